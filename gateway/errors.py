@@ -1,0 +1,316 @@
+"""The tree of refusals: each its gRPC code, as text, and its stable reason.
+
+PasserelleError
+├── Fault                          something of ours is wrong; the caller learns INTERNAL and an id
+├── Refusal                        we understood, and the answer is no
+│   ├── Unauthenticated            UNAUTHENTICATED
+│   │   ├── CertificateNotPinned       CERTIFICATE_NOT_PINNED
+│   │   ├── SenderMismatch             SENDER_MISMATCH
+│   │   └── EnvelopeRejected           ENVELOPE_REJECTED
+│   ├── PermissionDenied           PERMISSION_DENIED
+│   │   ├── OperationNotAuthorised     OPERATION_NOT_AUTHORISED
+│   │   ├── AgreementNotInForce        AGREEMENT_NOT_IN_FORCE
+│   │   ├── PurposeNotPermitted        PURPOSE_NOT_PERMITTED
+│   │   └── ModalityNotPermitted       MODALITY_NOT_PERMITTED
+│   ├── InvalidArgument            INVALID_ARGUMENT
+│   │   ├── DeadlineRequired           DEADLINE_REQUIRED
+│   │   ├── HeaderInvalid              HEADER_INVALID
+│   │   ├── OutsideTimeWindow          OUTSIDE_TIME_WINDOW
+│   │   ├── ElementMissing             ELEMENT_MISSING
+│   │   ├── ElementInvalid             ELEMENT_INVALID
+│   │   ├── RecordUnparseable          RECORD_UNPARSEABLE
+│   │   ├── ElementsInconsistent       ELEMENTS_INCONSISTENT
+│   │   └── BiographicInQuery          BIOGRAPHIC_IN_QUERY
+│   ├── FailedPrecondition         FAILED_PRECONDITION
+│   │   └── KeyStale                   KEY_STALE
+│   ├── AlreadyExists              ALREADY_EXISTS
+│   │   ├── ReplayConflict             REPLAY_CONFLICT
+│   │   └── TransactionReused          TRANSACTION_REUSED
+│   ├── NotFound                   NOT_FOUND
+│   │   ├── PriorTransactionUnknown    PRIOR_TRANSACTION_UNKNOWN
+│   │   └── TransactionUnknown         TRANSACTION_UNKNOWN
+│   ├── ResourceExhausted          RESOURCE_EXHAUSTED
+│   │   ├── TooManyCalls               TOO_MANY_CALLS
+│   │   ├── RateLimited                RATE_LIMITED
+│   │   └── QuotaExceeded              QUOTA_EXCEEDED
+│   ├── Unavailable                UNAVAILABLE
+│   │   ├── Draining                   DRAINING
+│   │   ├── AuditUnavailable           AUDIT_UNAVAILABLE
+│   │   ├── DirectoryStale             DIRECTORY_STALE
+│   │   ├── EngineUnavailable          ENGINE_UNAVAILABLE
+│   │   └── InProgress                 IN_PROGRESS
+│   └── DeadlineExceeded           DEADLINE_EXCEEDED
+│       └── DeadlineTooShort           DEADLINE_TOO_SHORT
+└── Remedy                         a command cannot go on; the message says what its user can do
+
+Messages are for people and hold no secret, no name and no value from a request; `metadata` holds element
+paths and versions for machines. No reason depends on a person: what depends on the person is an outcome.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+
+class PasserelleError(Exception):
+    """Anything that this house raises on purpose."""
+
+
+class Fault(PasserelleError):
+    """Something of ours is wrong; whoever called learns INTERNAL and an id, nothing else."""
+
+
+class Remedy(PasserelleError):
+    """A command cannot go on; the message names what to do about it."""
+
+
+class Refusal(PasserelleError):
+    """We understood, and the answer is no."""
+
+    code: ClassVar[str]
+    reason: ClassVar[str]
+    retry_after: float | None = None  # seconds; None = do not retry by yourself
+
+    def __init__(self, message: str = "", **metadata: str) -> None:
+        super().__init__(message or (self.__doc__ or "").splitlines()[0])
+        self.metadata = metadata
+
+
+class Unauthenticated(Refusal):
+    """We do not know who speaks."""
+
+    code = "UNAUTHENTICATED"
+
+
+class CertificateNotPinned(Unauthenticated):
+    """The TLS certificate is not one that the partner directory pins."""
+
+    reason = "CERTIFICATE_NOT_PINNED"
+
+
+class SenderMismatch(Unauthenticated):
+    """The header names another sender than the TLS certificate."""
+
+    reason = "SENDER_MISMATCH"
+
+
+class EnvelopeRejected(Unauthenticated):
+    """The envelope was not accepted; the ledger knows why, the caller does not."""
+
+    reason = "ENVELOPE_REJECTED"
+
+
+class PermissionDenied(Refusal):
+    """The agreement does not allow it."""
+
+    code = "PERMISSION_DENIED"
+
+
+class OperationNotAuthorised(PermissionDenied):
+    """This partner may not call this operation."""
+
+    reason = "OPERATION_NOT_AUTHORISED"
+
+
+class AgreementNotInForce(PermissionDenied):
+    """No agreement of that name and version is in force between the two parties."""
+
+    reason = "AGREEMENT_NOT_IN_FORCE"
+
+
+class PurposeNotPermitted(PermissionDenied):
+    """The agreement does not permit this purpose in this direction."""
+
+    reason = "PURPOSE_NOT_PERMITTED"
+
+
+class ModalityNotPermitted(PermissionDenied):
+    """The agreement does not permit this modality."""
+
+    reason = "MODALITY_NOT_PERMITTED"
+
+
+class InvalidArgument(Refusal):
+    """The request is not well formed."""
+
+    code = "INVALID_ARGUMENT"
+
+
+class DeadlineRequired(InvalidArgument):
+    """Every call states a deadline of at most sixty seconds."""
+
+    reason = "DEADLINE_REQUIRED"
+
+
+class HeaderInvalid(InvalidArgument):
+    """The header breaks a rule of its format."""
+
+    reason = "HEADER_INVALID"
+
+
+class OutsideTimeWindow(InvalidArgument):
+    """The message is too old, too long-lived or from the future; compare clocks."""
+
+    reason = "OUTSIDE_TIME_WINDOW"
+
+
+class ElementMissing(InvalidArgument):
+    """A required element is absent."""
+
+    reason = "ELEMENT_MISSING"
+
+
+class ElementInvalid(InvalidArgument):
+    """An element is out of range or unknown."""
+
+    reason = "ELEMENT_INVALID"
+
+
+class RecordUnparseable(InvalidArgument):
+    """A biometric record breaks its standard."""
+
+    reason = "RECORD_UNPARSEABLE"
+
+
+class ElementsInconsistent(InvalidArgument):
+    """Two elements contradict each other."""
+
+    reason = "ELEMENTS_INCONSISTENT"
+
+
+class BiographicInQuery(InvalidArgument):
+    """A query carries no biographic datum (IRPR 315.38)."""
+
+    reason = "BIOGRAPHIC_IN_QUERY"
+
+
+class FailedPrecondition(Refusal):
+    """The state of things does not allow it now."""
+
+    code = "FAILED_PRECONDITION"
+
+
+class KeyStale(FailedPrecondition):
+    """The message is sealed to a key that no longer opens; fetch the current entry and seal again."""
+
+    reason = "KEY_STALE"
+
+
+class AlreadyExists(Refusal):
+    """It was used before."""
+
+    code = "ALREADY_EXISTS"
+
+
+class ReplayConflict(AlreadyExists):
+    """The message identifier was used before with other bytes."""
+
+    reason = "REPLAY_CONFLICT"
+
+
+class TransactionReused(AlreadyExists):
+    """The transaction number was used before."""
+
+    reason = "TRANSACTION_REUSED"
+
+
+class NotFound(Refusal):
+    """Unknown, expired or someone else's: one answer for all three."""
+
+    code = "NOT_FOUND"
+
+
+class PriorTransactionUnknown(NotFound):
+    """No such earlier query of ours to this partner."""
+
+    reason = "PRIOR_TRANSACTION_UNKNOWN"
+
+
+class TransactionUnknown(NotFound):
+    """No such transaction of this partner."""
+
+    reason = "TRANSACTION_UNKNOWN"
+
+
+class ResourceExhausted(Refusal):
+    """There is a limit, and it is reached."""
+
+    code = "RESOURCE_EXHAUSTED"
+
+
+class TooManyCalls(ResourceExhausted):
+    """The partner has too many calls under way."""
+
+    reason = "TOO_MANY_CALLS"
+    retry_after = 0.5
+
+
+class RateLimited(ResourceExhausted):
+    """The partner calls faster than its allowance."""
+
+    reason = "RATE_LIMITED"
+    retry_after = 1.0
+
+
+class QuotaExceeded(ResourceExhausted):
+    """The partner has used up what the agreement allows for this purpose."""
+
+    reason = "QUOTA_EXCEEDED"
+    retry_after = -1.0
+
+    def __init__(self, renews: datetime) -> None:
+        super().__init__(
+            f"budget spent; it renews {renews:%Y-%m-%d %H:%M} UTC", reset_time=renews.isoformat()
+        )
+        self.renews = renews
+
+
+class Unavailable(Refusal):
+    """Not now; the same bytes may be sent again."""
+
+    code = "UNAVAILABLE"
+    retry_after = 1.0
+
+
+class Draining(Unavailable):
+    """The gateway is shutting down."""
+
+    reason = "DRAINING"
+
+
+class AuditUnavailable(Unavailable):
+    """The ledger cannot record, so nothing is answered."""
+
+    reason = "AUDIT_UNAVAILABLE"
+
+
+class DirectoryStale(Unavailable):
+    """The partner directory is too old to be trusted."""
+
+    reason = "DIRECTORY_STALE"
+
+
+class EngineUnavailable(Unavailable):
+    """The search could not be completed; an incomplete search is no answer."""
+
+    reason = "ENGINE_UNAVAILABLE"
+
+
+class InProgress(Unavailable):
+    """The first copy of this message is still being answered."""
+
+    reason = "IN_PROGRESS"
+    retry_after = 0.5
+
+
+class DeadlineExceeded(Refusal):
+    """The time that the caller allowed is over; ask for the state of the query."""
+
+    code = "DEADLINE_EXCEEDED"
+
+
+class DeadlineTooShort(DeadlineExceeded):
+    """Less time is left than any answer takes."""
+
+    reason = "DEADLINE_TOO_SHORT"

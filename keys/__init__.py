@@ -1,0 +1,1 @@
+"""Secrets: cryptography and nothing else."""

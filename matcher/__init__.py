@@ -1,0 +1,1 @@
+"""Arithmetic of fingerprints: numpy and nothing else."""
