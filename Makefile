@@ -4,27 +4,27 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PROTOS := $(wildcard proto/gateway/v1/*.proto)
-SRC    := gateway matcher keys tests
+SRC    := gateway matcher keys tests deploy
 
-.PHONY: demo test check lint types rooms proto-current buf proto lock bench help-texts clean
+.PHONY: demo test check lint types rooms proto proto-current buf lock bench clean
 
 demo: $(STAMP)  ## the main job on this machine, from nothing
-	$(BIN)/passerelle demo --workdir .demo
+	$(BIN)/passerelle demo
 
-test: check  ## everything that must hold; ends with pytest's summary
-	$(BIN)/python -m pytest -n auto
+test: $(STAMP)  ## everything that must hold, the habits of `check` among it
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
-check: lint types rooms proto-current buf  ## habits: style, types, import law, wire
+check: lint types rooms proto-current buf  ## the habits alone, one after the other: quicker to read
 
-lint: $(STAMP)
-	$(BIN)/ruff check $(SRC)
-	$(BIN)/ruff format --check $(SRC)
+lint: $(STAMP)  ## style
+	$(BIN)/ruff check --quiet $(SRC)
+	$(BIN)/ruff format --quiet --check $(SRC)
 
-types: $(STAMP)
+types: $(STAMP)  ## mypy --strict over gateway, matcher, keys
 	$(BIN)/mypy
 
-rooms: $(STAMP)
-	$(BIN)/lint-imports --no-cache
+rooms: $(STAMP)  ## the import law
+	$(BIN)/lint-imports --no-logo --no-cache
 
 proto: $(STAMP)  ## remake gateway/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
@@ -33,22 +33,18 @@ proto: $(STAMP)  ## remake gateway/v1 from proto/
 proto-current: $(STAMP)  ## the committed generated code is what protoc makes today
 	sh deploy/proto-current.sh $(BIN)
 
-buf: ## proto lint and break check, where npm is present
+buf:  ## wire contract: lint and break check, where npm is present
 	sh deploy/buf.sh
 
-lock:  ## remake requirements.lock (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+lock:  ## remake requirements.lock and deploy/requirements.lock; needs the network
+	sh deploy/lock.sh
 
 bench: $(STAMP)  ## measure the exchange on this machine
 	$(BIN)/passerelle bench exchange
 
 $(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) deploy/require_python.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@sh deploy/install.sh $(PYTHON) $(VENV)
+	@touch $@
 
-clean:
-	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean:  ## back to a fresh clone
+	rm -rf $(VENV) .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

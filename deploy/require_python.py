@@ -3,4 +3,8 @@
 import sys
 
 if sys.version_info < (3, 11):
-    sys.exit("Passerelle needs Python 3.11 or later; say `make PYTHON=python3.12 …` to name one.")
+    sys.exit(
+        "passerelle: this is Python "
+        + ".".join(map(str, sys.version_info[:2]))
+        + " and 3.11 or later is needed; name one: make PYTHON=python3.12 ..."
+    )
