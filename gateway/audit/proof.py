@@ -1,0 +1,227 @@
+"""Proofs that travel: the tlog-proof text, and the receipt that a partner checks without us.
+
+A receipt says that an answer stands in a log whose owner has signed for it, so that the owner can
+neither deny the answer nor have given another one. It is checked with two public keys and the bytes at
+hand; no network, no clock, nothing of the house.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.audit.entry import EntryClass, EntryType, Frame, decode
+from gateway.audit.errors import AuditFault, ProofRefused, ReceiptRefused
+from gateway.audit.note import (
+    MAX_NOTE,
+    MAX_SIZE,
+    Checkpoint,
+    KeyType,
+    NoteRefused,
+    VerifierKey,
+    open_checkpoint,
+)
+from gateway.audit.tree import (
+    HASH_SIZE,
+    MAX_PROOF,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+from gateway.terms import Receipt
+from keys.sign import LogKey
+
+__all__ = [
+    "LogIdentity",
+    "ProofRefused",
+    "ReceiptRefused",
+    "TlogProof",
+    "VerifiedReceipt",
+    "make_proof",
+    "parse_proof",
+    "verify_progress",
+    "verify_receipt",
+]
+
+HEADER: Final = "c2sp.org/tlog-proof@v1"
+MESSAGE_ID_SIZE: Final = 16  # bytes; protocol 3, Header field 9
+MAX_TEXT: Final = (
+    MAX_NOTE + 4096
+)  # bytes; 64 hash lines of 45 bytes, header and index before the note
+
+_INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
+
+    Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
+    """
+
+    origin: str
+    ed25519_vkey: str = field(repr=False)
+    mldsa44_vkey: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        stated = [(key.name, key.type) for key in map(VerifierKey.parse, self.vkeys)]
+        if stated != [(self.origin, KeyType.ED25519), (self.origin, KeyType.MLDSA44)]:
+            raise NoteRefused("a log has an Ed25519 key and an ML-DSA-44 key that bear its name")
+
+    @property
+    def vkeys(self) -> tuple[str, str]:
+        """Both keys, in the order that `open_checkpoint` wants them."""
+        return self.ed25519_vkey, self.mldsa44_vkey
+
+    @classmethod
+    def from_log_key(cls, origin: str, key: LogKey) -> LogIdentity:
+        """Return the public identity of a log that signs with `key`."""
+        ed25519 = VerifierKey(origin, KeyType.ED25519, key.ed25519_public)
+        mldsa44 = VerifierKey(origin, KeyType.MLDSA44, key.mldsa44_public)
+        return cls(origin, ed25519.format(), mldsa44.format())
+
+
+@dataclass(frozen=True, slots=True)
+class TlogProof:
+    """A parsed proof text; nothing about it is verified yet.
+
+    hashes       from the leaf's sibling upwards, 32 bytes each
+    checkpoint   the signed note, verbatim
+    """
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """Where the answer stands, under which checkpoint, and what its leaf says."""
+
+    index: int
+    checkpoint: Checkpoint
+    frame: Frame
+
+
+def make_proof(index: int, hashes: Sequence[bytes], checkpoint_note: bytes) -> bytes:
+    """Return the tlog-proof@v1 text; without an `extra` line, which nobody would have signed."""
+    lines = [
+        HEADER,
+        f"index {index}",
+        *(base64.b64encode(each).decode() for each in hashes),
+        "",
+        "",
+    ]
+    return "\n".join(lines).encode() + checkpoint_note
+
+
+def parse_proof(text: bytes) -> TlogProof:
+    """Read a tlog-proof@v1 text strictly; raises `ProofRefused`.
+
+    The checkpoint is cut off unread. An `extra` line is refused: it is unauthenticated and we send none.
+    """
+    if len(text) > MAX_TEXT:
+        raise ProofRefused("the proof is too large")
+    head, gap, checkpoint = text.partition(b"\n\n")
+    try:
+        lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise ProofRefused("the proof's lines are not ASCII") from None
+    if not gap or not checkpoint or lines[0] != HEADER or len(lines) < 2:
+        raise ProofRefused(f"a proof is {HEADER}, index, hashes, an empty line and a checkpoint")
+    index = _INDEX.fullmatch(lines[1])
+    if index is None or int(index[1]) > MAX_SIZE:
+        raise ProofRefused("the proof's second line is not its index")
+    if len(lines) - 2 > MAX_PROOF:
+        raise ProofRefused("the proof has more hashes than any tree has levels")
+    return TlogProof(int(index[1]), tuple(map(_hash, lines[2:])), checkpoint)
+
+
+def verify_receipt(
+    receipt: Receipt, *, log: LogIdentity, message_id: bytes, transcript: bytes
+) -> VerifiedReceipt:
+    """Return where an answer stands in the log, or refuse the receipt.
+
+    message_id   the 16 bytes under which the question was asked
+    transcript   SHA-256 of the answer's transcript as the caller computed it from the bytes received
+
+    Steps:
+    (1) The caller states both; an empty value would match what is empty in a leaf.
+    (2) The leaf is a well-formed RESPONSE.
+    (3) It names this question and this answer.
+    (4) The proof parses.
+    (5) Both of the log's keys have signed its checkpoint, of that very log: a new epoch is another log.
+    (6) The leaf is at the stated index of the tree that was signed. An inclusion in a root that nobody
+        signed proves nothing (sigstore-python issue 248).
+
+    Whether the checkpoint continues the last one seen is asked of `verify_progress`. Raises
+    `ReceiptRefused`.
+    """
+    # (1)
+    if len(message_id) != MESSAGE_ID_SIZE or len(transcript) != HASH_SIZE:
+        raise ReceiptRefused("the caller did not say which answer the receipt is for")
+    # (2)
+    with _refusing():
+        frame = decode(receipt.leaf)
+    if (frame.type, frame.entry_class) != (EntryType.RESPONSE, EntryClass.ANSWERED):
+        raise ReceiptRefused("the receipt's leaf is not that of an answer")
+    # (3)
+    if frame.message_id != message_id:
+        raise ReceiptRefused("the receipt is for another question")
+    if frame.transcript != transcript:
+        raise ReceiptRefused("the receipt is for another answer to this question")
+    with _refusing():
+        # (4)
+        proof = parse_proof(receipt.tlog_proof)
+        # (5)
+        checkpoint = open_checkpoint(proof.checkpoint, *log.vkeys)
+        # (6)
+        leaf, index, size = leaf_hash(receipt.leaf), proof.index, checkpoint.size
+        verify_inclusion(leaf, proof.hashes, index=index, size=size, expected=checkpoint.root)
+    return VerifiedReceipt(proof.index, checkpoint, frame)
+
+
+def verify_progress(old: Checkpoint | None, new: Checkpoint, hashes: Sequence[bytes]) -> None:
+    """Refuse a checkpoint that does not continue the last one seen of the same log.
+
+    old      None at first sight: nothing to compare, and nothing proved until the second
+    hashes   the consistency proof from old.size; empty at first sight, at an unchanged size, and after
+             an empty log
+
+    Raises `ProofRefused` for another log, a smaller size, another root at the same size, and a proof
+    that does not hold. The two notes are then evidence: keep both.
+    """
+    if old is not None and old.origin != new.origin:
+        raise ProofRefused("the checkpoint is of another log")
+    if old is None or old.size == 0:
+        if hashes:
+            raise ProofRefused("there is nothing yet to be consistent with")
+        return
+    if new.size < old.size:
+        raise ProofRefused("the log has become smaller")
+    verify_consistency(hashes, old=old.size, new=new.size, old_root=old.root, new_root=new.root)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn whatever is wrong with a part into a refusal of the receipt."""
+    try:
+        yield
+    except AuditFault as fault:
+        raise ReceiptRefused(f"the receipt does not hold: {fault}") from fault
+
+
+def _hash(line: str) -> bytes:
+    """Decode one hash line in its one spelling."""
+    try:
+        raw = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProofRefused("a proof line is not base64") from None
+    if len(raw) != HASH_SIZE or base64.b64encode(raw).decode() != line:
+        raise ProofRefused("a proof line is not a hash of 32 bytes in its one spelling")
+    return raw
