@@ -1,0 +1,245 @@
+"""TLS certificates: issue an authority and its leaves, read a peer's, name it by its pin.
+
+Each party is its own authority; no other vouches for it. What counts is the pin, SHA-256 of the public
+key, which the partner directory lists and every call checks; the chain only gets the handshake done.
+Keys are ECDSA P-256, of the types that an authority here would issue the only one that grpcio 1.85.1
+accepts for a leaf (keys 9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from keys.errors import CertificateFault
+from keys.handle import handle
+from keys.pae import key_id
+
+CA_DAYS = (
+    3650  # keys 3 sets none: ten years, because a new authority needs two persons at every partner
+)
+LEAF_DAYS = 90  # keys 3: 30 to 90 days; the longest of these, until leaves renew themselves
+BACKDATE = timedelta(
+    minutes=5
+)  # for a peer whose clock is slow; its messages are judged by ours anyway
+SEED_BYTES = 40  # FIPS 186-5 A.2.1: 64 bits more than the order has, so the remainder shows no bias
+PARTY_URI = "passerelle:party:"
+PARTY = re.compile(r"[A-Z0-9-]{2,32}", re.ASCII)  # protocol 3, sender_id
+P256_ORDER = (
+    0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-5, SP 800-186
+)
+
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@handle
+class TlsKey:
+    """An ECDSA P-256 private key of an authority or a leaf; `public` is its SubjectPublicKeyInfo DER."""
+
+    __slots__ = ("_private", "key_id", "public")
+
+    def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
+        self._private = private
+        self.public: bytes = private.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+        self.key_id: bytes = key_id(self.public)
+
+    @classmethod
+    def generate(cls) -> TlsKey:
+        """Make a new key from the system's randomness."""
+        return cls.from_seed(secrets.token_bytes(SEED_BYTES))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> TlsKey:
+        """Make the key of a 40-byte seed, d = seed mod (n - 1) + 1. Raises ValueError on length."""
+        if len(seed) != SEED_BYTES:
+            raise ValueError("a TLS key's seed has 40 bytes")
+        scalar = int.from_bytes(seed, "big") % (P256_ORDER - 1) + 1
+        return cls(ec.derive_private_key(scalar, ec.SECP256R1()))
+
+    def expose(self) -> ec.EllipticCurvePrivateKey:
+        """Return the library's own key object, for signing a certificate or handing TLS its PEM."""
+        return self._private
+
+
+def private_key_pem(key: TlsKey) -> bytes:
+    """Return the PKCS8 PEM that grpc wants, unencrypted: for memory only, never for a file."""
+    return key.expose().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def issue_ca(party: str, key: TlsKey, now: datetime, days: int = CA_DAYS) -> bytes:
+    """Return the PEM of a self-signed authority that may issue leaves and nothing below them."""
+    name = _name(party, "authority")
+    builder = _builder(now, now + timedelta(days=days), key).subject_name(name).issuer_name(name)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(certificates=True), critical=True)
+    return builder.sign(key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def issue_leaf(
+    party: str,
+    ca_cert: bytes,
+    ca_key: TlsKey,
+    leaf_key: TlsKey,
+    now: datetime,
+    *,
+    hosts: Sequence[str],
+    days: int = LEAF_DAYS,
+) -> bytes:
+    """Return the PEM of a leaf for `party`, for both ends of TLS, that outlives its authority never.
+
+    Its names: the URI passerelle:party:ID by which a peer knows the party, and each of `hosts` as an
+    address or a DNS name. Raises CertificateFault when `ca_key` is not the authority's, when the
+    authority has expired, for a party id outside protocol 3 and for a host that is no host name.
+    """
+    authority = _read(ca_cert)
+    if _spki(authority) != ca_key.public:
+        raise CertificateFault("the authority's certificate and its key do not belong together")
+    if authority.not_valid_after_utc <= now:
+        raise CertificateFault("the authority has expired; make a new one first")
+    end = min(now + timedelta(days=days), authority.not_valid_after_utc)
+    builder = _builder(now, end, leaf_key)
+    builder = builder.subject_name(_name(party)).issuer_name(authority.subject)
+    for extension, critical in (
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_usage(certificates=False), True),
+        (
+            x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            ),
+            False,
+        ),
+        (x509.SubjectAlternativeName(_names(party, hosts)), False),
+        (
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.expose().public_key()),
+            False,
+        ),
+    ):
+        builder = builder.add_extension(extension, critical=critical)
+    return builder.sign(ca_key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def pin(certificate: bytes) -> bytes:
+    """Return SHA-256 of the SubjectPublicKeyInfo of a certificate, PEM (its first) or DER.
+
+    The key is pinned, not the certificate: a renewed leaf of the same key keeps its pin. Raises
+    CertificateFault.
+    """
+    return hashlib.sha256(public_of(certificate)).digest()
+
+
+def public_of(certificate: bytes) -> bytes:
+    """Return the SubjectPublicKeyInfo DER of a certificate. Raises CertificateFault."""
+    return _spki(_read(certificate))
+
+
+def party_of(certificate: bytes) -> str:
+    """Return the party that a leaf names: its one URI passerelle:party:ID. Raises CertificateFault."""
+    try:
+        extensions = _read(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    except _UNREADABLE:
+        raise CertificateFault("the certificate names no party") from None
+    parties = [uri.removeprefix(PARTY_URI) for uri in uris if uri.startswith(PARTY_URI)]
+    if len(parties) != 1 or not PARTY.fullmatch(parties[0]):
+        raise CertificateFault("the certificate does not name exactly one party")
+    return parties[0]
+
+
+def validity(certificate: bytes) -> tuple[datetime, datetime]:
+    """Return the first and the last moment of a certificate, UTC. Raises CertificateFault."""
+    read = _read(certificate)
+    return read.not_valid_before_utc, read.not_valid_after_utc
+
+
+def _read(certificate: bytes) -> x509.Certificate:
+    try:
+        if b"-----BEGIN" in certificate:
+            return x509.load_pem_x509_certificate(certificate)
+        return x509.load_der_x509_certificate(certificate)
+    except _UNREADABLE:
+        raise CertificateFault("these bytes are no certificate") from None
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    try:
+        return certificate.public_key().public_bytes(
+            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        )
+    except _UNREADABLE:
+        raise CertificateFault("the certificate's key is of no known kind") from None
+
+
+def _builder(now: datetime, end: datetime, key: TlsKey) -> x509.CertificateBuilder:
+    public = key.expose().public_key()
+    return (
+        x509.CertificateBuilder()
+        .serial_number(x509.random_serial_number())
+        .public_key(public)
+        .not_valid_before((now - BACKDATE).astimezone(UTC).replace(microsecond=0))
+        .not_valid_after(end.astimezone(UTC).replace(microsecond=0))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(party: str, role: str = "") -> x509.Name:
+    if not PARTY.fullmatch(party):
+        raise CertificateFault("a party id is 2 to 32 of A-Z, 0-9 and hyphen")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{party} {role}".strip())])
+
+
+def _names(party: str, hosts: Sequence[str]) -> list[x509.GeneralName]:
+    names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(PARTY_URI + party)]
+    for host in hosts:
+        try:
+            names.append(x509.IPAddress(ipaddress.ip_address(host)))
+        except ValueError:
+            names.append(x509.DNSName(_dns(host)))
+    return names
+
+
+def _dns(host: str) -> str:
+    labels = host.split(".")
+    label = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", re.ASCII)
+    if len(host) > 253 or not all(label.fullmatch(part) for part in labels):
+        raise CertificateFault("a host is an IP address or a DNS name in ASCII")
+    return host

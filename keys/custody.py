@@ -1,0 +1,191 @@
+"""Custody: the key above the keys, named by a URI; it wraps seeds and never shows itself.
+
+`file:PATH` keeps no key at all: PATH holds a salt and costs, and the passphrase makes the key by
+Argon2id (RFC 9106). It guards against a stolen disk or backup; it cannot stop an administrator of the
+host, who can read the memory of this process. `pkcs11:` is to come; nothing else exists.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from keys import durable
+from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
+from keys.handle import handle
+from keys.pae import pae
+
+NONCE_BYTES = (
+    12  # SP 800-38D: random 96-bit nonces serve 2³² messages; a KEK wraps a few hundred seeds
+)
+SALT_BYTES = 16  # RFC 9106 section 4
+KEK_BYTES = 32  # AES-256
+FORMAT = "passerelle kek 1"
+CANARY = b"passerelle/1/kek canary"  # what the key must open, to be the right key
+SCHEME_FILE = "file"
+
+_NAMES = frozenset({"format", "kdf", "memory_kib", "iterations", "lanes", "salt", "canary"})
+_KDF = "argon2id"
+# What a file may ask of us. A hostile one could otherwise have us allocate until the machine stops.
+_LARGEST_MEMORY = 1024 * 1024  # KiB = 1 GiB, sixteen times the standard
+_MOST_ITERATIONS = 64
+_MOST_LANES = 64
+
+
+class Custody(Protocol):
+    """The key-encryption key, wherever it is.
+
+    wrap MUST be authenticated encryption under fresh randomness, bound to `aad`. unwrap MUST raise
+    CustodyFault unless the same custody wrapped the same bytes under the same `aad`. Neither MUST ever
+    return, log or store the key itself. describe MUST be fit for a log line.
+    """
+
+    def wrap(self, secret: bytes, aad: bytes) -> bytes:
+        """Return `secret` encrypted and bound to `aad`."""
+        ...
+
+    def unwrap(self, blob: bytes, aad: bytes) -> bytes:
+        """Return what was wrapped. Raises CustodyFault."""
+        ...
+
+    def describe(self) -> str:
+        """Return where the key lives, without any secret."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Argon2Cost:
+    """What one guess of the passphrase costs: memory in KiB, passes over it, parallel lanes."""
+
+    memory_kib: int
+    iterations: int
+    lanes: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError outside what RFC 9106 section 3.1 allows and this machine can bear."""
+        if not 1 <= self.lanes <= _MOST_LANES or not 1 <= self.iterations <= _MOST_ITERATIONS:
+            raise ValueError("Argon2id lanes and iterations lie between 1 and 64")
+        if not 8 * self.lanes <= self.memory_kib <= _LARGEST_MEMORY:
+            raise ValueError("Argon2id memory lies between 8 KiB a lane and 1 GiB")
+
+
+STANDARD = Argon2Cost(64 * 1024, 3, 4)  # RFC 9106 section 4, second recommended; 0.2-0.35 s
+
+
+@handle
+class FileCustody:
+    """A key made from a passphrase and a file of salt, costs and canary (keys 6)."""
+
+    __slots__ = ("_aead", "cost", "path")
+
+    def __init__(self, path: Path, kek: bytes, cost: Argon2Cost) -> None:
+        self._aead = AESGCM(kek)
+        self.path = path
+        self.cost = cost
+
+    @classmethod
+    def create(cls, path: Path, passphrase: bytes, cost: Argon2Cost = STANDARD) -> FileCustody:
+        """Write a new file at `path` and return its custody.
+
+        Raises CustodyFault for an empty passphrase, and where a file already stands: overwriting it
+        would lose every key that was ever wrapped under it.
+        """
+        if not passphrase:
+            raise CustodyFault("an empty passphrase protects nothing; give one")
+        if path.exists():
+            raise CustodyFault(f"{path} exists, and keys may depend on it; choose another folder")
+        salt = secrets.token_bytes(SALT_BYTES)
+        custody = cls(path, _derive(passphrase, salt, cost), cost)
+        canary = custody.wrap(CANARY, _canary_aad(salt, cost))
+        body = {
+            "format": FORMAT,
+            "kdf": _KDF,
+            "memory_kib": cost.memory_kib,
+            "iterations": cost.iterations,
+            "lanes": cost.lanes,
+            "salt": durable.text_of(salt),
+            "canary": durable.text_of(canary),
+        }
+        durable.replace(path, durable.encode(body))
+        return custody
+
+    @classmethod
+    def open(cls, path: Path, passphrase: bytes) -> FileCustody:
+        """Return the custody of an existing file.
+
+        Raises DamagedFile when the file is not as it was written, WrongPassphrase when it is and its
+        canary does not open, CustodyFault when it is absent or readable by others.
+        """
+        fields = durable.Fields(path, durable.decode(path, durable.read(path)), _NAMES)
+        if fields.text("format") != FORMAT or fields.text("kdf") != _KDF:
+            raise DamagedFile(path, "the file is not a key-encryption key of this version")
+        try:
+            cost = Argon2Cost(
+                fields.number("memory_kib"), fields.number("iterations"), fields.number("lanes")
+            )
+        except ValueError:
+            raise DamagedFile(path, "its costs are beyond what is ever written") from None
+        salt = fields.octets("salt")
+        if len(salt) != SALT_BYTES:
+            raise fields.fault("salt")
+        custody = cls(path, _derive(passphrase, salt, cost), cost)
+        try:
+            custody.unwrap(fields.octets("canary"), _canary_aad(salt, cost))
+        except CustodyFault:
+            raise WrongPassphrase(path) from None
+        return custody
+
+    def wrap(self, secret: bytes, aad: bytes) -> bytes:
+        """Return nonce (12) ‖ ciphertext ‖ tag (16) under AES-256-GCM."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, secret, aad)
+
+    def unwrap(self, blob: bytes, aad: bytes) -> bytes:
+        """Return what was wrapped under the same `aad`. Raises CustodyFault."""
+        try:
+            return self._aead.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], aad)
+        except (InvalidTag, ValueError):  # ValueError: a blob shorter than a nonce
+            raise CustodyFault("not wrapped by this custody, or altered since") from None
+
+    def describe(self) -> str:
+        """Return the URI and the costs."""
+        cost = self.cost
+        return (
+            f"{SCHEME_FILE}:{self.path} "
+            f"(Argon2id, {cost.memory_kib} KiB, {cost.iterations} passes, {cost.lanes} lanes)"
+        )
+
+
+def open_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
+    """Return the custody that `uri` names; the passphrase is asked for only when it is needed.
+
+    `file:PATH`, relative to the working folder or absolute. Raises CustodyFault for a scheme that does
+    not exist, and what `FileCustody.open` raises.
+    """
+    scheme, _, path = uri.partition(":")
+    if scheme != SCHEME_FILE or not path:
+        raise CustodyFault("no such custody; write file:PATH, the only scheme known")
+    return FileCustody.open(Path(path), passphrase())
+
+
+def _derive(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:
+    argon2 = Argon2id(
+        salt=salt,
+        length=KEK_BYTES,
+        iterations=cost.iterations,
+        lanes=cost.lanes,
+        memory_cost=cost.memory_kib,
+    )
+    return argon2.derive(passphrase)
+
+
+def _canary_aad(salt: bytes, cost: Argon2Cost) -> bytes:
+    costs = f"{cost.memory_kib} {cost.iterations} {cost.lanes}".encode("ascii")
+    return pae(CANARY, salt, costs)
