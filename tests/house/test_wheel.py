@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGES = ("gateway", "matcher", "keys")
-CODE = {".py", ".pyi", ".pyc"}
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
-    """Build the wheel without a network and return the names that it holds."""
+def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel without a network and return its path."""
     folder = tmp_path_factory.mktemp("wheel")
-    built = subprocess.run(
+    run = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
             *("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, root),
@@ -26,9 +25,24 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> frozenset[str
         text=True,
         check=False,
     )
-    assert built.returncode == 0, built.stderr
+    assert run.returncode == 0, run.stderr
     (path,) = folder.glob("*.whl")
-    with zipfile.ZipFile(path) as archive:
+    return path
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds what the wheel installs."""
+    folder = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> frozenset[str]:
+    """Return the names that the wheel holds."""
+    with zipfile.ZipFile(built) as archive:
         return frozenset(archive.namelist())
 
 
@@ -68,3 +82,38 @@ def test_the_wheel_holds_three_packages_and_nothing_else(wheel: frozenset[str]) 
 def test_the_command_is_declared(root: Path, wheel: frozenset[str]) -> None:
     assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
     assert 'passerelle = "gateway.cli.main:app"' in (root / "pyproject.toml").read_text("utf-8")
+
+
+def imports(statement: str, unpacked: Path) -> set[str]:
+    """Return the top names of what is loaded after `statement`, with the wheel alone before site-packages."""
+    code = f"{statement}; import sys, gateway; print(gateway.__file__); print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=unpacked,
+        env={"PATH": "", "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    where, names = run.stdout.splitlines()
+    assert Path(where).is_relative_to(unpacked)
+    return {name.split(".")[0] for name in names.split()}
+
+
+def test_the_wheel_alone_starts_the_command(unpacked: Path) -> None:
+    """Nothing of the checkout is needed at run time."""
+    assert "gateway" in imports("import gateway.cli.main, gateway.server.house", unpacked)
+
+
+def test_an_auditor_loads_no_house(unpacked: Path) -> None:
+    """Cryptography and protobuf suffice to verify a ledger."""
+    loaded = imports("import gateway.audit.verify, gateway.audit.proof", unpacked)
+
+    assert not loaded & {"grpc", "sqlalchemy", "numpy", "pydantic_settings", "matcher"}
+
+
+def test_a_partner_loads_the_client_and_not_the_house(unpacked: Path) -> None:
+    loaded = imports("import gateway.client", unpacked)
+
+    assert not loaded & {"sqlalchemy", "numpy", "pydantic_settings", "matcher"}
