@@ -1,0 +1,337 @@
+"""Settings: `passerelle.toml`, then `PASSERELLE_SECTION__KEY` in the environment, then flags; frozen.
+
+A key that we do not know refuses, for a misspelt limit is no limit. No setting is a secret: secrets are
+named by a URI or a file. Defaults are safe. What two persons must agree on (agreements, keys, roles) is
+not here but in its own files and in the ledger.
+
+Beside each setting: its unit, why its default, and what whoever can change it could do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from gateway.errors import Remedy
+
+FILE = "passerelle.toml"
+PREFIX = "PASSERELLE_"
+MAX_FILE = 65_536  # bytes; a settings file is a page
+
+Address = Annotated[
+    str, Field(pattern=r"^(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$")
+]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+
+_where = re.compile(r"\(at (line \d+), column \d+\)")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class House(_Section):
+    """Who we are."""
+
+    # Our name in every header and in our partners' directories. Whoever changes it is refused everywhere.
+    party: Annotated[str, Field(pattern=r"^[A-Z0-9-]{2,32}$")]
+    # The authority's full name, in the bundle that partners import. For people; nothing decides by it.
+    legal_name: Annotated[str, Field(max_length=200)] = ""
+    # Name of our ledger in its checkpoints (C2SP tlog-checkpoint, "origin"). Partners pin it with the
+    # ledger's keys, so whoever changes it makes every receipt fail.
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9./-]{1,200}$")] = Field(
+        default_factory=lambda known: f"passerelle/{known.get('party', '')}"
+    )
+
+
+class Exchange(_Section):
+    """The partners' listener."""
+
+    # host:port. Loopback, so that a gateway is not on a network before somebody says so. Whoever changes
+    # it decides who can knock; who comes in is decided by the certificates.
+    listen: Address = "127.0.0.1:7443"
+    # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
+    # partners' handshakes fail.
+    hosts: tuple[Host, ...] = ("127.0.0.1", "localhost")
+    # Threads. Eight for each of three partners, and four to answer refusals meanwhile (protocol 13). More
+    # costs memory; fewer makes partners wait for each other.
+    worker_threads: Annotated[int, Field(ge=1, le=512)] = 28
+    # Concurrent calls. One partner must not occupy all the threads (protocol 12).
+    calls_per_partner: Annotated[int, Field(ge=1, le=512)] = 8
+    # Calls a second, refilling a bucket of `rate_burst` calls. A partner's year is 1,100 queries a day, a
+    # core answers some hundreds a second: this stops a runaway client, not a busy one. The legal quota is
+    # the agreement's. Whoever raises both lets one partner load the gateway.
+    rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
+    rate_burst: Annotated[int, Field(ge=1, le=100_000)] = 400
+    # Milliseconds; the earliest moment an answer leaves. 0 = measured from the gallery at hand, never
+    # below 50. Whoever lowers it can let the time of an answer say what the answer does not.
+    quantum_floor_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
+    # Milliseconds; later answers leave at whole steps after the floor. 25 is the smallest step at which
+    # hit and no hit were not told apart. Whoever lowers it, as above.
+    quantum_step_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
+
+
+class Health(_Section):
+    """The orchestrator's listener: health and metrics, no personal data."""
+
+    # host:port. Its own port, because a saturated exchange refuses health checks too; loopback, because
+    # the volume of queries is nobody else's business.
+    listen: Address = "127.0.0.1:7444"
+    # Port on 127.0.0.1 of Prometheus' text over HTTP; 0 takes any free one.
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 7445
+
+
+class Keys(_Section):
+    """Where the key above our keys is."""
+
+    # URI. A file in the party's folder, sealed by a passphrase. Whoever changes it can stop the gateway,
+    # not read a key.
+    custody: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*:.{1,1000}$")] = "file:keys/kek.json"
+    # Path of our wrapped keys. Whoever can write there can stop the gateway; what is in it is sealed.
+    keyset: Path = Path("keys/keyset.json")
+    # Path. None = asked for at the terminal. Whoever can read that file and the keyset is the gateway.
+    passphrase_file: Path | None = None
+
+
+class Directory(_Section):
+    """Whom we know."""
+
+    # Path of the folder of partners' bundles. Whoever can write there decides who is a partner; what was
+    # imported is in the ledger.
+    folder: Path = Path("parties")
+
+
+class Agreements(_Section):
+    """What was agreed."""
+
+    # Path of the folder of agreement files. Whoever can write there can permit what nobody agreed; the
+    # digest of the file is in every entry that relied on it.
+    folder: Path = Path("agreements")
+
+
+class Store(_Section):
+    """Where we remember."""
+
+    # Path of the database. On a disk that flushes when told to. Whoever can write there can stop the
+    # gateway and lose records; altering them shows in the ledger.
+    path: Path = Path("store/passerelle.db")
+
+
+class Limits(_Section):
+    """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
+
+    # Bytes. The largest envelope has 266,918; the rest is room for the receipt and later formats.
+    max_message_bytes: Annotated[int, Field(ge=300_000, le=1 << 20)] = 1 << 20
+    # Seconds. Longer calls hold a thread for nothing; the result waits for GetQueryState (protocol 4).
+    max_deadline_s: Annotated[float, Field(gt=0, le=60)] = 60.0
+    # Milliseconds. Less time than that is not worth beginning (protocol 12).
+    min_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 100
+    # Seconds. How far two honest clocks may differ (protocol 4). Whoever raises it lengthens the time in
+    # which a stolen message can be sent.
+    clock_skew_s: Annotated[float, Field(ge=0, le=120)] = 120.0
+    # Seconds. How long a message lives; replay rows are kept for as long and a margin (protocol 8).
+    message_life_s: Annotated[float, Field(gt=0, le=600)] = 600.0
+
+
+class Settings(BaseSettings):
+    """All settings of one party, and where its folder is.
+
+    What `load` returns has absolute paths; in the file they are relative to `home`, the file's folder.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__"
+    )
+
+    home: Path
+    house: House
+    exchange: Exchange = Exchange()
+    health: Health = Health()
+    keys: Keys = Keys()
+    directory: Directory = Directory()
+    agreements: Agreements = Agreements()
+    store: Store = Store()
+    limits: Limits = Limits()
+
+    def at(self, path: Path | str) -> Path:
+        """Return `path` as seen from the party's folder."""
+        return self.home / path
+
+
+def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
+    """Return the settings of the party in `home`; `overrides` are flags, by section.
+
+    Raises `Remedy` that names the key and what to do: no file, not TOML, a key that does not exist, a
+    value out of its range.
+    """
+    home = home.absolute()
+    tree = _read(home / FILE)
+    _refuse_unknown_variables()
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            """Flags over environment over file; no dotenv and no secrets folder."""
+            del dotenv_settings, file_secret_settings
+            return init_settings, env_settings, InitSettingsSource(settings_cls, tree)
+
+    flags: dict[str, Any] = {"home": home, **overrides}
+    try:
+        return _anchored(Layered(**flags))
+    except ValidationError as error:
+        raise Remedy("\n".join(_complaints(error))) from None
+    except SettingsError as error:
+        # Raised for a variable of a structured setting that is not JSON; its text names the variable's field.
+        raise Remedy(f"environment: {error}; lists are written as JSON") from None
+
+
+def _anchored(settings: Settings) -> Settings:
+    """Return `settings` with every path seen from the party's folder."""
+    keys, named = settings.keys, settings.keys.passphrase_file
+    scheme, _, place = keys.custody.partition(":")
+    sections = {
+        "keys": keys.model_copy(
+            update={
+                "custody": f"file:{settings.at(place)}" if scheme == "file" else keys.custody,
+                "keyset": settings.at(keys.keyset),
+                "passphrase_file": None if named is None else settings.at(named),
+            }
+        ),
+        "directory": Directory(folder=settings.at(settings.directory.folder)),
+        "agreements": Agreements(folder=settings.at(settings.agreements.folder)),
+        "store": Store(path=settings.at(settings.store.path)),
+    }
+    return settings.model_copy(update=sections)
+
+
+def write_default(home: Path, party: str, listen: str, host: str, legal_name: str = "") -> str:
+    """Write the settings of a new party into `home` and return their text.
+
+    host   the name or address by which partners reach `listen`
+
+    Raises `Remedy` where the settings are already there, or would not be accepted.
+    """
+    address, _, port = listen.rpartition(":")
+    # Port 0 takes any free port, and then health and metrics do too; else they are the next two.
+    first = int(port) if port.isdigit() else 0
+    text = _DEFAULT.format(
+        party=_quoted(party),
+        legal_name=_quoted(legal_name or party),
+        listen=_quoted(listen),
+        hosts=_quoted(list(dict.fromkeys([host, "127.0.0.1", "localhost"]))),
+        health=_quoted(f"{address}:{first + 1 if first else 0}"),
+        metrics_port=first + 2 if first else 0,
+    )
+    path = home / FILE
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Remedy(f"{path} is there already; take another folder, or edit that file") from None
+    try:
+        load(home)
+    except Remedy:
+        path.unlink()
+        raise
+    return text
+
+
+_DEFAULT = """\
+# Settings of this party. Whatever is not here has the default that `passerelle check` prints.
+# A key that does not exist refuses to start. No secret belongs into this file.
+
+[house]
+party = {party}
+legal_name = {legal_name}
+
+[exchange]
+listen = {listen}
+hosts = {hosts}   # names and addresses in our TLS certificate
+
+[health]
+listen = {health}
+metrics_port = {metrics_port}
+
+[keys]
+custody = "file:keys/kek.json"
+"""
+
+
+def _quoted(value: object) -> str:
+    """Return a string or a list of strings as TOML, whose basic strings are JSON's without surrogates."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_FILE + 1)
+        if len(octets) > MAX_FILE:
+            raise Remedy(f"{path} is larger than any settings file; is it the right one?")
+        tree = tomllib.loads(octets.decode("utf-8"))
+    except FileNotFoundError:
+        raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
+    except OSError as error:
+        raise Remedy(f"{path} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        found = _where.search(str(error))
+        raise Remedy(f"{path}: not TOML{', ' + found[1] if found else ', at its end'}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise Remedy(f"{path}: not TOML in UTF-8") from None
+    if "home" in tree:
+        raise Remedy(f"{FILE}: home is not a setting; it is the folder of the file")
+    return tree
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse a variable that looks like a setting of a section that does not exist.
+
+    Those of a known section are refused with the rest; one without two underscores is no setting.
+    """
+    for name in sorted(os.environ):
+        section, mark, _ = name.removeprefix(PREFIX).partition("__")
+        if name.startswith(PREFIX) and mark and section.lower() not in Settings.model_fields:
+            raise Remedy(f"environment: {name} names no section; unset it")
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    """Return one line for each fault: which key, and what is wrong; never the value."""
+    lines = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(_known(fault["loc"]))
+            lines.append(f"{key} is not a setting; there are: {known}")
+        else:
+            lines.append(f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    return lines
+
+
+def _known(location: tuple[int | str, ...]) -> list[str]:
+    section = Settings.model_fields.get(str(location[0])) if len(location) > 1 else None
+    model = section.annotation if section else Settings
+    if not isinstance(model, type) or not issubclass(model, BaseModel):
+        return []
+    return sorted(set(model.model_fields) - {"home"})

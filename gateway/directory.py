@@ -1,0 +1,233 @@
+"""Whom we know: the public bundles of our partners, imported by hand, reloaded when they change.
+
+Folder: one file `<PARTY>.json` for each partner, the bytes whose fingerprint two people compared. What a
+running house knows changes with the folder: a new file counts from the next call on, a removed one no
+longer. A file that cannot be read leaves the last good one in force and is a fault to be seen; a version
+never goes back.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from gateway.bundle import MAX_BUNDLE, BundleKey, MalformedBundle, PartyBundle, fingerprint
+from gateway.errors import PasserelleError, Remedy
+from keys import durable
+from keys.envelope import SealingKey
+from keys.errors import KeyNotUsable, UnknownKey
+from keys.sign import VerifyingKey
+
+__all__ = [
+    "BundleKey",
+    "BundleRefused",
+    "Directory",
+    "MalformedBundle",
+    "PartyBundle",
+    "UnknownParty",
+    "Unreadable",
+    "fingerprint",
+    "own_bundle",
+]
+
+
+class BundleRefused(Remedy):
+    """A bundle is well formed, and still not one to trust."""
+
+
+class UnknownParty(PasserelleError):
+    """No bundle of that party was imported."""
+
+
+def own_bundle(home: Path) -> PartyBundle:
+    """Return the bundle that the party in `home` publishes of itself. Raises `Remedy`, `MalformedBundle`."""
+    path = home / "party.json"
+    try:
+        status = path.stat()
+        return _own(path, status.st_mtime_ns, status.st_size, status.st_ino)
+    except OSError as error:
+        raise Remedy(f"{path}: {error.strerror}; make the party with `passerelle init`") from None
+
+
+@functools.lru_cache(maxsize=8)
+def _own(path: Path, *_stamp: int) -> PartyBundle:
+    return PartyBundle.parse(path.read_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file of the folder that does not count as it is, and why."""
+
+    file: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What the folder said when it was last read; replaced whole."""
+
+    stamp: tuple[tuple[str, int, int, int], ...] = ()
+    bundles: dict[str, PartyBundle] = field(default_factory=dict)
+    pins: dict[bytes, str] = field(default_factory=dict)
+    faults: tuple[Unreadable, ...] = ()
+
+
+class Directory:
+    """The partners of the party `own`, as the folder has them at each call; for several threads."""
+
+    def __init__(self, folder: Path, own: str) -> None:
+        self._folder = folder
+        self._own = own
+        self._lock = threading.Lock()
+        self._snapshot = _Snapshot()
+        self._current()
+
+    @property
+    def faults(self) -> tuple[Unreadable, ...]:
+        """The files that do not count as they are; of each the last good version is in force, if any."""
+        return self._current().faults
+
+    def parties(self) -> tuple[PartyBundle, ...]:
+        """Return all partners in order of their ids."""
+        bundles = self._current().bundles
+        return tuple(bundles[party] for party in sorted(bundles))
+
+    def party(self, party: str) -> PartyBundle:
+        """Return the bundle of a partner, or raise `UnknownParty`."""
+        try:
+            return self._current().bundles[party]
+        except KeyError:
+            raise UnknownParty(f"no bundle of that party in {self._folder.name}/") from None
+
+    def partner_by_pin(self, pin: bytes) -> PartyBundle | None:
+        """Return the partner whose TLS leaf has that pin."""
+        snapshot = self._current()
+        party = snapshot.pins.get(pin)
+        return None if party is None else snapshot.bundles[party]
+
+    def authorities(self) -> bytes:
+        """Return the PEM of all partners' TLS authorities."""
+        return b"".join(bundle.tls_ca_pem for bundle in self.parties())
+
+    def signing_key(self, party: str, kid: bytes, at: datetime) -> VerifyingKey:
+        """Return a partner's key of that id, valid at a moment; raises `UnknownKey` or `KeyNotUsable`."""
+        bundle = self._current().bundles.get(party)
+        if bundle is None or not bundle.names(kid):
+            raise UnknownKey("no such signing key of that party")
+        key = bundle.signing_key(kid, at)
+        if key is None:
+            raise KeyNotUsable("the signing key was not valid at that moment")
+        return key
+
+    def kem_key(self, party: str, now: datetime) -> tuple[SealingKey, int]:
+        """Return the key to seal to and the bundle's version; raises `UnknownParty` or `KeyNotUsable`."""
+        bundle = self.party(party)
+        key = bundle.sealing_key(now)
+        if key is None:
+            raise KeyNotUsable(f"no sealing key of {party} is valid now; import its new bundle")
+        return key, bundle.version
+
+    def import_bundle(self, octets: bytes, stated: str) -> PartyBundle:
+        """Trust a bundle whose fingerprint somebody read out as `stated`; durable when it returns.
+
+        The same bytes again change nothing. Raises `MalformedBundle`, or `BundleRefused` for another
+        fingerprint, our own bundle, a version that does not grow, or a pin or signing key that another
+        partner has: then one of the two could speak for the other.
+        """
+        bundle = PartyBundle.parse(octets)
+        if _spoken(stated) != _spoken(fingerprint(octets)):
+            raise BundleRefused(
+                "this is not the bundle that was read out; compare all eight groups with its owner"
+            )
+        if bundle.party == self._own:
+            raise BundleRefused("this is our own bundle; import those of partners")
+        bundles = self._current().bundles
+        known = bundles.get(bundle.party)
+        if known is not None:
+            if known.to_bytes() == octets:
+                return known
+            if bundle.version <= known.version:
+                raise BundleRefused(
+                    f"version {bundle.version} of {bundle.party} does not follow {known.version},"
+                    " which is in force; ask for its newest bundle"
+                )
+        rival = _rival(bundle, bundles)
+        if rival:
+            raise BundleRefused(f"it has a TLS pin or signing key of {rival}; ask both of them")
+        durable.replace(self._folder / f"{bundle.party}.json", octets)
+        return bundle
+
+    def _current(self) -> _Snapshot:
+        """Return what the folder says now, read again only where something in it changed."""
+        try:
+            stamp = _stamp(self._folder)
+        except FileNotFoundError:
+            stamp = ()
+        with self._lock:
+            if stamp != self._snapshot.stamp:
+                self._snapshot = self._reload(stamp)
+            return self._snapshot
+
+    def _reload(self, stamp: tuple[tuple[str, int, int, int], ...]) -> _Snapshot:
+        bundles: dict[str, PartyBundle] = {}
+        faults = []
+        for name, *_ in stamp:
+            last = self._snapshot.bundles.get(name.removesuffix(".json"))
+            try:
+                bundle = self._read(name, last, bundles)
+            except OSError as error:
+                faults.append(Unreadable(name, error.strerror or "cannot be read"))
+            except (MalformedBundle, BundleRefused) as error:
+                faults.append(Unreadable(name, str(error)))
+            else:
+                last = bundle
+            if last is not None and not _rival(last, bundles):
+                bundles[last.party] = last
+        pins = {each: bundle.party for bundle in bundles.values() for each in bundle.tls_pins}
+        return _Snapshot(stamp, bundles, pins, tuple(faults))
+
+    def _read(
+        self, name: str, last: PartyBundle | None, others: dict[str, PartyBundle]
+    ) -> PartyBundle:
+        with (self._folder / name).open("rb") as file:
+            bundle = PartyBundle.parse(file.read(MAX_BUNDLE + 1))
+        if f"{bundle.party}.json" != name or bundle.party == self._own:
+            raise BundleRefused(f"it is the bundle of {bundle.party}")
+        if last is not None and bundle.version < last.version:
+            raise BundleRefused(
+                f"version {bundle.version} is older than {last.version}, which stays"
+            )
+        rival = _rival(bundle, others)
+        if rival:
+            raise BundleRefused(f"it has a TLS pin or signing key of {rival}")
+        return bundle
+
+
+def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:
+    """Return another party that has a pin or signing key of `bundle`, or an empty string."""
+    mine = {*bundle.tls_pins, *(key.public for key in bundle.signing)}
+    for party, other in others.items():
+        theirs = {*other.tls_pins, *(key.public for key in other.signing)}
+        if party != bundle.party and mine & theirs:
+            return party
+    return ""
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """Return what changes whenever a bundle does: a rename brings another inode."""
+    with os.scandir(folder) as entries:
+        files = [
+            (entry.name, entry.stat())
+            for entry in entries
+            if entry.name.endswith(".json") and not entry.name.startswith(".")
+        ]
+    return tuple(sorted((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in files))
+
+
+def _spoken(text: str) -> str:
+    return re.sub(r"[\s-]", "", text).upper()

@@ -1,0 +1,1 @@
+"""May it be said? Pure: values in, a decision out."""

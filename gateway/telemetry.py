@@ -1,0 +1,199 @@
+"""What the house says of itself: JSON lines on stderr, metrics for Prometheus, a stopwatch for each call.
+
+Logs hold only the fields of an allow-list, each a short plain value; anything else is dropped, and the
+drop is counted, so that a new log line cannot leak what nobody thought of. Metrics never combine a
+partner with an outcome: who asks about whom, and what the answer was, is the ledger's and nobody else's.
+
+The registry is our own: nothing of the process or the platform is exported by accident.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+FIELDS = frozenset(
+    {
+        "address",  # one of our listeners
+        "count",
+        "entries",
+        "error_id",
+        "file",  # one of our own configuration or bundle files, its name alone
+        "index",  # of a leaf
+        "kind",  # an exception's type, never its text
+        "operation",
+        "partner",
+        "reason",  # a refusal's, from the closed list
+        "seconds",
+        "size",
+        "stage",
+        "state",  # of a key or of the house
+        "version",
+    }
+)
+MAX_TEXT = (
+    200  # characters; longer values are dropped, for a short one cannot hold a record or a key
+)
+
+# Seconds; from a header parsed (50 µs) to the longest deadline (60 s), finer where the targets lie.
+BUCKETS = (0.00005, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 60)
+
+_event = re.compile(r"[a-z][a-z0-9 _.-]{0,63}")
+
+REGISTRY = CollectorRegistry(auto_describe=True)
+
+_stage_seconds = Histogram(
+    "passerelle_stage_seconds",
+    "Time spent in a stage of a call.",
+    ["stage"],
+    registry=REGISTRY,
+    buckets=BUCKETS,
+)
+_calls = Counter(
+    "passerelle_calls",
+    "Calls by operation, gRPC code and reason; an outcome is not among them.",
+    ["operation", "code", "reason"],
+    registry=REGISTRY,
+)
+_commit_seconds = Histogram(
+    "passerelle_ledger_commit_seconds",
+    "Time from handing leaves to the sequencer until they were durable.",
+    registry=REGISTRY,
+    buckets=BUCKETS,
+)
+_dropped = Counter(
+    "passerelle_log_fields_dropped",
+    "Fields that a log line held and the allow-list did not.",
+    registry=REGISTRY,
+)
+
+
+def count_call(operation: str, code: str, reason: str) -> None:
+    """Count a finished call by RPC, gRPC code and reason; the reason is empty where nothing was refused."""
+    _calls.labels(operation, code, reason).inc()
+
+
+def observe_commit(seconds: float) -> None:
+    """Record how long a commit took to be durable."""
+    _commit_seconds.observe(seconds)
+
+
+def exposition() -> bytes:
+    """Return all metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)
+
+
+class Stages:
+    """The stopwatch of one call; not for two threads.
+
+    operation  the RPC that is timed
+    observe    told the name of each stage once it is over; tests stop the process there
+    clock      seconds, monotonic
+    """
+
+    __slots__ = ("_clock", "_last", "_observe", "_seconds", "operation")
+
+    def __init__(
+        self,
+        operation: str = "",
+        observe: Callable[[str], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.operation = operation
+        self._observe = observe
+        self._clock = clock
+        self._seconds: dict[str, float] = {}
+        self._last = clock()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage so far."""
+        return dict(self._seconds)
+
+    def mark(self, name: str) -> None:
+        """Say that stage `name` is over; it began where the one before it ended."""
+        now = self._clock()
+        self._add(name, now - self._last)
+        self._last = now
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time what is inside as stage `name`; what fails is timed too, but is not over."""
+        self._last = self._clock()
+        try:
+            yield
+        except BaseException:
+            now = self._clock()
+            self._record(name, now - self._last)
+            self._last = now
+            raise
+        self.mark(name)
+
+    def _add(self, name: str, seconds: float) -> None:
+        self._record(name, seconds)
+        if self._observe is not None:
+            self._observe(name)
+
+    def _record(self, name: str, seconds: float) -> None:
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+        _stage_seconds.labels(name).observe(seconds)
+
+
+class _Stderr:
+    """Writes a line to whatever stderr is at that moment."""
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger of the room `name`; its events are constants, its fields those of `FIELDS`."""
+    bound: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        _Stderr(),
+        processors=[
+            _allow_listed,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            _named(name),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        context_class=dict,
+    )
+    return bound
+
+
+def _named(name: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    def add(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**line, "logger": name}
+
+    return add
+
+
+def _allow_listed(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep the allowed fields whose values are short and plain; count the rest."""
+    kept = {key: value for key, value in line.items() if key in FIELDS and _plain(value)}
+    event = line.get("event")
+    # An event is a constant of the code; one that a value was formatted into is not written.
+    named = isinstance(event, str) and bool(_event.fullmatch(event))
+    dropped = len(line) - len(kept) - named
+    if dropped:
+        _dropped.inc(dropped)
+    return {**kept, "event": event if named else "unnamed"}
+
+
+def _plain(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    return value is None or isinstance(value, bool | int | float)
