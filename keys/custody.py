@@ -35,8 +35,8 @@ _NAMES = frozenset({"format", "kdf", "memory_kib", "iterations", "lanes", "salt"
 _KDF = "argon2id"
 # What a file may ask of us. A hostile one could otherwise have us allocate until the machine stops.
 _LARGEST_MEMORY = 1024 * 1024  # KiB = 1 GiB, sixteen times the standard
-_MOST_ITERATIONS = 64
-_MOST_LANES = 64
+_MOST_ITERATIONS = 16
+_MOST_LANES = 16
 
 
 class Custody(Protocol):
@@ -71,7 +71,7 @@ class Argon2Cost:
     def __post_init__(self) -> None:
         """Raise ValueError outside what RFC 9106 section 3.1 allows and this machine can bear."""
         if not 1 <= self.lanes <= _MOST_LANES or not 1 <= self.iterations <= _MOST_ITERATIONS:
-            raise ValueError("Argon2id lanes and iterations lie between 1 and 64")
+            raise ValueError("Argon2id lanes and iterations lie between 1 and 16")
         if not 8 * self.lanes <= self.memory_kib <= _LARGEST_MEMORY:
             raise ValueError("Argon2id memory lies between 8 KiB a lane and 1 GiB")
 

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keys import durable
+from keys.custody import STANDARD, Argon2Cost, FileCustody, open_custody
+from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
+
+PASSPHRASE = b"correct horse"
+
+
+@pytest.fixture
+def path(tmp_path: Path, cheap: Argon2Cost) -> Path:
+    path = tmp_path / "keys" / "kek.json"
+    FileCustody.create(path, PASSPHRASE, cheap)
+    return path
+
+
+def forge(path: Path, **changes: object) -> None:
+    """Write what someone without the passphrase can write: any members, with a fitting checksum."""
+    body = json.loads(path.read_bytes())
+    del body["checksum"]
+    durable.replace(path, durable.encode({**body, **changes}))
+
+
+def test_what_is_wrapped_unwraps_after_a_restart(path: Path) -> None:
+    wrapped = FileCustody.open(path, PASSPHRASE).wrap(b"seed", b"aad")
+
+    assert FileCustody.open(path, PASSPHRASE).unwrap(wrapped, b"aad") == b"seed"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_wrapping_twice_gives_unlike_bytes(custody: FileCustody) -> None:
+    assert custody.wrap(b"seed", b"") != custody.wrap(b"seed", b"")
+
+
+@given(st.data())
+def test_no_altered_blob_or_aad_unwraps(custody: FileCustody, data: st.DataObject) -> None:
+    blob = custody.wrap(b"seed", b"aad")
+    bit = data.draw(st.integers(0, 8 * len(blob) - 1))
+    altered = bytearray(blob)
+    altered[bit // 8] ^= 1 << bit % 8
+
+    for wrapped, aad in ((bytes(altered), b"aad"), (blob, b"abd"), (blob[: bit // 8], b"aad")):
+        with pytest.raises(CustodyFault):
+            custody.unwrap(wrapped, aad)
+
+
+def test_another_custody_does_not_unwrap(custody: FileCustody, path: Path) -> None:
+    with pytest.raises(CustodyFault):
+        FileCustody.open(path, PASSPHRASE).unwrap(custody.wrap(b"seed", b""), b"")
+
+
+@pytest.mark.parametrize("passphrase", [b"", b"guessed", PASSPHRASE + b"\n", PASSPHRASE.upper()])
+def test_a_wrong_passphrase_is_told_from_a_damaged_file(path: Path, passphrase: bytes) -> None:
+    with pytest.raises(WrongPassphrase, match="try again") as refused:
+        FileCustody.open(path, passphrase)
+    assert not passphrase or passphrase.decode() not in str(refused.value)
+
+
+def test_every_damaged_byte_is_told_from_a_wrong_passphrase(path: Path) -> None:
+    """Refused before any key is derived, whatever the passphrase."""
+    content = path.read_bytes()
+    for at in range(len(content)):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :])
+        with pytest.raises(DamagedFile, match="restore it from backup"):
+            FileCustody.open(path, PASSPHRASE)
+
+
+def test_every_truncation_is_told_from_a_wrong_passphrase(path: Path) -> None:
+    content = path.read_bytes()
+    for size in range(len(content)):
+        path.write_bytes(content[:size])
+        with pytest.raises(DamagedFile):
+            FileCustody.open(path, PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"memory_kib": 2**31},
+        {"memory_kib": 1024 * 1024 + 1},
+        {"memory_kib": 7},
+        {"memory_kib": -1},
+        {"iterations": 0},
+        {"iterations": 17},
+        {"lanes": 0},
+        {"lanes": 17},
+    ],
+)
+def test_a_hostile_file_cannot_make_us_allocate_or_wait(
+    path: Path, changes: dict[str, int]
+) -> None:
+    forge(path, **changes)
+
+    with pytest.raises(DamagedFile, match="costs"):
+        FileCustody.open(path, PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "passerelle kek 2"},
+        {"kdf": "pbkdf2"},
+        {"salt": "AAAA"},
+        {"salt": "not base64"},
+        {"iterations": "3"},
+        {"extra": 1},
+    ],
+)
+def test_a_file_of_another_version_is_refused(path: Path, changes: dict[str, object]) -> None:
+    forge(path, **changes)
+
+    with pytest.raises(DamagedFile):
+        FileCustody.open(path, PASSPHRASE)
+
+
+def test_cheaper_costs_forged_into_the_file_do_not_open(path: Path) -> None:
+    """The canary is bound to the costs, so a file with others is not the one that was made."""
+    forge(path, iterations=2)
+
+    with pytest.raises(WrongPassphrase):
+        FileCustody.open(path, PASSPHRASE)
+
+
+def test_an_existing_file_is_never_overwritten(path: Path, cheap: Argon2Cost) -> None:
+    """Every key wrapped under it would be lost."""
+    before = path.read_bytes()
+
+    with pytest.raises(CustodyFault, match="exists"):
+        FileCustody.create(path, PASSPHRASE, cheap)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_passphrase_makes_no_file(tmp_path: Path, cheap: Argon2Cost) -> None:
+    with pytest.raises(CustodyFault, match="empty"):
+        FileCustody.create(tmp_path / "kek.json", b"", cheap)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_guess_costs_what_rfc_9106_recommends(tmp_path: Path) -> None:
+    """Section 4, second recommended setting: 64 MiB, 3 passes, 4 lanes, 16-byte salt."""
+    path = tmp_path / "kek.json"
+    FileCustody.create(path, PASSPHRASE)
+
+    body = json.loads(path.read_bytes())
+    assert (body["memory_kib"], body["iterations"], body["lanes"]) == (65536, 3, 4)
+    assert FileCustody.open(path, PASSPHRASE).cost == STANDARD
+
+
+def test_the_key_is_argon2id_of_the_passphrase(path: Path) -> None:
+    """Recomputed here from the file alone, so that a backup can be opened without this code."""
+    body = json.loads(path.read_bytes())
+    fields = durable.Fields(path, body, frozenset(body))
+    kek = Argon2id(
+        salt=fields.octets("salt"), length=32, iterations=1, lanes=1, memory_cost=64
+    ).derive(PASSPHRASE)
+    blob = FileCustody.open(path, PASSPHRASE).wrap(b"seed", b"aad")
+
+    assert AESGCM(kek).decrypt(blob[:12], blob[12:], b"aad") == b"seed"
+
+
+def test_a_uri_names_the_custody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+
+    for uri in (f"file:{path}", "file:kek.json"):
+        custody = open_custody(uri, lambda: PASSPHRASE)
+        assert custody.describe().startswith(uri)
+        assert "Argon2id, 64 KiB, 1 passes, 1 lanes" in custody.describe()
+
+
+@pytest.mark.parametrize("uri", ["", "file:", "pkcs11:token=x", "FILE:kek.json", "kek.json"])
+def test_an_unknown_scheme_is_refused_with_the_known_ones(uri: str) -> None:
+    def asked() -> bytes:
+        pytest.fail("the passphrase was asked for in vain")
+
+    with pytest.raises(CustodyFault, match="file:PATH"):
+        open_custody(uri, asked)

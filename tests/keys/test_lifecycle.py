@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keys.errors import IllegalTransition
+from keys.lifecycle import (
+    LIFETIMES,
+    PRODUCES_ONLY,
+    TRANSITIONS,
+    Authority,
+    KeyKind,
+    KeyState,
+    authority,
+    keeps_private,
+    step,
+)
+
+ONE, TWO, CLOCK = Authority.ONE, Authority.TWO, Authority.SCHEDULE
+STATES = ["PREACTIVE", "ACTIVE", "SUSPENDED", "DEACTIVATED", "COMPROMISED", "DESTROYED"]
+# keys.md 4, copied by hand: 1 = one operator, 2 = two persons, t = the schedule, - = forbidden
+TABLE = """
+PREACTIVE    -  2t  1   -   1   2
+ACTIVE       -  -   1   2t  1   -
+SUSPENDED    -  2   -   2   1   2
+DEACTIVATED  -  -   -   -   1   2
+COMPROMISED  -  -   -   -   -   2
+DESTROYED    -  -   -   -   -   -
+"""
+SIGNS = {"1": ONE, "2": TWO, "t": CLOCK}
+
+
+def expected() -> dict[tuple[KeyState, KeyState], set[Authority]]:
+    rows = (line.split() for line in TABLE.strip().splitlines())
+    return {
+        (KeyState(row[0]), KeyState(target)): {SIGNS[sign] for sign in cell if sign in SIGNS}
+        for row in rows
+        for target, cell in zip(STATES, row[1:], strict=True)
+    }
+
+
+@pytest.mark.parametrize("kind", KeyKind)
+@pytest.mark.parametrize(("state", "target"), list(product(KeyState, KeyState)))
+def test_the_table_is_the_one_of_the_reference(
+    kind: KeyKind, state: KeyState, target: KeyState
+) -> None:
+    """Every kind, every pair of states: 252 cells."""
+    allowed = expected()[state, target]
+    if kind is KeyKind.KEM and (state, target) == (KeyState.DEACTIVATED, KeyState.DESTROYED):
+        allowed = {CLOCK}
+
+    assert authority(kind, state, target) == allowed
+    if allowed:
+        assert step(kind, state, target) is target
+    else:
+        with pytest.raises(IllegalTransition):
+            step(kind, state, target)
+
+
+@given(st.lists(st.sampled_from(KeyState), max_size=30), st.sampled_from(KeyKind))
+def test_no_walk_returns_from_the_dead(walk: list[KeyState], kind: KeyKind) -> None:
+    """Whatever is asked for, a compromised key only ever dies, and a dead one stays dead."""
+    state, seen = KeyState.PREACTIVE, [KeyState.PREACTIVE]
+    for target in walk:
+        try:
+            state = step(kind, state, target)
+        except IllegalTransition:
+            continue
+        seen.append(state)
+
+    if KeyState.COMPROMISED in seen:
+        assert set(seen[seen.index(KeyState.COMPROMISED) + 1 :]) <= {KeyState.DESTROYED}
+    assert KeyState.DESTROYED not in seen[:-1]
+    assert KeyState.PREACTIVE not in seen[1:]
+
+
+def test_one_person_can_stop_a_key_and_never_start_or_destroy_one() -> None:
+    """Break-glass covers suspend and revoke only (keys.md 5)."""
+    for (_, target), allowed in TRANSITIONS.items():
+        if ONE in allowed:
+            assert target in {KeyState.SUSPENDED, KeyState.COMPROMISED}
+
+
+def test_no_timer_destroys_a_long_lived_key() -> None:
+    """keys.md 12."""
+    by_schedule = {
+        kind
+        for kind, state in product(KeyKind, KeyState)
+        if CLOCK in authority(kind, state, KeyState.DESTROYED)
+    }
+
+    assert by_schedule == {KeyKind.KEM}
+
+
+def test_a_retired_signing_key_keeps_no_private_half() -> None:
+    assert not any(keeps_private(kind, KeyState.DESTROYED) for kind in KeyKind)
+    assert {k for k in KeyKind if not keeps_private(k, KeyState.DEACTIVATED)} == PRODUCES_ONLY
+    assert all(keeps_private(kind, KeyState.SUSPENDED) for kind in KeyKind)
+
+
+def test_every_kind_has_a_lifetime() -> None:
+    assert set(LIFETIMES) == set(KeyKind)
