@@ -1,0 +1,1 @@
+"""What do we know? The only room with SQL: rows, the ledger's leaves among them, and one pen."""

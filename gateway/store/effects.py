@@ -1,0 +1,70 @@
+"""An effect: one statement that becomes true together with the leaves that record it, or not at all.
+
+Rooms build effects and carry them; only the sequencer applies them. A statement may name the index that a
+leaf of the same commit will take, which nobody knows before the sequencer does: it writes `LEAF`, and the
+effect says which leaf is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import BindParameter, Connection, CursorResult, Integer, bindparam
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.sql.dml import UpdateBase
+
+from gateway.errors import Fault, PasserelleError
+
+LEAF: BindParameter[int] = bindparam(
+    "leaf_index", type_=Integer
+)  # index of the leaf an effect names
+
+
+class EffectRefused(Exception):
+    """A statement met a conflict or touched other rows than it must; for the sequencer's ears only."""
+
+    def __init__(self, effect: Effect) -> None:
+        super().__init__("an effect did not apply")
+        self.effect = effect
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One statement and what it means when it cannot apply.
+
+    rows      how many rows it must touch; None = any number
+    leaf      which leaf of its commit `LEAF` stands for, counted like a list: 0 the first, -1 the last
+    refusal   reads why, after the commit was rolled back, and returns what its caller is told
+    """
+
+    statement: UpdateBase = field(repr=False)
+    rows: int | None = None
+    leaf: int | None = None
+    refusal: Callable[[Connection], PasserelleError] | None = field(default=None, repr=False)
+
+    def apply(self, connection: Connection, indices: Sequence[int]) -> None:
+        """Execute the statement; `indices` are those of the leaves of the same commit.
+
+        Raises EffectRefused on a conflict or another number of rows. Only the sequencer calls this.
+        """
+        places = {} if self.leaf is None else {"leaf_index": indices[self.leaf]}
+        try:
+            done: CursorResult[object] = connection.execute(self.statement, places)
+        except IntegrityError:
+            raise EffectRefused(self) from None
+        if self.rows is not None and done.rowcount != self.rows:
+            raise EffectRefused(self)
+
+    def explain(self, connection: Connection) -> PasserelleError:
+        """Return why it did not apply; a Fault where nobody foresaw that it might not."""
+        if self.refusal is None:
+            return Fault("an effect did not apply, and none of its builders expected that")
+        return self.refusal(connection)
+
+
+def says(
+    kind: Callable[..., PasserelleError], *operands: object
+) -> Callable[[Connection], PasserelleError]:
+    """Return a refusal that needs no look at the rows."""
+    return lambda _: kind(*operands)

@@ -1,0 +1,236 @@
+"""Reading the ledger: leaves, checkpoints, proofs and receipts, out of rows; nothing here writes.
+
+A receipt is the same bytes whenever it is asked for: it stands on the first checkpoint that covers its
+leaf, whose note is stored as signed, and on complete subtrees, which never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Select, func, select
+
+from gateway.audit import note, proof, tree
+from gateway.audit.entry import MalformedEntry, decode
+from gateway.audit.errors import AuditFault
+from gateway.errors import ElementInvalid, Fault
+from gateway.store.database import Database
+from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
+from gateway.store.times import milliseconds
+from gateway.terms import Receipt
+
+PAGE = (
+    1000  # rows read in one snapshot; a snapshot held for a whole ledger would keep the WAL growing
+)
+TAIL = 1024  # leaves re-hashed when the pen is taken up; the whole is `passerelle ledger verify`
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDetail:
+    """A detail as stored; sealed_dek is None once it was shredded."""
+
+    index: int
+    ciphertext: bytes = field(repr=False)
+    sealed_dek: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the ledger ends: its size, the last leaf's time (0 when empty), the last note (None when empty)."""
+
+    size: int
+    time_ms: int
+    note: bytes | None = field(repr=False)
+
+
+def node(connection: Connection) -> Callable[[int, int], bytes]:
+    """Return the reader of complete subtrees that `gateway.audit.tree` asks; it raises Fault at a gap."""
+
+    def get(level: int, number: int) -> bytes:
+        wanted: Select[bytes]
+        if level == 0:
+            wanted = select(leaves.c.leaf_hash).where(leaves.c.idx == number)
+        else:
+            wanted = select(nodes.c.hash).where(nodes.c.level == level, nodes.c.number == number)
+        found = connection.execute(wanted).scalar()
+        if found is None:
+            raise Fault(f"the ledger lacks the subtree of level {level} at leaf {number << level}")
+        return found
+
+    return get
+
+
+def leaf(connection: Connection, index: int) -> bytes:
+    """Return the bytes of a leaf; raises Fault when there is none at `index`."""
+    wanted: Select[bytes] = select(leaves.c.leaf).where(leaves.c.idx == index)
+    found = connection.execute(wanted).scalar()
+    if found is None:
+        raise Fault(f"the ledger has no leaf {index}")
+    return found
+
+
+def leaf_hash(connection: Connection, index: int) -> bytes:
+    """Return the hash of a leaf; raises Fault when there is none at `index`."""
+    return node(connection)(0, index)
+
+
+def latest_checkpoint(connection: Connection) -> bytes | None:
+    """Return the newest signed note; None while the ledger is empty."""
+    newest = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+    return connection.execute(newest).scalar()
+
+
+def receipt(connection: Connection, index: int, checkpoint_size: int | None = None) -> Receipt:
+    """Return the proof that leaf `index` stands in the ledger, under a stored checkpoint.
+
+    checkpoint_size   size of the checkpoint to stand on; by default the first that covers the leaf
+
+    Raises Fault when no such checkpoint or leaf is stored.
+    """
+    covering = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size).limit(1)
+    if checkpoint_size is None:
+        covering = covering.where(checkpoints.c.size > index)
+    else:
+        covering = covering.where(checkpoints.c.size == checkpoint_size)
+    found = connection.execute(covering).one_or_none()
+    if found is None or not 0 <= index < found.size:
+        raise Fault(f"no stored checkpoint covers leaf {index}")
+    hashes = tree.inclusion_proof(index, found.size, node(connection))
+    return Receipt(leaf(connection, index), proof.make_proof(index, hashes, found.note))
+
+
+def inclusion(connection: Connection, leaf_hash: bytes, size: int) -> tuple[int, list[bytes]]:
+    """Return the index of a leaf and its proof in the tree of `size` leaves.
+
+    Raises ElementInvalid for a size that no checkpoint has, and for a hash that is not in that tree.
+    """
+    _demand_checkpoint(connection, size, "tree_size")
+    first = select(func.min(leaves.c.idx)).where(
+        leaves.c.leaf_hash == leaf_hash, leaves.c.idx < size
+    )
+    index = connection.execute(first).scalar()
+    if index is None:
+        raise ElementInvalid(element="leaf_hash")
+    return index, tree.inclusion_proof(index, size, node(connection))
+
+
+def consistency(connection: Connection, old: int, new: int) -> list[bytes]:
+    """Return the proof that the tree of `old` leaves is the beginning of the tree of `new` leaves.
+
+    Raises ElementInvalid for sizes that no checkpoint has, and for old > new.
+    """
+    _demand_checkpoint(connection, old, "old_size")
+    _demand_checkpoint(connection, new, "new_size")
+    if old > new:
+        raise ElementInvalid(element="old_size")
+    return tree.consistency_proof(old, new, node(connection))
+
+
+def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """Yield stored leaves by index, as bytes; raises Fault at a gap. `stop` is exclusive."""
+    index = start
+    while stop is None or index < stop:
+        page = PAGE if stop is None else min(PAGE, stop - index)
+        wanted = (
+            select(leaves.c.idx, leaves.c.leaf).where(leaves.c.idx >= index).order_by(leaves.c.idx)
+        )
+        with database.reader() as reader:
+            rows = reader.execute(wanted.limit(page)).all()
+        for row in rows:
+            if row.idx != index:
+                raise Fault(f"the ledger has no leaf {index}")
+            yield row.leaf
+            index += 1
+        if len(rows) < page:
+            return
+
+
+def iter_checkpoints(database: Database) -> Iterator[bytes]:
+    """Yield every signed note, the smallest tree first."""
+    last = -1
+    while True:
+        wanted = select(checkpoints.c.size, checkpoints.c.note).where(checkpoints.c.size > last)
+        with database.reader() as reader:
+            rows = reader.execute(wanted.order_by(checkpoints.c.size).limit(PAGE)).all()
+        if not rows:
+            return
+        for row in rows:
+            yield row.note
+        last = rows[-1].size
+
+
+def iter_details(database: Database) -> Iterator[StoredDetail]:
+    """Yield every stored detail by index, with its sealed key where that still exists."""
+    last = -1
+    joined = details.outerjoin(detail_keys, details.c.idx == detail_keys.c.idx)
+    columns = (details.c.idx, details.c.ciphertext, detail_keys.c.sealed_dek)
+    while True:
+        wanted = select(*columns).select_from(joined).where(details.c.idx > last)
+        with database.reader() as reader:
+            rows = reader.execute(wanted.order_by(details.c.idx).limit(PAGE)).all()
+        if not rows:
+            return
+        for row in rows:
+            yield StoredDetail(row.idx, row.ciphertext, row.sealed_dek)
+        last = rows[-1].idx
+
+
+def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
+    """Return where the ledger ends, once its end was found whole.
+
+    (1) Both log keys signed the last checkpoint, and it says what its row says.
+    (2) Indices run without a gap up to its size, and not beyond.
+    (3) The last leaves hash to what is stored, complete their subtrees, and their time never falls.
+    (4) The stored subtrees give the signed root.
+
+    Raises Fault, which names the index where it broke.
+    """
+    newest = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
+    size = 0 if row is None else row.size
+    if row is not None:
+        try:
+            signed = note.open_checkpoint(row.note, *log.vkeys)  # (1)
+        except AuditFault as fault:
+            raise Fault(f"the checkpoint of size {size} does not hold: {fault}") from fault
+        if (signed.size, signed.root) != (size, row.root):
+            raise Fault(f"the checkpoint of size {size} is not what its row says")
+    extent = connection.execute(select(func.count(), func.max(leaves.c.idx)).select_from(leaves))
+    count, last = extent.one()
+    if (count, -1 if last is None else last) != (size, size - 1):  # (2)
+        raise Fault(f"the ledger has {count} leaves, the last {last}; {size} were signed")
+    time_ms = _check_leaves(connection, max(0, size - TAIL), size)  # (3)
+    if row is None:
+        return Head(0, 0, None)
+    if tree.root_at(size, node(connection)) != row.root:  # (4)
+        raise Fault(f"the subtrees of the first {size} leaves do not give the signed root")
+    return Head(size, time_ms, row.note)
+
+
+def _check_leaves(connection: Connection, start: int, size: int) -> int:
+    """Re-hash the leaves from `start`; return the last one's time in milliseconds."""
+    get, time_ms = node(connection), 0
+    wanted = select(leaves).where(leaves.c.idx >= start).order_by(leaves.c.idx)
+    for index, row in zip(range(start, size), connection.execute(wanted), strict=True):
+        if row.idx != index:
+            raise Fault(f"the ledger has no leaf {index}")
+        try:
+            frame = decode(row.leaf)
+        except MalformedEntry as fault:
+            raise Fault(f"leaf {index} is malformed: {fault}") from fault
+        for level, number, found in tree.new_nodes(index, tree.leaf_hash(row.leaf), get):
+            if get(level, number) != found:
+                raise Fault(f"leaf {index} is not the leaf that was hashed into level {level}")
+        stated = milliseconds(frame.time)
+        if stated != row.time_ms or stated < time_ms:
+            raise Fault(f"the time of leaf {index} falls, or is not what its row says")
+        time_ms = stated
+    return time_ms
+
+
+def _demand_checkpoint(connection: Connection, size: int, element: str) -> None:
+    """Serve proofs between signed sizes only: a proof to an unsigned root proves nothing."""
+    signed = select(checkpoints.c.size).where(checkpoints.c.size == size)
+    if connection.execute(signed).scalar() is None:
+        raise ElementInvalid(element=element)

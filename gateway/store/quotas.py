@@ -1,0 +1,129 @@
+"""What a partner may ask in a day and in a year: counted per purpose, limited all purposes together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    Connection,
+    ScalarSelect,
+    and_,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from gateway.errors import QuotaExceeded
+from gateway.store.effects import Effect, says
+from gateway.store.schema import quotas, transactions
+from gateway.terms import Direction, Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a query uses up: its transaction number, and one of the partner's quota.
+
+    day_limit, year_limit   queries answered per UTC day and year, all purposes together
+    """
+
+    purpose: Purpose
+    day_limit: int
+    year_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Queries counted against a partner's quota, all purposes together, this UTC day and year."""
+
+    day: int
+    year: int
+
+
+def usage(
+    connection: Connection,
+    partner: str,
+    now: datetime,
+    direction: Direction = Direction.INBOUND,
+) -> Usage:
+    """Return what the partner has used of its quota."""
+    day, year = (
+        connection.execute(select(_used(partner, direction, period))).scalar() or 0
+        for period in periods(now)
+    )
+    return Usage(day, year)
+
+
+def reserve(partner: str, claims: Claims, now: datetime) -> tuple[Effect, ...]:
+    """Reserve one query; the year is asked first, since its refusal renews later."""
+    day, year = periods(now)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    new_year = today.replace(year=today.year + 1, month=1, day=1)
+    effects: list[Effect] = []
+    for period, limit, renews in (
+        (year, claims.year_limit, new_year),
+        (day, claims.day_limit, today + timedelta(days=1)),
+    ):
+        key = {
+            "partner": partner,
+            "purpose": int(claims.purpose),
+            "direction": int(Direction.INBOUND),
+            "period": period,
+        }
+        here = and_(*(quotas.c[name] == value for name, value in key.items()))
+        absent = ~exists().where(here)
+        row = select(*(literal(value) for value in key.values()), literal(0)).where(absent)
+        counter = insert(quotas).from_select([*key, "used"], row)
+        counted = (
+            update(quotas)
+            .where(here, _used(partner, Direction.INBOUND, period) < limit)
+            .values(used=quotas.c.used + 1)
+        )
+        effects += [Effect(counter), Effect(counted, rows=1, refusal=says(QuotaExceeded, renews))]
+    return tuple(effects)
+
+
+def release_quota(partner: str, number: str, message_id: bytes) -> tuple[Effect, ...]:
+    """Return what gives back the day's and the year's quota of a query; twice is as good as once."""
+    own = and_(
+        transactions.c.partner == partner,
+        transactions.c.number == number,
+        transactions.c.message_id == message_id,
+    )
+    day = select(transactions.c.quota_day).where(own).scalar_subquery()
+    purpose = select(transactions.c.purpose).where(own).scalar_subquery()
+    year = literal("Y") + func.substr(day, 2, 4)
+    given_back = (
+        update(quotas)
+        .where(
+            quotas.c.partner == partner,
+            quotas.c.direction == int(Direction.INBOUND),
+            quotas.c.purpose == purpose,
+            or_(quotas.c.period == day, quotas.c.period == year),
+        )
+        .values(used=quotas.c.used - 1)
+    )
+    return Effect(given_back), Effect(update(transactions).where(own).values(quota_day=None))
+
+
+def periods(now: datetime) -> tuple[str, str]:
+    """Return the names of the UTC day and year of a moment."""
+    utc = now.astimezone(UTC)
+    return f"D{utc:%Y-%m-%d}", f"Y{utc:%Y}"
+
+
+def _used(partner: str, direction: Direction, period: str) -> ScalarSelect[int]:
+    counted = quotas.alias()
+    return (
+        select(func.coalesce(func.sum(counted.c.used), 0))
+        .where(
+            counted.c.partner == partner,
+            counted.c.direction == int(direction),
+            counted.c.period == period,
+        )
+        .scalar_subquery()
+    )

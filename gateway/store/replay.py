@@ -1,0 +1,177 @@
+"""Messages seen: the same bytes again get the stored reply, other bytes under the same id are a conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+
+from gateway.errors import InProgress, PasserelleError, ReplayConflict
+from gateway.store import ledger
+from gateway.store.effects import LEAF, Effect, says
+from gateway.store.schema import replay
+from gateway.store.times import milliseconds
+from gateway.terms import Header, Letter, Operation, Reply
+
+REPLAY_MARGIN = timedelta(minutes=5)  # beyond a message's own end; over twice the clock skew
+REPLY_LIFE = timedelta(hours=24)  # of a stored reply, for `RedeliverResult` (protocol 8)
+
+
+class ReplayState(IntEnum):
+    """Whether a message is being answered, or was."""
+
+    RUNNING = 1
+    DONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRow:
+    """A message that was seen; reply is what it was answered with, or None while it is being answered."""
+
+    transcript: bytes
+    state: ReplayState
+    request_index: int
+    reply: Reply | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A message whose REQUEST leaf has no closing leaf, and which can no longer come again."""
+
+    sender: str
+    message_id: bytes
+    transcript: bytes
+    operation: Operation
+    transaction_number: str
+    request_index: int
+
+
+def find_replay(connection: Connection, sender: str, message_id: bytes) -> ReplayRow | None:
+    """Return what is known of a message; None for one never seen, or seen too long ago to come again."""
+    wanted = select(replay).where(replay.c.sender == sender, replay.c.message_id == message_id)
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    state = ReplayState(row.state)
+    reply = _reply(connection, row) if state is ReplayState.DONE else None
+    return ReplayRow(row.transcript, state, row.request_index, reply)
+
+
+def stored_reply(connection: Connection, partner: str, number: str, now: datetime) -> Reply | None:
+    """Return the reply to the query under `number`, byte for byte, for a day after it was given."""
+    wanted = select(replay).where(
+        replay.c.sender == partner,
+        replay.c.transaction_number == number,
+        replay.c.operation == int(Operation.SUBMIT_QUERY),
+        replay.c.state == int(ReplayState.DONE),
+        replay.c.stored_until_ms > milliseconds(now),
+    )
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _reply(connection, row)
+
+
+def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
+    """Return the messages that a crash left unanswered and whose time is over, in ledger order.
+
+    Within its time an identical retry searches again, under the same REQUEST leaf.
+    """
+    wanted = select(replay).where(
+        replay.c.state == int(ReplayState.RUNNING), replay.c.expires_ms <= milliseconds(now)
+    )
+    return tuple(
+        Orphan(
+            sender=row.sender,
+            message_id=row.message_id,
+            transcript=row.transcript,
+            operation=Operation(row.operation),
+            transaction_number=row.transaction_number,
+            request_index=row.request_index,
+        )
+        for row in connection.execute(wanted.order_by(replay.c.request_index))
+    )
+
+
+def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
+    """Claim the message id; the REQUEST leaf comes first in the commit."""
+    expires = milliseconds(max(header.expire_time, now) + REPLAY_MARGIN)
+    seen = insert(replay).values(
+        sender=header.sender,
+        message_id=header.message_id,
+        transcript=transcript,
+        state=int(ReplayState.RUNNING),
+        operation=int(header.operation),
+        transaction_number=header.transaction_number,
+        request_index=LEAF,
+        expires_ms=expires,
+        stored_until_ms=expires,
+    )
+    return Effect(seen, rows=1, leaf=0, refusal=_who_was_first(header, transcript))
+
+
+def answered(
+    header: Header, letter: Letter, stored_until: datetime | None, response_index: int | None
+) -> Effect:
+    """Store the reply; the RESPONSE leaf comes last in the commit, unless an earlier one is named.
+
+    stored_until   None = as long as the message could come again
+    """
+    done = (
+        update(replay)
+        .where(_running(header.sender, header.message_id))
+        .values(
+            state=int(ReplayState.DONE),
+            response_index=LEAF if response_index is None else response_index,
+            header=letter.header,
+            sealed=letter.sealed,
+            signature=letter.signature,
+        )
+    )
+    if stored_until is not None:
+        done = done.values(stored_until_ms=milliseconds(stored_until))
+    leaf = -1 if response_index is None else None
+    return Effect(done, rows=1, leaf=leaf, refusal=says(InProgress))
+
+
+def forgotten(orphan: Orphan) -> Effect:
+    """Drop a message that was never answered."""
+    row = delete(replay).where(_running(orphan.sender, orphan.message_id))
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def expired(now: datetime) -> Effect:
+    """Drop answered messages that can neither come again nor be delivered again."""
+    moment = milliseconds(now)
+    over = replay.c.state == int(ReplayState.DONE)
+    row = delete(replay).where(
+        over, replay.c.expires_ms <= moment, replay.c.stored_until_ms <= moment
+    )
+    return Effect(row)
+
+
+def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], PasserelleError]:
+    def explain(connection: Connection) -> PasserelleError:
+        wanted = select(replay.c.transcript).where(
+            replay.c.sender == header.sender, replay.c.message_id == header.message_id
+        )
+        first = connection.execute(wanted).scalar()
+        return InProgress() if first == transcript else ReplayConflict()
+
+    return explain
+
+
+def _reply(connection: Connection, row: Row[Any]) -> Reply:
+    letter = Letter(row.header, row.sealed, row.signature)
+    return Reply(letter, ledger.receipt(connection, row.response_index))
+
+
+def _running(sender: str, message_id: bytes) -> ColumnElement[bool]:
+    """Name a message that is still being answered."""
+    return and_(
+        replay.c.sender == sender,
+        replay.c.message_id == message_id,
+        replay.c.state == int(ReplayState.RUNNING),
+    )

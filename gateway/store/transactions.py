@@ -1,0 +1,305 @@
+"""What we remember of messages: ids seen, numbers used, quotas, results, stored replies.
+
+Reading takes a connection; writing returns effects, which become true with the leaf that records them. A
+message id and a transaction number are claimed by inserting them, so of two identical queries at the same
+instant one searches, and the other learns that it is in progress, whoever else looked before.
+
+Kept how long: a message id for the life of its message and five minutes more (protocol 8: fifteen in all),
+a stored reply for a day, a recorded result for the retention period, sealed by the data key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+
+from gateway.errors import Fault, TransactionReused
+from gateway.store.effects import LEAF, Effect, says
+from gateway.store.quotas import Claims, Usage, periods, release_quota, reserve, usage
+from gateway.store.replay import (
+    REPLY_LIFE,
+    Orphan,
+    ReplayRow,
+    ReplayState,
+    answered,
+    expired,
+    find_replay,
+    first_sight,
+    forgotten,
+    orphans,
+    stored_reply,
+)
+from gateway.store.schema import hit_references, transactions
+from gateway.store.times import milliseconds, moment
+from gateway.terms import Header, Letter, Outcome, Purpose, State
+from keys.datakey import DataKey
+from keys.errors import OpenRefused
+from keys.pae import pae
+
+__all__ = [
+    "LIFE_CYCLE",
+    "Act",
+    "Claims",
+    "Hit",
+    "Orphan",
+    "ReplayRow",
+    "ReplayState",
+    "Settled",
+    "TransactionRow",
+    "Usage",
+    "abandon",
+    "begin_request",
+    "expire_rows",
+    "find_replay",
+    "finish_request",
+    "open_result",
+    "orphans",
+    "release_quota",
+    "seal_result",
+    "step",
+    "stored_reply",
+    "transaction",
+    "usage",
+]
+
+RETENTION = timedelta(days=730)  # of a transaction row: exchange logs, two years (law.md 10)
+_RESULT_LABEL = b"passerelle/1/result"
+
+
+class Act(Enum):
+    """What happens to a query."""
+
+    SEARCH = auto()
+    REVIEW = auto()
+    DECIDE = auto()
+    ABANDON = auto()
+
+
+# (state, act) → state. What is not drawn does not exist; DECIDED and ABANDONED are ends.
+LIFE_CYCLE: dict[tuple[State, Act], State] = {
+    (State.RECEIVED, Act.SEARCH): State.SEARCHING,
+    (State.RECEIVED, Act.ABANDON): State.ABANDONED,
+    (State.SEARCHING, Act.SEARCH): State.SEARCHING,  # a crash, then the identical retry
+    (State.SEARCHING, Act.REVIEW): State.REVIEWING,
+    (State.SEARCHING, Act.DECIDE): State.DECIDED,
+    (State.SEARCHING, Act.ABANDON): State.ABANDONED,
+    (State.REVIEWING, Act.DECIDE): State.DECIDED,
+    (State.REVIEWING, Act.ABANDON): State.ABANDONED,  # the deadline of the review; never NO_MATCH
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A reference by which the partner may ask for details of one subject until it expires."""
+
+    reference: bytes
+    subject: int
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How a query ended.
+
+    result          payload bytes of the result, sealed by `seal_result`
+    release_quota   whether the query counts for nothing, because nothing was searched
+    """
+
+    outcome: Outcome
+    result: bytes = field(repr=False)
+    hit: Hit | None = None
+    release_quota: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionRow:
+    """A query under its transaction number; result is sealed, `open_result` opens it."""
+
+    number: str
+    message_id: bytes
+    purpose: Purpose
+    agreement_id: str
+    agreement_version: int
+    state: State
+    outcome: Outcome | None
+    result: bytes | None = field(repr=False)
+    request_index: int
+    response_index: int | None
+    receive_time: datetime
+    decide_time: datetime | None
+
+
+def step(state: State, act: Act) -> State:
+    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    try:
+        return LIFE_CYCLE[state, act]
+    except KeyError:
+        raise Fault(f"a query that is {state.name} cannot {act.name}") from None
+
+
+def transaction(connection: Connection, partner: str, number: str) -> TransactionRow | None:
+    """Return the partner's own query under a number; another partner's is as unknown as none."""
+    wanted = select(transactions).where(_named(partner, number))
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    return TransactionRow(
+        number=row.number,
+        message_id=row.message_id,
+        purpose=Purpose(row.purpose),
+        agreement_id=row.agreement,
+        agreement_version=row.version,
+        state=State(row.state),
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        result=row.result,
+        request_index=row.request_index,
+        response_index=row.response_index,
+        receive_time=moment(row.receive_ms),
+        decide_time=None if row.decide_ms is None else moment(row.decide_ms),
+    )
+
+
+def begin_request(
+    header: Header, transcript: bytes, claims: Claims | None, now: datetime
+) -> tuple[Effect, ...]:
+    """Return what step 14 makes true together with the REQUEST leaf, which comes first in its commit.
+
+    The commit raises ReplayConflict or InProgress for a message id that is taken, by other or by the same
+    bytes; TransactionReused for a number that is; QuotaExceeded where a limit is reached.
+    """
+    effects = [first_sight(header, transcript, now)]
+    if claims is not None:
+        effects.append(_number(header, claims, now))
+        effects.extend(reserve(header.sender, claims, now))
+    return tuple(effects)
+
+
+def finish_request(
+    header: Header,
+    letter: Letter,
+    settled: Settled | None,
+    now: datetime,
+    *,
+    response_index: int | None = None,
+) -> tuple[Effect, ...]:
+    """Return what step 20 makes true together with the RESPONSE leaf, which comes last in its commit.
+
+    letter           the reply, stored as it is sent
+    settled          how the query ended; None for what is no query
+    response_index   leaf of the receipt, where the reply is that of an earlier message
+
+    The commit raises InProgress where the message was answered meanwhile: the retry gets that answer.
+    """
+    stored_until = None if settled is None else now + REPLY_LIFE
+    effects = [answered(header, letter, stored_until, response_index)]
+    if settled is not None:
+        effects.extend(_settle(header, settled, now))
+    return tuple(effects)
+
+
+def abandon(orphan: Orphan, now: datetime) -> tuple[Effect, ...]:
+    """Return what becomes true with an ABANDONED leaf: no answer, no outcome, the quota released."""
+    given_up = (
+        update(transactions)
+        .where(
+            _named(orphan.sender, orphan.transaction_number),
+            transactions.c.message_id == orphan.message_id,
+            _may(Act.ABANDON),
+        )
+        .values(state=int(State.ABANDONED), decide_ms=milliseconds(now))
+    )
+    return (
+        forgotten(orphan),
+        Effect(given_up),
+        *release_quota(orphan.sender, orphan.transaction_number, orphan.message_id),
+    )
+
+
+def expire_rows(now: datetime, retention: timedelta = RETENTION) -> tuple[Effect, ...]:
+    """Return what removes rows whose time is over; a query still open is never among them."""
+    ended = transactions.c.state.in_([int(State.DECIDED), int(State.ABANDONED)])
+    oldest = milliseconds(now - retention)
+    return (
+        expired(now),
+        Effect(delete(hit_references).where(hit_references.c.expires_ms <= milliseconds(now))),
+        Effect(delete(transactions).where(ended, transactions.c.receive_ms <= oldest)),
+    )
+
+
+def seal_result(data_key: DataKey, partner: str, number: str, payload: bytes) -> bytes:
+    """Return a result's payload bytes sealed for its row, so that no other row can bear it."""
+    return data_key.seal(payload, _result_aad(partner, number))
+
+
+def open_result(data_key: DataKey, partner: str, number: str, sealed: bytes) -> bytes:
+    """Return the payload bytes of a recorded result; raises Fault when they were altered or moved."""
+    try:
+        return data_key.open(sealed, _result_aad(partner, number))
+    except OpenRefused:
+        raise Fault("a recorded result does not open: altered, moved, or of another key") from None
+
+
+def _number(header: Header, claims: Claims, now: datetime) -> Effect:
+    """Use up the transaction number; what is durable here is searched next, without a commit between."""
+    row = insert(transactions).values(
+        partner=header.sender,
+        number=header.transaction_number,
+        message_id=header.message_id,
+        purpose=int(claims.purpose),
+        agreement=header.agreement_id,
+        version=header.agreement_version,
+        state=int(step(State.RECEIVED, Act.SEARCH)),
+        request_index=LEAF,
+        receive_ms=milliseconds(now),
+        quota_day=periods(now)[0],
+    )
+    return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
+
+
+def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
+    number = header.transaction_number
+    decided = (
+        update(transactions)
+        .where(
+            _named(header.sender, number),
+            transactions.c.message_id == header.message_id,
+            _may(Act.DECIDE),
+        )
+        .values(
+            state=int(State.DECIDED),
+            outcome=int(settled.outcome),
+            result=settled.result,
+            response_index=LEAF,
+            decide_ms=milliseconds(now),
+        )
+    )
+    already = says(Fault, "the query is not in a state in which it can be decided")
+    effects = [Effect(decided, rows=1, leaf=-1, refusal=already)]
+    if settled.hit is not None:
+        reference = insert(hit_references).values(
+            reference=settled.hit.reference,
+            partner=header.sender,
+            transaction_number=number,
+            subject_id=settled.hit.subject,
+            expires_ms=milliseconds(settled.hit.expires),
+        )
+        effects.append(Effect(reference, rows=1))
+    if settled.release_quota:
+        effects.extend(release_quota(header.sender, number, header.message_id))
+    return effects
+
+
+def _named(partner: str, number: str) -> ColumnElement[bool]:
+    return and_(transactions.c.partner == partner, transactions.c.number == number)
+
+
+def _may(act: Act) -> ColumnElement[bool]:
+    """Name the rows whose state allows `act`: the database keeps to the table too."""
+    return transactions.c.state.in_([int(state) for state, each in LIFE_CYCLE if each is act])
+
+
+def _result_aad(partner: str, number: str) -> bytes:
+    return pae(_RESULT_LABEL, partner.encode(), number.encode())

@@ -1,0 +1,143 @@
+"""A real store in a scratch folder, a clock that the test moves, and a sequencer over both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.proof import LogIdentity
+from gateway.store.database import Database, open_store
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.terms import Direction, Header, Letter, MessageType, Operation, Purpose
+from keys.datakey import DataKey
+from keys.envelope import OpeningKey, SealingKey
+from keys.sign import LogKey
+
+START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+ORIGIN = "gateway.can.example/exchange-log"
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@dataclass
+class Desk:
+    """Everything a test of the store needs, and a sequencer whenever it asks for one."""
+
+    path: Path
+    log_key: LogKey
+    auditor: OpeningKey
+    data_key: DataKey
+    clock: Clock = field(default_factory=Clock)
+    fatal: list[BaseException] = field(default_factory=list)
+    commits: list[tuple[int, float]] = field(default_factory=list)
+    _open: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def log(self) -> LogIdentity:
+        return LogIdentity.from_log_key(ORIGIN, self.log_key)
+
+    def database(self, connect: Callable[..., sqlite3.Connection] = sqlite3.connect) -> Database:
+        database = open_store(self.path, create=True, connect=connect)
+        self._open.append(database.close)
+        return database
+
+    def sequencer(self, database: Database | None = None, **settings: float) -> Sequencer:
+        sequencer = Sequencer(
+            database or self.database(),
+            self.log_key,
+            self.log,
+            SealingKey(self.auditor.public),
+            self.clock,
+            on_fatal=self.fatal.append,
+            on_commit=lambda leaves, seconds: self.commits.append((leaves, seconds)),
+            **settings,  # type: ignore[arg-type]
+        )
+        sequencer.start()
+        self._open.append(sequencer.close)
+        return sequencer
+
+    @staticmethod
+    def leaf(
+        kind: EntryType = EntryType.REQUEST, *, message: int = 1, number: str = "", **facts: str
+    ) -> Leaf:
+        """Return an entry about one message of Australia's."""
+        frame = Frame(
+            type=kind,
+            entry_class=EntryClass.OTHER,
+            partner_id="AUS",
+            direction=Direction.INBOUND,
+            message_id=message.to_bytes(16, "big"),
+            transcript=bytes([message % 251]) * 32,
+            transaction_number=number,
+        )
+        return Leaf(frame, facts or None)
+
+    @staticmethod
+    def header(
+        message: int = 1,
+        number: str = "AUS-0001",
+        operation: Operation = Operation.SUBMIT_QUERY,
+        now: datetime = START,
+    ) -> Header:
+        """Return the header of one message of Australia's."""
+        return Header(
+            message_type=MessageType.REQUEST,
+            operation=operation,
+            sender="AUS",
+            signing_key_id=bytes(32),
+            recipient="CAN",
+            kem_key_id=bytes(32),
+            message_id=message.to_bytes(16, "big"),
+            create_time=now,
+            expire_time=now + timedelta(minutes=10),
+            directory_version=1,
+            payload_commitment=bytes(32),
+            transaction_number=number,
+            agreement_id="au",
+            agreement_version=3,
+            purpose=Purpose.VISA_PERMIT_BENEFIT,
+        )
+
+    @staticmethod
+    def letter(text: str = "answer") -> Letter:
+        return Letter(b"header of " + text.encode(), b"sealed " + text.encode(), b"signature")
+
+    def close(self) -> None:
+        while self._open:
+            self._open.pop()()
+
+
+@pytest.fixture(scope="session")
+def log_key() -> LogKey:
+    return LogKey.from_seed(bytes(range(64)))
+
+
+@pytest.fixture(scope="session")
+def auditor() -> OpeningKey:
+    return OpeningKey.from_seed(bytes(32))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, log_key: LogKey, auditor: OpeningKey) -> Iterator[Desk]:
+    desk = Desk(
+        tmp_path / "store" / "passerelle.db", log_key, auditor, DataKey.from_seed(bytes(32))
+    )
+    yield desk
+    desk.close()

@@ -1,0 +1,280 @@
+"""The file, its pragmas, its one pen and its migrations."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import OperationalError
+
+import gateway.store
+from gateway.errors import Fault, Remedy
+from gateway.store.database import PEN_PRAGMAS, open_store, wal_reset_affected
+from gateway.store.schema import REVISION, metadata, values
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Desk
+
+
+def test_a_fresh_store_is_nobody_elses_to_read(desk: Desk) -> None:
+    desk.sequencer().commit([desk.leaf()])
+
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in desk.path.parent.iterdir()}
+
+    assert stat.S_IMODE(desk.path.parent.stat().st_mode) == 0o700
+    assert {"passerelle.db", "passerelle.db-wal", "passerelle.db.pen"} <= set(modes)
+    assert all(mode == 0o600 for mode in modes.values())
+
+
+def test_a_store_that_others_may_read_is_refused(desk: Desk) -> None:
+    desk.database().close()
+    desk.path.chmod(0o640)
+
+    with pytest.raises(Remedy, match="chmod 600"):
+        open_store(desk.path)
+
+
+def test_a_missing_store_is_not_made_by_accident(tmp_path: Path) -> None:
+    with pytest.raises(Remedy, match="no store"):
+        open_store(tmp_path / "store.db")
+
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_an_emptied_store_is_reported_and_not_replaced(desk: Desk) -> None:
+    desk.database().close()
+    for each in desk.path.parent.iterdir():
+        each.write_bytes(b"")
+
+    with pytest.raises(Remedy, match="empty"):
+        open_store(desk.path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 100, b"SQLite format 3\0" + bytes(2000)]
+)
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+    with pytest.raises((Fault, Remedy)):
+        open_store(path)
+
+
+def test_a_database_without_our_tables_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    path.chmod(0o600)
+
+    with pytest.raises(Remedy, match="not a store of ours"):
+        open_store(path)
+
+
+def test_the_pragmas_are_in_force_on_the_pen(desk: Desk) -> None:
+    database = desk.database()
+    pen = database.take_pen()
+
+    found = {name: pen.exec_driver_sql(f"PRAGMA {name}").scalar() for name in PEN_PRAGMAS}
+
+    assert found == {name: wanted for name, (_, wanted) in PEN_PRAGMAS.items()}
+    assert found["synchronous"] == 2
+    assert found["journal_mode"] == "wal"
+
+
+class Deaf(sqlite3.Connection):
+    """A connection on which `synchronous` cannot be set, as on some wrapped file systems."""
+
+    def execute(self, sql: str, *rest: object) -> sqlite3.Cursor:
+        if sql.startswith("PRAGMA synchronous="):
+            sql = "PRAGMA synchronous=NORMAL"
+        return super().execute(sql, *rest)
+
+
+def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
+    desk.database().close()
+    database = open_store(desk.path, connect=lambda *a, **k: sqlite3.connect(*a, factory=Deaf, **k))
+
+    with pytest.raises(Fault, match="synchronous"):
+        database.take_pen()
+
+    database.close()
+    open_store(desk.path).close()  # the lock was given back
+
+
+def test_readers_cannot_write(desk: Desk) -> None:
+    """A `mode=ro` connection can neither write nor checkpoint (ledger.md 11)."""
+    database = desk.database()
+
+    with (
+        database.reader() as reader,
+        pytest.raises(OperationalError, match="readonly"),
+    ):
+        reader.execute(insert(values).values(key="k", value="v"))
+
+
+def test_a_reader_sees_one_snapshot(desk: Desk) -> None:
+    database = desk.database()
+    pen = database.take_pen()
+
+    with database.reader() as reader:
+        before = reader.execute(select(values)).all()
+        with pen.begin():
+            pen.execute(insert(values).values(key="k", value="v"))
+        during = reader.execute(select(values)).all()
+    with database.reader() as reader:
+        after = reader.execute(select(values)).all()
+
+    assert before == during == []
+    assert [tuple(row) for row in after] == [("k", "v")]
+
+
+def test_the_pen_begins_immediately(desk: Desk) -> None:
+    """A deferred BEGIN could find at its first write that somebody else wrote (SQLITE_BUSY_SNAPSHOT)."""
+    pen = desk.database().take_pen()
+    other = sqlite3.connect(desk.path, isolation_level=None, timeout=0)
+
+    with pen.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+
+    other.close()
+
+
+def test_two_pens_are_never_held(desk: Desk) -> None:
+    first = desk.database()
+    second = desk.database()
+    first.take_pen()
+
+    with pytest.raises(Remedy, match="already writes"):
+        first.take_pen()
+    with pytest.raises(Remedy, match="another process"):
+        second.take_pen()
+
+    first.release_pen()
+    second.take_pen()
+
+
+def test_another_process_cannot_take_the_pen(desk: Desk) -> None:
+    database = desk.database()
+    database.take_pen()
+    program = (
+        "import sys; from pathlib import Path; from gateway.errors import Remedy\n"
+        "from gateway.store.database import open_store\n"
+        "try: open_store(Path(sys.argv[1])).take_pen()\n"
+        "except Remedy: sys.exit(7)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, desk.path], check=False)
+
+    assert done.returncode == 7
+
+
+def test_many_threads_read_at_once(desk: Desk) -> None:
+    database = desk.database()
+    together = threading.Barrier(20)
+    seen: list[str | None] = []
+
+    def read() -> None:
+        with database.reader() as reader:
+            together.wait()
+            seen.append(reader.execute(text("SELECT version_num FROM alembic_version")).scalar())
+
+    threads = [threading.Thread(target=read) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert seen == [REVISION] * 20
+
+
+def test_the_migrations_make_the_tables_that_we_use(desk: Desk) -> None:
+    database = desk.database()
+
+    with database.reader() as reader:
+        context = MigrationContext.configure(reader, opts={"compare_type": True})
+        differences = compare_metadata(context, metadata)
+
+    assert differences == []
+
+
+def test_the_newest_migration_is_the_one_we_expect() -> None:
+    config = Config()
+    folder = Path(gateway.store.__path__[0]) / "migrations"
+    config.set_main_option("script_location", str(folder))
+
+    assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+
+
+def test_a_store_of_a_newer_release_is_refused(desk: Desk) -> None:
+    database = desk.database()
+    pen = database.take_pen()
+    with pen.begin():
+        pen.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+
+    with pytest.raises(Remedy, match="newer release"):
+        open_store(desk.path)
+
+
+def test_opening_twice_changes_nothing(desk: Desk) -> None:
+    desk.database().close()
+    before = desk.path.read_bytes()
+
+    open_store(desk.path, create=True).close()
+
+    assert desk.path.read_bytes() == before
+
+
+def test_the_report_reads_back_what_is_in_force(desk: Desk) -> None:
+    database = desk.database()
+
+    idle = database.report()
+    database.take_pen()
+    writing = database.report()
+    beside = desk.database().report()
+
+    assert idle == writing
+    assert idle.revision == REVISION
+    assert idle.sqlite_version == sqlite3.sqlite_version
+    assert idle.pragmas["synchronous"] == "2"
+    assert idle.affected is wal_reset_affected(sqlite3.sqlite_version_info)
+    assert "WAL-reset" in idle.verdict
+    assert beside.served
+    assert not idle.served
+
+
+@pytest.mark.parametrize(
+    ("version", "affected"),
+    [
+        ((3, 6, 23), False),
+        ((3, 7, 0), True),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 45, 0), True),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 54, 1), False),
+    ],
+)
+def test_the_wal_reset_range_is_that_of_sqlite_org(
+    version: tuple[int, int, int], affected: bool
+) -> None:
+    assert wal_reset_affected(version) is affected
