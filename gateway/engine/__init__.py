@@ -1,0 +1,1 @@
+"""Who is it? The port to the matcher and its engines."""

@@ -1,0 +1,152 @@
+"""Who is it? The port to the matcher, and the plainest engine: its arrays in our own process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
+
+from gateway.errors import DeadlineTooShort, EngineUnavailable
+from matcher import synthetic
+from matcher.gallery import Candidates, Gallery, SearchAbandoned
+from matcher.probe import FingerSample, Probe, prepare, read_sample
+
+Fingers = Sequence[tuple[int, bytes]]  # position 1-10 and its record
+Batch = Sequence[tuple[int, Fingers]]  # subject number, unsigned 64 bits, and the subject's fingers
+Deadline = Callable[[], float]  # seconds that remain
+REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for
+
+
+def no_deadline() -> float:
+    """Return that any time remains."""
+    return float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a subject's fingers are from now on; none = the subject is removed."""
+
+    subject: int
+    fingers: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
+
+
+class Source(Protocol):
+    """All enrolled subjects: a recipe to read them, not a connection.
+
+    All shards together MUST yield every subject exactly once, and MUST raise rather than end early.
+    """
+
+    def batches(self, shard: int, of: int) -> Iterator[Batch]:
+        """Yield the subjects of one of so many shards, in batches."""
+        ...
+
+
+class Engine(Protocol):
+    """The port: a gallery that is loaded, changed and searched.
+
+    A search MUST see all subjects of the last load and the changes since, or raise; it MUST NOT answer from
+    a part of them. `version` MUST grow with each change.
+    """
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields, or raise EngineUnavailable and keep nothing."""
+        ...
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's fingers what the change says; the same change twice is one change."""
+        ...
+
+    def search(self, probe: Probe, limit: int, deadline: Deadline = no_deadline) -> Candidates:
+        """Return the best people; raise EngineUnavailable, or DeadlineTooShort when time runs out."""
+        ...
+
+
+class InProcessEngine:
+    """One gallery in this process. It is not loaded until `load` has succeeded."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+        self._gallery: Gallery | None = None
+        self._changing = Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a search can be answered."""
+        return self._gallery is not None
+
+    @property
+    def size(self) -> int:
+        """How many subjects can be found."""
+        return len(self._loaded())
+
+    @property
+    def version(self) -> int:
+        """A number that grows with each change."""
+        return self._loaded().version
+
+    def load(self, source: Source) -> None:
+        """Replace everything by what the source yields.
+
+        Raises EngineUnavailable where the source fails or a stored record does not parse or has no usable
+        finger: a gallery with a hole would answer "no match" for who is in it.
+        """
+        with self._changing:
+            self._gallery = None
+            gallery = Gallery()
+            try:
+                for batch in source.batches(0, 1):
+                    for subject, fingers in batch:
+                        _enrol(gallery, subject, fingers)
+            except ValueError as fault:
+                raise EngineUnavailable("the stored gallery could not be loaded") from fault
+            self._gallery = gallery
+
+    def apply(self, change: Change) -> None:
+        """Make one subject's fingers what the change says.
+
+        Raises ValueError, with the old fingers still in place, for records that do not parse or are not
+        usable; EngineUnavailable when not loaded.
+        """
+        with self._changing:
+            gallery = self._loaded()
+            read = [(at, read_sample(FingerSample(at, record))) for at, record in change.fingers]
+            gallery.replace(change.subject, read)
+
+    def search(self, probe: Probe, limit: int, deadline: Deadline = no_deadline) -> Candidates:
+        """Return the best `limit` people of the whole gallery.
+
+        Raises EngineUnavailable when not loaded, DeadlineTooShort when time runs out before the search is
+        complete, and the matcher's NothingUsable for a probe without a usable finger.
+        """
+        gallery = self._loaded()
+        if deadline() <= 0:
+            raise DeadlineTooShort
+        try:
+            return gallery.search(
+                probe, limit, threads=self._threads, expired=lambda: deadline() <= 0
+            )
+        except SearchAbandoned:
+            raise DeadlineTooShort from None
+
+    def rehearse(self, searches: int) -> tuple[float, ...]:
+        """Return how many seconds each of some searches takes, for ten fingers of nobody."""
+        nobody = synthetic.person(REHEARSED_SEED)
+        taken = []
+        for number in range(searches):
+            started = time.perf_counter()
+            probe = prepare([(at, synthetic.impression(nobody, at, number)) for at in range(1, 11)])
+            self.search(probe, 1)
+            taken.append(time.perf_counter() - started)
+        return tuple(taken)
+
+    def _loaded(self) -> Gallery:
+        gallery = self._gallery
+        if gallery is None:
+            raise EngineUnavailable
+        return gallery
+
+
+def _enrol(gallery: Gallery, subject: int, fingers: Fingers) -> None:
+    gallery.add(subject, [(at, read_sample(FingerSample(at, record))) for at, record in fingers])

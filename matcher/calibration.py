@@ -1,0 +1,152 @@
+"""The threshold for a promised FPIR, and the certificate that says on what the promise rests.
+
+A search makes one comparison with each of N people, so each may err with probability FPIR / N (union bound;
+people need not be independent). That rate lies far beyond what public data can show, so the tail of the
+non-mated scores is modelled: above a level that is often reached, the share of non-mated people at or above
+a score falls exponentially. Level, share and rate were fitted for each number of fingers; the file says on
+what data, and the interval says how far the fit may be off.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib import resources
+
+CERTIFICATE_FILE = "certificate.json"
+RULE_OF_THREE = (
+    3.0  # no error in n trials: at most 3 / n at 95 % (Jovanovic, Levy, Am. Stat. 51, 1997)
+)
+MOST_FINGERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Non-mated people at or above score s, s >= level: share · exp(-rate · (s - level)).
+
+    Each of share and rate as (least, likeliest, greatest) at 95 %.
+    """
+
+    fingers: int
+    level: float
+    share: tuple[float, float, float]
+    rate: tuple[float, float, float]
+
+    def score(self, rate_of_error: float) -> float:
+        """Return the score that non-mated people reach at most so often, at the cautious end."""
+        return self.level + max(0.0, math.log(self.share[2] / rate_of_error)) / self.rate[0]
+
+    def errors(self, score: float) -> tuple[float, float, float]:
+        """Return the share of non-mated people at or above a score: least, likeliest, greatest."""
+        above = max(0.0, score - self.level)
+        return (
+            self.share[0] * math.exp(-self.rate[2] * above),
+            self.share[1] * math.exp(-self.rate[1] * above),
+            self.share[2] * math.exp(-self.rate[0] * above),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The tails by number of fingers and what they were fitted on.
+
+    trials    non-mated comparisons of single fingers that were seen
+    data, split   in words
+    digest    SHA-256 of the file, hexadecimal
+    """
+
+    tails: tuple[Tail, ...]
+    trials: int
+    data: str
+    split: str
+    version: str
+    digest: str
+
+    @property
+    def certain(self) -> float:
+        """The least rate of error that was seen rather than modelled (rule of three)."""
+        return RULE_OF_THREE / self.trials
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """The least fused score that is a hit.
+
+    fpir_expected   share of non-mated searches that reach it, by the likeliest fit
+    interval        the same, at the two ends of the fit's 95 % interval; the upper end is what was asked
+    extrapolated    whether the rate lies beyond what was seen (rule of three), and rests on the tail's shape
+    calibration_id  version and digest of the certificate, for the ledger
+    """
+
+    score: float
+    fpir_expected: float
+    interval: tuple[float, float]
+    extrapolated: bool
+    calibration_id: str
+
+
+@cache
+def default_certificate() -> Certificate:
+    """Return the certificate that is shipped beside this module."""
+    packed = (resources.files("matcher") / CERTIFICATE_FILE).read_bytes()
+    return load_certificate(json.loads(packed), sha256(packed).hexdigest())
+
+
+def load_certificate(fitted: Mapping[str, object], digest: str) -> Certificate:
+    """Return the certificate in a fitted mapping, as `matcher.fitting` makes it."""
+    rows = fitted["tails"]
+    if not isinstance(rows, list) or [row["fingers"] for row in rows] != list(
+        range(1, MOST_FINGERS + 1)
+    ):
+        raise ValueError("a certificate has a tail for each number of fingers from 1 to 10")
+    tails = tuple(
+        Tail(row["fingers"], float(row["level"]), _three(row["share"]), _three(row["rate"]))
+        for row in rows
+    )
+    data, split, version = (str(fitted[name]) for name in ("data", "split", "version"))
+    return Certificate(tails, int(str(fitted["trials"])), data, split, version, digest)
+
+
+def threshold(
+    fpir: float, size: int, usable: int, certificate: Certificate | None = None
+) -> Threshold:
+    """Return the least score that keeps false alarms at `fpir` in a gallery of `size` people.
+
+    fpir     share of non-mated searches that may raise a candidate, 0 < fpir < 1
+    size     people enrolled; 0 counts as 1
+    usable   usable fingers of the probe, 1-10
+
+    An enrolled person may share fewer fingers with the probe than are usable, so the threshold holds for
+    every number up to it. It is recalibrated by calling again when the gallery has grown. Raises ValueError
+    outside these ranges.
+    """
+    if not 0 < fpir < 1 or size < 0 or not 1 <= usable <= MOST_FINGERS:
+        raise ValueError(
+            "an FPIR lies between 0 and 1, a size is not negative, fingers are 1 to 10"
+        )
+    held = default_certificate() if certificate is None else certificate
+    people = max(1, size)
+    tails = held.tails[:usable]
+    score = max(tail.score(fpir / people) for tail in tails)
+    least, likeliest, greatest = (
+        min(1.0, people * max(errors))
+        for errors in zip(*(t.errors(score) for t in tails), strict=True)
+    )
+    return Threshold(
+        score=score,
+        fpir_expected=likeliest,
+        interval=(least, greatest),
+        extrapolated=fpir / people < held.certain,
+        calibration_id=f"{held.version}-{held.digest[:16]}",
+    )
+
+
+def _three(values: list[float]) -> tuple[float, float, float]:
+    least, likeliest, greatest = (float(value) for value in values)
+    if not 0 < least <= likeliest <= greatest:
+        raise ValueError("an interval's ends are out of order")
+    return least, likeliest, greatest

@@ -1,0 +1,257 @@
+"""Fit the matcher's data files from records of known fingers; `tests/bench/fit.py` is the command.
+
+Three files: the descriptor's projection, the likelihood's weights, the certificate of the tail. Weights that
+are judged were always fitted on other sensors (one database is left out at a time, under every extractor);
+the shipped weights are fitted on all of them. The tail is fitted on scores of the left-out kind, and on pairs
+across databases, whose non-mated pairs no fit has seen.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matcher.alignment import Bools, Evidence, Fingers, compare, gather
+from matcher.finger import Finger, Model, describe, load_model, raw_descriptors
+from matcher.fusion import Likelihood, features, finger_ratio, fuse, load_likelihood, raw_ratio
+from matcher.template import Floats, Minutiae
+
+DESCRIPTOR_SIZE = (
+    64  # numbers; 32 lose a fifth of the mates that 64 rank first, 128 cost twice the memory
+)
+RIDGE = 10.0  # of the logistic fit, on standardised features
+NEWTON_STEPS = 60
+BEND_SHARE = 0.01  # of non-mated pairs lie above the bend
+TAIL_SHARE = 0.01  # of non-mated people lie above the tail's level
+RESAMPLED = 400_000  # chimeric non-mated people per number of fingers
+BOOTSTRAPS = 300
+COLUMNS = ("local", "relaxed", "likeness", "closeness", "overlap")
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordSet:
+    """Records of one sensor by one extractor; `finger` (r,) numbers the fingers within the sensor."""
+
+    extractor: str
+    sensor: str
+    finger: NDArray[np.intp]
+    minutiae: tuple[Minutiae, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """All pairs of one set: evidence, whether mated, and the number of the pair of fingers."""
+
+    evidence: Evidence = field(repr=False)
+    mated: Bools = field(repr=False)
+    cluster: NDArray[np.intp] = field(repr=False)
+
+
+def fit_descriptor(minutiae: Sequence[Minutiae], size: int = DESCRIPTOR_SIZE) -> bytes:
+    """Return the .npz of mean and whitening projection of all descriptors, of which `load_model` reads."""
+    raw = np.concatenate([_raw(each) for each in minutiae]).astype(np.float64)
+    mean = raw.mean(axis=0)
+    variance, directions = np.linalg.eigh(np.cov((raw - mean).T))
+    leading = np.argsort(-variance)[:size]
+    projection = directions[:, leading] / np.sqrt(variance[leading])
+    packed = io.BytesIO()
+    np.savez(packed, mean=mean.astype(np.float32), projection=projection.astype(np.float32))
+    return packed.getvalue()
+
+
+def _raw(minutiae: Minutiae) -> Floats:
+    place = (minutiae.xy[:, 0] - 1j * minutiae.xy[:, 1]).astype(np.complex64)
+    return raw_descriptors(place, np.exp(1j * minutiae.angle).astype(np.complex64))
+
+
+def compare_all(records: RecordSet, model: Model) -> Compared:
+    """Return every pair i < j of a set."""
+    fingers = [describe(each, model) for each in records.minutiae]
+    gallery = gather(fingers)
+    rows = [
+        _row(fingers[first], gallery, np.arange(first + 1, len(fingers)))
+        for first in range(len(fingers) - 1)
+    ]
+    first, second = np.triu_indices(len(fingers), 1)
+    one, other = records.finger[first], records.finger[second]
+    return Compared(_concatenate(rows), one == other, one * 1000 + other)
+
+
+def compare_across(one: RecordSet, other: RecordSet, model: Model) -> Compared:
+    """Return every pair of records of two sensors; none is mated."""
+    gallery = gather([describe(each, model) for each in other.minutiae])
+    everyone = np.arange(len(other.minutiae))
+    rows = [_row(describe(each, model), gallery, everyone) for each in one.minutiae]
+    cluster = (one.finger[:, None] * 1000 + other.finger[None, :]).ravel()
+    return Compared(_concatenate(rows), np.zeros(len(cluster), dtype=bool), cluster)
+
+
+def _row(probe: Finger, gallery: Fingers, rows: NDArray[np.intp], chunk: int = 16) -> Evidence:
+    """Return one finger against some rows, a few at a time and like sizes together."""
+    order = rows[np.argsort(gallery.count[rows], kind="stable")]
+    parts = []
+    for start in range(0, len(order), chunk):
+        some = order[start : start + chunk]
+        slots = int(gallery.count[some].max())
+        parts.append(
+            compare(
+                probe,
+                Fingers(
+                    gallery.vectors[some, :slots],
+                    gallery.place[some, :slots],
+                    gallery.heading[some, :slots],
+                    gallery.count[some],
+                ),
+            )
+        )
+    back = np.empty(len(rows), dtype=np.intp)
+    back[np.searchsorted(rows, order)] = np.arange(len(rows))
+    return _take(_concatenate(parts), back)
+
+
+def _concatenate(parts: Sequence[Evidence]) -> Evidence:
+    return Evidence(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+
+
+def _take(evidence: Evidence, rows: NDArray[np.intp] | Bools) -> Evidence:
+    return Evidence(*(getattr(evidence, name)[rows] for name in COLUMNS))
+
+
+def fit_likelihood(training: Sequence[Compared], tail: Doubles | None = None) -> dict[str, object]:
+    """Return fitted weights, as `load_likelihood` reads them.
+
+    tail   raw ratios of non-mated pairs that the weights have not seen; None = those of the training
+    """
+    columns = np.concatenate([features(each.evidence) for each in training]).astype(np.float64)
+    mated = np.concatenate([each.mated for each in training])
+    local = np.concatenate([each.evidence.local for each in training]).astype(np.float64)
+    mean, scale = columns.mean(axis=0), columns.std(axis=0)
+    fit = _logistic((columns - mean) / scale, mated) / np.log(10)
+    coarse = _logistic(local[:, None], mated) / np.log(10)
+    raw = fit[0] + (columns - mean) / scale @ fit[1:]
+    bend, level, slope = _bend(raw[~mated] if tail is None else tail, raw[mated])
+    return {
+        "mean": mean.tolist(),
+        "scale": scale.tolist(),
+        "weights": fit[1:].tolist(),
+        "bias": float(fit[0]),
+        "bend": bend,
+        "level": level,
+        "slope": slope,
+        "coarse": coarse.tolist(),
+    }
+
+
+def left_out(
+    sets: Sequence[RecordSet], sensor: str
+) -> tuple[Model, Likelihood, dict[tuple[str, str], Compared]]:
+    """Return model, likelihood and comparisons of one sensor, fitted on all other sensors."""
+    others = [each for each in sets if each.sensor != sensor]
+    model = load_model(fit_descriptor([m for each in others for m in each.minutiae]))
+    training = [compare_all(each, model) for each in others]
+    likelihood = load_likelihood(fit_likelihood(training), "")
+    judged = {
+        (each.extractor, each.sensor): compare_all(each, model)
+        for each in sets
+        if each.sensor == sensor
+    }
+    return model, likelihood, judged
+
+
+def ratios(compared: Compared, likelihood: Likelihood, *, raw: bool = False) -> Floats:
+    """Return the finger ratios of a comparison, or those before the tail is bent."""
+    return (raw_ratio if raw else finger_ratio)(compared.evidence, likelihood)
+
+
+def fit_certificate(
+    non_mated: Sequence[tuple[Floats, NDArray[np.intp]]], rng: np.random.Generator
+) -> dict[str, object]:
+    """Return the tails for one to ten fingers from non-mated finger ratios and their clusters.
+
+    Each part is one pair of sets. A person's fingers are drawn within one part, so that sensor and extractor
+    are shared as they are in life. Intervals are bootstraps over pairs of fingers, not over comparisons.
+    """
+    trials = sum(len(part) for part, _ in non_mated)
+    single = np.concatenate([part for part, _ in non_mated])
+    level = float(np.quantile(single, 1 - TAIL_SHARE))
+    spread = _spread(non_mated, level, rng)
+    tails = [_tail(_people(non_mated, number, rng), number, spread) for number in range(1, 11)]
+    return {"trials": trials, "tails": tails}
+
+
+def _people(
+    parts: Sequence[tuple[Floats, NDArray[np.intp]]], number: int, rng: np.random.Generator
+) -> Floats:
+    shares = np.array([len(part) for part, _ in parts], dtype=np.float64)
+    people = []
+    for (part, _), share in zip(parts, shares / shares.sum(), strict=True):
+        drawn = rng.integers(len(part), size=(int(RESAMPLED * share), number))
+        people.append(fuse(part[drawn]))
+    return np.concatenate(people)
+
+
+def _tail(fused: Floats, number: int, spread: tuple[Doubles, Doubles]) -> dict[str, object]:
+    level = float(np.quantile(fused, 1 - TAIL_SHARE))
+    rate = 1 / float((fused[fused > level] - level).mean())
+    share, rates = spread
+    return {
+        "fingers": number,
+        "level": level,
+        "share": (TAIL_SHARE * share).tolist(),
+        "rate": (rate * rates).tolist(),
+    }
+
+
+def _spread(
+    parts: Sequence[tuple[Floats, NDArray[np.intp]]], level: float, rng: np.random.Generator
+) -> tuple[Doubles, Doubles]:
+    """Return the 95 % intervals of share and rate relative to their estimates, (3,) each."""
+    cluster = np.concatenate([c + 10**6 * at for at, (_, c) in enumerate(parts)])
+    value = np.concatenate([part for part, _ in parts])
+    names, member = np.unique(cluster, return_inverse=True)
+    above = value > level
+    sizes = np.bincount(member, minlength=len(names)).astype(np.float64)
+    hits = np.bincount(member, above, len(names))
+    excess = np.bincount(member, np.where(above, value - level, 0), len(names))
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=BOOTSTRAPS)
+    share = (drawn @ hits) / (drawn @ sizes) / (hits.sum() / sizes.sum())
+    rate = (drawn @ hits) / (drawn @ excess) / (hits.sum() / excess.sum())
+    ends = (0.025, 0.975)
+    low, high = np.quantile(share, ends)
+    slow, fast = np.quantile(rate, ends)
+    return np.array([min(low, 1), 1, max(high, 1)]), np.array([min(slow, 1), 1, max(fast, 1)])
+
+
+def _bend(non_mated: Doubles, mated: Doubles) -> tuple[float, float, float]:
+    """Return where the logistic ratio is bent, the ratio there, and its slope beyond.
+
+    Beyond the bend the density of non-mated scores falls exponentially, and that of mated scores is nearly
+    flat; so the log ratio of the two is a straight line.
+    """
+    bend = float(np.quantile(non_mated, 1 - BEND_SHARE))
+    rate = 1 / float((non_mated[non_mated > bend] - bend).mean())
+    above = mated[mated > bend]
+    density = len(above) / len(mated) / (2 * float(np.median(above) - bend))
+    return bend, float(np.log10(density / (BEND_SHARE * rate))), rate / float(np.log(10))
+
+
+def _logistic(columns: Doubles, mated: Bools) -> Doubles:
+    """Return intercept and weights of a ridge logistic fit in which both classes weigh the same."""
+    design = np.column_stack([np.ones(len(columns)), columns])
+    share = np.where(mated, 0.5 / mated.sum(), 0.5 / (~mated).sum()) * len(mated)
+    penalty = np.eye(design.shape[1]) * RIDGE
+    penalty[0, 0] = 0
+    weights = np.zeros(design.shape[1])
+    for _ in range(NEWTON_STEPS):
+        odds = np.clip(design @ weights, -40, 40)
+        chance = 1 / (1 + np.exp(-odds))
+        slope = design.T @ (share * (chance - mated)) + penalty @ weights
+        curve = (design.T * (share * chance * (1 - chance))) @ design + penalty
+        weights -= np.linalg.solve(curve + 1e-9 * np.eye(len(weights)), slope)
+    return weights

@@ -1,0 +1,125 @@
+"""Samples → a prepared probe, or which finger is too poor to search and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from matcher.finger import Finger, Model, default_model, describe
+from matcher.fmr import MOST_POSITION, read
+from matcher.template import PPCM, MalformedRecord, Minutiae
+
+LEAST_MINUTIAE = 6  # distinct; with fewer no constellation is rare (matching.md 8)
+LEAST_AREA = 0.15  # square centimetres that the minutiae span; a fingertip shows two to three
+LEAST_QUALITY = 20  # mean of the stated minutia qualities; below it extractors report noise
+
+FaultCode = Literal["TOO_FEW_MINUTIAE", "AREA_TOO_SMALL", "QUALITY_TOO_LOW"]
+
+
+class PositionMismatch(ValueError):
+    """A record names another finger than the one it was declared to be."""
+
+
+class NothingUsable(ValueError):
+    """No finger is good enough to be searched or enrolled; `faults` has one for each that was given."""
+
+    def __init__(self, faults: tuple[SampleFault, ...]) -> None:
+        super().__init__("no finger is good enough: capture again")
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class FingerSample:
+    """One record of one finger and its declared position, 1-10."""
+
+    position: int
+    record: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFault:
+    """A finger that is too poor, and in what."""
+
+    position: int
+    code: FaultCode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """The usable fingers of one person, ready to be compared with many, and the faults of the others."""
+
+    fingers: tuple[tuple[int, Finger], ...] = field(repr=False)
+    faults: tuple[SampleFault, ...]
+
+    @property
+    def usable(self) -> tuple[int, ...]:
+        """The positions that can be searched, ascending."""
+        return tuple(position for position, _ in self.fingers)
+
+    def destroy(self) -> None:
+        """Overwrite every array of the probe with zeros, in place."""
+        for _, finger in self.fingers:
+            finger.destroy()
+
+
+def prepare(fingers: Sequence[tuple[int, Minutiae]], model: Model | None = None) -> Probe:
+    """Return the probe of one person's fingers, each position at most once; poor ones become faults.
+
+    Raises ValueError for a position outside 1-10 or given twice.
+    """
+    check_positions([position for position, _ in fingers])
+    used = default_model() if model is None else model
+    ready, faults = [], []
+    for position, minutiae in sorted(fingers, key=lambda each: each[0]):
+        code = assess(minutiae)
+        if code is None:
+            ready.append((position, describe(minutiae, used)))
+        else:
+            faults.append(SampleFault(position, code))
+    return Probe(tuple(ready), tuple(faults))
+
+
+def assess(minutiae: Minutiae) -> FaultCode | None:
+    """Return why a finger is too poor to be searched or enrolled, or None."""
+    places = np.unique(minutiae.xy, axis=0)
+    if len(places) < LEAST_MINUTIAE:
+        return "TOO_FEW_MINUTIAE"
+    if _spanned(places) < LEAST_AREA:
+        return "AREA_TOO_SMALL"
+    stated = minutiae.quality[minutiae.quality > 0]
+    if len(stated) and float(stated.mean()) < LEAST_QUALITY:
+        return "QUALITY_TOO_LOW"
+    return None
+
+
+def read_sample(sample: FingerSample) -> Minutiae:
+    """Return the one view of a sample's record.
+
+    A record's position 0, unknown, gives way to the declared one. Raises MalformedRecord for a record that
+    breaks its standard or holds several views, PositionMismatch for any other position.
+    """
+    record = read(sample.record)
+    if len(record.views) != 1:
+        raise MalformedRecord("more than one view of a finger", 0)
+    view = record.views[0]
+    if view.position not in (0, sample.position):
+        raise PositionMismatch("the record names another finger than was declared")
+    return view.minutiae
+
+
+def check_positions(positions: Sequence[int]) -> None:
+    """Raise ValueError unless each position is one of 1-10 and given once."""
+    if not all(1 <= position <= MOST_POSITION for position in positions):
+        raise ValueError("a finger position is one of 1 to 10")
+    if len(set(positions)) != len(positions):
+        raise ValueError("a finger position is given twice")
+
+
+def _spanned(places: np.ndarray) -> float:
+    """Return the area of the box along the principal axes of the minutiae, in square centimetres."""
+    centred = places.astype(np.float64) - places.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    return float(np.prod(np.ptp(centred @ axes.T, axis=0))) / PPCM**2

@@ -1,0 +1,93 @@
+"""Fit the matcher's data files from a folder of records, and print how well the left-out sensors fare.
+
+python tests/bench/fit.py FOLDER [--write]     FOLDER/<extractor>/<sensor>/<finger>_<impression>.<ext>
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from matcher import fitting, fmr, fusion
+from matcher.evaluation import verification
+from matcher.finger import load_model
+
+VERSION = "fvc2002-2"
+PACKAGE = Path(fitting.__file__).parent
+SEED = 2002
+
+
+def read_sets(folder: Path, extractors: tuple[str, ...]) -> list[fitting.RecordSet]:
+    sets = []
+    for place in sorted(p for e in extractors for p in (folder / e).iterdir() if p.is_dir()):
+        paths = sorted(place.iterdir())
+        fingers = np.array([int(path.name.split("_")[0]) % 1000 for path in paths])
+        minutiae = tuple(fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
+        sets.append(fitting.RecordSet(place.parent.name, place.name, fingers, minutiae))
+    return sets
+
+
+def judge(sets: list[fitting.RecordSet]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Print the errors of each left-out sensor; return raw non-mated ratios with clusters."""
+    raw, table = [], {}
+    for sensor in sorted({each.sensor for each in sets}):
+        _, likelihood, judged = fitting.left_out(sets, sensor)
+        for key, compared in judged.items():
+            ratio = fitting.ratios(compared, likelihood, raw=True)
+            table[key] = verification(ratio[compared.mated], ratio[~compared.mated])
+            raw.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
+    for extractor in sorted({key[0] for key in table}):
+        rows = [(key[1], table[key]) for key in sorted(table) if key[0] == extractor]
+        for sensor, errors in rows:
+            sys.stdout.write(f"{extractor:16}{sensor:6}{errors.eer:8.2%}{errors.fnmr_1000:8.2%}\n")
+        eer, fnmr = (np.mean([getattr(e, n) for _, e in rows]) for n in ("eer", "fnmr_1000"))
+        sys.stdout.write(f"{extractor:16}mean  {eer:8.2%}{fnmr:8.2%}\n")
+    return raw
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
+    parser.add_argument("--write", action="store_true", help="replace the files in matcher/")
+    arguments = parser.parse_args()
+    sets = read_sets(arguments.folder, tuple(arguments.extractors))
+    raw = judge(sets)
+    packed = fitting.fit_descriptor([m for each in sets for m in each.minutiae])
+    model = load_model(packed)
+    training = [fitting.compare_all(each, model) for each in sets]
+    fitted = fitting.fit_likelihood(training, np.concatenate([r for r, _ in raw]).astype(float))
+    likelihood = fusion.load_likelihood(fitted, "")
+    parts = [(fusion.bend(ratio, likelihood), cluster) for ratio, cluster in raw]
+    parts += [
+        (fitting.ratios(compared, likelihood), compared.cluster)
+        for one in sets
+        for other in sets
+        if one.extractor == other.extractor and one.sensor < other.sensor
+        for compared in [fitting.compare_across(one, other, model)]
+    ]
+    names = ", ".join(f"{each.extractor}/{each.sensor}" for each in sets)
+    provenance = {
+        "version": VERSION,
+        "data": f"FVC2002 set B records: {names}",
+        "split": "weights: all sensors; bend and tail: each sensor judged by weights fitted on the "
+        "other sensors, and non-mated pairs across sensors",
+        "descriptor_size": model.size,
+    }
+    certificate = fitting.fit_certificate(parts, np.random.default_rng(SEED))
+    sys.stdout.write(
+        json.dumps({"level": fitted["level"], "slope": fitted["slope"], **certificate}, indent=1)
+    )
+    if arguments.write:
+        (PACKAGE / "descriptor.npz").write_bytes(packed)
+        for name, content in (("likelihood", fitted), ("certificate", certificate)):
+            text = json.dumps(provenance | content, indent=1) + "\n"
+            (PACKAGE / f"{name}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
