@@ -250,7 +250,7 @@ class _Reading:
             for key in content:
                 if key not in _tables[table]:
                     raise self._wrong(f"{table}.{key}", "not a key of this format")
-        for table in _tables.keys() - _optional - self._tree.keys():
+        for table in sorted(_tables.keys() - _optional - self._tree.keys()):
             raise self._wrong(table, "is missing")
         for path in sorted(_demanded):
             if self._at(path) is None:
@@ -294,7 +294,7 @@ class _Reading:
     def _at(self, path: str) -> object:
         value: object = self._tree
         for key in path.split("."):
-            value = value[key] if isinstance(value, dict) else None
+            value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def _wrong(self, path: str, why: str) -> MalformedAgreement:

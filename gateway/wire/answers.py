@@ -40,7 +40,7 @@ def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
     fields = Fields(message, path)
     outcome = fields.choice("outcome", Outcome)
     hit = fields.octets("hit_reference", HIT_REFERENCE, required=outcome is Outcome.MATCH)
-    expire = fields.moment("details_expire_time", required=False)
+    expire = fields.moment("details_expire_time")
     if outcome is not Outcome.MATCH:
         if hit:
             raise fields.wrong("hit_reference")

@@ -164,7 +164,7 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
         extractor=fields.text("extractor", EXTRACTOR),
         data=record,
         impression=message.impression,
-        capture_time=fields.moment("capture_time", required=False),
+        capture_time=fields.moment("capture_time"),
         width=fields.number("width", 0, MAX_EXTENT),
         height=fields.number("height", 0, MAX_EXTENT),
         ppi=fields.number("ppi", 0, MAX_EXTENT),

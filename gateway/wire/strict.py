@@ -153,26 +153,23 @@ class Fields:
             raise self.wrong(name)
         return values
 
-    def moment(self, name: str, *, required: bool = True) -> datetime | None:
+    def moment(self, name: str) -> datetime | None:
+        """Take a time that may be absent."""
+        return self.time(name) if self._message.HasField(name) else None
+
+    def time(self, name: str) -> datetime:
         """Take a time of whole milliseconds, 1970 to 9999."""
         if not self._message.HasField(name):
-            if required:
-                raise self.absent(name)
-            return None
+            raise self.absent(name)
         stamp: Timestamp = self._value(name)
         millis, rest = divmod(stamp.nanos, NANOS_PER_MILLI)
         if rest or not 0 <= millis < 1000 or not 0 <= stamp.seconds <= LAST_SECOND:
             raise self.wrong(name)
         return EPOCH + timedelta(seconds=stamp.seconds, milliseconds=millis)
 
-    def time(self, name: str) -> datetime:
-        """Take a time that must be there."""
-        moment = self.moment(name)
-        if moment is None:  # `moment` has raised
-            raise self.absent(name)
-        return moment
-
     def _known(self, name: str, kind: type[E], value: int) -> E:
+        if value == 0:  # UNSPECIFIED, though a noun of ours may use the number
+            raise self.wrong(name)
         try:
             return kind(value)
         except ValueError:

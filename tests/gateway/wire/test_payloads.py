@@ -1,0 +1,554 @@
+"""What is inside the seal: one spelling, every rule, each refusal with its element and without its value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import (
+    ElementInvalid,
+    ElementMissing,
+    ElementsInconsistent,
+    InvalidArgument,
+    Refusal,
+)
+from gateway.terms import (
+    Biometrics,
+    Capabilities,
+    Missing,
+    Modality,
+    Operation,
+    Outcome,
+    Presence,
+    PriorTransaction,
+    Problem,
+    ProblemCode,
+    Purpose,
+    Query,
+    QueryState,
+    RecordFormat,
+    Result,
+    Sample,
+    State,
+)
+from gateway.v1 import exchange_pb2
+from gateway.wire import payloads
+
+QueryOf = Callable[..., Query]
+SampleOf = Callable[..., Sample]
+EVERY_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+REPLY_KEY_OPERATIONS = [
+    Operation.GET_CAPABILITIES,
+    Operation.GET_QUERY_STATE,
+    Operation.REDELIVER_RESULT,
+]
+
+moments = st.integers(0, 4_000_000_000_000).map(
+    lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+)
+pseudonyms = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
+products = st.from_regex(r"[A-Za-z0-9._ -]{1,64}", fullmatch=True)
+octets32 = st.binary(min_size=32, max_size=32)
+EXTENT = st.integers(0, 65_535)
+
+
+@st.composite
+def samples(draw: st.DrawFn, position: int) -> Sample:
+    return Sample(
+        modality=Modality.FINGER,
+        position=position,
+        format=draw(st.sampled_from(RecordFormat)),
+        extractor=draw(products),
+        data=draw(st.binary(min_size=1, max_size=50)),
+        impression=draw(st.sampled_from([0, 1, 2, 3, 4, 8, 24, 25])),
+        capture_time=draw(st.none() | moments),
+        width=draw(EXTENT),
+        height=draw(EXTENT),
+        ppi=draw(EXTENT),
+        quality=draw(st.integers(0, 100)),
+        quality_algorithm=draw(st.just("") | products),
+    )
+
+
+@st.composite
+def probes(draw: st.DrawFn) -> Biometrics:
+    positions = draw(st.lists(st.integers(1, 10), min_size=1, max_size=10, unique=True))
+    cut = draw(st.integers(1, len(positions)))
+    return Biometrics(
+        tuple(draw(samples(position)) for position in positions[:cut]),
+        tuple(Missing(p, draw(st.sampled_from(Presence))) for p in positions[cut:]),
+    )
+
+
+queries = st.builds(
+    Query,
+    case=pseudonyms,
+    unit=pseudonyms,
+    person=pseudonyms,
+    reply_key=st.binary(min_size=32, max_size=32).map(lambda seed: seed * 38),
+    probe=probes()
+    | st.builds(PriorTransaction, st.from_regex(r"[A-Za-z0-9-]{8,64}", fullmatch=True)),
+    refugee_claimant=st.booleans(),
+)
+
+
+@st.composite
+def results(draw: st.DrawFn) -> Result:
+    outcome = draw(st.sampled_from(Outcome))
+    hit = outcome is Outcome.MATCH
+    return Result(
+        outcome=outcome,
+        decide_time=draw(moments),
+        request_leaf_hash=draw(octets32),
+        hit_reference=draw(st.binary(min_size=16, max_size=16)) if hit else b"",
+        problems=tuple(
+            draw(
+                st.lists(
+                    st.builds(
+                        Problem, st.integers(0, 10), st.sampled_from(ProblemCode), st.booleans()
+                    ),
+                    max_size=10,
+                )
+            )
+        ),
+        destruction_receipt_id=draw(st.just("") | pseudonyms),
+        details_expire_time=draw(st.none() | moments) if hit else None,
+    )
+
+
+def refused(octets: bytes, kind: type[Refusal]) -> str:
+    with pytest.raises(InvalidArgument) as caught:
+        payloads.read_query(octets)
+    assert type(caught.value) is kind
+    return caught.value.metadata["element"]
+
+
+def changed(query: Query, change: Callable[[exchange_pb2.QueryPayload], object]) -> bytes:
+    message = exchange_pb2.QueryPayload.FromString(payloads.query_bytes(query))
+    change(message)
+    return message.SerializeToString(deterministic=True)
+
+
+@given(queries)
+def test_a_query_reads_as_it_was_written(query: Query) -> None:
+    octets = payloads.query_bytes(query)
+
+    assert payloads.read_query(octets) == query
+    assert payloads.query_bytes(payloads.read_query(octets)) == octets
+
+
+@pytest.mark.parametrize("name", ["case_reference", "requesting_unit", "responsible_person_id"])
+@pytest.mark.parametrize("value", ["Jane Doe", "x" * 65, "né", "a\n"])
+def test_a_pseudonym_has_no_room_for_a_name(query: QueryOf, name: str, value: str) -> None:
+    octets = changed(query(), lambda message: setattr(message, name, value))
+
+    assert refused(octets, ElementInvalid) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "case_reference",
+        "requesting_unit",
+        "responsible_person_id",
+        "reply_kem_public_key",
+        "subject_flags",
+    ],
+)
+def test_an_absent_element_is_named(query: QueryOf, name: str) -> None:
+    octets = changed(query(), lambda message: message.ClearField(name))
+
+    assert refused(octets, ElementMissing) == name
+
+
+def test_a_query_asks_about_something(query: QueryOf) -> None:
+    octets = changed(query(), lambda message: message.ClearField("biometrics"))
+
+    assert refused(octets, ElementMissing) == "probe"
+
+
+def test_a_probe_without_samples_is_no_probe(query: QueryOf) -> None:
+    only_missing = Biometrics((), (Missing(1, Presence.AMPUTATED),))
+
+    for probe in (only_missing, Biometrics(())):
+        octets = payloads.query_bytes(query(probe=probe))
+        assert refused(octets, ElementMissing) == "biometrics.samples"
+
+
+def test_a_prior_number_has_the_form_of_a_number(query: QueryOf) -> None:
+    for number, kind in (("short", ElementInvalid), ("", ElementMissing)):
+        octets = payloads.query_bytes(query(probe=PriorTransaction(number)))
+        assert refused(octets, kind) == "prior_transaction_number"
+
+
+@pytest.mark.parametrize("length", [1, 1215, 1217])
+def test_a_reply_key_has_its_length(query: QueryOf, length: int) -> None:
+    octets = payloads.query_bytes(query(reply_key=bytes(length)))
+
+    assert refused(octets, ElementInvalid) == "reply_kem_public_key"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("modality", 0, ElementMissing),
+        ("modality", 4, ElementInvalid),
+        ("position", 0, ElementInvalid),
+        ("position", 11, ElementInvalid),
+        ("position", 2**32 - 1, ElementInvalid),
+        ("impression", 5, ElementInvalid),
+        ("width", 65_536, ElementInvalid),
+        ("height", 65_536, ElementInvalid),
+        ("ppi", 65_536, ElementInvalid),
+        ("compression", 0, ElementMissing),
+        ("compression", 2, ElementInvalid),
+        ("quality", 101, ElementInvalid),
+        ("quality_algorithm", "größe", ElementInvalid),
+        ("format", 0, ElementMissing),
+        ("format", 3, ElementInvalid),
+        ("extractor", "", ElementMissing),
+        ("extractor", "Acme\tRidge", ElementInvalid),
+        ("extractor", "x" * 65, ElementInvalid),
+        ("data", b"", ElementMissing),
+        ("data", bytes(65_537), ElementInvalid),
+        ("data", b"other", ElementsInconsistent),
+        ("sha256", b"", ElementMissing),
+        ("sha256", b"h" * 31, ElementInvalid),
+        ("sha256", b"h" * 32, ElementsInconsistent),
+    ],
+)
+def test_a_sample_with_one_wrong_field_is_refused_and_the_field_is_named(
+    query: QueryOf, name: str, value: object, kind: type[Refusal]
+) -> None:
+    octets = changed(query(), lambda message: setattr(message.biometrics.samples[1], name, value))
+
+    named = "sha256" if kind is ElementsInconsistent else name
+    assert refused(octets, kind) == f"biometrics.samples[1].{named}"
+
+
+def test_a_capture_time_has_whole_milliseconds(query: QueryOf) -> None:
+    def spoil(message: exchange_pb2.QueryPayload) -> None:
+        message.biometrics.samples[0].capture_time.nanos = 1
+
+    assert refused(changed(query(), spoil), ElementInvalid) == "biometrics.samples[0].capture_time"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("position", 0, ElementInvalid),
+        ("position", 11, ElementInvalid),
+        ("presence", 0, ElementMissing),
+        ("presence", 4, ElementInvalid),
+    ],
+)
+def test_a_missing_finger_is_stated_by_its_rules(
+    query: QueryOf, name: str, value: int, kind: type[Refusal]
+) -> None:
+    octets = changed(query(), lambda message: setattr(message.biometrics.missing[0], name, value))
+
+    assert refused(octets, kind) == f"biometrics.missing[0].{name}"
+
+
+def test_two_samples_of_one_finger_are_refused(query: QueryOf, sample: SampleOf) -> None:
+    twice = Biometrics((sample(position=3), sample(position=3, data=b"another")))
+
+    octets = payloads.query_bytes(query(probe=twice))
+
+    assert refused(octets, ElementInvalid) == "biometrics.samples[1].position"
+
+
+def test_a_finger_is_not_both_sampled_and_missing(query: QueryOf, sample: SampleOf) -> None:
+    both = Biometrics((sample(position=3),), (Missing(3, Presence.DAMAGED),))
+
+    octets = payloads.query_bytes(query(probe=both))
+
+    assert refused(octets, ElementInvalid) == "biometrics.missing[0].position"
+
+
+def test_a_finger_is_not_missing_twice(query: QueryOf, sample: SampleOf) -> None:
+    both = Biometrics((sample(),), (Missing(3, Presence.DAMAGED), Missing(3, Presence.AMPUTATED)))
+
+    octets = payloads.query_bytes(query(probe=both))
+
+    assert refused(octets, ElementInvalid) == "biometrics.missing[1].position"
+
+
+def test_the_numbers_of_samples_are_bounded(query: QueryOf, sample: SampleOf) -> None:
+    many = Biometrics(tuple(sample() for _ in range(14)))
+    gone = Biometrics((sample(),), tuple(Missing(3, Presence.DAMAGED) for _ in range(11)))
+
+    assert refused(payloads.query_bytes(query(probe=many)), ElementInvalid) == "biometrics.samples"
+    assert refused(payloads.query_bytes(query(probe=gone)), ElementInvalid) == "biometrics.missing"
+
+
+def test_a_face_is_read_here_and_left_to_the_law(query: QueryOf, sample: SampleOf) -> None:
+    mixed = Biometrics(
+        (
+            sample(),
+            sample(modality=Modality.FACE, position=0),
+            sample(modality=Modality.IRIS, position=2),
+        )
+    )
+    asked = query(probe=mixed)
+
+    assert payloads.read_query(payloads.query_bytes(asked)) == asked
+
+
+@pytest.mark.parametrize(
+    ("spoil", "element"),
+    [
+        (lambda q: q.MergeFromString(b"\x42\x04Jane"), "payload"),
+        (lambda q: q.subject_flags.MergeFromString(b"\x10\x01"), "payload.subject_flags"),
+        (lambda q: q.biometrics.MergeFromString(b"\x1a\x00"), "payload.biometrics"),
+        (
+            lambda q: q.biometrics.samples[1].MergeFromString(b"\x7a\x04Jane"),
+            "payload.biometrics.samples[1]",
+        ),
+        (
+            lambda q: q.biometrics.samples[0].capture_time.MergeFromString(b"\x18\x01"),
+            "payload.biometrics.samples[0].capture_time",
+        ),
+        (
+            lambda q: q.biometrics.missing[0].MergeFromString(b"\x18\x01"),
+            "payload.biometrics.missing[0]",
+        ),
+    ],
+)
+def test_an_unknown_field_is_refused_at_any_depth(
+    query: QueryOf, spoil: Callable[[exchange_pb2.QueryPayload], object], element: str
+) -> None:
+    assert refused(changed(query(), spoil), ElementInvalid) == element
+
+
+def test_a_second_spelling_of_a_query_is_refused(query: QueryOf) -> None:
+    octets = payloads.query_bytes(query())
+    reply_key, rest = octets[:1219], octets[1219:]
+
+    assert refused(octets + reply_key, ElementInvalid) == "payload"  # repeated; the last would win
+    assert refused(rest + reply_key, ElementInvalid) == "payload"  # in another order
+    assert refused(octets + b"\x3a\x08CAN-0001", ElementInvalid) == "payload"  # both of the oneof
+
+
+def test_a_payload_is_bounded_before_it_is_parsed() -> None:
+    octets = bytes(payloads.MAX_PAYLOAD + 1)
+
+    assert refused(octets, ElementInvalid) == "payload"
+    for operation in REPLY_KEY_OPERATIONS:
+        with pytest.raises(ElementInvalid):
+            payloads.read_reply_key(octets, operation)
+
+
+def test_every_truncation_of_a_query_is_refused(query: QueryOf) -> None:
+    octets = payloads.query_bytes(query())
+
+    for length in range(len(octets)):
+        with pytest.raises(InvalidArgument):
+            payloads.read_query(octets[:length])
+
+
+@EVERY_EXAMPLE
+@given(at=st.integers(0, 2000), mask=st.integers(1, 255))
+def test_a_flipped_byte_of_a_query_is_refused_or_changes_what_it_says(
+    query: QueryOf, at: int, mask: int
+) -> None:
+    octets = bytearray(payloads.query_bytes(query()))
+    octets[at % len(octets)] ^= mask
+    try:
+        read = payloads.read_query(bytes(octets))
+    except InvalidArgument:
+        return
+    assert read != query()
+    assert payloads.query_bytes(read) == bytes(octets)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
+    readers: list[Callable[[bytes], object]] = [
+        payloads.read_query,
+        payloads.read_result,
+        payloads.read_state,
+        payloads.read_capabilities,
+    ]
+    readers += [lambda o, op=op: payloads.read_reply_key(o, op) for op in REPLY_KEY_OPERATIONS]
+    for read in readers:
+        with pytest.raises(InvalidArgument):
+            read(octets)
+
+
+def test_a_refusal_never_holds_a_value(query: QueryOf) -> None:
+    octets = changed(query(), lambda message: setattr(message, "case_reference", "Jane Doe"))
+    with pytest.raises(ElementInvalid) as caught:
+        payloads.read_query(octets)
+
+    assert "Jane" not in repr((str(caught.value), caught.value.args, caught.value.metadata))
+
+
+def test_what_is_secret_is_not_shown(query: QueryOf) -> None:
+    shown = repr(payloads.read_query(payloads.query_bytes(query())))
+
+    assert "FMR" not in shown
+    assert "rrrr" not in shown
+
+
+@pytest.mark.parametrize("operation", REPLY_KEY_OPERATIONS)
+def test_a_reply_key_alone_reads_as_it_was_written(operation: Operation) -> None:
+    octets = payloads.reply_key_bytes(b"r" * 1216, operation)
+
+    assert payloads.read_reply_key(octets, operation) == b"r" * 1216
+    for wrong, kind in ((octets + b"\x10\x01", ElementInvalid), (b"", ElementMissing)):
+        with pytest.raises(kind):
+            payloads.read_reply_key(wrong, operation)
+
+
+def test_a_sample_carries_the_hash_of_its_record(query: QueryOf) -> None:
+    message = exchange_pb2.QueryPayload.FromString(payloads.query_bytes(query()))
+
+    for sample in message.biometrics.samples:
+        assert sample.sha256 == hashlib.sha256(sample.data).digest()
+
+
+@given(results())
+def test_a_result_reads_as_it_was_written(result: Result) -> None:
+    octets = payloads.result_bytes(result)
+
+    assert payloads.read_result(octets) == result
+    assert len(octets) <= 4092
+
+
+@given(st.sampled_from(State), results())
+def test_a_state_reads_as_it_was_written(state: State, result: Result) -> None:
+    stands = QueryState(state, result if state is State.DECIDED else None)
+
+    assert payloads.read_state(payloads.state_bytes(stands)) == stands
+
+
+RESULT = Result(
+    outcome=Outcome.NO_MATCH,
+    decide_time=datetime(2026, 1, 1, tzinfo=UTC),
+    request_leaf_hash=bytes(31) + b"h",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("outcome", 0, ElementMissing),
+        ("outcome", 6, ElementInvalid),
+        ("outcome", Outcome.MATCH.value, ElementMissing),
+        ("hit_reference", b"h" * 16, ElementInvalid),
+        ("request_leaf_hash", b"", ElementMissing),
+        ("request_leaf_hash", b"h", ElementInvalid),
+        ("destruction_receipt_id", "a b", ElementInvalid),
+    ],
+)
+def test_a_result_with_one_wrong_field_is_refused(
+    name: str, value: object, kind: type[Refusal]
+) -> None:
+    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    setattr(message, name, value)
+
+    with pytest.raises(InvalidArgument) as caught:
+        payloads.read_result(message.SerializeToString(deterministic=True))
+
+    named = "hit_reference" if value == Outcome.MATCH.value else name
+    assert type(caught.value) is kind
+    assert caught.value.metadata == {"element": named}
+
+
+def test_a_result_says_when_and_only_a_match_has_details() -> None:
+    late = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    late.details_expire_time.seconds = 1
+    never = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    never.ClearField("decide_time")
+
+    with pytest.raises(ElementInvalid):
+        payloads.read_result(late.SerializeToString())
+    with pytest.raises(ElementMissing):
+        payloads.read_result(never.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("position", "code", "element"),
+    [(11, 1, "problems[0].position"), (1, 0, "problems[0].code"), (1, 9, "problems[0].code")],
+)
+def test_a_problem_is_stated_by_its_rules(position: int, code: int, element: str) -> None:
+    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    message.problems.add(position=position, code=code)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidArgument) as caught:
+        payloads.read_result(message.SerializeToString())
+
+    assert caught.value.metadata == {"element": element}
+
+
+def test_problems_are_bounded() -> None:
+    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    for _ in range(14):
+        message.problems.add(position=1, code=exchange_pb2.PROBLEM_CODE_AREA_TOO_SMALL)
+
+    with pytest.raises(ElementInvalid):
+        payloads.read_result(message.SerializeToString())
+
+
+def test_a_state_has_a_result_when_it_is_decided_and_only_then() -> None:
+    with pytest.raises(ElementMissing) as absent:
+        payloads.read_state(payloads.state_bytes(QueryState(State.DECIDED)))
+    with pytest.raises(ElementInvalid) as early:
+        payloads.read_state(payloads.state_bytes(QueryState(State.SEARCHING, RESULT)))
+
+    assert absent.value.metadata == early.value.metadata == {"element": "result"}
+
+
+def test_an_element_of_a_result_in_a_state_has_its_whole_path() -> None:
+    message = exchange_pb2.QueryState.FromString(
+        payloads.state_bytes(QueryState(State.DECIDED, RESULT))
+    )
+    message.result.problems.add(position=99)
+
+    with pytest.raises(ElementInvalid) as caught:
+        payloads.read_state(message.SerializeToString())
+
+    assert caught.value.metadata == {"element": "result.problems[0].position"}
+
+
+CAPABILITIES = Capabilities(
+    envelope_formats=(1,),
+    suites=(1,),
+    size_classes=(4096, 65536, 262144),
+    modalities=(Modality.FINGER,),
+    record_formats=tuple(RecordFormat),
+    purposes=(Purpose.CITIZENSHIP,),
+    directory_version=3,
+)
+
+
+def test_capabilities_read_as_they_were_written() -> None:
+    octets = payloads.capabilities_bytes(CAPABILITIES)
+
+    assert payloads.read_capabilities(octets) == CAPABILITIES
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("modalities", [1, 4]),
+        ("purposes", [0]),
+        ("record_formats", [1, 1]),
+        ("size_classes", list(range(33))),
+    ],
+)
+def test_capabilities_with_one_wrong_list_are_refused(name: str, value: list[int]) -> None:
+    message = exchange_pb2.Capabilities.FromString(payloads.capabilities_bytes(CAPABILITIES))
+    del getattr(message, name)[:]
+    getattr(message, name).extend(value)
+
+    with pytest.raises(ElementInvalid) as caught:
+        payloads.read_capabilities(message.SerializeToString())
+
+    assert caught.value.metadata == {"element": name}
