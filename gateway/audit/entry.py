@@ -70,7 +70,15 @@ NO_DETAIL: Final = bytes(32)  # the commitment of an entry that has no detail (l
 FACTS: Final = frozenset(
     {
         *("operation", "reason", "element", "service_level", "duration_ms", "timings", "software"),
-        *("transaction_reference", "purpose", "paragraph", "case", "unit", "person", "probe"),
+        *(
+            "transaction_reference",
+            "purpose",
+            "paragraph",
+            "case",
+            "unit",
+            "person",
+            "refugee_claimant",
+        ),
         *("modality", "positions", "missing", "formats", "sizes", "extractors", "usable_positions"),
         *("ciphertext_hash", "request_leaf", "true_outcome", "disclosed_outcome", "why"),
         *("fields", "policy_trace", "fpir", "fpir_expected", "threshold", "scores", "candidates"),

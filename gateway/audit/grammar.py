@@ -1,17 +1,17 @@
 """The grammar of entries: what must follow what, told from the frames alone.
 
-    exchange    = REFUSAL | REQUEST … closing
-    closing     = RESPONSE | REFUSAL of class DENIED | ABANDONED
+    exchange    = REFUSAL* | REQUEST REFUSAL* closing
+    closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
     an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before
 
 Entries belong together by partner and message identifier. A REQUEST names its operation in its subject
-reference. A REFUSAL closes a REQUEST only if it refuses those very bytes (the same transcript) for good
-(class DENIED); one of class OTHER asks the partner to come back, and what it refused stays open: an
-identical retry is answered under the same REQUEST. A REFUSAL without a REQUEST is the common case,
-a message refused before it was accepted.
+reference. A REFUSAL without a REQUEST is the common case: a message refused before it was accepted. One
+after its REQUEST refuses a copy of it, or a search that could not be completed; an identical retry may
+still be answered under the same REQUEST (ledger 10), or the caretaker abandons it. Where neither comes,
+the REFUSAL closes it, if it refused those very bytes (the same transcript) for good (class DENIED).
 
-What is remembered is what is open, and for a quarter of an hour which identifiers were used: as long as
-the house itself remembers them, after which a message bearing one again is refused for its age.
+What is remembered is what is open, and what the last hour has closed. An identifier may come again after
+a quarter of an hour: the house itself forgets it then, for its first message has long expired.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.terms import Operation
 
 REPLAY_WINDOW: Final = timedelta(minutes=15)  # ledger 9: 10 of message life and 5 of margin
+CLOSING_GRACE: Final = timedelta(
+    hours=1
+)  # the caretaker abandons within minutes of the window's end
 SEARCHING: Final = Operation.SUBMIT_QUERY.name  # the operation that has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
@@ -40,24 +43,34 @@ _BOUND = (EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED, EntryType.
 
 @dataclass(slots=True)
 class _Exchange:
-    """A REQUEST that is open, or was closed in the commit under way."""
+    """A REQUEST and what has become of it.
 
+    settled   it was closed, and a checkpoint stands over its closing
+    """
+
+    key: Key
     index: int
     time: datetime
     transcript: bytes
     searching: bool
-    destroyed: bool = False
+    refused: bool = False
+    closed: bool = False
     answered: bool = False
+    destroyed: bool = False
+    settled: bool = False
+
+    @property
+    def open(self) -> bool:
+        return not self.closed and not self.refused
 
 
 @dataclass(slots=True)
 class Grammar:
     """The state of the grammar after some entries; feed it every frame, in order."""
 
-    _open: dict[Key, _Exchange] = field(default_factory=dict)
-    _closed: dict[Key, _Exchange] = field(default_factory=dict)  # since the last commit
-    _used: dict[Key, int] = field(default_factory=dict)  # index of the REQUEST, within the window
-    _ages: deque[tuple[datetime, Key]] = field(default_factory=deque)
+    _known: dict[Key, _Exchange] = field(default_factory=dict)
+    _ages: deque[_Exchange] = field(default_factory=deque)  # the oldest first
+    _fresh: list[_Exchange] = field(default_factory=list)  # closed since the last checkpoint
 
     def read(self, index: int, frame: Frame) -> Iterator[str]:
         """Yield what is wrong with the next entry, in plain words."""
@@ -81,48 +94,48 @@ class Grammar:
 
         To be asked where a checkpoint stands: prints die in the commit that answers (protocol 4, 20).
         """
-        for exchange in self._closed.values():
+        for exchange in self._fresh:
+            exchange.settled = True
             if exchange.answered and exchange.searching and not exchange.destroyed:
                 yield exchange.index, "a query was answered and its prints were never destroyed"
-        self._closed.clear()
+        self._fresh.clear()
 
     def end(self, now: datetime) -> Iterator[tuple[int, bool, str]]:
         """Yield index, whether it may still be under way, and words for each REQUEST left open."""
-        for exchange in self._open.values():
-            if now - exchange.time < REPLAY_WINDOW:
+        for exchange in self._known.values():
+            if exchange.open and now - exchange.time < CLOSING_GRACE:
                 yield exchange.index, True, "a REQUEST is open; it may still be under way"
-            else:
+            elif exchange.open:
                 yield exchange.index, False, "a REQUEST was never closed"
 
     def _request(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
-        earlier = self._open[key].index if key in self._open else self._used.get(key)
-        if earlier is not None:
-            yield f"the message of this REQUEST was accepted before, at leaf {earlier}"
+        earlier = self._known.get(key)
+        if earlier and (earlier.open or frame.time - earlier.time < REPLAY_WINDOW):
+            yield f"the message of this REQUEST was accepted before, at leaf {earlier.index}"
             return
         searching = frame.subject_reference == SEARCHING
-        self._open[key] = _Exchange(index, frame.time, frame.transcript, searching)
-        self._used[key] = index
-        self._ages.append((frame.time, key))
+        exchange = _Exchange(key, index, frame.time, frame.transcript, searching)
+        self._known[key] = exchange
+        self._ages.append(exchange)
 
     def _refusal(self, key: Key, frame: Frame) -> None:
-        exchange = self._open.get(key)
-        if exchange is None or frame.entry_class is not EntryClass.DENIED:
-            return
-        if frame.transcript == exchange.transcript:
-            self._closed[key] = self._open.pop(key)
+        exchange = self._known.get(key)
+        if exchange and frame.entry_class is EntryClass.DENIED:
+            exchange.refused |= frame.transcript == exchange.transcript
 
     def _closing(self, key: Key, frame: Frame) -> Iterator[str]:
-        exchange = self._open.pop(key, None)
-        if exchange is None:
-            known = key in self._used
-            yield f"a {frame.type.name} to {'what was closed before' if known else 'no REQUEST'}"
+        exchange = self._known.get(key)
+        if exchange is None or exchange.closed:
+            yield f"a {frame.type.name} to {'what was closed before' if exchange else 'no REQUEST'}"
             return
-        exchange.answered = frame.type is EntryType.RESPONSE
-        self._closed[key] = exchange
+        exchange.closed, exchange.answered = True, frame.type is EntryType.RESPONSE
+        self._fresh.append(exchange)
+        if frame.time - exchange.time >= CLOSING_GRACE:
+            self._ages.appendleft(exchange)  # it was kept for being open; now it may be forgotten
 
     def _destruction(self, key: Key) -> Iterator[str]:
-        exchange = self._open.get(key) or self._closed.get(key)
-        if exchange is None:
+        exchange = self._known.get(key)
+        if exchange is None or exchange.settled:
             yield "a DESTRUCTION for no REQUEST, or long after its answer"
         elif exchange.destroyed:
             yield "a second DESTRUCTION of the same prints"
@@ -130,5 +143,8 @@ class Grammar:
             exchange.destroyed = True
 
     def _forget(self, now: datetime) -> None:
-        while self._ages and now - self._ages[0][0] >= REPLAY_WINDOW:
-            self._used.pop(self._ages.popleft()[1], None)
+        """Drop what is too old to matter, unless it is still open or its commit is under way."""
+        while self._ages and now - self._ages[0].time >= CLOSING_GRACE:
+            exchange = self._ages.popleft()
+            if not exchange.open and self._known.get(exchange.key) is exchange:
+                del self._known[exchange.key]

@@ -51,6 +51,7 @@ KEY_ID_SIZE: Final = 4  # bytes; signed-note: a hint for the reader, not a secur
 TIMESTAMP_SIZE: Final = 8  # bytes; seconds since 1970, before an ML-DSA-44 signature
 SUBTREE: Final = b"subtree/v1\n\0"  # tlog-cosignature: the label of the structure, 12 bytes
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 _VKEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
@@ -169,7 +170,7 @@ def parse_note(raw: bytes) -> Note:
         whole = raw.decode()
     except UnicodeDecodeError:
         raise NoteRefused("the note is not UTF-8") from None
-    if any(character < " " and character != "\n" for character in whole):
+    if _CONTROL.search(whole):
         raise NoteRefused("the note holds a control character")
     end = whole.rfind("\n\n")
     if end < 0 or not whole.endswith("\n"):

@@ -150,17 +150,15 @@ def verify_receipt(
     message_id   the 16 bytes under which the question was asked
     transcript   SHA-256 of the answer's transcript as the caller computed it from the bytes received
 
-    Steps:
     (1) The caller states both; an empty value would match what is empty in a leaf.
     (2) The leaf is a well-formed RESPONSE.
     (3) It names this question and this answer.
     (4) The proof parses.
-    (5) Both of the log's keys have signed its checkpoint, of that very log: a new epoch is another log.
-    (6) The leaf is at the stated index of the tree that was signed. An inclusion in a root that nobody
-        signed proves nothing (sigstore-python issue 248).
+    (5) Both of the log's keys have signed its checkpoint: an inclusion in a root that nobody signed
+        proves nothing (sigstore-python issue 248). A new epoch is another log.
+    (6) The leaf is at the stated index of the tree that was signed.
 
-    Whether the checkpoint continues the last one seen is asked of `verify_progress`. Raises
-    `ReceiptRefused`.
+    Raises `ReceiptRefused`. `verify_progress` then asks whether the log only grew.
     """
     # (1)
     if len(message_id) != MESSAGE_ID_SIZE or len(transcript) != HASH_SIZE:
@@ -181,8 +179,8 @@ def verify_receipt(
         # (5)
         checkpoint = open_checkpoint(proof.checkpoint, *log.vkeys)
         # (6)
-        leaf, index, size = leaf_hash(receipt.leaf), proof.index, checkpoint.size
-        verify_inclusion(leaf, proof.hashes, index=index, size=size, expected=checkpoint.root)
+        leaf, size, expected = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
+        verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=expected)
     return VerifiedReceipt(proof.index, checkpoint, frame)
 
 

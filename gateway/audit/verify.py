@@ -1,7 +1,7 @@
 """The whole ledger, checked from plain bytes: what `passerelle ledger verify` and an auditor run.
 
 Leaves and checkpoints are read once, in order, and not kept: what is remembered is the frontier of the
-tree, the exchanges that are open, and the last quarter of an hour of message identifiers.
+tree, the exchanges that are open, and those of the last hour.
 
 A ledger cannot show that its own end was cut off together with the checkpoints over it: every beginning
 of a true history is a true history. Checkpoints that partners hold can; put them among the
@@ -90,7 +90,8 @@ def verify_log(
 
     leaves           stored leaves, from index 0
     checkpoints      signed notes, in order of size
-    sealed_details   where given, every commitment is held against its ciphertext
+    sealed_details   where given, every commitment is held against its ciphertext; it is asked once for
+                     each leaf that parses, in order of index
 
     Steps:
     (1) There is something to verify: without leaves or without checkpoints nothing is whole.
