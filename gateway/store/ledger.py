@@ -234,3 +234,10 @@ def _demand_checkpoint(connection: Connection, size: int, element: str) -> None:
     signed = select(checkpoints.c.size).where(checkpoints.c.size == size)
     if connection.execute(signed).scalar() is None:
         raise ElementInvalid(element=element)
+
+
+def extent(connection: Connection) -> tuple[int, int]:
+    """Return how many leaves are stored, by the highest index, and the size of the newest checkpoint."""
+    highest = connection.execute(select(func.max(leaves.c.idx))).scalar()
+    newest = connection.execute(select(func.max(checkpoints.c.size))).scalar()
+    return 0 if highest is None else highest + 1, newest or 0

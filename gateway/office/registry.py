@@ -1,0 +1,164 @@
+"""Enrol people into the gallery: each record read strictly, each bad one named, the rest enrolled.
+
+A subject's samples and its ENROLLED entry are one commit. Enrolling the same record again changes nothing;
+another record for a finger that is enrolled already is a fault of that file, not of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.store import subjects
+from gateway.store.database import Database
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.terms import RecordFormat
+from keys.keyset import DataKey
+from matcher import fmr
+from matcher.probe import assess
+from matcher.template import MalformedRecord
+
+BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record to enrol.
+
+    label      what the user calls it: a path; named in faults
+    subject    the local file number of the person, a pseudonym
+    position   finger position 1–10; the record's own 0, unknown, gives way to it
+    """
+
+    label: str
+    subject: str
+    position: int
+    extractor: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A record that was not enrolled, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of an enrolment, in records and people."""
+
+    enrolled: int = 0
+    unchanged: int = 0
+    people: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+
+
+class Registry:
+    """The desk where subjects are enrolled."""
+
+    def __init__(self, database: Database, sequencer: Sequencer, data_key: DataKey) -> None:
+        self._database = database
+        self._sequencer = sequencer
+        self._data_key = data_key
+
+    def enrol(self, rows: Iterable[Row], progress: Callable[[int], None] | None = None) -> Report:
+        """Enrol rows grouped by subject; `progress` is told how many rows are done.
+
+        Rows of one subject should stand together; a subject that comes again later is extended.
+        """
+        report = Report()
+        pending: list[subjects.NewSubject] = []
+        for reference, group in groupby(rows, key=lambda row: row.subject):
+            members = list(group)
+            if any(one.reference == reference for one in pending):
+                self._commit(pending, report)
+            samples = [s for s in self._samples(reference, members, report) if s is not None]
+            if samples:
+                pending.append(subjects.NewSubject(reference, tuple(samples)))
+            if len(pending) >= BATCH:
+                self._commit(pending, report)
+            if progress is not None:
+                progress(len(members))
+        self._commit(pending, report)
+        return report
+
+    def _samples(
+        self, reference: str, rows: list[Row], report: Report
+    ) -> Iterator[subjects.NewSample | None]:
+        with self._database.reader() as reader:
+            held = subjects.samples_of(reader, self._data_key, reference)
+        for row in rows:
+            try:
+                sample = _read(row)
+            except _BadRecord as fault:
+                report.bad.append(BadRow(row.label, str(fault)))
+                continue
+            before = held.get(row.position)
+            if before is None:
+                held[row.position] = row.data
+                yield sample
+            elif before == row.data:
+                report.unchanged += 1
+            else:
+                report.bad.append(
+                    BadRow(row.label, f"finger {row.position} of this subject has another record")
+                )
+
+    def _commit(self, pending: list[subjects.NewSubject], report: Report) -> None:
+        if not pending:
+            return
+        with self._database.reader() as reader:
+            placed = subjects.place(reader, pending)
+        effects = [e for one in placed for e in subjects.enrol(one, self._data_key)]
+        leaves = tuple(
+            Leaf(
+                Frame(
+                    type=EntryType.ENROLLED,
+                    entry_class=EntryClass.OTHER,
+                    subject_reference=f"S-{one.subject}",
+                ),
+                {
+                    "subject": str(one.subject),
+                    "positions": ",".join(str(s.position) for s in one.samples),
+                    "formats": ",".join(s.format.name for s in one.samples),
+                    "extractors": ",".join(s.extractor for s in one.samples),
+                },
+            )
+            for one in placed
+        )
+        self._sequencer.commit(leaves, effects)
+        report.enrolled += sum(len(one.samples) for one in placed)
+        report.people += len(placed)
+        pending.clear()
+
+
+class _BadRecord(Exception):
+    """The record cannot be enrolled; the text says why and holds nothing of it."""
+
+
+def _read(row: Row) -> subjects.NewSample:
+    if not 1 <= row.position <= 10:
+        raise _BadRecord("finger position must be 1 to 10; say --position or use a manifest")
+    try:
+        record = fmr.read(row.data)
+    except MalformedRecord as fault:
+        raise _BadRecord(str(fault)) from None
+    if len(record.views) != 1:
+        raise _BadRecord(f"the record holds {len(record.views)} views; enrol one finger a record")
+    view = record.views[0]
+    if view.position not in (0, row.position):
+        raise _BadRecord(f"the record says finger {view.position}, the command {row.position}")
+    problem = assess(view.minutiae)
+    if problem is not None:
+        raise _BadRecord(f"too poor to enrol: {problem.lower().replace('_', ' ')}")
+    return subjects.NewSample(
+        position=row.position,
+        format=RecordFormat(int(record.format)),
+        extractor=row.extractor,
+        impression=view.impression,
+        data=row.data,
+    )

@@ -1,0 +1,35 @@
+"""The caretaker's rounds: what nobody asks for and must happen all the same.
+
+A request that a crash left unanswered, and whose message can come no more, is ABANDONED: never a NO_MATCH,
+and its quota released. Rows whose time is over are removed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.store import transactions
+from gateway.store.database import Database
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.terms import Direction
+
+
+def sweep(database: Database, sequencer: Sequencer, now: datetime) -> int:
+    """Abandon what can no longer be answered, forget what has expired; return how many were abandoned."""
+    with database.reader() as reader:
+        lost = transactions.orphans(reader, now)
+    for orphan in lost:
+        frame = Frame(
+            type=EntryType.ABANDONED,
+            entry_class=EntryClass.OTHER,
+            partner_id=orphan.sender,
+            direction=Direction.INBOUND,
+            message_id=orphan.message_id,
+            transcript=orphan.transcript,
+            transaction_number=orphan.transaction_number,
+            subject_reference=orphan.operation.name,
+        )
+        sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
+    sequencer.commit((), transactions.expire_rows(now))
+    return len(lost)

@@ -1,0 +1,164 @@
+"""The composition root: one folder becomes one house, with its keys, its ledger and its desks.
+
+Opening takes the pen, which one process at a time can hold; it verifies the tail of the
+ledger, and records what changed since the last time: keys, agreements, the directory. Whoever enrols, checks
+or serves begins here.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from gateway import config, telemetry
+from gateway.config import Settings
+from gateway.directory import Directory, own_bundle
+from gateway.engine.inprocess import Batch
+from gateway.law.agreement import Agreements, load_agreements
+from gateway.office import adoption
+from gateway.office.registry import Registry
+from gateway.server.inspection import agreement_files
+from gateway.store import subjects
+from gateway.store.database import Database, open_store
+from gateway.store.sequencer import Sequencer
+from keys import selftest
+from keys.custody import open_custody
+from keys.keyset import DataKey, Keyset
+
+EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
+
+
+def utc_now() -> datetime:
+    """Return the time in whole milliseconds; the only clock of the house."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def leave_at_once(error: BaseException) -> None:
+    """Exit without clean-up: after a failed flush, what was written is unknown (ledger.md section 9)."""
+    telemetry.logger("house").error("ledger_failed", kind=type(error).__name__)
+    os._exit(EXIT_LEDGER)
+
+
+class Gallery:
+    """The Source that engines load from: records opened one batch at a time."""
+
+    def __init__(self, database: Database, data_key: DataKey) -> None:
+        self._database = database
+        self._data_key = data_key
+
+    def batches(self, shard: int, of: int) -> Iterator[Batch]:
+        """Yield the people of one shard, with their records opened."""
+        for people in subjects.iter_records(self._database, self._data_key, shard, of):
+            yield [
+                (one.subject, [(sample.position, sample.data) for sample in one.samples])
+                for one in people
+            ]
+
+
+class House:
+    """Everything one party's folder holds, opened. Use as a context manager."""
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        settings: Settings,
+        keyset: Keyset,
+        directory: Directory,
+        agreements: Agreements,
+        database: Database,
+        sequencer: Sequencer,
+        closing: ExitStack,
+    ) -> None:
+        self.home = home
+        self.settings = settings
+        self.party = settings.house.party
+        self.keyset = keyset
+        self.directory = directory
+        self.agreements = agreements
+        self.database = database
+        self.sequencer = sequencer
+        self.data_key = keyset.data()
+        self.registry = Registry(database, sequencer, self.data_key)
+        self.gallery = Gallery(database, self.data_key)
+        self.clock = utc_now
+        self.random = secrets.token_bytes
+        self._closing = closing
+
+    @classmethod
+    def open(
+        cls,
+        home: Path,
+        passphrase: Callable[[], bytes],
+        *,
+        on_fatal: Callable[[BaseException], None] = leave_at_once,
+    ) -> House:
+        """Open the folder `home`; raises Remedy, Fault or KeysError saying what is wrong with it."""
+        settings = config.load(home)
+        with ExitStack() as stack:
+            selftest.run()
+            custody = open_custody(settings.keys.custody, passphrase)
+            keyset = Keyset.load(settings.keys.keyset, custody)
+            selftest.rehearse(keyset)
+            own = own_bundle(home)
+            directory = Directory(settings.directory.folder, settings.house.party)
+            agreements = load_agreements(agreement_files(settings))
+            database = open_store(settings.store.path)
+            stack.callback(database.close)
+            sequencer = Sequencer(
+                database,
+                keyset.log(),
+                own.log,
+                keyset.audit_public,
+                utc_now,
+                on_fatal=on_fatal,
+                on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
+            )
+            sequencer.start()
+            stack.callback(sequencer.close)
+            adoption.adopt(
+                database,
+                sequencer,
+                keyset=keyset,
+                agreements=[each for versions in agreements.values() for each in versions],
+                entries=[adoption.entry(b) for b in (own, *directory.parties())],
+                now=utc_now(),
+            )
+            return cls(
+                home=home,
+                settings=settings,
+                keyset=keyset,
+                directory=directory,
+                agreements=agreements,
+                database=database,
+                sequencer=sequencer,
+                closing=stack.pop_all(),
+            )
+
+    def close(self) -> None:
+        """Give back pen and files; idempotent."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        """Return the house itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def own_version(self) -> int:
+        """Return the version of our own public entry."""
+        return own_bundle(self.home).version

@@ -1,0 +1,194 @@
+"""What can be said of a folder without opening its doors: counts, the ledger's proof, what would fail.
+
+The ledger is verified from its rows as they are, also while the gateway serves, and needs no passphrase:
+everything it is checked against is public.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gateway import config
+from gateway.audit import note
+from gateway.audit.errors import AuditFault
+from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
+from gateway.config import Settings
+from gateway.directory import Directory, own_bundle
+from gateway.errors import Fault, PasserelleError
+from gateway.law.agreement import load_agreements
+from gateway.law.policy import in_force
+from gateway.store import ledger, subjects
+from gateway.store.database import Database, open_store
+from gateway.store.subjects import Counts
+from keys import certificates, selftest
+from keys.custody import open_custody
+from keys.errors import KeysError
+from keys.keyset import Keyset
+from keys.lifecycle import KeyKind
+
+WARN = timedelta(days=30)  # before an end: long enough for a ceremony (keys.md section 10)
+_GAP = re.compile(r"no leaf (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked. `ok` is False for what would keep the gateway from serving."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def stats(home: Path) -> Counts:
+    """Return how many people and records are enrolled, by finger position."""
+    database = open_store(config.load(home).store.path)
+    try:
+        with database.reader() as reader:
+            return subjects.counts(reader)
+    finally:
+        database.close()
+
+
+def verify_ledger(home: Path) -> Report:
+    """Verify every entry and checkpoint of the folder's ledger as of now."""
+    settings = config.load(home)
+    log = own_bundle(home).log
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            size, newest = ledger.extent(reader)
+        reading = _Reading(database, size, max(size, newest))
+        report = verify_log(reading.leaves(), reading.checkpoints(), log, reading.detail)
+        return replace(report, findings=(*reading.gaps, *report.findings))
+    finally:
+        database.close()
+
+
+class _Reading:
+    """The rows of one ledger up to one moment, each read once, in order."""
+
+    def __init__(self, database: Database, size: int, largest: int) -> None:
+        self._database = database
+        self._size = size
+        self._largest = largest
+        self._details = ledger.iter_details(database)
+        self._ahead: ledger.StoredDetail | None = None
+        self.gaps: list[Finding] = []
+
+    def leaves(self) -> Iterator[bytes]:
+        """Yield leaves; a gap ends them and is a finding of its own."""
+        try:
+            yield from ledger.iter_leaves(self._database, 0, self._size)
+        except Fault as fault:
+            found = _GAP.search(str(fault))
+            index = int(found[1]) if found else 0
+            self.gaps.append(Finding(Severity.FAULT, index, str(fault), Place.LEAF))
+
+    def checkpoints(self) -> Iterator[bytes]:
+        """Yield the notes that were there when the reading began, and those that no longer parse."""
+        for raw in ledger.iter_checkpoints(self._database):
+            try:
+                checkpoint = note.Checkpoint.parse(note.parse_note(raw).text)
+            except AuditFault:
+                yield raw
+                continue
+            if checkpoint.size <= self._largest:
+                yield raw
+
+    def detail(self, index: int) -> bytes | None:
+        """Return the ciphertext beside a leaf; asked for in ascending order."""
+        while self._ahead is None or self._ahead.index < index:
+            self._ahead = next(self._details, None)
+            if self._ahead is None:
+                return None
+        return self._ahead.ciphertext if self._ahead.index == index else None
+
+
+def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Check]:
+    """Return what would keep the gateway of `home` from serving, and what soon will."""
+    found: list[Check] = []
+
+    def run(name: str, work: Callable[[], str]) -> None:
+        try:
+            found.append(Check(name, True, work()))
+        except (PasserelleError, KeysError, OSError) as error:
+            found.append(Check(name, False, str(error)))
+
+    settings = config.load(home)
+    run("cryptography", lambda: f"{len(selftest.run())} known answers")
+    run("keys", lambda: _keys(settings, passphrase, now))
+    run("own entry", lambda: _own(home, settings))
+    run("partners", lambda: _partners(settings, now))
+    run("agreements", lambda: _agreements(settings, now))
+    run("store", lambda: _store(settings))
+    run("gallery", lambda: _gallery(home))
+    return found
+
+
+def agreement_files(settings: Settings) -> dict[str, bytes]:
+    """Return the agreement files of a folder by name."""
+    return {
+        path.name: path.read_bytes() for path in sorted(settings.agreements.folder.glob("*.toml"))
+    }
+
+
+def _keys(settings: Settings, passphrase: Callable[[], bytes], now: datetime) -> str:
+    keyset = Keyset.load(settings.keys.keyset, open_custody(settings.keys.custody, passphrase))
+    selftest.rehearse(keyset)
+    chain = keyset.tls()[1]
+    _, ends = certificates.validity(chain)
+    if ends <= now + timedelta(days=1):
+        raise Fault(f"the TLS certificate ends {ends:%Y-%m-%d %H:%M} UTC; issue another")
+    soon = [
+        f"{record.kind.value} key ends {record.not_after:%Y-%m-%d}"
+        for record in keyset.records
+        if record.not_after <= now + WARN and record.kind is not KeyKind.KEM
+    ]
+    return "; ".join([f"{len(keyset.records)} keys open, sign and seal", *soon])
+
+
+def _own(home: Path, settings: Settings) -> str:
+    own = own_bundle(home)
+    if own.party != settings.house.party:
+        raise Fault(f"party.json is of {own.party}, the settings are of {settings.house.party}")
+    return f"{own.party} version {own.version}, ledger {own.log.origin}"
+
+
+def _partners(settings: Settings, now: datetime) -> str:
+    directory = Directory(settings.directory.folder, settings.house.party)
+    if directory.faults:
+        raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
+    parties = directory.parties()
+    for bundle in parties:
+        _, ends = certificates.validity(bundle.tls_ca_pem)
+        if ends <= now:
+            raise Fault(
+                f"the TLS authority of {bundle.party} ended {ends:%Y-%m-%d}; ask for another"
+            )
+    return ", ".join(bundle.party for bundle in parties) or "none yet: import one before it can ask"
+
+
+def _agreements(settings: Settings, now: datetime) -> str:
+    agreements = load_agreements(agreement_files(settings))
+    names = [
+        each.name for versions in agreements.values() for each in versions if in_force(each, now)
+    ]
+    return ", ".join(names) or "none in force: every query is refused"
+
+
+def _store(settings: Settings) -> str:
+    database = open_store(settings.store.path)
+    try:
+        report = database.report()
+    finally:
+        database.close()
+    return f"SQLite {report.sqlite_version}, {report.verdict}"
+
+
+def _gallery(home: Path) -> str:
+    counts = stats(home)
+    return f"{counts.subjects} people, {counts.samples} records"

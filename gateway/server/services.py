@@ -1,0 +1,119 @@
+"""The servicers: unwrap, call, wrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import grpc
+
+from gateway import telemetry
+from gateway.exchange.transaction import Call
+from gateway.server import intercept
+from gateway.terms import Operation, Reply
+from gateway.v1 import (
+    exchange_pb2,
+    exchange_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    types_pb2,
+)
+from gateway.wire import letters
+
+
+class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
+    """ExchangeService over the corridor; `stages` makes a stopwatch for each call."""
+
+    def __init__(
+        self, handle: Callable[[Call], Reply], stages: Callable[[], telemetry.Stages]
+    ) -> None:
+        self._handle = handle
+        self._stages = stages
+
+    def _reply(self, operation: Operation, envelope: types_pb2.Envelope) -> Reply:
+        caller = intercept.caller()
+        return self._handle(
+            Call(
+                caller=caller.partner,
+                operation=operation,
+                letter=letters.letter_of(envelope),
+                remaining=caller.remaining,
+                alive=caller.alive,
+                stages=self._stages(),
+            )
+        )
+
+    def GetCapabilities(  # noqa: N802 - the name of the RPC
+        self, request: exchange_pb2.GetCapabilitiesRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetCapabilitiesResponse:
+        """Describe what this gateway accepts from the caller."""
+        del context
+        reply = self._reply(Operation.GET_CAPABILITIES, letters.envelope_in(request))
+        return exchange_pb2.GetCapabilitiesResponse(**letters.parts(reply))
+
+    def SubmitQuery(  # noqa: N802
+        self, request: exchange_pb2.SubmitQueryRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.SubmitQueryResponse:
+        """Answer one query."""
+        del context
+        reply = self._reply(Operation.SUBMIT_QUERY, letters.envelope_in(request))
+        return exchange_pb2.SubmitQueryResponse(**letters.parts(reply))
+
+    def GetQueryState(  # noqa: N802
+        self, request: exchange_pb2.GetQueryStateRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetQueryStateResponse:
+        """Say what became of an earlier query."""
+        del context
+        reply = self._reply(Operation.GET_QUERY_STATE, letters.envelope_in(request))
+        return exchange_pb2.GetQueryStateResponse(**letters.parts(reply))
+
+    def RedeliverResult(  # noqa: N802
+        self, request: exchange_pb2.RedeliverResultRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.RedeliverResultResponse:
+        """Send the stored response of an earlier query."""
+        del context
+        reply = self._reply(Operation.REDELIVER_RESULT, letters.envelope_in(request))
+        return exchange_pb2.RedeliverResultResponse(**letters.parts(reply))
+
+
+class Proofs(Protocol):
+    """The reading side of the sequencer."""
+
+    def latest_checkpoint(self) -> bytes:
+        """Return the newest signed note."""
+
+    def inclusion(self, leaf_hash: bytes, size: int) -> tuple[int, Sequence[bytes]]:
+        """Return index and proof of a leaf in a signed tree; raises ElementInvalid."""
+
+    def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the proof between two signed trees; raises ElementInvalid."""
+
+
+class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
+    """LedgerService over proofs; what it serves is signed by itself."""
+
+    def __init__(self, proofs: Proofs) -> None:
+        self._proofs = proofs
+
+    def GetCheckpoint(  # noqa: N802
+        self, request: ledger_pb2.GetCheckpointRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetCheckpointResponse:
+        """Return the newest signed checkpoint."""
+        del request, context
+        return ledger_pb2.GetCheckpointResponse(checkpoint=self._proofs.latest_checkpoint())
+
+    def GetInclusionProof(  # noqa: N802
+        self, request: ledger_pb2.GetInclusionProofRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetInclusionProofResponse:
+        """Return the proof that a leaf is in the tree of a given size."""
+        del context
+        index, hashes = self._proofs.inclusion(request.leaf_hash, request.tree_size)
+        return ledger_pb2.GetInclusionProofResponse(leaf_index=index, hashes=hashes)
+
+    def GetConsistencyProof(  # noqa: N802
+        self, request: ledger_pb2.GetConsistencyProofRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetConsistencyProofResponse:
+        """Return the proof that one tree is a prefix of another."""
+        del context
+        hashes = self._proofs.consistency(request.old_size, request.new_size)
+        return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)

@@ -1,0 +1,202 @@
+"""A house that serves: gallery loaded, corridor built, listeners open, the caretaker on his rounds.
+
+Start: engine loaded → floor of the quantum measured → START entry → listeners → SERVING.
+Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The house itself is closed by its owner.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from prometheus_client import start_http_server
+
+from gateway import telemetry
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.engine.inprocess import InProcessEngine
+from gateway.errors import AuditUnavailable, Draining, EngineUnavailable
+from gateway.exchange.quantum import Quantum, floor_of
+from gateway.exchange.query import Desk, GetQueryState, RedeliverResult, SubmitQuery
+from gateway.exchange.refused import RefusalCounter
+from gateway.exchange.standing import GetCapabilities
+from gateway.exchange.transaction import Corridor, Rooms
+from gateway.office import rounds
+from gateway.server import intercept, listeners, services
+from gateway.terms import Operation
+from gateway.v1 import exchange_pb2_grpc, ledger_pb2_grpc
+
+if TYPE_CHECKING:
+    from gateway.server.house import House
+
+GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
+ROUND = 30.0  # seconds between the caretaker's rounds
+FLOOR_SEARCHES = (
+    50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
+)
+NAMES = ("gateway.v1.ExchangeService", "gateway.v1.LedgerService")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the house listens; ports as bound."""
+
+    exchange: int
+    health: int
+    metrics: int
+
+
+class Serving:
+    """The doors of one open house. `observe` is told of each step as it ends (tests stop there)."""
+
+    def __init__(self, house: House, *, observe: Callable[[str], None] | None = None) -> None:
+        self._house = house
+        self._observe = observe
+        self._engine = InProcessEngine()
+        self._draining = threading.Event()
+        self._refused = RefusalCounter(house.sequencer, house.clock)
+        self._log = telemetry.logger("serving")
+
+    def start(self) -> Addresses:
+        """Load, record the start, open the doors; raises Remedy when a port is taken."""
+        house, settings = self._house, self._house.settings
+        rounds.sweep(house.database, house.sequencer, house.clock())
+        self._engine.load(house.gallery)
+        self._quantum = self._measured_quantum()
+        self._identity = listeners.Identity(*house.keyset.tls())
+        door = intercept.Door(
+            self._identify,
+            intercept.Limits(
+                calls=settings.exchange.calls_per_partner,
+                rate=settings.exchange.rate_per_second,
+                burst=settings.exchange.rate_burst,
+                shortest=settings.limits.min_deadline_ms / 1000,
+                longest=settings.limits.max_deadline_s,
+            ),
+            ready=self._ready,
+            refused=self._refused.count,
+            hold=self._hold,
+        )
+        self._server, port = listeners.exchange(
+            settings.exchange.listen,
+            self._identity,
+            self._authorities,
+            interceptor=door,
+            threads=settings.exchange.worker_threads,
+            max_message=settings.limits.max_message_bytes,
+        )
+        exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
+            services.Exchange(self._corridor().handle, self._stages), self._server
+        )
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
+            services.Ledger(house.sequencer), self._server
+        )
+        self._health, self._servicer, health_port = listeners.health_check(
+            settings.health.listen, self._identity
+        )
+        metrics, self._metrics_thread = start_http_server(
+            settings.health.metrics_port, "127.0.0.1", registry=telemetry.REGISTRY
+        )
+        self._metrics = metrics
+        self._record(EntryType.START)
+        self._server.start()
+        self._health.start()
+        listeners.set_serving(self._servicer, NAMES, serving=True)
+        return Addresses(port, health_port, int(metrics.server_port))
+
+    def run(self, ready: Callable[[Addresses], None]) -> None:
+        """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        ready(self.start())
+        while not stop.wait(ROUND):
+            self.walk_rounds()
+        self.stop()
+
+    def walk_rounds(self) -> None:
+        """Give up requests whose message can come no more, forget what has expired, write the counts."""
+        rounds.sweep(self._house.database, self._house.sequencer, self._house.clock())
+        self._refused.flush()
+
+    def stop(self) -> None:
+        """Drain: refuse new calls, finish those under way, record the end."""
+        listeners.set_serving(self._servicer, NAMES, serving=False)
+        self._draining.set()
+        self._server.stop(GRACE).wait()
+        self._health.stop(None).wait()
+        self._metrics.shutdown()
+        self._metrics.server_close()
+        self._metrics_thread.join()
+        self._refused.flush()
+        self._record(EntryType.STOP)
+
+    def _corridor(self) -> Corridor:
+        house = self._house
+        desk = Desk(self._engine, house.database, house.data_key, house.clock, house.random)
+        rooms = Rooms(
+            party=house.party,
+            keyset=house.keyset,
+            directory=house.directory,
+            agreements=lambda: house.agreements,
+            database=house.database,
+            sequencer=house.sequencer,
+            limits=house.settings.limits,
+            clock=house.clock,
+            own_version=house.own_version,
+        )
+        return Corridor(
+            rooms,
+            {
+                Operation.GET_CAPABILITIES: GetCapabilities(
+                    rooms.agreements, house.own_version, house.clock
+                ),
+                Operation.SUBMIT_QUERY: SubmitQuery(desk),
+                Operation.GET_QUERY_STATE: GetQueryState(desk),
+                Operation.REDELIVER_RESULT: RedeliverResult(desk),
+            },
+        )
+
+    def _measured_quantum(self) -> Quantum:
+        step = self._house.settings.exchange.quantum_step_ms / 1000
+        floor = self._house.settings.exchange.quantum_floor_ms / 1000
+        if floor == 0:
+            floor = floor_of(max(self._engine.rehearse(FLOOR_SEARCHES)), step)
+        return Quantum(floor, step, time.monotonic, time.sleep)
+
+    def _hold(self, name: str, started: float) -> None:
+        if name in _HELD:
+            self._quantum.hold(started)
+
+    def _ready(self) -> None:
+        if self._draining.is_set():
+            raise Draining
+        if not self._house.sequencer.healthy:
+            raise AuditUnavailable
+        if not self._engine.loaded:
+            raise EngineUnavailable
+
+    def _authorities(self) -> bytes:
+        # With no partner yet, nobody may come in; TLS asks for some authority all the same, and our own
+        # has signed no leaf that the directory pins.
+        return self._house.directory.authorities() or self._house.keyset.tls_ca_pem
+
+    def _identify(self, pin: bytes) -> str | None:
+        bundle = self._house.directory.partner_by_pin(pin)
+        return None if bundle is None else bundle.party
+
+    def _stages(self) -> telemetry.Stages:
+        return telemetry.Stages(observe=self._observe)
+
+    def _record(self, kind: EntryType) -> None:
+        from gateway.store.sequencer import Leaf
+
+        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
+        self._house.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),), ())
+
+
+_HELD = frozenset({"GetCapabilities", "SubmitQuery", "GetQueryState", "RedeliverResult"})
