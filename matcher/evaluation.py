@@ -42,15 +42,15 @@ def verification(mated: Floats, non_mated: Floats) -> Errors:
 def identification(
     mate: Floats, best_other: Floats, without_mate: Floats, fpir: float
 ) -> tuple[float, float]:
-    """Return (FNIR, threshold) at a false positive identification rate, rank 1.
+    """Return (FNIR, level) at a false positive identification rate, rank 1; a hit lies above the level.
 
     mate, best_other   score of the mate and of the best other person, of each search with the mate enrolled
     without_mate       best score of each search without
     """
-    levels = np.sort(np.append(without_mate, np.inf))
-    raised = 1 - np.searchsorted(levels[:-1], levels, side="left") / len(without_mate)
-    level = float(levels[raised <= fpir].min())
-    found = (mate >= level) & (mate > best_other)
+    falling = np.sort(without_mate)[::-1]
+    raised = int(fpir * len(falling))  # searches that may be
+    level = float(falling[raised]) if raised < len(falling) else -math.inf
+    found = (mate > level) & (mate > best_other)
     return 1 - float(found.mean()), level
 
 

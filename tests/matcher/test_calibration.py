@@ -1,0 +1,98 @@
+"""A threshold keeps its promise at the gallery's size, and says how far the promise may be trusted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher import calibration, synthetic
+from matcher.calibration import default_certificate, load_certificate, threshold
+from matcher.gallery import Gallery
+from matcher.probe import prepare
+
+
+@given(st.floats(1e-7, 0.5), st.integers(0, 10**7), st.integers(1, 10))
+def test_the_upper_end_of_the_interval_keeps_the_promise(
+    fpir: float, size: int, usable: int
+) -> None:
+    found = threshold(fpir, size, usable)
+    low, high = found.interval
+
+    assert 0 < low <= found.fpir_expected <= high <= fpir * (1 + 1e-6)
+
+
+@given(st.floats(1e-6, 0.1), st.integers(1, 10**6), st.integers(1, 9))
+def test_larger_galleries_and_stricter_rates_ask_for_more(
+    fpir: float, size: int, usable: int
+) -> None:
+    level = threshold(fpir, size, usable).score
+
+    assert threshold(fpir, size * 2, usable).score >= level
+    assert threshold(fpir / 2, size, usable).score >= level
+    assert threshold(fpir, size, usable + 1).score >= level - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("fpir", "size", "usable"),
+    [(0.0, 10, 1), (1.0, 10, 1), (-1e-4, 10, 1), (1e-4, -1, 1), (1e-4, 10, 0), (1e-4, 10, 11)],
+)
+def test_what_is_no_rate_no_size_and_no_finger_is_refused(
+    fpir: float, size: int, usable: int
+) -> None:
+    with pytest.raises(ValueError):
+        threshold(fpir, size, usable)
+
+
+def test_the_certificate_says_on_what_it_rests() -> None:
+    held = default_certificate()
+
+    assert held.trials > 50_000
+    assert held.certain == pytest.approx(3 / held.trials)
+    assert "FVC2002" in held.data
+    assert held.split
+    assert threshold(1e-4, 1, 1).extrapolated is False
+    assert threshold(1e-4, 10**6, 1).extrapolated is True
+    assert threshold(1e-4, 10, 1).calibration_id == f"{held.version}-{held.digest[:16]}"
+
+
+def test_a_certificate_with_a_gap_is_not_loaded() -> None:
+    good = {
+        "tails": [
+            {"fingers": k, "level": 0.0, "share": [0.009, 0.01, 0.02], "rate": [2, 2.1, 2.2]}
+            for k in range(1, 11)
+        ],
+        "trials": 1000,
+        "data": "d",
+        "split": "s",
+        "version": "v",
+    }
+    assert load_certificate(good, "00").trials == 1000
+
+    for bad in (good | {"tails": good["tails"][1:]}, good | {"tails": "none"}):
+        with pytest.raises(ValueError):
+            load_certificate(bad, "00")
+    backwards = json.loads(json.dumps(good))
+    backwards["tails"][3]["rate"] = [3, 2, 1]
+    with pytest.raises(ValueError):
+        load_certificate(backwards, "00")
+
+
+def test_non_mated_people_stay_below_the_threshold_of_a_thousandth() -> None:
+    """40 strangers against 40 people, two fingers each: at an FPIR of 1e-3 none is expected to be raised."""
+    gallery = Gallery()
+    for seed in range(40):
+        gallery.add(seed, _prints(seed))
+    level = calibration.threshold(1e-3, len(gallery), 2).score
+
+    best = [gallery.search(prepare(_prints(seed))).score[0] for seed in range(500, 540)]
+
+    assert np.max(best) < level
+
+
+def _prints(seed: int) -> list[tuple[int, synthetic.Minutiae]]:
+    person = synthetic.person(seed)
+    return [(at, synthetic.impression(person, at, 1)) for at in (1, 6)]

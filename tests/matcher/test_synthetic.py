@@ -1,0 +1,51 @@
+"""People who do not exist: the same from the same seed, with numbers like those of real records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from matcher import fmr, synthetic
+from matcher.probe import assess
+
+
+def test_a_seed_is_a_person() -> None:
+    one, again = (synthetic.impression(synthetic.person(7), 4, 2) for _ in range(2))
+    other = synthetic.impression(synthetic.person(7), 4, 3)
+
+    assert (one.xy == again.xy).all()
+    assert (one.angle == again.angle).all()
+    assert len(one) != len(other) or (one.xy != other.xy).any()
+
+
+def test_impressions_have_the_counts_of_real_records() -> None:
+    """FVC2002 set B by a common extractor: 27 to 41 minutiae in the mean of a database (matching.md 1)."""
+    made = [
+        synthetic.impression(synthetic.person(seed), at, 1)
+        for seed in range(30)
+        for at in (1, 5, 9)
+    ]
+    count = [len(each) for each in made]
+
+    assert 30 <= np.mean(count) <= 42
+    assert min(count) >= 12
+    assert max(count) <= 80
+    assert all(assess(each) is None for each in made)
+
+
+@pytest.mark.parametrize("form", list(fmr.Format))
+def test_a_synthetic_record_reads_as_what_was_made(form: fmr.Format) -> None:
+    made = synthetic.impression(synthetic.person(1), 10, 1)
+
+    read = fmr.read(synthetic.record(made, 10, form)).views[0]
+
+    apart = np.angle(np.exp(1j * (read.minutiae.angle - made.angle).astype(np.float64)))
+    assert read.position == 10
+    assert (read.minutiae.xy == made.xy).all()
+    assert np.abs(apart).max() <= np.radians(1.01)
+
+
+@pytest.mark.parametrize("position", [0, 11])
+def test_a_person_has_ten_fingers(position: int) -> None:
+    with pytest.raises(ValueError):
+        synthetic.person(1).finger(position)
