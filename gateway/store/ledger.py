@@ -75,10 +75,11 @@ def leaf_hash(connection: Connection, index: int) -> bytes:
     return node(connection)(0, index)
 
 
-def latest_checkpoint(connection: Connection) -> bytes | None:
-    """Return the newest signed note; None while the ledger is empty."""
-    newest = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
-    return connection.execute(newest).scalar()
+def extent(connection: Connection) -> tuple[int, int]:
+    """Return how many leaves are stored, by the highest index, and the size of the newest checkpoint."""
+    highest = connection.execute(select(func.max(leaves.c.idx))).scalar()
+    newest = connection.execute(select(func.max(checkpoints.c.size))).scalar()
+    return 0 if highest is None else highest + 1, newest or 0
 
 
 def receipt(connection: Connection, index: int, checkpoint_size: int | None = None) -> Receipt:
@@ -196,8 +197,8 @@ def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
             raise Fault(f"the checkpoint of size {size} does not hold: {fault}") from fault
         if (signed.size, signed.root) != (size, row.root):
             raise Fault(f"the checkpoint of size {size} is not what its row says")
-    extent = connection.execute(select(func.count(), func.max(leaves.c.idx)).select_from(leaves))
-    count, last = extent.one()
+    stored = connection.execute(select(func.count(), func.max(leaves.c.idx)).select_from(leaves))
+    count, last = stored.one()
     if (count, -1 if last is None else last) != (size, size - 1):  # (2)
         raise Fault(f"the ledger has {count} leaves, the last {last}; {size} were signed")
     time_ms = _check_leaves(connection, max(0, size - TAIL), size)  # (3)
@@ -234,10 +235,3 @@ def _demand_checkpoint(connection: Connection, size: int, element: str) -> None:
     signed = select(checkpoints.c.size).where(checkpoints.c.size == size)
     if connection.execute(signed).scalar() is None:
         raise ElementInvalid(element=element)
-
-
-def extent(connection: Connection) -> tuple[int, int]:
-    """Return how many leaves are stored, by the highest index, and the size of the newest checkpoint."""
-    highest = connection.execute(select(func.max(leaves.c.idx))).scalar()
-    newest = connection.execute(select(func.max(checkpoints.c.size))).scalar()
-    return 0 if highest is None else highest + 1, newest or 0

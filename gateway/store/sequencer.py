@@ -118,7 +118,6 @@ class Sequencer:
         self._open = self._failed = False
         self._head = ledger.Head(0, 0, None)
         self._peaks: dict[tuple[int, int], bytes] = {}
-        self._pen: Connection | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -146,9 +145,10 @@ class Sequencer:
         except BaseException:
             self._database.release_pen()
             raise
-        self._pen = pen
         self._open = True
-        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(pen,), name="sequencer", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:
@@ -163,7 +163,6 @@ class Sequencer:
             self._open = False
             self._queue.put(None)
         thread.join()
-        self._pen = None
         self._database.release_pen(tidy=not self._failed)
 
     def commit(self, leaves: Sequence[Leaf], effects: Sequence[Effect] = ()) -> Committed:
@@ -214,11 +213,11 @@ class Sequencer:
 
     # On the sequencer's thread --------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, pen: Connection) -> None:
         batch: list[_Pending] = []
         try:
             while batch := self._gather():
-                self._write(batch)
+                self._write(pen, batch)
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             self._fail(error, batch)
 
@@ -240,14 +239,12 @@ class Sequencer:
             batch.append(pending)
         return batch
 
-    def _write(self, batch: Sequence[_Pending]) -> None:
+    def _write(self, pen: Connection, batch: Sequence[_Pending]) -> None:
         """Commit a batch; raises whatever keeps it from being durable."""
-        if self._pen is None:
-            raise AssertionError("a sequencer that runs holds the pen")
         sheet = Sheet(self._now_ms(), self._head.size, dict(self._peaks))
-        with self._pen.begin() as transaction:
-            results = [self._admit(self._pen, pending, sheet) for pending in batch]
-            signed = self._put(self._pen, sheet) if sheet.leaves else None
+        with pen.begin() as transaction:
+            results = [self._admit(pen, pending, sheet) for pending in batch]
+            signed = self._put(pen, sheet) if sheet.leaves else None
             began = time.monotonic()
             transaction.commit()
             seconds = time.monotonic() - began

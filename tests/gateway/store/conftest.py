@@ -134,10 +134,15 @@ def auditor() -> OpeningKey:
     return OpeningKey.from_seed(bytes(32))
 
 
+@pytest.fixture(scope="session")
+def desk_of(log_key: LogKey, auditor: OpeningKey) -> Callable[[Path], Desk]:
+    """Return the maker of desks, for tests that need more than one; each closes its own."""
+    data_key = DataKey.from_seed(bytes(32))
+    return lambda folder: Desk(folder / "store" / "passerelle.db", log_key, auditor, data_key)
+
+
 @pytest.fixture
-def desk(tmp_path: Path, log_key: LogKey, auditor: OpeningKey) -> Iterator[Desk]:
-    desk = Desk(
-        tmp_path / "store" / "passerelle.db", log_key, auditor, DataKey.from_seed(bytes(32))
-    )
+def desk(tmp_path: Path, desk_of: Callable[[Path], Desk]) -> Iterator[Desk]:
+    desk = desk_of(tmp_path)
     yield desk
     desk.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import OperationalError
 
 from gateway.audit import tree
 from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
@@ -18,14 +20,16 @@ from gateway.errors import (
     AuditUnavailable,
     ElementInvalid,
     Fault,
+    PasserelleError,
     Remedy,
     TransactionReused,
 )
 from gateway.store import ledger
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.schema import leaves, transactions, values
+from gateway.store.schema import leaves, values
 from gateway.store.sequencer import Committed, Leaf, Sequencer
 from gateway.store.sheet import peaks_of
+from keys.envelope import SealingKey
 from keys.sign import LogKey
 
 if TYPE_CHECKING:
@@ -235,9 +239,9 @@ def test_effects_without_leaves_sign_nothing(desk: Desk) -> None:
         Effect(update(values).values(value="x"), rows=2),  # nobody foresaw that
         Effect(insert(values).values(key="k", value=LEAF), leaf=5),  # no such leaf in its commit
         Effect(insert(values).values(key="k", value=object())),  # no such type
-        Effect(
-            insert(transactions).values(partner="AUS"), refusal=lambda _: 1 / 0
-        ),  # cannot explain
+        Effect(  # cannot explain itself
+            insert(values).values(key="k", value="v"), rows=9, refusal=lambda _: 1 / 0
+        ),
     ],
 )
 def test_a_defective_effect_is_its_own_commits_fault_alone(desk: Desk, broken: Effect) -> None:
@@ -249,6 +253,45 @@ def test_a_defective_effect_is_its_own_commits_fault_alone(desk: Desk, broken: E
     assert keys_of(desk, sequencer) == set()
     assert sequencer.commit([desk.leaf()]).indices == (0,)
     assert desk.fatal == []
+
+
+def test_a_disk_that_fails_while_explaining_is_everyones_fault(desk: Desk) -> None:
+    def unreadable(_: object) -> PasserelleError:
+        raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+
+    sequencer = desk.sequencer()
+
+    with pytest.raises(AuditUnavailable):
+        sequencer.commit([desk.leaf()], [replace(note_value("k"), rows=9, refusal=unreadable)])
+
+    assert not sequencer.healthy
+
+
+def test_a_sequencer_needs_no_listeners(desk: Desk) -> None:
+    quiet = Sequencer(
+        desk.database(), desk.log_key, desk.log, SealingKey(desk.auditor.public), desk.clock
+    )
+    quiet.close()  # never started
+    quiet.start()
+    quiet.commit([desk.leaf()])
+    desk.clock.move(hours=-1)
+
+    with pytest.raises(AuditUnavailable):
+        quiet.commit([desk.leaf(message=2)])
+
+    quiet.close()
+    assert quiet.size == 1
+
+
+def test_the_extent_of_the_ledger_is_known(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    with sequencer._database.reader() as reader:
+        assert ledger.extent(reader) == (0, 0)
+
+    sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
+
+    with sequencer._database.reader() as reader:
+        assert ledger.extent(reader) == (2, 2)
 
 
 def test_a_leaf_that_cannot_be_written_is_refused(desk: Desk) -> None:
@@ -336,6 +379,7 @@ def test_another_logs_key_does_not_start(desk: Desk) -> None:
         ("DELETE FROM leaves WHERE idx = 9", "9 leaves, the last 8; 10 were signed"),
         ("DELETE FROM leaves", "0 leaves"),
         ("UPDATE leaves SET idx = 77 WHERE idx = 9", "10 leaves, the last 77"),
+        ("UPDATE leaves SET idx = -1 WHERE idx = 4", "no leaf 4"),
         ("UPDATE leaves SET leaf = zeroblob(512) WHERE idx = 4", "leaf 4 is malformed"),
         ("UPDATE leaves SET leaf = substr(leaf, 1, 500) WHERE idx = 9", "leaf 9 is malformed"),
         (
@@ -384,6 +428,24 @@ def test_the_tail_is_checked_from_its_place(desk: Desk, monkeypatch: pytest.Monk
     assert desk.sequencer().size == 10
 
 
+def test_a_subtree_edited_before_the_tail_breaks_the_root(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "TAIL", 1)
+    sequencer = desk.sequencer()
+    for number in range(10):
+        sequencer.commit([desk.leaf(message=number)])
+    desk.close()
+    database = desk.database()
+    pen = database.take_pen()
+    with pen.begin():
+        pen.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
+    database.release_pen()
+
+    with pytest.raises(Fault, match="first 10 leaves do not give the signed root"):
+        desk.sequencer(database)
+
+
 def test_proofs_are_served_between_signed_sizes_only(desk: Desk) -> None:
     sequencer = desk.sequencer()
     sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
@@ -419,6 +481,10 @@ def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
             sequencer.receipt(index, size)
     with pytest.raises(Fault):
         sequencer.leaf_hash(1)
+    with sequencer._database.reader() as reader:
+        assert ledger.leaf(reader, 0) == sequencer.receipt(0).leaf
+        with pytest.raises(Fault, match="no leaf 1"):
+            ledger.leaf(reader, 1)
 
 
 def test_a_closed_sequencer_records_nothing_and_keeps_what_was_queued(desk: Desk) -> None:

@@ -1,0 +1,364 @@
+"""When the disk does not take it, nobody is told that it did.
+
+The faults are real ones: SQLite's own page limit (SQLITE_FULL), the kernel's file size limit (a write that
+fails, SQLITE_IOERR), SIGKILL around COMMIT, and a driver whose n-th statement fails. kill -9 tests the order
+of things, not fsync (ledger.md 12).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import AuditUnavailable
+from gateway.store import ledger
+from gateway.store.schema import quotas, replay, transactions
+from gateway.store.sequencer import Sequencer
+from gateway.store.transactions import Claims, begin_request
+from gateway.terms import Purpose
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Desk
+
+CLAIMS = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=10_000, year_limit=10_000)
+
+
+def ask(desk: Desk, sequencer: Sequencer, number: int) -> int:
+    """Commit a whole step 14: leaf with detail, replay row, number, quota."""
+    head = desk.header(number, f"AUS-{number:04}")
+    effects = begin_request(head, bytes(32), CLAIMS, desk.clock())
+    entry = desk.leaf(message=number, number=head.transaction_number, case=f"C-{number}")
+    return sequencer.commit([entry], effects).indices[0]
+
+
+def check_whole(desk: Desk, acknowledged: list[int]) -> int:
+    """Reopen the store: a prefix without gap, all that was acknowledged, each leaf with its rows."""
+    sequencer = desk.sequencer()  # verifies the tail, which here is all of it
+    database = sequencer._database
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(database)]
+    with database.reader() as reader:
+        assert reader.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        seen = dict(reader.execute(select(replay.c.request_index, replay.c.message_id)).all())
+        numbers = dict(
+            reader.execute(select(transactions.c.request_index, transactions.c.number)).all()
+        )
+        used = reader.execute(select(func.sum(quotas.c.used)).group_by(quotas.c.period))
+        counted = set(used.scalars())
+    requests = [n for n, frame in enumerate(frames) if frame.type is EntryType.REQUEST]
+    assert requests == list(range(len(frames)))
+    assert seen == {n: frames[n].message_id for n in requests}
+    assert numbers == {n: frames[n].transaction_number for n in requests}
+    assert counted == ({len(requests)} if requests else set())
+    assert [one.index for one in ledger.iter_details(database)] == requests
+    assert set(acknowledged) <= set(requests)
+    size = sequencer.size
+    assert ask(desk, sequencer, 9000) == size
+    return size
+
+
+def fill(desk: Desk, sequencer: Sequencer, limit: int = 2000) -> list[int]:
+    """Commit until nothing is taken any more; return what was acknowledged."""
+    acknowledged = []
+    for number in range(limit):
+        try:
+            acknowledged.append(ask(desk, sequencer, number))
+        except AuditUnavailable:
+            return acknowledged
+    raise AssertionError("the disk never failed")
+
+
+def test_a_full_disk_answers_nothing_and_loses_nothing(desk: Desk) -> None:
+    desk.database().close()
+
+    def small(*a: Any, **k: Any) -> sqlite3.Connection:  # noqa: ANN401 - the driver's own
+        connection = sqlite3.connect(*a, **k)
+        connection.execute("PRAGMA max_page_count=80")
+        return connection
+
+    sequencer = desk.sequencer(desk.database(small))
+    acknowledged = fill(desk, sequencer)
+
+    assert acknowledged
+    assert not sequencer.healthy
+    with pytest.raises(AuditUnavailable):
+        ask(desk, sequencer, 5000)
+    assert len(desk.fatal) == 1
+    assert "full" in str(desk.fatal[0])
+
+    desk.close()
+    assert check_whole(desk, acknowledged) == len(acknowledged)
+
+
+PROGRAM = """
+import os, resource, signal, sqlite3, sys
+from datetime import UTC, datetime
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import conftest, test_failing_disk
+from gateway.errors import AuditUnavailable
+from keys.datakey import DataKey
+from keys.envelope import OpeningKey
+from keys.sign import LogKey
+
+desk = conftest.Desk(
+    Path(sys.argv[2]),
+    LogKey.from_seed(bytes(range(64))),
+    OpeningKey.from_seed(bytes(32)),
+    DataKey.from_seed(bytes(32)),
+)
+
+def told(index):
+    os.write(1, b"%d\\n" % index)
+
+"""
+
+
+def run(desk: Desk, body: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    program = PROGRAM + textwrap.dedent(body)
+    folder = str(Path(__file__).parent)
+    command = [sys.executable, "-c", program, folder, str(desk.path), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, timeout=120)
+
+
+@pytest.mark.parametrize("kib", [100, 333, 1024])
+def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, kib: int) -> None:
+    """RLIMIT_FSIZE makes a real write() fail in the middle of the WAL."""
+    desk.database().close()
+    body = """
+    limit = int(sys.argv[3]) * 1024
+    sequencer = desk.sequencer()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    for number in range(2000):
+        try:
+            told(test_failing_disk.ask(desk, sequencer, number))
+        except AuditUnavailable:
+            assert not sequencer.healthy
+            assert "disk I/O error" in str(desk.fatal[0]), desk.fatal
+            os._exit(0)
+    """
+
+    done = run(desk, body, str(kib))
+
+    assert done.returncode == 0, done.stderr.decode()
+    acknowledged = [int(line) for line in done.stdout.split()]
+    assert acknowledged == list(range(len(acknowledged)))
+    assert check_whole(desk, acknowledged) == len(acknowledged)
+
+
+KILLED = """
+class Doomed(sqlite3.Connection):
+    left = int(sys.argv[3])
+
+    def commit(self):
+        if not self.in_transaction:
+            return super().commit()
+        Doomed.left -= 1
+        if Doomed.left == 0 and sys.argv[4] == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().commit()
+        if Doomed.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+database = desk.database(lambda *a, **k: sqlite3.connect(*a, factory=Doomed, **k))
+sequencer = desk.sequencer(database)
+for number in range(100):
+    told(test_failing_disk.ask(desk, sequencer, number))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("commit", [1, 2, 3, 4, 9])
+def test_killed_around_commit_nothing_acknowledged_is_lost(
+    desk: Desk, commit: int, moment: str
+) -> None:
+    """The first COMMIT is the migration of a fresh file, or the reading of the tail."""
+    done = run(desk, KILLED, str(commit), moment)
+
+    assert done.returncode == -9, done.stderr.decode()
+    acknowledged = [int(line) for line in done.stdout.split()]
+    assert acknowledged == list(range(len(acknowledged)))
+    size = check_whole(desk, acknowledged)
+    assert len(acknowledged) <= size <= len(acknowledged) + 1
+
+
+def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk) -> None:
+    body = """
+    import threading, itertools
+    sequencer = desk.sequencer()
+    counter = itertools.count()
+    def work():
+        while True:
+            told(test_failing_disk.ask(desk, sequencer, next(counter)))
+    def kill():
+        while sequencer.size < 40:
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+    for _ in range(8):
+        threading.Thread(target=work, daemon=True).start()
+    kill()
+    """
+
+    done = run(desk, body)
+
+    assert done.returncode == -9, done.stderr.decode()
+    acknowledged = [int(line) for line in done.stdout.split()]
+    assert len(acknowledged) == len(set(acknowledged))
+    check_whole(desk, acknowledged)
+
+
+class Failing(sqlite3.Connection):
+    """A driver whose n-th write, COMMIT included, fails as a disk does."""
+
+    left = 10**9
+
+    @classmethod
+    def count(cls) -> None:
+        cls.left -= 1
+        if cls.left == 0:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def cursor(self, *_: object) -> FailingCursor:  # type: ignore[override]
+        return super().cursor(FailingCursor)
+
+    def commit(self) -> None:
+        if self.in_transaction:
+            self.count()
+        super().commit()
+
+
+class FailingCursor(sqlite3.Cursor):
+    """Counts the statements that write."""
+
+    def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:  # noqa: ANN401 - the driver's own
+        if sql.split(maxsplit=1)[0] in {
+            "INSERT",
+            "UPDATE",
+            "DELETE",
+            "SAVEPOINT",
+            "RELEASE",
+            "BEGIN",
+        }:
+            Failing.count()
+        return super().execute(sql, *rest)
+
+    def executemany(self, sql: str, *rest: Any) -> sqlite3.Cursor:  # noqa: ANN401 - the driver's own
+        Failing.count()
+        return super().executemany(sql, *rest)
+
+
+@pytest.fixture
+def failing() -> Callable[..., sqlite3.Connection]:
+    Failing.left = 10**9
+    return lambda *a, **k: sqlite3.connect(*a, factory=Failing, **k)
+
+
+@pytest.mark.parametrize("write", range(1, 16))
+def test_whichever_write_fails_the_whole_commit_is_undone(
+    desk: Desk, failing: Callable[..., sqlite3.Connection], write: int
+) -> None:
+    sequencer = desk.sequencer(desk.database(failing))
+    acknowledged = [ask(desk, sequencer, 0), ask(desk, sequencer, 1), ask(desk, sequencer, 2)]
+    Failing.left = write
+
+    with pytest.raises(AuditUnavailable):
+        ask(desk, sequencer, 3)
+
+    Failing.left = 10**9
+    with pytest.raises(AuditUnavailable):  # the disk is well again; we are not
+        ask(desk, sequencer, 4)
+    assert not sequencer.healthy
+    assert sequencer.size == 3
+    desk.close()
+    assert check_whole(desk, acknowledged) == 3
+
+
+def test_the_write_test_reaches_commit(
+    desk: Desk, failing: Callable[..., sqlite3.Connection]
+) -> None:
+    """The test of the test: a commit of this kind makes as many writes as the walk above tries."""
+    sequencer = desk.sequencer(desk.database(failing))
+    for number in range(3):
+        ask(desk, sequencer, number)
+    Failing.left = 1000
+
+    ask(desk, sequencer, 3)
+
+    assert 1000 - Failing.left == 15
+
+
+def test_everyone_in_the_batch_and_in_the_queue_is_told(
+    desk: Desk, failing: Callable[..., sqlite3.Connection]
+) -> None:
+    sequencer = desk.sequencer(desk.database(failing), group=4)
+    Failing.left = 20
+    together = threading.Barrier(16)
+
+    def work(number: int) -> bool:
+        together.wait()
+        try:
+            ask(desk, sequencer, number)
+        except AuditUnavailable:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        answered = list(pool.map(work, range(16)))
+
+    assert not all(answered)
+    assert len(desk.fatal) == 1
+    Failing.left = 10**9
+    desk.close()
+    assert check_whole(desk, []) == sum(answered)
+
+
+class Deceived(sqlite3.Connection):
+    """A driver whose COMMIT succeeds and reports failure: nobody can know, so nobody is told yes."""
+
+    armed = False
+
+    def commit(self) -> None:
+        super().commit()
+        if Deceived.armed:
+            Deceived.armed = False
+            raise sqlite3.OperationalError("disk I/O error")
+
+
+def test_a_commit_of_unknown_fate_is_not_acknowledged_and_not_repeated(desk: Desk) -> None:
+    database = desk.database(lambda *a, **k: sqlite3.connect(*a, factory=Deceived, **k))
+    sequencer = desk.sequencer(database)
+    first = ask(desk, sequencer, 0)
+    before = sequencer.latest_checkpoint()
+    Deceived.armed = True
+
+    with pytest.raises(AuditUnavailable):
+        ask(desk, sequencer, 1)
+
+    assert sequencer.latest_checkpoint() == before  # the unsure head is shown to no one
+    desk.close()
+    assert check_whole(desk, [first]) == 2
+
+
+def test_a_sequencer_that_breaks_inside_leaves_nobody_waiting(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequencer = desk.sequencer()
+
+    def broken() -> int:
+        raise MemoryError
+
+    monkeypatch.setattr(sequencer, "_now_ms", broken)
+
+    with pytest.raises(AuditUnavailable):
+        sequencer.commit([desk.leaf()])
+    assert not sequencer.healthy

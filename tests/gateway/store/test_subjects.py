@@ -1,0 +1,222 @@
+"""The registry: sealed at rest, each sample in its place, and a source that galleries load from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, update
+
+from gateway.audit.entry import EntryType
+from gateway.errors import Fault
+from gateway.store import subjects
+from gateway.store.schema import samples
+from gateway.store.sequencer import Sequencer
+from gateway.store.subjects import (
+    AlreadyEnrolled,
+    Counts,
+    NewSample,
+    NewSubject,
+    NotEnrolled,
+    Placed,
+    counts,
+    enrol,
+    find,
+    iter_records,
+    place,
+    reference_of,
+    remove,
+    samples_of,
+)
+from gateway.terms import RecordFormat
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Desk
+
+CANARY = b"FMR\0 canary minutiae "
+
+
+def finger(position: int, text: bytes = b"1") -> NewSample:
+    return NewSample(
+        position=position,
+        format=RecordFormat.ISO_19794_2_2005,
+        extractor="secugen",
+        impression=0,
+        data=CANARY + text,
+    )
+
+
+def enrolled(desk: Desk, sequencer: Sequencer, *people: NewSubject) -> tuple[Placed, ...]:
+    """Enrol people as the office does: placed, then leaves and effects in one commit."""
+    with sequencer._database.reader() as reader:
+        placed = place(reader, people)
+    effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
+    sequencer.commit([desk.leaf(EntryType.ENROLLED) for _ in placed], effects)
+    return placed
+
+
+def test_people_come_back_as_they_were_enrolled(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    ann = NewSubject("F-1", (finger(2, b"a2"), finger(7, b"a7")))
+    bob = NewSubject("F-2", (finger(1, b"b1"),))
+
+    placed = enrolled(desk, sequencer, ann, bob)
+
+    everyone = [one for batch in iter_records(sequencer._database, desk.data_key) for one in batch]
+    assert {one.reference: one.samples for one in everyone} == {
+        "F-1": ann.samples,
+        "F-2": bob.samples,
+    }
+    assert {one.subject for one in everyone} == {one.subject for one in placed}
+    with sequencer._database.reader() as reader:
+        assert counts(reader) == Counts(2, 3, {1: 1, 2: 1, 7: 1})
+        assert find(reader, "F-1") == placed[0].subject
+        assert reference_of(reader, placed[1].subject) == "F-2"
+        assert find(reader, "F-3") is reference_of(reader, 5) is None
+        assert samples_of(reader, desk.data_key, "F-1") == {2: CANARY + b"a2", 7: CANARY + b"a7"}
+        assert samples_of(reader, desk.data_key, "F-3") == {}
+
+
+def test_an_empty_registry_is_empty(desk: Desk) -> None:
+    database = desk.database()
+
+    assert list(iter_records(database, desk.data_key)) == []
+    with database.reader() as reader:
+        assert counts(reader) == Counts(0, 0, {})
+
+
+def test_no_record_lies_in_the_clear(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
+    files = [each.read_bytes() for each in desk.path.parent.iterdir()]
+    desk.close()
+
+    files += [each.read_bytes() for each in desk.path.parent.iterdir()]
+    assert not any(CANARY in one for one in files)
+    assert "canary" not in repr(finger(2))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject_id": None},  # another person's row
+        {"position": 3},
+        {"format": 2},
+        {"sealed": b""},
+        {"sealed": bytes(64)},
+    ],
+)
+def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[str, object]) -> None:
+    sequencer = desk.sequencer()
+    ann, bob = enrolled(
+        desk,
+        sequencer,
+        NewSubject("F-1", (finger(2),)),
+        NewSubject("F-2", (finger(5),)),
+    )
+    desk.close()
+    database = desk.database()
+    pen = database.take_pen()
+    if "subject_id" in change:
+        change = {"subject_id": bob.subject}
+    with pen.begin():
+        pen.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
+
+    with pytest.raises(Fault, match="does not open"):
+        list(iter_records(database, desk.data_key))
+
+
+def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    (first,) = enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
+
+    (again,) = enrolled(desk, sequencer, NewSubject("F-1", (finger(3),)))
+
+    assert (first.known, again.known) == (False, True)
+    assert again.subject == first.subject
+    with sequencer._database.reader() as reader:
+        assert counts(reader) == Counts(1, 2, {2: 1, 3: 1})
+
+
+def test_a_finger_is_enrolled_once(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    enrolled(desk, sequencer, NewSubject("F-1", (finger(2),)))
+
+    with pytest.raises(AlreadyEnrolled):
+        enrolled(desk, sequencer, NewSubject("F-1", (finger(4), finger(2, b"other"))))
+
+    assert sequencer.size == 1
+    with sequencer._database.reader() as reader:
+        assert samples_of(reader, desk.data_key, "F-1") == {2: CANARY + b"1"}
+
+
+def test_one_file_number_is_one_person_even_when_two_enrol_at_once(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    with sequencer._database.reader() as reader:
+        (one,) = place(reader, [NewSubject("F-1", (finger(1),))])
+        (two,) = place(reader, [NewSubject("F-1", (finger(2),))])
+    sequencer.commit([desk.leaf()], enrol(one, desk.data_key))
+
+    with pytest.raises(AlreadyEnrolled):
+        sequencer.commit([desk.leaf()], enrol(two, desk.data_key))
+
+    assert one.subject != two.subject
+
+
+def test_numbers_are_random_and_of_63_bits(desk: Desk) -> None:
+    asked: list[int] = []
+
+    def highest(bits: int) -> int:
+        asked.append(bits)
+        return 2**bits - 1
+
+    sequencer = desk.sequencer()
+    with sequencer._database.reader() as reader:
+        (placed,) = place(reader, [NewSubject("F-1", (finger(1),))], highest)
+    sequencer.commit([desk.leaf()], enrol(placed, desk.data_key))
+
+    (batch,) = iter_records(sequencer._database, desk.data_key)
+    assert asked == [63]
+    assert batch[0].subject == 2**63 - 1
+
+
+def test_nobody_is_enrolled_without_a_record(desk: Desk) -> None:
+    with pytest.raises(Fault, match="at least one record"):
+        enrol(Placed(1, "F-1", (), False), desk.data_key)
+
+
+def test_who_is_removed_is_gone_with_every_sample(desk: Desk) -> None:
+    sequencer = desk.sequencer()
+    enrolled(desk, sequencer, NewSubject("F-1", (finger(2), finger(3))))
+    enrolled(desk, sequencer, NewSubject("F-2", (finger(2),)))
+
+    sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
+
+    with sequencer._database.reader() as reader:
+        assert counts(reader) == Counts(1, 1, {2: 1})
+        assert reader.execute(select(samples.c.position)).scalars().all() == [2]
+    with pytest.raises(NotEnrolled):
+        sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
+
+
+def test_shards_and_batches_hold_everyone_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subjects, "BATCH", 4)
+    sequencer = desk.sequencer()
+    enrolled(
+        desk,
+        sequencer,
+        *(NewSubject(f"F-{n}", (finger(1), finger(2), finger(6))) for n in range(30)),
+    )
+
+    def shard(number: int, of: int) -> Iterator[Placed]:
+        for batch in iter_records(sequencer._database, desk.data_key, number, of):
+            assert len(batch) <= 4
+            yield from batch
+
+    whole = [one.reference for one in shard(0, 1)]
+    parts = [[one.reference for one in shard(number, 3)] for number in range(3)]
+    assert sorted(whole) == sorted(f"F-{n}" for n in range(30))
+    assert sorted(chain.from_iterable(parts)) == sorted(whole)
+    assert all(len(one.samples) == 3 for one in shard(0, 1))
