@@ -13,7 +13,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -225,10 +225,19 @@ def _anchored(settings: Settings) -> Settings:
     return settings.model_copy(update=sections)
 
 
-def write_default(home: Path, party: str, listen: str, host: str, legal_name: str = "") -> str:
+def write_default(
+    home: Path,
+    party: str,
+    listen: str,
+    host: str,
+    *,
+    legal_name: str = "",
+    more_hosts: Sequence[str] = (),
+) -> str:
     """Write the settings of a new party into `home` and return their text.
 
-    host   the name or address by which partners reach `listen`
+    host         the name or address by which partners reach `listen`
+    more_hosts   others by which they do
 
     Raises `Remedy` where the settings are already there, or would not be accepted.
     """
@@ -239,7 +248,7 @@ def write_default(home: Path, party: str, listen: str, host: str, legal_name: st
         party=_quoted(party),
         legal_name=_quoted(legal_name or party),
         listen=_quoted(listen),
-        hosts=_quoted(list(dict.fromkeys([host, "127.0.0.1", "localhost"]))),
+        hosts=_quoted(list(dict.fromkeys([host, *more_hosts, "127.0.0.1", "localhost"]))),
         health=_quoted(f"{address}:{first + 1 if first else 0}"),
         metrics_port=first + 2 if first else 0,
     )
@@ -330,8 +339,7 @@ def _complaints(error: ValidationError) -> list[str]:
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:
-    section = Settings.model_fields.get(str(location[0])) if len(location) > 1 else None
-    model = section.annotation if section else Settings
-    if not isinstance(model, type) or not issubclass(model, BaseModel):
-        return []
-    return sorted(set(model.model_fields) - {"home"})
+    """Return the keys beside one that does not exist: of its section, or the sections themselves."""
+    section = Settings.model_fields[str(location[0])].annotation if len(location) > 1 else Settings
+    fields = getattr(section, "model_fields", {})
+    return sorted(set(fields) - {"home"})

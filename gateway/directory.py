@@ -160,7 +160,7 @@ class Directory:
         if rival:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}; ask both of them")
         durable.replace(self._folder / f"{bundle.party}.json", octets)
-        return bundle
+        return self.party(bundle.party)  # read back, so that it is in force, and not only on disk
 
     def _current(self) -> _Snapshot:
         """Return what the folder says now, read again only where something in it changed."""

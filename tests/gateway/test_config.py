@@ -1,0 +1,241 @@
+"""Settings: what is not known refuses, and the complaint names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from gateway import config
+from gateway.config import load, write_default
+from gateway.errors import Remedy
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    write_default(
+        tmp_path, "CAN", "127.0.0.1:7443", "gateway.example.ca", legal_name="Department of Examples"
+    )
+    return tmp_path
+
+
+def add(home: Path, text: str) -> None:
+    path = home / config.FILE
+    path.write_text(path.read_text() + text)
+
+
+def refused(home: Path, **overrides: dict[str, object]) -> str:
+    with pytest.raises(Remedy) as caught:
+        load(home, **overrides)
+    return str(caught.value)
+
+
+def test_a_new_party_has_settings_that_load(home: Path) -> None:
+    settings = load(home)
+
+    assert settings.house.party == "CAN"
+    assert settings.house.legal_name == "Department of Examples"
+    assert settings.house.origin == "passerelle/CAN"
+    assert settings.exchange.listen == "127.0.0.1:7443"
+    assert settings.exchange.hosts == ("gateway.example.ca", "127.0.0.1", "localhost")
+    assert settings.health.listen == "127.0.0.1:7444"
+    assert settings.health.metrics_port == 7445
+    assert (settings.exchange.quantum_floor_ms, settings.exchange.quantum_step_ms) == (0, 25)
+
+
+def test_paths_are_those_of_the_folder(home: Path) -> None:
+    settings = load(home)
+
+    assert settings.keys.custody == f"file:{home}/keys/kek.json"
+    assert settings.keys.keyset == home / "keys/keyset.json"
+    assert settings.keys.passphrase_file is None
+    assert settings.directory.folder == home / "parties"
+    assert settings.agreements.folder == home / "agreements"
+    assert settings.store.path == home / "store/passerelle.db"
+    assert settings.at("lock") == home / "lock"
+
+
+def test_absolute_paths_and_other_custodies_stay_as_they_are(home: Path) -> None:
+    settings = load(
+        home,
+        keys={"custody": "pkcs11:token=gateway", "passphrase_file": "/run/secrets/pass"},
+        store={"path": "/var/lib/passerelle.db"},
+    )
+
+    assert settings.keys.custody == "pkcs11:token=gateway"
+    assert settings.keys.passphrase_file == Path("/run/secrets/pass")
+    assert settings.store.path == Path("/var/lib/passerelle.db")
+
+
+def test_any_free_port_is_any_free_port_for_health_and_metrics_too(tmp_path: Path) -> None:
+    write_default(tmp_path, "AUS", "127.0.0.1:0", "localhost")
+
+    settings = load(tmp_path)
+
+    assert settings.health.listen == "127.0.0.1:0"
+    assert settings.health.metrics_port == 0
+    assert settings.house.legal_name == "AUS"
+
+
+def test_a_party_may_have_several_names_on_the_network(tmp_path: Path) -> None:
+    write_default(tmp_path, "CAN", "0.0.0.0:1", "a.example", more_hosts=["b.example", "a.example"])
+
+    assert load(tmp_path).exchange.hosts == ("a.example", "b.example", "127.0.0.1", "localhost")
+
+
+def test_settings_are_not_written_twice(home: Path) -> None:
+    before = (home / config.FILE).read_text()
+
+    with pytest.raises(Remedy, match="already"):
+        write_default(home, "AUS", "127.0.0.1:1", "x")
+
+    assert (home / config.FILE).read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("party", "listen", "host", "name"),
+    [
+        ("can", "127.0.0.1:7443", "localhost", "x"),
+        ("CAN", "127.0.0.1", "localhost", "x"),
+        ("CAN", "127.0.0.1:7443", "no such host", "x"),
+        ("CAN", "127.0.0.1:7443", "localhost", "x" * 201),
+    ],
+)
+def test_settings_that_would_not_load_are_not_left_behind(
+    tmp_path: Path, party: str, listen: str, host: str, name: str
+) -> None:
+    with pytest.raises(Remedy):
+        write_default(tmp_path, party, listen, host, legal_name=name)
+
+    assert not (tmp_path / config.FILE).exists()
+
+
+def test_a_name_may_have_quotes_and_accents(tmp_path: Path) -> None:
+    name = 'Ministère "de l’Intérieur" \\ #1'
+
+    write_default(tmp_path, "FR-MI", "127.0.0.1:1", "localhost", legal_name=name)
+
+    assert load(tmp_path).house.legal_name == name
+
+
+def test_flags_come_before_the_environment_and_that_before_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(home, "\n[limits]\nclock_skew_s = 10\nmax_deadline_s = 10\nmin_deadline_ms = 10\n")
+    monkeypatch.setenv("PASSERELLE_LIMITS__CLOCK_SKEW_S", "20")
+    monkeypatch.setenv("PASSERELLE_LIMITS__MAX_DEADLINE_S", "20")
+
+    limits = load(home, limits={"max_deadline_s": 30}).limits
+
+    assert (limits.max_deadline_s, limits.clock_skew_s, limits.min_deadline_ms) == (30, 20, 10)
+
+
+def test_a_list_in_the_environment_is_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSERELLE_EXCHANGE__HOSTS", '["a.example"]')
+    assert load(home).exchange.hosts == ("a.example",)
+
+    monkeypatch.setenv("PASSERELLE_EXCHANGE__HOSTS", "a.example")
+    assert "JSON" in refused(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[exchange.lisen]\n", "exchange.lisen"),
+        ("[exchanges]\nlisten = 1\n", "exchanges"),
+        ("[limits]\nmax_mesage_bytes = 1\n", "limits.max_mesage_bytes"),
+        ("[store]\npath = 3\n", "store.path"),
+        ("[limits]\nclock_skew_s = 121\n", "limits.clock_skew_s"),
+        ("[limits]\nmax_deadline_s = 61\n", "limits.max_deadline_s"),
+        ("[limits]\nmessage_life_s = 601\n", "limits.message_life_s"),
+        ("[limits]\nmax_message_bytes = 1048577\n", "limits.max_message_bytes"),
+    ],
+)
+def test_a_key_that_is_wrong_is_named(home: Path, text: str, key: str) -> None:
+    add(home, text)
+
+    assert key in refused(home)
+
+
+def test_a_misspelt_key_is_told_what_there_is(home: Path) -> None:
+    assert "exchange.lisen is not a setting; there are: calls_per_partner" in refused(
+        home, exchange={"lisen": "127.0.0.1:1"}
+    )
+    assert "there are: agreements, directory, exchange" in refused(home, exchanges={"a": 1})
+
+
+def test_a_key_deeper_than_there_are_keys_is_refused(home: Path) -> None:
+    assert "house.party" in refused(home, house={"party": {"name": "x"}})
+
+
+def test_a_value_never_stands_in_a_complaint(home: Path) -> None:
+    told = refused(home, keys={"custody": "hunter2"}, exchange={"worker_threads": "hunter2"})
+
+    assert "keys.custody" in told
+    assert "exchange.worker_threads" in told
+    assert "hunter2" not in told
+
+
+def test_a_variable_of_no_section_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSERELLE_EXCHANGES__LISTEN", "127.0.0.1:1")
+
+    assert "PASSERELLE_EXCHANGES__LISTEN" in refused(home)
+
+
+def test_a_variable_of_no_key_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSERELLE_EXCHANGE__LISEN", "127.0.0.1:1")
+
+    assert "exchange.lisen is not a setting" in refused(home)
+
+
+def test_a_variable_without_two_underscores_is_none_of_ours(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSERELLE_SHARED", "/somewhere")
+    monkeypatch.setenv("PASSERELLE_HOME", "/somewhere")
+
+    assert load(home).home == home
+
+
+def test_the_folder_of_the_file_is_not_a_setting(home: Path) -> None:
+    path = home / config.FILE
+    path.write_text('home = "/elsewhere"\n' + path.read_text())
+
+    assert "home is not a setting" in refused(home)
+
+
+@pytest.mark.parametrize(
+    ("octets", "told"),
+    [
+        (b"[house\n", "line 1"),
+        (b"[house", "at its end"),
+        (b"\xff", "UTF-8"),
+        (b"a = " + b"[" * 50_000, "TOML"),
+        (b"#" * 70_000, "larger"),
+        (b"", "house"),
+    ],
+)
+def test_a_file_that_is_no_settings_is_refused(home: Path, octets: bytes, told: str) -> None:
+    (home / config.FILE).write_bytes(octets)
+
+    assert told in refused(home)
+
+
+def test_no_file_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "passerelle init" in refused(tmp_path)
+
+
+def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / config.FILE).mkdir()
+
+    assert "cannot be read" in refused(tmp_path)
+
+
+def test_settings_do_not_change_after_the_start(home: Path) -> None:
+    settings = load(home)
+
+    with pytest.raises(ValidationError):
+        settings.house = settings.house
+    with pytest.raises(ValidationError):
+        settings.limits.clock_skew_s = 5
