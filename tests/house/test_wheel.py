@@ -66,7 +66,9 @@ def test_every_file_of_the_packages_travels(root: Path, wheel: frozenset[str]) -
         ("gateway/law/agreements/", ".toml"),
         ("gateway/store/migrations/", ".py"),
         ("keys/vectors/", ".json"),
-        ("matcher/", "calibration.json"),
+        ("matcher/", "certificate.json"),
+        ("matcher/", "likelihood.json"),
+        ("matcher/", "descriptor.npz"),
     ],
 )
 def test_the_data_is_there_by_name(folder: str, ending: str, wheel: frozenset[str]) -> None:
