@@ -16,19 +16,31 @@ from gateway import terms
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.engine.inprocess import Engine
 from gateway.errors import (
+    DeadlineTooShort,
     ElementsInconsistent,
+    EngineUnavailable,
     PriorTransactionUnknown,
     RecordUnparseable,
     TransactionReused,
     TransactionUnknown,
 )
-from gateway.exchange.transaction import Admitted, Conclusion, Request
+from gateway.exchange.walk import Admitted, Conclusion, Request, Unfinished
 from gateway.law.policy import Permit, may_answer, settle
 from gateway.store import transactions
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf
 from gateway.telemetry import Stages
-from gateway.terms import Biometrics, Direction, Outcome, Problem, Query, Result, Sample, State
+from gateway.terms import (
+    Biometrics,
+    Direction,
+    Header,
+    Outcome,
+    Problem,
+    Query,
+    Result,
+    Sample,
+    State,
+)
 from gateway.wire import payloads
 from keys.keyset import DataKey
 from matcher import calibration, fmr
@@ -124,8 +136,11 @@ class SubmitQuery:
         probe = prepare(search.fingers)  # (15)
         stages.mark("prepare")
         problems = tuple(Problem(f.position, terms.ProblemCode[f.code]) for f in probe.faults)
+        destruction = self._destruction(admitted.request.header)
         try:
             found = self._decide(search.permit, probe, stages)  # (16), (17)
+        except (EngineUnavailable, DeadlineTooShort):
+            raise Unfinished(EngineUnavailable(), (Leaf(destruction),)) from None
         finally:
             # (18) "immediately after completion of the information search … regardless of whether a
             # match is identified" (IRPR 315.43(2)). It runs too where the search failed.
@@ -134,7 +149,7 @@ class SubmitQuery:
                 minutiae.destroy()
             search.fingers.clear()
             stages.mark("destroy")
-        return self._conclude(admitted, request_leaf, found, problems)
+        return self._conclude(admitted, request_leaf, found, problems, destruction)
 
     def _decide(self, permit: Permit, probe: Probe, stages: Stages) -> _Found:
         if not probe.usable:
@@ -170,9 +185,9 @@ class SubmitQuery:
         request_leaf: bytes,
         found: _Found,
         problems: tuple[Problem, ...],
+        destruction: Frame,
     ) -> Conclusion:
         header, now = admitted.request.header, self._desk.clock()
-        destruction = f"D-{self._desk.random(16).hex()}"
         hit = None
         if found.shown is Outcome.MATCH and found.subject is not None:
             hit = transactions.Hit(self._desk.random(16), found.subject, now + DETAILS_LIFE)
@@ -182,7 +197,7 @@ class SubmitQuery:
             request_leaf_hash=request_leaf,
             hit_reference=hit.reference if hit else b"",
             problems=problems,
-            destruction_receipt_id=destruction,
+            destruction_receipt_id=destruction.subject_reference,
             details_expire_time=hit.expires if hit else None,
         )
         payload = payloads.result_bytes(result)
@@ -194,20 +209,23 @@ class SubmitQuery:
             hit=hit,
             release_quota=found.shown is Outcome.QUALITY_INSUFFICIENT,
         )
-        destroyed = Frame(
+        return Conclusion(
+            payload,
+            {**found.facts, "destruction_receipt": destruction.subject_reference},
+            leaves=(Leaf(destruction),),
+            settled=settled,
+        )
+
+    def _destruction(self, header: Header) -> Frame:
+        """Return the entry that says the prints and templates of a query are gone."""
+        return Frame(
             type=EntryType.DESTRUCTION,
             entry_class=EntryClass.OTHER,
             partner_id=header.sender,
             direction=Direction.INBOUND,
             message_id=header.message_id,
             transaction_number=header.transaction_number,
-            subject_reference=destruction,
-        )
-        return Conclusion(
-            payload,
-            {**found.facts, "destruction_receipt": destruction},
-            leaves=(Leaf(destroyed, None),),
-            settled=settled,
+            subject_reference=f"D-{self._desk.random(16).hex()}",
         )
 
 
@@ -237,7 +255,7 @@ class GetQueryState:
             result = payloads.read_result(opened)
         payload = payloads.state_bytes(terms.QueryState(row.state, result))
         stages.mark("state")
-        return Conclusion(payload, {"state": row.state.name})
+        return Conclusion(payload, {"state_after": row.state.name})
 
 
 class RedeliverResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from gateway.exchange.transaction import Admitted, Conclusion, Request
+from gateway.exchange.walk import Admitted, Conclusion, Request
 from gateway.law.agreement import Agreements
 from gateway.law.policy import in_force
 from gateway.telemetry import Stages

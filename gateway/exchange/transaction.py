@@ -27,9 +27,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Limits
@@ -46,12 +45,12 @@ from gateway.errors import (
     ReplayConflict,
     SenderMismatch,
 )
-from gateway.law.agreement import Agreement, Agreements
+from gateway.exchange.walk import Admitted, Call, Conclusion, Request, Unfinished, Walk
+from gateway.law.agreement import Agreements
 from gateway.law.policy import may_answer_header
 from gateway.store import transactions
 from gateway.store.database import Database
 from gateway.store.sequencer import Committed, Effect, Leaf, Sequencer
-from gateway.telemetry import Stages
 from gateway.terms import Direction, Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
 from keys import envelope, sign
@@ -63,79 +62,19 @@ MARGIN = 0.02  # seconds kept back so that an answer still reaches the caller (p
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call as the doors hand it over.
-
-    remaining   seconds left of the caller's deadline, now
-    alive       whether the caller still listens
-    """
-
-    caller: str
-    operation: Operation
-    letter: Letter
-    remaining: Callable[[], float]
-    alive: Callable[[], bool]
-    stages: Stages
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A letter that was authenticated and opened; transcript is its 32-byte hash."""
+class _Written:
+    """A letter of ours, and the header that it holds."""
 
     header: Header
-    transcript: bytes
-    payload: bytes = field(repr=False)
-    agreement: Agreement | None
+    letter: Letter
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What an operation learned from a request that it accepts.
+class _Recorded(Exception):
+    """A refusal whose entry stands already."""
 
-    reply_key   public key that the answer is sealed to, 1,216 bytes
-    facts       what the auditor may know of the request
-    work        what `perform` needs; opaque to the corridor
-    claims      a transaction number and its quota, where the operation uses them up
-    """
-
-    request: Request
-    reply_key: bytes = field(repr=False)
-    facts: Mapping[str, str]
-    work: object = field(repr=False)
-    claims: transactions.Claims | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """What an operation decided; it has done nothing yet.
-
-    answer      the payload to seal, or a stored reply that is sent as it is
-    facts       what the auditor may know of the answer
-    leaves      entries that must stand before the RESPONSE
-    settled     the outcome to record with the transaction, where there is one
-    response_index   the leaf of a stored reply
-    """
-
-    answer: bytes | Reply = field(repr=False)
-    facts: Mapping[str, str]
-    leaves: tuple[Leaf, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    settled: transactions.Settled | None = None
-    response_index: int | None = None
-
-
-class Walk(Protocol):
-    """One operation.
-
-    `admit` may refuse and MUST change nothing; `perform` concludes and MUST NOT refuse for a reason that
-    depends on the person.
-    """
-
-    def admit(self, request: Request, now: datetime) -> Admitted:
-        """Do steps 11 to 13."""
-
-    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:
-        """Do steps 15 to 18; `request_leaf` is the hash of the REQUEST leaf."""
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +109,8 @@ class Corridor:
             self._authenticate(call, header)  # (6)
             with self._claimed(header, transcript):
                 return self._answer(call, header, transcript)
+        except _Recorded as recorded:
+            raise recorded.refusal from None
         except (AuditUnavailable, DeadlineTooShort, InProgress):
             raise  # the first cannot be recorded; the others are counted at the doors
         except Refusal as refusal:
@@ -193,10 +134,14 @@ class Corridor:
         else:  # a crash stood between 14 and 20: the same REQUEST leaf serves
             leaf_hash = self._rooms.sequencer.leaf_hash(row.request_index)
         call.stages.mark("record_request")
-        conclusion = walk.perform(admitted, leaf_hash, call.stages)  # (15)–(18)
-        letter = self._seal(admitted, conclusion)  # (19)
+        try:
+            conclusion = walk.perform(admitted, leaf_hash, call.stages)  # (15)–(18)
+        except Unfinished as unfinished:
+            self._record_unfinished(header, transcript, unfinished)
+            raise _Recorded(unfinished.refusal) from None
+        written = self._write(admitted, conclusion)  # (19)
         call.stages.mark("seal")
-        reply = self._record_response(admitted, conclusion, letter)  # (20)
+        reply = self._record_response(admitted, conclusion, written)  # (20)
         call.stages.mark("record_response")
         return reply
 
@@ -301,43 +246,44 @@ class Corridor:
         )
         return self._commit((Leaf(frame, admitted.facts),), effects).leaf_hashes[0]
 
-    def _seal(self, admitted: Admitted, conclusion: Conclusion) -> Letter:
+    def _write(self, admitted: Admitted, conclusion: Conclusion) -> _Written:
         """(19): sealed to the fresh key of the request, signed, and of one size whatever the outcome."""
         if isinstance(conclusion.answer, Reply):
-            return conclusion.answer.letter
+            letter = conclusion.answer.letter
+            return _Written(letters.parse_header(letter.header), letter)
         asked, now = admitted.request.header, self._rooms.clock()
         recipient = envelope.SealingKey(admitted.reply_key)
         signer = self._rooms.keyset.signing()
         packed = envelope.pack(conclusion.answer)
-        header = letters.header_bytes(
-            Header(
-                message_type=MessageType.RESPONSE,
-                operation=asked.operation,
-                sender=self._rooms.party,
-                signing_key_id=signer.key_id,
-                recipient=asked.sender,
-                kem_key_id=recipient.key_id,
-                message_id=asked.message_id,
-                create_time=now,
-                expire_time=now + LIFE,
-                directory_version=self._rooms.directory.party(asked.sender).version,
-                transaction_number=asked.transaction_number,
-                transaction_reference=asked.transaction_reference,
-                agreement_id=asked.agreement_id,
-                agreement_version=asked.agreement_version,
-                purpose=asked.purpose,
-                service_level=asked.service_level,
-                in_reply_to=admitted.request.transcript,
-                payload_commitment=packed.commitment,
-            )
+        header = Header(
+            message_type=MessageType.RESPONSE,
+            operation=asked.operation,
+            sender=self._rooms.party,
+            signing_key_id=signer.key_id,
+            recipient=asked.sender,
+            kem_key_id=recipient.key_id,
+            message_id=asked.message_id,
+            create_time=now,
+            expire_time=now + LIFE,
+            directory_version=self._rooms.directory.party(asked.sender).version,
+            transaction_reference=asked.transaction_number or asked.transaction_reference,
+            agreement_id=asked.agreement_id,
+            agreement_version=asked.agreement_version,
+            purpose=asked.purpose,
+            service_level=asked.service_level,
+            in_reply_to=admitted.request.transcript,
+            payload_commitment=packed.commitment,
         )
-        sealed = envelope.seal(packed, header, recipient)
-        signature = signer.sign(envelope.transcript(header, sealed), sign.RESPONSE)
-        return Letter(header, sealed, signature)
+        octets = letters.header_bytes(header)
+        sealed = envelope.seal(packed, octets, recipient)
+        signature = signer.sign(envelope.transcript(octets, sealed), sign.RESPONSE)
+        return _Written(header, Letter(octets, sealed, signature))
 
-    def _record_response(self, admitted: Admitted, conclusion: Conclusion, letter: Letter) -> Reply:
+    def _record_response(
+        self, admitted: Admitted, conclusion: Conclusion, written: _Written
+    ) -> Reply:
         """(20): what this does not make durable does not leave."""
-        request, answer = admitted.request, letters.parse_header(letter.header)
+        request, answer, letter = admitted.request, written.header, written.letter
         frame = replace(
             self._frame(
                 EntryType.RESPONSE,
@@ -373,6 +319,12 @@ class Corridor:
             facts["why"] = note
         frame = self._frame(kind, EntryClass.DENIED, header, transcript)
         self._commit((Leaf(frame, facts),), ())
+
+    def _record_unfinished(self, header: Header, transcript: bytes, unfinished: Unfinished) -> None:
+        """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
+        facts = {"operation": header.operation.name, "reason": unfinished.refusal.reason}
+        frame = self._frame(EntryType.REFUSAL, EntryClass.OTHER, header, transcript)
+        self._commit((*unfinished.leaves, Leaf(frame, facts)), ())
 
     def _commit(self, leaves: tuple[Leaf, ...], effects: tuple[Effect, ...]) -> Committed:
         return self._rooms.sequencer.commit(leaves, effects)

@@ -8,7 +8,7 @@ from typing import Protocol
 import grpc
 
 from gateway import telemetry
-from gateway.exchange.transaction import Call
+from gateway.exchange.walk import Call
 from gateway.server import intercept
 from gateway.terms import Operation, Reply
 from gateway.v1 import (

@@ -1,0 +1,107 @@
+"""What walks the corridor: a call, what is learned of it step by step, and the operation's own part.
+
+An operation is a `Walk`. It reads and decides; what it wants done it returns as a `Conclusion`, and the
+corridor's commit makes it true together with the entries that record it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from gateway.errors import Refusal
+from gateway.law.agreement import Agreement
+from gateway.store import transactions
+from gateway.store.sequencer import Effect, Leaf
+from gateway.telemetry import Stages
+from gateway.terms import Header, Letter, Operation, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as the doors hand it over.
+
+    remaining   seconds left of the caller's deadline, now
+    alive       whether the caller still listens
+    """
+
+    caller: str
+    operation: Operation
+    letter: Letter
+    remaining: Callable[[], float]
+    alive: Callable[[], bool]
+    stages: Stages
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A letter that was authenticated and opened; transcript is its 32-byte hash."""
+
+    header: Header
+    transcript: bytes
+    payload: bytes = field(repr=False)
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What an operation learned from a request that it accepts.
+
+    reply_key   public key that the answer is sealed to, 1,216 bytes
+    facts       what the auditor may know of the request
+    work        what `perform` needs; opaque to the corridor
+    claims      a transaction number and its quota, where the operation uses them up
+    """
+
+    request: Request
+    reply_key: bytes = field(repr=False)
+    facts: Mapping[str, str]
+    work: object = field(repr=False)
+    claims: transactions.Claims | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What an operation decided; it has done nothing yet.
+
+    answer      the payload to seal, or a stored reply that is sent as it is
+    facts       what the auditor may know of the answer
+    leaves      entries that must stand before the RESPONSE
+    settled     the outcome to record with the transaction, where there is one
+    response_index   the leaf of a stored reply
+    """
+
+    answer: bytes | Reply = field(repr=False)
+    facts: Mapping[str, str]
+    leaves: tuple[Leaf, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    settled: transactions.Settled | None = None
+    response_index: int | None = None
+
+
+class Unfinished(Exception):
+    """An operation could not conclude; what it used is destroyed, and `leaves` say so.
+
+    The REQUEST stays open: the identical retry tries again, or the caretaker abandons it.
+    """
+
+    def __init__(self, refusal: Refusal, leaves: tuple[Leaf, ...]) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+        self.leaves = leaves
+
+
+class Walk(Protocol):
+    """One operation.
+
+    `admit` may refuse and MUST change nothing. `perform` concludes, or raises Unfinished where the house
+    is at fault; it MUST NOT refuse for a reason that depends on the person.
+    """
+
+    def admit(self, request: Request, now: datetime) -> Admitted:
+        """Do steps 11 to 13."""
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:
+        """Do steps 15 to 18; `request_leaf` is the hash of the REQUEST leaf."""
