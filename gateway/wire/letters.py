@@ -26,7 +26,7 @@ from gateway.terms import (
 from gateway.v1 import types_pb2
 from gateway.wire.strict import Fields, decode, refuse_unknown, timestamp
 
-MAX_HEADER = 1_024  # bytes; every field at its longest makes about 700
+MAX_HEADER = 1_024  # bytes; every field at its longest makes about 450
 MAX_SEALED = 263_312  # bytes; largest size class 262,144 + salt 32 + HPKE 1,136 (protocol 2)
 SIGNATURE = 3_373  # bytes; ML-DSA-65 3,309 + Ed25519 64 (protocol 2)
 MAX_ENVELOPE = MAX_HEADER + MAX_SEALED + SIGNATURE + 16  # bytes; three tags and lengths
