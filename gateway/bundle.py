@@ -126,9 +126,13 @@ class PartyBundle:
         return any(_verifying(key.public).key_id == kid for key in self.signing)
 
     def sealing_key(self, now: datetime) -> SealingKey | None:
-        """Return the newest key to seal to that is valid now."""
-        valid = [key for key in self.kem if key.valid(now)]
-        newest = max(valid, key=lambda key: key.not_before, default=None)
+        """Return the key to seal to: the newest that is valid now, else the newest that has begun.
+
+        An epoch whose successor is late stays primary (keys.md section 5). The recipient decides: what it
+        no longer opens it answers with KEY_STALE.
+        """
+        begun = [key for key in self.kem if key.not_before <= now]
+        newest = max(begun, key=lambda key: (key.valid(now), key.not_before), default=None)
         return None if newest is None else _sealing(newest.public)
 
 

@@ -57,7 +57,7 @@ from keys import envelope, sign
 from keys.errors import KeyNotUsable, OpenRefused, SignatureRefused, UnknownKey
 from keys.keyset import Keyset
 
-LIFE = timedelta(minutes=10)  # life of a message, asked of others and kept ourselves (protocol 3)
+LIFE = timedelta(minutes=10)  # life of an answer, the longest that a message may have (protocol 3)
 MARGIN = 0.02  # seconds kept back so that an answer still reaches the caller (protocol 12)
 
 
@@ -161,7 +161,7 @@ class Corridor:
         if (
             header.create_time > now + skew
             or now > header.expire_time + skew
-            or not timedelta(0) < life <= LIFE
+            or not timedelta(0) < life <= timedelta(seconds=self._rooms.limits.message_life_s)
         ):
             raise OutsideTimeWindow(server_time=now.isoformat(timespec="milliseconds"))
         call.stages.mark("header")
@@ -251,7 +251,7 @@ class Corridor:
         if isinstance(conclusion.answer, Reply):
             letter = conclusion.answer.letter
             return _Written(letters.parse_header(letter.header), letter)
-        asked, now = admitted.request.header, self._rooms.clock()
+        asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         signer = self._rooms.keyset.signing()
         packed = envelope.pack(conclusion.answer)
@@ -347,6 +347,15 @@ class Corridor:
             agreement_version=header.agreement_version,
             subject_reference=header.operation.name,
         )
+
+
+def _next_second(now: datetime) -> datetime:
+    """Return the whole second at or after a moment, at which an answer says that it was made.
+
+    A time takes more or fewer bytes with its fraction, and answers are of one size. Not the second before:
+    a key that was made in this one would not be valid yet.
+    """
+    return now + timedelta(microseconds=-now.microsecond % 1_000_000)
 
 
 def _rejected(check: str) -> EnvelopeRejected:

@@ -12,11 +12,13 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gateway import config, telemetry
+from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.engine.inprocess import Batch
@@ -26,7 +28,7 @@ from gateway.office.registry import Registry
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
-from gateway.store.sequencer import Sequencer
+from gateway.store.sequencer import Leaf, Sequencer
 from keys import selftest
 from keys.custody import open_custody
 from keys.keyset import DataKey, Keyset
@@ -158,6 +160,11 @@ class House:
     ) -> None:
         """Close."""
         self.close()
+
+    def record(self, kind: EntryType) -> None:
+        """Record that the house starts or stops serving, and with which software."""
+        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
+        self.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),))
 
     def own_version(self) -> int:
         """Return the version of our own public entry."""

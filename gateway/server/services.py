@@ -117,3 +117,14 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         del context
         hashes = self._proofs.consistency(request.old_size, request.new_size)
         return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
+
+
+def install(
+    server: grpc.Server,
+    handle: Callable[[Call], Reply],
+    stages: Callable[[], telemetry.Stages],
+    proofs: Proofs,
+) -> None:
+    """Put both services behind a server's doors."""
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs), server)

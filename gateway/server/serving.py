@@ -11,13 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from prometheus_client import start_http_server
 
 from gateway import telemetry
-from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.entry import EntryType
 from gateway.engine.inprocess import InProcessEngine
 from gateway.errors import AuditUnavailable, Draining, EngineUnavailable
 from gateway.exchange.quantum import Quantum, floor_of
@@ -28,7 +27,6 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import intercept, listeners, services
 from gateway.terms import Operation
-from gateway.v1 import exchange_pb2_grpc, ledger_pb2_grpc
 
 if TYPE_CHECKING:
     from gateway.server.house import House
@@ -89,12 +87,7 @@ class Serving:
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
         )
-        exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(
-            services.Exchange(self._corridor().handle, self._stages), self._server
-        )
-        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(
-            services.Ledger(house.sequencer), self._server
-        )
+        services.install(self._server, self._corridor().handle, self._stages, house.sequencer)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity
         )
@@ -102,7 +95,7 @@ class Serving:
             settings.health.metrics_port, "127.0.0.1", registry=telemetry.REGISTRY
         )
         self._metrics = metrics
-        self._record(EntryType.START)
+        house.record(EntryType.START)
         self._server.start()
         self._health.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
@@ -133,7 +126,7 @@ class Serving:
         self._metrics.server_close()
         self._metrics_thread.join()
         self._refused.flush()
-        self._record(EntryType.STOP)
+        self._house.record(EntryType.STOP)
 
     def _corridor(self) -> Corridor:
         house = self._house
@@ -191,12 +184,6 @@ class Serving:
 
     def _stages(self) -> telemetry.Stages:
         return telemetry.Stages(observe=self._observe)
-
-    def _record(self, kind: EntryType) -> None:
-        from gateway.store.sequencer import Leaf
-
-        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
-        self._house.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),), ())
 
 
 _HELD = frozenset({"GetCapabilities", "SubmitQuery", "GetQueryState", "RedeliverResult"})

@@ -1,0 +1,328 @@
+"""Two parties over real gRPC and mTLS on loopback: CAN answers, AUS asks.
+
+Folders are made once for each test process, by the code of `passerelle init`, and copied for each house.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway.bundle import fingerprint
+from gateway.cli.founding import Charter, found
+from gateway.client import Partner
+from gateway.client.channel import open_channel
+from gateway.directory import Directory, own_bundle
+from gateway.office.registry import Row
+from gateway.server.house import House
+from gateway.server.serving import Addresses, Serving
+from gateway.terms import (
+    Biometrics,
+    Header,
+    Letter,
+    MessageType,
+    Modality,
+    Operation,
+    Purpose,
+    Query,
+    RecordFormat,
+    Sample,
+)
+from gateway.v1 import exchange_pb2
+from gateway.wire import letters, payloads
+from keys import envelope, sign
+from keys.custody import open_custody
+from keys.envelope import OpeningKey, SealingKey
+from keys.keyset import Keyset
+from keys.sign import SigningKey
+from matcher import synthetic
+
+AGREEMENT = ("au", 1)
+POSITIONS = (2, 7)  # right and left index
+ENROLLED = range(1, 6)  # seeds of people in the gallery
+STRANGER = 99  # seed of somebody who is not
+EXTRACTOR = "synthetic-1"
+
+
+def secret() -> bytes:
+    return b"a passphrase for tests"
+
+
+def samples(seed: int, impression: int = 2, positions: tuple[int, ...] = POSITIONS) -> list[Sample]:
+    """Return another impression of a synthetic person's fingers."""
+    person = synthetic.person(seed)
+    return [
+        Sample(
+            modality=Modality.FINGER,
+            position=position,
+            format=RecordFormat.ISO_19794_2_2005,
+            extractor=EXTRACTOR,
+            data=synthetic.record(synthetic.impression(person, position, impression), position),
+        )
+        for position in positions
+    ]
+
+
+def rows(seed: int) -> list[Row]:
+    """Return what enrols a synthetic person."""
+    return [
+        Row(f"{seed}/{one.position}", f"P-{seed}", one.position, EXTRACTOR, one.data)
+        for one in samples(seed, impression=1)
+    ]
+
+
+@dataclass
+class Pair:
+    """A serving house and the asker's folder."""
+
+    home: Path
+    asker: Path
+    keyset: Keyset
+    house: House
+    serving: Serving
+    addresses: Addresses
+    closing: ExitStack = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.addresses.exchange}"
+
+    def partner(self, *, keyset: Keyset | None = None, witness: Path | None = None) -> Partner:
+        """Return the asker, connected."""
+        return self.closing.enter_context(
+            Partner.connect(
+                "AUS",
+                keyset or self.keyset,
+                own_bundle(self.home),
+                address=self.address,
+                witness=witness,
+            )
+        )
+
+
+def matter(**other: object) -> dict[str, object]:
+    """Return what a lawful query is about."""
+    return {
+        "purpose": Purpose.VISA_PERMIT_BENEFIT,
+        "agreement": AGREEMENT,
+        "case": "C-1",
+        "unit": "U-1",
+        "person": "O-1",
+        **other,
+    }
+
+
+@dataclass
+class Forger:
+    """Writes letters as an attacker or a careless client would: any header, any payload, any key."""
+
+    pair: Pair
+
+    def letter(
+        self,
+        payload: bytes | None = None,
+        *,
+        signer: SigningKey | None = None,
+        recipient: SealingKey | None = None,
+        commitment: bytes | None = None,
+        context: bytes = sign.REQUEST,
+        **header: object,
+    ) -> Letter:
+        """Return a letter that is lawful but for what is named."""
+        keyset, now = self.pair.keyset, datetime.now(UTC)
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        signer = signer or keyset.signing()
+        recipient = recipient or SealingKey(own_bundle(self.pair.home).kem[0].public)
+        packed = envelope.pack(self.payload() if payload is None else payload, 65536)
+        fields: dict[str, object] = {
+            "message_type": MessageType.REQUEST,
+            "operation": Operation.SUBMIT_QUERY,
+            "sender": "AUS",
+            "signing_key_id": signer.key_id,
+            "recipient": "CAN",
+            "kem_key_id": recipient.key_id,
+            "message_id": secrets.token_bytes(16),
+            "create_time": now,
+            "expire_time": now + timedelta(minutes=5),
+            "directory_version": 1,
+            "payload_commitment": commitment or packed.commitment,
+            "transaction_number": f"T-{secrets.token_hex(8)}",
+            "agreement_id": AGREEMENT[0],
+            "agreement_version": AGREEMENT[1],
+            "purpose": Purpose.VISA_PERMIT_BENEFIT,
+            **header,
+        }
+        octets = letters.header_bytes(Header(**fields))
+        sealed = envelope.seal(packed, octets, recipient)
+        return Letter(octets, sealed, signer.sign(envelope.transcript(octets, sealed), context))
+
+    def payload(self, probe: Biometrics | None = None, **query: object) -> bytes:
+        """Return the payload of a query."""
+        fields: dict[str, object] = {
+            "case": "C-1",
+            "unit": "U-1",
+            "person": "O-1",
+            "reply_key": OpeningKey.generate().public,
+            "probe": probe or Biometrics(tuple(samples(1))),
+            **query,
+        }
+        return payloads.query_bytes(Query(**fields))
+
+    def send(
+        self,
+        letter: Letter,
+        *,
+        keyset: Keyset | None = None,
+        timeout: float = 10.0,
+        method: str = "SubmitQuery",
+    ) -> exchange_pb2.SubmitQueryResponse:
+        """Put a letter on the wire as it is; raises grpc.RpcError."""
+        request = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(letter))
+        return self.post(request.SerializeToString(), keyset=keyset, timeout=timeout, method=method)
+
+    def post(
+        self,
+        octets: bytes,
+        *,
+        keyset: Keyset | None = None,
+        timeout: float | None = 10.0,
+        method: str = "SubmitQuery",
+    ) -> exchange_pb2.SubmitQueryResponse:
+        """Put bytes on the wire as they are."""
+        key, chain = (keyset or self.pair.keyset).tls()
+        roots = own_bundle(self.pair.home).tls_ca_pem
+        with open_channel(self.pair.address, roots=roots, private_key=key, chain=chain) as channel:
+            call = channel.unary_unary(
+                f"/gateway.v1.ExchangeService/{method}",
+                response_deserializer=exchange_pb2.SubmitQueryResponse.FromString,
+            )
+            return call(octets, timeout=timeout)
+
+    def refused(self, letter: Letter, **how: object) -> tuple[str, str]:
+        """Send a letter that must be refused; return gRPC code and reason."""
+        with pytest.raises(grpc.RpcError) as caught:
+            self.send(letter, **how)
+        return verdict(caught.value)
+
+
+def verdict(error: grpc.RpcError) -> tuple[str, str]:
+    """Return the code and the reason of a refusal; it has exactly one reason, or none of ours."""
+    status = rpc_status.from_call(error)
+    if status is None:
+        return error.code().name, ""
+    info = error_details_pb2.ErrorInfo()
+    reasons = [info.reason for each in status.details if each.Unpack(info)]
+    assert len(reasons) == 1
+    assert info.domain == "passerelle"
+    return error.code().name, reasons[0]
+
+
+@pytest.fixture
+def forger(pair: Pair) -> Forger:
+    return Forger(pair)
+
+
+@pytest.fixture(scope="module")
+def shared_forger(shared_pair: Pair) -> Forger:
+    return Forger(shared_pair)
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds `can` and `aus`, which have imported each other."""
+    root = tmp_path_factory.mktemp("parties")
+    for party in ("CAN", "AUS"):
+        charter = Charter(party, party, "127.0.0.1:7443", ("127.0.0.1", "localhost"))
+        found(
+            root / party.lower(),
+            charter,
+            passphrase=secret,
+            auditor=lambda: b"the auditor's own",
+            now=datetime.now(UTC),
+        )
+    introduce(root / "can", root / "aus")
+    introduce(root / "aus", root / "can")
+    settings = root / "can" / "passerelle.toml"
+    text = settings.read_text()
+    for port in ("7443", "7444", "7445"):
+        text = text.replace(port, "0")
+    settings.write_text(text)
+    with House.open(root / "can", secret) as house:
+        report = house.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
+        assert not report.bad
+    return root
+
+
+def introduce(home: Path, other: Path) -> None:
+    octets = (other / "party.json").read_bytes()
+    Directory(home / "parties", own_bundle(home).party).import_bundle(octets, fingerprint(octets))
+
+
+@contextmanager
+def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None) -> Iterator[Pair]:
+    keyset = Keyset.load(
+        asker / "keys" / "keyset.json", open_custody(f"file:{asker}/keys/kek.json", secret)
+    )
+    fatal: list[BaseException] = []
+    with ExitStack() as closing, House.open(home, secret, on_fatal=fatal.append) as house:
+        serving = Serving(house, observe=observe)
+        addresses = serving.start()
+        try:
+            yield Pair(home, asker, keyset, house, serving, addresses, closing)
+        finally:
+            closing.close()
+            serving.stop()
+
+
+class People:
+    """The synthetic people of these tests, and what a lawful query about them says."""
+
+    stranger = STRANGER
+    positions = POSITIONS
+    samples = staticmethod(samples)
+    matter = staticmethod(matter)
+
+
+@pytest.fixture(scope="session")
+def people() -> People:
+    return People()
+
+
+@pytest.fixture(scope="session", name="serve")
+def serve_fixture() -> Callable[..., object]:
+    return serve
+
+
+@pytest.fixture
+def homes(folders: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Return fresh copies of both folders."""
+    for name in ("can", "aus"):
+        shutil.copytree(folders / name, tmp_path / name)
+    return tmp_path / "can", tmp_path / "aus"
+
+
+@pytest.fixture
+def pair(homes: tuple[Path, Path]) -> Iterator[Pair]:
+    """Return a serving house of this test alone."""
+    with serve(*homes) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def shared_pair(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Return a serving house that the tests of a module share."""
+    root = tmp_path_factory.mktemp("shared")
+    for name in ("can", "aus"):
+        shutil.copytree(folders / name, root / name)
+    with serve(root / "can", root / "aus") as serving:
+        yield serving
