@@ -1,0 +1,90 @@
+"""What the asker reads of its own home folder: three settings, its keyset, the peer's bundle.
+
+The settings are read with the standard library, because a partner carries this away without the house
+and its configuration machinery; names and precedence are those of `passerelle.toml`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.bundle import PartyBundle
+from gateway.errors import Remedy
+from keys.custody import open_custody
+from keys.keyset import Keyset
+
+SETTINGS = "passerelle.toml"
+CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the home folder
+KEYSET = "keys/keyset.json"  # default of [keys] keyset
+PARTIES = "parties"  # default of [directory] folder
+WITNESS = Path("witness")
+PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folder:
+    """What a partner needs to ask one peer."""
+
+    party: str
+    keyset: Keyset
+    peer: PartyBundle
+    witness: Path
+
+
+def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folder:
+    """Read a home folder that `passerelle init` made.
+
+    Raises `Remedy` where something is not there, `MalformedBundle`, and what opening the keyset raises.
+    """
+    settings = _settings(home / SETTINGS)
+    party = _setting(settings, "house", "party", "")
+    if not party:
+        raise Remedy(f"{home / SETTINGS}: [house] party is missing; it names this party")
+    parties = home / _setting(settings, "directory", "folder", PARTIES)
+    bundle = parties / f"{peer}.json"
+    if not PARTY.fullmatch(peer) or not bundle.is_file():
+        known = sorted(path.stem for path in parties.glob("*.json"))
+        raise Remedy(
+            f"no party {peer} is known in {home}; known: {', '.join(known) or 'none'};"
+            " import its bundle with `passerelle party import`"
+        )
+    custody = open_custody(
+        _within(home, _setting(settings, "keys", "custody", CUSTODY)), passphrase
+    )
+    keyset = Keyset.load(home / _setting(settings, "keys", "keyset", KEYSET), custody)
+    return Folder(
+        party=party,
+        keyset=keyset,
+        peer=PartyBundle.parse(bundle.read_bytes()),
+        witness=home / WITNESS / f"{peer}.checkpoint",
+    )
+
+
+def _settings(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Remedy(f"{path} does not exist; make the folder with `passerelle init`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise Remedy(f"{path}: not TOML: {fault}") from None
+
+
+def _setting(settings: dict[str, object], section: str, name: str, default: str) -> str:
+    """Return a setting: the environment before the file, the file before the default."""
+    table = settings.get(section)
+    stated = table.get(name, default) if isinstance(table, dict) else default
+    value = os.environ.get(f"PASSERELLE_{section}__{name}".upper(), stated)
+    if not isinstance(value, str):
+        raise Remedy(f"{SETTINGS}: [{section}] {name} must be a text")
+    return value
+
+
+def _within(home: Path, uri: str) -> str:
+    """Return a custody URI with its path, where relative, taken from the home folder."""
+    scheme, _, path = uri.partition(":")
+    return f"{scheme}:{home / path}" if scheme == "file" and path else uri

@@ -1,0 +1,330 @@
+"""One partner to ask: seal, sign, send, and return nothing that did not prove itself.
+
+A question goes through four hands: written by `compose`, carried by `channel`, judged by `verdict`,
+remembered by `witness`. Everything is synchronous and may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from gateway.audit import note
+from gateway.audit.errors import NoteRefused
+from gateway.audit.note import Checkpoint
+from gateway.bundle import PartyBundle
+from gateway.client.channel import Courier, Method, open_channel
+from gateway.client.compose import About, Author, Matter, Outgoing
+from gateway.client.errors import AnswerRejected, NothingToRedeliver, Refused
+from gateway.client.folder import read_folder
+from gateway.client.verdict import Believed, Judge, Question, Response
+from gateway.client.witness import CannotProve, Witness
+from gateway.errors import Refusal
+from gateway.terms import (
+    Capabilities,
+    Operation,
+    Outcome,
+    PriorTransaction,
+    QueryState,
+    Receipt,
+    Result,
+    Sample,
+)
+from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+from gateway.wire import answers, letters, payloads
+from keys.keyset import Keyset
+
+DEADLINE = 10.0  # seconds; the default of protocol 12, whose longest is 60
+PENDING = 1024  # questions kept for redelivery; a reply key is about 4 KB
+
+_UNPROVABLE = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "OUT_OF_RANGE", "FAILED_PRECONDITION"})
+
+_requests = {
+    Operation.GET_CAPABILITIES: exchange_pb2.GetCapabilitiesRequest,
+    Operation.SUBMIT_QUERY: exchange_pb2.SubmitQueryRequest,
+    Operation.GET_QUERY_STATE: exchange_pb2.GetQueryStateRequest,
+    Operation.REDELIVER_RESULT: exchange_pb2.RedeliverResultRequest,
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The answer to a query, after every check.
+
+    receipt_index    index of the answer's leaf in the peer's ledger
+    checkpoint_size  leaves of the signed tree that holds it
+    envelope_size    bytes; the same for every outcome
+    attempts         sendings it took; more than one where the peer was not ready
+    seconds          from composing to believing
+    crypto_seconds   of these, what this side spent on sealing, signing, verifying and opening
+    """
+
+    outcome: Outcome
+    result: Result
+    transaction_number: str
+    receipt: Receipt = field(repr=False)
+    receipt_index: int
+    checkpoint_size: int
+    envelope_size: int
+    attempts: int
+    seconds: float
+    crypto_seconds: float
+
+
+class Partner:
+    """One peer as we see it: its bundle, a channel to it, and the memory of its ledger."""
+
+    def __init__(
+        self,
+        *,
+        party: str,
+        keyset: Keyset,
+        peer: PartyBundle,
+        channel: grpc.Channel,
+        witness: Path | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the parts.
+
+        witness  file of the last checkpoint; None keeps it in memory, so that a restart forgets it
+        """
+        self.party = party
+        self.peer = peer
+        self._channel = channel
+        self._author = Author(keyset, party, peer, clock)
+        self._judge = Judge(party, peer, clock)
+        self._witness = Witness(peer.log, witness)
+        self._courier = Courier()
+        exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
+        self._methods: dict[Operation, Method[Any, Response]] = {
+            Operation.GET_CAPABILITIES: exchange.GetCapabilities,
+            Operation.SUBMIT_QUERY: exchange.SubmitQuery,
+            Operation.GET_QUERY_STATE: exchange.GetQueryState,
+            Operation.REDELIVER_RESULT: exchange.RedeliverResult,
+        }
+        self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        self._pending: OrderedDict[str, Question] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, home: Path, peer: str, passphrase: Callable[[], bytes]) -> Self:
+        """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/."""
+        folder = read_folder(home, peer, passphrase)
+        return cls.connect(folder.party, folder.keyset, folder.peer, witness=folder.witness)
+
+    @classmethod
+    def connect(
+        cls,
+        party: str,
+        keyset: Keyset,
+        peer: PartyBundle,
+        *,
+        address: str | None = None,
+        witness: Path | None = None,
+    ) -> Self:
+        """Return a partner over a new mTLS channel to `address`, else to the bundle's first endpoint."""
+        private_key, chain = keyset.tls()
+        channel = open_channel(
+            address or peer.endpoints[0],
+            roots=peer.tls_ca_pem,
+            private_key=private_key,
+            chain=chain,
+        )
+        return cls(party=party, keyset=keyset, peer=peer, channel=channel, witness=witness)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the channel and forget every reply key."""
+        self._channel.close()
+        with self._lock:
+            self._pending.clear()
+
+    # Asking
+
+    def query(
+        self,
+        samples: Sequence[Sample] | PriorTransaction,
+        *,
+        deadline: float = DEADLINE,
+        **matter: Unpack[Matter],
+    ) -> Answer:
+        """Ask whether the peer knows a person, by samples or by the number of its own earlier query.
+
+        matter    purpose, agreement, case, unit, person and what else `Matter` lists
+        deadline  seconds, for everything including repeats
+
+        Raises a `PartnerError`; after `DeadlineExceeded` ask for `state(number)`.
+        """
+        started = time.monotonic()
+        outgoing = self.compose(samples, **matter)
+        answer = self.send(outgoing, deadline=deadline - (time.monotonic() - started))
+        return replace(answer, seconds=time.monotonic() - started)
+
+    def compose(
+        self, samples: Sequence[Sample] | PriorTransaction, **matter: Unpack[Matter]
+    ) -> Outgoing:
+        """Write a query without sending it; `send` may be called with it more than once."""
+        return self._author.query(samples, matter, floor=self._witness.size)
+
+    def send(self, outgoing: Outgoing, *, deadline: float = DEADLINE) -> Answer:
+        """Send a composed query; the peer answers the same bytes with the same answer."""
+        started = time.monotonic()
+        self._remember(outgoing.question)
+        told = self._ask(outgoing, outgoing.question, deadline)
+        return self._answer(outgoing, told, started)
+
+    def state(self, number: str, *, deadline: float = DEADLINE) -> QueryState:
+        """Return where an earlier query of ours stands, with its recorded result once decided."""
+        outgoing = self._bare(Operation.GET_QUERY_STATE, number)
+        told = self._ask(outgoing, outgoing.question, deadline)
+        return _read(answers.read_state, told.believed, number)
+
+    def redeliver(self, number: str, *, deadline: float = DEADLINE) -> Answer:
+        """Return the stored answer of an earlier query of this process, the bytes first sent.
+
+        Raises `NothingToRedeliver` where its reply key is gone; `state(number)` then says the outcome.
+        """
+        started = time.monotonic()
+        with self._lock:
+            first = self._pending.get(number)
+        if first is None:
+            raise NothingToRedeliver(
+                "this process holds no reply key of that transaction; ask for its state",
+                transaction_number=number,
+            )
+        outgoing = self._bare(Operation.REDELIVER_RESULT, number)
+        # An answer of earlier lies in a smaller tree; that it is the beginning of ours is still proved.
+        told = self._ask(outgoing, replace(first, floor=0), deadline)
+        return self._answer(outgoing, told, started)
+
+    def capabilities(self, *, deadline: float = DEADLINE) -> Capabilities:
+        """Return what the peer accepts from us today."""
+        outgoing = self._bare(Operation.GET_CAPABILITIES, "")
+        told = self._ask(outgoing, outgoing.question, deadline)
+        return _read(answers.read_capabilities, told.believed, "")
+
+    def checkpoint(self, *, deadline: float = DEADLINE) -> Checkpoint:
+        """Return the peer's newest checkpoint, after it proved to continue the one we keep."""
+        until = time.monotonic() + deadline
+        floor = self._witness.size
+        request = ledger_pb2.GetCheckpointRequest()
+        response, _ = self._courier.carry(self._ledger.GetCheckpoint, request, until)
+        try:
+            checkpoint = note.open_checkpoint(response.checkpoint, *self.peer.log.vkeys)
+        except NoteRefused as fault:
+            raise AnswerRejected("checkpoint", str(fault)) from None
+        self._witness.accept(response.checkpoint, checkpoint, floor, self._proving(until, ""))
+        return checkpoint
+
+    # What every call does
+
+    def _bare(self, operation: Operation, reference: str) -> Outgoing:
+        """Write a question that holds nothing but its reply key."""
+        return self._author.compose(
+            operation,
+            lambda reply_key: payloads.reply_key_bytes(reply_key, operation),
+            About(reference=reference),
+            floor=self._witness.size,
+        )
+
+    def _ask(self, outgoing: Outgoing, question: Question, deadline: float) -> _Told:
+        """Send a letter and judge what comes back as the answer to `question`."""
+        until = time.monotonic() + deadline
+        operation, number = outgoing.question.operation, outgoing.question.number
+        request = _requests[operation](envelope=letters.envelope_of(outgoing.letter))
+        response, attempts = self._courier.carry(
+            self._methods[operation], request, until, number=number
+        )
+        witnessing = 0.0
+
+        def progress(signed: bytes, checkpoint: Checkpoint, floor: int) -> None:
+            nonlocal witnessing
+            began = time.perf_counter()
+            self._witness.accept(signed, checkpoint, floor, self._proving(until, number))
+            witnessing = time.perf_counter() - began
+
+        began = time.perf_counter()
+        believed = self._judge.judge(question, response, progress)
+        return _Told(believed, attempts, time.perf_counter() - began - witnessing)
+
+    def _answer(self, outgoing: Outgoing, told: _Told, started: float) -> Answer:
+        believed, number = told.believed, outgoing.question.number
+        result = _read(answers.read_result, believed, number)
+        return Answer(
+            outcome=result.outcome,
+            result=result,
+            transaction_number=number,
+            receipt=believed.receipt,
+            receipt_index=believed.index,
+            checkpoint_size=believed.checkpoint.size,
+            envelope_size=believed.size,
+            attempts=told.attempts,
+            seconds=time.monotonic() - started,
+            crypto_seconds=outgoing.seconds + told.crypto_seconds,
+        )
+
+    def _proving(self, until: float, number: str) -> Callable[[int, int], Sequence[bytes]]:
+        """Return what fetches consistency proofs until then."""
+
+        def prove(old: int, new: int) -> Sequence[bytes]:
+            request = ledger_pb2.GetConsistencyProofRequest(old_size=old, new_size=new)
+            method = self._ledger.GetConsistencyProof
+            try:
+                response, _ = self._courier.carry(
+                    method, request, until, number=number, patient=True
+                )
+            except Refused as refused:
+                if refused.code in _UNPROVABLE:
+                    raise CannotProve from refused
+                raise
+            return tuple(response.hashes)
+
+        return prove
+
+    def _remember(self, question: Question) -> None:
+        """Keep the reply key, so that a lost answer can be delivered again while we live."""
+        with self._lock:
+            self._pending[question.number] = question
+            while len(self._pending) > PENDING:
+                self._pending.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """An answer that may be believed, and what it took."""
+
+    believed: Believed
+    attempts: int
+    crypto_seconds: float
+
+
+def _read(reader: Callable[[bytes], T], believed: Believed, number: str) -> T:
+    """Read an opened payload as strictly as the peer reads ours."""
+    try:
+        return reader(believed.payload)
+    except Refusal as fault:
+        element = fault.metadata.get("element", "payload")
+        raise AnswerRejected(
+            "payload", f"{element} breaks its rule", transaction_number=number
+        ) from None

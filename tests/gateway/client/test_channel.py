@@ -1,0 +1,249 @@
+"""What a failed call means, and which calls are made again: over real gRPC, with a scripted server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from gateway.client.channel import PUSHBACK, Courier
+from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
+from gateway.v1 import ledger_pb2, ledger_pb2_grpc
+
+Step = Callable[[grpc.ServicerContext], None]
+
+
+@dataclass
+class Script(ledger_pb2_grpc.LedgerServiceServicer):
+    """Answers each call with the next step; after the last, with a checkpoint."""
+
+    steps: list[Step]
+    seen: list[bytes] = field(default_factory=list)
+
+    def GetConsistencyProof(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.seen.append(request.SerializeToString())
+        if self.steps:
+            self.steps.pop(0)(context)
+        return ledger_pb2.GetConsistencyProofResponse(hashes=[b"proof"])
+
+
+def fails(
+    code: grpc.StatusCode,
+    reason: str = "",
+    *,
+    pushback: int | None = None,
+    retry_info: float | None = None,
+    domain: str = "passerelle",
+    **metadata: str,
+) -> Step:
+    def step(context: grpc.ServicerContext) -> None:
+        details = []
+        if reason:
+            packed = any_pb2.Any()
+            packed.Pack(
+                error_details_pb2.ErrorInfo(reason=reason, domain=domain, metadata=metadata)
+            )
+            details.append(packed)
+        if retry_info is not None:
+            packed = any_pb2.Any()
+            delay = duration_pb2.Duration()
+            delay.FromMilliseconds(int(retry_info * 1000))
+            packed.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+            details.append(packed)
+        status = rpc_status.to_status(
+            status_pb2.Status(code=code.value[0], message="not now", details=details)
+        )
+        trailers = tuple(status.trailing_metadata)
+        if pushback is not None:
+            trailers += ((PUSHBACK, str(pushback)),)
+        context.set_trailing_metadata(trailers)
+        context.abort(code, "not now")
+
+    return step
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., tuple[Script, Any]]]:
+    opened: list[Any] = []
+
+    def start(*steps: Step) -> tuple[Script, Any]:
+        script = Script(list(steps))
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(script, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=(("grpc.enable_retries", 0),))
+        opened.extend((server, channel))
+        return script, ledger_pb2_grpc.LedgerServiceStub(channel).GetConsistencyProof
+
+    yield start
+    for each in opened:
+        if hasattr(each, "stop"):
+            each.stop(None).wait()
+        else:
+            each.close()
+
+
+REQUEST = ledger_pb2.GetConsistencyProofRequest(old_size=1, new_size=2)
+
+
+def carry(method: Any, seconds: float = 5.0, **how: Any) -> Any:
+    return Courier().carry(method, REQUEST, time.monotonic() + seconds, **how)
+
+
+@pytest.mark.parametrize("reason", ["DRAINING", "AUDIT_UNAVAILABLE", "IN_PROGRESS", ""])
+def test_what_is_unavailable_is_asked_again_with_the_same_bytes(serve: Any, reason: str) -> None:
+    busy = fails(grpc.StatusCode.UNAVAILABLE, reason, pushback=10)
+    script, method = serve(busy, busy)
+
+    answer, attempts = carry(method)
+
+    assert answer.hashes == [b"proof"]
+    assert attempts == 3
+    assert len(set(script.seen)) == 1
+
+
+def test_the_pushback_is_honoured(serve: Any) -> None:
+    _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "IN_PROGRESS", pushback=300))
+    began = time.monotonic()
+
+    carry(method)
+
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_retry_info_alone_is_honoured_too(serve: Any) -> None:
+    _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_info=0.3))
+    began = time.monotonic()
+
+    carry(method)
+
+    assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.parametrize("pushback", [-1, "soon"])
+def test_a_negative_or_unreadable_pushback_ends_it(serve: Any, pushback: Any) -> None:
+    script, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "DRAINING", pushback=pushback))
+
+    with pytest.raises(Refused, match="DRAINING"):
+        carry(method)
+
+    assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAUTHENTICATED, "ENVELOPE_REJECTED"),
+        (grpc.StatusCode.PERMISSION_DENIED, "PURPOSE_NOT_PERMITTED"),
+        (grpc.StatusCode.INVALID_ARGUMENT, "HEADER_INVALID"),
+        (grpc.StatusCode.ALREADY_EXISTS, "REPLAY_CONFLICT"),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"),
+        (grpc.StatusCode.INTERNAL, "INTERNAL"),
+    ],
+)
+def test_a_refusal_is_final_and_says_its_reason(
+    serve: Any, code: grpc.StatusCode, reason: str
+) -> None:
+    script, method = serve(fails(code, reason, pushback=500, element="header.purpose"))
+
+    with pytest.raises(Refused) as caught:
+        carry(method, number="20260301-aa")
+
+    refused = caught.value
+    assert (refused.code, refused.reason, refused.retry_after) == (code.name, reason, 0.5)
+    assert refused.metadata == {"element": "header.purpose"}
+    assert refused.transaction_number == "20260301-aa"
+    assert len(script.seen) == 1
+
+
+def test_a_stale_key_is_never_retried_and_names_the_remedy(serve: Any) -> None:
+    stale = fails(grpc.StatusCode.FAILED_PRECONDITION, "KEY_STALE", directory_version="4")
+    script, method = serve(stale)
+
+    with pytest.raises(KeyStale, match="import the partner's new bundle") as caught:
+        carry(method)
+
+    assert caught.value.metadata["directory_version"] == "4"
+    assert len(script.seen) == 1
+
+
+def test_an_internal_error_gives_its_identifier(serve: Any) -> None:
+    _, method = serve(fails(grpc.StatusCode.INTERNAL, "INTERNAL", error_id="00ff"))
+
+    with pytest.raises(Refused) as caught:
+        carry(method)
+
+    assert caught.value.error_id == "00ff"
+
+
+def test_a_reason_of_another_domain_is_not_ours(serve: Any) -> None:
+    _, method = serve(fails(grpc.StatusCode.NOT_FOUND, "QUOTA_EXCEEDED", domain="elsewhere"))
+
+    with pytest.raises(Refused) as caught:
+        carry(method)
+
+    assert caught.value.reason == ""
+
+
+def test_only_the_patient_wait_where_they_call_too_often(serve: Any) -> None:
+    crowded = fails(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", pushback=10)
+    spent = fails(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED", pushback=-1)
+    _, method = serve(crowded, spent)
+
+    with pytest.raises(Refused, match="QUOTA_EXCEEDED"):
+        carry(method, patient=True)
+
+
+def test_retries_end_at_the_deadline_with_the_last_reason(serve: Any) -> None:
+    busy = fails(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", pushback=50)
+    _, method = serve(*[busy] * 50)
+    began = time.monotonic()
+
+    with pytest.raises(Refused, match="AUDIT_UNAVAILABLE"):
+        carry(method, 0.4)
+
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_call_that_takes_too_long_carries_its_number(serve: Any) -> None:
+    _, method = serve(lambda _: time.sleep(0.5))
+
+    with pytest.raises(DeadlineExceeded, match="ask for the state") as caught:
+        carry(method, 0.2, number="20260301-aa")
+
+    assert caught.value.transaction_number == "20260301-aa"
+
+
+def test_no_time_is_no_call(serve: Any) -> None:
+    script, method = serve()
+
+    with pytest.raises(DeadlineExceeded):
+        carry(method, -1.0)
+
+    assert not script.seen
+
+
+def test_nobody_at_the_address_is_unreachable() -> None:
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        method = ledger_pb2_grpc.LedgerServiceStub(channel).GetConsistencyProof
+
+        with pytest.raises(Unreachable, match="no answer"):
+            carry(method, 0.5)
+
+
+def test_a_closed_channel_is_unreachable() -> None:
+    channel = grpc.insecure_channel("127.0.0.1:1")
+    method = ledger_pb2_grpc.LedgerServiceStub(channel).GetConsistencyProof
+    channel.close()
+
+    with pytest.raises(Unreachable, match="closed"):
+        carry(method)
