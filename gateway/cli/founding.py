@@ -1,0 +1,279 @@
+"""`passerelle init`: a party's home folder, whole or not at all.
+
+Everything is made in a folder beside the wanted one and renamed into place at the end, so that a crash,
+a full disk or a mistyped passphrase leaves nothing behind that looks like a gateway.
+
+    passerelle.toml        settings                     agreements/*.toml  what was agreed, as data
+    keys/                  our keys, wrapped            store/             the ledger and the gallery
+    party.json             our public bundle            witness/           partners' checkpoints
+    parties/<ID>.json      partners' public bundles     auditor/           to be carried away
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console
+from gateway.cli.console import Json, No
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from keys.keyset import Keyset
+
+FOLDER_MODE = 0o700  # nobody but the gateway's own user
+FOLDERS = ("parties", "agreements", "store", "witness")
+AUDITOR = Path(
+    "auditor"
+)  # kek.json and keyset.json of the auditor; they do not stay on this machine
+PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
+
+
+@dataclass(frozen=True, slots=True)
+class Charter:
+    """Who is founded, and where partners reach it.
+
+    hosts  names and addresses in the TLS leaf; the first is the one that partners are told
+    """
+
+    party: str
+    legal_name: str
+    listen: str
+    hosts: tuple[str, ...]
+
+    @property
+    def endpoint(self) -> str:
+        """The address that partners are told: first host, port of the listener."""
+        host = self.hosts[0]
+        shown = f"[{host}]" if ":" in host else host
+        return f"{shown}:{self.listen.rpartition(':')[2]}"
+
+
+def init(
+    context: typer.Context,
+    *,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to make; it must not exist, or be empty.")
+    ],
+    party: Annotated[
+        str, typer.Option(metavar="ID", help="Our name to partners, e.g. CAN: 2-32 of A-Z, 0-9, -.")
+    ],
+    legal_name: Annotated[
+        str, typer.Option(help="The authority's full name, for people who compare bundles.")
+    ] = "",
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where the exchange listens.")
+    ] = "127.0.0.1:7443",
+    host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name or address by which partners reach us; may be repeated, the first goes into our"
+            " bundle. Default: the host of --listen.",
+        ),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the passphrase of the keys; else a prompt."),
+    ] = None,
+    auditor_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the auditor's passphrase; else a prompt."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys."""
+    del as_json
+    charter = _charter(party, legal_name, listen, tuple(host or ()))
+    _demand_free(folder)
+    passphrase = console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
+    auditor = console.passphrase_from(auditor_passphrase_file, "the auditor", new=True)
+    agreements, printed = found(
+        folder, charter, passphrase=passphrase, auditor=auditor, now=datetime.now(UTC)
+    )
+    note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
+    console.emit(
+        context,
+        {
+            "ok": True,
+            "home": str(folder),
+            "party": party,
+            "endpoint": charter.endpoint,
+            "fingerprint": printed,
+            "agreements": agreements,
+            "auditor": str(folder / AUDITOR),
+        },
+        f"party        {party}  {charter.legal_name}",
+        f"folder       {folder}",
+        f"endpoint     {charter.endpoint}",
+        f"fingerprint  {printed}",
+        note,
+        f"auditor      {folder / AUDITOR}  → hand it to the auditor and delete it here",
+        f"next         passerelle party export {folder} → to your partners",
+    )
+
+
+_NO_AGREEMENTS = (
+    "agreements   none is packaged for this party; put files into agreements/ before others ask"
+)
+
+
+def found(
+    folder: Path,
+    charter: Charter,
+    *,
+    passphrase: Callable[[], bytes],
+    auditor: Callable[[], bytes],
+    now: datetime,
+) -> tuple[list[str], str]:
+    """Make `folder`; return the names of its agreement files and our bundle's fingerprint.
+
+    (1) nothing is there: an existing folder must be empty
+    (2) passphrases are asked for before anything is written; the two differ
+    (3) all of it is made in a sibling folder
+    (4) one rename puts it in place
+
+    Raises `No`, `Remedy` or `KeysError`; nothing half-made stays.
+    """
+    _demand_free(folder)  # (1)
+    ours, theirs = passphrase(), auditor()  # (2)
+    if ours == theirs:
+        raise Remedy(
+            "the auditor's passphrase must differ from the gateway's: what the gateway cannot open is the point"
+        )
+    parent = folder.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))  # mode 0700
+    try:
+        made = _furnish(draft, charter, ours, theirs, now)  # (3)
+        with suppress(FileNotFoundError):
+            folder.rmdir()  # it is empty, or this fails
+        draft.rename(folder)  # (4)
+        _flush(parent)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return made
+
+
+def _furnish(
+    home: Path, charter: Charter, ours: bytes, theirs: bytes, now: datetime
+) -> tuple[list[str], str]:
+    from gateway import config
+    from gateway.bundle import fingerprint
+    from gateway.store.database import open_store
+    from keys.custody import FileCustody
+    from keys.keyset import Keyset
+
+    for name in FOLDERS:
+        (home / name).mkdir(mode=FOLDER_MODE)
+    config.write_default(
+        home,
+        charter.party,
+        charter.listen,
+        charter.hosts[0],
+        legal_name=charter.legal_name,
+        more_hosts=charter.hosts[1:],
+    )
+    auditor = Keyset.create_auditor(
+        now, charter.party, FileCustody.create(home / AUDITOR / "kek.json", theirs)
+    )
+    auditor.save(home / AUDITOR / "keyset.json")
+    settings = config.load(home)
+    keyset = Keyset.create(
+        now,
+        charter.party,
+        FileCustody.create(home / "keys" / "kek.json", ours),
+        hosts=charter.hosts,
+        audit_public=auditor.audit_opening().public,
+    )
+    keyset.save(settings.keys.keyset)
+    open_store(settings.store.path, create=True).close()
+    open_store(settings.store.path, create=True).close()
+    bundle = _first_bundle(keyset, charter, settings.house.origin, now)
+    (home / "party.json").write_bytes(bundle)
+    return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)
+
+
+def _first_bundle(keyset: Keyset, charter: Charter, origin: str, now: datetime) -> bytes:
+    """Return version 1 of what the party publishes of itself; `origin` names its ledger."""
+    from gateway.audit.proof import LogIdentity
+    from gateway.bundle import BundleKey, PartyBundle
+    from keys.keyset import KeyKind
+
+    def published(kind: KeyKind) -> tuple[BundleKey, ...]:
+        records = reversed(keyset.published(kind))  # the primary first
+        return tuple(BundleKey(r.public, r.not_before, r.not_after) for r in records)
+
+    bundle = PartyBundle(
+        party=charter.party,
+        legal_name=charter.legal_name,
+        version=1,
+        issue_time=now.replace(microsecond=now.microsecond // 1000 * 1000),
+        endpoints=(charter.endpoint,),
+        kem=published(KeyKind.KEM),
+        signing=published(KeyKind.SIGNING),
+        tls_ca_pem=keyset.tls_ca_pem,
+        tls_pins=keyset.tls_pins,
+        log=LogIdentity.from_log_key(origin, keyset.log()),
+    )
+    return PartyBundle.parse(bundle.to_bytes()).to_bytes()  # what partners would refuse is not made
+
+
+def _agreements(folder: Path, party: str) -> list[str]:
+    """Write the packaged agreements whose home is this party; return their file names."""
+    from gateway.law.agreement import packaged, parse
+
+    ours = {name: text for name, text in packaged().items() if parse(text, name).home == party}
+    for name, text in ours.items():
+        (folder / name).write_bytes(text)
+    return sorted(ours)
+
+
+def _charter(party: str, legal_name: str, listen: str, hosts: tuple[str, ...]) -> Charter:
+    if not PARTY.fullmatch(party):
+        raise typer.BadParameter("2 to 32 of A-Z, 0-9 and hyphen", param_hint="--party")
+    address, _, port = listen.rpartition(":")
+    address = address.removeprefix("[").removesuffix("]")
+    if not address or not port.isdigit() or not 0 < int(port) < 65536:
+        raise typer.BadParameter("write HOST:PORT, e.g. 0.0.0.0:7443", param_hint="--listen")
+    if not hosts and _anywhere(address):
+        raise typer.BadParameter(
+            "say by which name partners reach a listener on all addresses", param_hint="--host"
+        )
+    local = ("127.0.0.1", "localhost")  # a health check or an operator on this machine
+    named = tuple(dict.fromkeys((*(hosts or (address,)), *local)))
+    return Charter(party, legal_name or party, listen, named)
+
+
+def _anywhere(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        return False
+
+
+def _demand_free(folder: Path) -> None:
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise No(f"{folder} exists and is no folder; take another name")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise No(f"{folder} exists and is not empty; take another folder, or move it away")
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,162 @@
+"""`passerelle gallery`: who can be found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, records
+from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.opening import passphrase_of
+from gateway.cli.records import Bad, Source, Sources, Unusable
+
+if TYPE_CHECKING:
+    from gateway.office.registry import Report, Row
+
+SHOWN = 20  # bad files printed for eyes on stdout; stderr names each as it is, --json has them all
+
+app = typer.Typer(help="Enrol people and count them.", no_args_is_help=True)
+
+Position = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=10,
+        help="Finger of all the files: 1-5 right thumb to little finger, 6-10 left. 0: the records say it.",
+    ),
+]
+Extractor = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Software that made the records: vendor, algorithm, version."
+    ),
+]
+
+
+@app.command(
+    epilog=example(
+        "passerelle gallery enrol can prints/ --position 2",
+        "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor]",
+    )
+)
+def enrol(
+    context: typer.Context,
+    *,
+    home: Home,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH…", help="Record files, or folders of them.")
+    ] = None,
+    position: Position = 0,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Which file is whose finger: path,subject,position[,extractor]."
+        ),
+    ] = None,
+    extractor: Extractor = records.UNSTATED,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1)."""
+    del as_json
+    named = _named(paths or [], position, manifest, extractor)
+    if not named.good and not named.bad:
+        raise No("no record in what was named; name files, or folders that hold some")
+    from gateway.server.house import House
+
+    bad = list(named.bad)
+    with House.open(home, passphrase_of(home, passphrase_file)) as house, _bar(named) as advance:
+        report = house.registry.enrol(_rows(named.good, bad, advance), advance)
+    bad += [Bad(one.label, one.reason) for one in report.bad]
+    _tell(context, report, bad)
+
+
+@app.command(epilog=example("passerelle gallery stats can", "passerelle gallery stats can --json"))
+def stats(
+    context: typer.Context,
+    home: Home,
+    as_json: Json = False,
+) -> None:
+    """Count the people and records of the gallery; needs no passphrase."""
+    del as_json
+    from gateway.server import inspection
+
+    counts = inspection.stats(home)
+    positions = {str(finger): count for finger, count in sorted(counts.by_position.items())}
+    fingers = "  ".join(f"{finger}: {count}" for finger, count in positions.items())
+    console.emit(
+        context,
+        {
+            "ok": True,
+            "people": counts.subjects,
+            "records": counts.samples,
+            "by_position": positions,
+        },
+        f"people   {counts.subjects}",
+        f"records  {counts.samples}",
+        f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
+    )
+
+
+def _named(paths: list[Path], position: int, manifest: Path | None, extractor: str) -> Sources:
+    if manifest is None:
+        return records.from_paths(paths, position, extractor)
+    if paths or position:
+        raise typer.BadParameter(
+            "a manifest names files and positions itself; leave PATH and --position out",
+            param_hint="--manifest",
+        )
+    return records.from_manifest(manifest, extractor)
+
+
+def _rows(
+    sources: tuple[Source, ...], bad: list[Bad], advance: Callable[[int], None]
+) -> Iterator[Row]:
+    """Read file after file; what cannot be read is noted in `bad` and passed over."""
+    from gateway.office.registry import Row
+
+    for source in sources:
+        try:
+            octets, position = records.read(source)
+        except Unusable as fault:
+            bad.append(Bad(source.label, str(fault)))
+            advance(1)
+            continue
+        yield Row(source.label, source.subject, position, source.extractor, octets)
+
+
+@contextmanager
+def _bar(sources: Sources) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far it is, where a person is looking."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("enrol", total=len(sources.good))
+        yield lambda count: progress.update(task, advance=count)
+
+
+def _tell(context: typer.Context, report: Report, bad: list[Bad]) -> None:
+    for one in bad[:SHOWN]:
+        console.note(f"not enrolled: {one.label}: {one.reason}")
+    if len(bad) > SHOWN:
+        console.note(f"not enrolled: {len(bad) - SHOWN} more  → --json names them all")
+    console.emit(
+        context,
+        {
+            "ok": not bad,
+            "enrolled": report.enrolled,
+            "unchanged": report.unchanged,
+            "people": report.people,
+            "bad": [{"file": one.label, "reason": one.reason} for one in bad],
+        },
+        f"enrolled   {report.enrolled} records of {report.people} people",
+        f"unchanged  {report.unchanged}",
+        f"bad        {len(bad)}",
+        code=Code.NO if bad else Code.DONE,
+    )

@@ -1,0 +1,69 @@
+"""The command `passerelle`: every verb registered in one place, each room imported when its verb runs."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import Annotated
+
+import typer
+
+from gateway.cli import asking, founding, gallery, ledger, parties, service
+from gateway.cli.console import Guarded, example, manner
+
+app = typer.Typer(
+    cls=Guarded,
+    name="passerelle",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example(
+        "passerelle init can --party CAN",
+        "passerelle party export can -o CAN.json",
+        "passerelle serve can",
+    ),
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"passerelle {version_of('passerelle')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a fault of ours.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Exchange biometric queries with partners: sealed, lawful, hit or no hit, with a receipt."""
+    del version
+    manner(context).debug = debug
+
+
+app.command(
+    epilog=example(
+        "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
+        "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
+    )
+)(founding.init)
+app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
+app.command(epilog=example("passerelle check can", "passerelle check can --json"))(service.check)
+app.command(
+    epilog=example(
+        "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
+        " --case C-17 --unit U-3 --person P-9 --finger 2=index.fmr"
+    )
+)(asking.query)
+app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
+    asking.state
+)
+app.add_typer(parties.app, name="party")
+app.add_typer(gallery.app, name="gallery")
+app.add_typer(ledger.app, name="ledger")

@@ -1,0 +1,34 @@
+"""What commands need to open a home folder: its passphrase, and its settings as they are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.cli import console
+
+
+def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
+    """Return what fetches the passphrase of a home folder's keys.
+
+    The file named on the command line wins over `keys.passphrase_file` of the settings, and both over
+    asking a person.
+    """
+    from gateway import config
+
+    settings = config.load(home)
+    return console.passphrase_from(
+        file or settings.keys.passphrase_file, f"{settings.house.party}'s keys"
+    )
+
+
+def effective(home: Path) -> dict[str, str]:
+    """Return every setting by `section.key` as it is in force; none is a secret."""
+    from gateway import config
+
+    tree = config.load(home).model_dump(mode="json", exclude={"home"})
+    return {
+        f"{section}.{key}": str(value)
+        for section, table in sorted(tree.items())
+        for key, value in table.items()
+    }

@@ -1,0 +1,71 @@
+"""`passerelle serve` and `passerelle check`: run the gateway, or find out whether it would run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from gateway.cli import console
+from gateway.cli.console import Code, Home, Json, PassphraseFile
+from gateway.cli.opening import effective, passphrase_of
+
+if TYPE_CHECKING:
+    from gateway.server.serving import Addresses
+
+
+def serve(
+    context: typer.Context,
+    home: Home,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Open the doors to partners until SIGTERM or Ctrl-C; calls under way are finished first."""
+    del as_json
+    from gateway.server.house import House
+    from gateway.server.serving import Serving
+
+    def ready(addresses: Addresses) -> None:
+        document = {
+            "ok": True,
+            "party": house.party,
+            "exchange": addresses.exchange,
+            "health": addresses.health,
+            "metrics": addresses.metrics,
+        }
+        shown = (
+            f"{house.party} serves  exchange :{addresses.exchange}  health :{addresses.health}"
+            f"  metrics :{addresses.metrics}  → Ctrl-C ends it"
+        )
+        console.emit(context, document, shown)
+
+    with House.open(home, passphrase_of(home, passphrase_file)) as house:
+        Serving(house).run(ready)
+
+
+def check(
+    context: typer.Context,
+    home: Home,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the effective settings, run the self-tests, and say what would keep the gateway from serving."""
+    del as_json
+    from rich.table import Table
+
+    from gateway.server import inspection
+
+    found = inspection.check(home, passphrase_of(home, passphrase_file), datetime.now(UTC))
+    ok = all(one.ok for one in found)
+    settings = effective(home)
+    table = Table("check", "", "detail", box=None)
+    for one in found:
+        table.add_row(one.name, "ok" if one.ok else "FAILS", one.detail)
+    document = {
+        "ok": ok,
+        "checks": [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in found],
+        "settings": settings,
+    }
+    lines = (f"{name} = {value}" for name, value in settings.items())
+    console.emit(context, document, *lines, table, code=Code.DONE if ok else Code.NO)
