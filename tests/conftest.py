@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # No deadline: two busy cores make one example slow without making it wrong. A failure prints the blob

@@ -96,6 +96,12 @@ def set_serving(servicer: Any, services: Sequence[str], *, serving: bool) -> Non
         servicer.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
+def near(address: str) -> str:
+    """Return the host by which this machine reaches a listener of its own."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - we connect, not listen
+
+
 def _configuration(identity: Identity, authorities: bytes) -> Any:  # noqa: ANN401 - opaque to grpc's users
     return grpc.ssl_server_certificate_configuration(
         [(identity.key_pem, identity.chain_pem)], root_certificates=authorities

@@ -26,6 +26,7 @@ from gateway.exchange.standing import GetCapabilities
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import intercept, listeners, services
+from gateway.server.probe_tls import demand_tls_1_3
 from gateway.terms import Operation
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Serving:
         self._house = house
         self._observe = observe
         self._engine = InProcessEngine()
-        self._draining = threading.Event()
+        self.corridor = self._built()
+        self._open = threading.Event()
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self._log = telemetry.logger("serving")
 
@@ -87,7 +89,7 @@ class Serving:
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
         )
-        services.install(self._server, self._corridor().handle, self._stages, house.sequencer)
+        services.install(self._server, self.corridor.handle, self._stages, house.sequencer)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity
         )
@@ -95,8 +97,10 @@ class Serving:
             settings.health.metrics_port, "127.0.0.1", registry=telemetry.REGISTRY
         )
         self._metrics = metrics
-        house.record(EntryType.START)
         self._server.start()
+        demand_tls_1_3(listeners.near(settings.exchange.listen), port)
+        house.record(EntryType.START)
+        self._open.set()
         self._health.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         return Addresses(port, health_port, int(metrics.server_port))
@@ -119,7 +123,7 @@ class Serving:
     def stop(self) -> None:
         """Drain: refuse new calls, finish those under way, record the end."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
-        self._draining.set()
+        self._open.clear()
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()
         self._metrics.shutdown()
@@ -128,7 +132,7 @@ class Serving:
         self._refused.flush()
         self._house.record(EntryType.STOP)
 
-    def _corridor(self) -> Corridor:
+    def _built(self) -> Corridor:
         house = self._house
         desk = Desk(self._engine, house.database, house.data_key, house.clock, house.random)
         rooms = Rooms(
@@ -166,7 +170,7 @@ class Serving:
             self._quantum.hold(started)
 
     def _ready(self) -> None:
-        if self._draining.is_set():
+        if not self._open.is_set():
             raise Draining
         if not self._house.sequencer.healthy:
             raise AuditUnavailable

@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from gateway.bundle import fingerprint
 from gateway.cli.founding import Charter, found
-from gateway.client import Partner
+from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
 from gateway.directory import Directory, own_bundle
 from gateway.office.registry import Row
@@ -136,6 +136,7 @@ class Forger:
         recipient: SealingKey | None = None,
         commitment: bytes | None = None,
         context: bytes = sign.REQUEST,
+        recipient_id: str = "CAN",
         **header: object,
     ) -> Letter:
         """Return a letter that is lawful but for what is named."""
@@ -149,7 +150,7 @@ class Forger:
             "operation": Operation.SUBMIT_QUERY,
             "sender": "AUS",
             "signing_key_id": signer.key_id,
-            "recipient": "CAN",
+            "recipient": recipient_id,
             "kem_key_id": recipient.key_id,
             "message_id": secrets.token_bytes(16),
             "create_time": now,
@@ -165,6 +166,8 @@ class Forger:
         octets = letters.header_bytes(Header(**fields))
         sealed = envelope.seal(packed, octets, recipient)
         return Letter(octets, sealed, signer.sign(envelope.transcript(octets, sealed), context))
+
+    envelope = envelope
 
     def payload(self, probe: Biometrics | None = None, **query: object) -> bytes:
         """Return the payload of a query."""
@@ -225,6 +228,9 @@ def verdict(error: grpc.RpcError) -> tuple[str, str]:
     assert len(reasons) == 1
     assert info.domain == "passerelle"
     return error.code().name, reasons[0]
+
+
+Forger.verdict = staticmethod(verdict)
 
 
 @pytest.fixture
@@ -289,6 +295,8 @@ class People:
 
     stranger = STRANGER
     positions = POSITIONS
+    refused = Refused
+    forger = Forger
     samples = staticmethod(samples)
     matter = staticmethod(matter)
 
@@ -296,6 +304,11 @@ class People:
 @pytest.fixture(scope="session")
 def people() -> People:
     return People()
+
+
+@pytest.fixture(scope="session", name="secret")
+def secret_fixture() -> Callable[[], bytes]:
+    return secret
 
 
 @pytest.fixture(scope="session", name="serve")

@@ -1,0 +1,48 @@
+"""A scratch handshake with our own listener: it must not speak TLS 1.2.
+
+What gRPC speaks is settled by an environment variable that it reads when it is first imported (keys.md
+section 9), and by nothing that a program could ask for later. So we knock as a client of TLS 1.2 would, and
+look at the first byte of the answer: a handshake record is a welcome, an alert or silence is not.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+
+from gateway.errors import Fault
+
+HANDSHAKE = 22  # ContentType of RFC 8446 section 5.1
+TIMEOUT = 5.0  # seconds; it is our own listener on this machine
+
+
+def demand_tls_1_3(host: str, port: int) -> None:
+    """Raise Fault unless the listener refuses a client that offers TLS 1.2 at most."""
+    if _first_byte(host, port, ssl.TLSVersion.TLSv1_3) != HANDSHAKE:
+        raise Fault("our own listener does not answer a TLS 1.3 handshake")
+    if _first_byte(host, port, ssl.TLSVersion.TLSv1_2) == HANDSHAKE:
+        raise Fault(
+            "the listener would speak TLS 1.2: gRPC was imported before gateway.server could settle its "
+            "ciphers; start the gateway with `passerelle serve`"
+        )
+
+
+def _first_byte(host: str, port: int, version: ssl.TLSVersion) -> int:
+    """Return the type of the first record that answers a ClientHello of `version`; -1 for none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # we look at a record's type and leave; nothing is trusted
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2"])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = context.wrap_bio(incoming, outgoing)
+    with suppress(ssl.SSLWantReadError):
+        hello.do_handshake()
+    with socket.create_connection((host, port), timeout=TIMEOUT) as plain:
+        plain.sendall(outgoing.read())
+        try:
+            answer = plain.recv(1)
+        except ConnectionError:
+            return -1
+    return answer[0] if answer else -1

@@ -1,0 +1,299 @@
+"""What an attacker, or a careless client, can do to a letter: each is refused, recorded, and tells nothing."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import PasserelleError, Refusal
+from gateway.exchange.walk import Call
+from gateway.server import inspection
+from gateway.telemetry import Stages
+from gateway.terms import (
+    Biometrics,
+    Letter,
+    MessageType,
+    Modality,
+    Operation,
+    RecordFormat,
+)
+from gateway.v1 import exchange_pb2
+from gateway.wire import letters
+from keys import sign
+from keys.envelope import OpeningKey, SealingKey
+from keys.sign import SigningKey
+
+REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
+
+
+def call(letter: Letter, caller: str = "AUS") -> Call:
+    return Call(caller, Operation.SUBMIT_QUERY, letter, lambda: 10.0, lambda: True, Stages())
+
+
+def reason_of(pair: Any, letter: Letter, caller: str = "AUS") -> str:
+    """Walk the corridor without the doors; anything but a Refusal is a failure of the house."""
+    with pytest.raises(Refusal) as caught:
+        pair.serving.corridor.handle(call(letter, caller))
+    return caught.value.reason
+
+
+def test_a_lawful_letter_is_answered(shared_forger: Any) -> None:
+    """The control: without it the refusals below would prove nothing."""
+    assert shared_forger.send(shared_forger.letter()).HasField("receipt")
+
+
+@pytest.fixture(scope="module")
+def lawful(shared_forger: Any) -> Letter:
+    return shared_forger.letter()
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_no_flipped_bit_of_an_envelope_is_accepted(
+    shared_pair: Any, lawful: Letter, data: st.DataObject
+) -> None:
+    """Every flip is refused before decryption or at it, and none crashes (protocol 2)."""
+    part = data.draw(st.sampled_from(["header", "sealed", "signature"]))
+    octets = bytearray(getattr(lawful, part))
+    at = data.draw(st.integers(0, len(octets) - 1))
+    octets[at] ^= 1 << data.draw(st.integers(0, 7))
+
+    reason = reason_of(shared_pair, replace(lawful, **{part: bytes(octets)}))
+
+    assert reason in {
+        "ENVELOPE_REJECTED",
+        "HEADER_INVALID",
+        "SENDER_MISMATCH",
+        "OUTSIDE_TIME_WINDOW",
+    }
+
+
+def test_every_byte_of_a_header_is_bound(shared_pair: Any, lawful: Letter) -> None:
+    for at in range(len(lawful.header)):
+        octets = bytearray(lawful.header)
+        octets[at] ^= 0x01
+        reason_of(shared_pair, replace(lawful, header=bytes(octets)))
+
+
+@pytest.mark.parametrize("part", ["header", "sealed", "signature"])
+def test_no_truncation_of_an_envelope_is_accepted(
+    shared_pair: Any, lawful: Letter, part: str
+) -> None:
+    whole = getattr(lawful, part)
+    for length in {0, 1, 2, 31, 32, 64, len(whole) // 2, len(whole) - 1}:
+        reason_of(shared_pair, replace(lawful, **{part: whole[:length]}))
+
+
+def test_resigned_by_another_partner(shared_forger: Any, lawful: Letter) -> None:
+    """A signature stripped and replaced names a key that is not the sender's."""
+    thief = SigningKey.generate()
+    stolen = replace(
+        lawful,
+        signature=thief.sign(
+            shared_forger.envelope.transcript(lawful.header, lawful.sealed), sign.REQUEST
+        ),
+    )
+
+    assert shared_forger.refused(stolen) == REJECTED
+
+
+def test_signed_as_a_response(shared_forger: Any) -> None:
+    """The context of the signature keeps one kind of message from passing for the other."""
+    assert shared_forger.refused(shared_forger.letter(context=sign.RESPONSE)) == REJECTED
+
+
+def test_stripped_ed25519_half(shared_forger: Any, lawful: Letter) -> None:
+    halved = replace(lawful, signature=lawful.signature[:-64] + bytes(64))
+
+    assert shared_forger.refused(halved) == REJECTED
+
+
+def test_stripped_ml_dsa_half(shared_forger: Any, lawful: Letter) -> None:
+    halved = replace(lawful, signature=bytes(3309) + lawful.signature[-64:])
+
+    assert shared_forger.refused(halved) == REJECTED
+
+
+def test_signed_by_an_unknown_key(shared_forger: Any) -> None:
+    assert shared_forger.refused(shared_forger.letter(signer=SigningKey.generate())) == REJECTED
+
+
+def test_a_commitment_to_other_bytes(shared_forger: Any) -> None:
+    """The commitment is checked after opening; the partner hears the same as for a bad signature."""
+    assert shared_forger.refused(shared_forger.letter(commitment=bytes(32))) == REJECTED
+
+
+def test_sealed_to_a_key_that_is_not_ours(shared_forger: Any) -> None:
+    letter = shared_forger.letter(recipient=SealingKey(OpeningKey.generate().public))
+
+    assert shared_forger.refused(letter) == ("FAILED_PRECONDITION", "KEY_STALE")
+
+
+def test_addressed_to_somebody_else(shared_forger: Any) -> None:
+    assert shared_forger.refused(shared_forger.letter(recipient_id="NZL")) == (
+        "INVALID_ARGUMENT",
+        "HEADER_INVALID",
+    )
+
+
+def test_sent_in_another_name(shared_forger: Any) -> None:
+    assert shared_forger.refused(shared_forger.letter(sender="NZL")) == (
+        "UNAUTHENTICATED",
+        "SENDER_MISMATCH",
+    )
+
+
+def test_brought_to_another_rpc(shared_forger: Any) -> None:
+    letter = shared_forger.letter()
+
+    assert shared_forger.refused(letter, method="GetCapabilities") == (
+        "INVALID_ARGUMENT",
+        "HEADER_INVALID",
+    )
+
+
+@pytest.mark.parametrize("offset", [-3600, -800, 300, 86400])
+def test_a_clock_beyond_the_window(shared_forger: Any, offset: int) -> None:
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=offset)
+    letter = shared_forger.letter(create_time=moment, expire_time=moment + timedelta(minutes=5))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+
+
+def test_a_message_that_lives_too_long(shared_forger: Any) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    letter = shared_forger.letter(create_time=now, expire_time=now + timedelta(minutes=11))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+
+
+def test_replayed_with_other_bytes(shared_forger: Any) -> None:
+    message_id = secrets.token_bytes(16)
+    shared_forger.send(shared_forger.letter(message_id=message_id))
+
+    assert shared_forger.refused(shared_forger.letter(message_id=message_id)) == (
+        "ALREADY_EXISTS",
+        "REPLAY_CONFLICT",
+    )
+
+
+def test_a_transaction_number_used_twice(shared_forger: Any) -> None:
+    shared_forger.send(shared_forger.letter(transaction_number="T-ONLY-ONCE"))
+
+    assert shared_forger.refused(shared_forger.letter(transaction_number="T-ONLY-ONCE")) == (
+        "ALREADY_EXISTS",
+        "TRANSACTION_REUSED",
+    )
+
+
+def test_a_face_where_the_law_names_fingers(shared_forger: Any, people: Any) -> None:
+    """IRPR 315.38: a query carries fingerprints and a transaction number."""
+    face = replace(people.samples(1)[0], modality=Modality.FACE, position=0)
+
+    letter = shared_forger.letter(shared_forger.payload(Biometrics((face,))))
+
+    assert shared_forger.refused(letter) == ("PERMISSION_DENIED", "MODALITY_NOT_PERMITTED")
+
+
+def test_a_declared_format_that_is_not_the_records(shared_forger: Any, people: Any) -> None:
+    other = replace(people.samples(1)[0], format=RecordFormat.INCITS_378_2004)
+
+    letter = shared_forger.letter(shared_forger.payload(Biometrics((other,))))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
+
+
+def test_a_declared_size_that_is_not_the_records(shared_forger: Any, people: Any) -> None:
+    other = replace(people.samples(1)[0], width=7)
+
+    letter = shared_forger.letter(shared_forger.payload(Biometrics((other,))))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENTS_INCONSISTENT")
+
+
+def test_lying_length_field(shared_forger: Any, people: Any) -> None:
+    sample = people.samples(1)[0]
+    lying = sample.data[:8] + b"\xff\xff\xff\xff" + sample.data[12:]
+
+    letter = shared_forger.letter(shared_forger.payload(Biometrics((replace(sample, data=lying),))))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "RECORD_UNPARSEABLE")
+
+
+def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> None:
+    assert shared_forger.refused(shared_forger.letter(b"\xff\xfe not protobuf"))[0] == (
+        "INVALID_ARGUMENT"
+    )
+
+
+def test_an_unknown_field_beside_the_envelope(shared_forger: Any, lawful: Letter) -> None:
+    request = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(lawful))
+    with pytest.raises(grpc.RpcError) as caught:
+        shared_forger.post(request.SerializeToString() + b"\x7a\x03abc")
+
+    assert shared_forger.verdict(caught.value)[0] == "INVALID_ARGUMENT"
+
+
+def test_no_envelope_at_all(shared_forger: Any) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        shared_forger.post(b"")
+
+    assert shared_forger.verdict(caught.value)[0] == "INVALID_ARGUMENT"
+
+
+def test_a_response_sent_as_a_request(shared_forger: Any) -> None:
+    letter = shared_forger.letter(
+        message_type=MessageType.RESPONSE,
+        in_reply_to=bytes(32),
+        transaction_number="",
+        transaction_reference="T-12345678",
+    )
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "HEADER_INVALID")
+
+
+def test_the_refused_are_in_the_ledger_and_it_is_whole(
+    shared_pair: Any, shared_forger: Any
+) -> None:
+    """A refusal from step 6 on is durable before the error leaves (protocol 4)."""
+    size = shared_pair.house.sequencer.size
+
+    shared_forger.refused(shared_forger.letter(signer=SigningKey.generate()))
+
+    assert shared_pair.house.sequencer.size == size + 1
+    assert inspection.verify_ledger(shared_pair.home).ok
+
+
+def test_canary_in_errors(
+    shared_pair: Any, shared_forger: Any, capsys: Any, monkeypatch: Any
+) -> None:
+    """grpc 23306: an unhandled exception's text would go to the caller; only an id may."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("canary-template-bytes")
+
+    monkeypatch.setattr(shared_pair.serving.corridor, "_open", broken)
+    with pytest.raises(grpc.RpcError) as caught:
+        shared_forger.send(shared_forger.letter())
+
+    assert shared_forger.verdict(caught.value) == ("INTERNAL", "INTERNAL")
+    assert "canary" not in str(caught.value)
+    logged = capsys.readouterr()
+    assert "canary" not in logged.err + logged.out
+
+
+def test_errors_of_the_tree_carry_a_code_grpc_knows() -> None:
+    def leaves(kind: type[PasserelleError]) -> list[type[PasserelleError]]:
+        below = [each for sub in kind.__subclasses__() for each in leaves(sub)]
+        return below or [kind]
+
+    for refusal in leaves(Refusal):
+        assert refusal.code in grpc.StatusCode.__members__
+        assert refusal.reason.isupper()

@@ -1,0 +1,174 @@
+"""kill -9 between any two steps, a disk that fills, then a restart: what was acknowledged is never lost."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.client import Answer, Partner, PartnerError
+from gateway.config import load
+from gateway.directory import own_bundle
+from gateway.server import inspection
+from gateway.store import ledger
+from gateway.store.database import open_store
+from gateway.terms import Outcome
+from keys.custody import open_custody
+from keys.keyset import Keyset
+
+# The stages of a query in their order; each name is told when its step is over.
+STAGES = [
+    "header",
+    "verify",
+    "replay",
+    "policy",
+    "open",
+    "admit",
+    "record_request",
+    "prepare",
+    "search",
+    "destroy",
+    "seal",
+    "record_response",
+]
+
+_SERVER = """
+import os, signal, sys
+from pathlib import Path
+from gateway.server.house import House
+from gateway.server.serving import Serving
+
+def observe(stage):
+    if stage == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+    Serving(house, observe=observe).run(lambda where: print(where.exchange, flush=True))
+"""
+
+
+@contextmanager
+def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[str, Any]]:
+    """Serve in a process of its own; `limit` is the size in bytes beyond which no file may grow."""
+
+    def restrict() -> None:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVER, str(home), die_at],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=restrict,  # noqa: PLW1509 - no threads of ours run in the child
+    )
+    try:
+        assert process.stdout is not None
+        yield f"127.0.0.1:{process.stdout.readline().strip()}", process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        process.stdout.close()
+
+
+@pytest.fixture
+def asker(homes: Any, secret: Any) -> Any:
+    home, asking = homes
+    keyset = Keyset.load(
+        asking / "keys" / "keyset.json", open_custody(f"file:{asking}/keys/kek.json", secret)
+    )
+    return lambda address: Partner.connect("AUS", keyset, own_bundle(home), address=address)
+
+
+def entries(home: Path, message_id: bytes) -> Counter[EntryType]:
+    database = open_store(load(home).store.path)
+    try:
+        frames = [decode(leaf) for leaf in ledger.iter_leaves(database)]
+    finally:
+        database.close()
+    return Counter(frame.type for frame in frames if frame.message_id == message_id)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_after_a_step_a_query_is_answered_once(
+    homes: Any, asker: Any, people: Any, stage: str
+) -> None:
+    home = homes[0]
+    with server(home, die_at=stage) as (address, process), asker(address) as partner:
+        outgoing = partner.compose(people.samples(1), **people.matter())
+        with pytest.raises(PartnerError):
+            partner.send(outgoing, deadline=1.5)
+        assert process.wait(timeout=10) == -signal.SIGKILL
+    before = entries(home, outgoing.question.message_id)
+
+    with server(home) as (address, _), asker(address) as partner:
+        first = partner.send(outgoing)
+        again = partner.send(outgoing)
+
+    assert first.outcome is Outcome.MATCH
+    assert again.receipt == first.receipt
+    after = entries(home, outgoing.question.message_id)
+    assert (after[EntryType.REQUEST], after[EntryType.RESPONSE]) == (1, 1)
+    if stage == "record_response":  # it was decided before the crash, and is not decided again
+        assert after == before
+    assert inspection.verify_ledger(home).ok
+
+
+def test_an_orphan_whose_message_is_over_is_abandoned(
+    homes: Any, asker: Any, people: Any, monkeypatch: Any
+) -> None:
+    """Protocol 8: with no retry in the window, start-up writes ABANDONED and releases the quota."""
+    from datetime import timedelta
+
+    from gateway.server import house as rooms
+
+    home = homes[0]
+    with server(home, die_at="search") as (address, process), asker(address) as partner:
+        outgoing = partner.compose(people.samples(1), **people.matter())
+        with pytest.raises(PartnerError):
+            partner.send(outgoing, deadline=1.5)
+        process.wait(timeout=10)
+
+    now = rooms.utc_now
+    monkeypatch.setattr(rooms, "utc_now", lambda: now() + timedelta(minutes=30))
+    with rooms.House.open(home, lambda: b"a passphrase for tests") as opened:
+        from gateway.office.rounds import sweep
+
+        assert sweep(opened.database, opened.sequencer, rooms.utc_now()) == 1
+
+    found = entries(home, outgoing.question.message_id)
+    assert found == {EntryType.REQUEST: 1, EntryType.ABANDONED: 1}
+    assert inspection.verify_ledger(home).ok
+
+
+def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, people: Any) -> None:
+    """Protocol 8: no ledger write, no answer; after a failed write the process exits."""
+    home = homes[0]
+    store = load(home).store.path
+    answered: list[Answer] = []
+    with (
+        server(home, limit=store.stat().st_size + 400_000) as (address, process),
+        asker(address) as partner,
+    ):
+        with pytest.raises(PartnerError):
+            _ask_until_it_fails(partner, people, answered)
+        assert process.wait(timeout=20) != 0
+
+    with server(home) as (address, _), asker(address) as partner:
+        for answer in answered:
+            assert partner.state(answer.transaction_number).result == answer.result
+    assert inspection.verify_ledger(home).ok
+
+
+def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -> None:
+    for _ in range(200):
+        answered.append(partner.query(people.samples(1), deadline=3, **people.matter()))  # noqa: PERF401 - kept when it fails
