@@ -37,7 +37,8 @@ ROUNDS = 5  # of relaxation, of which half the old value stays each time
 PEERS = 8  # agreeing pairs that double a pair's value in one round
 MOST_SUPPORT = 4.0  # bound of a pair's value: no clique may run away
 STRONGEST = 12  # pairs or minutiae whose mean is a score; fewer shared minutiae decide little
-HYPOTHESES = 6  # turns and shifts tried
+HYPOTHESES = 4  # turns and shifts tried
+FINALISTS = 2  # of them, looked at again after refitting and bending
 HEADING_ARM = (
     400.0  # square pixels; what a direction weighs against a place 20 pixels from the centre
 )
@@ -143,7 +144,8 @@ def compare(probe: Finger, fingers: Fingers) -> Evidence:
     value = _relax(pairs)
     turn, shift = _hypotheses(pairs, value)
     wide = _closeness(probe, fingers, (turn, shift[:, :, None]), WIDE)[0]
-    weight = wide * (np.maximum(similarity, 0)[:, None] + np.float32(UNLIKE_WEIGHT))
+    weight: Floats = wide * (np.maximum(similarity, 0)[:, None] + np.float32(UNLIKE_WEIGHT))
+    weight = _most(weight, FINALISTS)
     turn, shift = _refit(probe, fingers, weight)
     bent = shift[:, :, None] + _bending(probe, fingers, (turn, shift), weight)
     close, nearest = _closeness(probe, fingers, (turn, bent), NARROW)
@@ -272,6 +274,14 @@ def _closeness(
     mutual &= close >= close.max(axis=2, keepdims=True)
     mutual &= close > LEAST_CLOSENESS
     return close * mutual, distance
+
+
+def _most(weight: Floats, number: int) -> Floats:
+    """Return the weights (b, number, n, l) of the hypotheses that explain most at the first look."""
+    last = weight.shape[1] - number
+    best = np.argpartition(weight.sum(axis=(2, 3)), last, axis=1)[:, last:]
+    most: Floats = np.take_along_axis(weight, best[:, :, None, None], axis=1)
+    return most
 
 
 def _refit(probe: Finger, fingers: Fingers, weight: Floats) -> tuple[Complexes, Complexes]:

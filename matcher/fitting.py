@@ -23,8 +23,12 @@ from matcher.template import Floats, Minutiae
 DESCRIPTOR_SIZE = (
     64  # numbers; 32 lose a fifth of the mates that 64 rank first, 128 cost twice the memory
 )
-RIDGE = 10.0  # of the logistic fit, on standardised features
+MATED_SHARE = (
+    0.1  # weight of the mated in the fit: errors at low false match rates count, not those at equal
+)
+RIDGE = 1.0  # of the logistic fit, on standardised features
 NEWTON_STEPS = 60
+LONGEST_STEP = 2.0  # of a weight in one step, lest the first ones overshoot
 BEND_SHARE = 0.01  # of non-mated pairs lie above the bend
 TAIL_SHARE = 0.01  # of non-mated people lie above the tail's level
 RESAMPLED = 400_000  # chimeric non-mated people per number of fingers
@@ -220,6 +224,7 @@ def _spread(
     hits = np.bincount(member, above, len(names))
     excess = np.bincount(member, np.where(above, value - level, 0), len(names))
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=BOOTSTRAPS)
+    drawn = drawn[drawn @ hits > 0]  # a draw without any tail has no rate
     share = (drawn @ hits) / (drawn @ sizes) / (hits.sum() / sizes.sum())
     rate = (drawn @ hits) / (drawn @ excess) / (hits.sum() / excess.sum())
     ends = (0.025, 0.975)
@@ -242,9 +247,11 @@ def _bend(non_mated: Doubles, mated: Doubles) -> tuple[float, float, float]:
 
 
 def _logistic(columns: Doubles, mated: Bools) -> Doubles:
-    """Return intercept and weights of a ridge logistic fit in which both classes weigh the same."""
+    """Return intercept and weights of a ridge logistic fit; the classes' weights are taken out again."""
     design = np.column_stack([np.ones(len(columns)), columns])
-    share = np.where(mated, 0.5 / mated.sum(), 0.5 / (~mated).sum()) * len(mated)
+    share = np.where(mated, MATED_SHARE / mated.sum(), (1 - MATED_SHARE) / (~mated).sum())
+    share *= len(mated)
+    prior = np.log(MATED_SHARE / (1 - MATED_SHARE))
     penalty = np.eye(design.shape[1]) * RIDGE
     penalty[0, 0] = 0
     weights = np.zeros(design.shape[1])
@@ -253,5 +260,7 @@ def _logistic(columns: Doubles, mated: Bools) -> Doubles:
         chance = 1 / (1 + np.exp(-odds))
         slope = design.T @ (share * (chance - mated)) + penalty @ weights
         curve = (design.T * (share * chance * (1 - chance))) @ design + penalty
-        weights -= np.linalg.solve(curve + 1e-9 * np.eye(len(weights)), slope)
+        step = np.linalg.solve(curve + 1e-9 * np.eye(len(weights)), slope)
+        weights -= step * min(1, LONGEST_STEP / np.abs(step).max())
+    weights[0] -= prior
     return weights

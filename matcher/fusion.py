@@ -23,6 +23,7 @@ LIKELIHOOD_FILE = "likelihood.json"
 LEAST_RATIO = (
     -1.5
 )  # log10; about 3 % of mated pairs share too little to be seen, so no finger excludes more
+FEATURES = 3
 MOST_RATIO = 12.0  # log10; our data cannot tell a million million from more
 DEPENDENCE = (
     0.15  # share of a finger's evidence that another finger of the same two people repeats: skin,
@@ -35,7 +36,7 @@ DEPENDENCE = (
 class Likelihood:
     """Fitted weights: log10 ratio = slope · (features · weights + bias), bent once at the tail.
 
-    mean, scale, weights (9,): of `features`; bias in log10 units
+    mean, scale, weights (3,): of `features`; bias in log10 units
     bend, level, slope: beyond `bend` the ratio rises from `level` with `slope`
     coarse: (offset, slope) of the ratio that the local stage alone gives
     digest: SHA-256 of the file, hexadecimal
@@ -62,7 +63,7 @@ def default_likelihood() -> Likelihood:
 def load_likelihood(fitted: Mapping[str, object], digest: str) -> Likelihood:
     """Return the weights in a fitted mapping, as `matcher.fitting` makes it."""
     numbers = {name: np.asarray(fitted[name], dtype=np.float64) for name in _FITTED}
-    if any(numbers[name].shape != (9,) for name in ("mean", "scale", "weights")):
+    if any(numbers[name].shape != (FEATURES,) for name in ("mean", "scale", "weights")):
         raise ValueError("this likelihood belongs to another version of the code")
     mean, scale, weights = (
         numbers[name].astype(np.float32) for name in ("mean", "scale", "weights")
@@ -76,19 +77,13 @@ _FITTED = ("mean", "scale", "weights", "bias", "bend", "level", "slope", "coarse
 
 
 def features(evidence: Evidence) -> Floats:
-    """Return what the likelihood weighs, (b, 9) float32: the stages' scores, their logs, what is missing."""
+    """Return what the likelihood weighs, (b, 3) float32.
+
+    Few and each rising with likeness: logarithms, ratios and counts of what is missing made sensors that no
+    fit had seen worse, not better.
+    """
     score = evidence.likeness * evidence.closeness / evidence.overlap
-    columns: Sequence[Floats] = (
-        evidence.local,
-        evidence.relaxed,
-        np.log(score + np.float32(0.05)),
-        np.sqrt(score),
-        np.log(evidence.likeness + np.float32(0.05)),
-        evidence.closeness / evidence.overlap,
-        np.log(evidence.overlap),
-        np.log(evidence.closeness + np.float32(0.1)),
-        (evidence.overlap - evidence.closeness) / 10,
-    )
+    columns: Sequence[Floats] = (score, np.sqrt(score), evidence.relaxed)
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -112,11 +107,14 @@ def finger_ratio(evidence: Evidence, likelihood: Likelihood) -> Floats:
 
 
 def coarse_ratio(local: Floats, likelihood: Likelihood) -> Floats:
-    """Return the log10 ratio that the local stage alone supports; it ranks, it never decides."""
+    """Return the log10 ratio that the local stage alone supports; it ranks, it never decides.
+
+    It nears its least value smoothly, so that the order of unlike fingers is kept.
+    """
     offset, slope = likelihood.coarse
-    ratio = local * np.float32(slope) + np.float32(offset)
-    clipped: Floats = np.clip(ratio, LEAST_RATIO, MOST_RATIO).astype(np.float32)
-    return clipped
+    ratio = np.minimum(local * np.float32(slope) + np.float32(offset), np.float32(MOST_RATIO))
+    above: Floats = np.log10(1 + np.power(np.float32(10), ratio - np.float32(LEAST_RATIO)))
+    return above + np.float32(LEAST_RATIO)
 
 
 def fuse(ratios: Floats) -> Floats:

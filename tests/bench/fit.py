@@ -16,7 +16,7 @@ from matcher import fitting, fmr, fusion
 from matcher.evaluation import verification
 from matcher.finger import load_model
 
-VERSION = "fvc2002-2"
+VERSION = "fvc2002-1"
 PACKAGE = Path(fitting.__file__).parent
 SEED = 2002
 
