@@ -298,6 +298,7 @@ class People:
     refused = Refused
     forger = Forger
     samples = staticmethod(samples)
+    rows = staticmethod(rows)
     matter = staticmethod(matter)
 
 

@@ -1,0 +1,105 @@
+"""What changed is written down when a house opens; what went backwards is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import Remedy
+from gateway.server.house import House
+from gateway.store import ledger
+from keys.custody import open_custody
+from keys.keyset import KeyKind, Keyset, KeyState
+
+
+def types(house: House) -> list[EntryType]:
+    return [decode(leaf).type for leaf in ledger.iter_leaves(house.database)]
+
+
+def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        found = types(house)
+
+    assert found.count(EntryType.KEY) == 7  # one of each kind, and the auditor's public half
+    assert found.count(EntryType.AGREEMENT) == 3
+    assert found.count(EntryType.DIRECTORY) == 2  # our own entry and the partner's
+
+
+def test_opening_again_records_nothing(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        size = house.sequencer.size
+
+    with House.open(homes[0], secret) as house:
+        assert house.sequencer.size == size
+
+
+def test_an_agreement_changed_under_its_own_version_is_refused(homes: Any, secret: Any) -> None:
+    """Past decisions would be unexplainable."""
+    file = homes[0] / "agreements" / "au.toml"
+    file.write_text(file.read_text().replace("fpir = 1e-4", "fpir = 1e-2"))
+
+    with pytest.raises(Remedy, match="higher version"):
+        House.open(homes[0], secret)
+
+
+def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any) -> None:
+    text = (homes[0] / "agreements" / "au.toml").read_text()
+    (homes[0] / "agreements" / "au-2.toml").write_text(text.replace("version = 1", "version = 2"))
+
+    with House.open(homes[0], secret) as house:
+        assert types(house).count(EntryType.AGREEMENT) == 4
+
+
+def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
+    """keys.md 2.6: it would unwrap, and revive a key that was suspended since."""
+    path = homes[0] / "keys" / "keyset.json"
+    old = path.read_bytes()
+    keyset = Keyset.load(path, open_custody(f"file:{homes[0]}/keys/kek.json", secret))
+    newer, _ = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
+    newer.save(path)
+    with House.open(homes[0], secret) as house:
+        assert types(house).count(EntryType.KEY) == 8
+    path.write_bytes(old)
+
+    with pytest.raises(Remedy, match="newest keyset"):
+        House.open(homes[0], secret)
+
+
+def test_a_state_that_the_ledger_does_not_know_is_refused(homes: Any, secret: Any) -> None:
+    path = homes[0] / "keys" / "keyset.json"
+    keyset = Keyset.load(path, open_custody(f"file:{homes[0]}/keys/kek.json", secret))
+    keyset, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
+    keyset.save(path)
+    with House.open(homes[0], secret):
+        pass  # it records the successor as PREACTIVE
+    moved, _ = keyset.transition(
+        made.kid,
+        KeyState.SUSPENDED,
+        datetime.now(UTC),
+        reason="edited past the house",
+        actor="O-1",
+    )
+    moved.save(path)
+
+    with pytest.raises(Remedy, match="keyset"):
+        House.open(homes[0], secret)
+
+
+def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
+    file = homes[0] / "agreements" / "au.toml"
+    text = file.read_text()
+    file.write_text(text.replace("fpir = 1e-4", "fpir = 1e-2"))
+    with pytest.raises(Remedy):
+        House.open(homes[0], secret)
+    file.write_text(text)
+
+    with House.open(homes[0], secret):
+        pass
+
+
+def test_two_houses_on_one_folder_are_one_too_many(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret), pytest.raises(Remedy):
+        House.open(homes[0], secret)

@@ -1,0 +1,104 @@
+"""Enrolment: each bad record named, the rest enrolled, the same again changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.office.registry import Row
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store import ledger
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Any:
+    with House.open(homes[0], secret) as opened:
+        yield opened
+
+
+def test_a_new_person_is_enrolled_with_an_entry(house: Any, people: Any) -> None:
+    size = house.sequencer.size
+
+    report = house.registry.enrol(people.rows(50))
+
+    assert (report.enrolled, report.people, report.bad) == (2, 1, [])
+    entries = [decode(leaf) for leaf in ledger.iter_leaves(house.database, size)]
+    assert [entry.type for entry in entries] == [EntryType.ENROLLED]
+
+
+def test_the_same_again_changes_nothing(house: Any, people: Any) -> None:
+    house.registry.enrol(people.rows(50))
+    size = house.sequencer.size
+
+    report = house.registry.enrol(people.rows(50))
+
+    assert (report.enrolled, report.unchanged) == (0, 2)
+    assert house.sequencer.size == size
+
+
+def test_another_record_for_the_same_finger_is_refused_and_the_first_stays(
+    house: Any, people: Any
+) -> None:
+    house.registry.enrol(people.rows(50))
+    other = replace(people.rows(51)[0], subject="P-50")
+
+    report = house.registry.enrol([other])
+
+    assert report.enrolled == 0
+    assert [bad.label for bad in report.bad] == [other.label]
+
+
+@pytest.mark.parametrize(
+    ("position", "data"),
+    [(0, None), (11, None), (2, b""), (2, b"FMR\0 20\0 and then nothing"), (2, b"\xff" * 300)],
+)
+def test_a_bad_record_is_named_and_the_rest_is_enrolled(
+    house: Any, people: Any, position: int, data: bytes | None
+) -> None:
+    good, other = people.rows(50)
+    bad = Row("the bad one", "P-60", position, "x", other.data if data is None else data)
+
+    report = house.registry.enrol([good, bad])
+
+    assert report.enrolled == 1
+    assert [one.label for one in report.bad] == ["the bad one"]
+    assert report.bad[0].reason
+
+
+def test_a_record_that_names_another_finger_is_refused(house: Any, people: Any) -> None:
+    row = people.rows(50)[0]
+
+    report = house.registry.enrol([replace(row, position=3)])
+
+    assert report.enrolled == 0
+    assert "finger 2" in report.bad[0].reason
+
+
+def test_a_person_who_comes_twice_in_one_run_is_extended(house: Any, people: Any) -> None:
+    first, second = people.rows(50)
+    between = people.rows(51)
+
+    report = house.registry.enrol([first, *between, second])
+
+    assert (report.enrolled, report.bad) == (4, [])
+    assert inspection.stats(house.home).subjects == 5 + 2
+
+
+def test_progress_counts_every_row(house: Any, people: Any) -> None:
+    done: list[int] = []
+
+    house.registry.enrol(people.rows(50) + people.rows(51), done.append)
+
+    assert sum(done) == 4
+
+
+def test_records_are_sealed_at_rest(house: Any, people: Any) -> None:
+    row = people.rows(50)[0]
+    house.registry.enrol([row])
+
+    for path in house.settings.store.path.parent.iterdir():
+        assert row.data[24:72] not in path.read_bytes()

@@ -1,0 +1,82 @@
+"""What can be said of a folder without opening its doors."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.config import load
+from gateway.server import inspection
+
+
+def checks(home: Any, secret: Any) -> dict[str, inspection.Check]:
+    found = inspection.check(home, secret, datetime.now(UTC))
+    return {one.name: one for one in found}
+
+
+def test_a_folder_as_made_passes_every_check(homes: Any, secret: Any) -> None:
+    assert all(one.ok for one in checks(homes[0], secret).values())
+
+
+def test_a_wrong_passphrase_is_a_check_that_fails(homes: Any) -> None:
+    found = checks(homes[0], lambda: b"not this one")
+
+    assert not found["keys"].ok
+    assert found["agreements"].ok
+
+
+def test_a_malformed_agreement_is_named_with_its_line(homes: Any, secret: Any) -> None:
+    file = homes[0] / "agreements" / "au.toml"
+    file.write_text(file.read_text().replace("fpir = 1e-4", "fpir = 4"))
+
+    found = checks(homes[0], secret)["agreements"]
+
+    assert not found.ok
+    assert "au.toml line" in found.detail
+
+
+def test_a_damaged_bundle_is_named(homes: Any, secret: Any) -> None:
+    (homes[0] / "parties" / "AUS.json").write_text("{}")
+
+    found = checks(homes[0], secret)["partners"]
+
+    assert not found.ok
+    assert "AUS.json" in found.detail
+
+
+def test_the_ledger_as_made_is_whole(homes: Any) -> None:
+    report = inspection.verify_ledger(homes[0])
+
+    assert report.ok
+    assert report.size > 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE leaves SET leaf = zeroblob(512) WHERE idx = 3", "leaf"),
+        ("DELETE FROM leaves WHERE idx = 3", "no leaf 3"),
+        ("UPDATE details SET ciphertext = zeroblob(1052) WHERE idx = 2", "detail"),
+        ("DELETE FROM checkpoints WHERE size = (SELECT max(size) FROM checkpoints)", ""),
+    ],
+)
+def test_row_edited_after_signing(homes: Any, statement: str, words: str) -> None:
+    """Ledger 10: an operator edits or deletes rows; verify names the place."""
+    path = load(homes[0]).store.path
+    with sqlite3.connect(path) as database:
+        assert database.execute(statement).rowcount == 1
+    database.close()
+
+    report = inspection.verify_ledger(homes[0])
+
+    assert not report.ok
+    assert any(words in str(finding) for finding in report.findings)
+
+
+def test_a_ledger_that_is_written_to_meanwhile_verifies(shared_pair: Any, people: Any) -> None:
+    shared_pair.partner().query(people.samples(1), **people.matter())
+
+    assert inspection.verify_ledger(shared_pair.home).ok
