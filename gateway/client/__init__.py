@@ -14,6 +14,9 @@ import os
 # (keys.md section 9). A program that imported gRPC before us, or chose a list of its own, keeps it.
 os.environ.setdefault("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384")
 
+# What goes wrong on the way is raised, with a remedy; gRPC's core need not write it to stderr as well.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from gateway.client.compose import Matter, Outgoing
 from gateway.client.errors import (
     AnswerRejected,

@@ -162,7 +162,8 @@ class Serving:
         step = self._house.settings.exchange.quantum_step_ms / 1000
         floor = self._house.settings.exchange.quantum_floor_ms / 1000
         if floor == 0:
-            floor = floor_of(max(self._engine.rehearse(FLOOR_SEARCHES)), step)
+            taken = sorted(self._engine.rehearse(FLOOR_SEARCHES))
+            floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
         return Quantum(floor, step, time.monotonic, time.sleep)
 
     def _hold(self, name: str, started: float) -> None:
