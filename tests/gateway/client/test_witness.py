@@ -217,3 +217,24 @@ def test_without_a_folder_the_memory_is_the_process(log: Any) -> None:
     with pytest.raises(SplitView) as caught:
         show(witness, forged, 6)
     assert caught.value.evidence is None
+
+
+def test_an_empty_ledger_begins_every_ledger(log: Any, kept_in: Path) -> None:
+    witness = Witness(log.identity, kept_in)
+    show(witness, log, 0)
+
+    witness.accept(log.signed(5), log.checkpoint(5), 0, refuse)
+
+    assert witness.size == 5
+
+
+def test_only_so_many_judged_trees_are_remembered(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.client.witness.JUDGED", 2)
+    witness = Witness(log.identity)
+    for size in (5, 4, 3, 2):
+        show(witness, log, size)
+
+    assert set(witness._judged) == {3, 2}
+    assert witness.kept is not None
