@@ -1,4 +1,5 @@
 """What the asker reads of its own folder, and how it says what is not there."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
