@@ -37,13 +37,13 @@ class Telling:
 
     def fact(self, noun: str, text: str) -> None:
         """Say one fact."""
-        self.console.print(Text(f"  {noun:<16}", style="dim") + Text(text), soft_wrap=True)
+        self.console.print(Text.assemble((f"  {noun:<16}", "dim"), text), soft_wrap=True)
 
     def promise(self, promise: Promise) -> None:
         """Say whether a promise held, and what was seen."""
-        line = _mark(promise.kept) + Text(f" {promise.says}")
-        self.console.print(Text("  ") + line, soft_wrap=True)
-        self.console.print(Text(f"      {promise.seen}", style="dim"), soft_wrap=True)
+        said = Text.assemble("  ", _mark(promise.kept), f" {promise.says}")
+        self.console.print(said, soft_wrap=True)
+        self.console.print(Text(f"    {promise.seen}", style="dim"), soft_wrap=True)
 
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Progress]:
@@ -83,14 +83,10 @@ class Telling:
 
     def _different(self, one: Asked) -> None:
         """Say of one question what came instead of what was expected."""
-        came = one.fault or WORDS.get(one.outcome, "?") if one.outcome else one.fault
-        self.console.print(
-            Text("  ")
-            + _mark(kept=False)
-            + Text(f" {one.person.pseudonym} impression {one.impression}: ")
-            + Text(f"expected {WORDS[one.expected]}, came {came}", style="yellow"),
-            soft_wrap=True,
-        )
+        came = one.fault if one.outcome is None else WORDS.get(one.outcome, one.outcome.name)
+        question = f" {one.person.pseudonym} impression {one.impression}: "
+        told = (f"expected {WORDS[one.expected]}, came {came}", "yellow")
+        self.console.print(Text.assemble("  ", _mark(kept=False), question, told), soft_wrap=True)
 
 
 def _outcome(one: Asked) -> Text:
