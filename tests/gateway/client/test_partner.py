@@ -191,8 +191,9 @@ def test_a_smaller_tree_is_evidence(
     doors.house.log = doors.house.log.fork(3)
 
     with pytest.raises(SplitView) as caught:
-        ask(partner, sample, matter)
+        ask(partner, sample, matter, transaction_number="split-0001")
 
+    assert caught.value.transaction_number == "split-0001"
     evidence = json.loads(caught.value.evidence.read_bytes())
     assert evidence["kept"].encode() == before == kept_in.read_bytes()
     assert caught.value.evidence.parent == kept_in.parent
