@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,6 +44,7 @@ def demo(
     from gateway.kit.demo import demonstrate
     from gateway.kit.telling import Telling
 
+    _end_in_order()
     telling = Telling(Console(stderr=manner(context).as_json))
     summary = demonstrate(telling, workdir=workdir, records=records, keep=keep)
     verdict = "every promise held" if summary.ok else f"a promise was BROKEN  → {workdir}"
@@ -60,11 +62,13 @@ def exchange(
         typer.Option(min=1, max=256, help="Askers side by side. Default: four for each core."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=3600, help="Seconds under load that count.")
-    ] = 10.0,
+        float | None,
+        typer.Option(min=0.5, max=3600, help="Seconds under load that count. Default: 10."),
+    ] = None,
     gallery: Annotated[
-        int, typer.Option(min=1, max=100_000, help="People enrolled, two fingers each.")
-    ] = 100,
+        int | None,
+        typer.Option(min=1, max=100_000, help="People enrolled, two fingers each. Default: 50."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure sealed, recorded, searched and verified queries per second through a real server on loopback."""
@@ -74,10 +78,19 @@ def exchange(
     from gateway.kit.bench import Load, measure
     from gateway.kit.scoreboard import Bar, board, line
 
-    load = Load(seconds=seconds, gallery=gallery)
-    if clients is not None:
-        load = replace(load, clients=clients)
+    _end_in_order()
+    stated: dict[str, Any] = {"clients": clients, "seconds": seconds, "gallery": gallery}
+    load = replace(Load(), **{name: value for name, value in stated.items() if value is not None})
     with Bar(Console(stderr=True)) as bar:
         figures = measure(load, bar)
     code = Code.NO if figures.errors or not figures.queries else Code.DONE
     console.emit(context, asdict(figures), board(figures), line(figures), code=code)
+
+
+def _end_in_order() -> None:
+    """Let SIGTERM end us as an exception does, so that the server that we started ends too."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
