@@ -264,7 +264,10 @@ def test_a_fingerprint_is_eight_groups_of_four() -> None:
     assert [len(group) for group in text.split(" ")] == [4] * 8
 
 
-def test_the_newest_valid_key_is_sealed_to(aus: Party) -> None:
+def test_the_newest_valid_key_is_sealed_to_and_a_late_successor_does_not_stop_the_exchange(
+    aus: Party,
+) -> None:
+    """keys.md 5: an epoch whose successor is late stays primary; KEY_STALE is the recipient's to say."""
     later = OpeningKey.generate()
     both = replace(
         aus.bundle,
@@ -278,7 +281,7 @@ def test_the_newest_valid_key_is_sealed_to(aus: Party) -> None:
     assert sealed_to(NOW - timedelta(milliseconds=1)) is None
     assert sealed_to(NOW) == aus.opening.key_id
     assert sealed_to(NOW + WEEK / 2) == later.key_id
-    assert sealed_to(NOW + 2 * WEEK) is None
+    assert sealed_to(NOW + 3 * WEEK) == later.key_id
 
 
 def test_a_signing_key_counts_while_it_is_valid(aus: Party) -> None:
@@ -333,7 +336,7 @@ def test_a_key_counts_only_while_it_is_valid(directory: Directory, aus: Party) -
     with pytest.raises(KeyNotUsable):
         directory.signing_key("AUS", aus.signing.key_id, NOW + 52 * WEEK)
     with pytest.raises(KeyNotUsable, match="import its new bundle"):
-        directory.kem_key("AUS", NOW + WEEK)
+        directory.kem_key("AUS", NOW - WEEK)
 
 
 def test_an_import_is_on_disk_whole_and_private(
