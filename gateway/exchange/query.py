@@ -71,7 +71,6 @@ class Desk:
 class _Search:
     """What a query needs after its first commit; emptied when the search is over."""
 
-    query: Query
     permit: Permit
     fingers: list[tuple[int, Minutiae]] = field(repr=False)
 
@@ -99,9 +98,9 @@ class SubmitQuery:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def admit(self, request: Request, now: datetime) -> Admitted:
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Read the question (11), ask the law (13), read each record (11), then the number (12)."""
-        query = payloads.read_query(request.payload)
+        query = payloads.read_query(payload)
         if request.agreement is None:  # the corridor found one at step 9
             raise AssertionError
         # The law is asked before the records are read: it needs none of them, and a face is refused as a
@@ -122,7 +121,7 @@ class SubmitQuery:
             request,
             query.reply_key,
             _request_facts(request, query, permit),
-            _Search(query, permit, fingers),
+            _Search(permit, fingers),
             transactions.Claims(
                 purpose=header.purpose, day_limit=permit.quota.day, year_limit=permit.quota.year
             ),
@@ -133,18 +132,22 @@ class SubmitQuery:
         search = admitted.work
         if not isinstance(search, _Search):
             raise TypeError
-        probe = prepare(search.fingers)  # (15)
-        stages.mark("prepare")
-        problems = tuple(Problem(f.position, terms.ProblemCode[f.code]) for f in probe.faults)
         destruction = self._destruction(admitted.request.header)
+        probe: Probe | None = None
         try:
+            probe = prepare(search.fingers)  # (15)
+            stages.mark("prepare")
+            problems = tuple(Problem(f.position, terms.ProblemCode[f.code]) for f in probe.faults)
             found = self._decide(search.permit, probe, stages)  # (16), (17)
-        except (EngineUnavailable, DeadlineTooShort):
+        except DeadlineTooShort:
             raise Unfinished(EngineUnavailable(), (Leaf(destruction),)) from None
+        except Exception as error:  # noqa: BLE001 - whatever it was, the prints are gone and it is raised again
+            raise Unfinished(error, (Leaf(destruction),)) from None
         finally:
             # (18) "immediately after completion of the information search … regardless of whether a
             # match is identified" (IRPR 315.43(2)). It runs too where the search failed.
-            probe.destroy()
+            if probe is not None:
+                probe.destroy()
             for _, minutiae in search.fingers:
                 minutiae.destroy()
             search.fingers.clear()
@@ -235,10 +238,10 @@ class GetQueryState:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def admit(self, request: Request, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
         """Find the caller's own transaction; another partner's is as unknown as none."""
         row = _own_transaction(self._desk, request)
-        reply_key = payloads.read_reply_key(request.payload, request.header.operation)
+        reply_key = payloads.read_reply_key(payload, request.header.operation)
         return Admitted(request, reply_key, _reference_facts(request), row)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
@@ -264,10 +267,10 @@ class RedeliverResult:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def admit(self, request: Request, now: datetime) -> Admitted:
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Find the caller's own stored response."""
         row = _own_transaction(self._desk, request)
-        reply_key = payloads.read_reply_key(request.payload, request.header.operation)
+        reply_key = payloads.read_reply_key(payload, request.header.operation)
         with self._desk.database.reader() as reader:
             reply = transactions.stored_reply(reader, request.header.sender, row.number, now)
         if reply is None or row.response_index is None:
@@ -310,8 +313,11 @@ def read_sample(sample: Sample, element: str) -> Minutiae:
     ):
         if declared and declared != own:
             raise ElementsInconsistent(element=f"{element}.{name}")
-    if sample.ppi and abs(sample.ppi - record.x_ppcm * PPI_PER_PPCM) > PPI_TOLERANCE:
-        raise ElementsInconsistent(element=f"{element}.ppi")
+    if sample.impression != view.impression:
+        raise ElementsInconsistent(element=f"{element}.impression")
+    for ppcm in (record.x_ppcm, record.y_ppcm):
+        if sample.ppi and abs(sample.ppi - ppcm * PPI_PER_PPCM) > PPI_TOLERANCE:
+            raise ElementsInconsistent(element=f"{element}.ppi")
     return view.minutiae
 
 

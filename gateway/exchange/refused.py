@@ -1,6 +1,8 @@
-"""Refusals of steps 0 to 5, counted: one REFUSAL_SUMMARY for each partner, reason and minute.
+"""What is cheap to provoke is bounded: refusals are counted, calls without a quota have an allowance.
 
-They say nothing about a person and are cheap to provoke; a leaf for each would let a flood fill the ledger.
+Refusals of steps 0 to 5 are one REFUSAL_SUMMARY for each partner, reason and minute: they say nothing about
+a person, and a leaf for each would let a flood fill the ledger. From step 6 on each is a leaf of its own, up
+to so many a minute; signed junk costs its sender as little as unsigned, so the rest is counted too (ADR 12).
 A refusal without a partner stands under the empty name. Counts live in memory for at most a minute; a crash
 loses those of the current one, as a call dropped before step 14 is lost.
 """
@@ -13,9 +15,44 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.errors import AuditUnavailable
+from gateway.errors import AuditUnavailable, RateLimited
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction
+
+RECORDED = 60  # refusals of a partner that get their own leaf in a minute; honest clients have few
+STANDING = 120  # calls of a partner in a minute to operations that no legal quota bounds
+
+
+class Allowance:
+    """So many of something for each partner in each minute; forgets what is past."""
+
+    def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
+        self._most = most
+        self._clock = clock
+        self._minute = ""
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, partner: str) -> bool:
+        """Use one; False where the minute's are used up."""
+        minute = f"{self._clock():%Y-%m-%dT%H:%MZ}"
+        with self._lock:
+            if minute != self._minute:
+                self._minute, self._used = minute, Counter()
+            self._used[partner] += 1
+            return self._used[partner] <= self._most
+
+
+class Standing:
+    """The allowance of calls that are about nobody; beyond it they are RATE_LIMITED."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._allowance = Allowance(STANDING, clock)
+
+    def take(self, partner: str) -> None:
+        """Use one; raises RateLimited."""
+        if not self._allowance.take(partner):
+            raise RateLimited
 
 
 class RefusalCounter:
@@ -24,6 +61,7 @@ class RefusalCounter:
     def __init__(self, sequencer: Sequencer, clock: Callable[[], datetime]) -> None:
         self._sequencer = sequencer
         self._clock = clock
+        self._own_leaves = Allowance(RECORDED, clock)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._minute = ""
         self._lock = threading.Lock()
@@ -36,6 +74,10 @@ class RefusalCounter:
             self._minute = minute
             self._counts[partner, reason] += 1
         self._write(done, at)
+
+    def recordable(self, partner: str) -> bool:
+        """Return whether one more refusal of this partner may have a leaf of its own this minute."""
+        return self._own_leaves.take(partner)
 
     def flush(self) -> None:
         """Write what is counted; called every minute and when the house closes."""

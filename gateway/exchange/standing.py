@@ -27,9 +27,9 @@ class GetCapabilities:
         self._own_version = own_version
         self._clock = clock
 
-    def admit(self, request: Request, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
         """Read the key that the answer is sealed to."""
-        key = payloads.read_reply_key(request.payload, request.header.operation)
+        key = payloads.read_reply_key(payload, request.header.operation)
         return Admitted(request, key, {"operation": request.header.operation.name}, None)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002

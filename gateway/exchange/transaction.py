@@ -5,7 +5,7 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (4)  the header is strict; its sender is the caller, its recipient is us, its operation is the RPC
 (5)  it is inside its time window
 (6)  the signing key is known and both halves of the signature verify
-(7)  the key it is sealed to still opens; the sender's view of our entry is recent enough
+(7)  the key it is sealed to still opens; the sender's view of our entry is not ahead of it
 (8)  the same bytes under the same message id get the stored reply, and we stop
 (9)  the agreement permits the purpose that the header states
 (10) the seal opens; commitment and padding are right
@@ -18,7 +18,7 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
 (21) the doors hold the answer to its quantum and send it
 
-A refusal from step 6 on is a REFUSAL leaf before it is an error. A call found dead before step 14 is
+A refusal from step 6 on is a REFUSAL leaf before it is an error, up to an allowance; then it is counted. A call found dead before step 14 is
 dropped; after it, it is carried to its end and the answer waits for a retry or `GetQueryState`.
 """
 
@@ -27,10 +27,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Limits
 from gateway.directory import Directory
 from gateway.errors import (
@@ -42,17 +41,20 @@ from gateway.errors import (
     InProgress,
     KeyStale,
     OutsideTimeWindow,
+    RateLimited,
     Refusal,
     ReplayConflict,
     SenderMismatch,
 )
+from gateway.exchange.entries import Recorder, Written
+from gateway.exchange.refused import RefusalCounter, Standing
 from gateway.exchange.walk import Admitted, Call, Conclusion, Request, Unfinished, Walk
 from gateway.law.agreement import Agreements
 from gateway.law.policy import may_answer_header
 from gateway.store import transactions
 from gateway.store.database import Database
-from gateway.store.sequencer import Committed, Effect, Leaf, Sequencer
-from gateway.terms import Direction, Header, Letter, MessageType, Operation, Reply
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.terms import Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
 from keys import envelope, sign
 from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefused, UnknownKey
@@ -62,20 +64,12 @@ LIFE = timedelta(minutes=10)  # life of an answer, the longest that a message ma
 MARGIN = 0.02  # seconds kept back so that an answer still reaches the caller (protocol 12)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A letter of ours, and the header that it holds."""
-
-    header: Header
-    letter: Letter
-
-
 class _Recorded(Exception):
-    """A refusal whose entry stands already."""
+    """What ended a call after its first commit, and stands in the ledger already."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +85,7 @@ class Rooms:
     limits: Limits
     clock: Callable[[], datetime]
     own_version: Callable[[], int]
+    refused: RefusalCounter
 
 
 class Corridor:
@@ -99,6 +94,8 @@ class Corridor:
     def __init__(self, rooms: Rooms, walks: Mapping[Operation, Walk]) -> None:
         self._rooms = rooms
         self._walks = walks
+        self._standing = Standing(rooms.clock)
+        self._record = Recorder(rooms.sequencer, rooms.refused, rooms.clock)
         self._running: dict[tuple[str, bytes], bytes] = {}
         self._lock = threading.Lock()
 
@@ -111,11 +108,11 @@ class Corridor:
             with self._claimed(header, transcript):
                 return self._answer(call, header, transcript)
         except _Recorded as recorded:
-            raise recorded.refusal from None
-        except (AuditUnavailable, DeadlineTooShort, InProgress):
+            raise recorded.cause from None
+        except (AuditUnavailable, DeadlineTooShort, InProgress, RateLimited):
             raise  # the first cannot be recorded; the others are counted at the doors
         except Refusal as refusal:
-            self._record_refusal(header, transcript, refusal)
+            self._record.refusal(header, transcript, refusal)
             raise
 
     def _answer(self, call: Call, header: Header, transcript: bytes) -> Reply:
@@ -124,26 +121,47 @@ class Corridor:
         call.stages.mark("replay")
         if row is not None and row.reply is not None:
             return row.reply
-        request = self._open(call, header, transcript)  # (9), (10)
-        walk = self._walks[call.operation]
-        admitted = walk.admit(request, self._rooms.clock())  # (11)–(13)
-        _demand_key(admitted.reply_key)  # (11)
+        if header.operation is not Operation.SUBMIT_QUERY:
+            self._standing.take(
+                header.sender
+            )  # no legal quota bounds these, and each is two entries
+        admitted = self._admit(call, header, transcript)  # (9)–(13)
         call.stages.mark("admit")
         if row is None:
             if not call.alive() or call.remaining() <= MARGIN:
                 raise DeadlineTooShort
-            leaf_hash = self._record_request(admitted)  # (14)
+            leaf_hash = self._record.request(admitted)  # (14)
         else:  # a crash stood between 14 and 20: the same REQUEST leaf serves
             leaf_hash = self._rooms.sequencer.leaf_hash(row.request_index)
         call.stages.mark("record_request")
+        return self._conclude(call, admitted, leaf_hash)
+
+    def _admit(self, call: Call, header: Header, transcript: bytes) -> Admitted:
+        """(9) to (13); the opened payload lives in this frame alone."""
+        request, payload = self._open(call, header, transcript)
+        admitted = self._walks[call.operation].admit(request, payload, self._rooms.clock())
+        _demand_key(admitted.reply_key)
+        return admitted
+
+    def _conclude(self, call: Call, admitted: Admitted, leaf_hash: bytes) -> Reply:
+        """(15) to (20). Whatever ends it, what the operation used is destroyed, and that is recorded."""
+        leaves: tuple[Leaf, ...] = ()
         try:
-            conclusion = walk.perform(admitted, leaf_hash, call.stages)  # (15)–(18)
+            conclusion = self._walks[call.operation].perform(
+                admitted, leaf_hash, call.stages
+            )  # (15)–(18)
+            leaves = conclusion.leaves
+            written = self._write(admitted, conclusion)  # (19)
+            call.stages.mark("seal")
+            reply = self._record.response(admitted, conclusion, written)  # (20)
+        except AuditUnavailable:
+            raise
         except Unfinished as unfinished:
-            self._record_unfinished(header, transcript, unfinished)
-            raise _Recorded(unfinished.refusal) from None
-        written = self._write(admitted, conclusion)  # (19)
-        call.stages.mark("seal")
-        reply = self._record_response(admitted, conclusion, written)  # (20)
+            self._record.unfinished(admitted.request, unfinished.leaves, unfinished.cause)
+            raise _Recorded(unfinished.cause) from None
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is recorded and raised again
+            self._record.unfinished(admitted.request, leaves, error)
+            raise _Recorded(error) from None
         call.stages.mark("record_response")
         return reply
 
@@ -184,6 +202,11 @@ class Corridor:
             raise _rejected("signature") from None
         call.stages.mark("verify")
 
+    def running(self) -> frozenset[tuple[str, bytes]]:
+        """Return the messages that are being answered now, by sender and message id."""
+        with self._lock:
+            return frozenset(self._running)
+
     @contextmanager
     def _claimed(self, header: Header, transcript: bytes) -> Iterator[None]:
         """Let one copy of a message through at a time, so that two never search side by side."""
@@ -219,8 +242,8 @@ class Corridor:
         except (UnknownKey, KeyNotUsable):
             raise stale from None
 
-    def _open(self, call: Call, header: Header, transcript: bytes) -> Request:
-        """(9) and (10)."""
+    def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
+        """(9) and (10): the request, and the payload that it sealed."""
         agreement = None
         if header.operation is Operation.SUBMIT_QUERY:
             agreement = may_answer_header(header, self._rooms.agreements(), self._rooms.clock())
@@ -235,24 +258,14 @@ class Corridor:
         except OpenRefused:
             raise _rejected("seal") from None
         call.stages.mark("open")
-        return Request(header, transcript, payload, agreement)
+        version = self._rooms.directory.party(header.sender).version
+        return Request(header, transcript, agreement, version), payload
 
-    def _record_request(self, admitted: Admitted) -> bytes:
-        """(14): nothing is compared before this is durable; return the hash of the REQUEST leaf."""
-        request = admitted.request
-        frame = self._frame(
-            EntryType.REQUEST, EntryClass.ACCEPTED, request.header, request.transcript
-        )
-        effects = transactions.begin_request(
-            request.header, request.transcript, admitted.claims, self._rooms.clock()
-        )
-        return self._commit((Leaf(frame, admitted.facts),), effects).leaf_hashes[0]
-
-    def _write(self, admitted: Admitted, conclusion: Conclusion) -> _Written:
+    def _write(self, admitted: Admitted, conclusion: Conclusion) -> Written:
         """(19): sealed to the fresh key of the request, signed, and of one size whatever the outcome."""
         if isinstance(conclusion.answer, Reply):
             letter = conclusion.answer.letter
-            return _Written(letters.parse_header(letter.header), letter)
+            return Written(letters.parse_header(letter.header), letter)
         asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         signer = self._rooms.keyset.signing()
@@ -267,7 +280,7 @@ class Corridor:
             message_id=asked.message_id,
             create_time=now,
             expire_time=now + LIFE,
-            directory_version=self._rooms.directory.party(asked.sender).version,
+            directory_version=admitted.request.partner_version,
             transaction_reference=asked.transaction_number or asked.transaction_reference,
             agreement_id=asked.agreement_id,
             agreement_version=asked.agreement_version,
@@ -279,76 +292,7 @@ class Corridor:
         octets = letters.header_bytes(header)
         sealed = envelope.seal(packed, octets, recipient)
         signature = signer.sign(envelope.transcript(octets, sealed), sign.RESPONSE)
-        return _Written(header, Letter(octets, sealed, signature))
-
-    def _record_response(
-        self, admitted: Admitted, conclusion: Conclusion, written: _Written
-    ) -> Reply:
-        """(20): what this does not make durable does not leave."""
-        request, answer, letter = admitted.request, written.header, written.letter
-        frame = replace(
-            self._frame(
-                EntryType.RESPONSE,
-                EntryClass.ANSWERED,
-                request.header,
-                envelope.transcript_hash(letter.header, letter.sealed),
-            ),
-            signing_key_id=answer.signing_key_id,
-            kem_key_id=answer.kem_key_id,
-            directory_version=answer.directory_version,
-        )
-        effects = transactions.finish_request(
-            request.header,
-            letter,
-            conclusion.settled,
-            self._rooms.clock(),
-            response_index=conclusion.response_index,
-        )
-        leaves = (*conclusion.leaves, Leaf(frame, conclusion.facts))
-        done = self._commit(leaves, (*conclusion.effects, *effects))
-        if isinstance(conclusion.answer, Reply):
-            return conclusion.answer
-        return Reply(letter, self._rooms.sequencer.receipt(done.indices[-1], done.checkpoint_size))
-
-    def _record_refusal(self, header: Header, transcript: bytes, refusal: Refusal) -> None:
-        """A refusal is durable before it is an error; when the ledger cannot, that is the only answer."""
-        kind = EntryType.REFUSAL
-        if isinstance(refusal, ReplayConflict):
-            kind = EntryType.REPLAY_CONFLICT
-        facts = {"operation": header.operation.name, "reason": refusal.reason}
-        facts |= {"element": refusal.metadata["element"]} if "element" in refusal.metadata else {}
-        for note in getattr(refusal, "__notes__", ()):
-            facts["why"] = note
-        frame = self._frame(kind, EntryClass.DENIED, header, transcript)
-        self._commit((Leaf(frame, facts),), ())
-
-    def _record_unfinished(self, header: Header, transcript: bytes, unfinished: Unfinished) -> None:
-        """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
-        facts = {"operation": header.operation.name, "reason": unfinished.refusal.reason}
-        frame = self._frame(EntryType.REFUSAL, EntryClass.OTHER, header, transcript)
-        self._commit((*unfinished.leaves, Leaf(frame, facts)), ())
-
-    def _commit(self, leaves: tuple[Leaf, ...], effects: tuple[Effect, ...]) -> Committed:
-        return self._rooms.sequencer.commit(leaves, effects)
-
-    def _frame(
-        self, kind: EntryType, entry_class: EntryClass, header: Header, transcript: bytes
-    ) -> Frame:
-        return Frame(
-            type=kind,
-            entry_class=entry_class,
-            partner_id=header.sender,
-            direction=Direction.INBOUND,
-            message_id=header.message_id,
-            transcript=transcript,
-            transaction_number=header.transaction_number,
-            signing_key_id=header.signing_key_id,
-            kem_key_id=header.kem_key_id,
-            directory_version=header.directory_version,
-            agreement_id=header.agreement_id,
-            agreement_version=header.agreement_version,
-            subject_reference=header.operation.name,
-        )
+        return Written(header, Letter(octets, sealed, signature))
 
 
 def _next_second(now: datetime) -> datetime:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from gateway.errors import Refusal
 from gateway.law.agreement import Agreement
 from gateway.store import transactions
 from gateway.store.sequencer import Effect, Leaf
@@ -37,12 +36,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A letter that was authenticated and opened; transcript is its 32-byte hash."""
+    """A letter that was authenticated; what it holds is given to `admit` alone, and kept by nobody.
+
+    transcript       its 32-byte hash
+    partner_version  version of the sender's directory entry, as we knew it before the first commit
+    """
 
     header: Header
     transcript: bytes
-    payload: bytes = field(repr=False)
     agreement: Agreement | None
+    partner_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +90,20 @@ class Unfinished(Exception):
     The REQUEST stays open: the identical retry tries again, or the caretaker abandons it.
     """
 
-    def __init__(self, refusal: Refusal, leaves: tuple[Leaf, ...]) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
+    def __init__(self, cause: Exception, leaves: tuple[Leaf, ...]) -> None:
+        super().__init__(type(cause).__name__)
+        self.cause = cause
         self.leaves = leaves
 
 
 class Walk(Protocol):
     """One operation.
 
-    `admit` may refuse and MUST change nothing. `perform` concludes, or raises Unfinished where the house
+    `admit` may refuse and MUST change nothing and keep nothing of the payload but what `perform` needs. `perform` concludes, or raises Unfinished where the house
     is at fault; it MUST NOT refuse for a reason that depends on the person.
     """
 
-    def admit(self, request: Request, now: datetime) -> Admitted:
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Do steps 11 to 13."""
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:

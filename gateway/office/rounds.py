@@ -6,20 +6,34 @@ and its quota released. Rows whose time is over are removed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
+from contextlib import suppress
 from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.errors import InProgress
 from gateway.store import transactions
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction
 
 
-def sweep(database: Database, sequencer: Sequencer, now: datetime) -> int:
-    """Abandon what can no longer be answered, forget what has expired; return how many were abandoned."""
+def sweep(
+    database: Database,
+    sequencer: Sequencer,
+    now: datetime,
+    running: Callable[[], Container[tuple[str, bytes]]] = frozenset,
+) -> int:
+    """Abandon what can no longer be answered, forget what has expired; return how many were abandoned.
+
+    running   the messages that are being answered, by sender and message id; they are nobody's orphans
+    """
     with database.reader() as reader:
         lost = transactions.orphans(reader, now)
+    abandoned = 0
     for orphan in lost:
+        if (orphan.sender, orphan.message_id) in running():
+            continue
         frame = Frame(
             type=EntryType.ABANDONED,
             entry_class=EntryClass.OTHER,
@@ -30,6 +44,8 @@ def sweep(database: Database, sequencer: Sequencer, now: datetime) -> int:
             transaction_number=orphan.transaction_number,
             subject_reference=orphan.operation.name,
         )
-        sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
+        with suppress(InProgress):  # it was answered between our look and our commit
+            sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
+            abandoned += 1
     sequencer.commit((), transactions.expire_rows(now))
-    return len(lost)
+    return abandoned

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from gateway import config
@@ -18,11 +18,12 @@ from gateway.audit.errors import AuditFault
 from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
-from gateway.errors import Fault, PasserelleError
+from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.agreement import load_agreements
 from gateway.law.policy import in_force
+from gateway.office import renewal
 from gateway.server.secrecy import swap_in_use
-from gateway.store import ledger, subjects
+from gateway.store import governance, ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
 from keys import certificates, selftest
@@ -31,7 +32,6 @@ from keys.errors import KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind
 
-WARN = timedelta(days=30)  # before an end: long enough for a ceremony (keys.md section 10)
 _GAP = re.compile(r"no leaf (\d+)")
 
 
@@ -131,6 +131,23 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     return found
 
 
+def demand_current(keyset: Keyset, now: datetime) -> None:
+    """Raise Remedy where a key without which nothing is answered is past its end (keys.md section 10).
+
+    For whoever serves; enrolling and renewing go on with ended keys.
+    """
+    ended = renewal.ended(keyset, renewal.NEEDED, now)
+    if not ended:
+        return
+    names = ", ".join(
+        f"{record.kind.value} {renewal.ends(record):%Y-%m-%d %H:%M}" for record in ended
+    )
+    way = "stop the gateway, and run `passerelle keys renew`"
+    if any(record.kind is KeyKind.LOG for record in ended):
+        way += "; a LOG key this release cannot renew: take one that can"
+    raise Remedy(f"keys in use are past their end ({names}, UTC): {way}")
+
+
 def agreement_files(settings: Settings) -> dict[str, bytes]:
     """Return the agreement files of a folder by name."""
     return {
@@ -141,16 +158,21 @@ def agreement_files(settings: Settings) -> dict[str, bytes]:
 def _keys(settings: Settings, passphrase: Callable[[], bytes], now: datetime) -> str:
     keyset = Keyset.load(settings.keys.keyset, open_custody(settings.keys.custody, passphrase))
     selftest.rehearse(keyset)
-    chain = keyset.tls()[1]
-    _, ends = certificates.validity(chain)
-    if ends <= now + timedelta(days=1):
-        raise Fault(f"the TLS certificate ends {ends:%Y-%m-%d %H:%M} UTC; issue another")
-    soon = [
-        f"{record.kind.value} key ends {record.not_after:%Y-%m-%d}"
-        for record in keyset.records
-        if record.not_after <= now + WARN and record.kind is not KeyKind.KEM
-    ]
-    return "; ".join([f"{len(keyset.records)} keys open, sign and seal", *soon])
+    demand_current(keyset, now)
+    if not renewal.says(own_bundle(settings.home), keyset, now):
+        raise Remedy("party.json does not say which keys are in use: run `passerelle keys renew`")
+    return "; ".join([f"{len(keyset.records)} keys open, sign and seal", *_soon(keyset, now)])
+
+
+def _soon(keyset: Keyset, now: datetime) -> Iterator[str]:
+    """Yield what ends soon, or has ended and stops nothing; a KEM key goes on without a successor."""
+    for kind in KeyKind:
+        record = keyset.primary(kind)
+        end = renewal.ends(record)
+        if end <= now + renewal.WARNINGS[kind]:
+            verb = "ended" if end <= now else "ends"
+            way = " → passerelle keys renew" if kind in renewal.RENEWABLE else ""
+            yield f"{kind.value} key {verb} {end:%Y-%m-%d}{way}"
 
 
 def _own(home: Path, settings: Settings) -> str:

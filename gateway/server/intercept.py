@@ -137,10 +137,12 @@ class Door(grpc.ServerInterceptor):
             return handler
         name = str(details.method).rsplit("/", 1)[-1]
 
-        def guarded(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401
-            return self._guard(name, handler.unary_unary, request, context)
+        def guarded(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: ANN401
+            return self._guard(name, handler.unary_unary, requests, context)
 
-        return grpc.unary_unary_rpc_method_handler(
+        # As a stream of one: a unary handler would wait for the body in a worker thread before anybody was
+        # asked who he is, and a few headers without bodies would hold every thread.
+        return grpc.stream_unary_rpc_method_handler(
             guarded, handler.request_deserializer, handler.response_serializer
         )
 
@@ -148,7 +150,7 @@ class Door(grpc.ServerInterceptor):
         self,
         name: str,
         behaviour: Callable[[Any, grpc.ServicerContext], Any],
-        request: Any,  # noqa: ANN401
+        requests: Iterator[Any],
         context: grpc.ServicerContext,
     ) -> Any:  # noqa: ANN401
         partner = ""
@@ -162,12 +164,12 @@ class Door(grpc.ServerInterceptor):
                     Caller(partner, started, _remaining(context), context.is_active)
                 )
                 try:
-                    answer = behaviour(request, context)
+                    answer = behaviour(_only(requests), context)
                 finally:
                     _caller.reset(token)
         except Refusal as refusal:
             telemetry.count_call(name, refusal.code, refusal.reason)
-            if isinstance(refusal, _SUMMARISED):
+            if isinstance(refusal, _SUMMARISED) or name in _UNRECORDED:
                 self._refused(partner, refusal.reason)
             _abort(context, refusal)
         except Exception as error:  # noqa: BLE001 - the last fence: nothing of it may reach the caller
@@ -220,6 +222,9 @@ class Door(grpc.ServerInterceptor):
             allowance.places.release()
 
 
+# Methods of LedgerService: they write no entries, so all their refusals are counted.
+_UNRECORDED = frozenset({"GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"})
+
 # Steps 0 to 5, and a copy that meets the first one under way: about nobody, cheap to provoke, counted.
 _SUMMARISED = (
     CertificateNotPinned,
@@ -232,6 +237,14 @@ _SUMMARISED = (
     SenderMismatch,
     TooManyCalls,
 )
+
+
+def _only(requests: Iterator[Any]) -> Any:  # noqa: ANN401
+    """Return the one message of a call; its deadline bounds the wait. Raises HeaderInvalid for none or two."""
+    request = next(requests, None)
+    if request is None or next(requests, None) is not None:
+        raise HeaderInvalid(element="request")
+    return request
 
 
 def _remaining(context: grpc.ServicerContext) -> Callable[[], float]:

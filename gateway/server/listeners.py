@@ -33,6 +33,11 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
+WAITING = (
+    64  # calls that may wait for a thread; more are refused at once, for each may hold a megabyte
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Our leaf and its key, PEM in memory only, and the authorities whose leaves may knock."""
@@ -71,6 +76,7 @@ def exchange(
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="exchange"),
         interceptors=[interceptor],
+        maximum_concurrent_rpcs=threads + WAITING,
         options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message)],
     )
     return server, _bind(server, address, credentials)

@@ -18,7 +18,7 @@ from prometheus_client import start_http_server
 from gateway import telemetry
 from gateway.audit.entry import EntryType
 from gateway.engine.inprocess import InProcessEngine
-from gateway.errors import AuditUnavailable, Draining, EngineUnavailable
+from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import Desk, GetQueryState, RedeliverResult, SubmitQuery
 from gateway.exchange.refused import RefusalCounter
@@ -56,17 +56,17 @@ class Serving:
     def __init__(self, house: House, *, observe: Callable[[str], None] | None = None) -> None:
         self._house = house
         self._observe = observe
-        self._engine = InProcessEngine()
-        self.corridor = self._built()
+        self.engine = InProcessEngine()
         self._open = threading.Event()
         self._refused = RefusalCounter(house.sequencer, house.clock)
+        self.corridor = self._built()
         self._log = telemetry.logger("serving")
 
     def start(self) -> Addresses:
         """Load, record the start, open the doors; raises Remedy when a port is taken."""
         house, settings = self._house, self._house.settings
         rounds.sweep(house.database, house.sequencer, house.clock())
-        self._engine.load(house.gallery)
+        self.engine.load(house.gallery)
         self._quantum = self._measured_quantum()
         self._identity = listeners.Identity(*house.keyset.tls())
         door = intercept.Door(
@@ -114,12 +114,25 @@ class Serving:
             signal.signal(number, lambda *_: stop.set())
         ready(self.start())
         while not stop.wait(ROUND):
-            self.walk_rounds()
+            try:
+                self.walk_rounds()
+            except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
+                self._log.error("round_failed", kind=type(error).__name__)
         self.stop()
 
     def walk_rounds(self) -> None:
-        """Give up requests whose message can come no more, forget what has expired, write the counts."""
-        rounds.sweep(self._house.database, self._house.sequencer, self._house.clock())
+        """Give up requests whose message can come no more, forget what has expired, write the counts.
+
+        The orchestrator learns here whether we still serve.
+        """
+        house = self._house
+        try:
+            self._ready()
+            serving = True
+        except Refusal:
+            serving = False
+        listeners.set_serving(self._servicer, NAMES, serving=serving)
+        rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
         self._refused.flush()
 
     def stop(self) -> None:
@@ -136,7 +149,7 @@ class Serving:
 
     def _built(self) -> Corridor:
         house = self._house
-        desk = Desk(self._engine, house.database, house.data_key, house.clock, house.random)
+        desk = Desk(self.engine, house.database, house.data_key, house.clock, house.random)
         rooms = Rooms(
             party=house.party,
             keyset=house.keyset,
@@ -147,6 +160,7 @@ class Serving:
             limits=house.settings.limits,
             clock=house.clock,
             own_version=house.own_version,
+            refused=self._refused,
         )
         return Corridor(
             rooms,
@@ -164,7 +178,7 @@ class Serving:
         step = self._house.settings.exchange.quantum_step_ms / 1000
         floor = self._house.settings.exchange.quantum_floor_ms / 1000
         if floor == 0:
-            taken = sorted(self._engine.rehearse(FLOOR_SEARCHES))
+            taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
         return Quantum(floor, step, time.monotonic, time.sleep)
 
@@ -177,7 +191,7 @@ class Serving:
             raise Draining
         if not self._house.sequencer.healthy:
             raise AuditUnavailable
-        if not self._engine.loaded:
+        if not self.engine.loaded:
             raise EngineUnavailable
 
     def _authorities(self) -> bytes:

@@ -59,7 +59,9 @@ MAX_RECORD = (
 MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits (protocol 11)
 
 PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
-EXTRACTOR = re.compile(r"[A-Za-z0-9._ -]{1,64}")
+EXTRACTOR = re.compile(
+    r"[A-Za-z0-9._-]{1,48}"
+)  # a product and its version; no space, as in pseudonyms
 
 # ANSI/NIST-ITL field 14.003: plain and rolled, live and not, latent, swipe, contactless. Palms and
 # unknown sources are not impressions of one finger.

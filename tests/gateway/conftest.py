@@ -23,9 +23,11 @@ from gateway.cli.founding import Charter, found
 from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
 from gateway.directory import Directory, own_bundle
+from gateway.exchange.walk import Call
 from gateway.office.registry import Row
 from gateway.server.house import House
 from gateway.server.serving import Addresses, Serving
+from gateway.telemetry import Stages
 from gateway.terms import (
     Biometrics,
     Header,
@@ -290,12 +292,18 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
             serving.stop()
 
 
+def call(letter: Letter, caller: str = "AUS") -> Call:
+    """Return a call as the doors would hand it over."""
+    return Call(caller, Operation.SUBMIT_QUERY, letter, lambda: 10.0, lambda: True, Stages())
+
+
 class People:
     """The synthetic people of these tests, and what a lawful query about them says."""
 
     stranger = STRANGER
     positions = POSITIONS
     refused = Refused
+    call = staticmethod(call)
     forger = Forger
     samples = staticmethod(samples)
     rows = staticmethod(rows)

@@ -1,0 +1,214 @@
+"""What a partner, or a stranger with a certificate, can do to the house as a whole."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.audit.entry import EntryClass, EntryType, decode
+from gateway.client import Refused
+from gateway.client.channel import open_channel
+from gateway.directory import own_bundle
+from gateway.errors import EngineUnavailable
+from gateway.exchange.refused import RECORDED, STANDING
+from gateway.server import inspection
+from gateway.store import ledger
+from gateway.terms import Letter, Outcome
+from matcher.template import Minutiae
+
+
+def entries(pair: Any, start: int) -> list[tuple[EntryType, EntryClass]]:
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, start)]
+    return [(frame.type, frame.entry_class) for frame in frames]
+
+
+def test_headers_without_bodies_hold_no_thread(pair: Any, people: Any) -> None:
+    """A unary handler would wait for each body in a worker thread; thirty of them would stop the house."""
+
+    def never() -> Iterator[bytes]:
+        time.sleep(6)
+        yield b""
+
+    partner = pair.partner()
+    partner.query(people.samples(1), **people.matter())
+    key, chain = pair.keyset.tls()
+    roots = own_bundle(pair.home).tls_ca_pem
+    with open_channel(pair.address, roots=roots, private_key=key, chain=chain) as channel:
+        call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
+        held = [call.future(never(), timeout=None) for _ in range(28)]
+        time.sleep(0.5)
+
+        answer = partner.query(people.samples(1), deadline=5, **people.matter())
+
+        assert answer.outcome is Outcome.MATCH
+        assert all(one.code() is grpc.StatusCode.INVALID_ARGUMENT for one in held)
+
+
+def test_two_messages_in_one_call(shared_forger: Any) -> None:
+    pair = shared_forger.pair
+    key, chain = pair.keyset.tls()
+    roots = own_bundle(pair.home).tls_ca_pem
+    with open_channel(pair.address, roots=roots, private_key=key, chain=chain) as channel:
+        call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(iter([b"", b""]), timeout=5)
+    assert shared_forger.verdict(caught.value) == ("INVALID_ARGUMENT", "HEADER_INVALID")
+
+
+def test_an_engine_that_fails_once_leaves_a_whole_ledger(
+    pair: Any, people: Any, monkeypatch: Any
+) -> None:
+    """Protocol 4: whatever ends a call after 14 still runs 18; the retry owes a destruction of its own."""
+    engine = pair.serving.engine
+    search, failed = engine.search, []
+
+    def once(*given: Any, **named: Any) -> Any:
+        if not failed:
+            failed.append(True)
+            raise EngineUnavailable
+        return search(*given, **named)
+
+    monkeypatch.setattr(engine, "search", once)
+    size = pair.house.sequencer.size
+
+    answer = pair.partner().query(people.samples(1), **people.matter())
+
+    assert (answer.outcome, answer.attempts) == (Outcome.MATCH, 2)
+    assert entries(pair, size) == [
+        (EntryType.REQUEST, EntryClass.ACCEPTED),
+        (EntryType.DESTRUCTION, EntryClass.OTHER),
+        (EntryType.REFUSAL, EntryClass.OTHER),
+        (EntryType.DESTRUCTION, EntryClass.OTHER),
+        (EntryType.RESPONSE, EntryClass.ANSWERED),
+    ]
+    assert inspection.verify_ledger(pair.home).ok
+
+
+@pytest.mark.parametrize("place", ["prepare", "search"])
+def test_an_exception_in_the_search_destroys_the_prints_and_is_recorded(
+    pair: Any, people: Any, monkeypatch: Any, place: str
+) -> None:
+    seen: list[Minutiae] = []
+
+    def broken(fingers: Any, *_: object, **__: object) -> None:
+        seen.extend(minutiae for _, minutiae in getattr(fingers, "fingers", fingers))
+        raise RuntimeError("canary")
+
+    if place == "prepare":
+        monkeypatch.setattr("gateway.exchange.query.prepare", broken)
+    else:
+        monkeypatch.setattr(pair.serving.engine, "search", broken)
+    size = pair.house.sequencer.size
+
+    with pytest.raises(Refused) as refused:
+        pair.partner().query(people.samples(1), **people.matter())
+
+    assert (refused.value.code, "canary" in str(refused.value)) == ("INTERNAL", False)
+    assert entries(pair, size) == [
+        (EntryType.REQUEST, EntryClass.ACCEPTED),
+        (EntryType.DESTRUCTION, EntryClass.OTHER),
+        (EntryType.REFUSAL, EntryClass.OTHER),
+    ]
+    if place == "prepare":
+        assert seen
+        assert not any(minutiae.xy.any() for minutiae in seen)
+
+
+def test_a_partner_removed_during_his_query_still_leaves_an_end(
+    homes: Any, people: Any, serve: Any
+) -> None:
+    def observe(stage: str) -> None:
+        if stage == "search":
+            (homes[0] / "parties" / "AUS.json").unlink(missing_ok=True)
+
+    with serve(*homes, observe) as pair:
+        size = pair.house.sequencer.size
+        answer = pair.partner().query(people.samples(1), **people.matter())
+        kinds = [kind for kind, _ in entries(pair, size)]
+
+    assert answer.outcome is Outcome.MATCH  # it was lawful when it was recorded
+    assert kinds.count(EntryType.RESPONSE) == 1
+
+
+def test_nothing_holds_the_records_once_their_destruction_is_written(
+    homes: Any, people: Any, serve: Any
+) -> None:
+    """IRPR 315.43(2): what the ledger calls destroyed is referenced by nothing in the process."""
+    probe = people.samples(1)
+    needles = [sample.data for sample in probe]
+    held: dict[str, int] = {}
+
+    def observe(stage: str) -> None:
+        if stage in {"destroy", "seal", "record_response"}:
+            held[stage] = _in_frames(needles)
+
+    with serve(*homes, observe) as pair:
+        partner = pair.partner()
+        outgoing = partner.compose(probe, **people.matter())
+        del probe
+        partner.send(outgoing)
+
+    assert held == {"destroy": 0, "seal": 0, "record_response": 0}
+
+
+def _in_frames(needles: list[bytes]) -> int:
+    """Count locals of the corridor's frames, and what they refer to, that hold a record."""
+    found = 0
+    frame = sys._getframe(1)
+    while frame is not None:
+        if "gateway/" in frame.f_code.co_filename:
+            found += sum(_holds(value, needles) for value in frame.f_locals.values())
+        frame = frame.f_back
+    return found
+
+
+def _holds(value: object, needles: list[bytes], depth: int = 4) -> bool:
+    if isinstance(value, bytes):
+        return any(needle in value for needle in needles)
+    if depth == 0 or isinstance(value, (str, int, float, type(None), type)):
+        return False
+    if isinstance(value, dict):
+        return any(_holds(each, needles, depth - 1) for each in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_holds(each, needles, depth - 1) for each in value)
+    slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+    names = [*slots, *getattr(value, "__dict__", {})]
+    return any(_holds(getattr(value, name, None), needles, depth - 1) for name in names)
+
+
+def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, people: Any) -> None:
+    """A flood of refusals must not fill the disk; what is left out is in a summary (ADR 12)."""
+    forger = people.forger(pair)
+    letter = forger.letter()
+    size = pair.house.sequencer.size
+
+    for _ in range(RECORDED + 40):
+        with pytest.raises(Exception, match="accepted"):
+            pair.serving.corridor.handle(
+                people.call(Letter(letter.header, letter.sealed, bytes(3373)))
+            )
+
+    written = pair.house.sequencer.size - size
+    assert RECORDED <= written <= 2 * RECORDED + 2  # the minute may turn once meanwhile
+    pair.serving.walk_rounds()
+    assert (EntryType.REFUSAL_SUMMARY, EntryClass.DENIED) in entries(pair, size)
+
+
+def test_calls_without_a_legal_quota_have_an_allowance(pair: Any, people: Any) -> None:
+    partner = pair.partner()
+    number = partner.query(people.samples(1), **people.matter()).transaction_number
+
+    with pytest.raises(Refused) as refused:
+        _ask_often(partner, number)
+
+    assert refused.value.reason == "RATE_LIMITED"
+
+
+def _ask_often(partner: Any, number: str) -> None:
+    for _ in range(2 * STANDING + 2):  # the minute may turn once meanwhile
+        partner.state(number)
