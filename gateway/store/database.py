@@ -165,19 +165,28 @@ class Database:
             _VERDICTS[affected],
         )
 
+    def _prepare(
+        self, connection: sqlite3.Connection, mode: str, pragmas: Mapping[str, tuple[str, object]]
+    ) -> None:
+        connection.isolation_level = None
+        for name, (value, _) in pragmas.items():
+            connection.execute(f"PRAGMA {name}={value}").close()
+        if mode == "rw":
+            self._pragmas = _read_back(connection, pragmas)
+        else:
+            _read_back(connection, {**pragmas, "journal_mode": ("", WAL)})
+
     def _engine(self, mode: str, begin: str, pragmas: Mapping[str, tuple[str, object]]) -> Engine:
         """Make a pool whose transactions begin as we say: the driver's own idea of BEGIN is switched off."""
 
         def connect() -> sqlite3.Connection:
             address = f"{self.path.as_uri()}?mode={mode}"
             connection = self._connect(address, uri=True, check_same_thread=False)
-            connection.isolation_level = None
-            for name, (value, _) in pragmas.items():
-                connection.execute(f"PRAGMA {name}={value}").close()
-            if mode == "rw":
-                self._pragmas = _read_back(connection, pragmas)
-            else:
-                _read_back(connection, {**pragmas, "journal_mode": ("", WAL)})
+            try:
+                self._prepare(connection, mode, pragmas)
+            except BaseException:
+                connection.close()
+                raise
             return connection
 
         if mode == "rw":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -107,11 +107,19 @@ class Deaf(sqlite3.Connection):
 
 def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
     desk.database().close()
-    database = open_store(desk.path, connect=lambda *a, **k: sqlite3.connect(*a, factory=Deaf, **k))
+    made: list[Deaf] = []
+
+    def connect(*a: Any, **k: Any) -> sqlite3.Connection:
+        made.append(sqlite3.connect(*a, factory=Deaf, **k))
+        return made[-1]
+
+    database = open_store(desk.path, connect=connect)
 
     with pytest.raises(Fault, match="synchronous"):
         database.take_pen()
 
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        made[-1].execute("SELECT 1")
     database.close()
     open_store(desk.path).close()  # the lock was given back
 
