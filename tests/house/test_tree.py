@@ -47,7 +47,7 @@ def test_the_packages_say_that_they_are_typed(root: Path) -> None:
 # What would tell where the tree was made, or let somebody in.
 TELLTALES = (
     re.compile(rb"/(home|Users)/[a-z]+"),
-    re.compile(rb"/work/|/root/|/opt/(wheels|pypi)"),
+    re.compile(rb"/wor[k]/|/roo[t]/|/op[t]/(wheels|pypi)"),
     re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]{16}"),
     re.compile(rb"\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b"),
 )
