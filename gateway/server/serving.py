@@ -104,6 +104,7 @@ class Serving:
         self._open.set()
         self._health.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
+        self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         return Addresses(port, health_port, int(metrics.server_port))
 
     def run(self, ready: Callable[[Addresses], None]) -> None:
@@ -132,7 +133,11 @@ class Serving:
         except Refusal:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
-        rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
+        lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
+        if lost:
+            self._log.warning("abandoned", count=lost)
+        for fault in house.directory.faults:
+            self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()
 
     def stop(self) -> None:
@@ -146,6 +151,7 @@ class Serving:
         self._metrics_thread.join()
         self._refused.flush()
         self._house.record(EntryType.STOP)
+        self._log.info("stopped", entries=self._house.sequencer.size)
 
     def _built(self) -> Corridor:
         house = self._house

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import EntryType, decode
-from gateway.client import Answer, Partner, PartnerError
+from gateway.client import Answer, Outgoing, Partner, PartnerError
 from gateway.config import load
 from gateway.directory import own_bundle
 from gateway.server import inspection
@@ -98,6 +99,15 @@ def entries(home: Path, message_id: bytes) -> Counter[EntryType]:
     return Counter(frame.type for frame in frames if frame.message_id == message_id)
 
 
+def ask_until_it_dies(partner: Partner, outgoing: Outgoing, process: Any) -> None:
+    """Send a query to a server that will not survive it."""
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(partner.send, outgoing, deadline=50)
+        assert process.wait(timeout=40) == -signal.SIGKILL
+        partner.close()  # else it would go on trying until its deadline
+        assert isinstance(sent.exception(timeout=20), PartnerError)
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_after_a_step_a_query_is_answered_once(
     homes: Any, asker: Any, people: Any, stage: str
@@ -105,9 +115,7 @@ def test_killed_after_a_step_a_query_is_answered_once(
     home = homes[0]
     with server(home, die_at=stage) as (address, process), asker(address) as partner:
         outgoing = partner.compose(people.samples(1), **people.matter())
-        with pytest.raises(PartnerError):
-            partner.send(outgoing, deadline=1.5)
-        assert process.wait(timeout=10) == -signal.SIGKILL
+        ask_until_it_dies(partner, outgoing, process)
     before = entries(home, outgoing.question.message_id)
 
     with server(home) as (address, _), asker(address) as partner:
@@ -134,9 +142,7 @@ def test_an_orphan_whose_message_is_over_is_abandoned(
     home = homes[0]
     with server(home, die_at="search") as (address, process), asker(address) as partner:
         outgoing = partner.compose(people.samples(1), **people.matter())
-        with pytest.raises(PartnerError):
-            partner.send(outgoing, deadline=1.5)
-        process.wait(timeout=10)
+        ask_until_it_dies(partner, outgoing, process)
 
     now = rooms.utc_now
     monkeypatch.setattr(rooms, "utc_now", lambda: now() + timedelta(minutes=30))
