@@ -2,16 +2,19 @@
 
     exchange    = REFUSAL* | REQUEST REFUSAL* closing
     closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
-    an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before
+    an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before;
+    each attempt that ended in a REFUSAL of class OTHER has its own, before that REFUSAL
 
 Entries belong together by partner and message identifier. A REQUEST names its operation in its subject
 reference. A REFUSAL without a REQUEST is the common case: a message refused before it was accepted. One
 after its REQUEST refuses a copy of it, or a search that could not be completed; an identical retry may
 still be answered under the same REQUEST (ledger 10), or the caretaker abandons it. Where neither comes,
-the REFUSAL closes it, if it refused those very bytes (the same transcript) for good (class DENIED).
+the REFUSAL closes it, if it refused those very bytes (the same transcript) for good (class DENIED). One of
+class OTHER ends an attempt: the retry brings the prints anew, and they are destroyed anew.
 
 What is remembered is what is open, and what the last hour has closed. An identifier may come again after
-a quarter of an hour: the house itself forgets it then, for its first message has long expired.
+a quarter of an hour: the house keeps it at least as long (gateway.store.replay), and then forgets it, for
+its first message has long expired.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from typing import Final, TypeAlias
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.terms import Operation
 
-REPLAY_WINDOW: Final = timedelta(minutes=15)  # ledger 9: 10 of message life and 5 of margin
+# Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
+REPLAY_WINDOW: Final = timedelta(minutes=15)
 CLOSING_GRACE: Final = timedelta(
     hours=1
 )  # the caretaker abandons within minutes of the window's end
@@ -120,8 +124,12 @@ class Grammar:
 
     def _refusal(self, key: Key, frame: Frame) -> None:
         exchange = self._known.get(key)
-        if exchange and frame.entry_class is EntryClass.DENIED:
-            exchange.refused |= frame.transcript == exchange.transcript
+        if exchange is None or frame.transcript != exchange.transcript:
+            return
+        if frame.entry_class is EntryClass.DENIED:
+            exchange.refused = True
+        elif not exchange.closed:  # the attempt is over; the next has prints of its own
+            exchange.destroyed = False
 
     def _closing(self, key: Key, frame: Frame) -> Iterator[str]:
         exchange = self._known.get(key)

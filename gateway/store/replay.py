@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
 
+from gateway.audit.grammar import REPLAY_WINDOW
 from gateway.errors import InProgress, PasserelleError, ReplayConflict
 from gateway.store import ledger
 from gateway.store.effects import LEAF, Effect, says
@@ -18,6 +19,7 @@ from gateway.store.times import milliseconds
 from gateway.terms import Header, Letter, Operation, Reply
 
 REPLAY_MARGIN = timedelta(minutes=5)  # beyond a message's own end; over twice the clock skew
+LEAF_DELAY = timedelta(minutes=1)  # from the look at the clock to the time of the REQUEST's leaf
 REPLY_LIFE = timedelta(hours=24)  # of a stored reply, for `RedeliverResult` (protocol 8)
 
 
@@ -77,7 +79,8 @@ def stored_reply(connection: Connection, partner: str, number: str, now: datetim
 def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
     """Return the messages that a crash left unanswered and whose time is over, in ledger order.
 
-    Within its time an identical retry searches again, under the same REQUEST leaf.
+    Within its time an identical retry searches again, under the same REQUEST leaf. What is over cannot come
+    again: the same bytes are long outside their time window, and other bytes are another message.
     """
     wanted = select(replay).where(
         replay.c.state == int(ReplayState.RUNNING), replay.c.expires_ms <= milliseconds(now)
@@ -96,8 +99,13 @@ def orphans(connection: Connection, now: datetime) -> tuple[Orphan, ...]:
 
 
 def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
-    """Claim the message id; the REQUEST leaf comes first in the commit."""
-    expires = milliseconds(max(header.expire_time, now) + REPLAY_MARGIN)
+    """Claim the message id; the REQUEST leaf comes first in the commit.
+
+    However short a life the sender states, the id stays taken for as long as the grammar of entries allows
+    it no second REQUEST, counted from the leaf, which is stamped later than `now`.
+    """
+    over = max(header.expire_time + REPLAY_MARGIN, now + REPLAY_WINDOW + LEAF_DELAY)
+    expires = milliseconds(over)
     seen = insert(replay).values(
         sender=header.sender,
         message_id=header.message_id,
@@ -137,7 +145,7 @@ def answered(
 
 
 def forgotten(orphan: Orphan) -> Effect:
-    """Drop a message that was never answered."""
+    """Drop a message that was never answered; its time is over, so its id may be used again."""
     row = delete(replay).where(_running(orphan.sender, orphan.message_id))
     return Effect(row, rows=1, refusal=says(InProgress))
 

@@ -4,8 +4,8 @@ Reading takes a connection; writing returns effects, which become true with the 
 message id and a transaction number are claimed by inserting them, so of two identical queries at the same
 instant one searches, and the other learns that it is in progress, whoever else looked before.
 
-Kept how long: a message id for the life of its message and five minutes more (protocol 8: fifteen in all),
-a stored reply for a day, a recorded result for the retention period, sealed by the data key.
+Kept how long: a message id for the life of its message and five minutes more, and for a quarter of an hour at
+least (protocol 8), a stored reply for a day, a recorded result for the retention period, sealed by the data key.
 """
 
 from __future__ import annotations

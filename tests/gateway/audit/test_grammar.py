@@ -92,6 +92,51 @@ def test_prints_are_destroyed_once(empty: Ledger, words: Words) -> None:
     assert faults(empty) == [(2, "a second DESTRUCTION of the same prints")]
 
 
+def test_each_attempt_destroys_its_own_prints(empty: Ledger, words: Words) -> None:
+    """The engine failed twice; the retry brought the prints anew each time (protocol 4, step 18)."""
+    destruction = words.entry(EntryType.DESTRUCTION, 1, OTHER)
+    empty.commit(words.request())
+    for _ in range(2):
+        empty.commit(destruction, refusal(words, entry_class=OTHER))
+    empty.commit(destruction, words.response())
+
+    assert faults(empty) == []
+
+
+def test_the_prints_of_a_retry_are_not_covered_by_the_first_destruction(
+    empty: Ledger, words: Words
+) -> None:
+    empty.commit(words.request())
+    empty.commit(words.entry(EntryType.DESTRUCTION, 1, OTHER), refusal(words, entry_class=OTHER))
+    empty.commit(words.response())
+
+    assert faults(empty) == [(0, "a query was answered and its prints were never destroyed")]
+
+
+@pytest.mark.parametrize(
+    ("entry_class", "part"), [(DENIED, "ask"), (OTHER, "other bytes"), (DENIED, "other bytes")]
+)
+def test_no_other_refusal_allows_a_second_destruction(
+    empty: Ledger, words: Words, entry_class: EntryClass, part: str
+) -> None:
+    destruction = words.entry(EntryType.DESTRUCTION, 1, OTHER)
+    empty.commit(words.request())
+    empty.commit(destruction, words.entry(EntryType.REFUSAL, 1, entry_class, part))
+    empty.commit(destruction, words.response())
+
+    assert faults(empty) == [(3, "a second DESTRUCTION of the same prints")]
+
+
+def test_a_refusal_after_the_answer_allows_no_further_destruction(
+    empty: Ledger, words: Words
+) -> None:
+    destruction = words.entry(EntryType.DESTRUCTION, 1, OTHER)
+    empty.commit(words.request())
+    empty.commit(destruction, words.response(), refusal(words, entry_class=OTHER), destruction)
+
+    assert faults(empty) == [(4, "a second DESTRUCTION of the same prints")]
+
+
 def test_a_destruction_for_nobody_is_found(empty: Ledger, words: Words) -> None:
     empty.commit(words.entry(EntryType.DESTRUCTION, 1, OTHER))
 

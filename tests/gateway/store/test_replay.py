@@ -6,11 +6,13 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.audit.entry import EntryType
+from gateway.audit.grammar import REPLAY_WINDOW
 from gateway.errors import (
     InProgress,
     PasserelleError,
@@ -19,9 +21,11 @@ from gateway.errors import (
 from gateway.store.schema import replay, transactions
 from gateway.store.transactions import (
     Usage,
+    abandon,
     expire_rows,
     find_replay,
     finish_request,
+    orphans,
 )
 from gateway.terms import Letter, Operation
 
@@ -111,11 +115,11 @@ def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
         counter.sequencer.commit([], expire_rows(counter.desk.clock()))
         return counter.count(replay)
 
-    counter.desk.clock.move(minutes=14, seconds=59)
+    counter.desk.clock.move(minutes=15, seconds=59)
     assert expire() == 2
     counter.desk.clock.move(seconds=1)
     assert expire() == 1
-    counter.desk.clock.move(hours=23, minutes=44, seconds=59)
+    counter.desk.clock.move(hours=23, minutes=43, seconds=59)
     assert expire() == 1
     assert counter.reply() is not None
     counter.desk.clock.move(seconds=1)
@@ -124,3 +128,43 @@ def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
     row = counter.row()
     assert row is not None
     assert row.result is not None
+
+
+LIVES = (timedelta(milliseconds=1), timedelta(seconds=5), timedelta(minutes=10))
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_a_short_lived_message_keeps_its_id_taken_for_the_whole_window(
+    counter: Counterpart, life: timedelta
+) -> None:
+    """Otherwise its sender could have two REQUESTs recorded that the grammar of entries forbids."""
+    desk = counter.desk
+    head = replace(desk.header(), expire_time=desk.clock() + life)
+    counter.begin(head)
+    counter.finish(head)
+    desk.clock.move(seconds=REPLAY_WINDOW.total_seconds())
+    counter.sequencer.commit([], expire_rows(desk.clock()))
+
+    with pytest.raises(ReplayConflict):
+        counter.begin(replace(head, transaction_number="AUS-0002"), transcript=bytes(32))
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_a_message_is_abandoned_when_its_window_is_over_and_not_before(
+    counter: Counterpart, life: timedelta
+) -> None:
+    desk = counter.desk
+    head = replace(desk.header(), expire_time=desk.clock() + life)
+    counter.begin(head)
+    desk.clock.move(seconds=REPLAY_WINDOW.total_seconds())
+    with counter.sequencer._database.reader() as reader:
+        assert orphans(reader, desk.clock()) == ()
+
+    desk.clock.move(minutes=1)
+    with counter.sequencer._database.reader() as reader:
+        (orphan,) = orphans(reader, desk.clock())
+    counter.sequencer.commit([desk.leaf(EntryType.ABANDONED)], abandon(orphan, desk.clock()))
+
+    # By now the same bytes are outside their own time; other bytes are another message.
+    assert desk.clock() > head.expire_time + timedelta(seconds=120)
+    counter.begin(replace(head, transaction_number="AUS-0002"), transcript=bytes(32))

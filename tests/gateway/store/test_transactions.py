@@ -251,7 +251,7 @@ def test_a_crash_after_the_request_is_resumed_or_abandoned(counter: Counterpart)
     assert (seen.state, seen.request_index) == (ReplayState.RUNNING, 0)
     counter.finish(desk.header(1, "AUS-0001"))
 
-    desk.clock.move(minutes=15)
+    desk.clock.move(minutes=16)
     with database.reader() as reader:
         (orphan,) = orphans(reader, desk.clock())
     assert (orphan.transaction_number, orphan.request_index) == ("AUS-0002", 1)
@@ -277,7 +277,7 @@ def test_an_abandoned_message_without_a_query_disturbs_no_other(counter: Counter
     counter.begin(counter.desk.header(1, "AUS-0001"))
     counter.begin(counter.desk.header(2, "AUS-0001", Operation.GET_CAPABILITIES), None)
     counter.finish(counter.desk.header(1, "AUS-0001"))
-    counter.desk.clock.move(minutes=15)
+    counter.desk.clock.move(minutes=16)
     with counter.sequencer._database.reader() as reader:
         (orphan,) = orphans(reader, counter.desk.clock())
 

@@ -1,0 +1,55 @@
+"""A partner who states short lives cannot make our ledger break its own grammar."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.server import house as rooms
+from gateway.server import inspection
+from gateway.terms import Operation, Purpose
+from gateway.wire import payloads
+from keys.envelope import OpeningKey
+
+
+def test_one_message_id_for_two_short_lived_questions(
+    homes: Any, serve: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes when the first has long expired, and still inside the quarter of an hour."""
+    later, real = timedelta(0), rooms.utc_now
+    monkeypatch.setattr(rooms, "utc_now", lambda: real() + later)
+    message_id = secrets.token_bytes(16)
+
+    def question(forger: Any) -> Any:
+        now = (datetime.now(UTC) + later).replace(microsecond=0)
+        operation = Operation.GET_CAPABILITIES
+        return forger.letter(
+            payloads.reply_key_bytes(OpeningKey.generate().public, operation),
+            operation=operation,
+            message_id=message_id,
+            create_time=now,
+            expire_time=now + timedelta(seconds=5),
+            transaction_number="",
+            agreement_id="",
+            agreement_version=0,
+            purpose=Purpose.NONE,
+        )
+
+    with serve(*homes) as pair:
+        forger = people.forger(pair)
+        forger.send(question(forger), method="GetCapabilities")
+        for minutes in (5.2, 14.9):
+            later = timedelta(minutes=minutes)
+            pair.serving.walk_rounds()
+            assert forger.refused(question(forger), method="GetCapabilities") == (
+                "ALREADY_EXISTS",
+                "REPLAY_CONFLICT",
+            )
+        later = timedelta(minutes=16.1)
+        pair.serving.walk_rounds()
+        forger.send(question(forger), method="GetCapabilities")
+        report = inspection.verify_ledger(pair.home)
+        assert report.ok, report.findings
