@@ -8,6 +8,7 @@ from typing import Protocol
 import grpc
 
 from gateway import telemetry
+from gateway.errors import ElementInvalid
 from gateway.exchange.walk import Call
 from gateway.server import intercept
 from gateway.terms import Operation, Reply
@@ -19,6 +20,7 @@ from gateway.v1 import (
     types_pb2,
 )
 from gateway.wire import letters
+from gateway.wire.strict import refuse_unknown
 
 
 class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
@@ -90,7 +92,7 @@ class Proofs(Protocol):
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
-    """LedgerService over proofs; what it serves is signed by itself."""
+    """LedgerService over proofs; what it serves is signed by itself, and a request is read strictly."""
 
     def __init__(self, proofs: Proofs) -> None:
         self._proofs = proofs
@@ -99,7 +101,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.GetCheckpointRequest, context: grpc.ServicerContext
     ) -> ledger_pb2.GetCheckpointResponse:
         """Return the newest signed checkpoint."""
-        del request, context
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
         return ledger_pb2.GetCheckpointResponse(checkpoint=self._proofs.latest_checkpoint())
 
     def GetInclusionProof(  # noqa: N802
@@ -107,6 +110,7 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_pb2.GetInclusionProofResponse:
         """Return the proof that a leaf is in the tree of a given size."""
         del context
+        refuse_unknown(request, "request", ElementInvalid)
         index, hashes = self._proofs.inclusion(request.leaf_hash, request.tree_size)
         return ledger_pb2.GetInclusionProofResponse(leaf_index=index, hashes=hashes)
 
@@ -115,6 +119,7 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     ) -> ledger_pb2.GetConsistencyProofResponse:
         """Return the proof that one tree is a prefix of another."""
         del context
+        refuse_unknown(request, "request", ElementInvalid)
         hashes = self._proofs.consistency(request.old_size, request.new_size)
         return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
 

@@ -106,6 +106,8 @@ def inclusion(connection: Connection, leaf_hash: bytes, size: int) -> tuple[int,
 
     Raises ElementInvalid for a size that no checkpoint has, and for a hash that is not in that tree.
     """
+    if len(leaf_hash) != tree.HASH_SIZE:
+        raise ElementInvalid(element="leaf_hash")
     _demand_checkpoint(connection, size, "tree_size")
     first = select(func.min(leaves.c.idx)).where(
         leaves.c.leaf_hash == leaf_hash, leaves.c.idx < size
@@ -232,6 +234,8 @@ def _check_leaves(connection: Connection, start: int, size: int) -> int:
 
 def _demand_checkpoint(connection: Connection, size: int, element: str) -> None:
     """Serve proofs between signed sizes only: a proof to an unsigned root proves nothing."""
+    if not 0 <= size <= note.MAX_SIZE:  # what a row cannot hold, no checkpoint has
+        raise ElementInvalid(element=element)
     signed = select(checkpoints.c.size).where(checkpoints.c.size == size)
     if connection.execute(signed).scalar() is None:
         raise ElementInvalid(element=element)

@@ -1,0 +1,91 @@
+"""What LedgerService is asked is read as strictly as a letter: no number overflows, nothing unknown passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from gateway.client.channel import open_channel
+from gateway.directory import own_bundle
+from gateway.v1 import ledger_pb2
+
+UNKNOWN = b"\x7a\x03abc"  # field 15, three bytes
+HASH = bytes(32)
+BEYOND = [2**63, 2**64 - 1]  # of a row's 64 bits, and of its own type
+
+
+@pytest.fixture(scope="module")
+def channel(shared_pair: Any) -> Iterator[grpc.Channel]:
+    """A partner's own channel, as its certificate allows it."""
+    key, chain = shared_pair.keyset.tls()
+    roots = own_bundle(shared_pair.home).tls_ca_pem
+    with open_channel(shared_pair.address, roots=roots, private_key=key, chain=chain) as opened:
+        yield opened
+
+
+def refused(channel: grpc.Channel, method: str, request: bytes) -> tuple[str, str, str]:
+    """Send bytes that must be refused; return code, reason and element."""
+    with pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/gateway.v1.LedgerService/{method}")(request, timeout=10)
+    status = rpc_status.from_call(caught.value)
+    assert status is not None
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return caught.value.code().name, info.reason, info.metadata.get("element", "")
+
+
+def invalid(element: str) -> tuple[str, str, str]:
+    return "INVALID_ARGUMENT", "ELEMENT_INVALID", element
+
+
+@pytest.mark.parametrize("size", [0, 10_000_000, 2**63 - 1, *BEYOND])
+@pytest.mark.parametrize("name", ["old_size", "new_size", "tree_size"])
+def test_a_size_that_no_checkpoint_has(
+    channel: grpc.Channel, shared_pair: Any, name: str, size: int
+) -> None:
+    signed = shared_pair.house.sequencer.size
+    request: Message
+    if name == "tree_size":
+        request = ledger_pb2.GetInclusionProofRequest(leaf_hash=HASH, tree_size=size)
+        method = "GetInclusionProof"
+    else:
+        sizes = {"old_size": signed, "new_size": signed, name: size}
+        request, method = ledger_pb2.GetConsistencyProofRequest(**sizes), "GetConsistencyProof"
+
+    assert refused(channel, method, request.SerializeToString()) == invalid(name)
+
+
+@pytest.mark.parametrize("octets", [b"", bytes(31), bytes(33), bytes(4096), HASH])
+def test_a_hash_of_another_length_or_of_no_leaf(
+    channel: grpc.Channel, shared_pair: Any, octets: bytes
+) -> None:
+    request = ledger_pb2.GetInclusionProofRequest(
+        leaf_hash=octets, tree_size=shared_pair.house.sequencer.size
+    )
+
+    found = refused(channel, "GetInclusionProof", request.SerializeToString())
+    assert found == invalid("leaf_hash")
+
+
+@pytest.mark.parametrize("method", ["GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"])
+def test_a_field_that_the_schema_does_not_have(channel: grpc.Channel, method: str) -> None:
+    assert refused(channel, method, UNKNOWN) == invalid("request")
+
+
+def test_a_lawful_request_is_still_served(channel: grpc.Channel, shared_pair: Any) -> None:
+    size = shared_pair.house.sequencer.size
+    leaf = shared_pair.house.sequencer.leaf_hash(size - 1)
+    request = ledger_pb2.GetInclusionProofRequest(leaf_hash=leaf, tree_size=size)
+
+    answer = channel.unary_unary(
+        "/gateway.v1.LedgerService/GetInclusionProof",
+        response_deserializer=ledger_pb2.GetInclusionProofResponse.FromString,
+    )(request.SerializeToString(), timeout=10)
+
+    assert answer.leaf_index == size - 1
