@@ -225,6 +225,18 @@ def open_checkpoint(note: bytes, ed25519_vkey: str, mldsa44_vkey: str) -> Checkp
     return checkpoint
 
 
+def signed_at(note: bytes, mldsa44_vkey: str) -> int:
+    """Return the second since 1970 that the key's ML-DSA-44 lines state, the earliest of them.
+
+    Only `open_checkpoint` says that they verify. Raises `NoteRefused` for a note without such a line.
+    """
+    key = VerifierKey.parse(mldsa44_vkey)
+    own = [s for s in parse_note(note).signatures if (s.name, s.key_id) == (key.name, key.key_id)]
+    if not own:
+        raise NoteRefused("the note states no time")
+    return min(int.from_bytes(line.payload[:TIMESTAMP_SIZE], "big") for line in own)
+
+
 def sign_checkpoint(checkpoint: Checkpoint, log_key: LogKey, time: datetime) -> bytes:
     """Return the checkpoint as a note under the log's two signatures.
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from gateway.audit.entry import EntryClass, EntryType, Frame, decode
@@ -25,6 +26,7 @@ from gateway.audit.note import (
     NoteRefused,
     VerifierKey,
     open_checkpoint,
+    signed_at,
 )
 from gateway.audit.tree import (
     HASH_SIZE,
@@ -33,10 +35,11 @@ from gateway.audit.tree import (
     verify_consistency,
     verify_inclusion,
 )
-from gateway.terms import Receipt
+from gateway.terms import Direction, Receipt
 from keys.sign import LogKey
 
 __all__ = [
+    "Expected",
     "LogIdentity",
     "ProofRefused",
     "ReceiptRefused",
@@ -54,6 +57,10 @@ MAX_TEXT: Final = (
     MAX_NOTE + 4096
 )  # bytes; 64 hash lines of 45 bytes, header and index before the note
 
+_SAID: Final = (
+    *("partner_id", "transaction_number", "agreement_id", "agreement_version"),
+    *("signing_key_id", "kem_key_id", "directory_version"),
+)
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
 
@@ -99,6 +106,41 @@ class TlogProof:
     checkpoint: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the leaf of an answer must say: all that the asker knows of question and answer.
+
+    partner_id          who asked
+    message_id          the 16 bytes under which the question was asked
+    transcript          SHA-256 of the answer's transcript as the asker computed it from the bytes received
+    operation           name of the question's operation
+    transaction_number, agreement_id, agreement_version   of the question's header
+    signing_key_id, kem_key_id, directory_version   of the answer's header
+    earliest, latest    aware; between them the leaf was written and its checkpoint signed
+    """
+
+    partner_id: str
+    message_id: bytes
+    transcript: bytes
+    operation: str
+    transaction_number: str
+    agreement_id: str
+    agreement_version: int
+    signing_key_id: bytes
+    kem_key_id: bytes
+    directory_version: int
+    earliest: datetime
+    latest: datetime
+
+    def differences(self, frame: Frame) -> Iterator[str]:
+        """Yield each field in which a leaf says something else."""
+        said = {name: getattr(self, name) for name in _SAID}
+        said |= {"direction": Direction.INBOUND, "subject_reference": self.operation}
+        yield from (name for name, value in said.items() if getattr(frame, name) != value)
+        if not self.earliest <= frame.time <= self.latest:
+            yield "time"
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedReceipt:
     """Where the answer stands, under which checkpoint, and what its leaf says."""
@@ -142,26 +184,22 @@ def parse_proof(text: bytes) -> TlogProof:
     return TlogProof(int(index[1]), tuple(map(_hash, lines[2:])), checkpoint)
 
 
-def verify_receipt(
-    receipt: Receipt, *, log: LogIdentity, message_id: bytes, transcript: bytes
-) -> VerifiedReceipt:
+def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) -> VerifiedReceipt:
     """Return where an answer stands in the log, or refuse the receipt.
 
-    message_id   the 16 bytes under which the question was asked
-    transcript   SHA-256 of the answer's transcript as the caller computed it from the bytes received
-
-    (1) The caller states both; an empty value would match what is empty in a leaf.
+    (1) The caller names question and answer; an empty value would match what is empty in a leaf.
     (2) The leaf is a well-formed RESPONSE.
-    (3) It names this question and this answer.
+    (3) It names this question and this answer, and says of both what the caller knows, no more no less.
     (4) The proof parses.
     (5) Both of the log's keys have signed its checkpoint: an inclusion in a root that nobody signed
         proves nothing (sigstore-python issue 248). A new epoch is another log.
-    (6) The leaf is at the stated index of the tree that was signed.
+    (6) The checkpoint says that it was signed when the leaf was written or later, and not later than now.
+    (7) The leaf is at the stated index of the tree that was signed.
 
     Raises `ReceiptRefused`. `verify_progress` then asks whether the log only grew.
     """
     # (1)
-    if len(message_id) != MESSAGE_ID_SIZE or len(transcript) != HASH_SIZE:
+    if len(expected.message_id) != MESSAGE_ID_SIZE or len(expected.transcript) != HASH_SIZE:
         raise ReceiptRefused("the caller did not say which answer the receipt is for")
     # (2)
     with _refusing():
@@ -169,18 +207,25 @@ def verify_receipt(
     if (frame.type, frame.entry_class) != (EntryType.RESPONSE, EntryClass.ANSWERED):
         raise ReceiptRefused("the receipt's leaf is not that of an answer")
     # (3)
-    if frame.message_id != message_id:
+    if frame.message_id != expected.message_id:
         raise ReceiptRefused("the receipt is for another question")
-    if frame.transcript != transcript:
+    if frame.transcript != expected.transcript:
         raise ReceiptRefused("the receipt is for another answer to this question")
+    wrong = ", ".join(expected.differences(frame))
+    if wrong:
+        raise ReceiptRefused(f"the receipt's leaf says otherwise: {wrong}")
     with _refusing():
         # (4)
         proof = parse_proof(receipt.tlog_proof)
         # (5)
         checkpoint = open_checkpoint(proof.checkpoint, *log.vkeys)
         # (6)
-        leaf, size, expected = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
-        verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=expected)
+        second = signed_at(proof.checkpoint, log.mldsa44_vkey)
+        if not int(frame.time.timestamp()) <= second <= expected.latest.timestamp():
+            raise ProofRefused("its checkpoint was not signed between the leaf and now")
+        # (7)
+        leaf, size, root = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
+        verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=root)
     return VerifiedReceipt(proof.index, checkpoint, frame)
 
 

@@ -136,11 +136,9 @@ class Author:
         sealed = envelope.seal(packed, octets, recipient)
         text = envelope.transcript(octets, sealed)
         question = Question(
-            operation=operation,
-            message_id=header.message_id,
+            header=header,
             transcript=envelope.transcript_hash(octets, sealed),
             reply_key=reply_key,
-            number=about.number or about.reference,
             floor=floor,
         )
         letter = Letter(octets, sealed, signer.sign(text, sign.REQUEST))

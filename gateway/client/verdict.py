@@ -4,7 +4,8 @@
 (2) the header is strict, a response to the operation asked, from the peer, to us, sealed to our reply key
 (3) it answers this very request: `in_reply_to` is the transcript hash of the request we signed
 (4) both halves of its signature verify under a key of the peer's bundle, in the context of responses
-(5) its receipt names our message and this very response, under both log signatures, included in the tree
+(5) its receipt names our message and this very response, and says of them what we know, dated since we
+    asked; under both log signatures, included in the tree
 (6) the ledger only grew since what we saw last                                        → gateway.client.witness
 (7) the seal opens with our reply key; commitment and padding are right
 
@@ -44,16 +45,30 @@ SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 
 class Question:
     """What we remember of a request until its answer is believed.
 
+    header      of the request
     transcript  transcript hash of the request, 32 bytes
     floor       size of the peer's tree that we kept when we sent it
     """
 
-    operation: Operation
-    message_id: bytes
+    header: Header
     transcript: bytes
     reply_key: envelope.OpeningKey = field(repr=False)
-    number: str
     floor: int
+
+    @property
+    def operation(self) -> Operation:
+        """What was asked for."""
+        return self.header.operation
+
+    @property
+    def message_id(self) -> bytes:
+        """The 16 bytes under which it was asked."""
+        return self.header.message_id
+
+    @property
+    def number(self) -> str:
+        """The transaction that it is about: its own, else the one referred to; may be empty."""
+        return self.header.transaction_number or self.header.transaction_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +106,7 @@ class Judge:
         header = self._header(question, letter)  # (2), (3)
         self._signature(question, letter, header)  # (4)
         receipt = self._present(question, response)
-        verified = self._receipt(question, letter, receipt)  # (5)
+        verified = self._receipt(question, letter, header, receipt)  # (5)
         signed = proof.parse_proof(receipt.tlog_proof).checkpoint
         progress(signed, verified.checkpoint, question.floor)  # (6)
         payload = self._open(question, letter, header)  # (7)
@@ -157,15 +172,27 @@ class Judge:
                 question, "receipt", "its parts are not what the format allows"
             ) from None
 
-    def _receipt(self, question: Question, letter: Letter, receipt: Receipt) -> VerifiedReceipt:
+    def _receipt(
+        self, question: Question, letter: Letter, header: Header, receipt: Receipt
+    ) -> VerifiedReceipt:
         """(5), offline; the place of its checkpoint in the ledger's history is (6)."""
+        asked = question.header
+        expected = proof.Expected(
+            partner_id=self.party,
+            message_id=asked.message_id,
+            transcript=envelope.transcript_hash(letter.header, letter.sealed),
+            operation=asked.operation.name,
+            transaction_number=asked.transaction_number,
+            agreement_id=asked.agreement_id,
+            agreement_version=asked.agreement_version,
+            signing_key_id=header.signing_key_id,
+            kem_key_id=header.kem_key_id,
+            directory_version=header.directory_version,
+            earliest=asked.create_time - SKEW,
+            latest=self.clock() + SKEW,
+        )
         try:
-            return proof.verify_receipt(
-                receipt,
-                log=self.peer.log,
-                message_id=question.message_id,
-                transcript=envelope.transcript_hash(letter.header, letter.sealed),
-            )
+            return proof.verify_receipt(receipt, log=self.peer.log, expected=expected)
         except AuditFault as fault:
             raise self._no(question, "receipt", str(fault)) from None
 

@@ -105,7 +105,8 @@ def request(number: int = 1, operation: str = "SUBMIT_QUERY") -> Frame:
 
 
 def response(number: int = 1) -> Frame:
-    return entry(EntryType.RESPONSE, number, EntryClass.ANSWERED, "answer")
+    frame = entry(EntryType.RESPONSE, number, EntryClass.ANSWERED, "answer")
+    return replace(frame, subject_reference="SUBMIT_QUERY")
 
 
 def own(kind: EntryType = EntryType.START) -> Frame:

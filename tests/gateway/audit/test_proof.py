@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audit import tree
-from gateway.audit.note import Checkpoint, NoteRefused, open_checkpoint, parse_note
+from gateway.audit.entry import decode
+from gateway.audit.note import (
+    Checkpoint,
+    NoteRefused,
+    open_checkpoint,
+    parse_note,
+    sign_checkpoint,
+)
 from gateway.audit.proof import (
     MAX_TEXT,
+    Expected,
     LogIdentity,
     ProofRefused,
     ReceiptRefused,
@@ -22,7 +31,7 @@ from gateway.audit.proof import (
     verify_progress,
     verify_receipt,
 )
-from gateway.terms import Receipt
+from gateway.terms import Direction, Receipt
 from keys.sign import LogKey
 
 if TYPE_CHECKING:
@@ -37,9 +46,31 @@ def receipt(ledger: Ledger) -> Receipt:
     return ledger.receipt(ANSWER)
 
 
+def expectation(words: Words, number: int = 1) -> Expected:
+    said = words.response(number)
+    return Expected(
+        partner_id="AUS",
+        message_id=number.to_bytes(16, "big"),
+        transcript=words.transcript(number),
+        operation="SUBMIT_QUERY",
+        transaction_number=said.transaction_number,
+        agreement_id=said.agreement_id,
+        agreement_version=said.agreement_version,
+        signing_key_id=said.signing_key_id,
+        kem_key_id=said.kem_key_id,
+        directory_version=said.directory_version,
+        earliest=words.now,
+        latest=words.now + timedelta(minutes=5),
+    )
+
+
 @pytest.fixture
 def wanted(ledger: Ledger, words: Words) -> dict[str, Any]:
-    return {"log": ledger.log, "message_id": QUESTION, "transcript": words.transcript(1)}
+    return {"log": ledger.log, "expected": expectation(words)}
+
+
+def other(wanted: dict[str, Any], **change: object) -> dict[str, Any]:
+    return {**wanted, "expected": replace(wanted["expected"], **change)}
 
 
 def test_a_receipt_shows_that_the_answer_is_in_the_log(
@@ -87,9 +118,9 @@ def test_a_receipt_for_another_question_or_answer_is_refused(
     ledger: Ledger, words: Words, receipt: Receipt, wanted: dict[str, Any]
 ) -> None:
     with pytest.raises(ReceiptRefused, match="another question"):
-        verify_receipt(receipt, **{**wanted, "message_id": (2).to_bytes(16, "big")})
+        verify_receipt(receipt, **other(wanted, message_id=(2).to_bytes(16, "big")))
     with pytest.raises(ReceiptRefused, match="another answer"):
-        verify_receipt(receipt, **{**wanted, "transcript": words.transcript(1, "ask")})
+        verify_receipt(receipt, **other(wanted, transcript=words.transcript(1, "ask")))
     with pytest.raises(ReceiptRefused, match="another question"):
         verify_receipt(ledger.receipt(5), **wanted)
 
@@ -106,7 +137,53 @@ def test_a_caller_who_names_nothing_gets_nothing(receipt: Receipt, wanted: dict[
     """An empty value would match what is empty in a leaf (style 2, rule 10)."""
     for name in ("message_id", "transcript"):
         with pytest.raises(ReceiptRefused, match="did not say"):
-            verify_receipt(receipt, **{**wanted, name: b""})
+            verify_receipt(receipt, **other(wanted, **{name: b""}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("partner_id", "NZL"),
+        ("direction", Direction.OUTBOUND),
+        ("direction", None),
+        ("subject_reference", "GET_QUERY_STATE"),
+        ("transaction_number", "T-SOMEONE-ELSES"),
+        ("transaction_number", ""),
+        ("agreement_id", "can-nzl"),
+        ("agreement_version", 2),
+        ("signing_key_id", bytes(32)),
+        ("kem_key_id", b""),
+        ("directory_version", 6),
+        ("time", datetime(2015, 12, 10, tzinfo=UTC)),
+        ("time", datetime(2100, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_leaf_that_says_anything_else_of_the_exchange_is_refused(
+    empty_ledger: Ledger, words: Words, name: str, value: Any
+) -> None:
+    """The owner of the log signs a leaf by which the answer would be another's, or of another day."""
+    lie = replace(words.response(), **{name: value})
+    if name == "time":
+        empty_ledger.now = value
+    empty_ledger.commit(lie)
+
+    with pytest.raises(ReceiptRefused, match=f"says otherwise: {name}$"):
+        verify_receipt(empty_ledger.receipt(0), log=empty_ledger.log, expected=expectation(words))
+
+
+@pytest.mark.parametrize("seconds", [-1, 86_400])
+def test_a_checkpoint_signed_before_its_leaf_or_after_today_is_refused(
+    ledger: Ledger, receipt: Receipt, wanted: dict[str, Any], seconds: int
+) -> None:
+    proof = parse_proof(receipt.tlog_proof)
+    checkpoint = open_checkpoint(proof.checkpoint, *ledger.log.vkeys)
+    time = decode(receipt.leaf).time + timedelta(seconds=seconds)
+    note = sign_checkpoint(checkpoint, ledger.key, time)
+
+    with pytest.raises(ReceiptRefused, match="between the leaf and now"):
+        verify_receipt(
+            replace(receipt, tlog_proof=make_proof(proof.index, proof.hashes, note)), **wanted
+        )
 
 
 def test_a_receipt_of_another_log_or_epoch_is_refused(
@@ -144,8 +221,7 @@ def test_every_answer_of_a_larger_ledger_has_its_receipt(
         verified = verify_receipt(
             empty_ledger.receipt(index),
             log=empty_ledger.log,
-            message_id=number.to_bytes(16, "big"),
-            transcript=words.transcript(number),
+            expected=expectation(words, number),
         )
         assert verified.index == index
 
@@ -220,10 +296,10 @@ def test_no_bytes_bring_down_the_proof_parser(raw: bytes) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=520), st.binary(max_size=300))
-def test_no_bytes_make_a_receipt(leaf: bytes, text: bytes) -> None:
+def test_no_bytes_make_a_receipt(words: Words, leaf: bytes, text: bytes) -> None:
     log = LogIdentity.from_log_key("log", LogKey.from_seed(bytes(64)))
     with pytest.raises(ReceiptRefused):
-        verify_receipt(Receipt(leaf, text), log=log, message_id=bytes(16), transcript=bytes(32))
+        verify_receipt(Receipt(leaf, text), log=log, expected=expectation(words))
 
 
 # --- identity and progress ---

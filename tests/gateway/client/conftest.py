@@ -145,6 +145,7 @@ class Answering:
         if asked.operation is Operation.REDELIVER_RESULT:
             return self.stored[asked.transaction_reference]
         answered = self._seal(asked, letter, public)
+        said = letters.parse_header(answered.header)
         frame = Frame(
             type=EntryType.RESPONSE,
             entry_class=EntryClass.ANSWERED,
@@ -154,11 +155,12 @@ class Answering:
             message_id=asked.message_id,
             transcript=envelope.transcript_hash(answered.header, answered.sealed),
             transaction_number=asked.transaction_number,
-            signing_key_id=asked.signing_key_id,
-            kem_key_id=asked.kem_key_id,
-            directory_version=asked.directory_version,
+            signing_key_id=said.signing_key_id,
+            kem_key_id=said.kem_key_id,
+            directory_version=said.directory_version,
             agreement_id=asked.agreement_id,
             agreement_version=asked.agreement_version,
+            subject_reference=asked.operation.name,
         )
         receipt = self.log.receipt(encode(self.frame(frame)))
         self.stored[asked.transaction_number] = answered, receipt

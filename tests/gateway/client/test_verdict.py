@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.audit.entry import EntryType
 from gateway.client.errors import AnswerRejected, ReceiptMissing
 from gateway.client.verdict import Judge
-from gateway.terms import MessageType, Operation
+from gateway.terms import Direction, MessageType, Operation
 from gateway.v1 import exchange_pb2
 from gateway.wire import answers, letters
 from keys import envelope, sign
@@ -256,6 +256,33 @@ def test_an_answer_that_commits_to_something_else(canada: Any, asked: Any) -> No
     canada.header = lambda header: replace(header, payload_commitment=bytes(32))
 
     assert rejected(canada, asked).step == "seal"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("partner_id", "NZL"),
+        ("direction", Direction.OUTBOUND),
+        ("subject_reference", "GET_QUERY_STATE"),
+        ("transaction_number", "T-SOMEONE-ELSES"),
+        ("agreement_id", "nz"),
+        ("agreement_version", 9),
+        ("signing_key_id", bytes(32)),
+        ("kem_key_id", bytes(32)),
+        ("directory_version", 2),
+        ("time", datetime(2015, 12, 10, tzinfo=UTC)),
+        ("time", datetime(2100, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_receipt_that_records_another_exchange(
+    canada: Any, asked: Any, name: str, value: Any
+) -> None:
+    """The peer answers us and writes into its ledger that it answered somebody, something or some day else."""
+    canada.frame = lambda frame: replace(frame, **{name: value})
+
+    refused = rejected(canada, asked)
+    assert refused.step == "receipt"
+    assert name in str(refused)
 
 
 # all of it

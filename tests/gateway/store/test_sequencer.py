@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from gateway.audit import tree
 from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
 from gateway.audit.note import open_checkpoint
-from gateway.audit.proof import verify_receipt
+from gateway.audit.proof import Expected, verify_receipt
 from gateway.errors import (
     AuditUnavailable,
     Fault,
@@ -49,9 +50,21 @@ def check_receipt(desk: Desk, sequencer: Sequencer, committed: Committed, at: in
     """Verify a receipt as a partner does, without the store."""
     receipt = sequencer.receipt(committed.indices[at], committed.checkpoint_size)
     frame = decode(receipt.leaf)
-    verified = verify_receipt(
-        receipt, log=desk.log, message_id=frame.message_id, transcript=frame.transcript
+    expected = Expected(
+        partner_id="AUS",
+        message_id=frame.message_id,
+        transcript=frame.transcript,
+        operation="",
+        transaction_number=frame.transaction_number,
+        agreement_id="",
+        agreement_version=0,
+        signing_key_id=b"",
+        kem_key_id=b"",
+        directory_version=0,
+        earliest=frame.time,
+        latest=desk.clock() + timedelta(days=1),
     )
+    verified = verify_receipt(receipt, log=desk.log, expected=expected)
     assert verified.index == committed.indices[at]
     assert verified.checkpoint.size == committed.checkpoint_size
     assert tree.leaf_hash(receipt.leaf) == committed.leaf_hashes[at]
