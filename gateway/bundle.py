@@ -21,7 +21,7 @@ from typing import TypeVar
 from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
 from gateway.errors import PasserelleError
-from keys.certificates import pin
+from keys.certificates import demand_authority
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, MalformedKey
 from keys.sign import VerifyingKey
@@ -208,15 +208,16 @@ def _parse(octets: bytes) -> PartyBundle:
     )
     if members.take("format") != FORMAT:
         raise members.wrong("format", f"not {FORMAT}")
+    party = members.text("party", _party)
     bundle = PartyBundle(
-        party=members.text("party", _party),
+        party=party,
         legal_name=_legal_name(members),
         version=members.number("version", MAX_VERSION),
         issue_time=members.time("issue_time"),
         endpoints=members.each("endpoints", MAX_ENDPOINTS, _endpoint_of),
         kem=members.each("kem", MAX_KEYS, functools.partial(_key, _sealing)),
         signing=members.each("signing", MAX_KEYS, functools.partial(_key, _verifying)),
-        tls_ca_pem=_authority(members),
+        tls_ca_pem=_authority(members, party),
         tls_pins=members.each("tls_pins", MAX_PINS, _pin),
         log=_log(members.take("log")),
     )
@@ -272,14 +273,12 @@ def _key(read: Callable[[bytes], object], value: object, path: str) -> BundleKey
     return key
 
 
-def _authority(members: _Object) -> bytes:
+def _authority(members: _Object, party: str) -> bytes:
     pem = members.text("tls_ca", _pem).encode("ascii")
     try:
-        pin(pem)
-    except CertificateFault:
-        raise members.wrong("tls_ca", "no certificate") from None
-    if pem.count(b"-----BEGIN") != 1 or not pem.endswith(b"-----END CERTIFICATE-----\n"):
-        raise members.wrong("tls_ca", "not exactly one certificate")
+        demand_authority(pem, party)
+    except CertificateFault as fault:
+        raise members.wrong("tls_ca", str(fault)) from None
     return pem
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from gateway.bundle import MAX_BUNDLE, BundleKey, MalformedBundle, PartyBundle, fingerprint
 from gateway.errors import PasserelleError, Remedy
 from keys import durable
+from keys.certificates import pin
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.sign import VerifyingKey
@@ -209,13 +210,18 @@ class Directory:
 
 
 def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:
-    """Return another party that has a pin or signing key of `bundle`, or an empty string."""
-    mine = {*bundle.tls_pins, *(key.public for key in bundle.signing)}
+    """Return another party that has a TLS or signing key of `bundle`, or an empty string."""
+    mine = _alone(bundle)
     for party, other in others.items():
-        theirs = {*other.tls_pins, *(key.public for key in other.signing)}
-        if party != bundle.party and mine & theirs:
+        if party != bundle.party and mine & _alone(other):
             return party
     return ""
+
+
+def _alone(bundle: PartyBundle) -> set[bytes]:
+    """Return what no two parties share: pins of leaves and of the authority, and signing keys."""
+    signing = (key.public for key in bundle.signing)
+    return {*bundle.tls_pins, pin(bundle.tls_ca_pem), *signing}
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:

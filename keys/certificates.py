@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -39,6 +39,7 @@ BACKDATE = timedelta(
     minutes=5
 )  # for a peer whose clock is slow; its messages are judged by ours anyway
 SEED_BYTES = 40  # FIPS 186-5 A.2.1: 64 bits more than the order has, so the remainder shows no bias
+SERIALS = 2**159  # RFC 5280 4.1.2.2: positive, at most 20 octets
 PARTY_URI = "passerelle:party:"
 PARTY = re.compile(r"[A-Z0-9-]{2,32}", re.ASCII)  # protocol 3, sender_id
 P256_ORDER = (
@@ -53,6 +54,8 @@ _UNREADABLE = (
     x509.ExtensionNotFound,
     x509.UnsupportedGeneralNameType,
 )
+
+_AUTHORITY = x509.BasicConstraints(ca=True, path_length=0)  # it issues leaves, nothing below them
 
 
 @handle
@@ -95,9 +98,47 @@ def issue_ca(party: str, key: TlsKey, now: datetime, days: int = CA_DAYS) -> byt
     """Return the PEM of a self-signed authority that may issue leaves and nothing below them."""
     name = _name(party, "authority")
     builder = _builder(now, now + timedelta(days=days), key).subject_name(name).issuer_name(name)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_AUTHORITY, critical=True)
     builder = builder.add_extension(_usage(certificates=True), critical=True)
     return builder.sign(key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def demand_authority(pem: bytes, party: str) -> None:
+    """Refuse anything but a certificate that `issue_ca` could have made for `party`, in its one spelling.
+
+    TLS finds an issuer by its name and key identifier, and gives up where two have the same: a partner whose
+    authority copied another's would cut that partner off. So an authority bears its party's name and the
+    identifier of its own key, and has signed itself with it; and it holds nothing that the TLS library could
+    read otherwise, or not at all, for all authorities are handed over as one file.
+
+    Raises CertificateFault, which says what is wrong.
+    """
+    read = _read(pem)
+    name, public = _name(party, "authority"), _p256(read)
+    expected = {
+        (False, x509.SubjectKeyIdentifier.from_public_key(public)),
+        (True, _AUTHORITY),
+        (True, _usage(certificates=True)),
+    }
+    try:
+        stated = [(each.critical, each.value) for each in read.extensions]
+        names = {read.subject.public_bytes(), read.issuer.public_bytes()}
+        lasting = read.not_valid_before_utc < read.not_valid_after_utc
+        read.verify_directly_issued_by(read)
+    except InvalidSignature:
+        raise CertificateFault("the authority has not signed itself") from None
+    except (*_UNREADABLE, TypeError):
+        raise CertificateFault("the authority cannot be read") from None
+    if names != {name.public_bytes()}:
+        raise CertificateFault("the authority does not bear its party's name")
+    if len(stated) != len(expected) or set(stated) != expected:
+        raise CertificateFault("the authority's extensions are not those of an authority")
+    if read.version is not x509.Version.v3 or not lasting or not 0 < read.serial_number < SERIALS:
+        raise CertificateFault("the authority's version, serial or dates are not of an authority")
+    if read.signature_algorithm_oid != x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256:
+        raise CertificateFault("the authority is not signed with ECDSA and SHA-256")
+    if read.public_bytes(Encoding.PEM) != pem:
+        raise CertificateFault("the authority is not one certificate in its one spelling")
 
 
 def issue_leaf(
@@ -193,6 +234,17 @@ def _spki(certificate: x509.Certificate) -> bytes:
         )
     except _UNREADABLE:
         raise CertificateFault("the certificate's key is of no known kind") from None
+
+
+def _p256(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
+    """Return the key of a certificate, of the one kind that an authority here has."""
+    try:
+        public = certificate.public_key()
+    except _UNREADABLE:
+        raise CertificateFault("the certificate's key is of no known kind") from None
+    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+        raise CertificateFault("the authority's key is not of the curve P-256")
+    return public
 
 
 def _builder(now: datetime, end: datetime, key: TlsKey) -> x509.CertificateBuilder:

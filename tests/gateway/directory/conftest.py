@@ -24,6 +24,7 @@ class Party:
     bundle: PartyBundle
     signing: SigningKey
     opening: OpeningKey
+    authority: TlsKey
 
 
 def make(party: str) -> Party:
@@ -43,7 +44,7 @@ def make(party: str) -> Party:
         tls_pins=(pin(certificate),),
         log=LogIdentity.from_log_key(f"passerelle/{party}", log),
     )
-    return Party(bundle, signing, opening)
+    return Party(bundle, signing, opening, authority)
 
 
 @pytest.fixture(scope="session")

@@ -132,6 +132,13 @@ def test_a_bundle_names_exactly_one_authority(aus: Party, nzl: Party) -> None:
     assert refused(spelt(tree_of(aus) | {"tls_ca": tree_of(aus)["tls_ca"] + "x"})) == "tls_ca"
 
 
+def test_an_authority_that_copies_another_partner_s_is_no_authority(aus: Party, nzl: Party) -> None:
+    """TLS finds an issuer by name and key identifier; two of the same would cut one of them off."""
+    copied = spelt(tree_of(nzl) | {"tls_ca": tree_of(aus)["tls_ca"]})
+
+    assert refused(copied) == "tls_ca"
+
+
 def test_a_member_too_many_or_too_few_is_refused(aus: Party) -> None:
     tree = tree_of(aus)
     without = {name: value for name, value in tree.items() if name != "log"}

@@ -21,6 +21,7 @@ from gateway.directory import (
     own_bundle,
 )
 from gateway.errors import Remedy
+from keys.certificates import issue_ca, pin
 from keys.errors import KeyNotUsable, UnknownKey
 
 if TYPE_CHECKING:
@@ -162,6 +163,21 @@ def test_two_partners_share_no_pin_and_no_signing_key(
         with pytest.raises(BundleRefused, match="AUS"):
             trust(directory, stolen)
     assert trust(directory, nzl.bundle)
+
+
+def test_two_partners_share_no_authority_s_key(
+    directory: Directory, aus: Party, nzl: Party
+) -> None:
+    """Nor is one's authority the other's leaf: whoever holds the key could speak for both."""
+    trust(directory, aus.bundle)
+    twin = issue_ca("NZL", aus.authority, NOW)
+
+    for stolen in (
+        replace(nzl.bundle, tls_ca_pem=twin),
+        replace(nzl.bundle, tls_pins=(*nzl.bundle.tls_pins, pin(aus.bundle.tls_ca_pem))),
+    ):
+        with pytest.raises(BundleRefused, match="AUS"):
+            trust(directory, stolen)
 
 
 def test_a_new_file_counts_at_once_and_a_removed_one_no_longer(
