@@ -12,9 +12,11 @@ import functools
 import os
 import re
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from gateway.bundle import MAX_BUNDLE, BundleKey, MalformedBundle, PartyBundle, fingerprint
 from gateway.errors import PasserelleError, Remedy
@@ -78,14 +80,31 @@ class _Snapshot:
     faults: tuple[Unreadable, ...] = ()
 
 
-class Directory:
-    """The partners of the party `own`, as the folder has them at each call; for several threads."""
+class Register(Protocol):
+    """Who writes down what comes into force, before it does: the ledger of an open house."""
 
-    def __init__(self, folder: Path, own: str) -> None:
+    def objection(self, bundle: PartyBundle) -> str:
+        """Return why a bundle cannot come into force, or nothing."""
+        ...
+
+    def record(self, bundles: Iterable[PartyBundle]) -> None:
+        """Record what is in force from now on; raises PasserelleError when it cannot."""
+        ...
+
+
+class Directory:
+    """The partners of the party `own`, as the folder has them at each call; for several threads.
+
+    Under a `register` nothing changes unrecorded: while it cannot record, what was in force stays.
+    """
+
+    def __init__(self, folder: Path, own: str, register: Register | None = None) -> None:
         self._folder = folder
         self._own = own
+        self._register = register
         self._lock = threading.Lock()
         self._snapshot = _Snapshot()
+        self._recorded = False
         self._current()
 
     @property
@@ -170,9 +189,22 @@ class Directory:
         except FileNotFoundError:
             stamp = ()
         with self._lock:
-            if stamp != self._snapshot.stamp:
-                self._snapshot = self._reload(stamp)
+            if stamp != self._snapshot.stamp or not self._recorded:
+                self._renew(self._reload(stamp))
             return self._snapshot
+
+    def _renew(self, new: _Snapshot) -> None:
+        """Put a snapshot in force once it is recorded; until then the old one, with the fault to see."""
+        try:
+            if self._register is not None:
+                self._register.record(new.bundles.values())
+        except PasserelleError:
+            fault = Unreadable(self._folder.name, "a change could not be recorded, and waits")
+            self._recorded = False
+            self._snapshot = replace(self._snapshot, faults=(*new.faults, fault))
+        else:
+            self._recorded = True
+            self._snapshot = new
 
     def _reload(self, stamp: tuple[tuple[str, int, int, int], ...]) -> _Snapshot:
         bundles: dict[str, PartyBundle] = {}
@@ -203,6 +235,9 @@ class Directory:
             raise BundleRefused(
                 f"version {bundle.version} is older than {last.version}, which stays"
             )
+        objection = self._register.objection(bundle) if self._register is not None else ""
+        if objection:
+            raise BundleRefused(objection)
         rival = _rival(bundle, others)
         if rival:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}")

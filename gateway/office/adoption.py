@@ -2,15 +2,18 @@
 
 Each change is an entry in the commit that adopts it. What went backwards is refused: a keyset older than
 the ledger would revive a destroyed key, an agreement that changed under its own version would make past
-decisions unexplainable.
+decisions unexplainable. A key may have moved forward while the house was closed, along edges of its table
+and later than the ledger's last event: each step is recorded now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.directory import PartyBundle
@@ -18,9 +21,10 @@ from gateway.errors import Remedy
 from gateway.law.agreement import Agreement
 from gateway.store import governance
 from gateway.store.database import Database
-from gateway.store.governance import Adopted, Subject
+from gateway.store.governance import Adopted, KeyStanding, Subject
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from keys.keyset import Keyset
+from keys.lifecycle import KeyKind, KeyState, authority
 from keys.record import KeyEvent, KeyRecord
 
 
@@ -51,26 +55,11 @@ def adopt(
 
     Raises Remedy for a keyset, agreement or directory entry that went backwards.
     """
-    leaves: list[Leaf] = []
-    effects: list[Effect] = []
     with database.reader() as reader:
         standing = governance.key_states(reader)
         laws = governance.adopted(reader, Subject.AGREEMENT)
         directory = governance.adopted(reader, Subject.DIRECTORY)
-    for record in keyset.records:
-        held = standing.get(record.kid)
-        if held is None:
-            event = _first_event(record)
-            leaves.append(_key_leaf(event))
-            effects += governance.record_key(event, None)
-        elif held.state is not record.state:
-            raise Remedy(
-                f"the keyset says a {record.kind.value} key is {record.state.value}, the ledger "
-                f"{held.state.value}: put back the newest keyset file"
-            )
-    missing = set(standing) - {record.kid for record in keyset.records}
-    if missing:
-        raise Remedy("the keyset lacks keys that the ledger knows: put back the newest keyset file")
+    leaves, effects = _keys_moved(keyset, standing)
     for agreement in agreements:
         new = Adopted(agreement.version, agreement.digest, now)
         if _changed("agreement", agreement.name, laws.get(agreement.name), new):
@@ -87,6 +76,123 @@ def adopt(
     return len(leaves)
 
 
+class Register:
+    """The partners' entries as the ledger has them: what may come into force, and what did.
+
+    `own` is our own entry's name, which is adopted with the keys and is no partner's.
+    """
+
+    def __init__(
+        self, database: Database, sequencer: Sequencer, own: str, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._sequencer = sequencer
+        self._own = own
+        self._clock = clock
+
+    def objection(self, bundle: PartyBundle) -> str:
+        """Return why a bundle cannot come into force, or nothing: the ledger's version never goes back."""
+        held = self._adopted().get(bundle.party)
+        new = _adopted_of(bundle, self._clock())
+        if held is None or held.version < new.version:
+            return ""
+        if held.version > new.version:
+            return (
+                f"version {new.version} is older than {held.version}, which the ledger has adopted"
+            )
+        if held.digest != new.digest:
+            return (
+                f"version {held.version} is in the ledger with other content; it needs a higher one"
+            )
+        return ""
+
+    def record(self, bundles: Iterable[PartyBundle]) -> None:
+        """Record what comes into force with `bundles`, and who leaves. Raises what the ledger raises.
+
+        A partner who leaves has an entry of directory version 0.
+        """
+        now = self._clock()
+        adopted = self._adopted()
+        leaves: list[Leaf] = []
+        effects: list[Effect] = []
+        present = {bundle.party: bundle for bundle in bundles}
+        for party, bundle in sorted(present.items()):
+            held, new = adopted.get(party), _adopted_of(bundle, now)
+            if held is None or held.withdrawn or held.version < new.version:
+                leaves.append(_directory_leaf(entry(bundle)))
+                effects += governance.adopt(Subject.DIRECTORY, party, new, held)
+        for party, held in adopted.items():
+            if party not in present and party != self._own and not held.withdrawn:
+                leaves.append(_withdrawal_leaf(party, held))
+                effects += governance.withdraw(Subject.DIRECTORY, party, held, now)
+        if leaves:
+            self._sequencer.commit(leaves, effects)
+
+    def _adopted(self) -> Mapping[str, Adopted]:
+        with self._database.reader() as reader:
+            return governance.adopted(reader, Subject.DIRECTORY)
+
+
+def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
+    read = entry(bundle)
+    return Adopted(read.version, read.digest, now)
+
+
+def _keys_moved(
+    keyset: Keyset, standing: Mapping[bytes, KeyStanding]
+) -> tuple[list[Leaf], list[Effect]]:
+    """Return the entries of keys that are new or moved forward; raises Remedy for any that moved back."""
+    if set(standing) - {record.kid for record in keyset.records}:
+        raise Remedy("the keyset lacks keys that the ledger knows: put back the newest keyset file")
+    leaves: list[Leaf] = []
+    effects: list[Effect] = []
+    for record in keyset.records:
+        held = standing.get(record.kid)
+        steps: tuple[KeyEvent, ...]
+        if held is None:
+            steps = (_event(record, None, record.state),)
+        elif held.state is record.state:
+            steps = ()
+        else:
+            steps = _steps(record, held)
+        for event in steps:
+            leaves.append(_key_leaf(event))
+            effects += governance.record_key(event, held)
+            held = KeyStanding(event.kind, event.state, event.time)
+    return leaves, effects
+
+
+def _steps(record: KeyRecord, held: KeyStanding) -> tuple[KeyEvent, ...]:
+    """Return the shortest way from where the ledger left a key to where the keyset has it.
+
+    An older file may stand one lawful edge ahead too (SUSPENDED may return to ACTIVE): what moved since
+    the ledger's last event must also be later than it.
+    """
+    way = _way(record.kind, held.state, record.state) if record.changed > held.time else ()
+    if not way:
+        raise Remedy(
+            f"the keyset says a {record.kind.value} key is {record.state.value}, the ledger "
+            f"{held.state.value}: put back the newest keyset file"
+        )
+    return tuple(_event(record, before, after) for before, after in pairwise(way))
+
+
+def _way(kind: KeyKind, start: KeyState, goal: KeyState) -> tuple[KeyState, ...]:
+    """Return the states from `start` to `goal` by the fewest edges of the table, or nothing."""
+    ways: deque[tuple[KeyState, ...]] = deque([(start,)])
+    seen = {start}
+    while ways:
+        way = ways.popleft()
+        if way[-1] is goal:
+            return way
+        following = [
+            state for state in KeyState if authority(kind, way[-1], state) and state not in seen
+        ]
+        seen.update(following)
+        ways.extend((*way, state) for state in following)
+    return ()
+
+
 def _changed(kind: str, name: str, held: Adopted | None, new: Adopted) -> bool:
     """Return whether `new` is to be adopted; raises Remedy for other bytes under a version that was seen."""
     if held is None:
@@ -99,10 +205,8 @@ def _changed(kind: str, name: str, held: Adopted | None, new: Adopted) -> bool:
     return held.version < new.version
 
 
-def _first_event(record: KeyRecord) -> KeyEvent:
-    return KeyEvent(
-        record.changed, record.kid, record.kind, None, record.state, record.reason, actor=""
-    )
+def _event(record: KeyRecord, before: KeyState | None, after: KeyState) -> KeyEvent:
+    return KeyEvent(record.changed, record.kid, record.kind, before, after, record.reason, actor="")
 
 
 def _key_leaf(event: KeyEvent) -> Leaf:
@@ -113,6 +217,8 @@ def _key_leaf(event: KeyEvent) -> Leaf:
         subject_reference=event.kid.hex(),
     )
     facts = {"key_kind": event.kind.value, "state_after": event.state.value, "reason": event.reason}
+    if event.previous is not None:
+        facts["state_before"] = event.previous.value
     return Leaf(frame, facts)
 
 
@@ -135,3 +241,13 @@ def _directory_leaf(entry: Entry) -> Leaf:
         directory_version=entry.version,
     )
     return Leaf(frame, {"partner_version": str(entry.version), "source": entry.digest})
+
+
+def _withdrawal_leaf(party: str, held: Adopted) -> Leaf:
+    frame = Frame(
+        type=EntryType.DIRECTORY,
+        entry_class=EntryClass.OTHER,
+        partner_id=party,
+        directory_version=0,
+    )
+    return Leaf(frame, {"partner_version": str(held.version), "reason": "removed"})

@@ -110,7 +110,6 @@ class House:
             keyset = Keyset.load(settings.keys.keyset, custody)
             selftest.rehearse(keyset)
             own = own_bundle(home)
-            directory = Directory(settings.directory.folder, settings.house.party)
             agreements = load_agreements(agreement_files(settings))
             database = open_store(settings.store.path)
             stack.callback(database.close)
@@ -130,9 +129,11 @@ class House:
                 sequencer,
                 keyset=keyset,
                 agreements=[each for versions in agreements.values() for each in versions],
-                entries=[adoption.entry(b) for b in (own, *directory.parties())],
+                entries=[adoption.entry(own)],
                 now=utc_now(),
             )
+            register = adoption.Register(database, sequencer, own.party, utc_now)
+            directory = Directory(settings.directory.folder, settings.house.party, register)
             return cls(
                 home=home,
                 settings=settings,

@@ -23,7 +23,7 @@ from gateway.law.agreement import load_agreements
 from gateway.law.policy import in_force
 from gateway.office import renewal
 from gateway.server.secrecy import swap_in_use
-from gateway.store import governance, ledger, subjects
+from gateway.store import ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
 from keys import certificates, selftest

@@ -8,7 +8,7 @@ with the key states here: an older file, put back from a backup, would revive a 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -33,12 +33,14 @@ class Subject(Enum):
 class Adopted:
     """The version in force of an agreement or a party's directory entry.
 
-    digest   SHA-256 of its bytes in hexadecimal
+    digest     SHA-256 of its bytes in hexadecimal
+    withdrawn  it was in force and is so no longer; the version is kept, so that no older one returns
     """
 
     version: int
     digest: str
     time: datetime
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,12 @@ class KeyStanding:
 def adopted(connection: Connection, subject: Subject) -> dict[str, Adopted]:
     """Return what is in force, by agreement id or party."""
     return {
-        name: Adopted(held["version"], held["digest"], moment(held["time_ms"]))
+        name: Adopted(
+            held["version"],
+            held["digest"],
+            moment(held["time_ms"]),
+            withdrawn=held.get("withdrawn", False),
+        )
         for name, held in _named(connection, subject.value).items()
     }
 
@@ -65,14 +72,29 @@ def adopt(
 
     previous   what `adopted` says is in force; None for the first
 
-    Raises Remedy unless the version grows; the commit raises Remedy when another was adopted meanwhile.
+    Raises Remedy unless the version grows, or the withdrawn one itself returns; the commit raises Remedy
+    when another was adopted meanwhile.
     """
-    if previous is not None and new.version <= previous.version:
+    returns = (
+        previous is not None
+        and previous.withdrawn
+        and (new.version, new.digest) == (previous.version, previous.digest)
+    )
+    if previous is not None and new.version <= previous.version and not returns:
         raise Remedy(
             f"{subject.value} {name}: version {new.version} does not follow {previous.version}"
         )
     before = None if previous is None else _adopted_text(previous)
     return (_replace(f"{subject.value}/{name}", _adopted_text(new), before),)
+
+
+def withdraw(subject: Subject, name: str, held: Adopted, now: datetime) -> tuple[Effect, ...]:
+    """Return what notes that `held` is no longer in force, together with its leaf.
+
+    The commit raises Remedy when another was adopted meanwhile.
+    """
+    gone = replace(held, time=now, withdrawn=True)
+    return (_replace(f"{subject.value}/{name}", _adopted_text(gone), _adopted_text(held)),)
 
 
 def key_states(connection: Connection) -> dict[bytes, KeyStanding]:
@@ -119,7 +141,8 @@ def _replace(key: str, new: str, before: str | None) -> Effect:
 
 
 def _adopted_text(one: Adopted) -> str:
-    return _text(version=one.version, digest=one.digest, time_ms=milliseconds(one.time))
+    gone = {"withdrawn": True} if one.withdrawn else {}
+    return _text(version=one.version, digest=one.digest, time_ms=milliseconds(one.time), **gone)
 
 
 def _standing_text(one: KeyStanding) -> str:

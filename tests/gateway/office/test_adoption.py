@@ -10,7 +10,7 @@ import pytest
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
 from gateway.server.house import House
-from gateway.store import ledger
+from gateway.store import governance, ledger
 from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
 
@@ -68,23 +68,66 @@ def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
         House.open(homes[0], secret)
 
 
-def test_a_state_that_the_ledger_does_not_know_is_refused(homes: Any, secret: Any) -> None:
-    path = homes[0] / "keys" / "keyset.json"
-    keyset = Keyset.load(path, open_custody(f"file:{homes[0]}/keys/kek.json", secret))
+def moved(home: Any, secret: Any, kid: bytes, *states: KeyState) -> Keyset:
+    """Move a key past the house, and save."""
+    path = home / "keys" / "keyset.json"
+    keyset = Keyset.load(path, open_custody(f"file:{home}/keys/kek.json", secret))
+    for state in states:
+        keyset, _ = keyset.transition(kid, state, datetime.now(UTC), reason="test", actor="O-1")
+    keyset.save(path)
+    return keyset
+
+
+def successor(home: Any, secret: Any) -> bytes:
+    """Make a KEM key, which the house records as PREACTIVE; return its id."""
+    path = home / "keys" / "keyset.json"
+    keyset = Keyset.load(path, open_custody(f"file:{home}/keys/kek.json", secret))
     keyset, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
     keyset.save(path)
-    with House.open(homes[0], secret):
-        pass  # it records the successor as PREACTIVE
-    moved, _ = keyset.transition(
-        made.kid,
-        KeyState.SUSPENDED,
-        datetime.now(UTC),
-        reason="edited past the house",
-        actor="O-1",
-    )
-    moved.save(path)
+    with House.open(home, secret):
+        return made.kid
 
-    with pytest.raises(Remedy, match="keyset"):
+
+def test_a_key_that_moved_forward_while_the_house_was_closed_is_recorded_step_by_step(
+    homes: Any, secret: Any
+) -> None:
+    """A renewal that was killed after its keyset was saved is finished by the next opening."""
+    kid = successor(homes[0], secret)
+    moved(homes[0], secret, kid, KeyState.SUSPENDED, KeyState.ACTIVE)
+
+    with House.open(homes[0], secret) as house:
+        assert types(house).count(EntryType.KEY) == 9
+        with house.database.reader() as reader:
+            assert governance.key_states(reader)[kid].state is KeyState.ACTIVE
+
+
+def test_a_suspended_key_is_not_revived_by_an_older_keyset(homes: Any, secret: Any) -> None:
+    """SUSPENDED may return to ACTIVE, but not by a file from before it was suspended."""
+    kid = successor(homes[0], secret)
+    moved(homes[0], secret, kid, KeyState.ACTIVE)
+    path = homes[0] / "keys" / "keyset.json"
+    old = path.read_bytes()
+    with House.open(homes[0], secret):
+        pass
+    moved(homes[0], secret, kid, KeyState.SUSPENDED)
+    with House.open(homes[0], secret):
+        pass
+    path.write_bytes(old)
+
+    with pytest.raises(Remedy, match="newest keyset"):
+        House.open(homes[0], secret)
+
+
+def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
+    kid = successor(homes[0], secret)
+    path = homes[0] / "keys" / "keyset.json"
+    old = path.read_bytes()
+    moved(homes[0], secret, kid, KeyState.SUSPENDED)
+    with House.open(homes[0], secret):
+        pass
+    path.write_bytes(old)
+
+    with pytest.raises(Remedy, match="SUSPENDED: put back the newest keyset"):
         House.open(homes[0], secret)
 
 
