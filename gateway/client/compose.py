@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Required, TypedDict
 
 from gateway.bundle import PartyBundle
-from gateway.client.errors import KeyStale
+from gateway.client.errors import KeyStale, PartnerError
 from gateway.client.verdict import Question
 from gateway.terms import (
     Biometrics,
@@ -23,6 +23,7 @@ from gateway.terms import (
     Letter,
     MessageType,
     Missing,
+    Modality,
     Operation,
     PriorTransaction,
     Purpose,
@@ -36,6 +37,17 @@ from keys.keyset import Keyset
 
 LIFE = timedelta(minutes=5)  # of a message; protocol 3 allows ten, and a deadline is at most one
 MESSAGE_ID = 16  # bytes; random
+
+
+class Unaskable(PartnerError):
+    """A question breaks a rule of the exchange, so it was neither sealed nor sent.
+
+    element  which part of it, by its name in `Matter`; what was typed there is not repeated
+    """
+
+    def __init__(self, element: str, rule: str) -> None:
+        super().__init__(f"not asked: {element} {rule}")
+        self.element = element
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,12 +159,16 @@ class Author:
     def query(
         self, samples: Sequence[Sample] | PriorTransaction, matter: Matter, *, floor: int
     ) -> Outgoing:
-        """Return a query in at least the size class that hides what it holds (protocol 6)."""
+        """Return a query in at least the size class that hides what it holds (protocol 6).
+
+        Raises `Unaskable` before anything is sealed where the peer would have to refuse it.
+        """
         probe: Biometrics | PriorTransaction = (
             samples
             if isinstance(samples, PriorTransaction)
             else Biometrics(tuple(samples), tuple(matter.get("missing", ())))
         )
+        _refuse_unaskable(matter, probe)
 
         def payload(reply_key: bytes) -> bytes:
             return payloads.query_bytes(
@@ -193,6 +209,46 @@ class Author:
                 f"the bundle of {self.peer.party} holds no key that has begun; import its new one",
             )
         return key
+
+
+def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> None:
+    """Refuse what breaks the rules of protocol 3 while it is still in the house.
+
+    A name typed where a pseudonym belongs would be refused by the peer, but only after it was read there.
+    """
+    pseudonyms = {"case": matter["case"], "unit": matter["unit"], "person": matter["person"]}
+    for element, text in pseudonyms.items():
+        if not payloads.PSEUDONYM.fullmatch(text):
+            raise Unaskable(
+                element, "must be a pseudonym, 1 to 64 of letters, digits and . _ -; never a name"
+            )
+    number = matter.get("transaction_number")
+    if number and not letters.TRANSACTION.fullmatch(number):
+        raise Unaskable("transaction_number", "must be 8 to 64 of letters, digits and -")
+    if isinstance(probe, PriorTransaction):
+        if not letters.TRANSACTION.fullmatch(probe.number):
+            raise Unaskable("prior_transaction_number", "must be 8 to 64 of letters, digits and -")
+        return
+    if not probe.samples:
+        raise Unaskable("samples", "must hold at least one record")
+    _refuse_contradictions(probe)
+
+
+def _refuse_contradictions(probe: Biometrics) -> None:
+    """Refuse a finger that two samples claim, or that is both sampled and missing."""
+    sampled = [(sample.modality, sample.position) for sample in probe.samples]
+    if len(set(sampled)) < len(sampled):
+        raise Unaskable("samples", "names one position twice; send one record for each finger")
+    for index, sample in enumerate(probe.samples):
+        if not payloads.EXTRACTOR.fullmatch(sample.extractor):
+            raise Unaskable(
+                f"samples[{index}].extractor", "must be 1 to 48 of letters, digits and . _ -"
+            )
+    missing = [absent.position for absent in probe.missing]
+    if len(set(missing)) < len(missing):
+        raise Unaskable("missing", "names one finger twice")
+    if any((Modality.FINGER, position) in sampled for position in missing):
+        raise Unaskable("missing", "names a finger that is sampled too; it is one or the other")
 
 
 def _whole(moment: datetime) -> datetime:

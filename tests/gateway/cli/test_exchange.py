@@ -192,8 +192,9 @@ def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
         (("--finger", "2={good}", "--deadline", "100"), {}, 2, "deadline"),
         (("--finger", "2={good}"), {"to": "NZL"}, 2, "no party NZL"),
         (("--finger", "2={good}"), {"to": "../CAN"}, 2, "no party"),
-        (("--finger", "2={good}", "--finger", "2={good}"), {}, 1, "ELEMENT_INVALID"),
-        (("--finger", "2={good}"), {"case": "a name with spaces"}, 1, "ELEMENT_INVALID"),
+        (("--finger", "2={good}", "--finger", "2={good}"), {}, 2, "one position twice"),
+        (("--finger", "2={good}"), {"case": "Jean Dupont"}, 2, "case must be a pseudonym"),
+        (("--finger", "2={good}", "--missing", "2=BANDAGED"), {}, 2, "is sampled too"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_said_in_one_line(  # noqa: PLR0917 - a table

@@ -1,0 +1,77 @@
+"""What a partner would have to refuse does not leave the house."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.client import PartnerError
+from gateway.terms import Missing, Presence, PriorTransaction
+
+ABSENT = Missing(2, Presence.AMPUTATED)
+
+
+@pytest.mark.parametrize(
+    ("element", "more"),
+    [
+        ("case", {"case": "Jean Dupont"}),
+        ("case", {"case": ""}),
+        ("unit", {"unit": "Bureau\n3"}),
+        ("person", {"person": "Zoë"}),
+        ("person", {"person": "P" * 65}),
+        ("transaction_number", {"transaction_number": "short"}),
+        ("transaction_number", {"transaction_number": "with spaces"}),
+        ("missing", {"missing": (ABSENT,)}),
+        ("missing", {"missing": (replace(ABSENT, position=4), replace(ABSENT, position=4))}),
+    ],
+)
+def test_a_question_that_breaks_a_rule_is_not_sent(  # noqa: PLR0917 - fixtures
+    partner: Any, doors: Any, sample: Any, matter: Any, element: str, more: dict[str, Any]
+) -> None:
+    with pytest.raises(PartnerError, match=f"^not asked: {element} ") as told:
+        partner.query([sample], **{**matter, **more})
+
+    assert not doors.calls
+    values = [value for value in more.values() if isinstance(value, str) and value]
+    assert not any(value in str(told.value) for value in values)
+
+
+@pytest.mark.parametrize("extractor", ["", "a vendor", "x" * 49])
+def test_an_extractor_that_no_partner_reads_is_not_sent(
+    partner: Any, doors: Any, sample: Any, matter: Any, extractor: str
+) -> None:
+    with pytest.raises(PartnerError, match="extractor"):
+        partner.query([replace(sample, extractor=extractor)], **matter)
+
+    assert not doors.calls
+
+
+def test_one_finger_is_sampled_once(partner: Any, doors: Any, sample: Any, matter: Any) -> None:
+    with pytest.raises(PartnerError, match="one position twice"):
+        partner.query([sample, replace(sample, data=b"another")], **matter)
+
+    assert not doors.calls
+
+
+def test_a_question_about_nobody_is_not_sent(partner: Any, doors: Any, matter: Any) -> None:
+    with pytest.raises(PartnerError, match="samples"):
+        partner.query([], **matter)
+
+    assert not doors.calls
+
+
+def test_an_earlier_query_is_named_by_a_number(partner: Any, doors: Any, matter: Any) -> None:
+    with pytest.raises(PartnerError, match="prior_transaction_number"):
+        partner.query(PriorTransaction("Jean Dupont"), **matter)
+
+    assert not doors.calls
+
+
+def test_a_finger_may_be_missing_beside_another_that_is_sampled(
+    partner: Any, doors: Any, sample: Any, matter: Any
+) -> None:
+    partner.query([sample], **matter, missing=(replace(ABSENT, position=3),))
+
+    assert len(doors.calls) == 1
