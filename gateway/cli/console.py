@@ -1,20 +1,24 @@
-"""How every command speaks: results on stdout, everything else on stderr, three exit codes.
+"""How every command speaks: results on stdout, everything else on stderr, few exit codes.
 
-0  done, and the answer is good
-1  done, and the answer is no: findings, a refusal, nothing there, some files not enrolled
-2  not done: wrong usage, or it could not be found out
+0    done, and the answer is good
+1    done, and the answer is no: findings, a refusal, nothing there, some files not enrolled
+2    not done: wrong usage, or it could not be found out
+130  ended by Ctrl-C, 128 and the signal's number as shells count
+141  whoever read stdout went away before the end; likewise
 
-With --json a command writes exactly one JSON document on stdout, also when it fails. No input leads to a
-traceback; an exception that nobody foresaw shows its class and an identifier, with --debug its traceback.
+With --json a command writes exactly one JSON document on stdout, also when it fails or is used wrongly. No
+input leads to a traceback; an exception that nobody foresaw shows its class and an identifier, with --debug its traceback.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EXIT_CODES = (
-    "Exit codes: 0 done · 1 the answer is no · 2 wrong usage, or it could not be found out."
+    "Exit codes: 0 done · 1 the answer is no · 2 wrong usage, or it could not be found out"
+    " · 130 ended by Ctrl-C · 141 nobody read stdout to its end."
 )
 PASSPHRASE_BYTES = 1024  # longest passphrase read from a file; a longer file is not one
 
@@ -41,6 +46,8 @@ class Code(IntEnum):
     DONE = 0
     NO = 1
     UNKNOWN = 2
+    INTERRUPTED = 130
+    UNREAD = 141
 
 
 class No(Remedy):
@@ -138,6 +145,8 @@ def passphrase_from(file: Path | None, what: str, *, new: bool = False) -> Calla
 
 def _read_passphrase(file: Path) -> bytes:
     with file.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_mode & 0o077:
+            raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
         content = stream.read(PASSPHRASE_BYTES + 2)
     passphrase = content.removesuffix(b"\n").removesuffix(b"\r")
     if not passphrase:
@@ -150,12 +159,46 @@ def _read_passphrase(file: Path) -> bytes:
 class Guarded(TyperGroup):
     """The root of all commands: the last fence between an exception and the person at the terminal."""
 
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Run from the words of the command line; wrong usage too is a document where JSON is asked for."""
+        words = list(sys.argv[1:] if args is None else args)
+        as_json = "--json" in words[: words.index("--")] if "--" in words else "--json" in words
+        alone = standalone_mode and not as_json
+        try:
+            code = super().main(words, prog_name, complete_var, alone, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except SystemExit as leaving:
+            if isinstance(leaving.__context__, BrokenPipeError):
+                sys.exit(_unread())  # typer would say 1, which here means that the answer is no
+            raise
+        except BrokenPipeError:
+            sys.exit(_unread())
+        except Exception as fault:
+            if not as_json or not _is_usage(fault):
+                raise
+            sys.exit(_misused(fault))
+        if standalone_mode:
+            sys.exit(code if isinstance(code, int) else 0)
+        return code
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own types
         """Run the command; turn what it raises into one line and an exit code."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, BrokenPipeError):
+        except (typer.Exit, typer.Abort):
             raise
+        except BrokenPipeError:
+            raise typer.Exit(_unread()) from None
+        except KeyboardInterrupt:
+            _fail(ctx, "Interrupted", "interrupted", Code.INTERRUPTED, {})
         except (PasserelleError, KeysError) as fault:
             _fail(ctx, type(fault).__name__, str(fault), _code_of(fault), _facts_of(fault))
         except OSError as fault:
@@ -163,9 +206,43 @@ class Guarded(TyperGroup):
             text = f"{where}{fault.strerror or type(fault).__name__}"
             _fail(ctx, type(fault).__name__, text, Code.UNKNOWN, {})
         except Exception as fault:
-            if type(fault).__module__.startswith(("typer", "click")):
+            if _is_typers(fault):
                 raise  # wrong usage: typer shows it beside the usage line, exit code 2
             _unforeseen(ctx, fault)
+
+
+def _is_typers(fault: Exception) -> bool:
+    return any(kind.__module__.startswith(("typer", "click")) for kind in type(fault).__mro__)
+
+
+def _is_usage(fault: Exception) -> bool:
+    """Tell whether typer says that the command was used wrongly, or that a person broke it off."""
+    return isinstance(fault, typer.Abort) or (
+        _is_typers(fault) and callable(getattr(fault, "format_message", None))
+    )
+
+
+def _misused(fault: Exception) -> int:
+    """Write what is wrong with the usage as the one document; return the exit code."""
+    aborted = isinstance(fault, typer.Abort)
+    text = "broken off" if aborted else " ".join(fault.format_message().split())  # type: ignore[attr-defined]
+    kind = "Aborted" if aborted else "Usage"
+    document = {"ok": False, "error": {"kind": kind, "message": text}}
+    try:
+        _write(Manner(as_json=True), document)
+    except BrokenPipeError:
+        return _unread()
+    typer.echo(f"passerelle: {text}", err=True)
+    return int(Code.UNKNOWN)
+
+
+def _unread() -> int:
+    """Point stdout at nothing, so that the interpreter's last flush has no complaint; return the exit code."""
+    with suppress(OSError, ValueError):  # a stream without descriptor has no pipe either
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+    return int(Code.UNREAD)
 
 
 def _unforeseen(context: Any, fault: Exception) -> NoReturn:  # noqa: ANN401

@@ -21,16 +21,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gateway.cli import console
 from gateway.cli.console import Json, No
 from gateway.errors import Remedy
-
-if TYPE_CHECKING:
-    from keys.keyset import Keyset
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
 FOLDERS = ("parties", "agreements", "store", "witness")
@@ -95,6 +92,9 @@ def init(
 ) -> None:
     """Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys."""
     del as_json
+    from gateway.server.secrecy import forbid_core
+
+    forbid_core()
     charter = _charter(party, legal_name, listen, tuple(host or ()))
     _demand_free(folder)
     passphrase = console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
@@ -172,6 +172,7 @@ def _furnish(
 ) -> tuple[list[str], str]:
     from gateway import config
     from gateway.bundle import fingerprint
+    from gateway.office.renewal import bundle_of
     from gateway.store.database import open_store
     from keys.custody import FileCustody
     from keys.keyset import Keyset
@@ -200,35 +201,17 @@ def _furnish(
     )
     keyset.save(settings.keys.keyset)
     open_store(settings.store.path, create=True).close()
-    open_store(settings.store.path, create=True).close()
-    bundle = _first_bundle(keyset, charter, settings.house.origin, now)
-    (home / "party.json").write_bytes(bundle)
-    return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)
-
-
-def _first_bundle(keyset: Keyset, charter: Charter, origin: str, now: datetime) -> bytes:
-    """Return version 1 of what the party publishes of itself; `origin` names its ledger."""
-    from gateway.audit.proof import LogIdentity
-    from gateway.bundle import BundleKey, PartyBundle
-    from keys.keyset import KeyKind
-
-    def published(kind: KeyKind) -> tuple[BundleKey, ...]:
-        records = reversed(keyset.published(kind))  # the primary first
-        return tuple(BundleKey(r.public, r.not_before, r.not_after) for r in records)
-
-    bundle = PartyBundle(
+    bundle = bundle_of(
+        keyset,
         party=charter.party,
         legal_name=charter.legal_name,
-        version=1,
-        issue_time=now.replace(microsecond=now.microsecond // 1000 * 1000),
         endpoints=(charter.endpoint,),
-        kem=published(KeyKind.KEM),
-        signing=published(KeyKind.SIGNING),
-        tls_ca_pem=keyset.tls_ca_pem,
-        tls_pins=keyset.tls_pins,
-        log=LogIdentity.from_log_key(origin, keyset.log()),
-    )
-    return PartyBundle.parse(bundle.to_bytes()).to_bytes()  # what partners would refuse is not made
+        origin=settings.house.origin,
+        version=1,
+        now=now,
+    ).to_bytes()
+    (home / "party.json").write_bytes(bundle)
+    return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)
 
 
 def _agreements(folder: Path, party: str) -> list[str]:

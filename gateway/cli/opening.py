@@ -12,10 +12,12 @@ def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
     """Return what fetches the passphrase of a home folder's keys.
 
     The file named on the command line wins over `keys.passphrase_file` of the settings, and both over
-    asking a person.
+    asking a person. From here on the process leaves no core image: what follows opens keys.
     """
     from gateway import config
+    from gateway.server.secrecy import forbid_core
 
+    forbid_core()
     settings = config.load(home)
     return console.passphrase_from(
         file or settings.keys.passphrase_file, f"{settings.house.party}'s keys"

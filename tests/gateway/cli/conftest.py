@@ -77,6 +77,8 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
     (folder / "house").write_text("correct horse battery\n")
     (folder / "auditor").write_text("another one\n")
+    for file in folder.iterdir():
+        file.chmod(0o600)
     return folder
 
 

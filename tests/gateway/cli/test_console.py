@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,7 @@ def test_a_passphrase_file_ends_at_its_line(
     tmp_path: Path, content: bytes, expected: bytes
 ) -> None:
     (tmp_path / "p").write_bytes(content)
+    (tmp_path / "p").chmod(0o600)
 
     assert passphrase_from(tmp_path / "p", "a test")() == expected
 
@@ -117,9 +120,81 @@ def test_a_passphrase_file_ends_at_its_line(
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 2000])
 def test_what_is_no_passphrase_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p").write_bytes(content)
+    (tmp_path / "p").chmod(0o600)
 
     with pytest.raises(Remedy):
         passphrase_from(tmp_path / "p", "a test")()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_passphrase_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "p").write_bytes(b"secret\n")
+    (tmp_path / "p").chmod(mode)
+
+    with pytest.raises(Remedy, match="chmod 600"):
+        passphrase_from(tmp_path / "p", "a test")()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["query", "DIR", "--json"],
+        ["--json", "check", "DIR"],
+        ["check", "--json"],
+        ["check", "DIR", "--json", "--frobnicate"],
+        ["frobnicate", "--json"],
+        ["gallery", "enrol", "DIR", "x", "--position", "11", "--json"],
+        ["gallery", "enrol", "DIR", "x", "--manifest", "m.csv", "--json"],
+        ["init", "DIR", "--party", "canada", "--json"],
+        ["state", "DIR", "20260301-aa", "--to", "CAN", "--deadline", "soon", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_document_too(run: Any, tmp_path: Path, words: list[str]) -> None:
+    said = run(*(str(tmp_path / "can") if word == "DIR" else word for word in words))
+
+    assert said.code == 2
+    assert said.document["ok"] is False
+    assert said.document["error"]["kind"] == "Usage"
+    assert said.document["error"]["message"] in said.err
+
+
+def test_a_file_called_json_asks_for_no_document(run: Any, tmp_path: Path) -> None:
+    said = run("init", tmp_path / "can", "--party", "canada", "--", "--json")
+
+    assert (said.code, said.out) == (2, "")
+
+
+def test_a_home_that_cannot_be_read_is_one_document(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    said = run("check", tmp_path / "file", "--json")
+
+    assert said.code == 2
+    assert said.document["ok"] is False
+
+
+@pytest.mark.parametrize("words", [["--help"], ["party", "list", "--help"], ["--version"]])
+def test_a_pipe_that_closes_is_no_answer(spawn: Any, words: list[str]) -> None:
+    """Exit code 1 would say that the answer is no."""
+    child = spawn(*words)
+    child.stdout.close()
+    complaint = child.stderr.read()
+    child.stderr.close()
+
+    assert child.wait(30) == 141
+    assert complaint == ""
+
+
+def test_ctrl_c_before_the_command_begins_is_no_traceback(spawn: Any) -> None:
+    """Most of the first second goes into imports."""
+    child = spawn("--version", start_new_session=True)
+    time.sleep(0.12)
+    child.send_signal(signal.SIGINT)
+    said, complaint = child.communicate(timeout=30)
+
+    assert child.returncode in (130, 0, -signal.SIGINT), complaint
+    assert said.count("\n") <= 1
 
 
 # The last fence
@@ -179,6 +254,19 @@ def test_an_unforeseen_exception_says_its_class_and_an_identifier_only() -> None
     assert "42" not in result.output
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_is_its_own_exit_code(as_json: bool) -> None:
+    result = told(KeyboardInterrupt(), "act", *(["--json"] if as_json else []))
+
+    assert result.exit_code == 130
+    assert result.stderr == "passerelle: interrupted\n"
+    assert bool(result.stdout) == as_json
+
+
+def test_a_closed_pipe_is_its_own_exit_code() -> None:
+    assert told(BrokenPipeError(32, "Broken pipe"), "act").exit_code == 141
+
+
 def test_debug_shows_the_traceback() -> None:
     result = told(ZeroDivisionError("secret value 42"), "--debug", "act")
 
@@ -225,6 +313,6 @@ def test_no_command_is_usage(run: Any) -> None:
 
 
 def test_the_codes_are_those_of_the_help() -> None:
-    assert [int(code) for code in Code] == [0, 1, 2]
+    assert [int(code) for code in Code] == [0, 1, 2, 130, 141]
     assert all(str(int(code)) in console.EXIT_CODES for code in Code)
     assert app.info.name == "passerelle"

@@ -1,0 +1,195 @@
+"""Keys follow each other, partners can tell, and a crash in between costs nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office import renewal
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store import ledger
+from keys import certificates
+from keys.custody import open_custody
+from keys.errors import KeyNotUsable
+from keys.keyset import KeyKind, Keyset, KeyState
+
+
+def keyset_of(home: Any, secret: Any) -> Keyset:
+    return Keyset.load(
+        home / "keys" / "keyset.json", open_custody(f"file:{home}/keys/kek.json", secret)
+    )
+
+
+def renew(home: Any, secret: Any, *kinds: KeyKind) -> renewal.Renewal:
+    with House.open(home, secret) as house:
+        return renewal.renew(
+            home,
+            house.settings.keys.keyset,
+            house.keyset,
+            kinds,
+            database=house.database,
+            sequencer=house.sequencer,
+            now=house.clock(),
+        )
+
+
+def count(home: Any, secret: Any, kind: EntryType) -> int:
+    with House.open(home, secret) as house:
+        return [decode(leaf).type for leaf in ledger.iter_leaves(house.database)].count(kind)
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_the_old_sealing_key_opens_for_48_hours_and_is_then_destroyed(
+    homes: Any, secret: Any
+) -> None:
+    old = keyset_of(homes[0], secret).kem().kid
+    done = renew(homes[0], secret, KeyKind.KEM)
+    keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
+
+    assert keyset.kem().kid != old
+    assert [key.public for key in done.bundle.kem] == [keyset.kem().public]
+    keyset.opening(old, now + timedelta(hours=47))
+    with pytest.raises(KeyNotUsable):
+        keyset.opening(old, now + timedelta(hours=49))
+    later, _ = renewal.renewed(keyset, (), now + timedelta(hours=49))
+    assert later.record(old).state is KeyState.DESTROYED
+
+
+def test_a_message_sealed_before_the_renewal_is_answered_after_it(
+    homes: Any, secret: Any, serve: Any, people: Any
+) -> None:
+    """A partner that holds version 1 goes on for 48 hours."""
+    before = own_bundle(homes[0])
+    renew(homes[0], secret, KeyKind.KEM)
+
+    with serve(*homes) as pair:
+        forger = people.forger(pair)
+        letter = forger.letter(recipient=before.sealing_key(datetime.now(UTC)))
+        assert forger.send(letter).envelope.sealed
+
+
+def test_answers_signed_before_the_renewal_verify_after_it(homes: Any, secret: Any) -> None:
+    old, made = keyset_of(homes[0], secret).signing(), datetime.now(UTC)
+    bundle = renew(homes[0], secret, KeyKind.SIGNING).bundle
+    new = keyset_of(homes[0], secret).signing()
+
+    assert bundle.signing_key(old.key_id, made) is not None
+    assert bundle.signing_key(old.key_id, soon()) is None
+    assert bundle.signing_key(new.key_id, soon()) is not None
+    assert keyset_of(homes[0], secret).record(old.key_id).wrapped == b""
+
+
+def test_both_pins_are_published_until_the_old_leaf_ends(homes: Any, secret: Any) -> None:
+    before = own_bundle(homes[0])
+    after = renew(homes[0], secret, KeyKind.TLS_LEAF).bundle
+    keyset = keyset_of(homes[0], secret)
+
+    assert before.tls_pins[0] in after.tls_pins
+    assert len(after.tls_pins) == 2
+    assert certificates.pin(keyset.tls()[1]) not in before.tls_pins
+    assert after.tls_ca_pem == before.tls_ca_pem
+    later, _ = renewal.renewed(keyset, (), soon() + timedelta(days=90))
+    assert len(later.tls_pins) == 1
+
+
+def test_what_is_due_is_what_ends_within_its_warning_time(homes: Any, secret: Any) -> None:
+    keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
+
+    assert renewal.due(keyset, now) == ()
+    assert renewal.due(keyset, now + timedelta(days=5)) == (KeyKind.KEM,)
+    assert renewal.due(keyset, now + timedelta(days=61)) == (KeyKind.KEM, KeyKind.TLS_LEAF)
+    assert renewal.due(keyset, now + timedelta(days=366)) == renewal.RENEWABLE
+
+
+def test_each_step_is_in_the_ledger(homes: Any, secret: Any) -> None:
+    keys, entries = (count(homes[0], secret, k) for k in (EntryType.KEY, EntryType.DIRECTORY))
+
+    renew(homes[0], secret, *renewal.RENEWABLE)
+
+    # three made; the sealing and the signing key stepped down
+    assert count(homes[0], secret, EntryType.KEY) == keys + 5
+    assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
+    assert inspection.verify_ledger(homes[0]).ok
+
+
+def test_a_renewal_killed_after_the_keyset_was_saved_is_finished_by_the_next(
+    homes: Any, secret: Any
+) -> None:
+    """The file has the new key, ledger and bundle do not; no second key is made."""
+    keyset = keyset_of(homes[0], secret)
+    halfway, _ = renewal.renewed(keyset, renewal.RENEWABLE, datetime.now(UTC))
+    halfway.save(homes[0] / "keys" / "keyset.json")
+
+    done = renew(homes[0], secret, *renewal.RENEWABLE)
+
+    assert done.events == ()
+    assert done.bundle.version == 2
+    assert done.bundle.kem[0].public == halfway.kem().public
+
+
+def test_a_renewal_killed_after_the_bundle_was_written_is_recorded_by_the_next_opening(
+    homes: Any, secret: Any
+) -> None:
+    entries = count(homes[0], secret, EntryType.DIRECTORY)
+    keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
+    halfway, _ = renewal.renewed(keyset, (KeyKind.KEM,), now)
+    halfway.save(homes[0] / "keys" / "keyset.json")
+    own = own_bundle(homes[0])
+    bundle = renewal.bundle_of(
+        halfway,
+        party=own.party,
+        legal_name=own.legal_name,
+        endpoints=own.endpoints,
+        origin=own.log.origin,
+        version=2,
+        now=now,
+    )
+    (homes[0] / "party.json").write_bytes(bundle.to_bytes())
+
+    assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
+    assert not renew(homes[0], secret).published
+
+
+def test_a_clock_set_back_renews_nothing(homes: Any, secret: Any) -> None:
+    keyset = keyset_of(homes[0], secret)
+
+    with pytest.raises(Remedy, match="clock"):
+        renewal.renewed(keyset, (KeyKind.KEM,), datetime.now(UTC) - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("days", "words"), [(91, "TLS_LEAF"), (366, "SIGNING.*LOG.*TLS_LEAF.*cannot renew")]
+)
+def test_ended_keys_do_not_serve(homes: Any, secret: Any, days: int, words: str) -> None:
+    keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
+    inspection.demand_current(keyset, now)
+
+    with pytest.raises(Remedy, match=words):
+        inspection.demand_current(keyset, now + timedelta(days=days))
+
+
+def test_check_names_an_ended_epoch_and_goes_on(homes: Any, secret: Any) -> None:
+    later = datetime.now(UTC) + timedelta(days=8)
+
+    found = {one.name: one for one in inspection.check(homes[0], secret, later)}["keys"]
+
+    assert found.ok
+    assert "KEM key ended" in found.detail
+
+
+def test_check_fails_for_an_ended_leaf(homes: Any, secret: Any) -> None:
+    later = datetime.now(UTC) + timedelta(days=91)
+
+    found = {one.name: one for one in inspection.check(homes[0], secret, later)}["keys"]
+
+    assert not found.ok
+    assert "passerelle keys renew" in found.detail
