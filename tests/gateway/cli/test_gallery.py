@@ -168,9 +168,9 @@ def test_a_pipe_that_closes_is_no_fault(spawn: Any, homes: Any) -> None:
     child.stdout.close()
     assert child.stderr is not None
     complaint = child.stderr.read()
-    child.wait(30)
     child.stderr.close()
 
+    assert child.wait(30) == 141  # 1 would say that the answer is no
     assert "Traceback" not in complaint
 
 
