@@ -145,6 +145,8 @@ def passphrase_from(file: Path | None, what: str, *, new: bool = False) -> Calla
 
 def _read_passphrase(file: Path) -> bytes:
     with file.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_mode & 0o077:
+            raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
         content = stream.read(PASSPHRASE_BYTES + 2)
     passphrase = content.removesuffix(b"\n").removesuffix(b"\r")
     if not passphrase:
