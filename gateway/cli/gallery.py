@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +65,12 @@ def enrol(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1)."""
+    """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
+
+    Each file is a person of its own, whose number is the file's name without suffix, however the path was
+    typed. Two files of one name, or several fingers of one person, need a manifest. After Ctrl-C the same
+    command continues.
+    """
     del as_json
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
@@ -70,10 +78,16 @@ def enrol(
     from gateway.server.house import House
 
     bad = list(named.bad)
-    with House.open(home, passphrase_of(home, passphrase_file)) as house, _bar(named) as advance:
-        report = house.registry.enrol(_rows(named.good, bad, advance), advance)
+    with (
+        House.open(home, passphrase_of(home, passphrase_file)) as house,
+        _bar(named) as advance,
+        _heeding_ctrl_c() as broken_off,
+    ):
+        rows = _rows(named.good, bad, advance)
+        # Between two files it may end; what was read until then is still committed and counted.
+        report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows), advance)
     bad += [Bad(one.label, one.reason) for one in report.bad]
-    _tell(context, report, bad)
+    _tell(context, report, bad, broken_off=broken_off())
 
 
 @app.command(epilog=example("passerelle gallery stats can", "passerelle gallery stats can --json"))
@@ -141,22 +155,43 @@ def _bar(sources: Sources) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.update(task, advance=count)
 
 
-def _tell(context: typer.Context, report: Report, bad: list[Bad]) -> None:
+@contextmanager
+def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Have the first Ctrl-C asked for instead of raised; a second one ends the command at once."""
+    heard = threading.Event()
+
+    def hear(number: int, _: object) -> None:
+        heard.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tell(context: typer.Context, report: Report, bad: list[Bad], *, broken_off: bool) -> None:
     for one in bad[:SHOWN]:
         console.note(f"not enrolled: {one.label}: {one.reason}")
     if len(bad) > SHOWN:
         console.note(f"not enrolled: {len(bad) - SHOWN} more  → --json names them all")
-    console.emit(
-        context,
-        {
-            "ok": not bad,
-            "enrolled": report.enrolled,
-            "unchanged": report.unchanged,
-            "people": report.people,
-            "bad": [{"file": one.label, "reason": one.reason} for one in bad],
-        },
+    document = {
+        "ok": not bad and not broken_off,
+        "enrolled": report.enrolled,
+        "unchanged": report.unchanged,
+        "people": report.people,
+        "bad": [{"file": one.label, "reason": one.reason} for one in bad],
+    }
+    lines = [
         f"enrolled   {report.enrolled} records of {report.people} people",
         f"unchanged  {report.unchanged}",
         f"bad        {len(bad)}",
-        code=Code.NO if bad else Code.DONE,
-    )
+    ]
+    code = Code.NO if bad else Code.DONE
+    if broken_off:
+        text = f"broken off after {report.enrolled} records; the same command continues"
+        document["error"] = {"kind": "Interrupted", "message": text}
+        lines.append(text)
+        code = Code.INTERRUPTED
+    console.emit(context, document, *lines, code=code)

@@ -7,7 +7,11 @@ that cannot be used is named with its reason and never stops the others.
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import re
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,7 @@ MAX_RECORD = (
 )
 UNSTATED = "unstated"  # extractor, where nobody says which software made the records
 COLUMNS = ("path", "subject", "position", "extractor")  # of a manifest; the last may be absent
+LINKED = "a linked folder is not followed; name it itself"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
 
 _subject = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -66,21 +71,27 @@ class Sources:
 def from_paths(paths: Sequence[Path], position: int, extractor: str) -> Sources:
     """Return the files under `paths`, each a person of its own.
 
-    The subject is the file's name, below a folder its path from that folder's own name on, without the
-    suffix: the same command again names the same people.
+    The subject is the stem of the file's name, however its path was typed: the same file is the same
+    person alone and through its folder. Two files of one stem would be two people under one number, so
+    both are bad; a manifest tells them apart. Whatever is no readable file is named too.
     """
-    good, bad = [], []
+    good: dict[Path, Source] = {}
+    bad: list[Bad] = []
     for path in paths:
-        if not path.exists():
-            bad.append(Bad(str(path), "no such file"))
-        for file in _files(path):
-            named = file.relative_to(path.absolute().parent) if path.is_dir() else Path(file.name)
-            subject = str(named.with_suffix(""))
-            if _subject.fullmatch(subject):
-                good.append(Source(str(file), file, subject, position, extractor))
+        for file in _files(path, bad):
+            if _subject.fullmatch(file.stem):
+                whole = file.absolute()  # a file that is named twice is still one
+                good.setdefault(whole, Source(str(file), file, file.stem, position, extractor))
             else:
                 bad.append(Bad(str(file), "its name cannot be a file number; use a manifest"))
-    return Sources(tuple(good), tuple(bad))
+    named = Counter(source.subject for source in good.values())
+    single = tuple(source for source in good.values() if named[source.subject] == 1)
+    bad += [
+        Bad(source.label, "another file of this run has the same name; use a manifest")
+        for source in good.values()
+        if named[source.subject] > 1
+    ]
+    return Sources(single, tuple(bad))
 
 
 def from_manifest(manifest: Path, extractor: str) -> Sources:
@@ -90,10 +101,15 @@ def from_manifest(manifest: Path, extractor: str) -> Sources:
     `Remedy` for a file that is no manifest.
     """
     good, bad = [], []
+    seen: dict[tuple[str, ...], int] = {}
     for number, line in _lines(manifest):
         label = f"{manifest.name} line {number}"
+        first = seen.setdefault(tuple(line), number)
+        if first != number:
+            bad.append(Bad(label, f"says the same as line {first}"))
+            continue
         try:
-            good.append(_source(manifest.parent, line, extractor))
+            good.append(_source(manifest, number, line, extractor))
         except Unusable as fault:
             bad.append(Bad(label, str(fault)))
     return Sources(tuple(sorted(good, key=lambda source: source.subject)), tuple(bad))
@@ -118,11 +134,13 @@ def read(source: Source) -> tuple[bytes, int]:
 
     Raises `Unusable` with the reason.
     """
+    if reason := _objection(source.path):
+        raise Unusable(reason)
     try:
         with source.path.open("rb") as file:
             octets = file.read(MAX_RECORD + 1)
     except OSError as fault:
-        raise Unusable(fault.strerror or type(fault).__name__) from None
+        raise Unusable(_why(fault)) from None
     if len(octets) > MAX_RECORD:
         raise Unusable(f"larger than {MAX_RECORD} bytes; this is no record")
     return octets, source.position or _stated(octets)
@@ -140,15 +158,52 @@ def _stated(octets: bytes) -> int:
     return views[0].position if len(views) == 1 else 0
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-    elif path.is_dir():
-        whole = path.absolute()
-        for file in sorted(whole.rglob("*")):
-            hidden = any(part.startswith(".") for part in file.relative_to(whole).parts)
-            if file.is_file() and not hidden:
-                yield file
+def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:
+    """Walk a file or a folder in the order of names; note in `bad` everything that is no file to read."""
+    if not _is_folder(path):
+        if reason := _objection(path):
+            bad.append(Bad(str(path), reason))
+        else:
+            yield path
+        return
+
+    def unreadable(fault: OSError) -> None:
+        bad.append(Bad(str(fault.filename), _why(fault)))
+
+    for folder, inner, names in os.walk(path.absolute(), onerror=unreadable):
+        linked = [name for name in inner if (Path(folder) / name).is_symlink()]
+        bad += [Bad(str(Path(folder) / each), LINKED) for each in linked if not _hidden(each)]
+        inner[:] = sorted(name for name in inner if not _hidden(name) and name not in linked)
+        for name in sorted(name for name in names if not _hidden(name)):
+            yield from _files(Path(folder) / name, bad)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what lies in a folder that we may not enter; `_objection` says so
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _objection(path: Path) -> str:
+    """Return why `path` is no file to read; empty where it is one. A FIFO is not opened: it would wait."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link to nothing" if path.is_symlink() else "no such file"
+    except OSError as fault:
+        return _why(fault)
+    if not stat.S_ISREG(mode):
+        return "no regular file"
+    return "" if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
+
+
+def _why(fault: OSError) -> str:
+    return fault.strerror or type(fault).__name__
 
 
 def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:
@@ -167,7 +222,7 @@ def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:
             ) from None
 
 
-def _source(folder: Path, line: list[str], extractor: str) -> Source:
+def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Source:
     if not 3 <= len(line) <= len(COLUMNS):
         raise Unusable(f"has {len(line)} columns; wanted are {', '.join(COLUMNS)}")
     path, subject, position = line[:3]
@@ -176,7 +231,7 @@ def _source(folder: Path, line: list[str], extractor: str) -> Source:
     if not _subject.fullmatch(subject):
         raise Unusable("the subject is not 1 to 64 of letters, digits and . _ / -")
     if not (position.isascii() and position.isdigit() and 0 <= int(position) <= 10):
-        raise Unusable("the position is not 1 to 10")
-    return Source(
-        path, folder / path, subject, int(position), (line[3] if line[3:] else "") or extractor
-    )
+        raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
+    label = f"{path} ({manifest.name} line {number})"
+    stated = (line[3] if line[3:] else "") or extractor
+    return Source(label, manifest.parent / path, subject, int(position), stated)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +96,8 @@ def test_a_manifest_says_who_and_which_finger(
     assert said.code == 1
     assert (said.document["enrolled"], said.document["people"]) == (3, 2)
     assert [one["file"] for one in said.document["bad"]] == [
-        *("people.csv line 5", "people.csv line 6", "people.csv line 7", "absent.fmr")
+        *("people.csv line 5", "people.csv line 6", "people.csv line 7"),
+        "absent.fmr (people.csv line 8)",
     ]
 
 
@@ -197,3 +202,118 @@ def test_a_name_that_is_no_file_number_asks_for_a_manifest(
     said = enrol(run, homes, passphrase, odd, "--position", 2)
 
     assert "manifest" in said.document["bad"][0]["reason"]
+
+
+def test_nothing_in_a_folder_is_passed_over_in_silence(
+    run: Any, homes: Any, passphrase: Any, prints: Path, tmp_path: Path
+) -> None:
+    """A link to nothing, a FIFO, a linked folder: each is named; hidden files are no records."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (prints / "dangling.fmr").symlink_to(prints / "absent.fmr")
+    (prints / "linked").symlink_to(elsewhere)
+    (prints / ".hidden").write_text("not ours")
+    os.mkfifo(prints / "pipe.fmr")
+
+    said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert (said.code, said.document["enrolled"]) == (1, 3)
+    reasons = {Path(one["file"]).name: one["reason"] for one in said.document["bad"]}
+    assert reasons == {
+        "dangling.fmr": "a link to nothing",
+        "linked": "a linked folder is not followed; name it itself",
+        "pipe.fmr": "no regular file",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_cannot_be_read_is_named(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    (prints / "locked").mkdir(mode=0)
+
+    said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert [Path(one["file"]).name for one in said.document["bad"]] == ["locked"]
+
+
+def test_a_pipe_in_a_manifest_does_not_make_us_wait(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.fmr")
+    (tmp_path / "people.csv").write_text("pipe.fmr,P-1,2\n")
+
+    said = enrol(run, homes, passphrase, "--manifest", tmp_path / "people.csv")
+
+    assert said.document["bad"] == [
+        {"file": "pipe.fmr (people.csv line 1)", "reason": "no regular file"}
+    ]
+
+
+def test_a_file_is_one_person_however_its_path_is_typed(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    enrol(run, homes, passphrase, prints / "person-1.fmr", "--position", 2)
+
+    words = (prints, prints / "person-2.fmr", prints.parent / "." / "prints", "--position", 2)
+    again = enrol(run, homes, passphrase, *words).document
+
+    assert (again["enrolled"], again["unchanged"], again["bad"]) == (2, 1, [])
+    assert run("gallery", "stats", homes["CAN"], "--json").document["people"] == 3
+
+
+def test_two_files_of_one_name_are_not_guessed_to_be_one_person(
+    run: Any, homes: Any, passphrase: Any, prints: Path, record: Any
+) -> None:
+    (prints / "more").mkdir()
+    record(prints / "more" / "person-1.fmr", 9, impression=1)
+
+    said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert said.document["enrolled"] == 2
+    assert [Path(one["file"]).name for one in said.document["bad"]] == ["person-1.fmr"] * 2
+    assert all("manifest" in one["reason"] for one in said.document["bad"])
+
+
+def test_a_manifest_complaint_says_which_line(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    (prints / "people.csv").write_text(
+        "person-1.fmr,P-1,2\nperson-1.fmr,P-1,2\nperson-2.fmr,P-2,eleven\nperson-3.fmr,P-3,0\n"
+    )
+
+    bad = enrol(run, homes, passphrase, "--manifest", prints / "people.csv").document["bad"]
+
+    assert [one["file"] for one in bad[:2]] == ["people.csv line 2", "people.csv line 3"]
+    assert bad[0]["reason"] == "says the same as line 1"
+    assert "0 where the record says it itself" in bad[1]["reason"]
+    assert bad[2]["file"] == "person-3.fmr (people.csv line 4)"
+
+
+def test_ctrl_c_says_how_far_it_came_and_the_same_command_continues(
+    run: Any, spawn: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    crowd = prints.parent / "crowd"
+    crowd.mkdir()
+    octets = (prints / "person-1.fmr").read_bytes()
+    for number in range(1000):
+        (crowd / f"{number}.fmr").write_bytes(octets)
+    words = ("gallery", "enrol", homes["CAN"], crowd, "--position", 2, *passphrase, "--json")
+
+    child = spawn(*words, start_new_session=True)
+    while child.poll() is None and not _people(run, homes["CAN"]):
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    said, complaint = child.communicate(timeout=60)
+
+    assert child.returncode == 130, complaint
+    document = json.loads(said)
+    assert document["error"]["kind"] == "Interrupted"
+    assert 0 < document["enrolled"] < 1000
+    assert document["enrolled"] == _people(run, homes["CAN"])
+    assert "same command continues" in document["error"]["message"]
+
+
+def _people(run: Any, home: Path) -> int:
+    counted: int = run("gallery", "stats", home, "--json").document.get("people", 0)
+    return counted
