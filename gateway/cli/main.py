@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as version_of
-from typing import Annotated
+try:
+    from importlib.metadata import version as version_of
+    from typing import Annotated
 
-import typer
+    import typer
 
-from gateway.cli import asking, founding, gallery, kit, ledger, parties, renewing, service
-from gateway.cli.console import Guarded, example, manner
+    from gateway.cli import asking, founding, gallery, kit, ledger, parties, renewing, service
+    from gateway.cli.console import Guarded, example, manner
+except KeyboardInterrupt:
+    # Most of the first second is spent on imports, before there is a command that could end in order.
+    raise SystemExit(130) from None
 
 app = typer.Typer(
     cls=Guarded,

@@ -24,13 +24,13 @@ def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
     )
 
 
-def effective(home: Path) -> dict[str, str]:
-    """Return every setting by `section.key` as it is in force; none is a secret."""
+def effective(home: Path) -> dict[str, object]:
+    """Return every setting by `section.key` as it is in force, in the types of JSON; none is a secret."""
     from gateway import config
 
     tree = config.load(home).model_dump(mode="json", exclude={"home"})
     return {
-        f"{section}.{key}": str(value)
+        f"{section}.{key}": value
         for section, table in sorted(tree.items())
         for key, value in table.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,8 @@ from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.bundle import PartyBundle
+
+_fingerprint = re.compile(r"[A-Za-z2-7]{32}")  # base32 of 160 bits
 
 app = typer.Typer(help="Exchange public bundles with partners.", no_args_is_help=True)
 
@@ -89,9 +92,17 @@ def import_(
     from gateway.directory import BundleRefused, Directory
 
     settings = config.load(home)
+    if fingerprint is not None and not _fingerprint.fullmatch(re.sub(r"[\s-]", "", fingerprint)):
+        raise typer.BadParameter(
+            "a fingerprint is 32 letters and digits, A-Z and 2-7, however grouped",
+            param_hint="--fingerprint",
+        )
     with file.open("rb") as stream:
         octets = stream.read(bundles.MAX_BUNDLE + 1)
-    offered = bundles.PartyBundle.parse(octets)
+    try:
+        offered = bundles.PartyBundle.parse(octets)
+    except bundles.MalformedBundle as fault:
+        raise Remedy(f"{file}: {fault}; ask its owner to send it again") from None
     printed = bundles.fingerprint(octets)
     stated = fingerprint if fingerprint is not None else _compare(offered, printed)
     directory = Directory(settings.directory.folder, settings.house.party)
@@ -130,7 +141,7 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
     rows = []
     for bundle in directory.parties():
         until = max(key.not_after for key in bundle.kem)
-        current = any(key.valid(now) for key in bundle.kem)
+        ended = not any(key.valid(now) for key in bundle.kem)
         rows.append(
             {
                 "party": bundle.party,
@@ -138,15 +149,11 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
                 "version": bundle.version,
                 "endpoints": list(bundle.endpoints),
                 "sealing_key_until": until.isoformat(timespec="seconds"),
-                "current": current,
+                "current": bundle.sealing_key(now) is not None,
                 "fingerprint": fingerprint(bundle.to_bytes()),
             }
         )
-        standing = (
-            f"until {until:%Y-%m-%d}"
-            if current
-            else f"ended {until:%Y-%m-%d} → ask for its new bundle"
-        )
+        standing = f"ended {until:%Y-%m-%d}, still used" if ended else f"until {until:%Y-%m-%d}"
         table.add_row(
             bundle.party,
             str(bundle.version),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -67,5 +68,7 @@ def check(
         "checks": [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in found],
         "settings": settings,
     }
-    lines = (f"{name} = {value}" for name, value in settings.items())
+    lines = (
+        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
+    )
     console.emit(context, document, *lines, table, code=Code.DONE if ok else Code.NO)

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,11 @@ def test_what_is_no_bundle_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "junk").write_bytes(content)
 
-    said = run("party", "import", homes["CAN"], tmp_path / "junk", "--fingerprint", "ABCD")
+    said = run("party", "import", homes["CAN"], tmp_path / "junk", "--fingerprint", "ABCD" * 8)
 
     assert said.code == 2
-    assert said.err.startswith("passerelle: ")
+    assert said.err.startswith(f"passerelle: {tmp_path / 'junk'}: ")
+    assert "ask its owner" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -155,3 +157,27 @@ def test_a_person_compares_by_ear(
     assert child.wait(30) == code
     assert printed.encode() in shown
     assert (homes["CAN"] / "parties" / "AUS.json").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("stated", ["", "ABCD", "ABC1" * 8, "ABCD" * 9, "ÄBCD" * 8])
+def test_what_is_no_fingerprint_is_a_slip_of_the_typist_not_another_bundle(
+    run: Any, homes: Any, offered: Any, stated: str
+) -> None:
+    said = run("party", "import", homes["CAN"], offered[0], "--fingerprint", stated, "--json")
+
+    assert (said.code, said.document["error"]["kind"]) == (2, "Usage")
+    assert "--fingerprint" in said.document["error"]["message"]
+
+
+def test_a_key_past_its_end_is_still_used_and_listed_so(run: Any, homes: Any, offered: Any) -> None:
+    """Nobody can be asked for a bundle whose successor is not made yet (keys 5)."""
+    bundle = PartyBundle.parse(offered[0].read_bytes())
+    now = datetime.now(UTC).replace(microsecond=0)
+    old = replace(bundle.kem[0], not_before=now - timedelta(90), not_after=now - timedelta(1))
+    stale = replace(bundle, kem=(old,))
+    (homes["CAN"] / "parties" / "AUS.json").write_bytes(stale.to_bytes())
+
+    listed = run("party", "list", homes["CAN"], "--json").document["parties"]
+
+    assert [one["current"] for one in listed] == [True]
+    assert "still used" in " ".join(run("party", "list", homes["CAN"]).out.split())
