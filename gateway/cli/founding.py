@@ -34,7 +34,12 @@ FOLDERS = ("parties", "agreements", "store", "witness")
 AUDITOR = Path(
     "auditor"
 )  # kek.json and keyset.json of the auditor; they do not stay on this machine
+MAX_NAME = 200  # characters of a legal name, as in the settings and in bundles
+MAX_PORT = 65_533  # the greatest that leaves two more for health and metrics
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
+
+
+_label = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +101,20 @@ def init(
 
     forbid_core()
     charter = _charter(party, legal_name, listen, tuple(host or ()))
-    _demand_free(folder)
     passphrase = console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
     auditor = console.passphrase_from(auditor_passphrase_file, "the auditor", new=True)
-    agreements, printed = found(
-        folder, charter, passphrase=passphrase, auditor=auditor, now=datetime.now(UTC)
-    )
+    now = datetime.now(UTC)
+    try:
+        agreements, printed = found(
+            folder, charter, passphrase=passphrase, auditor=auditor, now=now
+        )
+    except OSError as fault:
+        if fault.filename and Path(fault.filename) in (passphrase_file, auditor_passphrase_file):
+            raise
+        why = fault.strerror or type(fault).__name__
+        raise Remedy(
+            f"{folder} cannot be made: {why}; take a folder below one that you may write to"
+        ) from None
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(
         context,
@@ -227,17 +240,51 @@ def _agreements(folder: Path, party: str) -> list[str]:
 def _charter(party: str, legal_name: str, listen: str, hosts: tuple[str, ...]) -> Charter:
     if not PARTY.fullmatch(party):
         raise typer.BadParameter("2 to 32 of A-Z, 0-9 and hyphen", param_hint="--party")
-    address, _, port = listen.rpartition(":")
-    address = address.removeprefix("[").removesuffix("]")
-    if not address or not port.isdigit() or not 0 < int(port) < 65536:
-        raise typer.BadParameter("write HOST:PORT, e.g. 0.0.0.0:7443", param_hint="--listen")
+    if len(legal_name) > MAX_NAME or not legal_name.isprintable():
+        raise typer.BadParameter(
+            f"at most {MAX_NAME} characters, all of them printable", param_hint="--legal-name"
+        )
+    address = _address(listen)
     if not hosts and _anywhere(address):
         raise typer.BadParameter(
             "say by which name partners reach a listener on all addresses", param_hint="--host"
         )
+    if not all(map(_is_host, hosts)):
+        raise typer.BadParameter(
+            "a name like gateway.example.ca or an IP address, without port and without brackets",
+            param_hint="--host",
+        )
     local = ("127.0.0.1", "localhost")  # a health check or an operator on this machine
     named = tuple(dict.fromkeys((*(hosts or (address,)), *local)))
     return Charter(party, legal_name or party, listen, named)
+
+
+def _address(listen: str) -> str:
+    """Return the name or address of HOST:PORT."""
+    host, _, port = listen.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    address = host[1:-1] if bracketed else host
+    if not port.isascii() or not port.isdigit() or not _is_host(address):
+        raise typer.BadParameter("write HOST:PORT, e.g. 0.0.0.0:7443", param_hint="--listen")
+    if bracketed != (":" in address):
+        raise typer.BadParameter("write an IPv6 address as [::1]:7443", param_hint="--listen")
+    if not 0 < int(port) <= MAX_PORT:
+        raise typer.BadParameter(
+            f"a port of 1 to {MAX_PORT}; the next two are for health and metrics",
+            param_hint="--listen",
+        )
+    return address
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a certificate can carry `text`: an IP address, or labels as RFC 1123 2.1 has them."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.split(".")
+        # Four numbers that are no address are a slip, not a name.
+        return len(text) <= 253 and all(map(_label.fullmatch, labels)) and not labels[-1].isdigit()
+    return "%" not in text  # a zone means something on one machine only
 
 
 def _anywhere(address: str) -> bool:

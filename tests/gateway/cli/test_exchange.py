@@ -282,7 +282,11 @@ def test_check_says_that_all_is_well_and_what_is_in_force(
 
     assert said.code == 0
     assert all(one["ok"] for one in said.document["checks"])
-    assert said.document["settings"]["house.party"] == "CAN"
+    settings = said.document["settings"]
+    assert settings["house.party"] == "CAN"
+    assert isinstance(settings["exchange.hosts"], list)
+    assert settings["exchange.quantum_step_ms"] == 25
+    assert settings["keys.passphrase_file"] is None
 
 
 def test_check_names_what_would_keep_it_from_serving(run: Any, homes: Any, passphrase: Any) -> None:

@@ -111,6 +111,17 @@ def test_an_empty_folder_is_taken(run: Any, tmp_path: Path, files: Any) -> None:
         (("--party", "CAN", "--listen", "127.0.0.1:70000"), "--listen"),
         (("--party", "CAN", "--listen", "0.0.0.0:7443"), "--host"),
         (("--party", "CAN", "--listen", "[::]:7443"), "--host"),
+        (("--party", "CAN", "--listen", "::1:7443"), "--listen"),
+        (("--party", "CAN", "--listen", "127.0.0.1:65535"), "--listen"),
+        (("--party", "CAN", "--listen", "127.0.0.1:٣"), "--listen"),
+        (("--party", "CAN", "--listen", "two words:7443"), "--listen"),
+        (("--party", "CAN", "--host", "two words"), "--host"),
+        (("--party", "CAN", "--host", "gateway.example.ca:7443"), "--host"),
+        (("--party", "CAN", "--host", "gäteway.example"), "--host"),
+        (("--party", "CAN", "--host", "192.0.2.256"), "--host"),
+        (("--party", "CAN", "--host", ""), "--host"),
+        (("--party", "CAN", "--legal-name", "x" * 201), "--legal-name"),
+        (("--party", "CAN", "--legal-name", "two\nlines"), "--legal-name"),
         ((), "--party"),
     ],
 )
@@ -201,3 +212,14 @@ def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
     assert child.wait(30) == 0
     assert b"secret" not in shown
     FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"first secret")
+
+
+def test_a_folder_that_cannot_be_made_is_named_as_it_was_typed(
+    run: Any, tmp_path: Path, files: Any
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+
+    said = run("init", tmp_path / "file" / "can", "--party", "CAN", *files, "--json")
+
+    assert said.code == 2
+    assert said.document["error"]["message"].startswith(f"{tmp_path / 'file' / 'can'} cannot be")
