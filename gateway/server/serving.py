@@ -18,7 +18,7 @@ from prometheus_client import start_http_server
 from gateway import telemetry
 from gateway.audit.entry import EntryType
 from gateway.engine.inprocess import InProcessEngine
-from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal
+from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal, Remedy
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import Desk, GetQueryState, RedeliverResult, SubmitQuery
 from gateway.exchange.refused import RefusalCounter
@@ -26,6 +26,7 @@ from gateway.exchange.standing import GetCapabilities
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import intercept, listeners, services
+from gateway.server.inspection import demand_current
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
@@ -58,6 +59,7 @@ class Serving:
         self._observe = observe
         self.engine = InProcessEngine()
         self._open = threading.Event()
+        self._ended = False
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._log = telemetry.logger("serving")
@@ -65,6 +67,7 @@ class Serving:
     def start(self) -> Addresses:
         """Load, record the start, open the doors; raises Remedy when a port is taken."""
         house, settings = self._house, self._house.settings
+        demand_current(house.keyset, house.clock())
         rounds.sweep(house.database, house.sequencer, house.clock())
         self.engine.load(house.gallery)
         self._quantum = self._measured_quantum()
@@ -127,6 +130,11 @@ class Serving:
         The orchestrator learns here whether we still serve.
         """
         house = self._house
+        try:
+            demand_current(house.keyset, house.clock())
+        except Remedy as ended:
+            self._ended = True
+            self._log.error("keys_ended", reason=str(ended))
         try:
             self._ready()
             serving = True
@@ -197,6 +205,8 @@ class Serving:
             raise Draining
         if not self._house.sequencer.healthy:
             raise AuditUnavailable
+        if self._ended:
+            raise Draining  # a key without which nothing is answered is past its end
         if not self.engine.loaded:
             raise EngineUnavailable
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway.config import load
+from gateway.errors import Remedy
 from gateway.server import inspection
+from gateway.server.house import House
+from gateway.server.serving import Serving
 
 
 def checks(home: Any, secret: Any) -> dict[str, inspection.Check]:
@@ -80,3 +83,26 @@ def test_a_ledger_that_is_written_to_meanwhile_verifies(shared_pair: Any, people
     shared_pair.partner().query(people.samples(1), **people.matter())
 
     assert inspection.verify_ledger(shared_pair.home).ok
+
+
+def test_a_house_whose_keys_have_ended_does_not_serve(
+    homes: Any, people: Any, serve: Any, secret: Any
+) -> None:
+    """It would answer what every partner must reject; the remedy names the command that renews."""
+    with House.open(homes[0], secret) as house:
+        house.clock = lambda: datetime.now(UTC) + timedelta(days=100)
+        with pytest.raises(Remedy, match="keys renew"):
+            Serving(house).start()
+
+
+def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) -> None:
+    partner = pair.partner()
+    partner.query(people.samples(1), **people.matter())
+    now = pair.house.clock
+    pair.house.clock = lambda: now() + timedelta(days=100)
+
+    pair.serving.walk_rounds()
+
+    with pytest.raises(people.refused) as refused:
+        partner.query(people.samples(1), deadline=2, **people.matter())
+    assert refused.value.reason == "DRAINING"

@@ -62,7 +62,7 @@ def sample() -> Callable[..., Sample]:
             modality=Modality.FINGER,
             position=2,
             format=RecordFormat.ISO_19794_2_2005,
-            extractor="Acme Ridge 4.2",
+            extractor="Acme-Ridge-4.2",
             data=b"FMR\0 20\0",
             impression=1,
             capture_time=NOW - timedelta(days=1),

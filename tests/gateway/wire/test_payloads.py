@@ -44,7 +44,7 @@ moments = st.integers(0, 4_000_000_000_000).map(
     lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 )
 pseudonyms = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
-products = st.from_regex(r"[A-Za-z0-9._ -]{1,64}", fullmatch=True)
+products = st.from_regex(r"[A-Za-z0-9._-]{1,48}", fullmatch=True)
 EXTENT = st.integers(0, 65_535)
 
 
