@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.fmr import Format, View, write_incits2004, write_iso2005
+from matcher.fmr import Format, View, at_197, write
 from matcher.probe import check_positions
 from matcher.template import Floats, Minutiae
 
@@ -96,8 +96,7 @@ def impression(whose: Person, position: int, seed: int) -> Minutiae:
 
 def record(minutiae: Minutiae, position: int, form: int = Format.ISO_19794_2_2005) -> bytes:
     """Return minutiae as the record of one finger; position 0 = unknown."""
-    views = (View(position, 0, 80, minutiae),)
-    return (write_iso2005 if form == Format.ISO_19794_2_2005 else write_incits2004)(views)
+    return write(at_197(Format(form), (View(position, 0, 80, minutiae),)))
 
 
 def _flow(rng: np.random.Generator) -> _Flow:

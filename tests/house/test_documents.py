@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from click.testing import CliRunner
+
 from gateway.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -81,7 +81,7 @@ def fill(desk: Desk, sequencer: Sequencer, limit: int = 2000) -> list[int]:
 def test_a_full_disk_answers_nothing_and_loses_nothing(desk: Desk) -> None:
     desk.database().close()
 
-    def small(*a: Any, **k: Any) -> sqlite3.Connection:  # noqa: ANN401 - the driver's own
+    def small(*a: Any, **k: Any) -> sqlite3.Connection:
         connection = sqlite3.connect(*a, **k)
         connection.execute("PRAGMA max_page_count=80")
         return connection
@@ -240,7 +240,7 @@ class Failing(sqlite3.Connection):
 class FailingCursor(sqlite3.Cursor):
     """Counts the statements that write."""
 
-    def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:  # noqa: ANN401 - the driver's own
+    def execute(self, sql: str, *rest: Any) -> sqlite3.Cursor:
         if sql.split(maxsplit=1)[0] in {
             "INSERT",
             "UPDATE",
@@ -252,7 +252,7 @@ class FailingCursor(sqlite3.Cursor):
             Failing.count()
         return super().execute(sql, *rest)
 
-    def executemany(self, sql: str, *rest: Any) -> sqlite3.Cursor:  # noqa: ANN401 - the driver's own
+    def executemany(self, sql: str, *rest: Any) -> sqlite3.Cursor:
         Failing.count()
         return super().executemany(sql, *rest)
 
