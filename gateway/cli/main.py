@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import asking, founding, gallery, ledger, parties, service
+from gateway.cli import asking, founding, gallery, kit, ledger, parties, service
 from gateway.cli.console import Guarded, example, manner
 
 app = typer.Typer(
@@ -64,6 +64,8 @@ app.command(
 app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
     asking.state
 )
+app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
 app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(kit.bench, name="bench")

@@ -24,7 +24,7 @@ from gateway.audit.note import Checkpoint
 from gateway.bundle import PartyBundle
 from gateway.client.channel import Courier, Method, open_channel
 from gateway.client.compose import About, Author, Matter, Outgoing
-from gateway.client.errors import AnswerRejected, NothingToRedeliver, Refused
+from gateway.client.errors import AnswerRejected, NothingToRedeliver, PartnerError, Refused
 from gateway.client.folder import read_folder
 from gateway.client.verdict import Believed, Judge, Question, Response
 from gateway.client.witness import CannotProve, Witness
@@ -234,7 +234,8 @@ class Partner:
             checkpoint = note.open_checkpoint(response.checkpoint, *self.peer.log.vkeys)
         except NoteRefused as fault:
             raise AnswerRejected("checkpoint", str(fault)) from None
-        self._witness.accept(response.checkpoint, checkpoint, floor, self._proving(until, ""))
+        prove = self._proving(until, "")
+        self._witness.accept(response.checkpoint, checkpoint, floor, prove, until=until)
         return checkpoint
 
     # What every call does
@@ -261,7 +262,12 @@ class Partner:
         def progress(signed: bytes, checkpoint: Checkpoint, floor: int) -> None:
             nonlocal witnessing
             began = time.perf_counter()
-            self._witness.accept(signed, checkpoint, floor, self._proving(until, number))
+            prove = self._proving(until, number)
+            try:
+                self._witness.accept(signed, checkpoint, floor, prove, until=until)
+            except PartnerError as fault:
+                fault.transaction_number = number
+                raise
             witnessing = time.perf_counter() - began
 
         began = time.perf_counter()

@@ -16,8 +16,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import math
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +30,7 @@ from gateway.audit import note, tree
 from gateway.audit.errors import NoteRefused, ProofRefused
 from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
-from gateway.client.errors import SplitView
+from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.errors import Remedy
 from keys import durable
 
@@ -55,7 +57,7 @@ class Witness:
     def __init__(self, log: LogIdentity, path: Path | None = None) -> None:
         self._log = log
         self._path = path
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._judged: OrderedDict[int, bytes] = OrderedDict()
         self._kept: Sighting | None = None
         with self._alone():
@@ -71,21 +73,45 @@ class Witness:
         """The size of the kept tree in leaves; 0 before the first."""
         return _size(self._kept)
 
-    def accept(self, signed: bytes, checkpoint: Checkpoint, floor: int, prove: Prove) -> None:
+    def accept(
+        self,
+        signed: bytes,
+        checkpoint: Checkpoint,
+        floor: int,
+        prove: Prove,
+        *,
+        until: float = math.inf,
+    ) -> None:
         """Accept a checkpoint whose signatures were verified, or raise `SplitView`.
 
         floor  the size kept when the question was sent; an answer given later is in a larger tree
         prove  asks the log for the consistency proof between two sizes; may raise `CannotProve`
+        until  monotonic seconds; threads take turns, and past this one raises `DeadlineExceeded`
         """
-        if checkpoint.size >= floor and self._judged.get(checkpoint.size) == checkpoint.root:
+        if self._knows(checkpoint, floor):
             return  # (1)
         seen = Sighting(signed, checkpoint)
-        with self._turn:
+        with self._turn(until):
+            if self._knows(checkpoint, floor):
+                return  # (1) whoever had the turn before us had the same tree
             if checkpoint.size < floor and self._kept:  # (2)
                 self._accuse(self._kept, seen, (), "its ledger went backwards")
             while not self._settled(seen, prove):
                 pass  # another process moved the kept checkpoint while we fetched a proof
             self._remember(checkpoint)
+
+    def _knows(self, checkpoint: Checkpoint, floor: int) -> bool:
+        return checkpoint.size >= floor and self._judged.get(checkpoint.size) == checkpoint.root
+
+    @contextmanager
+    def _turn(self, until: float) -> Iterator[None]:
+        wait = min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX)
+        if not self._lock.acquire(timeout=wait):
+            raise DeadlineExceeded("the deadline passed while the ledger was being checked")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _settled(self, seen: Sighting, prove: Prove) -> bool:
         kept = self._kept

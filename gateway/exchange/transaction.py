@@ -36,6 +36,7 @@ from gateway.directory import Directory
 from gateway.errors import (
     AuditUnavailable,
     DeadlineTooShort,
+    ElementInvalid,
     EnvelopeRejected,
     HeaderInvalid,
     InProgress,
@@ -54,7 +55,7 @@ from gateway.store.sequencer import Committed, Effect, Leaf, Sequencer
 from gateway.terms import Direction, Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
 from keys import envelope, sign
-from keys.errors import KeyNotUsable, OpenRefused, SignatureRefused, UnknownKey
+from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefused, UnknownKey
 from keys.keyset import Keyset
 
 LIFE = timedelta(minutes=10)  # life of an answer, the longest that a message may have (protocol 3)
@@ -126,6 +127,7 @@ class Corridor:
         request = self._open(call, header, transcript)  # (9), (10)
         walk = self._walks[call.operation]
         admitted = walk.admit(request, self._rooms.clock())  # (11)–(13)
+        _demand_key(admitted.reply_key)  # (11)
         call.stages.mark("admit")
         if row is None:
             if not call.alive() or call.remaining() <= MARGIN:
@@ -363,3 +365,11 @@ def _rejected(check: str) -> EnvelopeRejected:
     refusal = EnvelopeRejected()
     refusal.add_note(check)
     return refusal
+
+
+def _demand_key(octets: bytes) -> None:
+    """Refuse a reply key that nothing could be sealed to, before anything is recorded or searched."""
+    try:
+        envelope.SealingKey(octets)
+    except MalformedKey:
+        raise ElementInvalid(element="reply_kem_public_key") from None

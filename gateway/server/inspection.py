@@ -21,6 +21,7 @@ from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError
 from gateway.law.agreement import load_agreements
 from gateway.law.policy import in_force
+from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
@@ -126,6 +127,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("agreements", lambda: _agreements(settings, now))
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
+    run("memory", _memory)
     return found
 
 
@@ -192,3 +194,9 @@ def _store(settings: Settings) -> str:
 def _gallery(home: Path) -> str:
     counts = stats(home)
     return f"{counts.subjects} people, {counts.samples} records"
+
+
+def _memory() -> str:
+    if swap_in_use():
+        return "swap is on: keys and prints may reach it; turn it off, or encrypt it"
+    return "no swap; the gateway writes no core image"

@@ -27,6 +27,7 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import intercept, listeners, services
 from gateway.server.probe_tls import demand_tls_1_3
+from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Serving:
 
     def run(self, ready: Callable[[Addresses], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open."""
+        forbid_core()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -227,6 +227,19 @@ def test_lying_length_field(shared_forger: Any, people: Any) -> None:
     assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "RECORD_UNPARSEABLE")
 
 
+@pytest.mark.parametrize("key", [bytes(1216), b"\xff" * 1216])
+def test_a_reply_key_that_nothing_can_be_sealed_to(
+    shared_pair: Any, shared_forger: Any, key: bytes
+) -> None:
+    """It is refused before the search: an answer that cannot be sealed must not have cost a destruction."""
+    size = shared_pair.house.sequencer.size
+
+    letter = shared_forger.letter(shared_forger.payload(reply_key=key))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENT_INVALID")
+    assert shared_pair.house.sequencer.size == size + 1  # the refusal alone
+
+
 def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> None:
     assert shared_forger.refused(shared_forger.letter(b"\xff\xfe not protobuf"))[0] == (
         "INVALID_ARGUMENT"

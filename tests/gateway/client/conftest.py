@@ -265,7 +265,8 @@ def kept_in(tmp_path: Path) -> Path:
 class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerServiceServicer):
     """The answering party behind real mTLS. `proofs` counts what was fetched of its ledger.
 
-    tamper  what it changes in a response on its way out
+    tamper     what it changes in a response on its way out
+    unwilling  what it does before it answers; reluctant: before it proves
     """
 
     house: Answering
@@ -273,6 +274,7 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
     calls: list[bytes] = field(default_factory=list)
     tamper: Callable[[Any], None] = lambda _: None
     unwilling: Callable[[grpc.ServicerContext], None] = lambda _: None
+    reluctant: Callable[[grpc.ServicerContext], None] = lambda _: None
 
     def _answer(self, kind: type[Any], request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append(request.SerializeToString(deterministic=True))
@@ -301,6 +303,7 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
 
     def GetConsistencyProof(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.proofs += 1
+        self.reluctant(context)
         try:
             hashes = self.house.log.prove(request.old_size, request.new_size)
         except CannotProve:

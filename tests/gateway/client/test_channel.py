@@ -203,6 +203,26 @@ def test_only_the_patient_wait_where_they_call_too_often(serve: Any) -> None:
         carry(method, patient=True)
 
 
+def test_a_status_that_contradicts_itself_says_no_reason(serve: Any) -> None:
+    """The rich status in the trailers is of another code than the call's."""
+
+    def step(context: grpc.ServicerContext) -> None:
+        packed = any_pb2.Any()
+        packed.Pack(error_details_pb2.ErrorInfo(reason="QUOTA_EXCEEDED", domain="passerelle"))
+        rich = rpc_status.to_status(
+            status_pb2.Status(code=grpc.StatusCode.NOT_FOUND.value[0], details=[packed])
+        )
+        context.set_trailing_metadata(tuple(rich.trailing_metadata))
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+
+    _, method = serve(step)
+
+    with pytest.raises(Refused) as caught:
+        carry(method)
+
+    assert (caught.value.code, caught.value.reason) == ("PERMISSION_DENIED", "")
+
+
 def test_retries_end_at_the_deadline_with_the_last_reason(serve: Any) -> None:
     busy = fails(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", pushback=50)
     _, method = serve(*[busy] * 50)

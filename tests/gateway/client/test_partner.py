@@ -191,8 +191,9 @@ def test_a_smaller_tree_is_evidence(
     doors.house.log = doors.house.log.fork(3)
 
     with pytest.raises(SplitView) as caught:
-        ask(partner, sample, matter)
+        ask(partner, sample, matter, transaction_number="split-0001")
 
+    assert caught.value.transaction_number == "split-0001"
     evidence = json.loads(caught.value.evidence.read_bytes())
     assert evidence["kept"].encode() == before == kept_in.read_bytes()
     assert caught.value.evidence.parent == kept_in.parent
@@ -248,6 +249,27 @@ def test_many_threads_ask_at_once(
     assert len({one.receipt_index for one in asked}) == 24
     kept = note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
     assert kept.size == max(one.checkpoint_size for one in asked)
+
+
+def test_a_ledger_that_refuses_to_prove_is_not_accused(partner: Any, doors: Any) -> None:
+    """Denied is not disproved; the answer is not believed, and nobody is convicted."""
+    partner.checkpoint()
+    doors.house.log.grow(3)
+    doors.reluctant = lambda context: context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
+
+    with pytest.raises(Refused):
+        partner.checkpoint()
+
+
+def test_old_reply_keys_are_forgotten(
+    partner: Any, sample: Any, matter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.client.partner.PENDING", 2)
+    numbers = [ask(partner, sample, matter).transaction_number for _ in range(3)]
+
+    with pytest.raises(NothingToRedeliver):
+        partner.redeliver(numbers[0])
+    assert partner.redeliver(numbers[2]).transaction_number == numbers[2]
 
 
 # What is no answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.audit import note
-from gateway.client.errors import SplitView
+from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.client.witness import CannotProve, Witness
 from gateway.errors import Remedy
 
@@ -163,6 +164,49 @@ def test_many_threads_leave_the_largest_tree(log: Any, kept_in: Path) -> None:
     assert note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 64
 
 
+def test_one_proof_serves_all_who_saw_the_same_tree(log: Any) -> None:
+    """Answers of one batch of the peer share a checkpoint."""
+    witness = Witness(log.identity)
+    show(witness, log, 2)
+    fetched: list[tuple[int, int]] = []
+
+    def prove(old: int, new: int) -> Sequence[bytes]:
+        fetched.append((old, new))
+        time.sleep(0.05)
+        return log.prove(old, new)
+
+    def see(_: int) -> None:
+        witness.accept(log.signed(5), log.checkpoint(5), 2, prove)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(see, range(8)))
+
+    assert fetched == [(2, 5)]
+
+
+def test_nobody_waits_for_a_turn_past_his_deadline(log: Any) -> None:
+    witness = Witness(log.identity)
+    show(witness, log, 2)
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(old: int, new: int) -> Sequence[bytes]:
+        entered.set()
+        leave.wait(10)
+        return log.prove(old, new)
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(witness.accept, log.signed(4), log.checkpoint(4), 2, slow)
+        entered.wait(10)
+        with pytest.raises(DeadlineExceeded):
+            witness.accept(
+                log.signed(5), log.checkpoint(5), 2, refuse, until=time.monotonic() + 0.05
+            )
+        leave.set()
+        first.result(10)
+
+    assert witness.size == 4
+
+
 def test_two_processes_never_move_the_file_backwards(log: Any, kept_in: Path) -> None:
     """Two witnesses on one file know nothing of each other but the file, like two processes."""
     one, other = Witness(log.identity, kept_in), Witness(log.identity, kept_in)
@@ -217,3 +261,24 @@ def test_without_a_folder_the_memory_is_the_process(log: Any) -> None:
     with pytest.raises(SplitView) as caught:
         show(witness, forged, 6)
     assert caught.value.evidence is None
+
+
+def test_an_empty_ledger_begins_every_ledger(log: Any, kept_in: Path) -> None:
+    witness = Witness(log.identity, kept_in)
+    show(witness, log, 0)
+
+    witness.accept(log.signed(5), log.checkpoint(5), 0, refuse)
+
+    assert witness.size == 5
+
+
+def test_only_so_many_judged_trees_are_remembered(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.client.witness.JUDGED", 2)
+    witness = Witness(log.identity)
+    for size in (5, 4, 3, 2):
+        show(witness, log, size)
+
+    assert set(witness._judged) == {3, 2}
+    assert witness.kept is not None

@@ -172,3 +172,11 @@ def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, p
 def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -> None:
     for _ in range(200):
         answered.append(partner.query(people.samples(1), deadline=3, **people.matter()))  # noqa: PERF401 - kept when it fails
+
+
+def test_a_serving_house_leaves_no_core_image(homes: Any) -> None:
+    """keys.md 11: core limit 0; the process is not readable by others of its user."""
+    with server(homes[0]) as (_, process):
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        core = next(line for line in limits if line.startswith("Max core file size"))
+        assert core.split()[4:6] == ["0", "0"]

@@ -1,0 +1,1 @@
+"""For those who must trust us: the main job told in order, and measured."""

@@ -1,0 +1,81 @@
+"""What an auditor finds afterwards, with keys that the gateway does not have.
+
+The asker learns no identity, so whether a hit was on the right person is the auditor's to say: the sealed
+details name the subject of every hit. And the asker's last checkpoint is held against the ledger, for a
+ledger whose end was cut off would still be whole in itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import config
+from gateway.audit import entry, note
+from gateway.audit.verify import verify_log
+from gateway.bundle import PartyBundle
+from gateway.kit.parties import Party
+from gateway.store import ledger, subjects
+from gateway.store.database import Database, open_store
+from keys.custody import FileCustody
+from keys.envelope import OpeningKey
+from keys.keyset import Keyset
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the auditor says.
+
+    found       file number of the person found, by transaction number, of every hit
+    consistent  whether the ledger is whole and continues what the asker saw last
+    """
+
+    found: Mapping[str, str]
+    consistent: bool
+
+
+def examine(party: Party, checkpoint: Path) -> Findings:
+    """Read a party's ledger with its auditor's key; `checkpoint` is what a partner kept of it."""
+    custody = FileCustody.open(party.home / "auditor" / "kek.json", party.auditor_passphrase())
+    key = Keyset.load(party.home / "auditor" / "keyset.json", custody).audit_opening()
+    log = PartyBundle.parse((party.home / "party.json").read_bytes()).log
+    database = open_store(config.load(party.home).store.path)
+    try:
+        kept = checkpoint.read_bytes()
+        size = note.open_checkpoint(kept, *log.vkeys).size
+        notes = _with(kept, size, ledger.iter_checkpoints(database), log.vkeys)
+        report = verify_log(ledger.iter_leaves(database), notes, log)
+        return Findings(_hits(database, key), report.ok)
+    finally:
+        database.close()
+
+
+def _hits(database: Database, key: OpeningKey) -> dict[str, str]:
+    """Return whom each query found, by transaction number, as the sealed details say."""
+    leaves = list(ledger.iter_leaves(database))
+    found = {}
+    for detail in ledger.iter_details(database):
+        frame = entry.decode(leaves[detail.index])
+        if frame.type is not entry.EntryType.RESPONSE or detail.sealed_dek is None:
+            continue
+        facts = entry.open_detail(frame, detail.ciphertext, detail.sealed_dek, key)
+        if "subject" in facts:
+            with database.reader() as reader:
+                reference = subjects.reference_of(reader, int(facts["subject"]))
+            found[frame.transaction_number] = reference or ""
+    return found
+
+
+def _with(
+    kept: bytes, size: int, notes: Iterable[bytes], vkeys: tuple[str, str]
+) -> Iterable[bytes]:
+    """Put a checkpoint from elsewhere at its place among the ledger's own, in order of size."""
+    waiting = True
+    for signed in notes:
+        if waiting and note.open_checkpoint(signed, *vkeys).size >= size:
+            yield kept
+            waiting = False
+        yield signed
+    if waiting:
+        yield kept

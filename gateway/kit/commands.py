@@ -1,0 +1,150 @@
+"""Our own commands, run as a person would run them: each in a process of its own, answering in JSON.
+
+The demonstration and the measurement go through the same doors as everybody else. A server is one of
+these commands too, told to stop by the signal that an orchestrator would send.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gateway.errors import Remedy
+
+PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
+READY_SECONDS = 60.0  # for a start: self-tests, gallery, quantum, on a machine that is busy
+STOP_SECONDS = 45.0  # for a stop; the house drains for 30
+RUN_SECONDS = 300.0  # for any other command
+SAID = 2000  # characters of a failed command's last words
+
+_START = "from gateway.cli.main import app; app(prog_name='passerelle')"
+
+Document = Mapping[str, Any]
+
+
+def run(*words: str | Path, accept: Collection[int] = (0,)) -> Document:
+    """Run one command to its end and return its JSON document.
+
+    accept  exit codes that leave a document worth reading
+
+    Raises `Remedy` with the command's own last words.
+    """
+    done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
+        _argv(*words, "--json"),
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=RUN_SECONDS,
+        env=environment(),
+    )
+    if done.returncode not in accept:
+        raise Remedy(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")
+    return _document(done.stdout, str(words[0]))
+
+
+def environment() -> dict[str, str]:
+    """Return our environment without settings of a gateway."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+class Server:
+    """`passerelle serve`, running; a context manager that leaves no process behind.
+
+    Attributes, once entered: `exchange` and `metrics`, the ports that it listens on.
+    """
+
+    def __init__(self, home: Path, passphrase_file: Path, log: Path) -> None:
+        self._words = ("serve", home, "--passphrase-file", passphrase_file, "--json")
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+        self.exchange = 0
+        self.metrics = 0
+
+    def __enter__(self) -> Self:
+        """Start it and wait until its doors are open; raises `Remedy` with its last words."""
+        with self._log.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - as above
+                _argv(*self._words),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(),
+            )
+        try:
+            document = self._first_line(self._process)
+        except BaseException:
+            self._end(self._process)
+            raise
+        self.exchange = int(document["exchange"])
+        self.metrics = int(document["metrics"])
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it, whatever happened."""
+        if self._process is not None:
+            self._end(self._process)
+
+    def stop(self) -> int:
+        """Ask it to stop, wait until calls under way are finished, and return its exit code."""
+        if self._process is None:
+            raise Remedy("the server was not started")
+        return self._end(self._process)
+
+    @property
+    def pid(self) -> int:
+        """The process that serves."""
+        return self._process.pid if self._process is not None else 0
+
+    def _first_line(self, process: subprocess.Popen[str]) -> Document:
+        if process.stdout is None:
+            raise AssertionError
+        ready, _, _ = select.select([process.stdout], [], [], READY_SECONDS)
+        line = process.stdout.readline() if ready else ""
+        document = _document(line, "serve") if line else {}
+        if not document.get("ok"):
+            last = self._log.read_text(encoding="utf-8").strip()[-SAID:]
+            raise Remedy(f"the server did not open its doors: {last or 'it said nothing'}")
+        return document
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> int:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        return process.returncode
+
+
+def _argv(*words: str | Path) -> list[str]:
+    return [sys.executable, "-c", _START, *map(str, words)]
+
+
+def _document(text: str, command: str) -> Document:
+    lines = text.strip().splitlines()
+    try:
+        document = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Remedy(f"passerelle {command} answered no JSON; run it by hand to see why")
+    return document

@@ -1,0 +1,301 @@
+"""The main job told in order, each promise checked as it goes.
+
+    two parties · bundles compared · people enrolled · a server on loopback · many questions ·
+    a replay, a forgery, a purpose that nobody agreed · the server stopped · the ledger verified
+
+Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
+perfect matcher would find and ours missed is reported and allowed up to a stated share; a hit on a
+stranger, or on the wrong person, is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from gateway.client import Partner
+from gateway.client.folder import Folder, read_folder
+from gateway.errors import Remedy
+from gateway.kit import attacks, auditor, commands, parties, people
+from gateway.kit.asking import AGREEMENT, Asked, ask_all, percentile
+from gateway.kit.attacks import Promise, Stage
+from gateway.kit.commands import Server
+from gateway.kit.people import Cast
+from gateway.kit.scratch import Scratch
+from gateway.kit.tampering import Road
+from gateway.kit.telling import Telling
+from gateway.terms import Outcome
+
+WORKDIR = Path(".demo")
+MISSED_ALLOWED = 0.15  # share of questions about enrolled people; two fingers of old, small sensors, at FPIR 1e-4
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What `--json` says; later versions add fields and remove none.
+
+    queries            questions about people, of which each is a hit, no hit, insufficient or unanswered
+    wrong_hits         hits on somebody who is not enrolled, or on another person than asked about
+    missed             questions about enrolled people that were no hit
+    refused            attempts that were to be refused, and were, for the expected reason
+    receipts_verified  answers to queries whose receipt, signature and consistency were verified
+    p50_ms … p99_ms    milliseconds from composing a question to believing its answer
+    """
+
+    ok: bool = False
+    queries: int = 0
+    hits: int = 0
+    no_hits: int = 0
+    insufficient: int = 0
+    unanswered: int = 0
+    wrong_hits: int = 0
+    missed: int = 0
+    missed_allowed: int = 0
+    refused: int = 0
+    receipts_verified: int = 0
+    ledger_ok: bool = False
+    ledger_entries: int = 0
+    answer_bytes: list[int] = field(default_factory=list)
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    people: int = 0
+    enrolled: int = 0
+    source: str = ""
+    synthetic: bool = False
+    promises: list[dict[str, object]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the story in a scratch folder."""
+
+    scratch: Scratch
+    telling: Telling
+    records: Path | None
+    kept: list[Promise] = field(default_factory=list)
+
+    def run(self) -> Summary:
+        """Tell it from beginning to end, and return what held."""
+        started = time.monotonic()
+        cast = self._cast()
+        can, aus = self._parties()
+        enrolled = self._enrol(can, cast)
+        folder = read_folder(aus.home, can.id, aus.passphrase)
+        asked = self._serve_and_ask(can, folder, cast)
+        found = self._stop_and_verify(can, folder)
+        summary = summarise(asked, found.hits)
+        self.judge(summary, found)
+        summary.ledger_ok = found.ok
+        summary.ledger_entries = found.entries
+        summary.people, summary.enrolled = len(cast.people), enrolled
+        summary.source, summary.synthetic = cast.source, cast.invented
+        summary.refused = sum(one.refusals for one in self.kept)
+        summary.promises = [asdict(one) for one in self.kept]
+        summary.ok = all(one.kept for one in self.kept)
+        summary.seconds = round(time.monotonic() - started, 2)
+        self._end(summary)
+        return summary
+
+    def _cast(self) -> Cast:
+        self.telling.chapter("People")
+        folder = self.records or people.find_records(Path.cwd())
+        cast = people.invented() if folder is None else people.from_folder(folder)
+        self.telling.fact("prints", cast.source)
+        if folder is None:
+            self.telling.fact(
+                "", "no records were found beside the repository; --records DIR names real ones"
+            )
+        return cast
+
+    def _parties(self) -> tuple[parties.Party, parties.Party]:
+        self.telling.chapter("Two parties, and a telephone call")
+        here = self.scratch.folder
+        can = parties.found(here, "CAN", "Immigration, Refugees and Citizenship Canada")
+        aus = parties.found(here, "AUS", "Department of Home Affairs, Australia")
+        for one, other in ((can, aus), (aus, can)):
+            read_out = parties.introduce(one, other)
+            self.telling.fact(f"{one.id} reads out", f"{read_out}   {other.id} hears the same ✓")
+        return can, aus
+
+    def _enrol(self, can: parties.Party, cast: Cast) -> int:
+        self.telling.chapter("CAN enrols, and opens its doors")
+        manifest = people.write_manifest(cast, self.scratch.folder / "records")
+        done = commands.run(
+            *("gallery", "enrol", can.home, "--manifest", manifest),
+            *("--passphrase-file", can.passphrase_file),
+            accept=(0, 1),
+        )
+        strangers = sum(not one.enrolled for one in cast.people)
+        self.telling.fact(
+            "gallery", f"{done['enrolled']} records of {done['people']} people, first impressions"
+        )
+        self.telling.fact("never enrolled", f"{strangers} people")
+        for bad in done["bad"]:
+            self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
+        return int(done["people"])
+
+    def _serve_and_ask(self, can: parties.Party, folder: Folder, cast: Cast) -> tuple[Asked, ...]:
+        """Open the doors, ask about everybody, then try what must not work."""
+        log = self.scratch.folder / "can.log"
+        with Server(can.home, can.passphrase_file, log) as server:
+            self.telling.fact(
+                "serving", f"127.0.0.1:{server.exchange}, mutual TLS 1.3, process {server.pid}"
+            )
+            partner = Partner.connect(
+                folder.party, folder.keyset, folder.peer, witness=folder.witness
+            )
+            with partner, Road(folder) as road:
+                asked = self._ask(partner, cast)
+                self._attack(Stage(folder, partner, road, cast), asked)
+                partner.checkpoint()
+            self.telling.chapter("CAN stops; the auditor comes")
+            code = server.stop()
+        self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
+        return asked
+
+    def _ask(self, partner: Partner, cast: Cast) -> tuple[Asked, ...]:
+        self.telling.chapter(f"AUS asks, under agreement {AGREEMENT[0]}@{AGREEMENT[1]}")
+        total = sum(len(one.asked_with) for one in cast.people)
+        with self.telling.progress("asking", total) as progress:
+            task = progress.task_ids[0]
+            asked = ask_all(partner, cast, lambda _: progress.advance(task))
+        self.telling.people(asked)
+        return asked
+
+    def _attack(self, stage: Stage, asked: Sequence[Asked]) -> None:
+        self.telling.chapter("What must not work, and what must look alike")
+        for promise in (*attacks.replayed(stage), *attacks.tampered(stage)):
+            self._keep(promise)
+        self._keep(attacks.forbidden(stage))
+        promise, size = attacks.poor(stage)
+        self._keep(promise)
+        self._keep(attacks.alike(asked, size))
+
+    def _stop_and_verify(self, can: parties.Party, folder: Folder) -> Verified:
+        """Recompute the ledger by the command, then with what AUS kept and the auditor's key."""
+        verified = commands.run("ledger", "verify", can.home, accept=(0, 1))
+        findings = auditor.examine(can, folder.witness)
+        entries, checkpoints = int(verified["size"]), int(verified["checkpoints"])
+        self._keep(
+            Promise(
+                "the whole ledger holds: entries, order of events, tree, signatures",
+                f"{entries} entries, {checkpoints} signed checkpoints, root {verified['root'][:16]}…",
+                bool(verified["ok"]),
+            )
+        )
+        self._keep(
+            Promise(
+                "it continues the last checkpoint that AUS keeps", "consistent", findings.consistent
+            )
+        )
+        return Verified(bool(verified["ok"]) and findings.consistent, entries, findings.found)
+
+    def judge(self, summary: Summary, found: Verified) -> None:
+        """Hold the answers against what was known beforehand."""
+        self._keep(
+            Promise(
+                "no stranger was a hit, and every hit was on the right person (auditor's key)",
+                f"{summary.wrong_hits} wrong of {summary.hits} hits; {len(found.hits)} details opened",
+                summary.wrong_hits == 0,
+            )
+        )
+        self._keep(
+            Promise(
+                "every question was answered, every answer's signature and receipt verified",
+                f"{summary.receipts_verified} of {summary.queries}",
+                summary.receipts_verified == summary.queries > 0,
+            )
+        )
+        self._keep(
+            Promise(
+                f"at most {MISSED_ALLOWED:.0%} of the questions about enrolled people were missed",
+                f"{summary.missed} missed, {summary.missed_allowed} allowed",
+                summary.missed <= summary.missed_allowed,
+            )
+        )
+
+    def _keep(self, promise: Promise) -> None:
+        self.kept.append(promise)
+        self.telling.promise(promise)
+
+    def _end(self, summary: Summary) -> None:
+        self.telling.chapter("In short")
+        self.telling.fact(
+            "questions",
+            f"{summary.queries}: {summary.hits} hits, {summary.no_hits} no hits,"
+            f" {summary.insufficient} too poor, {summary.refused} attempts refused",
+        )
+        self.telling.fact(
+            "latency",
+            f"p50 {summary.p50_ms:.0f} ms  p95 {summary.p95_ms:.0f} ms  p99 {summary.p99_ms:.0f} ms"
+            " (answers leave on a fixed beat, hit or no hit)",
+        )
+        held = sum(one.kept for one in self.kept)
+        self.telling.fact("promises", f"{held} of {len(self.kept)} held")
+        self.telling.fact("time", f"{summary.seconds:.1f} s")
+        if self.scratch.keep:
+            self.telling.fact("kept", f"{self.scratch.folder}; the next run empties it")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found after the end; hits are file numbers by transaction number."""
+
+    ok: bool
+    entries: int
+    hits: Mapping[str, str]
+
+
+def demonstrate(
+    telling: Telling, *, workdir: Path = WORKDIR, records: Path | None = None, keep: bool = False
+) -> Summary:
+    """Run the demonstration in `workdir`, which is emptied before and, unless kept, removed after.
+
+    records  folder of real records; None looks beside the working folder, and else invents people
+
+    Raises `Remedy` for a folder that is not the demo's, or one that holds no records. A broken promise is
+    no exception: it is in the summary, and the folder is kept to be looked at.
+    """
+    if records is not None and not records.is_dir():
+        raise Remedy(f"{records} is no folder; name the one that holds the records")
+    with Scratch(workdir, keep=keep) as scratch:
+        summary = Demo(scratch, telling, records).run()
+        scratch.keep = keep or not summary.ok
+    return summary
+
+
+def summarise(asked: Sequence[Asked], hits: Mapping[str, str]) -> Summary:
+    """Count the answers; `hits` says whom each hit was on."""
+    answers = [one.answer for one in asked if one.answer is not None]
+    outcomes = [one.outcome for one in answers]
+    mates = [one for one in asked if one.expected is Outcome.MATCH]
+    seconds = [one.seconds for one in answers]
+    p50, p95, p99 = (round(percentile(seconds, at) * 1000, 1) for at in (0.5, 0.95, 0.99))
+    return Summary(
+        queries=len(asked),
+        hits=outcomes.count(Outcome.MATCH),
+        no_hits=outcomes.count(Outcome.NO_MATCH),
+        insufficient=outcomes.count(Outcome.QUALITY_INSUFFICIENT),
+        unanswered=len(asked) - len(answers),
+        wrong_hits=sum(_wrong(one, hits) for one in asked),
+        missed=sum(not one.good for one in mates),
+        missed_allowed=int(MISSED_ALLOWED * len(mates)),
+        receipts_verified=len(answers),
+        answer_bytes=sorted({one.envelope_size for one in answers}),
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+    )
+
+
+def _wrong(one: Asked, hits: Mapping[str, str]) -> bool:
+    """Return whether a hit was on somebody else: its sealed detail names another, or nobody."""
+    if one.answer is None or one.answer.outcome is not Outcome.MATCH:
+        return False
+    return (
+        hits.get(one.answer.transaction_number) != one.person.pseudonym or not one.person.enrolled
+    )

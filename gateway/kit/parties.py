@@ -1,0 +1,83 @@
+"""Two parties from nothing: folders, keys, and bundles exchanged with the fingerprint read out."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import Remedy
+from gateway.kit import commands
+
+PORTS = range(20_000, 32_000)  # below what systems hand out to outgoing connections by themselves
+LISTENERS = 3  # exchange, health, metrics: a party's ports follow each other
+TRIES = 200  # draws of a free place; a machine where so many fail has no room for us
+PASSPHRASE_BYTES = 24  # random; typed by nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A party that we founded: where its folder is, and the files with its passphrases."""
+
+    id: str
+    home: Path
+    passphrase_file: Path
+    auditor_file: Path
+
+    def passphrase(self) -> bytes:
+        """Return the passphrase of its keys."""
+        return self.passphrase_file.read_bytes().strip()
+
+    def auditor_passphrase(self) -> bytes:
+        """Return the passphrase of its auditor's keys."""
+        return self.auditor_file.read_bytes().strip()
+
+
+def found(folder: Path, party: str, legal_name: str) -> Party:
+    """Make a party's home below `folder`, on free ports of loopback, with random passphrases."""
+    made = Party(
+        party,
+        folder / party.lower(),
+        _passphrase(folder / f"{party.lower()}.pass"),
+        _passphrase(folder / f"{party.lower()}-auditor.pass"),
+    )
+    commands.run(
+        *("init", made.home, "--party", party, "--legal-name", legal_name),
+        *("--listen", f"127.0.0.1:{free_port()}"),
+        *("--passphrase-file", made.passphrase_file),
+        *("--auditor-passphrase-file", made.auditor_file),
+    )
+    return made
+
+
+def introduce(one: Party, other: Party) -> str:
+    """Give the bundle of `one` to `other`, and return the fingerprint that was read out and compared."""
+    bundle = one.home.parent / f"{one.id}.json"
+    read_out = str(commands.run("party", "export", one.home, "-o", bundle)["fingerprint"])
+    heard = commands.run("party", "import", other.home, bundle, "--fingerprint", read_out)
+    return str(heard["fingerprint"])
+
+
+def free_port() -> int:
+    """Return the first of three free ports on loopback that follow each other."""
+    for _ in range(TRIES):
+        first = PORTS.start + secrets.randbelow(len(PORTS) - LISTENERS)
+        if all(_is_free(first + number) for number in range(LISTENERS)):
+            return first
+    raise Remedy("no free ports on 127.0.0.1; stop what listens there, then try again")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _passphrase(file: Path) -> Path:
+    file.touch(mode=0o600, exist_ok=False)
+    file.write_text(secrets.token_urlsafe(PASSPHRASE_BYTES) + "\n", encoding="ascii")
+    return file

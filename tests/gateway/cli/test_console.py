@@ -1,0 +1,230 @@
+"""No input leads to a traceback; every command says how it is used and what its exit codes mean."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gateway.cli import console
+from gateway.cli.console import Code, Guarded, Json, No, emit, manner, passphrase_from
+from gateway.cli.main import app
+from gateway.client import AnswerRejected, DeadlineExceeded, Refused
+from gateway.errors import Fault, Remedy
+from keys.errors import CustodyFault
+
+COMMANDS = [
+    *("init", "serve", "check", "query", "state"),
+    *("party export", "party import", "party list"),
+    *("gallery enrol", "gallery stats", "ledger verify"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_and_its_exit_codes(run: Any, command: str) -> None:
+    said = run(*command.split(), "--help")
+
+    assert said.code == 0
+    assert f"$ passerelle {command}" in " ".join(said.out.split())
+    assert "Exit codes" in said.out
+    assert "--json" in said.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_passphrase_travels_on_the_command_line(run: Any, command: str) -> None:
+    """Whatever is in argv, every user of the machine reads."""
+    said = run(*command.split(), "--help")
+
+    options = {word.strip("│ ,") for word in said.out.split() if word.startswith("--")}
+    assert not options & {"--passphrase", "--password", "--secret", "--pin"}
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_folder_that_is_no_home_is_one_line(
+    run: Any, tmp_path: Path, command: str, as_json: bool
+) -> None:
+    needed = {
+        "query": [
+            *("--to", "CAN", "--agreement", "au@1", "--purpose", "CITIZENSHIP"),
+            *("--case", "C", "--unit", "U", "--person", "P", "--prior", "20260301-aa"),
+        ],
+        "state": ["20260301-aa", "--to", "CAN"],
+        "party import": [__file__, "--fingerprint", "ABCD"],
+        "gallery enrol": [__file__],
+    }
+    more = ["--json"] if as_json else []
+
+    said = run(*command.split(), tmp_path / "nowhere", *needed.get(command, []), *more)
+
+    assert said.code == 2
+    assert said.err.startswith("passerelle: ")
+    assert said.err.count("\n") == 1
+    assert bool(said.out) == as_json
+    if as_json:
+        assert said.document["ok"] is False
+        assert said.document["error"]["message"] in said.err
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        "[house]\nparty = 'can'\n",
+        "[house]\nparty = 'CAN'\nnickname = 'x'\n",
+        "[house\n",
+        "\x00",
+        "[house]\nparty = 'CAN'\n[keys]\ncustody = 'pkcs11:token'\n",
+        "[house]\nparty = 'CAN'\n[exchange]\nlisten = 7\n",
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "serve", "gallery stats", "party list"])
+def test_bad_settings_are_never_a_traceback(
+    run: Any, homes: Any, passphrase: Any, settings: str, command: str
+) -> None:
+    (homes["CAN"] / "passerelle.toml").write_text(settings)
+    needed = passphrase if command in ("check", "serve") else ()
+    if "pkcs11" in settings and not needed:
+        pytest.skip("no custody is opened by this command")
+
+    said = run(*command.split(), homes["CAN"], *needed)
+
+    assert said.code in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"secret\n", b"secret"),
+        (b"secret\r\n", b"secret"),
+        (b"secret", b"secret"),
+        (b" two words \n", b" two words "),
+        (b"secret\n\n", b"secret\n"),
+    ],
+)
+def test_a_passphrase_file_ends_at_its_line(
+    tmp_path: Path, content: bytes, expected: bytes
+) -> None:
+    (tmp_path / "p").write_bytes(content)
+
+    assert passphrase_from(tmp_path / "p", "a test")() == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"x" * 2000])
+def test_what_is_no_passphrase_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "p").write_bytes(content)
+
+    with pytest.raises(Remedy):
+        passphrase_from(tmp_path / "p", "a test")()
+
+
+# The last fence
+
+
+def told(fault: BaseException | None, *words: str) -> Any:
+    """Run a command that ends in `fault`."""
+    desk = typer.Typer(cls=Guarded)
+
+    @desk.callback()
+    def root(context: typer.Context, debug: bool = False) -> None:
+        manner(context).debug = debug
+
+    @desk.command()
+    def act(context: typer.Context, as_json: Json = False, late: bool = False) -> None:
+        del as_json
+        if late:
+            emit(context, {"ok": True}, "done")
+        if fault is not None:
+            raise fault
+        emit(context, {"ok": True, "price": "[bold]5[/bold] €"}, "[bold]5[/bold] €")
+
+    return CliRunner().invoke(desk, list(words))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (No("nothing there"), 1),
+        (Refused("PERMISSION_DENIED", "PURPOSE_NOT_PERMITTED", "no"), 1),
+        (AnswerRejected("receipt", "no"), 1),
+        (DeadlineExceeded("late"), 2),
+        (Remedy("do that"), 2),
+        (Fault("ours"), 2),
+        (CustodyFault("not there"), 2),
+        (FileNotFoundError(2, "No such file", "x"), 2),
+        (ZeroDivisionError("secret value 42"), 2),
+        (RecursionError("deep"), 2),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_fault_is_one_line_and_its_code(fault: Exception, code: int) -> None:
+    result = told(fault, "act")
+
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("passerelle: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_unforeseen_exception_says_its_class_and_an_identifier_only() -> None:
+    result = told(ZeroDivisionError("secret value 42"), "act", "--json")
+
+    error = json.loads(result.stdout)["error"]
+    assert error["kind"] == "ZeroDivisionError"
+    assert error["error_id"] in result.stderr
+    assert "42" not in result.output
+
+
+def test_debug_shows_the_traceback() -> None:
+    result = told(ZeroDivisionError("secret value 42"), "--debug", "act")
+
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert "secret value 42" in result.stderr
+
+
+def test_a_refusal_tells_a_machine_its_reason() -> None:
+    refusal = Refused(
+        "INVALID_ARGUMENT", "ELEMENT_MISSING", "no", metadata={"element": "probe"}, retry_after=2.0
+    )
+
+    error = json.loads(told(refusal, "act", "--json").stdout)["error"]
+
+    assert (error["code"], error["reason"], error["retry_after"]) == (
+        *("INVALID_ARGUMENT", "ELEMENT_MISSING"),
+        2.0,
+    )
+    assert error["metadata"] == {"element": "probe"}
+
+
+def test_a_document_once_written_stays_the_only_one() -> None:
+    result = told(Remedy("too late"), "act", "--json", "--late")
+
+    assert result.stdout.count("\n") == 1
+    assert json.loads(result.stdout) == {"ok": True}
+    assert result.exit_code == 2
+
+
+def test_what_is_printed_is_not_markup() -> None:
+    """A file name in brackets must not restyle the terminal, nor vanish."""
+    assert "[bold]5[/bold]" in told(None, "act").stdout
+    assert json.loads(told(None, "act", "--json").stdout)["price"] == "[bold]5[/bold] €"
+
+
+def test_the_version_is_said(run: Any) -> None:
+    assert run("--version").out.startswith("passerelle ")
+
+
+def test_no_command_is_usage(run: Any) -> None:
+    assert run().code == 2
+    assert run("frobnicate").code == 2
+
+
+def test_the_codes_are_those_of_the_help() -> None:
+    assert [int(code) for code in Code] == [0, 1, 2]
+    assert all(str(int(code)) in console.EXIT_CODES for code in Code)
+    assert app.info.name == "passerelle"

@@ -1,0 +1,203 @@
+"""A home folder is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.bundle import PartyBundle, fingerprint
+from gateway.cli import founding
+from keys.custody import FileCustody
+from keys.errors import WrongPassphrase
+from keys.keyset import KeyKind, Keyset
+
+
+@pytest.fixture
+def files(secrets_folder: Path) -> tuple[Any, ...]:
+    return (
+        *("--passphrase-file", secrets_folder / "house"),
+        *("--auditor-passphrase-file", secrets_folder / "auditor"),
+    )
+
+
+def test_a_party_is_founded(run: Any, tmp_path: Path, files: Any) -> None:
+    said = run("init", tmp_path / "can", "--party", "CAN", *files, "--json")
+
+    home = tmp_path / "can"
+    assert said.code == 0
+    assert {path.name for path in home.iterdir()} == {
+        *("passerelle.toml", "party.json", "keys", "auditor"),
+        *("parties", "agreements", "store", "witness"),
+    }
+    bundle = (home / "party.json").read_bytes()
+    assert PartyBundle.parse(bundle).endpoints == ("127.0.0.1:7443",)
+    assert said.document["fingerprint"] == fingerprint(bundle)
+    assert said.document["agreements"] == ["au.toml", "nz.toml", "uk.toml"]
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert not [path for path in tmp_path.iterdir() if path != home]
+
+
+def test_secrets_are_for_one_user_alone(founded: Any) -> None:
+    for name in ("keys", "auditor"):
+        folder = founded["CAN"] / name
+        assert folder.stat().st_mode & 0o077 == 0
+        assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+def test_agreements_of_others_are_not_ours(founded: Any) -> None:
+    """No packaged agreement has Australia as its home: the folder is there and empty."""
+    assert not list((founded["AUS"] / "agreements").iterdir())
+
+
+def test_the_auditor_alone_opens_what_the_gateway_seals(founded: Any) -> None:
+    home = founded["CAN"]
+    ours = FileCustody.open(home / "keys" / "kek.json", b"correct horse battery")
+    theirs = FileCustody.open(home / "auditor" / "kek.json", b"another one")
+    house = Keyset.load(home / "keys" / "keyset.json", ours)
+    auditor = Keyset.load(home / "auditor" / "keyset.json", theirs)
+
+    assert house.audit_public.key_id == auditor.audit_opening().key_id
+    assert not house.primary(KeyKind.AUDIT).wrapped
+    with pytest.raises(WrongPassphrase):
+        FileCustody.open(home / "auditor" / "kek.json", b"correct horse battery")
+
+
+def test_hosts_reach_the_certificate_and_the_first_one_the_bundle(
+    run: Any, tmp_path: Path, files: Any
+) -> None:
+    hosts = ("--host", "gateway.example.ca", "--host", "192.0.2.7")
+    said = run(
+        *("init", tmp_path / "can", "--party", "CAN", "--listen", "0.0.0.0:8443"),
+        *hosts,
+        *files,
+        "--json",
+    )
+
+    assert said.document["endpoint"] == "gateway.example.ca:8443"
+    settings = (tmp_path / "can" / "passerelle.toml").read_text()
+    assert '"192.0.2.7"' in settings
+    custody = FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"correct horse battery")
+    keyset = Keyset.load(tmp_path / "can" / "keys" / "keyset.json", custody)
+    assert keyset.hosts[:2] == ("gateway.example.ca", "192.0.2.7")
+
+
+def test_a_folder_in_use_is_left_alone(run: Any, tmp_path: Path, files: Any) -> None:
+    (tmp_path / "can").mkdir()
+    (tmp_path / "can" / "thesis.txt").write_text("mine")
+
+    said = run("init", tmp_path / "can", "--party", "CAN", *files)
+
+    assert said.code == 1
+    assert "not empty" in said.err
+    assert [path.name for path in (tmp_path / "can").iterdir()] == ["thesis.txt"]
+
+
+def test_an_empty_folder_is_taken(run: Any, tmp_path: Path, files: Any) -> None:
+    (tmp_path / "can").mkdir()
+
+    assert run("init", tmp_path / "can", "--party", "CAN", *files).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--party", "canada"), "--party"),
+        (("--party", "CAN", "--listen", "7443"), "--listen"),
+        (("--party", "CAN", "--listen", "127.0.0.1:70000"), "--listen"),
+        (("--party", "CAN", "--listen", "0.0.0.0:7443"), "--host"),
+        (("--party", "CAN", "--listen", "[::]:7443"), "--host"),
+        ((), "--party"),
+    ],
+)
+def test_wrong_usage_makes_nothing(
+    run: Any, tmp_path: Path, files: Any, words: Any, complaint: str
+) -> None:
+    said = run("init", tmp_path / "can", *words, *files)
+
+    assert said.code == 2
+    assert complaint in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_passphrase_for_both_is_refused(run: Any, tmp_path: Path, secrets_folder: Path) -> None:
+    """What the gateway cannot open is the point of the auditor's key."""
+    same = secrets_folder / "house"
+
+    said = run(
+        *("init", tmp_path / "can", "--party", "CAN"),
+        *("--passphrase-file", same, "--auditor-passphrase-file", same),
+    )
+
+    assert said.code == 2
+    assert "differ" in said.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("host", ["no host!", "-dash"])
+def test_a_fault_half_way_leaves_nothing(run: Any, tmp_path: Path, files: Any, host: str) -> None:
+    said = run("init", tmp_path / "can", "--party", "CAN", "--host", host, *files)
+
+    assert said.code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crash_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails, after the keys are made: the sibling folder goes and the wanted one never comes."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(founding, "_agreements", full)
+    charter = founding.Charter("CAN", "Canada", "127.0.0.1:7443", ("127.0.0.1",))
+
+    with pytest.raises(OSError, match="No space"):
+        founding.found(
+            tmp_path / "can",
+            charter,
+            passphrase=lambda: b"one",
+            auditor=lambda: b"two",
+            now=founding.datetime.now(founding.UTC),
+        )
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_terminal_a_passphrase_needs_a_file(run: Any, tmp_path: Path) -> None:
+    said = run("init", tmp_path / "can", "--party", "CAN")
+
+    assert said.code == 2
+    assert "--passphrase-file" in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
+    """On a terminal the passphrase is typed, twice, and never echoed."""
+    ours, theirs = pty.openpty()
+    child = spawn(
+        *("init", tmp_path / "can", "--party", "CAN"),
+        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    for answer in (b"first secret", b"first secret", b"second secret", b"second secret"):
+        before = shown.count(b": ")  # the space comes once the terminal echoes no more
+        while shown.count(b": ") == before:
+            assert select.select([ours], [], [], 30)[0], shown
+            shown += os.read(ours, 1024)
+        os.write(ours, answer + b"\n")
+    try:
+        while chunk := os.read(ours, 1024):
+            shown += chunk
+    except OSError:
+        pass  # how Linux says that the other end of a terminal is closed
+    os.close(ours)
+
+    assert child.wait(30) == 0
+    assert b"secret" not in shown
+    FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"first secret")

@@ -1,0 +1,199 @@
+"""Each bad file is named with its reason, and the rest is enrolled."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.server.house import House
+
+
+def enrol(run: Any, homes: Any, passphrase: Any, *words: Any) -> Any:
+    return run("gallery", "enrol", homes["CAN"], *words, *passphrase, "--json")
+
+
+def test_a_folder_is_enrolled(run: Any, homes: Any, passphrase: Any, prints: Path) -> None:
+    said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert said.code == 0
+    assert said.document == {"ok": True, "enrolled": 3, "unchanged": 0, "people": 3, "bad": []}
+    counted = run("gallery", "stats", homes["CAN"], "--json").document
+    assert (counted["people"], counted["records"], counted["by_position"]) == (3, 3, {"2": 3})
+
+
+def test_the_same_again_changes_nothing(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    enrol(run, homes, passphrase, prints, "--position", 2)
+
+    again = enrol(run, homes, passphrase, prints, "--position", 2).document
+
+    assert (again["enrolled"], again["unchanged"]) == (0, 3)
+
+
+def test_bad_files_are_named_and_the_rest_is_enrolled(
+    run: Any, homes: Any, passphrase: Any, prints: Path, record: Any
+) -> None:
+    good = (prints / "person-1.fmr").read_bytes()
+    (prints / "cut.fmr").write_bytes(good[:-3])
+    (prints / "empty.fmr").write_bytes(b"")
+    (prints / "huge.fmr").write_bytes(bytes(70_000))
+    (prints / "readme.txt").write_text("not a record")
+    record(prints / "thumb.fmr", 7, impression=1, said=1)
+
+    said = enrol(run, homes, passphrase, prints, prints / "absent.fmr", "--position", 2)
+
+    assert said.code == 1
+    assert said.document["enrolled"] == 3
+    reasons = {Path(one["file"]).name: one["reason"] for one in said.document["bad"]}
+    assert set(reasons) == {
+        *("cut.fmr", "empty.fmr", "huge.fmr", "readme.txt", "thumb.fmr", "absent.fmr")
+    }
+    assert "no such file" in reasons["absent.fmr"]
+    assert "larger" in reasons["huge.fmr"]
+    assert "finger 1" in reasons["thumb.fmr"]
+    assert all(name in said.err for name in reasons)
+
+
+def test_a_record_that_says_its_finger_needs_no_position(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path, record: Any
+) -> None:
+    known = record(tmp_path / "known.fmr", 1, impression=1, position=3, said=3)
+    unknown = record(tmp_path / "unknown.fmr", 2, impression=1, position=3, said=0)
+
+    said = enrol(run, homes, passphrase, known, unknown)
+
+    assert said.document["enrolled"] == 1
+    assert [Path(one["file"]).name for one in said.document["bad"]] == ["unknown.fmr"]
+    assert "--position" in said.document["bad"][0]["reason"]
+
+
+def test_a_manifest_says_who_and_which_finger(
+    run: Any, homes: Any, passphrase: Any, prints: Path, record: Any
+) -> None:
+    """Lines of one person need not stand together; a bad line is a bad file."""
+    record(prints / "left.fmr", 1, impression=1, position=7)
+    (prints / "people.csv").write_text(
+        "path,subject,position,extractor\n"
+        "person-1.fmr,P-1,2,vendor 1\n"
+        "person-2.fmr,P-2,2\n"
+        "left.fmr,P-1,7,vendor 1\n"
+        "person-3.fmr,P-3,11\n"
+        "person-3.fmr,P 3,2\n"
+        "person-3.fmr\n"
+        "absent.fmr,P-4,2\n"
+    )
+
+    said = enrol(run, homes, passphrase, "--manifest", prints / "people.csv")
+
+    assert said.code == 1
+    assert (said.document["enrolled"], said.document["people"]) == (3, 2)
+    assert [one["file"] for one in said.document["bad"]] == [
+        *("people.csv line 5", "people.csv line 6", "people.csv line 7", "absent.fmr")
+    ]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'path,"unclosed\n'])
+def test_a_manifest_that_is_none_is_one_line(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+
+    said = enrol(run, homes, passphrase, "--manifest", tmp_path / "people.csv")
+
+    assert said.code == 2
+    assert said.err.count("\n") == 1
+
+
+def test_a_manifest_and_paths_exclude_each_other(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    said = enrol(run, homes, passphrase, prints, "--manifest", prints / "people.csv")
+
+    assert said.code == 2
+
+
+def test_nothing_to_enrol_is_said(run: Any, homes: Any, passphrase: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    said = enrol(run, homes, passphrase, tmp_path / "empty", "--position", 2)
+
+    assert said.code == 1
+    assert said.document["ok"] is False
+
+
+def test_another_finger_of_a_known_person_joins_it(
+    run: Any, homes: Any, passphrase: Any, prints: Path, record: Any
+) -> None:
+    enrol(run, homes, passphrase, prints / "person-1.fmr", "--position", 2)
+    record(prints / "left.fmr", 1, impression=1, position=7)
+    (prints / "more.csv").write_text("left.fmr,person-1,7\n")
+
+    enrol(run, homes, passphrase, "--manifest", prints / "more.csv")
+
+    counted = run("gallery", "stats", homes["CAN"], "--json").document
+    assert (counted["people"], counted["records"]) == (1, 2)
+
+
+def test_one_writer_at_a_time(
+    run: Any, homes: Any, passphrase: Any, prints: Path, secrets_folder: Path
+) -> None:
+    """While a gateway runs on the folder, enrolling beside it is refused and says what to do."""
+    with House.open(homes["CAN"], (secrets_folder / "house").read_bytes().strip):
+        said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert said.code == 2
+    assert "stop it first" in said.err
+
+
+def test_a_wrong_passphrase_enrols_nothing(
+    run: Any, homes: Any, prints: Path, secrets_folder: Path
+) -> None:
+    wrong = ("--passphrase-file", secrets_folder / "auditor")
+
+    said = enrol(run, homes, wrong, prints, "--position", 2)
+
+    assert said.code == 2
+    assert "wrong passphrase" in said.err
+    assert run("gallery", "stats", homes["CAN"], "--json").document["people"] == 0
+
+
+def test_a_pipe_that_closes_is_no_fault(spawn: Any, homes: Any) -> None:
+    """`passerelle party export DIR | head -c 0` ends quietly."""
+    child: subprocess.Popen[str] = spawn("party", "export", homes["CAN"])
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    complaint = child.stderr.read()
+    child.wait(30)
+    child.stderr.close()
+
+    assert "Traceback" not in complaint
+
+
+def test_a_crowd_of_bad_files_is_counted_on_the_terminal_and_listed_in_json(
+    run: Any, homes: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for number in range(25):
+        (folder / f"{number}.fmr").write_bytes(b"junk")
+
+    said = enrol(run, homes, passphrase, folder, "--position", 2)
+
+    assert len(said.document["bad"]) == 25
+    assert "5 more" in said.err
+
+
+def test_a_name_that_is_no_file_number_asks_for_a_manifest(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    odd = prints / "Jane Doe.fmr"
+    (prints / "person-1.fmr").rename(odd)
+
+    said = enrol(run, homes, passphrase, odd, "--position", 2)
+
+    assert "manifest" in said.document["bad"][0]["reason"]

@@ -1,0 +1,157 @@
+"""Whom we trust is what was compared over the telephone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.bundle import PartyBundle, fingerprint
+
+
+@pytest.fixture
+def offered(run: Any, homes: Any, tmp_path: Path) -> tuple[Path, str]:
+    """Australia's bundle as a file, and its fingerprint as read out."""
+    file = tmp_path / "AUS.json"
+    said = run("party", "export", homes["AUS"], "-o", file, "--json")
+    return file, said.document["fingerprint"]
+
+
+def test_a_bundle_leaves_by_stdout_as_it_is(run: Any, homes: Any) -> None:
+    said = run("party", "export", homes["AUS"])
+
+    octets = (homes["AUS"] / "party.json").read_bytes()
+    assert said.out.encode() == octets
+    assert fingerprint(octets) in said.err
+
+
+def test_a_bundle_leaves_inside_the_one_document(run: Any, homes: Any) -> None:
+    document = run("party", "export", homes["AUS"], "--json").document
+
+    assert document["bundle"].encode() == (homes["AUS"] / "party.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        lambda printed: printed,
+        lambda printed: printed.replace(" ", "-"),
+        lambda printed: printed.replace(" ", "").lower(),
+    ],
+    ids=["spaces", "hyphens", "run together"],
+)
+def test_a_bundle_is_trusted_once_compared(run: Any, homes: Any, offered: Any, spoken: Any) -> None:
+    file, printed = offered
+
+    said = run("party", "import", homes["CAN"], file, "--fingerprint", spoken(printed), "--json")
+
+    assert said.code == 0
+    assert said.document["party"] == "AUS"
+    assert (homes["CAN"] / "parties" / "AUS.json").read_bytes() == file.read_bytes()
+
+
+def test_another_bundle_on_the_way_is_refused(run: Any, homes: Any, offered: Any) -> None:
+    """Somebody changed the file between the two: what is read out no longer fits."""
+    file, printed = offered
+    other = replace(PartyBundle.parse(file.read_bytes()), endpoints=("evil.example:7443",))
+    file.write_bytes(other.to_bytes())
+
+    said = run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+
+    assert said.code == 1
+    assert "compare" in said.err
+    assert not list((homes["CAN"] / "parties").iterdir())
+
+
+def test_nothing_is_trusted_unheard(run: Any, homes: Any, offered: Any) -> None:
+    said = run("party", "import", homes["CAN"], offered[0])
+
+    assert said.code == 2
+    assert "--fingerprint" in said.err
+    assert not list((homes["CAN"] / "parties").iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 100, b"[" * 60_000, b"x" * 100_000])
+def test_what_is_no_bundle_is_refused_in_one_line(
+    run: Any, homes: Any, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "junk").write_bytes(content)
+
+    said = run("party", "import", homes["CAN"], tmp_path / "junk", "--fingerprint", "ABCD")
+
+    assert said.code == 2
+    assert said.err.startswith("passerelle: ")
+    assert said.err.count("\n") == 1
+
+
+def test_our_own_bundle_is_no_partner(run: Any, homes: Any, tmp_path: Path) -> None:
+    printed = run("party", "export", homes["CAN"], "-o", tmp_path / "b", "--json").document
+
+    said = run(
+        "party", "import", homes["CAN"], tmp_path / "b", "--fingerprint", printed["fingerprint"]
+    )
+
+    assert said.code == 1
+    assert "our own" in said.err
+
+
+def test_partners_are_listed(run: Any, homes: Any, offered: Any) -> None:
+    file, printed = offered
+    assert run("party", "list", homes["CAN"], "--json").document["parties"] == []
+    run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+
+    listed = run("party", "list", homes["CAN"], "--json").document["parties"]
+
+    assert [(one["party"], one["fingerprint"], one["current"]) for one in listed] == [
+        ("AUS", printed, True)
+    ]
+    assert "AUS" in run("party", "list", homes["CAN"]).out
+
+
+def test_a_damaged_file_is_named_and_counts_no_more(run: Any, homes: Any, offered: Any) -> None:
+    file, printed = offered
+    run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+    (homes["CAN"] / "parties" / "NZL.json").write_text("{}")
+
+    said = run("party", "list", homes["CAN"], "--json")
+
+    assert said.code == 1
+    assert [fault["file"] for fault in said.document["faults"]] == ["NZL.json"]
+    assert [one["party"] for one in said.document["parties"]] == ["AUS"]
+    assert json.loads(said.out)["ok"] is False
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1)])
+def test_a_person_compares_by_ear(
+    spawn: Any, homes: Any, offered: Any, answer: bytes, code: int
+) -> None:
+    """On a terminal the fingerprint is shown and the question asked; silence is no."""
+    file, printed = offered
+    ours, theirs = pty.openpty()
+    child = spawn(
+        *("party", "import", homes["CAN"], file),
+        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"telephone?" not in shown:
+        assert select.select([ours], [], [], 30)[0], shown
+        shown += os.read(ours, 1024)
+    os.write(ours, answer)
+    try:
+        while chunk := os.read(ours, 1024):
+            shown += chunk
+    except OSError:
+        pass  # how Linux says that the other end of a terminal is closed
+    os.close(ours)
+
+    assert child.wait(30) == code
+    assert printed.encode() in shown
+    assert (homes["CAN"] / "parties" / "AUS.json").exists() == (code == 0)

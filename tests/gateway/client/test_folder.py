@@ -1,0 +1,88 @@
+"""What the asker reads of its own folder, and how it says what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.client import Partner
+from gateway.client.folder import read_folder
+from gateway.errors import Remedy
+from keys.custody import Argon2Cost, FileCustody
+from keys.errors import CustodyFault, WrongPassphrase
+from keys.keyset import Keyset
+
+SETTINGS = "[house]\nparty = 'AUS'\n"
+
+
+def secret() -> bytes:
+    return b"secret"
+
+
+@pytest.fixture
+def home(tmp_path: Path, canada: Any) -> Path:
+    custody = FileCustody.create(tmp_path / "keys" / "kek.json", secret(), Argon2Cost(64, 1, 1))
+    born = canada.bundle.issue_time
+    Keyset.create(born, "AUS", custody).save(tmp_path / "keys" / "keyset.json")
+    (tmp_path / "parties").mkdir()
+    (tmp_path / "parties" / "CAN.json").write_bytes(canada.bundle.to_bytes())
+    (tmp_path / "passerelle.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def test_a_folder_is_enough_to_ask(home: Path) -> None:
+    folder = read_folder(home, "CAN", secret)
+
+    assert (folder.party, folder.peer.party) == ("AUS", "CAN")
+    assert folder.witness == home / "witness" / "CAN.checkpoint"
+    with Partner.open(home, "CAN", secret) as partner:
+        assert (partner.party, partner.peer.party) == ("AUS", "CAN")
+
+
+def test_folders_that_the_settings_name_are_used(home: Path) -> None:
+    (home / "parties").rename(home / "elsewhere")
+    (home / "passerelle.toml").write_text(SETTINGS + "[directory]\nfolder = 'elsewhere'\n")
+
+    assert read_folder(home, "CAN", secret).peer.party == "CAN"
+
+
+def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSERELLE_KEYS__CUSTODY", "file:nowhere/kek.json")
+
+    with pytest.raises(CustodyFault):
+        read_folder(home, "CAN", secret)
+
+
+def test_a_wrong_passphrase_is_said(home: Path) -> None:
+    with pytest.raises(WrongPassphrase):
+        read_folder(home, "CAN", lambda: b"guess")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "peer", "complaint"),
+    [
+        (lambda home: (home / "passerelle.toml").unlink(), "CAN", "passerelle init"),
+        (lambda home: (home / "passerelle.toml").write_text("[house"), "CAN", "not TOML"),
+        (lambda home: (home / "passerelle.toml").write_bytes(b"\xff"), "CAN", "not TOML"),
+        (lambda home: (home / "passerelle.toml").write_text(""), "CAN", "party is missing"),
+        (lambda home: (home / "passerelle.toml").write_text("house = 1"), "CAN", "missing"),
+        (
+            lambda home: (home / "passerelle.toml").write_text("[house]\nparty = 7"),
+            "CAN",
+            "must be a text",
+        ),
+        (lambda _: None, "NZL", "known: CAN"),
+        (lambda _: None, "../CAN", "known: CAN"),
+        (lambda home: (home / "parties" / "CAN.json").unlink(), "CAN", "known: none"),
+    ],
+)
+def test_what_is_not_there_is_said_with_its_remedy(
+    home: Path, spoil: Callable[[Path], object], peer: str, complaint: str
+) -> None:
+    spoil(home)
+
+    with pytest.raises(Remedy, match=complaint):
+        read_folder(home, peer, secret)

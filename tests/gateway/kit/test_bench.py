@@ -1,0 +1,56 @@
+"""A short measurement: real load, and figures that belong together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.kit.bench import CRYPTO, SEARCH, Load, cores, shares
+
+PROMISED = (
+    *("qps", "p50_ms", "p95_ms", "p99_ms", "crypto_ms", "search_ms"),
+    *("clients", "seconds", "cores", "errors"),
+)
+
+
+@pytest.mark.slow
+def test_two_seconds_of_load_are_measured_and_nothing_fails(
+    passerelle: Any, tmp_path: Path
+) -> None:
+    words = ("--seconds", "2", "--clients", "3", "--gallery", "12", "--json")
+    done = passerelle("bench", "exchange", *words, at=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    told = json.loads(line)
+    assert told.keys() >= set(PROMISED)
+    assert told["errors"] == 0
+    assert told["errors_by_reason"] == {}
+    assert told["clients"] == 3
+    assert told["seconds"] == 2
+    assert told["queries"] == round(told["qps"] * 2)
+    assert 0 < told["hits"] < told["queries"]
+    assert 0 < told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"]
+    assert all(told["stages_ms"][stage] > 0 for stage in (*CRYPTO, *SEARCH))
+    assert told["crypto_ms"] > sum(told["stages_ms"][stage] for stage in CRYPTO)
+    assert told["search_ms"] == pytest.approx(
+        sum(told["stages_ms"][stage] for stage in SEARCH), abs=0.05
+    )
+    assert told["quiet_p50_ms"] >= 50  # the beat, which is not measured away
+    assert told["signatures_per_s"] > 0
+    assert told["sgemm_gflops"] > 0
+
+
+@pytest.mark.parametrize(
+    ("clients", "processes", "expected"), [(8, 2, [4, 4]), (3, 2, [2, 1]), (1, 1, [1])]
+)
+def test_askers_are_shared_out_evenly(clients: int, processes: int, expected: list[int]) -> None:
+    assert shares(clients, processes) == expected
+
+
+def test_the_load_fits_the_machine() -> None:
+    assert Load().clients == 4 * cores()
+    assert cores() >= 1

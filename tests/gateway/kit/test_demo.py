@@ -1,0 +1,105 @@
+"""The main job, from the command line, as somebody sees it who has just cloned the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.kit.scratch import MARK
+
+PROMISED = {  # fields that are added to and never taken away
+    *("queries", "hits", "no_hits", "wrong_hits", "missed", "refused", "receipts_verified"),
+    *("ledger_ok", "seconds"),
+}
+LONGEST = 60  # seconds after set-up on two cores
+
+
+def last_line(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return document
+
+
+@pytest.mark.slow
+def test_it_holds_twice_in_one_folder_with_people_who_do_not_exist(
+    passerelle: Any, tmp_path: Path
+) -> None:
+    """Where no records lie beside the repository, people are invented, and it is said.
+
+    Kept and told to a person the first time; emptied, told to a machine and removed the second.
+    """
+    first = passerelle("demo", "--workdir", "w", "--keep", at=tmp_path)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "w").glob("*.pass")}
+    second = passerelle("demo", "--workdir", "w", "--json", at=tmp_path)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert modes == dict.fromkeys(
+        ("can.pass", "can-auditor.pass", "aus.pass", "aus-auditor.pass"), 0o600
+    )
+    assert "matcher.synthetic" in first.stdout
+    attempts = first.stdout.split("What must not work")[1]
+    for reason in ("REPLAY_CONFLICT", "ENVELOPE_REJECTED", "PURPOSE_NOT_PERMITTED"):
+        assert reason in attempts
+    assert "QUALITY_INSUFFICIENT" in attempts
+    assert "✗" not in attempts
+
+    summary = last_line(second.stdout)
+    assert len(second.stdout.splitlines()) == 1
+    assert summary.keys() >= PROMISED
+    assert summary["ok"] is summary["ledger_ok"] is summary["synthetic"] is True
+    assert summary["wrong_hits"] == 0
+    assert summary["hits"] > 0
+    assert summary["no_hits"] > 0
+    assert summary["receipts_verified"] == summary["queries"]
+    assert summary["refused"] == 5
+    assert len(summary["answer_bytes"]) == 1
+    assert summary["seconds"] < LONGEST
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.slow
+def test_every_promise_holds_with_real_records(
+    passerelle: Any, tmp_path: Path, shared: Path
+) -> None:
+    """FVC2002 set B as two extractors saw it; the one with more records is taken."""
+    records = shared / "data" / "fingerprint"
+    if not records.is_dir():
+        pytest.skip(f"no fingerprint records at {records}")
+
+    done = passerelle("demo", "--records", records, "--json", at=tmp_path)
+
+    summary = last_line(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert summary["synthetic"] is False
+    assert summary["queries"] == 140
+    assert summary["wrong_hits"] == 0
+    assert summary["ledger_ok"] is True
+    assert summary["seconds"] < LONGEST
+
+
+def test_a_folder_that_the_demo_did_not_make_is_refused(passerelle: Any, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+
+    done = passerelle("demo", "--workdir", "thesis", "--json", at=tmp_path)
+
+    assert done.returncode == 2
+    assert last_line(done.stdout)["error"]["kind"] == "Remedy"
+    assert "was not made by the demo" in done.stderr
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+
+
+@pytest.mark.parametrize("records", ["nowhere", "empty"])
+def test_records_that_are_not_there_are_an_error_and_not_an_invention(
+    passerelle: Any, tmp_path: Path, records: str
+) -> None:
+    """Who names a folder wants its records; to invent people instead would be a lie."""
+    (tmp_path / "empty").mkdir()
+
+    done = passerelle("demo", "--records", records, "--json", at=tmp_path)
+
+    assert done.returncode == 2
+    assert records in last_line(done.stdout)["error"]["message"]
+    assert {path.name for path in tmp_path.glob(".demo/*")} <= {MARK}

@@ -1,0 +1,89 @@
+"""The bytes that attacks send are what they claim to be; else a refusal would prove nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.kit.tampering import ENVELOPE_TAG, _varint, flipped, signed_anew
+from gateway.terms import Header, Letter, MessageType, Operation, Purpose
+from gateway.v1 import exchange_pb2
+from gateway.wire import letters
+from keys import envelope, sign
+from keys.sign import SigningKey
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def signer() -> SigningKey:
+    return SigningKey.from_seed(bytes(range(64)))
+
+
+@pytest.fixture(scope="module")
+def letter(signer: SigningKey) -> Letter:
+    header = letters.header_bytes(
+        Header(
+            message_type=MessageType.REQUEST,
+            operation=Operation.SUBMIT_QUERY,
+            sender="AUS",
+            signing_key_id=signer.key_id,
+            recipient="CAN",
+            kem_key_id=bytes(32),
+            message_id=bytes(16),
+            create_time=NOW,
+            expire_time=NOW + timedelta(minutes=5),
+            directory_version=1,
+            transaction_number="20260301-0001",
+            agreement_id="au",
+            agreement_version=1,
+            purpose=Purpose.TRAVEL_ENTER_REMAIN,
+            payload_commitment=bytes(32),
+        )
+    )
+    sealed = bytes(2000)
+    text = envelope.transcript(header, sealed)
+    return Letter(header, sealed, signer.sign(text, sign.REQUEST))
+
+
+@given(size=st.integers(0, 300_000))
+def test_a_request_of_raw_bytes_is_the_message_that_protobuf_makes(size: int) -> None:
+    letter = Letter(b"h", bytes(size), b"s")
+    octets = letters.envelope_bytes(letter)
+
+    whole = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(letter))
+
+    assert ENVELOPE_TAG + _varint(len(octets)) + octets == whole.SerializeToString()
+
+
+@pytest.mark.parametrize(("part", "at"), [("sealed", 0), ("sealed", 1999), ("signature", 3372)])
+def test_one_bit_is_turned_and_no_other(letter: Letter, part: str, at: int) -> None:
+    turned = flipped(letter, part, at)
+
+    before, after = getattr(letter, part), getattr(turned, part)
+    differing = [n for n, (one, two) in enumerate(zip(before, after, strict=True)) if one != two]
+    assert differing == [at]
+    assert (before[at] ^ after[at]).bit_count() == 1
+    assert replace(turned, **{part: before}) == letter
+
+
+def test_a_letter_signed_anew_is_lawful_but_for_its_message_id(
+    letter: Letter, signer: SigningKey
+) -> None:
+    """Otherwise the signature would refuse it, and not the memory of its id."""
+    folder: Any = SimpleNamespace(keyset=SimpleNamespace(signing=lambda: signer), witness=Path())
+
+    other = signed_anew(letter, folder)
+
+    first, second = letters.parse_header(letter.header), letters.parse_header(other.header)
+    assert second.message_id == first.message_id
+    assert other.header != letter.header
+    text = envelope.transcript(other.header, other.sealed)
+    sign.VerifyingKey(signer.public).verify(other.signature, text, sign.REQUEST)
