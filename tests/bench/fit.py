@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from matcher import fitting, fmr, fusion
-from matcher.evaluation import verification
+from matcher.measure import verification
 from matcher.finger import load_model
 
 VERSION = "fvc2002-1"

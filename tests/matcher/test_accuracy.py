@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from matcher import calibration, fitting, fmr
-from matcher.evaluation import verification
+from matcher.measure import verification
 from matcher.gallery import Gallery
 from matcher.probe import prepare
 from matcher.template import Minutiae

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher.evaluation import identification, interval, verification
+from matcher.measure import identification, interval, verification
 
 
 def test_scores_that_do_not_overlap_have_no_errors() -> None:
