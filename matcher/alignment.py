@@ -92,6 +92,24 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """The evidence of b comparisons and the motion that explains most of each.
+
+    similarity   (b, n, l) likeness of every probe minutia to every gallery minutia
+    close        (b, n, l) closeness of final pairs, 0 elsewhere
+    moved        (b, n) complex64, where each probe minutia comes to lie on the gallery finger
+    turn, shift  (b,) complex64, the rigid part: place · turn + shift
+    """
+
+    evidence: Evidence
+    similarity: Floats = field(repr=False)
+    close: Floats = field(repr=False)
+    moved: Complexes = field(repr=False)
+    turn: Complexes = field(repr=False)
+    shift: Complexes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pairs:
     """The k likeliest pairs of each comparison: probe and gallery minutia, likeness, agreement."""
 
@@ -138,6 +156,11 @@ def join(parts: Sequence[Fingers]) -> Fingers:
 
 def compare(probe: Finger, fingers: Fingers) -> Evidence:
     """Return the evidence of one probe finger against each of `fingers`."""
+    return align(probe, fingers).evidence
+
+
+def align(probe: Finger, fingers: Fingers) -> Alignment:
+    """Return the evidence of one probe finger against each of `fingers`, and the alignment it rests on."""
     similarity = _similarity(probe, fingers)
     local = _mean_of_best(similarity.max(axis=2), min(STRONGEST, len(probe)))
     pairs = _likeliest(probe, fingers, similarity)
@@ -149,7 +172,13 @@ def compare(probe: Finger, fingers: Fingers) -> Evidence:
     turn, shift = _refit(probe, fingers, weight)
     bent = shift[:, :, None] + _bending(probe, fingers, (turn, shift), weight)
     close, nearest = _closeness(probe, fingers, (turn, bent), NARROW)
-    return _best(local, _strongest(pairs, value), similarity, close, _overlap(fingers, nearest))
+    stages = local, _strongest(pairs, value)
+    evidence, best = _best(stages, similarity, close, _overlap(fingers, nearest))
+    rows = np.arange(len(best))
+    moved = turn[rows, best][:, None] * probe.place + bent[rows, best]
+    return Alignment(
+        evidence, similarity, close[rows, best], moved, turn[rows, best], shift[rows, best]
+    )
 
 
 def _similarity(probe: Finger, fingers: Fingers) -> Floats:
@@ -332,14 +361,14 @@ def _overlap(fingers: Fingers, distance: Floats) -> Floats:
 
 
 def _best(
-    local: Floats, relaxed: Floats, similarity: Floats, close: Floats, overlap: Floats
-) -> Evidence:
-    """Return the evidence under the hypothesis that explains most."""
+    stages: tuple[Floats, Floats], similarity: Floats, close: Floats, overlap: Floats
+) -> tuple[Evidence, Ints]:
+    """Return the evidence under the hypothesis that explains most, and its number."""
     like = (close * np.maximum(similarity, 0)[:, None]).sum(axis=(2, 3))
     near = close.sum(axis=(2, 3))
-    best = (like * near / overlap).argmax(axis=1)[:, None]
-    like, near, overlap = (
-        np.take_along_axis(each, best, axis=1)[:, 0].astype(np.float32)
+    best = (like * near / overlap).argmax(axis=1)
+    chosen = (
+        np.take_along_axis(each, best[:, None], axis=1)[:, 0].astype(np.float32)
         for each in (like, near, overlap)
     )
-    return Evidence(local, relaxed, like, near, overlap)
+    return Evidence(*stages, *chosen), best

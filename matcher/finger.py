@@ -105,7 +105,7 @@ def load_model(packed: bytes) -> Model:
 
 def describe(minutiae: Minutiae, model: Model) -> Finger:
     """Return a finger ready to be compared; minutiae at one place and of one direction count once."""
-    place, heading = _distinct(minutiae)
+    place, heading = _complex(minutiae)
     vectors = (raw_descriptors(place, heading) - model.mean) @ model.projection
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return Finger(place, heading, vectors / np.maximum(length, np.float32(1e-6)))
@@ -127,8 +127,13 @@ def raw_descriptors(place: Complexes, heading: Complexes) -> Floats:
     return cells.reshape(count, RAW_SIZE).astype(np.float32)
 
 
-def _distinct(minutiae: Minutiae) -> tuple[Complexes, Complexes]:
+def distinct(minutiae: Minutiae) -> NDArray[np.intp]:
+    """Return the rows that `describe` keeps, in order: the first of each place and direction."""
     rows = np.column_stack([minutiae.xy, minutiae.angle])
-    rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
-    place = (rows[:, 0] - 1j * rows[:, 1]).astype(np.complex64)
-    return place, np.exp(1j * rows[:, 2]).astype(np.complex64)
+    return np.sort(np.unique(rows, axis=0, return_index=True)[1]).astype(np.intp)
+
+
+def _complex(minutiae: Minutiae) -> tuple[Complexes, Complexes]:
+    kept = distinct(minutiae)
+    xy, angle = minutiae.xy[kept], minutiae.angle[kept]
+    return (xy[:, 0] - 1j * xy[:, 1]).astype(np.complex64), np.exp(1j * angle).astype(np.complex64)

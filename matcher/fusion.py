@@ -23,7 +23,8 @@ LIKELIHOOD_FILE = "likelihood.json"
 LEAST_RATIO = (
     -1.5
 )  # log10; about 3 % of mated pairs share too little to be seen, so no finger excludes more
-FEATURES = 3
+FEATURE_NAMES = ("paired", "root of paired", "relaxed")
+FEATURES = len(FEATURE_NAMES)
 MOST_RATIO = 12.0  # log10; our data cannot tell a million million from more
 DEPENDENCE = (
     0.15  # share of a finger's evidence that another finger of the same two people repeats: skin,
@@ -87,10 +88,18 @@ def features(evidence: Evidence) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def weighed(evidence: Evidence, likelihood: Likelihood) -> tuple[Floats, float]:
+    """Return what each feature adds to the logistic score in log10 units, (b, 3), and what all begin with."""
+    share = likelihood.weights / likelihood.scale
+    parts: Floats = features(evidence) * share
+    return parts, likelihood.bias - float(likelihood.mean @ share)
+
+
 def raw_ratio(evidence: Evidence, likelihood: Likelihood) -> Floats:
     """Return the logistic score in log10 units, (b,), before its tail is bent to what was measured."""
-    scaled = (features(evidence) - likelihood.mean) / likelihood.scale
-    return (scaled @ likelihood.weights + np.float32(likelihood.bias)).astype(np.float32)
+    parts, start = weighed(evidence, likelihood)
+    raw: Floats = (parts.sum(axis=1) + np.float32(start)).astype(np.float32)
+    return raw
 
 
 def bend(raw: Floats, likelihood: Likelihood) -> Floats:
