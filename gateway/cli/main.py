@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import asking, founding, gallery, kit, ledger, parties, service
+from gateway.cli import asking, evaluating, founding, gallery, kit, ledger, parties, service
 from gateway.cli.console import Guarded, example, manner
 
 app = typer.Typer(
@@ -69,3 +69,4 @@ app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")
+app.add_typer(evaluating.app, name="eval")

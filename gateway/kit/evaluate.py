@@ -75,7 +75,7 @@ def score_all(
     else:
         blocks = [(probes.of(name), gallery.of(name)) for name in probes.sets]
     for rows, columns in blocks:
-        _score(probes, gallery, (rows, columns), scores, advance, threads)
+        _score(probes, gallery, (rows, columns), scores, advance=advance, threads=threads)
     return scores
 
 
@@ -84,6 +84,7 @@ def _score(
     gallery: Side,
     block: tuple[list[int], list[int]],
     scores: Floats,
+    *,
     advance: Advance,
     threads: int,
 ) -> None:

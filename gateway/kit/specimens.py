@@ -140,9 +140,7 @@ def _listed(manifest: Path) -> Found:
     for number, line in enumerate(lines, 2):
         stated = [line.get(column) for column in COLUMNS[:3]]
         if not all(stated):
-            raise Remedy(
-                f"{manifest} line {number}: needs the columns path, finger and impression"
-            )
+            raise Remedy(f"{manifest} line {number}: needs the columns path, finger and impression")
         name, finger, impression = (str(each) for each in stated)
         if name in specimens:
             raise Remedy(f"{manifest} line {number}: names a file twice")
