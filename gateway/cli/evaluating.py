@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,6 +95,7 @@ def folder(
     cannot be enrolled counts as an error of every comparison that it is in.
     """
     del as_json
+    console.one_blas_thread()
     from gateway.kit import evaluate
     from gateway.kit.runs import load_run
 
@@ -105,7 +104,7 @@ def folder(
     enrolled = probes if gallery is None else evaluate.load(gallery)
     if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
         raise No(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
-    with _bar(len(probes.records)) as advance:
+    with console.bar("compare", len(probes.records)) as advance:
         found = evaluate.score_all(
             probes, enrolled, advance, threads=threads, across=scores is not None
         )
@@ -135,6 +134,7 @@ def explain(
 ) -> None:
     """Show which minutiae of two records agreed, and what each stage gave to their score."""
     del as_json
+    console.one_blas_thread()
     from gateway.kit.explaining import explained, one
 
     first, second = one(probe), one(gallery)
@@ -262,14 +262,3 @@ def _searches(document: dict[str, Any]) -> Table:
             sizes = str(found["gallery"]), str(found["searches"])
             table.add_row(one["set"], *sizes, *shown, last)
     return table
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far it is, where a person is looking."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("compare", total=total)
-        yield lambda count: progress.update(task, advance=count)

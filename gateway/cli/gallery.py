@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +68,10 @@ def enrol(
     from gateway.server.house import House
 
     bad = list(named.bad)
-    with House.open(home, passphrase_of(home, passphrase_file)) as house, _bar(named) as advance:
+    with (
+        House.open(home, passphrase_of(home, passphrase_file)) as house,
+        console.bar("enrol", len(named.good)) as advance,
+    ):
         report = house.registry.enrol(_rows(named.good, bad, advance), advance)
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, bad)
@@ -128,17 +129,6 @@ def _rows(
             advance(1)
             continue
         yield Row(source.label, source.subject, position, source.extractor, octets)
-
-
-@contextmanager
-def _bar(sources: Sources) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far it is, where a person is looking."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("enrol", total=len(sources.good))
-        yield lambda count: progress.update(task, advance=count)
 
 
 def _tell(context: typer.Context, report: Report, bad: list[Bad]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,3 +82,61 @@ def exchange(
         figures = measure(load, bar)
     code = Code.NO if figures.errors or not figures.queries else Code.DONE
     console.emit(context, asdict(figures), board(figures), line(figures), code=code)
+
+
+@bench.command(
+    epilog=example(
+        "passerelle bench finger",
+        "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+    )
+)
+def finger(
+    context: typer.Context,
+    *,
+    gallery: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="People enrolled, one finger each.")
+    ] = 10_000,
+    probes: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Searches, each for somebody enrolled.")
+    ] = 64,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one search.")] = 1,
+    fpir: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
+    ] = 0.01,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Search for real people among the invented: <finger>_<impression>.<suffix>.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure searches for one finger in a large gallery, on this machine, beside a matrix product."""
+    del as_json
+    console.one_blas_thread()
+    from gateway.kit.bench_finger import Order, measured
+
+    if probes > gallery:
+        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
+    order = Order(gallery, probes, threads, fpir, records)
+    with console.bar("enrol and search", gallery) as advance:
+        figures = measured(order, advance)
+    console.emit(context, {"ok": True, **asdict(figures)}, *_lines(asdict(figures)))
+
+
+def _lines(figures: dict[str, Any]) -> Iterator[str]:
+    share = figures["cascade_loss"]
+    loss = "no mate is accepted" if share is None else f"{share:.2%} of {figures['mates_accepted']}"
+    between = figures["cascade_interval_95"]
+    ends = f" ({between[0]:.2%}–{between[1]:.2%})" if between else ""
+    gflops = figures["sgemm_gflops_1"], figures["sgemm_gflops_t"]
+    batch = "" if figures["batched"] else "  one after the other: there are no batches yet"
+    yield f"gallery  {figures['gallery']} fingers of {figures['minutiae_mean']} minutiae, {figures['bytes_per_finger']} bytes each"
+    yield f"prepare  {figures['prepare_ms']} ms a record"
+    yield f"single   {figures['single_cps']:,} comparisons/s  {figures['single_ms']} ms a search  {figures['threads']} threads"
+    yield f"batch    {figures['batch_cps']:,} comparisons/s{batch}"
+    yield f"sgemm    {gflops[0]} GFLOP/s on one thread, {gflops[1]} on {figures['threads']}"
+    yield f"ratio    {figures['single_cps'] / gflops[0]:,.0f} comparisons/s per one-thread GFLOP/s, batch {figures['batch_cps'] / gflops[0]:,.0f}"
+    yield f"loss     {loss} {figures['mates']} mates accepted at {figures['threshold']}{ends}"
