@@ -43,7 +43,7 @@ _KERNEL = """
 import time, numpy as np
 a = np.random.default_rng(1).standard_normal((2, {side}, {side})).astype(np.float32)
 times = []
-for _ in range(6):
+for _ in range(4):
     started = time.perf_counter(); a[0] @ a[1]; times.append(time.perf_counter() - started)
 print(2 * {side}**3 / min(times) / 1e9)
 """
@@ -147,7 +147,7 @@ def footprint(thing: object) -> int:
 
 
 def sgemm(threads: int) -> float:
-    """Return the GFLOP/s of the calibration kernel on so many threads: best of six."""
+    """Return the GFLOP/s of the calibration kernel on so many threads: best of four."""
     names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
     run = subprocess.run(  # noqa: S603 - our own interpreter, our own words
         [sys.executable, "-c", _KERNEL.format(side=SIDE)],

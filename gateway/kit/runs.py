@@ -23,7 +23,11 @@ def load_run(stated: str) -> tuple[str, Comparisons]:
     name, _, file = stated.rpartition("=")
     path = Path(file)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream:
+            if not zipfile.is_zipfile(stream):  # anything else numpy would try to understand
+                raise ValueError
+            stream.seek(0)
+            arrays = np.load(stream, allow_pickle=False)
             names = [str(each) for each in arrays["names"]]
             scores = np.asarray(arrays["scores"], dtype=np.float32)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile):

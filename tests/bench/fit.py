@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from matcher import fitting, fmr, fusion
-from matcher.measure import verification
 from matcher.finger import load_model
+from matcher.measure import verification
 
 VERSION = "fvc2002-1"
 PACKAGE = Path(fitting.__file__).parent

@@ -20,10 +20,10 @@ import numpy as np
 from fit import read_sets
 
 from matcher import calibration, fitting, synthetic
-from matcher.measure import interval, verification
 from matcher.finger import default_model
 from matcher.fusion import default_likelihood
 from matcher.gallery import Gallery
+from matcher.measure import interval, verification
 from matcher.probe import assess, prepare
 
 

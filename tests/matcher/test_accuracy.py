@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from matcher import calibration, fitting, fmr
-from matcher.measure import verification
 from matcher.gallery import Gallery
+from matcher.measure import verification
 from matcher.probe import prepare
 from matcher.template import Minutiae
 
