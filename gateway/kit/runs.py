@@ -23,9 +23,8 @@ def load_run(stated: str) -> tuple[str, Comparisons]:
     name, _, file = stated.rpartition("=")
     path = Path(file)
     try:
-        with path.open("rb") as stream:
-            if not zipfile.is_zipfile(stream):  # anything else numpy would try to understand
-                raise ValueError
+        with path.open("rb") as stream, zipfile.ZipFile(stream):
+            # Anything but an archive numpy would try to understand as something else.
             stream.seek(0)
             arrays = np.load(stream, allow_pickle=False)
             names = [str(each) for each in arrays["names"]]
