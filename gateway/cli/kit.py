@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +44,7 @@ def demo(
     from gateway.kit.demo import demonstrate
     from gateway.kit.telling import Telling
 
+    _end_in_order()
     telling = Telling(Console(stderr=manner(context).as_json))
     summary = demonstrate(telling, workdir=workdir, records=records, keep=keep)
     verdict = "every promise held" if summary.ok else f"a promise was BROKEN  → {workdir}"
@@ -61,11 +62,13 @@ def exchange(
         typer.Option(min=1, max=256, help="Askers side by side. Default: four for each core."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=3600, help="Seconds under load that count.")
-    ] = 10.0,
+        float | None,
+        typer.Option(min=0.5, max=3600, help="Seconds under load that count. Default: 10."),
+    ] = None,
     gallery: Annotated[
-        int, typer.Option(min=1, max=100_000, help="People enrolled, two fingers each.")
-    ] = 100,
+        int | None,
+        typer.Option(min=1, max=100_000, help="People enrolled, two fingers each. Default: 50."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure sealed, recorded, searched and verified queries per second through a real server on loopback."""
@@ -75,68 +78,19 @@ def exchange(
     from gateway.kit.bench import Load, measure
     from gateway.kit.scoreboard import Bar, board, line
 
-    load = Load(seconds=seconds, gallery=gallery)
-    if clients is not None:
-        load = replace(load, clients=clients)
+    _end_in_order()
+    stated: dict[str, Any] = {"clients": clients, "seconds": seconds, "gallery": gallery}
+    load = replace(Load(), **{name: value for name, value in stated.items() if value is not None})
     with Bar(Console(stderr=True)) as bar:
         figures = measure(load, bar)
     code = Code.NO if figures.errors or not figures.queries else Code.DONE
     console.emit(context, asdict(figures), board(figures), line(figures), code=code)
 
 
-@bench.command(
-    epilog=example(
-        "passerelle bench finger",
-        "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
-    )
-)
-def finger(
-    context: typer.Context,
-    *,
-    gallery: Annotated[
-        int, typer.Option(min=100, max=10_000_000, help="People enrolled, one finger each.")
-    ] = 10_000,
-    probes: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Searches, each for somebody enrolled.")
-    ] = 64,
-    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one search.")] = 1,
-    fpir: Annotated[
-        float,
-        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
-    ] = 0.01,
-    records: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Search for real people among the invented: <finger>_<impression>.<suffix>.",
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure searches for one finger in a large gallery, on this machine, beside a matrix product."""
-    del as_json
-    console.one_blas_thread()
-    from gateway.kit.bench_finger import Order, measured
+def _end_in_order() -> None:
+    """Let SIGTERM end us as an exception does, so that the server that we started ends too."""
 
-    if probes > gallery:
-        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
-    order = Order(gallery, probes, threads, fpir, records)
-    with console.bar("enrol and search", gallery) as advance:
-        figures = measured(order, advance)
-    console.emit(context, {"ok": True, **asdict(figures)}, *_lines(asdict(figures)))
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
 
-
-def _lines(figures: dict[str, Any]) -> Iterator[str]:
-    share = figures["cascade_loss"]
-    loss = "no mate is accepted" if share is None else f"{share:.2%} of {figures['mates_accepted']}"
-    between = figures["cascade_interval_95"]
-    ends = f" ({between[0]:.2%}–{between[1]:.2%})" if between else ""
-    gflops = figures["sgemm_gflops_1"], figures["sgemm_gflops_t"]
-    batch = "" if figures["batched"] else "  one after the other: there are no batches yet"
-    yield f"gallery  {figures['gallery']} fingers of {figures['minutiae_mean']} minutiae, {figures['bytes_per_finger']} bytes each"
-    yield f"prepare  {figures['prepare_ms']} ms a record"
-    yield f"single   {figures['single_cps']:,} comparisons/s  {figures['single_ms']} ms a search  {figures['threads']} threads"
-    yield f"batch    {figures['batch_cps']:,} comparisons/s{batch}"
-    yield f"sgemm    {gflops[0]} GFLOP/s on one thread, {gflops[1]} on {figures['threads']}"
-    yield f"ratio    {figures['single_cps'] / gflops[0]:,.0f} comparisons/s per one-thread GFLOP/s, batch {figures['batch_cps'] / gflops[0]:,.0f}"
-    yield f"loss     {loss} {figures['mates']} mates accepted at {figures['threshold']}{ends}"
+    signal.signal(signal.SIGTERM, leave)

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import asking, evaluating, founding, gallery, kit, ledger, parties, service
+from gateway.cli import (
+    asking,
+    benching,
+    evaluating,
+    founding,
+    gallery,
+    kit,
+    ledger,
+    parties,
+    service,
+)
 from gateway.cli.console import Guarded, example, manner
 
 app = typer.Typer(
@@ -70,3 +80,9 @@ app.add_typer(gallery.app, name="gallery")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")
 app.add_typer(evaluating.app, name="eval")
+kit.bench.command(
+    epilog=example(
+        "passerelle bench finger",
+        "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+    )
+)(benching.finger)

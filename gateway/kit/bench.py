@@ -31,7 +31,7 @@ from gateway.kit.parties import Party
 from gateway.kit.people import ENROLLED_IMPRESSION, invented, write_manifest
 from gateway.kit.yardstick import Yardstick
 
-GALLERY = 100  # people, two fingers each
+GALLERY = 50  # people, two fingers each
 SECONDS = 10.0  # that count, under load
 WARM_UP = 1.5  # seconds before, under load: caches, TLS, the sequencer's rhythm
 QUIET_SECONDS = 2.0  # that count, with one asker

@@ -240,7 +240,7 @@ def _build(order: Order, mates: Sequence[Minutiae], advance: Advance) -> Gallery
 
     enrolled = len(gallery)
     starts = range(0, max(0, order.gallery - enrolled), BUILT_AT_ONCE)
-    with ThreadPoolExecutor(order.threads) as pool:
+    with ThreadPoolExecutor(max(order.threads, os.cpu_count() or 1)) as pool:
         list(pool.map(enrol, starts))
     return gallery
 

@@ -54,3 +54,12 @@ def test_askers_are_shared_out_evenly(clients: int, processes: int, expected: li
 def test_the_load_fits_the_machine() -> None:
     assert Load().clients == 4 * cores()
     assert cores() >= 1
+
+
+def test_the_help_says_the_defaults_that_are_in_force(passerelle: Any, tmp_path: Path) -> None:
+    told = " ".join(passerelle("bench", "exchange", "--help", at=tmp_path).stdout.split())
+    told = told.replace("│ │ ", "")
+
+    assert f"Default: {Load().seconds:g}." in told
+    assert f"Default: {Load().gallery}." in told
+    assert "Default: four for each core." in told

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +107,21 @@ def test_records_that_are_not_there_are_an_error_and_not_an_invention(
     assert done.returncode == 2
     assert records in last_line(done.stdout)["error"]["message"]
     assert {path.name for path in tmp_path.glob(".demo/*")} <= {MARK}
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_told_to_end_leaves_no_server_behind(tmp_path: Path) -> None:
+    """`timeout` and orchestrators send SIGTERM; a server without its demo would serve forever."""
+    words = (sys.executable, "-u", "-c", "from gateway.cli.main import app; app()", "demo")
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        serving = next(line for line in demo.stdout if "mutual TLS" in line)
+        server = int(serving.rsplit(" ", 1)[1])
+        os.kill(server, 0)  # it is there
+
+        demo.terminate()
+        demo.stdout.read()
+
+    assert demo.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)

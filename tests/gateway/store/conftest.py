@@ -9,18 +9,34 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.proof import LogIdentity
 from gateway.store.database import Database, open_store
-from gateway.store.sequencer import Leaf, Sequencer
-from gateway.terms import Direction, Header, Letter, MessageType, Operation, Purpose
+from gateway.store.sequencer import Committed, Leaf, Sequencer
+from gateway.store.transactions import (
+    Claims,
+    Settled,
+    TransactionRow,
+    Usage,
+    begin_request,
+    finish_request,
+    seal_result,
+    stored_reply,
+    transaction,
+    usage,
+)
+from gateway.terms import Direction, Header, Letter, MessageType, Operation, Outcome, Purpose, Reply
 from keys.datakey import DataKey
 from keys.envelope import OpeningKey, SealingKey
 from keys.sign import LogKey
 
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ORIGIN = "gateway.can.example/exchange-log"
+TRANSCRIPT = bytes([7]) * 32
+CLAIMS = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=100, year_limit=1000)
+LETTER = Letter(b"header", b"sealed", b"signature")
 
 
 @dataclass
@@ -146,3 +162,63 @@ def desk(tmp_path: Path, desk_of: Callable[[Path], Desk]) -> Iterator[Desk]:
     desk = desk_of(tmp_path)
     yield desk
     desk.close()
+
+
+class Counterpart:
+    """The two commits of a query, as the corridor makes them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.sequencer: Sequencer = desk.sequencer()
+
+    def begin(
+        self,
+        head: Header,
+        claims: Claims | None = CLAIMS,
+        transcript: bytes = TRANSCRIPT,
+    ) -> Committed:
+        effects = begin_request(head, transcript, claims, self.desk.clock())
+        return self.sequencer.commit([self.desk.leaf(number=head.transaction_number)], effects)
+
+    def finish(
+        self,
+        head: Header,
+        outcome: Outcome | None = Outcome.NO_MATCH,
+        letter: Letter = LETTER,
+        **more: object,
+    ) -> Committed:
+        settled = None
+        if outcome is not None:
+            payload = f"result of {head.transaction_number}".encode()
+            sealed = seal_result(self.desk.data_key, "AUS", head.transaction_number, payload)
+            settled = Settled(outcome=outcome, result=sealed, **more)  # type: ignore[arg-type]
+        effects = finish_request(head, letter, settled, self.desk.clock())
+        kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
+        return self.sequencer.commit([self.desk.leaf(kind) for kind in kinds], effects)
+
+    def row(self, number: str = "AUS-0001") -> TransactionRow | None:
+        with self.sequencer._database.reader() as reader:
+            return transaction(reader, "AUS", number)
+
+    def usage(self) -> Usage:
+        with self.sequencer._database.reader() as reader:
+            return usage(reader, "AUS", self.desk.clock())
+
+    def count(self, table: object) -> int:
+        with self.sequencer._database.reader() as reader:
+            return reader.execute(select(func.count()).select_from(table)).scalar() or 0  # type: ignore[arg-type]
+
+    def reply(self, number: str = "AUS-0001") -> Reply | None:
+        with self.sequencer._database.reader() as reader:
+            return stored_reply(reader, "AUS", number, self.desk.clock())
+
+
+@pytest.fixture
+def counter(desk: Desk) -> Counterpart:
+    return Counterpart(desk)
+
+
+@pytest.fixture(scope="session")
+def counter_of() -> Callable[[Desk], Counterpart]:
+    """Make a counterpart where a fixture of its own would be made once for all examples."""
+    return Counterpart

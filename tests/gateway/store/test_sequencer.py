@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from gateway.audit import tree
@@ -18,7 +18,6 @@ from gateway.audit.note import open_checkpoint
 from gateway.audit.proof import verify_receipt
 from gateway.errors import (
     AuditUnavailable,
-    ElementInvalid,
     Fault,
     PasserelleError,
     Remedy,
@@ -26,11 +25,9 @@ from gateway.errors import (
 )
 from gateway.store import ledger
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.schema import leaves, values
+from gateway.store.schema import values
 from gateway.store.sequencer import Committed, Leaf, Sequencer
-from gateway.store.sheet import peaks_of
 from keys.envelope import SealingKey
-from keys.sign import LogKey
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -283,17 +280,6 @@ def test_a_sequencer_needs_no_listeners(desk: Desk) -> None:
     assert quiet.size == 1
 
 
-def test_the_extent_of_the_ledger_is_known(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    with sequencer._database.reader() as reader:
-        assert ledger.extent(reader) == (0, 0)
-
-    sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
-
-    with sequencer._database.reader() as reader:
-        assert ledger.extent(reader) == (2, 2)
-
-
 def test_a_leaf_that_cannot_be_written_is_refused(desk: Desk) -> None:
     sequencer = desk.sequencer()
     plain = desk.leaf()
@@ -349,144 +335,6 @@ def test_a_clock_that_fell_back_stops_the_pen(desk: Desk) -> None:
     assert [str(error) for error in desk.fatal] == ["the clock is 2 s behind leaf 0; set it right"]
 
 
-def test_a_clock_behind_the_ledger_does_not_start(desk: Desk) -> None:
-    desk.sequencer().commit([desk.leaf()])
-    desk.close()
-    desk.clock.move(minutes=-1)
-
-    with pytest.raises(Fault, match="behind leaf 0"):
-        desk.sequencer()
-
-    desk.clock.move(minutes=1)
-    assert desk.sequencer().healthy  # the pen was given back
-
-
-def test_another_logs_key_does_not_start(desk: Desk) -> None:
-    desk.sequencer().commit([desk.leaf()])
-    desk.close()
-    ours, desk.log_key = desk.log_key, LogKey.from_seed(bytes(64))
-
-    with pytest.raises(Fault, match="checkpoint of size 1 does not hold"):
-        desk.sequencer()
-
-    desk.log_key = ours
-
-
-@pytest.mark.parametrize(
-    ("statement", "named"),
-    [
-        ("DELETE FROM leaves WHERE idx = 4", "9 leaves, the last 9; 10 were signed"),
-        ("DELETE FROM leaves WHERE idx = 9", "9 leaves, the last 8; 10 were signed"),
-        ("DELETE FROM leaves", "0 leaves"),
-        ("UPDATE leaves SET idx = 77 WHERE idx = 9", "10 leaves, the last 77"),
-        ("UPDATE leaves SET idx = -1 WHERE idx = 4", "no leaf 4"),
-        ("UPDATE leaves SET leaf = zeroblob(512) WHERE idx = 4", "leaf 4 is malformed"),
-        ("UPDATE leaves SET leaf = substr(leaf, 1, 500) WHERE idx = 9", "leaf 9 is malformed"),
-        (
-            "UPDATE leaves SET leaf = (SELECT leaf FROM leaves WHERE idx = 3) WHERE idx = 6",
-            "leaf 6",
-        ),
-        ("UPDATE leaves SET leaf_hash = zeroblob(32) WHERE idx = 8", "leaf 8"),
-        ("UPDATE leaves SET time_ms = 1 WHERE idx = 2", "time of leaf 2"),
-        ("UPDATE nodes SET hash = zeroblob(32) WHERE level = 1 AND number = 2", "leaf 5"),
-        ("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3", "leaf 7"),
-        ("DELETE FROM nodes WHERE level = 2 AND number = 1", "level 2 at leaf 4"),
-        ("UPDATE checkpoints SET root = zeroblob(32) WHERE size = 10", "not what its row says"),
-        ("DELETE FROM checkpoints WHERE size = 10", "10 leaves, the last 9; 9 were signed"),
-        ("DELETE FROM checkpoints", "10 leaves, the last 9; 0 were signed"),
-        ("UPDATE checkpoints SET note = X'00' WHERE size = 10", "size 10 does not hold"),
-        (
-            "UPDATE checkpoints SET note = (SELECT note FROM checkpoints WHERE size = 9) WHERE size = 10",
-            "not what its row says",
-        ),
-    ],
-)
-def test_a_row_edited_after_signing_does_not_start(desk: Desk, statement: str, named: str) -> None:
-    """An operator edits or deletes rows (ledger.md 10): the tail names the place before anything is added."""
-    sequencer = desk.sequencer()
-    for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.exec_driver_sql(statement)
-    database.release_pen()
-
-    with pytest.raises(Fault, match=named):
-        desk.sequencer(database)
-
-
-def test_the_tail_is_checked_from_its_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What lies before the tail is for `passerelle ledger verify`; the signed root still covers it."""
-    monkeypatch.setattr(ledger, "TAIL", 3)
-    sequencer = desk.sequencer()
-    for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-
-    assert desk.sequencer().size == 10
-
-
-def test_a_subtree_edited_before_the_tail_breaks_the_root(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "TAIL", 1)
-    sequencer = desk.sequencer()
-    for number in range(10):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
-    database.release_pen()
-
-    with pytest.raises(Fault, match="first 10 leaves do not give the signed root"):
-        desk.sequencer(database)
-
-
-def test_proofs_are_served_between_signed_sizes_only(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
-    done = sequencer.commit([desk.leaf(message=3)])
-
-    index, hashes = sequencer.inclusion(done.leaf_hashes[0], 3)
-    head = open_checkpoint(sequencer.latest_checkpoint(), *desk.log.vkeys)
-    tree.verify_inclusion(done.leaf_hashes[0], hashes, index=index, size=3, expected=head.root)
-
-    assert index == 2
-    assert sequencer.consistency(2, 2) == []
-    for refused in (
-        lambda: sequencer.inclusion(done.leaf_hashes[0], 2),  # not in that tree
-        lambda: sequencer.inclusion(bytes(32), 3),
-        lambda: sequencer.inclusion(done.leaf_hashes[0], 1),  # no checkpoint has that size
-        lambda: sequencer.inclusion(done.leaf_hashes[0], 0),
-        lambda: sequencer.inclusion(done.leaf_hashes[0], 2**63 - 1),
-        lambda: sequencer.consistency(1, 3),
-        lambda: sequencer.consistency(3, 2),
-        lambda: sequencer.consistency(0, 3),
-        lambda: sequencer.consistency(2, 4),
-    ):
-        with pytest.raises(ElementInvalid):
-            refused()
-
-
-def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    sequencer.commit([desk.leaf()])
-
-    for index, size in ((1, None), (1, 1), (0, 2), (-1, 1)):
-        with pytest.raises(Fault):
-            sequencer.receipt(index, size)
-    with pytest.raises(Fault):
-        sequencer.leaf_hash(1)
-    with sequencer._database.reader() as reader:
-        assert ledger.leaf(reader, 0) == sequencer.receipt(0).leaf
-        with pytest.raises(Fault, match="no leaf 1"):
-            ledger.leaf(reader, 1)
-
-
 def test_a_closed_sequencer_records_nothing_and_keeps_what_was_queued(desk: Desk) -> None:
     sequencer = desk.sequencer(wait=60.0)
     with ThreadPoolExecutor(8) as pool:
@@ -509,59 +357,3 @@ def test_only_one_sequencer_writes(desk: Desk) -> None:
 
     with pytest.raises(Remedy):
         desk.sequencer(desk.database())
-
-
-def test_pages_hide_no_leaf(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PAGE", 3)
-    sequencer = desk.sequencer()
-    for number in range(7):
-        sequencer.commit([desk.leaf(message=number, case=f"C-{number}")])
-    database = sequencer._database
-
-    found = [decode(one).message_id[-1] for one in ledger.iter_leaves(database)]
-
-    assert found == list(range(7))
-    assert [decode(one).message_id[-1] for one in ledger.iter_leaves(database, 2, 6)] == [
-        2,
-        3,
-        4,
-        5,
-    ]
-    assert list(ledger.iter_leaves(database, 7)) == []
-    assert [one.index for one in ledger.iter_details(database)] == list(range(7))
-    assert len(list(ledger.iter_checkpoints(database))) == 7
-
-
-def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    for number in range(3):
-        sequencer.commit([desk.leaf(message=number)])
-    desk.close()
-    database = desk.database()
-    pen = database.take_pen()
-    with pen.begin():
-        pen.execute(leaves.delete().where(leaves.c.idx == 1))
-
-    with pytest.raises(Fault, match="no leaf 1"):
-        list(ledger.iter_leaves(database))
-
-
-@pytest.mark.parametrize("size", range(70))
-def test_peaks_cover_the_tree_once(size: int) -> None:
-    covered = [
-        leaf
-        for level, number in peaks_of(size)
-        for leaf in range(number << level, (number + 1) << level)
-    ]
-
-    assert covered == list(range(size))
-
-
-def test_what_is_kept_in_memory_does_not_grow(desk: Desk) -> None:
-    sequencer = desk.sequencer()
-    for number in range(33):
-        sequencer.commit([desk.leaf(message=number)])
-
-    assert set(sequencer._peaks) == set(peaks_of(33))
-    with sequencer._database.reader() as reader:
-        assert reader.execute(select(func.count()).select_from(leaves)).scalar() == 33

@@ -1,0 +1,195 @@
+"""What a partner may ask in a day and a year: reserved with the question, given back where nothing was searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.errors import (
+    QuotaExceeded,
+)
+from gateway.store.schema import quotas, replay, transactions
+from gateway.store.transactions import (
+    Claims,
+    Usage,
+    abandon,
+    find_replay,
+    orphans,
+    release_quota,
+    usage,
+)
+from gateway.terms import Direction, Letter, Operation, Outcome, Purpose
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Counterpart, Desk
+
+LETTER = Letter(b"header", b"sealed", b"signature")
+
+
+def test_the_quota_holds_under_concurrency(counter: Counterpart) -> None:
+    claims = Claims(purpose=Purpose.DATA_ACCURACY, day_limit=25, year_limit=1000)
+
+    def ask(message: int) -> bool:
+        try:
+            counter.begin(counter.desk.header(message, f"AUS-{message:04}"), claims)
+        except QuotaExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(ask, range(64))) == 25
+
+    assert counter.usage() == Usage(25, 25)
+    assert counter.count(transactions) == counter.count(replay) == 25
+    assert counter.sequencer.size == 25
+
+
+def test_the_quota_is_of_all_purposes_together_and_of_each_partner(counter: Counterpart) -> None:
+    small = [
+        Claims(purpose=purpose, day_limit=2, year_limit=1000)
+        for purpose in (Purpose.VISA_PERMIT_BENEFIT, Purpose.DATA_ACCURACY, Purpose.CITIZENSHIP)
+    ]
+    counter.begin(counter.desk.header(1, "AUS-0001"), small[0])
+    counter.begin(counter.desk.header(2, "AUS-0002"), small[1])
+
+    with pytest.raises(QuotaExceeded):
+        counter.begin(counter.desk.header(3, "AUS-0003"), small[2])
+
+    counter.begin(replace(counter.desk.header(4, "AUS-0003"), sender="NZL"), small[2])
+
+
+@pytest.mark.parametrize(
+    ("day", "year", "now", "renews"),
+    [
+        (0, 9, "2026-11-22T23:59:59.999", "2026-11-23T00:00"),
+        (0, 9, "2026-12-31T12:00", "2027-01-01T00:00"),
+        (0, 9, "2028-02-28T12:00", "2028-02-29T00:00"),
+        (9, 0, "2026-11-22T12:00", "2027-01-01T00:00"),
+        (0, 0, "2026-11-22T12:00", "2027-01-01T00:00"),  # the day would not help
+    ],
+)
+def test_a_refused_quota_says_when_it_renews(
+    counter: Counterpart, day: int, year: int, now: str, renews: str
+) -> None:
+    counter.desk.clock.now = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=day, year_limit=year)
+
+    with pytest.raises(QuotaExceeded) as refusal:
+        counter.begin(counter.desk.header(), claims)
+
+    assert refusal.value.renews == datetime.fromisoformat(renews).replace(tzinfo=UTC)
+    assert counter.count(quotas) == 0
+
+
+def test_the_quota_renews_at_midnight_utc(counter: Counterpart) -> None:
+    claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=1, year_limit=2)
+    counter.desk.clock.now = datetime(2026, 12, 30, 23, 59, tzinfo=UTC)
+    counter.begin(counter.desk.header(1, "AUS-0001"), claims)
+    with pytest.raises(QuotaExceeded):
+        counter.begin(counter.desk.header(2, "AUS-0002"), claims)
+
+    counter.desk.clock.move(minutes=1)
+    counter.begin(counter.desk.header(2, "AUS-0002"), claims)
+    assert counter.usage() == Usage(1, 2)
+
+    counter.desk.clock.move(days=1)
+    counter.begin(counter.desk.header(3, "AUS-0003"), claims)
+    assert counter.usage() == Usage(1, 1)
+
+
+def test_a_query_that_was_not_searched_costs_nothing(counter: Counterpart) -> None:
+    counter.begin(counter.desk.header(1, "AUS-0001"))
+    counter.begin(counter.desk.header(2, "AUS-0002"))
+
+    counter.desk.clock.move(days=1)  # what is given back is the day on which it was reserved
+    counter.finish(
+        counter.desk.header(1, "AUS-0001"), Outcome.QUALITY_INSUFFICIENT, release_quota=True
+    )
+
+    assert counter.usage() == Usage(0, 1)
+    counter.desk.clock.move(days=-1, seconds=86399)
+    with counter.sequencer._database.reader() as reader:
+        today = usage(reader, "AUS", counter.desk.clock() - timedelta(hours=23))
+    assert today == Usage(1, 1)
+
+
+def test_a_quota_is_given_back_once(counter: Counterpart) -> None:
+    head = counter.desk.header()
+    counter.begin(head)
+    counter.begin(counter.desk.header(2, "AUS-0002"))
+
+    for _ in range(3):
+        counter.sequencer.commit([], release_quota("AUS", "AUS-0001", head.message_id))
+    counter.sequencer.commit([], release_quota("AUS", "AUS-0002", head.message_id))  # not its own
+
+    assert counter.usage() == Usage(1, 1)
+
+
+def test_usage_counts_one_direction(counter: Counterpart) -> None:
+    counter.begin(counter.desk.header())
+
+    with counter.sequencer._database.reader() as reader:
+        assert usage(reader, "AUS", counter.desk.clock(), Direction.OUTBOUND) == Usage(0, 0)
+
+
+def test_a_standing_request_uses_no_number_and_no_quota(counter: Counterpart) -> None:
+    head = counter.desk.header(operation=Operation.GET_CAPABILITIES)
+    counter.begin(head, None)
+    counter.finish(head, None)
+
+    assert counter.row() is None
+    assert counter.usage() == Usage(0, 0)
+    assert counter.reply() is None  # only queries are redelivered
+    with counter.sequencer._database.reader() as reader:
+        seen = find_replay(reader, "AUS", head.message_id)
+    assert seen is not None
+    assert seen.reply is not None
+    assert seen.reply.letter == LETTER
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from("bfar"), st.integers(0, 3)), max_size=25))
+def test_quotas_add_up_whatever_happens(
+    tmp_path_factory: pytest.TempPathFactory,
+    desk_of: Callable[[Path], Desk],
+    counter_of: Callable[[Desk], Counterpart],
+    acts: list[tuple[str, int]],
+) -> None:
+    """Model: begin, finish, abandon and release in any order; used = what is open or decided."""
+    desk = desk_of(tmp_path_factory.mktemp("model"))
+    try:
+        counter = counter_of(desk)
+        held: dict[int, bool] = {}  # number → whether it still holds its quota
+        running: set[int] = set()
+        for act, number in acts:
+            head = desk.header(number + 1, f"AUS-{number:04}")
+            if act == "b" and number not in held:
+                counter.begin(head)
+                held[number] = True
+                running.add(number)
+            elif act == "f" and number in running:
+                counter.finish(head)
+                running.discard(number)
+            elif act == "a" and number in running:
+                with counter.sequencer._database.reader() as reader:
+                    found = orphans(reader, desk.clock() + timedelta(hours=1))
+                one = next(o for o in found if o.transaction_number == head.transaction_number)
+                counter.sequencer.commit([desk.leaf()], abandon(one, desk.clock()))
+                running.discard(number)
+                held[number] = False
+            elif act == "r" and number in held:
+                effects = release_quota("AUS", head.transaction_number, head.message_id)
+                counter.sequencer.commit([], effects)
+                held[number] = False
+            total = sum(held.values())
+            assert counter.usage() == Usage(total, total)
+    finally:
+        desk.close()

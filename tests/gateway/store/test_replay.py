@@ -1,0 +1,126 @@
+"""Messages seen: the same bytes get the stored reply, other bytes are a conflict, for as long as they can come."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.errors import (
+    InProgress,
+    PasserelleError,
+    ReplayConflict,
+)
+from gateway.store.schema import replay, transactions
+from gateway.store.transactions import (
+    Usage,
+    expire_rows,
+    find_replay,
+    finish_request,
+)
+from gateway.terms import Letter, Operation
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Counterpart
+
+LETTER = Letter(b"header", b"sealed", b"signature")
+
+
+def test_two_identical_queries_at_the_same_instant_search_once(counter: Counterpart) -> None:
+    head = counter.desk.header()
+    together = threading.Barrier(16)
+
+    def ask(_: int) -> str:
+        together.wait()
+        try:
+            counter.begin(head)
+        except PasserelleError as refusal:
+            return type(refusal).__name__
+        return "searched"
+
+    with ThreadPoolExecutor(16) as pool:
+        told = Counter(pool.map(ask, range(16)))
+
+    assert told == {"searched": 1, "InProgress": 15}
+    assert counter.sequencer.size == 1
+    assert counter.usage() == Usage(1, 1)
+
+
+def test_the_same_message_after_its_answer_does_not_search_again(counter: Counterpart) -> None:
+    head = counter.desk.header()
+    counter.begin(head)
+    counter.finish(head)
+
+    with pytest.raises(InProgress):  # the retry that this asks for finds the stored reply
+        counter.begin(head)
+
+
+def test_other_bytes_under_the_same_message_id_are_a_conflict(counter: Counterpart) -> None:
+    counter.begin(counter.desk.header())
+
+    with pytest.raises(ReplayConflict):
+        counter.begin(counter.desk.header(number="AUS-0002"), transcript=bytes(32))
+
+    assert counter.row("AUS-0002") is None
+    assert counter.usage() == Usage(1, 1)
+
+
+def test_another_partner_may_use_the_same_message_id_and_number(counter: Counterpart) -> None:
+    counter.begin(counter.desk.header())
+
+    counter.begin(replace(counter.desk.header(), sender="NZL"), transcript=bytes(32))
+
+    assert counter.usage() == Usage(1, 1)
+    assert counter.count(transactions) == 2
+
+
+def test_a_redelivered_answer_keeps_the_receipt_of_the_first(counter: Counterpart) -> None:
+    head = counter.desk.header()
+    counter.begin(head)
+    answered = counter.finish(head)
+    again = counter.desk.header(2, "AUS-0002", Operation.REDELIVER_RESULT)
+    counter.begin(again, None)
+
+    effects = finish_request(
+        again, LETTER, None, counter.desk.clock(), response_index=answered.indices[-1]
+    )
+    counter.sequencer.commit([counter.desk.leaf(EntryType.RESPONSE)], effects)
+
+    with counter.sequencer._database.reader() as reader:
+        seen = find_replay(reader, "AUS", again.message_id)
+    assert seen is not None
+    assert seen.reply == counter.reply()
+
+
+def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
+    counter: Counterpart,
+) -> None:
+    query = counter.desk.header(1, "AUS-0001")
+    state = counter.desk.header(2, "AUS-0002", Operation.GET_QUERY_STATE)
+    counter.begin(query)
+    counter.finish(query)
+    counter.begin(state, None)
+    counter.finish(state, None)
+
+    def expire() -> int:
+        counter.sequencer.commit([], expire_rows(counter.desk.clock()))
+        return counter.count(replay)
+
+    counter.desk.clock.move(minutes=14, seconds=59)
+    assert expire() == 2
+    counter.desk.clock.move(seconds=1)
+    assert expire() == 1
+    counter.desk.clock.move(hours=23, minutes=44, seconds=59)
+    assert expire() == 1
+    assert counter.reply() is not None
+    counter.desk.clock.move(seconds=1)
+    assert counter.reply() is None  # also where the purge is late
+    assert expire() == 0
+    row = counter.row()
+    assert row is not None
+    assert row.result is not None
