@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,7 +47,10 @@ Place = Annotated[
         show_default=False,
     ),
 ]
-Threads = Annotated[int, typer.Option(min=1, max=256, help="Probes compared side by side.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Probes compared side by side. Default: one for each core."),
+]
 Svg = typer.Option(metavar="FILE.svg", show_default=False)
 
 
@@ -86,7 +90,7 @@ def folder(
             metavar="NAME=FILE.npz", help="Scores of another run, to be drawn beside this one."
         ),
     ] = None,
-    threads: Threads = 1,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Measure the matcher on records of known fingers, in the terms of ISO/IEC 19795-1.
@@ -105,8 +109,9 @@ def folder(
     if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
         raise No(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
     with console.bar("compare", len(probes.records)) as advance:
+        side_by_side = threads or os.cpu_count() or 1
         found = evaluate.score_all(
-            probes, enrolled, advance, threads=threads, across=scores is not None
+            probes, enrolled, advance, threads=side_by_side, across=scores is not None
         )
     sets = evaluate.judge(probes, enrolled, found)
     if not sets:
@@ -114,7 +119,7 @@ def folder(
     if scores is not None:
         evaluate.save(scores, probes, enrolled, found)
     if plot is not None:
-        _draw(plot, sets, others)
+        _draw(plot, place.resolve().stem, sets, others)
     _tell(context, probes, enrolled, sets)
 
 
@@ -171,7 +176,7 @@ def _first_reason(side: Side) -> str:
     return next((one["reason"] for one in failures(side)), "nothing to compare with")
 
 
-def _draw(plot: Path, sets: Sequence[Judged], others: Sequence[Any]) -> None:
+def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) -> None:
     from gateway.kit.drawing import det_plot
     from gateway.kit.runs import curve
 
@@ -180,9 +185,9 @@ def _draw(plot: Path, sets: Sequence[Judged], others: Sequence[Any]) -> None:
         raise No("nothing to draw: no set has mated and non-mated pairs")
     from matcher.measure import pooled
 
-    curves = [curve("this run", pooled([each.comparisons for each in whole]))]
+    curves = [curve(name, pooled([each.comparisons for each in whole]))]
     if others:
-        curves += [curve(name, comparisons) for name, comparisons in others]
+        curves += [curve(other, comparisons) for other, comparisons in others]
     elif len(whole) > 1:
         curves += [curve(each.name, each.comparisons) for each in whole]
     plot.write_text(det_plot(curves), encoding="utf-8")

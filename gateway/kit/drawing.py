@@ -170,11 +170,11 @@ def _mark(mark: Mark, colour: str, *, round_: bool) -> str:
     fill = colour if mark.paired else "none"
     end = mark.x + 13 * math.cos(mark.angle), mark.y - 13 * math.sin(mark.angle)
     shape = (
-        f'<circle cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="4"'
+        f'<circle cx="{mark.x:.1f}" cy="{mark.y:.1f}" r="6"'
         if round_
         else f'<rect x="{mark.x - 3.5:.1f}" y="{mark.y - 3.5:.1f}" width="7" height="7"'
     )
     return (
-        f'{shape} fill="{fill}" fill-opacity="0.6" stroke="{colour}"/>'
+        f'{shape} fill="{fill}" fill-opacity="0.45" stroke="{colour}"/>'
         f'<line x1="{mark.x:.1f}" y1="{mark.y:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" stroke="{colour}"/>'
     )
