@@ -105,7 +105,7 @@ def test_every_truncation_is_refused(form: Format) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_byte_flip_is_malformed_or_another_valid_record(form: Format) -> None:
-    data = small(form, views=2)
+    data = small(form, views=2, count=1)
     before = fmr.read(data)
 
     refused = 0
