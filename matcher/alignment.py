@@ -1,9 +1,10 @@
-"""The best few again: minutiae of two fingers paired under one turn and shift, many gallery fingers at a time.
+"""The best few again: minutiae of two fingers paired under one motion, many gallery fingers at a time.
 
 1  similarity   every probe minutia against every gallery minutia
 2  relaxation   the likeliest pairs lift those that agree with them in distance and direction
-3  alignment    the best supported pairs each propose a turn and a shift, fitted by all that agree
-4  bending      skin stretches: what the paired minutiae still miss moves their neighbours along
+3  alignment    the best supported pairs each propose a turn and a shift, fitted by all that agree; the fit
+                then lets the picture stretch and shear: skin does, and so do pictures of unequal sides
+4  bending      what the paired minutiae still miss moves their neighbours along
 5  counting     closeness and likeness of mutual nearest minutiae, against how many stand in the overlap
 
 Steps 2 and 3 follow the minutia cylinder-code's relaxation and SourceAFIS's idea of several hypotheses. All
@@ -40,14 +41,14 @@ MOST_SUPPORT = 4.0  # bound of a pair's value: no clique may run away
 STRONGEST = 12  # pairs or minutiae whose mean is a score; fewer shared minutiae decide little
 HYPOTHESES = 4  # turns and shifts tried
 FINALISTS = 2  # of them, looked at again after refitting and bending
-STIFFNESS = (20000.0, 5000.0)  # square pixels times weight; what holds the fit to a rigid motion
-REFITS = 1
-MIDDLE = (10.0, 0.40)
+STIFFNESS = (20000.0, 5000.0)  # square pixels; what holds scale, and shear, to none
+REFITS = 1  # more looks between the first and the last
 HEADING_ARM = (
     400.0  # square pixels; what a direction weighs against a place 20 pixels from the centre
 )
 WIDE = (14.0, 0.50)  # pixels, radians: closeness of the first look
-NARROW = (6.5, 0.30)  # of the second, after bending
+MIDDLE = (10.0, 0.40)  # of the looks between
+NARROW = (6.5, 0.30)  # of the last, after bending
 LEAST_CLOSENESS = 0.01  # below it two minutiae are not a pair
 UNLIKE_WEIGHT = 0.2  # what a close pair weighs in the fit however unlike its surroundings
 BEND_REACH = 70.0  # pixels; how far a paired minutia's error moves its neighbours

@@ -93,16 +93,22 @@ def compare_across(one: RecordSet, other: RecordSet, model: Model) -> Compared:
     """
     fingers = [describe(each, model) for each in other.minutiae]
     gallery = gather(fingers)
-    rows, number, pairs = [], np.arange(len(fingers)), []
-    same_sensor = one.sensor == other.sensor
+    rows, pairs, allowed = [], [], ~twins(one, other)
     for at, minutiae in enumerate(one.minutiae):
-        twins = same_sensor & (other.finger == one.finger[at])
-        twins &= other.impression == one.impression[at]
-        columns = number[~twins]
+        columns = np.flatnonzero(allowed[at])
         rows.append(_across(describe(minutiae, model), fingers, gallery, columns, model))
         pairs.append(np.stack([np.full(len(columns), one.finger[at]), other.finger[columns]]))
     mine, theirs = np.concatenate(pairs, axis=1)
-    return Compared(_concatenate(rows), same_sensor & (mine == theirs), mine * 1000 + theirs)
+    mated = (mine == theirs) & (one.sensor == other.sensor)
+    return Compared(_concatenate(rows), mated, mine * 1000 + theirs)
+
+
+def twins(one: RecordSet, other: RecordSet) -> Bools:
+    """Return which records of two sets are of one impression, (r, s)."""
+    same = one.finger[:, None] == other.finger
+    same &= one.impression[:, None] == other.impression
+    both: Bools = same & (one.sensor == other.sensor)
+    return both
 
 
 def _across(
@@ -181,20 +187,12 @@ def fit_likelihood(training: Sequence[Compared], tail: Doubles | None = None) ->
     }
 
 
-def left_out(
-    sets: Sequence[RecordSet], sensor: str
-) -> tuple[Model, Likelihood, dict[tuple[str, str], Compared]]:
-    """Return model, likelihood and comparisons of one sensor, fitted on all other sensors."""
+def left_out(sets: Sequence[RecordSet], sensor: str) -> tuple[Model, Likelihood]:
+    """Return model and likelihood fitted on all sensors but one."""
     others = [each for each in sets if each.sensor != sensor]
     model = load_model(fit_descriptor([m for each in others for m in each.minutiae]))
     training = [compare_all(each, model) for each in others]
-    likelihood = load_likelihood(fit_likelihood(training), "")
-    judged = {
-        (each.extractor, each.sensor): compare_all(each, model)
-        for each in sets
-        if each.sensor == sensor
-    }
-    return model, likelihood, judged
+    return model, load_likelihood(fit_likelihood(training), "")
 
 
 def ratios(compared: Compared, likelihood: Likelihood, *, raw: bool = False) -> Floats:

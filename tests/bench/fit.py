@@ -36,8 +36,9 @@ def judge(sets: list[fitting.RecordSet]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Print the errors of each left-out sensor; return raw non-mated ratios with clusters."""
     raw, table = [], {}
     for sensor in sorted({each.sensor for each in sets}):
-        _, likelihood, judged = fitting.left_out(sets, sensor)
-        for key, compared in judged.items():
+        model, likelihood = fitting.left_out(sets, sensor)
+        for one in (each for each in sets if each.sensor == sensor):
+            key, compared = (one.extractor, sensor), fitting.compare_all(one, model)
             ratio = fitting.ratios(compared, likelihood, raw=True)
             table[key] = verification(ratio[compared.mated], ratio[~compared.mated])
             raw.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
