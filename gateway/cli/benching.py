@@ -52,12 +52,11 @@ def finger(
 def _lines(figures: dict[str, Any]) -> Iterator[str]:
     threads, alone = figures["threads"], figures["sgemm_gflops_1"]
     ratios = [figures[name] / alone for name in ("single_cps", "batch_cps")]
-    batch = "" if figures["batched"] else "  one after the other: there are no batches yet"
     yield f"gallery  {figures['gallery']:,} fingers of {figures['minutiae_mean']} minutiae"
     yield f"memory   {figures['bytes_per_finger']:,} bytes a finger"
     yield f"prepare  {figures['prepare_ms']} ms a record"
     yield f"single   {figures['single_cps']:,} comparisons/s  {figures['single_ms']} ms a search  {threads} threads"
-    yield f"batch    {figures['batch_cps']:,} comparisons/s{batch}"
+    yield f"batch    {figures['batch_cps']:,} comparisons/s"
     yield f"sgemm    {alone} GFLOP/s on one thread, {figures['sgemm_gflops_t']} on {threads}"
     yield f"ratio    {ratios[0]:,.0f} comparisons/s per one-thread GFLOP/s, in batches {ratios[1]:,.0f}"
     yield f"loss     {_loss(figures)}"

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -80,7 +79,6 @@ class Figures:
     sgemm_gflops_t: float
     single_ms: float
     build_seconds: float
-    batched: bool
     mates: str
     mates_accepted: int
     cascade_interval_95: tuple[float, float] | None
@@ -110,13 +108,12 @@ def measured(order: Order, advance: Advance) -> Figures:
         prepare_ms=round(prepare_ms, 3),
         bytes_per_finger=round(footprint(gallery) / order.gallery),
         single_cps=round(len(times) * order.gallery / sum(times)),
-        batch_cps=round(len(probes) * order.gallery / (batch_seconds or sum(times))),
+        batch_cps=round(len(probes) * order.gallery / batch_seconds),
         cascade_loss=lost / accepted if accepted else None,
         sgemm_gflops_1=round(alone, 1),
         sgemm_gflops_t=round(alone if order.threads == 1 else sgemm(order.threads), 1),
         single_ms=round(float(np.median(times)) * 1000, 2),
         build_seconds=round(built, 1),
-        batched=batch_seconds is not None,
         mates="invented" if order.records is None else "real",
         mates_accepted=accepted,
         cascade_interval_95=measure.interval(lost, accepted) if accepted else None,
@@ -263,14 +260,11 @@ def _one_by_one(
     return times, found
 
 
-def _batched(gallery: Gallery, probes: Sequence[Probe], threads: int) -> float | None:
-    """Return the seconds of all probes in batches, None where the gallery knows no batches."""
-    search: Any = getattr(gallery, "search_batch", None)
-    if search is None:
-        return None
+def _batched(gallery: Gallery, probes: Sequence[Probe], threads: int) -> float:
+    """Return the seconds of all probes in batches."""
     started = time.perf_counter()
     for start in range(0, len(probes), BATCH):
-        search(probes[start : start + BATCH], LIMIT, threads=threads)
+        gallery.search_many(probes[start : start + BATCH], LIMIT, threads=threads)
     return time.perf_counter() - started
 
 
