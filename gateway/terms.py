@@ -63,6 +63,8 @@ class RecordFormat(IntEnum):
 
     ISO_19794_2_2005 = 1
     INCITS_378_2004 = 2
+    ISO_19794_2_2011 = 3
+    INCITS_378_2009 = 4
 
 
 class Presence(IntEnum):

@@ -1,9 +1,10 @@
-"""The best few again: minutiae of two fingers paired under one turn and shift, many gallery fingers at a time.
+"""The best few again: minutiae of two fingers paired under one motion, many gallery fingers at a time.
 
 1  similarity   every probe minutia against every gallery minutia
 2  relaxation   the likeliest pairs lift those that agree with them in distance and direction
-3  alignment    the best supported pairs each propose a turn and a shift, fitted by all that agree
-4  bending      skin stretches: what the paired minutiae still miss moves their neighbours along
+3  alignment    the best supported pairs each propose a turn and a shift, fitted by all that agree; the fit
+                then lets the picture stretch and shear: skin does, and so do pictures of unequal sides
+4  bending      what the paired minutiae still miss moves their neighbours along
 5  counting     closeness and likeness of mutual nearest minutiae, against how many stand in the overlap
 
 Steps 2 and 3 follow the minutia cylinder-code's relaxation and SourceAFIS's idea of several hypotheses. All
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.finger import Complexes, Finger
+from matcher.packing import LEADING, pack, unpack
 from matcher.template import Floats
 
 # --- constants of the comparison; all-pairs error on FVC2002 is flat within ±20 % of each.
@@ -39,20 +41,24 @@ MOST_SUPPORT = 4.0  # bound of a pair's value: no clique may run away
 STRONGEST = 12  # pairs or minutiae whose mean is a score; fewer shared minutiae decide little
 HYPOTHESES = 4  # turns and shifts tried
 FINALISTS = 2  # of them, looked at again after refitting and bending
+STIFFNESS = (20000.0, 5000.0)  # square pixels; what holds scale, and shear, to none
+REFITS = 1  # more looks between the first and the last
 HEADING_ARM = (
     400.0  # square pixels; what a direction weighs against a place 20 pixels from the centre
 )
 WIDE = (14.0, 0.50)  # pixels, radians: closeness of the first look
-NARROW = (6.5, 0.30)  # of the second, after bending
+MIDDLE = (10.0, 0.40)  # of the looks between
+NARROW = (6.5, 0.30)  # of the last, after bending
 LEAST_CLOSENESS = 0.01  # below it two minutiae are not a pair
 UNLIKE_WEIGHT = 0.2  # what a close pair weighs in the fit however unlike its surroundings
 BEND_REACH = 70.0  # pixels; how far a paired minutia's error moves its neighbours
 BEND_INERTIA = 1.0  # weight of no bending
-OVERLAP_REACH = 60.0  # pixels; a minutia this near to one of the other finger lies in the overlap
+OVERLAP_REACH = 30.0  # pixels; a minutia this near to one of the other finger lies in the overlap
 
 Number = TypeVar("Number", bound=np.generic)
 Ints = NDArray[np.intp]
 Bools = NDArray[np.bool_]
+Motion = tuple[Complexes, Complexes, Complexes]  # turn, fold and shift, (b, h) each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +83,7 @@ class Fingers:
 class Evidence:
     """What the stages saw, each (b,) float32.
 
-    local      mean likeness of the twelve best probe minutiae
+    local      mean likeness of the twelve best probe minutiae, by the leading numbers of their descriptors
     relaxed    mean value of the twelve best pairs after relaxation, no minutia twice
     likeness   sum over final pairs of closeness x likeness
     closeness  sum over final pairs of closeness
@@ -89,6 +95,25 @@ class Evidence:
     likeness: Floats
     closeness: Floats
     overlap: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """The evidence of b comparisons and the motion that explains most of each.
+
+    similarity   (b, n, l) likeness of every probe minutia to every gallery minutia
+    close        (b, n, l) closeness of final pairs, 0 elsewhere
+    moved        (b, n) complex64, where each probe minutia comes to lie on the gallery finger
+    turn, fold, shift  (b,) complex64: place · turn + conj(place) · fold + shift, before bending
+    """
+
+    evidence: Evidence
+    similarity: Floats = field(repr=False)
+    close: Floats = field(repr=False)
+    moved: Complexes = field(repr=False)
+    turn: Complexes = field(repr=False)
+    fold: Complexes = field(repr=False)
+    shift: Complexes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,14 +131,14 @@ class _Pairs:
 
 
 def gather(fingers: list[Finger]) -> Fingers:
-    """Return fingers side by side, padded to the largest."""
+    """Return fingers side by side, padded to the largest, as precisely as a gallery keeps them."""
     count = np.array([len(finger) for finger in fingers], dtype=np.intp)
     shape = (len(fingers), int(count.max(initial=1)))
     vectors = np.zeros((*shape, fingers[0].vectors.shape[1]), dtype=np.float32)
     place = np.zeros(shape, dtype=np.complex64)
     heading = np.ones(shape, dtype=np.complex64)
     for row, finger in enumerate(fingers):
-        vectors[row, : len(finger)] = finger.vectors
+        vectors[row, : len(finger)] = unpack(pack(finger.vectors))
         place[row, : len(finger)] = finger.place
         heading[row, : len(finger)] = finger.heading
     return Fingers(vectors, place, heading, count)
@@ -138,23 +163,43 @@ def join(parts: Sequence[Fingers]) -> Fingers:
 
 def compare(probe: Finger, fingers: Fingers) -> Evidence:
     """Return the evidence of one probe finger against each of `fingers`."""
-    similarity = _similarity(probe, fingers)
-    local = _mean_of_best(similarity.max(axis=2), min(STRONGEST, len(probe)))
+    return align(probe, fingers).evidence
+
+
+def align(probe: Finger, fingers: Fingers) -> Alignment:
+    """Return the evidence of one probe finger against each of `fingers`, and the alignment it rests on."""
+    head, similarity = _similarity(probe, fingers)
+    local = _mean_of_best(head.max(axis=2), min(STRONGEST, len(probe)))
     pairs = _likeliest(probe, fingers, similarity)
     value = _relax(pairs)
-    turn, shift = _hypotheses(pairs, value)
-    wide = _closeness(probe, fingers, (turn, shift[:, :, None]), WIDE)[0]
-    weight: Floats = wide * (np.maximum(similarity, 0)[:, None] + np.float32(UNLIKE_WEIGHT))
-    weight = _most(weight, FINALISTS)
-    turn, shift = _refit(probe, fingers, weight)
-    bent = shift[:, :, None] + _bending(probe, fingers, (turn, shift), weight)
-    close, nearest = _closeness(probe, fingers, (turn, bent), NARROW)
-    return _best(local, _strongest(pairs, value), similarity, close, _overlap(fingers, nearest))
+    motion = _hypotheses(pairs, value)
+    liking: Floats = (np.maximum(similarity, 0) + np.float32(UNLIKE_WEIGHT))[:, None]
+    close, _ = _closeness(_moved(probe, motion), fingers, WIDE)
+    weight = _most(close * liking, FINALISTS)
+    motion = _refit(probe, fingers, weight)
+    for _ in range(REFITS):
+        close, _ = _closeness(_moved(probe, motion), fingers, MIDDLE)
+        weight = close * liking
+        motion = _refit(probe, fingers, weight)
+    place, heading = _moved(probe, motion)
+    place = place + _bending(probe, fingers, place, weight)
+    close, nearest = _closeness((place, heading), fingers, NARROW)
+    stages = local, _strongest(pairs, value)
+    evidence, best = _best(stages, similarity, close, _overlap(fingers, nearest))
+    rows = np.arange(len(best))
+    turn, fold, shift = (each[rows, best] for each in motion)
+    return Alignment(evidence, similarity, close[rows, best], place[rows, best], turn, fold, shift)
 
 
-def _similarity(probe: Finger, fingers: Fingers) -> Floats:
-    similarity = np.matmul(probe.vectors, fingers.vectors.transpose(0, 2, 1))
-    return np.where(fingers.used[:, None, :], similarity, np.float32(ABSENT))
+def _similarity(probe: Finger, fingers: Fingers) -> tuple[Floats, Floats]:
+    """Return likeness (b, n, l) by the leading numbers, as the local stage sees it, and by all."""
+    mine, theirs = probe.vectors, fingers.vectors.transpose(0, 2, 1)
+    head = np.matmul(mine[:, :LEADING], theirs[:, :LEADING])
+    whole = head + np.matmul(mine[:, LEADING:], theirs[:, LEADING:])
+    unused = ~fingers.used[:, None, :]
+    for each in (head, whole):
+        np.copyto(each, np.float32(ABSENT), where=unused)
+    return head, whole
 
 
 def _mean_of_best(values: Floats, best: int) -> Floats:
@@ -221,8 +266,8 @@ def _strongest(pairs: _Pairs, value: Floats) -> Floats:
     return total / STRONGEST
 
 
-def _hypotheses(pairs: _Pairs, value: Floats) -> tuple[Complexes, Complexes]:
-    """Return turns and shifts (b, h): each of the best supported pairs, with all that agree with it."""
+def _hypotheses(pairs: _Pairs, value: Floats) -> Motion:
+    """Return motions (b, h): each of the best supported pairs, with all that agree with it."""
     rows = np.arange(len(value))
     left = np.where(pairs.usable, value * np.matmul(pairs.agreement, value[:, :, None])[:, :, 0], 0)
     seeds = np.empty((len(value), HYPOTHESES), dtype=np.intp)
@@ -237,35 +282,31 @@ def _hypotheses(pairs: _Pairs, value: Floats) -> tuple[Complexes, Complexes]:
     start, end = pairs.from_place[:, None, :], pairs.to_place[:, None, :]
     middle, target = (weight * start).sum(axis=2) / total, (weight * end).sum(axis=2) / total
     spread = weight * (end - target[:, :, None]) * (start - middle[:, :, None]).conj()
-    return _motion(
-        spread.sum(axis=2) + HEADING_ARM * (weight * pairs.turn[:, None, :]).sum(axis=2),
-        middle,
-        target,
-    )
+    turn = _unit(spread.sum(axis=2) + HEADING_ARM * (weight * pairs.turn[:, None, :]).sum(axis=2))
+    return turn, np.zeros_like(turn), (target - turn * middle).astype(np.complex64)
 
 
-def _motion(spread: Complexes, middle: Complexes, target: Complexes) -> tuple[Complexes, Complexes]:
-    """Return the turn and shift that least squares gives for a complex cross-covariance."""
-    turn = (spread / np.maximum(np.abs(spread), np.float32(1e-6))).astype(np.complex64)
-    return turn, (target - turn * middle).astype(np.complex64)
+def _unit(values: Complexes) -> Complexes:
+    unit: Complexes = values / np.maximum(np.abs(values), np.float32(1e-6))
+    return unit.astype(np.complex64)
+
+
+def _moved(probe: Finger, motion: Motion) -> tuple[Complexes, Complexes]:
+    """Return where the probe's minutiae come to lie and to point, (b, h, n) each."""
+    turn, fold, shift = (each[:, :, None] for each in motion)
+    place = turn * probe.place + fold * probe.place.conj() + shift
+    return place, _unit(turn * probe.heading + fold * probe.heading.conj())
 
 
 def _closeness(
-    probe: Finger,
-    fingers: Fingers,
-    motion: tuple[Complexes, Complexes],
-    width: tuple[float, float],
+    moved: tuple[Complexes, Complexes], fingers: Fingers, width: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Return closeness (b, h, n, l) of mutual nearest minutiae, 0 elsewhere, and squared distances.
-
-    The shift of the motion is (b, h, 1) or, where the skin bends, (b, h, n).
-    """
-    turn, shift = motion[0][:, :, None], motion[1]
-    away = (turn * probe.place + shift)[:, :, :, None] - fingers.place[:, None, None, :]
+    """Return closeness (b, h, n, l) of mutual nearest minutiae, 0 elsewhere, and squared distances."""
+    away = moved[0][:, :, :, None] - fingers.place[:, None, None, :]
     distance = away.real**2 + away.imag**2
     unused = ~fingers.used[:, None, None, :]
     np.copyto(distance, np.float32(1e9), where=unused)
-    heading = (turn * probe.heading)[:, :, :, None]
+    heading = moved[1][:, :, :, None]
     theirs = fingers.heading[:, None, None, :]
     facing = heading.real * theirs.real + heading.imag * theirs.imag
     cost = distance * np.float32(0.5 / width[0] ** 2) + (1 - facing) * np.float32(width[1] ** -2)
@@ -284,16 +325,29 @@ def _most(weight: Floats, number: int) -> Floats:
     return most
 
 
-def _refit(probe: Finger, fingers: Fingers, weight: Floats) -> tuple[Complexes, Complexes]:
-    """Return the turn and shift (b, h) that fit all weighted pairs (b, h, n, l) best."""
+def _refit(probe: Finger, fingers: Fingers, weight: Floats) -> Motion:
+    """Return the motions (b, h) that fit all weighted pairs (b, h, n, l) best.
+
+    Least squares for place -> turn * place + fold * conj(place) + shift; the turn is drawn to the best rigid
+    one, the fold to none, as strongly as STIFFNESS says.
+    """
     mine, theirs = weight.sum(axis=3), weight.sum(axis=2)
     total = mine.sum(axis=2) + np.float32(1e-6)
     middle = (mine * probe.place).sum(axis=2) / total
     target = (theirs * fingers.place[:, None]).sum(axis=2) / total
-    spread = (_towards(weight, fingers.place) * probe.place.conj()).sum(axis=2)
-    spread -= total * target * middle.conj()
+    ends = _towards(weight, fingers.place)
+    spread = (ends * probe.place.conj()).sum(axis=2) - total * target * middle.conj()
     headings = (_towards(weight, fingers.heading) * probe.heading.conj()).sum(axis=2)
-    return _motion(spread + HEADING_ARM * headings, middle, target)
+    rigid = _unit(spread + HEADING_ARM * headings)
+    folded = (ends * probe.place).sum(axis=2) - total * target * middle
+    around = (mine * np.abs(probe.place) ** 2).sum(axis=2) - total * np.abs(middle) ** 2
+    along = (mine * probe.place**2).sum(axis=2) - total * middle**2
+    firm, soft = around + STIFFNESS[0], around + STIFFNESS[1]
+    pulled = spread + STIFFNESS[0] * rigid
+    turn = (pulled * soft - folded * along.conj()) / (firm * soft - np.abs(along) ** 2)
+    fold = (folded - turn * along) / soft
+    shift = target - turn * middle - fold * middle.conj()
+    return turn.astype(np.complex64), fold.astype(np.complex64), shift.astype(np.complex64)
 
 
 def _towards(weight: Floats, values: Complexes) -> Complexes:
@@ -303,12 +357,9 @@ def _towards(weight: Floats, values: Complexes) -> Complexes:
     return _complex(sums[..., 0], sums[..., 1])
 
 
-def _bending(
-    probe: Finger, fingers: Fingers, motion: tuple[Complexes, Complexes], weight: Floats
-) -> Complexes:
+def _bending(probe: Finger, fingers: Fingers, moved: Complexes, weight: Floats) -> Complexes:
     """Return how far each probe minutia moves with its paired neighbours, (b, h, n)."""
     mine = weight.sum(axis=3)
-    moved = motion[0][:, :, None] * probe.place + motion[1][:, :, None]
     missed = _towards(weight, fingers.place) - mine * moved
     apart = np.abs(probe.place[:, None] - probe.place)
     pull = np.exp(apart * apart * np.float32(-0.5 / BEND_REACH**2))
@@ -332,14 +383,14 @@ def _overlap(fingers: Fingers, distance: Floats) -> Floats:
 
 
 def _best(
-    local: Floats, relaxed: Floats, similarity: Floats, close: Floats, overlap: Floats
-) -> Evidence:
-    """Return the evidence under the hypothesis that explains most."""
+    stages: tuple[Floats, Floats], similarity: Floats, close: Floats, overlap: Floats
+) -> tuple[Evidence, Ints]:
+    """Return the evidence under the hypothesis that explains most, and its number."""
     like = (close * np.maximum(similarity, 0)[:, None]).sum(axis=(2, 3))
     near = close.sum(axis=(2, 3))
-    best = (like * near / overlap).argmax(axis=1)[:, None]
-    like, near, overlap = (
-        np.take_along_axis(each, best, axis=1)[:, 0].astype(np.float32)
+    best = (like * near / overlap).argmax(axis=1)
+    chosen = (
+        np.take_along_axis(each, best[:, None], axis=1)[:, 0].astype(np.float32)
         for each in (like, near, overlap)
     )
-    return Evidence(local, relaxed, like, near, overlap)
+    return Evidence(*stages, *chosen), best

@@ -42,7 +42,13 @@ class Tail:
 
     def errors(self, score: float) -> tuple[float, float, float]:
         """Return the share of non-mated people at or above a score: least, likeliest, greatest."""
-        above = max(0.0, score - self.level)
+        above = score - self.level
+        if above < 0:
+            return (
+                self.share[0],
+                1.0,
+                1.0,
+            )  # the model says nothing of the body; err on the safe side
         return (
             self.share[0] * math.exp(-self.rate[2] * above),
             self.share[1] * math.exp(-self.rate[1] * above),
@@ -89,6 +95,23 @@ class Threshold:
     calibration_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class FalseAlarms:
+    """The FPIR of a score in a gallery of one size.
+
+    fpir       share of searches without a mate that reach the score, by the likeliest fit
+    interval   the same at the two ends of the fit's 95 % interval; below the tail its upper end is 1
+    modelled   whether the rate of one comparison lies below what was seen (rule of three), so that the
+               number rests on the tail's shape
+    calibration_id  version and digest of the certificate, for the ledger
+    """
+
+    fpir: float
+    interval: tuple[float, float]
+    modelled: bool
+    calibration_id: str
+
+
 @cache
 def default_certificate() -> Certificate:
     """Return the certificate that is shipped beside this module."""
@@ -130,17 +153,36 @@ def threshold(
         )
     held = default_certificate() if certificate is None else certificate
     people = max(1, size)
-    tails = held.tails[:usable]
-    score = max(tail.score(fpir / people) for tail in tails)
-    least, likeliest, greatest = (
-        min(1.0, people * max(errors))
-        for errors in zip(*(t.errors(score) for t in tails), strict=True)
-    )
+    level = max(tail.score(fpir / people) for tail in held.tails[:usable])
+    found = score(level, size, usable, held)
     return Threshold(
-        score=score,
-        fpir_expected=likeliest,
-        interval=(least, greatest),
+        score=level,
+        fpir_expected=found.fpir,
+        interval=found.interval,
         extrapolated=fpir / people < held.certain,
+        calibration_id=found.calibration_id,
+    )
+
+
+def score(
+    value: float, size: int, usable: int, certificate: Certificate | None = None
+) -> FalseAlarms:
+    """Return how often a search without a mate reaches a fused score in a gallery of `size` people.
+
+    size and usable as in `threshold`, whose inverse this is at the upper end of the interval.
+    """
+    if size < 0 or not 1 <= usable <= MOST_FINGERS or math.isnan(value):
+        raise ValueError("a score is a number, a size is not negative, fingers are 1 to 10")
+    held = default_certificate() if certificate is None else certificate
+    people = max(1, size)
+    errors = [
+        max(each) for each in zip(*(t.errors(value) for t in held.tails[:usable]), strict=True)
+    ]
+    least, likeliest, greatest = (min(1.0, people * each) for each in errors)
+    return FalseAlarms(
+        fpir=likeliest,
+        interval=(least, greatest),
+        modelled=errors[1] < held.certain,
         calibration_id=f"{held.version}-{held.digest[:16]}",
     )
 

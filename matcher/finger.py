@@ -31,6 +31,15 @@ SATURATION = (
     3.0  # a cell is full after about a third of a neighbour: presence counts, crowding does not
 )
 MODEL_FILE = "descriptor.npz"
+CANVAS = (
+    300,
+    400,
+)  # pixels. Some extractors resize every picture to one canvas and state 500 ppi all the
+# same: what such a record calls a pixel is one of unknown and unequal sides (matching.md 1, SecuGen).
+ODD = 0.04  # share by which two sizes may differ and still be one
+
+Frame = tuple[int, int]  # width and height of the picture, pixels at 500 ppi; (0, 0) = unknown
+UNKNOWN: Frame = (0, 0)
 
 Complexes = NDArray[np.complexfloating[Any, Any]]  # complex64 wherever arrays are kept
 
@@ -70,11 +79,13 @@ class Finger:
     place    (m,) complex64, pixels at 500 ppi, x to the right and y *upwards*
     heading  (m,) complex64 of unit length, exp(i · angle)
     vectors  (m, d) float32, unit rows
+    frame    the picture's size as stated
     """
 
     place: Complexes = field(repr=False)
     heading: Complexes = field(repr=False)
     vectors: Floats = field(repr=False)
+    frame: Frame = UNKNOWN
 
     def __len__(self) -> int:
         return len(self.place)
@@ -105,10 +116,37 @@ def load_model(packed: bytes) -> Model:
 
 def describe(minutiae: Minutiae, model: Model) -> Finger:
     """Return a finger ready to be compared; minutiae at one place and of one direction count once."""
-    place, heading = _distinct(minutiae)
+    place, heading = _complex(minutiae)
+    frame = round(minutiae.width), round(minutiae.height)
+    return Finger(place, heading, _vectors(place, heading, model), frame)
+
+
+def restate(finger: Finger, frame: Frame, model: Model) -> Finger | None:
+    """Return a finger as if its picture had been resized to `frame`, or None where that is no question.
+
+    It is one where one of the two frames is the canvas that some extractors resize every picture to and the
+    other is not: then the two records may be of one picture size after all.
+    """
+    if UNKNOWN in (finger.frame, frame) or (finger.frame == CANVAS) == (frame == CANVAS):
+        return None
+    across, down = frame[0] / finger.frame[0], frame[1] / finger.frame[1]
+    if max(abs(across - 1), abs(down - 1)) < ODD:
+        return None
+    place, heading = (_scaled(each, across, down) for each in (finger.place, finger.heading))
+    heading /= np.abs(heading)
+    return Finger(place, heading, _vectors(place, heading, model), frame)
+
+
+def _vectors(place: Complexes, heading: Complexes, model: Model) -> Floats:
     vectors = (raw_descriptors(place, heading) - model.mean) @ model.projection
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Finger(place, heading, vectors / np.maximum(length, np.float32(1e-6)))
+    unit: Floats = vectors / np.maximum(length, np.float32(1e-6))
+    return unit
+
+
+def _scaled(values: Complexes, across: float, down: float) -> Complexes:
+    scaled: Complexes = values.real * np.float32(across) + 1j * values.imag * np.float32(down)
+    return scaled.astype(np.complex64)
 
 
 def raw_descriptors(place: Complexes, heading: Complexes) -> Floats:
@@ -127,8 +165,13 @@ def raw_descriptors(place: Complexes, heading: Complexes) -> Floats:
     return cells.reshape(count, RAW_SIZE).astype(np.float32)
 
 
-def _distinct(minutiae: Minutiae) -> tuple[Complexes, Complexes]:
+def distinct(minutiae: Minutiae) -> NDArray[np.intp]:
+    """Return the rows that `describe` keeps, in order: the first of each place and direction."""
     rows = np.column_stack([minutiae.xy, minutiae.angle])
-    rows = rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
-    place = (rows[:, 0] - 1j * rows[:, 1]).astype(np.complex64)
-    return place, np.exp(1j * rows[:, 2]).astype(np.complex64)
+    return np.sort(np.unique(rows, axis=0, return_index=True)[1]).astype(np.intp)
+
+
+def _complex(minutiae: Minutiae) -> tuple[Complexes, Complexes]:
+    kept = distinct(minutiae)
+    xy, angle = minutiae.xy[kept], minutiae.angle[kept]
+    return (xy[:, 0] - 1j * xy[:, 1]).astype(np.complex64), np.exp(1j * angle).astype(np.complex64)

@@ -1,87 +1,118 @@
-"""Finger minutiae records: ISO/IEC 19794-2:2005 and INCITS 378-2004 ⇄ templates, through one bounded cursor.
+"""Finger minutiae records of ISO/IEC 19794-2:2005 and :2011 and INCITS 378-2004 and -2009 ⇄ templates.
 
-The two share magic and version; only the length field tells them apart, so it decides, strictly. Every read
-is bounded by the buffer, extended data are skipped by their length and never interpreted, nothing may trail.
+Two and two share magic and version; only their lengths tell them apart, so these decide, strictly. One
+cursor bounds every read by the view, the record and the buffer; extended data are skipped by their length and
+never interpreted, nothing may trail.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from typing import Any, cast
 
 import numpy as np
 
-from matcher.template import BEST_QUALITY, MOST_MINUTIAE, PPCM, TURN, MalformedRecord, Minutiae
+from matcher.record import (
+    ANGLE_UNITS,
+    MOST_COORDINATE,
+    MOST_POSITION,
+    MOST_VIEWS,
+    NOT_COMPUTED,
+    Format,
+    Frame,
+    Raw,
+    Record,
+    View,
+    check_position,
+    check_quality,
+    to_minutiae,
+    to_raw,
+)
+from matcher.template import MOST_MINUTIAE, PPCM, MalformedRecord, Minutiae
+
+__all__ = [
+    "MOST_POSITION",
+    "Format",
+    "Frame",
+    "Record",
+    "View",
+    "at_197",
+    "detect",
+    "read",
+    "write",
+    "write_incits2004",
+    "write_iso2005",
+]
 
 MAGIC = b"FMR\0"
-VERSION = b" 20\0"  # of both standards
-MOST_VIEWS = 10  # one for each finger; more is refused before anything is allocated
-MOST_POSITION = 10  # ISO/IEC 19794-2:2005, table 2; 0 = unknown
-LEAST_PPCM = 79  # 200 ppi: under it ridges are less than four pixels apart, and minutiae are noise
-MOST_PPCM = 1575  # 4,000 ppi: no finger scanner resolves more
-NOT_COMPUTED = (254, 255)  # quality "not computed", of the later editions; met in older records too
-COORDINATE_BITS = 14
-MOST_COORDINATE = (1 << COORDINATE_BITS) - 1
-
-ISO_HEADER = struct.Struct(">4s4sIHHHHHBB")  # 7.3
-INCITS_SHORT = struct.Struct(">4s4sH")
-INCITS_LONG = struct.Struct(">4s4sHI")
-INCITS_REST = struct.Struct(
-    ">HHHHHHHBB"
-)  # owner, type, capture, width, height, X, Y, views, reserved
-VIEW_HEADER = struct.Struct(">BBBB")
+FIRST = b" 20\0"  # version of ISO 2005 and of INCITS 2004
+SECOND = b"030\0"  # of ISO 2011 and of INCITS 2009
+AMENDED = b"035\0"  # of INCITS 2009 with its amendment 1
+LEAST_LENGTH = 21  # bytes; of the INCITS 2009 header, and no record is without a view
+LEAST_REPRESENTATION = 34  # bytes; ISO/IEC 19794-2:2011, without minutiae
+COMMON = struct.Struct(
+    ">HHHHHBB"
+)  # capture, width, height, X, Y, views, reserved; of the first editions
+OWNER = struct.Struct(">HH")  # CBEFF owner and type; INCITS
+INCITS2009 = struct.Struct(">BHBB")  # certification, device, views, reserved
+ISO2011 = struct.Struct(">HB")  # representations, certification flag
+VIEW = struct.Struct(">BBBB")  # position, number and impression, quality, count
+VIEW2009 = struct.Struct(
+    ">BBBBHHHHHHB"
+)  # position, number, impression, quality, …, W, H, X, Y, count
+CAPTURE2011 = struct.Struct(">I9sBHHB")  # length, date-time, technology, vendor, device, qualities
+VIEW2011 = struct.Struct(">BBHHBHHBB")  # position, number, X, Y, impression, W, H, nibbles, count
+QUALITY2011 = struct.Struct(">BHH")  # score, vendor, algorithm
+CERTIFICATE2011 = 3  # bytes
+LENGTH = struct.Struct(">H")  # of extended data
+NO_DATE = b"\xff" * 9  # ISO/IEC 19794-1:2011: no date stated
+UNKNOWN_OWNER = 0x0103  # CBEFF: vendor unknown; the 2009 edition has no zero
+KIND_SHIFT = 14
 MINUTIA = np.dtype([("x", ">u2"), ("y", ">u2"), ("angle", "u1"), ("quality", "u1")])
+SHORT_MINUTIA = np.dtype([("x", ">u2"), ("y", ">u2"), ("angle", "u1")])
 
 
-class Format(IntEnum):
-    """The layout of a record; the numbers are those of the wire."""
+class _Cursor:
+    """A place in bytes that never leaves its bounds."""
 
-    ISO_19794_2_2005 = 1
-    INCITS_378_2004 = 2
+    def __init__(self, data: bytes, at: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.at = at
+        self.end = len(data) if end is None else end
 
+    def take(self, layout: struct.Struct, what: str) -> tuple[Any, ...]:
+        """Return what a layout reads, and step over it."""
+        self.skip(layout.size, what)
+        return layout.unpack_from(self.data, self.at - layout.size)
 
-ANGLE_UNITS = {Format.ISO_19794_2_2005: 256, Format.INCITS_378_2004: 180}  # of a full turn
+    def skip(self, size: int, what: str) -> None:
+        """Step over some bytes; raise MalformedRecord where so many are not left."""
+        if self.end - self.at < size:
+            raise MalformedRecord(f"{what} cut short", self.at)
+        self.at += size
+
+    def extended(self) -> None:
+        """Step over extended data."""
+        (size,) = self.take(LENGTH, "the minutiae are")
+        self.skip(size, "the extended data are")
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """One view of one finger: position 0-10 (0 = unknown), impression 0-15, quality 0-100 (0 = unknown)."""
+class _Fields:
+    """What a view says before its minutiae; number is its own among those of its finger."""
 
     position: int
     impression: int
     quality: int
-    minutiae: Minutiae
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record as read: size in its own pixels, resolution in pixels per centimetre, its views in order."""
-
-    format: Format
-    width: int
-    height: int
-    x_ppcm: int
-    y_ppcm: int
-    views: tuple[View, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What the header says, and where the first view begins."""
-
-    format: Format
-    width: int
-    height: int
-    x_ppcm: int
-    y_ppcm: int
-    views: int
-    offset: int
+    frame: Frame
+    count: int
 
 
 def detect(data: bytes) -> Format:
-    """Return the format that the magic and the length field say; raise MalformedRecord where none fits."""
+    """Return the format that magic, version and lengths say; raise MalformedRecord where none fits."""
     return _detect(data)[0]
 
 
@@ -91,163 +122,268 @@ def read(data: bytes) -> Record:
     Raises MalformedRecord for anything that the standard does not allow, for a resolution of 0 or beyond
     200-4,000 ppi, for a minutia outside the image, for a record without a view, and for trailing bytes.
     """
-    layout = _header(data)
-    views, offset = [], layout.offset
-    for _ in range(layout.views):
-        view, offset = _view(data, offset, layout)
-        views.append(view)
-    if offset != len(data):
-        raise MalformedRecord("bytes follow the last view", offset)
-    return Record(
-        layout.format, layout.width, layout.height, layout.x_ppcm, layout.y_ppcm, tuple(views)
-    )
+    form, offset = _detect(data)
+    cursor = _Cursor(data, offset)
+    views = _READERS[form](cursor, form)
+    if cursor.at != len(data):
+        raise MalformedRecord("bytes follow the last view", cursor.at)
+    first = cast("Frame", views[0].frame)  # no reader leaves it out
+    x_ppcm, y_ppcm = int(first.x_ppcm), int(first.y_ppcm)
+    return Record(form, first.width, first.height, x_ppcm, y_ppcm, tuple(views))
 
 
 def write(record: Record) -> bytes:
     """Return the bytes of a record, of which `read` makes the same record again.
 
-    Coordinates are rounded to whole pixels of the record, angles to the format's unit. Raises ValueError
-    for what the format cannot hold.
+    Coordinates are rounded to whole pixels of the view's frame, angles to the format's unit. Raises
+    ValueError for what the format cannot hold.
     """
     if not 1 <= len(record.views) <= MOST_VIEWS:
         raise ValueError("a record holds one to ten views")
-    body = b"".join(_view_bytes(view, record) for view in record.views)
-    tail = (record.width, record.height, record.x_ppcm, record.y_ppcm, len(record.views), 0)
-    if record.format is Format.ISO_19794_2_2005:
-        return ISO_HEADER.pack(MAGIC, VERSION, ISO_HEADER.size + len(body), 0, *tail) + body
-    rest = INCITS_REST.pack(0, 0, 0, *tail) + body
-    size = INCITS_SHORT.size + len(rest)
-    if size <= 0xFFFF:
-        return INCITS_SHORT.pack(MAGIC, VERSION, size) + rest
-    return INCITS_LONG.pack(MAGIC, VERSION, 0, INCITS_LONG.size + len(rest)) + rest
+    seen: Counter[int] = Counter()
+    parts = []
+    for view in record.views:
+        parts.append(_WRITERS[record.format](view, record, seen[view.position]))
+        seen[view.position] += 1
+    return _with_header(record, b"".join(parts))
 
 
 def write_iso2005(views: Sequence[View]) -> bytes:
     """Return the views as one ISO/IEC 19794-2:2005 record at 197 pixels per centimetre."""
-    return write(_at_197(Format.ISO_19794_2_2005, views))
+    return write(at_197(Format.ISO_19794_2_2005, views))
 
 
 def write_incits2004(views: Sequence[View]) -> bytes:
     """Return the views as one INCITS 378-2004 record at 197 pixels per centimetre."""
-    return write(_at_197(Format.INCITS_378_2004, views))
+    return write(at_197(Format.INCITS_378_2004, views))
 
 
-def _at_197(layout: Format, views: Sequence[View]) -> Record:
+def at_197(form: Format, views: Sequence[View]) -> Record:
+    """Return the views as a record of any format at 197 pixels per centimetre, as wide as the widest."""
     width = max((int(np.ceil(view.minutiae.width)) for view in views), default=1)
     height = max((int(np.ceil(view.minutiae.height)) for view in views), default=1)
-    return Record(layout, width, height, PPCM, PPCM, tuple(views))
+    plain = tuple(View(v.position, v.impression, v.quality, v.minutiae) for v in views)
+    return Record(form, width, height, PPCM, PPCM, plain)
 
 
 def _detect(data: bytes) -> tuple[Format, int]:
     """Return the format and the offset of what follows the length field."""
-    if len(data) < ISO_HEADER.size:
-        raise MalformedRecord("shorter than any header", len(data))
+    size = len(data)
+    if size < LEAST_LENGTH:
+        raise MalformedRecord("shorter than any header", size)
     if data[:4] != MAGIC:
         raise MalformedRecord("not a finger minutiae record", 0)
-    if data[4:8] != VERSION:
+    version = data[4:8]
+    short, first, long = (
+        struct.unpack_from(code, data, at)[0] for code, at in ((">H", 8), (">I", 8), (">I", 10))
+    )
+    if version == FIRST:
+        if first == size:
+            return Format.ISO_19794_2_2005, 12
+        if short == size:
+            return Format.INCITS_378_2004, 10
+        if short == 0 and long == size:
+            return Format.INCITS_378_2004, 14
+    elif version not in (SECOND, AMENDED):
         raise MalformedRecord("a version of the format that is not read here", 4)
-    size = len(data)
-    short, long = struct.unpack_from(">H", data, 8)[0], struct.unpack_from(">I", data, 10)[0]
-    if struct.unpack_from(">I", data, 8)[0] == size:
-        return Format.ISO_19794_2_2005, 12
-    if short == size:
-        return Format.INCITS_378_2004, INCITS_SHORT.size
-    if short == 0 and long == size:
-        return Format.INCITS_378_2004, INCITS_LONG.size
+    elif first == size:
+        iso = version == SECOND and _sums_up(data)
+        return (Format.ISO_19794_2_2011 if iso else Format.INCITS_378_2009), 12
     raise MalformedRecord("the length field disagrees with the length", 8)
 
 
-def _header(data: bytes) -> _Layout:
-    form, offset = _detect(data)
-    if form is Format.ISO_19794_2_2005:
-        width, height, x_ppcm, y_ppcm, views, _ = ISO_HEADER.unpack_from(data)[4:]
-        end = ISO_HEADER.size
-    else:
-        end = offset + INCITS_REST.size
-        if len(data) < end:
-            raise MalformedRecord("the header is cut short", len(data))
-        width, height, x_ppcm, y_ppcm, views, _ = INCITS_REST.unpack_from(data, offset)[3:]
-    if not width or not height:
-        raise MalformedRecord("an image without area", end - 10)
-    if not (LEAST_PPCM <= x_ppcm <= MOST_PPCM and LEAST_PPCM <= y_ppcm <= MOST_PPCM):
-        raise MalformedRecord("the resolution is zero or absurd", end - 6)
-    if not 1 <= views <= MOST_VIEWS:
-        raise MalformedRecord("a record holds one to ten views", end - 2)
-    return _Layout(form, width, height, x_ppcm, y_ppcm, views, end)
+def _sums_up(data: bytes) -> bool:
+    """Return whether the representations of ISO 2011 would end where the record ends."""
+    (number,) = struct.unpack_from(">H", data, 12)
+    at = 15
+    for _ in range(min(number, MOST_VIEWS + 1)):
+        if len(data) - at < LEAST_REPRESENTATION:
+            return False
+        (length,) = struct.unpack_from(">I", data, at)
+        if length < LEAST_REPRESENTATION:
+            return False
+        at += length
+    return bool(number) and at == len(data)
 
 
-def _view(data: bytes, offset: int, layout: _Layout) -> tuple[View, int]:
-    if len(data) - offset < VIEW_HEADER.size:
-        raise MalformedRecord("a view is cut short", offset)
-    position, mixed, quality, count = VIEW_HEADER.unpack_from(data, offset)
-    if position > MOST_POSITION:
-        raise MalformedRecord("no such finger position", offset)
-    if quality in NOT_COMPUTED:
-        quality = 0
-    if quality > BEST_QUALITY:
-        raise MalformedRecord("finger quality out of range", offset + 2)
-    start = offset + VIEW_HEADER.size
-    end = start + count * MINUTIA.itemsize
-    if len(data) - end < 2:
-        raise MalformedRecord("the minutiae are cut short", start)
-    minutiae = _minutiae(data, start, count, layout)
-    extended = struct.unpack_from(">H", data, end)[0]
-    if len(data) - end - 2 < extended:
-        raise MalformedRecord("the extended data are cut short", end)
-    return View(position, mixed & 0x0F, quality, minutiae), end + 2 + extended
+def _read_first(cursor: _Cursor, form: Format) -> list[View]:
+    """Return the views of an ISO 2005 or INCITS 2004 record: one frame for all, said in the header."""
+    if form is Format.INCITS_378_2004:
+        cursor.take(OWNER, "the header is")
+    _, width, height, x_ppcm, y_ppcm, number, _ = cursor.take(COMMON, "the header is")
+    frame = Frame(width, height, x_ppcm, y_ppcm)
+    frame.check(cursor.at - 10)
+    views = []
+    for _ in range(_lawful(number, cursor.at - 2)):
+        at = cursor.at
+        position, mixed, quality, count = cursor.take(VIEW, "a view is")
+        check_position(position, at)
+        quality = check_quality(quality, at + 2)
+        fields = _Fields(position, mixed & 0x0F, quality, frame, count)
+        views.append(_view(cursor, fields, form))
+    return views
 
 
-def _minutiae(data: bytes, start: int, count: int, layout: _Layout) -> Minutiae:
-    rows = np.frombuffer(data, dtype=MINUTIA, count=count, offset=start)
-    kind = (rows["x"] >> COORDINATE_BITS).astype(np.uint8)
-    # The two bits above y are reserved: the standards have readers pass over them.
-    xy = np.stack([rows["x"] & MOST_COORDINATE, rows["y"] & MOST_COORDINATE], axis=1)
-    quality = np.where(np.isin(rows["quality"], NOT_COMPUTED), 0, rows["quality"])
-    units = ANGLE_UNITS[layout.format]
-    for bad, reason in (
-        (kind > 2, "a minutia of unknown kind"),
-        ((xy >= (layout.width, layout.height)).any(axis=1), "a minutia outside the image"),
-        (rows["angle"] >= units, "an angle beyond the full turn"),
-        (quality > BEST_QUALITY, "minutia quality out of range"),
-    ):
-        if bad.any():
-            raise MalformedRecord(reason, start + MINUTIA.itemsize * int(bad.argmax()))
-    scale = np.array([PPCM / layout.x_ppcm, PPCM / layout.y_ppcm])
-    angle = rows["angle"].astype(np.float64) * (2 * np.pi / units)
-    size = np.array([layout.width, layout.height]) * scale
-    return Minutiae(
-        xy=(xy * scale).astype(np.float32),
-        angle=_turned(angle, scale).astype(np.float32),
-        kind=kind,
-        quality=quality.astype(np.uint8),
-        width=float(size[0]),
-        height=float(size[1]),
+def _read_incits2009(cursor: _Cursor, form: Format) -> list[View]:
+    cursor.take(OWNER, "the header is")
+    _, _, number, _ = cursor.take(INCITS2009, "the header is")
+    views = []
+    for _ in range(_lawful(number, cursor.at - 2)):
+        at = cursor.at
+        position, _, impression, quality, _, _, *frame, count = cursor.take(VIEW2009, "a view is")
+        check_position(position, at)
+        quality = check_quality(quality, at + 3)
+        fields = _Fields(position, impression, quality, Frame(*frame), count)
+        fields.frame.check(at + 8)
+        views.append(_view(cursor, fields, form))
+    return views
+
+
+def _read_iso2011(cursor: _Cursor, form: Format) -> list[View]:
+    number, certified = cursor.take(ISO2011, "the header is")
+    if certified > 1:
+        raise MalformedRecord("no such certification flag", cursor.at - 1)
+    return [_representation(cursor, form, certified) for _ in range(_lawful(number, cursor.at - 3))]
+
+
+def _representation(record: _Cursor, form: Format, certified: int) -> View:
+    start = record.at
+    length = record.take(CAPTURE2011, "a view is")[0]
+    record.at = start
+    record.skip(length, "a view is")
+    cursor = _Cursor(record.data, start, record.at)
+    qualities = cursor.take(CAPTURE2011, "a view is")[-1]
+    # The first quality block speaks; further ones are other algorithms' opinions of the same image.
+    quality = check_quality(cursor.data[cursor.at], cursor.at) if qualities else 0
+    cursor.skip(qualities * QUALITY2011.size, "the quality blocks are")
+    if certified:
+        cursor.skip(1, "the certificates are")
+        cursor.skip(cursor.data[cursor.at - 1] * CERTIFICATE2011, "the certificates are")
+    at = cursor.at
+    position, _, x_ppcm, y_ppcm, impression, width, height, nibbles, count = cursor.take(
+        VIEW2011, "a view is"
     )
+    check_position(position, at)
+    if nibbles >> 4 not in (5, 6):
+        raise MalformedRecord("no such size of a minutia", cursor.at - 2)
+    frame = Frame(width, height, x_ppcm, y_ppcm)
+    frame.check(at + 2)
+    fields = _Fields(position, impression, quality, frame, count)
+    view = _view(cursor, fields, form, MINUTIA if nibbles >> 4 == 6 else SHORT_MINUTIA)
+    if cursor.at != cursor.end:
+        raise MalformedRecord("bytes follow the extended data of a view", cursor.at)
+    return view
 
 
-def _turned(angle: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return the angles after scaling; they change only where X and Y resolutions differ."""
-    if scale[0] == scale[1]:
-        return angle
-    turned = np.arctan2(np.sin(angle) * scale[1], np.cos(angle) * scale[0]) % (2 * np.pi)
-    return np.where(turned.astype(np.float32) >= TURN, 0.0, turned)
+_READERS = {
+    Format.ISO_19794_2_2005: _read_first,
+    Format.INCITS_378_2004: _read_first,
+    Format.INCITS_378_2009: _read_incits2009,
+    Format.ISO_19794_2_2011: _read_iso2011,
+}
 
 
-def _view_bytes(view: View, record: Record) -> bytes:
-    minutiae, units = view.minutiae, ANGLE_UNITS[record.format]
-    if len(minutiae) > MOST_MINUTIAE or not 0 <= view.position <= MOST_POSITION:
+def _lawful(views: int, offset: int) -> int:
+    if not 1 <= views <= MOST_VIEWS:
+        raise MalformedRecord("a record holds one to ten views", offset)
+    return views
+
+
+def _view(cursor: _Cursor, fields: _Fields, form: Format, row: np.dtype[Any] = MINUTIA) -> View:
+    start = cursor.at
+    cursor.skip(fields.count * row.itemsize, "the minutiae are")
+    rows = np.frombuffer(cursor.data, dtype=row, count=fields.count, offset=start)
+    x, y = rows["x"].astype(np.int64), rows["y"].astype(np.int64)
+    zero = np.zeros(len(rows), dtype=np.int64)
+    raw = Raw(
+        # The two bits above y are reserved: the standards have readers pass over them.
+        np.stack([x & MOST_COORDINATE, y & MOST_COORDINATE], axis=1),
+        rows["angle"].astype(np.int64),
+        x >> KIND_SHIFT,
+        rows["quality"].astype(np.int64) if row is MINUTIA else zero,
+    )
+    minutiae = to_minutiae(raw, fields.frame, ANGLE_UNITS[form], start, row.itemsize)
+    cursor.extended()
+    return View(fields.position, fields.impression, fields.quality, minutiae, fields.frame)
+
+
+def _with_header(record: Record, body: bytes) -> bytes:
+    number = len(record.views)
+    tail = COMMON.pack(0, record.width, record.height, record.x_ppcm, record.y_ppcm, number, 0)
+    if record.format is Format.ISO_19794_2_2005:
+        return _framed(FIRST, tail + body)
+    if record.format is Format.ISO_19794_2_2011:
+        return _framed(SECOND, ISO2011.pack(number, 0) + body)
+    if record.format is Format.INCITS_378_2009:
+        owner = OWNER.pack(UNKNOWN_OWNER, 0)
+        return _framed(SECOND, owner + INCITS2009.pack(0, 0, number, 0) + body)
+    rest = OWNER.pack(0, 0) + tail + body
+    if 10 + len(rest) > 0xFFFF:
+        return MAGIC + FIRST + struct.pack(">HI", 0, 14 + len(rest)) + rest
+    return MAGIC + FIRST + struct.pack(">H", 10 + len(rest)) + rest
+
+
+def _framed(version: bytes, rest: bytes) -> bytes:
+    return MAGIC + version + struct.pack(">I", 12 + len(rest)) + rest
+
+
+def _write_first(view: View, record: Record, number: int) -> bytes:
+    if not 0 <= view.impression < 16:
+        raise ValueError("the format cannot hold this impression")
+    rows = _rows(view.minutiae, record.frame, record.format)
+    mixed = number << 4 | view.impression
+    header = VIEW.pack(_position(view), mixed, view.quality, len(rows))
+    return header + rows.tobytes() + LENGTH.pack(0)
+
+
+def _write_incits2009(view: View, record: Record, number: int) -> bytes:
+    frame = view.frame or record.frame
+    rows = _rows(view.minutiae, frame, record.format)
+    quality = view.quality or NOT_COMPUTED[0]
+    said = (_position(view), number, view.impression, quality, UNKNOWN_OWNER, 0, *_numbers(frame))
+    return VIEW2009.pack(*said, len(rows)) + rows.tobytes() + LENGTH.pack(0)
+
+
+def _write_iso2011(view: View, record: Record, number: int) -> bytes:
+    frame = view.frame or record.frame
+    rows = _rows(view.minutiae, frame, record.format)
+    if not view.minutiae.quality.any():
+        rows = rows[["x", "y", "angle"]].astype(SHORT_MINUTIA)
+    width, height, x_ppcm, y_ppcm = _numbers(frame)
+    nibbles = rows.dtype.itemsize << 4
+    said = (_position(view), number, x_ppcm, y_ppcm, view.impression, width, height, nibbles)
+    quality = QUALITY2011.pack(view.quality, 0, 0) if view.quality else b""
+    body = quality + VIEW2011.pack(*said, len(rows)) + rows.tobytes() + LENGTH.pack(0)
+    length = CAPTURE2011.size + len(body)
+    return CAPTURE2011.pack(length, NO_DATE, 0, 0, 0, len(quality) // QUALITY2011.size) + body
+
+
+_WRITERS = {
+    Format.ISO_19794_2_2005: _write_first,
+    Format.INCITS_378_2004: _write_first,
+    Format.INCITS_378_2009: _write_incits2009,
+    Format.ISO_19794_2_2011: _write_iso2011,
+}
+
+
+def _numbers(frame: Frame) -> tuple[int, int, int, int]:
+    return frame.width, frame.height, int(frame.x_ppcm), int(frame.y_ppcm)
+
+
+def _position(view: View) -> int:
+    if not 0 <= view.position <= MOST_POSITION or not 0 <= view.impression <= 255:
         raise ValueError("the format cannot hold this view")
-    scale = np.array([PPCM / record.x_ppcm, PPCM / record.y_ppcm])
+    return view.position
+
+
+def _rows(minutiae: Minutiae, frame: Frame, form: Format) -> np.ndarray[Any, Any]:
+    if len(minutiae) > MOST_MINUTIAE:
+        raise ValueError("the format cannot hold this view")
+    raw = to_raw(minutiae, frame, ANGLE_UNITS[form])
     rows = np.zeros(len(minutiae), dtype=MINUTIA)
-    last = np.minimum(np.array([record.width, record.height]) - 1, MOST_COORDINATE)
-    xy = np.rint(minutiae.xy.astype(np.float64) / scale)
-    if (xy > last + 1).any():
-        raise ValueError("a minutia lies outside the record's image")
-    xy = np.minimum(xy, last).astype(np.uint16)  # rounding may step over the edge, by one
-    angle = _turned(minutiae.angle.astype(np.float64), 1 / scale)
-    rows["x"] = minutiae.kind.astype(np.uint16) << COORDINATE_BITS | xy[:, 0]
-    rows["y"] = xy[:, 1]
-    rows["angle"] = np.rint(angle * (units / (2 * np.pi))).astype(np.int64) % units
-    rows["quality"] = minutiae.quality
-    header = VIEW_HEADER.pack(view.position, view.impression & 0x0F, view.quality, len(rows))
-    return header + rows.tobytes() + b"\0\0"
+    rows["x"] = raw.kind << KIND_SHIFT | raw.xy[:, 0]
+    rows["y"] = raw.xy[:, 1]
+    rows["angle"] = raw.angle
+    first = form in (Format.ISO_19794_2_2005, Format.INCITS_378_2004)
+    rows["quality"] = raw.quality if first else np.where(raw.quality, raw.quality, NOT_COMPUTED[0])
+    return rows

@@ -23,7 +23,8 @@ LIKELIHOOD_FILE = "likelihood.json"
 LEAST_RATIO = (
     -1.5
 )  # log10; about 3 % of mated pairs share too little to be seen, so no finger excludes more
-FEATURES = 3
+FEATURE_NAMES = ("likeness", "closeness", "overlap", "paired")
+FEATURES = len(FEATURE_NAMES)
 MOST_RATIO = 12.0  # log10; our data cannot tell a million million from more
 DEPENDENCE = (
     0.15  # share of a finger's evidence that another finger of the same two people repeats: skin,
@@ -36,7 +37,7 @@ DEPENDENCE = (
 class Likelihood:
     """Fitted weights: log10 ratio = slope · (features · weights + bias), bent once at the tail.
 
-    mean, scale, weights (3,): of `features`; bias in log10 units
+    mean, scale, weights (4,): of `features`; bias in log10 units
     bend, level, slope: beyond `bend` the ratio rises from `level` with `slope`
     coarse: (offset, slope) of the ratio that the local stage alone gives
     digest: SHA-256 of the file, hexadecimal
@@ -77,20 +78,29 @@ _FITTED = ("mean", "scale", "weights", "bias", "bend", "level", "slope", "coarse
 
 
 def features(evidence: Evidence) -> Floats:
-    """Return what the likelihood weighs, (b, 3) float32.
+    """Return what the likelihood weighs, (b, 4) float32.
 
-    Few and each rising with likeness: logarithms, ratios and counts of what is missing made sensors that no
-    fit had seen worse, not better.
+    Each paired minutia speaks for one finger by its likeness and closeness, each minutia in the overlap
+    against it, and what is paired counts the more the more of the overlap it is. Either extractor alone
+    gives nearly the weights that both give; logarithms and shares made sensors that no fit had seen worse.
     """
-    score = evidence.likeness * evidence.closeness / evidence.overlap
-    columns: Sequence[Floats] = (score, np.sqrt(score), evidence.relaxed)
+    paired = evidence.likeness * evidence.closeness / evidence.overlap
+    columns: Sequence[Floats] = (evidence.likeness, evidence.closeness, evidence.overlap, paired)
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def weighed(evidence: Evidence, likelihood: Likelihood) -> tuple[Floats, float]:
+    """Return what each feature adds to the logistic score in log10 units, (b, 4), and what all begin with."""
+    share = likelihood.weights / likelihood.scale
+    parts: Floats = features(evidence) * share
+    return parts, likelihood.bias - float(likelihood.mean @ share)
 
 
 def raw_ratio(evidence: Evidence, likelihood: Likelihood) -> Floats:
     """Return the logistic score in log10 units, (b,), before its tail is bent to what was measured."""
-    scaled = (features(evidence) - likelihood.mean) / likelihood.scale
-    return (scaled @ likelihood.weights + np.float32(likelihood.bias)).astype(np.float32)
+    parts, start = weighed(evidence, likelihood)
+    raw: Floats = (parts.sum(axis=1) + np.float32(start)).astype(np.float32)
+    return raw
 
 
 def bend(raw: Floats, likelihood: Likelihood) -> Floats:

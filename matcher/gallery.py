@@ -1,44 +1,39 @@
 """All enrolled people as arrays: added to and removed from at any time, searched block by block.
 
-1  snapshot   the blocks of the probe's positions, as they stand; adding goes on beside the search
-2  local      every gallery finger of the same position: one matrix product a slot, running maxima
-3  shortlist  the people whose fingers' local evidence is best, added over positions
-4  alignment  their fingers in full
-5  evidence   one log10 likelihood ratio a finger, fused by position; the best people leave
-
-A slot that holds no minutia carries a constant that no likeness undercuts, so padding never wins; an empty
-or removed row belongs to nobody and is never in a shortlist.
+An empty or removed row belongs to nobody and is never in a shortlist. A search works on a snapshot; adding
+and removing go on beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.alignment import ABSENT, STRONGEST, Bools, Fingers, compare, join
+from matcher.alignment import Bools, Ints
 from matcher.block import Block, Rows, slots_for
-from matcher.finger import Finger, Model, default_model
-from matcher.fusion import Likelihood, coarse_ratio, default_likelihood, finger_ratio, fuse
+from matcher.cascade import Cascade, SearchAbandoned, best_finite
+from matcher.finger import UNKNOWN, Finger, Frame, Model, default_model
+from matcher.fusion import Likelihood, default_likelihood, fuse
 from matcher.probe import NothingUsable, Probe, SampleFault, prepare
 from matcher.template import Floats, Minutiae
 
-ALIGNED_FINGERS = (
-    128  # in full for one search. Of FVC2002 mates that exhaustive scoring accepts at FPIR 1e-4 and
-)
-# N = 10,000, local likeness ranks 99.95 % within the best 128 there; none fell below the best 5 %.
-LEAST_SHORTLIST = (
-    16  # people; several fingers' local evidence together ranks better than one finger's
-)
-ALIGNED_AT_ONCE = 16  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
-POSITIONS = 10
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
+MOST_FRAMES = 16  # sizes of pictures that have blocks of their own; each may cost a resized canvas one more pass
 
 Subjects = NDArray[np.uint64]
+
+
+__all__ = [
+    "AlreadyEnrolled",
+    "Candidates",
+    "Gallery",
+    "SearchAbandoned",
+    "UnknownSubject",
+]
 
 
 class AlreadyEnrolled(ValueError):
@@ -47,10 +42,6 @@ class AlreadyEnrolled(ValueError):
 
 class UnknownSubject(KeyError):
     """No such subject in the gallery."""
-
-
-class SearchAbandoned(RuntimeError):
-    """The caller's patience ended before the search did; there is no partial answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +117,8 @@ class Gallery:
         self._model = default_model() if model is None else model
         self._likelihood = default_likelihood() if likelihood is None else likelihood
         self._lock = RLock()
-        self._blocks: dict[tuple[int, int], list[Block]] = {}
+        self._blocks: dict[tuple[int, int, Frame], list[Block]] = {}
+        self._frames: set[Frame] = set()
         self._homes: dict[int, _Home] = {}
         self._people = _People()
         self._wiped = 0
@@ -143,6 +135,12 @@ class Gallery:
         """How many fingers are enrolled."""
         with self._lock:
             return sum(len(home.places) for home in self._homes.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the fingers' arrays."""
+        with self._lock:
+            return sum(block.nbytes for blocks in self._blocks.values() for block in blocks)
 
     @property
     def version(self) -> int:
@@ -211,30 +209,37 @@ class Gallery:
         is exhaustive. Raises NothingUsable for a probe without a usable finger: poor quality is never a "no
         match".
         """
-        if not probe.fingers:
-            raise NothingUsable(probe.faults)
-        with self._lock:
-            people, homes = self._people.now(), self._snapshot(probe)
-            size, version = len(self._homes), self._version
-        coarse = self._local(homes, people.number, max(1, threads), expired)
-        if shortlist is None:
-            shortlist = max(LEAST_SHORTLIST, ALIGNED_FINGERS // len(probe.fingers))
-        chosen = _top(fuse(coarse), max(shortlist, limit))
-        evidence = np.full((len(chosen), POSITIONS), np.nan, dtype=np.float32)
-        seat = np.full(people.number, -1, dtype=np.intp)
-        seat[chosen] = np.arange(len(chosen))
-        for position, finger, blocks in homes:
-            for seats, some in _few(blocks, seat):
-                if expired():
-                    raise SearchAbandoned("time ran out in the alignment")
-                ratio = finger_ratio(compare(finger, some), self._likelihood)
-                evidence[seats, position - 1] = ratio
-        score = np.where(self._still_here(people, chosen), fuse(evidence), np.float32(-np.inf))
-        order = _top(score, limit)
-        subjects = people.subjects[chosen[order]]
-        return Candidates(subjects, score[order], evidence[order], size, version)
+        (found,) = self.search_many(
+            [probe], limit, threads=threads, shortlist=shortlist, expired=expired
+        )
+        return found
 
-    def _still_here(self, people: _PeopleThen, chosen: NDArray[np.intp]) -> Bools:
+    def search_many(
+        self,
+        probes: Sequence[Probe],
+        limit: int = 10,
+        *,
+        threads: int = 1,
+        shortlist: int | None = None,
+        expired: Callable[[], bool] = lambda: False,
+    ) -> list[Candidates]:
+        """Return what `search` returns for each probe; they share one pass over the gallery."""
+        for probe in probes:
+            if not probe.fingers:
+                raise NothingUsable(probe.faults)
+        with self._lock:
+            people, rows = self._people.now(), self._snapshot(probes)
+            size, version = len(self._homes), self._version
+        cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
+        found = []
+        for chosen, evidence in cascade.search(probes, rows, people.number):
+            score = np.where(self._still_here(people, chosen), fuse(evidence), np.float32(-np.inf))
+            order = best_finite(score, limit)
+            subjects = people.subjects[chosen[order]]
+            found.append(Candidates(subjects, score[order], evidence[order], size, version))
+        return found
+
+    def _still_here(self, people: _PeopleThen, chosen: Ints) -> Bools:
         """Return which of the chosen were not removed meanwhile; a row wiped under the search says nothing."""
         with self._lock:
             enrolments = [
@@ -252,110 +257,39 @@ class Gallery:
         self._homes[subject] = _Home(enrolment, places)
 
     def _place(self, position: int, person: int, finger: Finger) -> tuple[Block, int]:
-        slots = slots_for(len(finger))
-        blocks = self._blocks.setdefault((position, slots), [])
+        block = self._room(position, slots_for(len(finger)), self._frame(finger))
+        return block, block.append(person, finger)
+
+    def _frame(self, finger: Finger) -> Frame:
+        """Return the frame of the finger's block; beyond the first few sizes, all share one that says nothing."""
+        if finger.frame in self._frames or len(self._frames) < MOST_FRAMES:
+            self._frames.add(finger.frame)
+            return finger.frame
+        return UNKNOWN
+
+    def _room(self, position: int, slots: int, frame: Frame) -> Block:
+        """Return a block that has room for one more row."""
+        blocks = self._blocks.setdefault((position, slots, frame), [])
         if not blocks or blocks[-1].full:
-            blocks.append(Block(slots, self._model.size))
-        return blocks[-1], blocks[-1].append(person, finger)
+            blocks.append(Block(slots, self._model.size, frame))
+        return blocks[-1]
 
-    def _snapshot(self, probe: Probe) -> list[tuple[int, Finger, list[Rows]]]:
-        return [
-            (position, finger, [block.rows() for block in blocks])
-            for position, finger in probe.fingers
-            for blocks in [
-                [b for key, each in self._blocks.items() if key[0] == position for b in each]
-            ]
-        ]
-
-    def _local(
-        self,
-        homes: list[tuple[int, Finger, list[Rows]]],
-        people: int,
-        threads: int,
-        expired: Callable[[], bool],
-    ) -> Floats:
-        """Return the local stage's log10 ratios, (people, 10); nan where nothing was compared."""
-        coarse = np.full((people, POSITIONS), np.nan, dtype=np.float32)
-
-        def visit(task: tuple[int, Finger, Rows]) -> None:
-            position, finger, rows = task
-            if expired():
-                raise SearchAbandoned("time ran out in the local stage")
-            ratio = coarse_ratio(local_scores(finger, rows), self._likelihood)
-            coarse[rows.person[rows.alive], position - 1] = ratio[rows.alive]
-
-        tasks = [(position, finger, rows) for position, finger, each in homes for rows in each]
-        if threads == 1:
-            for task in tasks:
-                visit(task)
-        else:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(visit, tasks))
-        return coarse
+    def _snapshot(self, probes: Sequence[Probe]) -> dict[int, list[Rows]]:
+        wanted = {position for probe in probes for position, _ in probe.fingers}
+        rows: dict[int, list[Rows]] = {position: [] for position in wanted}
+        for key, blocks in self._blocks.items():
+            if key[0] in wanted:
+                rows[key[0]] += [block.rows() for block in blocks]
+        return rows
 
     def _compact(self) -> None:
         """Move all rows to fresh blocks, without the wiped ones; searches under way keep the old blocks."""
         homes, self._homes, self._blocks = self._homes, {}, {}
         self._people, self._wiped = _People(), 0
         for subject, home in homes.items():
-            fingers = [(position, block.finger(row)) for position, block, row in home.places]
-            self._settle(subject, home.enrolment, fingers)
-
-
-def local_scores(finger: Finger, rows: Rows) -> Floats:
-    """Return the mean likeness of the probe's twelve best minutiae to each row, (rows,) float32.
-
-    One matrix product a slot into one buffer, and a running maximum: the gallery's minutiae are never laid
-    out against the probe's all at once.
-    """
-    count = rows.vectors.shape[2]
-    probe = np.ones((len(finger), rows.vectors.shape[1]), dtype=np.float32)
-    probe[:, :-1] = finger.vectors
-    best = np.full((len(finger), count), ABSENT, dtype=np.float32)
-    product = np.empty_like(best)
-    for slot in rows.vectors:
-        np.matmul(probe, slot, out=product)
-        np.maximum(best, product, out=best)
-    number = min(STRONGEST, len(finger))
-    best.partition(len(finger) - number, axis=0)
-    mean: Floats = best[len(finger) - number :].mean(axis=0)
-    return mean
-
-
-def _few(
-    blocks: Sequence[Rows], seat: NDArray[np.intp]
-) -> Iterator[tuple[NDArray[np.intp], Fingers]]:
-    """Yield the seated people's fingers a few at a time, like sizes together, with their seats."""
-    found = [
-        (rows, here, seat[rows.person[here]])
-        for rows in blocks
-        for here in [np.flatnonzero(rows.alive & (seat[rows.person] >= 0))]
-        if len(here)
-    ]
-    found.sort(key=lambda each: each[0].place.shape[1])
-    queue: list[tuple[Rows, NDArray[np.intp], NDArray[np.intp]]] = []
-    for rows, here, seats in found:
-        for start in range(0, len(here), ALIGNED_AT_ONCE):
-            part = slice(start, start + ALIGNED_AT_ONCE)
-            if sum(len(each[1]) for each in queue) + len(here[part]) > ALIGNED_AT_ONCE:
-                yield _joined(queue)
-                queue = []
-            queue.append((rows, here[part], seats[part]))
-    if queue:
-        yield _joined(queue)
-
-
-def _joined(
-    queue: Sequence[tuple[Rows, NDArray[np.intp], NDArray[np.intp]]],
-) -> tuple[NDArray[np.intp], Fingers]:
-    seats = np.concatenate([seats for _, _, seats in queue])
-    return seats, join([rows.fingers(here) for rows, here, _ in queue])
-
-
-def _top(score: Floats, number: int) -> NDArray[np.intp]:
-    """Return the places of the best finite scores, best first, ties by place."""
-    finite = np.flatnonzero(np.isfinite(score))
-    if len(finite) > number:
-        part = np.argpartition(-score[finite], number - 1)[:number]
-        finite = np.sort(finite[part])
-    return finite[np.argsort(-score[finite], kind="stable")]
+            person = self._people.append(subject, home.enrolment)
+            places = []
+            for position, block, row in home.places:
+                room = self._room(position, block.slots, block.frame)
+                places.append((position, room, room.adopt(person, block, row)))
+            self._homes[subject] = _Home(home.enrolment, places)

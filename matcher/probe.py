@@ -14,6 +14,7 @@ from matcher.template import PPCM, MalformedRecord, Minutiae
 
 LEAST_MINUTIAE = 6  # distinct; with fewer no constellation is rare (matching.md 8)
 LEAST_AREA = 0.15  # square centimetres that the minutiae span; a fingertip shows two to three
+MOST_SPAN = 7.0  # centimetres between minutiae; a finger is shorter, so such a resolution is wrong
 LEAST_QUALITY = 20  # mean of the stated minutia qualities; below it extractors report noise
 
 FaultCode = Literal["TOO_FEW_MINUTIAE", "AREA_TOO_SMALL", "QUALITY_TOO_LOW"]
@@ -89,6 +90,8 @@ def assess(minutiae: Minutiae) -> FaultCode | None:
         return "TOO_FEW_MINUTIAE"
     if _spanned(places) < LEAST_AREA:
         return "AREA_TOO_SMALL"
+    if np.ptp(places, axis=0).max() > MOST_SPAN * PPCM:
+        return "QUALITY_TOO_LOW"
     stated = minutiae.quality[minutiae.quality > 0]
     if len(stated) and float(stated.mean()) < LEAST_QUALITY:
         return "QUALITY_TOO_LOW"

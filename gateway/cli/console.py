@@ -17,8 +17,8 @@ import os
 import secrets
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -111,6 +111,22 @@ def emit(
             console.print(each, soft_wrap=isinstance(each, str), highlight=False, markup=False)
     if code is not Code.DONE:
         raise typer.Exit(int(code))
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far it is, where a person is looking."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.update(task, advance=count)
+
+
+def one_blas_thread() -> None:
+    """Have each of our threads multiply alone; said before numpy is loaded, it holds for this process."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def note(text: str) -> None:

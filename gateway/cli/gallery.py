@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+=======
+from collections.abc import Callable, Iterator
+>>>>>>> formats
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,12 +84,18 @@ def enrol(
     bad = list(named.bad)
     with (
         House.open(home, passphrase_of(home, passphrase_file)) as house,
+<<<<<<< HEAD
         _bar(named) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
         rows = _rows(named.good, bad, advance)
         # Between two files it may end; what was read until then is still committed and counted.
         report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows), advance)
+=======
+        console.bar("enrol", len(named.good)) as advance,
+    ):
+        report = house.registry.enrol(_rows(named.good, bad, advance), advance)
+>>>>>>> formats
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, bad, broken_off=broken_off())
 
@@ -144,6 +154,7 @@ def _rows(
         yield Row(source.label, source.subject, position, source.extractor, octets)
 
 
+<<<<<<< HEAD
 @contextmanager
 def _bar(sources: Sources) -> Iterator[Callable[[int], None]]:
     """Show on stderr how far it is, where a person is looking."""
@@ -172,6 +183,9 @@ def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
 
 
 def _tell(context: typer.Context, report: Report, bad: list[Bad], *, broken_off: bool) -> None:
+=======
+def _tell(context: typer.Context, report: Report, bad: list[Bad]) -> None:
+>>>>>>> formats
     for one in bad[:SHOWN]:
         console.note(f"not enrolled: {one.label}: {one.reason}")
     if len(bad) > SHOWN:

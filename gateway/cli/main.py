@@ -8,11 +8,18 @@ try:
 
     import typer
 
-    from gateway.cli import asking, founding, gallery, kit, ledger, parties, renewing, service
-    from gateway.cli.console import Guarded, example, manner
-except KeyboardInterrupt:
-    # Most of the first second is spent on imports, before there is a command that could end in order.
-    raise SystemExit(130) from None
+from gateway.cli import (
+    asking,
+    benching,
+    evaluating,
+    founding,
+    gallery,
+    kit,
+    ledger,
+    parties,
+    renewing,
+    service,
+)
 
 app = typer.Typer(
     cls=Guarded,
@@ -74,3 +81,10 @@ app.add_typer(gallery.app, name="gallery")
 app.add_typer(renewing.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")
+app.add_typer(evaluating.app, name="eval")
+kit.bench.command(
+    epilog=example(
+        "passerelle bench finger",
+        "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+    )
+)(benching.finger)

@@ -178,6 +178,10 @@ class _RecordFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordFo
     """Means a finger minutiae record of ISO/IEC 19794-2:2005."""
     RECORD_FORMAT_INCITS_378_2004: _RecordFormat.ValueType  # 2
     """Means a finger minutiae record of ANSI INCITS 378-2004."""
+    RECORD_FORMAT_ISO_19794_2_2011: _RecordFormat.ValueType  # 3
+    """Means a finger minutiae record of ISO/IEC 19794-2:2011."""
+    RECORD_FORMAT_INCITS_378_2009: _RecordFormat.ValueType  # 4
+    """Means a finger minutiae record of ANSI INCITS 378-2009, with or without its amendment 1."""
 
 class RecordFormat(_RecordFormat, metaclass=_RecordFormatEnumTypeWrapper):
     """Names the interchange format of a biometric record."""
@@ -188,6 +192,10 @@ RECORD_FORMAT_ISO_19794_2_2005: RecordFormat.ValueType  # 1
 """Means a finger minutiae record of ISO/IEC 19794-2:2005."""
 RECORD_FORMAT_INCITS_378_2004: RecordFormat.ValueType  # 2
 """Means a finger minutiae record of ANSI INCITS 378-2004."""
+RECORD_FORMAT_ISO_19794_2_2011: RecordFormat.ValueType  # 3
+"""Means a finger minutiae record of ISO/IEC 19794-2:2011."""
+RECORD_FORMAT_INCITS_378_2009: RecordFormat.ValueType  # 4
+"""Means a finger minutiae record of ANSI INCITS 378-2009, with or without its amendment 1."""
 Global___RecordFormat: _TypeAlias = RecordFormat  # noqa: Y015
 
 @_typing.final

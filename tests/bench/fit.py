@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from matcher import fitting, fmr, fusion
-from matcher.evaluation import verification
 from matcher.finger import load_model
+from matcher.measure import verification
 
-VERSION = "fvc2002-1"
+VERSION = "fvc2002-2"
 PACKAGE = Path(fitting.__file__).parent
 SEED = 2002
 
@@ -25,9 +25,10 @@ def read_sets(folder: Path, extractors: tuple[str, ...]) -> list[fitting.RecordS
     sets = []
     for place in sorted(p for e in extractors for p in (folder / e).iterdir() if p.is_dir()):
         paths = sorted(place.iterdir())
-        fingers = np.array([int(path.name.split("_")[0]) % 1000 for path in paths])
+        names = np.array([path.stem.split("_") for path in paths]).astype(np.intp)
         minutiae = tuple(fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
-        sets.append(fitting.RecordSet(place.parent.name, place.name, fingers, minutiae))
+        labels = place.parent.name, place.name, names[:, 0] % 1000, names[:, 1]
+        sets.append(fitting.RecordSet(*labels, minutiae))
     return sets
 
 
@@ -35,8 +36,9 @@ def judge(sets: list[fitting.RecordSet]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Print the errors of each left-out sensor; return raw non-mated ratios with clusters."""
     raw, table = [], {}
     for sensor in sorted({each.sensor for each in sets}):
-        _, likelihood, judged = fitting.left_out(sets, sensor)
-        for key, compared in judged.items():
+        model, likelihood = fitting.left_out(sets, sensor)
+        for one in (each for each in sets if each.sensor == sensor):
+            key, compared = (one.extractor, sensor), fitting.compare_all(one, model)
             ratio = fitting.ratios(compared, likelihood, raw=True)
             table[key] = verification(ratio[compared.mated], ratio[~compared.mated])
             raw.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
@@ -63,19 +65,18 @@ def main() -> None:
     fitted = fitting.fit_likelihood(training, np.concatenate([r for r, _ in raw]).astype(float))
     likelihood = fusion.load_likelihood(fitted, "")
     parts = [(fusion.bend(ratio, likelihood), cluster) for ratio, cluster in raw]
-    parts += [
-        (fitting.ratios(compared, likelihood), compared.cluster)
-        for one in sets
-        for other in sets
-        if one.extractor == other.extractor and one.sensor < other.sensor
-        for compared in [fitting.compare_across(one, other, model)]
-    ]
+    for at, one in enumerate(sets):
+        for other in sets[at + 1 :]:
+            if (one.extractor == other.extractor) != (one.sensor == other.sensor):
+                compared = fitting.compare_across(one, other, model)
+                ratio = fitting.ratios(compared, likelihood)
+                parts.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
     names = ", ".join(f"{each.extractor}/{each.sensor}" for each in sets)
     provenance = {
         "version": VERSION,
         "data": f"FVC2002 set B records: {names}",
         "split": "weights: all sensors; bend and tail: each sensor judged by weights fitted on the "
-        "other sensors, and non-mated pairs across sensors",
+        "other sensors, and non-mated pairs across sensors and across extractors",
         "descriptor_size": model.size,
     }
     certificate = fitting.fit_certificate(parts, np.random.default_rng(SEED))

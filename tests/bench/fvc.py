@@ -1,8 +1,7 @@
-"""How often the matcher errs on FVC2002 records, and how fast it is; every sensor judged by weights fitted elsewhere.
+"""How often the matcher errs on FVC2002 records; every sensor is judged by weights fitted on the others.
 
 python tests/bench/fvc.py FOLDER [--extractors secugen fingerjet fingerjet-ansi] [--shipped]
     FOLDER/<extractor>/<sensor>/<finger>_<impression>.<ext>
-python tests/bench/fvc.py --speed N     single-probe search of N synthetic one-finger people
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,11 +17,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
-from matcher import calibration, fitting, synthetic
-from matcher.evaluation import interval, verification
+from matcher import calibration, fitting
 from matcher.finger import default_model
-from matcher.fusion import default_likelihood
+from matcher.fusion import Likelihood, default_likelihood
 from matcher.gallery import Gallery
+from matcher.measure import interval, verification
 from matcher.probe import assess, prepare
 
 
@@ -33,29 +31,39 @@ def say(line: str) -> None:
 
 
 def pairs(sets: list[fitting.RecordSet], *, shipped: bool) -> None:
-    """Print EER and FNMR of the all-pairs protocol; a record that cannot be enrolled scores -inf."""
+    """Print EER and FNMR, of each extractor and across every two; what cannot be enrolled scores -inf."""
     table: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for sensor in sorted({each.sensor for each in sets}):
         if shipped:
             model, likelihood = default_model(), default_likelihood()
-            judged = {
-                (one.extractor, one.sensor): fitting.compare_all(one, model)
-                for one in sets
-                if one.sensor == sensor
-            }
         else:
-            _, likelihood, judged = fitting.left_out(sets, sensor)
-        for one in (each for each in sets if each.sensor == sensor):
-            compared = judged[one.extractor, sensor]
-            score = fitting.ratios(compared, likelihood, raw=True)
-            poor = np.array([assess(each) is not None for each in one.minutiae])
-            first, second = np.triu_indices(len(poor), 1)
-            score = np.where(poor[first] | poor[second], -np.inf, score)
-            errors = verification(score[compared.mated], score[~compared.mated])
-            table[one.extractor].append((sensor, errors.eer, errors.fnmr_1000))
-    for extractor, rows in table.items():
+            model, likelihood = fitting.left_out(sets, sensor)
+        here = [each for each in sets if each.sensor == sensor]
+        for at, one in enumerate(here):
+            first, second = np.triu_indices(len(one.minutiae), 1)
+            alone = fitting.compare_all(one, model)
+            bad = poor(one)[first] | poor(one)[second]
+            table[one.extractor].append((sensor, *errors(alone, likelihood, bad)))
+            for other in here[at + 1 :]:
+                across = fitting.compare_across(one, other, model)
+                bad = (poor(one)[:, None] | poor(other))[~fitting.twins(one, other)]
+                name = f"{one.extractor} → {other.extractor}"
+                table[name].append((sensor, *errors(across, likelihood, bad)))
+    for name, rows in table.items():
         for sensor, eer, fnmr in [*rows, ("mean", *np.mean([row[1:] for row in rows], axis=0))]:
-            say(f"{extractor:16}{sensor:6} EER {eer:7.2%}   FNMR1000 {fnmr:7.2%}")
+            say(f"{name:24}{sensor:6} EER {eer:7.2%}   FNMR1000 {fnmr:7.2%}")
+
+
+def poor(one: fitting.RecordSet) -> np.ndarray:
+    return np.array([assess(each) is not None for each in one.minutiae])
+
+
+def errors(
+    compared: fitting.Compared, likelihood: Likelihood, bad: np.ndarray
+) -> tuple[float, float]:
+    score = np.where(bad, -np.inf, fitting.ratios(compared, likelihood, raw=True))
+    found = verification(score[compared.mated], score[~compared.mated])
+    return found.eer, found.fnmr_1000
 
 
 def people(sets: list[fitting.RecordSet], fingers: int, fpir: float = 1e-4) -> None:
@@ -100,46 +108,16 @@ def people(sets: list[fitting.RecordSet], fingers: int, fpir: float = 1e-4) -> N
         )
 
 
-def speed(number: int) -> None:
-    """Print enrolment and search times, beside a matrix product that lets machines be compared."""
-    gallery = Gallery()
-    started = time.perf_counter()
-    for seed in range(number):
-        gallery.add(seed, [(1, synthetic.impression(synthetic.person(seed), 1, 1))])
-    enrolled = time.perf_counter() - started
-    square = np.ones((2048, 2048), dtype=np.float32)
-    started = time.perf_counter()
-    _ = square @ square
-    gigaflops = 2 * 2048**3 / (time.perf_counter() - started) / 1e9
-    for shortlist in (1, 128):
-        taken = []
-        for seed in range(10):
-            probe = prepare([(1, synthetic.impression(synthetic.person(seed), 1, 2))])
-            started = time.perf_counter()
-            gallery.search(probe, 1, shortlist=shortlist)
-            taken.append(time.perf_counter() - started)
-        middle = float(np.median(taken))
-        say(
-            f"gallery {number}, shortlist {shortlist}: {middle * 1000:.1f} ms a search, "
-            f"{number / middle:,.0f} comparisons/s; sgemm {gigaflops:.0f} GFLOP/s; "
-            f"enrolment with synthesis {enrolled / number * 1000:.2f} ms"
-        )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     parser.add_argument("--shipped", action="store_true", help="the shipped weights, fitted on all")
-    parser.add_argument("--speed", type=int, metavar="N")
     arguments = parser.parse_args()
-    if arguments.folder is not None:
-        sets = read_sets(arguments.folder, tuple(arguments.extractors))
-        pairs(sets, shipped=arguments.shipped)
-        for fingers in (1, 2, 4):
-            people(sets, fingers)
-    if arguments.speed:
-        speed(arguments.speed)
+    sets = read_sets(arguments.folder, tuple(arguments.extractors))
+    pairs(sets, shipped=arguments.shipped)
+    for fingers in (1, 2, 4):
+        people(sets, fingers)
 
 
 if __name__ == "__main__":

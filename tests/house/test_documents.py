@@ -48,6 +48,8 @@ def test_a_command_of_the_documents_exists(said: str, document: str) -> None:
     words = shlex.split(said)[1:]
     while words and (children := getattr(command, "commands", None)):
         word = words.pop(0)
+        if word not in children and hasattr(command, "default"):
+            word, words = command.default, [word, *words]
         assert word in children, f"{document}: no command {word!r} in `{said}`"
         command = children[word]
         path.append(word)

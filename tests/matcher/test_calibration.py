@@ -36,6 +36,37 @@ def test_larger_galleries_and_stricter_rates_ask_for_more(
     assert threshold(fpir, size, usable + 1).score >= level - 1e-9
 
 
+@given(st.floats(1e-6, 0.1), st.integers(1, 10**6), st.integers(1, 10))
+def test_a_score_at_the_threshold_has_the_promised_rate(
+    fpir: float, size: int, usable: int
+) -> None:
+    level = threshold(fpir, size, usable)
+    found = calibration.score(level.score, size, usable)
+
+    assert found.interval == level.interval
+    assert found.fpir == level.fpir_expected
+    assert found.interval[1] <= fpir * (1 + 1e-6)
+    assert found.calibration_id == level.calibration_id
+
+
+def test_better_scores_and_smaller_galleries_raise_fewer_alarms() -> None:
+    rates = [calibration.score(value, 10**5, 2).fpir for value in (-1.5, 1, 4, 8, 12)]
+
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 1.0
+    assert calibration.score(8, 10**4, 2).fpir < rates[3]
+    assert calibration.score(12, 1, 1).modelled
+    assert not calibration.score(0, 1, 1).modelled
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "usable"), [(float("nan"), 10, 1), (3.0, -1, 1), (3.0, 10, 0), (3.0, 10, 11)]
+)
+def test_what_is_no_score_has_no_rate(value: float, size: int, usable: int) -> None:
+    with pytest.raises(ValueError):
+        calibration.score(value, size, usable)
+
+
 @pytest.mark.parametrize(
     ("fpir", "size", "usable"),
     [(0.0, 10, 1), (1.0, 10, 1), (-1e-4, 10, 1), (1e-4, -1, 1), (1e-4, 10, 0), (1e-4, 10, 11)],

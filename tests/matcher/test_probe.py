@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matcher import synthetic
 from matcher.fmr import Format, Record, View, read, write
@@ -117,3 +119,55 @@ def test_several_views_of_a_finger_are_refused() -> None:
 
     with pytest.raises(MalformedRecord, match="more than one view"):
         read_sample(FingerSample(2, two))
+
+
+def test_minutiae_further_apart_than_a_finger_is_long_are_no_finger() -> None:
+    """A record that states a thousandth of its resolution must not be searched as if it were one."""
+    huge = Minutiae(
+        scattered(30).xy * 100, scattered(30).angle, np.ones(30), np.zeros(30), 1 << 17, 1 << 17
+    )
+
+    assert assess(huge) == "QUALITY_TOO_LOW"
+
+
+def test_minutiae_that_are_given_twice_count_once() -> None:
+    one = synthetic.impression(synthetic.person(3), 2, 1)
+    twice = Minutiae(
+        *(np.concatenate([each, each]) for each in (one.xy, one.angle, one.kind, one.quality)),
+        one.width,
+        one.height,
+    )
+    gallery = Gallery()
+    gallery.add(1, [(2, one)])
+    gallery.add(2, [(2, twice)])
+
+    for minutiae in (one, twice):
+        found = gallery.search(prepare([(2, minutiae)]))
+        assert found.score[0] == found.score[1]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 7)), max_size=40),
+    st.sampled_from([0.05, 1.0, 10.0, 400.0, 3000.0]),
+)
+def test_whatever_is_searched_or_enrolled_has_a_number_or_a_fault(
+    rows: list[tuple[int, int, int]], scale: float
+) -> None:
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    zeros = np.zeros(len(table))
+    size = 41 * scale
+    odd = Minutiae(table[:, :2] * scale, table[:, 2] * 0.78, zeros, zeros, size, size)
+    gallery = Gallery()
+    gallery.add(1, [(2, scattered(30))])
+
+    if assess(odd) is None:
+        gallery.add(2, [(2, odd)])
+        for minutiae in (odd, scattered(30)):
+            found = gallery.search(prepare([(2, minutiae)]))
+            assert np.isfinite(found.score).all()
+            assert len(found) == 2
+            other = found.evidence[found.subject == (1 if minutiae is odd else 2), 1]
+            assert other < 3
+    else:
+        with pytest.raises(NothingUsable):
+            gallery.add(2, [(2, odd)])

@@ -177,7 +177,7 @@ def test_a_reply_key_has_its_length(query: QueryOf, length: int) -> None:
         ("quality", 101, ElementInvalid),
         ("quality_algorithm", "größe", ElementInvalid),
         ("format", 0, ElementMissing),
-        ("format", 3, ElementInvalid),
+        ("format", 5, ElementInvalid),
         ("extractor", "", ElementMissing),
         ("extractor", "Acme\tRidge", ElementInvalid),
         ("extractor", "x" * 65, ElementInvalid),

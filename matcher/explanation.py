@@ -1,0 +1,95 @@
+"""Why two fingers scored as they did: which minutiae agreed, and what each stage gave to the ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from matcher.alignment import Ints, align, gather
+from matcher.finger import Finger, Model, default_model, restate
+from matcher.fusion import (
+    FEATURE_NAMES,
+    Likelihood,
+    default_likelihood,
+    features,
+    finger_ratio,
+    weighed,
+)
+from matcher.template import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """One comparison taken apart.
+
+    pairs          (k, 2) rows of probe and gallery finger that were paired, the closest first; a finger's
+                   rows are the minutiae that `finger.distinct` keeps
+    closeness      (k,) float32 in (0, 1]: how near the two lie and face after the probe was moved
+    likeness       (k,) float32 in [-1, 1]: how alike their surroundings are
+    moved          (n, 2) float32 pixels, x to the right and y downwards: where each probe minutia comes to
+                   lie in the gallery finger's image
+    resized        by how much the probe's picture was taken to be wider and higher, (1, 1) = as stated
+    turn           radians counter-clockwise, and
+    shift          pixels (x to the right, y downwards) after turning about the image's top left corner; what
+                   the skin's stretching adds is in `moved` alone
+    features       what the likelihood weighs, by name
+    contributions  log10 units that each feature adds to `bias`; the sum is bent at the tail and bounded
+    local          mean likeness of the best minutiae, before any alignment
+    llr            log10 likelihood ratio of the comparison
+    """
+
+    pairs: Ints = field(repr=False)
+    closeness: Floats = field(repr=False)
+    likeness: Floats = field(repr=False)
+    moved: Floats = field(repr=False)
+    resized: tuple[float, float]
+    turn: float
+    shift: tuple[float, float]
+    features: dict[str, float]
+    contributions: dict[str, float]
+    bias: float
+    local: float
+    llr: float
+
+
+def explain(
+    probe: Finger,
+    gallery: Finger,
+    likelihood: Likelihood | None = None,
+    model: Model | None = None,
+) -> Explanation:
+    """Return why two fingers score as they do; the ratio is the one that a search would give."""
+    used = default_likelihood() if likelihood is None else likelihood
+    other = restate(probe, gallery.frame, default_model() if model is None else model)
+    mate = gather([gallery])
+    stated = align(probe, mate)
+    found, resized = stated, (1.0, 1.0)
+    if other is not None:
+        again = align(other, mate)
+        if finger_ratio(again.evidence, used)[0] > finger_ratio(stated.evidence, used)[0]:
+            found = again
+            resized = other.frame[0] / probe.frame[0], other.frame[1] / probe.frame[1]
+    close = found.close[0]
+    pairs = np.argwhere(close > 0).astype(np.intp)
+    pairs = pairs[np.argsort(-close[pairs[:, 0], pairs[:, 1]], kind="stable")]
+    mine, theirs = pairs[:, 0], pairs[:, 1]
+    parts, bias = weighed(found.evidence, used)
+    return Explanation(
+        pairs=pairs,
+        closeness=close[mine, theirs],
+        likeness=found.similarity[0, mine, theirs],
+        moved=np.column_stack([found.moved[0].real, -found.moved[0].imag]),
+        resized=resized,
+        turn=float(np.angle(found.turn[0])),
+        shift=(float(found.shift[0].real), -float(found.shift[0].imag)),
+        features=_named(features(found.evidence)[0]),
+        contributions=_named(parts[0]),
+        bias=bias,
+        local=float(found.evidence.local[0]),
+        llr=float(finger_ratio(found.evidence, used)[0]),
+    )
+
+
+def _named(values: Floats) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(FEATURE_NAMES, values, strict=True)}

@@ -1,0 +1,89 @@
+"""Make the kept corpus again: small files, one for each way that a record can be right or wrong.
+
+python tests/fuzz/corpus.py      writes tests/fuzz/corpus/{accept,refuse}-<what>.bin
+
+Files that a fuzzer found join by hand, under a name that says what they did; they are never made again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from matcher import ansinist, fmr
+from matcher.fmr import Format, View
+from matcher.template import Minutiae
+
+FOLDER = Path(__file__).parent / "corpus"
+HEADER = ansinist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
+
+
+def finger(count: int = 5) -> Minutiae:
+    rows = np.arange(count)
+    angle = (rows * 0.4).astype(np.float32)
+    place = np.stack([40 + 31 * rows % 200, 60 + 47 * rows % 300], axis=1)
+    return Minutiae(place, angle, rows % 3, 10 * rows % 100, 300, 400)
+
+
+def at(data: bytes, place: int, layout: str, *values: int) -> bytes:
+    changed = bytearray(data)
+    struct.pack_into(layout, changed, place, *values)
+    return bytes(changed)
+
+
+def made() -> Iterator[tuple[str, bytes]]:
+    one, two = [View(2, 0, 60, finger())], [View(2, 0, 60, finger()), View(7, 1, 0, finger(3))]
+    records = {form: fmr.write(fmr.at_197(form, one)) for form in Format}
+    for form, data in records.items():
+        name = form.name.lower()
+        yield f"accept-{name}", data
+        yield f"accept-{name}-two-views", fmr.write(fmr.at_197(form, two))
+        yield f"accept-{name}-empty", fmr.write(fmr.at_197(form, [View(0, 0, 0, finger(0))]))
+        yield f"refuse-{name}-cut", data[:-3]
+        yield f"refuse-{name}-trailing", data + b"\0\0"
+        yield f"refuse-{name}-little-endian", data[:8] + data[8:12][::-1] + data[12:]
+        yield f"refuse-{name}-extended-data-lie", data[:-2] + b"\xff\xff"
+        yield f"refuse-{name}-later-version", data[:4] + b"040\0" + data[8:]
+    iso, incits = records[Format.ISO_19794_2_2005], records[Format.INCITS_378_2004]
+    long = incits[:8] + struct.pack(">HI", 0, len(incits) + 4) + incits[10:]
+    yield "accept-incits_378_2004-long-length", long
+    yield "refuse-count-beyond-the-record", at(iso, 27, ">B", 255)
+    yield "refuse-no-view", at(iso, 22, ">B", 0)
+    yield "refuse-255-views", at(iso, 22, ">B", 255)
+    yield "refuse-resolution-zero", at(iso, 18, ">HH", 0, 0)
+    yield "refuse-resolution-one", at(iso, 18, ">HH", 1, 1)
+    yield "refuse-image-without-area", at(iso, 14, ">HH", 0, 0)
+    yield "refuse-image-absurd", at(iso, 14, ">HHHH", 65535, 65535, 79, 79)
+    yield "refuse-minutia-outside", at(iso, 28, ">HH", 0x7FFF, 0x3FFF)
+    yield "refuse-kind-three", at(iso, 28, ">H", 0xC001)
+    yield "refuse-incits-angle-180", at(incits, 34, ">B", 180)
+    yield "refuse-not-a-record", b"GIF89a" + bytes(60)
+    second = records[Format.ISO_19794_2_2011]
+    yield "refuse-iso2011-representation-of-33", at(second, 15, ">I", 33)
+    yield "refuse-iso2011-representation-of-4g", at(second, 15, ">I", 0xFFFFFFFF)
+    yield "refuse-iso2011-65535-representations", at(second, 12, ">H", 0xFFFF)
+    yield "refuse-iso2011-minutia-of-7", at(second, 50, ">B", 0x70)
+    transaction = ansinist.write(two, HEADER)
+    yield "accept-type-9", transaction
+    yield "accept-type-9-empty", ansinist.write([View(0, 0, 0, finger(0))], HEADER)
+    yield "refuse-type-9-cut", transaction[:-1]
+    yield "refuse-type-9-trailing", transaction + b"\x1c"
+    yield "refuse-type-9-length-lie", transaction.replace(b"9.001:", b"9.001:9", 1)
+    yield "refuse-type-9-length-huge", transaction.replace(b"9.001:", b"9.001:99999999", 1)
+    yield "refuse-type-9-no-unit", transaction.replace(b"9.130:1", b"9.130:0")
+    yield "refuse-type-9-own-end", transaction.replace(b"9.133:0", b"9.133:\x1c")
+    yield "refuse-type-2-announced", transaction.replace(b"\x1e9\x1f00", b"\x1e2\x1f00")
+    yield "refuse-type-2-smuggled", transaction.replace(b"9.001:", b"2.001:", 1)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for name, data in made():
+        (FOLDER / f"{name}.bin").write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`passerelle eval` and `passerelle bench finger` at the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matcher import synthetic
+
+
+@pytest.fixture(scope="module")
+def prints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of two sets, three fingers of three impressions each, and a file that is no record."""
+    root = tmp_path_factory.mktemp("prints")
+    for home in ("A", "B"):
+        (root / home).mkdir()
+        for number in range(3):
+            for turn in range(3):
+                person = synthetic.person(ord(home) + 100 * number)
+                record = synthetic.record(synthetic.impression(person, 1, turn), 0)
+                (root / home / f"{number}_{turn}.iso").write_bytes(record)
+    (root / "B" / "1_9.iso").write_bytes(b"no record")
+    return root
+
+
+def test_a_folder_is_measured(run: Any, prints: Path, tmp_path: Path) -> None:
+    said = run(
+        "eval", prints, "--scores", tmp_path / "s.npz", "--plot", tmp_path / "d.svg", "--json"
+    )
+
+    assert said.code == 0
+    document = said.document
+    assert [one["set"] for one in document["sets"]] == ["A", "B"]
+    assert document["not_enrolled"][0]["file"] == "B/1_9.iso"
+    assert document["failure_to_enrol"] == pytest.approx(1 / 19)
+    assert document["sets"][0]["all_pairs"]["eer"] == 0
+    assert {"eer", "fnmr_100", "fnmr_1000", "fnmr_zero"} <= set(document["pooled"])
+    assert "B/1_9.iso" in said.err
+    with np.load(tmp_path / "s.npz") as arrays:
+        assert arrays["scores"].shape == (19, 19)
+        assert arrays["scores"].dtype == np.float32
+        assert arrays["names"].tolist() == sorted(arrays["names"].tolist())
+    assert (tmp_path / "d.svg").read_text().startswith("<svg")
+
+
+def test_runs_are_drawn_beside_each_other(run: Any, prints: Path, tmp_path: Path) -> None:
+    scores, plot = tmp_path / "one.npz", tmp_path / "two.svg"
+    run("eval", prints / "A", "--scores", scores)
+
+    said = run("eval", prints / "A", "--plot", plot, "--run", f"before={scores}")
+
+    assert said.code == 0
+    assert plot.read_text().count("<polyline") == 2
+    assert "before" in plot.read_text()
+
+
+def test_tables_are_for_eyes(run: Any, prints: Path) -> None:
+    said = run("eval", prints / "A")
+
+    assert said.code == 0
+    assert "FNMR@1 %" in said.out
+    assert "rank 1" in said.out
+
+
+def test_another_extractors_folder_is_the_gallery(run: Any, prints: Path) -> None:
+    said = run("eval", prints, "--gallery", prints, "--json")
+
+    assert said.document["sets"][0]["all_pairs"]["mated"] == 18
+
+
+@pytest.mark.parametrize(
+    "words", [["{empty}"], ["{empty}/absent"], ["{prints}", "--run", "{junk}"]]
+)
+def test_what_cannot_be_measured_is_one_line(
+    run: Any, prints: Path, tmp_path: Path, words: list[str]
+) -> None:
+    junk = tmp_path / "junk.npz"
+    junk.write_bytes(b"junk")
+    (tmp_path / "empty").mkdir()
+    places = {"empty": tmp_path / "empty", "prints": prints, "junk": junk}
+
+    said = run("eval", *[word.format(**places) for word in words])
+
+    assert said.code == 2
+    assert said.err.startswith("passerelle: ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_folder_of_nothing_usable_says_no(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "1_1.iso").write_bytes(b"no record")
+
+    said = run("eval", tmp_path, "--json")
+
+    assert said.code == 1
+    assert not said.document["ok"]
+
+
+def test_two_records_are_explained(run: Any, prints: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "why.svg"
+
+    said = run(
+        "eval", "explain", prints / "A" / "0_0.iso", prints / "A" / "0_1.iso", "--plot", plot
+    )
+    told = run(
+        "eval", "explain", prints / "A" / "0_0.iso", prints / "A" / "1_1.iso", "--json"
+    ).document
+
+    assert said.code == 0
+    assert "agreeing" in said.out
+    assert "agree" in plot.read_text()
+    assert told["few"]
+    assert told["log10_likelihood_ratio"] < 2
+
+
+def test_an_unusable_record_is_not_explained(run: Any, prints: Path) -> None:
+    said = run("eval", "explain", prints / "A" / "0_0.iso", prints / "B" / "1_9.iso")
+
+    assert said.code == 1
+    assert "not usable" in said.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_bench_tells_its_figures(run: Any, as_json: bool) -> None:
+    said = run(
+        "bench", "finger", "--gallery", "100", "--probes", "3", *(["--json"] if as_json else [])
+    )
+
+    assert said.code == 0
+    if as_json:
+        assert said.document["gallery"] == 100
+    else:
+        assert "GFLOP/s" in said.out
+
+
+def test_more_probes_than_people_are_wrong_usage(run: Any) -> None:
+    assert run("bench", "finger", "--gallery", "100", "--probes", "101").code == 2

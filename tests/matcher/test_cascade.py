@@ -1,0 +1,194 @@
+"""Probes that share a pass get what each would get alone; a resized picture is undone; bad rows never match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcher import synthetic
+from matcher.alignment import ABSENT
+from matcher.block import Block, local_scores, slots_for
+from matcher.cascade import SearchAbandoned, best_finite
+from matcher.explanation import explain
+from matcher.finger import CANVAS, Finger, default_model, describe, restate
+from matcher.gallery import Gallery
+from matcher.probe import NothingUsable, Probe, prepare
+from matcher.template import Minutiae
+
+POSITIONS = (1, 6)
+
+
+def probe(seed: int, number: int = 2, positions: tuple[int, ...] = POSITIONS) -> Probe:
+    person = synthetic.person(seed)
+    return prepare([(at, synthetic.impression(person, at, number)) for at in positions])
+
+
+def resized(minutiae: Minutiae, frame: tuple[int, int]) -> Minutiae:
+    """As an extractor reports it that resizes every picture to one canvas and states 500 ppi all the same."""
+    across, down = frame[0] / minutiae.width, frame[1] / minutiae.height
+    xy = np.minimum(minutiae.xy * [across, down], np.array(frame) - 1)
+    heading = across * np.cos(minutiae.angle) + 1j * down * np.sin(minutiae.angle)
+    angle = (np.angle(heading) % (2 * np.pi)) * 0.9999999
+    return Minutiae(xy, angle, minutiae.kind, minutiae.quality, *frame)
+
+
+@pytest.fixture(scope="module")
+def gallery() -> Gallery:
+    made = Gallery()
+    for seed in range(50):
+        person = synthetic.person(seed)
+        made.add(seed, [(at, synthetic.impression(person, at, 1)) for at in POSITIONS])
+    return made
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_batch_finds_what_each_probe_finds_alone(gallery: Gallery, threads: int) -> None:
+    probes = [probe(3), probe(70), probe(8, positions=(6,)), probe(9)]
+
+    together = gallery.search_many(probes, 5, threads=threads)
+
+    for found, each in zip(together, probes, strict=True):
+        alone = gallery.search(each, 5)
+        assert found.subject.tolist() == alone.subject.tolist()
+        assert found.score.tolist() == alone.score.tolist()
+        assert np.array_equal(found.evidence, alone.evidence, equal_nan=True)
+    assert [int(found.subject[0]) for found in together if found.score[0] > 2] == [3, 8, 9]
+
+
+def test_a_batch_too_large_for_memory_is_searched_in_parts(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probes = [probe(seed) for seed in range(4)]
+    whole = gallery.search_many(probes, 3)
+
+    monkeypatch.setattr("matcher.cascade.MOST_COARSE", 120)
+    parts = gallery.search_many(probes, 3)
+
+    assert [f.subject.tolist() for f in parts] == [f.subject.tolist() for f in whole]
+
+
+def test_a_batch_with_an_unusable_probe_is_refused_whole(gallery: Gallery) -> None:
+    with pytest.raises(NothingUsable):
+        gallery.search_many([probe(1), Probe((), ())])
+    assert gallery.search_many([]) == []
+
+
+def test_a_batch_out_of_time_gives_no_partial_answer(gallery: Gallery) -> None:
+    left = iter([False] * 9)
+
+    with pytest.raises(SearchAbandoned):
+        gallery.search_many([probe(1), probe(2)], threads=2, expired=lambda: next(left, True))
+
+
+def test_a_picture_resized_to_a_canvas_still_finds_its_person() -> None:
+    """Some extractors state 300 × 400 at 500 ppi whatever the sensor (matching.md 1)."""
+    frame = CANVAS
+    gallery, plain = Gallery(), Gallery()
+    for seed in range(12):
+        finger = synthetic.impression(synthetic.person(seed), 1, 1)
+        wide = Minutiae(finger.xy, finger.angle, finger.kind, finger.quality, 500, 420)
+        plain.add(seed, [(1, wide)])
+        gallery.add(seed, [(1, resized(wide, frame))])
+
+    for seed in range(0, 12, 3):
+        other = synthetic.impression(synthetic.person(seed), 1, 2)
+        wide = Minutiae(other.xy, other.angle, other.kind, other.quality, 500, 420)
+        for enrolled, searched in ((gallery, wide), (plain, resized(wide, frame))):
+            found = enrolled.search(prepare([(1, searched)]), 2)
+            assert found.subject[0] == seed
+            assert found.score[0] > 3 > found.score[1]
+
+
+def test_an_explanation_says_that_a_picture_was_taken_for_resized() -> None:
+    one, other = (synthetic.impression(synthetic.person(2), 1, k) for k in (1, 2))
+    wide = Minutiae(one.xy, one.angle, one.kind, one.quality, 500, 420)
+    mate = Minutiae(other.xy, other.angle, other.kind, other.quality, 500, 420)
+    fingers = [describe(each, default_model()) for each in (wide, resized(mate, CANVAS))]
+
+    found = explain(*fingers)
+
+    assert found.resized == pytest.approx((300 / 500, 400 / 420))
+    assert found.llr > 3
+
+
+def test_pictures_of_true_or_unknown_size_are_taken_as_stated() -> None:
+    one = describe(synthetic.impression(synthetic.person(2), 1, 1), default_model())
+    bare = Finger(one.place, one.heading, one.vectors)
+
+    assert restate(one, (388, 374), default_model()) is None
+    assert restate(one, (0, 0), default_model()) is None
+    assert restate(bare, CANVAS, default_model()) is None
+    assert restate(one, CANVAS, default_model()) is not None
+
+
+def test_a_minutia_takes_45_bytes_and_a_finger_less_than_two_thousand(gallery: Gallery) -> None:
+    """law.md 11 and the issue: at most 2 kB a finger; one of 35 minutiae stands in 36 slots."""
+    full = Block(slots_for(35), default_model().size)
+    whole = describe(synthetic.impression(synthetic.person(1), 1, 1), default_model())
+    finger = Finger(whole.place[:35], whole.heading[:35], whole.vectors[:35])
+    for _ in range(512):
+        full.append(1, finger)
+
+    assert full.full
+    assert full.nbytes / 512 <= 36 * 45 + 16
+    assert gallery.nbytes > 0
+
+
+def test_a_row_keeps_a_finger_as_precisely_as_its_pixels() -> None:
+    finger = describe(synthetic.impression(synthetic.person(1), 1, 1), default_model())
+    block, again = (Block(slots_for(len(finger)), default_model().size) for _ in range(2))
+    block.append(7, finger)
+    for _ in range(20):
+        again.adopt(7, block, 0)
+
+    kept, moved = block.rows().fingers(np.array([0])), again.rows().fingers(np.array([19]))
+
+    used = kept.used[0]
+    assert np.abs(kept.place[0][used] - finger.place).max() < 0.1
+    assert np.abs(kept.heading[0][used] - finger.heading).max() < 0.013
+    assert np.array_equal(kept.vectors, moved.vectors)
+    assert np.array_equal(kept.place, moved.place)
+
+
+def test_rows_without_minutiae_never_win_whatever_the_probe() -> None:
+    """A padded slot or an empty row must lose to every real minutia, however unlike."""
+    block = Block(12, default_model().size)
+    finger = describe(synthetic.impression(synthetic.person(1), 1, 1), default_model())
+    empty = Finger(finger.place[:0], finger.heading[:0], finger.vectors[:0])
+    single = Finger(finger.place[:1], finger.heading[:1], -finger.vectors[:1])
+    block.append(1, empty)
+    block.append(2, single)
+
+    for sign in (1, -1):
+        extreme = np.full((5, default_model().size), sign / np.sqrt(default_model().size))
+        for vectors in (finger.vectors, extreme.astype(np.float32)):
+            other = Finger(finger.place[: len(vectors)], finger.heading[: len(vectors)], vectors)
+            scores = local_scores(other, block.rows().unpacked())
+            assert scores[0] == ABSENT
+            assert scores[1] >= -1.5
+
+
+def test_only_finite_scores_are_candidates_and_ties_keep_their_order() -> None:
+    score = np.array([1, np.nan, -np.inf, 3, 1, np.inf, 3], dtype=np.float32)
+
+    assert best_finite(score, 3).tolist() == [3, 6, 0]
+    assert best_finite(score, 9).tolist() == [3, 6, 0, 4]
+
+
+def test_records_of_one_extractor_find_those_of_another(shared: Path) -> None:
+    from matcher import fmr
+
+    folder = shared / "data" / "fingerprint" / "fvc2002"
+    gallery = Gallery()
+    for finger in range(101, 111):
+        record = fmr.read((folder / "fingerjet" / "DB1" / f"{finger}_1.iso").read_bytes())
+        gallery.add(finger, [(1, record.views[0].minutiae)])
+
+    found = 0
+    for finger in range(101, 111):
+        record = fmr.read((folder / "secugen" / "DB1" / f"{finger}_2.iso").read_bytes())
+        best = gallery.search(prepare([(1, record.views[0].minutiae)]), 1)
+        found += int(best.subject[0]) == finger and best.score[0] > 2
+    assert found >= 9
