@@ -4,8 +4,8 @@ python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER]
     N synthetic one-finger people; FOLDER as in fvc.py: its first impressions join them, the others search
 
 Loss: of the mates that a comparison with the whole gallery would accept at FPIR 1e-4, those that the shortlist
-leaves out. It is measured beside the synthetic people, and estimated from real strangers: a mate counts as
-lost where so many real strangers look more alike locally that N of them would fill the shortlist.
+leaves out. It is measured beside the synthetic people, and estimated for real ones: a mate counts as lost where
+so great a share of real strangers looks more alike locally that N of them would fill the shortlist.
 """
 
 from __future__ import annotations
@@ -110,26 +110,26 @@ def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...]) -> None:
     ]
     short = gallery.search_many([probe for _, probe in accepted], ALIGNED_FINGERS)
     lost = sum(mate not in f.subject for (mate, _), f in zip(accepted, short, strict=True))
-    share = ALIGNED_FINGERS / len(gallery)
-    crowded = sum(_rank(mates, probe, mate) > share for mate, probe in accepted)
+    crowded = _crowded(mates, accepted, ALIGNED_FINGERS / len(gallery))
     for what, missing in (("among the synthetic", lost), ("if strangers were real", crowded)):
         low, high = interval(missing, len(accepted))
         say(f"lost {what}: {missing} of {len(accepted)} accepted mates, {low:.2%} to {high:.2%}")
 
 
-def _rank(mates: Gallery, probe: Probe, subject: int) -> float:
-    """Return the share of strangers whose local likeness is above the mate's."""
-    finger, home = probe.fingers[0][1], mates._homes[subject]
-    _, block, row = home.places[0]
-    mate = local_scores(finger, block.rows().unpacked())[row]
-    others = np.concatenate(
-        [
-            local_scores(finger, each.rows().unpacked())
-            for blocks in mates._blocks.values()
-            for each in blocks
-        ]
-    )
-    return float((others > mate).mean())
+def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) -> int:
+    """Return how many mates look less alike locally than so great a share of real strangers.
+
+    Each probe has few strangers, so their likeness is taken in the probe's own mean and spread and pooled.
+    """
+    mine, theirs = [], []
+    for mate, probe in accepted:
+        whole = [block.rows() for each in mates._blocks.values() for block in each]
+        score = np.concatenate([local_scores(probe.fingers[0][1], r.unpacked()) for r in whole])
+        subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
+        others = score[subject != mate]
+        mine.append((score[subject == mate][0] - others.mean()) / others.std())
+        theirs.append((others - others.mean()) / others.std())
+    return int((np.array(mine) < np.quantile(np.concatenate(theirs), 1 - share)).sum())
 
 
 def main() -> None:
