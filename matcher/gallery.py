@@ -68,7 +68,7 @@ class _Home:
     """Where a person's fingers are: position, block, row; enrolment is the gallery's version then."""
 
     enrolment: int
-    places: list[tuple[int, Block, int]]
+    places: tuple[tuple[int, Block, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,7 +254,7 @@ class Gallery:
         places = [
             (position, *self._place(position, person, finger)) for position, finger in fingers
         ]
-        self._homes[subject] = _Home(enrolment, places)
+        self._homes[subject] = _Home(enrolment, tuple(places))
 
     def _place(self, position: int, person: int, finger: Finger) -> tuple[Block, int]:
         block = self._room(position, slots_for(len(finger)), self._frame(finger))
@@ -292,4 +292,4 @@ class Gallery:
             for position, block, row in home.places:
                 room = self._room(position, block.slots, block.frame)
                 places.append((position, room, room.adopt(person, block, row)))
-            self._homes[subject] = _Home(home.enrolment, places)
+            self._homes[subject] = _Home(home.enrolment, tuple(places))

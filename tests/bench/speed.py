@@ -4,8 +4,8 @@ python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER]
     N synthetic one-finger people; FOLDER as in fvc.py: its first impressions join them, the others search
 
 Loss: of the mates that a comparison with the whole gallery would accept at FPIR 1e-4, those that the shortlist
-leaves out. It is measured beside the synthetic people, and estimated from real strangers: a mate counts as
-lost where so many real strangers look more alike locally that N of them would fill the shortlist.
+leaves out. It is measured beside the synthetic people, and estimated for real ones: a mate counts as lost where
+so great a share of real strangers looks more alike locally that N of them would fill the shortlist.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from matcher.probe import Probe, prepare
 
 FPIR = 1e-4
 SEARCHES = 7
+MOST_SYNTHETIC = 1 << 32  # the real people's numbers lie beyond
 
 
 def say(line: str) -> None:
@@ -88,53 +89,47 @@ def speed(gallery: Gallery, threads: int, number: int) -> None:
 
 
 def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...]) -> None:
-    size = len(gallery)
+    mates = Gallery()  # the real people alone: their exhaustive scores, and the ranks among them
     enrolled: dict[tuple[str, str, int], int] = {}
-    searches: list[tuple[tuple[str, str, int], Probe]] = []
+    searches: list[tuple[int, Probe]] = []
     for one in read_sets(folder, extractors):
         for finger, minutiae in zip(one.finger, one.minutiae, strict=True):
             name = one.extractor, one.sensor, int(finger)
             if name not in enrolled:
-                enrolled[name] = size + len(enrolled)
+                enrolled[name] = MOST_SYNTHETIC + len(enrolled)
                 gallery.add(enrolled[name], [(1, minutiae)])
-            elif (probe := prepare([(1, minutiae)])).fingers:
-                searches.append((name, probe))
-    mates = Gallery()  # the real people alone: their exhaustive scores, and the ranks among them
-    real = [(name, p) for name, p in searches]
-    for one in read_sets(folder, extractors):
-        for finger, minutiae in zip(one.finger, one.minutiae, strict=True):
-            name = one.extractor, one.sensor, int(finger)
-            if enrolled[name] not in mates:
                 mates.add(enrolled[name], [(1, minutiae)])
+            elif (probe := prepare([(1, minutiae)])).fingers:
+                searches.append((enrolled[name], probe))
     level = calibration.threshold(FPIR, len(gallery), 1).score
-    accepted = lost = crowded = 0
-    for name, probe in real:
-        whole = mates.search(probe, len(mates), shortlist=len(mates))
-        score = dict(zip(whole.subject.tolist(), whole.score.tolist(), strict=True))
-        if score[enrolled[name]] < level:
-            continue
-        accepted += 1
-        short = gallery.search(probe, ALIGNED_FINGERS)
-        lost += enrolled[name] not in short.subject
-        crowded += _rank(mates, probe, enrolled[name]) > ALIGNED_FINGERS / len(gallery)
+    whole = mates.search_many([probe for _, probe in searches], len(mates), shortlist=len(mates))
+    accepted = [
+        (mate, probe)
+        for (mate, probe), found in zip(searches, whole, strict=True)
+        if found.score[found.subject == mate][0] >= level
+    ]
+    short = gallery.search_many([probe for _, probe in accepted], ALIGNED_FINGERS)
+    lost = sum(mate not in f.subject for (mate, _), f in zip(accepted, short, strict=True))
+    crowded = _crowded(mates, accepted, ALIGNED_FINGERS / len(gallery))
     for what, missing in (("among the synthetic", lost), ("if strangers were real", crowded)):
-        low, high = interval(missing, accepted)
-        say(f"lost {what}: {missing} of {accepted} accepted mates, {low:.2%} to {high:.2%}")
+        low, high = interval(missing, len(accepted))
+        say(f"lost {what}: {missing} of {len(accepted)} accepted mates, {low:.2%} to {high:.2%}")
 
 
-def _rank(mates: Gallery, probe: Probe, subject: int) -> float:
-    """Return the share of strangers whose local likeness is above the mate's."""
-    finger, home = probe.fingers[0][1], mates._homes[subject]
-    _, block, row = home.places[0]
-    mate = local_scores(finger, block.rows().unpacked())[row]
-    others = np.concatenate(
-        [
-            local_scores(finger, each.rows().unpacked())
-            for blocks in mates._blocks.values()
-            for each in blocks
-        ]
-    )
-    return float((others > mate).mean())
+def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) -> int:
+    """Return how many mates look less alike locally than so great a share of real strangers.
+
+    Each probe has few strangers, so their likeness is taken in the probe's own mean and spread and pooled.
+    """
+    mine, theirs = [], []
+    for mate, probe in accepted:
+        whole = [block.rows() for each in mates._blocks.values() for block in each]
+        score = np.concatenate([local_scores(probe.fingers[0][1], r.unpacked()) for r in whole])
+        subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
+        others = score[subject != mate]
+        mine.append((score[subject == mate][0] - others.mean()) / others.std())
+        theirs.append((others - others.mean()) / others.std())
+    return int((np.array(mine) < np.quantile(np.concatenate(theirs), 1 - share)).sum())
 
 
 def main() -> None:
