@@ -26,7 +26,7 @@ from matcher.fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.probe import Probe
 from matcher.template import Floats
 
-# --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0012).
+# --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
 ALIGNED_FINGERS = 128  # in full for one search
 LEAST_SHORTLIST = (
     16  # people; several fingers' local evidence together ranks better than one finger's

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
-=======
-from collections.abc import Callable, Iterator
->>>>>>> formats
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,18 +79,12 @@ def enrol(
     bad = list(named.bad)
     with (
         House.open(home, passphrase_of(home, passphrase_file)) as house,
-<<<<<<< HEAD
-        _bar(named) as advance,
+        console.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
         rows = _rows(named.good, bad, advance)
         # Between two files it may end; what was read until then is still committed and counted.
         report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows), advance)
-=======
-        console.bar("enrol", len(named.good)) as advance,
-    ):
-        report = house.registry.enrol(_rows(named.good, bad, advance), advance)
->>>>>>> formats
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, bad, broken_off=broken_off())
 
@@ -154,18 +143,6 @@ def _rows(
         yield Row(source.label, source.subject, position, source.extractor, octets)
 
 
-<<<<<<< HEAD
-@contextmanager
-def _bar(sources: Sources) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far it is, where a person is looking."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("enrol", total=len(sources.good))
-        yield lambda count: progress.update(task, advance=count)
-
-
 @contextmanager
 def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
     """Have the first Ctrl-C asked for instead of raised; a second one ends the command at once."""
@@ -183,9 +160,6 @@ def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
 
 
 def _tell(context: typer.Context, report: Report, bad: list[Bad], *, broken_off: bool) -> None:
-=======
-def _tell(context: typer.Context, report: Report, bad: list[Bad]) -> None:
->>>>>>> formats
     for one in bad[:SHOWN]:
         console.note(f"not enrolled: {one.label}: {one.reason}")
     if len(bad) > SHOWN:
