@@ -8,18 +8,22 @@ try:
 
     import typer
 
-from gateway.cli import (
-    asking,
-    benching,
-    evaluating,
-    founding,
-    gallery,
-    kit,
-    ledger,
-    parties,
-    renewing,
-    service,
-)
+    from gateway.cli import (
+        asking,
+        benching,
+        evaluating,
+        founding,
+        gallery,
+        kit,
+        ledger,
+        parties,
+        renewing,
+        service,
+    )
+    from gateway.cli.console import Guarded, example, manner
+except KeyboardInterrupt:
+    # Most of the first second is spent on imports, before there is a command that could end in order.
+    raise SystemExit(130) from None
 
 app = typer.Typer(
     cls=Guarded,
