@@ -5,16 +5,12 @@
     an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before;
     each attempt that ended in a REFUSAL of class OTHER has its own, before that REFUSAL
 
-Entries belong together by partner and message identifier. A REQUEST names its operation in its subject
-reference. A REFUSAL without a REQUEST is the common case: a message refused before it was accepted. One
-after its REQUEST refuses a copy of it, or a search that could not be completed; an identical retry may
-still be answered under the same REQUEST (ledger 10), or the caretaker abandons it. Where neither comes,
-the REFUSAL closes it, if it refused those very bytes (the same transcript) for good (class DENIED). One of
-class OTHER ends an attempt: the retry brings the prints anew, and they are destroyed anew.
+Entries belong together by partner and message identifier. A REFUSAL without a REQUEST is a message refused
+before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
+a retry may still be answered under the same REQUEST (ledger 10), or the caretaker abandons it.
 
-What is remembered is what is open, and what the last hour has closed. An identifier may come again after
-a quarter of an hour: the house keeps it at least as long (gateway.store.replay), and then forgets it, for
-its first message has long expired.
+Remembered is what is open, and what the last hour has closed. The house keeps an identifier for a quarter
+of an hour at least (gateway.store.replay); then it may come again.
 """
 
 from __future__ import annotations
@@ -30,10 +26,10 @@ from gateway.terms import Operation
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
-CLOSING_GRACE: Final = timedelta(
-    hours=1
-)  # the caretaker abandons within minutes of the window's end
-SEARCHING: Final = Operation.SUBMIT_QUERY.name  # the operation that has prints to destroy
+CLOSING_GRACE: Final = timedelta(hours=1)  # the caretaker abandons minutes after the window's end
+SEARCHING: Final = (
+    Operation.SUBMIT_QUERY.name
+)  # in a REQUEST's subject reference: it has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
 
@@ -117,8 +113,8 @@ class Grammar:
         if earlier and (earlier.open or frame.time - earlier.time < REPLAY_WINDOW):
             yield f"the message of this REQUEST was accepted before, at leaf {earlier.index}"
             return
-        searching = frame.subject_reference == SEARCHING
-        exchange = _Exchange(key, index, frame.time, frame.transcript, searching)
+        search = frame.subject_reference == SEARCHING
+        exchange = _Exchange(key, index, frame.time, frame.transcript, search)
         self._known[key] = exchange
         self._ages.append(exchange)
 

@@ -143,13 +143,5 @@ def _faint(data: bytes, position: int) -> bytes:
     """Return a record of the same finger that shows three minutiae, in the same format."""
     read = fmr.read(data)
     whole = read.views[0].minutiae
-    few = slice(0, POOR_MINUTIAE)
-    left = Minutiae(
-        whole.xy[few],
-        whole.angle[few],
-        whole.kind[few],
-        whole.quality[few],
-        whole.width,
-        whole.height,
-    )
-    return record(left, position, read.format)
+    few = (each[:POOR_MINUTIAE] for each in (whole.xy, whole.angle, whole.kind, whole.quality))
+    return record(Minutiae(*few, whole.width, whole.height), position, read.format)

@@ -55,12 +55,7 @@ class KeyStanding:
 def adopted(connection: Connection, subject: Subject) -> dict[str, Adopted]:
     """Return what is in force, by agreement id or party."""
     return {
-        name: Adopted(
-            held["version"],
-            held["digest"],
-            moment(held["time_ms"]),
-            withdrawn=held.get("withdrawn", False),
-        )
+        name: Adopted(time=moment(held.pop("time_ms")), **held)
         for name, held in _named(connection, subject.value).items()
     }
 
