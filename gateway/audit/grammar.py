@@ -9,8 +9,7 @@ Entries belong together by partner and message identifier. A REFUSAL without a R
 before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
 a retry may still be answered under the same REQUEST (ledger 10), or the caretaker abandons it.
 
-Remembered is what is open, and what the last hour has closed. The house keeps an identifier for a quarter
-of an hour at least (gateway.store.replay); then it may come again.
+Remembered is what is open, and what the last hour has closed; an identifier may come again after that.
 """
 
 from __future__ import annotations
@@ -27,9 +26,7 @@ from gateway.terms import Operation
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
 CLOSING_GRACE: Final = timedelta(hours=1)  # the caretaker abandons minutes after the window's end
-SEARCHING: Final = (
-    Operation.SUBMIT_QUERY.name
-)  # in a REQUEST's subject reference: it has prints to destroy
+SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
 
@@ -114,8 +111,7 @@ class Grammar:
             yield f"the message of this REQUEST was accepted before, at leaf {earlier.index}"
             return
         search = frame.subject_reference == SEARCHING
-        exchange = _Exchange(key, index, frame.time, frame.transcript, search)
-        self._known[key] = exchange
+        self._known[key] = exchange = _Exchange(key, index, frame.time, frame.transcript, search)
         self._ages.append(exchange)
 
     def _refusal(self, key: Key, frame: Frame) -> None:

@@ -7,7 +7,7 @@ is not searched again shows twice, in the bytes and in a ledger that did not gro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.client import Partner, Refused
 from gateway.client.folder import Folder
@@ -17,7 +17,6 @@ from gateway.kit.tampering import Road, flipped, signed_anew
 from gateway.terms import Outcome, Purpose
 from matcher import fmr
 from matcher.synthetic import record
-from matcher.template import Minutiae
 
 FORBIDDEN = Purpose.DATA_ACCURACY  # between Canada and Australia no paragraph permits it
 POOR_MINUTIAE = 3  # fewer than any search is made with
@@ -143,5 +142,7 @@ def _faint(data: bytes, position: int) -> bytes:
     """Return a record of the same finger that shows three minutiae, in the same format."""
     read = fmr.read(data)
     whole = read.views[0].minutiae
-    few = (each[:POOR_MINUTIAE] for each in (whole.xy, whole.angle, whole.kind, whole.quality))
-    return record(Minutiae(*few, whole.width, whole.height), position, read.format)
+    few = slice(0, POOR_MINUTIAE)
+    marks = {name: getattr(whole, name)[few] for name in ("xy", "angle", "kind", "quality")}
+    left = replace(whole, **marks)
+    return record(left, position, read.format)
