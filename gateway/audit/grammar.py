@@ -9,7 +9,7 @@ Entries belong together by partner and message identifier. A REFUSAL without a R
 before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
 a retry may still be answered under the same REQUEST (ledger 10), or the caretaker abandons it.
 
-Remembered is what is open, and what the last hour has closed; an identifier may come again after that.
+Remembered is what is open, and what the last hour has closed. An identifier may return after REPLAY_WINDOW.
 """
 
 from __future__ import annotations
