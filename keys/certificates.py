@@ -137,7 +137,9 @@ def demand_authority(pem: bytes, party: str) -> None:
         raise CertificateFault("the authority's version, serial or dates are not of an authority")
     if read.signature_algorithm_oid != x509.SignatureAlgorithmOID.ECDSA_WITH_SHA256:
         raise CertificateFault("the authority is not signed with ECDSA and SHA-256")
-    if read.public_bytes(Encoding.PEM) != pem:
+    # A bit string that says its last bits are unused keeps its value here, and is refused elsewhere.
+    whole = read.public_bytes(Encoding.DER).endswith(b"\x00" + read.signature)
+    if read.public_bytes(Encoding.PEM) != pem or not whole:
         raise CertificateFault("the authority is not one certificate in its one spelling")
 
 

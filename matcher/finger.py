@@ -168,7 +168,8 @@ def raw_descriptors(place: Complexes, heading: Complexes) -> Floats:
 def distinct(minutiae: Minutiae) -> NDArray[np.intp]:
     """Return the rows that `describe` keeps, in order: the first of each place and direction."""
     rows = np.column_stack([minutiae.xy, minutiae.angle])
-    return np.sort(np.unique(rows, axis=0, return_index=True)[1]).astype(np.intp)
+    first: NDArray[np.intp] = np.unique(rows, axis=0, return_index=True)[1].astype(np.intp)
+    return np.sort(first)
 
 
 def _complex(minutiae: Minutiae) -> tuple[Complexes, Complexes]:

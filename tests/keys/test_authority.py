@@ -113,6 +113,24 @@ def test_an_authority_has_one_spelling() -> None:
             demand_authority(spelt, "NZL")
 
 
+def test_a_signature_with_unused_bits_is_another_spelling() -> None:
+    """The last bits may be called unused where they are zero; then every value of the certificate is the same."""
+    accepted = 0
+    for _ in range(20):
+        own = TlsKey.generate()
+        read = x509.load_pem_x509_certificate(issue_ca("NZL", own, NOW))
+        der = bytearray(read.public_bytes(Encoding.DER))
+        if read.signature[-1] & 1:
+            continue
+        der[-len(read.signature) - 1] = 1
+        accepted += 1
+        lines = base64.b64encode(der)
+        body = b"\n".join(lines[at : at + 64] for at in range(0, len(lines), 64))
+        with pytest.raises(CertificateFault):
+            demand_authority(BEGIN + body + END, "NZL")
+    assert accepted
+
+
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")
 @given(st.integers(0, 8 * len(CA) - 1))
 def test_no_flipped_bit_leaves_an_authority(bit: int) -> None:
