@@ -11,7 +11,8 @@ PasserelleError
 │   │   ├── OperationNotAuthorised     OPERATION_NOT_AUTHORISED
 │   │   ├── AgreementNotInForce        AGREEMENT_NOT_IN_FORCE
 │   │   ├── PurposeNotPermitted        PURPOSE_NOT_PERMITTED
-│   │   └── ModalityNotPermitted       MODALITY_NOT_PERMITTED
+│   │   ├── ModalityNotPermitted       MODALITY_NOT_PERMITTED
+│   │   └── FieldNotPermitted          FIELD_NOT_PERMITTED
 │   ├── InvalidArgument            INVALID_ARGUMENT
 │   │   ├── DeadlineRequired           DEADLINE_REQUIRED
 │   │   ├── HeaderInvalid              HEADER_INVALID
@@ -22,13 +23,18 @@ PasserelleError
 │   │   ├── ElementsInconsistent       ELEMENTS_INCONSISTENT
 │   │   └── BiographicInQuery          BIOGRAPHIC_IN_QUERY
 │   ├── FailedPrecondition         FAILED_PRECONDITION
-│   │   └── KeyStale                   KEY_STALE
+│   │   ├── KeyStale                   KEY_STALE
+│   │   ├── HitReferenceSpent          HIT_REFERENCE_SPENT
+│   │   ├── RetentionOverdue           RETENTION_OVERDUE
+│   │   ├── PersecutionExclusion       PERSECUTION_EXCLUSION
+│   │   └── SubjectOutOfScope          SUBJECT_OUT_OF_SCOPE
 │   ├── AlreadyExists              ALREADY_EXISTS
 │   │   ├── ReplayConflict             REPLAY_CONFLICT
 │   │   └── TransactionReused          TRANSACTION_REUSED
 │   ├── NotFound                   NOT_FOUND
 │   │   ├── PriorTransactionUnknown    PRIOR_TRANSACTION_UNKNOWN
-│   │   └── TransactionUnknown         TRANSACTION_UNKNOWN
+│   │   ├── TransactionUnknown         TRANSACTION_UNKNOWN
+│   │   └── CorrectionUnknown          CORRECTION_UNKNOWN
 │   ├── ResourceExhausted          RESOURCE_EXHAUSTED
 │   │   ├── TooManyCalls               TOO_MANY_CALLS
 │   │   ├── RateLimited                RATE_LIMITED
@@ -131,6 +137,12 @@ class ModalityNotPermitted(PermissionDenied):
     reason = "MODALITY_NOT_PERMITTED"
 
 
+class FieldNotPermitted(PermissionDenied):
+    """The agreement lets no such field be disclosed for this purpose."""
+
+    reason = "FIELD_NOT_PERMITTED"
+
+
 class InvalidArgument(Refusal):
     """The request is not well formed."""
 
@@ -197,6 +209,30 @@ class KeyStale(FailedPrecondition):
     reason = "KEY_STALE"
 
 
+class HitReferenceSpent(FailedPrecondition):
+    """The hit reference was used for other fields; the same ones may be asked for again."""
+
+    reason = "HIT_REFERENCE_SPENT"
+
+
+class RetentionOverdue(FailedPrecondition):
+    """Something should have been erased and is not; no query is answered until it is."""
+
+    reason = "RETENTION_OVERDUE"
+
+
+class PersecutionExclusion(FailedPrecondition):
+    """The person alleges persecution in the country that would be asked (IRPR 315.4(2))."""
+
+    reason = "PERSECUTION_EXCLUSION"
+
+
+class SubjectOutOfScope(FailedPrecondition):
+    """The person is not a national of a third country to both parties (IRPR 315.21, 315.36)."""
+
+    reason = "SUBJECT_OUT_OF_SCOPE"
+
+
 class AlreadyExists(Refusal):
     """It was used before."""
 
@@ -231,6 +267,12 @@ class TransactionUnknown(NotFound):
     """No such transaction of this partner."""
 
     reason = "TRANSACTION_UNKNOWN"
+
+
+class CorrectionUnknown(NotFound):
+    """No disclosure or correction of this pair of parties bears that number."""
+
+    reason = "CORRECTION_UNKNOWN"
 
 
 class ResourceExhausted(Refusal):

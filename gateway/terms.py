@@ -29,6 +29,10 @@ class Operation(IntEnum):
     SUBMIT_QUERY = 2
     GET_QUERY_STATE = 3
     REDELIVER_RESULT = 4
+    REQUEST_HIT_DETAILS = 5
+    SUBMIT_CORRECTION = 6
+    ACK_CORRECTION = 7
+    GET_QUOTA = 8
 
 
 class Purpose(IntEnum):

@@ -86,6 +86,10 @@ FACTS: Final = frozenset(
         *("verdict", "examiner", "destruction_receipt", "destroyed", "quota_day", "quota_year"),
         *("count", "first", "last", "actor", "key_kind", "state_before", "state_after"),
         *("partner_version", "agreement_digest", "settings_digest", "source", "error_id"),
+        *("status_kind", "status_age", "record_version", "authorities", "withheld", "ground"),
+        *("correction", "correction_kind", "correction_outcome", "note", "due", "recipients"),
+        *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
+        *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
     }
 )
 
@@ -109,6 +113,20 @@ class EntryType(IntEnum):
     START = 12
     STOP = 13
     AGREEMENT = 14
+    UPDATED = 15
+    HOLD = 16
+    REVIEW = 17
+    VERDICT = 18
+    CORRECTION = 19
+    ACKNOWLEDGEMENT = 20
+    USE = 21
+    ASKED = 22
+    ANSWER_RECEIVED = 23
+    DECISION = 24
+    RETENTION = 25
+    AUDIT_READ = 26
+    STAFF = 27
+    ALARM = 28
 
 
 class EntryClass(IntEnum):

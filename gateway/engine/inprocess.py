@@ -1,68 +1,19 @@
-"""Who is it? The port to the matcher, and the plainest engine: its arrays in our own process."""
+"""The plainest engine: its arrays in our own process. It is the specification of all others."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from threading import Lock
-from typing import Protocol
 
+from gateway.engine.port import Change, Deadline, Fingers, Source, no_deadline
 from gateway.errors import DeadlineTooShort, EngineUnavailable
 from matcher import synthetic
 from matcher.gallery import Candidates, Gallery, SearchAbandoned
 from matcher.probe import FingerSample, Probe, prepare, read_sample
 
-Fingers = Sequence[tuple[int, bytes]]  # position 1-10 and its record
-Batch = Sequence[tuple[int, Fingers]]  # subject number, unsigned 64 bits, and the subject's fingers
-Deadline = Callable[[], float]  # seconds that remain
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
 REHEARSED_UNCOUNTED = 3  # searches
 REHEARSED_SEED = 315  # of the person who does not exist, whom rehearsals look for
-
-
-def no_deadline() -> float:
-    """Return that any time remains."""
-    return float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a subject's fingers are from now on; none = the subject is removed."""
-
-    subject: int
-    fingers: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
-
-
-class Source(Protocol):
-    """All enrolled subjects: a recipe to read them, not a connection.
-
-    All shards together MUST yield every subject exactly once, and MUST raise rather than end early.
-    """
-
-    def batches(self, shard: int, of: int) -> Iterator[Batch]:
-        """Yield the subjects of one of so many shards, in batches."""
-        ...
-
-
-class Engine(Protocol):
-    """The port: a gallery that is loaded, changed and searched.
-
-    A search MUST see all subjects of the last load and the changes since, or raise; it MUST NOT answer from
-    a part of them. `version` MUST grow with each change.
-    """
-
-    def load(self, source: Source) -> None:
-        """Replace everything by what the source yields, or raise EngineUnavailable and keep nothing."""
-        ...
-
-    def apply(self, change: Change) -> None:
-        """Make one subject's fingers what the change says; the same change twice is one change."""
-        ...
-
-    def search(self, probe: Probe, limit: int, deadline: Deadline = no_deadline) -> Candidates:
-        """Return the best people; raise EngineUnavailable, or DeadlineTooShort when time runs out."""
-        ...
 
 
 class InProcessEngine:

@@ -14,7 +14,7 @@ from time import monotonic
 
 from gateway import terms
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.engine.inprocess import Engine
+from gateway.engine.port import Engine
 from gateway.errors import (
     DeadlineTooShort,
     ElementsInconsistent,

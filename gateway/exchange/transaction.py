@@ -40,6 +40,7 @@ from gateway.errors import (
     HeaderInvalid,
     InProgress,
     KeyStale,
+    OperationNotAuthorised,
     OutsideTimeWindow,
     RateLimited,
     Refusal,
@@ -101,6 +102,8 @@ class Corridor:
 
     def handle(self, call: Call) -> Reply:
         """Return the reply to a letter, durable in the ledger, or raise the Refusal that is its answer."""
+        if call.operation not in self._walks:
+            raise OperationNotAuthorised
         header = self._read(call)  # (4), (5)
         transcript = envelope.transcript_hash(call.letter.header, call.letter.sealed)
         try:

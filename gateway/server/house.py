@@ -21,7 +21,7 @@ from gateway import config, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
-from gateway.engine.inprocess import Batch
+from gateway.engine.port import Batch
 from gateway.law.agreement import Agreements, load_agreements
 from gateway.office import adoption
 from gateway.office.registry import Registry

@@ -77,6 +77,38 @@ class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
         reply = self._reply(Operation.REDELIVER_RESULT, letters.envelope_in(request))
         return exchange_pb2.RedeliverResultResponse(**letters.parts(reply))
 
+    def RequestHitDetails(  # noqa: N802
+        self, request: exchange_pb2.RequestHitDetailsRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.RequestHitDetailsResponse:
+        """Disclose fields of the person of an earlier match."""
+        del context
+        reply = self._reply(Operation.REQUEST_HIT_DETAILS, letters.envelope_in(request))
+        return exchange_pb2.RequestHitDetailsResponse(**letters.parts(reply))
+
+    def SubmitCorrection(  # noqa: N802
+        self, request: exchange_pb2.SubmitCorrectionRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.SubmitCorrectionResponse:
+        """Take a correction of what was disclosed to us."""
+        del context
+        reply = self._reply(Operation.SUBMIT_CORRECTION, letters.envelope_in(request))
+        return exchange_pb2.SubmitCorrectionResponse(**letters.parts(reply))
+
+    def AckCorrection(  # noqa: N802
+        self, request: exchange_pb2.AckCorrectionRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.AckCorrectionResponse:
+        """Take the acknowledgement of a correction of ours."""
+        del context
+        reply = self._reply(Operation.ACK_CORRECTION, letters.envelope_in(request))
+        return exchange_pb2.AckCorrectionResponse(**letters.parts(reply))
+
+    def GetQuota(  # noqa: N802
+        self, request: exchange_pb2.GetQuotaRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetQuotaResponse:
+        """Say how much of the caller's quota is used."""
+        del context
+        reply = self._reply(Operation.GET_QUOTA, letters.envelope_in(request))
+        return exchange_pb2.GetQuotaResponse(**letters.parts(reply))
+
 
 class Proofs(Protocol):
     """The reading side of the sequencer."""

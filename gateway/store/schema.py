@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0001"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0002"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -37,15 +37,18 @@ _INTEGER = BigInteger().with_variant(
 )  # 64 bits everywhere; SQLite's own word for it
 
 
-def _integer(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
+def integer(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
+    """Return a column of 64-bit integers."""
     return Column(name, _INTEGER, primary_key=key, nullable=null, autoincrement=False)
 
 
-def _text(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
+def text(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
+    """Return a column of text."""
     return Column(name, Text, primary_key=key, nullable=null)
 
 
-def _blob(name: str, *, key: bool = False, null: bool = False) -> Column[bytes]:
+def blob(name: str, *, key: bool = False, null: bool = False) -> Column[bytes]:
+    """Return a column of bytes."""
     return Column(name, LargeBinary, primary_key=key, nullable=null)
 
 
@@ -53,14 +56,14 @@ def _blob(name: str, *, key: bool = False, null: bool = False) -> Column[bytes]:
 leaves = Table(
     "leaves",
     metadata,
-    _integer("idx", key=True),
-    _blob("leaf"),
-    _blob("leaf_hash"),
-    _integer("type"),
-    _integer("time_ms"),
-    _text("partner"),
-    _blob("message_id"),
-    _text("transaction_number"),
+    integer("idx", key=True),
+    blob("leaf"),
+    blob("leaf_hash"),
+    integer("type"),
+    integer("time_ms"),
+    text("partner"),
+    blob("message_id"),
+    text("transaction_number"),
     Index(None, "leaf_hash"),
     Index(None, "partner", "message_id"),
 )
@@ -69,83 +72,85 @@ leaves = Table(
 nodes = Table(
     "nodes",
     metadata,
-    _integer("level", key=True),
-    _integer("number", key=True),
-    _blob("hash"),
+    integer("level", key=True),
+    integer("number", key=True),
+    blob("hash"),
 )
 
-details = Table("details", metadata, _integer("idx", key=True), _blob("ciphertext"))
+details = Table("details", metadata, integer("idx", key=True), blob("ciphertext"))
 
 # Apart from the ciphertexts: to shred a detail is to delete its row here, and backups leave the table out.
-detail_keys = Table("detail_keys", metadata, _integer("idx", key=True), _blob("sealed_dek"))
+detail_keys = Table("detail_keys", metadata, integer("idx", key=True), blob("sealed_dek"))
 
 checkpoints = Table(
     "checkpoints",
     metadata,
-    _integer("size", key=True),
-    _blob("root"),
-    _integer("time_ms"),
-    _blob("note"),
+    integer("size", key=True),
+    blob("root"),
+    integer("time_ms"),
+    blob("note"),
 )
 
 replay = Table(
     "replay",
     metadata,
-    _text("sender", key=True),
-    _blob("message_id", key=True),
-    _blob("transcript"),
-    _integer("state"),
-    _integer("operation"),
-    _text("transaction_number"),
-    _integer("request_index"),
-    _integer("response_index", null=True),
-    _blob("header", null=True),
-    _blob("sealed", null=True),
-    _blob("signature", null=True),
-    _integer("expires_ms"),
-    _integer("stored_until_ms"),
+    text("sender", key=True),
+    blob("message_id", key=True),
+    blob("transcript"),
+    integer("state"),
+    integer("operation"),
+    text("transaction_number"),
+    integer("request_index"),
+    integer("response_index", null=True),
+    blob("header", null=True),
+    blob("sealed", null=True),
+    blob("signature", null=True),
+    integer("expires_ms"),
+    integer("stored_until_ms"),
     Index(None, "sender", "transaction_number"),
     Index(None, "state", "stored_until_ms"),
 )
 
 # quota_day is the day whose quota, and whose year's, the query holds; NULL where it holds none (any more).
+# `subject` is who was found, sealed: a number of ours may come back instead of prints (IRPR 315.38).
 transactions = Table(
     "transactions",
     metadata,
-    _text("partner", key=True),
-    _text("number", key=True),
-    _blob("message_id"),
-    _integer("purpose"),
-    _text("agreement"),
-    _integer("version"),
-    _integer("state"),
-    _integer("outcome", null=True),
-    _blob("result", null=True),
-    _integer("request_index"),
-    _integer("response_index", null=True),
-    _integer("receive_ms"),
-    _integer("decide_ms", null=True),
-    _text("quota_day", null=True),
+    text("partner", key=True),
+    text("number", key=True),
+    blob("message_id"),
+    integer("purpose"),
+    text("agreement"),
+    integer("version"),
+    integer("state"),
+    integer("outcome", null=True),
+    blob("result", null=True),
+    integer("request_index"),
+    integer("response_index", null=True),
+    integer("receive_ms"),
+    integer("decide_ms", null=True),
+    text("quota_day", null=True),
+    blob("subject", null=True),
 )
 
 quotas = Table(
     "quotas",
     metadata,
-    _text("partner", key=True),
-    _integer("purpose", key=True),
-    _integer("direction", key=True),
-    _text("period", key=True),
-    _integer("used"),
+    text("partner", key=True),
+    integer("purpose", key=True),
+    integer("direction", key=True),
+    text("period", key=True),
+    integer("used"),
 )
 
 hit_references = Table(
     "hit_references",
     metadata,
-    _blob("reference", key=True),
-    _text("partner"),
-    _text("transaction_number"),
-    _integer("subject_id"),
-    _integer("expires_ms"),
+    blob("reference", key=True),
+    text("partner"),
+    text("transaction_number"),
+    integer("subject_id"),
+    integer("expires_ms"),
     ForeignKeyConstraint(
         ["partner", "transaction_number"],
         ["transactions.partner", "transactions.number"],
@@ -155,11 +160,15 @@ hit_references = Table(
     Index(None, "expires_ms"),
 )
 
+# `record` holds status and data of the person, sealed; NULL where only prints were ever enrolled.
 subjects = Table(
     "subjects",
     metadata,
-    _integer("id", key=True),
+    integer("id", key=True),
     Column("reference", Text, nullable=False, unique=True),
+    blob("record", null=True),
+    integer("record_version", null=True),
+    integer("record_ms", null=True),
 )
 
 samples = Table(
@@ -172,11 +181,11 @@ samples = Table(
         primary_key=True,
         autoincrement=False,
     ),
-    _integer("position", key=True),
-    _integer("format"),
-    _text("extractor"),
-    _integer("impression"),
-    _blob("sealed"),
+    integer("position", key=True),
+    integer("format"),
+    text("extractor"),
+    integer("impression"),
+    blob("sealed"),
 )
 
-values = Table("values", metadata, _text("key", key=True), _text("value"))
+values = Table("values", metadata, text("key", key=True), text("value"))

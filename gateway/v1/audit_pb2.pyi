@@ -55,6 +55,34 @@ class _EntryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryType.V
     """Means that the service stopped."""
     ENTRY_TYPE_AGREEMENT: _EntryType.ValueType  # 14
     """Means that a version of an agreement was adopted."""
+    ENTRY_TYPE_UPDATED: _EntryType.ValueType  # 15
+    """Means that a person's record changed."""
+    ENTRY_TYPE_HOLD: _EntryType.ValueType  # 16
+    """Means that a hold was placed or released."""
+    ENTRY_TYPE_REVIEW: _EntryType.ValueType  # 17
+    """Means that a query waits for an examiner, its prints sealed until the verdict."""
+    ENTRY_TYPE_VERDICT: _EntryType.ValueType  # 18
+    """Means that an examiner gave a verdict, or that a case was leased or released."""
+    ENTRY_TYPE_CORRECTION: _EntryType.ValueType  # 19
+    """Means that a correction was opened, sent or received."""
+    ENTRY_TYPE_ACKNOWLEDGEMENT: _EntryType.ValueType  # 20
+    """Means that a correction was acknowledged."""
+    ENTRY_TYPE_USE: _EntryType.ValueType  # 21
+    """Means that received information was used for an administrative purpose."""
+    ENTRY_TYPE_ASKED: _EntryType.ValueType  # 22
+    """Means that we asked a partner."""
+    ENTRY_TYPE_ANSWER_RECEIVED: _EntryType.ValueType  # 23
+    """Means that a partner's answer came and was verified."""
+    ENTRY_TYPE_DECISION: _EntryType.ValueType  # 24
+    """Means that an official decided to refuse, or lifted such a decision."""
+    ENTRY_TYPE_RETENTION: _EntryType.ValueType  # 25
+    """Means that data whose time was over were erased."""
+    ENTRY_TYPE_AUDIT_READ: _EntryType.ValueType  # 26
+    """Means that somebody read what only auditors may read."""
+    ENTRY_TYPE_STAFF: _EntryType.ValueType  # 27
+    """Means that a person was given roles, or that they were taken away."""
+    ENTRY_TYPE_ALARM: _EntryType.ValueType  # 28
+    """Means that something needs a person's attention."""
 
 class EntryType(_EntryType, metaclass=_EntryTypeEnumTypeWrapper):
     """Names what happened."""
@@ -89,6 +117,34 @@ ENTRY_TYPE_STOP: EntryType.ValueType  # 13
 """Means that the service stopped."""
 ENTRY_TYPE_AGREEMENT: EntryType.ValueType  # 14
 """Means that a version of an agreement was adopted."""
+ENTRY_TYPE_UPDATED: EntryType.ValueType  # 15
+"""Means that a person's record changed."""
+ENTRY_TYPE_HOLD: EntryType.ValueType  # 16
+"""Means that a hold was placed or released."""
+ENTRY_TYPE_REVIEW: EntryType.ValueType  # 17
+"""Means that a query waits for an examiner, its prints sealed until the verdict."""
+ENTRY_TYPE_VERDICT: EntryType.ValueType  # 18
+"""Means that an examiner gave a verdict, or that a case was leased or released."""
+ENTRY_TYPE_CORRECTION: EntryType.ValueType  # 19
+"""Means that a correction was opened, sent or received."""
+ENTRY_TYPE_ACKNOWLEDGEMENT: EntryType.ValueType  # 20
+"""Means that a correction was acknowledged."""
+ENTRY_TYPE_USE: EntryType.ValueType  # 21
+"""Means that received information was used for an administrative purpose."""
+ENTRY_TYPE_ASKED: EntryType.ValueType  # 22
+"""Means that we asked a partner."""
+ENTRY_TYPE_ANSWER_RECEIVED: EntryType.ValueType  # 23
+"""Means that a partner's answer came and was verified."""
+ENTRY_TYPE_DECISION: EntryType.ValueType  # 24
+"""Means that an official decided to refuse, or lifted such a decision."""
+ENTRY_TYPE_RETENTION: EntryType.ValueType  # 25
+"""Means that data whose time was over were erased."""
+ENTRY_TYPE_AUDIT_READ: EntryType.ValueType  # 26
+"""Means that somebody read what only auditors may read."""
+ENTRY_TYPE_STAFF: EntryType.ValueType  # 27
+"""Means that a person was given roles, or that they were taken away."""
+ENTRY_TYPE_ALARM: EntryType.ValueType  # 28
+"""Means that something needs a person's attention."""
 Global___EntryType: _TypeAlias = EntryType  # noqa: Y015
 
 class _Direction:

@@ -169,6 +169,170 @@ STATE_ABANDONED: State.ValueType  # 5
 """Means given up without an outcome; never a NO_MATCH."""
 Global___State: _TypeAlias = State  # noqa: Y015
 
+class _DetailsOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DetailsOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DetailsOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DETAILS_OUTCOME_UNSPECIFIED: _DetailsOutcome.ValueType  # 0
+    """Is refused wherever it appears."""
+    DETAILS_OUTCOME_DISCLOSED: _DetailsOutcome.ValueType  # 1
+    """Means that fields follow, all those that are permitted and known."""
+    DETAILS_OUTCOME_UNAVAILABLE: _DetailsOutcome.ValueType  # 2
+    """Means that there is nothing to disclose: unknown, expired, another's, or no longer to be revealed."""
+
+class DetailsOutcome(_DetailsOutcome, metaclass=_DetailsOutcomeEnumTypeWrapper):
+    """Says whether details are disclosed."""
+
+DETAILS_OUTCOME_UNSPECIFIED: DetailsOutcome.ValueType  # 0
+"""Is refused wherever it appears."""
+DETAILS_OUTCOME_DISCLOSED: DetailsOutcome.ValueType  # 1
+"""Means that fields follow, all those that are permitted and known."""
+DETAILS_OUTCOME_UNAVAILABLE: DetailsOutcome.ValueType  # 2
+"""Means that there is nothing to disclose: unknown, expired, another's, or no longer to be revealed."""
+Global___DetailsOutcome: _TypeAlias = DetailsOutcome  # noqa: Y015
+
+class _RefusalScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RefusalScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFUSAL_SCOPE_UNSPECIFIED: _RefusalScope.ValueType  # 0
+    """Is refused wherever it appears."""
+    REFUSAL_SCOPE_ALL: _RefusalScope.ValueType  # 1
+    """Means everything."""
+    REFUSAL_SCOPE_PART: _RefusalScope.ValueType  # 2
+    """Means a part."""
+
+class RefusalScope(_RefusalScope, metaclass=_RefusalScopeEnumTypeWrapper):
+    """Says how much is refused."""
+
+REFUSAL_SCOPE_UNSPECIFIED: RefusalScope.ValueType  # 0
+"""Is refused wherever it appears."""
+REFUSAL_SCOPE_ALL: RefusalScope.ValueType  # 1
+"""Means everything."""
+REFUSAL_SCOPE_PART: RefusalScope.ValueType  # 2
+"""Means a part."""
+Global___RefusalScope: _TypeAlias = RefusalScope  # noqa: Y015
+
+class _RefusalGround:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RefusalGroundEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalGround.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REFUSAL_GROUND_UNSPECIFIED: _RefusalGround.ValueType  # 0
+    """Is refused wherever it appears."""
+    REFUSAL_GROUND_DOMESTIC_LAW: _RefusalGround.ValueType  # 1
+    """Means inconsistent with domestic law."""
+    REFUSAL_GROUND_SOVEREIGNTY: _RefusalGround.ValueType  # 2
+    """Means detrimental to national sovereignty."""
+    REFUSAL_GROUND_NATIONAL_SECURITY: _RefusalGround.ValueType  # 3
+    """Means detrimental to national security."""
+    REFUSAL_GROUND_PUBLIC_POLICY: _RefusalGround.ValueType  # 4
+    """Means detrimental to public policy."""
+    REFUSAL_GROUND_OTHER_NATIONAL_INTEREST: _RefusalGround.ValueType  # 5
+    """Means detrimental to other important national interests."""
+
+class RefusalGround(_RefusalGround, metaclass=_RefusalGroundEnumTypeWrapper):
+    """Names the ground of a refusal (IRPR 315.25(4), 315.41(3))."""
+
+REFUSAL_GROUND_UNSPECIFIED: RefusalGround.ValueType  # 0
+"""Is refused wherever it appears."""
+REFUSAL_GROUND_DOMESTIC_LAW: RefusalGround.ValueType  # 1
+"""Means inconsistent with domestic law."""
+REFUSAL_GROUND_SOVEREIGNTY: RefusalGround.ValueType  # 2
+"""Means detrimental to national sovereignty."""
+REFUSAL_GROUND_NATIONAL_SECURITY: RefusalGround.ValueType  # 3
+"""Means detrimental to national security."""
+REFUSAL_GROUND_PUBLIC_POLICY: RefusalGround.ValueType  # 4
+"""Means detrimental to public policy."""
+REFUSAL_GROUND_OTHER_NATIONAL_INTEREST: RefusalGround.ValueType  # 5
+"""Means detrimental to other important national interests."""
+Global___RefusalGround: _TypeAlias = RefusalGround  # noqa: Y015
+
+class _CorrectionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_KIND_UNSPECIFIED: _CorrectionKind.ValueType  # 0
+    """Is refused wherever it appears."""
+    CORRECTION_KIND_WRONG_PERSON: _CorrectionKind.ValueType  # 1
+    """Means that the match was not the person."""
+    CORRECTION_KIND_WRONG_VALUE: _CorrectionKind.ValueType  # 2
+    """Means that values were inaccurate; the right ones follow."""
+    CORRECTION_KIND_WITHDRAWN: _CorrectionKind.ValueType  # 3
+    """Means that the disclosure is withdrawn."""
+
+class CorrectionKind(_CorrectionKind, metaclass=_CorrectionKindEnumTypeWrapper):
+    """Says what is wrong with what was disclosed."""
+
+CORRECTION_KIND_UNSPECIFIED: CorrectionKind.ValueType  # 0
+"""Is refused wherever it appears."""
+CORRECTION_KIND_WRONG_PERSON: CorrectionKind.ValueType  # 1
+"""Means that the match was not the person."""
+CORRECTION_KIND_WRONG_VALUE: CorrectionKind.ValueType  # 2
+"""Means that values were inaccurate; the right ones follow."""
+CORRECTION_KIND_WITHDRAWN: CorrectionKind.ValueType  # 3
+"""Means that the disclosure is withdrawn."""
+Global___CorrectionKind: _TypeAlias = CorrectionKind  # noqa: Y015
+
+class _CorrectionOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_OUTCOME_UNSPECIFIED: _CorrectionOutcome.ValueType  # 0
+    """Is refused wherever it appears."""
+    CORRECTION_OUTCOME_CORRECTED: _CorrectionOutcome.ValueType  # 1
+    """Means that the record was corrected."""
+    CORRECTION_OUTCOME_DESTROYED: _CorrectionOutcome.ValueType  # 2
+    """Means that it and everything derived from it was destroyed."""
+    CORRECTION_OUTCOME_USED_NOTE_TO_FILE: _CorrectionOutcome.ValueType  # 3
+    """Means that it had been used for an administrative purpose, and a note was placed in the file."""
+
+class CorrectionOutcome(_CorrectionOutcome, metaclass=_CorrectionOutcomeEnumTypeWrapper):
+    """Says what became of inaccurate information (IRPR 315.27, 315.42)."""
+
+CORRECTION_OUTCOME_UNSPECIFIED: CorrectionOutcome.ValueType  # 0
+"""Is refused wherever it appears."""
+CORRECTION_OUTCOME_CORRECTED: CorrectionOutcome.ValueType  # 1
+"""Means that the record was corrected."""
+CORRECTION_OUTCOME_DESTROYED: CorrectionOutcome.ValueType  # 2
+"""Means that it and everything derived from it was destroyed."""
+CORRECTION_OUTCOME_USED_NOTE_TO_FILE: CorrectionOutcome.ValueType  # 3
+"""Means that it had been used for an administrative purpose, and a note was placed in the file."""
+Global___CorrectionOutcome: _TypeAlias = CorrectionOutcome  # noqa: Y015
+
+class _CorrectionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CorrectionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CORRECTION_STATE_UNSPECIFIED: _CorrectionState.ValueType  # 0
+    """Is refused wherever it appears."""
+    CORRECTION_STATE_OPEN: _CorrectionState.ValueType  # 1
+    """Means taken, and the duty not yet done."""
+    CORRECTION_STATE_ACKNOWLEDGED: _CorrectionState.ValueType  # 2
+    """Means done and acknowledged."""
+
+class CorrectionState(_CorrectionState, metaclass=_CorrectionStateEnumTypeWrapper):
+    """Names where a correction stands."""
+
+CORRECTION_STATE_UNSPECIFIED: CorrectionState.ValueType  # 0
+"""Is refused wherever it appears."""
+CORRECTION_STATE_OPEN: CorrectionState.ValueType  # 1
+"""Means taken, and the duty not yet done."""
+CORRECTION_STATE_ACKNOWLEDGED: CorrectionState.ValueType  # 2
+"""Means done and acknowledged."""
+Global___CorrectionState: _TypeAlias = CorrectionState  # noqa: Y015
+
 @_typing.final
 class GetCapabilitiesRequest(_message.Message):
     """Asks what the gateway accepts.
@@ -400,6 +564,238 @@ class RedeliverResultResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RedeliverResultResponse: _TypeAlias = RedeliverResultResponse  # noqa: Y015
+
+@_typing.final
+class RequestHitDetailsRequest(_message.Message):
+    """Asks for fields of the person whom an earlier query matched.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed HitDetailsPayload; the header's transaction_reference names the query."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestHitDetailsRequest: _TypeAlias = RequestHitDetailsRequest  # noqa: Y015
+
+@_typing.final
+class RequestHitDetailsResponse(_message.Message):
+    """Discloses what the law permits.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries sealed HitDetails."""
+
+    @_builtins.property
+    def receipt(self) -> _types_pb2.Receipt:
+        """Proves that the response is in the ledger."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+        receipt: _types_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestHitDetailsResponse: _TypeAlias = RequestHitDetailsResponse  # noqa: Y015
+
+@_typing.final
+class SubmitCorrectionRequest(_message.Message):
+    """Says that something disclosed earlier is inaccurate.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed CorrectionNotice; the header's transaction_reference names the disclosure's query."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitCorrectionRequest: _TypeAlias = SubmitCorrectionRequest  # noqa: Y015
+
+@_typing.final
+class SubmitCorrectionResponse(_message.Message):
+    """Confirms that the notice was taken.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed CorrectionStanding."""
+
+    @_builtins.property
+    def receipt(self) -> _types_pb2.Receipt:
+        """Proves that the response is in the ledger."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+        receipt: _types_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitCorrectionResponse: _TypeAlias = SubmitCorrectionResponse  # noqa: Y015
+
+@_typing.final
+class AckCorrectionRequest(_message.Message):
+    """Says what was done about a correction.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed CorrectionAck; the header's transaction_reference names the disclosure's query."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AckCorrectionRequest: _TypeAlias = AckCorrectionRequest  # noqa: Y015
+
+@_typing.final
+class AckCorrectionResponse(_message.Message):
+    """Confirms that the acknowledgement was taken.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed CorrectionStanding."""
+
+    @_builtins.property
+    def receipt(self) -> _types_pb2.Receipt:
+        """Proves that the response is in the ledger."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+        receipt: _types_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AckCorrectionResponse: _TypeAlias = AckCorrectionResponse  # noqa: Y015
+
+@_typing.final
+class GetQuotaRequest(_message.Message):
+    """Asks how much of the quota is used.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed QuotaPayload."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotaRequest: _TypeAlias = GetQuotaRequest  # noqa: Y015
+
+@_typing.final
+class GetQuotaResponse(_message.Message):
+    """Says how much of the quota is used.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def envelope(self) -> _types_pb2.Envelope:
+        """Carries a sealed QuotaStates."""
+
+    @_builtins.property
+    def receipt(self) -> _types_pb2.Receipt:
+        """Proves that the response is in the ledger."""
+
+    def __init__(
+        self,
+        *,
+        envelope: _types_pb2.Envelope | None = ...,
+        receipt: _types_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuotaResponse: _TypeAlias = GetQuotaResponse  # noqa: Y015
 
 @_typing.final
 class CapabilitiesPayload(_message.Message):
@@ -736,7 +1132,6 @@ Global___SampleProblem: _TypeAlias = SampleProblem  # noqa: Y015
 @_typing.final
 class QueryResult(_message.Message):
     """Is sealed inside SubmitQueryResponse.
-    Numbers 4 and 9 are kept for refusal and details, which later versions add.
     Next unused field number: 10.
     """
 
@@ -745,10 +1140,12 @@ class QueryResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     HIT_REFERENCE_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    WITHHOLDING_FIELD_NUMBER: _builtins.int
     DESTRUCTION_RECEIPT_ID_FIELD_NUMBER: _builtins.int
     REQUEST_LEAF_HASH_FIELD_NUMBER: _builtins.int
     DECIDE_TIME_FIELD_NUMBER: _builtins.int
     DETAILS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
     """Says how the query ended."""
     hit_reference: _builtins.bytes
@@ -762,6 +1159,10 @@ class QueryResult(_message.Message):
         """Lists the poor samples."""
 
     @_builtins.property
+    def withholding(self) -> Global___Withholding:
+        """Says on which ground the answering party refuses; REFUSED only."""
+
+    @_builtins.property
     def decide_time(self) -> _timestamp_pb2.Timestamp:
         """Says when the outcome was decided."""
 
@@ -769,20 +1170,26 @@ class QueryResult(_message.Message):
     def details_expire_time(self) -> _timestamp_pb2.Timestamp:
         """Says until when details of a match can be asked for; MATCH only."""
 
+    @_builtins.property
+    def details(self) -> Global___HitDetails:
+        """Discloses at once, where the agreement has one step; MATCH only."""
+
     def __init__(
         self,
         *,
         outcome: Global___Outcome.ValueType = ...,
         hit_reference: _builtins.bytes = ...,
         problems: _abc.Iterable[Global___SampleProblem] | None = ...,
+        withholding: Global___Withholding | None = ...,
         destruction_receipt_id: _builtins.str = ...,
         request_leaf_hash: _builtins.bytes = ...,
         decide_time: _timestamp_pb2.Timestamp | None = ...,
         details_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        details: Global___HitDetails | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "details_expire_time", b"details_expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "details", b"details", "details_expire_time", b"details_expire_time", "withholding", b"withholding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "destruction_receipt_id", b"destruction_receipt_id", "details_expire_time", b"details_expire_time", "hit_reference", b"hit_reference", "outcome", b"outcome", "problems", b"problems", "request_leaf_hash", b"request_leaf_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decide_time", b"decide_time", "destruction_receipt_id", b"destruction_receipt_id", "details", b"details", "details_expire_time", b"details_expire_time", "hit_reference", b"hit_reference", "outcome", b"outcome", "problems", b"problems", "request_leaf_hash", b"request_leaf_hash", "withholding", b"withholding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -865,3 +1272,403 @@ class QueryState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QueryState: _TypeAlias = QueryState  # noqa: Y015
+
+@_typing.final
+class HitDetailsPayload(_message.Message):
+    """Is sealed inside RequestHitDetailsRequest.
+    Next unused field number: 7.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_KEM_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    HIT_REFERENCE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    CASE_REFERENCE_FIELD_NUMBER: _builtins.int
+    REQUESTING_UNIT_FIELD_NUMBER: _builtins.int
+    RESPONSIBLE_PERSON_ID_FIELD_NUMBER: _builtins.int
+    reply_kem_public_key: _builtins.bytes
+    """Holds the fresh public key that the answer is sealed to, 1,216 bytes."""
+    hit_reference: _builtins.bytes
+    """Names the hit, 16 bytes."""
+    case_reference: _builtins.str
+    """Holds the asker's pseudonym of the case, [A-Za-z0-9._-]{1,64}."""
+    requesting_unit: _builtins.str
+    """Holds the pseudonym of the asking unit, [A-Za-z0-9._-]{1,64}."""
+    responsible_person_id: _builtins.str
+    """Holds the pseudonym of the responsible person, [A-Za-z0-9._-]{1,64}."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.FieldCode.ValueType]:
+        """Lists the fields that are necessary, each at most once."""
+
+    def __init__(
+        self,
+        *,
+        reply_kem_public_key: _builtins.bytes = ...,
+        hit_reference: _builtins.bytes = ...,
+        fields: _abc.Iterable[_types_pb2.FieldCode.ValueType] | None = ...,
+        case_reference: _builtins.str = ...,
+        requesting_unit: _builtins.str = ...,
+        responsible_person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_reference", b"case_reference", "fields", b"fields", "hit_reference", b"hit_reference", "reply_kem_public_key", b"reply_kem_public_key", "requesting_unit", b"requesting_unit", "responsible_person_id", b"responsible_person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HitDetailsPayload: _TypeAlias = HitDetailsPayload  # noqa: Y015
+
+@_typing.final
+class HitDetails(_message.Message):
+    """Is sealed inside RequestHitDetailsResponse.
+    Next unused field number: 4.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    WITHHOLDING_FIELD_NUMBER: _builtins.int
+    outcome: Global___DetailsOutcome.ValueType
+    """Says whether details are disclosed."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedField]:
+        """Lists what is disclosed, in the order of the field codes."""
+
+    @_builtins.property
+    def withholding(self) -> Global___Withholding:
+        """Says that something is withheld, not what."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___DetailsOutcome.ValueType = ...,
+        fields: _abc.Iterable[Global___DisclosedField] | None = ...,
+        withholding: Global___Withholding | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["withholding", b"withholding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fields", b"fields", "outcome", b"outcome", "withholding", b"withholding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HitDetails: _TypeAlias = HitDetails  # noqa: Y015
+
+@_typing.final
+class DisclosedField(_message.Message):
+    """Carries one datum and the law that lets it be disclosed.
+    Next unused field number: 7.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    CAVEATS_FIELD_NUMBER: _builtins.int
+    SOURCE_RECORD_VERSION_FIELD_NUMBER: _builtins.int
+    field: _types_pb2.FieldCode.ValueType
+    """Names the datum."""
+    value: _builtins.bytes
+    """Holds the datum: text in UTF-8, or an image."""
+    mime_type: _builtins.str
+    """Names the form of the value: text/plain, image/jpeg, image/png."""
+    authority: _builtins.str
+    """Cites the paragraph, e.g. IRPR 315.41(2)(a)."""
+    source_record_version: _builtins.str
+    """Names the version of the record that the datum was taken from."""
+    @_builtins.property
+    def caveats(self) -> _containers.RepeatedCompositeFieldContainer[Global___Caveat]:
+        """Lists what the receiver must observe."""
+
+    def __init__(
+        self,
+        *,
+        field: _types_pb2.FieldCode.ValueType = ...,
+        value: _builtins.bytes = ...,
+        mime_type: _builtins.str = ...,
+        authority: _builtins.str = ...,
+        caveats: _abc.Iterable[Global___Caveat] | None = ...,
+        source_record_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "caveats", b"caveats", "field", b"field", "mime_type", b"mime_type", "source_record_version", b"source_record_version", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisclosedField: _TypeAlias = DisclosedField  # noqa: Y015
+
+@_typing.final
+class Caveat(_message.Message):
+    """Says what the receiver of a datum must observe.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Names the caveat, [A-Z0-9_]{1,32}."""
+    text: _builtins.str
+    """Words it."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Caveat: _TypeAlias = Caveat  # noqa: Y015
+
+@_typing.final
+class Withholding(_message.Message):
+    """Says that all or part is refused, and on which ground.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    scope: Global___RefusalScope.ValueType
+    """Says how much."""
+    ground: Global___RefusalGround.ValueType
+    """Says why."""
+    def __init__(
+        self,
+        *,
+        scope: Global___RefusalScope.ValueType = ...,
+        ground: Global___RefusalGround.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ground", b"ground", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Withholding: _TypeAlias = Withholding  # noqa: Y015
+
+@_typing.final
+class CorrectionNotice(_message.Message):
+    """Is sealed inside SubmitCorrectionRequest.
+    Next unused field number: 7.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_KEM_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    CORRECTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    CORRECTED_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    reply_kem_public_key: _builtins.bytes
+    """Holds the fresh public key that the answer is sealed to, 1,216 bytes."""
+    correction_id: _builtins.bytes
+    """Identifies the correction, 16 random bytes."""
+    kind: Global___CorrectionKind.ValueType
+    """Says what is wrong."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.FieldCode.ValueType]:
+        """Lists the fields concerned."""
+
+    @_builtins.property
+    def corrected(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedField]:
+        """Lists the right values; WRONG_VALUE only."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """Says until when the duty must be done and acknowledged."""
+
+    def __init__(
+        self,
+        *,
+        reply_kem_public_key: _builtins.bytes = ...,
+        correction_id: _builtins.bytes = ...,
+        kind: Global___CorrectionKind.ValueType = ...,
+        fields: _abc.Iterable[_types_pb2.FieldCode.ValueType] | None = ...,
+        corrected: _abc.Iterable[Global___DisclosedField] | None = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["corrected", b"corrected", "correction_id", b"correction_id", "due_time", b"due_time", "fields", b"fields", "kind", b"kind", "reply_kem_public_key", b"reply_kem_public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectionNotice: _TypeAlias = CorrectionNotice  # noqa: Y015
+
+@_typing.final
+class CorrectionAck(_message.Message):
+    """Is sealed inside AckCorrectionRequest.
+    Next unused field number: 6.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_KEM_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    CORRECTION_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    NOTE_REFERENCE_FIELD_NUMBER: _builtins.int
+    COMPLETE_TIME_FIELD_NUMBER: _builtins.int
+    reply_kem_public_key: _builtins.bytes
+    """Holds the fresh public key that the answer is sealed to, 1,216 bytes."""
+    correction_id: _builtins.bytes
+    """Identifies the correction, 16 bytes."""
+    outcome: Global___CorrectionOutcome.ValueType
+    """Says what was done."""
+    note_reference: _builtins.str
+    """Names the note in the file, [A-Za-z0-9._-]{1,64}; USED_NOTE_TO_FILE only."""
+    @_builtins.property
+    def complete_time(self) -> _timestamp_pb2.Timestamp:
+        """Says when it was done."""
+
+    def __init__(
+        self,
+        *,
+        reply_kem_public_key: _builtins.bytes = ...,
+        correction_id: _builtins.bytes = ...,
+        outcome: Global___CorrectionOutcome.ValueType = ...,
+        note_reference: _builtins.str = ...,
+        complete_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_time", b"complete_time", "correction_id", b"correction_id", "note_reference", b"note_reference", "outcome", b"outcome", "reply_kem_public_key", b"reply_kem_public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectionAck: _TypeAlias = CorrectionAck  # noqa: Y015
+
+@_typing.final
+class CorrectionStanding(_message.Message):
+    """Is sealed inside SubmitCorrectionResponse and AckCorrectionResponse.
+    Next unused field number: 3.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CORRECTION_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    correction_id: _builtins.bytes
+    """Identifies the correction, 16 bytes."""
+    state: Global___CorrectionState.ValueType
+    """Names where it stands."""
+    def __init__(
+        self,
+        *,
+        correction_id: _builtins.bytes = ...,
+        state: Global___CorrectionState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correction_id", b"correction_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrectionStanding: _TypeAlias = CorrectionStanding  # noqa: Y015
+
+@_typing.final
+class QuotaPayload(_message.Message):
+    """Is sealed inside GetQuotaRequest.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLY_KEM_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    reply_kem_public_key: _builtins.bytes
+    """Holds the fresh public key that the answer is sealed to, 1,216 bytes."""
+    def __init__(
+        self,
+        *,
+        reply_kem_public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reply_kem_public_key", b"reply_kem_public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaPayload: _TypeAlias = QuotaPayload  # noqa: Y015
+
+@_typing.final
+class QuotaStates(_message.Message):
+    """Is sealed inside GetQuotaResponse.
+    Next unused field number: 2.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTAS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaState]:
+        """Lists the counters, by agreement, purpose and period."""
+
+    def __init__(
+        self,
+        *,
+        quotas: _abc.Iterable[Global___QuotaState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quotas", b"quotas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaStates: _TypeAlias = QuotaStates  # noqa: Y015
+
+@_typing.final
+class QuotaState(_message.Message):
+    """Says how much of one quota is used.
+    Next unused field number: 7.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    YEARLY_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RESET_TIME_FIELD_NUMBER: _builtins.int
+    agreement_id: _builtins.str
+    """Names the agreement."""
+    purpose: _types_pb2.Purpose.ValueType
+    """Names the purpose; unset where it counts all together."""
+    yearly: _builtins.bool
+    """Is true for the year's counter, false for the day's."""
+    used: _builtins.int
+    """Counts what is used."""
+    limit: _builtins.int
+    """States the limit."""
+    @_builtins.property
+    def reset_time(self) -> _timestamp_pb2.Timestamp:
+        """Says when the counter begins again."""
+
+    def __init__(
+        self,
+        *,
+        agreement_id: _builtins.str = ...,
+        purpose: _types_pb2.Purpose.ValueType = ...,
+        yearly: _builtins.bool = ...,
+        used: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        reset_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_time", b"reset_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement_id", b"agreement_id", "limit", b"limit", "purpose", b"purpose", "reset_time", b"reset_time", "used", b"used", "yearly", b"yearly"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotaState: _TypeAlias = QuotaState  # noqa: Y015

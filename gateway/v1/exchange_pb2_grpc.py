@@ -55,6 +55,26 @@ class ExchangeServiceStub:
                 request_serializer=gateway_dot_v1_dot_exchange__pb2.RedeliverResultRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_exchange__pb2.RedeliverResultResponse.FromString,
                 _registered_method=True)
+        self.RequestHitDetails = channel.unary_unary(
+                '/gateway.v1.ExchangeService/RequestHitDetails',
+                request_serializer=gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsResponse.FromString,
+                _registered_method=True)
+        self.SubmitCorrection = channel.unary_unary(
+                '/gateway.v1.ExchangeService/SubmitCorrection',
+                request_serializer=gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionResponse.FromString,
+                _registered_method=True)
+        self.AckCorrection = channel.unary_unary(
+                '/gateway.v1.ExchangeService/AckCorrection',
+                request_serializer=gateway_dot_v1_dot_exchange__pb2.AckCorrectionRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_exchange__pb2.AckCorrectionResponse.FromString,
+                _registered_method=True)
+        self.GetQuota = channel.unary_unary(
+                '/gateway.v1.ExchangeService/GetQuota',
+                request_serializer=gateway_dot_v1_dot_exchange__pb2.GetQuotaRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_exchange__pb2.GetQuotaResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeServiceServicer:
@@ -89,6 +109,34 @@ class ExchangeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestHitDetails(self, request, context):
+        """Discloses, after a match, the fields that the law names and the caller asks for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitCorrection(self, request, context):
+        """Tells a party that what was disclosed to it is inaccurate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AckCorrection(self, request, context):
+        """Tells the party that corrected something what was done about it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuota(self, request, context):
+        """Says how much of the caller's quota is used.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +159,26 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
                     servicer.RedeliverResult,
                     request_deserializer=gateway_dot_v1_dot_exchange__pb2.RedeliverResultRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_exchange__pb2.RedeliverResultResponse.SerializeToString,
+            ),
+            'RequestHitDetails': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestHitDetails,
+                    request_deserializer=gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsResponse.SerializeToString,
+            ),
+            'SubmitCorrection': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitCorrection,
+                    request_deserializer=gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionResponse.SerializeToString,
+            ),
+            'AckCorrection': grpc.unary_unary_rpc_method_handler(
+                    servicer.AckCorrection,
+                    request_deserializer=gateway_dot_v1_dot_exchange__pb2.AckCorrectionRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_exchange__pb2.AckCorrectionResponse.SerializeToString,
+            ),
+            'GetQuota': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuota,
+                    request_deserializer=gateway_dot_v1_dot_exchange__pb2.GetQuotaRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_exchange__pb2.GetQuotaResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +290,114 @@ class ExchangeService:
             '/gateway.v1.ExchangeService/RedeliverResult',
             gateway_dot_v1_dot_exchange__pb2.RedeliverResultRequest.SerializeToString,
             gateway_dot_v1_dot_exchange__pb2.RedeliverResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestHitDetails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExchangeService/RequestHitDetails',
+            gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsRequest.SerializeToString,
+            gateway_dot_v1_dot_exchange__pb2.RequestHitDetailsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitCorrection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExchangeService/SubmitCorrection',
+            gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionRequest.SerializeToString,
+            gateway_dot_v1_dot_exchange__pb2.SubmitCorrectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AckCorrection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExchangeService/AckCorrection',
+            gateway_dot_v1_dot_exchange__pb2.AckCorrectionRequest.SerializeToString,
+            gateway_dot_v1_dot_exchange__pb2.AckCorrectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuota(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.ExchangeService/GetQuota',
+            gateway_dot_v1_dot_exchange__pb2.GetQuotaRequest.SerializeToString,
+            gateway_dot_v1_dot_exchange__pb2.GetQuotaResponse.FromString,
             options,
             channel_credentials,
             insecure,

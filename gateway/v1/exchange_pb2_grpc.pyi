@@ -41,6 +41,14 @@ class ExchangeServiceStub:
     """Returns the recorded state of an earlier query, sealed to a fresh reply key."""
     RedeliverResult: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.RedeliverResultRequest, _exchange_pb2.RedeliverResultResponse]
     """Returns the stored response of an earlier query, byte for byte."""
+    RequestHitDetails: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.RequestHitDetailsRequest, _exchange_pb2.RequestHitDetailsResponse]
+    """Discloses, after a match, the fields that the law names and the caller asks for."""
+    SubmitCorrection: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.SubmitCorrectionRequest, _exchange_pb2.SubmitCorrectionResponse]
+    """Tells a party that what was disclosed to it is inaccurate."""
+    AckCorrection: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.AckCorrectionRequest, _exchange_pb2.AckCorrectionResponse]
+    """Tells the party that corrected something what was done about it."""
+    GetQuota: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.GetQuotaRequest, _exchange_pb2.GetQuotaResponse]
+    """Says how much of the caller's quota is used."""
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
@@ -55,6 +63,14 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """Returns the recorded state of an earlier query, sealed to a fresh reply key."""
     RedeliverResult: _aio.UnaryUnaryMultiCallable[_exchange_pb2.RedeliverResultRequest, _exchange_pb2.RedeliverResultResponse]  # type: ignore[assignment]
     """Returns the stored response of an earlier query, byte for byte."""
+    RequestHitDetails: _aio.UnaryUnaryMultiCallable[_exchange_pb2.RequestHitDetailsRequest, _exchange_pb2.RequestHitDetailsResponse]  # type: ignore[assignment]
+    """Discloses, after a match, the fields that the law names and the caller asks for."""
+    SubmitCorrection: _aio.UnaryUnaryMultiCallable[_exchange_pb2.SubmitCorrectionRequest, _exchange_pb2.SubmitCorrectionResponse]  # type: ignore[assignment]
+    """Tells a party that what was disclosed to it is inaccurate."""
+    AckCorrection: _aio.UnaryUnaryMultiCallable[_exchange_pb2.AckCorrectionRequest, _exchange_pb2.AckCorrectionResponse]  # type: ignore[assignment]
+    """Tells the party that corrected something what was done about it."""
+    GetQuota: _aio.UnaryUnaryMultiCallable[_exchange_pb2.GetQuotaRequest, _exchange_pb2.GetQuotaResponse]  # type: ignore[assignment]
+    """Says how much of the caller's quota is used."""
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers partners' queries; everything with meaning is inside the envelope, both ways."""
@@ -90,5 +106,37 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.RedeliverResultResponse, _abc.Awaitable[_exchange_pb2.RedeliverResultResponse]]:
         """Returns the stored response of an earlier query, byte for byte."""
+
+    @_abc_1.abstractmethod
+    def RequestHitDetails(
+        self,
+        request: _exchange_pb2.RequestHitDetailsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.RequestHitDetailsResponse, _abc.Awaitable[_exchange_pb2.RequestHitDetailsResponse]]:
+        """Discloses, after a match, the fields that the law names and the caller asks for."""
+
+    @_abc_1.abstractmethod
+    def SubmitCorrection(
+        self,
+        request: _exchange_pb2.SubmitCorrectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.SubmitCorrectionResponse, _abc.Awaitable[_exchange_pb2.SubmitCorrectionResponse]]:
+        """Tells a party that what was disclosed to it is inaccurate."""
+
+    @_abc_1.abstractmethod
+    def AckCorrection(
+        self,
+        request: _exchange_pb2.AckCorrectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.AckCorrectionResponse, _abc.Awaitable[_exchange_pb2.AckCorrectionResponse]]:
+        """Tells the party that corrected something what was done about it."""
+
+    @_abc_1.abstractmethod
+    def GetQuota(
+        self,
+        request: _exchange_pb2.GetQuotaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_pb2.GetQuotaResponse, _abc.Awaitable[_exchange_pb2.GetQuotaResponse]]:
+        """Says how much of the caller's quota is used."""
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -58,6 +58,14 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     """Belongs to ExchangeService.GetQueryState."""
     OPERATION_REDELIVER_RESULT: _Operation.ValueType  # 4
     """Belongs to ExchangeService.RedeliverResult."""
+    OPERATION_REQUEST_HIT_DETAILS: _Operation.ValueType  # 5
+    """Belongs to ExchangeService.RequestHitDetails."""
+    OPERATION_SUBMIT_CORRECTION: _Operation.ValueType  # 6
+    """Belongs to ExchangeService.SubmitCorrection."""
+    OPERATION_ACK_CORRECTION: _Operation.ValueType  # 7
+    """Belongs to ExchangeService.AckCorrection."""
+    OPERATION_GET_QUOTA: _Operation.ValueType  # 8
+    """Belongs to ExchangeService.GetQuota."""
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
     """Names the RPC that an envelope belongs to."""
@@ -72,6 +80,14 @@ OPERATION_GET_QUERY_STATE: Operation.ValueType  # 3
 """Belongs to ExchangeService.GetQueryState."""
 OPERATION_REDELIVER_RESULT: Operation.ValueType  # 4
 """Belongs to ExchangeService.RedeliverResult."""
+OPERATION_REQUEST_HIT_DETAILS: Operation.ValueType  # 5
+"""Belongs to ExchangeService.RequestHitDetails."""
+OPERATION_SUBMIT_CORRECTION: Operation.ValueType  # 6
+"""Belongs to ExchangeService.SubmitCorrection."""
+OPERATION_ACK_CORRECTION: Operation.ValueType  # 7
+"""Belongs to ExchangeService.AckCorrection."""
+OPERATION_GET_QUOTA: Operation.ValueType  # 8
+"""Belongs to ExchangeService.GetQuota."""
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 class _Purpose:
@@ -197,6 +213,106 @@ RECORD_FORMAT_ISO_19794_2_2011: RecordFormat.ValueType  # 3
 RECORD_FORMAT_INCITS_378_2009: RecordFormat.ValueType  # 4
 """Means a finger minutiae record of ANSI INCITS 378-2009, with or without its amendment 1."""
 Global___RecordFormat: _TypeAlias = RecordFormat  # noqa: Y015
+
+class _FieldCode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FieldCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldCode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FIELD_CODE_UNSPECIFIED: _FieldCode.ValueType  # 0
+    """Is refused wherever it appears."""
+    FIELD_CODE_LAST_NAME: _FieldCode.ValueType  # 1
+    """Means the family name."""
+    FIELD_CODE_FIRST_NAME: _FieldCode.ValueType  # 2
+    """Means the given names."""
+    FIELD_CODE_DATE_OF_BIRTH: _FieldCode.ValueType  # 3
+    """Means the date of birth, YYYY-MM-DD."""
+    FIELD_CODE_GENDER: _FieldCode.ValueType  # 4
+    """Means the gender as recorded."""
+    FIELD_CODE_COUNTRY_OF_BIRTH: _FieldCode.ValueType  # 5
+    """Means the country of birth, ISO 3166-1 alpha-3."""
+    FIELD_CODE_ALIAS: _FieldCode.ValueType  # 6
+    """Means other names that the person has used."""
+    FIELD_CODE_CITIZENSHIP: _FieldCode.ValueType  # 7
+    """Means the citizenships, ISO 3166-1 alpha-3."""
+    FIELD_CODE_TRAVEL_DOCUMENT_NUMBER: _FieldCode.ValueType  # 8
+    """Means the number of a travel document."""
+    FIELD_CODE_PHOTOGRAPH: _FieldCode.ValueType  # 9
+    """Means a photograph."""
+    FIELD_CODE_FINGERPRINTS: _FieldCode.ValueType  # 10
+    """Means fingerprints."""
+    FIELD_CODE_PASSPORT_ISSUING_COUNTRY: _FieldCode.ValueType  # 11
+    """Means the country that issued the passport, ISO 3166-1 alpha-3."""
+    FIELD_CODE_IMMIGRATION_STATUS: _FieldCode.ValueType  # 12
+    """Means the immigration status."""
+    FIELD_CODE_ADMISSIBILITY_INFO: _FieldCode.ValueType  # 13
+    """Means information relevant to admissibility."""
+    FIELD_CODE_ADMISSIBILITY_DECISION: _FieldCode.ValueType  # 14
+    """Means a decision or determination on admissibility."""
+    FIELD_CODE_PRIOR_REQUIREMENTS_FAILURE: _FieldCode.ValueType  # 15
+    """Means an earlier determination that the law's requirements were not met."""
+    FIELD_CODE_PROTECTION_DECISION: _FieldCode.ValueType  # 16
+    """Means a decision on a claim for refugee protection or an application for protection."""
+    FIELD_CODE_APPLICATION_HISTORY: _FieldCode.ValueType  # 17
+    """Means information related to an application for a visa, permit or other benefit."""
+    FIELD_CODE_CLAIM_IDENTITY: _FieldCode.ValueType  # 18
+    """Means the identity of a refugee status claimant (Division 2)."""
+    FIELD_CODE_CLAIM_PROCESSING: _FieldCode.ValueType  # 19
+    """Means the processing of a refugee claim (Division 2)."""
+    FIELD_CODE_CLAIM_EXCLUSION: _FieldCode.ValueType  # 20
+    """Means exclusion, cessation or vacation of refugee protection (Division 2)."""
+    FIELD_CODE_CLAIM_HISTORY: _FieldCode.ValueType  # 21
+    """Means substance or history of an earlier refugee claim (Division 2)."""
+
+class FieldCode(_FieldCode, metaclass=_FieldCodeEnumTypeWrapper):
+    """Names a datum that a paragraph of IRPR Part 19.1 lets one party disclose to another."""
+
+FIELD_CODE_UNSPECIFIED: FieldCode.ValueType  # 0
+"""Is refused wherever it appears."""
+FIELD_CODE_LAST_NAME: FieldCode.ValueType  # 1
+"""Means the family name."""
+FIELD_CODE_FIRST_NAME: FieldCode.ValueType  # 2
+"""Means the given names."""
+FIELD_CODE_DATE_OF_BIRTH: FieldCode.ValueType  # 3
+"""Means the date of birth, YYYY-MM-DD."""
+FIELD_CODE_GENDER: FieldCode.ValueType  # 4
+"""Means the gender as recorded."""
+FIELD_CODE_COUNTRY_OF_BIRTH: FieldCode.ValueType  # 5
+"""Means the country of birth, ISO 3166-1 alpha-3."""
+FIELD_CODE_ALIAS: FieldCode.ValueType  # 6
+"""Means other names that the person has used."""
+FIELD_CODE_CITIZENSHIP: FieldCode.ValueType  # 7
+"""Means the citizenships, ISO 3166-1 alpha-3."""
+FIELD_CODE_TRAVEL_DOCUMENT_NUMBER: FieldCode.ValueType  # 8
+"""Means the number of a travel document."""
+FIELD_CODE_PHOTOGRAPH: FieldCode.ValueType  # 9
+"""Means a photograph."""
+FIELD_CODE_FINGERPRINTS: FieldCode.ValueType  # 10
+"""Means fingerprints."""
+FIELD_CODE_PASSPORT_ISSUING_COUNTRY: FieldCode.ValueType  # 11
+"""Means the country that issued the passport, ISO 3166-1 alpha-3."""
+FIELD_CODE_IMMIGRATION_STATUS: FieldCode.ValueType  # 12
+"""Means the immigration status."""
+FIELD_CODE_ADMISSIBILITY_INFO: FieldCode.ValueType  # 13
+"""Means information relevant to admissibility."""
+FIELD_CODE_ADMISSIBILITY_DECISION: FieldCode.ValueType  # 14
+"""Means a decision or determination on admissibility."""
+FIELD_CODE_PRIOR_REQUIREMENTS_FAILURE: FieldCode.ValueType  # 15
+"""Means an earlier determination that the law's requirements were not met."""
+FIELD_CODE_PROTECTION_DECISION: FieldCode.ValueType  # 16
+"""Means a decision on a claim for refugee protection or an application for protection."""
+FIELD_CODE_APPLICATION_HISTORY: FieldCode.ValueType  # 17
+"""Means information related to an application for a visa, permit or other benefit."""
+FIELD_CODE_CLAIM_IDENTITY: FieldCode.ValueType  # 18
+"""Means the identity of a refugee status claimant (Division 2)."""
+FIELD_CODE_CLAIM_PROCESSING: FieldCode.ValueType  # 19
+"""Means the processing of a refugee claim (Division 2)."""
+FIELD_CODE_CLAIM_EXCLUSION: FieldCode.ValueType  # 20
+"""Means exclusion, cessation or vacation of refugee protection (Division 2)."""
+FIELD_CODE_CLAIM_HISTORY: FieldCode.ValueType  # 21
+"""Means substance or history of an earlier refugee claim (Division 2)."""
+Global___FieldCode: _TypeAlias = FieldCode  # noqa: Y015
 
 @_typing.final
 class Envelope(_message.Message):

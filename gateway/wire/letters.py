@@ -43,11 +43,17 @@ PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 TRANSACTION = re.compile(r"[A-Za-z0-9-]{8,64}")
 AGREEMENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
-_demanded = {
+DEMANDED = {
     Operation.SUBMIT_QUERY: ("transaction_number", "agreement_id", "purpose"),
     Operation.GET_QUERY_STATE: ("transaction_reference",),
     Operation.REDELIVER_RESULT: ("transaction_reference",),
+    Operation.REQUEST_HIT_DETAILS: (
+        *("transaction_number", "transaction_reference", "agreement_id", "purpose"),
+    ),
+    Operation.SUBMIT_CORRECTION: ("transaction_number", "transaction_reference"),
+    Operation.ACK_CORRECTION: ("transaction_number", "transaction_reference"),
 }
+_about_a_person = frozenset({Operation.SUBMIT_QUERY, Operation.REQUEST_HIT_DETAILS})
 
 
 class Enclosing(Protocol):
@@ -105,10 +111,10 @@ def _agrees(header: Header, fields: Fields) -> None:
         raise fields.wrong("expire_time")
     if bool(header.agreement_id) != bool(header.agreement_version):
         raise fields.wrong("agreement_version")
-    if header.purpose and header.operation is not Operation.SUBMIT_QUERY:
+    if header.purpose and header.operation not in _about_a_person:
         raise fields.wrong("purpose")  # the others ask about no person
     response = header.message_type is MessageType.RESPONSE
-    demanded = ("in_reply_to",) if response else _demanded.get(header.operation, ())
+    demanded = ("in_reply_to",) if response else DEMANDED.get(header.operation, ())
     # The asker numbers, and an answer refers to the number; a request replies to nothing.
     for name in ("transaction_number" if response else "in_reply_to", *demanded):
         if bool(getattr(header, name)) != (name in demanded):

@@ -74,6 +74,7 @@ _reply_key_payloads = {
     Operation.GET_CAPABILITIES: exchange_pb2.CapabilitiesPayload,
     Operation.GET_QUERY_STATE: exchange_pb2.QueryStatePayload,
     Operation.REDELIVER_RESULT: exchange_pb2.RedeliverPayload,
+    Operation.GET_QUOTA: exchange_pb2.QuotaPayload,
 }
 
 

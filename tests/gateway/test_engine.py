@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from gateway.engine.inprocess import Batch, Change, Engine, InProcessEngine, Source
+from gateway.engine.inprocess import InProcessEngine
+from gateway.engine.port import Batch, Change, Engine, Source
 from gateway.errors import DeadlineTooShort, EngineUnavailable
 from matcher import synthetic
 from matcher.probe import NothingUsable, Probe, prepare

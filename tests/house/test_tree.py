@@ -28,7 +28,9 @@ def test_no_module_is_longer_than_four_hundred_lines(root: Path, sources: tuple[
 
 
 def test_the_middle_module_fits_two_screens(sources: tuple[Path, ...]) -> None:
-    written = [count for path in sources if (count := lines(path))]
+    # A migration is a list of columns that nobody edits again; it is no module to read.
+    read = [path for path in sources if "migrations" not in path.parts]
+    written = [count for path in read if (count := lines(path))]
 
     assert median(written) <= MEDIAN
 

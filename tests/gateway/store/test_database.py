@@ -20,8 +20,9 @@ from sqlalchemy.exc import OperationalError
 
 import gateway.store
 from gateway.errors import Fault, Remedy
+from gateway.store.casebook import metadata
 from gateway.store.database import PEN_PRAGMAS, open_store, wal_reset_affected
-from gateway.store.schema import REVISION, metadata, values
+from gateway.store.schema import REVISION, values
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk

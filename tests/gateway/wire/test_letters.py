@@ -34,19 +34,24 @@ parties = st.from_regex(r"[A-Z0-9-]{2,32}", fullmatch=True)
 numbers = st.from_regex(r"[A-Za-z0-9-]{8,64}", fullmatch=True)
 
 
+REFERRING = [one for one in Operation if "transaction_reference" in letters.DEMANDED.get(one, ())]
+
+
 @st.composite
 def headers(draw: st.DrawFn) -> Header:
     message_type = draw(st.sampled_from(MessageType))
     operation = draw(st.sampled_from(Operation))
     response = message_type is MessageType.RESPONSE
-    query = operation is Operation.SUBMIT_QUERY
-    about = operation in {Operation.GET_QUERY_STATE, Operation.REDELIVER_RESULT}
+    query = operation in {Operation.SUBMIT_QUERY, Operation.REQUEST_HIT_DETAILS}
+    correcting = operation in {Operation.SUBMIT_CORRECTION, Operation.ACK_CORRECTION}
+    about = operation in REFERRING
     agreed = (query and not response) or draw(st.booleans())
     sender, recipient = draw(st.lists(parties, min_size=2, max_size=2, unique=True))
     created = draw(moments)
     asked = [p for p in Purpose if p or response] if query else [Purpose.NONE]
     referring = draw(numbers) if about and not response else draw(st.just("") | numbers)
-    numbered = "" if response else draw(numbers) if query else draw(st.just("") | numbers)
+    owed = query or correcting
+    numbered = "" if response else draw(numbers) if owed else draw(st.just("") | numbers)
     return Header(
         message_type=message_type,
         operation=operation,
@@ -165,9 +170,11 @@ def test_a_message_that_never_lives_is_refused(header: HeaderOf, now: datetime) 
     assert refused(letters.header_bytes(header(expire_time=now))) == "header.expire_time"
 
 
-@pytest.mark.parametrize("operation", [Operation.GET_QUERY_STATE, Operation.REDELIVER_RESULT])
+@pytest.mark.parametrize("operation", REFERRING)
 def test_asking_about_a_query_names_the_query(header: HeaderOf, operation: Operation) -> None:
-    bare = header(operation=operation, purpose=Purpose.NONE)
+    details = operation is Operation.REQUEST_HIT_DETAILS
+    purpose = Purpose.VISA_PERMIT_BENEFIT if details else Purpose.NONE
+    bare = header(operation=operation, purpose=purpose)
 
     assert refused(letters.header_bytes(bare)) == "header.transaction_reference"
 

@@ -1,0 +1,102 @@
+"""The arguments of an act, each taken by its rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import IntEnum
+from typing import TypeVar
+
+from gateway.errors import Remedy
+
+PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LONGEST_REASON = 500  # characters; a reason is a sentence or two, the case file holds the rest
+
+E = TypeVar("E", bound=IntEnum)
+
+
+class Arguments:
+    """The arguments of one act, each taken by its rule; what is left over in the end refuses.
+
+    Every method raises Remedy that names the argument and holds nothing of its value.
+    """
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self._left = dict(values)
+
+    def text(self, name: str, pattern: re.Pattern[str] = PSEUDONYM, default: str = "") -> str:
+        """Take a string that matches `pattern` as a whole; required unless there is a default."""
+        value = self._left.pop(name, default)
+        if isinstance(value, str) and (value == default != "" or pattern.fullmatch(value)):
+            return value
+        raise Remedy(f"{name}: {'is missing' if not value else 'not of its form'}")
+
+    def optional(self, name: str, pattern: re.Pattern[str] = PSEUDONYM) -> str:
+        """Take a string that may be absent or empty."""
+        if self._left.get(name) in (None, ""):
+            self._left.pop(name, None)
+            return ""
+        return self.text(name, pattern)
+
+    def reason(self, name: str = "reason") -> str:
+        """Take a reason in words: one to 500 printable characters."""
+        value = self._left.pop(name, "")
+        if not isinstance(value, str) or not value.strip():
+            raise Remedy(f"{name}: say why; it goes into the ledger")
+        if len(value) > LONGEST_REASON or not value.isprintable():
+            raise Remedy(f"{name}: at most {LONGEST_REASON} printable characters")
+        return value.strip()
+
+    def number(self, name: str, least: int, most: int, default: int | None = None) -> int:
+        """Take a whole number of `least` to `most`."""
+        value = self._left.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Remedy(f"{name}: a whole number from {least} to {most}")
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Take a truth value; absent is false."""
+        value = self._left.pop(name, False)
+        if not isinstance(value, bool):
+            raise Remedy(f"{name}: true or false")
+        return value
+
+    def choice(self, name: str, kind: type[E], default: E | None = None) -> E:
+        """Take a name of a closed list."""
+        value = self._left.pop(name, None if default is None else default.name)
+        if isinstance(value, str) and value in kind.__members__:
+            return kind[value]
+        raise Remedy(f"{name}: one of {', '.join(kind.__members__)}")
+
+    def choices(self, name: str, kind: type[E]) -> tuple[E, ...]:
+        """Take different names of a closed list, in the order of their numbers; absent is none."""
+        values = self._left.pop(name, [])
+        if not isinstance(values, list) or not all(v in kind.__members__ for v in values):
+            raise Remedy(f"{name}: of {', '.join(kind.__members__)}")
+        return tuple(sorted({kind[value] for value in values}))
+
+    def time(self, name: str) -> datetime | None:
+        """Take a moment of ISO 8601 with its zone, whole milliseconds; absent is None."""
+        value = self._left.pop(name, None)
+        if value is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None or moment.microsecond % 1000:
+            raise Remedy(f"{name}: a time with its zone, e.g. 2026-03-01T00:00:00+00:00")
+        return moment
+
+    def octets(self, name: str, length: int) -> bytes:
+        """Take so many bytes, written in hexadecimal."""
+        value = self._left.pop(name, "")
+        if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * length}}}", value):
+            raise Remedy(f"{name}: {2 * length} hexadecimal digits")
+        return bytes.fromhex(value)
+
+    def end(self) -> None:
+        """Refuse what nobody took."""
+        if self._left:
+            raise Remedy(f"{', '.join(sorted(self._left))}: no such argument")
