@@ -13,10 +13,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.alignment import ABSENT, STRONGEST, Bools, Fingers, Ints
+from matcher.alignment import Fingers
+from matcher.constants import ABSENT, STRONGEST
 from matcher.finger import UNKNOWN, Complexes, Finger, Frame
 from matcher.packing import LEADING, leading, multiplier, pack, unpack
-from matcher.template import Bytes, Floats
+from matcher.template import Bools, Bytes, Floats, Ints
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 MOST_ROWS = (

@@ -19,19 +19,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from matcher.alignment import Fingers, Ints, compare, join
+from matcher.alignment import Fingers, compare, join
 from matcher.block import Rows, local_scores
 from matcher.finger import Finger, Frame, Model, restate
 from matcher.fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.probe import Probe
-from matcher.template import Floats
+from matcher.template import Floats, Ints
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
 ALIGNED_FINGERS = 128  # in full for one search
 LEAST_SHORTLIST = (
     16  # people; several fingers' local evidence together ranks better than one finger's
 )
-ALIGNED_AT_ONCE = 16  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
 POSITIONS = 10
 

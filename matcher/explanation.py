@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from matcher.alignment import Ints, align, gather
+from matcher.alignment import align, gather
 from matcher.finger import Finger, Model, default_model, restate
 from matcher.fusion import (
     FEATURE_NAMES,
@@ -16,7 +16,7 @@ from matcher.fusion import (
     finger_ratio,
     weighed,
 )
-from matcher.template import Floats
+from matcher.template import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,13 +71,13 @@ def explain(
             found = again
             resized = other.frame[0] / probe.frame[0], other.frame[1] / probe.frame[1]
     close = found.close[0]
-    pairs = np.argwhere(close > 0).astype(np.intp)
-    pairs = pairs[np.argsort(-close[pairs[:, 0], pairs[:, 1]], kind="stable")]
-    mine, theirs = pairs[:, 0], pairs[:, 1]
+    mine = np.flatnonzero(close > 0)
+    mine = mine[np.argsort(-close[mine], kind="stable")]
+    theirs = found.mate[0, mine]
     parts, bias = weighed(found.evidence, used)
     return Explanation(
-        pairs=pairs,
-        closeness=close[mine, theirs],
+        pairs=np.column_stack([mine, theirs]),
+        closeness=close[mine],
         likeness=found.similarity[0, mine, theirs],
         moved=np.column_stack([found.moved[0].real, -found.moved[0].imag]),
         resized=resized,

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.alignment import Bools, Evidence, Fingers, compare, gather
+from matcher.alignment import Evidence, Fingers, compare, gather
 from matcher.finger import Finger, Model, describe, load_model, raw_descriptors, restate
 from matcher.fusion import Likelihood, features, finger_ratio, fuse, load_likelihood, raw_ratio
-from matcher.template import Floats, Minutiae
+from matcher.template import Bools, Floats, Minutiae
 
 DESCRIPTOR_SIZE = 80  # numbers; in four bits each, what lets a finger stay below 2 kB
 MATED_SHARE = (

@@ -13,13 +13,12 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.alignment import Bools, Ints
 from matcher.block import Block, Rows, slots_for
 from matcher.cascade import Cascade, SearchAbandoned, best_finite
 from matcher.finger import UNKNOWN, Finger, Frame, Model, default_model
 from matcher.fusion import Likelihood, default_likelihood, fuse
 from matcher.probe import NothingUsable, Probe, SampleFault, prepare
-from matcher.template import Floats, Minutiae
+from matcher.template import Bools, Floats, Ints, Minutiae
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
 MOST_FRAMES = 16  # sizes of pictures that have blocks of their own; each may cost a resized canvas one more pass

@@ -18,6 +18,8 @@ TURN = np.float32(2 * np.pi)
 
 Floats = NDArray[np.floating[Any]]  # float32 wherever arrays are kept
 Bytes = NDArray[np.uint8]
+Ints = NDArray[np.intp]
+Bools = NDArray[np.bool_]
 
 
 class MalformedRecord(ValueError):

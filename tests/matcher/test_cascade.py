@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from matcher import synthetic
-from matcher.alignment import ABSENT
 from matcher.block import Block, local_scores, slots_for
 from matcher.cascade import SearchAbandoned, best_finite
+from matcher.constants import ABSENT
 from matcher.explanation import explain
 from matcher.finger import CANVAS, Finger, default_model, describe, restate
 from matcher.gallery import Gallery

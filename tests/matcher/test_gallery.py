@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from matcher import calibration, synthetic
-from matcher.alignment import ABSENT
 from matcher.block import local_scores
+from matcher.constants import ABSENT
 from matcher.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
 from matcher.probe import NothingUsable, Probe, prepare
 from matcher.template import Minutiae
