@@ -66,6 +66,8 @@ leaves = Table(
     text("transaction_number"),
     Index(None, "leaf_hash"),
     Index(None, "partner", "message_id"),
+    Index(None, "transaction_number"),
+    Index(None, "type", "time_ms"),
 )
 
 # Hashes of complete subtrees above the leaves: node (level, number) covers leaves number·2^level onwards.

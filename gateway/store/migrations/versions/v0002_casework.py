@@ -179,6 +179,14 @@ def upgrade() -> None:
             batch_op.f("ix_reviews_state_due_ms"), ["state", "due_ms"], unique=False
         )
 
+    with op.batch_alter_table("leaves", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_leaves_transaction_number"), ["transaction_number"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_leaves_type_time_ms"), ["type", "time_ms"], unique=False
+        )
+
     with op.batch_alter_table("subjects", schema=None) as batch_op:
         batch_op.add_column(sa.Column("record", sa.LargeBinary(), nullable=True))
         batch_op.add_column(sa.Column("record_version", INT, autoincrement=False, nullable=True))

@@ -1,0 +1,93 @@
+"""What became of one exchange, from its entries: who asked, why, what was sent and said, by which law.
+
+The questions are those of law.md section 9, 1 to 7. Frames are open to anybody who holds the ledger; what
+only the auditor may know comes from details that the auditor's key opened. What is sealed, or was
+shredded, is said to be so: a story never fills a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.audit import chapters
+from gateway.audit.chapters import Cite, Line, Told, of_type
+from gateway.audit.entry import EntryType
+
+
+class Question(Enum):
+    """What may be asked of one exchange."""
+
+    WHO = "who"
+    PURPOSE = "purpose"
+    CONTENT = "content"
+    CALIBRATION = "calibration"
+    KEYS = "keys"
+    DESTRUCTION = "destruction"
+    REVIEW = "review"
+    DECISION = "decision"
+    AFTERWARDS = "afterwards"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The answers about one exchange, by question; findings are what should be there and is not."""
+
+    number: str
+    partner: str
+    answers: Mapping[Question, tuple[Line, ...]]
+    findings: tuple[str, ...]
+
+
+def tell(
+    entries: Iterable[Told],
+    number: str,
+    partner: str,
+    cite: Cite = lambda _: "",
+    *,
+    opened: bool = True,
+) -> Story:
+    """Return the story of a partner's transaction.
+
+    entries   those of the transaction and of what followed it, and the KEY entries of the keys it used
+    opened    whether the auditor's key was at hand; without it details are sealed, which is no finding
+    """
+    mine = sorted(entries, key=lambda each: each.index)
+    own = [
+        each
+        for each in mine
+        if each.frame.transaction_number == number and each.frame.partner_id == partner
+    ]
+    later = [each for each in mine if each not in own and each.frame.type is not EntryType.KEY]
+    answers = {
+        Question.WHO: tuple(chapters.who(own)),
+        Question.PURPOSE: tuple(chapters.purpose(own)),
+        Question.CONTENT: tuple(chapters.content(own)),
+        Question.CALIBRATION: tuple(chapters.calibration(own)),
+        Question.KEYS: tuple(chapters.keys(own, mine)),
+        Question.DESTRUCTION: tuple(chapters.destruction(own)),
+        Question.REVIEW: tuple(chapters.review(own)),
+        Question.DECISION: tuple(chapters.decision(own, cite)),
+        Question.AFTERWARDS: tuple(chapters.afterwards(later, number)),
+    }
+    return Story(number, partner, answers, tuple(_findings(own, opened=opened)))
+
+
+def _findings(own: Sequence[Told], *, opened: bool) -> Iterator[str]:
+    if not own:
+        yield "no entry of this partner bears this number"
+        return
+    kinds = {each.frame.type for each in own}
+    if EntryType.REQUEST in kinds and not kinds & {
+        *(EntryType.RESPONSE, EntryType.REFUSAL, EntryType.ABANDONED)
+    }:
+        yield "the request was neither answered, refused nor given up"
+    searched = any(
+        each.frame.subject_reference == "SUBMIT_QUERY" for each in of_type(own, EntryType.RESPONSE)
+    )
+    if searched and not kinds & {EntryType.DESTRUCTION, EntryType.REVIEW}:
+        yield "the query was answered and no destruction of its prints is recorded"
+    gone = [each.index for each in own if each.facts is None and any(each.frame.detail_commitment)]
+    if gone and opened:
+        yield f"details were shredded or do not open: leaves {', '.join(map(str, gone))}"

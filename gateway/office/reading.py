@@ -1,0 +1,87 @@
+"""Auditors read: the reason is stated and recorded first, then the entries are handed out, still sealed.
+
+What is handed out is what the ledger holds: leaves, ciphertexts and sealed keys. The house cannot open
+them; the auditor's key does, on the auditor's machine (`gateway.audit.story`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.handed import hand
+from gateway.errors import Remedy
+from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.arguments import Arguments
+from gateway.store import related
+from gateway.store.database import Database
+from gateway.store.related import StoredEntry
+from gateway.store.sequencer import Leaf, Sequencer
+
+PAGE = 200  # entries of one answer; each is at most 6 KB
+PARTY = re.compile(r"[A-Z0-9-]{2,32}")
+NUMBER = re.compile(r"[A-Za-z0-9-]{8,64}")
+_AUDITORS = frozenset({Role.AUDITOR})
+
+
+class ReadingRoom:
+    """Where entries are read."""
+
+    def __init__(self, database: Database, sequencer: Sequencer) -> None:
+        self._database = database
+        self._sequencer = sequencer
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("audit.transaction", _AUDITORS, self._transaction),
+            Act("audit.queries", _AUDITORS, self._queries),
+        )
+
+    def _transaction(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        number = arguments.text("transaction", NUMBER)
+        partner = arguments.optional("partner", PARTY)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                partners = related.partners_of(reader, number)
+            if partner:
+                partners = [each for each in partners if each == partner]
+            if len(partners) > 1:
+                names = ", ".join(partners)
+                raise Remedy(f"several partners have used this number: name one of {names}")
+            self._record(officer, reason, number)
+            if not partners:
+                return {"partner": partner, "entries": []}
+            with self._database.reader() as reader:
+                found = related.of_transaction(reader, partners[0], number)
+            return {"partner": partners[0], "entries": _handed(found)}
+
+        return do
+
+    def _queries(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        since = arguments.time("since")
+        after = arguments.number("after", -1, 2**62, default=-1)
+        reason = arguments.reason()
+        if since is None:
+            raise Remedy("since: say from when on")
+
+        def do() -> Answer:
+            if after < 0:  # one entry a reading, not one a page
+                self._record(officer, reason, since.isoformat())
+            with self._database.reader() as reader:
+                found = related.queries_since(reader, since, after, PAGE)
+            return {"entries": _handed(found), "more": len(found) == PAGE}
+
+        return do
+
+    def _record(self, officer: Officer, reason: str, what: str) -> None:
+        frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
+        facts = {"actor": officer.person, "reason": reason, "source": what}
+        self._sequencer.commit((Leaf(frame, facts),), ())
+
+
+def _handed(found: Sequence[StoredEntry]) -> list[dict[str, object]]:
+    return [hand(each.index, each.leaf, each.ciphertext, each.sealed_dek) for each in found]

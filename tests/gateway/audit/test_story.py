@@ -1,0 +1,187 @@
+"""The story of an exchange: what is recorded is told, what is sealed is said to be, what is missing is found."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.audit.chapters import SEALED, Told
+from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
+from gateway.audit.handed import hand, take
+from gateway.audit.story import Question, Story, tell
+
+NUMBER, PARTNER = "T-00000001", "AUS"
+WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = b"k" * 32
+
+
+def entry(
+    index: int,
+    kind: EntryType,
+    facts: dict[str, str] | None,
+    entry_class: EntryClass = EntryClass.OTHER,
+    **other: object,
+) -> Told:
+    fields: dict[str, object] = {
+        "partner_id": PARTNER,
+        "transaction_number": NUMBER,
+        "detail_commitment": b"c" * 32,
+        "subject_reference": "SUBMIT_QUERY",
+        **other,
+    }
+    frame = Frame(type=kind, entry_class=entry_class, time=WHEN, **fields)  # type: ignore[arg-type]
+    return Told(index, frame, facts)
+
+
+REQUEST = entry(
+    3,
+    EntryType.REQUEST,
+    {
+        "purpose": "CITIZENSHIP",
+        "paragraph": "IRPR 315.41(1)(c)",
+        "case": "C-7",
+        "unit": "U-2",
+        "person": "O-9",
+        "positions": "2,7",
+        "policy_trace": "au@1:answer.purposes.CITIZENSHIP,au@1:modalities.FINGER",
+    },
+    EntryClass.ACCEPTED,
+    agreement_id="au",
+    agreement_version=1,
+    signing_key_id=KEY,
+)
+DESTRUCTION = entry(
+    4, EntryType.DESTRUCTION, None, subject_reference="D-1", detail_commitment=bytes(32)
+)
+MASKED = {
+    "true_outcome": "MATCH",
+    "disclosed_outcome": "NO_MATCH",
+    "status_kind": "CITIZEN",
+    "scores": "9.1",
+    "threshold": "5.2",
+    "why": "au@1:answer.reveal.CITIZEN",
+}
+RESPONSE = entry(5, EntryType.RESPONSE, MASKED, EntryClass.ANSWERED)
+KEYED = Told(
+    1,
+    Frame(
+        type=EntryType.KEY,
+        entry_class=EntryClass.OTHER,
+        time=WHEN,
+        subject_reference=KEY.hex(),
+    ),
+    {"state_after": "ACTIVE", "reason": "first"},
+)
+WHOLE = (KEYED, REQUEST, DESTRUCTION, RESPONSE)
+
+
+def values(story: Story, question: Question) -> list[str]:
+    return [line.value for line in story.answers[question]]
+
+
+def test_each_question_is_answered_from_its_entries() -> None:
+    story = tell(WHOLE, NUMBER, PARTNER, {"au@1:answer.purposes.CITIZENSHIP": "IRPR X"}.get)  # type: ignore[arg-type]
+
+    assert values(story, Question.WHO)[:1] == ["AUS"]
+    assert "U-2" in values(story, Question.WHO)
+    assert values(story, Question.PURPOSE)[:2] == ["CITIZENSHIP", "C-7"]
+    assert "2,7" in values(story, Question.CONTENT)
+    assert "5.2" in values(story, Question.CALIBRATION)
+    assert KEY.hex() in values(story, Question.KEYS)
+    assert any("ACTIVE" in value for value in values(story, Question.KEYS))
+    assert any("D-1" in value for value in values(story, Question.DESTRUCTION))
+    assert story.findings == ()
+
+
+def test_a_masked_match_is_told_with_its_rule_to_whom_holds_the_key() -> None:
+    story = tell(WHOLE, NUMBER, PARTNER, lambda rule: f"paragraph of {rule}")
+
+    decided = {line.label: line for line in story.answers[Question.DECISION]}
+    assert decided["masked"].value == "MATCH, shown as NO_MATCH"
+    assert decided["status of the person found"].value == "CITIZEN"
+    assert decided["decided by rule"].paragraph == "paragraph of au@1:answer.reveal.CITIZEN"
+
+
+def test_without_the_key_nothing_of_the_outcome_is_told() -> None:
+    sealed = [Told(each.index, each.frame, None) for each in WHOLE]
+
+    story = tell(sealed, NUMBER, PARTNER, opened=False)
+
+    told = [line for lines in story.answers.values() for line in lines]
+    assert SEALED in {line.value for line in told}
+    assert not {"MATCH", "NO_MATCH", "CITIZEN"} & {line.value for line in told}
+    assert story.findings == ()
+
+
+def test_another_partner_s_transaction_of_the_same_number_is_not_mixed_in() -> None:
+    other = entry(9, EntryType.REQUEST, {"case": "C-8"}, EntryClass.ACCEPTED, partner_id="NZL")
+
+    story = tell([*WHOLE, other], NUMBER, PARTNER)
+
+    assert "C-8" not in values(story, Question.PURPOSE)
+
+
+@pytest.mark.parametrize(
+    ("entries", "finding"),
+    [
+        ((), "no entry"),
+        ((REQUEST,), "neither answered"),
+        ((REQUEST, RESPONSE), "no destruction"),
+        ((REQUEST, DESTRUCTION, Told(5, RESPONSE.frame, None)), "shredded"),
+    ],
+)
+def test_what_should_be_there_and_is_not_is_a_finding(
+    entries: tuple[Told, ...], finding: str
+) -> None:
+    (found,) = tell(entries, NUMBER, PARTNER).findings
+
+    assert finding in found
+
+
+def test_what_followed_is_told_with_the_transaction() -> None:
+    details = entry(
+        8,
+        EntryType.RESPONSE,
+        {
+            "transaction_reference": NUMBER,
+            "fields": "LAST_NAME",
+            "operation": "REQUEST_HIT_DETAILS",
+        },
+        transaction_number="T-00000002",
+    )
+    stranger = entry(
+        9, EntryType.REQUEST, {"transaction_reference": "T-9999"}, transaction_number="T-00000003"
+    )
+
+    story = tell([*WHOLE, details, stranger], NUMBER, PARTNER)
+
+    assert "LAST_NAME" in values(story, Question.AFTERWARDS)
+    assert not any("T-00000003" in value for value in values(story, Question.AFTERWARDS))
+
+
+def test_what_is_handed_is_taken() -> None:
+    leaf = encode(REQUEST.frame)
+
+    (told,) = take([hand(3, leaf, b"c", None)], None)
+
+    assert (told.index, told.frame, told.facts) == (3, REQUEST.frame, None)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        None,
+        [7],
+        [{}],
+        [{"index": -1}],
+        [{"index": True, "leaf": ""}],
+        [{"index": 1, "leaf": "§"}],
+        [{"index": 1, "leaf": "AAAA"}],
+        [{"index": 1, "leaf": "A" * 9000}],
+        [{"index": 1, "leaf": 7}],
+    ],
+)
+def test_what_nobody_handed_is_refused(entries: object) -> None:
+    with pytest.raises(MalformedEntry):
+        take(entries, None)

@@ -1,0 +1,107 @@
+"""Auditors read: the reason first, the entries sealed, and only with the auditor's role."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.audit.handed import take
+from gateway.audit.story import Question, tell
+from gateway.errors import Remedy
+from gateway.office.acts import Desk, NotAllowed, Officer, Role
+from gateway.office.reading import ReadingRoom
+from keys.custody import FileCustody
+from keys.keyset import Keyset
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Pair, People
+
+AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
+
+
+def desk(pair: Pair) -> Desk:
+    return Desk(ReadingRoom(pair.house.database, pair.house.sequencer).acts())
+
+
+def audit_key(pair: Pair) -> Any:
+    custody = FileCustody.open(pair.home / "auditor" / "kek.json", b"the auditor's own")
+    return Keyset.load(pair.home / "auditor" / "keyset.json", custody).audit_opening()
+
+
+def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
+    shared_pair: Pair, people: People
+) -> None:
+    answer = shared_pair.partner().query(people.samples(1), **people.matter())
+
+    read = desk(shared_pair).perform(
+        AUDITOR, "audit.transaction", {"transaction": answer.transaction_number, "reason": "case 7"}
+    )
+
+    told = take(read["entries"], audit_key(shared_pair))
+    story = tell(told, answer.transaction_number, str(read["partner"]))
+    assert story.findings == ()
+    assert [line.value for line in story.answers[Question.PURPOSE]][:1] == ["VISA_PERMIT_BENEFIT"]
+    assert story.answers[Question.DESTRUCTION]
+    assert any("ACTIVE" in line.value for line in story.answers[Question.KEYS])
+    again = desk(shared_pair).perform(
+        AUDITOR, "audit.queries", {"since": "2026-01-01T00:00:00+00:00", "reason": "case 7"}
+    )
+    assert {each.frame.type for each in take(again["entries"], None)} >= {
+        EntryType.REQUEST,
+        EntryType.RESPONSE,
+    }
+    assert shared_pair.house.sequencer.size > told[-1].index + 2
+
+
+def test_without_the_key_the_house_hands_out_nothing_readable(
+    shared_pair: Pair, people: People
+) -> None:
+    answer = shared_pair.partner().query(people.samples(1), **people.matter())
+
+    read = desk(shared_pair).perform(
+        AUDITOR, "audit.transaction", {"transaction": answer.transaction_number, "reason": "look"}
+    )
+
+    assert all(each.facts is None for each in take(read["entries"], None))
+    assert answer.outcome.name not in str(read["entries"])
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"transaction": "T-00000001"}, "reason"),
+        ({"transaction": "short", "reason": "x"}, "transaction"),
+        ({"transaction": "T-00000001", "reason": "x", "partner": "aus"}, "partner"),
+    ],
+)
+def test_a_reading_without_reason_or_form_is_refused(
+    shared_pair: Pair, values: dict[str, object], word: str
+) -> None:
+    before = shared_pair.house.sequencer.size
+
+    with pytest.raises(Remedy, match=word):
+        desk(shared_pair).perform(AUDITOR, "audit.transaction", values)
+
+    assert shared_pair.house.sequencer.size == before
+
+
+def test_who_is_no_auditor_reads_nothing(shared_pair: Pair) -> None:
+    operator = Officer("O-1", frozenset(set(Role) - {Role.AUDITOR}))
+
+    with pytest.raises(NotAllowed):
+        desk(shared_pair).perform(
+            operator, "audit.transaction", {"transaction": "T-00000001", "reason": "x"}
+        )
+
+
+def test_a_number_that_nobody_used_is_an_answer_and_a_record(shared_pair: Pair) -> None:
+    before = shared_pair.house.sequencer.size
+
+    read = desk(shared_pair).perform(
+        AUDITOR, "audit.transaction", {"transaction": "T-nobody-1", "reason": "x"}
+    )
+
+    assert read["entries"] == []
+    assert shared_pair.house.sequencer.size == before + 1
