@@ -85,6 +85,14 @@ class Exchange(_Section):
     quantum_step_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
 
 
+class Admin(_Section):
+    """The listener of our own people: officers with a badge of our authority."""
+
+    # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
+    # changes it decides who can knock; who comes in is decided by the badges.
+    listen: Address = "127.0.0.1:0"
+
+
 class Health(_Section):
     """The orchestrator's listener: health and metrics, no personal data."""
 
@@ -160,6 +168,7 @@ class Settings(BaseSettings):
     home: Path
     house: House
     exchange: Exchange = Exchange()
+    admin: Admin = Admin()
     health: Health = Health()
     keys: Keys = Keys()
     directory: Directory = Directory()

@@ -6,13 +6,15 @@ PasserelleError
 │   ├── Unauthenticated            UNAUTHENTICATED
 │   │   ├── CertificateNotPinned       CERTIFICATE_NOT_PINNED
 │   │   ├── SenderMismatch             SENDER_MISMATCH
-│   │   └── EnvelopeRejected           ENVELOPE_REJECTED
+│   │   ├── EnvelopeRejected           ENVELOPE_REJECTED
+│   │   └── StaffUnknown               STAFF_UNKNOWN
 │   ├── PermissionDenied           PERMISSION_DENIED
 │   │   ├── OperationNotAuthorised     OPERATION_NOT_AUTHORISED
 │   │   ├── AgreementNotInForce        AGREEMENT_NOT_IN_FORCE
 │   │   ├── PurposeNotPermitted        PURPOSE_NOT_PERMITTED
 │   │   ├── ModalityNotPermitted       MODALITY_NOT_PERMITTED
-│   │   └── FieldNotPermitted          FIELD_NOT_PERMITTED
+│   │   ├── FieldNotPermitted          FIELD_NOT_PERMITTED
+│   │   └── RoleRequired               ROLE_REQUIRED
 │   ├── InvalidArgument            INVALID_ARGUMENT
 │   │   ├── DeadlineRequired           DEADLINE_REQUIRED
 │   │   ├── HeaderInvalid              HEADER_INVALID
@@ -27,7 +29,8 @@ PasserelleError
 │   │   ├── HitReferenceSpent          HIT_REFERENCE_SPENT
 │   │   ├── RetentionOverdue           RETENTION_OVERDUE
 │   │   ├── PersecutionExclusion       PERSECUTION_EXCLUSION
-│   │   └── SubjectOutOfScope          SUBJECT_OUT_OF_SCOPE
+│   │   ├── SubjectOutOfScope          SUBJECT_OUT_OF_SCOPE
+│   │   └── ActRefused                 ACT_REFUSED
 │   ├── AlreadyExists              ALREADY_EXISTS
 │   │   ├── ReplayConflict             REPLAY_CONFLICT
 │   │   └── TransactionReused          TRANSACTION_REUSED
@@ -107,6 +110,12 @@ class EnvelopeRejected(Unauthenticated):
     reason = "ENVELOPE_REJECTED"
 
 
+class StaffUnknown(Unauthenticated):
+    """The certificate is no badge in force of a person of ours."""
+
+    reason = "STAFF_UNKNOWN"
+
+
 class PermissionDenied(Refusal):
     """The agreement does not allow it."""
 
@@ -141,6 +150,12 @@ class FieldNotPermitted(PermissionDenied):
     """The agreement lets no such field be disclosed for this purpose."""
 
     reason = "FIELD_NOT_PERMITTED"
+
+
+class RoleRequired(PermissionDenied):
+    """The act is for another role than those of the officer."""
+
+    reason = "ROLE_REQUIRED"
 
 
 class InvalidArgument(Refusal):
@@ -231,6 +246,12 @@ class SubjectOutOfScope(FailedPrecondition):
     """The person is not a national of a third country to both parties (IRPR 315.21, 315.36)."""
 
     reason = "SUBJECT_OUT_OF_SCOPE"
+
+
+class ActRefused(FailedPrecondition):
+    """An act of our own people cannot go on; the message says what to do about it."""
+
+    reason = "ACT_REFUSED"
 
 
 class AlreadyExists(Refusal):

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_der_public_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -46,7 +47,7 @@ P256_ORDER = (
     0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-5, SP 800-186
 )
 
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
@@ -97,9 +98,11 @@ def private_key_pem(key: TlsKey) -> bytes:
 def issue_ca(party: str, key: TlsKey, now: datetime, days: int = CA_DAYS) -> bytes:
     """Return the PEM of a self-signed authority that may issue leaves and nothing below them."""
     name = _name(party, "authority")
-    builder = _builder(now, now + timedelta(days=days), key).subject_name(name).issuer_name(name)
+    builder = (
+        draft(now, now + timedelta(days=days), key.public).subject_name(name).issuer_name(name)
+    )
     builder = builder.add_extension(_AUTHORITY, critical=True)
-    builder = builder.add_extension(_usage(certificates=True), critical=True)
+    builder = builder.add_extension(usage(certificates=True), critical=True)
     return builder.sign(key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
@@ -113,12 +116,12 @@ def demand_authority(pem: bytes, party: str) -> None:
 
     Raises CertificateFault, which says what is wrong.
     """
-    read = _read(pem)
-    name, public = _name(party, "authority"), _p256(read)
+    read = parsed(pem)
+    name, public = _name(party, "authority"), p256(spki(read))
     expected = {
         (False, x509.SubjectKeyIdentifier.from_public_key(public)),
         (True, _AUTHORITY),
-        (True, _usage(certificates=True)),
+        (True, usage(certificates=True)),
     }
     try:
         stated = [(each.critical, each.value) for each in read.extensions]
@@ -127,7 +130,7 @@ def demand_authority(pem: bytes, party: str) -> None:
         read.verify_directly_issued_by(read)
     except InvalidSignature:
         raise CertificateFault("the authority has not signed itself") from None
-    except (*_UNREADABLE, TypeError):
+    except (*UNREADABLE, TypeError):
         raise CertificateFault("the authority cannot be read") from None
     if names != {name.public_bytes()}:
         raise CertificateFault("the authority does not bear its party's name")
@@ -159,17 +162,17 @@ def issue_leaf(
     address or a DNS name. Raises CertificateFault when `ca_key` is not the authority's, when the
     authority has expired, for a party id outside protocol 3 and for a host that is no host name.
     """
-    authority = _read(ca_cert)
-    if _spki(authority) != ca_key.public:
+    authority = parsed(ca_cert)
+    if spki(authority) != ca_key.public:
         raise CertificateFault("the authority's certificate and its key do not belong together")
     if authority.not_valid_after_utc <= now:
         raise CertificateFault("the authority has expired; make a new one first")
     end = min(now + timedelta(days=days), authority.not_valid_after_utc)
-    builder = _builder(now, end, leaf_key)
+    builder = draft(now, end, leaf_key.public)
     builder = builder.subject_name(_name(party)).issuer_name(authority.subject)
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_usage(certificates=False), True),
+        (usage(certificates=False), True),
         (
             x509.ExtendedKeyUsage(
                 [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -197,16 +200,16 @@ def pin(certificate: bytes) -> bytes:
 
 def public_of(certificate: bytes) -> bytes:
     """Return the SubjectPublicKeyInfo DER of a certificate. Raises CertificateFault."""
-    return _spki(_read(certificate))
+    return spki(parsed(certificate))
 
 
 def party_of(certificate: bytes) -> str:
     """Return the party that a leaf names: its one URI passerelle:party:ID. Raises CertificateFault."""
     try:
-        extensions = _read(certificate).extensions
+        extensions = parsed(certificate).extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise CertificateFault("the certificate names no party") from None
     parties = [uri.removeprefix(PARTY_URI) for uri in uris if uri.startswith(PARTY_URI)]
     if len(parties) != 1 or not PARTY.fullmatch(parties[0]):
@@ -216,41 +219,44 @@ def party_of(certificate: bytes) -> str:
 
 def validity(certificate: bytes) -> tuple[datetime, datetime]:
     """Return the first and the last moment of a certificate, UTC. Raises CertificateFault."""
-    read = _read(certificate)
+    read = parsed(certificate)
     return read.not_valid_before_utc, read.not_valid_after_utc
 
 
-def _read(certificate: bytes) -> x509.Certificate:
+def parsed(certificate: bytes) -> x509.Certificate:
+    """Return the library's certificate of PEM (its first) or DER. Raises CertificateFault."""
     try:
         if b"-----BEGIN" in certificate:
             return x509.load_pem_x509_certificate(certificate)
         return x509.load_der_x509_certificate(certificate)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise CertificateFault("these bytes are no certificate") from None
 
 
-def _spki(certificate: x509.Certificate) -> bytes:
+def spki(certificate: x509.Certificate) -> bytes:
+    """Return the SubjectPublicKeyInfo DER of a parsed certificate. Raises CertificateFault."""
     try:
         return certificate.public_key().public_bytes(
             Encoding.DER, PublicFormat.SubjectPublicKeyInfo
         )
-    except _UNREADABLE:
+    except UNREADABLE:
         raise CertificateFault("the certificate's key is of no known kind") from None
 
 
-def _p256(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    """Return the key of a certificate, of the one kind that an authority here has."""
+def p256(public_der: bytes) -> ec.EllipticCurvePublicKey:
+    """Return a public key of the one kind that our certificates have. Raises CertificateFault."""
     try:
-        public = certificate.public_key()
-    except _UNREADABLE:
-        raise CertificateFault("the certificate's key is of no known kind") from None
+        public = load_der_public_key(public_der)
+    except UNREADABLE:
+        raise CertificateFault("these bytes are no public key") from None
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
-        raise CertificateFault("the authority's key is not of the curve P-256")
+        raise CertificateFault("the key is not of the curve P-256")
     return public
 
 
-def _builder(now: datetime, end: datetime, key: TlsKey) -> x509.CertificateBuilder:
-    public = key.expose().public_key()
+def draft(now: datetime, end: datetime, public_der: bytes) -> x509.CertificateBuilder:
+    """Return the beginning of a certificate: serial, key and dates. Raises CertificateFault."""
+    public = p256(public_der)
     return (
         x509.CertificateBuilder()
         .serial_number(x509.random_serial_number())
@@ -261,7 +267,8 @@ def _builder(now: datetime, end: datetime, key: TlsKey) -> x509.CertificateBuild
     )
 
 
-def _usage(*, certificates: bool) -> x509.KeyUsage:
+def usage(*, certificates: bool) -> x509.KeyUsage:
+    """Return what a key may do: sign certificates, or sign alone."""
     return x509.KeyUsage(
         digital_signature=not certificates,
         key_cert_sign=certificates,

@@ -11,6 +11,7 @@ a full disk or a mistyped passphrase leaves nothing behind that looks like a gat
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -27,6 +28,8 @@ import typer
 
 from gateway.cli import console
 from gateway.cli.console import Json, No
+from gateway.cli.desk import OWN
+from gateway.cli.staff import enlist
 from gateway.errors import Remedy
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
@@ -93,6 +96,13 @@ def init(
         Path | None,
         typer.Option(metavar="FILE", help="File with the auditor's passphrase; else a prompt."),
     ] = None,
+    operator: Annotated[
+        str,
+        typer.Option(
+            metavar="PERSON",
+            help="Pseudonym of the first operator, whose credential is kept in staff/me of the folder.",
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys."""
@@ -101,7 +111,10 @@ def init(
 
     forbid_core()
     charter = _charter(party, legal_name, listen, tuple(host or ()))
-    passphrase = console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
+    # Asked for once, though a first operator needs it a second time.
+    passphrase = functools.cache(
+        console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
+    )
     auditor = console.passphrase_from(auditor_passphrase_file, "the auditor", new=True)
     now = datetime.now(UTC)
     try:
@@ -115,6 +128,8 @@ def init(
         raise Remedy(
             f"{folder} cannot be made: {why}; take a folder below one that you may write to"
         ) from None
+    if operator:
+        enlist(folder, operator, ["operator"], folder / OWN, passphrase=passphrase)
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(
         context,
@@ -126,6 +141,7 @@ def init(
             "fingerprint": printed,
             "agreements": agreements,
             "auditor": str(folder / AUDITOR),
+            "operator": str(folder / OWN) if operator else None,
         },
         f"party        {party}  {charter.legal_name}",
         f"folder       {folder}",

@@ -19,6 +19,7 @@ try:
         parties,
         renewing,
         service,
+        staff,
     )
     from gateway.cli.console import Guarded, example, manner
 except KeyboardInterrupt:
@@ -83,6 +84,7 @@ app.command(epilog=example("passerelle demo", "passerelle demo --records prints/
 app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(renewing.app, name="keys")
+app.add_typer(staff.app, name="staff")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")
 app.add_typer(evaluating.app, name="eval")

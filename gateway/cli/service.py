@@ -34,10 +34,11 @@ def serve(
             "exchange": addresses.exchange,
             "health": addresses.health,
             "metrics": addresses.metrics,
+            "admin": addresses.admin,
         }
         shown = (
             f"{house.party} serves  exchange :{addresses.exchange}  health :{addresses.health}"
-            f"  metrics :{addresses.metrics}  → Ctrl-C ends it"
+            f"  metrics :{addresses.metrics}  admin :{addresses.admin}  → Ctrl-C ends it"
         )
         console.emit(context, document, shown)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
@@ -72,9 +72,22 @@ class Arguments:
     def choices(self, name: str, kind: type[E]) -> tuple[E, ...]:
         """Take different names of a closed list, in the order of their numbers; absent is none."""
         values = self._left.pop(name, [])
-        if not isinstance(values, list) or not all(v in kind.__members__ for v in values):
+        if not isinstance(values, list) or not all(
+            isinstance(v, str) and v in kind.__members__ for v in values
+        ):
             raise Remedy(f"{name}: of {', '.join(kind.__members__)}")
         return tuple(sorted({kind[value] for value in values}))
+
+    def words(self, name: str, known: Collection[str]) -> tuple[str, ...]:
+        """Take one or more different words of a closed list, sorted."""
+        values = self._left.pop(name, None)
+        if (
+            not isinstance(values, list)
+            or not values
+            or not all(isinstance(v, str) and v in known for v in values)
+        ):
+            raise Remedy(f"{name}: one or more of {', '.join(known)}")
+        return tuple(sorted(set(values)))
 
     def time(self, name: str) -> datetime | None:
         """Take a moment of ISO 8601 with its zone, whole milliseconds; absent is None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,7 +24,9 @@ from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch
 from gateway.law.agreement import Agreements, load_agreements
 from gateway.office import adoption
+from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.registry import Registry
+from gateway.office.staff import Staff
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
@@ -92,6 +94,8 @@ class House:
         self.gallery = Gallery(database, self.data_key)
         self.clock = utc_now
         self.random = secrets.token_bytes
+        self.staff = Staff(database, sequencer, keyset, self.clock)
+        self.desk = desk_of(self)
         self._closing = closing
 
     @classmethod
@@ -162,6 +166,14 @@ class House:
         """Close."""
         self.close()
 
+    def perform(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
+        """Do one act for an officer; what the roles do not allow is recorded before it is refused."""
+        try:
+            return self.desk.perform(officer, act, values)
+        except NotAllowed:
+            self.staff.denied(officer, act)
+            raise
+
     def record(self, kind: EntryType) -> None:
         """Record that the house starts or stops serving, and with which software."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
@@ -170,3 +182,12 @@ class House:
     def own_version(self) -> int:
         """Return the version of our own public entry."""
         return own_bundle(self.home).version
+
+
+def desk_of(house: House) -> Desk:
+    """Return the table of all acts of this house; each room of the office adds a line."""
+    return Desk(
+        [
+            *house.staff.acts(),
+        ]
+    )

@@ -38,9 +38,9 @@ from gateway.errors import (
     RateLimited,
     Refusal,
     SenderMismatch,
+    StaffUnknown,
     TooManyCalls,
 )
-from keys.certificates import pin
 from keys.errors import KeysError
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
@@ -68,9 +68,10 @@ class Limits:
 
 @dataclass(slots=True)
 class Caller:
-    """Who calls, and how much of their time is left."""
+    """Who calls, by which certificate, and how much of their time is left."""
 
     partner: str
+    certificate: bytes
     started: float
     remaining: Callable[[], float]
     alive: Callable[[], bool]
@@ -104,9 +105,9 @@ def caller() -> Caller:
 
 
 class Door(grpc.ServerInterceptor):
-    """The one interceptor of the exchange listener.
+    """The one interceptor of a listener, the exchange's and the admin's.
 
-    identify   pin (32 bytes) -> partner id, or None; asked on every call, so that revocation is immediate
+    identify   certificate -> who it is, or None; asked on every call, so that revocation is immediate
     ready      raises the Refusal that says why the house does not serve
     refused    is told of each refusal that no ledger entry of its own follows: partner, reason
     hold       waits until the answer of a method that began at a monotonic time may leave
@@ -158,10 +159,10 @@ class Door(grpc.ServerInterceptor):
         try:
             self._ready()  # (0)
             self._deadline(context)  # (1)
-            partner = self._identity(context)  # (2)
+            partner, certificate = self._identity(context)  # (2)
             with self._admission(partner):  # (1), (3)
                 token = _caller.set(
-                    Caller(partner, started, _remaining(context), context.is_active)
+                    Caller(partner, certificate, started, _remaining(context), context.is_active)
                 )
                 try:
                     answer = behaviour(_only(requests), context)
@@ -190,18 +191,18 @@ class Door(grpc.ServerInterceptor):
         if remaining < self._limits.shortest:
             raise DeadlineTooShort
 
-    def _identity(self, context: grpc.ServicerContext) -> str:
+    def _identity(self, context: grpc.ServicerContext) -> tuple[str, bytes]:
         # A resumed session may carry no certificate: absent is denied (keys.md section 9).
         certificates = context.auth_context().get("x509_pem_cert", ())
         if len(certificates) != 1:
             raise CertificateNotPinned
         try:
-            partner = self._identify(pin(bytes(certificates[0])))
+            caller = self._identify(bytes(certificates[0]))
         except KeysError:
             raise CertificateNotPinned from None
-        if partner is None:
+        if caller is None:
             raise CertificateNotPinned
-        return partner
+        return caller, bytes(certificates[0])
 
     @contextmanager
     def _admission(self, partner: str) -> Iterator[None]:
@@ -235,6 +236,7 @@ _SUMMARISED = (
     OutsideTimeWindow,
     RateLimited,
     SenderMismatch,
+    StaffUnknown,
     TooManyCalls,
 )
 

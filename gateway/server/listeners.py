@@ -1,4 +1,4 @@
-"""The listeners: mutual TLS 1.3 for partners, health for the orchestrator, metrics as text.
+"""The listeners: mutual TLS 1.3 for partners and for our people, health for the orchestrator, metrics as text.
 
 Health has a port of its own, because a saturated exchange also refuses health checks. It holds nothing
 personal; it still speaks TLS, under the same leaf, without asking for a certificate.
@@ -53,7 +53,7 @@ class Identity:
 Authorities = Callable[[], bytes]  # PEM bundle of the partners' authorities, as of now
 
 
-def exchange(
+def guarded(
     address: str,
     identity: Identity,
     authorities: Authorities,
@@ -61,8 +61,9 @@ def exchange(
     interceptor: grpc.ServerInterceptor,
     threads: int,
     max_message: int,
+    name: str = "exchange",
 ) -> tuple[grpc.Server, int]:
-    """Return the partners' server, not yet started, and its port.
+    """Return the partners' server, or that of our own people, not yet started, and its port.
 
     The fetcher runs on every new connection, so a partner imported or removed counts from the next one on;
     until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
@@ -74,7 +75,7 @@ def exchange(
         require_client_authentication=True,
     )
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix="exchange"),
+        futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name),
         interceptors=[interceptor],
         maximum_concurrent_rpcs=threads + WAITING,
         options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message)],

@@ -25,11 +25,12 @@ from gateway.exchange.refused import RefusalCounter
 from gateway.exchange.standing import GetCapabilities
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
-from gateway.server import intercept, listeners, services
+from gateway.server import admin, intercept, listeners, services
 from gateway.server.inspection import demand_current
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
+from keys.certificates import pin
 
 if TYPE_CHECKING:
     from gateway.server.house import House
@@ -49,6 +50,7 @@ class Addresses:
     exchange: int
     health: int
     metrics: int
+    admin: int
 
 
 class Serving:
@@ -62,6 +64,7 @@ class Serving:
         self._ended = False
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
+        self._admin = admin.Desks(house, self._admin_ready)
         self._log = telemetry.logger("serving")
 
     def start(self) -> Addresses:
@@ -85,7 +88,7 @@ class Serving:
             refused=self._refused.count,
             hold=self._hold,
         )
-        self._server, port = listeners.exchange(
+        self._server, port = listeners.guarded(
             settings.exchange.listen,
             self._identity,
             self._authorities,
@@ -105,10 +108,11 @@ class Serving:
         demand_tls_1_3(listeners.near(settings.exchange.listen), port)
         house.record(EntryType.START)
         self._open.set()
+        admin_port = self._admin.start(self._identity)
         self._health.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
-        return Addresses(port, health_port, int(metrics.server_port))
+        return Addresses(port, health_port, int(metrics.server_port), admin_port)
 
     def run(self, ready: Callable[[Addresses], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open."""
@@ -152,6 +156,7 @@ class Serving:
         """Drain: refuse new calls, finish those under way, record the end."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
+        self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()
         self._metrics.shutdown()
@@ -210,13 +215,20 @@ class Serving:
         if not self.engine.loaded:
             raise EngineUnavailable
 
+    def _admin_ready(self) -> None:
+        """What is overdue or ended is set right through the admin door, so only these two shut it."""
+        if not self._open.is_set():
+            raise Draining
+        if not self._house.sequencer.healthy:
+            raise AuditUnavailable
+
     def _authorities(self) -> bytes:
         # With no partner yet, nobody may come in; TLS asks for some authority all the same, and our own
         # has signed no leaf that the directory pins.
         return self._house.directory.authorities() or self._house.keyset.tls_ca_pem
 
-    def _identify(self, pin: bytes) -> str | None:
-        bundle = self._house.directory.partner_by_pin(pin)
+    def _identify(self, certificate: bytes) -> str | None:
+        bundle = self._house.directory.partner_by_pin(pin(certificate))
         return None if bundle is None else bundle.party
 
     def _stages(self) -> telemetry.Stages:

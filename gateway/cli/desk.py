@@ -1,0 +1,150 @@
+"""How commands of our own people reach the house: by its admin door, or, while it is closed, from inside.
+
+Either way an officer's badge says who acts; `perform` is the same act with the same answer. Only making and
+ending officers can be done without a badge, while the house is closed, by whoever holds its keys' passphrase.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.console import No
+from gateway.cli.opening import passphrase_of
+from gateway.errors import PasserelleError, Remedy
+
+if TYPE_CHECKING:
+    from gateway.client.credential import Credential
+
+DOOR = "door.json"  # gateway.server.admin writes it while the house serves
+OWN = Path("staff/me")  # of a home folder: the credential that is taken where none is named
+KNOCK = 1.0  # seconds; the listener is on this machine
+
+As = Annotated[
+    Path | None,
+    typer.Option(
+        "--as",
+        metavar="FOLDER",
+        envvar="PASSERELLE_OFFICER",
+        help="Credential of the officer who acts, made by `passerelle staff add`."
+        " Default: staff/me in the home folder, where present.",
+    ),
+]
+
+Perform = Callable[[str, Mapping[str, object]], dict[str, object]]
+
+
+def perform(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Have one act done and return its answer; raises No, Remedy or what the way to the house raises."""
+    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+        return do(act, values)
+
+
+@contextmanager
+def at_desk(
+    home: Path, *, officer: Path | None = None, passphrase: Callable[[], bytes] | None = None
+) -> Iterator[Perform]:
+    """Stand at the desk of a house for several acts.
+
+    officer   folder of the credential; where None, staff/me of the home folder
+    """
+    from gateway.client import credential
+
+    own = home / OWN
+    folder = officer or (own if (own / credential.FILE).is_file() else None)
+    shown = None if folder is None else credential.read(folder)
+    address = _address(home)
+    if address is None:
+        with _inside(home, shown, passphrase or passphrase_of(home, None)) as do:
+            yield do
+        return
+    if shown is None:
+        raise Remedy("the house is open, and its door asks who you are: give --as FOLDER")
+    with _outside(address, shown) as do:
+        yield do
+
+
+@contextmanager
+def _outside(address: str, shown: Credential) -> Iterator[Perform]:
+    from gateway.client.desk import RemoteDesk
+    from gateway.client.errors import Refused
+
+    with RemoteDesk(address, shown) as desk:
+
+        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
+            try:
+                return desk.perform(act, values)
+            except Refused as refused:
+                raise _of_ours(refused) from None
+
+        yield do
+
+
+@contextmanager
+def _inside(
+    home: Path, shown: Credential | None, passphrase: Callable[[], bytes]
+) -> Iterator[Perform]:
+    from gateway.errors import StaffUnknown
+    from gateway.office.acts import NotAllowed
+    from gateway.office.staff import CUSTODIAL, CUSTODY
+    from gateway.server.house import House
+    from gateway.wire import plain
+
+    with House.open(home, passphrase) as house:
+
+        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
+            if shown is None and act not in CUSTODIAL:
+                raise Remedy("say who acts: give --as FOLDER, made by `passerelle staff add`")
+            try:
+                officer = CUSTODY if shown is None else house.staff.officer(shown.chain)
+                return plain.read(
+                    plain.write(house.perform(officer, act, plain.read(plain.write(values))))
+                )
+            except StaffUnknown:
+                raise No(_UNKNOWN) from None
+            except NotAllowed as fault:
+                raise No(str(fault)) from None
+
+        yield do
+
+
+_UNKNOWN = (
+    "this credential opens nothing here: it has ended, or is of another house; ask an operator"
+)
+
+
+def _of_ours(refused: PasserelleError) -> PasserelleError:
+    """Return what the same refusal is from inside; others stay what they are."""
+    reason, told = getattr(refused, "reason", ""), str(refused).partition(": ")[2]
+    if reason == "STAFF_UNKNOWN":
+        return No(_UNKNOWN)
+    if reason == "ROLE_REQUIRED":
+        return No(told)
+    if reason == "ACT_REFUSED":
+        return Remedy(told)
+    return refused
+
+
+def _address(home: Path) -> str | None:
+    """Return where the house's door is, if anybody answers there; a crash leaves the file behind."""
+    try:
+        written = json.loads((home / DOOR).read_text(encoding="utf-8"))
+        address = str(written["admin"])
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return address

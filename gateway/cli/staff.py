@@ -1,0 +1,151 @@
+"""`passerelle staff`: who our officers are, who lets them in, and who shows them out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.console import Home, Json, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
+
+app = typer.Typer(
+    help="See who may act for us, let a person in, show one out.", no_args_is_help=True
+)
+
+Person = Annotated[
+    str, typer.Option(metavar="ID", help="The person's pseudonym, e.g. P-7; never a name.")
+]
+
+
+@app.command(
+    epilog=example(
+        "passerelle staff add can --person P-1 --role operator -o can/staff/me   # the first, house closed",
+        "passerelle staff add can --person P-7 --role examiner -o p7   # later ones, by an operator",
+    )
+)
+def add(
+    context: typer.Context,
+    *,
+    home: Home,
+    person: Person,
+    role: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ROLE",
+            help="operator, registrar, caseworker, examiner or auditor; may be repeated.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for key and badge; new.")
+    ],
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long the badge lives.")] = 90,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Let a person in: make a key and have our authority issue a badge for it, of some roles.
+
+    Hand the folder to the person. Nobody adds to himself. Without --as, and while the gateway is stopped, whoever
+    holds the keys' passphrase may do it: that is how the first operator is made.
+    """
+    del as_json
+    given = enlist(
+        home,
+        person,
+        role,
+        out,
+        days=days,
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    console.emit(
+        context,
+        {"ok": True, **given, "folder": str(out)},
+        f"person   {person}",
+        f"roles    {', '.join(sorted(set(role)))}",
+        f"until    {given['expires']}",
+        f"folder   {out}  → hand it to the person; it holds the key",
+    )
+
+
+def enlist(
+    home: Path,
+    person: str,
+    roles: list[str],
+    out: Path,
+    *,
+    days: int = 90,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Make a key, have a badge issued for it and keep both in `out`; return what was granted."""
+    from gateway.client import credential
+    from keys.certificates import SEED_BYTES, TlsKey
+
+    if (out / credential.FILE).exists():
+        raise Remedy(f"{out} holds a credential already; take another folder, or move it away")
+    seed = secrets.token_bytes(SEED_BYTES)
+    values = {
+        "person": person,
+        "roles": roles,
+        "days": days,
+        "public": TlsKey.from_seed(seed).public.hex(),
+    }
+    granted = desk.perform(home, "staff.add", values, officer=officer, passphrase=passphrase)
+    chain, authority = str(granted.pop("certificate")), str(granted.pop("authority"))
+    credential.write(out, seed, chain.encode(), authority.encode())
+    return granted
+
+
+@app.command(epilog=example("passerelle staff end can --person P-7"))
+def end(
+    context: typer.Context,
+    *,
+    home: Home,
+    person: Person,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show a person out: every badge of hers ends at once, also in the middle of a connection."""
+    del as_json
+    done = desk.perform(
+        home,
+        "staff.end",
+        {"person": person},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    console.emit(context, {"ok": True, **done}, f"{person}  {done['ended']} badges ended")
+
+
+@app.command(name="list", epilog=example("passerelle staff list can"))
+def list_(
+    context: typer.Context,
+    *,
+    home: Home,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """List who was let in, with which roles, until when."""
+    del as_json
+    from rich.table import Table
+
+    found = desk.perform(
+        home, "staff.list", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )
+    table = Table("person", "roles", "until", "", box=None)
+    rows = found["staff"]
+    for row in rows if isinstance(rows, list) else []:
+        ended = f"ended {row['ended'][:16]}" if row["ended"] else "out of date"
+        state = "in force" if row["in_force"] else ended
+        table.add_row(row["person"], ", ".join(row["roles"]), row["expires"][:16], state)
+    console.emit(context, {"ok": True, **found}, table)

@@ -1,0 +1,100 @@
+"""The door of our own people: a listener apart, badges of our own authority, one table of acts.
+
+    certificate -> officer    on every call, by the staff table, never from the message
+    act, arguments -> answer  through `House.perform`, as a command does it while the house is closed
+
+A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
+and is no badge. While the listener is open its address stands in a file of the folder, mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import grpc
+
+from gateway import telemetry
+from gateway.errors import ActRefused, ElementInvalid, Remedy, RoleRequired
+from gateway.office.acts import NotAllowed
+from gateway.server import intercept, listeners
+from gateway.v1 import admin_pb2, admin_pb2_grpc
+from gateway.wire import plain
+from gateway.wire.strict import refuse_unknown
+from keys import durable
+
+if TYPE_CHECKING:
+    from gateway.server.house import House
+
+FILE = "door.json"  # in the party's folder while the house serves: {"admin": "host:port"}
+THREADS = 8  # acts under way; an import sends one part after the other, so this is eight officers
+LIMITS = intercept.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
+
+
+class Admin(admin_pb2_grpc.AdminServiceServicer):
+    """AdminService over the table of acts."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def Perform(  # noqa: N802 - the name of the RPC
+        self, request: admin_pb2.PerformRequest, context: grpc.ServicerContext
+    ) -> admin_pb2.PerformResponse:
+        """Do one act for whoever's badge it is."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        officer = self._house.staff.officer(intercept.caller().certificate)
+        try:
+            values = plain.read(request.arguments)
+            return admin_pb2.PerformResponse(
+                answer=plain.write(self._house.perform(officer, request.act, values))
+            )
+        except NotAllowed as fault:
+            raise RoleRequired(str(fault)) from None
+        except Remedy as fault:
+            raise ActRefused(str(fault)) from None
+
+
+class Desks:
+    """The listener of our own people; `ready` raises the Refusal that says why the house does not serve."""
+
+    def __init__(self, house: House, ready: Callable[[], None]) -> None:
+        self._house = house
+        self._ready = ready
+        self._log = telemetry.logger("admin")
+
+    def start(self, identity: listeners.Identity) -> int:
+        """Open the door and say where it is; return its port. Raises Remedy when the address is taken."""
+        house, settings = self._house, self._house.settings
+        door = intercept.Door(
+            self._identify,
+            LIMITS,
+            ready=self._ready,
+            refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
+            hold=lambda _name, _started: None,
+        )
+        self._server, port = listeners.guarded(
+            settings.admin.listen,
+            identity,
+            lambda: house.keyset.tls_ca_pem,
+            interceptor=door,
+            threads=THREADS,
+            max_message=settings.limits.max_message_bytes,
+            name="admin",
+        )
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(house), self._server)
+        self._server.start()
+        where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
+        durable.replace(house.home / FILE, json.dumps(where).encode())
+        return port
+
+    def stop(self, grace: float) -> None:
+        """Take the address away, finish the acts under way, refuse new ones."""
+        with suppress(FileNotFoundError):
+            (self._house.home / FILE).unlink()
+        self._server.stop(grace).wait()
+
+    def _identify(self, certificate: bytes) -> str:
+        return self._house.staff.officer(certificate).person

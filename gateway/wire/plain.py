@@ -1,0 +1,79 @@
+"""Plain values between our own people and the house: JSON objects, read strictly.
+
+One text means one thing: no name stands twice, no number is infinite or none, no text holds half a character.
+What is read has a bounded size and depth before anybody looks at it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import NoReturn
+
+from gateway.errors import Remedy
+
+LARGEST = 1_000_000  # bytes; with its frame a message stays under gRPC's 1 MiB (protocol 12)
+DEEPEST = 12  # containers within each other; an act's arguments need three or four
+
+
+def read(octets: bytes) -> dict[str, object]:
+    """Return the object that `octets` spell; raises Remedy, which holds nothing of them."""
+    if len(octets) > LARGEST:
+        raise Remedy(f"larger than {LARGEST} bytes: send it in parts")
+    try:
+        value = json.loads(
+            octets.decode("utf-8"),
+            object_pairs_hook=_once,
+            parse_constant=_no_number,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError):
+        raise Remedy(
+            "not one JSON object in UTF-8, each name once and each number finite"
+        ) from None
+    if not isinstance(value, dict):
+        raise Remedy("a JSON object is expected, with a name for each argument")
+    _look(value, 0)
+    return value
+
+
+def write(values: Mapping[str, object]) -> bytes:
+    """Return the JSON of plain values; raises Remedy where they are too many, TypeError where not plain."""
+    octets = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
+    if len(octets) > LARGEST:
+        raise Remedy(f"larger than {LARGEST} bytes: ask for less at once")
+    return octets
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _look(value: object, depth: int) -> None:
+    """Refuse what lies too deep, and a text that is not of whole characters."""
+    if depth > DEEPEST:
+        raise Remedy(f"more than {DEEPEST} lists and objects within each other")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _look(name, depth)
+            _look(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _look(inner, depth + 1)
+    elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+        raise Remedy("a text holds half a character")

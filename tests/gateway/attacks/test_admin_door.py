@@ -1,0 +1,211 @@
+"""The door of our own people: no certificate opens it but a badge in force, and nothing leaks through it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.cli.desk import at_desk, perform
+from gateway.cli.staff import enlist
+from gateway.client import credential
+from gateway.client.channel import explain, open_channel
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.v1 import admin_pb2, admin_pb2_grpc
+
+
+@pytest.fixture(scope="module")
+def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any) -> Path:
+    """A house with an operator, whose credential is the default one, and an examiner."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("door")
+    for name in ("can", "aus"):
+        shutil.copytree(folders / name, root / name)
+    home = root / "can"
+    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
+    enlist(home, "P-7", ["examiner"], root / "p7", passphrase=secret)
+    return home
+
+
+@pytest.fixture(scope="module")
+def door(home: Path, serve: Any) -> Iterator[Any]:
+    with serve(home, home.parent / "aus") as pair:
+        yield pair
+
+
+def knock(
+    pair: Any,
+    key: bytes,
+    chain: bytes,
+    *,
+    act: str = "staff.list",
+    arguments: bytes = b"{}",
+    timeout: float | None = 5.0,
+) -> Any:
+    roots = own_bundle(pair.home).tls_ca_pem
+    address = f"127.0.0.1:{pair.addresses.admin}"
+    with open_channel(address, roots=roots, private_key=key, chain=chain) as channel:
+        stub = admin_pb2_grpc.AdminServiceStub(channel)
+        return stub.Perform(admin_pb2.PerformRequest(act=act, arguments=arguments), timeout=timeout)
+
+
+def refused(pair: Any, folder: Path | None = None, **how: Any) -> tuple[str, str]:
+    shown = credential.read(folder or pair.home / "staff" / "me")
+    with pytest.raises(grpc.RpcError) as caught:
+        knock(pair, shown.key_pem, shown.chain, **how)
+    found = explain(caught.value, "")
+    return found.code if hasattr(found, "code") else "", getattr(found, "reason", "")
+
+
+def test_an_officer_comes_in(door: Any) -> None:
+    found = perform(door.home, "staff.list", {})
+
+    assert [row["person"] for row in found["staff"]] == ["P-1", "P-7"]
+
+
+def test_a_partners_certificate_never_opens_the_admin_door(door: Any) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        knock(door, *door.keyset.tls())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_servers_own_certificate_never_opens_the_admin_door(door: Any) -> None:
+    """Our authority issued it, so the handshake passes; it is no badge."""
+    with pytest.raises(grpc.RpcError) as caught:
+        knock(door, *door.house.keyset.tls())
+    assert explain(caught.value, "").reason == "STAFF_UNKNOWN"
+
+
+def test_no_certificate_does_not_open_the_admin_door(door: Any) -> None:
+    roots = own_bundle(door.home).tls_ca_pem
+    credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+    request = admin_pb2.PerformRequest(act="staff.list", arguments=b"{}")
+    with (
+        grpc.secure_channel(f"127.0.0.1:{door.addresses.admin}", credentials) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        admin_pb2_grpc.AdminServiceStub(channel).Perform(request, timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_an_officers_badge_opens_nothing_on_the_exchange(door: Any, people: Any) -> None:
+    shown = credential.read(door.home / "staff" / "me")
+
+    class Officer:
+        def tls(self) -> tuple[bytes, bytes]:
+            return shown.key_pem, shown.chain
+
+    with pytest.raises(grpc.RpcError) as caught:
+        people.forger(door).post(b"", keyset=Officer(), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_the_exchange_is_not_served_on_the_admin_port(door: Any) -> None:
+    shown = credential.read(door.home / "staff" / "me")
+    address = f"127.0.0.1:{door.addresses.admin}"
+    roots = own_bundle(door.home).tls_ca_pem
+    with (
+        open_channel(address, roots=roots, private_key=shown.key_pem, chain=shown.chain) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_another_role_is_denied_and_told_which(door: Any) -> None:
+    folder = door.home.parent / "p7"
+
+    assert refused(door, folder) == ("PERMISSION_DENIED", "ROLE_REQUIRED")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (b"", "ACT_REFUSED"),
+        (b"[]", "ACT_REFUSED"),
+        (b'{"a":NaN}', "ACT_REFUSED"),
+        (b'{"a":1,"a":2}', "ACT_REFUSED"),
+        (b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "ACT_REFUSED"),
+        (b'{"more":1}', "ACT_REFUSED"),
+        (b"\xff", "ACT_REFUSED"),
+    ],
+    ids=lambda value: str(value)[:16],
+)
+def test_arguments_are_strict_at_the_door(door: Any, arguments: bytes, reason: str) -> None:
+    assert refused(door, arguments=arguments) == ("FAILED_PRECONDITION", reason)
+
+
+def test_an_unknown_act_is_refused(door: Any) -> None:
+    assert refused(door, act="staff.crown") == ("FAILED_PRECONDITION", "ACT_REFUSED")
+
+
+def test_a_message_beyond_the_limit_never_reaches_an_act(door: Any) -> None:
+    """At a megabyte gRPC itself refuses, before anything is parsed."""
+    code, reason = refused(door, arguments=b" " * ((1 << 20) - 100))
+    assert (code, reason) in {("RESOURCE_EXHAUSTED", ""), ("FAILED_PRECONDITION", "ACT_REFUSED")}
+    assert refused(door, arguments=b" " * 1_000_001)[1] == "ACT_REFUSED"
+
+
+def test_a_call_without_deadline_is_refused(door: Any) -> None:
+    assert refused(door, timeout=None) == ("INVALID_ARGUMENT", "DEADLINE_REQUIRED")
+
+
+def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypatch: Any) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(door.house.desk, "perform", broken)
+    shown = credential.read(door.home / "staff" / "me")
+    with pytest.raises(grpc.RpcError) as caught:
+        knock(door, shown.key_pem, shown.chain)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "canary" not in str(caught.value)
+
+
+def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, secret: Any) -> None:
+    folder = door.home.parent / "p8"
+    enlist(door.home, "P-8", ["operator"], folder)
+
+    with at_desk(door.home, officer=folder) as do:
+        assert do("staff.list", {})
+        perform(door.home, "staff.end", {"person": "P-8"})
+        with pytest.raises(Remedy, match="ask an operator"):
+            do("staff.list", {})
+
+
+def test_an_open_house_does_nothing_for_a_passphrase_alone(
+    door: Any, tmp_path: Path, secret: Any
+) -> None:
+    """While the house serves, its door asks who acts; nobody slips in beside it."""
+    (door.home / "staff" / "me").rename(tmp_path / "me")
+    try:
+        with pytest.raises(Remedy, match="--as FOLDER"):
+            enlist(door.home, "P-9", ["operator"], tmp_path / "p9", passphrase=secret)
+    finally:
+        (tmp_path / "me").rename(door.home / "staff" / "me")
+
+
+def test_the_address_is_for_our_user_alone(door: Any) -> None:
+    file = door.home / "door.json"
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()) == {"admin": f"127.0.0.1:{door.addresses.admin}"}
+
+
+def test_a_credential_put_together_from_two_is_refused(door: Any, tmp_path: Path) -> None:
+    from keys import durable
+    from keys.errors import DamagedFile
+
+    one = durable.decode(Path("a"), (door.home / "staff/me/officer.json").read_bytes())
+    two = durable.decode(Path("b"), (door.home.parent / "p7/officer.json").read_bytes())
+    durable.replace(tmp_path / "officer.json", durable.encode({**one, "badge": two["badge"]}))
+
+    with pytest.raises(DamagedFile):
+        perform(door.home, "staff.list", {}, officer=tmp_path)
