@@ -10,6 +10,7 @@ try:
 
     from gateway.cli import (
         asking,
+        auditing,
         benching,
         evaluating,
         founding,
@@ -85,6 +86,7 @@ app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(renewing.app, name="keys")
 app.add_typer(staff.app, name="staff")
+app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")
 app.add_typer(evaluating.app, name="eval")

@@ -25,6 +25,7 @@ from gateway.engine.port import Batch
 from gateway.law.agreement import Agreements, load_agreements
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
+from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
 from gateway.office.staff import Staff
 from gateway.server.inspection import agreement_files
@@ -189,5 +190,6 @@ def desk_of(house: House) -> Desk:
     return Desk(
         [
             *house.staff.acts(),
+            *ReadingRoom(house.database, house.sequencer).acts(),
         ]
     )

@@ -1,0 +1,95 @@
+"""An auditor asks an open house why: the answer names its law, and the question is in the ledger."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from gateway.cli.staff import enlist
+
+
+@pytest.fixture(scope="module")
+def audited(folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any) -> Any:
+    root = tmp_path_factory.mktemp("audited")
+    for name in ("can", "aus"):
+        shutil.copytree(folders / name, root / name)
+    enlist(root / "can", "P-1", ["operator"], root / "can" / "staff" / "me", passphrase=secret)
+    enlist(root / "can", "A-1", ["auditor"], root / "a1", passphrase=secret)
+    (root / "auditor.pass").write_bytes(b"the auditor's own")
+    (root / "auditor.pass").chmod(0o600)
+    return root
+
+
+@pytest.fixture(scope="module")
+def house(audited: Path, serve: Any) -> Iterator[Any]:
+    with serve(audited / "can", audited / "aus") as pair:
+        yield pair
+
+
+def explain(house: Any, number: str, *more: str, key: bool = True) -> tuple[int, dict[str, Any]]:
+    root = house.home.parent
+    words = ["audit", "explain", str(house.home), number, "--as", str(root / "a1"), *more]
+    if key:
+        words += ["--key", str(house.home / "auditor")]
+        words += ["--key-passphrase-file", str(root / "auditor.pass")]
+    result = CliRunner().invoke(app, [*words, "--json"], prog_name="passerelle")
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_explain_names_the_law_of_a_query(house: Any, people: Any) -> None:
+    answer = house.partner().query(people.samples(1), **people.matter())
+    before = house.house.sequencer.size
+
+    code, told = explain(house, answer.transaction_number, "--reason", "complaint 14")
+
+    assert code == 0, told
+    rules = {line["value"]: line["paragraph"] for line in told["answers"]["decision"]}
+    assert "IRPR 315.41(1)(a)" in rules.values()
+    assert {line["value"] for line in told["answers"]["decision"]} & {"MATCH", "NO_MATCH"}
+    assert any("IRPR 315.43(2)" in line["paragraph"] for line in told["answers"]["destruction"])
+    assert house.house.sequencer.size == before + 1
+
+
+def test_explain_a_refused_purpose(house: Any, people: Any) -> None:
+    from gateway.terms import Purpose
+
+    with pytest.raises(people.refused) as caught:
+        house.partner().query(people.samples(1), **people.matter(purpose=Purpose.DATA_ACCURACY))
+    number = caught.value.transaction_number
+
+    code, told = explain(house, number, "--only", "decision", "--reason", "complaint 15")
+
+    assert code == 0, told
+    assert told["answers"]["decision"][0]["value"] == "PURPOSE_NOT_PERMITTED"
+
+
+def test_without_the_key_the_outcome_stays_sealed(house: Any, people: Any) -> None:
+    answer = house.partner().query(people.samples(1), **people.matter())
+
+    _, told = explain(house, answer.transaction_number, "--reason", "look", key=False)
+
+    assert answer.outcome.name not in json.dumps(told)
+    assert told["answers"]["who"][0]["value"] == "AUS"
+
+
+def test_a_number_that_nobody_used_is_a_finding(house: Any) -> None:
+    code, told = explain(house, "T-00000000", "--reason", "look")
+
+    assert code == 1
+    assert told["findings"]
+
+
+def test_an_operator_may_not_read(house: Any) -> None:
+    words = ["audit", "explain", str(house.home), "T-00000000", "--reason", "curious", "--json"]
+
+    result = CliRunner().invoke(app, words, prog_name="passerelle")
+
+    assert result.exit_code == 1
+    assert "auditor" in json.loads(result.stdout)["error"]["message"]
