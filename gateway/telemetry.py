@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 FIELDS = frozenset(
     {
@@ -73,6 +73,28 @@ _dropped = Counter(
     "Fields that a log line held and the allow-list did not.",
     registry=REGISTRY,
 )
+_erased = Counter(
+    "passerelle_retention_erased",
+    "Things that were erased because their time was over, by class.",
+    ["kept"],
+    registry=REGISTRY,
+)
+_overdue = Gauge(
+    "passerelle_retention_overdue",
+    "Things that should have been erased and are not, by class; above zero no query is answered.",
+    ["kept"],
+    registry=REGISTRY,
+)
+
+
+def count_erased(kept: str, count: int) -> None:
+    """Count what was erased of a class."""
+    _erased.labels(kept).inc(count)
+
+
+def show_overdue(kept: str, count: int) -> None:
+    """Show how many things of a class are overdue; 0 when all is done."""
+    _overdue.labels(kept).set(count)
 
 
 def count_call(operation: str, code: str, reason: str) -> None:

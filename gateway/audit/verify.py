@@ -16,10 +16,20 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, TypeAlias
 
-from gateway.audit.entry import EPOCH, NO_DETAIL, Frame, MalformedEntry, commitment_of, decode
+from gateway.audit.entry import (
+    EPOCH,
+    NO_DETAIL,
+    EntryType,
+    Frame,
+    MalformedEntry,
+    commitment_of,
+    decode,
+)
 from gateway.audit.grammar import Grammar
 from gateway.audit.note import Checkpoint, NoteRefused, open_checkpoint
+from gateway.audit.orders import Orders
 from gateway.audit.proof import LogIdentity
+from gateway.audit.shredding import Shreds, read_erased
 from gateway.audit.tree import Frontier, leaf_hash
 
 MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for every row
@@ -27,6 +37,7 @@ MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for
 Details: TypeAlias = Callable[
     [int], bytes | None
 ]  # index → ciphertext beside the leaf, if it exists
+HasKey: TypeAlias = Callable[[int], bool]  # index → whether the key to the leaf's detail is there
 
 
 class Severity(Enum):
@@ -85,6 +96,7 @@ def verify_log(
     checkpoints: Iterable[bytes],
     log: LogIdentity,
     sealed_details: Details | None = None,
+    has_key: HasKey | None = None,
 ) -> Report:
     """Check a whole ledger and report all that is wrong with it; raises nothing of its own.
 
@@ -92,6 +104,8 @@ def verify_log(
     checkpoints      signed notes, in order of size
     sealed_details   where given, every commitment is held against its ciphertext; it is asked once for
                      each leaf that parses, in order of index
+    has_key          where given, every key to a detail that is gone must have been shredded; of the same
+                     moment as the leaves. A backup, which has no keys, is verified without
 
     Steps:
     (1) There is something to verify: without leaves or without checkpoints nothing is whole.
@@ -99,13 +113,14 @@ def verify_log(
     (3) Time never falls.
     (4) Every commitment is that of the ciphertext beside the leaf.
     (5) The entries follow their grammar: each REQUEST once and closed once, each answered query with
-        the destruction of its prints.
+        the destruction of its prints; what is held, refused or alarmed is ended once, after it began;
+        and RETENTION entries account for every key that is gone.
     (6) Both of the log's keys have signed every checkpoint, and sizes never fall.
     (7) The root over the leaves is the root that was signed, at the size of every checkpoint; so all
         checkpoints lie on one chain.
     (8) The last checkpoint covers the last leaf: what nobody signed is no entry.
     """
-    walk = _Walk(log, sealed_details, iter(checkpoints))
+    walk = _Walk(log, sealed_details, has_key, iter(checkpoints))
     walk.catch_up()
     for leaf in leaves:
         walk.leaf(leaf)
@@ -120,9 +135,12 @@ class _Walk:
 
     log: LogIdentity
     details: Details | None
+    has_key: HasKey | None
     checkpoints: Iterator[bytes]
     frontier: Frontier = field(default_factory=Frontier)
     grammar: Grammar = field(default_factory=Grammar)
+    orders: Orders = field(default_factory=Orders)
+    shreds: Shreds = field(default_factory=Shreds)
     findings: list[Finding] = field(default_factory=list)
     omitted: int = 0
     time: datetime = EPOCH
@@ -145,8 +163,9 @@ class _Walk:
             self._fault(index, "the leaf is older than the one before it")
         self.time = max(self.time, frame.time)
         self._detail(index, frame)  # (4)
-        for text in self.grammar.read(index, frame):  # (5)
+        for text in (*self.grammar.read(index, frame), *self.orders.read(frame)):  # (5)
             self._fault(index, text)
+        self._shred(index, frame)
 
     def catch_up(self) -> None:
         """Hold every checkpoint of the present size against the leaves read so far."""
@@ -172,6 +191,9 @@ class _Walk:
             self._fault(index, text)
         for index, under_way, text in self.grammar.end(self.time):
             self._find(Finding(Severity.NOTICE if under_way else Severity.FAULT, index, text))
+        if self.has_key is not None:
+            for index, text in self.shreds.end():
+                self._fault(index, text)
         if size > covered:  # (8)
             text = f"no valid checkpoint covers the leaves {covered} to {size - 1}"
             self._fault(size, text, Place.LEDGER)
@@ -220,6 +242,13 @@ class _Walk:
             self._fault(index, "the sealed detail is missing")
         elif commitment_of(ciphertext) != frame.detail_commitment:
             self._fault(index, "the sealed detail is not the one that the leaf commits to")
+
+    def _shred(self, index: int, frame: Frame) -> None:
+        if self.has_key is not None and frame.detail_commitment != NO_DETAIL:
+            self.shreds.key(index, frame.type, there=self.has_key(index))
+        told = read_erased(frame) if frame.type is EntryType.RETENTION else None
+        if told is not None:
+            self.shreds.erased(told)
 
     def _fault(self, index: int, text: str, place: Place = Place.LEAF) -> None:
         self._find(Finding(Severity.FAULT, index, text, place))

@@ -62,8 +62,9 @@ def verify_ledger(home: Path) -> Report:
     try:
         with database.reader() as reader:
             size, newest = ledger.extent(reader)
+            has_key = ledger.keyed(reader, size)  # of the same moment as the size
         reading = _Reading(database, size, max(size, newest))
-        report = verify_log(reading.leaves(), reading.checkpoints(), log, reading.detail)
+        report = verify_log(reading.leaves(), reading.checkpoints(), log, reading.detail, has_key)
         return replace(report, findings=(*reading.gaps, *report.findings))
     finally:
         database.close()

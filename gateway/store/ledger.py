@@ -179,6 +179,15 @@ def iter_details(database: Database) -> Iterator[StoredDetail]:
         last = rows[-1].idx
 
 
+def keyed(connection: Connection, size: int) -> Callable[[int], bool]:
+    """Return what says of each of the first `size` leaves whether its detail still has a key; a bit each."""
+    bits = bytearray((size + 7) // 8)
+    wanted = select(detail_keys.c.idx).where(detail_keys.c.idx < size)
+    for index in connection.execute(wanted).scalars():
+        bits[index >> 3] |= 1 << (index & 7)
+    return lambda index: bool(bits[index >> 3] >> (index & 7) & 1)
+
+
 def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
     """Return where the ledger ends, once its end was found whole.
 

@@ -81,10 +81,11 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A queued commit and the caller who waits for it."""
+    """A queued commit and the caller who waits for it; `tidy` asks for an empty WAL after it."""
 
-    entries: tuple[tuple[Frame, SealedDetail | None], ...]
-    effects: tuple[Effect, ...]
+    entries: tuple[tuple[Frame, SealedDetail | None], ...] = ()
+    effects: tuple[Effect, ...] = ()
+    tidy: bool = False
     answer: Future[Committed] = field(default_factory=Future)
 
 
@@ -115,7 +116,7 @@ class Sequencer:
         self._on_fatal, self._on_commit = on_fatal, on_commit
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
-        self._open = self._failed = False
+        self._open = self._failed = self._tidied = False
         self._head = ledger.Head(0, 0, None)
         self._peaks: dict[tuple[int, int], bytes] = {}
         self._thread: threading.Thread | None = None
@@ -177,7 +178,17 @@ class Sequencer:
             else (leaf.frame, None)
             for leaf in leaves
         )
-        pending = _Pending(entries, tuple(effects))
+        return self._submit(_Pending(entries, tuple(effects)))
+
+    def tidy(self) -> bool:
+        """Bring what is committed home and empty the WAL, so that what was erased is in neither file.
+
+        Return whether it is empty; a reader that looked at that moment is in the way, and later is soon enough.
+        """
+        self._submit(_Pending(tidy=True))
+        return self._tidied
+
+    def _submit(self, pending: _Pending) -> Committed:
         with self._gate:
             if not self._open:
                 raise AuditUnavailable
@@ -251,6 +262,8 @@ class Sequencer:
         if signed is not None:
             self._head = ledger.Head(sheet.size, sheet.time_ms, signed)
             self._peaks = {at: sheet.peaks[at] for at in peaks_of(sheet.size)}
+        if any(pending.tidy for pending in batch):
+            self._tidied = self._database.empty_wal()
         stamp = moment(sheet.time_ms)
         for pending, result in zip(batch, results, strict=True):
             if isinstance(result, Exception):

@@ -1,0 +1,36 @@
+"""Alarms that were raised and not cleared: each once, across restarts, together with its ALARM leaf."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gateway.errors import PasserelleError
+from gateway.store.effects import Effect, says
+from gateway.store.schema import values
+from gateway.store.times import milliseconds
+
+_PREFIX = "alarm/"
+
+
+class AlarmStands(PasserelleError):
+    """Somebody else raised or cleared this alarm meanwhile."""
+
+
+def raised(connection: Connection) -> frozenset[str]:
+    """Return the names of the alarms that stand."""
+    wanted = select(values.c.key).where(values.c.key.startswith(_PREFIX, autoescape=True))
+    return frozenset(key.removeprefix(_PREFIX) for key in connection.execute(wanted).scalars())
+
+
+def raise_alarm(name: str, now: datetime) -> tuple[Effect, ...]:
+    """Return what raises an alarm; the commit raises AlarmStands where it stands."""
+    row = insert(values).values(key=_PREFIX + name, value=str(milliseconds(now)))
+    return (Effect(row, rows=1, refusal=says(AlarmStands)),)
+
+
+def clear_alarm(name: str) -> tuple[Effect, ...]:
+    """Return what clears an alarm; the commit raises AlarmStands where none stands."""
+    row = delete(values).where(values.c.key == _PREFIX + name)
+    return (Effect(row, rows=1, refusal=says(AlarmStands)),)

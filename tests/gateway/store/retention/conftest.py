@@ -1,0 +1,199 @@
+"""A counter whose house erases what is due, and rows of every class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert, update
+
+from gateway.audit.entry import EntryClass, EntryType, Frame, decode
+from gateway.audit.verify import verify_log
+from gateway.law.retention import Schedule
+from gateway.office.retention import Retention
+from gateway.store import holds, ledger
+from gateway.store.casebook import asked, corrections, disclosures, reviews
+from gateway.store.effects import Effect
+from gateway.store.holds import Hold, HoldKind
+from gateway.store.schema import transactions
+from gateway.store.sequencer import Leaf
+from gateway.store.transactions import Hit
+from gateway.terms import Outcome
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Clock, Counterpart
+
+MANY = 1000
+
+
+def asked_row(number: str, at: int, **other: object) -> Any:
+    return insert(asked).values(
+        **{
+            "partner": "AUS",
+            "number": number,
+            "message_id": number.encode(),
+            "purpose": 1,
+            "agreement": "au",
+            "version": 1,
+            "case_reference": "C-1",
+            "state": 2,
+            "sealed": b"answer",
+            "ask_ms": at,
+            "answer_ms": at,
+            "asked_index": 0,
+            **other,
+        }
+    )
+
+
+def correction_row(number: str, at: int | None, state: int = 2) -> Any:
+    return insert(corrections).values(
+        id=number.encode(),
+        partner="AUS",
+        direction=2,
+        number=number,
+        kind=1,
+        state=state,
+        opened_by="P-1",
+        open_ms=0,
+        due_ms=0,
+        attempts=1,
+        ack_ms=at,
+        open_index=0,
+    )
+
+
+def disclosure_row(number: str, at: int, subject: int = 7, details: str = "") -> Any:
+    return insert(disclosures).values(
+        partner="AUS",
+        details_number=details or f"{number}-D",
+        field=1,
+        number=number,
+        hit_reference=b"r",
+        subject_id=subject,
+        authority="IRPR 315.41(2)(a)",
+        record_version=1,
+        disclose_ms=at,
+        response_index=0,
+    )
+
+
+def review_row(number: str, due: int) -> Any:
+    return insert(reviews).values(
+        case_id=number,
+        partner="AUS",
+        number=number,
+        message_id=b"m",
+        state=1,
+        persons=1,
+        sealed=b"probe",
+        open_ms=0,
+        due_ms=due,
+        request_index=0,
+    )
+
+
+def order(verb: str, name: str) -> Leaf:
+    return Leaf(
+        Frame(
+            type=EntryType.HOLD,
+            entry_class=EntryClass.OTHER,
+            subject_reference=f"{verb}/{name}",
+        )
+    )
+
+
+class Keeper:
+    """A counter whose house erases; whom a query found is written where its sealed place is."""
+
+    asked_row = staticmethod(asked_row)
+    correction_row = staticmethod(correction_row)
+    disclosure_row = staticmethod(disclosure_row)
+    review_row = staticmethod(review_row)
+    order = staticmethod(order)
+
+    def __init__(self, counter: Counterpart, schedule: Schedule | None = None) -> None:
+        self.counter = counter
+        self.clock: Clock = counter.desk.clock
+        self.sequencer = counter.sequencer
+        self.database = counter.sequencer._database
+        self.desk = Retention(
+            self.database,
+            self.sequencer,
+            lambda _, __, sealed: int.from_bytes(sealed, "big"),
+            lambda: schedule or Schedule(),
+            self.clock,
+        )
+
+    def run(self, batches: int = MANY) -> dict[str, int]:
+        return {kept.name: count for kept, count in self.desk.run(batches=batches).erased.items()}
+
+    def put(self, *statements: Any) -> None:
+        self.sequencer.commit([], [Effect(each) for each in statements])
+
+    def hold(self, kind: HoldKind, reference: str, name: str = "1") -> Hold:
+        one = Hold(
+            id=f"H-{name:0>16}",
+            kind=kind,
+            reference=reference,
+            reason="a court asks",
+            placed_by="P-1",
+            placed=self.clock(),
+        )
+        verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
+        self.sequencer.commit([order(verb, one.id)], holds.place(one))
+        return one
+
+    def release(self, one: Hold) -> None:
+        self.sequencer.commit(
+            [order("RELEASE", one.id)], holds.release(one.id, "P-2", self.clock())
+        )
+
+    def query(self, number: int, partner_number: str, subject: int | None = None) -> None:
+        """Ask and answer one query whose row says whom it found."""
+        head = self.counter.desk.header(number, partner_number, now=self.clock())
+        self.counter.begin(head)
+        hit = None
+        if subject is not None:
+            expires = self.clock() + timedelta(days=30)
+            hit = Hit(number.to_bytes(16, "big"), subject, expires)
+        self.counter.finish(head, Outcome.MATCH if hit else Outcome.NO_MATCH, hit=hit)
+        if subject is not None:
+            found = update(transactions).where(transactions.c.number == partner_number)
+            self.put(found.values(subject=subject.to_bytes(8, "big")))
+
+    def detail(self, kind: EntryType = EntryType.REQUEST, number: str = "AUS-0001") -> int:
+        """Write one entry with a detail; return its index."""
+        leaf = self.counter.desk.leaf(kind, number=number, reason="as agreed")
+        return self.sequencer.commit([leaf]).indices[0]
+
+    def whole(self) -> list[str]:
+        """Return what a verifier finds."""
+        with self.database.reader() as reader:
+            size, _ = ledger.extent(reader)
+            keys = ledger.keyed(reader, size)
+        report = verify_log(
+            ledger.iter_leaves(self.database, 0, size),
+            ledger.iter_checkpoints(self.database),
+            self.counter.desk.log,
+            None,
+            keys,
+        )
+        texts = [finding.text for finding in report.findings]
+        return [each for each in texts if "RETENTION" in each or "HOLD" in each or "key" in each]
+
+    def entries(self, kind: EntryType) -> list[str]:
+        frames = [decode(leaf) for leaf in ledger.iter_leaves(self.database)]
+        return [frame.subject_reference for frame in frames if frame.type is kind]
+
+
+@pytest.fixture
+def keeper(counter: Counterpart) -> Keeper:
+    return Keeper(counter)
+
+
+@pytest.fixture(scope="session")
+def keeper_of() -> Callable[..., Keeper]:
+    return Keeper

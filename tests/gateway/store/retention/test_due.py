@@ -1,0 +1,249 @@
+"""What is due goes, batch by batch, each with its entry; what is not, stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from gateway.audit.entry import EntryType
+from gateway.law.retention import RULES, Kept, Schedule
+from gateway.office.retention import BATCH
+from gateway.store import retention
+from gateway.store.casebook import asked, disclosures
+from gateway.store.holds import HoldKind
+from gateway.store.schema import detail_keys, hit_references, replay, transactions
+from gateway.store.shelves import SHELVES
+from gateway.store.times import milliseconds
+from gateway.terms import State
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Counterpart
+    from tests.gateway.store.retention.conftest import Keeper
+
+MANY = 1000
+
+
+def test_every_class_but_what_is_no_row_has_a_shelf_and_every_class_a_rule() -> None:
+    assert set(SHELVES) == set(Kept) - {Kept.PROBE, Kept.TRACE}
+    assert set(RULES) == set(Kept)
+    assert all(rule.grace > timedelta(0) and rule.ground for rule in RULES.values())
+
+
+def test_replies_go_after_a_day_hit_references_after_thirty(keeper: Keeper) -> None:
+    keeper.query(1, "AUS-0001", subject=5)
+    keeper.clock.move(hours=23, minutes=59)
+    assert keeper.run() == {}
+    keeper.clock.move(minutes=2)
+    assert keeper.run() == {"REPLY": 1}
+    keeper.clock.move(days=28, hours=23)
+    assert keeper.run() == {}
+    keeper.clock.move(hours=2)
+    assert keeper.run() == {"HIT_REFERENCE": 1}
+    assert keeper.counter.row() is not None
+    assert keeper.entries(EntryType.RETENTION) == ["REPLY/1", "HIT_REFERENCE/1"]
+
+
+def test_exchange_logs_go_after_two_years_and_the_tree_stays_verifiable(keeper: Keeper) -> None:
+    """law.md 10; ledger.md 3: the leaf, its hash and all proofs stay valid; the content is gone."""
+    keeper.query(1, "AUS-0001")
+    first = keeper.detail()
+    own = keeper.detail(EntryType.START)
+    keeper.clock.move(days=730, seconds=1)
+
+    done = keeper.run()
+
+    assert done == {"REPLY": 1, "EXCHANGE_DETAIL": 1, "TRANSACTION": 1}
+    assert f"EXCHANGE_DETAIL/{first}-{first}/1" in keeper.entries(EntryType.RETENTION)
+    with keeper.database.reader() as reader:
+        kept = set(reader.execute(select(detail_keys.c.idx)).scalars())
+    assert first not in kept
+    assert own in kept
+    assert keeper.whole() == []
+
+
+def test_our_own_acts_are_kept_ten_years(keeper: Keeper) -> None:
+    keeper.detail(EntryType.ENROLLED)
+    keeper.clock.move(days=3652)
+    assert "OFFICE_DETAIL" not in keeper.run()
+    keeper.clock.move(days=2)
+    assert keeper.run()["OFFICE_DETAIL"] == 1
+    assert keeper.whole() == []
+
+
+def test_an_unused_answer_goes_after_thirty_days_and_a_used_one_two_years_after_its_use(
+    keeper: Keeper,
+) -> None:
+    """IRPR 315.26; Privacy Regulations s. 4(1)."""
+    now = milliseconds(keeper.clock())
+    used = milliseconds(keeper.clock() + timedelta(days=20))
+    keeper.put(
+        keeper.asked_row("A-00000001", now), keeper.asked_row("A-00000002", now, used_ms=used)
+    )
+
+    keeper.clock.move(days=30)
+    assert keeper.run() == {"UNUSED_RESULT": 1}
+    keeper.clock.move(days=699)
+    assert keeper.run() == {}
+    keeper.clock.move(days=1)
+    assert keeper.run() == {"ASKED": 1}  # the row of the unused one, two years after it was asked
+    keeper.clock.move(days=20)
+    assert keeper.run() == {"USED_RESULT": 1, "ASKED": 1}
+
+
+def test_what_was_disclosed_is_remembered_while_a_correction_is_open(keeper: Keeper) -> None:
+    """IRPR 315.42(1): who does not know whom he told cannot tell him that it was wrong."""
+    now = milliseconds(keeper.clock())
+    keeper.put(
+        keeper.disclosure_row("AUS-0001", now),
+        keeper.correction_row("AUS-0001", None, state=1),
+        keeper.disclosure_row("AUS-0002", now),
+        keeper.correction_row("AUS-0002", now),
+    )
+    keeper.clock.move(days=730)
+
+    assert keeper.run() == {"CORRECTION": 1, "DISCLOSURE": 1}
+    assert keeper.counter.count(disclosures) == 1
+
+
+def test_an_open_query_is_never_erased(keeper: Keeper) -> None:
+    keeper.counter.begin(keeper.counter.desk.header())
+    keeper.clock.move(days=9999)
+
+    assert keeper.run() == {}
+
+
+def test_an_agreement_may_say_another_period(
+    counter: Counterpart, keeper_of: Callable[..., Keeper]
+) -> None:
+    """law.md 10: a parameter per class."""
+    schedule = Schedule(MappingProxyType({(Kept.TRANSACTION, "AUS"): timedelta(days=365)}))
+    keeper = keeper_of(counter, schedule)
+    keeper.query(1, "AUS-0001")
+    other = update(transactions).values(partner="GBR", number="GBR-0001")
+    keeper.query(2, "AUS-0002")
+    keeper.put(other.where(transactions.c.number == "AUS-0002"))
+    keeper.clock.move(days=365)
+
+    assert keeper.run()["TRANSACTION"] == 1
+    keeper.clock.move(days=365)
+    assert keeper.run()["TRANSACTION"] == 1
+
+
+def test_running_twice_is_running_once_and_a_bounded_run_goes_on(keeper: Keeper) -> None:
+    expire = milliseconds(keeper.clock())
+    keeper.query(1, "AUS-0001")
+    rows = [
+        insert(hit_references).values(
+            reference=n.to_bytes(16, "big"),
+            partner="AUS",
+            transaction_number="AUS-0001",
+            subject_id=n,
+            expires_ms=expire,
+        )
+        for n in range(2 * BATCH + 1)
+    ]
+    keeper.put(*rows)
+
+    assert [keeper.run(1) for _ in range(4)] == [
+        {"HIT_REFERENCE": BATCH},
+        {"HIT_REFERENCE": BATCH},
+        {"HIT_REFERENCE": 1},
+        {},
+    ]
+
+
+def test_what_was_used_between_look_and_commit_is_kept(keeper: Keeper) -> None:
+    now = milliseconds(keeper.clock())
+    keeper.put(keeper.asked_row("A-00000001", now))
+    keeper.clock.move(days=31)
+    with keeper.database.reader() as reader:
+        until = retention.cutoffs(reader, Kept.UNUSED_RESULT, Schedule(), keeper.clock())
+        items = retention.due(reader, Kept.UNUSED_RESULT, until, most=10)
+    keeper.put(update(asked).values(used_ms=milliseconds(keeper.clock())))
+
+    with pytest.raises(retention.Moved):
+        keeper.sequencer.commit([], retention.erase(Kept.UNUSED_RESULT, items, until, 0))
+    assert keeper.run() == {}
+
+
+def test_late_is_what_is_beyond_its_grace(keeper: Keeper) -> None:
+    keeper.query(1, "AUS-0001")
+    keeper.run()  # empties the journal
+    keeper.clock.move(days=1, minutes=59)
+    assert keeper.desk.late() == {}
+    keeper.clock.move(minutes=2)
+    assert keeper.desk.late() == {Kept.REPLY: 1}
+
+
+def test_prints_past_their_end_are_late_under_any_hold(keeper: Keeper) -> None:
+    """IRPR 315.43(2) knows no hold: a review that outlives its end, and a search that hangs."""
+    keeper.query(1, "AUS-0001")
+    keeper.put(keeper.review_row("AUS-0001", milliseconds(keeper.clock())))
+    keeper.counter.begin(keeper.counter.desk.header(2, "AUS-0002"))
+    keeper.hold(HoldKind.EVERYTHING, "")
+    keeper.clock.move(minutes=4)
+    assert Kept.PROBE not in keeper.desk.late()
+    keeper.clock.move(minutes=2)
+    assert keeper.desk.late()[Kept.PROBE] == 1
+    keeper.clock.move(minutes=20)
+    assert keeper.desk.late()[Kept.PROBE] == 2
+
+
+def test_what_was_erased_is_in_neither_file_while_the_house_still_writes(keeper: Keeper) -> None:
+    """ledger.md 3: complete only after secure_delete and an emptied journal."""
+    secret = b"distinctive bytes of an answer that is two days old"
+    now = milliseconds(keeper.clock())
+    keeper.put(keeper.asked_row("A-00000001", now, sealed=secret))
+    keeper.clock.move(days=31)
+    folder = keeper.counter.desk.path.parent
+    assert any(secret in each.read_bytes() for each in folder.iterdir())
+
+    assert keeper.run() == {"UNUSED_RESULT": 1}
+
+    assert not any(secret in each.read_bytes() for each in folder.iterdir())
+
+
+def test_a_reader_in_the_way_leaves_the_journal_and_that_is_told(keeper: Keeper) -> None:
+    keeper.query(1, "AUS-0001")
+    keeper.clock.move(days=2)
+    with keeper.database.reader() as reader:
+        reader.execute(select(replay.c.state)).all()
+        done = keeper.desk.run(batches=MANY)
+        assert not done.tidy
+        keeper.clock.move(hours=2)
+        assert keeper.desk.late() == {Kept.TRACE: 1}
+
+    assert keeper.desk.run(batches=MANY).tidy
+    assert keeper.desk.late() == {}
+
+
+def test_a_failing_store_erases_nothing_and_the_rest_goes_on(keeper: Keeper) -> None:
+    """A trigger stands for whatever keeps a row from going."""
+    keeper.query(1, "AUS-0001", subject=5)
+    keeper.clock.move(days=31)
+    keeper.put(
+        text(
+            "CREATE TRIGGER stuck BEFORE DELETE ON hit_references"
+            " BEGIN SELECT RAISE(ABORT, 'stuck'); END"
+        )
+    )
+
+    assert keeper.run() == {"REPLY": 1}
+    assert keeper.desk.late() == {Kept.HIT_REFERENCE: 1}
+    keeper.put(text("DROP TRIGGER stuck"))
+    assert keeper.run() == {"HIT_REFERENCE": 1}
+    assert keeper.desk.late() == {}
+
+
+def test_decided_and_abandoned_are_the_only_ends() -> None:
+    """What is neither is still somebody's question."""
+    ended = str(SHELVES[Kept.TRANSACTION].ripe.compile(compile_kwargs={"literal_binds": True}))
+
+    assert all(
+        (str(int(state)) in ended) == (state in {State.DECIDED, State.ABANDONED}) for state in State
+    )

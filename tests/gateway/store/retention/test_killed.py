@@ -1,0 +1,125 @@
+"""kill -9 between any two statements of a run: nothing is half erased, and the next run ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from gateway.audit.entry import EntryType
+from gateway.audit.shredding import Erased
+from gateway.law.retention import Kept
+from gateway.store.shelves import SHELVES
+from gateway.store.times import milliseconds
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Counterpart
+    from tests.gateway.store.retention.conftest import Keeper
+
+_RUN = """
+import os, signal, sqlite3, sys
+from datetime import datetime
+from pathlib import Path
+from gateway.audit.proof import LogIdentity
+from gateway.law.retention import Schedule
+from gateway.office import retention
+from gateway.store.database import open_store
+from gateway.store.sequencer import Sequencer
+from keys.envelope import OpeningKey, SealingKey
+from keys.sign import LogKey
+
+left = int(sys.argv[2])
+now = datetime.fromisoformat(sys.argv[3])
+armed = False
+
+def count(statement):
+    global left
+    if armed and statement.startswith(("DELETE", "UPDATE", "INSERT", "COMMIT", "RELEASE")):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def connect(*args, **kwargs):
+    connection = sqlite3.connect(*args, **kwargs)
+    connection.set_trace_callback(count)
+    return connection
+
+retention.BATCH = 2
+database = open_store(Path(sys.argv[1]), connect=connect)
+key = LogKey.from_seed(bytes(range(64)))
+log = LogIdentity.from_log_key("gateway.can.example/exchange-log", key)
+auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)
+sequencer = Sequencer(database, key, log, auditor, lambda: now)
+sequencer.start()
+armed = True
+desk = retention.Retention(database, sequencer, lambda *_: None, Schedule, lambda: now)
+desk.run(batches=99)
+print("done", flush=True)
+sequencer.close()
+database.close()
+"""
+
+CLASSES = (Kept.REPLY, Kept.TRANSACTION, Kept.UNUSED_RESULT, Kept.EXCHANGE_DETAIL)
+
+
+def there(keeper: Keeper) -> Counter[Kept]:
+    with keeper.database.reader() as reader:
+        return Counter(
+            {
+                kept: reader.execute(
+                    select(func.count()).select_from(shelf.table).where(shelf.ripe)
+                ).scalar()
+                for kept, shelf in SHELVES.items()
+                if kept in CLASSES
+            }
+        )
+
+
+def told(keeper: Keeper) -> Counter[Kept]:
+    found: Counter[Kept] = Counter()
+    for reference in keeper.entries(EntryType.RETENTION):
+        found[Kept[reference.split("/")[0]]] += int(reference.rsplit("/", 1)[1])
+    return found
+
+
+@pytest.mark.parametrize("step", [1, 3, 6, 9, 15, 24])
+def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
+    counter: Counterpart, keeper_of: Any, step: int
+) -> None:
+    keeper: Keeper = keeper_of(counter)
+    path: Path = counter.desk.path
+    for number in range(1, 5):
+        keeper.query(number, f"AUS-000{number}")
+        keeper.detail()
+    now = milliseconds(keeper.clock())
+    keeper.put(*(keeper.asked_row(f"A-0000000{n}", now) for n in range(3)))
+    before = there(keeper)
+    counter.desk.close()
+    keeper.clock.move(days=731)
+
+    run = subprocess.run(
+        [sys.executable, "-c", _RUN, str(path), str(step), keeper.clock().isoformat()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    counter.sequencer = counter.desk.sequencer()
+    keeper = keeper_of(counter)
+    assert before - there(keeper) == told(keeper)
+    assert keeper.whole() == []
+    keeper.run()
+    assert not +there(keeper)
+    assert told(keeper)[Kept.EXCHANGE_DETAIL] == before[Kept.EXCHANGE_DETAIL]
+    assert keeper.whole() == []
+
+
+def test_a_reference_is_written_one_way() -> None:
+    assert Erased("EXCHANGE_DETAIL", 3, 5, 9).reference() == "EXCHANGE_DETAIL/5-9/3"
