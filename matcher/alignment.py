@@ -14,7 +14,7 @@ arrays run over b gallery fingers: there is no loop over them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -30,7 +30,7 @@ from matcher.constants import (
     UNLIKE_WEIGHT,
     WIDE,
 )
-from matcher.finger import Complexes, Finger
+from matcher.finger import Complexes, Finger, resized
 from matcher.mates import mutual, overlap, targets
 from matcher.motion import bending, hypotheses, moved, refit
 from matcher.packing import LEADING, pack, unpack
@@ -57,6 +57,14 @@ class Fingers:
         """Which slots hold a minutia, (b, l)."""
         return np.arange(self.place.shape[1]) < self.count[:, None]
 
+    def resized(self, scale: tuple[float, float]) -> Fingers:
+        """Return the fingers as of pictures made wider and higher; what surrounds a minutia stays as it was."""
+        if scale == (1.0, 1.0):
+            return self
+        heading = resized(self.heading, *scale)
+        heading /= np.maximum(np.abs(heading), np.float32(1e-6))  # empty slots have none
+        return replace(self, place=resized(self.place, *scale), heading=heading)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
@@ -67,6 +75,9 @@ class Evidence:
     likeness   sum over final pairs of closeness x likeness
     closeness  sum over final pairs of closeness
     overlap    geometric mean of the minutiae of each finger that stand in the overlap, at least 1
+    expected   minutiae of the sparser finger that stand in the overlap, seen more widely
+    turned     cosine of the turn between the two pictures
+    doubt      log10 units that speak against the reading of the record, `Finger.doubt`
     """
 
     local: Floats
@@ -74,6 +85,9 @@ class Evidence:
     likeness: Floats
     closeness: Floats
     overlap: Floats
+    expected: Floats
+    turned: Floats
+    doubt: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +98,8 @@ class Alignment:
     mate         (b, n) the gallery minutia that each probe minutia is paired with
     close        (b, n) closeness of final pairs, 0 where there is none
     moved        (b, n) complex64, where each probe minutia comes to lie on the gallery finger
-    turn, fold, shift  (b,) complex64: place · turn + conj(place) · fold + shift, before bending
+    turn, fold, shift  (b,) complex64: place · turn + conj(place) · fold + shift, before bending, on the
+                 gallery finger resized as the probe asks
     """
 
     evidence: Evidence
@@ -135,6 +150,7 @@ def compare(probe: Finger, fingers: Fingers) -> Evidence:
 
 def align(probe: Finger, fingers: Fingers) -> Alignment:
     """Return the evidence of one probe finger against each of `fingers`, and the alignment it rests on."""
+    fingers = fingers.resized(probe.scale)
     head, similarity = _similarity(probe, fingers)
     local = _mean_of_best(head.max(axis=2), min(STRONGEST, len(probe)))
     centre, centres = _centre(probe.place), _centres(fingers)
@@ -157,14 +173,23 @@ def align(probe: Finger, fingers: Fingers) -> Alignment:
     planes = moved(mine, motion)
     planes[:, :2] += bending(mine, theirs, planes, mates, weight)
     mates = mutual(planes, reachable, NARROW)
-    near, shared = mates.close.sum(axis=2), overlap(planes, reachable, fingers.used)
+    near, (shared, expected) = mates.close.sum(axis=2), overlap(planes, reachable)
     like = (mates.close * mates.within(liked)).sum(axis=2)
     best = (like * near / shared).argmax(axis=1)
+    turn, fold, shift = _parts(motion[rows, best])
+    turned = (turn.real / np.maximum(np.abs(turn), np.float32(1e-6))).astype(np.float32)
     evidence = Evidence(
-        local, strongest(pairs), like[rows, best], near[rows, best], shared[rows, best]
+        local,
+        strongest(pairs),
+        like[rows, best],
+        near[rows, best],
+        shared[rows, best],
+        expected[rows, best],
+        turned,
+        np.full(len(rows), probe.doubt, dtype=np.float32),
     )
     place = planes[rows, 0, best] + 1j * planes[rows, 1, best] + centres[:, None]
-    turn, fold, shift = _parts(motion[rows, best])
+    place = resized(place, 1 / probe.scale[0], 1 / probe.scale[1])
     shift += centres - turn * centre - fold * np.conj(centre)
     mate, close = mates.mate[rows, best], mates.close[rows, best]
     return Alignment(evidence, similarity, mate, close, place, turn, fold, shift)

@@ -6,8 +6,8 @@
 4  evidence   one log10 likelihood ratio a finger
 
 A block is unpacked once for all probes of a batch; threads take blocks, then handfuls of fingers. A probe
-whose picture may have been resized is also compared as if it had been (`finger.restate`), and the better of
-the two counts.
+whose picture may have been resized, or that of a row, is also compared as if it had been (`finger.readings`),
+and the better of the two counts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from matcher.alignment import Fingers, compare, join
 from matcher.block import Rows, local_scores
-from matcher.finger import Finger, Frame, Model, restate
+from matcher.finger import Finger, Frame, Model, readings
 from matcher.fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.probe import Probe
 from matcher.template import Floats, Ints
@@ -44,18 +44,13 @@ class SearchAbandoned(RuntimeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Query:
-    """One finger of one probe: as stated, and as if its picture had been resized to a frame."""
+    """One finger of one probe: as stated, and what it may mean beside rows of a frame."""
 
     probe: int
     column: int
     position: int
     stated: Finger
-    restated: dict[Frame, Finger] = field(repr=False)
-
-    def versions(self, frame: Frame) -> tuple[Finger, ...]:
-        """Return the versions that meet rows of a frame."""
-        other = self.restated.get(frame)
-        return (self.stated,) if other is None else (self.stated, other)
+    versions: dict[Frame, tuple[Finger, ...]] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +85,8 @@ class Cascade:
         for number, probe in enumerate(probes):
             for column, (position, finger) in enumerate(probe.fingers):
                 frames = {block.frame for block in rows[position]}
-                others = {frame: restate(finger, frame, self.model) for frame in frames}
-                restated = {frame: other for frame, other in others.items() if other is not None}
-                queries.append(_Query(number, column, position, finger, restated))
+                versions = {frame: readings(finger, frame, self.model) for frame in frames}
+                queries.append(_Query(number, column, position, finger, versions))
         return queries
 
     def _local(
@@ -106,7 +100,7 @@ class Cascade:
             unpacked, alive = block.unpacked(), block.alive
             for query in queries:
                 if query.position == position:
-                    scores = [local_scores(f, unpacked) for f in query.versions(block.frame)]
+                    scores = [local_scores(f, unpacked) for f in query.versions[block.frame]]
                     ratio = coarse_ratio(np.maximum.reduce(scores), self.likelihood)
                     coarse[query.probe, block.person[alive], query.column] = ratio[alive]
 
@@ -134,7 +128,7 @@ class Cascade:
             self._ask("time ran out in the alignment")
             ratios = [
                 finger_ratio(compare(finger, some), self.likelihood)
-                for finger in query.versions(frame)
+                for finger in query.versions[frame]
             ]
             found[query.probe][1][seat, query.position - 1] = np.maximum.reduce(ratios)
 

@@ -24,6 +24,7 @@ UNLIKE_WEIGHT = 0.2  # what a close pair weighs in the fit however unlike its su
 BEND_REACH = 70.0  # pixels; how far a paired minutia's error moves its neighbours
 BEND_INERTIA = 1.0  # weight of no bending
 OVERLAP_REACH = 30.0  # pixels; a minutia this near to one of the other finger lies in the overlap
+EXPECTED_REACH = 45.0  # pixels; the same, for what the sparser finger would have to show there
 
 # Not of the comparison's results but of how they are reckoned:
 MOST_COST = 60.0  # exp(-60) stands for nothing; smaller numbers are denormal, and ten times as slow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from matcher.alignment import align, gather
-from matcher.finger import Finger, Model, default_model, restate
+from matcher.finger import Finger, Model, default_model, readings
 from matcher.fusion import (
     FEATURE_NAMES,
     Likelihood,
@@ -32,7 +32,7 @@ class Explanation:
     resized        by how much the probe's picture was taken to be wider and higher, (1, 1) = as stated
     turn           radians counter-clockwise, and
     shift          pixels (x to the right, y downwards) after turning about the image's top left corner; what
-                   the skin's stretching adds is in `moved` alone
+                   the skin's stretching adds is in `moved` alone. Both in the picture that was not resized
     features       what the likelihood weighs, by name
     contributions  log10 units that each feature adds to `bias`; the sum is bent at the tail and bounded
     local          mean likeness of the best minutiae, before any alignment
@@ -61,15 +61,14 @@ def explain(
 ) -> Explanation:
     """Return why two fingers score as they do; the ratio is the one that a search would give."""
     used = default_likelihood() if likelihood is None else likelihood
-    other = restate(probe, gallery.frame, default_model() if model is None else model)
     mate = gather([gallery])
-    stated = align(probe, mate)
-    found, resized = stated, (1.0, 1.0)
-    if other is not None:
-        again = align(other, mate)
-        if finger_ratio(again.evidence, used)[0] > finger_ratio(stated.evidence, used)[0]:
+    versions = readings(probe, gallery.frame, default_model() if model is None else model)
+    found, *others = (align(version, mate) for version in versions)
+    resized = (1.0, 1.0)
+    for again in others:
+        if finger_ratio(again.evidence, used)[0] > finger_ratio(found.evidence, used)[0]:
             found = again
-            resized = other.frame[0] / probe.frame[0], other.frame[1] / probe.frame[1]
+            resized = gallery.frame[0] / probe.frame[0], gallery.frame[1] / probe.frame[1]
     close = found.close[0]
     mine = np.flatnonzero(close > 0)
     mine = mine[np.argsort(-close[mine], kind="stable")]
@@ -85,7 +84,7 @@ def explain(
         shift=(float(found.shift[0].real), -float(found.shift[0].imag)),
         features=_named(features(found.evidence)[0]),
         contributions=_named(parts[0]),
-        bias=bias,
+        bias=float(bias[0]),
         local=float(found.evidence.local[0]),
         llr=float(finger_ratio(found.evidence, used)[0]),
     )

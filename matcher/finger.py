@@ -9,7 +9,7 @@ product of unit vectors.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from importlib import resources
@@ -37,6 +37,8 @@ CANVAS = (
 )  # pixels. Some extractors resize every picture to one canvas and state 500 ppi all the
 # same: what such a record calls a pixel is one of unknown and unequal sides (matching.md 1, SecuGen).
 ODD = 0.04  # share by which two sizes may differ and still be one
+DOUBT = 0.5  # log10; three of four pictures of the canvas's size were resized: a guess, for real sensors of
+# that size exist (docs/adr/0013 has the errors for others)
 
 Frame = tuple[int, int]  # width and height of the picture, pixels at 500 ppi; (0, 0) = unknown
 UNKNOWN: Frame = (0, 0)
@@ -80,12 +82,16 @@ class Finger:
     heading  (m,) complex64 of unit length, exp(i · angle)
     vectors  (m, d) float32, unit rows
     frame    the picture's size as stated
+    scale    by how much the other finger is made wider and higher when it meets this one
+    doubt    log10 units that this reading of a record is the less likely to be the right one
     """
 
     place: Complexes = field(repr=False)
     heading: Complexes = field(repr=False)
     vectors: Floats = field(repr=False)
     frame: Frame = UNKNOWN
+    scale: tuple[float, float] = (1.0, 1.0)
+    doubt: float = 0.0
 
     def __len__(self) -> int:
         return len(self.place)
@@ -121,20 +127,27 @@ def describe(minutiae: Minutiae, model: Model) -> Finger:
     return Finger(place, heading, _vectors(place, heading, model), frame)
 
 
-def restate(finger: Finger, frame: Frame, model: Model) -> Finger | None:
-    """Return a finger as if its picture had been resized to `frame`, or None where that is no question.
+def readings(finger: Finger, frame: Frame, model: Model) -> tuple[Finger, ...]:
+    """Return what a record may mean beside records of `frame`: itself, and where it is a question a second.
 
     It is one where one of the two frames is the canvas that some extractors resize every picture to and the
-    other is not: then the two records may be of one picture size after all.
+    other is not: then the two records may be of one picture size after all. Their surroundings are compared
+    as the gallery's are, their places always in the picture that was not resized.
     """
     if UNKNOWN in (finger.frame, frame) or (finger.frame == CANVAS) == (frame == CANVAS):
-        return None
+        return (finger,)
     across, down = frame[0] / finger.frame[0], frame[1] / finger.frame[1]
     if max(abs(across - 1), abs(down - 1)) < ODD:
-        return None
-    place, heading = (_scaled(each, across, down) for each in (finger.place, finger.heading))
+        return (finger,)
+    place = resized(finger.place, across, down)
+    heading = resized(finger.heading, across, down)
     heading /= np.abs(heading)
-    return Finger(place, heading, _vectors(place, heading, model), frame)
+    vectors = _vectors(place, heading, model)
+    if finger.frame == CANVAS:
+        other = Finger(place, heading, vectors, frame)
+    else:
+        other = replace(finger, vectors=vectors, scale=(1 / across, 1 / down))
+    return replace(finger, doubt=DOUBT), other
 
 
 def _vectors(place: Complexes, heading: Complexes, model: Model) -> Floats:
@@ -144,7 +157,8 @@ def _vectors(place: Complexes, heading: Complexes, model: Model) -> Floats:
     return unit
 
 
-def _scaled(values: Complexes, across: float, down: float) -> Complexes:
+def resized(values: Complexes, across: float, down: float) -> Complexes:
+    """Return places or directions of a picture made wider and higher; directions lose their length."""
     scaled: Complexes = values.real * np.float32(across) + 1j * values.imag * np.float32(down)
     return scaled.astype(np.complex64)
 

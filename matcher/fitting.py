@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcher.alignment import Evidence, Fingers, compare, gather
-from matcher.finger import Finger, Model, describe, load_model, raw_descriptors, restate
+from matcher.finger import Finger, Model, describe, load_model, raw_descriptors, readings
 from matcher.fusion import Likelihood, features, finger_ratio, fuse, load_likelihood, raw_ratio
 from matcher.template import Bools, Floats, Minutiae
 
@@ -31,7 +31,7 @@ BEND_SHARE = 0.01  # of non-mated pairs lie above the bend
 TAIL_SHARE = 0.01  # of non-mated people lie above the tail's level
 RESAMPLED = 400_000  # chimeric non-mated people per number of fingers
 BOOTSTRAPS = 300
-COLUMNS = ("local", "relaxed", "likeness", "closeness", "overlap")
+COLUMNS = tuple(each.name for each in fields(Evidence))
 
 Doubles = NDArray[np.float64]
 
@@ -86,17 +86,20 @@ def compare_all(records: RecordSet, model: Model) -> Compared:
     return Compared(_concatenate(rows), one == other, one * 1000 + other)
 
 
-def compare_across(one: RecordSet, other: RecordSet, model: Model) -> Compared:
-    """Return every pair of records of two sets, by the version of the probe that is the more alike.
+def compare_across(
+    one: RecordSet, other: RecordSet, model: Model, likelihood: Likelihood | None = None
+) -> Compared:
+    """Return every pair of records of two sets, each by the reading that is the likelier.
 
-    Fingers of one number are mated where the sensor is the same; two records of one impression are left out.
+    Without a likelihood a picture that may have been resized is taken to have been. Fingers of one number are
+    mated where the sensor is the same; two records of one impression are left out.
     """
     fingers = [describe(each, model) for each in other.minutiae]
-    gallery = gather(fingers)
+    side, fitted = (fingers, gather(fingers)), (model, likelihood)
     rows, pairs, allowed = [], [], ~twins(one, other)
     for at, minutiae in enumerate(one.minutiae):
         columns = np.flatnonzero(allowed[at])
-        rows.append(_across(describe(minutiae, model), fingers, gallery, columns, model))
+        rows.append(_across(describe(minutiae, model), side, columns, fitted))
         pairs.append(np.stack([np.full(len(columns), one.finger[at]), other.finger[columns]]))
     mine, theirs = np.concatenate(pairs, axis=1)
     mated = (mine == theirs) & (one.sensor == other.sensor)
@@ -112,23 +115,27 @@ def twins(one: RecordSet, other: RecordSet) -> Bools:
 
 
 def _across(
-    probe: Finger, fingers: Sequence[Finger], gallery: Fingers, rows: NDArray[np.intp], model: Model
+    probe: Finger,
+    side: tuple[Sequence[Finger], Fingers],
+    rows: NDArray[np.intp],
+    fitted: tuple[Model, Likelihood | None],
 ) -> Evidence:
-    stated = _row(probe, gallery, rows)
-    frames = np.array([fingers[row].frame for row in rows])
-    for frame in {fingers[row].frame for row in rows}:
-        other = restate(probe, frame, model)
-        if other is not None:
-            some = np.flatnonzero((frames == frame).all(axis=1))
-            again = _row(other, gallery, rows[some])
-            better = _paired(again) > _paired(_take(stated, some))
-            for name in COLUMNS:
-                getattr(stated, name)[some[better]] = getattr(again, name)[better]
-    return stated
+    fingers, gallery = side
+    model, likelihood = fitted
+    frames = [fingers[row].frame for row in rows]
+    parts, order = [], []
+    for frame in dict.fromkeys(frames):
+        some = rows[[each == frame for each in frames]]
+        read = [_row(each, gallery, some) for each in readings(probe, frame, model)]
+        parts.append(read[-1] if likelihood is None else _likeliest(read, likelihood))
+        order.append(some)
+    return _take(_concatenate(parts), np.argsort(np.concatenate(order)))
 
 
-def _paired(evidence: Evidence) -> Floats:
-    return evidence.likeness * evidence.closeness / evidence.overlap
+def _likeliest(read: Sequence[Evidence], likelihood: Likelihood) -> Evidence:
+    best = np.argmax([raw_ratio(each, likelihood) for each in read], axis=0)
+    columns = (np.choose(best, [getattr(each, name) for each in read]) for name in COLUMNS)
+    return Evidence(*columns)
 
 
 def _row(probe: Finger, gallery: Fingers, rows: NDArray[np.intp], chunk: int = 16) -> Evidence:
@@ -187,12 +194,20 @@ def fit_likelihood(training: Sequence[Compared], tail: Doubles | None = None) ->
     }
 
 
+def compare_sets(sets: Sequence[RecordSet], model: Model) -> list[Compared]:
+    """Return the pairs within each set, and those of one sensor across every two extractors."""
+    compared = [compare_all(each, model) for each in sets]
+    for at, one in enumerate(sets):
+        here = [each for each in sets[at + 1 :] if each.sensor == one.sensor]
+        compared += [compare_across(one, other, model) for other in here]
+    return compared
+
+
 def left_out(sets: Sequence[RecordSet], sensor: str) -> tuple[Model, Likelihood]:
     """Return model and likelihood fitted on all sensors but one."""
     others = [each for each in sets if each.sensor != sensor]
     model = load_model(fit_descriptor([m for each in others for m in each.minutiae]))
-    training = [compare_all(each, model) for each in others]
-    return model, load_likelihood(fit_likelihood(training), "")
+    return model, load_likelihood(fit_likelihood(compare_sets(others, model)), "")
 
 
 def ratios(compared: Compared, likelihood: Likelihood, *, raw: bool = False) -> Floats:

@@ -23,8 +23,14 @@ LIKELIHOOD_FILE = "likelihood.json"
 LEAST_RATIO = (
     -1.5
 )  # log10; about 3 % of mated pairs share too little to be seen, so no finger excludes more
-FEATURE_NAMES = ("likeness", "closeness", "overlap", "paired")
+FEATURE_NAMES = ("likeness", "closeness", "paired", "expected", "turned")
 FEATURES = len(FEATURE_NAMES)
+TURN_SPREAD = (
+    0.44  # radians, 25°; fingers of one person lie on sensors within 45° of each other (FVC2002)
+)
+TURNED_ANYHOW = (
+    0.1  # share of mated pairs for which any turn is as likely, so that no turn excludes
+)
 MOST_RATIO = 12.0  # log10; our data cannot tell a million million from more
 DEPENDENCE = (
     0.15  # share of a finger's evidence that another finger of the same two people repeats: skin,
@@ -37,7 +43,7 @@ DEPENDENCE = (
 class Likelihood:
     """Fitted weights: log10 ratio = slope · (features · weights + bias), bent once at the tail.
 
-    mean, scale, weights (4,): of `features`; bias in log10 units
+    mean, scale, weights (5,): of `features`; bias in log10 units
     bend, level, slope: beyond `bend` the ratio rises from `level` with `slope`
     coarse: (offset, slope) of the ratio that the local stage alone gives
     digest: SHA-256 of the file, hexadecimal
@@ -78,28 +84,37 @@ _FITTED = ("mean", "scale", "weights", "bias", "bend", "level", "slope", "coarse
 
 
 def features(evidence: Evidence) -> Floats:
-    """Return what the likelihood weighs, (b, 4) float32.
+    """Return what the likelihood weighs, (b, 5) float32.
 
-    Each paired minutia speaks for one finger by its likeness and closeness, each minutia in the overlap
-    against it, and what is paired counts the more the more of the overlap it is. Either extractor alone
-    gives nearly the weights that both give; logarithms and shares made sensors that no fit had seen worse.
+    Each paired minutia speaks for one finger by its likeness and closeness, each that the sparser finger
+    shows in the overlap against it, for the other one's may be the extractor's alone; what is paired counts
+    the more the more of the overlap it is; and a turn speaks by its log10 likelihood beside no turn.
     """
     paired = evidence.likeness * evidence.closeness / evidence.overlap
-    columns: Sequence[Floats] = (evidence.likeness, evidence.closeness, evidence.overlap, paired)
+    upright = np.exp((evidence.turned - 1) * np.float32(TURN_SPREAD**-2))
+    turned = np.log10((1 - TURNED_ANYHOW) * upright + TURNED_ANYHOW)
+    columns: Sequence[Floats] = (
+        evidence.likeness,
+        evidence.closeness,
+        paired,
+        evidence.expected,
+        turned,
+    )
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def weighed(evidence: Evidence, likelihood: Likelihood) -> tuple[Floats, float]:
-    """Return what each feature adds to the logistic score in log10 units, (b, 4), and what all begin with."""
+def weighed(evidence: Evidence, likelihood: Likelihood) -> tuple[Floats, Floats]:
+    """Return what each feature adds to the logistic score in log10 units, (b, 5), and what each begins with."""
     share = likelihood.weights / likelihood.scale
     parts: Floats = features(evidence) * share
-    return parts, likelihood.bias - float(likelihood.mean @ share)
+    start: Floats = np.float32(likelihood.bias - float(likelihood.mean @ share)) - evidence.doubt
+    return parts, start
 
 
 def raw_ratio(evidence: Evidence, likelihood: Likelihood) -> Floats:
     """Return the logistic score in log10 units, (b,), before its tail is bent to what was measured."""
     parts, start = weighed(evidence, likelihood)
-    raw: Floats = (parts.sum(axis=1) + np.float32(start)).astype(np.float32)
+    raw: Floats = (parts.sum(axis=1) + start).astype(np.float32)
     return raw
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from matcher.constants import FAR, LEAST_CLOSENESS, MOST_COST, OVERLAP_REACH
+from matcher.constants import EXPECTED_REACH, FAR, LEAST_CLOSENESS, MOST_COST, OVERLAP_REACH
 from matcher.template import Bools, Floats, Ints
 
 # Rows of what is multiplied with a moved minutia's x, y, cosine, sine, squared place and 1.
@@ -71,16 +71,24 @@ def mutual(planes: Floats, theirs: Floats, width: tuple[float, float]) -> Mates:
     return Mates(mate, np.where(found, close, np.float32(0)))
 
 
-def overlap(planes: Floats, theirs: Floats, used: Bools) -> Floats:
-    """Return the geometric mean of the minutiae of each finger that stand in the overlap, (b, h)."""
+def overlap(planes: Floats, theirs: Floats) -> tuple[Floats, Floats]:
+    """Return how many minutiae of each finger stand in the overlap, (b, h) each.
+
+    First the geometric mean of both fingers' numbers, at least 1; then the number of the one that has fewer,
+    within EXPECTED_REACH.
+    """
     b, _, h, n = planes.shape
     rows = np.empty((b, 4, h, n), dtype=np.float32)
     np.multiply(planes[:, _PLACE], np.float32(-2), out=rows[:, :2])
     rows[:, 2] = (planes[:, _PLACE] ** 2).sum(axis=1)
     rows[:, 3] = 1
     distance = np.matmul(rows.reshape(b, 4, h * n).swapaxes(1, 2), theirs[:, [0, 1, 4, 5]])
-    near = (distance < np.float32(OVERLAP_REACH**2)).reshape(b, h, n, -1)
-    mine = near.any(axis=3).sum(axis=2)
-    both = mine * (near.any(axis=2) & used[:, None]).sum(axis=2)
-    mean: Floats = np.sqrt(np.maximum(both, 1)).astype(np.float32)
-    return mean
+    sides = distance.min(axis=2).reshape(b, h, n), distance.reshape(b, h, n, -1).min(axis=2)
+    mine, yours = (_within(each, OVERLAP_REACH) for each in sides)
+    fewer = np.minimum(*(_within(each, EXPECTED_REACH) for each in sides))
+    return np.sqrt(np.maximum(mine * yours, 1)), fewer
+
+
+def _within(square: Floats, reach: float) -> Floats:
+    within: Floats = (square < np.float32(reach**2)).sum(axis=2).astype(np.float32)
+    return within

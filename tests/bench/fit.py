@@ -16,7 +16,7 @@ from matcher import fitting, fmr, fusion
 from matcher.finger import load_model
 from matcher.measure import verification
 
-VERSION = "fvc2002-2"
+VERSION = "fvc2002-3"
 PACKAGE = Path(fitting.__file__).parent
 SEED = 2002
 
@@ -61,21 +61,22 @@ def main() -> None:
     raw = judge(sets)
     packed = fitting.fit_descriptor([m for each in sets for m in each.minutiae])
     model = load_model(packed)
-    training = [fitting.compare_all(each, model) for each in sets]
-    fitted = fitting.fit_likelihood(training, np.concatenate([r for r, _ in raw]).astype(float))
+    fitted = fitting.fit_likelihood(
+        fitting.compare_sets(sets, model), np.concatenate([r for r, _ in raw]).astype(float)
+    )
     likelihood = fusion.load_likelihood(fitted, "")
     parts = [(fusion.bend(ratio, likelihood), cluster) for ratio, cluster in raw]
     for at, one in enumerate(sets):
         for other in sets[at + 1 :]:
             if (one.extractor == other.extractor) != (one.sensor == other.sensor):
-                compared = fitting.compare_across(one, other, model)
+                compared = fitting.compare_across(one, other, model, likelihood)
                 ratio = fitting.ratios(compared, likelihood)
                 parts.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
     names = ", ".join(f"{each.extractor}/{each.sensor}" for each in sets)
     provenance = {
         "version": VERSION,
         "data": f"FVC2002 set B records: {names}",
-        "split": "weights: all sensors; bend and tail: each sensor judged by weights fitted on the "
+        "split": "weights: all sensors, within each extractor and across; bend and tail: each sensor judged by weights fitted on the "
         "other sensors, and non-mated pairs across sensors and across extractors",
         "descriptor_size": model.size,
     }

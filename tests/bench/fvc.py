@@ -39,13 +39,13 @@ def pairs(sets: list[fitting.RecordSet], *, shipped: bool) -> None:
         else:
             model, likelihood = fitting.left_out(sets, sensor)
         here = [each for each in sets if each.sensor == sensor]
-        for at, one in enumerate(here):
+        for one in here:
             first, second = np.triu_indices(len(one.minutiae), 1)
             alone = fitting.compare_all(one, model)
             bad = poor(one)[first] | poor(one)[second]
             table[one.extractor].append((sensor, *errors(alone, likelihood, bad)))
-            for other in here[at + 1 :]:
-                across = fitting.compare_across(one, other, model)
+            for other in (each for each in here if each is not one):
+                across = fitting.compare_across(one, other, model, likelihood)
                 bad = (poor(one)[:, None] | poor(other))[~fitting.twins(one, other)]
                 name = f"{one.extractor} → {other.extractor}"
                 table[name].append((sensor, *errors(across, likelihood, bad)))

@@ -12,7 +12,7 @@ from matcher.block import Block, local_scores, slots_for
 from matcher.cascade import SearchAbandoned, best_finite
 from matcher.constants import ABSENT
 from matcher.explanation import explain
-from matcher.finger import CANVAS, Finger, default_model, describe, restate
+from matcher.finger import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.gallery import Gallery
 from matcher.probe import NothingUsable, Probe, prepare
 from matcher.template import Minutiae
@@ -111,16 +111,19 @@ def test_an_explanation_says_that_a_picture_was_taken_for_resized() -> None:
 
     assert found.resized == pytest.approx((300 / 500, 400 / 420))
     assert found.llr > 3
+    theirs = np.column_stack([fingers[1].place.real, -fingers[1].place.imag])
+    apart = np.hypot(*(found.moved[found.pairs[:, 0]] - theirs[found.pairs[:, 1]]).T)
+    assert np.median(apart) < 6
 
 
 def test_pictures_of_true_or_unknown_size_are_taken_as_stated() -> None:
     one = describe(synthetic.impression(synthetic.person(2), 1, 1), default_model())
     bare = Finger(one.place, one.heading, one.vectors)
 
-    assert restate(one, (388, 374), default_model()) is None
-    assert restate(one, (0, 0), default_model()) is None
-    assert restate(bare, CANVAS, default_model()) is None
-    assert restate(one, CANVAS, default_model()) is not None
+    assert readings(one, (388, 374), default_model()) == (one,)
+    assert readings(one, (0, 0), default_model()) == (one,)
+    assert readings(bare, CANVAS, default_model()) == (bare,)
+    assert [each.doubt for each in readings(one, CANVAS, default_model())] == [DOUBT, 0]
 
 
 def test_a_minutia_takes_45_bytes_and_a_finger_less_than_two_thousand(gallery: Gallery) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from matcher.constants import (
+    EXPECTED_REACH,
     HYPOTHESES,
     LEAST_CLOSENESS,
     NARROW,
@@ -104,7 +105,7 @@ def test_mutual_nearest_minutiae_and_the_overlap_are_those_of_plain_loops() -> N
     there = moved(probe, affine(turn, 0.05 * turn, turn * 3 + 4))
 
     mates = mutual(there, targets(fingers, used), WIDE)
-    shared = overlap(there, targets(fingers, used), used)
+    shared, expected_here = overlap(there, targets(fingers, used))
 
     place, heading = number(there.transpose(0, 2, 1, 3)), number(there.transpose(0, 2, 1, 3), 2)
     expected = turn[..., None] * number(probe) + 0.05 * turn[..., None] * number(probe).conj()
@@ -128,6 +129,8 @@ def test_mutual_nearest_minutiae_and_the_overlap_are_those_of_plain_loops() -> N
             near = apart < OVERLAP_REACH
             counted = near.any(axis=1).sum() * near.any(axis=0).sum()
             assert shared[row, h] == pytest.approx(np.sqrt(max(1, counted)))
+            wide = apart < EXPECTED_REACH
+            assert expected_here[row, h] == min(wide.any(axis=1).sum(), wide.any(axis=0).sum())
 
 
 def test_a_fit_is_the_least_of_its_squares() -> None:
