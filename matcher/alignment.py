@@ -13,12 +13,9 @@ arrays run over b gallery fingers: there is no loop over them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matcher.constants import (
     ABSENT,
@@ -36,8 +33,6 @@ from matcher.motion import bending, hypotheses, moved, refit
 from matcher.packing import LEADING, pack, unpack
 from matcher.relaxation import relaxed, strongest
 from matcher.template import Bools, Floats, Ints
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,26 +121,16 @@ def gather(fingers: list[Finger]) -> Fingers:
     return Fingers(vectors, place, heading, count)
 
 
-def join(parts: Sequence[Fingers]) -> Fingers:
-    """Return the fingers of several parts as one, padded to the largest."""
-    slots = max(part.place.shape[1] for part in parts)
-
-    def padded(array: NDArray[Number]) -> NDArray[Number]:
-        width = [(0, 0)] * array.ndim
-        width[1] = (0, slots - array.shape[1])
-        return np.pad(array, width)
-
-    return Fingers(
-        np.concatenate([padded(part.vectors) for part in parts]),
-        np.concatenate([padded(part.place) for part in parts]),
-        np.concatenate([padded(part.heading) for part in parts]),
-        np.concatenate([part.count for part in parts]),
-    )
-
-
 def compare(probe: Finger, fingers: Fingers) -> Evidence:
     """Return the evidence of one probe finger against each of `fingers`."""
     return align(probe, fingers).evidence
+
+
+def support(probe: Finger, fingers: Fingers) -> Floats:
+    """Return `Evidence.relaxed` alone, (b,): a third of the work tells most strangers from mates."""
+    fingers = fingers.resized(probe.scale)
+    mine, theirs, *_ = _centred(probe, fingers)
+    return strongest(relaxed(mine, theirs, _similarity(probe, fingers)[1]))
 
 
 def align(probe: Finger, fingers: Fingers) -> Alignment:
@@ -153,29 +138,14 @@ def align(probe: Finger, fingers: Fingers) -> Alignment:
     fingers = fingers.resized(probe.scale)
     head, similarity = _similarity(probe, fingers)
     local = _mean_of_best(head.max(axis=2), min(STRONGEST, len(probe)))
-    centre, centres = _centre(probe.place), _centres(fingers)
-    mine = _planes(probe.place - centre, probe.heading)
-    theirs = _planes(fingers.place - centres[:, None], fingers.heading)
+    mine, theirs, centre, centres = _centred(probe, fingers)
     pairs = relaxed(mine, theirs, similarity)
-    reachable = targets(theirs, fingers.used)
-    liked = np.maximum(similarity, 0)
-    motion = hypotheses(pairs)
-    mates = mutual(moved(mine, motion), reachable, WIDE)
-    weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
-    rows = np.arange(len(weight))
-    promising = np.argpartition(weight.sum(axis=2), -FINALISTS, axis=1)[:, -FINALISTS:]
-    mates, weight = mates.among(promising), weight[rows[:, None], promising]
-    motion = refit(mine, theirs, mates, weight)
-    for _ in range(REFITS):
-        mates = mutual(moved(mine, motion), reachable, MIDDLE)
-        weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
-        motion = refit(mine, theirs, mates, weight)
-    planes = moved(mine, motion)
-    planes[:, :2] += bending(mine, theirs, planes, mates, weight)
+    reachable, liked = targets(theirs, fingers.used), np.maximum(similarity, 0)
+    motion, planes = _settled(mine, theirs, reachable, liked, hypotheses(pairs))
     mates = mutual(planes, reachable, NARROW)
     near, (shared, expected) = mates.close.sum(axis=2), overlap(planes, reachable)
     like = (mates.close * mates.within(liked)).sum(axis=2)
-    best = (like * near / shared).argmax(axis=1)
+    rows, best = np.arange(len(like)), (like * near / shared).argmax(axis=1)
     turn, fold, shift = _parts(motion[rows, best])
     turned = (turn.real / np.maximum(np.abs(turn), np.float32(1e-6))).astype(np.float32)
     evidence = Evidence(
@@ -195,14 +165,32 @@ def align(probe: Finger, fingers: Fingers) -> Alignment:
     return Alignment(evidence, similarity, mate, close, place, turn, fold, shift)
 
 
-def _centre(place: Complexes) -> np.complex64:
-    return np.complex64(place.mean() if len(place) else 0)
+def _settled(
+    mine: Floats, theirs: Floats, reachable: Floats, liked: Floats, motion: Floats
+) -> tuple[Floats, Floats]:
+    """Return the finalists' motions (b, h, 2, 3) after refitting, and the probe bent by them, (b, 4, h, n)."""
+    mates = mutual(moved(mine, motion), reachable, WIDE)
+    weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
+    promising = np.argpartition(weight.sum(axis=2), -FINALISTS, axis=1)[:, -FINALISTS:]
+    mates = mates.among(promising)
+    weight = weight[np.arange(len(weight))[:, None], promising]
+    motion = refit(mine, theirs, mates, weight)
+    for _ in range(REFITS):
+        mates = mutual(moved(mine, motion), reachable, MIDDLE)
+        weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
+        motion = refit(mine, theirs, mates, weight)
+    planes = moved(mine, motion)
+    planes[:, :2] += bending(mine, theirs, planes, mates, weight)
+    return motion, planes
 
 
-def _centres(fingers: Fingers) -> Complexes:
+def _centred(probe: Finger, fingers: Fingers) -> tuple[Floats, Floats, Complexes, Complexes]:
+    """Return both sides' planes about the middle of each finger, and these middles."""
+    centre = probe.place.mean(keepdims=True) if len(probe) else np.zeros(1, dtype=np.complex64)
     total = np.where(fingers.used, fingers.place, 0).sum(axis=1)
-    centres: Complexes = total / np.maximum(fingers.count, 1).astype(np.float32)
-    return centres
+    centres = total / np.maximum(fingers.count, 1).astype(np.float32)
+    theirs = _planes(fingers.place - centres[:, None], fingers.heading)
+    return _planes(probe.place - centre, probe.heading), theirs, centre, centres
 
 
 def _planes(place: Complexes, heading: Complexes) -> Floats:

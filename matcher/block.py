@@ -7,6 +7,7 @@ half a byte for each number of its descriptor, four bytes for its place and one 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.alignment import Fingers
-from matcher.constants import ABSENT, STRONGEST
 from matcher.finger import UNKNOWN, Complexes, Finger, Frame
-from matcher.packing import LEADING, leading, multiplier, pack, unpack
-from matcher.template import Bools, Bytes, Floats, Ints
+from matcher.packing import leading, pack, unpack
+from matcher.template import Bools, Bytes, Floats
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 MOST_ROWS = (
@@ -38,6 +38,9 @@ SLOTS: tuple[int, ...] = (
 )  # sizes of blocks, minutiae
 PLACE_STEPS = 8  # a pixel; a place is kept within ± 4,096 pixels of the finger's middle
 HEADING_STEPS = 256  # a turn, as in ISO/IEC 19794-2:2005
+GLANCED = (
+    56  # of a descriptor's numbers, which the local stage looks at; 48 lose mates, 64 find no more
+)
 NOWHERE = (
     -64.0
 )  # likeness of an empty slot before the probe's offset, which is below 64 / 2 for any probe
@@ -68,43 +71,36 @@ class Rows:
     alive: Bools = field(repr=False)
     frame: Frame
 
-    def fingers(self, rows: Ints) -> Fingers:
-        """Return some rows as fingers to be aligned."""
-        count = self.count[rows].astype(np.intp)
-        slots = max(1, int(count.max(initial=0)))
-        vectors = unpack(np.ascontiguousarray(self.packed[:slots, :, rows].transpose(2, 0, 1)))
-        place = _places(self.place[rows, :slots], self.middle[rows, None])
-        return Fingers(vectors, place, _headings(self.heading[rows, :slots]), count)
+    def slots(self, at_once: int) -> Iterator[Floats]:
+        """Yield what the local stage multiplies with, (slots, GLANCED + 1, r) float32, some slots at a time.
 
-    def unpacked(self) -> Floats:
-        """Return what `local_scores` multiplies with, (slots, LEADING + 1, r) float32."""
-        slots, _, rows = self.packed.shape
-        numbers = np.empty((slots, LEADING + 1, rows), dtype=np.float32)
-        leading(self.packed, numbers)
-        empty = np.arange(slots)[:, None] >= self.count
-        np.multiply(empty, np.float32(NOWHERE), out=numbers[:, LEADING])
-        return numbers
+        One buffer serves all of them: what was yielded is overwritten next.
+        """
+        shape = min(at_once, len(self.packed)), GLANCED, len(self.person)
+        numbers = np.empty((shape[0], shape[1] + 1, shape[2]), dtype=np.float32)
+        steps = np.empty(shape, dtype=np.uint8)
+        for first in range(0, len(self.packed), shape[0]):
+            packed = self.packed[first : first + shape[0]]
+            number = len(packed)
+            numbers[:number, :GLANCED] = leading(packed, steps[:number])
+            empty = self.count <= np.arange(first, first + number)[:, None]
+            np.multiply(empty, np.float32(NOWHERE), out=numbers[:number, GLANCED])
+            yield numbers[:number]
 
 
-def local_scores(finger: Finger, unpacked: Floats) -> Floats:
-    """Return the mean likeness of the probe's twelve best minutiae to each unpacked row, (r,) float32.
-
-    One matrix product a slot into one buffer, and a running maximum: the gallery's minutiae are never laid
-    out against the probe's all at once. A row without any minutia gets ABSENT.
-    """
-    weight, offset = multiplier(finger.vectors)
-    probe = np.concatenate([weight, np.ones_like(offset)], axis=1)
-    best = np.full((len(finger), unpacked.shape[2]), NOWHERE, dtype=np.float32)
-    product = np.empty_like(best)
-    for slot in unpacked:
-        np.matmul(probe, slot, out=product)
-        np.maximum(best, product, out=best)
-    best += offset
-    np.maximum(best, ABSENT, out=best)
-    number = min(STRONGEST, len(finger))
-    best.partition(len(finger) - number, axis=0)
-    mean: Floats = best[len(finger) - number :].mean(axis=0)
-    return mean
+def fingers_of(picked: Sequence[tuple[Rows, int]]) -> Fingers:
+    """Return rows of any blocks as fingers to be aligned, side by side and padded to the largest."""
+    count = np.array([rows.count[row] for rows, row in picked], dtype=np.intp)
+    shape = len(picked), max(1, int(count.max(initial=0)))
+    size = picked[0][0].packed.shape[1]
+    packed, turned = np.zeros((*shape, size), dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
+    steps = np.zeros((*shape, 2), dtype=np.int16)
+    middle = np.array([rows.middle[row] for rows, row in picked], dtype=np.complex64)
+    for at, ((rows, row), used) in enumerate(zip(picked, count.tolist(), strict=True)):
+        packed[at, :used] = rows.packed[:used, :, row]
+        steps[at, :used] = rows.place[row, :used]
+        turned[at, :used] = rows.heading[row, :used]
+    return Fingers(unpack(packed), _places(steps, middle[:, None]), _headings(turned), count)
 
 
 class Block:

@@ -1,8 +1,9 @@
 """A search in stages, each for fewer fingers and with more care; probes share the first pass.
 
 1  local      every gallery finger of the same position: one matrix product a slot, running maxima
-2  shortlist  the people whose fingers' local evidence is best, added over positions
-3  alignment  their fingers in full
+2  shortlist  the people whose fingers' local evidence is best, added over positions: by the support of their
+              likeliest pairs after relaxation
+3  alignment  the best few people's fingers in full
 4  evidence   one log10 likelihood ratio a finger
 
 A block is unpacked once for all probes of a batch; threads take blocks, then handfuls of fingers. A probe
@@ -19,20 +20,23 @@ from typing import TypeVar
 
 import numpy as np
 
-from matcher.alignment import Fingers, compare, join
-from matcher.block import Rows, local_scores
+from matcher.alignment import Fingers, compare, support
+from matcher.block import Rows, fingers_of
+from matcher.crowd import Picked, best_finite, crowds, supported
 from matcher.finger import Finger, Frame, Model, readings
 from matcher.fusion import Likelihood, coarse_ratio, finger_ratio, fuse
+from matcher.glance import Glance
 from matcher.probe import Probe
 from matcher.template import Floats, Ints
 
 # --- constants of the cascade; its loss is measured by `tests/bench/speed.py` (docs/adr/0013).
-ALIGNED_FINGERS = 128  # in full for one search
-LEAST_SHORTLIST = (
-    16  # people; several fingers' local evidence together ranks better than one finger's
-)
-ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+SHORTLIST_FINGERS = 128  # at least, of one search
+SHORTLIST_SHARE = 256  # one person in so many where that is more: who looks alike by chance grows with the gallery
+LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better than one finger's
+FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four strangers before it
+LEAST_FINALISTS = 8  # people
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
+ALL_LEADING = 1.12  # likeness by 64 numbers, to which coarse ratios were fitted, to that by 56
 POSITIONS = 10
 
 Task = TypeVar("Task")
@@ -93,16 +97,23 @@ class Cascade:
         self, queries: Sequence[_Query], rows: dict[int, list[Rows]], coarse: Floats
     ) -> None:
         """Write the local stage's log10 ratios, (probes, people, fingers); nan where nothing was compared."""
+        asking: dict[tuple[int, Frame], tuple[list[_Query], Glance]] = {}
+        for position, blocks in rows.items():
+            for frame in {block.frame for block in blocks}:
+                here = [query for query in queries if query.position == position]
+                fingers = [finger for query in here for finger in query.versions[frame]]
+                asking[position, frame] = here, Glance(fingers)
 
         def visit(task: tuple[int, Rows]) -> None:
             position, block = task
             self._ask("time ran out in the local stage")
-            unpacked, alive = block.unpacked(), block.alive
-            for query in queries:
-                if query.position == position:
-                    scores = [local_scores(f, unpacked) for f in query.versions[block.frame]]
-                    ratio = coarse_ratio(np.maximum.reduce(scores), self.likelihood)
-                    coarse[query.probe, block.person[alive], query.column] = ratio[alive]
+            here, glance = asking[position, block.frame]
+            local = glance.scores(block) * np.float32(ALL_LEADING)
+            ratios = iter(coarse_ratio(local, self.likelihood))
+            alive, person = block.alive, block.person[block.alive]
+            for query in here:
+                versions = [next(ratios) for _ in query.versions[block.frame]]
+                coarse[query.probe, person, query.column] = np.maximum.reduce(versions)[alive]
 
         self._each(visit, [(position, block) for position, each in rows.items() for block in each])
 
@@ -113,34 +124,44 @@ class Cascade:
         rows: dict[int, list[Rows]],
         coarse: Floats,
     ) -> list[tuple[Ints, Floats]]:
-        found = []
-        seats = np.full(coarse.shape[:2], -1, dtype=np.int32)
-        for number, probe in enumerate(probes):
-            most = max(LEAST_SHORTLIST, ALIGNED_FINGERS // len(probe.fingers))
+        people = coarse.shape[1]
+        chosen = []
+        for probe, ratios in zip(probes, coarse, strict=True):
+            fingers = max(SHORTLIST_FINGERS, people // SHORTLIST_SHARE)
+            most = max(LEAST_SHORTLIST, fingers // len(probe.fingers))
             most = most if self.shortlist is None else self.shortlist
-            chosen = best_finite(fuse(coarse[number]), max(most, self.limit))
-            seats[number, chosen] = np.arange(len(chosen))
-            evidence = np.full((len(chosen), POSITIONS), np.nan, dtype=np.float32)
-            found.append((chosen, evidence))
+            chosen.append(best_finite(fuse(ratios), max(most, self.limit)))
+        if self.shortlist is None:
+            values = self._compared(queries, rows, chosen, people, support)
+            for number, probe in enumerate(probes):
+                most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.fingers), self.limit)
+                best = best_finite(supported(values[number]), most)
+                chosen[number] = chosen[number][best]
+        ratios = self._compared(queries, rows, chosen, people, self._ratio)
+        return list(zip(chosen, ratios, strict=True))
 
-        def visit(task: tuple[_Query, Frame, Ints, Fingers]) -> None:
-            query, frame, seat, some = task
+    def _ratio(self, finger: Finger, some: Fingers) -> Floats:
+        return finger_ratio(compare(finger, some), self.likelihood)
+
+    def _compared(
+        self,
+        queries: Sequence[_Query],
+        rows: dict[int, list[Rows]],
+        chosen: Sequence[Ints],
+        people: int,
+        measure: Callable[[Finger, Fingers], Floats],
+    ) -> list[Floats]:
+        """Return a measure of each probe's chosen people by position, (k, 10); nan where nothing was compared."""
+        found = [np.full((len(each), POSITIONS), np.nan, dtype=np.float32) for each in chosen]
+
+        def visit(task: tuple[_Query, Frame, Ints, Picked]) -> None:
+            query, frame, seat, picked = task
             self._ask("time ran out in the alignment")
-            ratios = [
-                finger_ratio(compare(finger, some), self.likelihood)
-                for finger in query.versions[frame]
-            ]
-            found[query.probe][1][seat, query.position - 1] = np.maximum.reduce(ratios)
+            some = fingers_of(picked)
+            values = [measure(finger, some) for finger in query.versions[frame]]
+            found[query.probe][seat, query.position - 1] = np.maximum.reduce(values)
 
-        self._each(
-            visit,
-            (
-                (query, frame, seat, some)
-                for query in queries
-                for frame, blocks in _by_frame(rows[query.position]).items()
-                for seat, some in _few(blocks, seats[query.probe])
-            ),
-        )
+        self._each(visit, _handfuls(queries, rows, chosen, people))
         return found
 
     def _each(self, visit: Callable[[Task], None], tasks: Iterable[Task]) -> None:
@@ -156,43 +177,16 @@ class Cascade:
             raise SearchAbandoned(reason)
 
 
-def best_finite(score: Floats, number: int) -> Ints:
-    """Return the places of the best finite scores, best first, ties by place."""
-    finite = np.flatnonzero(np.isfinite(score))
-    if len(finite) > number:
-        part = np.argpartition(-score[finite], number - 1)[:number]
-        finite = np.sort(finite[part])
-    return finite[np.argsort(-score[finite], kind="stable")]
-
-
-def _by_frame(blocks: Sequence[Rows]) -> dict[Frame, list[Rows]]:
-    frames: dict[Frame, list[Rows]] = {}
-    for block in blocks:
-        frames.setdefault(block.frame, []).append(block)
-    return frames
-
-
-def _few(blocks: Sequence[Rows], seat: Ints) -> Iterator[tuple[Ints, Fingers]]:
-    """Yield the seated people's fingers a few at a time, like sizes together, with their seats."""
-    found = [
-        (rows, here, seat[rows.person[here]])
-        for rows in blocks
-        for here in [np.flatnonzero(rows.alive & (seat[rows.person] >= 0))]
-        if len(here)
-    ]
-    found.sort(key=lambda each: each[0].place.shape[1])
-    queue: list[tuple[Rows, Ints, Ints]] = []
-    for rows, here, seats in found:
-        for start in range(0, len(here), ALIGNED_AT_ONCE):
-            part = slice(start, start + ALIGNED_AT_ONCE)
-            if sum(len(each[1]) for each in queue) + len(here[part]) > ALIGNED_AT_ONCE:
-                yield _joined(queue)
-                queue = []
-            queue.append((rows, here[part], seats[part]))
-    if queue:
-        yield _joined(queue)
-
-
-def _joined(queue: Sequence[tuple[Rows, Ints, Ints]]) -> tuple[Ints, Fingers]:
-    seats = np.concatenate([seats for _, _, seats in queue])
-    return seats, join([rows.fingers(here) for rows, here, _ in queue])
+def _handfuls(
+    queries: Sequence[_Query], rows: dict[int, list[Rows]], chosen: Sequence[Ints], people: int
+) -> Iterator[tuple[_Query, Frame, Ints, Picked]]:
+    """Yield each query with a few of the fingers that its probe's people have at its position."""
+    frames = {position: crowds(blocks) for position, blocks in rows.items()}
+    seats = np.full(people + 1, -1, dtype=np.intp)  # the last is nobody's
+    for query in queries:
+        people_here = chosen[query.probe]
+        seats[people_here] = np.arange(len(people_here))
+        for frame, crowd in frames[query.position].items():
+            for seat, picked in crowd.few(seats):
+                yield query, frame, seat, picked
+        seats[people_here] = -1

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matcher.block import Block, Rows, slots_for
-from matcher.cascade import Cascade, SearchAbandoned, best_finite
+from matcher.cascade import Cascade, SearchAbandoned
+from matcher.crowd import best_finite
 from matcher.finger import UNKNOWN, Finger, Frame, Model, default_model
 from matcher.fusion import Likelihood, default_likelihood, fuse
 from matcher.probe import NothingUsable, Probe, SampleFault, prepare

@@ -24,9 +24,9 @@ import numpy as np
 from fit import read_sets
 
 from matcher import calibration, synthetic
-from matcher.block import local_scores
 from matcher.cascade import ALIGNED_FINGERS
 from matcher.gallery import Gallery
+from matcher.glance import Glance
 from matcher.measure import interval
 from matcher.probe import Probe, prepare
 
@@ -124,7 +124,7 @@ def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) ->
     mine, theirs = [], []
     for mate, probe in accepted:
         whole = [block.rows() for each in mates._blocks.values() for block in each]
-        score = np.concatenate([local_scores(probe.fingers[0][1], r.unpacked()) for r in whole])
+        score = np.concatenate([Glance([probe.fingers[0][1]]).scores(r)[0] for r in whole])
         subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
         others = score[subject != mate]
         mine.append((score[subject == mate][0] - others.mean()) / others.std())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher import synthetic
-from matcher.alignment import compare, gather, join
+from matcher.alignment import compare, gather, support
 from matcher.finger import Finger, default_model, describe
 from matcher.fusion import MOST_RATIO, default_likelihood, finger_ratio
 from matcher.template import Minutiae
@@ -51,12 +51,15 @@ def test_comparison_does_not_depend_on_who_stands_beside() -> None:
 
     together = ratio(probe, *others)
     alone = np.concatenate([ratio(probe, other) for other in others])
-    parts = join([gather(others[:3]), gather(others[3:])])
 
     assert together == pytest.approx(alone, abs=1e-3)
-    assert finger_ratio(compare(probe, parts), default_likelihood()) == pytest.approx(
-        together, abs=1e-3
-    )
+
+
+def test_support_is_what_the_whole_comparison_says_of_relaxation() -> None:
+    probe, others = impression(1, 1), gather([impression(seed, 2) for seed in range(1, 9)])
+
+    assert support(probe, others).tolist() == compare(probe, others).relaxed.tolist()
+    assert support(probe, others).argmax() == 0
 
 
 def test_either_finger_may_be_the_probe() -> None:

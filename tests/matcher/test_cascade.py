@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from matcher import synthetic
-from matcher.block import Block, local_scores, slots_for
-from matcher.cascade import SearchAbandoned, best_finite
+from matcher.block import Block, fingers_of, slots_for
+from matcher.cascade import SearchAbandoned
 from matcher.constants import ABSENT
+from matcher.crowd import best_finite, crowds, supported
 from matcher.explanation import explain
 from matcher.finger import CANVAS, DOUBT, Finger, default_model, describe, readings
 from matcher.gallery import Gallery
+from matcher.glance import Glance
 from matcher.probe import NothingUsable, Probe, prepare
 from matcher.template import Minutiae
 
@@ -146,7 +148,7 @@ def test_a_row_keeps_a_finger_as_precisely_as_its_pixels() -> None:
     for _ in range(20):
         again.adopt(7, block, 0)
 
-    kept, moved = block.rows().fingers(np.array([0])), again.rows().fingers(np.array([19]))
+    kept, moved = fingers_of([(block.rows(), 0)]), fingers_of([(again.rows(), 19)])
 
     used = kept.used[0]
     assert np.abs(kept.place[0][used] - finger.place).max() < 0.1
@@ -168,7 +170,7 @@ def test_rows_without_minutiae_never_win_whatever_the_probe() -> None:
         extreme = np.full((5, default_model().size), sign / np.sqrt(default_model().size))
         for vectors in (finger.vectors, extreme.astype(np.float32)):
             other = Finger(finger.place[: len(vectors)], finger.heading[: len(vectors)], vectors)
-            scores = local_scores(other, block.rows().unpacked())
+            scores = Glance([other]).scores(block.rows())[0]
             assert scores[0] == ABSENT
             assert scores[1] >= -1.5
 
@@ -178,6 +180,43 @@ def test_only_finite_scores_are_candidates_and_ties_keep_their_order() -> None:
 
     assert best_finite(score, 3).tolist() == [3, 6, 0]
     assert best_finite(score, 9).tolist() == [3, 6, 0, 4]
+
+
+def test_support_is_counted_above_that_of_most_and_nothing_for_what_is_absent() -> None:
+    nan = np.nan
+    values = np.array([[1, nan], [1, 3], [2, 1], [nan, 1], [nan, nan]], dtype=np.float32)
+    ten = np.full((5, 10), nan, dtype=np.float32)
+    ten[:, [2, 7]] = values
+
+    assert supported(ten).tolist() == [0, 2, 1, 0, 0]
+    assert supported(ten[:0]).tolist() == []
+
+
+def test_the_stages_find_whom_alignment_with_everybody_finds(gallery: Gallery) -> None:
+    """A quarter of the gallery is aligned in full: the mate is always among them, with the same evidence."""
+    for seed in range(0, 50, 7):
+        for positions in (POSITIONS, POSITIONS[:1]):
+            asked = probe(seed, positions=positions)
+            staged = gallery.search(asked, 5)
+            whole = gallery.search(asked, len(gallery), shortlist=len(gallery))
+            assert staged.subject[0] == whole.subject[0] == seed
+            assert staged.score[0] == pytest.approx(whole.score[0], abs=1e-3)
+            assert set(staged.subject) <= set(whole.subject)
+
+
+def test_a_crowd_yields_each_seated_finger_once_with_its_seat(gallery: Gallery) -> None:
+    seats = np.full(51, -1, dtype=np.intp)
+    seats[[4, 40, 17]] = 2, 0, 1
+    blocks = gallery._snapshot([probe(1)])[1]
+
+    found = [each for crowd in crowds(blocks).values() for each in crowd.few(seats)]
+
+    people = [
+        (int(seat), int(rows.person[row]))
+        for some, places in found
+        for seat, (rows, row) in zip(some, places, strict=True)
+    ]
+    assert sorted(people) == [(0, 40), (1, 17), (2, 4)]
 
 
 def test_records_of_one_extractor_find_those_of_another(shared: Path) -> None:

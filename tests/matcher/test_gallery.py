@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from matcher import calibration, synthetic
-from matcher.block import local_scores
 from matcher.constants import ABSENT
 from matcher.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
+from matcher.glance import Glance
 from matcher.probe import NothingUsable, Probe, prepare
 from matcher.template import Minutiae
 
@@ -92,10 +92,10 @@ def test_padded_and_empty_rows_never_win(gallery: Gallery) -> None:
     for blocks in gallery._blocks.values():
         for block in blocks:
             rows = block.rows()
-            scores = local_scores(finger, rows.unpacked())
+            scores = Glance([finger]).scores(rows)[0]
             assert (scores[rows.alive] >= -1.0001).all()
             block._used = len(block._person)  # rows that nobody was ever written to
-            empty = local_scores(finger, block.rows().unpacked())[~block.rows().alive]
+            empty = Glance([finger]).scores(block.rows())[0][~block.rows().alive]
             assert (empty == ABSENT).all()
             block._used = len(rows.person)
     found = gallery.search(probe(1), limit=61)
