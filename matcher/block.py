@@ -23,7 +23,7 @@ AnyNumber = TypeVar("AnyNumber", bound=np.generic)
 MOST_ROWS = (
     512  # of a block; a slot of it and a probe's likeness to it stay in a core's cache together
 )
-FIRST_ROWS = 16  # a block doubles until it is full
+FIRST_ROWS = 16  # a block grows by this or by a quarter until it is full
 SLOTS: tuple[int, ...] = (
     *range(12, 56, 2),
     56,
@@ -104,11 +104,12 @@ def fingers_of(picked: Sequence[tuple[Rows, int]]) -> Fingers:
 
 
 class Block:
-    """Rows that grow by doubling; what a search holds of it is never overwritten, only wiped."""
+    """Rows that grow by a quarter; what a search holds of it is never overwritten, only wiped."""
 
-    def __init__(self, slots: int, size: int, frame: Frame = UNKNOWN) -> None:
+    def __init__(self, slots: int, size: int, frame: Frame = UNKNOWN, position: int = 0) -> None:
         self.slots = slots
         self.frame = frame
+        self.position = position
         self._used = 0
         self._packed = np.zeros((slots, size // 2, FIRST_ROWS), dtype=np.uint8)
         self._place = np.zeros((FIRST_ROWS, slots, 2), dtype=np.int16)
@@ -131,7 +132,7 @@ class Block:
     def append(self, person: int, finger: Finger) -> int:
         """Write a finger into the next row and return its number."""
         if self._used == len(self._person):
-            self._double()
+            self._grow()
         row, number = self._used, len(finger)
         middle = finger.place.mean().astype(np.complex64) if number else np.complex64(0)
         away = (finger.place - middle) * np.float32(PLACE_STEPS)
@@ -158,7 +159,7 @@ class Block:
     def adopt(self, person: int, block: Block, row: int) -> int:
         """Copy a row of a block of as many slots, as it is, and return its number here."""
         if self._used == len(self._person):
-            self._double()
+            self._grow()
         to = self._used
         self._packed[:, :, to] = block._packed[:, :, row]
         for name in ("_place", "_middle", "_heading", "_count"):
@@ -182,10 +183,11 @@ class Block:
             self.frame,
         )
 
-    def _double(self) -> None:
-        self._packed = _wider(self._packed, 2)
+    def _grow(self) -> None:
+        more = min(max(FIRST_ROWS, self._used // 4), MOST_ROWS - self._used)
+        self._packed = _wider(self._packed, 2, more)
         for name in ("_place", "_middle", "_heading", "_count", "_person"):
-            setattr(self, name, _wider(getattr(self, name), 0))
+            setattr(self, name, _wider(getattr(self, name), 0, more))
         self._person[self._used :] = -1
 
 
@@ -202,5 +204,7 @@ def _headings(turned: Bytes) -> Complexes:
 _TURNS = np.exp(2j * np.pi * np.arange(HEADING_STEPS) / HEADING_STEPS).astype(np.complex64)
 
 
-def _wider(array: NDArray[AnyNumber], axis: int) -> NDArray[AnyNumber]:
-    return np.concatenate([array, np.zeros_like(array)], axis=axis)
+def _wider(array: NDArray[AnyNumber], axis: int, more: int) -> NDArray[AnyNumber]:
+    room = list(array.shape)
+    room[axis] = more
+    return np.concatenate([array, np.zeros(room, dtype=array.dtype)], axis=axis)

@@ -18,6 +18,7 @@ from matcher.cascade import Cascade, SearchAbandoned
 from matcher.crowd import best_finite
 from matcher.finger import UNKNOWN, Finger, Frame, Model, default_model
 from matcher.fusion import Likelihood, default_likelihood, fuse
+from matcher.people import People, PeopleThen, Place
 from matcher.probe import NothingUsable, Probe, SampleFault, prepare
 from matcher.template import Bools, Floats, Ints, Minutiae
 
@@ -63,50 +64,6 @@ class Candidates:
         return len(self.subject)
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
-    """Where a person's fingers are: position, block, row; enrolment is the gallery's version then."""
-
-    enrolment: int
-    places: tuple[tuple[int, Block, int], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _PeopleThen:
-    """Subject and enrolment by person number, as they stood at one moment."""
-
-    subjects: Subjects
-    enrolments: NDArray[np.int64]
-
-    @property
-    def number(self) -> int:
-        return len(self.subjects)
-
-
-class _People:
-    """Subject and enrolment by person number; a number is never used again."""
-
-    def __init__(self) -> None:
-        self._used = 0
-        self._subjects = np.zeros(64, dtype=np.uint64)
-        self._enrolments = np.zeros(64, dtype=np.int64)
-
-    def append(self, subject: int, enrolment: int) -> int:
-        """Return the number of a new person."""
-        if self._used == len(self._subjects):
-            # Fresh arrays: a search under way keeps those it began with.
-            self._subjects = np.concatenate([self._subjects, np.zeros_like(self._subjects)])
-            self._enrolments = np.concatenate([self._enrolments, np.zeros_like(self._enrolments)])
-        self._subjects[self._used] = subject
-        self._enrolments[self._used] = enrolment
-        self._used += 1
-        return self._used - 1
-
-    def now(self) -> _PeopleThen:
-        """Return the people as they stand."""
-        return _PeopleThen(self._subjects[: self._used], self._enrolments[: self._used])
-
-
 class Gallery:
     """People and their fingers; thread-safe. A search sees the gallery as it stood when it began.
 
@@ -117,30 +74,30 @@ class Gallery:
         self._model = default_model() if model is None else model
         self._likelihood = default_likelihood() if likelihood is None else likelihood
         self._lock = RLock()
-        self._blocks: dict[tuple[int, int, Frame], list[Block]] = {}
+        self._blocks: list[Block] = []
+        self._open: dict[tuple[int, int, Frame], int] = {}  # the block of a kind that is not full
         self._frames: set[Frame] = set()
-        self._homes: dict[int, _Home] = {}
-        self._people = _People()
+        self._people = People()
         self._wiped = 0
         self._version = 0
 
     def __len__(self) -> int:
-        return len(self._homes)
+        return len(self._people)
 
     def __contains__(self, subject: int) -> bool:
-        return subject in self._homes
+        return subject in self._people
 
     @property
     def fingers(self) -> int:
         """How many fingers are enrolled."""
         with self._lock:
-            return sum(len(home.places) for home in self._homes.values())
+            return self._people.fingers
 
     @property
     def nbytes(self) -> int:
         """Bytes of the fingers' arrays."""
         with self._lock:
-            return sum(block.nbytes for blocks in self._blocks.values() for block in blocks)
+            return sum(block.nbytes for block in self._blocks)
 
     @property
     def version(self) -> int:
@@ -159,7 +116,7 @@ class Gallery:
         if not probe.fingers:
             raise NothingUsable(probe.faults)
         with self._lock:
-            if subject in self._homes:
+            if subject in self._people:
                 raise AlreadyEnrolled("remove the subject before enrolling it again")
             self._version += 1
             self._settle(subject, self._version, probe.fingers)
@@ -176,20 +133,20 @@ class Gallery:
         if fingers and not probe.fingers:
             raise NothingUsable(probe.faults)
         with self._lock:
-            if subject in self._homes:
+            if subject in self._people:
                 self.remove(subject)
             return self.add(subject, fingers) if fingers else ()
 
     def remove(self, subject: int) -> None:
         """Remove a person and overwrite the fingers' arrays; raises UnknownSubject."""
         with self._lock:
-            home = self._homes.pop(subject, None)
-            if home is None:
+            places = self._people.remove(subject)
+            if places is None:
                 raise UnknownSubject("no such subject in the gallery")
-            for _, block, row in home.places:
-                block.wipe(row)
+            for block, row in places:
+                self._blocks[block].wipe(row)
             self._version += 1
-            self._wiped += len(home.places)
+            self._wiped += len(places)
             if self._wiped > max(LEAST_TO_COMPACT, self.fingers):
                 self._compact()
 
@@ -229,7 +186,7 @@ class Gallery:
                 raise NothingUsable(probe.faults)
         with self._lock:
             people, rows = self._people.now(), self._snapshot(probes)
-            size, version = len(self._homes), self._version
+            size, version = len(self._people), self._version
         cascade = Cascade(self._model, self._likelihood, max(1, threads), expired, limit, shortlist)
         found = []
         for chosen, evidence in cascade.search(probes, rows, people.number):
@@ -239,26 +196,23 @@ class Gallery:
             found.append(Candidates(subjects, score[order], evidence[order], size, version))
         return found
 
-    def _still_here(self, people: _PeopleThen, chosen: Ints) -> Bools:
+    def _still_here(self, people: PeopleThen, chosen: Ints) -> Bools:
         """Return which of the chosen were not removed meanwhile; a row wiped under the search says nothing."""
         with self._lock:
             enrolments = [
-                home.enrolment if (home := self._homes.get(int(subject))) else 0
-                for subject in people.subjects[chosen]
+                self._people.enrolment(int(subject)) for subject in people.subjects[chosen]
             ]
         here: Bools = np.array(enrolments, dtype=np.int64) == people.enrolments[chosen]
         return here
 
     def _settle(self, subject: int, enrolment: int, fingers: Sequence[tuple[int, Finger]]) -> None:
-        person = self._people.append(subject, enrolment)
-        places = [
-            (position, *self._place(position, person, finger)) for position, finger in fingers
-        ]
-        self._homes[subject] = _Home(enrolment, tuple(places))
+        person = self._people.next_number
+        places = [self._place(position, person, finger) for position, finger in fingers]
+        self._people.add(subject, enrolment, places)
 
-    def _place(self, position: int, person: int, finger: Finger) -> tuple[Block, int]:
-        block = self._room(position, slots_for(len(finger)), self._frame(finger))
-        return block, block.append(person, finger)
+    def _place(self, position: int, person: int, finger: Finger) -> Place:
+        number = self._room(position, slots_for(len(finger)), self._frame(finger))
+        return number, self._blocks[number].append(person, finger)
 
     def _frame(self, finger: Finger) -> Frame:
         """Return the frame of the finger's block; beyond the first few sizes, all share one that says nothing."""
@@ -267,29 +221,31 @@ class Gallery:
             return finger.frame
         return UNKNOWN
 
-    def _room(self, position: int, slots: int, frame: Frame) -> Block:
-        """Return a block that has room for one more row."""
-        blocks = self._blocks.setdefault((position, slots, frame), [])
-        if not blocks or blocks[-1].full:
-            blocks.append(Block(slots, self._model.size, frame))
-        return blocks[-1]
+    def _room(self, position: int, slots: int, frame: Frame) -> int:
+        """Return the number of a block that has room for one more row."""
+        number = self._open.get((position, slots, frame))
+        if number is None or self._blocks[number].full:
+            number = self._open[position, slots, frame] = len(self._blocks)
+            self._blocks.append(Block(slots, self._model.size, frame, position))
+        return number
 
     def _snapshot(self, probes: Sequence[Probe]) -> dict[int, list[Rows]]:
         wanted = {position for probe in probes for position, _ in probe.fingers}
         rows: dict[int, list[Rows]] = {position: [] for position in wanted}
-        for key, blocks in self._blocks.items():
-            if key[0] in wanted:
-                rows[key[0]] += [block.rows() for block in blocks]
+        for block in self._blocks:
+            if block.position in wanted:
+                rows[block.position].append(block.rows())
         return rows
 
     def _compact(self) -> None:
         """Move all rows to fresh blocks, without the wiped ones; searches under way keep the old blocks."""
-        homes, self._homes, self._blocks = self._homes, {}, {}
-        self._people, self._wiped = _People(), 0
-        for subject, home in homes.items():
-            person = self._people.append(subject, home.enrolment)
+        people, blocks = self._people, self._blocks
+        self._people, self._blocks, self._open, self._wiped = People(), [], {}, 0
+        for subject in people:
+            person = self._people.next_number
             places = []
-            for position, block, row in home.places:
-                room = self._room(position, block.slots, block.frame)
-                places.append((position, room, room.adopt(person, block, row)))
-            self._homes[subject] = _Home(home.enrolment, tuple(places))
+            for number, row in people.places(subject):
+                block = blocks[number]
+                room = self._room(block.position, block.slots, block.frame)
+                places.append((room, self._blocks[room].adopt(person, block, row)))
+            self._people.add(subject, people.enrolment(subject), places)

@@ -123,7 +123,7 @@ def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) ->
     """
     mine, theirs = [], []
     for mate, probe in accepted:
-        whole = [block.rows() for each in mates._blocks.values() for block in each]
+        whole = [block.rows() for block in mates._blocks]
         score = np.concatenate([Glance([probe.fingers[0][1]]).scores(r)[0] for r in whole])
         subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
         others = score[subject != mate]

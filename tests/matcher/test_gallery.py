@@ -89,21 +89,20 @@ def test_padded_and_empty_rows_never_win(gallery: Gallery) -> None:
     opposite.vectors[:] = -finger.vectors[0]  # as unlike as a descriptor can be
     gallery._settle(999, gallery.version + 1, [(2, opposite)])
 
-    for blocks in gallery._blocks.values():
-        for block in blocks:
-            rows = block.rows()
-            scores = Glance([finger]).scores(rows)[0]
-            assert (scores[rows.alive] >= -1.0001).all()
-            block._used = len(block._person)  # rows that nobody was ever written to
-            empty = Glance([finger]).scores(block.rows())[0][~block.rows().alive]
-            assert (empty == ABSENT).all()
-            block._used = len(rows.person)
+    for block in gallery._blocks:
+        rows = block.rows()
+        scores = Glance([finger]).scores(rows)[0]
+        assert (scores[rows.alive] >= -1.0001).all()
+        block._used = len(block._person)  # rows that nobody was ever written to
+        empty = Glance([finger]).scores(block.rows())[0][~block.rows().alive]
+        assert (empty == ABSENT).all()
+        block._used = len(rows.person)
     found = gallery.search(probe(1), limit=61)
     assert found.score[found.subject == 999] < 0
 
 
 def test_a_removed_person_is_never_found_and_leaves_no_trace(gallery: Gallery) -> None:
-    home = gallery._homes[5]
+    places = gallery._people.places(5)
     version = gallery.version
 
     gallery.remove(5)
@@ -112,13 +111,31 @@ def test_a_removed_person_is_never_found_and_leaves_no_trace(gallery: Gallery) -
     assert 5 not in gallery.search(probe(5), limit=60).subject
     assert gallery.version == version + 1
     assert len(gallery) == 59
-    for _, block, row in home.places:
+    assert len(places) == 2
+    for number, row in places:
+        block = gallery._blocks[number]
         assert not block._packed[:, :, row].any()
         assert not block._place[row].any()
     with pytest.raises(UnknownSubject):
         gallery.remove(5)
     gallery.add(5, prints(5))
     assert gallery.search(probe(5)).subject[0] == 5
+
+
+def test_a_growing_gallery_keeps_little_room_unused(
+    people: dict[int, list[tuple[int, Minutiae]]],
+) -> None:
+    """law.md 11: at most 2 kB a finger, whatever Python keeps beside the arrays."""
+    gallery = Gallery()
+    finger = prepare(people[1]).fingers[:1]
+    for number in range(700):
+        gallery._settle(number, number + 1, finger)
+
+    held = sum(len(block._person) for block in gallery._blocks)
+
+    assert gallery.fingers == len(gallery) == 700
+    assert held <= 512 + 1.25 * 188 + 16
+    assert gallery.nbytes == sum(block.nbytes for block in gallery._blocks)
 
 
 def test_moving_the_rows_together_changes_no_answer(gallery: Gallery) -> None:
@@ -129,7 +146,7 @@ def test_moving_the_rows_together_changes_no_answer(gallery: Gallery) -> None:
     gallery._compact()
     after = gallery.search(probe(31), limit=30)
 
-    assert sum(block._used for each in gallery._blocks.values() for block in each) == 60
+    assert sum(block._used for block in gallery._blocks) == 60
     assert before.subject[0] == after.subject[0] == 31
     assert sorted(before.subject) == sorted(after.subject)
     assert before.score == pytest.approx(after.score, abs=1e-3)
@@ -143,7 +160,7 @@ def test_rows_are_moved_together_when_most_are_wiped(
     for seed in range(59):
         gallery.remove(seed)
 
-    assert sum(block._used for each in gallery._blocks.values() for block in each) < 60
+    assert sum(block._used for block in gallery._blocks) < 60
     assert gallery.search(probe(59)).subject.tolist() == [59]
 
 
@@ -192,7 +209,7 @@ def test_a_block_of_many_rows_grows_without_loss(
 
     assert len(found) == 5
     assert np.ptp(found.score) < 1e-3
-    assert [len(each) for each in gallery._blocks.values()] == [5]
+    assert len(gallery._blocks) == 5
 
 
 def test_a_shortlist_keeps_who_exhaustive_search_finds(gallery: Gallery) -> None:
