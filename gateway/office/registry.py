@@ -7,13 +7,15 @@ another record for a finger that is enrolled already is a fault of that file, no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.store import subjects
+from gateway.casework import Record, Status
+from gateway.store import people, subjects
 from gateway.store.database import Database
-from gateway.store.sequencer import Leaf, Sequencer
+from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.terms import RecordFormat
 from keys.keyset import DataKey
 from matcher import fmr
@@ -30,6 +32,7 @@ class Row:
     label      what the user calls it: a path; named in faults
     subject    the local file number of the person, a pseudonym
     position   finger position 1–10; the record's own 0, unknown, gives way to it
+    status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
     """
 
     label: str
@@ -37,6 +40,7 @@ class Row:
     position: int
     extractor: str
     data: bytes = field(repr=False)
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,15 @@ class Report:
 class Registry:
     """The desk where subjects are enrolled."""
 
-    def __init__(self, database: Database, sequencer: Sequencer, data_key: DataKey) -> None:
-        self._database = database
-        self._sequencer = sequencer
-        self._data_key = data_key
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        data_key: DataKey,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._data_key, self._clock = data_key, clock
 
     def enrol(self, rows: Iterable[Row], progress: Callable[[int], None] | None = None) -> Report:
         """Enrol rows grouped by subject; `progress` is told how many rows are done.
@@ -71,14 +80,15 @@ class Registry:
         Rows of one subject should stand together; a subject that comes again later is extended.
         """
         report = Report()
-        pending: list[subjects.NewSubject] = []
+        pending: list[_Pending] = []
         for reference, group in groupby(rows, key=lambda row: row.subject):
             members = list(group)
             if any(one.reference == reference for one in pending):
                 self._commit(pending, report)
             samples = [s for s in self._samples(reference, members, report) if s is not None]
-            if samples:
-                pending.append(subjects.NewSubject(reference, tuple(samples)))
+            status = self._status(reference, members, report)
+            if samples or status:
+                pending.append(_Pending(reference, tuple(samples), status))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
             if progress is not None:
@@ -108,32 +118,68 @@ class Registry:
                     BadRow(row.label, f"finger {row.position} of this subject has another record")
                 )
 
-    def _commit(self, pending: list[subjects.NewSubject], report: Report) -> None:
+    def _status(self, reference: str, rows: list[Row], report: Report) -> Status | None:
+        """Return the status to record; None where none is said, or the person has one already."""
+        said = next((row for row in rows if row.status is not None), None)
+        if said is None or said.status is None:
+            return None
+        with self._database.reader() as reader:
+            known = subjects.find(reader, reference)
+            held = None if known is None else people.read_record(reader, self._data_key, known)
+        if held is None or not held.version:
+            return said.status
+        if replace(held.status, confirmed=said.status.confirmed) != said.status:
+            why = "this person has another status; change it with passerelle registry update"
+            report.bad.append(BadRow(said.label, why))
+        return None
+
+    def _commit(self, pending: list[_Pending], report: Report) -> None:
         if not pending:
             return
         with self._database.reader() as reader:
-            placed = subjects.place(reader, pending)
-        effects = [e for one in placed for e in subjects.enrol(one, self._data_key)]
-        leaves = tuple(
-            Leaf(
-                Frame(
-                    type=EntryType.ENROLLED,
-                    entry_class=EntryClass.OTHER,
-                    subject_reference=f"S-{one.subject}",
-                ),
-                {
-                    "subject": str(one.subject),
-                    "positions": ",".join(str(s.position) for s in one.samples),
-                    "formats": ",".join(s.format.name for s in one.samples),
-                    "extractors": ",".join(s.extractor for s in one.samples),
-                },
+            placed = subjects.place(
+                reader, [subjects.NewSubject(one.reference, one.samples) for one in pending]
             )
-            for one in placed
-        )
+        effects: list[Effect] = []
+        leaves: list[Leaf] = []
+        for one, said in zip(placed, pending, strict=True):
+            effects += subjects.enrol(one, self._data_key)
+            if said.status is not None:
+                record = Record(status=said.status, version=1)
+                effects.append(
+                    people.write_record(one.subject, record, self._data_key, self._clock())
+                )
+            leaves.append(_leaf(one, said.status))
         self._sequencer.commit(leaves, effects)
         report.enrolled += sum(len(one.samples) for one in placed)
         report.people += len(placed)
         pending.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A person who waits for the next commit; samples may be none where only a status is new."""
+
+    reference: str
+    samples: tuple[subjects.NewSample, ...]
+    status: Status | None
+
+
+def _leaf(one: subjects.Placed, status: Status | None) -> Leaf:
+    facts = {
+        "subject": str(one.subject),
+        "positions": ",".join(str(s.position) for s in one.samples),
+        "formats": ",".join(s.format.name for s in one.samples),
+        "extractors": ",".join(s.extractor for s in one.samples),
+    }
+    if status is not None:
+        facts |= {"status_kind": status.kind.name, "record_version": "1"}
+    frame = Frame(
+        type=EntryType.ENROLLED if one.samples else EntryType.UPDATED,
+        entry_class=EntryClass.OTHER,
+        subject_reference=f"S-{one.subject}",
+    )
+    return Leaf(frame, facts)
 
 
 class _BadRecord(Exception):

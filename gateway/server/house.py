@@ -31,6 +31,7 @@ from gateway.office.staff import Staff
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
+from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
 from keys import selftest
 from keys.custody import open_custody
@@ -91,8 +92,9 @@ class House:
         self.database = database
         self.sequencer = sequencer
         self.data_key = keyset.data()
-        self.registry = Registry(database, sequencer, self.data_key)
+        self.registry = Registry(database, sequencer, self.data_key, utc_now)
         self.gallery = Gallery(database, self.data_key)
+        self.people = StoredPeople(database, self.data_key)
         self.clock = utc_now
         self.random = secrets.token_bytes
         self.staff = Staff(database, sequencer, keyset, self.clock)

@@ -54,12 +54,12 @@ class NewSubject:
     """A person to enrol, or to extend, by local file number."""
 
     reference: str
-    samples: tuple[NewSample, ...]
+    samples: tuple[NewSample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A person under the number that galleries know; `known` when some finger was enrolled before."""
+    """A person under the number that galleries know; `known` when the file number was there before."""
 
     subject: int
     reference: str
@@ -102,11 +102,9 @@ def place(
 def enrol(person: Placed, data_key: DataKey) -> tuple[Effect, ...]:
     """Return what enrols or extends a person, together with the ENROLLED leaf.
 
-    Sealing happens here, in the caller's thread. Raises Fault for a person without samples; the commit
+    Sealing happens here, in the caller's thread. A person may be known before there are prints. The commit
     raises AlreadyEnrolled when someone else was first.
     """
-    if not person.samples:
-        raise Fault("a person is enrolled with at least one record")
     rows = [
         {
             "subject_id": person.subject,
@@ -177,10 +175,12 @@ def iter_records(
     """
     last = -1
     while True:
+        # Of those who have prints: a page of people without any would look like the end.
         page = (
-            select(subjects.c.id)
-            .where(subjects.c.id > last, subjects.c.id % of == shard)
-            .order_by(subjects.c.id)
+            select(samples.c.subject_id)
+            .distinct()
+            .where(samples.c.subject_id > last, samples.c.subject_id % of == shard)
+            .order_by(samples.c.subject_id)
             .limit(BATCH)
         )
         wanted = (

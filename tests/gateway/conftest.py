@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -19,6 +20,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from gateway.bundle import fingerprint
+from gateway.casework import Status, SubjectKind
 from gateway.cli.founding import Charter, found
 from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
@@ -75,12 +77,35 @@ def samples(seed: int, impression: int = 2, positions: tuple[int, ...] = POSITIO
     ]
 
 
-def rows(seed: int) -> list[Row]:
+def status(
+    kind: SubjectKind = SubjectKind.FOREIGN_NATIONAL, *nationalities: str, **other: Any
+) -> Status:
+    """Return a status confirmed today; of a foreign national of a third country unless said."""
+    now = datetime.now(UTC)
+    confirmed = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return Status(
+        kind=kind,
+        nationalities=frozenset(nationalities or ("IND",)),
+        **{"confirmed": confirmed, **other},
+    )
+
+
+def rows(seed: int, status: Status | None = None) -> list[Row]:
     """Return what enrols a synthetic person."""
     return [
-        Row(f"{seed}/{one.position}", f"P-{seed}", one.position, EXTRACTOR, one.data)
+        Row(
+            f"{seed}/{one.position}",
+            f"P-{seed}",
+            one.position,
+            EXTRACTOR,
+            one.data,
+            status or _FOREIGNER,
+        )
         for one in samples(seed, impression=1)
     ]
+
+
+_FOREIGNER = status()
 
 
 @dataclass
@@ -307,6 +332,7 @@ class People:
     forger = Forger
     samples = staticmethod(samples)
     rows = staticmethod(rows)
+    status = staticmethod(status)
     matter = staticmethod(matter)
 
 

@@ -182,9 +182,22 @@ def test_numbers_are_random_and_of_63_bits(desk: Desk) -> None:
     assert batch[0].subject == 2**63 - 1
 
 
-def test_nobody_is_enrolled_without_a_record(desk: Desk) -> None:
-    with pytest.raises(Fault, match="at least one record"):
-        enrol(Placed(1, "F-1", (), False), desk.data_key)
+def test_a_page_of_people_without_prints_is_not_the_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A case system knows people before they give prints; a gallery must not end at the first of them."""
+    monkeypatch.setattr(subjects, "BATCH", 2)
+    sequencer = desk.sequencer()
+    numbers = iter(range(1, 9))
+    people = [NewSubject(f"F-{n}", (finger(1),) if n in (2, 8) else ()) for n in range(1, 9)]
+    with sequencer._database.reader() as reader:
+        placed = place(reader, people, lambda _: next(numbers))
+    effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
+    sequencer.commit([desk.leaf(EntryType.ENROLLED)], effects)
+
+    everyone = [one for batch in iter_records(sequencer._database, desk.data_key) for one in batch]
+
+    assert [one.reference for one in everyone] == ["F-2", "F-8"]
 
 
 def test_who_is_removed_is_gone_with_every_sample(desk: Desk) -> None:

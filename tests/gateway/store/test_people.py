@@ -1,0 +1,170 @@
+"""Records of people: sealed in their place, version by version, and read as strictly as they were written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from gateway.audit.entry import EntryType
+from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.errors import Fault
+from gateway.store import people
+from gateway.store.effects import Effect
+from gateway.store.people import (
+    RecordChanged,
+    StoredPeople,
+    read_record,
+    somebody,
+    without_record,
+    write_record,
+)
+from gateway.store.schema import subjects
+from gateway.store.subjects import NewSubject, enrol, place, remove
+from keys.datakey import DataKey
+
+if TYPE_CHECKING:
+    from gateway.store.sequencer import Sequencer
+    from tests.gateway.store.conftest import Desk
+
+CANARY = "Canary of the family name"
+ANN = Record(
+    status=Status(
+        kind=SubjectKind.CLAIMANT,
+        nationalities=frozenset({"IND", "CAN"}),
+        persecutors=frozenset({"IND"}),
+        confirmed=datetime(2026, 3, 1, tzinfo=UTC),
+    ),
+    data={
+        FieldCode.LAST_NAME: Datum(CANARY.encode()),
+        FieldCode.PHOTOGRAPH: Datum(b"\x89PNG" + bytes(500), "image/png"),
+    },
+    version=1,
+)
+CODES = st.lists(st.from_regex(r"[A-Z]{3}", fullmatch=True), max_size=3).map(frozenset)
+RECORDS = st.builds(
+    Record,
+    status=st.builds(
+        Status,
+        kind=st.sampled_from(SubjectKind),
+        nationalities=CODES,
+        persecutors=CODES,
+        confirmed=st.none()
+        | st.integers(0, 4_000_000_000_000).map(
+            lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+        ),
+    ),
+    data=st.dictionaries(st.sampled_from(FieldCode), st.builds(Datum, st.binary(max_size=60))),
+    version=st.integers(1, 2**40),
+)
+
+
+@pytest.fixture
+def pen(desk: Desk) -> Sequencer:
+    """Return a sequencer over a store that knows three people, of whom the first two have no prints."""
+    sequencer = desk.sequencer()
+    with sequencer._database.reader() as reader:
+        placed = place(reader, [NewSubject(f"F-{number}") for number in range(3)], _numbers())
+    effects = [effect for one in placed for effect in enrol(one, desk.data_key)]
+    sequencer.commit([desk.leaf(EntryType.UPDATED)], effects)
+    return sequencer
+
+
+def _numbers() -> Any:
+    given = iter((10, 20, 30))
+    return lambda _: next(given)
+
+
+def read(pen: Sequencer, desk: Desk, subject: int) -> Record:
+    with pen._database.reader() as reader:
+        return read_record(reader, desk.data_key, subject)
+
+
+def write(pen: Sequencer, desk: Desk, subject: int, record: Record) -> None:
+    pen.commit((), (write_record(subject, record, desk.data_key, desk.clock()),))
+
+
+def test_a_record_comes_back_as_it_was_written(pen: Sequencer, desk: Desk) -> None:
+    write(pen, desk, 10, ANN)
+
+    assert read(pen, desk, 10) == ANN
+    assert read(pen, desk, 20) == read(pen, desk, 999) == Record()
+    with pen._database.reader() as reader:
+        assert without_record(reader) == 2
+
+
+@given(RECORDS)
+def test_whatever_is_written_is_read(record: Record) -> None:
+    assert people._parsed(people._octets(record), record.version) == record
+
+
+@given(RECORDS, st.data())
+def test_a_changed_byte_never_reads_as_the_same(record: Record, data: st.DataObject) -> None:
+    octets = bytearray(people._octets(record))
+    octets[data.draw(st.integers(0, len(octets) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+
+    with contextlib.suppress(ValueError, TypeError, KeyError, OverflowError):
+        assert people._parsed(bytes(octets), record.version) != record
+
+
+def test_versions_follow_each_other_and_two_hands_do_not_overwrite(
+    pen: Sequencer, desk: Desk
+) -> None:
+    write(pen, desk, 10, ANN)
+    second = dataclasses.replace(ANN, version=2)
+    write(pen, desk, 10, second)
+
+    for late in (ANN, second, dataclasses.replace(ANN, version=4)):
+        with pytest.raises(RecordChanged):
+            write(pen, desk, 10, late)
+    assert read(pen, desk, 10) == second
+
+
+def test_a_record_in_another_persons_place_or_of_an_older_version_does_not_open(
+    pen: Sequencer, desk: Desk
+) -> None:
+    """A citizen must not become a stranger by moving a row, nor by putting an old one back."""
+    write(pen, desk, 10, ANN)
+    with pen._database.reader() as reader:
+        old = reader.execute(select(subjects.c.record).where(subjects.c.id == 10)).scalar()
+    write(pen, desk, 10, dataclasses.replace(ANN, version=2))
+
+    for subject, version in ((20, 1), (10, 2)):
+        row = update(subjects).where(subjects.c.id == subject)
+        pen.commit((), (Effect(row.values(record=old, record_version=version)),))
+        with pytest.raises(Fault, match=f"subject {subject} "):
+            read(pen, desk, subject)
+
+
+def test_nothing_of_a_record_is_in_the_open(pen: Sequencer, desk: Desk) -> None:
+    write(pen, desk, 10, ANN)
+
+    for path in desk.path.parent.rglob("*"):
+        assert CANARY.encode() not in path.read_bytes()
+    assert CANARY not in repr(ANN)
+
+
+def test_another_data_key_opens_nothing(pen: Sequencer, desk: Desk) -> None:
+    write(pen, desk, 10, ANN)
+
+    with pen._database.reader() as reader, pytest.raises(Fault):
+        read_record(reader, DataKey.from_seed(bytes([1]) * 32), 10)
+
+
+def test_somebody_is_whom_chance_says_and_never_nobody_while_there_is_one(
+    pen: Sequencer, desk: Desk
+) -> None:
+    with pen._database.reader() as reader:
+        found = [somebody(reader, at) for at in (0, 10, 11, 25, 31, 2**62)]
+    pen.commit((), [e for number in range(3) for e in remove(f"F-{number}")])
+
+    assert found == [10, 10, 20, 30, 10, 10]
+    case_system = StoredPeople(pen._database, desk.data_key)
+    assert case_system.somebody() == 0
+    assert case_system.record(0) == Record()
