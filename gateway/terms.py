@@ -10,6 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.casework import Details, Withholding
 
 FORMAT = 1  # envelope format; a change of anything in protocol 2 is a new number
 SUITE = 1  # X-Wing HPKE with AES-256-GCM, composite ML-DSA-65 + Ed25519
@@ -220,7 +224,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The answer to a query as the asker sees it: an outcome, never a score, a rank or an identity."""
+    """The answer to a query as the asker sees it: an outcome, never a score, a rank or an identity.
+
+    withholding   REFUSED only: that it is refused, and on which ground
+    details       MATCH only, and only under an agreement that discloses in one step
+    """
 
     outcome: Outcome
     decide_time: datetime
@@ -229,6 +237,8 @@ class Result:
     problems: tuple[Problem, ...] = ()
     destruction_receipt_id: str = ""
     details_expire_time: datetime | None = None
+    withholding: Withholding | None = None
+    details: Details | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,15 @@ from gateway.client.errors import (
     SplitView,
     Unreachable,
 )
+from gateway.client.follow import DetailsMatter, Disclosed
 from gateway.client.partner import Answer, Partner
 
 __all__ = [
     "Answer",
     "AnswerRejected",
     "DeadlineExceeded",
+    "DetailsMatter",
+    "Disclosed",
     "KeyStale",
     "Matter",
     "NothingToRedeliver",

@@ -183,7 +183,7 @@ class Author:
             )
 
         about = About(
-            number=matter.get("transaction_number") or self._number(),
+            number=matter.get("transaction_number") or self.number(),
             agreement=matter["agreement"],
             purpose=matter["purpose"],
             service_level=matter.get("service_level", ServiceLevel.REAL_TIME),
@@ -196,7 +196,7 @@ class Author:
             at_least=envelope.SMALLEST_REQUEST_QUERY,
         )
 
-    def _number(self) -> str:
+    def number(self) -> str:
         """Make up a transaction number: the day for people, 80 random bits for uniqueness."""
         return f"{self.clock():%Y%m%d}-{secrets.token_hex(10)}"
 
@@ -216,15 +216,8 @@ def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> N
 
     A name typed where a pseudonym belongs would be refused by the peer, but only after it was read there.
     """
-    pseudonyms = {"case": matter["case"], "unit": matter["unit"], "person": matter["person"]}
-    for element, text in pseudonyms.items():
-        if not payloads.PSEUDONYM.fullmatch(text):
-            raise Unaskable(
-                element, "must be a pseudonym, 1 to 64 of letters, digits and . _ -; never a name"
-            )
-    number = matter.get("transaction_number")
-    if number and not letters.TRANSACTION.fullmatch(number):
-        raise Unaskable("transaction_number", "must be 8 to 64 of letters, digits and -")
+    refuse_names(matter["case"], matter["unit"], matter["person"])
+    refuse_number(matter.get("transaction_number"))
     if isinstance(probe, PriorTransaction):
         if not letters.TRANSACTION.fullmatch(probe.number):
             raise Unaskable("prior_transaction_number", "must be 8 to 64 of letters, digits and -")
@@ -232,6 +225,21 @@ def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> N
     if not probe.samples:
         raise Unaskable("samples", "must hold at least one record")
     _refuse_contradictions(probe)
+
+
+def refuse_names(case: str, unit: str, person: str) -> None:
+    """Refuse what is no pseudonym: a name must not leave, not even sealed."""
+    for element, text in (("case", case), ("unit", unit), ("person", person)):
+        if not payloads.PSEUDONYM.fullmatch(text):
+            raise Unaskable(
+                element, "must be a pseudonym, 1 to 64 of letters, digits and . _ -; never a name"
+            )
+
+
+def refuse_number(number: str | None, element: str = "transaction_number") -> None:
+    """Refuse a transaction number, where one is given, that is not of its form."""
+    if number and not letters.TRANSACTION.fullmatch(number):
+        raise Unaskable(element, "must be 8 to 64 of letters, digits and -")
 
 
 def _refuse_contradictions(probe: Biometrics) -> None:

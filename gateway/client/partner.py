@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,10 +22,12 @@ from gateway.audit import note
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
 from gateway.bundle import PartyBundle
+from gateway.casework import FieldCode
 from gateway.client.channel import Courier, Method, open_channel
 from gateway.client.compose import About, Author, Matter, Outgoing
 from gateway.client.errors import AnswerRejected, NothingToRedeliver, PartnerError, Refused
 from gateway.client.folder import read_folder
+from gateway.client.follow import DetailsMatter, Disclosed, compose_details
 from gateway.client.verdict import Believed, Judge, Question, Response
 from gateway.client.witness import CannotProve, Witness
 from gateway.errors import Refusal
@@ -41,6 +43,7 @@ from gateway.terms import (
 )
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 from gateway.wire import answers, letters, payloads
+from gateway.wire import details as wire_details
 from keys.keyset import Keyset
 
 DEADLINE = 10.0  # seconds; the default of protocol 12, whose longest is 60
@@ -53,6 +56,7 @@ _requests = {
     Operation.SUBMIT_QUERY: exchange_pb2.SubmitQueryRequest,
     Operation.GET_QUERY_STATE: exchange_pb2.GetQueryStateRequest,
     Operation.REDELIVER_RESULT: exchange_pb2.RedeliverResultRequest,
+    Operation.REQUEST_HIT_DETAILS: exchange_pb2.RequestHitDetailsRequest,
 }
 
 T = TypeVar("T")
@@ -112,6 +116,7 @@ class Partner:
             Operation.SUBMIT_QUERY: exchange.SubmitQuery,
             Operation.GET_QUERY_STATE: exchange.GetQueryState,
             Operation.REDELIVER_RESULT: exchange.RedeliverResult,
+            Operation.REQUEST_HIT_DETAILS: exchange.RequestHitDetails,
         }
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
         self._pending: OrderedDict[str, Question] = OrderedDict()
@@ -217,6 +222,35 @@ class Partner:
         # An answer of earlier lies in a smaller tree; that it is the beginning of ours is still proved.
         told = self._ask(outgoing, replace(first, floor=0), deadline)
         return self._answer(outgoing, told, started)
+
+    def details(
+        self,
+        number: str,
+        hit_reference: bytes,
+        fields: Collection[FieldCode],
+        *,
+        deadline: float = DEADLINE,
+        **matter: Unpack[DetailsMatter],
+    ) -> Disclosed:
+        """Ask for fields of the person whom our query `number` matched; the answer is as proved as any.
+
+        fields   those that the case needs; a reference that was used gives the same ones again, never more
+
+        Raises `Refused` for a field or a purpose that the agreement does not name. Whatever else is in the
+        way, details are UNAVAILABLE and the peer does not say why.
+        """
+        outgoing = compose_details(
+            self._author, number, hit_reference, fields, matter, floor=self._witness.size
+        )
+        believed = self._ask(outgoing, outgoing.question, deadline).believed
+        return Disclosed(
+            details=_read(wire_details.read_details, believed, outgoing.question.number),
+            transaction_number=outgoing.question.number,
+            receipt=believed.receipt,
+            receipt_index=believed.index,
+            checkpoint_size=believed.checkpoint.size,
+            envelope_size=believed.size,
+        )
 
     def capabilities(self, *, deadline: float = DEADLINE) -> Capabilities:
         """Return what the peer accepts from us today."""

@@ -36,6 +36,7 @@ Response = (
     | exchange_pb2.SubmitQueryResponse
     | exchange_pb2.GetQueryStateResponse
     | exchange_pb2.RedeliverResultResponse
+    | exchange_pb2.RequestHitDetailsResponse
 )
 
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)

@@ -62,6 +62,7 @@ from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefuse
 from keys.keyset import Keyset
 
 LIFE = timedelta(minutes=10)  # life of an answer, the longest that a message may have (protocol 3)
+_ABOUT_A_PERSON = frozenset({Operation.SUBMIT_QUERY, Operation.REQUEST_HIT_DETAILS})
 MARGIN = 0.02  # seconds kept back so that an answer still reaches the caller (protocol 12)
 
 
@@ -248,7 +249,7 @@ class Corridor:
     def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
         """(9) and (10): the request, and the payload that it sealed."""
         agreement = None
-        if header.operation is Operation.SUBMIT_QUERY:
+        if header.operation in _ABOUT_A_PERSON:
             agreement = may_answer_header(header, self._rooms.agreements(), self._rooms.clock())
         call.stages.mark("policy")
         try:
@@ -272,7 +273,7 @@ class Corridor:
         asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         signer = self._rooms.keyset.signing()
-        packed = envelope.pack(conclusion.answer)
+        packed = envelope.pack(conclusion.answer, conclusion.at_least)
         header = Header(
             message_type=MessageType.RESPONSE,
             operation=asked.operation,

@@ -74,6 +74,7 @@ class Conclusion:
     leaves      entries that must stand before the RESPONSE
     settled     the outcome to record with the transaction, where there is one
     response_index   the leaf of a stored reply
+    at_least    bytes; the smallest size class allowed, the same whatever was decided
     """
 
     answer: bytes | Reply = field(repr=False)
@@ -82,6 +83,7 @@ class Conclusion:
     effects: tuple[Effect, ...] = ()
     settled: transactions.Settled | None = None
     response_index: int | None = None
+    at_least: int = 0
 
 
 class Unfinished(Exception):

@@ -17,9 +17,16 @@ from gateway.terms import (
     State,
 )
 from gateway.v1 import exchange_pb2, types_pb2
+from gateway.wire.details import (
+    MAX_DETAILS,
+    details_message,
+    details_of,
+    withholding_message,
+    withholding_of,
+)
 from gateway.wire.strict import Fields, decode, timestamp
 
-MAX_ANSWER = 4_092  # bytes; every answer has the smallest size class, so that size says nothing
+MAX_ANSWER = 4_092  # bytes; the smallest size class, which every answer without details has
 HIT_REFERENCE = 16  # bytes; random
 HASH = 32  # bytes; SHA-256
 MAX_PROBLEMS = 13  # one for each sample that a query can hold
@@ -32,7 +39,7 @@ RECEIPT_ID = re.compile(r"[A-Za-z0-9:._-]{1,64}")
 
 def read_result(octets: bytes) -> Result:
     """Return the result that `octets` spell."""
-    message = decode(exchange_pb2.QueryResult, octets, limit=MAX_ANSWER, element="payload")
+    message = decode(exchange_pb2.QueryResult, octets, limit=MAX_DETAILS, element="payload")
     return _result(message, "")
 
 
@@ -46,6 +53,10 @@ def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
             raise fields.wrong("hit_reference")
         if expire is not None:
             raise fields.wrong("details_expire_time")
+        if message.HasField("details"):
+            raise fields.wrong("details")
+    if message.HasField("withholding") and outcome is not Outcome.REFUSED:
+        raise fields.wrong("withholding")
     if len(message.problems) > MAX_PROBLEMS:
         raise fields.wrong("problems")
     problems = tuple(
@@ -60,6 +71,16 @@ def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
         problems=problems,
         destruction_receipt_id=fields.text("destruction_receipt_id", RECEIPT_ID, required=False),
         details_expire_time=expire,
+        withholding=(
+            withholding_of(message.withholding, fields.element("withholding"))
+            if message.HasField("withholding")
+            else None
+        ),
+        details=(
+            details_of(message.details, fields.element("details"))
+            if message.HasField("details")
+            else None
+        ),
     )
 
 
@@ -92,6 +113,8 @@ def _result_message(result: Result) -> exchange_pb2.QueryResult:
         details_expire_time=(
             timestamp(result.details_expire_time) if result.details_expire_time else None
         ),
+        withholding=withholding_message(result.withholding) if result.withholding else None,
+        details=details_message(result.details) if result.details else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.casework import FieldCode
 from gateway.client import PartnerError
 from gateway.terms import Missing, Presence, PriorTransaction
 
@@ -75,3 +76,32 @@ def test_a_finger_may_be_missing_beside_another_that_is_sampled(
     partner.query([sample], **matter, missing=(replace(ABSENT, position=3),))
 
     assert len(doors.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("element", "more"),
+    [
+        ("case", {"case": "Jean Dupont"}),
+        ("unit", {"unit": ""}),
+        ("person", {"person": "Zoë"}),
+        ("transaction_number", {"transaction_number": "short"}),
+        ("number", {"number": "Jean Dupont"}),
+        ("hit_reference", {"hit_reference": b"short"}),
+        ("fields", {"fields": ()}),
+    ],
+)
+def test_a_request_for_details_that_breaks_a_rule_is_not_sent(
+    partner: Any, doors: Any, matter: Any, element: str, more: dict[str, Any]
+) -> None:
+    asked = {
+        "number": "20260101-00000000",
+        "hit_reference": bytes(16),
+        "fields": (FieldCode.LAST_NAME,),
+        **matter,
+        **more,
+    }
+
+    with pytest.raises(PartnerError, match=f"^not asked: {element} "):
+        partner.details(**asked)
+
+    assert not doors.calls

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.casework import (
+    Details,
+    DetailsOutcome,
+    Field,
+    FieldCode,
+    Ground,
+    Scope,
+    Withholding,
+)
 from gateway.errors import (
     ElementInvalid,
     ElementMissing,
@@ -36,6 +47,18 @@ pseudonyms = st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True)
 octets32 = st.binary(min_size=32, max_size=32)
 
 
+withheld = st.none() | st.builds(Withholding, st.sampled_from(Scope), st.sampled_from(Ground))
+details = st.builds(
+    lambda value, withholding: Details(
+        DetailsOutcome.DISCLOSED,
+        (Field(code=FieldCode.LAST_NAME, value=value, authority="IRPR 315.41(2)(a)"),),
+        withholding,
+    ),
+    st.text(st.characters(categories=["L"]), min_size=1, max_size=20).map(str.encode),
+    withheld,
+)
+
+
 @st.composite
 def results(draw: st.DrawFn) -> Result:
     outcome = draw(st.sampled_from(Outcome))
@@ -57,6 +80,8 @@ def results(draw: st.DrawFn) -> Result:
         ),
         destruction_receipt_id=draw(st.just("") | pseudonyms),
         details_expire_time=draw(st.none() | moments) if hit else None,
+        withholding=draw(withheld) if outcome is Outcome.REFUSED else None,
+        details=draw(st.none() | details) if hit else None,
     )
 
 
@@ -66,6 +91,21 @@ def test_a_result_reads_as_it_was_written(result: Result) -> None:
 
     assert payloads.read_result(octets) == result
     assert len(octets) <= 4092
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("details", {"details": Details(DetailsOutcome.UNAVAILABLE)}),
+        ("withholding", {"withholding": Withholding(Scope.ALL, Ground.SOVEREIGNTY)}),
+    ],
+)
+def test_a_no_match_has_neither_details_nor_a_ground(name: str, part: dict[str, Any]) -> None:
+    """What is withheld of somebody is not said where nobody is said to be."""
+    with pytest.raises(ElementInvalid) as caught:
+        payloads.read_result(payloads.result_bytes(replace(RESULT, **part)))
+
+    assert caught.value.metadata == {"element": name}
 
 
 @given(st.sampled_from(State), results())
