@@ -177,3 +177,11 @@ class Details:
     outcome: DetailsOutcome
     fields: tuple[Field, ...] = ()
     withholding: Withholding | None = None
+
+
+class Verdict(IntEnum):
+    """What an examiner saw in probe and record, side by side."""
+
+    SAME = 1
+    DIFFERENT = 2
+    INCONCLUSIVE = 3

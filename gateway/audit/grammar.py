@@ -2,8 +2,10 @@
 
     exchange    = REFUSAL* | REQUEST REFUSAL* closing
     closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
-    an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before;
-    each attempt that ended in a REFUSAL of class OTHER has its own, before that REFUSAL
+    an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before, or a
+    REVIEW instead; each attempt that ended in a REFUSAL of class OTHER has its own, before that REFUSAL
+    review      = REVIEW VERDICT? (DESTRUCTION VERDICT | DESTRUCTION ABANDONED), within REVIEW_LONGEST; what
+    ends it stands in one commit with the DESTRUCTION
 
 Entries belong together by partner and message identifier. A REFUSAL without a REQUEST is a message refused
 before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
@@ -26,6 +28,9 @@ from gateway.terms import Operation
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
 CLOSING_GRACE: Final = timedelta(hours=1)  # the caretaker abandons minutes after the window's end
+REVIEW_LONGEST: Final = timedelta(
+    hours=25
+)  # a day (protocol 4, "Review"), and the caretaker's rounds
 SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
@@ -35,7 +40,14 @@ _CLASSES = {
     EntryType.RESPONSE: (EntryClass.ANSWERED,),
     EntryType.REFUSAL: (EntryClass.DENIED, EntryClass.OTHER),
 }
-_BOUND = (EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED, EntryType.DESTRUCTION)
+_BOUND = (
+    EntryType.REQUEST,
+    EntryType.RESPONSE,
+    EntryType.ABANDONED,
+    EntryType.DESTRUCTION,
+    EntryType.REVIEW,
+    EntryType.VERDICT,
+)
 
 
 @dataclass(slots=True)
@@ -54,11 +66,22 @@ class _Exchange:
     closed: bool = False
     answered: bool = False
     destroyed: bool = False
+    reviewed: bool = False
     settled: bool = False
 
     @property
     def open(self) -> bool:
         return not self.closed and not self.refused
+
+
+@dataclass(slots=True)
+class _Review:
+    """Prints that wait for an examiner. `destroyed`: they are gone, and the same commit must say why."""
+
+    index: int
+    time: datetime
+    verdicts: int = 0
+    destroyed: bool = False
 
 
 @dataclass(slots=True)
@@ -68,6 +91,7 @@ class Grammar:
     _known: dict[Key, _Exchange] = field(default_factory=dict)
     _ages: deque[_Exchange] = field(default_factory=deque)  # the oldest first
     _fresh: list[_Exchange] = field(default_factory=list)  # closed since the last checkpoint
+    _reviews: dict[Key, _Review] = field(default_factory=dict)  # those that are open
 
     def read(self, index: int, frame: Frame) -> Iterator[str]:
         """Yield what is wrong with the next entry, in plain words."""
@@ -81,6 +105,10 @@ class Grammar:
             yield from self._request(index, key, frame)
         elif frame.type is EntryType.REFUSAL:
             self._refusal(key, frame)
+        elif frame.type is EntryType.REVIEW:
+            yield from self._review(index, key, frame)
+        elif frame.type is EntryType.VERDICT or self._ends_review(key, frame):
+            yield from self._verdict(key, frame)
         elif frame.type in {EntryType.RESPONSE, EntryType.ABANDONED}:
             yield from self._closing(key, frame)
         elif frame.type is EntryType.DESTRUCTION:
@@ -93,9 +121,15 @@ class Grammar:
         """
         for exchange in self._fresh:
             exchange.settled = True
-            if exchange.answered and exchange.searching and not exchange.destroyed:
+            owed = not exchange.destroyed and not exchange.reviewed
+            if exchange.answered and exchange.searching and owed:
                 yield exchange.index, "a query was answered and its prints were never destroyed"
         self._fresh.clear()
+        for key in [key for key, review in self._reviews.items() if review.destroyed]:
+            yield (
+                self._reviews.pop(key).index,
+                "prints of a review were destroyed and nothing ended it",
+            )
 
     def end(self, now: datetime) -> Iterator[tuple[int, bool, str]]:
         """Yield index, whether it may still be under way, and words for each REQUEST left open."""
@@ -104,6 +138,10 @@ class Grammar:
                 yield exchange.index, True, "a REQUEST is open; it may still be under way"
             elif exchange.open:
                 yield exchange.index, False, "a REQUEST was never closed"
+        for review in self._reviews.values():
+            late = now - review.time >= REVIEW_LONGEST
+            words = "was never ended" if late else "is open; it may still be under way"
+            yield review.index, not late, f"a REVIEW {words}"
 
     def _request(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
         earlier = self._known.get(key)
@@ -133,9 +171,38 @@ class Grammar:
         if frame.time - exchange.time >= CLOSING_GRACE:
             self._ages.appendleft(exchange)  # it was kept for being open; now it may be forgotten
 
-    def _destruction(self, key: Key) -> Iterator[str]:
+    def _review(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
         exchange = self._known.get(key)
-        if exchange is None or exchange.settled:
+        if exchange is None or exchange.closed or exchange.destroyed or exchange.reviewed:
+            yield "a REVIEW of prints that are gone, or of no REQUEST"
+            return
+        exchange.reviewed = True
+        self._reviews[key] = _Review(index, frame.time)
+
+    def _ends_review(self, key: Key, frame: Frame) -> bool:
+        return frame.type is EntryType.ABANDONED and key in self._reviews
+
+    def _verdict(self, key: Key, frame: Frame) -> Iterator[str]:
+        """A verdict, or the end of the time for one; where the prints are gone, it is the last word."""
+        review = self._reviews.get(key)
+        if review is None:
+            yield f"a {frame.type.name} to no open REVIEW"
+            return
+        review.verdicts += 1
+        if review.destroyed:
+            del self._reviews[key]
+        elif frame.type is EntryType.ABANDONED:
+            yield "a REVIEW was abandoned and its prints were not destroyed"
+        elif review.verdicts > 1:
+            yield "a second VERDICT, and the prints were not destroyed"
+
+    def _destruction(self, key: Key) -> Iterator[str]:
+        exchange, review = self._known.get(key), self._reviews.get(key)
+        if review is not None:
+            if review.destroyed:
+                yield "a second DESTRUCTION of the same prints"
+            review.destroyed = True
+        elif exchange is None or exchange.settled:
             yield "a DESTRUCTION for no REQUEST, or long after its answer"
         elif exchange.destroyed:
             yield "a second DESTRUCTION of the same prints"

@@ -19,6 +19,7 @@ try:
         ledger,
         parties,
         renewing,
+        review,
         service,
         staff,
     )
@@ -86,6 +87,7 @@ app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(renewing.app, name="keys")
 app.add_typer(staff.app, name="staff")
+app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(kit.bench, name="bench")

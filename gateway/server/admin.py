@@ -10,8 +10,8 @@ and is no badge. While the listener is open its address stands in a file of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import grpc
@@ -20,7 +20,8 @@ from gateway import telemetry
 from gateway.errors import ActRefused, ElementInvalid, Remedy, RoleRequired
 from gateway.office.acts import NotAllowed
 from gateway.server import intercept, listeners
-from gateway.v1 import admin_pb2, admin_pb2_grpc
+from gateway.server.reviewing import Perform, Review
+from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
 from gateway.wire import plain
 from gateway.wire.strict import refuse_unknown
 from keys import durable
@@ -36,8 +37,8 @@ LIMITS = intercept.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=6
 class Admin(admin_pb2_grpc.AdminServiceServicer):
     """AdminService over the table of acts."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
 
     def Perform(  # noqa: N802 - the name of the RPC
         self, request: admin_pb2.PerformRequest, context: grpc.ServicerContext
@@ -45,16 +46,11 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
         """Do one act for whoever's badge it is."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        officer = self._house.staff.officer(intercept.caller().certificate)
-        try:
+        with _told():
             values = plain.read(request.arguments)
-            return admin_pb2.PerformResponse(
-                answer=plain.write(self._house.perform(officer, request.act, values))
-            )
-        except NotAllowed as fault:
-            raise RoleRequired(str(fault)) from None
-        except Remedy as fault:
-            raise ActRefused(str(fault)) from None
+        answer = self._perform(request.act, values)
+        with _told():
+            return admin_pb2.PerformResponse(answer=plain.write(answer))
 
 
 class Desks:
@@ -84,7 +80,8 @@ class Desks:
             max_message=settings.limits.max_message_bytes,
             name="admin",
         )
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(house), self._server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self._perform), self._server)
+        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
         self._server.start()
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
         durable.replace(house.home / FILE, json.dumps(where).encode())
@@ -96,5 +93,22 @@ class Desks:
             (self._house.home / FILE).unlink()
         self._server.stop(grace).wait()
 
+    def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
+        """Do one act as whoever calls; raises a Refusal."""
+        officer = self._house.staff.officer(intercept.caller().certificate)
+        with _told():
+            return self._house.perform(officer, act, values)
+
     def _identify(self, certificate: bytes) -> str:
         return self._house.staff.officer(certificate).person
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say a remedy as the refusal that crosses the wire with its words."""
+    try:
+        yield
+    except NotAllowed as fault:
+        raise RoleRequired(str(fault)) from None
+    except Remedy as fault:
+        raise ActRefused(str(fault)) from None

@@ -27,6 +27,8 @@ from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
+from gateway.office.revealing import reveals
+from gateway.office.review import Reviews
 from gateway.office.staff import Staff
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
@@ -98,6 +100,14 @@ class House:
         self.clock = utc_now
         self.random = secrets.token_bytes
         self.staff = Staff(database, sequencer, keyset, self.clock)
+        self.reviews = Reviews(
+            database,
+            sequencer,
+            self.data_key,
+            self.clock,
+            self.random,
+            reveals(lambda: self.agreements),
+        )
         self.desk = desk_of(self)
         self._closing = closing
 
@@ -193,5 +203,6 @@ def desk_of(house: House) -> Desk:
         [
             *house.staff.acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
+            *house.reviews.acts(),
         ]
     )

@@ -72,6 +72,7 @@ class Serving:
         house, settings = self._house, self._house.settings
         demand_current(house.keyset, house.clock())
         rounds.sweep(house.database, house.sequencer, house.clock())
+        house.reviews.expire()
         self.engine.load(house.gallery)
         self._quantum = self._measured_quantum()
         self._identity = listeners.Identity(*house.keyset.tls())
@@ -148,6 +149,7 @@ class Serving:
         lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
         if lost:
             self._log.warning("abandoned", count=lost)
+        house.reviews.expire()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()

@@ -40,6 +40,7 @@ from keys.errors import OpenRefused
 from keys.pae import pae
 
 __all__ = [
+    "HIT_LIFE",
     "LIFE_CYCLE",
     "Act",
     "Claims",
@@ -51,7 +52,9 @@ __all__ = [
     "TransactionRow",
     "Usage",
     "abandon",
+    "abandon_reviewed",
     "begin_request",
+    "decide_reviewed",
     "expire_rows",
     "find_replay",
     "finish_request",
@@ -65,6 +68,7 @@ __all__ = [
     "usage",
 ]
 
+HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 RETENTION = timedelta(days=730)  # of a transaction row: exchange logs, two years (law.md 10)
 _RESULT_LABEL = b"passerelle/1/result"
 
@@ -102,7 +106,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """How a query ended.
+    """How a query ended; REVIEW_PENDING is how it goes on.
 
     result          payload bytes of the result, sealed by `seal_result`
     release_quota   whether the query counts for nothing, because nothing was searched
@@ -218,6 +222,42 @@ def abandon(orphan: Orphan, now: datetime) -> tuple[Effect, ...]:
     )
 
 
+def decide_reviewed(
+    partner: str, number: str, message_id: bytes, settled: Settled, now: datetime
+) -> tuple[Effect, ...]:
+    """Return what a last verdict makes true of its query: the outcome, and the reference of a hit.
+
+    The stored reply and its leaf stay those of REVIEW_PENDING; the partner asks for the state.
+    """
+    decided = (
+        update(transactions)
+        .where(_of(partner, number, message_id), _reviewing(Act.DECIDE))
+        .values(
+            state=int(step(State.REVIEWING, Act.DECIDE)),
+            outcome=int(settled.outcome),
+            result=settled.result,
+            decide_ms=milliseconds(now),
+        )
+    )
+    already = says(Fault, "the query of a case is not under review")
+    hit = [] if settled.hit is None else [_reference(partner, number, settled.hit)]
+    return Effect(decided, rows=1, refusal=already), *hit
+
+
+def abandon_reviewed(
+    partner: str, number: str, message_id: bytes, now: datetime
+) -> tuple[Effect, ...]:
+    """Return what becomes true of a query that no examiner decided in time: no outcome, the quota released."""
+    given_up = (
+        update(transactions)
+        .where(_of(partner, number, message_id), _reviewing(Act.ABANDON))
+        .values(
+            state=int(step(State.REVIEWING, Act.ABANDON)), outcome=None, decide_ms=milliseconds(now)
+        )
+    )
+    return Effect(given_up, rows=1), *release_quota(partner, number, message_id)
+
+
 def expire_rows(now: datetime, retention: timedelta = RETENTION) -> tuple[Effect, ...]:
     """Return what removes rows whose time is over; a query still open is never among them."""
     ended = transactions.c.state.in_([int(State.DECIDED), int(State.ABANDONED)])
@@ -261,15 +301,12 @@ def _number(header: Header, claims: Claims, now: datetime) -> Effect:
 
 def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
     number = header.transaction_number
+    act = Act.REVIEW if settled.outcome is Outcome.REVIEW_PENDING else Act.DECIDE
     decided = (
         update(transactions)
-        .where(
-            _named(header.sender, number),
-            transactions.c.message_id == header.message_id,
-            _may(Act.DECIDE),
-        )
+        .where(_of(header.sender, number, header.message_id), _may(act))
         .values(
-            state=int(State.DECIDED),
+            state=int(step(State.SEARCHING, act)),
             outcome=int(settled.outcome),
             result=settled.result,
             response_index=LEAF,
@@ -279,17 +316,29 @@ def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
     already = says(Fault, "the query is not in a state in which it can be decided")
     effects = [Effect(decided, rows=1, leaf=-1, refusal=already)]
     if settled.hit is not None:
-        reference = insert(hit_references).values(
-            reference=settled.hit.reference,
-            partner=header.sender,
-            transaction_number=number,
-            subject_id=settled.hit.subject,
-            expires_ms=milliseconds(settled.hit.expires),
-        )
-        effects.append(Effect(reference, rows=1))
+        effects.append(_reference(header.sender, number, settled.hit))
     if settled.release_quota:
         effects.extend(release_quota(header.sender, number, header.message_id))
     return effects
+
+
+def _reference(partner: str, number: str, hit: Hit) -> Effect:
+    row = insert(hit_references).values(
+        reference=hit.reference,
+        partner=partner,
+        transaction_number=number,
+        subject_id=hit.subject,
+        expires_ms=milliseconds(hit.expires),
+    )
+    return Effect(row, rows=1)
+
+
+def _of(partner: str, number: str, message_id: bytes) -> ColumnElement[bool]:
+    return and_(_named(partner, number), transactions.c.message_id == message_id)
+
+
+def _reviewing(act: Act) -> ColumnElement[bool]:
+    return and_(_may(act), transactions.c.state == int(State.REVIEWING))
 
 
 def _named(partner: str, number: str) -> ColumnElement[bool]:

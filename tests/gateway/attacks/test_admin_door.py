@@ -209,3 +209,25 @@ def test_a_credential_put_together_from_two_is_refused(door: Any, tmp_path: Path
 
     with pytest.raises(DamagedFile):
         perform(door.home, "staff.list", {}, officer=tmp_path)
+
+
+def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
+    from gateway.v1 import review_pb2, review_pb2_grpc
+
+    def listed(folder: Path) -> Any:
+        shown = credential.read(folder)
+        roots, address = own_bundle(door.home).tls_ca_pem, f"127.0.0.1:{door.addresses.admin}"
+        with open_channel(
+            address, roots=roots, private_key=shown.key_pem, chain=shown.chain
+        ) as channel:
+            stub = review_pb2_grpc.ReviewServiceStub(channel)
+            assert stub.ListCases(review_pb2.ListCasesRequest(), timeout=5).cases == []
+            request = review_pb2.SubmitVerdictRequest(case_id="R-1", verdict=1, reason="x")
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.SubmitVerdict(request, timeout=5)
+            with pytest.raises(grpc.RpcError) as unsaid:
+                stub.SubmitVerdict(review_pb2.SubmitVerdictRequest(case_id="R-1"), timeout=5)
+            return explain(caught.value, "").reason, explain(unsaid.value, "").reason
+
+    assert listed(door.home.parent / "p7") == ("ACT_REFUSED", "ELEMENT_INVALID")
+    assert listed(door.home / "staff" / "me") == ("ROLE_REQUIRED", "ELEMENT_INVALID")

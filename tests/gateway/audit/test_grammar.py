@@ -266,6 +266,7 @@ def test_an_exchange_names_its_partner_and_message(
 
 def test_acts_of_the_house_have_no_grammar(empty: Ledger, words: Words) -> None:
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
+    ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review
     kinds = set(EntryType) - {EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED} - ordered
     empty.commit(*(words.own(kind) for kind in sorted(kinds - {EntryType.DESTRUCTION})))
 

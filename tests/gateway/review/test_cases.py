@@ -1,0 +1,317 @@
+"""The examiners' desk: what is seen, who may say what, and what a query comes to."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.errors import Remedy
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.server import inspection
+from gateway.server.house import House, desk_of
+from gateway.store.reviews import CaseState
+from gateway.terms import Outcome, ServiceLevel, State
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome"),
+    [
+        ("SAME", Outcome.MATCH),
+        ("DIFFERENT", Outcome.NO_MATCH),
+        ("INCONCLUSIVE", Outcome.QUALITY_INSUFFICIENT),
+    ],
+)
+def test_a_verdict_decides_the_query_and_destroys_the_prints(
+    bench: Any, verdict: str, outcome: Outcome
+) -> None:
+    """IRPR 315.43(2), read with the review clause: the search completes with the verdict."""
+    case = bench.pending()
+    assert bench.row(case).state is State.REVIEWING
+
+    done = bench.decide(bench.first, case, verdict)
+
+    assert done["closed"]
+    assert bench.kinds()[-2:] == [EntryType.DESTRUCTION, EntryType.VERDICT]
+    row, result, after = bench.row(case), bench.result(case), bench.case(case.case)
+    assert (row.state, row.outcome, result.outcome) == (State.DECIDED, outcome, outcome)
+    assert bool(result.hit_reference) is (outcome is Outcome.MATCH)
+    assert result.destruction_receipt_id == done["destruction_receipt"]
+    assert (after.state, after.sealed, after.sealed_key) == (CaseState.CLOSED, None, None)
+    assert inspection.verify_ledger(bench.house.home).ok
+
+
+def test_two_persons_decide_where_the_agreement_says_so(bench: Any) -> None:
+    case = bench.pending(persons=2)
+
+    assert not bench.decide(bench.first, case, "SAME")["closed"]
+    assert bench.row(case).state is State.REVIEWING
+    assert bench.case(case.case).sealed is not None
+    assert bench.decide(bench.second, case, "SAME")["closed"]
+
+    assert bench.result(case).outcome is Outcome.MATCH
+    assert inspection.verify_ledger(bench.house.home).ok
+
+
+def test_two_persons_who_disagree_reveal_nobody(bench: Any) -> None:
+    case = bench.pending(persons=2)
+    bench.decide(bench.first, case, "SAME")
+
+    bench.decide(bench.second, case, "DIFFERENT")
+
+    assert bench.result(case).outcome is Outcome.QUALITY_INSUFFICIENT
+
+
+def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
+    """The status may change between search and verdict; a citizen by then is masked (law.md 3.3)."""
+    case = bench.pending()
+    bench.house.reviews = replace(bench.house.reviews, reveals=lambda *_: False)
+    bench.house.desk = desk_of(bench.house)
+
+    bench.decide(bench.first, case, "SAME")
+
+    assert bench.result(case).outcome is Outcome.NO_MATCH
+    assert bench.result(case).hit_reference == b""
+
+
+def test_an_examiner_sees_minutiae_and_nothing_of_whose_they_are(bench: Any) -> None:
+    case = bench.pending(seed=3)
+
+    shown = bench.act(bench.first, "lease", case)
+
+    assert [finger["position"] for finger in shown["fingers"]] == [2, 7]
+    for finger in shown["fingers"]:
+        assert len(finger["pairs"]) >= 8
+        assert all(pair[0] < len(finger["probe"]) for pair in finger["pairs"])
+        assert all(pair[1] < len(finger["record"]) for pair in finger["pairs"])
+    text = json.dumps(shown)
+    for hidden in ("P-3", "AUS", "C-1", "O-1", "VISA", str(bench.subject(3)), case.number):
+        assert hidden not in text
+    assert "score" not in text
+    assert "ratio" not in text
+
+
+def test_a_lease_is_for_one_and_ends(bench: Any) -> None:
+    case = bench.pending()
+    bench.act(bench.first, "lease", case)
+
+    with pytest.raises(Remedy, match="somebody else"):
+        bench.act(bench.second, "lease", case)
+    bench.clock.move(minutes=16)
+    assert bench.act(bench.second, "lease", case)["held_by"] == "P-8"
+    with pytest.raises(Remedy, match="not this case in hand"):
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="late")
+
+
+def test_a_case_laid_down_is_anybodys_again(bench: Any) -> None:
+    case = bench.pending(persons=2)
+    bench.act(bench.first, "lease", case)
+    assert bench.act(bench.first, "release", case)["state"] == "OPEN"
+
+    bench.decide(bench.first, case, "SAME")
+    bench.act(bench.second, "lease", case)
+
+    assert bench.act(bench.second, "release", case)["state"] == "FIRST_VERDICT"
+
+
+def test_the_list_shows_the_most_urgent_first_and_nothing_of_the_query(bench: Any) -> None:
+    slow = bench.pending()
+    fast = bench.pending(level=ServiceLevel.URGENT)
+
+    found = bench.house.perform(bench.first, "review.list", {})
+
+    assert [each["case"] for each in found["cases"]] == [fast.case, slow.case]
+    assert found["cases"][0]["seconds_left"] <= 3600
+    assert "AUS" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("level", ServiceLevel)
+def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
+    bench: Any, level: ServiceLevel
+) -> None:
+    case = bench.pending(level=level)
+    assert bench.house.reviews.expire() == 0
+
+    bench.clock.move(hours=24 if level is ServiceLevel.ROUTINE else 1)
+
+    assert bench.house.reviews.expire() == 1
+    assert bench.kinds()[-3:] == [EntryType.DESTRUCTION, EntryType.ABANDONED, EntryType.ALARM]
+    row, after = bench.row(case), bench.case(case.case)
+    assert (row.state, row.outcome) == (State.ABANDONED, None)
+    assert (after.state, after.sealed, after.sealed_key) == (CaseState.EXPIRED, None, None)
+    assert bench.house.reviews.expire() == 0
+    assert inspection.verify_ledger(bench.house.home).ok
+
+
+# Attacks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.EXAMINER}, key=lambda role: role.value))
+@pytest.mark.parametrize("act", ["lease", "decide", "release"])
+def test_no_other_role_touches_a_case(bench: Any, role: Role, act: str) -> None:
+    case = bench.pending()
+    more = {"verdict": "SAME", "reason": "x"} if act == "decide" else {}
+
+    with pytest.raises(NotAllowed):
+        bench.act(Officer("P-9", frozenset({role})), act, case, **more)
+
+    assert bench.case(case.case).state is CaseState.OPEN
+
+
+def test_one_person_never_gives_both_verdicts(bench: Any) -> None:
+    """By person, not by badge: another badge of the same person is the same person."""
+    case = bench.pending(persons=2)
+    bench.decide(bench.first, case, "SAME")
+    again = Officer("P-7", frozenset({Role.EXAMINER, Role.OPERATOR}))
+
+    for act, more in (("lease", {}), ("decide", {"verdict": "SAME", "reason": "x"})):
+        with pytest.raises(NotAllowed, match="another person"):
+            bench.act(again, act, case, **more)
+
+
+def test_a_verdict_without_a_look_is_refused(bench: Any) -> None:
+    case = bench.pending()
+
+    with pytest.raises(Remedy, match="look at it again"):
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
+
+
+def test_a_verdict_after_the_lease_is_refused(bench: Any) -> None:
+    case = bench.pending()
+    bench.act(bench.first, "lease", case)
+    bench.clock.move(minutes=15)
+
+    with pytest.raises(Remedy):
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
+    assert bench.row(case).state is State.REVIEWING
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_verdict_after_the_deadline_is_refused(bench: Any, swept: bool) -> None:
+    """Not a second longer, also where the caretaker has not come by yet."""
+    case = bench.pending(level=ServiceLevel.URGENT)
+    bench.clock.move(minutes=55)
+    bench.act(bench.first, "lease", case)
+    bench.clock.move(minutes=5)
+    if swept:
+        bench.house.reviews.expire()
+
+    with pytest.raises(Remedy, match="no such case"):
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
+
+
+def test_a_case_is_decided_once(bench: Any) -> None:
+    case = bench.pending()
+    bench.decide(bench.first, case, "DIFFERENT")
+
+    with pytest.raises(Remedy, match="no such case"):
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
+    assert bench.result(case).outcome is Outcome.NO_MATCH
+
+
+def test_of_two_verdicts_at_one_instant_one_counts(bench: Any) -> None:
+    """All looked before any committed; the others find the row changed and change nothing."""
+    case = bench.pending()
+    bench.act(bench.first, "lease", case)
+
+    def say(verdict: str) -> bool:
+        try:
+            return bool(bench.act(bench.first, "decide", case, verdict=verdict, reason="x"))
+        except Remedy:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(say, ["SAME", "DIFFERENT", "SAME", "DIFFERENT"]))
+
+    assert told.count(True) == 1
+    assert bench.kinds().count(EntryType.VERDICT) == 1
+    assert inspection.verify_ledger(bench.house.home).ok
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"verdict": "MAYBE", "reason": "x"},
+        {"verdict": "SAME"},
+        {"verdict": "SAME", "reason": " "},
+        {"verdict": "SAME", "reason": "x", "score": 1},
+        {"verdict": "SAME", "reason": "x", "case": "R-0000000000000000"},
+    ],
+)
+def test_a_malformed_verdict_decides_nothing(bench: Any, values: dict[str, object]) -> None:
+    case = bench.pending()
+    bench.act(bench.first, "lease", case)
+
+    with pytest.raises(Remedy):
+        bench.house.perform(bench.first, "review.decide", {"case": case.case, **values})
+    assert bench.case(case.case).state is CaseState.LEASED
+
+
+def test_a_case_survives_a_restart(bench: Any, secret: Any) -> None:
+    case = bench.pending()
+    bench.act(bench.first, "lease", case)
+    bench.house.close()
+
+    with House.open(bench.house.home, secret) as again:
+        bench.house = again
+        bench.act(bench.first, "decide", case, verdict="SAME", reason="as seen")
+        assert bench.result(case).outcome is Outcome.MATCH
+
+
+def test_what_ran_out_of_time_while_the_house_was_closed_is_abandoned(
+    bench: Any, secret: Any
+) -> None:
+    case = bench.pending()
+    bench.house.close()
+    bench.clock.move(hours=30)
+
+    with House.open(bench.house.home, secret) as again:
+        bench.house = again
+        assert again.reviews.expire() == 1
+        assert bench.row(case).state is State.ABANDONED
+
+
+def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
+    from gateway.errors import Fault
+    from gateway.store import reviews
+
+    one, other = bench.pending(), bench.pending(seed=2)
+
+    with pytest.raises(Fault):
+        reviews.unseal(bench.house.data_key, replace(one, sealed=other.sealed))
+    with pytest.raises(Fault):
+        reviews.unseal(bench.house.data_key, replace(one, case=other.case))
+
+
+def test_no_byte_of_a_probe_is_left_after_the_verdict(bench: Any) -> None:
+    """Neither the prints, which were never there in clear, nor what was sealed of them, nor its key."""
+    case = bench.pending()
+    sealed, key = bench.case(case.case).sealed, bench.case(case.case).sealed_key
+    prints = [sample.data for sample in bench.people.samples(1)]
+    assert _holds(bench, sealed[:64])
+    assert not any(_holds(bench, each[30:80]) for each in prints)
+
+    bench.decide(bench.first, case, "SAME")
+
+    for trace in (sealed[:64], sealed[-64:], key[:32], key[-32:], *(p[30:80] for p in prints)):
+        assert not _holds(bench, trace)
+
+
+def _holds(bench: Any, trace: bytes) -> bool:
+    folder = bench.house.settings.store.path.parent
+    return any(trace in file.read_bytes() for file in folder.iterdir() if file.is_file())
+
+
+def test_a_lease_never_outlives_the_case(bench: Any) -> None:
+    case = bench.pending(level=ServiceLevel.URGENT)
+    bench.clock.move(minutes=55)
+
+    shown = bench.act(bench.first, "lease", case)
+
+    assert shown["held_until"] == shown["due"]
+    assert timedelta(seconds=shown["seconds_left"]) <= timedelta(minutes=5)
