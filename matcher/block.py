@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from matcher.alignment import Fingers
 from matcher.finger import UNKNOWN, Complexes, Finger, Frame
-from matcher.packing import leading, pack, unpack
+from matcher.packing import LEADING, leading, pack, unpack
 from matcher.template import Bools, Bytes, Floats
 
 AnyNumber = TypeVar("AnyNumber", bound=np.generic)
@@ -38,9 +38,6 @@ SLOTS: tuple[int, ...] = (
 )  # sizes of blocks, minutiae
 PLACE_STEPS = 8  # a pixel; a place is kept within ± 4,096 pixels of the finger's middle
 HEADING_STEPS = 256  # a turn, as in ISO/IEC 19794-2:2005
-GLANCED = (
-    56  # of a descriptor's numbers, which the local stage looks at; 48 lose mates, 64 find no more
-)
 NOWHERE = (
     -64.0
 )  # likeness of an empty slot before the probe's offset, which is below 64 / 2 for any probe
@@ -72,19 +69,19 @@ class Rows:
     frame: Frame
 
     def slots(self, at_once: int) -> Iterator[Floats]:
-        """Yield what the local stage multiplies with, (slots, GLANCED + 1, r) float32, some slots at a time.
+        """Yield what the local stage multiplies with, (slots, LEADING + 1, r) float32, some slots at a time.
 
         One buffer serves all of them: what was yielded is overwritten next.
         """
-        shape = min(at_once, len(self.packed)), GLANCED, len(self.person)
+        shape = min(at_once, len(self.packed)), LEADING, len(self.person)
         numbers = np.empty((shape[0], shape[1] + 1, shape[2]), dtype=np.float32)
         steps = np.empty(shape, dtype=np.uint8)
         for first in range(0, len(self.packed), shape[0]):
             packed = self.packed[first : first + shape[0]]
             number = len(packed)
-            numbers[:number, :GLANCED] = leading(packed, steps[:number])
+            numbers[:number, :LEADING] = leading(packed, steps[:number])
             empty = self.count <= np.arange(first, first + number)[:, None]
-            np.multiply(empty, np.float32(NOWHERE), out=numbers[:number, GLANCED])
+            np.multiply(empty, np.float32(NOWHERE), out=numbers[:number, LEADING])
             yield numbers[:number]
 
 

@@ -36,7 +36,6 @@ LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better tha
 FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four strangers before it
 LEAST_FINALISTS = 8  # people
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
-ALL_LEADING = 1.12  # likeness by 64 numbers, to which coarse ratios were fitted, to that by 56
 POSITIONS = 10
 
 Task = TypeVar("Task")
@@ -108,8 +107,7 @@ class Cascade:
             position, block = task
             self._ask("time ran out in the local stage")
             here, glance = asking[position, block.frame]
-            local = glance.scores(block) * np.float32(ALL_LEADING)
-            ratios = iter(coarse_ratio(local, self.likelihood))
+            ratios = iter(coarse_ratio(glance.scores(block), self.likelihood))
             alive, person = block.alive, block.person[block.alive]
             for query in here:
                 versions = [next(ratios) for _ in query.versions[block.frame]]

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from matcher.block import GLANCED, NOWHERE, Rows
+from matcher.block import NOWHERE, Rows
 from matcher.constants import ABSENT, STRONGEST
 from matcher.finger import Finger
-from matcher.packing import multiplier
+from matcher.packing import LEADING, multiplier
 from matcher.template import Floats
 
 MOST_STACKED = 288  # minutiae; product and maximum of a block stay in a core's second cache
@@ -57,12 +57,12 @@ class _Stack:
         return sum(len(each) for each in self.offsets)
 
     def add(self, finger: Finger) -> None:
-        weight, offset = multiplier(finger.vectors, GLANCED)
+        weight, offset = multiplier(finger.vectors)
         self._weights.append(np.concatenate([weight, np.ones_like(offset)], axis=1))
         self.offsets.append(offset)
 
     def meet(self, slots: Iterable[Floats], out: Floats) -> None:
-        odd = np.zeros((-self.size % EVEN, GLANCED + 1), dtype=np.float32)
+        odd = np.zeros((-self.size % EVEN, LEADING + 1), dtype=np.float32)
         probe = np.concatenate([*self._weights, odd])
         at_once = max(1, MOST_STACKED // self.size)
         best = np.full((len(probe), out.shape[1]), NOWHERE, dtype=np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 
 from matcher.template import Bytes, Floats
 
-LEADING = 64  # numbers that lie first; what they alone say of two minutiae is their local likeness
+LEADING = 64  # numbers that the local stage looks at; the second look takes all
 STEPS = 16
 WIDTH = 0.3352  # spreads between two steps; the best for a normal number (Max 1960, table I)
 MIDDLE = (STEPS - 1) / 2
@@ -45,16 +45,16 @@ def unpack(packed: Bytes) -> Floats:
 
 
 def leading(packed: Bytes, out: Bytes) -> Bytes:
-    """Return the first n numbers of bytes (…, d / 2, r) in `out` (…, n, r), as `multiplier` wants them."""
-    half, rest = LEADING // 2, out.shape[-2] - LEADING // 2
+    """Return the leading numbers of bytes (…, d / 2, r) in `out` (…, LEADING, r), as `multiplier` wants them."""
+    half = LEADING // 2
     np.bitwise_and(packed[..., :half, :], LOW, out=out[..., :half, :])
-    np.bitwise_and(packed[..., :rest, :], HIGH, out=out[..., half:, :])
+    np.bitwise_and(packed[..., :half, :], HIGH, out=out[..., half:, :])
     return out
 
 
-def multiplier(vectors: Floats, numbers: int) -> tuple[Floats, Floats]:
-    """Return (m, numbers) and (m, 1): likeness to a row = its first numbers times the one plus the other."""
-    head = vectors[:, :numbers] * np.float32(step(vectors.shape[1]))
+def multiplier(vectors: Floats) -> tuple[Floats, Floats]:
+    """Return (m, LEADING) and (m, 1): likeness to a row = its leading numbers times the one plus the other."""
+    head = vectors[:, :LEADING] * np.float32(step(vectors.shape[1]))
     offset: Floats = head.sum(axis=1, keepdims=True) * np.float32(-MIDDLE)
     head[:, LEADING // 2 :] /= STEPS
     return head, offset
