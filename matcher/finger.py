@@ -30,6 +30,7 @@ TURN_SPREAD = 0.8  # radians; how far a neighbour's direction blurs
 SATURATION = (
     3.0  # a cell is full after about a third of a neighbour: presence counts, crowding does not
 )
+LEAST_POWER = -35.0  # exp(-35) stands for nothing
 MODEL_FILE = "descriptor.npz"
 CANVAS = (
     300,
@@ -46,15 +47,10 @@ UNKNOWN: Frame = (0, 0)
 Complexes = NDArray[np.complexfloating[Any, Any]]  # complex64 wherever arrays are kept
 
 
-def _cells() -> Complexes:
-    steps = (np.arange(GRID) - (GRID - 1) / 2) * (2 * RADIUS / GRID)
-    grid = (steps[None, :] + 1j * steps[:, None]).ravel()
-    return grid[np.abs(grid) <= RADIUS].astype(np.complex64)
-
-
-CELLS = _cells()  # complex pixels, x ahead of the minutia, y to its left
+STEPS = ((np.arange(GRID) - (GRID - 1) / 2) * (2 * RADIUS / GRID)).astype(np.float32)
+INSIDE = np.flatnonzero(np.hypot(STEPS[:, None], STEPS).ravel() <= RADIUS)  # of the square of cells
 DIRECTIONS = ((np.arange(SECTORS) + 0.5) * (2 * np.pi / SECTORS)).astype(np.float32)
-RAW_SIZE = len(CELLS) * SECTORS
+RAW_SIZE = len(INSIDE) * SECTORS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,16 +163,24 @@ def raw_descriptors(place: Complexes, heading: Complexes) -> Floats:
     """Return the cells of each minutia's cylinder before whitening, (m, RAW_SIZE) float32 in [0, 1)."""
     count = len(place)
     around = (place[None, :] - place[:, None]) * heading.conj()[:, None]
-    away = np.abs(around[:, :, None] - CELLS)
-    near = np.exp(away * away * np.float32(-0.5 / SPREAD**2))
-    near[np.arange(count), np.arange(count)] = 0  # a minutia is not its own neighbour
-    relative = np.angle(heading[None, :] * heading.conj()[:, None])
-    apart = (relative[:, :, None] - DIRECTIONS + np.float32(np.pi)) % np.float32(2 * np.pi)
-    apart -= np.float32(np.pi)
-    facing = np.exp(apart * apart * np.float32(-0.5 / TURN_SPREAD**2))
-    filled = np.matmul(near.transpose(0, 2, 1), facing)
+    across, along = (_bell(each[:, :, None] - STEPS, SPREAD) for each in (around.real, around.imag))
+    angle = np.angle(heading).astype(np.float32)
+    apart = (angle[None, :] - angle[:, None])[:, :, None] - DIRECTIONS
+    apart -= np.rint(apart / np.float32(2 * np.pi)) * np.float32(2 * np.pi)
+    facing = _bell(apart, TURN_SPREAD)
+    facing[np.arange(count), np.arange(count)] = 0  # a minutia is not its own neighbour
+    # A cell's bell is one across times one along: rows first, so that no array is over cells and directions.
+    beside = (across[..., None] * facing[:, :, None]).reshape(count, count, GRID * SECTORS)
+    filled = np.matmul(along.swapaxes(1, 2), beside).reshape(count, GRID * GRID, SECTORS)[:, INSIDE]
     cells: Floats = 1 - np.exp(filled * np.float32(-SATURATION))
     return cells.reshape(count, RAW_SIZE).astype(np.float32)
+
+
+def _bell(away: Floats, spread: float) -> Floats:
+    power = away * away * np.float32(-0.5 / spread**2)
+    # Smaller numbers are denormal in a product of two, ten times as slow, and nothing beside a neighbour.
+    bell: Floats = np.exp(np.maximum(power, np.float32(LEAST_POWER), out=power), out=power)
+    return bell
 
 
 def distinct(minutiae: Minutiae) -> NDArray[np.intp]:
