@@ -130,13 +130,15 @@ def _scattered(rng: np.random.Generator, number: int, build: Build) -> Floats:
     """Return up to `number` places on the fingertip, none nearer to another than the least distance."""
     drawn = rng.uniform(0, 1, (number * 6, 2)) * [WIDTH, HEIGHT]
     drawn = drawn[_inside(drawn, np.zeros(2), build.share)]
-    apart = np.hypot(*(drawn[:, None] - drawn[None, :]).transpose(2, 0, 1))
+    x, y = drawn.T
+    taken = np.hypot(x[:, None] - x, y[:, None] - y) < build.apart
+    free = np.ones(len(drawn), dtype=bool)
     kept: list[int] = []
-    for place in range(len(drawn)):
-        if len(kept) == number:
-            break
-        if (apart[place, kept] >= build.apart).all():
-            kept.append(place)
+    place = 0
+    while len(kept) < number and place < len(drawn) and free[place:].any():
+        place += int(free[place:].argmax())
+        kept.append(place)
+        free &= ~taken[place]
     scattered: Floats = drawn[kept]
     return scattered
 
