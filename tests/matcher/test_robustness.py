@@ -1,0 +1,130 @@
+"""What no extractor here does but another may, costs few mates; what is no finger never scores like one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matcher import fmr, synthetic
+from matcher.alignment import compare, gather
+from matcher.finger import MOST_COMPARED, default_model, describe, distinct
+from matcher.fusion import default_likelihood, finger_ratio
+from matcher.template import Minutiae
+
+FINGERS = range(101, 111)
+Change = Callable[[Minutiae, np.random.Generator], Minutiae]
+
+
+def made(of: Minutiae, xy: np.ndarray, angle: np.ndarray, rows: np.ndarray | slice) -> Minutiae:
+    inside = np.clip(xy, 0, [of.width - 0.1, of.height - 0.1])
+    turned = (angle % (2 * np.pi) * 0.9999999).astype(np.float32)
+    return Minutiae(inside, turned, of.kind[rows], of.quality[rows], of.width, of.height)
+
+
+def sparser(of: Minutiae, rng: np.random.Generator) -> Minutiae:
+    kept = rng.random(len(of)) > 0.2
+    return made(of, of.xy[kept], of.angle[kept], kept)
+
+
+def denser(of: Minutiae, rng: np.random.Generator) -> Minutiae:
+    rows = np.r_[np.arange(len(of)), rng.integers(len(of), size=len(of) // 4)]
+    noise = np.arange(len(rows)) >= len(of)
+    xy = of.xy[rows] + noise[:, None] * rng.normal(0, 25, (len(rows), 2))
+    return made(of, xy, of.angle[rows] + noise * rng.normal(0, 0.5, len(rows)), rows)
+
+
+def unsteady(of: Minutiae, rng: np.random.Generator) -> Minutiae:
+    xy = of.xy + rng.normal(0, 3, of.xy.shape)
+    return made(of, xy, of.angle + rng.normal(0, np.radians(8), len(of)), slice(None))
+
+
+def against_the_ridge(of: Minutiae, rng: np.random.Generator) -> Minutiae:
+    return made(of, of.xy, of.angle + np.pi * (rng.random(len(of)) < 0.1), slice(None))
+
+
+def further_along(of: Minutiae, _: np.random.Generator) -> Minutiae:
+    ahead = np.stack([np.cos(of.angle), -np.sin(of.angle)], axis=1)
+    return made(of, of.xy + 3 * ahead, of.angle, slice(None))
+
+
+def of_other_sides(of: Minutiae, _: np.random.Generator) -> Minutiae:
+    angle = np.arctan2(np.sin(of.angle), 1.2 * np.cos(of.angle))
+    wide = made(of, of.xy, angle, slice(None))
+    xy, sides = of.xy * [1.2, 1], (of.width * 1.2, of.height)
+    return Minutiae(xy, wide.angle, of.kind, of.quality, *sides)
+
+
+def upside_down(of: Minutiae, _: np.random.Generator) -> Minutiae:
+    return made(of, np.array([of.width, of.height]) - of.xy, of.angle + np.pi, slice(None))
+
+
+def fingers(shared: Path, impression: int) -> list[Minutiae]:
+    folder = shared / "data" / "fingerprint" / "fvc2002" / "secugen" / "DB1"
+    paths = [next(folder.glob(f"{finger}_{impression}.*")) for finger in FINGERS]
+    return [fmr.read(path.read_bytes()).views[0].minutiae for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("change", "missed"),
+    [
+        (sparser, 2),
+        (denser, 1),
+        (unsteady, 1),
+        (against_the_ridge, 1),
+        (further_along, 1),
+        (of_other_sides, 1),
+        (upside_down, 1),
+    ],
+)
+def test_what_another_extractor_may_do_costs_few_mates(
+    shared: Path, change: Change, missed: int
+) -> None:
+    """Ten fingers, each enrolled once and searched once as it is changed; shipped weights."""
+    rng = np.random.default_rng(11)
+    gallery = gather([describe(each, default_model()) for each in fingers(shared, 1)])
+    found = []
+    for each in fingers(shared, 2):
+        probe = describe(change(each, rng), default_model())
+        found.append(finger_ratio(compare(probe, gallery), default_likelihood()))
+    scores = np.stack(found)
+    mated = np.diag(scores)
+    strangers = scores[~np.eye(len(scores), dtype=bool)]
+
+    assert (mated > strangers.max()).sum() >= len(FINGERS) - missed
+    assert strangers.max() < 2.5
+
+
+def noise(count: int, rng: np.random.Generator, spread: float) -> Minutiae:
+    xy, angle = rng.uniform(20, 380, (count, 2)), (1.5 + rng.normal(0, spread, count)) % 6.28
+    return Minutiae(xy, angle, np.ones(count, np.uint8), np.zeros(count, np.uint8), 400, 400)
+
+
+@pytest.mark.parametrize("count", [6, 12, 30, 60, 120, 255])
+@pytest.mark.parametrize("spread", [0.2, 3.0])
+def test_noise_never_scores_like_a_finger(count: int, spread: float) -> None:
+    """Against real counts of minutiae; parallel directions are what a scratched sensor gives."""
+    rng = np.random.default_rng(count)
+    people = [synthetic.impression(synthetic.person(seed), 1, 1) for seed in range(40)]
+    gallery = gather([describe(each, default_model()) for each in people])
+    for _ in range(3):
+        probe = describe(noise(count, rng, spread), default_model())
+        score = finger_ratio(compare(probe, gallery), default_likelihood())
+
+        assert np.isfinite(score).all()
+        assert score.max() < 2.5
+
+
+def test_of_too_many_minutiae_the_best_and_most_central_are_compared() -> None:
+    many = noise(255, np.random.default_rng(1), 3.0)
+    quality = np.r_[np.full(100, 80), np.zeros(155)].astype(np.uint8)
+    stated = Minutiae(many.xy, many.angle, many.kind, quality, 400, 400)
+    away = np.hypot(*(many.xy - np.median(many.xy, axis=0)).T)
+
+    kept = distinct(stated)
+
+    assert len(kept) == len(describe(stated, default_model())) == MOST_COMPARED
+    assert set(range(100)) <= set(kept.tolist())
+    assert away[distinct(many)].max() <= np.sort(away)[MOST_COMPARED - 1]
