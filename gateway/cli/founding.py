@@ -245,7 +245,8 @@ def _furnish(
 
 def _agreements(folder: Path, party: str) -> list[str]:
     """Write the packaged agreements whose home is this party; return their file names."""
-    from gateway.law.agreement import packaged, parse
+    from gateway.law.library import packaged
+    from gateway.law.parsing import parse
 
     ours = {name: text for name, text in packaged().items() if parse(text, name).home == party}
     for name, text in ours.items():

@@ -25,7 +25,8 @@ from gateway.errors import (
     TransactionUnknown,
 )
 from gateway.exchange.walk import Admitted, Conclusion, Request, Unfinished
-from gateway.law.policy import Permit, may_answer, settle
+from gateway.law.policy import Found, Permit, may_answer, settle
+from gateway.law.standing import presumed
 from gateway.store import transactions
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf
@@ -163,7 +164,7 @@ class SubmitQuery:
         limit = calibration.threshold(permit.fpir, found.size, len(probe.usable))
         stages.mark("search")
         best = float(found.score[0]) if len(found.score) else float("-inf")
-        settled = settle(best >= limit.score, permit)
+        settled = settle(Found(best, limit.score), presumed(permit.time), permit)
         facts = {
             "true_outcome": settled.true.name,
             "disclosed_outcome": settled.shown.name,

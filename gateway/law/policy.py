@@ -3,24 +3,49 @@
 Two looks at one query. First at the header, before anything is opened: is there an agreement between
 these two parties, is it the version in force, does it permit the purpose in this direction? Then at the
 whole query: may it carry what it carries, and does it agree with itself? The third, `settle`, is taken
-after the search and says what the asker is shown.
+after the search and says what the asker is shown. What may be said of the person then is told in
+`gateway.law.disclosure`, what we may ask in `gateway.law.asking`.
 
 No clock, no store, no randomness: the same values give the same decision years later.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.casework import FieldCode, Status
 from gateway.errors import (
     AgreementNotInForce,
     ElementsInconsistent,
     ModalityNotPermitted,
     PurposeNotPermitted,
 )
-from gateway.law.agreement import Agreement, Agreements, Quota
+from gateway.law.agreement import Agreement, Agreements, Band
+from gateway.law.asking import Ask, AskPermit, may_ask
+from gateway.law.disclosure import Decided, Plan, fields_for, may_disclose, may_tell, standing_of
+from gateway.law.quota import Quota, Quotas
+from gateway.law.standing import Row
 from gateway.terms import Biometrics, Header, Modality, Outcome, Purpose, Query
+
+__all__ = [
+    "Ask",
+    "AskPermit",
+    "Decided",
+    "Found",
+    "Permit",
+    "Plan",
+    "Settled",
+    "in_force",
+    "may_answer",
+    "may_answer_header",
+    "may_ask",
+    "may_disclose",
+    "may_tell",
+    "settle",
+]
 
 # The purpose stands for a claim, so it cannot stand without one (IRPR 315.41(1)(d)).
 _claims = frozenset({Purpose.REFUGEE_CLAIM_BY_CANADIAN_PR})
@@ -30,11 +55,17 @@ _claims = frozenset({Purpose.REFUGEE_CLAIM_BY_CANADIAN_PR})
 class Permit:
     """That a query may be searched and answered, and why.
 
-    paragraph   the paragraph of the purpose, e.g. "IRPR 315.41(1)(a)"
-    fpir        share of non-mated searches that may raise a candidate
-    quota       how many the partner has; the store counts and reserves
-    rules       ids of every rule that was relied on, in the order in which they were asked
-    digest      SHA-256 of the agreement file in hexadecimal
+    paragraph      the paragraph of the purpose, e.g. "IRPR 315.41(1)(a)"
+    fpir           share of non-mated searches that may raise a candidate
+    quota          how many the partner has, all purposes together; the store counts and reserves
+    quota_purpose  how many it has for this purpose, where the agreement says so
+    claim          whether the query declares a refugee claim in the asking country
+    fields         what may be disclosed to such a query of anybody, each with its paragraph
+    review         the review clause, where the agreement has one
+    single_step    whether details stand in the answer itself
+    time           when this was decided, by which the status of a person is judged
+    rules          ids of every rule that was relied on, in the order in which they were asked
+    digest         SHA-256 of the agreement file in hexadecimal
     """
 
     agreement_id: str
@@ -43,17 +74,42 @@ class Permit:
     paragraph: str
     fpir: float
     quota: Quota
+    quota_purpose: Quota | None
+    claim: bool
+    fields: Mapping[FieldCode, str]
+    review: Band | None
+    single_step: bool
+    time: datetime
     rules: tuple[str, ...]
     digest: str
+    agreement: Agreement = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to: the best score, and the least that are a match and a case for an examiner.
+
+    Scores are log10 likelihood ratios; minus infinity where the gallery is empty. `review_floor` is None
+    where the agreement has no review clause.
+    """
+
+    score: float
+    threshold: float
+    review_floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What the asker is shown, what is true, and the rule between them."""
+    """What the asker is shown, what is true, the rule between them, and every rule that was relied on.
+
+    alarm   whether a person was found whose status nobody knows: an officer must look
+    """
 
     shown: Outcome
     true: Outcome
     why: str
+    rules: tuple[str, ...] = ()
+    alarm: bool = False
 
 
 def in_force(agreement: Agreement, now: datetime) -> bool:
@@ -70,7 +126,8 @@ def may_answer_header(header: Header, agreements: Agreements, now: datetime) -> 
     """
     for agreement in agreements.get(header.agreement_id, ()):
         if agreement.version == header.agreement_version:
-            return _permits_purpose(header, agreement, now)
+            _permits_purpose(header, agreement, now)
+            return agreement
     raise AgreementNotInForce(element="header.agreement_id")
 
 
@@ -82,36 +139,77 @@ def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime
     Raises as `may_answer_header`; `ModalityNotPermitted` for a sample, or a number instead of samples,
     that no rule names; `ElementsInconsistent` where the query contradicts itself.
     """
-    _permits_purpose(header, agreement, now)
-    rules = [agreement.rule(f"answer.purposes.{header.purpose.name}")]
+    quotas = _permits_purpose(header, agreement, now)
+    purpose = header.purpose
+    rules = [agreement.rule(f"answer.purposes.{purpose.name}")]
     rules += _carries(query, agreement)
     _consistent(header, query)
+    claim = query.refugee_claimant and purpose in agreement.answering.claims
+    if claim:
+        rules.append(agreement.rule(f"answer.claims.{purpose.name}"))
+    rules += [agreement.rule("search.fpir"), agreement.rule("answer.quota")]
+    own = quotas.purposes.get(purpose)
+    if own is not None:
+        rules.append(agreement.rule(f"answer.quota.purposes.{purpose.name}"))
     return Permit(
         agreement_id=agreement.id,
         version=agreement.version,
-        purpose=header.purpose,
-        paragraph=agreement.answer_purposes[header.purpose],
+        purpose=purpose,
+        paragraph=agreement.answer_purposes[purpose],
         fpir=agreement.fpir,
-        quota=agreement.quota,
-        rules=(*rules, agreement.rule("search.fpir"), agreement.rule("quota")),
+        quota=quotas.overall,
+        quota_purpose=own,
+        claim=claim,
+        fields=fields_for(agreement, purpose, claim=claim),
+        review=agreement.review,
+        single_step=agreement.single_step,
+        time=now,
+        rules=tuple(rules),
         digest=agreement.digest,
+        agreement=agreement,
     )
 
 
-def settle(found: bool, permit: Permit) -> Settled:  # noqa: FBT001 - the one thing a search says
-    """Return what is shown once the search is complete; today the truth, under the permit's purpose."""
-    outcome = Outcome.MATCH if found else Outcome.NO_MATCH
-    return Settled(shown=outcome, true=outcome, why=permit.rules[0])
+def settle(found: Found, status: Status, permit: Permit) -> Settled:
+    """Return what is shown once the search is complete, of the person found or of the decoy where nobody was.
+
+    The same is done whoever it is: one row, one cell, one comparison. Who may not be revealed is NO_MATCH, and
+    never waits for an examiner (table 3.3 of law.md). Raises ValueError for a score that is no number: what was
+    not compared is not NO_MATCH.
+    """
+    if math.isnan(found.score) or math.isnan(found.threshold):
+        raise ValueError("a search without a score is no answer")
+    agreement = permit.agreement
+    row = standing_of(status, agreement, permit.time)
+    cell = agreement.answering.reveal[row, permit.claim]
+    true = _true_outcome(found, permit)
+    if true is Outcome.NO_MATCH:
+        return Settled(true, true, permit.rules[0], permit.rules)
+    rules = (*permit.rules, agreement.rule("status"), cell.rule)
+    if true is Outcome.REVIEW_PENDING:
+        rules = (*rules, agreement.rule("review"))
+    shown = true if cell.reveal else Outcome.NO_MATCH
+    return Settled(shown, true, cell.rule, rules, alarm=row is Row.UNKNOWN)
 
 
-def _permits_purpose(header: Header, agreement: Agreement, now: datetime) -> Agreement:
+def _true_outcome(found: Found, permit: Permit) -> Outcome:
+    if found.score >= found.threshold:
+        return Outcome.MATCH
+    floor = found.review_floor
+    if permit.review is not None and floor is not None and found.score >= floor:
+        return Outcome.REVIEW_PENDING
+    return Outcome.NO_MATCH
+
+
+def _permits_purpose(header: Header, agreement: Agreement, now: datetime) -> Quotas:
     named = (header.agreement_id, header.agreement_version, header.recipient, header.sender)
     meant = (agreement.id, agreement.version, agreement.home, agreement.partner)
     if named != meant or not in_force(agreement, now):
         raise AgreementNotInForce(element="header.agreement_id")
-    if header.purpose not in agreement.answer_purposes:
+    quotas = agreement.answering.quotas
+    if header.purpose not in agreement.answer_purposes or quotas is None:
         raise PurposeNotPermitted(element="header.purpose")
-    return agreement
+    return quotas
 
 
 def _carries(query: Query, agreement: Agreement) -> list[str]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from gateway.law.agreement import Agreements
-from gateway.law.policy import may_answer, settle
+from gateway.law.policy import Found, may_answer, settle
+from gateway.law.standing import presumed
 from gateway.office.review import Reveals
 from gateway.store.reviews import Evidence
 from gateway.terms import Outcome
@@ -26,7 +27,8 @@ def reveals(agreements: Callable[[], Agreements]) -> Reveals:
         for agreement in agreements().get(header.agreement_id, ()):
             if agreement.version == header.agreement_version:
                 permit = may_answer(header, query, agreement, opened)
-                return settle(True, permit).shown is Outcome.MATCH
+                found = settle(Found(0.0, 0.0), presumed(permit.time), permit)
+                return found.shown is Outcome.MATCH
         return False  # the agreement has left the house since; nobody is shown without one
 
     return ask

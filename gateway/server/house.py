@@ -22,7 +22,8 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch
-from gateway.law.agreement import Agreements, load_agreements
+from gateway.law.agreement import Agreements
+from gateway.law.library import load_agreements
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.reading import ReadingRoom

@@ -19,7 +19,7 @@ from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
-from gateway.law.agreement import load_agreements
+from gateway.law.library import load_agreements
 from gateway.law.policy import in_force
 from gateway.office import renewal
 from gateway.server.secrecy import swap_in_use

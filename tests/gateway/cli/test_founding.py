@@ -37,7 +37,8 @@ def test_a_party_is_founded(run: Any, tmp_path: Path, files: Any) -> None:
     bundle = (home / "party.json").read_bytes()
     assert PartyBundle.parse(bundle).endpoints == ("127.0.0.1:7443",)
     assert said.document["fingerprint"] == fingerprint(bundle)
-    assert said.document["agreements"] == ["au.toml", "nz.toml", "uk.toml"]
+    names = ["au.toml", "nz.toml", "uk.toml", "us-asylum.toml", "us-visa.toml"]
+    assert said.document["agreements"] == names
     assert home.stat().st_mode & 0o777 == 0o700
     assert not [path for path in tmp_path.iterdir() if path != home]
 

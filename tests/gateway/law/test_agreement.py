@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.law.agreement import (
-    MAX_BYTES,
-    Agreement,
-    MalformedAgreement,
-    Quota,
-    load_agreements,
-    packaged,
-    parse,
-)
+from gateway.casework import Caveat, FieldCode, Ground
+from gateway.law.agreement import Band
+from gateway.law.parsing import parse
+from gateway.law.quota import Quota, Quotas
+from gateway.law.reading import MAX_BYTES, MalformedAgreement
+from gateway.law.standing import Row
 from gateway.terms import Modality, Purpose
 
 PLAIN = """\
 [agreement]
+format = 2
 id = "au"
 version = 1
 title = "An arrangement"
@@ -32,11 +29,29 @@ partner = "AUS"
 in_force = 2026-01-01
 until = 2031-01-01
 
-[answer.purposes]
-CITIZENSHIP = "IRPR 315.41(1)(c)"
+[[parties.home]]
+name = "Minister"
+since = 2014-01-01
+paragraph = "IRPR 315.36"
 
-[ask.purposes]
-VISA_PERMIT_BENEFIT = "IRPR 315.4(1)(a)"
+[[parties.partner]]
+name = "Department of Before"
+since = 2014-01-01
+paragraph = "IRPR 315.36"
+
+[[parties.partner]]
+name = "Department of After"
+since = 2020-01-01
+successor_of = "Department of Before"
+paragraph = "IRPR 315.36"
+
+[countries]
+home = ["CAN"]
+partner = ["AUS", "NFK"]
+
+[status]
+max_age_days = 365
+paragraph = "IRPR 315.39"
 
 [modalities]
 FINGER = "IRPR 315.38"
@@ -47,9 +62,93 @@ PRIOR_TRANSACTION = "IRPR 315.38"
 [search]
 fpir = 1e-4
 
-[quota]
+[review]
+floor_fpir = 1e-2
+persons = 2
+paragraph = "IRPR 315.39"
+
+[disclosure]
+single_step = false
+paragraph = "IRPR 315.39"
+
+[disclosure.caveats]
+ONWARD = "Not to be passed on."
+
+[answer.purposes]
+CITIZENSHIP = "IRPR 315.41(1)(c)"
+
+[answer.reveal.FOREIGN_NATIONAL]
+UNDECLARED = { reveal = true, paragraph = "IRPR 315.36" }
+DECLARED = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.CLAIMANT]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.PERMANENT_RESIDENT]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.PARTNER_PERMANENT_RESIDENT]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.CITIZEN]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.PARTNER_NATIONAL]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.36" }
+
+[answer.reveal.UNKNOWN]
+ALWAYS = { reveal = false, paragraph = "IRPR 315.39" }
+
+[answer.fields.names]
+paragraph = "IRPR 315.41(2)(a)"
+codes = ["LAST_NAME", "FIRST_NAME"]
+purposes = ["CITIZENSHIP"]
+rows = ["FOREIGN_NATIONAL"]
+claims = ["UNDECLARED"]
+needs_match = true
+
+[answer.withheld.rule]
+paragraph = "IRPR 315.41(3)"
+codes = ["LAST_NAME"]
+rows = ["FOREIGN_NATIONAL"]
+persecution = true
+visible = true
+ground = "PUBLIC_POLICY"
+
+[answer.refusal]
+duty = "MUST"
+terms = false
+grounds = ["SOVEREIGNTY"]
+paragraph = "IRPR 315.41(3)"
+
+[answer.quota]
 day = 10
 year = 100
+warn_percent = 50
+
+[answer.quota.purposes.CITIZENSHIP]
+preset = "hvdsp-3000"
+
+[ask.purposes]
+VISA_PERMIT_BENEFIT = "IRPR 315.4(1)(a)"
+
+[ask.scope]
+FOREIGN_NATIONAL = "IRPR 315.36"
+
+[ask.persecution]
+paragraph = "IRPR 315.4(2)"
+
+[ask.quota]
+preset = "hvdsp-30000"
+
+[retention.UNUSED_RESULT]
+days = 30
+paragraph = "IRPR 315.43(1)"
+
+[correction]
+send_hours = 24
+acknowledge_hours = 72
+paragraph = "IRPR 315.42(1)"
 """
 
 
@@ -76,9 +175,42 @@ def test_a_file_becomes_an_agreement_that_says_the_same() -> None:
     assert agreement.ask_purposes == {Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.4(1)(a)"}
     assert agreement.modalities == {Modality.FINGER: "IRPR 315.38"}
     assert agreement.prior_transaction == "IRPR 315.38"
-    assert agreement.quota == Quota(10, 100)
+    assert not agreement.same_direction
     assert agreement.fpir == 1e-4
+    assert agreement.review == Band(1e-2, 2, "IRPR 315.39")
+    assert not agreement.single_step
+    assert agreement.caveats == (Caveat("ONWARD", "Not to be passed on."),)
+    assert agreement.partner_countries == {"AUS", "NFK"}
+    assert agreement.max_age == timedelta(days=365)
+    assert agreement.timers.acknowledge == timedelta(hours=72)
+    assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)
     assert agreement.digest == hashlib.sha256(PLAIN.encode()).hexdigest()
+
+
+def test_what_is_said_of_answers_is_read() -> None:
+    answering = parse(PLAIN.encode()).answering
+    shown = [key for key, cell in answering.reveal.items() if cell.reveal]
+
+    assert shown == [(Row.FOREIGN_NATIONAL, False)]
+    assert len(answering.reveal) == 2 * len(Row)
+    assert answering.reveal[Row.CITIZEN, True].rule == "au@1:answer.reveal.CITIZEN.ALWAYS"
+    (block,) = answering.blocks
+    assert (block.rule, block.paragraph) == ("au@1:answer.fields.names", "IRPR 315.41(2)(a)")
+    assert block.codes == (FieldCode.LAST_NAME, FieldCode.FIRST_NAME)
+    assert answering.withheld[0].ground is Ground.PUBLIC_POLICY
+    assert answering.quotas == Quotas(
+        Quota(10, 100), {Purpose.CITIZENSHIP: Quota(33, 3_000)}, warn_percent=50
+    )
+    assert parse(PLAIN.encode()).asking.quotas == Quotas(Quota(329, 30_000))
+
+
+@pytest.mark.parametrize(
+    ("year", "name"), [(2010, "Before"), (2019, "Before"), (2020, "After"), (2030, "After")]
+)
+def test_a_party_has_the_legal_name_of_its_day(year: int, name: str) -> None:
+    agreement = parse(PLAIN.encode())
+
+    assert agreement.partner_name(datetime(year, 1, 1, tzinfo=UTC)) == f"Department of {name}"
 
 
 def test_what_was_read_cannot_be_changed() -> None:
@@ -89,22 +221,68 @@ def test_what_was_read_cannot_be_changed() -> None:
 
 
 def test_what_may_be_left_out_may_be_left_out() -> None:
-    text = with_line("until = 2031-01-01\n", "")
-    text = text.replace(b'[references]\nPRIOR_TRANSACTION = "IRPR 315.38"\n', b"")
+    text = PLAIN
+    for part in (
+        "until = 2031-01-01\n",
+        '[references]\nPRIOR_TRANSACTION = "IRPR 315.38"\n',
+        '[review]\nfloor_fpir = 1e-2\npersons = 2\nparagraph = "IRPR 315.39"\n',
+        '[disclosure.caveats]\nONWARD = "Not to be passed on."\n',
+        '[answer.quota.purposes.CITIZENSHIP]\npreset = "hvdsp-3000"\n',
+    ):
+        assert part in text
+        text = text.replace(part, "")
 
-    agreement = parse(text)
+    agreement = parse(text.encode())
 
     assert agreement.until is None
     assert agreement.prior_transaction == ""
+    assert agreement.review is None
+    assert not agreement.caveats
 
 
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
         ('id = "au"', 'id = "au"\nremark = "x"', "agreement.remark"),
-        ("[quota]", "[quotas]\n[quota]", "quotas"),
-        ("[quota]", "[quota]\nhour = 1", "quota.hour"),
-        ("[answer.purposes]", "[answer.fields]\n[answer.purposes]", "answer.fields"),
+        ("[search]", "[quotas]\n[search]", "quotas"),
+        ("[answer.quota]", "[answer.quota]\nhour = 1", "answer.quota.hour"),
+        ("[answer.purposes]", "[answer.anything]\n[answer.purposes]", "answer.anything"),
+        ("format = 2\n", "", "agreement.format"),
+        ("format = 2", "format = 1", "agreement.format"),
+        ("format = 2", "format = 3", "agreement.format"),
+        ("[answer.reveal.CITIZEN]", "[answer.reveal.CITIZENS]", "answer.reveal.CITIZENS"),
+        ('codes = ["LAST_NAME", "FIRST_NAME"]', 'codes = ["*"]', "answer.fields.names.codes"),
+        ('codes = ["LAST_NAME", "FIRST_NAME"]', "codes = []", "answer.fields.names.codes"),
+        ('codes = ["LAST_NAME", "FIRST_NAME"]', 'codes = "ALL"', "answer.fields.names.codes"),
+        (
+            'codes = ["LAST_NAME", "FIRST_NAME"]',
+            'codes = ["LAST_NAME", "LAST_NAME"]',
+            "answer.fields.names.codes",
+        ),
+        ('rows = ["FOREIGN_NATIONAL"]\nclaims', "rows = []\nclaims", "answer.fields.names.rows"),
+        ('purposes = ["CITIZENSHIP"]', "purposes = []", "answer.fields.names.purposes"),
+        ("needs_match = true", "needs_match = 1", "answer.fields.names.needs_match"),
+        ("needs_match = true\n", "", "answer.fields.names.needs_match"),
+        ('duty = "MUST"', 'duty = "SHOULD"', "answer.refusal.duty"),
+        ('preset = "hvdsp-30000"', 'preset = "unlimited"', "ask.quota.preset"),
+        ('preset = "hvdsp-30000"', 'preset = "hvdsp-30000"\nday = 5', "ask.quota.day"),
+        (
+            "quota.purposes.CITIZENSHIP",
+            "quota.purposes.DATA_ACCURACY",
+            "answer.quota.purposes.DATA_ACCURACY",
+        ),
+        ("floor_fpir = 1e-2", "floor_fpir = 1e-4", "review.floor_fpir"),
+        ("persons = 2", "persons = 3", "review.persons"),
+        ("acknowledge_hours = 72", "acknowledge_hours = 24", "correction.acknowledge_hours"),
+        ("retention.UNUSED_RESULT", "retention.EVERYTHING", "retention.EVERYTHING"),
+        ("max_age_days = 365", "max_age_days = 0", "status.max_age_days"),
+        ('partner = ["AUS", "NFK"]', 'partner = ["Australia"]', "countries.partner"),
+        (
+            'successor_of = "Department of Before"',
+            'successor_of = "Somebody else"',
+            "parties.partner[1].successor_of",
+        ),
+        ("ONWARD = ", '"on ward" = ', "disclosure.caveats.on ward"),
         ("CITIZENSHIP", "CITIZENSHIPS", "answer.purposes.CITIZENSHIPS"),
         ("CITIZENSHIP", "NONE", "answer.purposes.NONE"),
         ("FINGER", "PALM", "modalities.PALM"),
@@ -124,13 +302,13 @@ def test_what_may_be_left_out_may_be_left_out() -> None:
         ("version = 1", "version = 0", "agreement.version"),
         ("version = 1", "version = true", "agreement.version"),
         ("version = 1", "version = 2147483648", "agreement.version"),
-        ("day = 10", "day = 0", "quota.day"),
-        ("day = 10", "day = 101", "quota.year"),
+        ("day = 10", "day = 0", "answer.quota.day"),
+        ("day = 10", "day = 101", "answer.quota.year"),
         ('partner = "AUS"', 'partner = "CAN"', "agreement.partner"),
         ('partner = "AUS"', 'partner = "australia"', "agreement.partner"),
         ('id = "au"', 'id = "AU"', "agreement.id"),
         ('title = "An arrangement"', 'title = ""', "agreement.title"),
-        ("[search]\nfpir = 1e-4", "", "search"),
+        ("[search]\nfpir = 1e-4", "", "search.fpir"),
     ],
 )
 def test_a_file_with_one_wrong_line_is_refused_and_the_key_is_named(
@@ -143,25 +321,9 @@ def test_a_file_with_one_wrong_line_is_refused_and_the_key_is_named(
 
 
 def test_a_table_that_is_no_table_is_refused() -> None:
-    text = with_line("[quota]\nday = 10\nyear = 100", "")
-
-    assert refused(b"quota = 3\n" + text).key == "quota"
-    purposes = with_line('[ask.purposes]\nVISA_PERMIT_BENEFIT = "IRPR 315.4(1)(a)"', "")
-    assert refused(purposes + b"[ask]\npurposes = 3\n").key == "ask.purposes"
-
-
-def test_an_agreement_that_permits_nothing_is_refused() -> None:
-    text = with_line('CITIZENSHIP = "IRPR 315.41(1)(c)"', "").replace(
-        b'VISA_PERMIT_BENEFIT = "IRPR 315.4(1)(a)"', b""
-    )
-
-    assert refused(text).key == "answer.purposes"
-
-
-def test_one_direction_alone_is_an_agreement() -> None:
-    agreement = parse(with_line('CITIZENSHIP = "IRPR 315.41(1)(c)"', ""))
-
-    assert not agreement.answer_purposes
+    assert refused(b"quota = 3\n" + PLAIN.encode()).key == "quota"
+    assert refused(b"countries = 3\n" + PLAIN.replace("[countries]", "[lands]").encode()).key
+    assert refused(b"parties = 3\n" + PLAIN.replace("[[parties", "[[others").encode()).line == 1
 
 
 def test_the_complaint_names_the_line() -> None:
@@ -177,6 +339,12 @@ def test_a_missing_key_is_sought_at_its_table() -> None:
     wanted = PLAIN.splitlines().index("[search]") + 1
 
     assert refused(with_line("fpir = 1e-4", "")).line == wanted
+
+
+def test_a_list_of_tables_is_counted_to_the_line() -> None:
+    wanted = PLAIN.splitlines().index("since = 2020-01-01") + 1
+
+    assert refused(with_line("since = 2020-01-01", "since = 3")).line == wanted
 
 
 @pytest.mark.parametrize(
@@ -212,89 +380,3 @@ def test_a_flipped_byte_is_refused_or_stands_in_the_digest(at: int, mask: int) -
     except MalformedAgreement:
         return
     assert agreement.digest != parse(PLAIN.encode()).digest
-
-
-def version(number: int, start: str, end: str = "") -> bytes:
-    return (
-        PLAIN.replace("version = 1", f"version = {number}")
-        .replace("in_force = 2026-01-01", f"in_force = {start}")
-        .replace("until = 2031-01-01", f"until = {end}" if end else "")
-        .encode()
-    )
-
-
-def in_force(versions: tuple[Agreement, ...], moment: str) -> list[int]:
-    now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    return [agreement.version for agreement in versions if agreement.covers(now)]
-
-
-def test_a_version_ends_where_its_successor_begins() -> None:
-    loaded = load_agreements(
-        {"a.toml": version(1, "2026-01-01"), "b.toml": version(2, "2026-06-01", "2027-01-01")}
-    )["au"]
-
-    assert in_force(loaded, "2025-12-31") == []
-    assert in_force(loaded, "2026-05-31T23:59:59") == [1]
-    assert in_force(loaded, "2026-06-01") == [2]
-    assert in_force(loaded, "2027-01-01") == []
-
-
-@given(st.permutations([2026, 2027, 2028]), st.integers(2025, 2029))
-def test_two_versions_are_never_in_force_at_one_moment(starts: list[int], year: int) -> None:
-    texts = {f"{n}.toml": version(n, f"{start}-01-01") for n, start in enumerate(starts, 1)}
-
-    loaded = load_agreements(texts)["au"]
-
-    assert len(in_force(loaded, f"{year}-06-01")) <= 1
-    assert in_force(loaded, "2029-06-01") == [3]
-
-
-def test_two_files_of_one_version_are_refused() -> None:
-    with pytest.raises(MalformedAgreement, match="another file"):
-        load_agreements({"a.toml": PLAIN.encode(), "b.toml": PLAIN.encode()})
-
-
-def test_versions_of_one_agreement_have_the_same_parties() -> None:
-    other = version(2, "2027-01-01").replace(b'"AUS"', b'"NZL"')
-
-    with pytest.raises(MalformedAgreement, match="names others"):
-        load_agreements({"a.toml": PLAIN.encode(), "b.toml": other})
-
-
-# law.md table 3.1, typed out: the oracle of the files that travel with Passerelle.
-DIVISION_3_ANSWER = {
-    Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.41(1)(a)",
-    Purpose.TRAVEL_ENTER_REMAIN: "IRPR 315.41(1)(b)",
-    Purpose.CITIZENSHIP: "IRPR 315.41(1)(c)",
-    Purpose.REFUGEE_CLAIM_BY_CANADIAN_PR: "IRPR 315.41(1)(d)",
-}
-DIVISION_3_ASK = {
-    Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.4(1)(a)",
-    Purpose.TRAVEL_ENTER_REMAIN: "IRPR 315.4(1)(b)",
-}
-
-
-@pytest.mark.parametrize(("name", "partner"), [("au", "AUS"), ("nz", "NZL"), ("uk", "GBR")])
-def test_the_packaged_agreements_are_division_3(name: str, partner: str) -> None:
-    (agreement,) = load_agreements(packaged())[name]
-
-    assert (agreement.home, agreement.partner, agreement.division) == ("CAN", partner, 3)
-    assert agreement.answer_purposes == DIVISION_3_ANSWER
-    assert agreement.ask_purposes == DIVISION_3_ASK
-    assert agreement.modalities == {Modality.FINGER: "IRPR 315.38"}
-    assert agreement.fpir == 1e-4
-    assert agreement.quota == Quota(4_384, 400_000)
-    assert agreement.in_force == datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def test_every_permission_of_a_packaged_file_has_its_paragraph_in_the_regulation(
-    shared: object,
-) -> None:
-    """The sections that the files cite stand in Part 19.1."""
-    text = (shared / "reference" / "irpr-part-19.1.txt").read_text()  # type: ignore[operator]
-    for octets in packaged().values():
-        tree = tomllib.loads(octets.decode())
-        cited = [*tree["answer"]["purposes"].values(), *tree["ask"]["purposes"].values()]
-        cited += [*tree["modalities"].values(), *tree["references"].values()]
-        for paragraph in cited:
-            assert f"\n {paragraph.removeprefix('IRPR ').split('(')[0]} " in text

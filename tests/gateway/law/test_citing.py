@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.law.agreement import packaged
 from gateway.law.citing import citations
+from gateway.law.library import packaged
 
 FILE = b"""
 [agreement]

@@ -24,7 +24,7 @@ def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secr
         found = types(house)
 
     assert found.count(EntryType.KEY) == 7  # one of each kind, and the auditor's public half
-    assert found.count(EntryType.AGREEMENT) == 3
+    assert found.count(EntryType.AGREEMENT) == 5
     assert found.count(EntryType.DIRECTORY) == 2  # our own entry and the partner's
 
 
@@ -50,7 +50,7 @@ def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any) -> No
     (homes[0] / "agreements" / "au-2.toml").write_text(text.replace("version = 1", "version = 2"))
 
     with House.open(homes[0], secret) as house:
-        assert types(house).count(EntryType.AGREEMENT) == 4
+        assert types(house).count(EntryType.AGREEMENT) == 6
 
 
 def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:

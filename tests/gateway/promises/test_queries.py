@@ -260,7 +260,8 @@ def test_an_exhausted_quota_says_when_it_renews_and_survives_a_restart(
 ) -> None:
     file = homes[0] / "agreements" / "au.toml"
     text = file.read_text()
-    ours = text.replace("day = 4_384", "day = 2").replace("version = 1", "version = 2")
+    ours = text.replace('preset = "hvdsp-400000"', "day = 2\nyear = 100", 1)
+    ours = ours.replace("version = 1", "version = 2")
     (homes[0] / "agreements" / "au-2.toml").write_text(ours)
     query = people.matter(agreement=("au", 2))
     with serve(*homes) as pair:

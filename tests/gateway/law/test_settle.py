@@ -1,0 +1,178 @@
+"""Who may be revealed: table 3.3 of law.md, typed out again as the oracle of what `settle` shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.casework import NOBODY, Status, SubjectKind
+from gateway.law.agreement import Band
+from gateway.law.policy import Found, Permit, may_answer, settle
+from gateway.terms import Outcome, Purpose
+
+MATCH = Found(9.0, 4.0)
+NEAR = Found(3.0, 4.0, 2.0)
+AWAY = Found(1.0, 4.0, 2.0)
+
+CITIZEN, RESIDENT, FOREIGN, CLAIMANT = (
+    SubjectKind.CITIZEN,
+    SubjectKind.PERMANENT_RESIDENT,
+    SubjectKind.FOREIGN_NATIONAL,
+    SubjectKind.CLAIMANT,
+)
+NATIONS = {"au": "AUS", "nz": "NZL", "uk": "GBR", "us-visa": "USA"}
+
+
+def permit(bench: Any, name: str, *, claim: bool, review: bool = False) -> Permit:
+    agreement = bench.agreements[name]
+    purpose = Purpose.VISA_PERMIT_BENEFIT
+    query = bench.query(claimant=claim)
+    found: Permit = may_answer(bench.header(agreement, purpose), query, agreement, bench.now)
+    if review:
+        object.__setattr__(found, "review", Band(1e-2, 1, "IRPR 315.39"))
+    return found
+
+
+# (kind, nationalities; "*" is the asking country's) → revealed without, revealed with a declared claim
+DIVISION_3 = [
+    (FOREIGN, ("SYR",), True, True),
+    (CLAIMANT, ("SYR",), True, True),
+    (RESIDENT, ("SYR",), False, True),
+    (CITIZEN, ("CAN",), False, False),
+    (CITIZEN, ("CAN", "SYR"), False, False),
+    (FOREIGN, ("CAN", "SYR"), False, False),
+    (FOREIGN, ("*",), False, False),
+    (FOREIGN, ("*", "SYR"), False, False),
+    (CLAIMANT, ("*",), False, False),
+    (RESIDENT, ("*",), False, True),
+    (SubjectKind.UNKNOWN, ("SYR",), False, False),
+    (FOREIGN, (), False, False),
+]
+DIVISION_1 = [
+    (FOREIGN, ("SYR",), True, True),
+    (CLAIMANT, ("SYR",), True, True),
+    (RESIDENT, ("SYR",), True, True),
+    (CITIZEN, ("CAN",), False, False),
+    (CITIZEN, ("CAN", "SYR"), False, False),
+    (FOREIGN, ("*",), False, False),
+    (RESIDENT, ("*",), False, False),
+    (CITIZEN, ("CAN", "*"), False, False),
+    (SubjectKind.UNKNOWN, ("SYR",), False, False),
+]
+TABLE = [
+    (name, *row) for name in NATIONS for row in (DIVISION_1 if name == "us-visa" else DIVISION_3)
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "nations", "plain", "claiming"), TABLE)
+@pytest.mark.parametrize("found", [MATCH, NEAR])
+def test_irpr_315_21_and_315_36_who_may_be_revealed(  # noqa: PLR0917
+    bench: Any,
+    name: str,
+    kind: SubjectKind,
+    nations: tuple[str, ...],
+    plain: bool,
+    claiming: bool,
+    found: Found,
+) -> None:
+    here = frozenset(NATIONS[name] if nation == "*" else nation for nation in nations)
+    status = Status(kind=kind, nationalities=here, confirmed=bench.now)
+    true = Outcome.MATCH if found is MATCH else Outcome.REVIEW_PENDING
+    for claim, revealed in ((False, plain), (True, claiming)):
+        settled = settle(found, status, permit(bench, name, claim=claim, review=True))
+
+        assert settled.true is true
+        assert settled.shown is (true if revealed else Outcome.NO_MATCH)
+        assert settled.why.startswith(f"{name}@1:answer.reveal.")
+        assert settled.why in settled.rules
+
+
+def test_irpr_315_41_1_d_a_resident_is_revealed_under_it(bench: Any) -> None:
+    settled = settle(MATCH, bench.person(RESIDENT), permit(bench, "au", claim=True))
+
+    assert settled.why == "au@1:answer.reveal.PERMANENT_RESIDENT.DECLARED"
+    cell = bench.agreements["au"].answering.reveal
+    assert {each.paragraph for each in cell.values() if each.rule == settled.why} == {
+        "IRPR 315.41(1)(d)"
+    }
+
+
+@pytest.mark.parametrize("purpose", [Purpose.TRAVEL_ENTER_REMAIN, Purpose.CITIZENSHIP])
+def test_a_claim_counts_only_where_a_claim_can_be_the_purpose(bench: Any, purpose: Purpose) -> None:
+    agreement = bench.agreements["au"]
+    asked = bench.header(agreement, purpose)
+    found = may_answer(asked, bench.query(claimant=True), agreement, bench.now)
+
+    assert not found.claim
+    assert settle(MATCH, bench.person(RESIDENT), found).shown is Outcome.NO_MATCH
+
+
+def test_a_status_that_nobody_confirmed_in_time_is_unknown_and_alarms(bench: Any) -> None:
+    for days, shown in ((365, Outcome.MATCH), (366, Outcome.NO_MATCH), (-2, Outcome.NO_MATCH)):
+        settled = settle(MATCH, bench.person(days=days), permit(bench, "au", claim=False))
+
+        assert settled.shown is shown
+        assert settled.alarm == (shown is Outcome.NO_MATCH)
+    unknown = settle(MATCH, NOBODY, permit(bench, "au", claim=False))
+    assert (unknown.shown, unknown.alarm) == (Outcome.NO_MATCH, True)
+
+
+def test_without_the_review_clause_there_is_no_band(bench: Any) -> None:
+    settled = settle(NEAR, bench.person(), permit(bench, "au", claim=False))
+
+    assert settled.shown is settled.true is Outcome.NO_MATCH
+
+
+def test_a_true_no_match_says_nothing_of_the_decoy(bench: Any) -> None:
+    """Whose record was looked at where nobody was found is nobody's business, the auditor's neither."""
+    told = {
+        settle(AWAY, bench.person(kind), permit(bench, "au", claim=False, review=True))
+        for kind in SubjectKind
+    }
+
+    assert len(told) == 1
+    assert "answer.reveal" not in " ".join(told.pop().rules)
+
+
+def test_what_was_not_compared_is_not_a_no_match(bench: Any) -> None:
+    for found in (Found(float("nan"), 4.0), Found(9.0, float("nan"))):
+        with pytest.raises(ValueError, match="no answer"):
+            settle(found, bench.person(), permit(bench, "au", claim=False))
+
+
+@given(
+    name=st.sampled_from(sorted(NATIONS)),
+    kind=st.sampled_from(SubjectKind),
+    nations=st.frozensets(st.sampled_from(["CAN", "AUS", "NZL", "GBR", "USA", "SYR", "XXA"])),
+    days=st.integers(-400, 800),
+    claim=st.booleans(),
+    score=st.floats(-5, 15),
+)
+def test_nobody_is_revealed_whom_the_table_masks(  # noqa: PLR0917
+    bench: Any,
+    name: str,
+    kind: SubjectKind,
+    nations: frozenset[str],
+    days: int,
+    claim: bool,
+    score: float,
+) -> None:
+    status = bench.person(kind, days=days)
+    object.__setattr__(status, "nationalities", nations)
+    settled = settle(Found(score, 4.0, 2.0), status, permit(bench, name, claim=claim, review=True))
+    if settled.shown is Outcome.NO_MATCH:
+        return
+    assert settled.shown is settled.true
+    assert kind is not SubjectKind.CITIZEN
+    assert "CAN" not in nations
+    assert nations
+    assert days <= 365
+    if name == "us-visa":
+        assert "USA" not in nations
+    elif kind is SubjectKind.PERMANENT_RESIDENT:
+        assert claim
+    else:
+        assert NATIONS[name] not in nations
