@@ -1,0 +1,91 @@
+"""kill -9 around every commit of a case: it is decided whole, with its prints gone, or it still waits."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store.reviews import CaseState
+from gateway.terms import Outcome, State
+
+_ACT = """
+import os, signal, sys
+from datetime import timedelta
+from pathlib import Path
+from gateway.office.acts import Officer, Role
+from gateway.server import house as rooms
+from gateway.store.sequencer import Sequencer
+
+home, case, what, when = sys.argv[1:]
+if what == "expire":
+    now = rooms.utc_now
+    rooms.utc_now = lambda: now() + timedelta(hours=25)
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def armed():
+    commit, tidy = Sequencer.commit, Sequencer.tidy
+
+    def killing(self, leaves, effects=()):
+        if when == "before":
+            die()
+        done = commit(self, leaves, effects)
+        if when == "after":
+            die()
+        return done
+
+    Sequencer.commit = killing
+    Sequencer.tidy = lambda self: (tidy(self), die())
+
+with rooms.House.open(Path(home), lambda: b"a passphrase for tests") as house:
+    officer = Officer("P-7", frozenset({Role.EXAMINER}))
+    if what == "expire":
+        armed()
+        house.reviews.expire()
+    else:
+        house.perform(officer, "review.lease", {"case": case})
+        armed()
+        values = {"case": case, "verdict": what, "reason": "as seen"}
+        house.perform(officer, "review.decide", values)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after", "tidied"])
+@pytest.mark.parametrize("what", ["SAME", "DIFFERENT", "expire"])
+def test_killed_around_a_commit_a_case_is_whole(
+    bench: Any, secret: Any, what: str, when: str
+) -> None:
+    case = bench.pending()
+    sealed = case.sealed
+    bench.house.close()
+
+    script = [sys.executable, "-c", _ACT, bench.house.home, case.case, what, when]
+    done = subprocess.run(script, capture_output=True, check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+    if what == "expire":
+        bench.clock.move(hours=25)
+    with House.open(bench.house.home, secret) as again:
+        bench.house = again
+        state, row = bench.case(case.case).state, bench.row(case)
+        if when == "before":
+            assert state in {CaseState.LEASED, CaseState.OPEN}
+            assert row.state is State.REVIEWING
+            assert bench.case(case.case).sealed == sealed
+        elif what == "expire":
+            assert (state, row.state, row.outcome) == (CaseState.EXPIRED, State.ABANDONED, None)
+        else:
+            outcome = Outcome.MATCH if what == "SAME" else Outcome.NO_MATCH
+            assert (state, bench.result(case).outcome) == (CaseState.CLOSED, outcome)
+        assert inspection.verify_ledger(again.home).ok
+    if when != "before":
+        folder = again.settings.store.path.parent
+        files = [file.read_bytes() for file in folder.iterdir() if file.is_file()]
+        assert not any(sealed[:64] in octets for octets in files)
