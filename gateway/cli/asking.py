@@ -105,22 +105,20 @@ def query(
         raise typer.BadParameter(
             "ask with records or with a number, not with both", param_hint="--prior"
         )
-    parts = _agreement.fullmatch(agreement)
-    if parts is None:
-        raise typer.BadParameter("write ID@VERSION, e.g. au@1", param_hint="--agreement")
+    under = agreement_of(agreement)
     from gateway.client import Partner
 
     with Partner.open(home, to, passphrase_of(home, passphrase_file)) as partner:
         answer = partner.query(
             probe,
-            purpose=_choice(Purpose, purpose, "--purpose"),
-            agreement=(parts["id"], int(parts["version"])),
+            purpose=choice(Purpose, purpose, "--purpose"),
+            agreement=under,
             case=case,
             unit=unit,
             person=person,
             refugee_claimant=refugee_claimant,
             missing=_missing(missing or []),
-            service_level=_choice(ServiceLevel, service_level, "--service-level"),
+            service_level=choice(ServiceLevel, service_level, "--service-level"),
             transaction_number=transaction_number,
             deadline=deadline,
         )
@@ -221,11 +219,20 @@ def _missing(stated: list[str]) -> tuple[Missing, ...]:
         position, _, why = each.partition("=")
         if not position.isdigit() or not 1 <= int(position) <= 10:
             raise typer.BadParameter("write POSITION=WHY", param_hint="--missing")
-        found.append(Missing(int(position), _choice(Presence, why, "--missing")))
+        found.append(Missing(int(position), choice(Presence, why, "--missing")))
     return tuple(found)
 
 
-def _choice(kind: type[_E], name: str, option: str) -> _E:
+def agreement_of(text: str) -> tuple[str, int]:
+    """Return id and version of `au@1`."""
+    parts = _agreement.fullmatch(text)
+    if parts is None:
+        raise typer.BadParameter("write ID@VERSION, e.g. au@1", param_hint="--agreement")
+    return parts["id"], int(parts["version"])
+
+
+def choice(kind: type[_E], name: str, option: str) -> _E:
+    """Return the member of a closed list that a word names."""
     known = {member.name: member for member in kind if member.value}
     if name.upper() not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint=option)

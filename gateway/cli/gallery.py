@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,9 +20,14 @@ from gateway.cli.opening import passphrase_of
 from gateway.cli.records import Bad, Source, Sources, Unusable
 
 if TYPE_CHECKING:
+    from gateway.casework import Status
     from gateway.office.registry import Report, Row
 
 SHOWN = 20  # bad files printed for eyes on stdout; stderr names each as it is, --json has them all
+
+MASKED = (
+    "MASKED   {} people have no status: to partners they are no match  → passerelle registry import"
+)
 
 app = typer.Typer(help="Enrol people and count them.", no_args_is_help=True)
 
@@ -43,7 +50,8 @@ Extractor = Annotated[
 @app.command(
     epilog=example(
         "passerelle gallery enrol can prints/ --position 2",
-        "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor]",
+        "passerelle gallery enrol can prints/ --position 2 --status FOREIGN_NATIONAL --nationality IND",
+        "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities]",
     )
 )
 def enrol(
@@ -57,10 +65,22 @@ def enrol(
     manifest: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", help="Which file is whose finger: path,subject,position[,extractor]."
+            metavar="CSV",
+            help="Which file is whose finger: path,subject,position[,extractor,status,nationalities].",
         ),
     ] = None,
     extractor: Extractor = records.UNSTATED,
+    status: Annotated[
+        str,
+        typer.Option(
+            help="What people without a record are to the law: CITIZEN, PERMANENT_RESIDENT,"
+            " FOREIGN_NATIONAL or CLAIMANT. Without a status they are masked."
+        ),
+    ] = "",
+    nationality: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AAA", help="Their nationalities, ISO alpha-3; may be repeated."),
+    ] = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -74,15 +94,22 @@ def enrol(
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
         raise No("no record in what was named; name files, or folders that hold some")
+    from gateway.office import personal
     from gateway.server.house import House
 
+    nationalities = " ".join(nationality or ())
+    if status or nationalities:
+        personal.read_status(
+            {"status": status, "nationalities": nationalities}, datetime.now(UTC)
+        )  # a slip of the hand is told once, not once a file
     bad = list(named.bad)
     with (
         House.open(home, passphrase_of(home, passphrase_file)) as house,
         console.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
-        rows = _rows(named.good, bad, advance)
+        said = _Said(status, nationalities, house.clock())
+        rows = _rows(named.good, bad, advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
         report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows), advance)
     bad += [Bad(one.label, one.reason) for one in report.bad]
@@ -109,10 +136,12 @@ def stats(
             "people": counts.subjects,
             "records": counts.samples,
             "by_position": positions,
+            "without_status": counts.without_status,
         },
         f"people   {counts.subjects}",
         f"records  {counts.samples}",
         f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
+        *([MASKED.format(counts.without_status)] if counts.without_status else []),
     )
 
 
@@ -127,20 +156,43 @@ def _named(paths: list[Path], position: int, manifest: Path | None, extractor: s
     return records.from_manifest(manifest, extractor)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the command says of everybody of whom the manifest says nothing."""
+
+    status: str
+    nationalities: str
+    now: datetime
+
+    def of(self, source: Source) -> Status | None:
+        """Return the status of a person; raises Unusable, naming the column."""
+        from gateway.office import personal
+
+        kind, nationalities = source.status or self.status, source.nationalities
+        if not kind:
+            return None
+        texts = {"status": kind, "nationalities": nationalities or self.nationalities}
+        try:
+            return personal.read_status(texts, self.now)
+        except personal.BadRow as fault:
+            raise Unusable(str(fault)) from None
+
+
 def _rows(
-    sources: tuple[Source, ...], bad: list[Bad], advance: Callable[[int], None]
+    sources: tuple[Source, ...], bad: list[Bad], advance: Callable[[int], None], said: _Said
 ) -> Iterator[Row]:
     """Read file after file; what cannot be read is noted in `bad` and passed over."""
     from gateway.office.registry import Row
 
     for source in sources:
         try:
+            status = said.of(source)
             octets, position = records.read(source)
         except Unusable as fault:
             bad.append(Bad(source.label, str(fault)))
             advance(1)
             continue
-        yield Row(source.label, source.subject, position, source.extractor, octets)
+        yield Row(source.label, source.subject, position, source.extractor, octets, status)
 
 
 @contextmanager

@@ -12,12 +12,14 @@ try:
         asking,
         auditing,
         benching,
+        detailing,
         evaluating,
         founding,
         gallery,
         kit,
         ledger,
         parties,
+        registry,
         renewing,
         review,
         service,
@@ -82,9 +84,16 @@ app.command(
 app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
     asking.state
 )
+app.command(
+    epilog=example(
+        "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
+        " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --person P-9"
+    )
+)(detailing.details)
 app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
 app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(registry.app, name="registry")
 app.add_typer(renewing.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(review.app, name="review")

@@ -24,7 +24,8 @@ MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
 UNSTATED = "unstated"  # extractor, where nobody says which software made the records
-COLUMNS = ("path", "subject", "position", "extractor")  # of a manifest; the last may be absent
+# Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between.
+COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
 LINKED = "a linked folder is not followed; name it itself"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
 
@@ -43,6 +44,7 @@ class Source:
     label      what the user calls it; named in complaints
     subject    whose it is; a pseudonym
     position   finger 1 to 10; 0 = the record says it itself
+    status     what the person is to the law, and the nationalities; empty = not said
     """
 
     label: str
@@ -50,6 +52,8 @@ class Source:
     subject: str
     position: int
     extractor: str
+    status: str = ""
+    nationalities: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,5 +237,13 @@ def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Sou
     if not (position.isascii() and position.isdigit() and 0 <= int(position) <= 10):
         raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
     label = f"{path} ({manifest.name} line {number})"
-    stated = (line[3] if line[3:] else "") or extractor
-    return Source(label, manifest.parent / path, subject, int(position), stated)
+    stated, status, nationalities = (*line[3:], "", "", "")[:3]
+    return Source(
+        label=label,
+        path=manifest.parent / path,
+        subject=subject,
+        position=int(position),
+        extractor=stated or extractor,
+        status=status,
+        nationalities=nationalities,
+    )

@@ -27,6 +27,9 @@ ENROLLED_IMPRESSION = 1
 MOST_PEOPLE = 20  # asked about; ten fingers of four databases, two a person
 MOST_IMPRESSIONS = 7  # asked with, for each person
 INVENTED_IMPRESSIONS = 5  # of people who do not exist, the enrolled one among them
+NATIONALITY = (
+    "IND"  # ISO alpha-3; of everybody in the demonstration, a third country to both parties
+)
 INVENTED_EXTRACTOR = "synthetic"
 STRANGERS = (2, 4)  # of five people the third and the fifth are never enrolled
 MAX_RECORD = 65_536  # bytes; what the gateway itself reads of a file
@@ -154,13 +157,14 @@ def write_manifest(cast: Cast, folder: Path) -> Path:
     manifest = folder / "enrol.csv"
     with manifest.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(("path", "subject", "position", "extractor"))
+        rows.writerow(("path", "subject", "position", "extractor", "status", "nationalities"))
         for person in cast.people:
             for one in person.impressions[ENROLLED_IMPRESSION] if person.enrolled else ():
                 path = one.path or folder / f"{person.pseudonym}-{one.position}.fmr"
                 if one.path is None:
                     path.write_bytes(one.data)
-                rows.writerow((path, person.pseudonym, one.position, cast.extractor))
+                status = ("FOREIGN_NATIONAL", NATIONALITY)
+                rows.writerow((path, person.pseudonym, one.position, cast.extractor, *status))
     return manifest
 
 

@@ -89,6 +89,17 @@ class Arguments:
             raise Remedy(f"{name}: one or more of {', '.join(known)}")
         return tuple(sorted(set(values)))
 
+    def objects(self, name: str, most: int) -> tuple[dict[str, object], ...]:
+        """Take a list of at most so many objects; what stands in them is read by who knows their rules."""
+        values = self._left.pop(name, None)
+        if (
+            not isinstance(values, list)
+            or len(values) > most
+            or not all(isinstance(value, dict) for value in values)
+        ):
+            raise Remedy(f"{name}: a list of at most {most} objects")
+        return tuple(values)
+
     def time(self, name: str) -> datetime | None:
         """Take a moment of ISO 8601 with its zone, whole milliseconds; absent is None."""
         value = self._left.pop(name, None)

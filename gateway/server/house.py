@@ -21,11 +21,12 @@ from gateway import config, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
-from gateway.engine.port import Batch
+from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.library import load_agreements
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
+from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
 from gateway.office.revealing import reveals
@@ -109,6 +110,8 @@ class House:
             self.random,
             reveals(lambda: self.agreements),
         )
+        self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
+        self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
         self.desk = desk_of(self)
         self._closing = closing
 
@@ -193,6 +196,10 @@ class House:
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
         self.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),))
 
+    def _follow(self, change: Change) -> None:
+        for apply in self.engines:
+            apply(change)
+
     def own_version(self) -> int:
         """Return the version of our own public entry."""
         return own_bundle(self.home).version
@@ -205,5 +212,6 @@ def desk_of(house: House) -> Desk:
             *house.staff.acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
+            *house.records.acts(),
         ]
     )

@@ -216,7 +216,12 @@ def _store(settings: Settings) -> str:
 
 def _gallery(home: Path) -> str:
     counts = stats(home)
-    return f"{counts.subjects} people, {counts.samples} records"
+    said = f"{counts.subjects} people, {counts.samples} records"
+    if not counts.without_status:
+        return said
+    return (
+        f"{said}; {counts.without_status} WITHOUT A STATUS are masked: passerelle registry import"
+    )
 
 
 def _memory() -> str:

@@ -74,6 +74,7 @@ class Serving:
         rounds.sweep(house.database, house.sequencer, house.clock())
         house.reviews.expire()
         self.engine.load(house.gallery)
+        house.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
         self._identity = listeners.Identity(*house.keyset.tls())
         door = intercept.Door(

@@ -145,6 +145,7 @@ quotas = Table(
     integer("used"),
 )
 
+# `fields` are the codes that the reference was first used for; NULL while nothing was disclosed by it.
 hit_references = Table(
     "hit_references",
     metadata,
@@ -153,6 +154,7 @@ hit_references = Table(
     text("transaction_number"),
     integer("subject_id"),
     integer("expires_ms"),
+    text("fields", null=True),
     ForeignKeyConstraint(
         ["partner", "transaction_number"],
         ["transactions.partner", "transactions.number"],

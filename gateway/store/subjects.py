@@ -69,11 +69,15 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the registry holds: people, records, and records by finger position."""
+    """What the registry holds: people, records, and records by finger position.
+
+    without_status   people of whom nothing is recorded but prints, if any: they are masked (law.md 3.3)
+    """
 
     subjects: int
     samples: int
     by_position: Mapping[int, int]
+    without_status: int = 0
 
 
 def place(
@@ -161,7 +165,9 @@ def counts(connection: Connection) -> Counts:
     by_position = select(samples.c.position, func.count()).group_by(samples.c.position)
     rows = connection.execute(by_position.order_by(samples.c.position))
     positions = {int(row[0]): int(row[1]) for row in rows}
-    return Counts(people, sum(positions.values()), positions)
+    unknown = select(func.count()).select_from(subjects).where(subjects.c.record.is_(None))
+    without = connection.execute(unknown).scalar() or 0
+    return Counts(people, sum(positions.values()), positions, without)
 
 
 def iter_records(

@@ -44,6 +44,7 @@ __all__ = [
     "LIFE_CYCLE",
     "Act",
     "Claims",
+    "Finding",
     "Hit",
     "Orphan",
     "ReplayRow",
@@ -58,9 +59,11 @@ __all__ = [
     "expire_rows",
     "find_replay",
     "finish_request",
+    "open_finding",
     "open_result",
     "orphans",
     "release_quota",
+    "seal_finding",
     "seal_result",
     "step",
     "stored_reply",
@@ -71,6 +74,8 @@ __all__ = [
 HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 RETENTION = timedelta(days=730)  # of a transaction row: exchange logs, two years (law.md 10)
 _RESULT_LABEL = b"passerelle/1/result"
+_FINDING_LABEL = b"passerelle/1/finding"
+_NUMBER = 8  # bytes of a subject's number; zeros = nobody, so that presence and length say nothing
 
 
 class Act(Enum):
@@ -104,23 +109,33 @@ class Hit:
     expires: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whom a query found, whatever its asker was shown; and whether he declared a refugee claim there."""
+
+    subject: int | None
+    claimed: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
     """How a query ended; REVIEW_PENDING is how it goes on.
 
     result          payload bytes of the result, sealed by `seal_result`
+    finding         who was found, shown or not, sealed by `seal_finding`; None = as it was recorded before
     release_quota   whether the query counts for nothing, because nothing was searched
     """
 
     outcome: Outcome
     result: bytes = field(repr=False)
+    finding: bytes | None = field(default=None, repr=False)
     hit: Hit | None = None
     release_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionRow:
-    """A query under its transaction number; result is sealed, `open_result` opens it."""
+    """A query under its transaction number; `open_result` and `open_finding` open what is sealed."""
 
     number: str
     message_id: bytes
@@ -130,6 +145,7 @@ class TransactionRow:
     state: State
     outcome: Outcome | None
     result: bytes | None = field(repr=False)
+    finding: bytes | None = field(repr=False)
     request_index: int
     response_index: int | None
     receive_time: datetime
@@ -159,6 +175,7 @@ def transaction(connection: Connection, partner: str, number: str) -> Transactio
         state=State(row.state),
         outcome=None if row.outcome is None else Outcome(row.outcome),
         result=row.result,
+        finding=row.subject,
         request_index=row.request_index,
         response_index=row.response_index,
         receive_time=moment(row.receive_ms),
@@ -271,15 +288,30 @@ def expire_rows(now: datetime, retention: timedelta = RETENTION) -> tuple[Effect
 
 def seal_result(data_key: DataKey, partner: str, number: str, payload: bytes) -> bytes:
     """Return a result's payload bytes sealed for its row, so that no other row can bear it."""
-    return data_key.seal(payload, _result_aad(partner, number))
+    return data_key.seal(payload, _aad(_RESULT_LABEL, partner, number))
 
 
 def open_result(data_key: DataKey, partner: str, number: str, sealed: bytes) -> bytes:
     """Return the payload bytes of a recorded result; raises Fault when they were altered or moved."""
     try:
-        return data_key.open(sealed, _result_aad(partner, number))
+        return data_key.open(sealed, _aad(_RESULT_LABEL, partner, number))
     except OpenRefused:
         raise Fault("a recorded result does not open: altered, moved, or of another key") from None
+
+
+def seal_finding(data_key: DataKey, partner: str, number: str, finding: Finding) -> bytes:
+    """Return a finding sealed for its row: of one length, whoever it is, if anybody."""
+    octets = (finding.subject or 0).to_bytes(_NUMBER, "big") + bytes([finding.claimed])
+    return data_key.seal(octets, _aad(_FINDING_LABEL, partner, number))
+
+
+def open_finding(data_key: DataKey, partner: str, number: str, sealed: bytes) -> Finding:
+    """Return what a query found; raises Fault when it was altered or moved."""
+    try:
+        octets = data_key.open(sealed, _aad(_FINDING_LABEL, partner, number))
+    except OpenRefused:
+        raise Fault("a finding does not open: altered, moved, or of another key") from None
+    return Finding(int.from_bytes(octets[:_NUMBER], "big") or None, bool(octets[_NUMBER]))
 
 
 def _number(header: Header, claims: Claims, now: datetime) -> Effect:
@@ -309,6 +341,7 @@ def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
             state=int(step(State.SEARCHING, act)),
             outcome=int(settled.outcome),
             result=settled.result,
+            subject=settled.finding,
             response_index=LEAF,
             decide_ms=milliseconds(now),
         )
@@ -350,5 +383,5 @@ def _may(act: Act) -> ColumnElement[bool]:
     return transactions.c.state.in_([int(state) for state, each in LIFE_CYCLE if each is act])
 
 
-def _result_aad(partner: str, number: str) -> bytes:
-    return pae(_RESULT_LABEL, partner.encode(), number.encode())
+def _aad(label: bytes, partner: str, number: str) -> bytes:
+    return pae(label, partner.encode(), number.encode())

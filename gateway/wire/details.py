@@ -147,7 +147,7 @@ def _field(message: exchange_pb2.DisclosedField, path: str) -> Field:
     fields = Fields(message, path)
     media = fields.text("mime_type", MEDIA)
     value = fields.octets("value", 1, MAX_TEXT if media == TEXT else MAX_IMAGE)
-    if media == TEXT and not _words(value):
+    if media == TEXT and not words(value):
         raise fields.wrong("value")
     if len(message.caveats) > MAX_CAVEATS:
         raise fields.wrong("caveats")
@@ -169,7 +169,7 @@ def _caveat(message: exchange_pb2.Caveat, path: str) -> Caveat:
     return Caveat(fields.text("code", CAVEAT), fields.text("text", WORDS))
 
 
-def _words(value: bytes) -> bool:
+def words(value: bytes) -> bool:
     """Return whether a datum is text that can be shown: UTF-8, no control characters but line ends."""
     try:
         text = value.decode("utf-8")

@@ -20,9 +20,10 @@ from gateway.errors import Fault, Remedy
 from keys.errors import CustodyFault
 
 COMMANDS = [
-    *("init", "serve", "check", "query", "state"),
+    *("init", "serve", "check", "query", "state", "details"),
     *("party export", "party import", "party list"),
     *("gallery enrol", "gallery stats", "ledger verify"),
+    *("registry import", "registry show", "registry update", "registry remove", "registry status"),
 ]
 WITHOUT_HOME = ["eval", "eval explain", "bench finger"]
 
@@ -57,6 +58,15 @@ def test_a_folder_that_is_no_home_is_one_line(
             *("--case", "C", "--unit", "U", "--person", "P", "--prior", "20260301-aa"),
         ],
         "state": ["20260301-aa", "--to", "CAN"],
+        "details": [
+            *("20260301-aa", "--to", "CAN", "--reference", "00" * 16, "--field", "LAST_NAME"),
+            *("--agreement", "au@1", "--purpose", "CITIZENSHIP"),
+            *("--case", "C", "--unit", "U", "--person", "P"),
+        ],
+        "registry import": [__file__],
+        "registry show": ["F-1", "--reason", "why"],
+        "registry update": ["F-1", "--status", "CITIZEN"],
+        "registry remove": ["F-1", "--reason", "why", "--yes"],
         "party import": [__file__, "--fingerprint", "ABCD"],
         "gallery enrol": [__file__],
     }

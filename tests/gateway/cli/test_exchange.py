@@ -18,6 +18,8 @@ from gateway.bundle import PartyBundle
 from matcher.fmr import View, write_iso2005
 from matcher.template import Minutiae
 
+FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
+
 
 @dataclass
 class Two:
@@ -44,7 +46,7 @@ def two(  # noqa: PLR0917 - fixtures
     prints.mkdir()
     for seed in range(1, 6):
         record(prints / f"person-{seed}.fmr", seed, impression=1)
-    said = run("gallery", "enrol", can, prints, "--position", 2, *passphrase)
+    said = run("gallery", "enrol", can, prints, "--position", 2, *FOREIGN, *passphrase)
     assert said.code == 0, said.err
     process = spawn("serve", can, *passphrase, "--json")
     ready = process.stdout.readline()
@@ -235,7 +237,7 @@ def test_somebody_elses_passphrase_asks_nothing(run: Any, two: Two, secrets_fold
 
 
 def test_a_serving_gateway_is_not_written_beside(run: Any, two: Two, passphrase: Any) -> None:
-    said = run("gallery", "enrol", two.can, two.prints, "--position", 2, *passphrase)
+    said = run("gallery", "enrol", two.can, two.prints, "--position", 2, *FOREIGN, *passphrase)
 
     assert said.code == 2
     assert "stop it first" in said.err

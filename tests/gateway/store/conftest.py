@@ -17,11 +17,13 @@ from gateway.store.database import Database, open_store
 from gateway.store.sequencer import Committed, Leaf, Sequencer
 from gateway.store.transactions import (
     Claims,
+    Finding,
     Settled,
     TransactionRow,
     Usage,
     begin_request,
     finish_request,
+    seal_finding,
     seal_result,
     stored_reply,
     transaction,
@@ -191,7 +193,8 @@ class Counterpart:
         if outcome is not None:
             payload = f"result of {head.transaction_number}".encode()
             sealed = seal_result(self.desk.data_key, "AUS", head.transaction_number, payload)
-            settled = Settled(outcome=outcome, result=sealed, **more)  # type: ignore[arg-type]
+            nobody = seal_finding(self.desk.data_key, "AUS", head.transaction_number, Finding(None))
+            settled = Settled(outcome=outcome, result=sealed, finding=nobody, **more)  # type: ignore[arg-type]
         effects = finish_request(head, letter, settled, self.desk.clock())
         kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
         return self.sequencer.commit([self.desk.leaf(kind) for kind in kinds], effects)

@@ -179,6 +179,9 @@ def upgrade() -> None:
             batch_op.f("ix_reviews_state_due_ms"), ["state", "due_ms"], unique=False
         )
 
+    with op.batch_alter_table("hit_references", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("fields", sa.Text(), nullable=True))
+
     with op.batch_alter_table("leaves", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_leaves_transaction_number"), ["transaction_number"], unique=False

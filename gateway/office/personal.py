@@ -1,0 +1,136 @@
+"""What is held of a person, as registrars write it: one flat row, each column by its rule.
+
+    reference        the local file number, as prints are enrolled under
+    status           CITIZEN, PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT
+    nationalities    all of them, ISO 3166-1 alpha-3, with spaces between (stateless: XXA)
+    persecutors      countries in which the person alleges persecution, likewise; may be absent
+    confirmed        when the status was last confirmed, ISO 8601; absent = now
+    LAST_NAME …      any field that a paragraph lets out, by its code
+    PHOTOGRAPH       JPEG or PNG, in base64
+
+A row states the whole record: what is absent is not held. Reasons name the column, never its value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.errors import Remedy
+from gateway.wire.details import MAX_IMAGE, MAX_TEXT, words
+
+REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+KINDS = tuple(kind.name for kind in SubjectKind if kind)
+STATED = ("reference", "status", "nationalities", "persecutors", "confirmed")
+STANDING = frozenset({"status", "nationalities", "persecutors"})  # columns that are confirmed
+LARGEST = 212_992  # bytes of all values; with paragraphs and caveats they fit into one answer, whatever is asked
+UNKNOWN_COLUMN = (
+    "a column of no known name; known are reference, status and the like, and field codes"
+)
+_COUNTRY = re.compile(r"[A-Z]{3}")
+_DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
+_FORMS = {
+    FieldCode.DATE_OF_BIRTH: (_DATE, "a date, YYYY-MM-DD; what is unknown is left out at its end"),
+    FieldCode.COUNTRY_OF_BIRTH: (_COUNTRY, "three letters, ISO 3166-1 alpha-3"),
+    FieldCode.PASSPORT_ISSUING_COUNTRY: (_COUNTRY, "three letters, ISO 3166-1 alpha-3"),
+}
+_IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+
+
+class BadRow(Remedy):
+    """A row cannot be taken; the text names the column and holds nothing of it."""
+
+
+def read_row(row: Mapping[str, object], now: datetime) -> tuple[str, Record]:
+    """Return the file number and the record that a row states; its version is not yet said."""
+    texts = {name: value for name, value in row.items() if isinstance(value, str)}
+    if len(texts) < len(row):
+        raise BadRow("a column holds something else than text")
+    reference = texts.get("reference", "")
+    if not REFERENCE.fullmatch(reference):
+        raise BadRow("reference: 1 to 64 of letters, digits and . _ / -")
+    data: dict[FieldCode, Datum] = {}
+    for name, value in texts.items():
+        if name in STATED or not value:
+            continue
+        if name not in FieldCode.__members__:
+            raise BadRow(UNKNOWN_COLUMN)
+        data[FieldCode[name]] = _datum(FieldCode[name], value)
+    if sum(len(datum.value) for datum in data.values()) > LARGEST:
+        raise BadRow(f"more than {LARGEST} bytes of data; take a smaller photograph")
+    return reference, Record(status=read_status(texts, now), data=dict(sorted(data.items())))
+
+
+def read_status(texts: Mapping[str, str], now: datetime) -> Status:
+    """Return the status that a row, or a command, states; confirmed now where it does not say when."""
+    kind = texts.get("status", "")
+    if kind not in KINDS:
+        raise BadRow(f"status: one of {', '.join(KINDS)}")
+    nationalities = _countries(texts, "nationalities")
+    if not nationalities:
+        raise BadRow("nationalities: at least one, ISO 3166-1 alpha-3; a stateless person's is XXA")
+    return Status(
+        kind=SubjectKind[kind],
+        nationalities=nationalities,
+        persecutors=_countries(texts, "persecutors"),
+        confirmed=_moment(texts.get("confirmed", ""), now),
+    )
+
+
+def same(held: Record, stated: Record, *, dated: bool) -> bool:
+    """Return whether a row says what is held; its date counts only where the row states one."""
+    status = stated.status if dated else replace(stated.status, confirmed=held.status.confirmed)
+    return held.version > 0 and held.status == status and dict(held.data) == dict(stated.data)
+
+
+def _datum(code: FieldCode, value: str) -> Datum:
+    if code is FieldCode.FINGERPRINTS:
+        raise BadRow("FINGERPRINTS: prints are enrolled by `passerelle gallery enrol`")
+    if code is FieldCode.PHOTOGRAPH:
+        return _photograph(value)
+    pattern, rule = _FORMS.get(code, (None, ""))
+    if pattern is not None and not pattern.fullmatch(value):
+        raise BadRow(f"{code.name}: {rule}")
+    octets = value.encode("utf-8", "surrogatepass")
+    if len(octets) > MAX_TEXT or not words(octets):
+        raise BadRow(f"{code.name}: at most {MAX_TEXT} bytes of printable text")
+    return Datum(octets)
+
+
+def _photograph(value: str) -> Datum:
+    try:
+        octets = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRow("PHOTOGRAPH: not base64") from None
+    media = next((kind for magic, kind in _IMAGES.items() if octets.startswith(magic)), "")
+    if not media:
+        raise BadRow("PHOTOGRAPH: neither JPEG nor PNG")
+    if len(octets) > MAX_IMAGE:
+        raise BadRow(f"PHOTOGRAPH: more than {MAX_IMAGE} bytes; take a smaller one")
+    return Datum(octets, media)
+
+
+def _countries(texts: Mapping[str, str], name: str) -> frozenset[str]:
+    codes = texts.get(name, "").split()
+    if len(codes) > 10 or not all(_COUNTRY.fullmatch(code) for code in codes):
+        raise BadRow(f"{name}: three letters each, ISO 3166-1 alpha-3, with spaces between")
+    return frozenset(codes)
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    if not text:
+        return now
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.microsecond % 1000:
+        raise BadRow("confirmed: a time with its zone, e.g. 2026-03-01T00:00:00+00:00")
+    if not moment.year >= 1970 or moment > now:
+        raise BadRow("confirmed: not in the future")
+    return moment

@@ -1,0 +1,259 @@
+"""The registrar's desk: rows taken one by one, versions that grow, who looked and why, and who is gone."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit.entry import EntryType, decode
+from gateway.casework import Datum, FieldCode, SubjectKind
+from gateway.errors import Remedy
+from gateway.office import personal
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.personal import BadRow, read_row
+from gateway.server.house import House
+from gateway.store import ledger, subjects
+from gateway.terms import Outcome
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Pair, People
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ANN = Officer("P-1", frozenset({Role.REGISTRAR}))
+CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
+CANARY = "Canary-Green"
+PHOTOGRAPH = base64.b64encode(b"\xff\xd8\xff\xe0" + bytes(100)).decode()
+ROW = {
+    "reference": "F-100",
+    "status": "FOREIGN_NATIONAL",
+    "nationalities": "IND PAK",
+    "persecutors": "PAK",
+    "LAST_NAME": CANARY,
+    "DATE_OF_BIRTH": "1990-02",
+    "PHOTOGRAPH": PHOTOGRAPH,
+}
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Any:
+    with House.open(homes[0], secret) as opened:
+        yield opened
+
+
+def take(house: House, *rows: dict[str, str]) -> Any:
+    return house.perform(ANN, "registry.import", {"rows": list(rows)})
+
+
+def held(house: House, reference: str = "F-100") -> Any:
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, reference)
+    assert subject is not None
+    return house.people.record(subject)
+
+
+def entries(house: House, since: int) -> list[EntryType]:
+    return [decode(leaf).type for leaf in ledger.iter_leaves(house.database, since)]
+
+
+def test_a_row_becomes_a_record_with_an_entry(house: House) -> None:
+    size = house.sequencer.size
+
+    done = take(house, ROW)
+
+    assert (done["imported"], done["unchanged"], done["bad"]) == (1, 0, [])
+    record = held(house)
+    assert record.version == 1
+    assert record.status.kind is SubjectKind.FOREIGN_NATIONAL
+    assert record.status.nationalities == {"IND", "PAK"}
+    assert record.status.persecutors == {"PAK"}
+    assert record.data[FieldCode.LAST_NAME] == Datum(CANARY.encode())
+    assert record.data[FieldCode.PHOTOGRAPH].mime_type == "image/jpeg"
+    assert entries(house, size) == [EntryType.UPDATED]
+
+
+def test_the_same_again_changes_nothing_and_another_says_the_next_version(house: House) -> None:
+    take(house, ROW)
+    size = house.sequencer.size
+
+    again = take(house, ROW)
+    assert (again["imported"], again["unchanged"]) == (0, 1)
+    assert house.sequencer.size == size
+
+    take(house, {**ROW, "LAST_NAME": "Other"}, {**ROW, "LAST_NAME": "Third"})
+    assert held(house).version == 3
+    assert held(house).data[FieldCode.LAST_NAME].value == b"Third"
+
+
+def test_a_bad_row_is_named_and_the_others_are_taken(house: House) -> None:
+    bad = {**ROW, "reference": "F-2", "status": CANARY}
+
+    done = take(house, {**ROW, "reference": "F-1"}, bad, {**ROW, "reference": "F-3"})
+
+    assert done["imported"] == 2
+    assert [each["row"] for each in done["bad"]] == [1]
+    assert "status" in done["bad"][0]["reason"]
+    assert CANARY not in done["bad"][0]["reason"]
+
+
+def test_people_known_by_their_prints_get_the_record(house: House) -> None:
+    """Records and prints come in any order, under one file number."""
+    take(house, {**ROW, "reference": "P-1"})
+
+    shown = house.perform(
+        CASEWORKER, "registry.show", {"reference": "P-1", "reason": "access request"}
+    )
+
+    assert shown["positions"] == [2, 7]
+    assert shown["version"] == 2
+    assert shown["LAST_NAME"] == CANARY
+    assert shown["PHOTOGRAPH"] == PHOTOGRAPH
+
+
+def test_who_looks_is_in_the_ledger_before_anything_is_shown(house: House) -> None:
+    take(house, ROW)
+    size = house.sequencer.size
+
+    for values in ({"reference": "F-100"}, {"reference": "F-100", "reason": " "}):
+        with pytest.raises(Remedy, match="reason"):
+            house.perform(CASEWORKER, "registry.show", values)
+    assert house.sequencer.size == size
+
+    house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    assert entries(house, size) == [EntryType.AUDIT_READ]
+
+
+def test_an_update_changes_what_it_names_and_dates_a_new_status(house: House) -> None:
+    take(house, {**ROW, "confirmed": "2020-01-01T00:00:00+00:00"})
+
+    renamed = house.perform(
+        ANN, "registry.update", {"reference": "F-100", "changes": [{"LAST_NAME": "New"}]}
+    )
+    assert (renamed["changed"], renamed["version"]) == (True, 2)
+    assert held(house).status.confirmed == datetime(2020, 1, 1, tzinfo=UTC)
+
+    house.perform(
+        ANN,
+        "registry.update",
+        {"reference": "F-100", "changes": [{"status": "CITIZEN", "PHOTOGRAPH": ""}]},
+    )
+    record = held(house)
+    assert record.status.kind is SubjectKind.CITIZEN
+    assert record.status.confirmed is not None
+    assert record.status.confirmed.year > 2020
+    assert record.status.nationalities == {"IND", "PAK"}
+    assert set(record.data) == {FieldCode.LAST_NAME, FieldCode.DATE_OF_BIRTH}
+
+
+def test_another_role_changes_nothing(house: House) -> None:
+    for act in ("registry.import", "registry.update", "registry.remove"):
+        with pytest.raises(NotAllowed):
+            house.perform(CASEWORKER, act, {})
+
+
+def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: People) -> None:
+    """The gallery of a house that serves follows without a restart."""
+    house, partner = pair.house, pair.partner()
+    assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
+    size, searched = house.sequencer.size, pair.serving.engine.size
+
+    house.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"})
+
+    assert entries(house, size) == [EntryType.REMOVED]
+    assert pair.serving.engine.size == searched - 1
+    assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.NO_MATCH
+    with pytest.raises(Remedy, match="file number"):
+        house.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
+
+
+def test_people_are_counted_by_what_they_are(house: House) -> None:
+    take(house, ROW, {**ROW, "reference": "F-2", "status": "CITIZEN"})
+    house.sequencer.commit((), subjects.enrol(subjects.Placed(5, "F-9", (), False), house.data_key))
+
+    counted = house.perform(ANN, "registry.status", {})["people"]
+
+    assert counted == {
+        "CITIZEN": 1,
+        "PERMANENT_RESIDENT": 0,
+        "FOREIGN_NATIONAL": 6,
+        "CLAIMANT": 0,
+        "UNKNOWN": 1,
+    }
+
+
+def test_no_entry_and_no_row_holds_a_value_in_the_open(house: House) -> None:
+    take(house, ROW)
+    house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+
+    for path in house.home.rglob("*"):
+        if path.is_file():
+            assert CANARY.encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("reference", "a b"),
+        ("reference", ""),
+        ("status", "UNKNOWN"),
+        ("status", "citizen"),
+        ("nationalities", ""),
+        ("nationalities", "India"),
+        ("nationalities", "IND,PAK"),
+        ("persecutors", "IN"),
+        ("confirmed", "2026-11-22"),
+        ("confirmed", "2027-01-01T00:00:00+00:00"),
+        ("confirmed", "yesterday"),
+        ("LAST_NAME", "a\x1b[31m"),
+        ("LAST_NAME", "x" * 4097),
+        ("LAST_NAME", "\ud800"),
+        ("DATE_OF_BIRTH", "1990-13"),
+        ("DATE_OF_BIRTH", "01/02/1990"),
+        ("COUNTRY_OF_BIRTH", "India"),
+        ("PHOTOGRAPH", "no base64!"),
+        ("PHOTOGRAPH", base64.b64encode(b"GIF89a").decode()),
+        ("PHOTOGRAPH", base64.b64encode(b"\xff\xd8\xff" + bytes(200_000)).decode()),
+        ("FINGERPRINTS", "x"),
+    ],
+)
+def test_a_column_that_breaks_its_rule_is_named(column: str, value: str) -> None:
+    with pytest.raises(BadRow, match=f"^{column}") as told:
+        read_row({**ROW, column: value}, NOW)
+
+    assert not value or value not in str(told.value)
+
+
+def test_a_column_that_nobody_knows_is_not_repeated() -> None:
+    with pytest.raises(BadRow) as told:
+        read_row({**ROW, CANARY: "x"}, NOW)
+
+    assert CANARY not in str(told.value)
+
+
+def test_more_data_than_one_answer_holds_is_refused() -> None:
+    """Else the size of an answer would depend on whom it is about."""
+    texts = {code.name: "x" * 4096 for code in FieldCode if 10 < code < 18 and code != 11}
+    photograph = base64.b64encode(b"\xff\xd8\xff" + bytes(196_600)).decode()
+
+    with pytest.raises(BadRow, match="smaller photograph"):
+        read_row({**ROW, **texts, "PHOTOGRAPH": photograph}, NOW)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*personal.STATED, *FieldCode.__members__]) | st.text(max_size=8),
+        st.text(max_size=40) | st.integers() | st.none() | st.lists(st.text(), max_size=2),
+        max_size=8,
+    )
+)
+def test_whatever_a_row_holds_it_is_read_or_refused(row: dict[str, object]) -> None:
+    with contextlib.suppress(BadRow):
+        reference, record = read_row({**ROW, **row}, NOW)
+        assert personal.REFERENCE.fullmatch(reference)
+        assert record.status.kind is not SubjectKind.UNKNOWN
+        assert record.status.nationalities
