@@ -124,14 +124,13 @@ class Reviews:
             _demand_hand(officer, case, now)
             verdicts = [each for each in (case.first_verdict, verdict) if each is not None]
             outcome = conclude(verdicts, case.persons)  # (2)
-            said = {"examiner": officer.person, "verdict": verdict.name, "why": reason}
+            which = "examiner" if case.first_examiner is None else "second_examiner"
+            said = {which: officer.person, "verdict": verdict.name, "reason": reason}
             if outcome is None:
                 leaf = Leaf(_frame(EntryType.VERDICT, case), said)
                 kept = reviews.note(case, officer.person, verdict, now)
                 self.sequencer.commit((leaf,), (kept,))
                 return {"case": case.case, "closed": False}
-            if case.first_examiner is not None:
-                said["second_examiner"] = case.first_examiner
             return self._close(officer, case, verdicts, outcome, said)
 
         return do

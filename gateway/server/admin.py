@@ -20,6 +20,7 @@ from gateway import telemetry
 from gateway.errors import ActRefused, ElementInvalid, Remedy, RoleRequired
 from gateway.office.acts import NotAllowed
 from gateway.server import intercept, listeners
+from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.reviewing import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
 from gateway.wire import plain
@@ -83,6 +84,7 @@ class Desks:
         admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self._perform), self._server)
         review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
         self._server.start()
+        demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
         durable.replace(house.home / FILE, json.dumps(where).encode())
         return port
