@@ -1,7 +1,8 @@
 """How fast a search is, what a finger takes in memory, and which mates the shortlist loses.
 
-python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER]
-    N synthetic one-finger people; FOLDER as in fvc.py: its first impressions join them, the others search
+python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER] [--enrol 1 3 5]
+    N synthetic one-finger people; FOLDER as in fvc.py: impressions 1 of its fingers join them and the others
+    search, then 3, then 5
 
 Loss: of the mates that a comparison with the whole gallery would accept at FPIR 1e-4, those that the shortlist
 leaves out. It is measured beside the synthetic people, and estimated for real ones: a mate counts as lost where
@@ -24,7 +25,7 @@ import numpy as np
 from fit import read_sets
 
 from matcher import calibration, synthetic
-from matcher.cascade import ALIGNED_FINGERS
+from matcher.cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE
 from matcher.gallery import Gallery
 from matcher.glance import Glance
 from matcher.measure import interval
@@ -88,19 +89,26 @@ def speed(gallery: Gallery, threads: int, number: int) -> None:
             )
 
 
-def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...]) -> None:
+def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...], enrolled: int) -> np.ndarray:
+    """Return accepted mates, those lost beside the synthetic, and those that would be if strangers were real."""
     mates = Gallery()  # the real people alone: their exhaustive scores, and the ranks among them
-    enrolled: dict[tuple[str, str, int], int] = {}
+    people: dict[tuple[str, str, int], int] = {}
     searches: list[tuple[int, Probe]] = []
-    for one in read_sets(folder, extractors):
-        for finger, minutiae in zip(one.finger, one.minutiae, strict=True):
-            name = one.extractor, one.sensor, int(finger)
-            if name not in enrolled:
-                enrolled[name] = MOST_SYNTHETIC + len(enrolled)
-                gallery.add(enrolled[name], [(1, minutiae)])
-                mates.add(enrolled[name], [(1, minutiae)])
-            elif (probe := prepare([(1, minutiae)])).fingers:
-                searches.append((enrolled[name], probe))
+    sets = list(read_sets(folder, extractors))
+    for asking in (False, True):
+        for one in sets:
+            for finger, number, minutiae in zip(
+                one.finger, one.impression, one.minutiae, strict=True
+            ):
+                name, probe = (one.extractor, one.sensor, int(finger)), prepare([(1, minutiae)])
+                if not probe.fingers:
+                    continue
+                if asking and name in people and number != enrolled:
+                    searches.append((people[name], probe))
+                elif not asking and number == enrolled:
+                    people[name] = MOST_SYNTHETIC + len(people)
+                    gallery.add(people[name], [(1, minutiae)])
+                    mates.add(people[name], [(1, minutiae)])
     level = calibration.threshold(FPIR, len(gallery), 1).score
     whole = mates.search_many([probe for _, probe in searches], len(mates), shortlist=len(mates))
     accepted = [
@@ -108,12 +116,13 @@ def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...]) -> None:
         for (mate, probe), found in zip(searches, whole, strict=True)
         if found.score[found.subject == mate][0] >= level
     ]
-    short = gallery.search_many([probe for _, probe in accepted], ALIGNED_FINGERS)
+    short = gallery.search_many([probe for _, probe in accepted], 1)
     lost = sum(mate not in f.subject for (mate, _), f in zip(accepted, short, strict=True))
-    crowded = _crowded(mates, accepted, ALIGNED_FINGERS / len(gallery))
-    for what, missing in (("among the synthetic", lost), ("if strangers were real", crowded)):
-        low, high = interval(missing, len(accepted))
-        say(f"lost {what}: {missing} of {len(accepted)} accepted mates, {low:.2%} to {high:.2%}")
+    shortlist = max(SHORTLIST_FINGERS, len(gallery) // SHORTLIST_SHARE)
+    crowded = _crowded(mates, accepted, min(1.0, shortlist / len(gallery)))
+    for subject in people.values():
+        gallery.remove(subject)
+    return np.array([len(accepted), lost, crowded])
 
 
 def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) -> int:
@@ -139,11 +148,19 @@ def main() -> None:
     parser.add_argument("--probes", type=int, default=64)
     parser.add_argument("--real", type=Path)
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
+    parser.add_argument("--enrol", nargs="+", type=int, default=[1], help="impressions, in turn")
     arguments = parser.parse_args()
     gallery = filled(arguments.number)
     speed(gallery, arguments.threads, arguments.probes)
     if arguments.real is not None:
-        loss(gallery, arguments.real, tuple(arguments.extractors))
+        extractors = tuple(arguments.extractors)
+        counted = sum(loss(gallery, arguments.real, extractors, each) for each in arguments.enrol)
+        accepted, *others = counted.tolist()
+        for what, missing in zip(
+            ("among the synthetic", "if strangers were real"), others, strict=True
+        ):
+            low, high = interval(missing, accepted)
+            say(f"lost {what}: {missing} of {accepted} accepted mates, {low:.2%} to {high:.2%}")
 
 
 if __name__ == "__main__":
