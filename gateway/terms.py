@@ -152,6 +152,17 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a header says of the matter; the operations that ask about nobody say nothing."""
+
+    number: str = ""
+    reference: str = ""
+    agreement: tuple[str, int] = ("", 0)
+    purpose: Purpose = Purpose.NONE
+    service_level: ServiceLevel = ServiceLevel.REAL_TIME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One record of one finger, face or iris, with what its sender declared of it.
 

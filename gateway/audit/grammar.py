@@ -23,7 +23,8 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.terms import Operation
+from gateway.audit.sequel import Sequels
+from gateway.terms import Direction, Operation
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
@@ -88,6 +89,7 @@ class _Review:
 class Grammar:
     """The state of the grammar after some entries; feed it every frame, in order."""
 
+    _sequels: Sequels = field(default_factory=Sequels)
     _known: dict[Key, _Exchange] = field(default_factory=dict)
     _ages: deque[_Exchange] = field(default_factory=deque)  # the oldest first
     _fresh: list[_Exchange] = field(default_factory=list)  # closed since the last checkpoint
@@ -99,7 +101,10 @@ class Grammar:
         if frame.entry_class not in _CLASSES.get(frame.type, tuple(EntryClass)):
             yield f"a {frame.type.name} of class {frame.entry_class.name}"
         key = frame.partner_id, frame.message_id
-        if frame.type in _BOUND and not all(key):
+        if self._sequels.concerns(frame):
+            yield from self._sequels.read(frame)
+            yield from self._enclosed(key, frame)
+        elif frame.type in _BOUND and not all(key):
             yield f"a {frame.type.name} that does not name its partner and message"
         elif frame.type is EntryType.REQUEST:
             yield from self._request(index, key, frame)
@@ -142,6 +147,13 @@ class Grammar:
             late = now - review.time >= REVIEW_LONGEST
             words = "was never ended" if late else "is open; it may still be under way"
             yield review.index, not late, f"a REVIEW {words}"
+
+    def _enclosed(self, key: Key, frame: Frame) -> Iterator[str]:
+        """A correction or acknowledgement that came in lies in the exchange that brought it."""
+        if frame.entry_class is EntryClass.ACCEPTED and frame.direction is Direction.INBOUND:
+            exchange = self._known.get(key)
+            if exchange is None or exchange.settled:
+                yield f"a {frame.type.name} that came in by no REQUEST"
 
     def _request(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
         earlier = self._known.get(key)

@@ -17,6 +17,7 @@ os.environ.setdefault("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384")
 # What goes wrong on the way is raised, with a remedy; gRPC's core need not write it to stderr as well.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from gateway.client.answer import Answer
 from gateway.client.compose import Matter, Outgoing
 from gateway.client.errors import (
     AnswerRejected,
@@ -30,7 +31,7 @@ from gateway.client.errors import (
     Unreachable,
 )
 from gateway.client.follow import DetailsMatter, Disclosed
-from gateway.client.partner import Answer, Partner
+from gateway.client.partner import Partner
 
 __all__ = [
     "Answer",

@@ -18,6 +18,7 @@ from gateway.bundle import PartyBundle
 from gateway.client.errors import KeyStale, PartnerError
 from gateway.client.verdict import Question
 from gateway.terms import (
+    About,
     Biometrics,
     Header,
     Letter,
@@ -62,17 +63,6 @@ class Outgoing:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """What a header says of the matter; the operations that ask about nobody say nothing."""
-
-    number: str = ""
-    reference: str = ""
-    agreement: tuple[str, int] = ("", 0)
-    purpose: Purpose = Purpose.NONE
-    service_level: ServiceLevel = ServiceLevel.REAL_TIME
-
-
 class Matter(TypedDict, total=False):
     """What a query is about, beside the samples.
 
@@ -111,18 +101,22 @@ class Author:
         *,
         floor: int,
         at_least: int = 0,
+        seed: bytes | None = None,
     ) -> Outgoing:
         """Return a question; `payload` makes its payload around the public half of the reply key.
 
         floor     size of the peer's tree that we keep now
         at_least  bytes; the smallest size class allowed
+        seed      of the reply key, where whoever asks must still open the answer after a restart
 
         Raises `KeyStale` where the peer's bundle has no key to seal to yet.
         """
         started = time.perf_counter()
         now = _whole(self.clock())
         recipient = self._recipient(now)
-        reply_key = envelope.OpeningKey.generate()
+        reply_key = (
+            envelope.OpeningKey.generate() if seed is None else envelope.OpeningKey.from_seed(seed)
+        )
         signer = self.keyset.signing()
         packed = envelope.pack(payload(reply_key.public), at_least)
         header = Header(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Required, TypedDict
 
 from gateway.casework import Details, DetailsRequest, FieldCode
-from gateway.client.compose import About, Author, Outgoing, Unaskable, refuse_names, refuse_number
-from gateway.terms import Operation, Purpose, Receipt, ServiceLevel
+from gateway.client.compose import Author, Outgoing, Unaskable, refuse_names, refuse_number
+from gateway.terms import About, Operation, Purpose, Receipt, ServiceLevel
 from gateway.wire import details
 
 

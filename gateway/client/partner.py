@@ -10,39 +10,38 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import grpc
 
+from gateway.aftercare import CorrectionAck, CorrectionNotice, CorrectionStanding
 from gateway.audit import note
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
 from gateway.bundle import PartyBundle
 from gateway.casework import FieldCode
+from gateway.client.answer import Answer, Told, read
 from gateway.client.channel import Courier, Method, open_channel
-from gateway.client.compose import About, Author, Matter, Outgoing
+from gateway.client.compose import Author, Matter, Outgoing
 from gateway.client.errors import AnswerRejected, NothingToRedeliver, PartnerError, Refused
 from gateway.client.folder import read_folder
 from gateway.client.follow import DetailsMatter, Disclosed, compose_details
 from gateway.client.verdict import Believed, Judge, Question, Response
 from gateway.client.witness import CannotProve, Witness
-from gateway.errors import Refusal
 from gateway.terms import (
+    About,
     Capabilities,
     Operation,
-    Outcome,
     PriorTransaction,
     QueryState,
-    Receipt,
-    Result,
     Sample,
 )
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
-from gateway.wire import answers, letters, payloads
+from gateway.wire import answers, corrections, letters, payloads
 from gateway.wire import details as wire_details
 from keys.keyset import Keyset
 
@@ -57,33 +56,9 @@ _requests = {
     Operation.GET_QUERY_STATE: exchange_pb2.GetQueryStateRequest,
     Operation.REDELIVER_RESULT: exchange_pb2.RedeliverResultRequest,
     Operation.REQUEST_HIT_DETAILS: exchange_pb2.RequestHitDetailsRequest,
+    Operation.SUBMIT_CORRECTION: exchange_pb2.SubmitCorrectionRequest,
+    Operation.ACK_CORRECTION: exchange_pb2.AckCorrectionRequest,
 }
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The answer to a query, after every check.
-
-    receipt_index    index of the answer's leaf in the peer's ledger
-    checkpoint_size  leaves of the signed tree that holds it
-    envelope_size    bytes; the same for every outcome
-    attempts         sendings it took; more than one where the peer was not ready
-    seconds          from composing to believing
-    crypto_seconds   of these, what this side spent on sealing, signing, verifying and opening
-    """
-
-    outcome: Outcome
-    result: Result
-    transaction_number: str
-    receipt: Receipt = field(repr=False)
-    receipt_index: int
-    checkpoint_size: int
-    envelope_size: int
-    attempts: int
-    seconds: float
-    crypto_seconds: float
 
 
 class Partner:
@@ -117,6 +92,8 @@ class Partner:
             Operation.GET_QUERY_STATE: exchange.GetQueryState,
             Operation.REDELIVER_RESULT: exchange.RedeliverResult,
             Operation.REQUEST_HIT_DETAILS: exchange.RequestHitDetails,
+            Operation.SUBMIT_CORRECTION: exchange.SubmitCorrection,
+            Operation.ACK_CORRECTION: exchange.AckCorrection,
         }
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
         self._pending: OrderedDict[str, Question] = OrderedDict()
@@ -203,7 +180,7 @@ class Partner:
         """Return where an earlier query of ours stands, with its recorded result once decided."""
         outgoing = self._bare(Operation.GET_QUERY_STATE, number)
         told = self._ask(outgoing, outgoing.question, deadline)
-        return _read(answers.read_state, told.believed, number)
+        return read(answers.read_state, told.believed, number)
 
     def redeliver(self, number: str, *, deadline: float = DEADLINE) -> Answer:
         """Return the stored answer of an earlier query of this process, the bytes first sent.
@@ -244,7 +221,7 @@ class Partner:
         )
         believed = self._ask(outgoing, outgoing.question, deadline).believed
         return Disclosed(
-            details=_read(wire_details.read_details, believed, outgoing.question.number),
+            details=read(wire_details.read_details, believed, outgoing.question.number),
             transaction_number=outgoing.question.number,
             receipt=believed.receipt,
             receipt_index=believed.index,
@@ -256,7 +233,7 @@ class Partner:
         """Return what the peer accepts from us today."""
         outgoing = self._bare(Operation.GET_CAPABILITIES, "")
         told = self._ask(outgoing, outgoing.question, deadline)
-        return _read(answers.read_capabilities, told.believed, "")
+        return read(answers.read_capabilities, told.believed, "")
 
     def checkpoint(self, *, deadline: float = DEADLINE) -> Checkpoint:
         """Return the peer's newest checkpoint, after it proved to continue the one we keep."""
@@ -272,6 +249,59 @@ class Partner:
         self._witness.accept(response.checkpoint, checkpoint, floor, prove, until=until)
         return checkpoint
 
+    # Following up
+
+    def correct(
+        self, number: str, notice: CorrectionNotice, *, deadline: float = DEADLINE
+    ) -> CorrectionStanding:
+        """Tell the peer that what we disclosed to it under its query `number` is inaccurate."""
+        return self._follow(
+            Operation.SUBMIT_CORRECTION,
+            lambda key: corrections.notice_bytes(replace(notice, reply_key=key)),
+            About(number=notice.id.hex(), reference=number),
+            deadline,
+        )
+
+    def acknowledge(
+        self, number: str, ack: CorrectionAck, *, deadline: float = DEADLINE
+    ) -> CorrectionStanding:
+        """Tell the peer what we did about its correction of what our query `number` brought."""
+        return self._follow(
+            Operation.ACK_CORRECTION,
+            lambda key: corrections.ack_bytes(replace(ack, reply_key=key)),
+            About(number=ack.id.hex(), reference=number),
+            deadline,
+        )
+
+    def _follow(
+        self,
+        operation: Operation,
+        payload: Callable[[bytes], bytes],
+        about: About,
+        deadline: float,
+    ) -> CorrectionStanding:
+        outgoing = self.write(operation, payload, about)
+        believed = self.carry(outgoing, deadline=deadline)
+        return read(corrections.read_standing, believed, about.reference)
+
+    def write(
+        self,
+        operation: Operation,
+        payload: Callable[[bytes], bytes],
+        about: About,
+        *,
+        at_least: int = 0,
+        seed: bytes | None = None,
+    ) -> Outgoing:
+        """Write any letter; `parcel.pack` makes bytes of it that can be carried after a restart."""
+        return self._author.compose(
+            operation, payload, about, floor=self._witness.size, at_least=at_least, seed=seed
+        )
+
+    def carry(self, outgoing: Outgoing, *, deadline: float = DEADLINE) -> Believed:
+        """Carry a letter and return its answer, opened and not yet read."""
+        return self._ask(outgoing, outgoing.question, deadline).believed
+
     # What every call does
 
     def _bare(self, operation: Operation, reference: str) -> Outgoing:
@@ -283,7 +313,7 @@ class Partner:
             floor=self._witness.size,
         )
 
-    def _ask(self, outgoing: Outgoing, question: Question, deadline: float) -> _Told:
+    def _ask(self, outgoing: Outgoing, question: Question, deadline: float) -> Told:
         """Send a letter and judge what comes back as the answer to `question`."""
         until = time.monotonic() + deadline
         operation, number = outgoing.question.operation, outgoing.question.number
@@ -306,11 +336,11 @@ class Partner:
 
         began = time.perf_counter()
         believed = self._judge.judge(question, response, progress)
-        return _Told(believed, attempts, time.perf_counter() - began - witnessing)
+        return Told(believed, attempts, time.perf_counter() - began - witnessing)
 
-    def _answer(self, outgoing: Outgoing, told: _Told, started: float) -> Answer:
+    def _answer(self, outgoing: Outgoing, told: Told, started: float) -> Answer:
         believed, number = told.believed, outgoing.question.number
-        result = _read(answers.read_result, believed, number)
+        result = read(answers.read_result, believed, number)
         return Answer(
             outcome=result.outcome,
             result=result,
@@ -348,23 +378,3 @@ class Partner:
             self._pending[question.number] = question
             while len(self._pending) > PENDING:
                 self._pending.popitem(last=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """An answer that may be believed, and what it took."""
-
-    believed: Believed
-    attempts: int
-    crypto_seconds: float
-
-
-def _read(reader: Callable[[bytes], T], believed: Believed, number: str) -> T:
-    """Read an opened payload as strictly as the peer reads ours."""
-    try:
-        return reader(believed.payload)
-    except Refusal as fault:
-        element = fault.metadata.get("element", "payload")
-        raise AnswerRejected(
-            "payload", f"{element} breaks its rule", transaction_number=number
-        ) from None

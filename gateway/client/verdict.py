@@ -37,6 +37,8 @@ Response = (
     | exchange_pb2.GetQueryStateResponse
     | exchange_pb2.RedeliverResultResponse
     | exchange_pb2.RequestHitDetailsResponse
+    | exchange_pb2.SubmitCorrectionResponse
+    | exchange_pb2.AckCorrectionResponse
 )
 
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)

@@ -26,12 +26,15 @@ from gateway.law.agreement import Agreements
 from gateway.law.library import load_agreements
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
+from gateway.office.correcting import Correcting
+from gateway.office.duties import Files
 from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
 from gateway.office.staff import Staff
+from gateway.office.tracing import Tracing
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
@@ -112,6 +115,7 @@ class House:
         )
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
+        self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
         self.desk = desk_of(self)
         self._closing = closing
 
@@ -213,5 +217,7 @@ def desk_of(house: House) -> Desk:
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),
+            *Correcting(house.files, house.people.record).acts(),
+            *Tracing(house.files).acts(),
         ]
     )

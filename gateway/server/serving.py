@@ -19,6 +19,7 @@ from gateway import telemetry
 from gateway.audit.entry import EntryType
 from gateway.engine.inprocess import InProcessEngine
 from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal, Remedy
+from gateway.exchange import correction
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import Desk, GetQueryState, RedeliverResult, SubmitQuery
 from gateway.exchange.refused import RefusalCounter
@@ -27,6 +28,7 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import admin, intercept, listeners, services
 from gateway.server.inspection import demand_current
+from gateway.server.postman import Postman
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
@@ -65,6 +67,7 @@ class Serving:
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
+        self.postman = Postman(house)
         self._log = telemetry.logger("serving")
 
     def start(self) -> Addresses:
@@ -112,6 +115,7 @@ class Serving:
         self._open.set()
         admin_port = self._admin.start(self._identity)
         self._health.start()
+        self.postman.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         return Addresses(port, health_port, int(metrics.server_port), admin_port)
@@ -159,6 +163,7 @@ class Serving:
         """Drain: refuse new calls, finish those under way, record the end."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
+        self.postman.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()
@@ -172,6 +177,7 @@ class Serving:
     def _built(self) -> Corridor:
         house = self._house
         desk = Desk(self.engine, house.database, house.data_key, house.clock, house.random)
+        follow_up = correction.Desk(house.database, house.data_key, house.clock)
         rooms = Rooms(
             party=house.party,
             keyset=house.keyset,
@@ -193,6 +199,8 @@ class Serving:
                 Operation.SUBMIT_QUERY: SubmitQuery(desk),
                 Operation.GET_QUERY_STATE: GetQueryState(desk),
                 Operation.REDELIVER_RESULT: RedeliverResult(desk),
+                Operation.SUBMIT_CORRECTION: correction.SubmitCorrection(follow_up),
+                Operation.ACK_CORRECTION: correction.AckCorrection(follow_up),
             },
         )
 

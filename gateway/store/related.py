@@ -35,11 +35,17 @@ def of_transaction(connection: Connection, partner: str, number: str) -> list[St
     later = select(disclosures.c.details_number).where(
         disclosures.c.partner == partner, disclosures.c.number == number
     )
-    opened = select(corrections.c.open_index).where(
+    # The entries of a correction bear its own number; which query it is about, its row says (protocol 10).
+    about = select(corrections.c.id).where(
         corrections.c.partner == partner, corrections.c.number == number
     )
-    numbered = leaves.c.transaction_number.in_([number]) | leaves.c.transaction_number.in_(later)
-    here = or_((leaves.c.partner == partner) & numbered, leaves.c.idx.in_(opened))
+    corrected = [each.hex() for each in connection.execute(about).scalars()]
+    numbered = or_(
+        leaves.c.transaction_number == number,
+        leaves.c.transaction_number.in_(later),
+        leaves.c.transaction_number.in_(corrected),
+    )
+    here = (leaves.c.partner == partner) & numbered
     found = _entries(connection, here)
     kids = {
         kid.hex()

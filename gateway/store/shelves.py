@@ -24,7 +24,6 @@ from sqlalchemy import (
     tuple_,
 )
 
-from gateway.aftercare import CorrectionState
 from gateway.audit.entry import EntryType
 from gateway.audit.shredding import CLASS_OF
 from gateway.law.retention import Kept
@@ -109,7 +108,7 @@ _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
 _open_duty = exists().where(
     corrections.c.partner == disclosures.c.partner,
     corrections.c.number == disclosures.c.number,
-    corrections.c.state == int(CorrectionState.OPEN),
+    corrections.c.ack_ms.is_(None),
 )
 
 # PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE is no row.

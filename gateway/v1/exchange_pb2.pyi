@@ -1479,7 +1479,7 @@ class CorrectionNotice(_message.Message):
     """Says what is wrong."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.FieldCode.ValueType]:
-        """Lists the fields concerned."""
+        """Lists the fields concerned; none of them where the match itself is wrong or withdrawn."""
 
     @_builtins.property
     def corrected(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedField]:

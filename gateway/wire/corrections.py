@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.aftercare import (
     CorrectionAck,
     CorrectionKind,
@@ -26,8 +28,10 @@ def read_notice(octets: bytes) -> CorrectionNotice:
     fields = Fields(message)
     kind = fields.choice("kind", CorrectionKind)
     codes = fields.choices("fields", FieldCode, MAX_FIELDS)
-    if not codes:
-        raise fields.absent("fields")
+    if not codes and kind is CorrectionKind.WRONG_VALUE:
+        raise fields.absent(
+            "fields"
+        )  # without fields it is the match itself that is wrong or withdrawn
     if codes != tuple(sorted(codes)):
         raise fields.wrong("fields")
     corrected = fields_of(message.corrected, fields, "corrected")
@@ -57,6 +61,11 @@ def notice_bytes(notice: CorrectionNotice) -> bytes:
         corrected=[field_message(each) for each in notice.corrected],
         due_time=timestamp(notice.due),
     ).SerializeToString(deterministic=True)
+
+
+def kept_bytes(notice: CorrectionNotice) -> bytes:
+    """Return the payload by which a notice is kept: each letter that carries it brings a reply key of its own."""
+    return notice_bytes(replace(notice, reply_key=bytes(REPLY_KEY)))
 
 
 def read_ack(octets: bytes) -> CorrectionAck:

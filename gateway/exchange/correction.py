@@ -1,0 +1,195 @@
+"""SubmitCorrection and AckCorrection: a partner says that it told us something inaccurate, or what it did about ours.
+
+Neither depends on an agreement that is in force: who once disclosed or received owes this for as long as the
+information is kept. A correction is taken once, whatever the number of letters that bring it; what is done
+about it is the office's (IRPR 315.27(2), 315.42(2)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.aftercare import (
+    CorrectionAck,
+    CorrectionNotice,
+    CorrectionStanding,
+    CorrectionState,
+)
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.errands import ErrandState
+from gateway.errors import CorrectionUnknown, ElementInvalid, ElementsInconsistent, InProgress
+from gateway.exchange.walk import Admitted, Conclusion, Request
+from gateway.law import duty
+from gateway.store import corrections, errands
+from gateway.store.database import Database
+from gateway.store.redress import Act, Correction, Standing
+from gateway.store.sequencer import Leaf
+from gateway.store.times import milliseconds
+from gateway.telemetry import Stages
+from gateway.terms import Direction, Outcome
+from gateway.wire import corrections as wire
+from keys.keyset import DataKey
+
+SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)
+# What we asked and hold, held or used; of anything else there is nothing to correct.
+_HELD = (
+    ErrandState.ANSWERED,
+    ErrandState.SHOWN,
+    ErrandState.USED,
+    ErrandState.DESTROYED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the operations of this module use; `clock` is the edge."""
+
+    database: Database
+    data_key: DataKey
+    clock: Callable[[], datetime]
+
+
+class SubmitCorrection:
+    """What a partner disclosed to us under a query of ours is inaccurate."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
+        """Find what it is about: a query of ours that this very partner answered with a match."""
+        notice = wire.read_notice(payload)
+        header = request.header
+        with self._desk.database.reader() as reader:
+            known = corrections.find(reader, header.sender, notice.id, Direction.INBOUND)
+            errand = errands.find(reader, header.sender, header.transaction_reference)
+        if known is not None:
+            if (known.number, known.kind) != (header.transaction_reference, notice.kind):
+                raise ElementsInconsistent(element="correction_id")
+        elif errand is None or errand.state in (ErrandState.REFUSED, ErrandState.EXPIRED):
+            raise CorrectionUnknown
+        elif errand.state not in _HELD:
+            raise InProgress  # its answer is still under way to us; the correction waits for it
+        elif errand.outcome is not Outcome.MATCH:
+            raise CorrectionUnknown  # nothing was disclosed: there is nobody that it could be about
+        correction = known or Correction(
+            id=notice.id,
+            partner=header.sender,
+            direction=Direction.INBOUND,
+            number=header.transaction_reference,
+            kind=notice.kind,
+            state=Standing.OPEN,
+            opened_by=header.sender,
+            open=now,
+            due=duty.due(notice.due, now),
+        )
+        work = _Notice(correction, notice, known is not None)
+        return Admitted(request, notice.reply_key, _facts(request, correction, notice), work)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
+        """Take it, once."""
+        work = admitted.work
+        if not isinstance(work, _Notice):
+            raise TypeError
+        correction = work.correction
+        stages.mark("correction")
+        done = correction.state is Standing.ACKNOWLEDGED
+        state = CorrectionState.ACKNOWLEDGED if done else CorrectionState.OPEN
+        answer = wire.standing_bytes(CorrectionStanding(correction.id, state))
+        facts = {"correction": correction.id.hex(), "state_after": correction.state.name}
+        if work.known:
+            return Conclusion(answer, facts)
+        payload = wire.kept_bytes(work.notice)
+        sealed = corrections.seal(self._desk.data_key, correction, corrections.Papers(payload))
+        leaf = Leaf(_frame(EntryType.CORRECTION, admitted.request, correction), admitted.facts)
+        effects = (corrections.opened(correction, sealed, leaf=0),)
+        return Conclusion(answer, facts, leaves=(leaf,), effects=effects)
+
+
+class AckCorrection:
+    """What a partner did about a correction of ours."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
+        """Find our own correction to this very partner; a second acknowledgement may only repeat the first."""
+        ack = wire.read_ack(payload)
+        header = request.header
+        with self._desk.database.reader() as reader:
+            found = corrections.find(reader, header.sender, ack.id, Direction.OUTBOUND)
+        if found is None or found.number != header.transaction_reference:
+            raise CorrectionUnknown
+        if not found.open - SKEW <= ack.completed <= now + SKEW:
+            raise ElementInvalid(element="complete_time")
+        told = (ack.outcome, ack.note)
+        if found.state is Standing.ACKNOWLEDGED and told != (found.outcome, found.note):
+            raise ElementsInconsistent(element="outcome")
+        facts = {
+            "operation": header.operation.name,
+            "transaction_reference": header.transaction_reference,
+            "correction": found.id.hex(),
+            "correction_outcome": ack.outcome.name,
+            **({"note": ack.note} if ack.note else {}),
+        }
+        return Admitted(request, ack.reply_key, facts, _Ack(found, ack))
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
+        """Close it; what it said is erased in the same commit."""
+        work = admitted.work
+        if not isinstance(work, _Ack):
+            raise TypeError
+        correction, ack = work.correction, work.ack
+        stages.mark("correction")
+        standing = CorrectionStanding(correction.id, CorrectionState.ACKNOWLEDGED)
+        answer = wire.standing_bytes(standing)
+        facts = {"correction": correction.id.hex(), "state_after": Standing.ACKNOWLEDGED.name}
+        if correction.state is Standing.ACKNOWLEDGED:
+            return Conclusion(answer, facts)
+        closed = corrections.moved(
+            correction,
+            Act.ACKNOWLEDGE,
+            ack_ms=milliseconds(self._desk.clock()),
+            outcome=int(ack.outcome),
+            note=ack.note or None,
+        )
+        leaf = Leaf(_frame(EntryType.ACKNOWLEDGEMENT, admitted.request, correction), admitted.facts)
+        return Conclusion(answer, facts, leaves=(leaf,), effects=(closed,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    correction: Correction
+    notice: CorrectionNotice
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Ack:
+    correction: Correction
+    ack: CorrectionAck
+
+
+def _frame(kind: EntryType, request: Request, correction: Correction) -> Frame:
+    """Return the entry of a correction or acknowledgement that came in; it lies in its REQUEST's exchange."""
+    return Frame(
+        type=kind,
+        entry_class=EntryClass.ACCEPTED,
+        partner_id=correction.partner,
+        direction=Direction.INBOUND,
+        message_id=request.header.message_id,
+        transcript=request.transcript,
+        transaction_number=correction.id.hex(),  # its own; which query it is about is sealed (protocol 10)
+    )
+
+
+def _facts(request: Request, correction: Correction, notice: CorrectionNotice) -> Mapping[str, str]:
+    return {
+        "operation": request.header.operation.name,
+        "transaction_reference": request.header.transaction_reference,
+        "correction": correction.id.hex(),
+        "correction_kind": notice.kind.name,
+        "fields": ",".join(code.name for code in notice.fields),
+        "due": correction.due.isoformat(),
+    }

@@ -1,0 +1,240 @@
+"""What we owe partners about inaccurate information, carried: notices, reminders, acknowledgements, and alarms.
+
+(1) a letter is written and kept, sealed in its row, before it leaves
+(2) the same bytes go out until they are answered or their life ends; then a new letter says the same
+(3) what the partner's receipt proves is recorded, together with the move that it makes
+(4) what is late raises an alarm in the ledger, once a step, and is still sent
+
+A crash between any two of them changes nothing but the time: the other side takes a correction once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway import telemetry
+from gateway.aftercare import CorrectionAck
+from gateway.audit.entry import EntryClass, EntryType, Frame, decode
+from gateway.directory import UnknownParty
+from gateway.errors import InProgress, Refusal
+from gateway.exchange.courier import Couriers, Delivery, Fate
+from gateway.law import duty
+from gateway.law.duty import Timers
+from gateway.store import corrections
+from gateway.store.corrections import Papers
+from gateway.store.database import Database
+from gateway.store.effects import Effect
+from gateway.store.redress import Act, Correction, Standing, step
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.store.times import milliseconds
+from gateway.terms import About, Direction, Operation, Receipt
+from gateway.wire import corrections as wire
+from keys.keyset import DataKey
+
+MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is written anew
+_TO_SEND = (Standing.OPEN, Standing.UNSENT)
+_CAN_BE_LATE = (Standing.OPEN, Standing.SENT, Standing.SETTLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What carrying needs; `clock` is the edge, `timers` by partner come from the agreements."""
+
+    couriers: Couriers
+    database: Database
+    sequencer: Sequencer
+    data_key: DataKey
+    clock: Callable[[], datetime]
+    timers: Callable[[str], Timers] = lambda _: duty.STANDARD
+
+
+class Notices:
+    """Carries what the table of corrections says is to be carried."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._log = telemetry.logger("notices")
+
+    def walk(self) -> None:
+        """Do what is due now; a partner that does not answer is not asked twice in one walk."""
+        away: set[str] = set()
+        with self._post.database.reader() as reader:
+            open_ones = corrections.unfinished(reader)
+        for correction in open_ones:
+            try:
+                self._attend(correction, away)
+            except InProgress:
+                continue  # it was moved on while we looked; the next walk sees where it is
+            except UnknownParty:
+                self._log.warning("partner_unknown", partner=correction.partner)
+
+    def _attend(self, correction: Correction, away: set[str]) -> None:
+        now = self._post.clock()
+        if self._late(correction, now):
+            self.alarm(correction, Act.ALARM, "LATE")
+            correction = replace(
+                correction, state=step(correction.direction, correction.state, Act.ALARM)
+            )
+        if not self._wanted(correction, now) or correction.partner in away:
+            return
+        if self._carry(correction, now).fate is Fate.AWAY:
+            away.add(correction.partner)
+
+    def _late(self, correction: Correction, now: datetime) -> bool:
+        """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
+        timers = self._post.timers(correction.partner)
+        if correction.direction is Direction.OUTBOUND and correction.state is Standing.OPEN:
+            return now > correction.open + timers.send
+        if correction.state is Standing.SETTLED and not correction.attempts:
+            return False  # done this moment; it is tried before it is called unsent
+        return now > correction.due and correction.state in _CAN_BE_LATE
+
+    def _wanted(self, correction: Correction, now: datetime) -> bool:
+        """Whether a letter is to leave now: the notice, a reminder of it, or our acknowledgement."""
+        if correction.next is None or now < correction.next:
+            return False
+        if correction.direction is Direction.INBOUND:
+            return correction.state in (Standing.SETTLED, Standing.UNSENT)
+        return correction.state is not Standing.REFUSED
+
+    def _carry(self, correction: Correction, now: datetime) -> Delivery:
+        papers = corrections.papers_of(self._post.data_key, correction)
+        if not papers.letter or papers.until <= milliseconds(now + MARGIN):
+            written = self._written(correction, papers)
+            if written is None:  # no key to seal to; its new bundle must come first
+                self._wait(correction, now, papers)
+                return Delivery(Fate.STALE, "KEY_STALE")
+            papers = written
+            sealed = corrections.seal(self._post.data_key, correction, papers)
+            self._commit((), corrections.kept(correction, sealed=sealed))  # (1)
+        delivery = self._post.couriers(correction.partner).carry(papers.letter)  # (2)
+        if delivery.fate is Fate.DELIVERED and not _answers(delivery, correction):
+            delivery = replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED:payload")
+        if delivery.fate is Fate.DELIVERED and delivery.receipt is not None:
+            self._delivered(correction, papers, delivery.receipt, now)  # (3)
+        elif delivery.fate is Fate.REFUSED:
+            self.alarm(correction, Act.REFUSE, delivery.reason)  # (4)
+        else:
+            letterless = replace(papers, letter=b"", until=0)
+            stale = delivery.fate in (Fate.STALE, Fate.DOUBTED)
+            self._wait(correction, now, letterless if stale else papers)
+            if delivery.fate is Fate.DOUBTED:
+                self.alarm(correction, None, delivery.reason)
+        return delivery
+
+    def _written(self, correction: Correction, papers: Papers) -> Papers | None:
+        outbound = correction.direction is Direction.OUTBOUND
+        operation = Operation.SUBMIT_CORRECTION if outbound else Operation.ACK_CORRECTION
+        courier = self._post.couriers(correction.partner)
+
+        def payload(reply_key: bytes) -> bytes:
+            if outbound:
+                notice = wire.read_notice(papers.notice)
+                return wire.notice_bytes(replace(notice, reply_key=reply_key))
+            return wire.ack_bytes(replace(_ack(correction), reply_key=reply_key))
+
+        about = About(number=correction.id.hex(), reference=correction.number)
+        written = courier.write(operation, payload, about, 0)
+        if written is None:
+            return None
+        until = milliseconds(written.header.expire_time)
+        return Papers(papers.notice, written.octets, until)
+
+    def _delivered(
+        self, correction: Correction, papers: Papers, receipt: Receipt, now: datetime
+    ) -> None:
+        """Record a letter that arrived: the first notice, a reminder, or our acknowledgement."""
+        outbound = correction.direction is Direction.OUTBOUND
+        kind = EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT
+        theirs = decode(receipt.leaf)
+        frame = Frame(
+            type=kind,
+            entry_class=EntryClass.ANSWERED,
+            partner_id=correction.partner,
+            direction=Direction.OUTBOUND,
+            message_id=theirs.message_id,
+            transcript=theirs.transcript,
+            transaction_number=correction.id.hex(),
+            signing_key_id=theirs.signing_key_id,
+            kem_key_id=theirs.kem_key_id,
+            directory_version=theirs.directory_version,
+        )
+        facts = {
+            "correction": correction.id.hex(),
+            "transaction_reference": correction.number,
+            "state_before": correction.state.name,
+        }
+        effect = self._moves(correction, papers, now)
+        self._commit((Leaf(frame, facts),), effect)
+
+    def _moves(self, correction: Correction, papers: Papers, now: datetime) -> Effect:
+        moment = milliseconds(now)
+        if correction.direction is Direction.INBOUND:
+            return corrections.moved(correction, Act.SEND, ack_ms=moment, attempts=0)
+        told = replace(papers, letter=b"", until=0)  # a reminder is a new letter
+        values = {
+            "sealed": corrections.seal(self._post.data_key, correction, told),
+            "next_ms": milliseconds(duty.reminder(now, correction.due)),
+            "attempts": 0,
+        }
+        if correction.state in _TO_SEND:
+            return corrections.moved(correction, Act.SEND, send_ms=moment, **values)
+        return corrections.kept(correction, **values)
+
+    def _wait(self, correction: Correction, now: datetime, papers: Papers) -> None:
+        attempts = correction.attempts + 1
+        sealed = corrections.seal(self._post.data_key, correction, papers)
+        later = milliseconds(now + duty.pause(attempts))
+        self._commit(
+            (), corrections.kept(correction, sealed=sealed, attempts=attempts, next_ms=later)
+        )
+
+    def alarm(self, correction: Correction, act: Act | None, reason: str) -> None:
+        """Raise an alarm in the ledger and the log; `act` moves the correction on in the same commit."""
+        frame = Frame(
+            type=EntryType.ALARM,
+            entry_class=EntryClass.OTHER,
+            partner_id=correction.partner,
+            direction=correction.direction,
+            transaction_number=correction.id.hex(),
+        )
+        facts = {
+            "correction": correction.id.hex(),
+            "transaction_reference": correction.number,
+            "state_before": correction.state.name,
+            "reason": reason,
+            "due": correction.due.isoformat(),
+        }
+        effects = () if act is None else (corrections.moved(correction, act),)
+        self._post.sequencer.commit((Leaf(frame, facts),), effects)
+        self._log.error(
+            "correction_alarm",
+            partner=correction.partner,
+            state=correction.state.name,
+            reason=reason,
+        )
+
+    def _commit(self, leaves: tuple[Leaf, ...], effect: Effect) -> None:
+        self._post.sequencer.commit(leaves, (effect,))
+
+
+def _answers(delivery: Delivery, correction: Correction) -> bool:
+    """Whether the answer speaks of this correction."""
+    try:
+        return wire.read_standing(delivery.payload).id == correction.id
+    except Refusal:
+        return False
+
+
+def _ack(correction: Correction) -> CorrectionAck:
+    """Return the acknowledgement of a duty that is done, the same whenever it is written."""
+    if correction.outcome is None or correction.send is None:
+        raise AssertionError  # nothing settles without both
+    return CorrectionAck(
+        id=correction.id,
+        outcome=correction.outcome,
+        completed=correction.send,
+        note=correction.note,
+    )

@@ -1,0 +1,61 @@
+"""The note to file, in both languages: what IRPR 315.27(3) and 315.35(3) put beside information that was used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.aftercare import CorrectionKind
+from gateway.casework import FieldCode
+
+_KINDS = {
+    CorrectionKind.WRONG_PERSON: (
+        "the match was of another person",
+        "la concordance visait une autre personne",
+    ),
+    CorrectionKind.WRONG_VALUE: ("these values were inaccurate", "ces valeurs étaient inexactes"),
+    CorrectionKind.WITHDRAWN: ("it is withdrawn", "ils sont retirés"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a note speaks of; names fields, never their values.
+
+    used_in   pseudonym of the record in which the information was used
+    """
+
+    reference: str
+    partner: str
+    number: str
+    kind: CorrectionKind
+    told: datetime
+    used_in: str
+    fields: tuple[FieldCode, ...] = ()
+
+
+def note_to_file(noted: Noted) -> tuple[str, str]:
+    """Return the note in English and in French."""
+    english, french = _KINDS[noted.kind]
+    listed = _listed(noted.fields)
+    day = f"{noted.told:%Y-%m-%d}"
+    return (
+        (
+            f"Note {noted.reference}: on {day} {noted.partner} gave notice that information disclosed to Canada"
+            f" under transaction {noted.number}{listed} is inaccurate: {english}. It had been used for an"
+            f" administrative purpose in {noted.used_in} before the notice, and is kept for that reason; it must"
+            " not be relied on again without this note (IRPR 315.27(3), 315.35(3))."
+        ),
+        (
+            f"Note {noted.reference} : le {day}, {noted.partner} a avisé que des renseignements communiqués au"
+            f" Canada sous le numéro de transaction {noted.number}{listed} sont inexacts : {french}. Ils avaient"
+            f" été utilisés à des fins administratives dans {noted.used_in} avant l'avis et sont conservés pour"
+            " cette raison; ils ne doivent plus servir sans la présente note (RIPR 315.27(3), 315.35(3))."
+        ),
+    )
+
+
+def _listed(fields: Iterable[FieldCode]) -> str:
+    named = ", ".join(code.name for code in fields)
+    return f" ({named})" if named else ""

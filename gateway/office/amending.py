@@ -1,0 +1,39 @@
+"""What is left of received information once a notice has been heeded: a folder in, a folder out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.aftercare import CorrectionKind, CorrectionNotice
+from gateway.casework import Details, Field
+from gateway.errands import Folder
+from gateway.wire import details as wire
+
+
+def without(folder: Folder, notice: CorrectionNotice) -> Folder:
+    """Return the folder without what the notice calls inaccurate; right values stand in its place.
+
+    A notice that names no field speaks of the match itself: nothing is left. One of another person leaves
+    nothing either, whatever it names.
+    """
+    if notice.kind is CorrectionKind.WRONG_PERSON or not notice.fields:
+        return Folder()
+    return replace(folder, details=tuple(_amended(each, notice) for each in folder.details))
+
+
+def _amended(payload: bytes, notice: CorrectionNotice) -> bytes:
+    details = wire.read_details(payload)
+    right = {each.code: each for each in notice.corrected}
+    fields = tuple(
+        right.get(each.code, each)
+        for each in details.fields
+        if each.code not in notice.fields or each.code in right
+    )
+    if fields == details.fields:
+        return payload
+    return wire.details_bytes(Details(details.outcome, fields, details.withholding))
+
+
+def fields_of(folder: Folder) -> tuple[Field, ...]:
+    """Return every datum that a folder holds, in the order in which it came."""
+    return tuple(each for payload in folder.details for each in wire.read_details(payload).fields)

@@ -1,0 +1,246 @@
+"""Correct what was disclosed: one decision, one notice for each partner and query that it went to.
+
+The graph of disclosures says who received what; today's record says what is right. All notices of one decision
+become durable together or not at all; the courier carries them (`gateway.exchange.notices`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.aftercare import CorrectionKind, CorrectionNotice
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.casework import Field, FieldCode, Record, SubjectKind
+from gateway.errors import Remedy
+from gateway.law import duty
+from gateway.law.duty import Timers
+from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.arguments import Arguments
+from gateway.office.duties import Files
+from gateway.office.reading import NUMBER, PARTY
+from gateway.store import corrections, propagation, subjects
+from gateway.store.corrections import Papers
+from gateway.store.propagation import Recipient
+from gateway.store.redress import Correction, Standing
+from gateway.store.sequencer import Leaf
+from gateway.terms import Direction
+from gateway.wire import corrections as wire
+
+IDENTIFIER = 16  # bytes; random, one for each recipient, so that two partners cannot compare them
+_WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an officer wants corrected."""
+
+    subject: str
+    number: str
+    partner: str
+    kind: CorrectionKind
+    fields: tuple[FieldCode, ...]
+    reason: str
+
+
+class Correcting:
+    """Where corrections are opened.
+
+    people   returns what is held of a person today
+    timers   by partner, as the agreement with it says
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        people: Callable[[int], Record],
+        timers: Callable[[str], Timers] = lambda _: duty.STANDARD,
+    ) -> None:
+        self._files, self._people, self._timers = files, people, timers
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (Act("corrections.open", _WHO, self._open),)
+
+    def _open(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        wanted = _Wanted(
+            subject=arguments.optional("subject"),
+            number=arguments.optional("number", NUMBER),
+            partner=arguments.optional("partner", PARTY),
+            kind=arguments.choice("kind", CorrectionKind),
+            fields=arguments.choices("fields", FieldCode),
+            reason=arguments.reason(),
+        )
+        if bool(wanted.subject) == bool(wanted.number):
+            raise Remedy("name either a subject by its file number or a query by its number")
+
+        def do() -> Answer:
+            recipients = self._recipients(wanted)
+            record = self._record(wanted, recipients)
+            notices = [self._notice(officer, wanted, one, record) for one in recipients]
+            fresh = [each for each in notices if not self._pending(*each)]
+            if fresh:
+                self._commit(officer, wanted, fresh)
+            return {
+                "opened": [_told(each) for each, _ in fresh],
+                "already_open": len(notices) - len(fresh),
+            }
+
+        return do
+
+    def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+        """Return who is to be told; raises Remedy where nobody ever received any of it."""
+        with self._files.database.reader() as reader:
+            if wanted.number:
+                found = propagation.of_query(reader, wanted.number, wanted.partner)
+                # A match or a disclosure is withdrawn query by query; a wrong value is wrong wherever it went.
+                if wanted.kind is CorrectionKind.WRONG_VALUE:
+                    people = {each.subject for each in found if each.subject is not None}
+                    found = tuple(
+                        each
+                        for one in sorted(people)
+                        for each in propagation.of_subject(reader, one)
+                    )
+            else:
+                subject = subjects.find(reader, wanted.subject)
+                found = () if subject is None else propagation.of_subject(reader, subject)
+        if wanted.partner:
+            found = tuple(each for each in found if each.partner == wanted.partner)
+        told = tuple(each for each in found if _concerns(wanted, each))
+        if not told:
+            raise Remedy(
+                "nothing of this was disclosed to anybody, so there is nobody to tell; `passerelle"
+                " corrections trace` shows what was"
+            )
+        if wanted.number and len({(each.partner, each.number) for each in told}) > 1:
+            numbers = {each.partner for each in told if each.number == wanted.number}
+            if len(numbers) > 1 and not wanted.partner:
+                raise Remedy(
+                    f"several partners used this number: name one of {', '.join(sorted(numbers))}"
+                )
+        return told
+
+    def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
+        """Return today's record, where right values are to be told; a citizen's are told to nobody."""
+        if wanted.kind is not CorrectionKind.WRONG_VALUE:
+            return Record()
+        people = {each.subject for each in recipients if each.subject is not None}
+        if len(people) != 1:
+            raise Remedy("whom this is about is no longer known: withdraw it with --kind WITHDRAWN")
+        record = self._people(people.pop())
+        if record.status.kind in (SubjectKind.CITIZEN, SubjectKind.UNKNOWN):
+            raise Remedy(
+                "the record of this person may not be disclosed today, so no right value can be told:"
+                " withdraw what was disclosed with --kind WITHDRAWN"
+            )
+        return record
+
+    def _notice(
+        self, officer: Officer, wanted: _Wanted, to: Recipient, record: Record
+    ) -> tuple[Correction, CorrectionNotice]:
+        now = self._files.clock()
+        received = sorted(to.fields)
+        named = tuple(code for code in received if not wanted.fields or code in wanted.fields)
+        corrected: tuple[Field, ...] = ()
+        if wanted.kind is CorrectionKind.WRONG_VALUE:
+            corrected = _right(to, named, record)
+            if not corrected:
+                raise Remedy(
+                    "the record holds no newer value of these fields: set it right first with"
+                    " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
+                )
+            named = tuple(each.code for each in corrected)
+        correction = Correction(
+            id=self._files.random(IDENTIFIER),
+            partner=to.partner,
+            direction=Direction.OUTBOUND,
+            number=to.number,
+            kind=wanted.kind,
+            state=Standing.OPEN,
+            opened_by=officer.person,
+            open=now,
+            due=now + self._timers(to.partner).acknowledge,
+        )
+        notice = CorrectionNotice(
+            id=correction.id,
+            kind=wanted.kind,
+            fields=named,
+            due=correction.due,
+            corrected=corrected,
+        )
+        return correction, notice
+
+    def _pending(self, correction: Correction, notice: CorrectionNotice) -> bool:
+        """Whether the partner is being told this very thing already."""
+        with self._files.database.reader() as reader:
+            open_ones = corrections.every(reader, correction.partner, correction.number)
+        for each in open_ones:
+            alike = (each.direction, each.kind) == (Direction.OUTBOUND, correction.kind)
+            if alike and each.state is not Standing.ACKNOWLEDGED:
+                said = wire.read_notice(corrections.papers_of(self._files.data_key, each).notice)
+                if (said.fields, said.corrected) == (notice.fields, notice.corrected):
+                    return True
+        return False
+
+    def _commit(
+        self,
+        officer: Officer,
+        wanted: _Wanted,
+        notices: Sequence[tuple[Correction, CorrectionNotice]],
+    ) -> None:
+        leaves, effects = [], []
+        for position, (correction, notice) in enumerate(notices):
+            frame = Frame(
+                type=EntryType.CORRECTION,
+                entry_class=EntryClass.OTHER,
+                partner_id=correction.partner,
+                direction=Direction.OUTBOUND,
+                transaction_number=correction.id.hex(),
+            )
+            facts = {
+                "actor": officer.person,
+                "reason": wanted.reason,
+                "correction": correction.id.hex(),
+                "correction_kind": correction.kind.name,
+                "transaction_reference": correction.number,
+                "fields": ",".join(code.name for code in notice.fields),
+                "due": correction.due.isoformat(),
+                "recipients": str(len(notices)),
+            }
+            leaves.append(Leaf(frame, {name: value for name, value in facts.items() if value}))
+            papers = Papers(wire.kept_bytes(notice))
+            sealed = corrections.seal(self._files.data_key, correction, papers)
+            effects.append(corrections.opened(correction, sealed, leaf=position))
+        self._files.sequencer.commit(leaves, effects)
+
+
+def _concerns(wanted: _Wanted, to: Recipient) -> bool:
+    """Whether a recipient has something of what is wrong; the match itself concerns whoever got it."""
+    if wanted.fields:
+        return not to.fields.keys().isdisjoint(wanted.fields)
+    return wanted.kind is not CorrectionKind.WRONG_VALUE or bool(to.fields)
+
+
+def _right(to: Recipient, named: Sequence[FieldCode], record: Record) -> tuple[Field, ...]:
+    """Return the right values of what a partner received of an older record, under the same paragraphs."""
+    return tuple(
+        Field(
+            code=code,
+            value=record.data[code].value,
+            mime_type=record.data[code].mime_type,
+            authority=to.fields[code].authority,
+            source_version=str(record.version),
+        )
+        for code in named
+        if code in record.data and to.fields[code].version < record.version
+    )
+
+
+def _told(correction: Correction) -> dict[str, object]:
+    return {
+        "correction": correction.id.hex(),
+        "partner": correction.partner,
+        "number": correction.number,
+        "kind": correction.kind.name,
+        "due": correction.due.isoformat(),
+    }

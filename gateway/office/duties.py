@@ -1,0 +1,204 @@
+"""What we do about inaccurate information that partners told us: destroy it, replace it, or note it to the file.
+
+Where the record of use decides, nobody is asked: what nobody has seen was not used, what a USE entry names
+was. What was seen and not recorded as used, only a caseworker can say; until then there is no acknowledgement,
+and in the end an alarm (law.md 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gateway.aftercare import CorrectionKind, CorrectionNotice, CorrectionOutcome
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.errands import Errand, ErrandAct, ErrandState, Folder
+from gateway.errors import Fault, InProgress
+from gateway.law import duty
+from gateway.law.duty import Use
+from gateway.office import amending
+from gateway.store import corrections, errands
+from gateway.store.database import Database
+from gateway.store.effects import Effect
+from gateway.store.redress import Act, Correction, Standing
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.store.times import milliseconds
+from gateway.terms import Direction
+from gateway.wire import corrections as wire
+from keys.keyset import DataKey
+
+_OPEN = (Standing.OPEN, Standing.LATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the acts about corrections and errands use; `clock` and `random` are the edge."""
+
+    database: Database
+    sequencer: Sequencer
+    data_key: DataKey
+    clock: Callable[[], datetime]
+    random: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a caseworker says where the record cannot: who, why, and in which record it was used, if it was."""
+
+    person: str
+    reason: str
+    used_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What settling comes to, besides the correction's own row."""
+
+    outcome: CorrectionOutcome
+    effect: Effect | None
+    note: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    leaves: tuple[Leaf, ...] = ()
+
+
+def use_of(errand: Errand) -> Use:
+    """Return what the record says of the use of an answer."""
+    if errand.used is not None:
+        return Use.RECORDED
+    seen = errand.state is ErrandState.SHOWN
+    return Use.UNKNOWN if seen else Use.NONE
+
+
+def settle_due(files: Files) -> int:
+    """Settle every correction of a partner that the record of use decides; return how many."""
+    with files.database.reader() as reader:
+        waiting = [
+            each
+            for each in corrections.unfinished(reader)
+            if each.direction is Direction.INBOUND and each.state in _OPEN
+        ]
+    settled = 0
+    for correction in waiting:
+        with suppress(
+            InProgress
+        ):  # the answer or the correction was touched meanwhile; the next walk
+            settled += settle(files, correction, None) is not None
+    return settled
+
+
+def settle(files: Files, correction: Correction, word: Word | None) -> CorrectionOutcome | None:
+    """Do the duty of one correction; None where the record does not decide and nobody said.
+
+    Raises InProgress where what it is about was touched meanwhile.
+    """
+    with files.database.reader() as reader:
+        errand = errands.find(reader, correction.partner, correction.number)
+    if errand is None:  # its row has reached its end: nothing is left that could be inaccurate
+        done = _Done(CorrectionOutcome.DESTROYED, None)
+    else:
+        use = use_of(errand)
+        if use is not Use.UNKNOWN:
+            word = None  # the record decides, whatever anybody says
+        elif word is None:
+            return None
+        else:
+            use = Use.RECORDED if word.used_in else Use.NONE
+        notice = wire.read_notice(corrections.papers_of(files.data_key, correction).notice)
+        done = _duty(files, errand, notice, use, word)
+    _commit(files, correction, done, word)
+    return done.outcome
+
+
+def _duty(
+    files: Files, errand: Errand, notice: CorrectionNotice, use: Use, word: Word | None
+) -> _Done:
+    folder = errands.folder_of(files.data_key, errand)
+    if use is Use.RECORDED:
+        return _noted(files, errand, notice, folder, word)
+    left = amending.without(folder, notice)
+    replaced = bool(notice.corrected) and left != folder
+    outcome = duty.outcome(use, replaced=replaced)
+    if outcome is None:
+        raise Fault("a duty without an outcome was settled")
+    gone = errand.sealed is None or errand.state is ErrandState.DESTROYED
+    if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == Folder()):
+        return _Done(
+            outcome,
+            errands.moved(errand, ErrandAct.DESTROY, sealed=None, outcome=None),
+            facts={"destroyed": "answer,details"},
+        )
+    if gone or left == folder:
+        return _Done(outcome, None)  # nothing of it is here
+    sealed = errands.seal(files.data_key, errand.partner, errand.number, left)
+    return _Done(outcome, errands.kept(errand, sealed), facts={"destroyed": "details"})
+
+
+def _noted(
+    files: Files, errand: Errand, notice: CorrectionNotice, folder: Folder, word: Word | None
+) -> _Done:
+    """Keep what was used, the right values beside it, and a note (315.27(3))."""
+    note = f"N-{files.random(8).hex()}"
+    payload = wire.kept_bytes(notice)
+    kept = replace(folder, corrected=(*folder.corrected, payload))
+    sealed = errands.seal(files.data_key, errand.partner, errand.number, kept)
+    if errand.used is not None:
+        facts = {"used_in": errand.used_in}
+        return _Done(CorrectionOutcome.USED_NOTE_TO_FILE, errands.kept(errand, sealed), note, facts)
+    if word is None:
+        raise Fault("a use that nobody recorded was settled")
+    now = milliseconds(files.clock())
+    return _Done(
+        CorrectionOutcome.USED_NOTE_TO_FILE,
+        errands.moved(errand, ErrandAct.USE, used_ms=now, used_in=word.used_in, sealed=sealed),
+        note,
+        {"used_in": word.used_in},
+        (use_leaf(errand, word.person, word.used_in, word.reason),),
+    )
+
+
+def use_leaf(errand: Errand, person: str, used_in: str, reason: str = "") -> Leaf:
+    """Return the entry of a use for an administrative purpose."""
+    frame = Frame(
+        type=EntryType.USE,
+        entry_class=EntryClass.OTHER,
+        partner_id=errand.partner,
+        direction=Direction.OUTBOUND,
+        message_id=errand.message_id,
+        transaction_number=errand.number,
+        agreement_id=errand.agreement[0],
+        agreement_version=errand.agreement[1],
+    )
+    facts = {"actor": person, "used_in": used_in, "case": errand.case}
+    return Leaf(frame, {**facts, **({"reason": reason} if reason else {})})
+
+
+def _commit(files: Files, correction: Correction, done: _Done, word: Word | None) -> None:
+    now = files.clock()
+    frame = Frame(
+        type=EntryType.ACKNOWLEDGEMENT,
+        entry_class=EntryClass.OTHER,
+        partner_id=correction.partner,
+        direction=Direction.OUTBOUND,
+        transaction_number=correction.id.hex(),
+    )
+    facts = {
+        "correction": correction.id.hex(),
+        "correction_outcome": done.outcome.name,
+        "transaction_reference": correction.number,
+        **done.facts,
+        **({"note": done.note} if done.note else {}),
+        **({"actor": word.person, "reason": word.reason} if word else {}),
+    }
+    settled = corrections.moved(
+        correction,
+        Act.SETTLE,
+        outcome=int(done.outcome),
+        note=done.note or None,
+        send_ms=milliseconds(now),
+        next_ms=milliseconds(now),
+        attempts=0,
+    )
+    effects = (settled,) if done.effect is None else (settled, done.effect)
+    files.sequencer.commit((*done.leaves, Leaf(frame, facts)), effects)

@@ -1,0 +1,152 @@
+"""Couriers of a house: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
+
+gRPC's words end here: what can go wrong on the way becomes one of five fates.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from gateway.bundle import PartyBundle
+from gateway.client import (
+    AnswerRejected,
+    DeadlineExceeded,
+    KeyStale,
+    Partner,
+    PartnerError,
+    Refused,
+    SplitView,
+    Unreachable,
+    parcel,
+)
+from gateway.client.channel import open_channel
+from gateway.directory import Directory
+from gateway.exchange.courier import Delivery, Fate, Written
+from gateway.terms import About, Operation
+from keys.keyset import Keyset
+
+PATIENCE = 5.0  # seconds for one carrying; the rounds come again
+WITNESS = "witness"  # folder of the last checkpoint seen of each partner
+
+# Refusals that another moment, another key or a person at either side cures; the duty to tell remains.
+_ANEW = frozenset(
+    {"KEY_STALE", "OUTSIDE_TIME_WINDOW", "ENVELOPE_REJECTED", "SENDER_MISMATCH", "REPLAY_CONFLICT"}
+)
+_LATER = frozenset(
+    {"CERTIFICATE_NOT_PINNED", "OPERATION_NOT_AUTHORISED", "RETENTION_OVERDUE", "EVIDENCE_OVERDUE"}
+)
+_LATER_CODES = frozenset(
+    {
+        "UNAVAILABLE",
+        "RESOURCE_EXHAUSTED",
+        "INTERNAL",
+        "UNKNOWN",
+        "UNIMPLEMENTED",
+        "DEADLINE_EXCEEDED",
+        "CANCELLED",
+    }
+)
+
+
+class GrpcCourier:
+    """The courier to one partner, over one mTLS channel."""
+
+    def __init__(self, partner: Partner) -> None:
+        self._partner = partner
+
+    def write(
+        self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
+    ) -> Written | None:
+        """Write a letter under a reply key that can be made again of its parcel."""
+        seed = secrets.token_bytes(parcel.SEED)
+        try:
+            outgoing = self._partner.write(operation, payload, about, at_least=at_least, seed=seed)
+        except KeyStale:
+            return None
+        question = outgoing.question
+        return Written(parcel.pack(outgoing, seed), question.header, question.transcript)
+
+    def carry(self, octets: bytes) -> Delivery:
+        """Carry it and say what came of it."""
+        try:
+            believed = self._partner.carry(parcel.unpack(octets), deadline=PATIENCE)
+        except Refused as refused:
+            return Delivery(_fate(refused), refused.reason or refused.code)
+        except (Unreachable, DeadlineExceeded):
+            return Delivery(Fate.AWAY, "UNREACHABLE")
+        except SplitView:
+            return Delivery(Fate.DOUBTED, "SPLIT_VIEW")
+        except AnswerRejected as rejected:
+            return Delivery(Fate.DOUBTED, f"ANSWER_REJECTED:{rejected.step}")
+        except PartnerError:
+            return Delivery(Fate.AWAY, "UNREACHABLE")
+        return Delivery(Fate.DELIVERED, "", believed.payload, believed.receipt)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._partner.close()
+
+
+class Pool:
+    """The couriers of a house, by partner; each keeps to the bundle that is in force."""
+
+    def __init__(
+        self,
+        party: str,
+        home: Path,
+        keyset: Keyset,
+        directory: Directory,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._party, self._home, self._keyset = party, home, keyset
+        self._directory, self._clock = directory, clock
+        self._made: dict[str, tuple[PartyBundle, GrpcCourier]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, party: str) -> GrpcCourier:
+        """Return the courier to a partner; raises UnknownParty where no bundle of it is known."""
+        bundle = self._directory.party(party)
+        with self._lock:
+            known = self._made.get(party)
+            if known is not None and known[0] == bundle:
+                return known[1]
+            if known is not None:
+                known[1].close()
+            courier = GrpcCourier(self._partner(bundle))
+            self._made[party] = bundle, courier
+            return courier
+
+    def close(self) -> None:
+        """Close every channel."""
+        with self._lock:
+            for _, courier in self._made.values():
+                courier.close()
+            self._made.clear()
+
+    def _partner(self, bundle: PartyBundle) -> Partner:
+        private_key, chain = self._keyset.tls()
+        channel = open_channel(
+            bundle.endpoints[0], roots=bundle.tls_ca_pem, private_key=private_key, chain=chain
+        )
+        return Partner(
+            party=self._party,
+            keyset=self._keyset,
+            peer=bundle,
+            channel=channel,
+            witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
+            clock=self._clock,
+        )
+
+
+def _fate(refused: Refused) -> Fate:
+    if refused.reason in _ANEW:
+        return Fate.STALE
+    if refused.reason in _LATER or (
+        refused.code in _LATER_CODES and refused.reason != "QUOTA_EXCEEDED"
+    ):
+        return Fate.AWAY
+    return Fate.REFUSED

@@ -1,0 +1,161 @@
+"""The rows of what we asked partners, and the sealed folder of each."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+
+from gateway.errands import ERRANDS, Errand, ErrandAct, ErrandState, Folder
+from gateway.errors import Fault, InProgress, TransactionReused
+from gateway.store.casebook import asked
+from gateway.store.effects import LEAF, Effect, says
+from gateway.store.times import milliseconds, moment
+from gateway.terms import Outcome, Purpose
+from keys.datakey import DataKey
+from keys.errors import OpenRefused
+from keys.pae import pae
+
+_LABEL = b"passerelle/1/errand"
+_OPEN = (int(ErrandState.ASKED), int(ErrandState.PENDING))
+
+
+def step(state: ErrandState, act: ErrandAct) -> ErrandState:
+    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    try:
+        return ERRANDS[state, act]
+    except KeyError:
+        raise Fault(f"a query of ours that is {state.name} cannot {act.name}") from None
+
+
+def asking(errand: Errand) -> Effect:
+    """Return what adds a query of ours, together with the ASKED leaf, the first of its commit."""
+    row = insert(asked).values(
+        partner=errand.partner,
+        number=errand.number,
+        message_id=errand.message_id,
+        purpose=int(errand.purpose),
+        agreement=errand.agreement[0],
+        version=errand.agreement[1],
+        case_reference=errand.case,
+        state=int(errand.state),
+        sealed=errand.sealed,
+        subject_id=errand.subject,
+        ask_ms=milliseconds(errand.ask),
+        asked_index=LEAF,
+    )
+    return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
+
+
+def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: Any) -> Effect:  # noqa: ANN401 - columns of many types
+    """Return what moves a query on by `act` and sets columns; `leaf` is the leaf that LEAF stands for.
+
+    The commit raises InProgress where it was moved meanwhile.
+    """
+    after = step(errand.state, act)
+    row = update(asked).where(_same(errand)).values(state=int(after), **values)
+    return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
+
+
+def kept(errand: Errand, sealed: bytes) -> Effect:
+    """Return what replaces the folder and moves nothing."""
+    row = update(asked).where(_same(errand)).values(sealed=sealed)
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def find(connection: Connection, partner: str, number: str) -> Errand | None:
+    """Return what we asked a partner under a number; what we asked another is as unknown as nothing."""
+    wanted = select(asked).where(asked.c.partner == partner, asked.c.number == number)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _read(row)
+
+
+def by_number(connection: Connection, number: str) -> tuple[Errand, ...]:
+    """Return what we asked under a number, of whichever partners."""
+    wanted = select(asked).where(asked.c.number == number).order_by(asked.c.partner)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+def unanswered(connection: Connection) -> tuple[Errand, ...]:
+    """Return what waits for an answer, the oldest first."""
+    wanted = select(asked).where(asked.c.state.in_(_OPEN)).order_by(asked.c.ask_ms)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+def every(connection: Connection, case: str = "", limit: int = 1000) -> tuple[Errand, ...]:
+    """Return what we asked, the newest first; of all cases or of one."""
+    wanted = select(asked).order_by(asked.c.ask_ms.desc(), asked.c.number).limit(limit)
+    if case:
+        wanted = wanted.where(asked.c.case_reference == case)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+def seal(data_key: DataKey, partner: str, number: str, folder: Folder) -> bytes:
+    """Return a folder sealed for its row, so that no other row can bear it."""
+    octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
+    return data_key.seal(octets, _aad(partner, number))
+
+
+def folder_of(data_key: DataKey, errand: Errand) -> Folder:
+    """Return the folder of a query; an empty one where it was erased. Raises Fault where it was altered."""
+    if errand.sealed is None:
+        return Folder()
+    try:
+        told = json.loads(data_key.open(errand.sealed, _aad(errand.partner, errand.number)))
+    except OpenRefused:
+        raise Fault("the folder of a query of ours does not open: altered or moved") from None
+    return Folder(
+        letter=base64.b64decode(told["letter"]),
+        until=told["until"],
+        answer=base64.b64decode(told["answer"]),
+        receipt=(base64.b64decode(told["receipt"][0]), base64.b64decode(told["receipt"][1])),
+        details=tuple(base64.b64decode(each) for each in told["details"]),
+        corrected=tuple(base64.b64decode(each) for each in told["corrected"]),
+    )
+
+
+def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
+    """Return a value with bytes in base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _spelt(each) for key, each in value.items()}
+    return [_spelt(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _same(errand: Errand) -> ColumnElement[bool]:
+    """Name the row as long as it is as it was read."""
+    return and_(
+        asked.c.partner == errand.partner,
+        asked.c.number == errand.number,
+        asked.c.state == int(errand.state),
+        asked.c.sealed == errand.sealed if errand.sealed else asked.c.sealed.is_(None),
+    )
+
+
+def _read(row: Row[Any]) -> Errand:
+    return Errand(
+        partner=row.partner,
+        number=row.number,
+        message_id=row.message_id,
+        purpose=Purpose(row.purpose),
+        agreement=(row.agreement, row.version),
+        case=row.case_reference,
+        state=ErrandState(row.state),
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        subject=row.subject_id,
+        ask=moment(row.ask_ms),
+        answer=None if row.answer_ms is None else moment(row.answer_ms),
+        used=None if row.used_ms is None else moment(row.used_ms),
+        used_in=row.used_in or "",
+        asked_index=row.asked_index,
+        answered_index=row.answered_index,
+        sealed=row.sealed,
+    )
+
+
+def _aad(partner: str, number: str) -> bytes:
+    return pae(_LABEL, partner.encode(), number.encode())

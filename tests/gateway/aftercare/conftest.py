@@ -1,0 +1,239 @@
+"""Two houses that ask and correct each other over real gRPC: CAN and AUS, on one clock that tests can move."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, Frame, decode
+from gateway.bundle import fingerprint
+from gateway.casework import FieldCode
+from gateway.cli.founding import Charter, found
+from gateway.directory import Directory, own_bundle
+from gateway.errands import Errand, ErrandState, Folder
+from gateway.law.library import packaged
+from gateway.office.acts import Officer, Role
+from gateway.server import house as rooms
+from gateway.server import inspection, postman
+from gateway.server.house import House
+from gateway.server.serving import Serving
+from gateway.store import corrections, errands, ledger
+from gateway.store.casebook import disclosures
+from gateway.store.effects import Effect
+from gateway.store.redress import Correction
+from gateway.store.sequencer import Leaf
+from gateway.store.times import milliseconds
+from gateway.terms import Direction, Outcome, Purpose
+
+CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
+PARTIES = ("CAN", "AUS")
+
+
+@dataclass
+class Clock:
+    """The one clock of both houses."""
+
+    ahead: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        now = datetime.now(UTC) + self.ahead
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def pass_(self, **time: float) -> None:
+        self.ahead += timedelta(**time)
+
+
+@dataclass
+class Side:
+    """One party: its folder, and its house while that is open."""
+
+    home: Path
+    clock: Clock
+    stack: ExitStack = field(default_factory=ExitStack)
+    house: Any = None
+    serving: Any = None
+
+    def open(self, observe: Callable[[str], None] | None = None) -> Side:
+        self.house = self.stack.enter_context(House.open(self.home, _secret))
+        self.serving = Serving(self.house, observe=observe)
+        self.serving.start()
+        self.stack.callback(self.serving.stop)
+        return self
+
+    def close(self) -> None:
+        self.stack.close()
+
+    def walk(self) -> None:
+        self.serving.postman.walk()
+
+    def act(self, name: str, officer: Officer = CASEWORKER, **values: object) -> Mapping[str, Any]:
+        return self.house.perform(officer, name, values)
+
+    def corrections(self) -> tuple[Correction, ...]:
+        with self.house.database.reader() as reader:
+            return corrections.every(reader)
+
+    def errand(self, partner: str, number: str) -> Errand:
+        with self.house.database.reader() as reader:
+            found = errands.find(reader, partner, number)
+        assert found is not None
+        return found
+
+    def frames(self, *kinds: EntryType) -> list[Frame]:
+        frames = [decode(leaf) for leaf in ledger.iter_leaves(self.house.database)]
+        return [each for each in frames if each.type in kinds]
+
+    def disclosed(
+        self, partner: str, number: str, subject: int, *fields: FieldCode, version: int = 1
+    ) -> None:
+        """Record what the second step would: these fields of a person went to a partner."""
+        now = milliseconds(self.clock.now())
+        self.house.sequencer.commit(
+            (),
+            [
+                Effect(
+                    disclosures.insert().values(
+                        partner=partner,
+                        details_number=f"D-{number}",
+                        field=int(code),
+                        number=number,
+                        hit_reference=bytes(16),
+                        subject_id=subject,
+                        authority="IRPR 315.41(2)(a)",
+                        record_version=version,
+                        disclose_ms=now,
+                        response_index=0,
+                    )
+                )
+                for code in fields
+            ],
+        )
+
+    def asked(
+        self,
+        partner: str,
+        number: str,
+        state: ErrandState = ErrandState.ANSWERED,
+        outcome: Outcome = Outcome.MATCH,
+        details: bytes = b"",
+    ) -> None:
+        """Record that we asked a partner, and what it answered."""
+        folder = Folder(answer=b"an answer", details=(details,) if details else ())
+        errand = Errand(
+            partner=partner,
+            number=number,
+            message_id=number.encode()[:16].ljust(16, b"."),
+            purpose=Purpose.VISA_PERMIT_BENEFIT,
+            agreement=("au", 1),
+            case="C-1",
+            state=state,
+            outcome=None,
+            subject=None,
+            ask=self.clock.now(),
+            answer=None,
+            used=None,
+            used_in="",
+            asked_index=0,
+            answered_index=None,
+            sealed=errands.seal(self.house.data_key, partner, number, folder),
+        )
+        used = {"used_ms": milliseconds(self.clock.now()), "used_in": "R-1"}
+        answered = {
+            "outcome": int(outcome),
+            "answer_ms": milliseconds(self.clock.now()),
+            **(used if state is ErrandState.USED else {}),
+        }
+        frame = Frame(
+            type=EntryType.ASKED,
+            entry_class=rooms.EntryClass.OTHER,
+            partner_id=partner,
+            direction=Direction.OUTBOUND,
+            message_id=errand.message_id,
+            transaction_number=number,
+        )
+        received = replace(
+            frame, type=EntryType.ANSWER_RECEIVED, entry_class=rooms.EntryClass.ANSWERED
+        )
+        row = errands.asked.update().where(errands.asked.c.number == number).values(**answered)
+        self.house.sequencer.commit(
+            (Leaf(frame, {"case": "C-1"}), Leaf(received)), (errands.asking(errand), Effect(row))
+        )
+
+
+def _secret() -> bytes:
+    return b"a passphrase for tests"
+
+
+@pytest.fixture(scope="session")
+def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
+    """Return a folder with `can` and `aus`, each of whose bundles names the port on which it will listen."""
+    root = tmp_path_factory.mktemp("two")
+    ports = _free(len(PARTIES))
+    for party, port in zip(PARTIES, ports, strict=True):
+        home = root / party.lower()
+        charter = Charter(party, party, f"127.0.0.1:{port}", ("127.0.0.1", "localhost"))
+        found(
+            home,
+            charter,
+            passphrase=_secret,
+            auditor=lambda: b"the auditor's own",
+            now=datetime.now(UTC),
+        )
+        settings = home / "passerelle.toml"
+        text = settings.read_text()
+        for fixed in ("7444", "7445", "7446"):
+            text = text.replace(fixed, "0")
+        settings.write_text(text)
+    theirs = packaged()["au.toml"].replace(b'home = "CAN"', b'home = "AUS"')
+    theirs = theirs.replace(b'partner = "AUS"', b'partner = "CAN"')
+    (root / "aus" / "agreements" / "au.toml").write_bytes(theirs)
+    for one, other in (("can", "aus"), ("aus", "can")):
+        octets = (root / other / "party.json").read_bytes()
+        own = own_bundle(root / one).party
+        Directory(root / one / "parties", own).import_bundle(octets, fingerprint(octets))
+        with House.open(root / one, _secret) as house:
+            assert not house.registry.enrol(
+                [r for seed in (1, 2, 3) for r in people.rows(seed)]
+            ).bad
+    return root
+
+
+def _free(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(rooms, "utc_now", clock.now)
+    monkeypatch.setattr(postman, "EVERY", 3600.0)  # tests walk themselves
+    return clock
+
+
+@pytest.fixture
+def sides(two_folders: Path, tmp_path: Path, clock: Clock) -> Iterator[tuple[Side, Side]]:
+    """Return CAN and AUS, both serving."""
+    for name in ("can", "aus"):
+        shutil.copytree(two_folders / name, tmp_path / name)
+    can, aus = (Side(tmp_path / name, clock) for name in ("can", "aus"))
+    try:
+        yield can.open(), aus.open()
+    finally:
+        can.close()
+        aus.close()
+        for side in (can, aus):
+            verdict = inspection.verify_ledger(side.home)
+            assert verdict.ok, verdict

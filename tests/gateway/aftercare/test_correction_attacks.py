@@ -1,0 +1,206 @@
+"""Who may correct what: a foreign identifier, a replayed acknowledgement, a correction of what never was."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.aftercare import (
+    CorrectionAck,
+    CorrectionKind,
+    CorrectionNotice,
+    CorrectionOutcome,
+    CorrectionState,
+)
+from gateway.audit.entry import EntryType
+from gateway.casework import Datum, Details, DetailsOutcome, Field, FieldCode, Record, Status
+from gateway.casework import SubjectKind as Kind
+from gateway.client import Partner, Refused
+from gateway.directory import own_bundle
+from gateway.errands import ErrandState
+from gateway.errors import Remedy
+from gateway.store import errands, people, subjects
+from gateway.store.redress import Standing
+from gateway.terms import Outcome
+from gateway.wire import details as details_wire
+
+NUMBER = "20260301-bbbbbbbbbbbbbbbbbbbb"
+DOB = FieldCode.DATE_OF_BIRTH
+
+
+@pytest.fixture
+def canada(sides: Any) -> Iterator[Partner]:
+    """CAN's client, as AUS holds it: whoever has AUS's keys can send what it likes."""
+    can, aus = sides
+    with Partner.connect("AUS", aus.house.keyset, own_bundle(can.home)) as partner:
+        yield partner
+
+
+def notice(can: Any, **other: Any) -> CorrectionNotice:
+    fields: dict[str, Any] = {
+        "id": secrets.token_bytes(16),
+        "kind": CorrectionKind.WRONG_PERSON,
+        "fields": (),
+        "due": can.clock.now() + timedelta(hours=72),
+        **other,
+    }
+    return CorrectionNotice(**fields)
+
+
+def reason(caught: Any) -> str:
+    return str(caught.value.reason)
+
+
+def test_a_correction_of_what_was_never_disclosed_is_unknown(sides: Any, canada: Partner) -> None:
+    can, _ = sides
+    can.asked("AUS", NUMBER, outcome=Outcome.NO_MATCH)
+    can.asked("NZL", "20260301-cccccccccccccccccccc")
+
+    for number in (NUMBER, "20260301-cccccccccccccccccccc", "20260301-dddddddddddddddddddd"):
+        with pytest.raises(Refused) as caught:
+            canada.correct(number, notice(can))
+        assert reason(caught) == "CORRECTION_UNKNOWN"  # none, another's, nothing: one answer
+
+    assert can.corrections() == ()
+    assert len(can.frames(EntryType.REFUSAL)) == 3
+
+
+def test_a_correction_is_taken_once_and_its_identifier_means_one_thing(
+    sides: Any, canada: Partner
+) -> None:
+    can, _ = sides
+    can.asked("AUS", NUMBER, ErrandState.SHOWN)
+    first = notice(can)
+
+    assert canada.correct(NUMBER, first).state is CorrectionState.OPEN
+    assert canada.correct(NUMBER, first).state is CorrectionState.OPEN
+    with pytest.raises(Refused) as caught:
+        canada.correct(NUMBER, notice(can, id=first.id, kind=CorrectionKind.WITHDRAWN))
+
+    assert reason(caught) == "ELEMENTS_INCONSISTENT"
+    assert len(can.corrections()) == len(can.frames(EntryType.CORRECTION)) == 1
+
+
+def test_an_acknowledgement_of_what_we_never_sent_is_unknown(sides: Any, canada: Partner) -> None:
+    can, _ = sides
+    ours = _open(can, NUMBER)
+    ack = CorrectionAck(
+        id=secrets.token_bytes(16), outcome=CorrectionOutcome.DESTROYED, completed=can.clock.now()
+    )
+    for number, each in ((NUMBER, ack), ("20260301-eeeeeeeeeeeeeeeeeeee", _ack(can, ours))):
+        with pytest.raises(Refused) as caught:
+            canada.acknowledge(number, each)
+        assert reason(caught) == "CORRECTION_UNKNOWN"
+
+    assert can.corrections()[0].state is Standing.OPEN
+
+
+def test_an_acknowledgement_counts_once_and_cannot_be_taken_back(
+    sides: Any, canada: Partner
+) -> None:
+    can, _ = sides
+    ack = _ack(can, _open(can, NUMBER))
+
+    assert canada.acknowledge(NUMBER, ack).state is CorrectionState.ACKNOWLEDGED
+    assert canada.acknowledge(NUMBER, ack).state is CorrectionState.ACKNOWLEDGED
+    with pytest.raises(Refused) as caught:
+        canada.acknowledge(
+            NUMBER,
+            CorrectionAck(id=ack.id, outcome=CorrectionOutcome.CORRECTED, completed=ack.completed),
+        )
+
+    assert reason(caught) == "ELEMENTS_INCONSISTENT"
+    assert can.corrections()[0].outcome is CorrectionOutcome.DESTROYED
+    assert len(can.frames(EntryType.ACKNOWLEDGEMENT)) == 1
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_a_duty_is_not_done_before_it_was_known_or_in_the_future(
+    sides: Any, canada: Partner, hours: int
+) -> None:
+    can, _ = sides
+    ack = _ack(can, _open(can, NUMBER))
+    moved = CorrectionAck(
+        id=ack.id, outcome=ack.outcome, completed=ack.completed + timedelta(hours=hours)
+    )
+
+    with pytest.raises(Refused) as caught:
+        canada.acknowledge(NUMBER, moved)
+
+    assert caught.value.metadata["element"] == "complete_time"
+
+
+def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides: Any) -> None:
+    """315.42(1): the right value goes to whom the wrong one went, under the paragraph of the first."""
+    can, aus = sides
+    subject, version = _person(can, b"1990-01-01")
+    can.disclosed("AUS", NUMBER, subject, DOB, version=version)
+    aus.asked("CAN", NUMBER, details=_details(b"1990-01-01"))
+    wanted = {"subject": "P-1", "kind": "WRONG_VALUE", "reason": "typed wrong"}
+    with pytest.raises(Remedy, match="no newer value"):
+        can.act("corrections.open", **wanted)
+
+    _, newer = _person(can, b"1991-01-01")
+    can.act("corrections.open", **wanted)
+    can.walk()
+    aus.walk()
+
+    assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
+    kept = aus.errand("CAN", NUMBER)
+    (payload,) = errands.folder_of(aus.house.data_key, kept).details
+    (field,) = details_wire.read_details(payload).fields
+    assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
+    assert kept.state is ErrandState.ANSWERED  # the match stands
+
+
+def test_the_right_value_of_a_citizen_is_told_to_nobody(sides: Any) -> None:
+    """A citizen is never revealed, not even by correcting what went out before."""
+    can, _ = sides
+    subject, version = _person(can, b"1990-01-01")
+    can.disclosed("AUS", NUMBER, subject, DOB, version=version)
+    _person(can, b"1991-01-01", Kind.CITIZEN)
+
+    with pytest.raises(Remedy, match="WITHDRAWN"):
+        can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
+    can.act("corrections.open", subject="P-1", kind="WITHDRAWN", reason="why")
+
+    assert len(can.corrections()) == 1
+
+
+def _details(value: bytes) -> bytes:
+    field = Field(code=DOB, value=value, authority="IRPR 315.41(2)(a)", source_version="1")
+    return details_wire.details_bytes(Details(DetailsOutcome.DISCLOSED, (field,)))
+
+
+def _person(can: Any, born: bytes, kind: Kind = Kind.FOREIGN_NATIONAL) -> tuple[int, int]:
+    """Write another version of P-1's record; return the subject and the version."""
+    house = can.house
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    assert subject is not None
+    record = Record(
+        status=Status(kind=kind, confirmed=can.clock.now()),
+        data={DOB: Datum(born)},
+        version=house.people.record(subject).version + 1,
+    )
+    written = people.write_record(subject, record, house.data_key, can.clock.now())
+    house.sequencer.commit((), (written,))
+    return subject, record.version
+
+
+def _open(can: Any, number: str) -> Any:
+    with can.house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    can.disclosed("AUS", number, subject, DOB)
+    can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")
+    return can.corrections()[0]
+
+
+def _ack(can: Any, correction: Any) -> CorrectionAck:
+    return CorrectionAck(
+        id=correction.id, outcome=CorrectionOutcome.DESTROYED, completed=can.clock.now()
+    )

@@ -1,0 +1,63 @@
+"""The lives of corrections and of what we ask: every edge that is drawn, and none that is not."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import lists, sampled_from
+
+from gateway.errands import ERRANDS, ErrandAct, ErrandState
+from gateway.errors import Fault
+from gateway.store import errands
+from gateway.store.redress import LIFE_CYCLE, Act, Standing, step
+from gateway.terms import Direction
+
+
+def test_only_drawn_edges_of_a_correction_exist() -> None:
+    for direction, state, act in product(Direction, Standing, Act):
+        if (state, act) in LIFE_CYCLE[direction]:
+            assert step(direction, state, act) in Standing
+        else:
+            with pytest.raises(Fault):
+                step(direction, state, act)
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_duty_ends_in_an_acknowledgement_or_is_still_somebodys(direction: Direction) -> None:
+    """No state but the end is without a way on: a correction cannot be forgotten."""
+    table = LIFE_CYCLE[direction]
+    states = {Standing.OPEN, *table.values()}
+
+    assert {state for state, _ in table} == states - {Standing.ACKNOWLEDGED}
+
+
+@given(sampled_from(Direction), lists(sampled_from(Act), max_size=12))
+def test_whatever_happens_an_end_stays_an_end(direction: Direction, acts: list[Act]) -> None:
+    state, ended = Standing.OPEN, False
+    for act in acts:
+        assert not (ended and state is not Standing.ACKNOWLEDGED)
+        try:
+            state = step(direction, state, act)
+        except Fault:
+            continue
+        ended = ended or state is Standing.ACKNOWLEDGED
+
+
+def test_only_drawn_edges_of_a_query_of_ours_exist() -> None:
+    for state, act in product(ErrandState, ErrandAct):
+        if (state, act) in ERRANDS:
+            assert errands.step(state, act) in ErrandState
+        else:
+            with pytest.raises(Fault):
+                errands.step(state, act)
+
+
+def test_what_was_used_is_never_destroyed_and_what_was_not_seen_is_never_used() -> None:
+    """IRPR 315.27(3); and an answer is recorded before anyone sees it (protocol 6)."""
+    assert (ErrandState.USED, ErrandAct.DESTROY) not in ERRANDS
+    assert {state for state, act in ERRANDS if act is ErrandAct.USE} == {
+        ErrandState.SHOWN,
+        ErrandState.USED,
+    }
