@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,51 +14,20 @@ from matcher.finger import MOST_COMPARED, default_model, describe, distinct
 from matcher.fusion import default_likelihood, finger_ratio
 from matcher.template import Minutiae
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from changes import (
+    Change,
+    against_the_ridge,
+    denser,
+    further_along,
+    of_other_sides,
+    sparser,
+    unsteady,
+    upside_down,
+)
+
 FINGERS = range(101, 111)
-Change = Callable[[Minutiae, np.random.Generator], Minutiae]
-
-
-def made(of: Minutiae, xy: np.ndarray, angle: np.ndarray, rows: np.ndarray | slice) -> Minutiae:
-    inside = np.clip(xy, 0, [of.width - 0.1, of.height - 0.1])
-    turned = (angle % (2 * np.pi) * 0.9999999).astype(np.float32)
-    return Minutiae(inside, turned, of.kind[rows], of.quality[rows], of.width, of.height)
-
-
-def sparser(of: Minutiae, rng: np.random.Generator) -> Minutiae:
-    kept = rng.random(len(of)) > 0.2
-    return made(of, of.xy[kept], of.angle[kept], kept)
-
-
-def denser(of: Minutiae, rng: np.random.Generator) -> Minutiae:
-    rows = np.r_[np.arange(len(of)), rng.integers(len(of), size=len(of) // 4)]
-    noise = np.arange(len(rows)) >= len(of)
-    xy = of.xy[rows] + noise[:, None] * rng.normal(0, 25, (len(rows), 2))
-    return made(of, xy, of.angle[rows] + noise * rng.normal(0, 0.5, len(rows)), rows)
-
-
-def unsteady(of: Minutiae, rng: np.random.Generator) -> Minutiae:
-    xy = of.xy + rng.normal(0, 3, of.xy.shape)
-    return made(of, xy, of.angle + rng.normal(0, np.radians(8), len(of)), slice(None))
-
-
-def against_the_ridge(of: Minutiae, rng: np.random.Generator) -> Minutiae:
-    return made(of, of.xy, of.angle + np.pi * (rng.random(len(of)) < 0.1), slice(None))
-
-
-def further_along(of: Minutiae, _: np.random.Generator) -> Minutiae:
-    ahead = np.stack([np.cos(of.angle), -np.sin(of.angle)], axis=1)
-    return made(of, of.xy + 3 * ahead, of.angle, slice(None))
-
-
-def of_other_sides(of: Minutiae, _: np.random.Generator) -> Minutiae:
-    angle = np.arctan2(np.sin(of.angle), 1.2 * np.cos(of.angle))
-    wide = made(of, of.xy, angle, slice(None))
-    xy, sides = of.xy * [1.2, 1], (of.width * 1.2, of.height)
-    return Minutiae(xy, wide.angle, of.kind, of.quality, *sides)
-
-
-def upside_down(of: Minutiae, _: np.random.Generator) -> Minutiae:
-    return made(of, np.array([of.width, of.height]) - of.xy, of.angle + np.pi, slice(None))
 
 
 def fingers(shared: Path, impression: int) -> list[Minutiae]:
