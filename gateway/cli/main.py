@@ -12,6 +12,7 @@ try:
         asking,
         auditing,
         benching,
+        decisions,
         detailing,
         evaluating,
         founding,
@@ -21,6 +22,7 @@ try:
         parties,
         registry,
         renewing,
+        retention,
         review,
         service,
         staff,
@@ -99,6 +101,8 @@ app.add_typer(staff.app, name="staff")
 app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(retention.app, name="retention")
+app.add_typer(decisions.app, name="decisions")
 app.add_typer(kit.bench, name="bench")
 app.add_typer(evaluating.app, name="eval")
 kit.bench.command(

@@ -35,6 +35,7 @@ from gateway.terms import (
     Biometrics,
     Direction,
     Header,
+    Modality,
     Outcome,
     Problem,
     Query,
@@ -140,10 +141,12 @@ class SubmitQuery:
             stages.mark("prepare")
             problems = tuple(Problem(f.position, terms.ProblemCode[f.code]) for f in probe.faults)
             found = self._decide(search.permit, probe, stages)  # (16), (17)
+            gone = _gone(destruction, search, probe)
         except DeadlineTooShort:
-            raise Unfinished(EngineUnavailable(), (Leaf(destruction),)) from None
+            gone = _gone(destruction, search, probe)
+            raise Unfinished(EngineUnavailable(), (gone,)) from None
         except Exception as error:  # noqa: BLE001 - whatever it was, the prints are gone and it is raised again
-            raise Unfinished(error, (Leaf(destruction),)) from None
+            raise Unfinished(error, (_gone(destruction, search, probe),)) from None
         finally:
             # (18) "immediately after completion of the information search … regardless of whether a
             # match is identified" (IRPR 315.43(2)). It runs too where the search failed.
@@ -153,7 +156,7 @@ class SubmitQuery:
                 minutiae.destroy()
             search.fingers.clear()
             stages.mark("destroy")
-        return self._conclude(admitted, request_leaf, found, problems, destruction)
+        return self._conclude(admitted, request_leaf, found, problems, gone)
 
     def _decide(self, permit: Permit, probe: Probe, stages: Stages) -> _Found:
         if not probe.usable:
@@ -189,9 +192,10 @@ class SubmitQuery:
         request_leaf: bytes,
         found: _Found,
         problems: tuple[Problem, ...],
-        destruction: Frame,
+        gone: Leaf,
     ) -> Conclusion:
         header, now = admitted.request.header, self._desk.clock()
+        receipt = gone.frame.subject_reference
         hit = None
         if found.shown is Outcome.MATCH and found.subject is not None:
             hit = transactions.Hit(self._desk.random(16), found.subject, now + DETAILS_LIFE)
@@ -201,7 +205,7 @@ class SubmitQuery:
             request_leaf_hash=request_leaf,
             hit_reference=hit.reference if hit else b"",
             problems=problems,
-            destruction_receipt_id=destruction.subject_reference,
+            destruction_receipt_id=receipt,
             details_expire_time=hit.expires if hit else None,
         )
         payload = payloads.result_bytes(result)
@@ -215,8 +219,8 @@ class SubmitQuery:
         )
         return Conclusion(
             payload,
-            {**found.facts, "destruction_receipt": destruction.subject_reference},
-            leaves=(Leaf(destruction),),
+            {**found.facts, "destruction_receipt": receipt},
+            leaves=(gone,),
             settled=settled,
         )
 
@@ -320,6 +324,13 @@ def read_sample(sample: Sample, element: str) -> Minutiae:
         if sample.ppi and abs(sample.ppi - ppcm * PPI_PER_PPCM) > PPI_TOLERANCE:
             raise ElementsInconsistent(element=f"{element}.ppi")
     return view.minutiae
+
+
+def _gone(destruction: Frame, search: _Search, probe: Probe | None) -> Leaf:
+    """Return the entry of a destruction; its sealed detail counts what there was to destroy, by kind."""
+    records, templates = len(search.fingers), len(probe.usable) if probe else 0
+    gone = {"destroyed": f"records={records},minutiae={records},templates={templates}"}
+    return Leaf(destruction, {**gone, "modality": Modality.FINGER.name})
 
 
 def _patience(seconds: float) -> Callable[[], float]:

@@ -1,7 +1,7 @@
 """The caretaker's rounds: what nobody asks for and must happen all the same.
 
 A request that a crash left unanswered, and whose message can come no more, is ABANDONED: never a NO_MATCH,
-and its quota released. Rows whose time is over are removed.
+and its quota released. What is erased when its time is over is `gateway.office.watch`'s to see to.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def sweep(
     now: datetime,
     running: Callable[[], Container[tuple[str, bytes]]] = frozenset,
 ) -> int:
-    """Abandon what can no longer be answered, forget what has expired; return how many were abandoned.
+    """Abandon what can no longer be answered; return how many that were.
 
     running   the messages that are being answered, by sender and message id; they are nobody's orphans
     """
@@ -47,5 +47,4 @@ def sweep(
         with suppress(InProgress):  # it was answered between our look and our commit
             sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
             abandoned += 1
-    sequencer.commit((), transactions.expire_rows(now))
     return abandoned

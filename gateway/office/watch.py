@@ -61,14 +61,16 @@ class Watch:
             done = self._retention.run(batches=TURN_BATCHES)
             for kept, count in done.erased.items():
                 telemetry.count_erased(kept.name, count)
-            if not done.more:  # else the next round goes on
-                self._rounds += 1
-            late = self._retention.late()
+            self._rounds += not done.more  # else the next round goes on
+            self.look()
         else:
             self._rounds += 1
-            late = self._retention.late_traces()
+            self._settle(self._retention.late_traces())
         self._last = self._clock()
-        self._settle({kept.name: count for kept, count in late.items()})
+
+    def look(self) -> None:
+        """Find out what is overdue; raise alarms and clear them."""
+        self._settle(self._retention.late())
 
     def demand(self) -> None:
         """Raise RetentionOverdue while something is overdue, or the rounds are silent."""
@@ -78,14 +80,15 @@ class Watch:
             self._alarm(ROUNDS, 1)
             raise RetentionOverdue
 
-    def _settle(self, late: Mapping[str, int]) -> None:
+    def _settle(self, found: Mapping[Kept, int]) -> None:
+        late = {kept.name: count for kept, count in found.items()}
         for name, count in late.items():
             self._alarm(name, count)
         with self._lock:
-            over = self._raised & {*(kept.name for kept in Kept), ROUNDS} - late.keys()
-        for name in over:
+            over = self._raised & ({kept.name for kept in Kept} | {ROUNDS}) - late.keys()
+        for name in sorted(over):
             self._clear(name)
-        self._late = dict(late)
+        self._late = late
 
     def _alarm(self, name: str, count: int) -> None:
         """Raise an alarm that does not stand yet: its entry, a line in the log, the gauge."""

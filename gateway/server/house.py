@@ -24,17 +24,23 @@ from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.library import load_agreements
+from gateway.law.retention import Schedule
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.correcting import Correcting
+from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
+from gateway.office.holding import Holding
+from gateway.office.keeping import Keeping
 from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
+from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
 from gateway.office.staff import Staff
 from gateway.office.tracing import Tracing
+from gateway.office.watch import Watch
 from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
@@ -116,6 +122,8 @@ class House:
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
         self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
+        self.retention = Retention(database, sequencer, _found, Schedule, self.clock)
+        self.watch = Watch(database, sequencer, self.retention, self.clock)
         self.desk = desk_of(self)
         self._closing = closing
 
@@ -209,6 +217,12 @@ class House:
         return own_bundle(self.home).version
 
 
+def _found(partner: str, number: str, sealed: bytes) -> int | None:
+    """Return whom a query found; no release has written it yet."""
+    del partner, number, sealed
+    return None
+
+
 def desk_of(house: House) -> Desk:
     """Return the table of all acts of this house; each room of the office adds a line."""
     return Desk(
@@ -219,5 +233,8 @@ def desk_of(house: House) -> Desk:
             *house.records.acts(),
             *Correcting(house.files, house.people.record).acts(),
             *Tracing(house.files).acts(),
+            *Keeping(house.retention, house.watch).acts(),
+            *Holding(house.database, house.sequencer, house.clock, house.random).acts(),
+            *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
         ]
     )

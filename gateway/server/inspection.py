@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gateway import config
 from gateway.audit import note
+from gateway.audit.destruction import write
 from gateway.audit.errors import AuditFault
 from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.config import Settings
@@ -68,6 +69,19 @@ def verify_ledger(home: Path) -> Report:
         return replace(report, findings=(*reading.gaps, *report.findings))
     finally:
         database.close()
+
+
+def destruction(home: Path, identifier: str) -> bytes:
+    """Return the file of a destruction receipt; raises Remedy where the ledger has no such entry."""
+    database = open_store(config.load(home).store.path)
+    try:
+        with database.reader() as reader:
+            found = ledger.destruction(reader, identifier)
+    finally:
+        database.close()
+    if found is None:
+        raise Remedy("the ledger has no such destruction; the answer to the query names it, D-…")
+    return write(identifier, found)
 
 
 class _Reading:

@@ -76,6 +76,7 @@ class Serving:
         demand_current(house.keyset, house.clock())
         rounds.sweep(house.database, house.sequencer, house.clock())
         house.reviews.expire()
+        house.watch.round()
         self.engine.load(house.gallery)
         house.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
@@ -135,7 +136,7 @@ class Serving:
         self.stop()
 
     def walk_rounds(self) -> None:
-        """Give up requests whose message can come no more, forget what has expired, write the counts.
+        """Give up requests whose message can come no more, erase what is due, write the counts.
 
         The orchestrator learns here whether we still serve.
         """
@@ -145,16 +146,20 @@ class Serving:
         except Remedy as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
+        lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
+        if lost:
+            self._log.warning("abandoned", count=lost)
+        house.reviews.expire()
+        try:
+            house.watch.round()
+        except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts
+            self._log.error("retention_failed", kind=type(error).__name__)
         try:
             self._ready()
             serving = True
         except Refusal:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
-        lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
-        if lost:
-            self._log.warning("abandoned", count=lost)
-        house.reviews.expire()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()
@@ -223,6 +228,7 @@ class Serving:
             raise AuditUnavailable
         if self._ended:
             raise Draining  # a key without which nothing is answered is past its end
+        self._house.watch.demand()
         if not self.engine.loaded:
             raise EngineUnavailable
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Select, func, select
 
 from gateway.audit import note, proof, tree
-from gateway.audit.entry import MalformedEntry, decode
+from gateway.audit.entry import EntryType, MalformedEntry, decode
 from gateway.audit.errors import AuditFault
 from gateway.errors import ElementInvalid, Fault
 from gateway.store.database import Database
@@ -99,6 +99,18 @@ def receipt(connection: Connection, index: int, checkpoint_size: int | None = No
         raise Fault(f"no stored checkpoint covers leaf {index}")
     hashes = tree.inclusion_proof(index, found.size, node(connection))
     return Receipt(leaf(connection, index), proof.make_proof(index, hashes, found.note))
+
+
+def destruction(connection: Connection, identifier: str) -> Receipt | None:
+    """Return leaf and proof of the DESTRUCTION of an identifier; None where there is none."""
+    wanted = select(leaves.c.idx, leaves.c.leaf).where(
+        leaves.c.type == int(EntryType.DESTRUCTION),
+        func.instr(leaves.c.leaf, identifier.encode()) > 0,
+    )
+    for row in connection.execute(wanted):
+        if decode(row.leaf).subject_reference == identifier:
+            return receipt(connection, row.idx)
+    return None
 
 
 def inclusion(connection: Connection, leaf_hash: bytes, size: int) -> tuple[int, list[bytes]]:

@@ -150,16 +150,6 @@ def forgotten(orphan: Orphan) -> Effect:
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
-def expired(now: datetime) -> Effect:
-    """Drop answered messages that can neither come again nor be delivered again."""
-    moment = milliseconds(now)
-    over = replay.c.state == int(ReplayState.DONE)
-    row = delete(replay).where(
-        over, replay.c.expires_ms <= moment, replay.c.stored_until_ms <= moment
-    )
-    return Effect(row)
-
-
 def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], PasserelleError]:
     def explain(connection: Connection) -> PasserelleError:
         wanted = select(replay.c.transcript).where(

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import Fault, PasserelleError, Remedy
+from gateway.store.casebook import decisions, holds
 from gateway.store.database import Database
 from gateway.store.effects import Effect, says
-from gateway.store.schema import samples, subjects
+from gateway.store.schema import hit_references, samples, subjects
 from gateway.terms import RecordFormat
 from keys.datakey import DataKey
 from keys.errors import OpenRefused
@@ -28,6 +29,7 @@ from keys.pae import pae
 BATCH = 500  # subjects in one snapshot; a gallery loads while the house already writes
 SUBJECT_BITS = 63  # a SQL integer is signed
 _LABEL = b"passerelle/1/sample"
+_OF_ALL = holds.c.kind == "everything"
 
 
 class AlreadyEnrolled(Remedy):
@@ -36,6 +38,10 @@ class AlreadyEnrolled(Remedy):
 
 class NotEnrolled(Remedy):
     """No subject has this file number."""
+
+
+class Held(Remedy):
+    """A legal hold keeps this person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +135,28 @@ def enrol(person: Placed, data_key: DataKey) -> tuple[Effect, ...]:
 
 
 def remove(reference: str) -> tuple[Effect, ...]:
-    """Return what removes a person and all samples, together with the REMOVED leaf.
+    """Return what removes a person, together with the REMOVED leaf: samples, references to hits, decisions.
 
-    The commit raises NotEnrolled for an unknown file number.
+    The commit raises Held where a hold keeps the person, NotEnrolled for an unknown file number.
     """
-    gone = delete(subjects).where(subjects.c.reference == reference)
-    unknown = says(NotEnrolled, "no subject has this file number")
-    return (Effect(gone, rows=1, refusal=unknown),)
+    here = select(subjects.c.id).where(subjects.c.reference == reference).scalar_subquery()
+    held = (
+        select(holds.c.id)
+        .where(holds.c.release_ms.is_(None))
+        .where(or_(and_(holds.c.kind == "person", holds.c.reference == reference), _OF_ALL))
+    )
+
+    def why(connection: Connection) -> PasserelleError:
+        if connection.execute(held).first() is not None:
+            return Held("a hold keeps this person; `passerelle retention hold list` says why")
+        return NotEnrolled("no subject has this file number")
+
+    gone = delete(subjects).where(subjects.c.reference == reference, ~held.exists())
+    return (
+        Effect(delete(hit_references).where(hit_references.c.subject_id == here)),
+        Effect(delete(decisions).where(decisions.c.subject_id == here)),
+        Effect(gone, rows=1, refusal=why),
+    )
 
 
 def find(connection: Connection, reference: str) -> int | None:

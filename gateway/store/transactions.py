@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from gateway.errors import Fault, TransactionReused
 from gateway.store.effects import LEAF, Effect, says
@@ -25,7 +25,6 @@ from gateway.store.replay import (
     ReplayRow,
     ReplayState,
     answered,
-    expired,
     find_replay,
     first_sight,
     forgotten,
@@ -56,7 +55,6 @@ __all__ = [
     "abandon_reviewed",
     "begin_request",
     "decide_reviewed",
-    "expire_rows",
     "find_replay",
     "finish_request",
     "open_finding",
@@ -72,7 +70,6 @@ __all__ = [
 ]
 
 HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
-RETENTION = timedelta(days=730)  # of a transaction row: exchange logs, two years (law.md 10)
 _RESULT_LABEL = b"passerelle/1/result"
 _FINDING_LABEL = b"passerelle/1/finding"
 _NUMBER = 8  # bytes of a subject's number; zeros = nobody, so that presence and length say nothing
@@ -273,17 +270,6 @@ def abandon_reviewed(
         )
     )
     return Effect(given_up, rows=1), *release_quota(partner, number, message_id)
-
-
-def expire_rows(now: datetime, retention: timedelta = RETENTION) -> tuple[Effect, ...]:
-    """Return what removes rows whose time is over; a query still open is never among them."""
-    ended = transactions.c.state.in_([int(State.DECIDED), int(State.ABANDONED)])
-    oldest = milliseconds(now - retention)
-    return (
-        expired(now),
-        Effect(delete(hit_references).where(hit_references.c.expires_ms <= milliseconds(now))),
-        Effect(delete(transactions).where(ended, transactions.c.receive_ms <= oldest)),
-    )
 
 
 def seal_result(data_key: DataKey, partner: str, number: str, payload: bytes) -> bytes:

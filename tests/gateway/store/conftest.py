@@ -13,6 +13,8 @@ from sqlalchemy import func, select
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.proof import LogIdentity
+from gateway.law.retention import Schedule
+from gateway.office.retention import Retention
 from gateway.store.database import Database, open_store
 from gateway.store.sequencer import Committed, Leaf, Sequencer
 from gateway.store.transactions import (
@@ -198,6 +200,12 @@ class Counterpart:
         effects = finish_request(head, letter, settled, self.desk.clock())
         kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
         return self.sequencer.commit([self.desk.leaf(kind) for kind in kinds], effects)
+
+    def expire(self) -> None:
+        """Erase what is due."""
+        database = self.sequencer._database
+        desk = Retention(database, self.sequencer, lambda *_: None, Schedule, self.desk.clock)
+        desk.run(batches=100)
 
     def row(self, number: str = "AUS-0001") -> TransactionRow | None:
         with self.sequencer._database.reader() as reader:

@@ -22,7 +22,6 @@ from gateway.store.schema import replay, transactions
 from gateway.store.transactions import (
     Usage,
     abandon,
-    expire_rows,
     find_replay,
     finish_request,
     orphans,
@@ -112,7 +111,7 @@ def test_a_reply_is_kept_for_a_day_and_a_message_id_while_it_can_come_again(
     counter.finish(state, None)
 
     def expire() -> int:
-        counter.sequencer.commit([], expire_rows(counter.desk.clock()))
+        counter.expire()
         return counter.count(replay)
 
     counter.desk.clock.move(minutes=15, seconds=59)
@@ -143,7 +142,7 @@ def test_a_short_lived_message_keeps_its_id_taken_for_the_whole_window(
     counter.begin(head)
     counter.finish(head)
     desk.clock.move(seconds=REPLAY_WINDOW.total_seconds())
-    counter.sequencer.commit([], expire_rows(desk.clock()))
+    counter.expire()
 
     with pytest.raises(ReplayConflict):
         counter.begin(replace(head, transaction_number="AUS-0002"), transcript=bytes(32))

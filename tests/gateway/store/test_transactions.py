@@ -23,7 +23,6 @@ from gateway.store.transactions import (
     ReplayState,
     Usage,
     abandon,
-    expire_rows,
     find_replay,
     open_result,
     orphans,
@@ -209,7 +208,7 @@ def test_a_transaction_is_kept_for_the_retention_period(counter: Counterpart) ->
     counter.finish(head, Outcome.MATCH, hit=Hit(bytes(16), 5, expires))
 
     def expire() -> tuple[int, int]:
-        counter.sequencer.commit([], expire_rows(counter.desk.clock()))
+        counter.expire()
         return counter.count(transactions), counter.count(hit_references)
 
     counter.desk.clock.move(days=29)
@@ -230,7 +229,7 @@ def test_a_removed_transaction_takes_its_hit_reference_along(counter: Counterpar
     counter.finish(head, Outcome.MATCH, hit=Hit(bytes(16), 5, forever))
     counter.desk.clock.move(days=731)
 
-    counter.sequencer.commit([], expire_rows(counter.desk.clock()))
+    counter.expire()
 
     assert counter.count(hit_references) == 0
 
@@ -298,7 +297,7 @@ def test_what_is_deleted_is_in_no_file(counter: Counterpart) -> None:
     desk.clock.move(days=2)
     assert any(secret[:28] in each.read_bytes() for each in desk.path.parent.iterdir())
 
-    counter.sequencer.commit([], expire_rows(desk.clock()))
+    counter.expire()
     desk.close()
 
     assert not any(secret[:28] in each.read_bytes() for each in desk.path.parent.iterdir())

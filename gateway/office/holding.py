@@ -1,0 +1,132 @@
+"""Legal holds: placed and released with a reason, by an operator or a caseworker; each an entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.errors import Remedy
+from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.arguments import PSEUDONYM, Arguments
+from gateway.store import holds, subjects
+from gateway.store.database import Database
+from gateway.store.holds import Hold, HoldKind
+from gateway.store.sequencer import Leaf, Sequencer
+
+HOLD_ID = re.compile(r"H-[0-9a-f]{16}")
+_KIND = re.compile("|".join(kind.value for kind in HoldKind))
+_FORMS = {
+    HoldKind.PERSON: PSEUDONYM,
+    HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
+    HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
+}
+_PLACERS = frozenset({Role.OPERATOR, Role.CASEWORKER})
+_READERS = _PLACERS | {Role.AUDITOR}
+
+
+class Holding:
+    """Where holds are placed and released."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._clock, self._random = clock, random
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("hold.place", _PLACERS, self._place),
+            Act("hold.release", _PLACERS, self._release),
+            Act("hold.list", _READERS, self._list),
+        )
+
+    def _place(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        kind = HoldKind(arguments.text("kind", _KIND))
+        form = _FORMS.get(kind)
+        reference = "" if form is None else arguments.text("reference", form)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            one = Hold(
+                id=f"H-{self._random(8).hex()}",
+                kind=kind,
+                reference=reference,
+                reason=reason,
+                placed_by=officer.person,
+                placed=self._clock(),
+            )
+            with self._database.reader() as reader:
+                if not holds.known(reader, kind, reference):
+                    raise Remedy(f"there is no such {kind.value} here; look at how it is written")
+                subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
+            facts = {"hold": kind.value, "reason": reason, "actor": officer.person}
+            if subject is not None:
+                facts["subject"] = str(subject)
+            verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
+            self._sequencer.commit((Leaf(_frame(verb, one), facts),), holds.place(one))
+            return {"hold": one.id, "kind": kind.value, "reference": reference}
+
+        return do
+
+    def _release(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.text("hold", HOLD_ID)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                found = [one for one in holds.standing(reader).holds if one.id == identifier]
+            if not found:
+                raise Remedy("no such hold stands; `passerelle retention hold list` names those")
+            facts = {"hold": found[0].kind.value, "reason": reason, "actor": officer.person}
+            leaf = Leaf(_frame("RELEASE", found[0]), facts)
+            self._sequencer.commit(
+                (leaf,), holds.release(identifier, officer.person, self._clock())
+            )
+            return {"hold": identifier, "released": True}
+
+        return do
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer
+        ended = arguments.flag("released")
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                found = holds.every(reader)
+            return {"holds": [_told(one) for one in found if ended or one.released is None]}
+
+        return do
+
+
+def _told(one: Hold) -> dict[str, object]:
+    return {
+        "hold": one.id,
+        "kind": one.kind.value,
+        "reference": one.reference,
+        "reason": one.reason,
+        "by": one.placed_by,
+        "since": one.placed.isoformat(),
+        "released": None if one.released is None else one.released.isoformat(),
+        "released_by": one.released_by,
+    }
+
+
+def _frame(verb: str, one: Hold) -> Frame:
+    """Return the entry of a hold; a person is named in the sealed detail alone."""
+    partner = number = ""
+    if one.kind in {HoldKind.TRANSACTION, HoldKind.PARTNER}:
+        partner, _, number = one.reference.partition("/")
+    return Frame(
+        type=EntryType.HOLD,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        transaction_number=number,
+        subject_reference=f"{verb}/{one.id}",
+    )

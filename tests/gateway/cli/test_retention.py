@@ -1,0 +1,99 @@
+"""`passerelle retention` and `passerelle decisions`, as a person types them, while the gateway is stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def home(homes: Any, run: Any, passphrase: Any, prints: Path) -> Path:
+    """A house with two officers and three people."""
+    folder: Path = homes["CAN"]
+    made = run(
+        *("staff", "add", folder, "--person", "P-1", "--role", "operator"),
+        *("--role", "caseworker", "-o", folder / "staff" / "me", *passphrase),
+    )
+    assert made.code == 0, made.err
+    enrolled = run(
+        "gallery", "enrol", folder, prints, "--extractor", "e-1", "--position", "2", *passphrase
+    )
+    assert enrolled.code == 0, enrolled.err
+    return folder
+
+
+def test_status_run_and_dry_run_of_a_young_house_find_nothing_due(
+    home: Path, run: Any, passphrase: Any
+) -> None:
+    status = run("retention", "status", home, *passphrase, "--json")
+    dry = run("retention", "run", home, "--dry-run", *passphrase)
+    done = run("retention", "run", home, *passphrase, "--json")
+
+    assert status.code == dry.code == done.code == 0, status.err + dry.err + done.err
+    classes = {row["class"]: row for row in status.document["classes"]}
+    assert len(classes) == 12
+    assert classes["OFFICE_DETAIL"]["total"] > 3
+    assert dry.out == "nothing is due\n"
+    assert done.document == {"ok": True, "erased": {}, "journal_empty": True, "overdue": []}
+
+
+def test_a_hold_is_placed_listed_and_released(home: Path, run: Any, passphrase: Any) -> None:
+    placed = run(
+        *("retention", "hold", "place", home, "--person", "person-1"),
+        *("--reason", "access request 14", *passphrase, "--json"),
+    )
+    assert placed.code == 0, placed.err
+    identifier = placed.document["hold"]
+
+    listed = run("retention", "hold", "list", home, *passphrase)
+    assert identifier in listed.out
+    assert "person-1" in listed.out
+
+    words = ("retention", "hold", "release", home, identifier, "--reason", "closed", *passphrase)
+    assert run(*words).code == 0
+    assert run(*words, "--json").code == 2
+    assert run("ledger", "verify", home).code == 0
+
+
+@pytest.mark.parametrize(
+    "named", [(), ("--person", "person-1", "--everything"), ("--person", "nobody")]
+)
+def test_a_hold_names_one_thing_that_is_there(
+    home: Path, run: Any, passphrase: Any, named: tuple[str, ...]
+) -> None:
+    said = run("retention", "hold", "place", home, *named, "--reason", "why", *passphrase)
+
+    assert said.code == 2
+
+
+def test_a_decision_is_made_listed_and_lifted(home: Path, run: Any, passphrase: Any) -> None:
+    refused = run(
+        *("decisions", "refuse", home, "--person", "person-1", "--partner", "AUS"),
+        *("--field", "PHOTOGRAPH", "--ground", "PUBLIC_POLICY", "--reason", "file 13"),
+        *(*passphrase, "--json"),
+    )
+    assert refused.code == 0, refused.err
+    identifier = refused.document["decision"]
+
+    listed = run("decisions", "list", home, "--person", "person-1", *passphrase, "--json")
+    assert listed.document["decisions"][0]["fields"] == ["PHOTOGRAPH"]
+    lifted = run("decisions", "lift", home, identifier, "--reason", "reviewed", *passphrase)
+    assert lifted.code == 0, lifted.err
+    assert run("decisions", "list", home, *passphrase, "--json").document["decisions"] == []
+    assert run("ledger", "verify", home).code == 0
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--ground", "WHIM"), ("--ground", "PUBLIC_POLICY", "--field", "SHOE_SIZE")]
+)
+def test_a_decision_of_another_list_is_refused(
+    home: Path, run: Any, passphrase: Any, wrong: tuple[str, ...]
+) -> None:
+    said = run(
+        *("decisions", "refuse", home, "--person", "person-1", *wrong, "--reason", "x"),
+        *passphrase,
+    )
+
+    assert said.code == 2

@@ -1,0 +1,199 @@
+"""Holds and decisions at the desk: by whom, of what, with which entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import lists, sampled_from
+
+from gateway.audit.entry import EntryType, decode
+from gateway.casework import FieldCode, Ground, Scope, Withholding
+from gateway.errors import Fault, Remedy
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store import decisions, ledger, subjects
+from gateway.store.decisions import LIFE_CYCLE, DecisionAct, DecisionState
+from gateway.store.holds import HoldKind, standing
+
+OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
+REFUSE = {"person": "P-1", "scope": "ALL", "ground": "NATIONAL_SECURITY", "reason": "as decided"}
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Iterator[House]:
+    with House.open(homes[0], secret) as opened:
+        yield opened
+
+
+def last(house: House) -> Any:
+    return [decode(leaf) for leaf in ledger.iter_leaves(house.database)][-1]
+
+
+def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> None:
+    placed = house.perform(
+        CASEWORKER, "hold.place", {"kind": "person", "reference": "P-1", "reason": "access request"}
+    )
+    frame = last(house)
+    assert (frame.type, frame.subject_reference) == (EntryType.HOLD, f"PLACE/{placed['hold']}")
+    assert "P-1" not in repr(frame)  # whom it names is in the sealed detail alone
+
+    (row,) = house.perform(OPERATOR, "hold.list", {})["holds"]
+    assert (row["reference"], row["by"], row["released"]) == ("P-1", "P-2", None)
+    values = {"hold": placed["hold"], "reason": "rights exhausted"}
+    assert house.perform(OPERATOR, "hold.release", values)["released"] is True
+
+    assert last(house).subject_reference == f"RELEASE/{placed['hold']}"
+    assert house.perform(OPERATOR, "hold.list", {})["holds"] == []
+    assert len(house.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
+    with pytest.raises(Remedy, match="no such hold stands"):
+        house.perform(OPERATOR, "hold.release", values)
+    assert inspection.verify_ledger(house.home).ok
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "person", "reference": "P-77"},
+        {"kind": "transaction", "reference": "AUS/NOT-THERE"},
+        {"kind": "transaction", "reference": "AUS"},
+        {"kind": "partner", "reference": "a b"},
+        {"kind": "everything", "reference": "P-1"},
+        {"kind": "whim", "reference": "P-1"},
+        {"kind": "person", "reference": "P-1", "reason": ""},
+    ],
+)
+def test_a_hold_on_what_is_not_there_is_refused(house: House, values: dict[str, str]) -> None:
+    """A hold that names nobody, by a slip of the pen, would keep nothing."""
+    size = house.sequencer.size
+
+    with pytest.raises(Remedy):
+        house.perform(OPERATOR, "hold.place", {"reason": "because", **values})
+
+    assert house.sequencer.size == size
+
+
+@pytest.mark.parametrize("kind", ["person", "everything"])
+def test_a_held_person_is_not_removed(house: House, kind: str) -> None:
+    values = {"kind": kind, "reason": "because"} | (
+        {"reference": "P-1"} if kind == "person" else {}
+    )
+    placed = house.perform(OPERATOR, "hold.place", values)
+
+    with pytest.raises(subjects.Held):
+        house.sequencer.commit([], subjects.remove("P-1"))
+    with pytest.raises(subjects.Held if kind == "everything" else subjects.NotEnrolled):
+        house.sequencer.commit([], subjects.remove("P-77"))
+
+    house.perform(OPERATOR, "hold.release", {"hold": placed["hold"], "reason": "done"})
+    house.perform(CASEWORKER, "decision.refuse", REFUSE)
+    house.sequencer.commit([], subjects.remove("P-1"))
+    with house.database.reader() as reader:
+        assert decisions.every(reader) == ()  # it goes with its person
+
+
+def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: House) -> None:
+    """IRPR 315.25(4), 315.41(3)."""
+    one = house.perform(CASEWORKER, "decision.refuse", REFUSE)
+    part = {**REFUSE, "partner": "AUS", "scope": "PART", "fields": ["PHOTOGRAPH"]}
+    two = house.perform(CASEWORKER, "decision.refuse", part)
+    assert last(house).subject_reference == f"REFUSE/{two['decision']}"
+    assert last(house).partner_id == "AUS"
+
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+        assert subject is not None
+        of_aus = decisions.active(reader, subject, "AUS")
+        of_gbr = decisions.active(reader, subject, "GBR")
+    assert {each.id for each in of_aus} == {one["decision"], two["decision"]}
+    assert [each.withholding for each in of_gbr] == [
+        Withholding(Scope.ALL, Ground.NATIONAL_SECURITY)
+    ]
+
+    lifted = {"decision": one["decision"], "reason": "reviewed"}
+    house.perform(CASEWORKER, "decision.lift", lifted)
+    (row,) = house.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
+    assert (row["decision"], row["fields"]) == (two["decision"], ["PHOTOGRAPH"])
+    with pytest.raises(Remedy, match="no such decision is active"):
+        house.perform(CASEWORKER, "decision.lift", lifted)
+    assert inspection.verify_ledger(house.home).ok
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"scope": "PART"},
+        {"fields": ["PHOTOGRAPH"]},
+        {"ground": "WHIM"},
+        {"person": "P-77"},
+        {"reason": " "},
+        {"partner": "a b"},
+    ],
+)
+def test_a_decision_that_says_too_little_or_too_much_is_none(
+    house: House, other: dict[str, object]
+) -> None:
+    size = house.sequencer.size
+
+    with pytest.raises(Remedy):
+        house.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
+
+    assert house.sequencer.size == size
+
+
+def test_who_runs_the_machine_does_not_judge_the_national_interest(house: House) -> None:
+    with pytest.raises(NotAllowed):
+        house.perform(OPERATOR, "decision.refuse", REFUSE)
+
+
+@pytest.mark.parametrize("act", DecisionAct)
+@pytest.mark.parametrize("state", DecisionState)
+def test_only_drawn_edges_of_a_decision_exist(state: DecisionState, act: DecisionAct) -> None:
+    if (state, act) in LIFE_CYCLE:
+        assert decisions.step(state, act) is LIFE_CYCLE[state, act]
+    else:
+        with pytest.raises(Fault, match=state.name):
+            decisions.step(state, act)
+
+
+@given(scope=sampled_from(Scope), fields=lists(sampled_from(FieldCode), max_size=3))
+def test_scope_and_fields_never_contradict_each_other(
+    scope: Scope, fields: list[FieldCode]
+) -> None:
+    good = decisions.Decision(
+        id="R-1",
+        subject=1,
+        partner="",
+        scope=Scope.ALL,
+        fields=frozenset(),
+        ground=Ground.SOVEREIGNTY,
+        reason="x",
+        decided_by="P-1",
+        decided=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    if (scope is Scope.PART) == bool(fields):
+        assert replace(good, scope=scope, fields=frozenset(fields)).scope is scope
+    else:
+        with pytest.raises(ValueError, match="PART names fields"):
+            replace(good, scope=scope, fields=frozenset(fields))
+
+
+def test_status_says_what_is_kept_due_and_held(house: House) -> None:
+    house.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
+
+    told = house.perform(OPERATOR, "retention.status", {})
+    done = house.perform(OPERATOR, "retention.run", {"batches": 3})
+
+    rows = {row["class"]: row for row in told["classes"]}
+    assert rows["OFFICE_DETAIL"]["total"] > 0
+    assert rows["OFFICE_DETAIL"]["due"] == rows["PROBE"]["late"] == 0
+    assert done["erased"] == {}
+    assert done["journal_empty"] is True
+    with house.database.reader() as reader:
+        assert standing(reader).holds[0].kind is HoldKind.EVERYTHING

@@ -1,0 +1,89 @@
+"""Every searched query has its destruction receipt, which a partner checks with our bundle alone."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.audit import destruction
+from gateway.audit.entry import decode, open_detail
+from gateway.cli.main import app
+from gateway.directory import own_bundle
+from gateway.server import inspection
+from gateway.store import ledger
+from keys.custody import FileCustody
+from keys.keyset import Keyset
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="passerelle")
+
+
+def test_a_receipt_is_written_by_the_house_and_holds_for_its_partner(
+    pair: Any, people: Any, tmp_path: Path
+) -> None:
+    """IRPR 315.43(2), law.md 8 feature 1: match or not, verifiable off-line."""
+    bundle = tmp_path / "CAN.json"
+    bundle.write_bytes((pair.home / "party.json").read_bytes())
+    for seed in (1, people.stranger):
+        answer = pair.partner().query(people.samples(seed), **people.matter())
+        identifier, file = answer.result.destruction_receipt_id, tmp_path / f"{seed}.json"
+
+        written = run("ledger", "destruction", pair.home, identifier, "-o", file)
+        said = run(
+            *("ledger", "verify-receipt", file, "--party", bundle),
+            *("--receipt", identifier, "--json"),
+        )
+
+        assert (written.exit_code, said.exit_code) == (0, 0), written.output + said.output
+        told = json.loads(said.stdout)
+        assert (told["partner"], told["transaction"]) == ("AUS", answer.transaction_number)
+        found = destruction.verify(file.read_bytes(), own_bundle(pair.home).log, datetime.now(UTC))
+        assert found.index == answer.receipt_index - 1  # in the same commit, before the answer
+
+
+def test_a_receipt_of_another_query_or_house_is_a_no(
+    pair: Any, people: Any, tmp_path: Path
+) -> None:
+    answers = [pair.partner().query(people.samples(1), **people.matter()) for _ in range(2)]
+    first, second = (each.result.destruction_receipt_id for each in answers)
+    file = tmp_path / "receipt.json"
+    file.write_bytes(inspection.destruction(pair.home, first))
+
+    for party, receipt in ((pair.home, second), (pair.asker, first)):
+        said = run(
+            *("ledger", "verify-receipt", file, "--party", party / "party.json"),
+            *("--receipt", receipt),
+        )
+        assert said.exit_code == 1
+
+
+def test_an_unknown_receipt_is_told(pair: Any, tmp_path: Path) -> None:
+    for name in ("D-" + "0" * 32, "nonsense"):
+        said = run("ledger", "destruction", pair.home, name, "-o", tmp_path / "none.json")
+        assert said.exit_code == 2
+        assert not (tmp_path / "none.json").exists()
+
+
+@pytest.mark.parametrize("seed", [1, 99])
+def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int) -> None:
+    """By kind and number; the same for a hit and for no hit."""
+    answer = pair.partner().query(people.samples(seed), **people.matter())
+    with pair.house.database.reader() as reader:
+        proof = ledger.destruction(reader, answer.result.destruction_receipt_id)
+    assert proof is not None
+    folder = pair.home / "auditor"
+    custody = FileCustody.open(folder / "kek.json", b"the auditor's own")
+    key = Keyset.load(folder / "keyset.json", custody).audit_opening()
+
+    index = answer.receipt_index - 1
+    (stored,) = [one for one in ledger.iter_details(pair.house.database) if one.index == index]
+    assert stored.sealed_dek is not None
+    facts = open_detail(decode(proof.leaf), stored.ciphertext, stored.sealed_dek, key)
+
+    assert facts == {"destroyed": "records=2,minutiae=2,templates=2", "modality": "FINGER"}
