@@ -43,6 +43,13 @@ def refuse(
         list[str] | None,
         typer.Option(metavar="FIELD", help="A field that is refused; without any, all is refused."),
     ] = None,
+    terms: Annotated[
+        str,
+        typer.Option(
+            metavar="WORDS",
+            help="Terms on which it may be had all the same, where the agreement knows terms.",
+        ),
+    ] = "",
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -67,6 +74,7 @@ def refuse(
             "fields": fields,
             "ground": ground,
             "reason": reason,
+            "terms": terms,
         },
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),

@@ -172,6 +172,13 @@ def disclose(record: Record, plan: Plan) -> tuple[Field, ...]:
     )
 
 
+def on_terms(decision: Decided, agreement: Agreement) -> bool:
+    """Return whether terms take the place of a refusal: only where the agreement knows them (IRPR 315.25(4))."""
+    refusing = agreement.answering.refusing
+    may = refusing is not None and refusing.duty is Duty.MAY and refusing.terms
+    return may and bool(decision.terms)
+
+
 def standing_of(status: Status, agreement: Agreement, now: datetime) -> Row:
     """Return the row of a person under an agreement."""
     return row_of(
@@ -244,13 +251,11 @@ def _applying(agreement: Agreement, row: Row, *, persecuted: bool) -> Iterator[W
 
 def _decide(sifting: _Sifting, decision: Decided, agreement: Agreement) -> None:
     """Apply an official's decision. Where the agreement knows terms, they may take the place of the refusal."""
-    refusing = agreement.answering.refusing
     codes = frozenset(FieldCode) if decision.scope is Scope.ALL else decision.fields
     if not sifting.fields.keys() & codes:
         return
     sifting.rules.append(agreement.rule("answer.refusal"))
-    may = refusing is not None and refusing.duty is Duty.MAY and refusing.terms
-    if may and decision.terms:
+    if on_terms(decision, agreement):
         sifting.caveats.append(Caveat("TERMS", decision.terms))
     else:
         sifting.refuse(codes, decision.ground)

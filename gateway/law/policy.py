@@ -12,11 +12,11 @@ No clock, no store, no randomness: the same values give the same decision years 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.casework import FieldCode, Status
+from gateway.casework import FieldCode, Scope, Status, Withholding
 from gateway.errors import (
     AgreementNotInForce,
     ElementsInconsistent,
@@ -25,7 +25,15 @@ from gateway.errors import (
 )
 from gateway.law.agreement import Agreement, Agreements, Band
 from gateway.law.asking import Ask, AskPermit, may_ask
-from gateway.law.disclosure import Decided, Plan, fields_for, may_disclose, may_tell, standing_of
+from gateway.law.disclosure import (
+    Decided,
+    Plan,
+    fields_for,
+    may_disclose,
+    may_tell,
+    on_terms,
+    standing_of,
+)
 from gateway.law.quota import Quota, Quotas
 from gateway.law.standing import Row
 from gateway.terms import Biometrics, Header, Modality, Outcome, Purpose, Query
@@ -102,7 +110,8 @@ class Found:
 class Settled:
     """What the asker is shown, what is true, the rule between them, and every rule that was relied on.
 
-    alarm   whether a person was found whose status nobody knows: an officer must look
+    alarm         whether a person was found whose status nobody knows: an officer must look
+    withholding   what the asker is told of a refusal; REFUSED only
     """
 
     shown: Outcome
@@ -110,6 +119,7 @@ class Settled:
     why: str
     rules: tuple[str, ...] = ()
     alarm: bool = False
+    withholding: Withholding | None = None
 
 
 def in_force(agreement: Agreement, now: datetime) -> bool:
@@ -170,12 +180,18 @@ def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime
     )
 
 
-def settle(found: Found, status: Status, permit: Permit) -> Settled:
+def settle(
+    found: Found, status: Status, permit: Permit, decisions: Sequence[Decided] = ()
+) -> Settled:
     """Return what is shown once the search is complete, of the person found or of the decoy where nobody was.
 
     The same is done whoever it is: one row, one cell, one comparison. Who may not be revealed is NO_MATCH, and
-    never waits for an examiner (table 3.3 of law.md). Raises ValueError for a score that is no number: what was
-    not compared is not NO_MATCH.
+    never waits for an examiner (table 3.3 of law.md). Of whom an official refuses everything to this partner, a
+    match is REFUSED with its ground, where the agreement speaks of refusals, else NO_MATCH; whom the table hides
+    stays hidden, decision or not. Raises ValueError for a score that is no number: what was not compared is not
+    NO_MATCH.
+
+    decisions   of officials about this person and partner, not lifted
     """
     if math.isnan(found.score) or math.isnan(found.threshold):
         raise ValueError("a search without a score is no answer")
@@ -188,8 +204,22 @@ def settle(found: Found, status: Status, permit: Permit) -> Settled:
     rules = (*permit.rules, agreement.rule("status"), cell.rule)
     if true is Outcome.REVIEW_PENDING:
         rules = (*rules, agreement.rule("review"))
-    shown = true if cell.reveal else Outcome.NO_MATCH
-    return Settled(shown, true, cell.rule, rules, alarm=row is Row.UNKNOWN)
+    if not cell.reveal:
+        return Settled(Outcome.NO_MATCH, true, cell.rule, rules, alarm=row is Row.UNKNOWN)
+    whole = _refused(decisions, agreement)
+    if true is not Outcome.MATCH or whole is None:
+        return Settled(true, true, cell.rule, rules)
+    rule = agreement.rule("answer.refusal")
+    if agreement.answering.refusing is None:
+        return Settled(Outcome.NO_MATCH, true, rule, (*rules, rule))
+    withholding = Withholding(Scope.ALL, whole.ground)
+    return Settled(Outcome.REFUSED, true, rule, (*rules, rule), withholding=withholding)
+
+
+def _refused(decisions: Sequence[Decided], agreement: Agreement) -> Decided | None:
+    """Return a decision that refuses everything, and that no terms replace."""
+    whole = (one for one in decisions if one.scope is Scope.ALL)
+    return next((one for one in whole if not on_terms(one, agreement)), None)
 
 
 def _true_outcome(found: Found, permit: Permit) -> Outcome:

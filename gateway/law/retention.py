@@ -13,6 +13,8 @@ from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
 
+from gateway.law.agreement import Agreements
+
 
 class Kept(Enum):
     """A class of things that are kept for a time."""
@@ -96,3 +98,22 @@ class Schedule:
     def partners(self, kept: Kept) -> tuple[str, ...]:
         """Return the partners whose agreement says a period of its own for a class."""
         return tuple(sorted(partner for each, partner in self.agreed if each is kept))
+
+
+STAMPED = frozenset({Kept.REPLY, Kept.HIT_REFERENCE})  # their end was written when they were made
+
+
+def schedule_of(agreements: Agreements) -> Schedule:
+    """Return the periods that agreements say for their partners, of every version there is the longest.
+
+    The longest, because what came under an older version is kept as that one said; an agreement cannot shorten
+    what another of the same partner prolongs. Periods of STAMPED classes are stamped by who makes the thing.
+    """
+    agreed: dict[tuple[Kept, str], timedelta] = {}
+    for versions in agreements.values():
+        for agreement in versions:
+            for name, stated in agreement.retention.items():
+                key = Kept[name], agreement.partner
+                if key[0] not in STAMPED:
+                    agreed[key] = max(stated.period, agreed.get(key, stated.period))
+    return Schedule(MappingProxyType(agreed))

@@ -22,6 +22,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 
 DECISION_ID = re.compile(r"R-[0-9a-f]{16}")
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")
+TERMS = re.compile(r"[^\x00-\x1f\x7f]{1,300}")  # a caveat's text, as the partner reads it
 _DECIDERS = frozenset({Role.CASEWORKER})
 _READERS = frozenset({Role.CASEWORKER, Role.AUDITOR})
 
@@ -53,6 +54,7 @@ class Deciding:
         scope = arguments.choice("scope", Scope)
         fields = frozenset(arguments.choices("fields", FieldCode))
         ground = arguments.choice("ground", Ground)
+        terms = arguments.optional("terms", TERMS)
         reason = arguments.reason()
         if (scope is Scope.PART) != bool(fields):
             raise Remedy("fields: name them where the scope is PART, and none where it is ALL")
@@ -65,6 +67,7 @@ class Deciding:
                 scope=scope,
                 fields=fields,
                 ground=ground,
+                terms=terms,
                 reason=reason,
                 decided_by=officer.person,
                 decided=self._clock(),
@@ -122,6 +125,7 @@ def _facts(one: Decision) -> dict[str, str]:
         "subject": str(one.subject),
         "fields": ",".join(code.name for code in sorted(one.fields)),
         "ground": one.ground.name,
+        "note": one.terms,
         "actor": one.decided_by,
     }
 
@@ -134,6 +138,7 @@ def _told(one: Decision, person: str) -> dict[str, object]:
         "scope": one.scope.name,
         "fields": [code.name for code in sorted(one.fields)],
         "ground": one.ground.name,
+        "terms": one.terms,
         "reason": one.reason,
         "by": one.decided_by,
         "since": one.decided.isoformat(),

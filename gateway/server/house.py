@@ -24,7 +24,7 @@ from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.library import load_agreements
-from gateway.law.retention import Schedule
+from gateway.law.retention import schedule_of
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.correcting import Correcting
@@ -122,7 +122,9 @@ class House:
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
         self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
-        self.retention = Retention(database, sequencer, _found, Schedule, self.clock)
+        self.retention = Retention(
+            database, sequencer, _found, lambda: schedule_of(self.agreements), self.clock
+        )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
         self.desk = desk_of(self)
         self._closing = closing

@@ -147,6 +147,7 @@ decisions = Table(
     integer("scope"),
     text("fields"),
     integer("ground"),
+    text("terms"),
     text("reason"),
     text("decided_by"),
     integer("decide_ms"),

@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from gateway.casework import FieldCode, Ground, Scope, Withholding
+from gateway.casework import FieldCode, Ground, Scope
 from gateway.errors import Fault, Remedy
+from gateway.law.disclosure import Decided
 from gateway.store.casebook import decisions
 from gateway.store.effects import Effect, says
 from gateway.store.times import milliseconds, moment
@@ -45,7 +46,11 @@ LIFE_CYCLE: dict[tuple[DecisionState, DecisionAct], DecisionState] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """A decision; `fields` are those that are refused where its scope is PART, none where it is ALL."""
+    """A decision.
+
+    fields   those that are refused where its scope is PART, none where it is ALL
+    terms    on which it may be had all the same, where the agreement knows terms (IRPR 315.25(4))
+    """
 
     id: str
     subject: int
@@ -53,6 +58,7 @@ class Decision:
     scope: Scope
     fields: frozenset[FieldCode]
     ground: Ground
+    terms: str
     reason: str
     decided_by: str
     decided: datetime
@@ -70,9 +76,9 @@ class Decision:
         return DecisionState.ACTIVE if self.lifted is None else DecisionState.LIFTED
 
     @property
-    def withholding(self) -> Withholding:
-        """What the partner may be told of it."""
-        return Withholding(self.scope, self.ground)
+    def law(self) -> Decided:
+        """What the law is told of it."""
+        return Decided(self.scope, self.fields, self.ground, self.terms)
 
 
 def step(state: DecisionState, act: DecisionAct) -> DecisionState:
@@ -83,14 +89,15 @@ def step(state: DecisionState, act: DecisionAct) -> DecisionState:
         raise Fault(f"a decision that is {state.name} cannot {act.name}") from None
 
 
-def active(connection: Connection, subject: int, partner: str) -> tuple[Decision, ...]:
-    """Return what is refused to a partner of a person now: those that name it, and those for everybody."""
+def active(connection: Connection, subject: int, partner: str) -> tuple[Decided, ...]:
+    """Return what is refused to a partner of a person now: what names it, and what is for everybody."""
     wanted = select(decisions).where(
         decisions.c.subject_id == subject,
         decisions.c.partner.in_([partner, EVERYBODY]),
         decisions.c.lift_ms.is_(None),
     )
-    return tuple(_decision(row) for row in connection.execute(wanted.order_by(decisions.c.id)))
+    rows = connection.execute(wanted.order_by(decisions.c.id))
+    return tuple(_decision(row).law for row in rows)
 
 
 def every(connection: Connection, subject: int | None = None) -> tuple[Decision, ...]:
@@ -116,6 +123,7 @@ def refuse(one: Decision) -> tuple[Effect, ...]:
         scope=int(one.scope),
         fields=_BETWEEN.join(str(int(code)) for code in sorted(one.fields)),
         ground=int(one.ground),
+        terms=one.terms,
         reason=one.reason,
         decided_by=one.decided_by,
         decide_ms=milliseconds(one.decided),
@@ -144,6 +152,7 @@ def _decision(row: Row[Any]) -> Decision:
         scope=Scope(row.scope),
         fields=frozenset(FieldCode(int(each)) for each in row.fields.split(_BETWEEN) if each),
         ground=Ground(row.ground),
+        terms=row.terms,
         reason=row.reason,
         decided_by=row.decided_by,
         decided=moment(row.decide_ms),

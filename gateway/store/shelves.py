@@ -28,6 +28,7 @@ from gateway.audit.entry import EntryType
 from gateway.audit.shredding import CLASS_OF
 from gateway.law.retention import Kept
 from gateway.store.casebook import asked, corrections, disclosures
+from gateway.store.redress import Standing
 from gateway.store.replay import ReplayState
 from gateway.store.schema import detail_keys, hit_references, leaves, replay, transactions
 from gateway.terms import State
@@ -105,11 +106,16 @@ def _details(kept: Kept) -> Shelf:
 
 
 _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
-_open_duty = exists().where(
-    corrections.c.partner == disclosures.c.partner,
-    corrections.c.number == disclosures.c.number,
-    corrections.c.ack_ms.is_(None),
-)
+
+
+def _unfinished(table: Table) -> ColumnElement[bool]:
+    """Return the condition that a correction of a row's query is under way: whom we told must be told."""
+    return exists().where(
+        corrections.c.partner == table.c.partner,
+        corrections.c.number == table.c.number,
+        corrections.c.state != int(Standing.ACKNOWLEDGED),
+    )
+
 
 # PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE is no row.
 SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
@@ -155,7 +161,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=func.max(func.coalesce(asked.c.used_ms, 0), _answered),
-            ripe=asked.c.sealed.is_(None),
+            ripe=and_(asked.c.sealed.is_(None), ~_unfinished(asked)),
             partner=asked.c.partner,
             number=asked.c.number,
             subject=asked.c.subject_id,
@@ -164,7 +170,9 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=corrections,
             key=(corrections.c.partner, corrections.c.direction, corrections.c.id),
             since=corrections.c.ack_ms,
-            ripe=corrections.c.ack_ms.is_not(None),
+            ripe=and_(
+                corrections.c.state == int(Standing.ACKNOWLEDGED), corrections.c.ack_ms.is_not(None)
+            ),
             partner=corrections.c.partner,
             number=corrections.c.number,
         ),
@@ -175,7 +183,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=disclosures,
             key=(disclosures.c.partner, disclosures.c.details_number, disclosures.c.field),
             since=disclosures.c.disclose_ms,
-            ripe=~_open_duty,
+            ripe=~_unfinished(disclosures),
             partner=disclosures.c.partner,
             number=disclosures.c.number,
             subject=disclosures.c.subject_id,
@@ -184,7 +192,10 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=transactions,
             key=(transactions.c.partner, transactions.c.number),
             since=transactions.c.receive_ms,
-            ripe=transactions.c.state.in_([int(State.DECIDED), int(State.ABANDONED)]),
+            ripe=and_(
+                transactions.c.state.in_([int(State.DECIDED), int(State.ABANDONED)]),
+                ~_unfinished(transactions),
+            ),
             partner=transactions.c.partner,
             number=transactions.c.number,
         ),

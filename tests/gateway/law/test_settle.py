@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.casework import NOBODY, Status, SubjectKind
+from gateway.casework import (
+    NOBODY,
+    FieldCode,
+    Ground,
+    Scope,
+    Status,
+    SubjectKind,
+    Withholding,
+)
 from gateway.law.agreement import Band
-from gateway.law.policy import Found, Permit, may_answer, settle
+from gateway.law.policy import Decided, Found, Permit, may_answer, settle
 from gateway.terms import Outcome, Purpose
 
 MATCH = Found(9.0, 4.0)
@@ -176,3 +185,69 @@ def test_nobody_is_revealed_whom_the_table_masks(  # noqa: PLR0917
         assert claim
     else:
         assert NATIONS[name] not in nations
+
+
+SECURITY, POLICY = Ground.NATIONAL_SECURITY, Ground.PUBLIC_POLICY
+WHOLE = Decided(Scope.ALL, frozenset(), SECURITY)
+
+
+def foreigner(bench: Any) -> Status:
+    return Status(kind=FOREIGN, nationalities=frozenset({"SYR"}), confirmed=bench.now)
+
+
+@pytest.mark.parametrize("name", sorted(NATIONS))
+def test_whom_an_official_refuses_as_a_whole_is_refused_with_the_ground(
+    bench: Any, name: str
+) -> None:
+    """IRPR 315.25(4), 315.41(3): a match, said to be refused; what is no match stays one."""
+    given = permit(bench, name, claim=False)
+
+    refused = settle(MATCH, foreigner(bench), given, [WHOLE])
+    away = settle(AWAY, foreigner(bench), given, [WHOLE])
+
+    assert (refused.shown, refused.true) == (Outcome.REFUSED, Outcome.MATCH)
+    assert refused.withholding == Withholding(Scope.ALL, SECURITY)
+    assert refused.why.endswith(":answer.refusal")
+    assert refused.rules[-1] == refused.why
+    assert (away.shown, away.withholding) == (Outcome.NO_MATCH, None)
+
+
+def test_a_refusal_reveals_nobody_whom_the_table_hides(bench: Any) -> None:
+    citizen = Status(kind=CITIZEN, nationalities=frozenset({"CAN"}), confirmed=bench.now)
+    given = permit(bench, "au", claim=False)
+
+    assert settle(MATCH, citizen, given, [WHOLE]) == settle(MATCH, citizen, given)
+
+
+@pytest.mark.parametrize(
+    ("name", "decision", "shown"),
+    [
+        ("au", Decided(Scope.PART, frozenset({FieldCode.PHOTOGRAPH}), POLICY), Outcome.MATCH),
+        ("us-visa", Decided(Scope.ALL, frozenset(), POLICY, "for this case"), Outcome.MATCH),
+        ("au", Decided(Scope.ALL, frozenset(), POLICY, "for this case"), Outcome.REFUSED),
+    ],
+)
+def test_a_part_or_terms_leave_the_match(
+    bench: Any, name: str, decision: Decided, shown: Outcome
+) -> None:
+    """Terms exist under Division 1 alone; a part is a matter of the second step."""
+    assert (
+        settle(MATCH, foreigner(bench), permit(bench, name, claim=False), [decision]).shown is shown
+    )
+
+
+def test_an_agreement_that_knows_no_refusal_masks(bench: Any) -> None:
+    """A partner that was never told that we may refuse learns nothing by it."""
+    given = permit(bench, "au", claim=False)
+    silent = replace(given.agreement, answering=replace(given.agreement.answering, refusing=None))
+
+    found = settle(MATCH, foreigner(bench), replace(given, agreement=silent), [WHOLE])
+
+    assert (found.shown, found.true, found.withholding) == (Outcome.NO_MATCH, Outcome.MATCH, None)
+
+
+def test_what_waits_for_an_examiner_goes_on_waiting(bench: Any) -> None:
+    """Before a verdict there is no match to refuse."""
+    given = permit(bench, "au", claim=False, review=True)
+
+    assert settle(NEAR, foreigner(bench), given, [WHOLE]).shown is Outcome.REVIEW_PENDING

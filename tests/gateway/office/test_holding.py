@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from gateway.audit.entry import EntryType, decode
-from gateway.casework import FieldCode, Ground, Scope, Withholding
+from gateway.casework import FieldCode, Ground, Scope
 from gateway.errors import Fault, Remedy
+from gateway.law.policy import Decided
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.server import inspection
 from gateway.server.house import House
@@ -102,6 +103,7 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     """IRPR 315.25(4), 315.41(3)."""
     one = house.perform(CASEWORKER, "decision.refuse", REFUSE)
     part = {**REFUSE, "partner": "AUS", "scope": "PART", "fields": ["PHOTOGRAPH"]}
+    part["terms"] = "for this case only"
     two = house.perform(CASEWORKER, "decision.refuse", part)
     assert last(house).subject_reference == f"REFUSE/{two['decision']}"
     assert last(house).partner_id == "AUS"
@@ -111,10 +113,15 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
         assert subject is not None
         of_aus = decisions.active(reader, subject, "AUS")
         of_gbr = decisions.active(reader, subject, "GBR")
-    assert {each.id for each in of_aus} == {one["decision"], two["decision"]}
-    assert [each.withholding for each in of_gbr] == [
-        Withholding(Scope.ALL, Ground.NATIONAL_SECURITY)
-    ]
+    everything = Decided(Scope.ALL, frozenset(), Ground.NATIONAL_SECURITY)
+    photograph = Decided(
+        Scope.PART,
+        frozenset({FieldCode.PHOTOGRAPH}),
+        Ground.NATIONAL_SECURITY,
+        "for this case only",
+    )
+    assert set(of_aus) == {everything, photograph}
+    assert of_gbr == (everything,)
 
     lifted = {"decision": one["decision"], "reason": "reviewed"}
     house.perform(CASEWORKER, "decision.lift", lifted)
@@ -134,6 +141,7 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
         {"person": "P-77"},
         {"reason": " "},
         {"partner": "a b"},
+        {"terms": "a\nb"},
     ],
 )
 def test_a_decision_that_says_too_little_or_too_much_is_none(
@@ -173,6 +181,7 @@ def test_scope_and_fields_never_contradict_each_other(
         scope=Scope.ALL,
         fields=frozenset(),
         ground=Ground.SOVEREIGNTY,
+        terms="",
         reason="x",
         decided_by="P-1",
         decided=datetime(2026, 1, 1, tzinfo=UTC),

@@ -81,6 +81,7 @@ def upgrade() -> None:
         sa.Column("scope", INT, autoincrement=False, nullable=False),
         sa.Column("fields", sa.Text(), nullable=False),
         sa.Column("ground", INT, autoincrement=False, nullable=False),
+        sa.Column("terms", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=False),
         sa.Column("decide_ms", INT, autoincrement=False, nullable=False),
