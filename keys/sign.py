@@ -38,6 +38,7 @@ SIGNATURE_BYTES = MLDSA65_SIGNATURE_BYTES + 64
 
 REQUEST = b"passerelle/1/request"  # context of a request's signature
 RESPONSE = b"passerelle/1/response"  # context of an answer's; so neither passes for the other
+AGREEMENT = b"passerelle/1/agreement"  # context of an agreement file's, by its home party
 
 
 def representative(message: bytes, context: bytes) -> bytes:

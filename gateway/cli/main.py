@@ -9,6 +9,7 @@ try:
     import typer
 
     from gateway.cli import (
+        agreements,
         asking,
         auditing,
         benching,
@@ -96,6 +97,7 @@ app.command(epilog=example("passerelle demo", "passerelle demo --records prints/
 app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(registry.app, name="registry")
+app.add_typer(agreements.app, name="agreements")
 app.add_typer(renewing.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(review.app, name="review")

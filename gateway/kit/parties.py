@@ -7,8 +7,12 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import config
 from gateway.errors import Remedy
 from gateway.kit import commands
+from gateway.office.signatures import SUFFIX, signature
+from keys.custody import open_custody
+from keys.keyset import Keyset
 
 PORTS = range(20_000, 32_000)  # below what systems hand out to outgoing connections by themselves
 LISTENERS = 3  # exchange, health, metrics: a party's ports follow each other
@@ -57,6 +61,16 @@ def introduce(one: Party, other: Party) -> str:
     read_out = str(commands.run("party", "export", one.home, "-o", bundle)["fingerprint"])
     heard = commands.run("party", "import", other.home, bundle, "--fingerprint", read_out)
     return str(heard["fingerprint"])
+
+
+def agree(party: Party, name: str, text: str) -> None:
+    """Put an agreement file, signed by the party's own key, into its folder."""
+    settings = config.load(party.home)
+    custody = open_custody(settings.keys.custody, party.passphrase)
+    key = Keyset.load(settings.keys.keyset, custody).signing()
+    file = settings.agreements.folder / name
+    file.with_name(name + SUFFIX).write_text(signature(key, text.encode()), encoding="ascii")
+    file.write_text(text, encoding="utf-8")
 
 
 def free_port() -> int:

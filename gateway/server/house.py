@@ -23,7 +23,6 @@ from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
-from gateway.law.library import load_agreements
 from gateway.law.retention import schedule_of
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
@@ -39,9 +38,9 @@ from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
 from gateway.office.staff import Staff
+from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
 from gateway.office.watch import Watch
-from gateway.server.inspection import agreement_files
 from gateway.store import subjects
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
@@ -91,7 +90,7 @@ class House:
         settings: Settings,
         keyset: Keyset,
         directory: Directory,
-        agreements: Agreements,
+        statutes: Statutes,
         database: Database,
         sequencer: Sequencer,
         closing: ExitStack,
@@ -101,7 +100,7 @@ class House:
         self.party = settings.house.party
         self.keyset = keyset
         self.directory = directory
-        self.agreements = agreements
+        self.statutes = statutes
         self.database = database
         self.sequencer = sequencer
         self.data_key = keyset.data()
@@ -145,7 +144,6 @@ class House:
             keyset = Keyset.load(settings.keys.keyset, custody)
             selftest.rehearse(keyset)
             own = own_bundle(home)
-            agreements = load_agreements(agreement_files(settings))
             database = open_store(settings.store.path)
             stack.callback(database.close)
             sequencer = Sequencer(
@@ -159,14 +157,18 @@ class House:
             )
             sequencer.start()
             stack.callback(sequencer.close)
+            statutes = Statutes(
+                settings.agreements.folder, database, sequencer, keyset, own.signing_key, utc_now
+            )
             adoption.adopt(
                 database,
                 sequencer,
                 keyset=keyset,
-                agreements=[each for versions in agreements.values() for each in versions],
+                agreements=[each for versions in statutes.current.values() for each in versions],
                 entries=[adoption.entry(own)],
                 now=utc_now(),
             )
+            statutes.clear()
             register = adoption.Register(database, sequencer, own.party, utc_now)
             directory = Directory(settings.directory.folder, settings.house.party, register)
             return cls(
@@ -174,11 +176,16 @@ class House:
                 settings=settings,
                 keyset=keyset,
                 directory=directory,
-                agreements=agreements,
+                statutes=statutes,
                 database=database,
                 sequencer=sequencer,
                 closing=stack.pop_all(),
             )
+
+    @property
+    def agreements(self) -> Agreements:
+        """What is agreed, now."""
+        return self.statutes.current
 
     def close(self) -> None:
         """Give back pen and files; idempotent."""
@@ -230,6 +237,7 @@ def desk_of(house: House) -> Desk:
     return Desk(
         [
             *house.staff.acts(),
+            *house.statutes.acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),

@@ -20,11 +20,13 @@ from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
-from gateway.law.library import load_agreements
+from gateway.law.agreement import Agreements
 from gateway.law.policy import in_force
 from gateway.office import renewal
+from gateway.office.signatures import vetted
+from gateway.office.statutes import read_folder
 from gateway.server.secrecy import swap_in_use
-from gateway.store import ledger, subjects
+from gateway.store import governance, ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
 from keys import certificates, selftest
@@ -139,7 +141,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("keys", lambda: _keys(settings, passphrase, now))
     run("own entry", lambda: _own(home, settings))
     run("partners", lambda: _partners(settings, now))
-    run("agreements", lambda: _agreements(settings, now))
+    run("agreements", lambda: _agreements(home, now))
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
     run("memory", _memory)
@@ -163,11 +165,17 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     raise Remedy(f"keys in use are past their end ({names}, UTC): {way}")
 
 
-def agreement_files(settings: Settings) -> dict[str, bytes]:
-    """Return the agreement files of a folder by name."""
-    return {
-        path.name: path.read_bytes() for path in sorted(settings.agreements.folder.glob("*.toml"))
-    }
+def agreements(home: Path, now: datetime) -> Agreements:
+    """Return the agreements of a folder as a house would take them; raises as that would, naming file and line."""
+    settings, own = config.load(home), own_bundle(home)
+    folder = read_folder(settings.agreements.folder)
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
+    finally:
+        database.close()
+    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted)
 
 
 def _keys(settings: Settings, passphrase: Callable[[], bytes], now: datetime) -> str:
@@ -211,11 +219,9 @@ def _partners(settings: Settings, now: datetime) -> str:
     return ", ".join(bundle.party for bundle in parties) or "none yet: import one before it can ask"
 
 
-def _agreements(settings: Settings, now: datetime) -> str:
-    agreements = load_agreements(agreement_files(settings))
-    names = [
-        each.name for versions in agreements.values() for each in versions if in_force(each, now)
-    ]
+def _agreements(home: Path, now: datetime) -> str:
+    found = agreements(home, now)
+    names = [each.name for versions in found.values() for each in versions if in_force(each, now)]
     return ", ".join(names) or "none in force: every query is refused"
 
 

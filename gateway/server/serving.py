@@ -160,6 +160,7 @@ class Serving:
         except Refusal:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
+        house.statutes.round()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()

@@ -27,6 +27,7 @@ from gateway.client.channel import open_channel
 from gateway.directory import Directory, own_bundle
 from gateway.exchange.walk import Call
 from gateway.office.registry import Row
+from gateway.office.signatures import signature
 from gateway.server.house import House
 from gateway.server.serving import Addresses, Serving
 from gateway.telemetry import Stages
@@ -349,6 +350,20 @@ def secret_fixture() -> Callable[[], bytes]:
 @pytest.fixture(scope="session", name="serve")
 def serve_fixture() -> Callable[..., object]:
     return serve
+
+
+@pytest.fixture(scope="session", name="agree")
+def agree_fixture() -> Callable[[Path, str, str], None]:
+    """Return what puts an agreement file, signed by the house's own key, into a folder."""
+
+    def agree(home: Path, name: str, text: str) -> None:
+        custody = open_custody(f"file:{home}/keys/kek.json", secret)
+        key = Keyset.load(home / "keys" / "keyset.json", custody).signing()
+        signed = home / "agreements" / f"{name}.sig"
+        signed.write_text(signature(key, text.encode()))
+        (home / "agreements" / name).write_text(text)
+
+    return agree
 
 
 @pytest.fixture

@@ -36,18 +36,20 @@ def test_opening_again_records_nothing(homes: Any, secret: Any) -> None:
         assert house.sequencer.size == size
 
 
-def test_an_agreement_changed_under_its_own_version_is_refused(homes: Any, secret: Any) -> None:
+def test_an_agreement_changed_under_its_own_version_is_refused(
+    homes: Any, secret: Any, agree: Any
+) -> None:
     """Past decisions would be unexplainable."""
-    file = homes[0] / "agreements" / "au.toml"
-    file.write_text(file.read_text().replace("fpir = 1e-4", "fpir = 1e-2"))
+    text = (homes[0] / "agreements" / "au.toml").read_text()
+    agree(homes[0], "au.toml", text.replace("fpir = 1e-4", "fpir = 1e-2"))
 
     with pytest.raises(Remedy, match="higher version"):
         House.open(homes[0], secret)
 
 
-def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any) -> None:
+def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any, agree: Any) -> None:
     text = (homes[0] / "agreements" / "au.toml").read_text()
-    (homes[0] / "agreements" / "au-2.toml").write_text(text.replace("version = 1", "version = 2"))
+    agree(homes[0], "au-2.toml", text.replace("version = 1", "version = 2"))
 
     with House.open(homes[0], secret) as house:
         assert types(house).count(EntryType.AGREEMENT) == 6
@@ -131,10 +133,12 @@ def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
         House.open(homes[0], secret)
 
 
-def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
+def test_a_house_that_refuses_to_open_lets_go_of_the_pen(
+    homes: Any, secret: Any, agree: Any
+) -> None:
     file = homes[0] / "agreements" / "au.toml"
     text = file.read_text()
-    file.write_text(text.replace("fpir = 1e-4", "fpir = 1e-2"))
+    agree(homes[0], "au.toml", text.replace("fpir = 1e-4", "fpir = 1e-2"))
     with pytest.raises(Remedy):
         House.open(homes[0], secret)
     file.write_text(text)

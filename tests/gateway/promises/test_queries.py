@@ -256,13 +256,13 @@ def test_another_agreement_than_the_pairs_own_is_not_in_force(
 
 
 def test_an_exhausted_quota_says_when_it_renews_and_survives_a_restart(
-    homes: Any, people: Any, serve: Any
+    homes: Any, people: Any, serve: Any, agree: Any
 ) -> None:
     file = homes[0] / "agreements" / "au.toml"
     text = file.read_text()
     ours = text.replace('preset = "hvdsp-400000"', "day = 2\nyear = 100", 1)
     ours = ours.replace("version = 1", "version = 2")
-    (homes[0] / "agreements" / "au-2.toml").write_text(ours)
+    agree(homes[0], "au-2.toml", ours)
     query = people.matter(agreement=("au", 2))
     with serve(*homes) as pair:
         pair.partner().query(people.samples(1), **query)

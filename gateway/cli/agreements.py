@@ -1,0 +1,145 @@
+"""`passerelle agreements`: what was agreed, whether a file can be taken, and our signature under it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.console import Home, Json, No, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
+
+if TYPE_CHECKING:
+    from gateway.law.agreement import Agreement
+
+app = typer.Typer(
+    help="See what was agreed, check a file, sign it for our house.", no_args_is_help=True
+)
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An agreement, TOML.")
+]
+
+
+@app.command(name="list", epilog=example("passerelle agreements list can"))
+def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
+    """List the agreements of the house and which are in force; needs no passphrase."""
+    del as_json
+    from gateway.server import inspection
+
+    now = datetime.now(UTC)
+    found = [each for versions in inspection.agreements(home, now).values() for each in versions]
+    rows = [_row(agreement, now) for agreement in found]
+    console.emit(
+        context,
+        {"ok": True, "agreements": rows},
+        *(f"{row['agreement']:14} {row['partner']:10} {row['stands']}" for row in rows),
+    )
+
+
+@app.command(epilog=example("passerelle agreements show can au@1"))
+def show(
+    context: typer.Context,
+    home: Home,
+    name: Annotated[str, typer.Argument(metavar="ID@VERSION", help="As `list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show an agreement of the house, each rule beside its paragraph; needs no passphrase."""
+    del as_json
+    from gateway.law.display import lines
+    from gateway.server import inspection
+
+    now = datetime.now(UTC)
+    for versions in inspection.agreements(home, now).values():
+        for agreement in versions:
+            if agreement.name == name:
+                told = lines(agreement, now)
+                rules = [{"rule": rule, "paragraph": paragraph} for rule, paragraph in told]
+                console.emit(
+                    context,
+                    {"ok": True, **_row(agreement, now), "rules": rules},
+                    f"{agreement.name}  {agreement.title}",
+                    *(f"{paragraph:20} {rule}" for rule, paragraph in told),
+                )
+                return
+    raise No("the house has no such agreement: `passerelle agreements list` shows what it has")
+
+
+@app.command(epilog=example("passerelle agreements check au-2.toml"))
+def check(context: typer.Context, file: File, as_json: Json = False) -> None:
+    """Read a file as a house would; a complaint names the line (exit code 1). Says nothing of its signature."""
+    del as_json
+    from gateway.law.parsing import parse
+    from gateway.law.reading import MalformedAgreement
+
+    try:
+        agreement = parse(file.read_bytes(), file.name)
+    except MalformedAgreement as fault:
+        raise No(str(fault)) from None
+    row = _row(agreement, datetime.now(UTC))
+    console.emit(context, {"ok": True, **row}, f"{agreement.name}  {agreement.title}")
+
+
+@app.command(
+    epilog=example(
+        "passerelle agreements sign can au-2.toml --reason 'countersigned by both parties'",
+        "cp au-2.toml.sig au-2.toml can/agreements/   # the signature first; the house takes both in its next round",
+    )
+)
+def sign(
+    context: typer.Context,
+    *,
+    home: Home,
+    file: File,
+    reason: Annotated[str, typer.Option(help="Why it may come into force; for the ledger.")],
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Sign an agreement file with the house's key; writes FILE.sig beside it. An operator does it."""
+    del as_json
+    from gateway.office.signatures import SUFFIX
+
+    answer = desk.perform(
+        home,
+        "agreements.sign",
+        {"file": file.name, "text": file.read_text(encoding="utf-8"), "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    out = file.with_name(file.name + SUFFIX)
+    out.write_text(str(answer["signature"]), encoding="ascii")
+    console.emit(
+        context,
+        {
+            "ok": True,
+            "agreement": answer["agreement"],
+            "digest": answer["digest"],
+            "file": str(out),
+        },
+        f"signed   {answer['agreement']}  SHA-256 {answer['digest']}",
+        f"file     {out}  → copy it, then the agreement, into the house's agreements folder",
+    )
+
+
+def _row(agreement: Agreement, now: datetime) -> dict[str, str]:
+    if agreement.covers(now):
+        stands = "in force"
+    elif now < agreement.in_force:
+        stands = f"from {agreement.in_force:%Y-%m-%d}"
+    else:
+        stands = "ended"
+    return {
+        "agreement": agreement.name,
+        "title": agreement.title,
+        "home": agreement.home,
+        "partner": agreement.partner,
+        "partner_name": agreement.partner_name(now),
+        "in_force": f"{agreement.in_force:%Y-%m-%d}",
+        "stands": stands,
+        "digest": agreement.digest,
+    }

@@ -1,0 +1,67 @@
+"""`passerelle agreements`: what was agreed, what a file is worth, and a new version from pen to force."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gateway.law.library import packaged
+
+
+def test_a_new_version_goes_from_check_to_signature_to_list(
+    homes: Any, run: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    home, file = homes["CAN"], tmp_path / "au-2.toml"
+    text = packaged()["au.toml"].decode().replace("version = 1", "version = 2")
+    file.write_text(text.replace("in_force = 2026-01-01", "in_force = 2090-01-01"))
+    assert run("agreements", "check", file, "--json").document["agreement"] == "au@2"
+
+    person = ("--person", "P-1", "--role", "operator", "-o", home / "staff" / "me")
+    assert run("staff", "add", home, *person, *passphrase).code == 0
+    sign = ("agreements", "sign", home, file, "--reason", "countersigned", *passphrase, "--json")
+    signed = run(*sign)
+    assert signed.code == 0, signed.err
+    for name in ("au-2.toml.sig", "au-2.toml"):
+        (home / "agreements" / name).write_bytes((tmp_path / name).read_bytes())
+
+    rows = run("agreements", "list", home, "--json").document["agreements"]
+    stands = {row["agreement"]: row["stands"] for row in rows}
+    assert stands["au@1"] == "in force"
+    assert stands["au@2"] == "from 2090-01-01"
+    assert {"nz@1", "uk@1", "us-visa@1", "us-asylum@1"} <= stands.keys()
+
+
+def test_show_puts_each_rule_beside_its_paragraph(homes: Any, run: Any) -> None:
+    said = run("agreements", "show", homes["CAN"], "us-visa@1", "--json")
+
+    rules = {row["rule"]: row["paragraph"] for row in said.document["rules"]}
+    assert rules["they ask for DATA_ACCURACY"] == "IRPR 315.23(1)(c)"
+    assert rules["mask CITIZEN (always)"] == "IRPR 315.21"
+    assert all(rules.values())
+    assert run("agreements", "show", homes["CAN"], "us-visa@9").code == 1
+
+
+def test_a_file_that_permits_too_much_is_named_with_its_line(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "au-2.toml"
+    text = packaged()["au.toml"].decode()
+    wrong = text.replace(
+        "[answer.reveal.CITIZEN]   # dual citizens included\nALWAYS = { reveal = false",
+        "[answer.reveal.CITIZEN]\nALWAYS = { reveal = true",
+    )
+    assert wrong != text
+    file.write_text(wrong)
+
+    said = run("agreements", "check", file, "--json")
+
+    assert said.code == 1
+    line = wrong.splitlines().index('ALWAYS = { reveal = true, paragraph = "IRPR 315.36" }') + 1
+    assert f"au-2.toml line {line}: answer.reveal.CITIZEN" in said.document["error"]["message"]
+
+
+def test_an_unsigned_file_is_named_by_check_and_list(homes: Any, run: Any, passphrase: Any) -> None:
+    text = packaged()["au.toml"].decode().replace("version = 1", "version = 2")
+    (homes["CAN"] / "agreements" / "au-2.toml").write_text(text)
+
+    for said in (run("agreements", "list", homes["CAN"]), run("check", homes["CAN"], *passphrase)):
+        assert said.code != 0
+        assert "au-2.toml line 1" in said.err + said.out

@@ -1,0 +1,164 @@
+"""A new agreement needs no restart, and only what we signed is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import Remedy
+from gateway.law.reading import MalformedAgreement
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.server import inspection
+from gateway.server.house import House, utc_now
+from gateway.store import ledger
+
+OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Iterator[House]:
+    with House.open(homes[0], secret) as opened:
+        yield opened
+
+
+def second(homes: Any, **changes: str) -> str:
+    text = (homes[0] / "agreements" / "au.toml").read_text()
+    for old, new in {"version = 1": "version = 2", **changes}.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    return str(text)
+
+
+def entries(house: House, kind: EntryType) -> list[str]:
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    return [frame.subject_reference for frame in frames if frame.type is kind]
+
+
+def test_a_new_version_is_adopted_in_a_round_and_in_force_from_its_day(
+    homes: Any, house: House, agree: Any
+) -> None:
+    before = len(entries(house, EntryType.AGREEMENT))
+    agree(
+        homes[0], "au-2.toml", second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
+    )
+
+    house.statutes.round()
+    house.statutes.round()
+
+    first, later = house.agreements["au"]
+    assert (first.version, later.version) == (1, 2)
+    assert first.covers(utc_now())
+    assert not later.covers(utc_now())
+    assert later.covers(later.in_force)
+    assert not first.covers(later.in_force)
+    assert len(entries(house, EntryType.AGREEMENT)) == before + 1
+    assert not entries(house, EntryType.ALARM)
+
+
+def wrong(attack: str, path: Path, text: str) -> None:
+    signature = path.with_name("au-2.toml.sig")
+    match attack:
+        case "unsigned":
+            path.write_text(text)
+        case "malformed":
+            path.write_text("[agreement\n")
+        case "wrongly signed":
+            signature.write_text(signature.read_text()[:-20] + "A" * 19 + "\n")
+        case "signed, then changed":
+            path.write_text(text + "\n# more\n")
+        case "no signature at all":
+            signature.write_text("x")
+        case _:
+            signature.write_text(f"passerelle/1/agreement {'0' * 64} AAAA\n")
+
+
+ATTACKS = (
+    "unsigned",
+    "malformed",
+    "wrongly signed",
+    "signed, then changed",
+    "no signature at all",
+    "signed by a stranger",
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
+    homes: Any, house: House, agree: Any, attack: str
+) -> None:
+    path = homes[0] / "agreements" / "au-2.toml"
+    if attack not in {"unsigned", "malformed"}:
+        agree(homes[0], "au-2.toml", second(homes))
+    wrong(attack, path, second(homes))
+    before = house.agreements
+
+    for _ in range(3):
+        house.statutes.round()
+
+    assert house.agreements is before
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert not found["agreements"].ok
+    assert "au-2.toml" in found["agreements"].detail
+    assert "line 1" in found["agreements"].detail
+
+
+def test_the_alarm_ends_when_the_folder_is_right_again(
+    homes: Any, house: House, agree: Any
+) -> None:
+    (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
+    house.statutes.round()
+    agree(homes[0], "au-2.toml", second(homes))
+
+    house.statutes.round()
+
+    assert len(house.agreements["au"]) == 2
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
+
+
+def test_a_file_that_is_gone_ends_nothing(homes: Any, house: House) -> None:
+    (homes[0] / "agreements" / "au.toml").unlink()
+
+    house.statutes.round()
+
+    assert house.agreements["au"][0].covers(utc_now())
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+
+
+def test_a_house_does_not_open_on_an_unsigned_file(homes: Any, secret: Any) -> None:
+    (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
+
+    with pytest.raises(MalformedAgreement, match="not signed: run"), House.open(homes[0], secret):
+        pass
+
+
+def test_what_was_adopted_outlives_its_signature(homes: Any, secret: Any, agree: Any) -> None:
+    """The ledger has its digest; the key that signed it may be gone by then."""
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret):
+        pass
+    (homes[0] / "agreements" / "au-2.toml.sig").unlink()
+
+    with House.open(homes[0], secret) as again:
+        assert len(again.agreements["au"]) == 2
+
+
+def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: House) -> None:
+    text = second(homes)
+    values = {"file": "au-2.toml", "text": text, "reason": "countersigned"}
+
+    answer = house.perform(OPERATOR, "agreements.sign", values)
+    (homes[0] / "agreements" / "au-2.toml.sig").write_text(str(answer["signature"]))
+    (homes[0] / "agreements" / "au-2.toml").write_text(text)
+    house.statutes.round()
+
+    assert len(house.agreements["au"]) == 2
+    assert entries(house, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
+    with pytest.raises(Remedy, match=r"au-2\.toml line"):
+        house.perform(OPERATOR, "agreements.sign", {**values, "text": "[agreement"})
+    with pytest.raises(NotAllowed):
+        house.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
