@@ -52,10 +52,3 @@ def row_of(
     if national:
         return Row.PARTNER_NATIONAL
     return Row.CLAIMANT if status.kind is SubjectKind.CLAIMANT else Row.FOREIGN_NATIONAL
-
-
-def presumed(now: datetime) -> Status:
-    """Return the status of somebody whom every agreement reveals, for records that hold none yet."""
-    return Status(
-        kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({STATELESS}), confirmed=now
-    )

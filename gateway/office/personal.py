@@ -22,6 +22,7 @@ from datetime import datetime
 
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import Remedy
+from gateway.law.standing import STATELESS
 from gateway.wire.details import MAX_IMAGE, MAX_TEXT, words
 
 REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -73,7 +74,9 @@ def read_status(texts: Mapping[str, str], now: datetime) -> Status:
         raise BadRow(f"status: one of {', '.join(KINDS)}")
     nationalities = _countries(texts, "nationalities")
     if not nationalities:
-        raise BadRow("nationalities: at least one, ISO 3166-1 alpha-3; a stateless person's is XXA")
+        raise BadRow(
+            f"nationalities: at least one, ISO 3166-1 alpha-3; a stateless person's is {STATELESS}"
+        )
     return Status(
         kind=SubjectKind[kind],
         nationalities=nationalities,

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
+from gateway.casework import Record
 from gateway.law.agreement import Agreements
 from gateway.law.policy import Found, may_answer, settle
-from gateway.law.standing import presumed
 from gateway.office.review import Reveals
 from gateway.store.reviews import Evidence
 from gateway.terms import Outcome
 from gateway.wire import letters, payloads
 
 
-def reveals(agreements: Callable[[], Agreements]) -> Reveals:
+class Records(Protocol):
+    """Whoever keeps the records of people."""
+
+    def record(self, subject: int) -> Record:
+        """Return what is held of a person today; an empty record where nothing is."""
+        ...
+
+
+def reveals(agreements: Callable[[], Agreements], people: Records) -> Reveals:
     """Return what says whether the candidate of a case may be shown as a match."""
 
     def ask(evidence: Evidence, opened: datetime) -> bool:
@@ -27,7 +36,8 @@ def reveals(agreements: Callable[[], Agreements]) -> Reveals:
         for agreement in agreements().get(header.agreement_id, ()):
             if agreement.version == header.agreement_version:
                 permit = may_answer(header, query, agreement, opened)
-                found = settle(Found(0.0, 0.0), presumed(permit.time), permit)
+                status = people.record(evidence.subject).status
+                found = settle(Found(0.0, 0.0), status, permit)
                 return found.shown is Outcome.MATCH
         return False  # the agreement has left the house since; nobody is shown without one
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
+from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
@@ -41,7 +42,7 @@ from gateway.office.staff import Staff
 from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
 from gateway.office.watch import Watch
-from gateway.store import subjects
+from gateway.store import decisions, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
@@ -116,7 +117,7 @@ class House:
             self.data_key,
             self.clock,
             self.random,
-            reveals(lambda: self.agreements),
+            reveals(lambda: self.agreements, self.people),
         )
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
@@ -220,6 +221,11 @@ class House:
     def _follow(self, change: Change) -> None:
         for apply in self.engines:
             apply(change)
+
+    def decisions(self, subject: int, partner: str) -> Sequence[Decided]:
+        """Return what officials decided to refuse a partner of a person, and did not lift."""
+        with self.database.reader() as reader:
+            return decisions.active(reader, subject, partner)
 
     def own_version(self) -> int:
         """Return the version of our own public entry."""

@@ -20,10 +20,13 @@ from gateway.audit.entry import EntryType
 from gateway.engine.inprocess import InProcessEngine
 from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal, Remedy
 from gateway.exchange import correction
+from gateway.exchange.desk import Desk
+from gateway.exchange.details import RequestHitDetails
 from gateway.exchange.quantum import Quantum, floor_of
-from gateway.exchange.query import Desk, GetQueryState, RedeliverResult, SubmitQuery
+from gateway.exchange.query import SubmitQuery
 from gateway.exchange.refused import RefusalCounter
 from gateway.exchange.standing import GetCapabilities
+from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import admin, intercept, listeners, services
@@ -182,7 +185,15 @@ class Serving:
 
     def _built(self) -> Corridor:
         house = self._house
-        desk = Desk(self.engine, house.database, house.data_key, house.clock, house.random)
+        desk = Desk(
+            engine=self.engine,
+            people=house.people,
+            decisions=house.decisions,
+            database=house.database,
+            data_key=house.data_key,
+            clock=house.clock,
+            random=house.random,
+        )
         follow_up = correction.Desk(house.database, house.data_key, house.clock)
         rooms = Rooms(
             party=house.party,
@@ -207,6 +218,7 @@ class Serving:
                 Operation.REDELIVER_RESULT: RedeliverResult(desk),
                 Operation.SUBMIT_CORRECTION: correction.SubmitCorrection(follow_up),
                 Operation.ACK_CORRECTION: correction.AckCorrection(follow_up),
+                Operation.REQUEST_HIT_DETAILS: RequestHitDetails(desk),
             },
         )
 
@@ -253,4 +265,6 @@ class Serving:
         return telemetry.Stages(observe=self._observe)
 
 
-_HELD = frozenset({"GetCapabilities", "SubmitQuery", "GetQueryState", "RedeliverResult"})
+_HELD = frozenset(
+    {"GetCapabilities", "SubmitQuery", "GetQueryState", "RedeliverResult", "RequestHitDetails"}
+)

@@ -18,6 +18,7 @@ from gateway.bundle import PartyBundle
 from matcher.fmr import View, write_iso2005
 from matcher.template import Minutiae
 
+FAMILY = "Canary-Red"
 FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
 
 
@@ -48,6 +49,7 @@ def two(  # noqa: PLR0917 - fixtures
         record(prints / f"person-{seed}.fmr", seed, impression=1)
     said = run("gallery", "enrol", can, prints, "--position", 2, *FOREIGN, *passphrase)
     assert said.code == 0, said.err
+    keep_records(run, can, folder, passphrase)
     process = spawn("serve", can, *passphrase, "--json")
     ready = process.stdout.readline()
     assert json.loads(ready)["ok"], process.stderr.read()
@@ -57,6 +59,20 @@ def two(  # noqa: PLR0917 - fixtures
         process.wait(60)
     process.stdout.close()
     process.stderr.close()
+
+
+def keep_records(run: Any, can: Path, folder: Path, passphrase: Any) -> None:
+    """Have a registrar write down what is held of the first person."""
+    row = {"reference": "person-1", "status": "FOREIGN_NATIONAL", "nationalities": ["IND"]}
+    photograph = folder / "one.jpg"
+    photograph.write_bytes(b"\xff\xd8\xff\xe0" + bytes(3000))
+    file = folder / "people.jsonl"
+    file.write_text(json.dumps({**row, "LAST_NAME": FAMILY, "PHOTOGRAPH": "one.jpg"}) + "\n")
+    officer = folder / "registrar"
+    words = ("--person", "P-1", "--role", "registrar", "-o", officer)
+    assert run("staff", "add", can, *words, *passphrase).code == 0
+    said = run("registry", "import", can, file, "--as", officer, *passphrase)
+    assert said.code == 0, said.err
 
 
 def _move_to_a_free_port(home: Path) -> None:
@@ -268,6 +284,56 @@ def test_a_row_edited_after_signing_is_found(run: Any, two: Two, tmp_path: Path)
     assert said.code == 1
     assert said.document["ok"] is False
     assert said.document["findings"]
+
+
+def details(run: Any, two: Two, passphrase: Any, number: str, *more: Any) -> Any:
+    return run(
+        *("details", two.aus, number, "--to", "CAN", "--agreement", "au@1"),
+        *("--purpose", "TRAVEL_ENTER_REMAIN", "--case", "C-1", "--unit", "U-1", "--person", "P-1"),
+        *more,
+        *passphrase,
+    )
+
+
+def test_details_of_a_match_are_shown_beside_their_paragraphs(
+    run: Any, two: Two, passphrase: Any, record: Any, tmp_path: Path
+) -> None:
+    probe = record(tmp_path / "probe.fmr", 1, impression=2)
+    hit = ask(run, two, passphrase, "--finger", f"2={probe}", "--json").document
+    words = ("--field", "LAST_NAME", "--field", "PHOTOGRAPH")
+
+    said = details(run, two, passphrase, hit["transaction_number"], *words, "--json")
+    again = details(
+        run, two, passphrase, hit["transaction_number"], *words, "--out", tmp_path / "o"
+    )
+    more = details(run, two, passphrase, hit["transaction_number"], "--field", "GENDER", "--json")
+
+    assert said.code == 0, said.err
+    name, photograph = said.document["fields"]
+    assert (name["value"], name["authority"]) == (FAMILY, "IRPR 315.41(2)(a)")
+    assert photograph["authority"] == "IRPR 315.41(2)(b)"
+    assert said.document["receipt_verified"]
+    assert "IRPR 315.41(2)(a)" in again.out
+    (written,) = (tmp_path / "o").iterdir()
+    assert written.stat().st_mode & 0o077 == 0
+    assert more.code == 1
+    assert more.document["error"]["reason"] == "HIT_REFERENCE_SPENT"
+
+
+def test_details_of_nobody_are_not_asked_for(
+    run: Any, two: Two, passphrase: Any, record: Any, tmp_path: Path
+) -> None:
+    probe = record(tmp_path / "probe.fmr", 99, impression=1)
+    missed = ask(run, two, passphrase, "--finger", f"2={probe}", "--json").document
+    number = missed["transaction_number"]
+
+    unasked = details(run, two, passphrase, number, "--field", "LAST_NAME")
+    guessed = details(
+        run, two, passphrase, number, "--field", "LAST_NAME", "--reference", "ab" * 16, "--json"
+    )
+
+    assert (unasked.code, "no match" in unasked.err) == (1, True)
+    assert (guessed.code, guessed.document["outcome"]) == (1, "UNAVAILABLE")
 
 
 def test_no_ledger_yet_is_not_a_clean_one(run: Any, homes: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.errors import ElementsInconsistent, RecordUnparseable
-from gateway.exchange.query import read_sample
+from gateway.exchange.samples import read_sample
 from gateway.terms import Modality, RecordFormat, Sample
 from matcher import ansinist, fmr, synthetic
 

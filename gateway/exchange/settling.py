@@ -1,0 +1,84 @@
+"""Step 17: what the asker is shown of what the search found, by the law and by today's record.
+
+There is exactly one look at one record and one question to the law, whoever was found, if anybody. Where
+nobody was, it is the record of somebody drawn by chance alone; and he is drawn each time, so that a hit, a
+masked hit and a true no-hit do the same work with the same key (protocol 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.casework import Record, Withholding
+from gateway.exchange.desk import Desk
+from gateway.law.policy import Decided, Found, Permit, settle
+from gateway.terms import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a search came to, before the law speaks.
+
+    score, threshold   log10 likelihood ratios
+    subject            who it is, if anybody reached the threshold
+    facts              what the auditor may know of the search
+    """
+
+    score: float
+    threshold: float
+    subject: int | None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the asker is shown, what the auditor may know, and whom it is about."""
+
+    shown: Outcome
+    facts: Mapping[str, str]
+    subject: int | None = None
+    record: Record = field(default_factory=Record, repr=False)
+    withholding: Withholding | None = None
+
+
+def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> Decision:
+    """Return what is shown of a candidate; the truth stays in the facts."""
+    record, decided = look(desk, partner, candidate.subject)
+    score = Found(candidate.score, candidate.threshold, None)
+    found = settle(score, record.status, permit, decided)
+    facts = {
+        **candidate.facts,
+        "true_outcome": found.true.name,
+        "disclosed_outcome": found.shown.name,
+        "why": found.why,
+        "policy_trace": ",".join(found.rules),
+    }
+    if candidate.subject is None:
+        return Decision(found.shown, facts)
+    facts |= {"subject": str(candidate.subject), **standing(record, desk.clock())}
+    if found.withholding is not None:
+        facts |= {"withheld": found.withholding.scope.name, "ground": found.withholding.ground.name}
+    if found.alarm:
+        facts["reason"] = (
+            "STATUS_UNKNOWN"  # an officer must look; nothing outside the detail says so
+        )
+    return Decision(found.shown, facts, candidate.subject, record, found.withholding)
+
+
+def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:
+    """Return record and officials' decisions of a person, or of somebody drawn by chance in his place."""
+    decoy = desk.people.somebody()
+    whose = decoy if subject is None else subject
+    return desk.people.record(whose), desk.decisions(whose, partner)
+
+
+def standing(record: Record, now: datetime) -> Mapping[str, str]:
+    """Return what the auditor may know of a person's status: never a name, never a value."""
+    confirmed = record.status.confirmed
+    return {
+        "status_kind": record.status.kind.name,
+        "status_age": "never confirmed" if confirmed is None else f"{(now - confirmed).days} days",
+        "record_version": str(record.version),
+    }

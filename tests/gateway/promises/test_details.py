@@ -1,0 +1,317 @@
+"""Two steps: a match gives a reference; what it leads to is disclosed by paragraph, or looks like nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import literal, select
+
+from gateway.audit.entry import EntryType, decode
+from gateway.casework import Datum, DetailsOutcome, FieldCode, Record, SubjectKind
+from gateway.client import Disclosed, Refused
+from gateway.store import ledger, subjects
+from gateway.store import people as store
+from gateway.store.casebook import disclosures
+from gateway.store.schema import hit_references, transactions
+from gateway.terms import Outcome, Purpose
+from keys.envelope import SIZE_CLASSES
+
+if TYPE_CHECKING:
+    from gateway.client import Answer, Partner
+    from tests.gateway.conftest import Pair, People
+
+FAMILY = "Canary-Yellow"  # no log, leaf or database may hold it in the open
+DATA = {
+    FieldCode.LAST_NAME: Datum(FAMILY.encode()),
+    FieldCode.FIRST_NAME: Datum(b"Zara"),
+    FieldCode.DATE_OF_BIRTH: Datum(b"1990-01-02"),
+    FieldCode.PHOTOGRAPH: Datum(b"\xff\xd8" + bytes(90_000), "image/jpeg"),
+}
+WANTED = (FieldCode.LAST_NAME, FieldCode.DATE_OF_BIRTH, FieldCode.PHOTOGRAPH)
+
+
+def record(pair: Pair, seed: int, **status: Any) -> None:
+    """Say what is held of an enrolled person from now on."""
+    house = pair.house
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, f"P-{seed}")
+        assert subject is not None
+        held = store.read_record(reader, house.data_key, subject)
+    changed = Record(status=replace(held.status, **status), data=DATA, version=held.version + 1)
+    effect = store.write_record(subject, changed, house.data_key, house.clock())
+    house.sequencer.commit((), (effect,))
+
+
+@pytest.fixture(scope="module")
+def partner(shared_pair: Pair) -> Partner:
+    for seed in range(1, 6):
+        record(shared_pair, seed)
+    return shared_pair.partner()
+
+
+def ask(partner: Partner, people: People, seed: int = 1, **other: Any) -> Answer:
+    return partner.query(people.samples(seed), **people.matter(**other))
+
+
+def details(
+    partner: Partner,
+    people: People,
+    answer: Answer,
+    fields: tuple[FieldCode, ...] = WANTED,
+    reference: bytes | None = None,
+    **other: Any,
+) -> Disclosed:
+    return partner.details(
+        answer.transaction_number,
+        answer.result.hit_reference if reference is None else reference,
+        fields,
+        **people.matter(**other),
+    )
+
+
+def reason(partner: Partner, people: People, answer: Answer, **how: Any) -> tuple[str, str]:
+    with pytest.raises(Refused) as caught:
+        details(partner, people, answer, **how)
+    return caught.value.reason, caught.value.metadata.get("element", "")
+
+
+def test_a_match_is_disclosed_field_by_field_each_by_its_paragraph(
+    partner: Partner, people: People, shared_pair: Pair
+) -> None:
+    answer = ask(partner, people)
+
+    told = details(partner, people, answer)
+
+    assert told.details.outcome is DetailsOutcome.DISCLOSED
+    assert {each.code: each.value for each in told.details.fields} == {
+        code: DATA[code].value for code in WANTED
+    }
+    for each in told.details.fields:
+        assert each.authority.startswith("IRPR 315.41(2)(")
+        assert each.source_version == "2"
+        assert any("Australia" in caveat.text for caveat in each.caveats)
+    assert rows(shared_pair, answer) == {int(code) for code in WANTED}
+
+
+def rows(pair: Pair, answer: Answer) -> set[int]:
+    """Return the fields that the database says went out under a query."""
+    with pair.house.database.reader() as reader:
+        found = reader.execute(
+            disclosures.select().where(disclosures.c.number == answer.transaction_number)
+        ).all()
+    for row in found:
+        with pair.house.database.reader() as reader:
+            frame = decode(ledger.leaf(reader, row.response_index))
+        assert (frame.type, frame.transaction_number) == (EntryType.RESPONSE, row.details_number)
+    return {row.field for row in found}
+
+
+def test_the_same_fields_are_told_again_and_never_more(partner: Partner, people: People) -> None:
+    answer = ask(partner, people)
+    first = details(partner, people, answer)
+
+    again = details(partner, people, answer)
+    fewer = details(partner, people, answer, fields=WANTED[:1])
+    widened = reason(partner, people, answer, fields=(*WANTED, FieldCode.GENDER))
+    other = reason(partner, people, answer, fields=(FieldCode.FIRST_NAME,))
+
+    assert again.details == first.details
+    assert [each.code for each in fewer.details.fields] == [FieldCode.LAST_NAME]
+    assert widened == other == ("HIT_REFERENCE_SPENT", "")
+
+
+def test_a_field_that_is_not_agreed_is_refused_by_its_place(
+    partner: Partner, people: People
+) -> None:
+    """It depends on the request alone: a reference that leads nowhere is refused just so."""
+    answer = ask(partner, people)
+    fields = (FieldCode.LAST_NAME, FieldCode.FINGERPRINTS)
+
+    assert reason(partner, people, answer, fields=fields) == ("FIELD_NOT_PERMITTED", "fields[1]")
+    guessed = reason(partner, people, answer, fields=fields, reference=bytes(16))
+    assert guessed == ("FIELD_NOT_PERMITTED", "fields[1]")
+
+
+def test_details_are_for_the_purpose_of_the_query(partner: Partner, people: People) -> None:
+    answer = ask(partner, people)
+
+    refused = reason(partner, people, answer, purpose=Purpose.CITIZENSHIP)
+
+    assert refused == ("PURPOSE_NOT_PERMITTED", "header.purpose")
+
+
+def test_a_number_serves_one_request(partner: Partner, people: People) -> None:
+    answer = ask(partner, people)
+    told = details(partner, people, answer)
+
+    again = reason(partner, people, answer, transaction_number=told.transaction_number)
+    query = reason(partner, people, answer, transaction_number=answer.transaction_number)
+
+    assert again == query == ("TRANSACTION_REUSED", "")
+
+
+def nothing(partner: Partner, people: People, shared_pair: Pair) -> Iterator[tuple[str, Disclosed]]:
+    """Yield every way in which there is nothing to disclose, and what the asker saw."""
+    answer = ask(partner, people, 1)
+    other = ask(partner, people, 2)
+    stranger = ask(partner, people, people.stranger)
+    yield "guessed", details(partner, people, answer, reference=bytes(range(16)))
+    yield "of another query", details(partner, people, other, reference=answer.result.hit_reference)
+    yield "no match", details(partner, people, stranger, reference=bytes(range(16)))
+    unknown = replace(answer, transaction_number="20260101-00000000")
+    yield "unknown query", details(partner, people, unknown)
+    over = ask(partner, people, 3)
+    end = hit_references.update().where(hit_references.c.reference == over.result.hit_reference)
+    shared_pair.house.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
+    yield "expired", details(partner, people, over)
+    became = ask(partner, people, 4)
+    record(shared_pair, 4, kind=SubjectKind.CITIZEN, nationalities=frozenset({"CAN"}))
+    yield "a citizen since", details(partner, people, became)
+    late = ask(partner, people, 5)
+    assert details(partner, people, late).details.outcome is DetailsOutcome.DISCLOSED
+    record(shared_pair, 5, kind=SubjectKind.CITIZEN)
+    yield "a citizen after the first time", details(partner, people, late)
+    stolen = ask(partner, people, 2)
+    names = [column.name for column in transactions.c if column.name != "partner"]
+    copied = select(literal("NZL"), *(transactions.c[name] for name in names)).where(
+        transactions.c.number == stolen.transaction_number
+    )
+    theirs = transactions.insert().from_select(["partner", *names], copied)
+    given = hit_references.update().where(hit_references.c.reference == stolen.result.hit_reference)
+    effects = (_effect(theirs), _effect(given.values(partner="NZL")))
+    shared_pair.house.sequencer.commit((), effects)
+    yield "another partner's", details(partner, people, stolen)
+
+
+def _effect(statement: Any) -> Any:
+    from gateway.store.effects import Effect
+
+    return Effect(statement, rows=1)
+
+
+def test_whatever_is_in_the_way_has_one_face(
+    partner: Partner, people: People, shared_pair: Pair
+) -> None:
+    """Protocol 7: unknown, expired, someone else's, no longer revealable: one answer, one size."""
+    disclosed = details(partner, people, ask(partner, people, 1))
+
+    told = dict(nothing(partner, people, shared_pair))
+
+    for way, each in told.items():
+        assert each.details.outcome is DetailsOutcome.UNAVAILABLE, way
+        assert (each.details.fields, each.details.withholding) == ((), None), way
+        assert each.envelope_size == disclosed.envelope_size, way
+    assert SIZE_CLASSES[-1] < disclosed.envelope_size < SIZE_CLASSES[-1] + 6_000
+
+
+def test_who_is_unavailable_cannot_be_told_by_asking_for_other_fields(
+    pair: Pair, people: People
+) -> None:
+    """Were the reference spent by the first try, the second would tell that it leads to somebody."""
+    partner = pair.partner()
+    answer = ask(partner, people, 1)
+    record(pair, 1, kind=SubjectKind.CITIZEN)
+
+    details(partner, people, answer, fields=WANTED[:1])
+    again = details(partner, people, answer, fields=(FieldCode.GENDER,))
+
+    assert again.details.outcome is DetailsOutcome.UNAVAILABLE
+
+
+def test_every_way_leaves_the_same_entries(pair: Pair, people: People) -> None:
+    partner = pair.partner()
+    record(pair, 1)
+    answer = ask(partner, people, 1)
+    seen = []
+    for reference in (answer.result.hit_reference, bytes(16)):
+        size = pair.house.sequencer.size
+        details(partner, people, answer, reference=reference)
+        frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+        seen.append([(frame.type, frame.entry_class, frame.subject_reference) for frame in frames])
+
+    assert seen[0] == seen[1]
+    assert [kind for kind, _, _ in seen[0]] == [EntryType.REQUEST, EntryType.RESPONSE]
+
+
+def test_a_removed_person_is_unavailable(pair: Pair, people: People) -> None:
+    partner = pair.partner()
+    answer = ask(partner, people, 1)
+    pair.house.sequencer.commit((), subjects.remove("P-1"))
+
+    assert details(partner, people, answer).details.outcome is DetailsOutcome.UNAVAILABLE
+    assert ask(partner, people, 1).outcome is Outcome.NO_MATCH
+
+
+def test_no_value_is_in_a_leaf_a_detail_or_in_the_open_in_the_database(
+    pair: Pair, people: People, capfd: Any
+) -> None:
+    """Protocol 9 and 10: what is disclosed is in the sealed answer and the sealed record, nowhere else."""
+    partner = pair.partner()
+    record(pair, 1)
+    told = details(partner, people, ask(partner, people, 1))
+    assert FAMILY.encode() in {each.value for each in told.details.fields}
+
+    for path in pair.home.rglob("*"):
+        if path.is_file():
+            assert FAMILY.encode() not in path.read_bytes(), path.name
+    assert FAMILY not in "".join(capfd.readouterr())
+    assert FAMILY not in repr(told)
+
+
+def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: People) -> None:
+    """Between the commits: the identical retry is answered under the same REQUEST, by today's record."""
+    partner = pair.partner()
+    record(pair, 1)
+    answer = ask(partner, people, 1)
+    walk = pair.serving.corridor._walks[_operation()]
+    letter = pair_letter(pair, people, answer)
+    perform = walk.perform
+    calls = []
+
+    def dies(*what: Any) -> Any:
+        calls.append(what)
+        raise KeyboardInterrupt
+
+    object.__setattr__(walk, "perform", dies)
+    with pytest.raises(KeyboardInterrupt):
+        pair.serving.corridor.handle(letter())
+    object.__setattr__(walk, "perform", perform)
+    first = pair.serving.corridor.handle(letter())
+    again = pair.serving.corridor.handle(letter())
+
+    assert len(calls) == 1
+    assert first == again
+    assert rows(pair, answer) == {int(code) for code in WANTED}
+
+
+def _operation() -> Any:
+    from gateway.terms import Operation
+
+    return Operation.REQUEST_HIT_DETAILS
+
+
+def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
+    """Return what makes the same call again and again, as the doors would hand it over."""
+    from gateway.casework import DetailsRequest
+    from gateway.wire import details as wire
+    from keys.envelope import OpeningKey
+
+    payload = wire.details_request_bytes(
+        DetailsRequest(
+            reply_key=OpeningKey.generate().public,
+            hit_reference=answer.result.hit_reference,
+            fields=WANTED,
+            case="C-1",
+            unit="U-1",
+            person="O-1",
+        )
+    )
+    letter = people.forger(pair).letter(
+        payload,
+        operation=_operation(),
+        transaction_reference=answer.transaction_number,
+    )
+    return lambda: replace(people.call(letter), operation=_operation())
