@@ -78,7 +78,7 @@ def explain(
     from gateway.config import load
     from gateway.law.citing import citations
 
-    opening = _opening(key, key_passphrase_file)
+    opening = auditor_key(key, key_passphrase_file)
     read = desk.perform(
         home,
         "audit.transaction",
@@ -99,7 +99,7 @@ def explain(
     )
 
 
-def _opening(folder: Path | None, passphrase_file: Path | None) -> OpeningKey | None:
+def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningKey | None:
     """Return the auditor's key; None where none is named."""
     if folder is None:
         return None

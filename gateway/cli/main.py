@@ -10,6 +10,7 @@ try:
 
     from gateway.cli import (
         agreements,
+        alike,
         asking,
         auditing,
         benching,
@@ -23,6 +24,7 @@ try:
         parties,
         registry,
         renewing,
+        replaying,
         retention,
         review,
         service,
@@ -113,3 +115,7 @@ kit.bench.command(
         "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
     )
 )(benching.finger)
+kit.bench.command(
+    epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
+)(alike.alike)
+auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)

@@ -80,5 +80,7 @@ def standing(record: Record, now: datetime) -> Mapping[str, str]:
     return {
         "status_kind": record.status.kind.name,
         "status_age": "never confirmed" if confirmed is None else f"{(now - confirmed).days} days",
+        "nationalities": ",".join(sorted(record.status.nationalities)),
+        "persecutors": ",".join(sorted(record.status.persecutors)),
         "record_version": str(record.version),
     }

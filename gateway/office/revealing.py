@@ -6,13 +6,13 @@ today's. Who has become a citizen since the search is hidden, whatever an examin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
 from gateway.casework import Record
 from gateway.law.agreement import Agreements
-from gateway.law.policy import Decided, Found, may_answer, settle
+from gateway.law.policy import Found, may_answer, settle
 from gateway.office.review import Reveals
 from gateway.store.reviews import Evidence
 from gateway.terms import Outcome
@@ -27,15 +27,8 @@ class Records(Protocol):
         ...
 
 
-def reveals(
-    agreements: Callable[[], Agreements],
-    people: Records,
-    decisions: Callable[[int, str], Sequence[Decided]],
-) -> Reveals:
-    """Return what says whether the candidate of a case may be shown as a match.
-
-    decisions   what officials refuse of a person to a partner today; of whom all is refused nobody is shown
-    """
+def reveals(agreements: Callable[[], Agreements], people: Records) -> Reveals:
+    """Return what says whether the candidate of a case may be shown as a match."""
 
     def ask(evidence: Evidence, opened: datetime) -> bool:
         header = letters.parse_header(evidence.header)
@@ -44,8 +37,7 @@ def reveals(
             if agreement.version == header.agreement_version:
                 permit = may_answer(header, query, agreement, opened)
                 status = people.record(evidence.subject).status
-                decided = decisions(evidence.subject, header.sender)
-                found = settle(Found(0.0, 0.0), status, permit, decided)
+                found = settle(Found(0.0, 0.0), status, permit)
                 return found.shown is Outcome.MATCH
         return False  # the agreement has left the house since; nobody is shown without one
 

@@ -93,3 +93,45 @@ def test_an_operator_may_not_read(house: Any) -> None:
 
     assert result.exit_code == 1
     assert "auditor" in json.loads(result.stdout)["error"]["message"]
+
+
+def replay(house: Any, *words: str) -> tuple[int, dict[str, Any]]:
+    root = house.home.parent
+    said = CliRunner().invoke(
+        app,
+        [
+            *("audit", "replay", str(house.home), *words, "--as", str(root / "a1")),
+            *("--key", str(house.home / "auditor"), "--reason", "impact", "--json"),
+            *("--key-passphrase-file", str(root / "auditor.pass")),
+        ],
+        prog_name="passerelle",
+    )
+    return said.exit_code, json.loads(said.stdout)
+
+
+def test_replay_under_the_same_law_changes_nothing(house: Any, people: Any) -> None:
+    house.partner().query(people.samples(1), **people.matter())
+
+    code, told = replay(house, "--since", "2026-01-01")
+
+    assert (code, told["changed"]) == (0, [])
+    assert told["queries"] >= 1
+
+
+def test_replay_under_a_proposed_law_names_what_would_change(
+    house: Any, people: Any, tmp_path: Path
+) -> None:
+    answer = house.partner().query(people.samples(1), **people.matter())
+    text = (house.home / "agreements" / "au.toml").read_text()
+    proposed = tmp_path / "au-2.toml"
+    lines = text.replace('"VISA_PERMIT_BENEFIT", ', "").splitlines()
+    proposed.write_text(
+        "\n".join(line for line in lines if not line.startswith("VISA_PERMIT_BENEFIT ="))
+    )
+
+    code, told = replay(house, answer.transaction_number, "--agreement", str(proposed))
+
+    assert code == 1, told
+    (changed,) = told["changed"]
+    assert changed["now"] == "PURPOSE_NOT_PERMITTED"
+    assert changed["transaction"] == answer.transaction_number

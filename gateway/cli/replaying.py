@@ -1,0 +1,164 @@
+"""`passerelle audit replay`: what past queries would have been answered under another version of the law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.auditing import Key, KeyPassphrase, Reason, auditor_key
+from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.desk import As, Perform
+from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.audit.chapters import Told
+    from gateway.audit.replay import Replayed
+    from gateway.law.agreement import Agreement
+
+SHOWN = 50  # changed queries printed for eyes; --json has them all
+EPILOG = example(
+    "passerelle audit replay can 20260301-0123456789abcdef0123 --key auditor/ --reason 'complaint 14'",
+    "passerelle audit replay can --since 2026-01-01 --agreement au-2.toml --key auditor/"
+    " --reason 'impact of version 2'",
+)
+
+
+def replay(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Annotated[
+        str, typer.Argument(metavar="[TXN]", help="One transaction; else name --since.")
+    ] = "",
+    reason: Reason,
+    key: Key = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="All queries from this day, UTC."),
+    ] = None,
+    agreement: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Version to decide under; else the one that was in force."
+        ),
+    ] = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Decide past queries again from the ledger, without biometrics, and show what would change.
+
+    Exit code 0: nothing would change. 1: something would. 2: could not be answered.
+    """
+    del as_json
+    if bool(number) == (since is not None):
+        raise typer.BadParameter("name one transaction, or --since DAY", param_hint="TXN")
+    if key is None:
+        raise Remedy("a decision cannot be made again without the auditor's key: give --key FOLDER")
+    opening = auditor_key(key, key_passphrase_file)
+    from gateway.audit.handed import take
+
+    with desk.at_desk(
+        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    ) as perform:
+        entries = _one(perform, number, reason) if number else _all(perform, since, reason)
+        told = take(entries, opening)
+    proposed = None if agreement is None else _proposed(agreement)
+    done, skipped = _again(told, proposed, _known(home))
+    if not done and number:
+        raise No("this transaction holds no answered query whose details can be opened")
+    changed = [each for each in done if each.changed]
+    document = {
+        "ok": not changed,
+        "queries": len(done),
+        "changed": [_row(each) for each in changed],
+        "not_replayable": skipped,
+        "agreement": proposed.name if proposed else "as it was",
+    }
+    lines = [
+        f"{each.past.number}  {each.past.partner}  {each.past.shown} → {each.now}  [{each.why}]"
+        for each in changed[:SHOWN]
+    ]
+    if len(changed) > SHOWN:
+        lines.append(f"… and {len(changed) - SHOWN} more  → --json")
+    under = proposed.name if proposed else "the versions that were in force"
+    lines.append(f"{len(done)} queries under {under}: {len(changed)} would be answered otherwise")
+    if skipped:
+        lines.append(f"{skipped} could not be decided again: other partner, or details not opened")
+    console.emit(context, document, *lines, code=Code.NO if changed else Code.DONE)
+
+
+def _one(perform: Perform, number: str, reason: str) -> list[object]:
+    entries = perform("audit.transaction", {"transaction": number, "reason": reason})["entries"]
+    return entries if isinstance(entries, list) else []
+
+
+def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
+    """Read page after page; one reading is recorded, however many pages it takes."""
+    if since is None:
+        raise AssertionError
+    asked: dict[str, object] = {"since": since.replace(tzinfo=UTC).isoformat(), "reason": reason}
+    found: list[object] = []
+    while True:
+        page = perform("audit.queries", asked)
+        entries = page["entries"]
+        if not isinstance(entries, list):
+            raise Remedy("the house handed no list of entries; is it of this release?")
+        found += entries
+        if not page["more"] or not entries:
+            return found
+        asked["after"] = entries[-1]["index"]
+
+
+def _again(
+    told: list[Told], proposed: Agreement | None, known: Mapping[str, Agreement]
+) -> tuple[list[Replayed], int]:
+    from gateway.audit.replay import again, answered
+    from matcher import calibration
+
+    def threshold(fpir: float, size: int, fingers: int) -> float:
+        return calibration.threshold(fpir, size, fingers).score
+
+    done, skipped = [], 0
+    for past in answered(told):
+        agreement = proposed or known.get(past.agreement)
+        if agreement is None or agreement.partner != past.partner:
+            skipped += 1
+            continue
+        try:
+            done.append(again(past, agreement, threshold))
+        except ValueError:
+            skipped += 1
+    return done, skipped
+
+
+def _known(home: Path) -> dict[str, Agreement]:
+    """Return every version of the folder's agreements by name."""
+    from gateway.server import inspection
+
+    found = inspection.agreements(home, datetime.now(UTC))
+    return {each.name: each for versions in found.values() for each in versions}
+
+
+def _proposed(file: Path) -> Agreement:
+    from gateway.law.parsing import parse
+
+    return parse(file.read_bytes(), file.name)
+
+
+def _row(each: Replayed) -> dict[str, object]:
+    return {
+        "transaction": each.past.number,
+        "partner": each.past.partner,
+        "leaf": each.past.index,
+        "shown": each.past.shown,
+        "now": each.now,
+        "why": each.why,
+    }
