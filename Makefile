@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PROTOS := $(wildcard proto/gateway/v1/*.proto)
 SRC    := gateway matcher keys tests deploy
 
-.PHONY: demo test check lint types rooms proto proto-current buf lock bench clean
+.PHONY: demo test check lint types rooms law law-current proto proto-current buf lock bench clean
 
 demo: $(STAMP)  ## the main job on this machine, from nothing
 	$(BIN)/passerelle demo
@@ -14,7 +14,7 @@ demo: $(STAMP)  ## the main job on this machine, from nothing
 test: $(STAMP)  ## everything that must hold, the habits of `check` among it
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s
 
-check: lint types rooms proto-current buf  ## the habits alone, one after the other: quicker to read
+check: lint types rooms law-current proto-current buf  ## the habits alone, one after the other: quicker to read
 
 lint: $(STAMP)  ## style
 	$(BIN)/ruff check --quiet $(SRC)
@@ -25,6 +25,12 @@ types: $(STAMP)  ## mypy --strict over gateway, matcher, keys
 
 rooms: $(STAMP)  ## the import law
 	$(BIN)/lint-imports --no-logo --no-cache
+
+law: $(STAMP)  ## remake docs/law.md from docs/law.toml
+	$(BIN)/python -m gateway.kit.lawbook
+
+law-current: $(STAMP)  ## every paragraph of Part 19.1 has its row, and the row tells the truth
+	$(BIN)/python -m gateway.kit.lawbook --check
 
 proto: $(STAMP)  ## remake gateway/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \

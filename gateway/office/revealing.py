@@ -6,13 +6,13 @@ today's. Who has become a citizen since the search is hidden, whatever an examin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from gateway.casework import Record
 from gateway.law.agreement import Agreements
-from gateway.law.policy import Found, may_answer, settle
+from gateway.law.policy import Decided, Found, may_answer, settle
 from gateway.office.review import Reveals
 from gateway.store.reviews import Evidence
 from gateway.terms import Outcome
@@ -27,8 +27,15 @@ class Records(Protocol):
         ...
 
 
-def reveals(agreements: Callable[[], Agreements], people: Records) -> Reveals:
-    """Return what says whether the candidate of a case may be shown as a match."""
+def reveals(
+    agreements: Callable[[], Agreements],
+    people: Records,
+    decisions: Callable[[int, str], Sequence[Decided]],
+) -> Reveals:
+    """Return what says whether the candidate of a case may be shown as a match.
+
+    decisions   what officials refuse of a person to a partner today; of whom all is refused nobody is shown
+    """
 
     def ask(evidence: Evidence, opened: datetime) -> bool:
         header = letters.parse_header(evidence.header)
@@ -37,7 +44,8 @@ def reveals(agreements: Callable[[], Agreements], people: Records) -> Reveals:
             if agreement.version == header.agreement_version:
                 permit = may_answer(header, query, agreement, opened)
                 status = people.record(evidence.subject).status
-                found = settle(Found(0.0, 0.0), status, permit)
+                decided = decisions(evidence.subject, header.sender)
+                found = settle(Found(0.0, 0.0), status, permit, decided)
                 return found.shown is Outcome.MATCH
         return False  # the agreement has left the house since; nobody is shown without one
 

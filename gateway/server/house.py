@@ -42,7 +42,7 @@ from gateway.office.staff import Staff
 from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
 from gateway.office.watch import Watch
-from gateway.store import decisions, subjects
+from gateway.store import decisions, subjects, transactions
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
@@ -117,13 +117,13 @@ class House:
             self.data_key,
             self.clock,
             self.random,
-            reveals(lambda: self.agreements, self.people),
+            reveals(lambda: self.agreements, self.people, self.decisions),
         )
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
         self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
         self.retention = Retention(
-            database, sequencer, _found, lambda: schedule_of(self.agreements), self.clock
+            database, sequencer, self._found, lambda: schedule_of(self.agreements), self.clock
         )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
         self.desk = desk_of(self)
@@ -222,6 +222,10 @@ class House:
         for apply in self.engines:
             apply(change)
 
+    def _found(self, partner: str, number: str, sealed: bytes) -> int | None:
+        """Return whom a query found, by what is sealed in its row."""
+        return transactions.open_finding(self.data_key, partner, number, sealed).subject
+
     def decisions(self, subject: int, partner: str) -> Sequence[Decided]:
         """Return what officials decided to refuse a partner of a person, and did not lift."""
         with self.database.reader() as reader:
@@ -230,12 +234,6 @@ class House:
     def own_version(self) -> int:
         """Return the version of our own public entry."""
         return own_bundle(self.home).version
-
-
-def _found(partner: str, number: str, sealed: bytes) -> int | None:
-    """Return whom a query found; no release has written it yet."""
-    del partner, number, sealed
-    return None
 
 
 def desk_of(house: House) -> Desk:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal, se
 from gateway.errors import Fault, Remedy
 from gateway.store.casebook import asked, holds
 from gateway.store.effects import Effect, says
-from gateway.store.schema import subjects, transactions
+from gateway.store.schema import leaves, subjects, transactions
 from gateway.store.times import milliseconds, moment
 
 
@@ -137,11 +137,14 @@ def every(connection: Connection) -> tuple[Hold, ...]:
 
 
 def known(connection: Connection, kind: HoldKind, reference: str) -> bool:
-    """Return whether there is what a hold would name; of partners anything may be named."""
+    """Return whether there is what a hold would name; a partner is known by any entry of the ledger."""
     if kind is HoldKind.PERSON:
         wanted = select(subjects.c.id).where(subjects.c.reference == reference)
         return connection.execute(wanted).first() is not None
-    if kind is not HoldKind.TRANSACTION:
+    if kind is HoldKind.PARTNER:
+        named = select(leaves.c.idx).where(leaves.c.partner == reference).limit(1)
+        return connection.execute(named).first() is not None
+    if kind is HoldKind.EVERYTHING:
         return True
     partner, _, number = reference.partition("/")
     return any(

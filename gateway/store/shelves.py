@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from gateway.audit.entry import EntryType
 from gateway.audit.shredding import CLASS_OF
+from gateway.errands import ErrandState
 from gateway.law.retention import Kept
 from gateway.store.casebook import asked, corrections, disclosures
 from gateway.store.redress import Standing
@@ -105,6 +106,7 @@ def _details(kept: Kept) -> Shelf:
     )
 
 
+_answered_or_over = asked.c.state.not_in([int(ErrandState.ASKED), int(ErrandState.PENDING)])
 _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
 
 
@@ -141,11 +143,11 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=_answered,
-            ripe=and_(asked.c.sealed.is_not(None), asked.c.used_ms.is_(None)),
+            ripe=and_(asked.c.sealed.is_not(None), asked.c.used_ms.is_(None), _answered_or_over),
             partner=asked.c.partner,
             number=asked.c.number,
             subject=asked.c.subject_id,
-            emptied=MappingProxyType({"sealed": None}),
+            emptied=MappingProxyType({"sealed": None, "outcome": None}),
         ),
         Kept.USED_RESULT: Shelf(
             table=asked,
@@ -161,7 +163,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=func.max(func.coalesce(asked.c.used_ms, 0), _answered),
-            ripe=and_(asked.c.sealed.is_(None), ~_unfinished(asked)),
+            ripe=and_(asked.c.sealed.is_(None), _answered_or_over, ~_unfinished(asked)),
             partner=asked.c.partner,
             number=asked.c.number,
             subject=asked.c.subject_id,

@@ -65,6 +65,7 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> Non
         {"kind": "transaction", "reference": "AUS/NOT-THERE"},
         {"kind": "transaction", "reference": "AUS"},
         {"kind": "partner", "reference": "a b"},
+        {"kind": "partner", "reference": "AUSS"},
         {"kind": "everything", "reference": "P-1"},
         {"kind": "whim", "reference": "P-1"},
         {"kind": "person", "reference": "P-1", "reason": ""},

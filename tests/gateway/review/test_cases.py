@@ -79,6 +79,18 @@ def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     assert bench.result(case).hit_reference == b""
 
 
+def test_whom_an_official_refuses_as_a_whole_is_no_match_at_the_verdict(bench: Any) -> None:
+    """IRPR 315.41(3): what is decided between search and verdict holds at the verdict."""
+    case, caseworker = bench.pending(), Officer("P-9", frozenset({Role.CASEWORKER}))
+    values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
+    bench.house.perform(caseworker, "decision.refuse", values)
+
+    bench.decide(bench.first, case, "SAME")
+
+    assert bench.result(case).outcome is Outcome.NO_MATCH
+    assert bench.result(case).hit_reference == b""
+
+
 def test_an_examiner_sees_minutiae_and_nothing_of_whose_they_are(bench: Any) -> None:
     case = bench.pending(seed=3)
 

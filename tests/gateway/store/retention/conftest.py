@@ -38,7 +38,7 @@ def asked_row(number: str, at: int, **other: object) -> Any:
             "agreement": "au",
             "version": 1,
             "case_reference": "C-1",
-            "state": 2,
+            "state": 4,
             "sealed": b"answer",
             "ask_ms": at,
             "answer_ms": at,

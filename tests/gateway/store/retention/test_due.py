@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from gateway.audit.entry import EntryType
+from gateway.errands import ErrandState
 from gateway.law.retention import RULES, Kept, Schedule
 from gateway.office.retention import BATCH
 from gateway.store import retention
@@ -94,6 +95,22 @@ def test_an_unused_answer_goes_after_thirty_days_and_a_used_one_two_years_after_
     assert keeper.run() == {"ASKED": 1}  # the row of the unused one, two years after it was asked
     keeper.clock.move(days=20)
     assert keeper.run() == {"USED_RESULT": 1, "ASKED": 1}
+
+
+@pytest.mark.parametrize("state", ErrandState)
+def test_a_query_of_ours_that_waits_for_its_answer_is_not_erased(
+    keeper: Keeper, state: ErrandState
+) -> None:
+    """Nothing was received that could be unused."""
+    now = milliseconds(keeper.clock())
+    keeper.put(keeper.asked_row("A-00000001", now, state=int(state), outcome=1))
+    keeper.clock.move(days=31)
+
+    waiting = state in {ErrandState.ASKED, ErrandState.PENDING}
+    assert keeper.run() == ({} if waiting else {"UNUSED_RESULT": 1})
+    with keeper.database.reader() as reader:
+        kept = reader.execute(select(asked.c.sealed, asked.c.outcome)).one()
+    assert tuple(kept) == ((b"answer", 1) if waiting else (None, None))  # nor whether it was a hit
 
 
 def test_what_was_disclosed_is_remembered_while_a_correction_is_open(keeper: Keeper) -> None:
