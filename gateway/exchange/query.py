@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 
 from gateway import terms
@@ -24,7 +24,7 @@ from gateway.errors import (
     PriorTransactionUnknown,
     TransactionReused,
 )
-from gateway.exchange import details
+from gateway.exchange import details, reviewing
 from gateway.exchange.desk import Desk
 from gateway.exchange.samples import read_sample
 from gateway.exchange.settling import Candidate, Decision, settled
@@ -33,6 +33,7 @@ from gateway.law.agreement import Agreement
 from gateway.law.policy import Permit, may_answer
 from gateway.store import asked, transactions
 from gateway.store.asked import Issued
+from gateway.store.reviews import Evidence
 from gateway.store.sequencer import Leaf
 from gateway.telemetry import Stages
 from gateway.terms import (
@@ -47,12 +48,11 @@ from gateway.terms import (
     Result,
     Sample,
 )
-from gateway.wire import payloads
+from gateway.wire import letters, payloads
 from matcher import calibration
 from matcher.probe import Probe, prepare
 from matcher.template import Minutiae
 
-DETAILS_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is
 )
@@ -67,6 +67,7 @@ class _Work:
     claimed  whether the person declared a refugee claim in the asking country
     issued   the number of ours that stands for prints, and whom it was about
     wanted   the fields that an agreement with one step discloses at once
+    kept     the payload, where the agreement lets an examiner stand between; else nothing
     """
 
     destruction: Frame
@@ -75,6 +76,7 @@ class _Work:
     fingers: list[tuple[int, Minutiae]] = field(repr=False)
     issued: Issued | None
     wanted: DetailsRequest | None
+    kept: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class SubmitQuery:
             fingers=fingers,
             issued=issued,
             wanted=_wanted(query, permit),
+            kept=payload if permit.review is not None and fingers else b"",
         )
         claims = transactions.Claims(
             purpose=request.header.purpose,
@@ -153,7 +156,11 @@ class SubmitQuery:
             work.fingers.clear()
             stages.mark("destroy")
         concluding = _Concluding(request_leaf, problems, gone)
-        return self._conclude(admitted.request, work, decision, concluding)
+        end = self._pend if decision.shown is Outcome.REVIEW_PENDING else self._conclude
+        try:
+            return end(admitted.request, work, decision, concluding)
+        finally:
+            work.kept = b""
 
     def _numbers(
         self, header: Header, probe: Biometrics | PriorTransaction, agreement: Agreement
@@ -193,6 +200,10 @@ class SubmitQuery:
         """(16): the whole gallery, and the threshold that holds for it."""
         found = self._desk.engine.search(probe, SEARCH_LIMIT, _patience(SEARCH_SECONDS))
         limit = calibration.threshold(permit.fpir, found.size, len(probe.usable))
+        floor = None
+        if permit.review is not None:
+            least = calibration.threshold(permit.review.floor_fpir, found.size, len(probe.usable))
+            floor = least.score
         best = float(found.score[0]) if len(found.score) else float("-inf")
         facts = {
             "scores": f"{best:.3f}",
@@ -204,8 +215,10 @@ class SubmitQuery:
             "calibration": limit.calibration_id,
             "usable_positions": ",".join(str(p) for p in probe.usable),
         }
-        reached = int(found.subject[0]) if best >= limit.score else None
-        return Candidate(best, limit.score, reached, facts)
+        facts |= {} if floor is None else {"review_floor": f"{floor:.3f}"}
+        lowest = limit.score if floor is None else min(floor, limit.score)
+        reached = int(found.subject[0]) if best >= lowest else None
+        return Candidate(best, limit.score, reached, facts, floor)
 
     def _conclude(
         self,
@@ -218,7 +231,9 @@ class SubmitQuery:
         hit = None
         disclosure = details.NOTHING
         if decision.shown is Outcome.MATCH and decision.subject is not None:
-            hit = transactions.Hit(self._desk.random(16), decision.subject, now + DETAILS_LIFE)
+            hit = transactions.Hit(
+                self._desk.random(16), decision.subject, now + transactions.HIT_LIFE
+            )
             if work.wanted is not None:
                 wanted = replace(work.wanted, hit_reference=hit.reference)
                 asked_too = details.Work(wanted, work.permit.claim)
@@ -240,6 +255,43 @@ class SubmitQuery:
             leaves=(concluding.gone,),
             effects=disclosure.effects,
             settled=self._settled(request.header, work, recorded, decision, hit),
+            at_least=details.SIZE if work.wanted is not None else 0,
+        )
+
+    def _pend(
+        self,
+        request: Request,
+        work: _Work,
+        decision: Decision,
+        concluding: _Concluding,
+    ) -> Conclusion:
+        """(17) with a review clause: the search completes with the verdict, and until then the query is sealed."""
+        if work.permit.review is None or decision.subject is None:
+            raise AssertionError  # the law answers so only where there is a clause, and somebody to look at
+        desk, header, now = self._desk, request.header, self._desk.clock()
+        evidence = Evidence(letters.header_bytes(header), work.kept, decision.subject)
+        review, begun = reviewing.opened(
+            header,
+            evidence,
+            work.permit.review.persons,
+            now,
+            data_key=desk.data_key,
+            random=desk.random,
+        )
+        recorded = Result(
+            outcome=decision.shown,
+            decide_time=now,
+            request_leaf_hash=concluding.request_leaf,
+            problems=concluding.problems,
+        )
+        nobody = replace(decision, subject=None)  # nobody was found until an examiner says so
+        return Conclusion(
+            payloads.result_bytes(recorded),
+            decision.facts,
+            leaves=(review,),
+            undone=(concluding.gone,),
+            effects=(begun,),
+            settled=self._settled(header, work, recorded, nobody, None),
             at_least=details.SIZE if work.wanted is not None else 0,
         )
 

@@ -22,19 +22,24 @@ class Candidate:
     """What a search came to, before the law speaks.
 
     score, threshold   log10 likelihood ratios
-    subject            who it is, if anybody reached the threshold
+    subject            who it is, if anybody reached the threshold, or the floor of a review
     facts              what the auditor may know of the search
+    floor              the least score that an examiner looks at, where the agreement has a review clause
     """
 
     score: float
     threshold: float
     subject: int | None
     facts: Mapping[str, str] = field(default_factory=dict)
+    floor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the asker is shown, what the auditor may know, and whom it is about."""
+    """What the asker is shown, what the auditor may know, and whom it is about.
+
+    subject   who was found, shown or not; while a review is pending, who it may be
+    """
 
     shown: Outcome
     facts: Mapping[str, str]
@@ -46,7 +51,7 @@ class Decision:
 def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> Decision:
     """Return what is shown of a candidate; the truth stays in the facts."""
     record, decided = look(desk, partner, candidate.subject)
-    score = Found(candidate.score, candidate.threshold, None)
+    score = Found(candidate.score, candidate.threshold, candidate.floor)
     found = settle(score, record.status, permit, decided)
     facts = {
         **candidate.facts,
@@ -64,7 +69,9 @@ def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> D
         facts["reason"] = (
             "STATUS_UNKNOWN"  # an officer must look; nothing outside the detail says so
         )
-    return Decision(found.shown, facts, candidate.subject, record, found.withholding)
+    known = found.true is Outcome.MATCH or found.shown is Outcome.REVIEW_PENDING
+    subject = candidate.subject if known else None
+    return Decision(found.shown, facts, subject, record, found.withholding)
 
 
 def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:

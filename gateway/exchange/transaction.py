@@ -154,7 +154,7 @@ class Corridor:
             conclusion = self._walks[call.operation].perform(
                 admitted, leaf_hash, call.stages
             )  # (15)–(18)
-            leaves = conclusion.leaves
+            leaves = conclusion.leaves if conclusion.undone is None else conclusion.undone
             written = self._write(admitted, conclusion)  # (19)
             call.stages.mark("seal")
             reply = self._record.response(admitted, conclusion, written)  # (20)

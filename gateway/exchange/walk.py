@@ -72,6 +72,7 @@ class Conclusion:
     answer      the payload to seal, or a stored reply that is sent as it is
     facts       what the auditor may know of the answer
     leaves      entries that must stand before the RESPONSE
+    undone      entries that stand instead where the answer could not be recorded; None: the same
     settled     the outcome to record with the transaction, where there is one
     response_index   the leaf of a stored reply
     at_least    bytes; the smallest size class allowed, the same whatever was decided
@@ -80,6 +81,7 @@ class Conclusion:
     answer: bytes | Reply = field(repr=False)
     facts: Mapping[str, str]
     leaves: tuple[Leaf, ...] = ()
+    undone: tuple[Leaf, ...] | None = None
     effects: tuple[Effect, ...] = ()
     settled: transactions.Settled | None = None
     response_index: int | None = None

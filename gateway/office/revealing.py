@@ -6,17 +6,38 @@ today's. Who has become a citizen since the search is hidden, whatever an examin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from gateway.casework import Record
 from gateway.law.agreement import Agreements
-from gateway.law.policy import Decided, Found, may_answer, settle
+from gateway.law.policy import Decided, Found, Settled, may_answer, settle
 from gateway.office.review import Reveals
 from gateway.store.reviews import Evidence
 from gateway.terms import Outcome
 from gateway.wire import letters, payloads
+
+
+class House(Protocol):
+    """What the law asks of the house: agreements, today's records, officials' decisions, the time."""
+
+    @property
+    def agreements(self) -> Agreements:
+        """Every version that the house holds."""
+
+    @property
+    def people(self) -> Records:
+        """Whoever keeps the records of people."""
+
+    def decisions(self, subject: int, partner: str) -> Sequence[Decided]:
+        """Return what officials decided to refuse a partner of a person."""
+        ...
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        ...
 
 
 class Records(Protocol):
@@ -27,26 +48,22 @@ class Records(Protocol):
         ...
 
 
-def reveals(
-    agreements: Callable[[], Agreements],
-    people: Records,
-    decisions: Callable[[int, str], Sequence[Decided]],
-) -> Reveals:
-    """Return what says whether the candidate of a case may be shown as a match.
+def reveals(house: House) -> Reveals:
+    """Return what says what is shown of the candidate of a case, whom an examiner found to be the same."""
 
-    decisions   what officials refuse of a person to a partner today; of whom all is refused nobody is shown
-    """
-
-    def ask(evidence: Evidence, opened: datetime) -> bool:
+    def ask(evidence: Evidence, opened: datetime) -> Settled:
         header = letters.parse_header(evidence.header)
         query = payloads.read_query(evidence.payload)
-        for agreement in agreements().get(header.agreement_id, ()):
+        for agreement in house.agreements.get(header.agreement_id, ()):
             if agreement.version == header.agreement_version:
-                permit = may_answer(header, query, agreement, opened)
-                status = people.record(evidence.subject).status
-                decided = decisions(evidence.subject, header.sender)
-                found = settle(Found(0.0, 0.0), status, permit, decided)
-                return found.shown is Outcome.MATCH
-        return False  # the agreement has left the house since; nobody is shown without one
+                permit = replace(may_answer(header, query, agreement, opened), time=house.clock())
+                status = house.people.record(evidence.subject).status
+                decided = house.decisions(evidence.subject, header.sender)
+                return settle(_SURE, status, permit, decided)
+        # The agreement has left the house since; nobody is shown without one.
+        return Settled(Outcome.NO_MATCH, Outcome.MATCH, "no agreement")
 
     return ask
+
+
+_SURE = Found(score=0.0, threshold=0.0)  # an examiner's SAME stands for the score

@@ -20,6 +20,7 @@ from gateway import telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import Verdict
 from gateway.errors import Remedy
+from gateway.law import policy
 from gateway.law.verdicts import conclude
 from gateway.office import evidence
 from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role
@@ -28,14 +29,17 @@ from gateway.store import reviews, subjects, transactions
 from gateway.store.database import Database
 from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Leaf, Sequencer
-from gateway.terms import Biometrics, Direction, Outcome, Result
+from gateway.terms import Biometrics, Direction, Modality, Outcome, Result
 from gateway.wire import payloads
 from keys.keyset import DataKey
 
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 
+_GONE = {"destroyed": "sealed query, and the key to it", "modality": Modality.FINGER.name}
 _EXAMINERS = frozenset({Role.EXAMINER})
-Reveals = Callable[[Evidence, datetime], bool]  # a case's evidence, and when it was opened
+Reveals = Callable[
+    [Evidence, datetime], policy.Settled
+]  # a case's evidence, and when it was opened
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ class Reviews:
             receipt = self._destruction(case)
             self.sequencer.commit(
                 (
-                    Leaf(receipt, {"why": "the time for a review is over"}),
+                    Leaf(receipt, _GONE),
                     Leaf(_frame(EntryType.ABANDONED, case), {"due": _time(case.due)}),
                     Leaf(_alarm(case), {"reason": "REVIEW_OVERDUE", "due": _time(case.due)}),
                 ),
@@ -144,20 +148,21 @@ class Reviews:
         said: dict[str, str],
     ) -> Answer:
         found = reviews.unseal(self.data_key, case)
-        shown = outcome
-        if outcome is Outcome.MATCH and not self.reveals(found, case.opened):  # (3)
-            shown = Outcome.NO_MATCH
+        law = policy.Settled(outcome, outcome, "verdict")
+        if outcome is Outcome.MATCH:
+            law = self.reveals(found, case.opened)  # (3)
         now, receipt = self.clock(), self._destruction(case)
-        settled = self._settled(case, found, shown, receipt.subject_reference, now)
+        settled = self._settled(case, found, law, receipt.subject_reference, now)
         facts = {
             **said,
             "true_outcome": outcome.name,
-            "disclosed_outcome": shown.name,
+            "disclosed_outcome": law.shown.name,
+            "why": law.why,
             "subject": str(found.subject),
             "destruction_receipt": receipt.subject_reference,
         }
         self.sequencer.commit(  # (4)
-            (Leaf(receipt), Leaf(_frame(EntryType.VERDICT, case), facts)),
+            (Leaf(receipt, _GONE), Leaf(_frame(EntryType.VERDICT, case), facts)),
             (
                 reviews.close(case, officer.person, verdicts, now),
                 *transactions.decide_reviewed(
@@ -179,22 +184,37 @@ class Reviews:
             self._untidy = not self.sequencer.tidy()
 
     def _settled(
-        self, case: Case, found: Evidence, shown: Outcome, receipt: str, now: datetime
+        self,
+        case: Case,
+        found: Evidence,
+        law: policy.Settled,
+        receipt: str,
+        now: datetime,
     ) -> transactions.Settled:
+        """Return what is kept of a decided query, as if the search had come to it: whom it found, what is shown."""
         hit = None
-        if shown is Outcome.MATCH:
+        if law.shown is Outcome.MATCH:
             hit = transactions.Hit(self.random(16), found.subject, now + transactions.HIT_LIFE)
         result = Result(
-            outcome=shown,
+            outcome=law.shown,
             decide_time=now,
             request_leaf_hash=self.sequencer.leaf_hash(case.request_index),
             hit_reference=hit.reference if hit else b"",
             destruction_receipt_id=receipt,
             details_expire_time=hit.expires if hit else None,
+            withholding=law.withholding,
         )
         payload = payloads.result_bytes(result)
-        sealed = transactions.seal_result(self.data_key, case.partner, case.number, payload)
-        return transactions.Settled(outcome=shown, result=sealed, hit=hit)
+        claimed = payloads.read_query(found.payload).refugee_claimant
+        whom = found.subject if law.true is Outcome.MATCH else None
+        finding = transactions.Finding(whom, claimed)
+        row = self.data_key, case.partner, case.number
+        return transactions.Settled(
+            outcome=law.shown,
+            result=transactions.seal_result(*row, payload),
+            finding=transactions.seal_finding(*row, finding),
+            hit=hit,
+        )
 
     def _fingers(self, case: Case) -> list[dict[str, object]]:
         """Return what there is to see: minutiae of the probe and of the candidate's record, nothing else."""

@@ -117,7 +117,7 @@ class House:
             self.data_key,
             self.clock,
             self.random,
-            reveals(lambda: self.agreements, self.people, self.decisions),
+            reveals(self),
         )
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)

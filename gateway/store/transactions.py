@@ -250,6 +250,7 @@ def decide_reviewed(
             state=int(step(State.REVIEWING, Act.DECIDE)),
             outcome=int(settled.outcome),
             result=settled.result,
+            subject=settled.finding,
             decide_ms=milliseconds(now),
         )
     )

@@ -92,6 +92,9 @@ class Bench:
             result=transactions.seal_result(
                 house.data_key, "AUS", header.transaction_number, payloads.result_bytes(result)
             ),
+            finding=transactions.seal_finding(
+                house.data_key, "AUS", header.transaction_number, transactions.Finding(None)
+            ),
         )
         stored = Letter(b"header", b"sealed", b"signature")
         house.sequencer.commit(

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import EntryType
+from gateway.casework import Ground, Scope, Withholding
 from gateway.errors import Remedy
+from gateway.law.policy import Settled
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.server import inspection
 from gateway.server.house import House, desk_of
@@ -70,7 +72,8 @@ def test_two_persons_who_disagree_reveal_nobody(bench: Any) -> None:
 def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     """The status may change between search and verdict; a citizen by then is masked (law.md 3.3)."""
     case = bench.pending()
-    bench.house.reviews = replace(bench.house.reviews, reveals=lambda *_: False)
+    hidden = Settled(Outcome.NO_MATCH, Outcome.MATCH, "IRPR 315.36")
+    bench.house.reviews = replace(bench.house.reviews, reveals=lambda *_: hidden)
     bench.house.desk = desk_of(bench.house)
 
     bench.decide(bench.first, case, "SAME")
@@ -79,7 +82,7 @@ def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     assert bench.result(case).hit_reference == b""
 
 
-def test_whom_an_official_refuses_as_a_whole_is_no_match_at_the_verdict(bench: Any) -> None:
+def test_whom_an_official_refuses_as_a_whole_is_refused_at_the_verdict(bench: Any) -> None:
     """IRPR 315.41(3): what is decided between search and verdict holds at the verdict."""
     case, caseworker = bench.pending(), Officer("P-9", frozenset({Role.CASEWORKER}))
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
@@ -87,7 +90,8 @@ def test_whom_an_official_refuses_as_a_whole_is_no_match_at_the_verdict(bench: A
 
     bench.decide(bench.first, case, "SAME")
 
-    assert bench.result(case).outcome is Outcome.NO_MATCH
+    assert bench.result(case).outcome is Outcome.REFUSED
+    assert bench.result(case).withholding == Withholding(Scope.ALL, Ground.SOVEREIGNTY)
     assert bench.result(case).hit_reference == b""
 
 
