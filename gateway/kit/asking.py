@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 
-from gateway.client import Answer, Matter, Partner, PartnerError
+from gateway.client import Answer, DetailsMatter, Matter, Partner, PartnerError
 from gateway.kit.people import Cast, Person
 from gateway.terms import Outcome, Purpose
 
@@ -35,8 +35,9 @@ class Asked:
 
     @property
     def expected(self) -> Outcome:
-        """What a perfect search says."""
-        return Outcome.MATCH if self.person.enrolled else Outcome.NO_MATCH
+        """What a perfect search says to a partner: of a citizen as little as of a stranger."""
+        known = self.person.enrolled and not self.person.citizen
+        return Outcome.MATCH if known else Outcome.NO_MATCH
 
     @property
     def outcome(self) -> Outcome | None:
@@ -49,9 +50,18 @@ class Asked:
         return self.outcome is self.expected
 
 
-def matter(person: str, purpose: Purpose = PURPOSE) -> Matter:
+def matter(
+    person: str, purpose: Purpose = PURPOSE, agreement: tuple[str, int] = AGREEMENT
+) -> Matter:
     """Return what a query about a person is about."""
-    return Matter(purpose=purpose, agreement=AGREEMENT, case="demo", unit=UNIT, person=person)
+    return Matter(purpose=purpose, agreement=agreement, case="demo", unit=UNIT, person=person)
+
+
+def details_matter(person: str) -> DetailsMatter:
+    """Return what a request for details about a person is about; as the query was."""
+    return DetailsMatter(
+        purpose=PURPOSE, agreement=AGREEMENT, case="demo", unit=UNIT, person=person
+    )
 
 
 def ask_all(

@@ -13,6 +13,7 @@ from gateway.client import Partner, Refused
 from gateway.client.folder import Folder
 from gateway.kit.asking import Asked, matter
 from gateway.kit.people import Cast, Person, Print
+from gateway.kit.promise import Promise, refusal
 from gateway.kit.tampering import Road, flipped, signed_anew
 from gateway.terms import Outcome, Purpose
 from matcher import fmr
@@ -20,16 +21,6 @@ from matcher.synthetic import record
 
 FORBIDDEN = Purpose.DATA_ACCURACY  # between Canada and Australia no paragraph permits it
 POOR_MINUTIAE = 3  # fewer than any search is made with
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """One promise: in words, what was seen, and whether it held; `refusals` that it took."""
-
-    says: str
-    seen: str
-    kept: bool
-    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +34,8 @@ class Stage:
 
     @property
     def somebody(self) -> tuple[Person, Sequence[Print]]:
-        """An enrolled person and prints to ask with."""
-        person = next(one for one in self.cast.people if one.enrolled)
+        """A person whom the gallery knows, and prints to ask with."""
+        person = self.cast.known[0]
         return person, person.impressions[person.asked_with[0]]
 
 
@@ -65,7 +56,7 @@ def replayed(stage: Stage) -> tuple[Promise, Promise]:
         same and before == after and believed.receipt_index < before,
     )
     other = stage.road.send(signed_anew(outgoing.letter, stage.folder))
-    conflict = _refusal(
+    conflict = refusal(
         "another message under the same id is refused", other.reason, "REPLAY_CONFLICT"
     )
     return twice, conflict
@@ -81,7 +72,7 @@ def tampered(stage: Stage) -> tuple[Promise, ...]:
         ("signature", len(letter.signature) - 1, "one bit turned in the classical one is refused"),
     )
     return tuple(
-        _refusal(says, stage.road.send(flipped(letter, part, at)).reason, "ENVELOPE_REJECTED")
+        refusal(says, stage.road.send(flipped(letter, part, at)).reason, "ENVELOPE_REJECTED")
         for part, at, says in acts
     )
 
@@ -95,7 +86,7 @@ def forbidden(stage: Stage) -> Promise:
             stage.cast.samples(prints), **matter(person.pseudonym, purpose=FORBIDDEN)
         )
     except Refused as refused:
-        return _refusal(says, refused.reason, "PURPOSE_NOT_PERMITTED")
+        return refusal(says, refused.reason, "PURPOSE_NOT_PERMITTED")
     return Promise(says, "it was ANSWERED", kept=False)
 
 
@@ -130,12 +121,6 @@ def alike(asked: Sequence[Asked], poor_size: int) -> Promise:
         f"bytes: {shown}",
         complete and len(every) == 1,
     )
-
-
-def _refusal(says: str, reason: str, wanted: str) -> Promise:
-    kept = reason == wanted
-    seen = reason if kept else f"{reason or 'it was ANSWERED'}, expected {wanted}"
-    return Promise(says, seen, kept, refusals=int(kept))
 
 
 def _faint(data: bytes, position: int) -> bytes:

@@ -18,6 +18,7 @@ from gateway.bundle import PartyBundle
 from gateway.kit.parties import Party
 from gateway.store import ledger, subjects
 from gateway.store.database import Database, open_store
+from gateway.terms import Outcome
 from keys.custody import FileCustody
 from keys.envelope import OpeningKey
 from keys.keyset import Keyset
@@ -27,11 +28,13 @@ from keys.keyset import Keyset
 class Findings:
     """What the auditor says.
 
-    found       file number of the person found, by transaction number, of every hit
+    found       file number of the person found, by transaction number, shown to the partner or not
+    masked      numbers of those that were answered as if nobody had been found
     consistent  whether the ledger is whole and continues what the asker saw last
     """
 
     found: Mapping[str, str]
+    masked: frozenset[str]
     consistent: bool
 
 
@@ -46,15 +49,16 @@ def examine(party: Party, checkpoint: Path) -> Findings:
         size = note.open_checkpoint(kept, *log.vkeys).size
         notes = _with(kept, size, ledger.iter_checkpoints(database), log.vkeys)
         report = verify_log(ledger.iter_leaves(database), notes, log)
-        return Findings(_hits(database, key), report.ok)
+        found, masked = _searches(database, key)
+        return Findings(found, masked, report.ok)
     finally:
         database.close()
 
 
-def _hits(database: Database, key: OpeningKey) -> dict[str, str]:
-    """Return whom each query found, by transaction number, as the sealed details say."""
+def _searches(database: Database, key: OpeningKey) -> tuple[dict[str, str], frozenset[str]]:
+    """Return whom each query found, by transaction number, and which were not shown, as the sealed details say."""
     leaves = list(ledger.iter_leaves(database))
-    found = {}
+    found, masked = {}, set()
     for detail in ledger.iter_details(database):
         frame = entry.decode(leaves[detail.index])
         if frame.type is not entry.EntryType.RESPONSE or detail.sealed_dek is None:
@@ -64,7 +68,10 @@ def _hits(database: Database, key: OpeningKey) -> dict[str, str]:
             with database.reader() as reader:
                 reference = subjects.reference_of(reader, int(facts["subject"]))
             found[frame.transaction_number] = reference or ""
-    return found
+        true, shown = (facts.get(f"{name}_outcome") for name in ("true", "disclosed"))
+        if (true, shown) == (Outcome.MATCH.name, Outcome.NO_MATCH.name):
+            masked.add(frame.transaction_number)
+    return found, frozenset(masked)
 
 
 def _with(

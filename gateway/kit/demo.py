@@ -1,7 +1,8 @@
 """The main job told in order, each promise checked as it goes.
 
-    two parties · bundles compared · people enrolled · a server on loopback · many questions ·
-    a replay, a forgery, a purpose that nobody agreed · the server stopped · the ledger verified
+    two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
+    many questions · a hit, and what may be said of it · a replay, a forgery, a purpose that nobody agreed ·
+    the server stopped · the ledger verified · a citizen who was not revealed · prints proved destroyed
 
 Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
 perfect matcher would find and ours missed is reported and allowed up to a stated share; a hit on a
@@ -11,62 +12,35 @@ stranger, or on the wrong person, is not.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gateway.client import Partner
 from gateway.client.folder import Folder, read_folder
 from gateway.errors import Remedy
-from gateway.kit import attacks, auditor, commands, parties, people
-from gateway.kit.asking import AGREEMENT, Asked, ask_all, percentile
-from gateway.kit.attacks import Promise, Stage
+from gateway.kit import (
+    attacks,
+    auditor,
+    casefiles,
+    commands,
+    disclosing,
+    masking,
+    parties,
+    people,
+    receipts,
+)
+from gateway.kit.asking import AGREEMENT, Asked, ask_all
+from gateway.kit.attacks import Stage
 from gateway.kit.commands import Server
 from gateway.kit.people import Cast
+from gateway.kit.promise import Promise
 from gateway.kit.scratch import Scratch
+from gateway.kit.summary import MISSED_ALLOWED, Summary, summarise
 from gateway.kit.tampering import Road
 from gateway.kit.telling import Telling
-from gateway.terms import Outcome
 
 WORKDIR = Path(".demo")
-MISSED_ALLOWED = 0.10  # share of questions about enrolled people; two fingers of old, small sensors, at FPIR 1e-4
-
-
-@dataclass(slots=True, kw_only=True)
-class Summary:
-    """What `--json` says; later versions add fields and remove none.
-
-    queries            questions about people, of which each is a hit, no hit, insufficient or unanswered
-    wrong_hits         hits on somebody who is not enrolled, or on another person than asked about
-    missed             questions about enrolled people that were no hit
-    refused            attempts that were to be refused, and were, for the expected reason
-    receipts_verified  answers to queries whose receipt, signature and consistency were verified
-    p50_ms … p99_ms    milliseconds from composing a question to believing its answer
-    """
-
-    ok: bool = False
-    queries: int = 0
-    hits: int = 0
-    no_hits: int = 0
-    insufficient: int = 0
-    unanswered: int = 0
-    wrong_hits: int = 0
-    missed: int = 0
-    missed_allowed: int = 0
-    refused: int = 0
-    receipts_verified: int = 0
-    ledger_ok: bool = False
-    ledger_entries: int = 0
-    answer_bytes: list[int] = field(default_factory=list)
-    p50_ms: float = 0.0
-    p95_ms: float = 0.0
-    p99_ms: float = 0.0
-    people: int = 0
-    enrolled: int = 0
-    source: str = ""
-    synthetic: bool = False
-    promises: list[dict[str, object]] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -85,10 +59,11 @@ class Demo:
         can, aus = self._parties()
         enrolled = self._enrol(can, cast)
         folder = read_folder(aus.home, can.id, aus.passphrase)
-        asked = self._serve_and_ask(can, folder, cast)
-        found = self._stop_and_verify(can, folder)
-        summary = summarise(asked, found.hits)
+        course = self._serve_and_ask(can, folder, cast)
+        found = self._stop_and_verify(can, folder, course)
+        summary = summarise(course.asked, found.hits)
         self.judge(summary, found)
+        self._account(can, course, found, summary)
         summary.ledger_ok = found.ok
         summary.ledger_entries = found.entries
         summary.people, summary.enrolled = len(cast.people), enrolled
@@ -104,6 +79,7 @@ class Demo:
         self.telling.chapter("People")
         folder = self.records or people.find_records(Path.cwd())
         cast = people.invented() if folder is None else people.from_folder(folder)
+        cast = people.with_citizen(cast)
         self.telling.fact("prints", cast.source)
         if folder is None:
             self.telling.fact(
@@ -114,7 +90,7 @@ class Demo:
     def _parties(self) -> tuple[parties.Party, parties.Party]:
         self.telling.chapter("Two parties, and a telephone call")
         here = self.scratch.folder
-        can = parties.found(here, "CAN", "Immigration, Refugees and Citizenship Canada")
+        can = parties.found(here, "CAN", "Immigration, Refugees and Citizenship Canada", "O-1")
         aus = parties.found(here, "AUS", "Department of Home Affairs, Australia")
         for one, other in ((can, aus), (aus, can)):
             read_out = parties.introduce(one, other)
@@ -138,24 +114,47 @@ class Demo:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])
 
-    def _serve_and_ask(self, can: parties.Party, folder: Folder, cast: Cast) -> tuple[Asked, ...]:
-        """Open the doors, ask about everybody, then try what must not work."""
+    def _serve_and_ask(self, can: parties.Party, folder: Folder, cast: Cast) -> Course:
+        """Open the doors, ask about everybody, follow a hit up, then try what must not work."""
         log = self.scratch.folder / "can.log"
         with Server(can.home, can.passphrase_file, log) as server:
             self.telling.fact(
                 "serving", f"127.0.0.1:{server.exchange}, mutual TLS 1.3, process {server.pid}"
             )
+            auditor = self._staff(can, cast)
             partner = Partner.connect(
                 folder.party, folder.keyset, folder.peer, witness=folder.witness
             )
             with partner, Road(folder) as road:
                 asked = self._ask(partner, cast)
+                fields = self._disclose(partner, asked)
                 self._attack(Stage(folder, partner, road, cast), asked)
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return asked
+        return Course(asked, fields, auditor)
+
+    def _staff(self, can: parties.Party, cast: Cast) -> Path:
+        """Let CAN's people in and have the registrar take in what is held of everybody; return the auditor's badge."""
+        registrar = parties.let_in(can, "R-1", "registrar", "caseworker")
+        auditor = parties.let_in(can, "A-1", "auditor")
+        self.telling.fact("let in", "R-1 registrar and caseworker, A-1 auditor; by operator O-1")
+        records = casefiles.write_records(cast, self.scratch.folder / "records")
+        done = commands.run("registry", "import", can.home, records, "--as", registrar)
+        self.telling.fact(
+            "case files",
+            f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen",
+        )
+        return auditor
+
+    def _disclose(self, partner: Partner, asked: Sequence[Asked]) -> int:
+        spoken = disclosing.disclosed(partner, asked)
+        self.telling.chapter(f"What may be said of {spoken.person or 'a hit'}, by paragraph")
+        self.telling.fields(spoken.fields)
+        for promise in spoken.promises:
+            self._keep(promise)
+        return len(spoken.fields)
 
     def _ask(self, partner: Partner, cast: Cast) -> tuple[Asked, ...]:
         self.telling.chapter(f"AUS asks, under agreement {AGREEMENT[0]}@{AGREEMENT[1]}")
@@ -175,8 +174,9 @@ class Demo:
         self._keep(promise)
         self._keep(attacks.alike(asked, size))
 
-    def _stop_and_verify(self, can: parties.Party, folder: Folder) -> Verified:
-        """Recompute the ledger by the command, then with what AUS kept and the auditor's key."""
+    def _stop_and_verify(self, can: parties.Party, folder: Folder, course: Course) -> Verified:
+        """Have one answer explained; recompute the ledger, then with what AUS kept and the auditor's key."""
+        why = masking.explained(can, course.auditor, course.asked)
         verified = commands.run("ledger", "verify", can.home, accept=(0, 1))
         findings = auditor.examine(can, folder.witness)
         entries, checkpoints = int(verified["size"]), int(verified["checkpoints"])
@@ -192,7 +192,22 @@ class Demo:
                 "it continues the last checkpoint that AUS keeps", "consistent", findings.consistent
             )
         )
-        return Verified(bool(verified["ok"]) and findings.consistent, entries, findings.found)
+        whole = bool(verified["ok"]) and findings.consistent
+        return Verified(whole, entries, findings.found, findings.masked, why)
+
+    def _account(
+        self, can: parties.Party, course: Course, found: Verified, summary: Summary
+    ) -> None:
+        """Hold the partner's answers against the sealed details, and the house's receipts against its bundle."""
+        hidden, summary.masked = masking.hidden(course.asked, found.masked, found.why)
+        self._keep(hidden)
+        answers = [one.answer for one in course.asked if one.answer is not None]
+        named = {each.transaction_number: each.result.destruction_receipt_id for each in answers}
+        bundle = self.scratch.folder / f"{can.id}.json"
+        gone, held = receipts.proved(can.home, bundle, named, self.scratch.folder)
+        self._keep(gone)
+        summary.destruction_receipts_verified = held
+        summary.details_fields = course.fields
 
     def judge(self, summary: Summary, found: Verified) -> None:
         """Hold the answers against what was known beforehand."""
@@ -243,11 +258,27 @@ class Demo:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found after the end; hits are file numbers by transaction number."""
+    """What was found after the end.
+
+    hits     file numbers by transaction number
+    masked   transaction numbers of people who were found and not shown
+    why      the paragraph that was named for one of them
+    """
 
     ok: bool
     entries: int
     hits: Mapping[str, str]
+    masked: Collection[str] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of serving: the answers, how many fields were disclosed, and the auditor's badge."""
+
+    asked: tuple[Asked, ...]
+    fields: int
+    auditor: Path
 
 
 def demonstrate(
@@ -266,36 +297,3 @@ def demonstrate(
         summary = Demo(scratch, telling, records).run()
         scratch.keep = keep or not summary.ok
     return summary
-
-
-def summarise(asked: Sequence[Asked], hits: Mapping[str, str]) -> Summary:
-    """Count the answers; `hits` says whom each hit was on."""
-    answers = [one.answer for one in asked if one.answer is not None]
-    outcomes = [one.outcome for one in answers]
-    mates = [one for one in asked if one.expected is Outcome.MATCH]
-    seconds = [one.seconds for one in answers]
-    p50, p95, p99 = (round(percentile(seconds, at) * 1000, 1) for at in (0.5, 0.95, 0.99))
-    return Summary(
-        queries=len(asked),
-        hits=outcomes.count(Outcome.MATCH),
-        no_hits=outcomes.count(Outcome.NO_MATCH),
-        insufficient=outcomes.count(Outcome.QUALITY_INSUFFICIENT),
-        unanswered=len(asked) - len(answers),
-        wrong_hits=sum(_wrong(one, hits) for one in asked),
-        missed=sum(not one.good for one in mates),
-        missed_allowed=int(MISSED_ALLOWED * len(mates)),
-        receipts_verified=len(answers),
-        answer_bytes=sorted({one.envelope_size for one in answers}),
-        p50_ms=p50,
-        p95_ms=p95,
-        p99_ms=p99,
-    )
-
-
-def _wrong(one: Asked, hits: Mapping[str, str]) -> bool:
-    """Return whether a hit was on somebody else: its sealed detail names another, or nobody."""
-    if one.answer is None or one.answer.outcome is not Outcome.MATCH:
-        return False
-    return (
-        hits.get(one.answer.transaction_number) != one.person.pseudonym or not one.person.enrolled
-    )

@@ -38,21 +38,38 @@ class Party:
         return self.auditor_file.read_bytes().strip()
 
 
-def found(folder: Path, party: str, legal_name: str) -> Party:
-    """Make a party's home below `folder`, on free ports of loopback, with random passphrases."""
+def found(folder: Path, party: str, legal_name: str, operator: str = "") -> Party:
+    """Make a party's home below `folder`, on free ports of loopback, with random passphrases.
+
+    operator   pseudonym of its first operator, who then lets others in; without one nobody is let in
+    """
     made = Party(
         party,
         folder / party.lower(),
         _passphrase(folder / f"{party.lower()}.pass"),
         _passphrase(folder / f"{party.lower()}-auditor.pass"),
     )
+    first: tuple[str, ...] = ("--operator", operator) if operator else ()
     commands.run(
         *("init", made.home, "--party", party, "--legal-name", legal_name),
         *("--listen", f"127.0.0.1:{free_port()}"),
         *("--passphrase-file", made.passphrase_file),
         *("--auditor-passphrase-file", made.auditor_file),
+        *first,
     )
     return made
+
+
+def let_in(party: Party, person: str, *roles: str) -> Path:
+    """Have a badge made for somebody, by the operator of an open house; return the folder that holds it."""
+    badge = party.home.parent / f"{party.id.lower()}-{person}"
+    each = [word for role in roles for word in ("--role", role)]
+    commands.run(
+        *("staff", "add", party.home, "--person", person, "-o", badge),
+        *each,
+        *("--passphrase-file", party.passphrase_file),
+    )
+    return badge
 
 
 def introduce(one: Party, other: Party) -> str:

@@ -12,24 +12,27 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
+from gateway.casework import SubjectKind
 from gateway.errors import Remedy
 from gateway.terms import Modality, RecordFormat, Sample
 from matcher import fmr, synthetic
 from matcher.template import MalformedRecord
 
 BESIDE = Path("shared", "data", "fingerprint")  # where records lie beside the repository
+UP = 2  # folders above, where they are looked for; what lies further away is nobody's repository
 POSITIONS = (2, 7)  # right and left index finger (ANSI/NIST-ITL 14.013)
 ENROLLED_IMPRESSION = 1
+FEWEST_ENROLLED = 3  # one who is spoken of, one whose record is wrong, one who is a citizen
+PAIRED_FROM = 8  # fingers of one database from which two are taken for a person, and one before
 MOST_PEOPLE = 20  # asked about; ten fingers of four databases, two a person
 MOST_IMPRESSIONS = 7  # asked with, for each person
 INVENTED_IMPRESSIONS = 5  # of people who do not exist, the enrolled one among them
-NATIONALITY = (
-    "IND"  # ISO alpha-3; of everybody in the demonstration, a third country to both parties
-)
+NATIONALITY = "IND"  # ISO alpha-3; of everybody but the citizen, a third country to both parties
+CITIZENSHIP = "CAN"
 INVENTED_EXTRACTOR = "synthetic"
 STRANGERS = (2, 4)  # of five people the third and the fifth are never enrolled
 MAX_RECORD = 65_536  # bytes; what the gateway itself reads of a file
@@ -55,12 +58,14 @@ class Person:
     origin       which database and fingers, for the reader of the table
     enrolled     whether impression 1 goes into the gallery
     impressions  prints by number of the impression
+    citizen      whether a citizen of the party that is asked, of whom it says nothing (IRPR 315.36)
     """
 
     pseudonym: str
     origin: str
     enrolled: bool
     impressions: Mapping[int, Sequence[Print]] = field(repr=False)
+    citizen: bool = False
 
     @property
     def asked_with(self) -> tuple[int, ...]:
@@ -78,6 +83,11 @@ class Cast:
     extractor: str
     invented: bool
 
+    @property
+    def known(self) -> tuple[Person, ...]:
+        """Those in the gallery of whom a partner may learn."""
+        return tuple(one for one in self.people if one.enrolled and not one.citizen)
+
     def samples(self, prints: Sequence[Print]) -> tuple[Sample, ...]:
         """Return prints as a query carries them."""
         return tuple(
@@ -93,8 +103,8 @@ class Cast:
 
 
 def find_records(start: Path) -> Path | None:
-    """Return the folder of records beside `start` or one of the folders above it, or None."""
-    for folder in (start, *start.parents):
+    """Return the folder of records beside `start` or one of the next folders above it, or None."""
+    for folder in (start, *start.parents[:UP]):
         if (folder / BESIDE).is_dir():
             return folder / BESIDE
     return None
@@ -111,15 +121,23 @@ def from_folder(folder: Path) -> Cast:
     sizes = {name: sum(map(_count, held.values())) for name, held in by_extractor.items()}
     for extractor in sorted(sizes, key=lambda name: (-sizes[name], name)):
         people = _cast(by_extractor[extractor])
-        if len({one.enrolled for one in people}) == 2:
+        known = sum(one.enrolled for one in people)
+        if FEWEST_ENROLLED <= known < len(people):
             source = (
                 f"{sizes[extractor]} records in {os.path.relpath(folder)}, extractor {extractor}"
             )
             return Cast(people, source, _unfit.sub("-", extractor)[:64] or "unstated", False)
     raise Remedy(
         f"{folder} holds too few records: wanted are ISO/IEC 19794-2:2005 or INCITS 378-2004 files named"
-        " <finger>_<impression>.<suffix>, of at least two fingers, two impressions each"
+        " <finger>_<impression>.<suffix>, of at least four fingers, two impressions each"
     )
+
+
+def with_citizen(cast: Cast) -> Cast:
+    """Return the same people, of whom the last one enrolled is a citizen of the party that is asked."""
+    chosen = cast.known[-1]
+    people = tuple(replace(one, citizen=True) if one is chosen else one for one in cast.people)
+    return replace(cast, people=people)
 
 
 def by_turns(number: int) -> bool:
@@ -163,9 +181,16 @@ def write_manifest(cast: Cast, folder: Path) -> Path:
                 path = one.path or folder / f"{person.pseudonym}-{one.position}.fmr"
                 if one.path is None:
                     path.write_bytes(one.data)
-                status = ("FOREIGN_NATIONAL", NATIONALITY)
+                status = standing(person)
                 rows.writerow((path, person.pseudonym, one.position, cast.extractor, *status))
     return manifest
+
+
+def standing(person: Person) -> tuple[str, str]:
+    """Return what a person is to the law, and of which nationality."""
+    if person.citizen:
+        return SubjectKind.CITIZEN.name, CITIZENSHIP
+    return SubjectKind.FOREIGN_NATIONAL.name, NATIONALITY
 
 
 _Fingers = Mapping[str, Mapping[int, Print]]  # finger → impression → print, position not yet said
@@ -209,7 +234,7 @@ def _pairs(database: str, fingers: _Fingers) -> Iterator[tuple[str, dict[int, tu
     """Yield people of two fingers; of one where there are too few, or the records say which they are."""
     usable = [name for name, prints in sorted(fingers.items()) if ENROLLED_IMPRESSION in prints]
     stated = any(one.position for prints in fingers.values() for one in prints.values())
-    each = 2 if len(usable) >= 2 * len(POSITIONS) and not stated else 1
+    each = 2 if len(usable) >= PAIRED_FROM and not stated else 1
     for first in range(0, len(usable) - each + 1, each):
         names = usable[first : first + each]
         shared = set.intersection(*(set(fingers[name]) for name in names))

@@ -11,8 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from gateway.casework import Field
 from gateway.kit.asking import Asked
-from gateway.kit.attacks import Promise
+from gateway.kit.disclosing import shown
+from gateway.kit.promise import Promise
 from gateway.terms import Outcome
 
 WORDS = {
@@ -45,6 +47,17 @@ class Telling:
         self.console.print(said, soft_wrap=True)
         self.console.print(Text(f"    {promise.seen}", style="dim"), soft_wrap=True)
 
+    def fields(self, fields: Sequence[Field]) -> None:
+        """Show what was disclosed: a row a datum, its paragraph beside it, and what all of it is under."""
+        table = Table(box=None, padding=(0, 1), header_style="dim")
+        for heading in ("", "field", "value", "by"):
+            table.add_column(heading)
+        for each in fields:
+            table.add_row("", each.code.name, shown(each), each.authority)
+        self.console.print(table)
+        for code, text in dict.fromkeys((c.code, c.text) for one in fields for c in one.caveats):
+            self.fact("caveat", f"{code}: {text}")
+
     @contextmanager
     def progress(self, what: str, total: int) -> Iterator[Progress]:
         """Show how far it is, where a person is looking."""
@@ -70,7 +83,7 @@ class Telling:
                 _mark(first.good),
                 person.pseudonym,
                 person.origin,
-                WORDS[first.expected],
+                "masked" if person.citizen else WORDS[first.expected],
                 _outcome(first),
                 f"{first.seconds * 1000:.0f}",
                 "–" if first.answer is None else f"#{first.answer.receipt_index}",

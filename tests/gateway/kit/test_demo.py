@@ -17,8 +17,9 @@ from gateway.kit.scratch import MARK
 PROMISED = {  # fields that are added to and never taken away
     *("queries", "hits", "no_hits", "wrong_hits", "missed", "refused", "receipts_verified"),
     *("ledger_ok", "seconds"),
+    *("details_fields", "masked", "destruction_receipts_verified"),
 }
-LONGEST = 60  # seconds after set-up on two cores
+LONGEST = 120  # seconds after set-up on two cores
 
 
 def last_line(text: str) -> dict[str, Any]:
@@ -44,6 +45,10 @@ def test_it_holds_twice_in_one_folder_with_people_who_do_not_exist(
     )
     assert "matcher.synthetic" in first.stdout
     attempts = first.stdout.split("What must not work")[1]
+    said = first.stdout.split("What may be said of")[1]
+    for word in ("SPECIMEN", "IRPR 315.41(2)(a)", "IRPR 315.41(2)(b)", "FIELD_NOT_PERMITTED"):
+        assert word in said
+    assert "audit explain: IRPR 315.36" in first.stdout
     for reason in ("REPLAY_CONFLICT", "ENVELOPE_REJECTED", "PURPOSE_NOT_PERMITTED"):
         assert reason in attempts
     assert "QUALITY_INSUFFICIENT" in attempts
@@ -57,7 +62,10 @@ def test_it_holds_twice_in_one_folder_with_people_who_do_not_exist(
     assert summary["hits"] > 0
     assert summary["no_hits"] > 0
     assert summary["receipts_verified"] == summary["queries"]
-    assert summary["refused"] == 5
+    assert summary["refused"] == 6
+    assert summary["details_fields"] == 5
+    assert summary["masked"] > 0
+    assert summary["destruction_receipts_verified"] == summary["queries"]
     assert len(summary["answer_bytes"]) == 1
     assert summary["seconds"] < LONGEST
     assert not (tmp_path / "w").exists()
@@ -77,7 +85,8 @@ def test_every_promise_holds_with_real_records(
     summary = last_line(done.stdout)
     assert done.returncode == 0, done.stderr
     assert summary["synthetic"] is False
-    assert summary["queries"] == 140
+    assert summary["queries"] == summary["destruction_receipts_verified"] == 140
+    assert summary["masked"] == 7
     assert summary["wrong_hits"] == 0
     assert summary["ledger_ok"] is True
     assert summary["seconds"] < LONGEST

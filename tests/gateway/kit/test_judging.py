@@ -13,9 +13,10 @@ from rich.console import Console
 from gateway.client import Answer
 from gateway.kit import attacks
 from gateway.kit.asking import Asked, percentile
-from gateway.kit.demo import MISSED_ALLOWED, Demo, Verified, summarise
+from gateway.kit.demo import Demo, Verified
 from gateway.kit.people import Person
 from gateway.kit.scratch import Scratch
+from gateway.kit.summary import MISSED_ALLOWED, summarise
 from gateway.kit.telling import Telling
 from gateway.terms import Outcome, Receipt, Result
 

@@ -24,6 +24,14 @@ def test_records_are_found_beside_any_folder_above(tmp_path: Path) -> None:
     assert people.find_records(tmp_path) == shelf
 
 
+def test_records_far_above_are_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "shared" / "data" / "fingerprint").mkdir(parents=True)
+    far = tmp_path.joinpath(*"abc")
+    far.mkdir(parents=True)
+
+    assert people.find_records(far) is None
+
+
 def test_without_records_nothing_is_found(tmp_path: Path) -> None:
     assert people.find_records(tmp_path) is None
 
@@ -99,7 +107,7 @@ def test_what_is_no_record_is_passed_over(shelve: Any) -> None:
     assert "20 records" in people.from_folder(folder).source
 
 
-@pytest.mark.parametrize(("fingers", "impressions"), [(0, 1), (1, 8), (10, 1)])
+@pytest.mark.parametrize(("fingers", "impressions"), [(0, 1), (1, 8), (3, 8), (10, 1)])
 def test_too_few_records_are_refused_with_what_is_wanted(
     shelve: Any, fingers: int, impressions: int
 ) -> None:
@@ -155,3 +163,31 @@ def test_records_without_a_file_get_one(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in paths] == [
         one.data for one in cast.people[0].impressions[1]
     ]
+
+
+def test_the_fewest_fingers_make_a_citizen_two_who_are_known_and_a_stranger(shelve: Any) -> None:
+    cast = people.with_citizen(people.from_folder(shelve("acme/DB1", fingers=4)))
+
+    assert [(one.enrolled, one.citizen) for one in cast.people] == [
+        (True, False),
+        (True, False),
+        (False, False),
+        (True, True),
+    ]
+    assert [one.pseudonym for one in cast.known] == ["P-01", "P-02"]
+
+
+def test_the_manifest_says_who_is_a_citizen(tmp_path: Path) -> None:
+    cast = people.with_citizen(people.invented(range(5)))
+
+    manifest = people.write_manifest(cast, tmp_path / "records")
+
+    with manifest.open(encoding="utf-8", newline="") as file:
+        said = {
+            row["subject"]: (row["status"], row["nationalities"]) for row in csv.DictReader(file)
+        }
+    assert said == {
+        "P-01": ("FOREIGN_NATIONAL", "IND"),
+        "P-02": ("FOREIGN_NATIONAL", "IND"),
+        "P-04": ("CITIZEN", "CAN"),
+    }
