@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 
-from gateway.terms import Outcome, Purpose
+from gateway.casework import FieldCode, Status
+from gateway.terms import Biometrics, Outcome, PriorTransaction, Purpose
 
 
 class ErrandState(IntEnum):
@@ -99,3 +100,35 @@ class Folder:
     receipt: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
     details: tuple[bytes, ...] = field(default=(), repr=False)
     corrected: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What an officer wants to ask a partner, as the case system states it.
+
+    person      who is responsible: the officer's pseudonym
+    status      of the person asked about: kind, nationalities, alleged persecutors
+    claimant    whether the person has claimed refuge here
+    subject     our own client, where the officer named one
+    """
+
+    partner: str
+    agreement: tuple[str, int]
+    purpose: Purpose
+    case: str
+    unit: str
+    person: str
+    status: Status
+    probe: Biometrics | PriorTransaction = field(repr=False)
+    claimant: bool = False
+    subject: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeking:
+    """Which fields of an earlier match an officer asks for, and for which case."""
+
+    fields: tuple[FieldCode, ...]
+    case: str
+    unit: str
+    person: str

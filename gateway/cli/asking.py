@@ -99,8 +99,8 @@ def query(
     check: 1. Nobody answered in time: 2.
     """
     del as_json
-    named = _named(files or [], finger or [], position, manifest, extractor)
-    probe = PriorTransaction(prior) if prior is not None else _samples(named)
+    named = named_records(files or [], finger or [], position, manifest, extractor)
+    probe = PriorTransaction(prior) if prior is not None else samples_of(named)
     if prior is not None and named.good:
         raise typer.BadParameter(
             "ask with records or with a number, not with both", param_hint="--prior"
@@ -167,9 +167,10 @@ def _standing(found: QueryState) -> Code:
     return Code.NO if found.state is State.ABANDONED else Code.UNKNOWN
 
 
-def _named(
+def named_records(
     files: list[Path], fingers: list[str], position: int, manifest: Path | None, extractor: str
 ) -> Sources:
+    """Return the records that a command names, of one person; a bad one refuses them all."""
     loose = records.from_paths(files, position, extractor)
     stated = records.from_fingers(fingers, extractor)
     listed = records.from_manifest(manifest, extractor) if manifest is not None else Sources()
@@ -183,7 +184,7 @@ def _named(
     return named
 
 
-def _samples(named: Sources) -> tuple[Sample, ...]:
+def samples_of(named: Sources) -> tuple[Sample, ...]:
     """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
     from matcher import fmr
     from matcher.template import MalformedRecord

@@ -11,9 +11,11 @@ try:
     from gateway.cli import (
         agreements,
         alike,
+        ask,
         asking,
         auditing,
         benching,
+        corrections,
         decisions,
         detailing,
         evaluating,
@@ -100,6 +102,17 @@ app.add_typer(parties.app, name="party")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(registry.app, name="registry")
 app.add_typer(agreements.app, name="agreements")
+app.add_typer(corrections.app, name="corrections")
+app.command(
+    epilog=example(
+        "passerelle ask can --to AUS --agreement au@1 --purpose VISA_PERMIT_BENEFIT --case C-17 --unit U-3"
+        " --status FOREIGN_NATIONAL --nationality SYR --finger 2=index.fmr",
+        "passerelle ask can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
+        " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked",
+    )
+)(ask.ask)
+app.add_typer(ask.app, name="asked")
+app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(ask.use)
 app.add_typer(renewing.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(review.app, name="review")

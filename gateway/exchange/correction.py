@@ -71,8 +71,10 @@ class SubmitCorrection:
             raise CorrectionUnknown
         elif errand.state not in _HELD:
             raise InProgress  # its answer is still under way to us; the correction waits for it
-        elif errand.outcome is not Outcome.MATCH:
-            raise CorrectionUnknown  # nothing was disclosed: there is nobody that it could be about
+        elif errand.outcome not in (Outcome.MATCH, None):
+            # Nothing was disclosed: there is nobody that it could be about. What we have erased since, we no
+            # longer know to have been a match; the partner does.
+            raise CorrectionUnknown
         correction = known or Correction(
             id=notice.id,
             partner=header.sender,

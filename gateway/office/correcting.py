@@ -90,20 +90,21 @@ class Correcting:
 
     def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
         """Return who is to be told; raises Remedy where nobody ever received any of it."""
+        key = self._files.data_key
         with self._files.database.reader() as reader:
             if wanted.number:
-                found = propagation.of_query(reader, wanted.number, wanted.partner)
+                found = propagation.of_query(reader, key, wanted.number, wanted.partner)
                 # A match or a disclosure is withdrawn query by query; a wrong value is wrong wherever it went.
                 if wanted.kind is CorrectionKind.WRONG_VALUE:
                     people = {each.subject for each in found if each.subject is not None}
                     found = tuple(
                         each
                         for one in sorted(people)
-                        for each in propagation.of_subject(reader, one)
+                        for each in propagation.of_subject(reader, key, one)
                     )
             else:
                 subject = subjects.find(reader, wanted.subject)
-                found = () if subject is None else propagation.of_subject(reader, subject)
+                found = () if subject is None else propagation.of_subject(reader, key, subject)
         if wanted.partner:
             found = tuple(each for each in found if each.partner == wanted.partner)
         told = tuple(each for each in found if _concerns(wanted, each))

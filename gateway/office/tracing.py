@@ -72,12 +72,13 @@ class Tracing:
             raise Remedy("name either a subject by its file number or a query by its number")
 
         def do() -> Answer:
+            key = self._files.data_key
             with self._files.database.reader() as reader:
                 if number:
-                    found = propagation.of_query(reader, number)
+                    found = propagation.of_query(reader, key, number)
                 else:
                     subject = subjects.find(reader, reference)
-                    found = () if subject is None else propagation.of_subject(reader, subject)
+                    found = () if subject is None else propagation.of_subject(reader, key, subject)
                 received = errands.by_number(reader, number) if number else ()
                 pairs = [
                     *((each.partner, each.number) for each in found),

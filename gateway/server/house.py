@@ -27,6 +27,7 @@ from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
 from gateway.office import adoption
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
+from gateway.office.asking import AskingDesk
 from gateway.office.correcting import Correcting
 from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
@@ -41,7 +42,10 @@ from gateway.office.review import Reviews
 from gateway.office.staff import Staff
 from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
+from gateway.office.uses import Uses
 from gateway.office.watch import Watch
+from gateway.server import permits
+from gateway.server.postman import Postman
 from gateway.store import decisions, subjects, transactions
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
@@ -126,6 +130,7 @@ class House:
             database, sequencer, self._found, lambda: schedule_of(self.agreements), self.clock
         )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
+        self.postman = Postman(self)
         self.desk = desk_of(self)
         self._closing = closing
 
@@ -190,6 +195,7 @@ class House:
 
     def close(self) -> None:
         """Give back pen and files; idempotent."""
+        self.postman.stop()
         self._closing.close()
 
     def __enter__(self) -> Self:
@@ -245,10 +251,14 @@ def desk_of(house: House) -> Desk:
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),
-            *Correcting(house.files, house.people.record).acts(),
+            *Correcting(
+                house.files, house.people.record, lambda partner: permits.timers(house, partner)
+            ).acts(),
             *Tracing(house.files).acts(),
             *Keeping(house.retention, house.watch).acts(),
             *Holding(house.database, house.sequencer, house.clock, house.random).acts(),
             *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
+            *AskingDesk(house.files, house.postman).acts(),
+            *Uses(house.files, house.postman).acts(),
         ]
     )

@@ -1,4 +1,8 @@
-"""The postman: one thread of a serving house that does what partners are owed, and carries what we ask them."""
+"""The postman: does what partners are owed, and carries what we ask them; walks by himself while the house serves.
+
+He stands in a closed house too: a question that a caseworker asks from inside is carried at once, and what is
+not answered then waits for the house to serve.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from gateway import telemetry
+from gateway.casework import Details
+from gateway.errands import Asking, Errand, Seeking
+from gateway.exchange.courier import Courier
 from gateway.exchange.notices import Notices, Post
+from gateway.exchange.outbound import Outbound
+from gateway.exchange.seeking import Seeker
 from gateway.office import duties
-from gateway.server.couriers import Pool
+from gateway.server import permits
 
 if TYPE_CHECKING:
+    from gateway.server.couriers import Pool
     from gateway.server.house import House
 
 EVERY = 2.0  # seconds between walks; each looks at what is open alone
@@ -21,31 +31,55 @@ class Postman:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self.couriers = Pool(house.party, house.home, house.keyset, house.directory, house.clock)
-        self._notices = Notices(
-            Post(self.couriers, house.database, house.sequencer, house.data_key, house.clock)
+        self._pool: Pool | None = None
+        post = Post(
+            self._courier,
+            house.database,
+            house.sequencer,
+            house.data_key,
+            house.clock,
+            lambda partner: permits.timers(house, partner),
         )
+        self._notices = Notices(post)
+        self._outbound = Outbound(
+            post, lambda asking, now: permits.may_ask(house, asking, now), house.random
+        )
+        self._seeker = Seeker(post, house.random)
         self._stop = threading.Event()
         self._walking = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
+        self._thread: threading.Thread | None = None
         self._log = telemetry.logger("postman")
+
+    def ask(self, asking: Asking) -> Errand:
+        """Ask a partner; what our own law stops is raised."""
+        return self._outbound.ask(asking)
+
+    def seek(self, errand: Errand, seeking: Seeking) -> Details:
+        """Ask for details of a match."""
+        return self._seeker.seek(errand, seeking)
 
     def start(self) -> None:
         """Begin to walk."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the letter under way; idempotent."""
+        """End after the letter under way, and close every channel; idempotent."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self.couriers.close()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        with self._walking:
+            if self._pool is not None:
+                self._pool.close()
 
     def walk(self) -> None:
         """Do what is due now."""
         with self._walking:
             duties.settle_due(self._house.files)
             self._notices.walk()
+            self._outbound.walk()
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
@@ -53,3 +87,12 @@ class Postman:
                 self.walk()
             except Exception as error:  # noqa: BLE001 - a walk that fails is not the end of the house
                 self._log.error("walk_failed", kind=type(error).__name__)
+
+    def _courier(self, party: str) -> Courier:
+        # gRPC is met when the first letter leaves; most commands send none.
+        from gateway.server.couriers import Pool
+
+        if self._pool is None:
+            house = self._house
+            self._pool = Pool(house.party, house.home, house.keyset, house.directory, house.clock)
+        return self._pool(party)

@@ -31,7 +31,6 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.server import admin, intercept, listeners, services
 from gateway.server.inspection import demand_current
-from gateway.server.postman import Postman
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
@@ -70,7 +69,6 @@ class Serving:
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
-        self.postman = Postman(house)
         self._log = telemetry.logger("serving")
 
     def start(self) -> Addresses:
@@ -119,7 +117,7 @@ class Serving:
         self._open.set()
         admin_port = self._admin.start(self._identity)
         self._health.start()
-        self.postman.start()
+        house.postman.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         return Addresses(port, health_port, int(metrics.server_port), admin_port)
@@ -172,7 +170,7 @@ class Serving:
         """Drain: refuse new calls, finish those under way, record the end."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
-        self.postman.stop()
+        self._house.postman.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from gateway.casework import FieldCode
 from gateway.store.casebook import disclosures
 from gateway.store.schema import hit_references, transactions
+from gateway.store.transactions import open_finding
 from gateway.terms import Outcome
+from keys.datakey import DataKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +39,65 @@ class Recipient:
     fields: Mapping[FieldCode, Sent] = field(default_factory=dict)
 
 
-def of_subject(connection: Connection, subject: int) -> tuple[Recipient, ...]:
-    """Return everyone who learned something of a person: by a hit that still can be used, or by data."""
-    hits = select(
+def of_subject(connection: Connection, data_key: DataKey, subject: int) -> tuple[Recipient, ...]:
+    """Return everyone who learned something of a person: that there is a match, or data.
+
+    A hit reference names its person for a month; after that, whom a query found is sealed in its row, so every
+    match that is remembered is opened. A mistake is rare enough for that.
+    """
+    referred = select(
         hit_references.c.partner, hit_references.c.transaction_number.label("number")
     ).where(hit_references.c.subject_id == subject)
-    found = {(row.partner, row.number) for row in connection.execute(hits)}
-    return _recipients(connection, disclosures.c.subject_id == subject, found, subject)
+    hits: dict[tuple[str, str], int | None] = {
+        (row.partner, row.number): subject for row in connection.execute(referred)
+    }
+    matched = select(transactions).where(
+        transactions.c.outcome == int(Outcome.MATCH), transactions.c.subject.is_not(None)
+    )
+    hits |= {
+        (row.partner, row.number): subject
+        for row in connection.execute(matched)
+        if open_finding(data_key, row.partner, row.number, row.subject).subject == subject
+    }
+    return _recipients(connection, disclosures.c.subject_id == subject, hits)
 
 
-def of_query(connection: Connection, number: str, partner: str = "") -> tuple[Recipient, ...]:
+def of_query(
+    connection: Connection, data_key: DataKey, number: str, partner: str = ""
+) -> tuple[Recipient, ...]:
     """Return who learned something by a query of that number; several where partners chose the same."""
-    matched = select(transactions.c.partner, transactions.c.number).where(
+    matched = select(transactions).where(
         transactions.c.number == number, transactions.c.outcome == int(Outcome.MATCH)
     )
     told = disclosures.c.number == number
     if partner:
         matched = matched.where(transactions.c.partner == partner)
         told &= disclosures.c.partner == partner
-    found = {(row.partner, row.number) for row in connection.execute(matched)}
-    return _recipients(connection, told, found, None)
+    hits = {
+        (row.partner, row.number): _found(connection, data_key, row)
+        for row in connection.execute(matched).all()
+    }
+    return _recipients(connection, told, hits)
+
+
+def _found(connection: Connection, data_key: DataKey, row: Row[Any]) -> int | None:
+    """Return whom a query found, as its row or its hit reference says."""
+    if row.subject is not None:
+        return open_finding(data_key, row.partner, row.number, row.subject).subject
+    referred = select(hit_references.c.subject_id).where(
+        hit_references.c.partner == row.partner,
+        hit_references.c.transaction_number == row.number,
+    )
+    return connection.execute(referred.limit(1)).scalar()
 
 
 def _recipients(
     connection: Connection,
     told: ColumnElement[bool],
-    hits: Iterable[tuple[str, str]],
-    subject: int | None,
+    hits: Mapping[tuple[str, str], int | None],
 ) -> tuple[Recipient, ...]:
+    people = dict(hits)
     data: dict[tuple[str, str], dict[FieldCode, Sent]] = {each: {} for each in hits}
-    people: dict[tuple[str, str], int] = {}
     rows: Iterable[Any] = connection.execute(
         select(disclosures).where(told).order_by(disclosures.c.disclose_ms)
     )
@@ -77,18 +108,6 @@ def _recipients(
             row.authority, row.record_version, row.disclose_ms, row.details_number
         )
     return tuple(
-        Recipient(
-            partner,
-            number,
-            people.get((partner, number), subject) or _hit_subject(connection, partner, number),
-            data[partner, number],
-        )
+        Recipient(partner, number, people[partner, number], data[partner, number])
         for partner, number in sorted(data)
     )
-
-
-def _hit_subject(connection: Connection, partner: str, number: str) -> int | None:
-    wanted = select(hit_references.c.subject_id).where(
-        hit_references.c.partner == partner, hit_references.c.transaction_number == number
-    )
-    return connection.execute(wanted.limit(1)).scalar()

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 from gateway.errors import QuotaExceeded
+from gateway.law import quota as law
 from gateway.store.effects import Effect, says
 from gateway.store.schema import quotas, transactions
 from gateway.terms import Direction, Purpose
@@ -58,7 +59,31 @@ def usage(
     return Usage(day, year)
 
 
-def reserve(partner: str, claims: Claims, now: datetime) -> tuple[Effect, ...]:
+def used(connection: Connection, partner: str, direction: Direction, now: datetime) -> law.Usage:
+    """Return what was used in one direction this UTC day and year, in all and for each purpose."""
+    by_purpose: dict[Purpose, dict[str, int]] = {}
+    day, year = periods(now)
+    wanted = select(quotas.c.purpose, quotas.c.period, quotas.c.used).where(
+        quotas.c.partner == partner,
+        quotas.c.direction == int(direction),
+        quotas.c.period.in_([day, year]),
+    )
+    for row in connection.execute(wanted):
+        by_purpose.setdefault(Purpose(row.purpose), {})[row.period] = row.used
+    purposes = {
+        purpose: law.Quota(counts.get(day, 0), counts.get(year, 0))
+        for purpose, counts in by_purpose.items()
+    }
+    return law.Usage(
+        day=sum(each.day for each in purposes.values()),
+        year=sum(each.year for each in purposes.values()),
+        purposes=purposes,
+    )
+
+
+def reserve(
+    partner: str, claims: Claims, now: datetime, direction: Direction = Direction.INBOUND
+) -> tuple[Effect, ...]:
     """Reserve one query; the year is asked first, since its refusal renews later."""
     day, year = periods(now)
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -71,7 +96,7 @@ def reserve(partner: str, claims: Claims, now: datetime) -> tuple[Effect, ...]:
         key = {
             "partner": partner,
             "purpose": int(claims.purpose),
-            "direction": int(Direction.INBOUND),
+            "direction": int(direction),
             "period": period,
         }
         here = and_(*(quotas.c[name] == value for name, value in key.items()))
@@ -80,7 +105,7 @@ def reserve(partner: str, claims: Claims, now: datetime) -> tuple[Effect, ...]:
         counter = insert(quotas).from_select([*key, "used"], row)
         counted = (
             update(quotas)
-            .where(here, _used(partner, Direction.INBOUND, period) < limit)
+            .where(here, _used(partner, direction, period) < limit)
             .values(used=quotas.c.used + 1)
         )
         effects += [Effect(counter), Effect(counted, rows=1, refusal=says(QuotaExceeded, renews))]

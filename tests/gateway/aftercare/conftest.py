@@ -20,6 +20,7 @@ from gateway.cli.founding import Charter, found
 from gateway.directory import Directory, own_bundle
 from gateway.errands import Errand, ErrandState, Folder
 from gateway.law.library import packaged
+from gateway.office import signatures
 from gateway.office.acts import Officer, Role
 from gateway.server import house as rooms
 from gateway.server import inspection, postman
@@ -32,6 +33,8 @@ from gateway.store.redress import Correction
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.terms import Direction, Outcome, Purpose
+from keys.custody import open_custody
+from keys.keyset import Keyset
 
 CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
 PARTIES = ("CAN", "AUS")
@@ -42,6 +45,7 @@ class Clock:
     """The one clock of both houses."""
 
     ahead: timedelta = timedelta(0)
+    sides: list[Side] = field(default_factory=list)
 
     def now(self) -> datetime:
         now = datetime.now(UTC) + self.ahead
@@ -49,6 +53,9 @@ class Clock:
 
     def pass_(self, **time: float) -> None:
         self.ahead += timedelta(**time)
+        for side in self.sides:
+            if side.serving is not None:  # a caretaker who slept for days shuts the doors
+                side.serving.walk_rounds()
 
 
 @dataclass
@@ -69,10 +76,11 @@ class Side:
         return self
 
     def close(self) -> None:
+        self.serving = None
         self.stack.close()
 
     def walk(self) -> None:
-        self.serving.postman.walk()
+        self.house.postman.walk()
 
     def act(self, name: str, officer: Officer = CASEWORKER, **values: object) -> Mapping[str, Any]:
         return self.house.perform(officer, name, values)
@@ -194,7 +202,12 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
         settings.write_text(text)
     theirs = packaged()["au.toml"].replace(b'home = "CAN"', b'home = "AUS"')
     theirs = theirs.replace(b'partner = "AUS"', b'partner = "CAN"')
-    (root / "aus" / "agreements" / "au.toml").write_bytes(theirs)
+    signed = root / "aus" / "agreements" / "au.toml"
+    signed.write_bytes(theirs)
+    custody = open_custody(f"file:{root}/aus/keys/kek.json", _secret)
+    keyset = Keyset.load(root / "aus" / "keys" / "keyset.json", custody)
+    line = signatures.signature(keyset.signing(), theirs)
+    signed.with_name(signed.name + signatures.SUFFIX).write_text(line, encoding="ascii")
     for one, other in (("can", "aus"), ("aus", "can")):
         octets = (root / other / "party.json").read_bytes()
         own = own_bundle(root / one).party
@@ -229,6 +242,7 @@ def sides(two_folders: Path, tmp_path: Path, clock: Clock) -> Iterator[tuple[Sid
     for name in ("can", "aus"):
         shutil.copytree(two_folders / name, tmp_path / name)
     can, aus = (Side(tmp_path / name, clock) for name in ("can", "aus"))
+    clock.sides += [can, aus]
     try:
         yield can.open(), aus.open()
     finally:
@@ -237,3 +251,20 @@ def sides(two_folders: Path, tmp_path: Path, clock: Clock) -> Iterator[tuple[Sid
         for side in (can, aus):
             verdict = inspection.verify_ledger(side.home)
             assert verdict.ok, verdict
+
+
+@pytest.fixture(scope="module")
+def stopping(
+    two_folders: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Side, list[bytes]]]:
+    """Return CAN, open and not serving, and what its couriers were given; for what must never leave."""
+    home = tmp_path_factory.mktemp("stopping") / "can"
+    shutil.copytree(two_folders / "can", home)
+    carried: list[bytes] = []
+    side = Side(home, Clock())
+    with House.open(home, _secret) as house:
+        side.house = house
+        house.postman._outbound._post = replace(
+            house.postman._outbound._post, couriers=carried.append
+        )
+        yield side, carried

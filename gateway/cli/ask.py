@@ -1,0 +1,249 @@
+"""`passerelle ask`, `asked` and `use`: our caseworkers ask partners, look at answers, and record what they used."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import console, desk, records
+from gateway.cli.asking import PURPOSES, named_records, samples_of
+from gateway.cli.console import Code, Home, Json, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.gallery import Extractor
+from gateway.cli.opening import passphrase_of
+
+app = typer.Typer(help="See what we asked partners, and what they answered.", no_args_is_help=True)
+
+STATUSES = ("CITIZEN", "PERMANENT_RESIDENT", "FOREIGN_NATIONAL", "CLAIMANT")
+Number = Annotated[str, typer.Argument(metavar="TXN", help="Transaction number of our query.")]
+Partner = Annotated[
+    str, typer.Option(metavar="ID", help="The partner asked, where the number is not enough.")
+]
+
+
+def ask(
+    context: typer.Context,
+    *,
+    home: Home,
+    to: Annotated[
+        list[str], typer.Option("--to", metavar="ID", help="Partner to ask; may be repeated.")
+    ],
+    agreement: Annotated[
+        list[str],
+        typer.Option(metavar="ID@VERSION", help="The agreement with each partner, in that order."),
+    ],
+    purpose: Annotated[str, typer.Option(help=f"One of {', '.join(PURPOSES)}.")],
+    case: Annotated[str, typer.Option(help="Pseudonym of the case; never a name.")],
+    unit: Annotated[str, typer.Option(help="Pseudonym of the asking unit.")],
+    status: Annotated[str, typer.Option(help=f"Of the person: {', '.join(STATUSES)}.")],
+    nationality: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Of the person, alpha-3; all of them. XXA: stateless."),
+    ] = None,
+    alleged_persecution: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Country that the person says persecutes them."),
+    ] = None,
+    claimant: Annotated[
+        bool, typer.Option("--claimant", help="The person has claimed refuge here.")
+    ] = False,
+    finger: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
+    ] = None,
+    prior: Annotated[
+        str,
+        typer.Option(metavar="TXN", help="Instead of records: a query received from this partner."),
+    ] = "",
+    subject: Annotated[
+        str, typer.Option(metavar="FILE-NUMBER", help="Our own client, where it is one.")
+    ] = "",
+    extractor: Extractor = records.UNSTATED,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ask partners whether they know a person, as the case system states that person.
+
+    What our law does not allow is stopped before anything leaves, and recorded. What came back is shown by `asked
+    show`. Stopped or refused by every partner: exit code 1.
+    """
+    del as_json
+    if len(agreement) != len(to):
+        raise typer.BadParameter("name one agreement for each partner", param_hint="--agreement")
+    values: dict[str, object] = {
+        "purpose": purpose,
+        "case": case,
+        "unit": unit,
+        "status": status,
+        "nationalities": ",".join(nationality or ()),
+        "alleged_persecution_region_codes": ",".join(alleged_persecution or ()),
+        "claimant": claimant,
+        "prior": prior,
+        "subject": subject,
+        **_fingers(finger or [], extractor),
+    }
+    told = []
+    with desk.at_desk(
+        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    ) as perform:
+        for partner, under in zip(to, agreement, strict=True):
+            told.append(_asked(perform, {**values, "partner": partner, "agreement": under}))
+    going = [each for each in told if "number" in each and each["state"] != "REFUSED"]
+    lines = [
+        f"{each['partner']}  {each.get('number', '')}  {each.get('state') or each['stopped']}"
+        for each in told
+    ]
+    code = Code.DONE if going else Code.NO
+    console.emit(context, {"ok": bool(going), "asked": told}, *lines, code=code)
+
+
+def _asked(perform: desk.Perform, values: Mapping[str, object]) -> Mapping[str, Any]:
+    """Ask one partner; what is stopped for one does not stop the next."""
+    from gateway.errors import Remedy
+
+    try:
+        return perform("ask", values)
+    except Remedy as stopped:
+        return {"partner": values["partner"], "stopped": str(stopped)}
+
+
+def _fingers(stated: list[str], extractor: str) -> dict[str, object]:
+    if not stated:
+        return {}
+    samples = samples_of(named_records([], stated, 0, None, extractor))
+    return {
+        "extractor": extractor,
+        **{f"finger_{one.position}": base64.b64encode(one.data).decode() for one in samples},
+    }
+
+
+@app.command(
+    name="list",
+    epilog=example("passerelle asked list can", "passerelle asked list can --case C-17 --json"),
+)
+def list_(
+    context: typer.Context,
+    *,
+    home: Home,
+    case: Annotated[str, typer.Option(help="Of this case alone.")] = "",
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """List what we asked and where it stands; outcomes are shown by `asked show`."""
+    del as_json
+    from rich.table import Table
+
+    found = _do(home, "asked.list", {"case": case}, officer, passphrase_file)
+    table = Table("query", "partner", "case", "state", "asked", "used in", box=None)
+    for each in found["asked"]:
+        table.add_row(
+            *(each["number"], each["partner"], each["case"], each["state"]),
+            *(each["asked"][:16], each["used_in"]),
+        )
+    shown = table if found["asked"] else "nothing was asked"
+    console.emit(context, {"ok": True, **found}, shown)
+
+
+@app.command(epilog=example("passerelle asked show can 20260301-0123456789abcdef0123"))
+def show(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Number,
+    partner: Partner = "",
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Show an answer; that it was shown is recorded. Whether it was then used, say with `passerelle use`."""
+    del as_json
+    values = {"number": number, "partner": partner}
+    found = _do(home, "asked.show", values, officer, passphrase_file)
+    lines = [f"state    {found['state']}"]
+    if "outcome" in found:
+        lines.append(f"outcome  {found['outcome']}")
+        lines += [_line(each) for each in found["fields"]]
+        for notice in found["corrected"]:
+            lines.append(f"corrected: {notice['kind']} {', '.join(notice['fields'])}")
+            lines += [_line(each) for each in notice["right"]]
+    console.emit(context, {"ok": True, **found}, *lines)
+
+
+def _line(each: Mapping[str, Any]) -> str:
+    text = each["value"] if each["mime_type"] == "text/plain" else f"({each['mime_type']})"
+    return f"{each['field']}  {text}  [{each['authority']}]"
+
+
+@app.command(
+    epilog=example(
+        "passerelle asked details can 20260301-0123456789abcdef0123 --field LAST_NAME --case C-17 --unit U-3"
+    )
+)
+def details(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Number,
+    field: Annotated[
+        list[str], typer.Option(metavar="FIELD", help="May be repeated; only what the case needs.")
+    ],
+    case: Annotated[str, typer.Option(help="Pseudonym of the case; never a name.")],
+    unit: Annotated[str, typer.Option(help="Pseudonym of the asking unit.")],
+    partner: Partner = "",
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for fields of the person of a match; they are kept sealed with the answer, see `asked show`."""
+    del as_json
+    values = {
+        "number": number,
+        "partner": partner,
+        "fields": field,
+        "case": case,
+        "unit": unit,
+    }
+    found = _do(home, "asked.details", values, officer, passphrase_file)
+    names = ", ".join(found["fields"]) or "none"
+    code = Code.DONE if found["outcome"] == "DISCLOSED" else Code.NO
+    console.emit(
+        context, {"ok": code is Code.DONE, **found}, f"{found['outcome']}  {names}", code=code
+    )
+
+
+def use(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Number,
+    used_in: Annotated[
+        str, typer.Option("--in", metavar="RECORD", help="The record whose decision used it.")
+    ],
+    partner: Partner = "",
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Record that an answer was used for an administrative purpose; it is then kept for two years at least."""
+    del as_json
+    values = {"number": number, "partner": partner, "used_in": used_in}
+    found = _do(home, "use.record", values, officer, passphrase_file)
+    console.emit(context, {"ok": True, **found}, f"used in  {found['used_in']}")
+
+
+def _do(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    officer: Path | None,
+    passphrase_file: Path | None,
+) -> Any:  # noqa: ANN401 - what the act answers, as JSON has it
+    return desk.perform(
+        home, act, values, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )

@@ -1,0 +1,258 @@
+"""Canada asks: the law first, then the ledger, then the partner; and an answer is recorded before anyone sees it.
+
+(1) may we ask? What the law stops is recorded and never leaves (IRPR 315.4(2))
+(2) the letter is written: a fresh reply key, at least the size of a query with prints, signed
+(3) ASKED is durable, with the letter kept sealed; only then it is sent, always the same bytes
+(4) what comes back proves itself to the courier: signature, receipt, the partner's ledger
+(5) ANSWER_RECEIVED is durable before the answer can be shown
+
+A crash between (3) and (5) costs time alone: the same letter goes out again while it lives, then the partner's
+state is asked for, which repeats the recorded answer to a fresh key. Whoever never took the letter knows no such
+number: the errand has expired, and nobody calls that a no-match.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gateway import telemetry
+from gateway.directory import UnknownParty
+from gateway.errands import Asking, Errand, ErrandAct, ErrandState, Folder
+from gateway.errors import InProgress, Refusal, Remedy
+from gateway.exchange import traces
+from gateway.exchange.courier import Delivery, Fate
+from gateway.exchange.notices import Post
+from gateway.exchange.traces import Permission
+from gateway.store import errands
+from gateway.store.effects import LEAF, Effect
+from gateway.store.sequencer import Leaf
+from gateway.store.times import milliseconds
+from gateway.terms import About, Operation, Outcome, Query, Result, State
+from gateway.wire import payloads
+from keys.envelope import SMALLEST_REQUEST_QUERY
+
+FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
+LONGEST_PAUSE = timedelta(
+    minutes=5
+)  # of a letter's life, and of a reviewer's patience with our polling
+_UNKNOWN = "TRANSACTION_UNKNOWN"
+_REUSED = "TRANSACTION_REUSED"  # the partner has it: what became of it, its state tells
+
+MayAsk = Callable[[Asking, datetime], tuple[Permission, tuple[Effect, ...]]]
+
+
+class Outbound:
+    """Asks partners, and carries on with what is unanswered.
+
+    may_ask   raises the Refusal that stops it, or returns why it is permitted and what reserves its quota
+    """
+
+    def __init__(self, post: Post, may_ask: MayAsk, random: Callable[[int], bytes]) -> None:
+        self._post, self._may_ask, self._random = post, may_ask, random
+        self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
+        self._carrying: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._log = telemetry.logger("outbound")
+
+    def ask(self, asking: Asking) -> Errand:
+        """Ask, and wait for the answer as long as one carrying takes; return where it stands then.
+
+        Raises the Refusal that the law stops it with, or Remedy where the partner cannot be written to.
+        """
+        now = self._post.clock()
+        number = f"{now:%Y%m%d}-{self._random(10).hex()}"
+        try:
+            permission, reserved = self._may_ask(asking, now)  # (1)
+        except Refusal as refusal:
+            self._post.sequencer.commit((traces.stopped(asking, number, refusal),), ())
+            raise
+        errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
+        return self.carry_on(errand)
+
+    def _recorded(
+        self,
+        asking: Asking,
+        number: str,
+        permission: Permission,
+        reserved: tuple[Effect, ...],
+        now: datetime,
+    ) -> Errand:
+        def payload(reply_key: bytes) -> bytes:
+            query = Query(
+                case=asking.case,
+                unit=asking.unit,
+                person=asking.person,
+                reply_key=reply_key,
+                probe=asking.probe,
+                refugee_claimant=asking.claimant,
+            )
+            return payloads.query_bytes(query)
+
+        about = About(number=number, agreement=asking.agreement, purpose=asking.purpose)
+        try:
+            courier = self._post.couriers(asking.partner)
+        except UnknownParty:
+            raise Remedy(
+                "no bundle of this partner is known; import it with `party import`"
+            ) from None
+        written = courier.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
+        if written is None:
+            raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
+        folder = Folder(letter=written.octets, until=milliseconds(written.header.expire_time))
+        errand = Errand(
+            partner=asking.partner,
+            number=number,
+            message_id=written.header.message_id,
+            purpose=asking.purpose,
+            agreement=asking.agreement,
+            case=asking.case,
+            state=ErrandState.ASKED,
+            outcome=None,
+            subject=asking.subject,
+            ask=now,
+            answer=None,
+            used=None,
+            used_in="",
+            asked_index=-1,
+            answered_index=None,
+            sealed=errands.seal(self._post.data_key, asking.partner, number, folder),
+        )
+        leaf = traces.asked(asking, written, permission)
+        self._post.sequencer.commit((leaf,), (errands.asking(errand), *reserved))  # (3)
+        return errand
+
+    def walk(self) -> None:
+        """Carry on with everything that is unanswered and whose pause is over."""
+        now = self._post.clock()
+        with self._post.database.reader() as reader:
+            waiting = errands.unanswered(reader)
+        for errand in waiting:
+            _, at = self._pauses.get((errand.partner, errand.number), (0, now))
+            if at <= now:
+                self.carry_on(errand)
+
+    def carry_on(self, errand: Errand) -> Errand:
+        """Carry the letter, or ask for the state; return where the errand stands afterwards."""
+        key = errand.partner, errand.number
+        with self._lock:
+            if key in self._carrying:
+                return errand
+            self._carrying.add(key)
+        try:
+            self._carried(errand)
+        except (InProgress, UnknownParty):
+            self._pause(errand)  # moved on meanwhile, or a partner whose bundle is gone
+        finally:
+            with self._lock:
+                self._carrying.discard(key)
+        with self._post.database.reader() as reader:
+            return errands.find(reader, *key) or errand
+
+    def _carried(self, errand: Errand) -> None:
+        folder = errands.folder_of(self._post.data_key, errand)
+        alive = folder.letter and milliseconds(self._post.clock()) < folder.until
+        if errand.state is ErrandState.PENDING or not alive:
+            self._state(errand)
+            return
+        delivery = self._post.couriers(errand.partner).carry(folder.letter)
+        if delivery.fate is Fate.DELIVERED:
+            self._answered(errand, delivery, _result(delivery))
+        elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
+            self._state(errand)
+        elif delivery.fate in (Fate.REFUSED, Fate.STALE):
+            self._refused(errand, delivery.reason)
+        else:
+            self._doubt(errand, delivery)
+
+    def _state(self, errand: Errand) -> None:
+        """Ask what became of it; the partner repeats what it recorded."""
+        courier = self._post.couriers(errand.partner)
+        written = courier.write(
+            Operation.GET_QUERY_STATE,
+            lambda key: payloads.reply_key_bytes(key, Operation.GET_QUERY_STATE),
+            About(reference=errand.number),
+            0,
+        )
+        if written is None:
+            self._pause(errand)
+            return
+        delivery = courier.carry(written.octets)
+        if delivery.fate is Fate.REFUSED and delivery.reason == _UNKNOWN:
+            self._expired(errand, "NEVER_TAKEN")
+        elif delivery.fate is not Fate.DELIVERED:
+            self._doubt(errand, delivery)
+        else:
+            told = _state_told(delivery)
+            if told is not None and told[0] is State.ABANDONED:
+                self._expired(errand, "ABANDONED")
+            elif told is not None and told[1] is not None:
+                self._answered(errand, delivery, told[1])
+            else:
+                self._pause(errand)
+
+    def _answered(self, errand: Errand, delivery: Delivery, result: Result | None) -> None:
+        """(5)."""
+        if result is None or delivery.receipt is None:
+            self._doubt(errand, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
+            return
+        pending = result.outcome is Outcome.REVIEW_PENDING
+        if pending and errand.state is ErrandState.PENDING:
+            self._pause(errand)  # nothing new
+            return
+        receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
+        folder = Folder(answer=payloads.result_bytes(result), receipt=receipt)
+        values: dict[str, object] = {
+            "sealed": errands.seal(self._post.data_key, errand.partner, errand.number, folder)
+        }
+        if not pending:
+            now = milliseconds(self._post.clock())
+            values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
+        act = ErrandAct.PEND if pending else ErrandAct.ANSWER
+        leaf = traces.received(errand, delivery.receipt, result)
+        self._commit(leaf, errands.moved(errand, act, leaf=None if pending else 0, **values))
+        self._pause(errand) if pending else self._pauses.pop((errand.partner, errand.number), None)
+
+    def _refused(self, errand: Errand, reason: str) -> None:
+        values = {"sealed": None, "answer_ms": milliseconds(self._post.clock())}
+        self._commit(
+            traces.denied(errand, reason), errands.moved(errand, ErrandAct.REFUSE, **values)
+        )
+
+    def _expired(self, errand: Errand, reason: str) -> None:
+        self._commit(
+            traces.expired(errand, reason), errands.moved(errand, ErrandAct.EXPIRE, sealed=None)
+        )
+
+    def _doubt(self, errand: Errand, delivery: Delivery) -> None:
+        """Wait; an answer that is not to be believed is an alarm besides."""
+        self._pause(errand)
+        if delivery.fate is Fate.DOUBTED:
+            self._post.sequencer.commit((traces.doubted(errand, delivery.reason),), ())
+            self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
+
+    def _pause(self, errand: Errand) -> None:
+        key = errand.partner, errand.number
+        attempts = self._pauses.get(key, (0, errand.ask))[0] + 1
+        wait = min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
+        self._pauses[key] = attempts, self._post.clock() + wait
+
+    def _commit(self, leaf: Leaf, effect: Effect) -> None:
+        self._post.sequencer.commit((leaf,), (effect,))
+
+
+def _result(delivery: Delivery) -> Result | None:
+    try:
+        return payloads.read_result(delivery.payload)
+    except Refusal:
+        return None
+
+
+def _state_told(delivery: Delivery) -> tuple[State, Result | None] | None:
+    try:
+        told = payloads.read_state(delivery.payload)
+    except Refusal:
+        return None
+    return told.state, told.result

@@ -1,0 +1,151 @@
+"""The second step, from our side: fields of the person of a match, recorded and sealed before anyone sees them.
+
+One carrying, while the officer waits: what nobody answered is given up and may be asked for again; the partner
+lets a reference be used again for the same fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.audit.entry import EntryClass, EntryType, Frame, decode
+from gateway.casework import Details, DetailsRequest
+from gateway.errands import Errand, ErrandState, Seeking
+from gateway.errors import Refusal, Remedy
+from gateway.exchange.courier import Delivery, Fate, Written
+from gateway.exchange.notices import Post
+from gateway.store import errands
+from gateway.store.sequencer import Leaf
+from gateway.terms import About, Direction, Operation, Outcome
+from gateway.wire import details as wire
+from gateway.wire import payloads
+
+_HELD = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
+
+
+class Seeker:
+    """Asks for details of matches."""
+
+    def __init__(self, post: Post, random: Callable[[int], bytes]) -> None:
+        self._post, self._random = post, random
+
+    def seek(self, errand: Errand, seeking: Seeking) -> Details:
+        """Return what the partner disclosed; it is recorded, and kept sealed with the answer.
+
+        Raises Remedy where there is no match to ask about, or no answer came.
+        """
+        folder = errands.folder_of(self._post.data_key, errand)
+        if errand.outcome is not Outcome.MATCH or errand.state not in _HELD or not folder.answer:
+            raise Remedy("there is no match under this number that details could be asked of")
+        reference = payloads.read_result(folder.answer).hit_reference
+        written = self._written(errand, seeking, reference)
+        self._commit(_asked(errand, seeking, written))
+        delivery = self._post.couriers(errand.partner).carry(written.octets)
+        details = _told(delivery)
+        if details is None or delivery.receipt is None:
+            self._commit(_unanswered(errand, written, delivery))
+            raise Remedy(f"the partner gave no details ({delivery.reason}); ask again later")
+        kept = replace(folder, details=(*folder.details, delivery.payload))
+        sealed = errands.seal(self._post.data_key, errand.partner, errand.number, kept)
+        leaf = _received(errand, written, delivery, details)
+        self._post.sequencer.commit((leaf,), (errands.kept(errand, sealed),))
+        return details
+
+    def _written(self, errand: Errand, seeking: Seeking, reference: bytes) -> Written:
+        def payload(reply_key: bytes) -> bytes:
+            return wire.details_request_bytes(
+                DetailsRequest(
+                    reply_key=reply_key,
+                    hit_reference=reference,
+                    fields=tuple(sorted(seeking.fields)),
+                    case=seeking.case,
+                    unit=seeking.unit,
+                    person=seeking.person,
+                )
+            )
+
+        about = About(
+            number=f"{self._post.clock():%Y%m%d}-{self._random(10).hex()}",
+            reference=errand.number,
+            agreement=errand.agreement,
+            purpose=errand.purpose,
+        )
+        courier = self._post.couriers(errand.partner)
+        written = courier.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
+        if written is None:
+            raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
+        return written
+
+    def _commit(self, leaf: Leaf) -> None:
+        self._post.sequencer.commit((leaf,), ())
+
+
+def _told(delivery: Delivery) -> Details | None:
+    if delivery.fate is not Fate.DELIVERED:
+        return None
+    try:
+        return wire.read_details(delivery.payload)
+    except Refusal:
+        return None
+
+
+def _asked(errand: Errand, seeking: Seeking, written: Written) -> Leaf:
+    header = written.header
+    frame = replace(
+        _frame(errand, written, EntryType.ASKED, EntryClass.OTHER),
+        transcript=written.transcript,
+        signing_key_id=header.signing_key_id,
+        kem_key_id=header.kem_key_id,
+        directory_version=header.directory_version,
+    )
+    facts = {
+        "transaction_reference": errand.number,
+        "purpose": errand.purpose.name,
+        "case": seeking.case,
+        "unit": seeking.unit,
+        "actor": seeking.person,
+        "fields": ",".join(code.name for code in seeking.fields),
+    }
+    return Leaf(frame, facts)
+
+
+def _received(errand: Errand, written: Written, delivery: Delivery, details: Details) -> Leaf:
+    if delivery.receipt is None:
+        raise AssertionError  # the courier says DELIVERED only with one
+    theirs = decode(delivery.receipt.leaf)
+    frame = replace(
+        _frame(errand, written, EntryType.ANSWER_RECEIVED, EntryClass.ANSWERED),
+        transcript=theirs.transcript,
+        signing_key_id=theirs.signing_key_id,
+        kem_key_id=theirs.kem_key_id,
+        directory_version=theirs.directory_version,
+    )
+    facts = {
+        "transaction_reference": errand.number,
+        "outcome_received": details.outcome.name,
+        "fields": ",".join(field.code.name for field in details.fields),
+        "authorities": ",".join(sorted({field.authority for field in details.fields})),
+    }
+    return Leaf(frame, {name: value for name, value in facts.items() if value})
+
+
+def _unanswered(errand: Errand, written: Written, delivery: Delivery) -> Leaf:
+    refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
+    kind = EntryType.ANSWER_RECEIVED if refused else EntryType.ABANDONED
+    entry_class = EntryClass.DENIED if refused else EntryClass.OTHER
+    facts = {"transaction_reference": errand.number, "reason": delivery.reason or "UNREADABLE"}
+    return Leaf(_frame(errand, written, kind, entry_class), facts)
+
+
+def _frame(errand: Errand, written: Written, kind: EntryType, entry_class: EntryClass) -> Frame:
+    return Frame(
+        type=kind,
+        entry_class=entry_class,
+        partner_id=errand.partner,
+        direction=Direction.OUTBOUND,
+        message_id=written.header.message_id,
+        transaction_number=written.header.transaction_number,
+        agreement_id=errand.agreement[0],
+        agreement_version=errand.agreement[1],
+    )

@@ -1,0 +1,120 @@
+"""Killed before or after any commit, a correction and a question come to the same end: nothing half-done."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+from typing import Any
+
+import pytest
+
+from gateway.aftercare import CorrectionOutcome
+from gateway.audit.entry import EntryType
+from gateway.casework import FieldCode
+from gateway.errands import ErrandState
+from gateway.store import errands, subjects
+from gateway.store.redress import Standing
+from gateway.terms import Direction
+
+COMMITS = range(3)  # of a walk with one correction in it: settled or kept, kept, delivered
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@contextmanager
+def killed(side: Any, at: int, *, after: bool) -> Iterator[None]:
+    """End whatever `side` does at its commit number `at`: before it, or when it is durable."""
+    sequencer, count = side.house.sequencer, 0
+    commit = sequencer.commit
+
+    def counting(*what: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count - 1 != at:
+            return commit(*what)
+        if after:
+            commit(*what)
+        raise Killed
+
+    sequencer.commit = counting
+    try:
+        yield
+    except Killed:
+        pass
+    finally:
+        del sequencer.commit
+
+
+def test_a_correction_is_told_once_wherever_either_house_dies(sides: Any, clock: Any) -> None:
+    """No notice is lost, none is taken twice, and every duty is done once."""
+    can, aus = sides
+    with can.house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    numbers = []
+    for who, at, after in product((can, aus), COMMITS, (False, True)):
+        number = f"20260301-{len(numbers):020d}"
+        numbers.append(number)
+        can.disclosed("AUS", number, subject, FieldCode.GENDER)
+        aus.asked("CAN", number)
+        with killed(can, 0, after=after):
+            can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")
+        if not after:  # it died before anything was durable; the officer says it again
+            can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")
+        with killed(who, at, after=after):
+            can.walk()
+            aus.walk()
+
+    for side in (can, aus):
+        side.close()
+        side.open()
+    clock.pass_(minutes=2)  # whoever met a dying house tries again after a pause
+    can.walk()
+    aus.walk()
+
+    for side, direction in ((can, Direction.OUTBOUND), (aus, Direction.INBOUND)):
+        found = side.corrections()
+        assert sorted(each.number for each in found) == numbers
+        assert {each.direction for each in found} == {direction}
+        assert {each.state for each in found} == {Standing.ACKNOWLEDGED}
+        assert {each.outcome for each in found} == {CorrectionOutcome.DESTROYED}
+        assert {each.sealed for each in found} == {None}
+    assert len(aus.frames(EntryType.CORRECTION)) == len(numbers)
+    assert len(can.frames(EntryType.ACKNOWLEDGEMENT)) == len(numbers)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_question_is_answered_once_wherever_the_house_dies(
+    sides: Any, people: Any, at: int, after: bool
+) -> None:
+    can, aus = sides
+    finger = people.samples(1)[0]
+    values = {
+        "partner": "AUS",
+        "agreement": "au@1",
+        "purpose": "VISA_PERMIT_BENEFIT",
+        "case": "C-17",
+        "unit": "U-3",
+        "status": "FOREIGN_NATIONAL",
+        "nationalities": "SYR",
+        "extractor": finger.extractor,
+        f"finger_{finger.position}": base64.b64encode(finger.data).decode(),
+    }
+
+    with killed(can, at, after=after):
+        can.act("ask", **values)
+    can.close()
+    can.open()
+    can.walk()
+
+    with can.house.database.reader() as reader:
+        found = errands.every(reader)
+    durable = (at, after) != (0, False)
+    assert [each.state for each in found] == [ErrandState.ANSWERED] * durable
+    asked = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
+    assert len(asked) == durable  # before ASKED is durable nothing left
+    assert len(can.frames(EntryType.ASKED)) == durable

@@ -1,0 +1,225 @@
+"""Canada asks through the same gateway (protocol 6): the law first, the ledger next, and only then the partner."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.aftercare import CorrectionOutcome
+from gateway.audit.entry import EntryClass, EntryType
+from gateway.errands import ErrandState
+from gateway.errors import Remedy
+from gateway.exchange.courier import Delivery, Fate
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.asking import Blocked
+from gateway.store import errands
+
+LAWFUL = {
+    "partner": "AUS",
+    "agreement": "au@1",
+    "purpose": "VISA_PERMIT_BENEFIT",
+    "case": "C-17",
+    "unit": "U-3",
+    "status": "FOREIGN_NATIONAL",
+    "nationalities": "SYR",
+    "extractor": "synthetic-1",
+}
+
+
+@pytest.fixture
+def fingers(people: Any) -> Callable[[int], dict[str, str]]:
+    """Return what an officer's scanner gives of a synthetic person."""
+
+    def given(seed: int) -> dict[str, str]:
+        return {
+            f"finger_{one.position}": base64.b64encode(one.data).decode()
+            for one in people.samples(seed)
+        }
+
+    return given
+
+
+@pytest.fixture
+def ask(sides: Any, fingers: Any) -> Callable[..., Any]:
+    can, _ = sides
+
+    def asking(seed: int = 1, **other: object) -> Any:
+        return can.act("ask", **{**LAWFUL, **fingers(seed), **other})
+
+    return asking
+
+
+def classes(side: Any, kind: EntryType) -> list[EntryClass]:
+    return [frame.entry_class for frame in side.frames(kind)]
+
+
+def test_an_answer_is_recorded_before_anyone_sees_it(sides: Any, ask: Any, people: Any) -> None:
+    can, aus = sides
+
+    known, unknown = ask(1), ask(people.stranger)
+
+    assert known["state"] == unknown["state"] == "ANSWERED"
+    assert "outcome" not in known
+    assert can.act("asked.show", number=known["number"])["outcome"] == "MATCH"
+    assert can.act("asked.show", number=unknown["number"])["outcome"] == "NO_MATCH"
+    assert can.errand("AUS", known["number"]).state is ErrandState.SHOWN
+    assert classes(can, EntryType.ASKED) == [EntryClass.OTHER] * 2
+    assert classes(can, EntryType.ANSWER_RECEIVED) == [EntryClass.ANSWERED] * 2
+    assert len(aus.frames(EntryType.RESPONSE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (
+            {"status": "CLAIMANT", "alleged_persecution_region_codes": "IRN,AUS"},
+            "PERSECUTION_EXCLUSION",
+        ),
+        ({"status": "CITIZEN", "nationalities": "CAN"}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"nationalities": "CAN,SYR"}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"nationalities": "AUS"}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"nationalities": ""}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"status": "PERMANENT_RESIDENT"}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"purpose": "CITIZENSHIP"}, "PURPOSE_NOT_PERMITTED"),
+        ({"purpose": "DATA_ACCURACY"}, "PURPOSE_NOT_PERMITTED"),
+        ({"agreement": "nz@1"}, "AGREEMENT_NOT_IN_FORCE"),
+        ({"agreement": "au@2"}, "AGREEMENT_NOT_IN_FORCE"),
+    ],
+)
+def test_315_4_2_what_the_law_stops_never_leaves_and_is_recorded(
+    stopping: Any, fingers: Any, other: dict[str, str], reason: str
+) -> None:
+    can, carried = stopping
+    before = len(classes(can, EntryType.ASKED))
+
+    with pytest.raises(Blocked, match=reason):
+        can.act("ask", **{**LAWFUL, **fingers(1), **other})
+
+    assert classes(can, EntryType.ASKED)[before:] == [EntryClass.DENIED]
+    assert carried == []
+    with can.house.database.reader() as reader:
+        assert errands.every(reader) == ()
+
+
+@pytest.mark.parametrize("role", sorted(set(Role) - {Role.CASEWORKER}, key=lambda r: r.value))
+def test_only_a_caseworker_asks(stopping: Any, fingers: Any, role: Role) -> None:
+    can, carried = stopping
+
+    with pytest.raises(NotAllowed):
+        can.act("ask", Officer("P-8", frozenset({role})), **LAWFUL, **fingers(1))
+
+    assert carried == []
+
+
+def test_nothing_is_used_that_was_not_shown_and_a_use_is_an_entry(sides: Any, ask: Any) -> None:
+    can, _ = sides
+    number = ask(1)["number"]
+    with pytest.raises(Remedy, match="ANSWERED"):
+        can.act("use.record", number=number, used_in="R-1")
+
+    can.act("asked.show", number=number)
+    told = can.act("use.record", number=number, used_in="R-1")
+
+    assert (told["state"], told["used_in"]) == ("USED", "R-1")
+    assert len(can.frames(EntryType.USE)) == 1
+
+
+def test_a_partner_corrects_what_we_asked_and_used(sides: Any, ask: Any) -> None:
+    """The circle: Canada asks, uses, is told that it was wrong, notes it to the file, and says so."""
+    can, aus = sides
+    number = ask(1)["number"]
+    can.act("asked.show", number=number)
+    can.act("use.record", number=number, used_in="R-1")
+
+    aus.act("corrections.open", number=number, kind="WRONG_PERSON", reason="two files")
+    aus.walk()
+    can.walk()
+
+    assert aus.corrections()[0].outcome is CorrectionOutcome.USED_NOTE_TO_FILE
+    shown = can.act("asked.show", number=number)
+    assert shown["outcome"] == "MATCH"
+    assert [each["kind"] for each in shown["corrected"]] == ["WRONG_PERSON"]
+
+
+def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
+    sides: Any, ask: Any, monkeypatch: Any
+) -> None:
+    """protocol 8: the partner searched once; the retry gets its stored answer."""
+    can, aus = sides
+    outbound = can.house.postman._outbound
+    monkeypatch.setattr(outbound, "_answered", _dies)
+    with pytest.raises(KeyboardInterrupt):
+        ask(1)
+    (errand,) = _errands(can)
+    assert errand.state is ErrandState.ASKED
+    can.close()
+    can.open()
+
+    can.walk()
+
+    assert can.errand("AUS", errand.number).state is ErrandState.ANSWERED
+    searched = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
+    assert len(searched) == 1
+
+
+def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
+    sides: Any, ask: Any, clock: Any, monkeypatch: Any
+) -> None:
+    can, aus = sides
+    monkeypatch.setattr(can.house.postman._outbound, "_answered", _dies)
+    with pytest.raises(KeyboardInterrupt):
+        ask(1)
+    (errand,) = _errands(can)
+    monkeypatch.undo()
+    monkeypatch.setattr("gateway.server.postman.EVERY", 3600.0)
+
+    clock.pass_(minutes=7)
+    can.house.postman._outbound.carry_on(errand)
+
+    assert can.errand("AUS", errand.number).state is ErrandState.ANSWERED
+    assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"
+    assert len(aus.frames(EntryType.DESTRUCTION)) == 1
+
+
+def test_a_question_that_nobody_took_expires_and_is_no_answer(
+    sides: Any, ask: Any, clock: Any
+) -> None:
+    can, aus = sides
+    aus.close()
+    told = ask(1)
+    assert told["state"] == "ASKED"
+
+    clock.pass_(minutes=7)
+    aus.open()
+    can.walk()
+
+    assert can.errand("AUS", told["number"]).state is ErrandState.EXPIRED
+    assert can.act("asked.show", number=told["number"])["state"] == "EXPIRED"
+    assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
+
+
+def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
+    sides: Any, ask: Any, monkeypatch: Any
+) -> None:
+    can, _ = sides
+    courier = can.house.postman._courier("AUS")
+    monkeypatch.setattr(
+        courier, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
+    )
+
+    assert ask(1)["state"] == "ASKED"
+
+    assert len(can.frames(EntryType.ALARM)) == 1
+    assert can.frames(EntryType.ANSWER_RECEIVED) == []
+
+
+def _errands(side: Any) -> Any:
+    with side.house.database.reader() as reader:
+        return errands.every(reader)
+
+
+def _dies(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,149 @@
+"""`passerelle corrections`, `ask`, `asked` and `use`, from inside a closed house; and the graph, three ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from gateway.cli import graph
+from gateway.cli.graph import Node
+
+NUMBER = "20260301-0123456789abcdef0123"
+LAWFUL = (
+    *("--to", "AUS", "--agreement", "au@1", "--purpose", "VISA_PERMIT_BENEFIT", "--case", "C-1"),
+    *("--unit", "U-1", "--nationality", "SYR"),
+)
+
+
+@pytest.fixture
+def caseworker(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Any:
+    """Return what runs a command of CAN's as a caseworker."""
+    home = homes["CAN"]
+    said = run(
+        *("staff", "add", home, "--person", "P-7", "--role", "caseworker", "-o", tmp_path / "p7"),
+        *passphrase,
+    )
+    assert said.code == 0, said.err
+
+    def do(*words: Any) -> Any:
+        *verbs, rest = words
+        return run(*verbs, home, *rest, "--as", tmp_path / "p7", *passphrase, "--json")
+
+    return do
+
+
+def test_what_was_never_disclosed_cannot_be_corrected(caseworker: Any) -> None:
+    said = caseworker(
+        *("corrections", "open"),
+        ("--number", NUMBER, "--kind", "WITHDRAWN", "--reason", "why"),
+    )
+
+    assert said.code == 2
+    assert "nothing of this was disclosed" in said.document["error"]["message"]
+
+
+def test_nothing_open_is_an_empty_list_and_an_empty_trace_is_no(caseworker: Any) -> None:
+    listed = caseworker("corrections", "list", ("--open",))
+    traced = caseworker("corrections", "trace", ("--number", NUMBER))
+
+    assert (listed.code, listed.document["corrections"]) == (0, [])
+    assert traced.code == 1
+
+
+@pytest.mark.parametrize("verb", ["settle", "retry"])
+def test_an_unknown_correction_is_said_to_be_so(caseworker: Any, verb: str) -> None:
+    more = ("--not-used", "--reason", "why") if verb == "settle" else ()
+    said = caseworker("corrections", verb, ("00" * 16, *more))
+
+    assert said.code == 2
+    assert "corrections list" in said.document["error"]["message"]
+
+
+def test_what_our_law_stops_is_told_plainly(caseworker: Any, record: Any, tmp_path: Path) -> None:
+    """IRPR 315.4(2): no query to a party in whose country the person alleges persecution."""
+    finger = f"2={record(tmp_path / 'a.fmr', 1, impression=1)}"
+    said = caseworker(
+        "ask",
+        (*LAWFUL, "--status", "CLAIMANT", "--alleged-persecution", "AUS", "--finger", finger),
+    )
+
+    assert said.code == 1
+    (told,) = said.document["asked"]
+    assert told["stopped"].startswith("PERSECUTION_EXCLUSION")
+    assert "Nothing was sent" in told["stopped"]
+
+
+def test_what_is_lawful_still_needs_a_partner_that_is_known(
+    caseworker: Any, record: Any, tmp_path: Path
+) -> None:
+    finger = f"2={record(tmp_path / 'a.fmr', 1, impression=1)}"
+
+    said = caseworker("ask", (*LAWFUL, "--status", "FOREIGN_NATIONAL", "--finger", finger))
+
+    assert said.code == 1
+    assert "party import" in said.document["asked"][0]["stopped"]
+
+
+def test_nothing_asked_is_an_empty_list_and_nothing_to_use(caseworker: Any) -> None:
+    listed = caseworker("asked", "list", ())
+    shown = caseworker("asked", "show", (NUMBER,))
+    used = caseworker("use", (NUMBER, "--in", "R-1"))
+
+    assert (listed.code, listed.document["asked"]) == (0, [])
+    assert shown.code == used.code == 2
+
+
+CORRECTION = {
+    "kind": "WRONG_PERSON",
+    "state": "LATE",
+    "late": True,
+    "acknowledged": "",
+    "outcome": "",
+}
+TRACE = {
+    "subject": "F-1",
+    "number": "",
+    "disclosed": [
+        {
+            "partner": "AUS",
+            "number": NUMBER,
+            "fields": [{"field": "GENDER", "record_version": 2}],
+            "corrections": [
+                CORRECTION,
+                {**CORRECTION, "acknowledged": "2026-03-02", "outcome": "DESTROYED"},
+            ],
+        }
+    ],
+    "received": [],
+}
+
+
+def test_the_graph_is_a_tree_for_eyes() -> None:
+    assert graph.tree(graph.of_trace(TRACE)) == [
+        "person F-1",
+        f"└── AUS {NUMBER}",
+        "    ├── match",
+        "    ├── GENDER v2",
+        "    ├── WRONG_PERSON: LATE (late)",
+        "    └── WRONG_PERSON: DESTROYED",
+    ]
+
+
+def test_the_graph_is_a_picture_that_parses_and_holds_every_node() -> None:
+    picture = ET.fromstring(  # noqa: S314 - we drew it
+        graph.svg(Node("a <b>", below=(Node("c & d"), Node("e", "late"))))
+    )
+
+    assert len(picture.findall(".//{*}rect")) == len(picture.findall(".//{*}text")) == 3
+    assert len(picture.findall(".//{*}polyline")) == 2
+
+
+def test_the_graph_speaks_graphviz() -> None:
+    drawn = graph.dot(Node('a "b"', below=(Node("c"),)))
+
+    assert drawn.startswith("digraph")
+    assert "n -> n_0;" in drawn
+    assert "a 'b'" in drawn

@@ -1,0 +1,39 @@
+"""What we ask is counted apart from what we answer, for each purpose and in all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.errors import QuotaExceeded
+from gateway.law.quota import Quota
+from gateway.store import quotas
+from gateway.store.quotas import Claims
+from gateway.terms import Direction, Purpose
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+VISA, TRAVEL = Purpose.VISA_PERMIT_BENEFIT, Purpose.TRAVEL_ENTER_REMAIN
+
+
+def test_each_direction_has_its_own_count(desk: Any) -> None:
+    database = desk.database()
+    sequencer = desk.sequencer(database)
+
+    def ask(purpose: Purpose, most: int = 3) -> None:
+        claims = Claims(purpose=purpose, day_limit=most, year_limit=10)
+        sequencer.commit((), quotas.reserve("AUS", claims, NOW, Direction.OUTBOUND))
+
+    ask(VISA)
+    ask(VISA)
+    ask(TRAVEL)
+
+    with database.reader() as reader:
+        out = quotas.used(reader, "AUS", Direction.OUTBOUND, NOW)
+        inward = quotas.used(reader, "AUS", Direction.INBOUND, NOW)
+    assert (out.day, out.year) == (3, 3)
+    assert out.purposes == {VISA: Quota(2, 2), TRAVEL: Quota(1, 1)}
+    assert (inward.day, inward.year) == (0, 0)
+    with pytest.raises(QuotaExceeded):
+        ask(VISA)
