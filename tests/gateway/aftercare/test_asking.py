@@ -10,12 +10,13 @@ import pytest
 
 from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType
+from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange.courier import Delivery, Fate
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.asking import Blocked
-from gateway.store import errands
+from gateway.store import errands, people, subjects
 
 LAWFUL = {
     "partner": "AUS",
@@ -142,6 +143,61 @@ def test_a_partner_corrects_what_we_asked_and_used(sides: Any, ask: Any) -> None
     shown = can.act("asked.show", number=number)
     assert shown["outcome"] == "MATCH"
     assert [each["kind"] for each in shown["corrected"]] == ["WRONG_PERSON"]
+
+
+def test_details_are_asked_for_recorded_and_kept_until_they_are_corrected(
+    sides: Any, ask: Any
+) -> None:
+    """The second step from our side, and what becomes of it when the partner finds a mistake."""
+    can, aus = sides
+    _record(aus, b"1990-01-01")
+    number = ask(1)["number"]
+
+    told = can.act(
+        "asked.details", number=number, fields=["DATE_OF_BIRTH"], case="C-17", unit="U-3"
+    )
+    assert told["fields"] == ["DATE_OF_BIRTH"]
+    assert len(can.frames(EntryType.ASKED)) == len(can.frames(EntryType.ANSWER_RECEIVED)) == 2
+
+    _record(aus, b"1991-01-01")
+    aus.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="typed wrong")
+    aus.walk()
+    can.walk()
+
+    assert aus.corrections()[0].outcome is CorrectionOutcome.CORRECTED
+    (field,) = can.act("asked.show", number=number)["fields"]
+    assert field["value"] == "1991-01-01"
+    assert field["authority"].startswith("IRPR 315.41(2)")
+
+
+def test_a_partner_asks_back_by_the_number_alone(sides: Any, ask: Any) -> None:
+    """315.38: only the number of a query received; it looks like a query with prints from outside."""
+    can, aus = sides
+    _record(can, b"1990-01-01")
+    number = ask(1, subject="P-1")["number"]
+
+    told = aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
+
+    assert aus.act("asked.show", number=told["number"])["outcome"] == "MATCH"
+
+
+def _record(side: Any, born: bytes) -> None:
+    """Write another version of P-1's record."""
+    house = side.house
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    assert subject is not None
+    record = Record(
+        status=Status(
+            kind=SubjectKind.FOREIGN_NATIONAL,
+            nationalities=frozenset({"SYR"}),
+            confirmed=side.clock.now(),
+        ),
+        data={FieldCode.DATE_OF_BIRTH: Datum(born)},
+        version=house.people.record(subject).version + 1,
+    )
+    written = people.write_record(subject, record, house.data_key, side.clock.now())
+    house.sequencer.commit((), (written,))
 
 
 def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
