@@ -1,6 +1,6 @@
 """What an examiner sees: two fingers side by side, as minutiae and what agrees; plain values.
 
-No score and no likelihood: who knows what the machine thinks of it sees what the machine saw (ADR 15). Nothing
+No score and no likelihood: who knows what the machine thinks of it sees what the machine saw (ADR 17). Nothing
 says whose fingers they are.
 """
 
