@@ -18,7 +18,7 @@ from typing import Any, Self, Unpack
 
 import grpc
 
-from gateway.aftercare import CorrectionAck, CorrectionNotice, CorrectionStanding
+from gateway.aftercare import CorrectionAck, CorrectionNotice, CorrectionStanding, QuotaState
 from gateway.audit import note
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
@@ -41,7 +41,7 @@ from gateway.terms import (
     Sample,
 )
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
-from gateway.wire import answers, corrections, letters, payloads
+from gateway.wire import answers, corrections, letters, payloads, quotas
 from gateway.wire import details as wire_details
 from keys.keyset import Keyset
 
@@ -58,6 +58,7 @@ _requests = {
     Operation.REQUEST_HIT_DETAILS: exchange_pb2.RequestHitDetailsRequest,
     Operation.SUBMIT_CORRECTION: exchange_pb2.SubmitCorrectionRequest,
     Operation.ACK_CORRECTION: exchange_pb2.AckCorrectionRequest,
+    Operation.GET_QUOTA: exchange_pb2.GetQuotaRequest,
 }
 
 
@@ -94,6 +95,7 @@ class Partner:
             Operation.REQUEST_HIT_DETAILS: exchange.RequestHitDetails,
             Operation.SUBMIT_CORRECTION: exchange.SubmitCorrection,
             Operation.ACK_CORRECTION: exchange.AckCorrection,
+            Operation.GET_QUOTA: exchange.GetQuota,
         }
         self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
         self._pending: OrderedDict[str, Question] = OrderedDict()
@@ -234,6 +236,12 @@ class Partner:
         outgoing = self._bare(Operation.GET_CAPABILITIES, "")
         told = self._ask(outgoing, outgoing.question, deadline)
         return read(answers.read_capabilities, told.believed, "")
+
+    def quota(self, *, deadline: float = DEADLINE) -> tuple[QuotaState, ...]:
+        """Return how much of each quota that binds us with the peer is used, and when it begins again."""
+        outgoing = self._bare(Operation.GET_QUOTA, "")
+        told = self._ask(outgoing, outgoing.question, deadline)
+        return read(quotas.read_quotas, told.believed, "")
 
     def checkpoint(self, *, deadline: float = DEADLINE) -> Checkpoint:
         """Return the peer's newest checkpoint, after it proved to continue the one we keep."""

@@ -39,6 +39,7 @@ Response = (
     | exchange_pb2.RequestHitDetailsResponse
     | exchange_pb2.SubmitCorrectionResponse
     | exchange_pb2.AckCorrectionResponse
+    | exchange_pb2.GetQuotaResponse
 )
 
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)

@@ -122,6 +122,7 @@ class SubmitQuery:
             purpose=request.header.purpose,
             day_limit=permit.quota.day,
             year_limit=permit.quota.year,
+            own=permit.quota_purpose,
         )
         facts = _request_facts(request, query, permit)
         return Admitted(request, query.reply_key, facts, work, claims)

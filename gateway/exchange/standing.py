@@ -1,16 +1,21 @@
-"""GetCapabilities: how a partner stands with us today."""
+"""GetCapabilities and GetQuota: how a partner stands with us today."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 
+from gateway.aftercare import QuotaState
 from gateway.exchange.walk import Admitted, Conclusion, Request
-from gateway.law.agreement import Agreements
+from gateway.law.agreement import Agreement, Agreements
 from gateway.law.policy import in_force
+from gateway.law.quota import counters
+from gateway.store import quotas
+from gateway.store.database import Database
 from gateway.telemetry import Stages
-from gateway.terms import FORMAT, SUITE, Capabilities, RecordFormat
+from gateway.terms import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
 from gateway.wire import payloads
+from gateway.wire.quotas import quotas_bytes
 from keys.envelope import SIZE_CLASSES
 
 
@@ -36,13 +41,7 @@ class GetCapabilities:
         """Say what the agreements with the caller permit at this moment."""
         header = admitted.request.header
         now = self._clock()
-        agreements = [
-            agreement
-            for versions in self._agreements().values()
-            for agreement in versions
-            if (agreement.home, agreement.partner) == (header.recipient, header.sender)
-            and in_force(agreement, now)
-        ]
+        agreements = _between(header, self._agreements(), now)
         answer = Capabilities(
             envelope_formats=(FORMAT,),
             suites=(SUITE,),
@@ -54,3 +53,54 @@ class GetCapabilities:
         )
         stages.mark("capabilities")
         return Conclusion(payloads.capabilities_bytes(answer), {"operation": header.operation.name})
+
+
+class GetQuota:
+    """How much of each of its quotas the caller has used, and when they begin again."""
+
+    def __init__(
+        self,
+        agreements: Callable[[], Agreements],
+        database: Database,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agreements = agreements
+        self._database = database
+        self._clock = clock
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+        """Read the key that the answer is sealed to."""
+        key = payloads.read_reply_key(payload, request.header.operation)
+        return Admitted(request, key, {"operation": request.header.operation.name}, None)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+        """Count what is recorded at this moment under the agreements with the caller."""
+        header, now = admitted.request.header, self._clock()
+        with self._database.reader() as reader:
+            used = quotas.used(reader, header.sender, Direction.INBOUND, now)
+        states = tuple(
+            QuotaState(
+                agreement_id=agreement.id,
+                purpose=counter.purpose,
+                yearly=counter.yearly,
+                used=counter.used,
+                limit=counter.limit,
+                resets=counter.resets,
+            )
+            for agreement in _between(header, self._agreements(), now)
+            if agreement.answering.quotas is not None
+            for counter in counters(agreement.answering.quotas, used, now)
+        )
+        stages.mark("quota")
+        return Conclusion(quotas_bytes(states), {"operation": header.operation.name})
+
+
+def _between(header: Header, agreements: Agreements, now: datetime) -> list[Agreement]:
+    """Return the agreements in force between the two parties of a header."""
+    return [
+        agreement
+        for versions in agreements.values()
+        for agreement in versions
+        if (agreement.home, agreement.partner) == (header.recipient, header.sender)
+        and in_force(agreement, now)
+    ]

@@ -40,7 +40,12 @@ def may_ask(
         used = quotas.used(reader, asking.partner, Direction.OUTBOUND, now)
     permit = law.may_ask(ask, agreement, used, now)
     overall = permit.quotas.overall
-    claims = Claims(purpose=asking.purpose, day_limit=overall.day, year_limit=overall.year)
+    claims = Claims(
+        purpose=asking.purpose,
+        day_limit=overall.day,
+        year_limit=overall.year,
+        own=permit.quotas.purposes.get(asking.purpose),
+    )
     return permit, quotas.reserve(asking.partner, claims, now, Direction.OUTBOUND)
 
 

@@ -25,10 +25,11 @@ from gateway.exchange.details import RequestHitDetails
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import SubmitQuery
 from gateway.exchange.refused import RefusalCounter
-from gateway.exchange.standing import GetCapabilities
+from gateway.exchange.standing import GetCapabilities, GetQuota
 from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
+from gateway.office.thrift import Thrift
 from gateway.server import admin, intercept, listeners, services
 from gateway.server.inspection import demand_current
 from gateway.server.probe_tls import demand_tls_1_3
@@ -69,6 +70,9 @@ class Serving:
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
+        self._thrift = Thrift(
+            house.database, house.sequencer, lambda: house.agreements, house.clock
+        )
         self._log = telemetry.logger("serving")
 
     def start(self) -> Addresses:
@@ -162,6 +166,7 @@ class Serving:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
         house.statutes.round()
+        self._thrift.round()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()
@@ -217,6 +222,7 @@ class Serving:
                 Operation.SUBMIT_CORRECTION: correction.SubmitCorrection(follow_up),
                 Operation.ACK_CORRECTION: correction.AckCorrection(follow_up),
                 Operation.REQUEST_HIT_DETAILS: RequestHitDetails(desk),
+                Operation.GET_QUOTA: GetQuota(rooms.agreements, house.database, house.clock),
             },
         )
 

@@ -1,9 +1,9 @@
-"""What a partner may ask in a day and in a year: counted per purpose, limited all purposes together."""
+"""What a partner may ask in a day and in a year: counted per purpose, limited in all and per purpose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import (
     Connection,
@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from gateway.errors import QuotaExceeded
-from gateway.law import quota as law
+from gateway.law.quota import Quota, Usage, renewals
 from gateway.store.effects import Effect, says
 from gateway.store.schema import quotas, transactions
 from gateway.terms import Direction, Purpose
@@ -30,19 +30,13 @@ class Claims:
     """What a query uses up: its transaction number, and one of the partner's quota.
 
     day_limit, year_limit   queries answered per UTC day and year, all purposes together
+    own                     the limits of the purpose itself, where it has some
     """
 
     purpose: Purpose
     day_limit: int
     year_limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Queries counted against a partner's quota, all purposes together, this UTC day and year."""
-
-    day: int
-    year: int
+    own: Quota | None = None
 
 
 def usage(
@@ -59,7 +53,7 @@ def usage(
     return Usage(day, year)
 
 
-def used(connection: Connection, partner: str, direction: Direction, now: datetime) -> law.Usage:
+def used(connection: Connection, partner: str, direction: Direction, now: datetime) -> Usage:
     """Return what was used in one direction this UTC day and year, in all and for each purpose."""
     by_purpose: dict[Purpose, dict[str, int]] = {}
     day, year = periods(now)
@@ -71,10 +65,10 @@ def used(connection: Connection, partner: str, direction: Direction, now: dateti
     for row in connection.execute(wanted):
         by_purpose.setdefault(Purpose(row.purpose), {})[row.period] = row.used
     purposes = {
-        purpose: law.Quota(counts.get(day, 0), counts.get(year, 0))
+        purpose: Quota(counts.get(day, 0), counts.get(year, 0))
         for purpose, counts in by_purpose.items()
     }
-    return law.Usage(
+    return Usage(
         day=sum(each.day for each in purposes.values()),
         year=sum(each.year for each in purposes.values()),
         purposes=purposes,
@@ -86,12 +80,12 @@ def reserve(
 ) -> tuple[Effect, ...]:
     """Reserve one query; the year is asked first, since its refusal renews later."""
     day, year = periods(now)
-    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    new_year = today.replace(year=today.year + 1, month=1, day=1)
+    tomorrow, new_year = renewals(now)
+    own = claims.own or Quota(claims.day_limit, claims.year_limit)
     effects: list[Effect] = []
-    for period, limit, renews in (
-        (year, claims.year_limit, new_year),
-        (day, claims.day_limit, today + timedelta(days=1)),
+    for period, limit, most, renews in (
+        (year, claims.year_limit, own.year, new_year),
+        (day, claims.day_limit, own.day, tomorrow),
     ):
         key = {
             "partner": partner,
@@ -105,7 +99,7 @@ def reserve(
         counter = insert(quotas).from_select([*key, "used"], row)
         counted = (
             update(quotas)
-            .where(here, _used(partner, direction, period) < limit)
+            .where(here, _used(partner, direction, period) < limit, quotas.c.used < most)
             .values(used=quotas.c.used + 1)
         )
         effects += [Effect(counter), Effect(counted, rows=1, refusal=says(QuotaExceeded, renews))]

@@ -17,8 +17,9 @@ from enum import Enum, auto
 from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
 
 from gateway.errors import Fault, TransactionReused
+from gateway.law.quota import Usage
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.quotas import Claims, Usage, periods, release_quota, reserve, usage
+from gateway.store.quotas import Claims, periods, release_quota, reserve, usage
 from gateway.store.replay import (
     REPLY_LIFE,
     Orphan,
