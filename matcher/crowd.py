@@ -11,6 +11,7 @@ from matcher.finger import Frame
 from matcher.template import Floats, Ints
 
 ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
+LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of strangers
 
 Picked = list[tuple[Rows, int]]  # block and row
 
@@ -59,11 +60,16 @@ def best_finite(score: Floats, number: int) -> Ints:
 def supported(values: Floats) -> Floats:
     """Return how far each person's values (k, 10) lie above those of most people, added over positions, (k,).
 
-    nan stands for a finger that was not compared and says nothing.
+    nan stands for a finger that was not compared and says nothing. A position at which few people have a
+    finger is not judged by its own median alone: the few may all be mates.
     """
     total = np.zeros(len(values), dtype=np.float32)
+    every = values[~np.isnan(values)]
     for column in values.T:
         compared = ~np.isnan(column)
         if compared.any():
-            total[compared] += column[compared] - np.median(column[compared])
+            typical = np.median(column[compared])
+            if compared.sum() < LEAST_TYPICAL:
+                typical = min(typical, np.median(every))
+            total[compared] += column[compared] - typical
     return total

@@ -192,6 +192,27 @@ def test_support_is_counted_above_that_of_most_and_nothing_for_what_is_absent() 
     assert supported(ten[:0]).tolist() == []
 
 
+def test_where_few_have_a_finger_they_are_not_judged_by_each_other_alone() -> None:
+    """The only one at a position, or a person enrolled twice, stands above the strangers of the others."""
+    ten = np.full((12, 10), np.nan, dtype=np.float32)
+    ten[:10, 1] = np.linspace(0.5, 1, 10)
+    ten[10:, 6] = 4
+
+    assert supported(ten).argsort()[-2:].tolist() == [10, 11]
+
+
+def test_a_mate_who_alone_has_a_finger_at_a_position_is_found_among_many() -> None:
+    gallery = Gallery()
+    for seed in range(150):
+        gallery.add(seed, [(1, synthetic.impression(synthetic.person(seed), 1, 1))])
+    for seed in (1000, 1001, 1002):
+        gallery.add(seed, [(6, synthetic.impression(synthetic.person(seed), 6, 1))])
+        found = gallery.search(probe(seed), 3)
+        assert found.subject[0] == seed
+        assert found.score[0] > 3
+        gallery.remove(seed)
+
+
 def test_the_stages_find_whom_alignment_with_everybody_finds(gallery: Gallery) -> None:
     """A quarter of the gallery is aligned in full: the mate is always among them, with the same evidence."""
     for seed in range(0, 50, 7):
