@@ -120,7 +120,7 @@ def load_model(packed: bytes) -> Model:
 def describe(minutiae: Minutiae, model: Model) -> Finger:
     """Return a finger ready to be compared; minutiae at one place and of one direction count once."""
     place, heading = _complex(minutiae)
-    frame = round(minutiae.width), round(minutiae.height)
+    frame = max(1, round(minutiae.width)), max(1, round(minutiae.height))
     return Finger(place, heading, _vectors(place, heading, model), frame)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from matcher.block import Block, Rows, slots_for
 from matcher.cascade import Cascade, SearchAbandoned
 from matcher.crowd import best_finite
-from matcher.finger import UNKNOWN, Finger, Frame, Model, default_model
+from matcher.finger import CANVAS, UNKNOWN, Finger, Frame, Model, default_model
 from matcher.fusion import Likelihood, default_likelihood, fuse
 from matcher.people import People, PeopleThen, Place
 from matcher.probe import NothingUsable, Probe, SampleFault, prepare
@@ -161,9 +161,9 @@ class Gallery:
     ) -> Candidates:
         """Return the `limit` people likeliest to be the probe's, compared finger by finger of one position.
 
-        `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. `shortlist` bounds the
-        people that are aligned in full (None: so that about 128 fingers are); at the gallery's size the search
-        is exhaustive. Raises NothingUsable for a probe without a usable finger: poor quality is never a "no
+        `expired` is asked between blocks; once it says yes, SearchAbandoned is raised. `shortlist` is how many
+        people are aligned in full, at least `limit`; at the gallery's size the search is exhaustive. None: the
+        stages of `matcher.cascade`, by which about 16 fingers are. Raises NothingUsable for a probe without a usable finger: poor quality is never a "no
         match".
         """
         (found,) = self.search_many(
@@ -215,8 +215,11 @@ class Gallery:
         return number, self._blocks[number].append(person, finger)
 
     def _frame(self, finger: Finger) -> Frame:
-        """Return the frame of the finger's block; beyond the first few sizes, all share one that says nothing."""
-        if finger.frame in self._frames or len(self._frames) < MOST_FRAMES:
+        """Return the frame of the finger's block; beyond the first few sizes all but the canvas share one.
+
+        It says nothing, and whoever is there is compared as stated.
+        """
+        if finger.frame in {*self._frames, CANVAS} or len(self._frames) < MOST_FRAMES:
             self._frames.add(finger.frame)
             return finger.frame
         return UNKNOWN
@@ -238,14 +241,19 @@ class Gallery:
         return rows
 
     def _compact(self) -> None:
-        """Move all rows to fresh blocks, without the wiped ones; searches under way keep the old blocks."""
-        people, blocks = self._people, self._blocks
-        self._people, self._blocks, self._open, self._wiped = People(), [], {}, 0
-        for subject in people:
-            person = self._people.next_number
+        """Move all rows to fresh blocks, without the wiped ones; searches under way keep the old blocks.
+
+        Nothing is given up before all have moved: where memory ends, the gallery is as it was.
+        """
+        fresh = Gallery(self._model, self._likelihood)
+        for subject in self._people:
+            person = fresh._people.next_number
             places = []
-            for number, row in people.places(subject):
-                block = blocks[number]
-                room = self._room(block.position, block.slots, block.frame)
-                places.append((room, self._blocks[room].adopt(person, block, row)))
-            self._people.add(subject, people.enrolment(subject), places)
+            for number, row in self._people.places(subject):
+                block = self._blocks[number]
+                room = fresh._room(block.position, block.slots, block.frame)
+                places.append((room, fresh._blocks[room].adopt(person, block, row)))
+            fresh._people.add(subject, self._people.enrolment(subject), places)
+        self._people, self._blocks, self._open = fresh._people, fresh._blocks, fresh._open
+        self._frames = {block.frame for block in fresh._blocks}
+        self._wiped = 0

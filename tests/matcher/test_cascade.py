@@ -14,7 +14,7 @@ from matcher.constants import ABSENT
 from matcher.crowd import best_finite, crowds, supported
 from matcher.explanation import explain
 from matcher.finger import CANVAS, DOUBT, Finger, default_model, describe, readings
-from matcher.gallery import Gallery
+from matcher.gallery import MOST_FRAMES, Gallery
 from matcher.glance import Glance
 from matcher.probe import NothingUsable, Probe, prepare
 from matcher.template import Minutiae
@@ -126,6 +126,37 @@ def test_pictures_of_true_or_unknown_size_are_taken_as_stated() -> None:
     assert readings(one, (0, 0), default_model()) == (one,)
     assert readings(bare, CANVAS, default_model()) == (bare,)
     assert [each.doubt for each in readings(one, CANVAS, default_model())] == [DOUBT, 0]
+
+
+def test_the_canvas_is_told_apart_however_many_sizes_came_before() -> None:
+    gallery = Gallery()
+    for seed in range(MOST_FRAMES + 2):
+        one = synthetic.impression(synthetic.person(seed), 1, 1)
+        gallery.add(
+            seed, [(1, Minutiae(one.xy, one.angle, one.kind, one.quality, 500 + seed, 420))]
+        )
+    other = synthetic.impression(synthetic.person(70), 1, 1)
+    wide = Minutiae(other.xy, other.angle, other.kind, other.quality, 500, 420)
+    gallery.add(70, [(1, resized(wide, CANVAS))])
+
+    again = synthetic.impression(synthetic.person(70), 1, 2)
+    asked = Minutiae(again.xy, again.angle, again.kind, again.quality, 500, 420)
+    found = gallery.search(prepare([(1, asked)]), 1)
+
+    assert found.subject.tolist() == [70]
+    assert found.score[0] > 3
+
+
+def test_a_picture_narrower_than_a_pixel_has_a_size_all_the_same() -> None:
+    thin = Minutiae([[0.1, 5], [0.2, 300]], [1, 2], [1, 1], [0, 0], 0.4, 400)
+    one = describe(thin, default_model())
+    whole = describe(synthetic.impression(synthetic.person(2), 1, 1), default_model())
+
+    for first, second in ((one, whole), (whole, one)):
+        for frame in (CANVAS, second.frame):
+            for each in readings(first, frame, default_model()):
+                assert np.isfinite(each.place).all()
+                assert np.isfinite(each.heading).all()
 
 
 def test_a_minutia_takes_45_bytes_and_a_finger_less_than_two_thousand(gallery: Gallery) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from matcher import calibration, synthetic
+from matcher.block import Block
 from matcher.constants import ABSENT
 from matcher.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
 from matcher.glance import Glance
@@ -162,6 +163,39 @@ def test_rows_are_moved_together_when_most_are_wiped(
 
     assert sum(block._used for block in gallery._blocks) < 60
     assert gallery.search(probe(59)).subject.tolist() == [59]
+
+
+def test_nobody_is_missing_while_rows_are_moved_and_none_is_lost_where_memory_ends(
+    monkeypatch: pytest.MonkeyPatch, gallery: Gallery
+) -> None:
+    gallery.remove(0)
+    seen, adopt = [], Block.adopt
+
+    def watched(block: Block, person: int, old: Block, row: int) -> int:
+        seen.append((len(gallery), 1 in gallery, 59 in gallery))
+        if len(seen) > 50:
+            raise MemoryError
+        return adopt(block, person, old, row)
+
+    monkeypatch.setattr(Block, "adopt", watched)
+    with pytest.raises(MemoryError):
+        gallery._compact()
+
+    assert set(seen) == {(59, True, True)}
+    assert [int(gallery.search(probe(seed)).subject[0]) for seed in (1, 59)] == [1, 59]
+
+
+def test_sizes_of_pictures_that_are_gone_make_room_for_others(gallery: Gallery) -> None:
+    gone = [
+        (at, Minutiae(one.xy, one.angle, one.kind, one.quality, 700, 700)) for at, one in prints(99)
+    ]
+    gallery.add(99, gone)
+    assert (700, 700) in gallery._frames
+
+    gallery.remove(99)
+    gallery._compact()
+
+    assert gallery._frames == {(360, 400)}
 
 
 def test_a_person_is_enrolled_once_or_replaced(gallery: Gallery) -> None:
