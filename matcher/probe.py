@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from matcher.finger import Finger, Model, default_model, describe
+from matcher.finger import Finger, Model, default_model, describe, distinct
 from matcher.fmr import MOST_POSITION, read
 from matcher.template import PPCM, MalformedRecord, Minutiae
 
@@ -16,6 +16,12 @@ LEAST_MINUTIAE = 6  # distinct; with fewer no constellation is rare (matching.md
 LEAST_AREA = 0.15  # square centimetres that the minutiae span; a fingertip shows two to three
 MOST_SPAN = 7.0  # centimetres between minutiae; a finger is shorter, so such a resolution is wrong
 LEAST_QUALITY = 20  # mean of the stated minutia qualities; below it extractors report noise
+# What is crowded or runs all one way meets whatever else does by chance: two such records of two people would
+# score like one finger. Of 958 records of FVC2002 none reaches any of these bounds.
+CROWDED = 14.0, 0.50  # pixels, radians: how near is a neighbour that may be mistaken for a minutia
+MOST_CROWDED = 2.5  # such neighbours of a minutia, in the mean (FVC2002: 2.31 at most)
+QUARTER_CROWDED = 1.1  # of the least crowded quarter of the minutiae (1.05)
+MOST_PARALLEL = 0.95  # length of the mean direction (0.81)
 
 FaultCode = Literal["TOO_FEW_MINUTIAE", "AREA_TOO_SMALL", "QUALITY_TOO_LOW"]
 
@@ -84,16 +90,20 @@ def prepare(fingers: Sequence[tuple[int, Minutiae]], model: Model | None = None)
 
 
 def assess(minutiae: Minutiae) -> FaultCode | None:
-    """Return why a finger is too poor to be searched or enrolled, or None."""
-    places = np.unique(minutiae.xy, axis=0)
+    """Return why a finger is too poor to be searched or enrolled, or None; judged is what would be compared."""
+    kept = distinct(minutiae)
+    places = np.unique(minutiae.xy[kept], axis=0)
     if len(places) < LEAST_MINUTIAE:
         return "TOO_FEW_MINUTIAE"
     if _spanned(places) < LEAST_AREA:
         return "AREA_TOO_SMALL"
     if np.ptp(places, axis=0).max() > MOST_SPAN * PPCM:
         return "QUALITY_TOO_LOW"
-    stated = minutiae.quality[minutiae.quality > 0]
+    quality = minutiae.quality[kept]
+    stated = quality[quality > 0]
     if len(stated) and float(stated.mean()) < LEAST_QUALITY:
+        return "QUALITY_TOO_LOW"
+    if _like_anything(minutiae.xy[kept], np.exp(1j * minutiae.angle[kept])):
         return "QUALITY_TOO_LOW"
     return None
 
@@ -119,6 +129,17 @@ def check_positions(positions: Sequence[int]) -> None:
         raise ValueError("a finger position is one of 1 to 10")
     if len(set(positions)) != len(positions):
         raise ValueError("a finger position is given twice")
+
+
+def _like_anything(xy: np.ndarray, heading: np.ndarray) -> bool:
+    """Return whether minutiae stand so close, or point so much one way, that any like record would match."""
+    if abs(heading.mean()) > MOST_PARALLEL:
+        return True
+    square = ((xy[:, None] - xy) ** 2).sum(axis=2)
+    turned = 1 - (heading[:, None] * heading.conj()).real
+    near = np.exp(-square / (2 * CROWDED[0] ** 2) - turned / CROWDED[1] ** 2)
+    crowd = near.sum(axis=1) - 1  # but for itself
+    return bool(crowd.mean() > MOST_CROWDED or np.quantile(crowd, 0.25) > QUARTER_CROWDED)
 
 
 def _spanned(places: np.ndarray) -> float:

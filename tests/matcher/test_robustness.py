@@ -12,6 +12,7 @@ from matcher import fmr, synthetic
 from matcher.alignment import compare, gather
 from matcher.finger import MOST_COMPARED, default_model, describe, distinct
 from matcher.fusion import default_likelihood, finger_ratio
+from matcher.probe import assess
 from matcher.template import Minutiae
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -84,6 +85,50 @@ def test_noise_never_scores_like_a_finger(count: int, spread: float) -> None:
 
         assert np.isfinite(score).all()
         assert score.max() < 2.5
+
+
+@pytest.mark.parametrize("side", [80, 130, 260])
+@pytest.mark.parametrize("count", [30, 80, 200])
+@pytest.mark.parametrize("spread", [0.2, 0.5, 3.0])
+def test_two_records_of_noise_are_refused_or_do_not_match(
+    side: int, count: int, spread: float
+) -> None:
+    """Crowded or parallel minutiae meet any others that are: both prints would score like one finger."""
+    rng = np.random.default_rng(side + count)
+    xy = 50 + rng.uniform(0, side, (6, count, 2))
+    angle = (1.5 + rng.normal(0, spread, (6, count))) % 6.28
+    zeros = np.zeros(count, np.uint8)
+    made = [Minutiae(*each, zeros, zeros, 400, 400) for each in zip(xy, angle, strict=True)]
+    fingers = [describe(each, default_model()) for each in made if assess(each) is None]
+
+    for at, one in enumerate(fingers[:-1]):
+        score = finger_ratio(compare(one, gather(fingers[at + 1 :])), default_likelihood())
+        assert score.max() < 7
+
+
+def test_a_crowd_of_the_best_quality_is_judged_without_those_it_displaces() -> None:
+    """Only the best 120 are compared: what lies around them must not make a spot look like a finger."""
+    rng = np.random.default_rng(3)
+    xy = np.concatenate([rng.uniform(186, 214, (120, 2)), rng.uniform(20, 380, (100, 2))])
+    quality = np.repeat([80, 5], [120, 100])
+    angle = rng.uniform(0, 6.2, 220)
+
+    assert assess(Minutiae(xy, angle, np.ones(220), quality, 400, 400)) == "AREA_TOO_SMALL"
+    for larger, fault in ((4, "QUALITY_TOO_LOW"), (8, None)):
+        spread = 200 + larger * (xy[:120] - 200)
+        alone = Minutiae(spread, angle[:120], np.ones(120), quality[:120], 400, 400)
+        assert assess(alone) == fault
+
+
+@pytest.mark.parametrize("extractor", ["secugen", "fingerjet"])
+def test_no_real_finger_is_too_crowded_or_too_parallel(shared: Path, extractor: str) -> None:
+    folder = shared / "data" / "fingerprint" / "fvc2002" / extractor
+    faults = [
+        assess(fmr.read(path.read_bytes()).views[0].minutiae) for path in folder.glob("DB*/*_3.*")
+    ]
+
+    assert len(faults) == 40
+    assert "QUALITY_TOO_LOW" not in faults
 
 
 def test_of_too_many_minutiae_the_best_and_most_central_are_compared() -> None:
