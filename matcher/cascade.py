@@ -47,12 +47,11 @@ class SearchAbandoned(RuntimeError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Query:
-    """One finger of one probe: as stated, and what it may mean beside rows of a frame."""
+    """One finger of one probe: what it may mean beside rows of each frame."""
 
     probe: int
     column: int
     position: int
-    stated: Finger
     versions: dict[Frame, tuple[Finger, ...]] = field(repr=False)
 
 
@@ -89,7 +88,7 @@ class Cascade:
             for column, (position, finger) in enumerate(probe.fingers):
                 frames = {block.frame for block in rows[position]}
                 versions = {frame: readings(finger, frame, self.model) for frame in frames}
-                queries.append(_Query(number, column, position, finger, versions))
+                queries.append(_Query(number, column, position, versions))
         return queries
 
     def _local(

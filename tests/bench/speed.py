@@ -1,11 +1,11 @@
 """How fast a search is, what a finger takes in memory, and which mates the shortlist loses.
 
-python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER] [--enrol 1 3 5]
-    N synthetic one-finger people; FOLDER as in fvc.py: impressions 1 of its fingers join them and the others
-    search, then 3, then 5
+python tests/bench/speed.py N [--threads T] [--probes 64] [--real FOLDER] [--enrol 1 3 5] [--fpir 1e-4]
+    N synthetic one-finger people; FOLDER as in fvc.py: impression 1 of each of its fingers joins them and the
+    others search, then 3, then 5
 
-Loss: of the mates that a comparison with the whole gallery would accept at FPIR 1e-4, those that the shortlist
-leaves out. It is measured beside the synthetic people, and estimated for real ones: a mate counts as lost where
+Loss: of the mates that a comparison with the whole gallery would accept at this FPIR, those that the stages
+leave out. It is measured beside the synthetic people, and estimated for real ones: a mate counts as lost where
 so great a share of real strangers looks more alike locally that N of them would fill the shortlist.
 """
 
@@ -31,7 +31,6 @@ from matcher.glance import Glance
 from matcher.measure import interval
 from matcher.probe import Probe, prepare
 
-FPIR = 1e-4
 SEARCHES = 7
 MOST_SYNTHETIC = 1 << 32  # the real people's numbers lie beyond
 
@@ -89,7 +88,9 @@ def speed(gallery: Gallery, threads: int, number: int) -> None:
             )
 
 
-def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...], enrolled: int) -> np.ndarray:
+def loss(
+    gallery: Gallery, folder: Path, extractors: tuple[str, ...], enrolled: int, fpir: float
+) -> np.ndarray:
     """Return accepted mates, those lost beside the synthetic, and those that would be if strangers were real."""
     mates = Gallery()  # the real people alone: their exhaustive scores, and the ranks among them
     people: dict[tuple[str, str, int], int] = {}
@@ -109,7 +110,7 @@ def loss(gallery: Gallery, folder: Path, extractors: tuple[str, ...], enrolled: 
                     people[name] = MOST_SYNTHETIC + len(people)
                     gallery.add(people[name], [(1, minutiae)])
                     mates.add(people[name], [(1, minutiae)])
-    level = calibration.threshold(FPIR, len(gallery), 1).score
+    level = calibration.threshold(fpir, len(gallery), 1).score
     whole = mates.search_many([probe for _, probe in searches], len(mates), shortlist=len(mates))
     accepted = [
         (mate, probe)
@@ -149,12 +150,18 @@ def main() -> None:
     parser.add_argument("--real", type=Path)
     parser.add_argument("--extractors", nargs="+", default=["secugen", "fingerjet"])
     parser.add_argument("--enrol", nargs="+", type=int, default=[1], help="impressions, in turn")
+    parser.add_argument(
+        "--fpir", type=float, default=1e-4, help="of the threshold that accepts mates"
+    )
     arguments = parser.parse_args()
     gallery = filled(arguments.number)
     speed(gallery, arguments.threads, arguments.probes)
     if arguments.real is not None:
         extractors = tuple(arguments.extractors)
-        counted = sum(loss(gallery, arguments.real, extractors, each) for each in arguments.enrol)
+        counted = sum(
+            loss(gallery, arguments.real, extractors, each, arguments.fpir)
+            for each in arguments.enrol
+        )
         accepted, *others = counted.tolist()
         for what, missing in zip(
             ("among the synthetic", "if strangers were real"), others, strict=True
