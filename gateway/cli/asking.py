@@ -12,7 +12,7 @@ import typer
 from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
-from gateway.cli.opening import passphrase_of
+from gateway.cli.opening import demand_no_law, passphrase_of
 from gateway.cli.records import Sources, Unusable
 from gateway.terms import (
     Missing,
@@ -106,6 +106,7 @@ def query(
             "ask with records or with a number, not with both", param_hint="--prior"
         )
     under = agreement_of(agreement)
+    demand_no_law(home, "use `passerelle ask`")
     from gateway.client import Partner
 
     with Partner.open(home, to, passphrase_of(home, passphrase_file)) as partner:

@@ -34,3 +34,17 @@ def effective(home: Path) -> dict[str, object]:
         for section, table in sorted(tree.items())
         for key, value in table.items()
     }
+
+
+def demand_no_law(home: Path, instead: str) -> None:
+    """Raise No for a house that has agreements of its own: its law is asked before a partner is.
+
+    `instead` names the command that asks it. Who holds no agreement asks as a partner does, and the law of
+    whoever answers decides.
+    """
+    from gateway import config
+
+    if any(config.load(home).agreements.folder.glob("*.toml")):
+        raise console.No(
+            f"this house asks under agreements of its own, which are to be asked first: {instead}"
+        )
