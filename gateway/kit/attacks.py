@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.client import Partner, Refused
+from gateway.client import Answer, Partner, Refused
 from gateway.client.folder import Folder
 from gateway.kit.asking import Asked, matter
 from gateway.kit.people import Cast, Person, Print
@@ -90,8 +90,8 @@ def forbidden(stage: Stage) -> Promise:
     return Promise(says, "it was ANSWERED", kept=False)
 
 
-def poor(stage: Stage) -> tuple[Promise, int]:
-    """Ask with prints that show next to nothing; return the promise and the answer's size in bytes."""
+def poor(stage: Stage) -> tuple[Promise, Answer]:
+    """Ask with prints that show next to nothing; return the promise and the answer."""
     person, prints = stage.somebody
     faint = tuple(Print(one.position, _faint(one.data, one.position)) for one in prints)
     answer = stage.partner.query(stage.cast.samples(faint), **matter(person.pseudonym))
@@ -101,7 +101,7 @@ def poor(stage: Stage) -> tuple[Promise, int]:
         f"{answer.outcome.name}: {problems}",
         answer.outcome is Outcome.QUALITY_INSUFFICIENT and bool(problems),
     )
-    return promise, answer.envelope_size
+    return promise, answer
 
 
 def alike(asked: Sequence[Asked], poor_size: int) -> Promise:

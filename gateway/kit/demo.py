@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gateway.client import Partner
+from gateway.client import Answer, Partner
 from gateway.client.folder import Folder, read_folder
 from gateway.errors import Remedy
 from gateway.kit import (
@@ -29,6 +29,7 @@ from gateway.kit import (
     parties,
     people,
     receipts,
+    reviewing,
 )
 from gateway.kit.asking import AGREEMENT, Asked, ask_all
 from gateway.kit.attacks import Stage
@@ -105,6 +106,7 @@ class Demo:
             *("--passphrase-file", can.passphrase_file),
             accept=(0, 1),
         )
+        reviewing.agree(can, self.scratch.folder)
         strangers = sum(not one.enrolled for one in cast.people)
         self.telling.fact(
             "gallery", f"{done['enrolled']} records of {done['people']} people, first impressions"
@@ -121,32 +123,39 @@ class Demo:
             self.telling.fact(
                 "serving", f"127.0.0.1:{server.exchange}, mutual TLS 1.3, process {server.pid}"
             )
-            auditor = self._staff(can, cast)
+            badges = self._staff(can, cast)
             partner = Partner.connect(
                 folder.party, folder.keyset, folder.peer, witness=folder.witness
             )
             with partner, Road(folder) as road:
                 asked = self._ask(partner, cast)
                 fields = self._disclose(partner, asked)
-                self._attack(Stage(folder, partner, road, cast), asked)
+                stage = Stage(folder, partner, road, cast)
+                poor = self._attack(stage, asked)
+                reviewed = self._review(stage, can, badges)
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, fields, auditor)
+        return Course(asked, poor, fields, reviewed, badges.auditor)
 
-    def _staff(self, can: parties.Party, cast: Cast) -> Path:
-        """Let CAN's people in and have the registrar take in what is held of everybody; return the auditor's badge."""
+    def _staff(self, can: parties.Party, cast: Cast) -> Badges:
+        """Let CAN's people in and have the registrar take in what is held of everybody."""
         registrar = parties.let_in(can, "R-1", "registrar", "caseworker")
-        auditor = parties.let_in(can, "A-1", "auditor")
-        self.telling.fact("let in", "R-1 registrar and caseworker, A-1 auditor; by operator O-1")
+        badges = Badges(
+            registrar,
+            examiner=parties.let_in(can, "X-1", "examiner"),
+            auditor=parties.let_in(can, "A-1", "auditor"),
+        )
+        who = "R-1 registrar and caseworker, X-1 examiner, A-1 auditor; by operator O-1"
+        self.telling.fact("let in", who)
         records = casefiles.write_records(cast, self.scratch.folder / "records")
         done = commands.run("registry", "import", can.home, records, "--as", registrar)
         self.telling.fact(
             "case files",
             f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen",
         )
-        return auditor
+        return badges
 
     def _disclose(self, partner: Partner, asked: Sequence[Asked]) -> int:
         spoken = disclosing.disclosed(partner, asked)
@@ -165,14 +174,25 @@ class Demo:
         self.telling.people(asked)
         return asked
 
-    def _attack(self, stage: Stage, asked: Sequence[Asked]) -> None:
+    def _attack(self, stage: Stage, asked: Sequence[Asked]) -> Answer:
+        """Try what must not work; return the answer to prints that were too poor."""
         self.telling.chapter("What must not work, and what must look alike")
         for promise in (*attacks.replayed(stage), *attacks.tampered(stage)):
             self._keep(promise)
         self._keep(attacks.forbidden(stage))
-        promise, size = attacks.poor(stage)
+        promise, poor = attacks.poor(stage)
         self._keep(promise)
-        self._keep(attacks.alike(asked, size))
+        self._keep(attacks.alike(asked, poor.envelope_size))
+        return poor
+
+    def _review(self, stage: Stage, can: parties.Party, badges: Badges) -> dict[str, str]:
+        """Have one case decided; return the receipt of its prints, where there is one."""
+        self.telling.chapter("An examiner decides")
+        own = f"{reviewing.AGREEMENT[0]}@{reviewing.AGREEMENT[1]}"
+        self.telling.fact("agreement", f"{own}: as au@1, but whatever matches waits for a person")
+        promise, reviewed = reviewing.decided(stage, can, badges.examiner, self.scratch.folder)
+        self._keep(promise)
+        return reviewed
 
     def _stop_and_verify(self, can: parties.Party, folder: Folder, course: Course) -> Verified:
         """Have one answer explained; recompute the ledger, then with what AUS kept and the auditor's key."""
@@ -201,13 +221,15 @@ class Demo:
         """Hold the partner's answers against the sealed details, and the house's receipts against its bundle."""
         hidden, summary.masked = masking.hidden(course.asked, found.masked, found.why)
         self._keep(hidden)
-        answers = [one.answer for one in course.asked if one.answer is not None]
+        answers = [course.poor, *(one.answer for one in course.asked if one.answer is not None)]
         named = {each.transaction_number: each.result.destruction_receipt_id for each in answers}
+        named |= course.reviewed
         bundle = self.scratch.folder / f"{can.id}.json"
         gone, held = receipts.proved(can.home, bundle, named, self.scratch.folder)
         self._keep(gone)
         summary.destruction_receipts_verified = held
         summary.details_fields = course.fields
+        summary.reviews = len(course.reviewed)
 
     def judge(self, summary: Summary, found: Verified) -> None:
         """Hold the answers against what was known beforehand."""
@@ -274,10 +296,27 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What came of serving: the answers, how many fields were disclosed, and the auditor's badge."""
+    """What came of serving.
+
+    poor       the answer to prints that were too poor to search
+    fields     how many were disclosed
+    reviewed   destruction receipts by transaction number of what an examiner decided
+    auditor    badge of the auditor, who comes afterwards
+    """
 
     asked: tuple[Asked, ...]
+    poor: Answer
     fields: int
+    reviewed: Mapping[str, str]
+    auditor: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Badges:
+    """Where the credentials of CAN's people are."""
+
+    registrar: Path
+    examiner: Path
     auditor: Path
 
 
