@@ -94,6 +94,12 @@ def ask_one(partner: Partner, cast: Cast, person: Person, impression: int) -> As
     return Asked(person, impression, answer, "", answer.seconds)
 
 
+def found(asked: Sequence[Asked], but: Person | None = None) -> Asked | None:
+    """Return the first hit, on somebody else than `but`; None where there is none."""
+    hits = (one for one in asked if one.outcome is Outcome.MATCH and one.person is not but)
+    return next(hits, None)
+
+
 def percentile(seconds: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of the values do not exceed; 0 of none."""
     ordered = sorted(seconds)

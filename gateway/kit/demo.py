@@ -1,8 +1,9 @@
 """The main job told in order, each promise checked as it goes.
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
-    many questions · a hit, and what may be said of it · a replay, a forgery, a purpose that nobody agreed ·
-    the server stopped · the ledger verified · a citizen who was not revealed · prints proved destroyed
+    many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
+    a case that an examiner decides · a mistake, chased from house to house · the server stopped ·
+    the ledger verified · a citizen who was not revealed · prints proved destroyed
 
 Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
 perfect matcher would find and ours missed is reported and allowed up to a stated share; a hit on a
@@ -22,9 +23,7 @@ from gateway.errors import Remedy
 from gateway.kit import (
     attacks,
     auditor,
-    casefiles,
     commands,
-    disclosing,
     masking,
     parties,
     people,
@@ -33,6 +32,7 @@ from gateway.kit import (
 )
 from gateway.kit.asking import AGREEMENT, Asked, ask_all
 from gateway.kit.attacks import Stage
+from gateway.kit.casework import Casework, Followed
 from gateway.kit.commands import Server
 from gateway.kit.people import Cast
 from gateway.kit.promise import Promise
@@ -60,8 +60,9 @@ class Demo:
         can, aus = self._parties()
         enrolled = self._enrol(can, cast)
         folder = read_folder(aus.home, can.id, aus.passphrase)
-        course = self._serve_and_ask(can, folder, cast)
-        found = self._stop_and_verify(can, folder, course)
+        casework = Casework(can, aus, cast, self.scratch.folder, self.telling, self._keep)
+        course = self._serve_and_ask(casework, folder)
+        found = self._stop_and_verify(can, folder)
         summary = summarise(course.asked, found.hits)
         self.judge(summary, found)
         self._account(can, course, found, summary)
@@ -116,54 +117,28 @@ class Demo:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])
 
-    def _serve_and_ask(self, can: parties.Party, folder: Folder, cast: Cast) -> Course:
-        """Open the doors, ask about everybody, follow a hit up, then try what must not work."""
+    def _serve_and_ask(self, casework: Casework, folder: Folder) -> Course:
+        """Open the doors, ask about everybody, try what must not work, then follow hits up."""
+        can, cast = casework.can, casework.cast
         log = self.scratch.folder / "can.log"
         with Server(can.home, can.passphrase_file, log) as server:
             self.telling.fact(
                 "serving", f"127.0.0.1:{server.exchange}, mutual TLS 1.3, process {server.pid}"
             )
-            badges = self._staff(can, cast)
+            badges = casework.staff()
             partner = Partner.connect(
                 folder.party, folder.keyset, folder.peer, witness=folder.witness
             )
             with partner, Road(folder) as road:
                 asked = self._ask(partner, cast)
-                fields = self._disclose(partner, asked)
                 stage = Stage(folder, partner, road, cast)
                 poor = self._attack(stage, asked)
-                reviewed = self._review(stage, can, badges)
+                followed = casework.follow(stage, badges, asked)
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, fields, reviewed, badges.auditor)
-
-    def _staff(self, can: parties.Party, cast: Cast) -> Badges:
-        """Let CAN's people in and have the registrar take in what is held of everybody."""
-        registrar = parties.let_in(can, "R-1", "registrar", "caseworker")
-        badges = Badges(
-            registrar,
-            examiner=parties.let_in(can, "X-1", "examiner"),
-            auditor=parties.let_in(can, "A-1", "auditor"),
-        )
-        who = "R-1 registrar and caseworker, X-1 examiner, A-1 auditor; by operator O-1"
-        self.telling.fact("let in", who)
-        records = casefiles.write_records(cast, self.scratch.folder / "records")
-        done = commands.run("registry", "import", can.home, records, "--as", registrar)
-        self.telling.fact(
-            "case files",
-            f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen",
-        )
-        return badges
-
-    def _disclose(self, partner: Partner, asked: Sequence[Asked]) -> int:
-        spoken = disclosing.disclosed(partner, asked)
-        self.telling.chapter(f"What may be said of {spoken.person or 'a hit'}, by paragraph")
-        self.telling.fields(spoken.fields)
-        for promise in spoken.promises:
-            self._keep(promise)
-        return len(spoken.fields)
+        return Course(asked, poor, followed)
 
     def _ask(self, partner: Partner, cast: Cast) -> tuple[Asked, ...]:
         self.telling.chapter(f"AUS asks, under agreement {AGREEMENT[0]}@{AGREEMENT[1]}")
@@ -185,18 +160,8 @@ class Demo:
         self._keep(attacks.alike(asked, poor.envelope_size))
         return poor
 
-    def _review(self, stage: Stage, can: parties.Party, badges: Badges) -> dict[str, str]:
-        """Have one case decided; return the receipt of its prints, where there is one."""
-        self.telling.chapter("An examiner decides")
-        own = f"{reviewing.AGREEMENT[0]}@{reviewing.AGREEMENT[1]}"
-        self.telling.fact("agreement", f"{own}: as au@1, but whatever matches waits for a person")
-        promise, reviewed = reviewing.decided(stage, can, badges.examiner, self.scratch.folder)
-        self._keep(promise)
-        return reviewed
-
-    def _stop_and_verify(self, can: parties.Party, folder: Folder, course: Course) -> Verified:
-        """Have one answer explained; recompute the ledger, then with what AUS kept and the auditor's key."""
-        why = masking.explained(can, course.auditor, course.asked)
+    def _stop_and_verify(self, can: parties.Party, folder: Folder) -> Verified:
+        """Recompute the ledger by the command, then with what AUS kept and the auditor's key."""
         verified = commands.run("ledger", "verify", can.home, accept=(0, 1))
         findings = auditor.examine(can, folder.witness)
         entries, checkpoints = int(verified["size"]), int(verified["checkpoints"])
@@ -213,23 +178,25 @@ class Demo:
             )
         )
         whole = bool(verified["ok"]) and findings.consistent
-        return Verified(whole, entries, findings.found, findings.masked, why)
+        return Verified(whole, entries, findings.found, findings.masked)
 
     def _account(
         self, can: parties.Party, course: Course, found: Verified, summary: Summary
     ) -> None:
         """Hold the partner's answers against the sealed details, and the house's receipts against its bundle."""
-        hidden, summary.masked = masking.hidden(course.asked, found.masked, found.why)
+        followed = course.followed
+        hidden, summary.masked = masking.hidden(course.asked, found.masked, followed.why)
         self._keep(hidden)
         answers = [course.poor, *(one.answer for one in course.asked if one.answer is not None)]
         named = {each.transaction_number: each.result.destruction_receipt_id for each in answers}
-        named |= course.reviewed
         bundle = self.scratch.folder / f"{can.id}.json"
-        gone, held = receipts.proved(can.home, bundle, named, self.scratch.folder)
+        gone, summary.destruction_receipts_verified = receipts.proved(
+            can.home, bundle, {**named, **followed.reviewed}, self.scratch.folder
+        )
         self._keep(gone)
-        summary.destruction_receipts_verified = held
-        summary.details_fields = course.fields
-        summary.reviews = len(course.reviewed)
+        summary.details_fields = followed.fields
+        summary.reviews = len(followed.reviewed)
+        summary.corrections_acknowledged = followed.corrected
 
     def judge(self, summary: Summary, found: Verified) -> None:
         """Hold the answers against what was known beforehand."""
@@ -284,40 +251,21 @@ class Verified:
 
     hits     file numbers by transaction number
     masked   transaction numbers of people who were found and not shown
-    why      the paragraph that was named for one of them
     """
 
     ok: bool
     entries: int
     hits: Mapping[str, str]
     masked: Collection[str] = ()
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What came of serving.
-
-    poor       the answer to prints that were too poor to search
-    fields     how many were disclosed
-    reviewed   destruction receipts by transaction number of what an examiner decided
-    auditor    badge of the auditor, who comes afterwards
-    """
+    """What came of serving; `poor` is the answer to prints that were too poor to search."""
 
     asked: tuple[Asked, ...]
     poor: Answer
-    fields: int
-    reviewed: Mapping[str, str]
-    auditor: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Badges:
-    """Where the credentials of CAN's people are."""
-
-    registrar: Path
-    examiner: Path
-    auditor: Path
+    followed: Followed
 
 
 def demonstrate(

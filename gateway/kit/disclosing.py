@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from gateway.casework import TEXT, Details, DetailsOutcome, Field, FieldCode
 from gateway.client import Answer, Partner, Refused
 from gateway.kit.asking import Asked, details_matter
 from gateway.kit.promise import Promise, refusal
-from gateway.terms import Outcome
 
 # One at least of each of the three paragraphs of Division 3.
 WANTED = (
@@ -22,27 +18,20 @@ WANTED = (
 UNAGREED = FieldCode.FINGERPRINTS  # no agreement of Division 3 lets prints out
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """What was disclosed of whom, and the promises about it."""
-
-    person: str
-    fields: tuple[Field, ...]
-    promises: tuple[Promise, ...]
-
-
-def disclosed(partner: Partner, asked: Sequence[Asked]) -> Spoken:
-    """Ask of one hit for a field that nobody agreed, then for those that the case needs."""
-    hits = [one for one in asked if one.answer and one.outcome is Outcome.MATCH]
-    says = f"{len(WANTED)} fields are disclosed, each beside its paragraph, with its caveat"
-    if not hits or hits[0].answer is None:
-        return Spoken("", (), (Promise(says, "there was no hit to ask about", kept=False),))
-    person, answer = hits[0].person.pseudonym, hits[0].answer
-    refused = _unagreed(partner, answer, person)
+def disclosed(partner: Partner, one: Asked) -> tuple[tuple[Field, ...], tuple[Promise, Promise]]:
+    """Ask of a hit for a field that nobody agreed, then for those that the case needs; return what came of it."""
+    if one.answer is None:
+        raise ValueError("a question without an answer has no details")
+    person = one.person.pseudonym
+    refused = _unagreed(partner, one.answer, person)
     told = partner.details(
-        answer.transaction_number, answer.result.hit_reference, WANTED, **details_matter(person)
+        one.answer.transaction_number,
+        one.answer.result.hit_reference,
+        WANTED,
+        **details_matter(person),
     ).details
-    return Spoken(person, told.fields, (refused, Promise(says, _seen(told), _whole(told))))
+    says = f"{len(WANTED)} fields are disclosed, each beside its paragraph, with its caveat"
+    return told.fields, (refused, Promise(says, _seen(told), _whole(told)))
 
 
 def shown(field: Field) -> str:

@@ -41,7 +41,6 @@ def explained(can: Party, auditor: Path, asked: Sequence[Asked]) -> str:
             *("audit", "explain", can.home, number, "--only", "decision"),
             *("--reason", "the demonstration's complaint 1", "--as", auditor),
             *("--key", can.home / "auditor", "--key-passphrase-file", can.auditor_file),
-            *("--passphrase-file", can.passphrase_file),
             accept=(0, 1),
         )
         lines = told["answers"]["decision"]

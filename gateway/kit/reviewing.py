@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.client import Answer
 from gateway.kit import commands
-from gateway.kit.asking import DEADLINE, matter
+from gateway.kit.asking import DEADLINE, Asked, matter
 from gateway.kit.attacks import Stage
 from gateway.kit.parties import Party
 from gateway.kit.promise import Promise
@@ -60,17 +60,16 @@ def agree(can: Party, scratch: Path) -> str:
 
 
 def decided(
-    stage: Stage, can: Party, examiner: Path, scratch: Path
+    stage: Stage, can: Party, examiner: Path, scratch: Path, one: Asked
 ) -> tuple[Promise, dict[str, str]]:
-    """Ask about somebody known, have the case looked at and decided, and ask what became of it.
+    """Ask again what was a hit, have the case looked at and decided, and ask what became of it.
 
     Returns the promise, and the destruction receipt of the prints that the examiner saw by transaction number.
     """
-    person, prints = stage.somebody
     answer = stage.partner.query(
-        stage.cast.samples(prints),
+        stage.cast.samples(one.person.impressions[one.impression]),
         deadline=DEADLINE,
-        **matter(person.pseudonym, agreement=AGREEMENT),
+        **matter(one.person.pseudonym, agreement=AGREEMENT),
     )
     before = stage.partner.state(answer.transaction_number)
     cases = commands.run("review", "list", can.home, "--as", examiner, accept=(0, 1))["cases"]

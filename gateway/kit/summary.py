@@ -23,6 +23,7 @@ class Summary:
     details_fields     data disclosed of people who matched, each beside the paragraph that permits it
     masked             questions about a citizen who was found, answered as if nobody had been
     reviews            cases that an examiner decided, and whose verdict the partner was told
+    corrections_acknowledged  notices of a wrong value, of which the partner said what it did about it
     destruction_receipts_verified  queries whose prints are proved destroyed, without a house at hand
     p50_ms … p99_ms    milliseconds from composing a question to believing its answer
     """
@@ -41,6 +42,7 @@ class Summary:
     details_fields: int = 0
     masked: int = 0
     reviews: int = 0
+    corrections_acknowledged: int = 0
     destruction_receipts_verified: int = 0
     ledger_ok: bool = False
     ledger_entries: int = 0

@@ -6,10 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.client import Answer
+from gateway.kit.asking import Asked
+from gateway.kit.people import Person
+from gateway.terms import Outcome, Receipt, Result
 from matcher import synthetic
 
 Passerelle = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,3 +58,31 @@ def shelve(tmp_path: Path) -> Shelve:
         return tmp_path / "records"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def asked() -> Callable[..., Asked]:
+    """Return what makes a question about somebody and its answer, as if it had been asked."""
+    return answered
+
+
+def answered(person: Person, outcome: Outcome, number: str = "N-1", size: int = 8873) -> Asked:
+    result = Result(
+        outcome=outcome,
+        decide_time=datetime.now(UTC),
+        request_leaf_hash=bytes(32),
+        hit_reference=bytes(16) if outcome is Outcome.MATCH else b"",
+    )
+    answer = Answer(
+        outcome=outcome,
+        result=result,
+        transaction_number=number,
+        receipt=Receipt(b"leaf", b"proof"),
+        receipt_index=7,
+        checkpoint_size=8,
+        envelope_size=size,
+        attempts=1,
+        seconds=0.05,
+        crypto_seconds=0.003,
+    )
+    return Asked(person, 2, answer, "", 0.05)
