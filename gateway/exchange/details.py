@@ -102,6 +102,8 @@ class RequestHitDetails:
             raise TypeError
         wanted, now = work.wanted, self._desk.clock()
         hit = self._hit(request.header, wanted, now)
+        if hit is not None and not hit.allows(wanted.fields):
+            raise HitReferenceSpent  # (3) again: another use came between
         partner = request.header.sender
         record, decided = look(self._desk, partner, hit.subject if hit else None)  # (5)
         plan = _plan(request, work, record.status, decided, now)  # (6)

@@ -12,6 +12,7 @@ from sqlalchemy import literal, select
 from gateway.audit.entry import EntryType, decode
 from gateway.casework import Datum, DetailsOutcome, FieldCode, Record, SubjectKind
 from gateway.client import Disclosed, Refused
+from gateway.exchange.details import RequestHitDetails
 from gateway.store import ledger, subjects
 from gateway.store import people as store
 from gateway.store.casebook import disclosures
@@ -121,6 +122,24 @@ def test_the_same_fields_are_told_again_and_never_more(partner: Partner, people:
     assert again.details == first.details
     assert [each.code for each in fewer.details.fields] == [FieldCode.LAST_NAME]
     assert widened == other == ("HIT_REFERENCE_SPENT", "")
+
+
+def test_two_requests_at_once_do_not_widen_a_reference(
+    partner: Partner, people: People, shared_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second was let in before the first used the reference; it is asked again before anything is told."""
+    answer = ask(partner, people)
+    perform = RequestHitDetails.perform
+
+    def overtaken(self: RequestHitDetails, *what: Any) -> Any:
+        monkeypatch.undo()
+        details(shared_pair.partner(), people, answer, fields=WANTED[:1])
+        return perform(self, *what)
+
+    monkeypatch.setattr(RequestHitDetails, "perform", overtaken)
+
+    assert reason(partner, people, answer, fields=WANTED[1:])[0] == "HIT_REFERENCE_SPENT"
+    assert rows(shared_pair, answer) == {int(FieldCode.LAST_NAME)}
 
 
 def test_a_field_that_is_not_agreed_is_refused_by_its_place(
