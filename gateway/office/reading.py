@@ -45,6 +45,7 @@ class ReadingRoom:
         reason = arguments.reason()
 
         def do() -> Answer:
+            self._record(officer, reason, number)
             with self._database.reader() as reader:
                 partners = related.partners_of(reader, number)
             if partner:
@@ -52,7 +53,6 @@ class ReadingRoom:
             if len(partners) > 1:
                 names = ", ".join(partners)
                 raise Remedy(f"several partners have used this number: name one of {names}")
-            self._record(officer, reason, number)
             if not partners:
                 return {"partner": partner, "entries": []}
             with self._database.reader() as reader:
@@ -69,8 +69,8 @@ class ReadingRoom:
             raise Remedy("since: say from when on")
 
         def do() -> Answer:
-            if after < 0:  # one entry a reading, not one a page
-                self._record(officer, reason, since.isoformat())
+            # Each page is a reading: who begins with the second one must not read unseen.
+            self._record(officer, reason, since.isoformat())
             with self._database.reader() as reader:
                 found = related.queries_since(reader, since, after, PAGE)
             return {"entries": _handed(found), "more": len(found) == PAGE}

@@ -105,3 +105,13 @@ def test_a_number_that_nobody_used_is_an_answer_and_a_record(shared_pair: Pair) 
 
     assert read["entries"] == []
     assert shared_pair.house.sequencer.size == before + 1
+
+
+def test_a_reading_that_begins_with_a_later_page_is_recorded_too(shared_pair: Pair) -> None:
+    """Whoever names a leaf to read on from would else read every query and leave no entry."""
+    before = shared_pair.house.sequencer.size
+    values = {"since": "2026-01-01T00:00:00+00:00", "after": 0, "reason": "case 7"}
+
+    desk(shared_pair).perform(AUDITOR, "audit.queries", values)
+
+    assert shared_pair.house.sequencer.size == before + 1
