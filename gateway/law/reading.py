@@ -167,6 +167,9 @@ class Document:
     def _unasked(self, above: str, value: object) -> Iterator[str]:
         """Yield what is below `above` and on the way to nothing that was asked for."""
         for path, each in _below(above, value):
+            if "." in path[len(above) + 1 if above else 0 :]:  # "a.b" = … reads like a.b and is not
+                yield path
+                continue
             ways = (f"{path}.", f"{path}[")
             if path in self._tables or any(asked.startswith(ways) for asked in self._asked):
                 yield from self._unasked(path, each)

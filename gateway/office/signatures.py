@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.law.agreement import Agreements
+from gateway.law.agreement import Agreement, Agreements
 from gateway.law.library import arranged, packaged
 from gateway.law.parsing import parse
 from gateway.law.reading import MalformedAgreement
@@ -46,7 +46,8 @@ def signature(key: SigningKey, text: bytes) -> str:
 def vetted(folder: Folder, keys: Keys, adopted: Mapping[str, Adopted]) -> Agreements:
     """Return the agreements of a folder, every one of which is well formed and ours.
 
-    Raises `MalformedAgreement`, which names file and line, for the first that is not: then none is taken.
+    Raises `MalformedAgreement`, which names file and line, for the first that is not: then none is taken. A version
+    that was adopted and is in no file refuses them all too.
     """
     known = {hashlib.sha256(text).hexdigest() for text in packaged().values()}
     parsed = {}
@@ -56,7 +57,15 @@ def vetted(folder: Folder, keys: Keys, adopted: Mapping[str, Adopted]) -> Agreem
         if agreement.digest not in known and (held is None or held.digest != agreement.digest):
             _demand_signed(name, text, folder.signatures.get(name + SUFFIX), keys)
         parsed[name] = agreement
+    _demand_complete(parsed, adopted)
     return arranged(parsed)
+
+
+def _demand_complete(parsed: Mapping[str, Agreement], adopted: Mapping[str, Adopted]) -> None:
+    """Refuse a folder without a version that the ledger has: an older one would be in force again, or none."""
+    for gone in sorted(adopted.keys() - {each.name for each in parsed.values()}):
+        why = "is in the ledger and in no file: put it back, and end an agreement by a version"
+        raise MalformedAgreement(gone, "", 0, why)
 
 
 def _demand_signed(name: str, text: bytes, line: bytes | None, keys: Keys) -> None:

@@ -82,7 +82,6 @@ class Statutes:
             return
         try:
             new = self._vetted(found)
-            self._demand_complete(found)
             adoption.adopt(
                 self._database,
                 self._sequencer,
@@ -98,10 +97,6 @@ class Statutes:
             self.current, self._seen, self._refused = new, found, None
             _log.info("agreements_read", count=sum(map(len, new.values())))
             self.clear()
-
-    def _demand_complete(self, found: Folder) -> None:
-        for name in sorted(self._seen.files.keys() - found.files.keys()):
-            raise MalformedAgreement(name, "", 0, "is gone: end an agreement by a version")
 
     def clear(self) -> None:
         """End the alarm, if it stands: the folder is right."""

@@ -164,6 +164,13 @@ def refused(text: bytes) -> MalformedAgreement:
     return caught.value
 
 
+def test_a_name_with_a_dot_in_it_does_not_pass_for_a_rule() -> None:
+    """`"answer.withheld" = …` reads like the rule and binds nobody."""
+    fault = refused(b'"answer.withheld" = "nothing is told of claimants"\n' + PLAIN.encode())
+
+    assert fault.key == "answer.withheld"
+
+
 def test_a_file_becomes_an_agreement_that_says_the_same() -> None:
     agreement = parse(PLAIN.encode(), "au.toml")
 

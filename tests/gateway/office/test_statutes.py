@@ -129,6 +129,34 @@ def test_a_file_that_is_gone_ends_nothing(homes: Any, house: House) -> None:
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
+def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_older_one_back(
+    homes: Any, secret: Any, agree: Any
+) -> None:
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret) as opened:
+        assert len(opened.agreements["au"]) == 2
+    (homes[0] / "agreements" / "au-2.toml").unlink()
+
+    with pytest.raises(MalformedAgreement, match="au@2: is in the ledger"):
+        House.open(homes[0], secret)
+
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert not found["agreements"].ok
+
+
+def test_a_future_version_written_over_the_one_in_force_leaves_no_gap(
+    homes: Any, house: House, agree: Any
+) -> None:
+    later = second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
+    agree(homes[0], "au.toml", later)
+
+    house.statutes.round()
+
+    assert [each.version for each in house.agreements["au"]] == [1]
+    assert house.agreements["au"][0].covers(utc_now())
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+
+
 def test_a_house_does_not_open_on_an_unsigned_file(homes: Any, secret: Any) -> None:
     (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
 
