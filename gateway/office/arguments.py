@@ -11,6 +11,7 @@ from typing import TypeVar
 from gateway.errors import Remedy
 
 PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+FILE_NUMBER = re.compile(r"[A-Za-z0-9._/-]{1,64}")  # of a person, as it was enrolled under
 LONGEST_REASON = 500  # characters; a reason is a sentence or two, the case file holds the rest
 
 E = TypeVar("E", bound=IntEnum)

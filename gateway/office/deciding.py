@@ -14,7 +14,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import FieldCode, Ground, Scope
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
-from gateway.office.arguments import Arguments
+from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.store import decisions, subjects
 from gateway.store.database import Database
 from gateway.store.decisions import EVERYBODY, Decision
@@ -49,7 +49,7 @@ class Deciding:
         )
 
     def _refuse(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        reference = arguments.text("person")
+        reference = arguments.text("person", FILE_NUMBER)
         partner = arguments.optional("partner", PARTY) or EVERYBODY
         scope = arguments.choice("scope", Scope)
         fields = frozenset(arguments.choices("fields", FieldCode))
@@ -96,7 +96,7 @@ class Deciding:
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer
-        reference = arguments.optional("person")
+        reference = arguments.optional("person", FILE_NUMBER)
         ended = arguments.flag("lifted")
 
         def do() -> Answer:

@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
-from gateway.office.arguments import PSEUDONYM, Arguments
+from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.store import holds, subjects
 from gateway.store.database import Database
 from gateway.store.holds import Hold, HoldKind
@@ -18,7 +18,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 HOLD_ID = re.compile(r"H-[0-9a-f]{16}")
 _KIND = re.compile("|".join(kind.value for kind in HoldKind))
 _FORMS = {
-    HoldKind.PERSON: PSEUDONYM,
+    HoldKind.PERSON: FILE_NUMBER,
     HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
     HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
 }

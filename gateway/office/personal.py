@@ -23,9 +23,10 @@ from datetime import datetime
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import Remedy
 from gateway.law.standing import STATELESS
+from gateway.office.arguments import FILE_NUMBER
 from gateway.wire.details import MAX_IMAGE, MAX_TEXT, words
 
-REFERENCE = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+REFERENCE = FILE_NUMBER
 KINDS = tuple(kind.name for kind in SubjectKind if kind)
 STATED = ("reference", "status", "nationalities", "persecutors", "confirmed")
 STANDING = frozenset({"status", "nationalities", "persecutors"})  # columns that are confirmed

@@ -16,7 +16,7 @@ from gateway.law.duty import Use
 from gateway.law.wording import Noted, note_to_file
 from gateway.office import duties
 from gateway.office.acts import Act, Answer, Officer, Role
-from gateway.office.arguments import Arguments
+from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.correcting import IDENTIFIER
 from gateway.office.duties import Files, Word
 from gateway.office.reading import NUMBER, PARTY
@@ -66,7 +66,7 @@ class Tracing:
 
     def _trace(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer
-        reference = arguments.optional("subject")
+        reference = arguments.optional("subject", FILE_NUMBER)
         number = arguments.optional("number", NUMBER)
         if bool(reference) == bool(number):
             raise Remedy("name either a subject by its file number or a query by its number")

@@ -207,3 +207,18 @@ def test_status_says_what_is_kept_due_and_held(house: House) -> None:
     assert done["journal_empty"] is True
     with house.database.reader() as reader:
         assert standing(reader).holds[0].kind is HoldKind.EVERYTHING
+
+
+def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: House) -> None:
+    """Such a number can be enrolled, so every duty about its person must be able to name it."""
+    row = {"reference": "IMM/2026/1", "status": "FOREIGN_NATIONAL", "nationalities": "SYR"}
+    registrar = Officer("P-3", frozenset({Role.REGISTRAR}))
+    house.perform(registrar, "registry.import", {"rows": [row]})
+
+    held = {"kind": "person", "reference": "IMM/2026/1", "reason": "access request"}
+    assert house.perform(CASEWORKER, "hold.place", held)["reference"] == "IMM/2026/1"
+    assert house.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
+    listed = house.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
+    assert len(listed["decisions"]) == 1
+    with pytest.raises(Remedy, match="keeps this person"):
+        house.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
