@@ -38,6 +38,7 @@ FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may 
 LONGEST_PAUSE = timedelta(
     minutes=5
 )  # of a letter's life, and of a reviewer's patience with our polling
+GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for no more, and erased
 _UNKNOWN = "TRANSACTION_UNKNOWN"
 _REUSED = "TRANSACTION_REUSED"  # the partner has it: what became of it, its state tells
 
@@ -143,13 +144,27 @@ class Outbound:
             self._carrying.add(key)
         try:
             self._carried(errand)
-        except (InProgress, UnknownParty):
-            self._pause(errand)  # moved on meanwhile, or a partner whose bundle is gone
+            self._given_up(self._now_at(errand))
+        except UnknownParty:
+            self._pause(errand)  # its bundle is gone
+            self._given_up(self._now_at(errand))
+        except InProgress:
+            self._pause(errand)  # moved on meanwhile
         finally:
             with self._lock:
                 self._carrying.discard(key)
+        return self._now_at(errand)
+
+    def _now_at(self, errand: Errand) -> Errand:
         with self._post.database.reader() as reader:
-            return errands.find(reader, *key) or errand
+            return errands.find(reader, errand.partner, errand.number) or errand
+
+    def _given_up(self, errand: Errand) -> None:
+        """End what nobody answered for too long: its letter and its case are not kept for ever."""
+        waits = errand.state in (ErrandState.ASKED, ErrandState.PENDING)
+        if waits and self._post.clock() - errand.ask >= GIVEN_UP:
+            self._expired(errand, "UNANSWERED")
+            self._pauses.pop((errand.partner, errand.number), None)
 
     def _carried(self, errand: Errand) -> None:
         folder = errands.folder_of(self._post.data_key, errand)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Protocol
 
-from gateway.casework import Details, FieldCode, Status, SubjectKind
+from gateway.casework import Details, FieldCode, Record, Status, SubjectKind
 from gateway.errands import Asking, Errand, Seeking
 from gateway.errors import Refusal, Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
-from gateway.office.arguments import Arguments
+from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import subjects
-from gateway.terms import Biometrics, Modality, PriorTransaction, Purpose, RecordFormat, Sample
+from gateway.store import errands, subjects, transactions
+from gateway.terms import (
+    Biometrics,
+    Modality,
+    Outcome,
+    PriorTransaction,
+    Purpose,
+    RecordFormat,
+    Sample,
+)
 from matcher import fmr
 from matcher.template import MalformedRecord
 
@@ -42,10 +51,10 @@ class Blocked(Remedy):
 
 
 class AskingDesk:
-    """Where partners are asked."""
+    """Where partners are asked. `people` returns what is held of a person today."""
 
-    def __init__(self, files: Files, asker: Asker) -> None:
-        self._files, self._asker = files, asker
+    def __init__(self, files: Files, asker: Asker, people: Callable[[int], Record]) -> None:
+        self._files, self._asker, self._people = files, asker, people
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -64,12 +73,13 @@ class AskingDesk:
         )
         claimant = arguments.flag("claimant") or status.kind is SubjectKind.CLAIMANT
         prior = arguments.optional("prior", NUMBER)
-        reference = arguments.optional("subject")
+        reference = arguments.optional("subject", FILE_NUMBER)
         samples = self._samples(arguments)
         if bool(samples) == bool(prior):
             raise Remedy("give either fingers or the number of a query received from this partner")
 
         def do() -> Answer:
+            ours = {self._subject(reference), self._known(partner, prior)} - {None}
             asking = Asking(
                 partner=partner,
                 agreement=(agreement, int(version)),
@@ -77,7 +87,7 @@ class AskingDesk:
                 case=case,
                 unit=unit,
                 person=officer.person,
-                status=status,
+                status=self._narrowed(status, ours),
                 probe=PriorTransaction(prior) if prior else Biometrics(samples),
                 claimant=claimant,
                 subject=self._subject(reference),
@@ -88,6 +98,37 @@ class AskingDesk:
                 raise Blocked(f"{refusal.reason}: {refusal} Nothing was sent.") from None
 
         return do
+
+    def _known(self, partner: str, prior: str) -> int | None:
+        """Return whom a number that stands for fingers is about; raises Remedy for one that would tell something.
+
+        It is the number of a query of this partner's that was answered with a match, or of one of ours to it. Any
+        other would tell a partner of another's query, or that we know whom it was told that we do not (315.38).
+        """
+        if not prior:
+            return None
+        with self._files.database.reader() as reader:
+            theirs = transactions.transaction(reader, partner, prior)
+            own = errands.find(reader, partner, prior)
+        if theirs is not None and theirs.outcome is Outcome.MATCH and theirs.finding is not None:
+            key = self._files.data_key
+            return transactions.open_finding(key, partner, prior, theirs.finding).subject
+        if own is None:
+            raise Remedy("prior: no query of this partner by that number was answered with a match")
+        return own.subject
+
+    def _narrowed(self, stated: Status, ours: Collection[int | None]) -> Status:
+        """Return what an officer states, and what our own records say that bars more: they are not asked around."""
+        for subject in ours:
+            held = self._people(subject or 0).status
+            settled = held.kind in (SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT)
+            stated = replace(
+                stated,
+                kind=held.kind if settled else stated.kind,
+                nationalities=stated.nationalities | held.nationalities,
+                persecutors=stated.persecutors | held.persecutors,
+            )
+        return stated
 
     def _subject(self, reference: str) -> int | None:
         if not reference:

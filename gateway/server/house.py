@@ -258,7 +258,7 @@ def desk_of(house: House) -> Desk:
             *Keeping(house.retention, house.watch).acts(),
             *Holding(house.database, house.sequencer, house.clock, house.random).acts(),
             *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
-            *AskingDesk(house.files, house.postman).acts(),
+            *AskingDesk(house.files, house.postman, house.people.record).acts(),
             *Uses(house.files, house.postman).acts(),
         ]
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from gateway.audit.entry import EntryClass, EntryType
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
+from gateway.exchange import outbound
 from gateway.exchange.courier import Delivery, Fate
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.asking import Blocked
@@ -181,17 +184,57 @@ def test_a_partner_asks_back_by_the_number_alone(sides: Any, ask: Any) -> None:
     assert aus.act("asked.show", number=told["number"])["outcome"] == "MATCH"
 
 
-def _record(side: Any, born: bytes) -> None:
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({"persecutors": frozenset({"AUS"})}, "PERSECUTION_EXCLUSION"),
+        ({"nationalities": frozenset({"SYR", "CAN"})}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"kind": SubjectKind.CITIZEN}, "SUBJECT_OUT_OF_SCOPE"),
+    ],
+)
+def test_an_officer_who_leaves_out_what_our_record_says_asks_nobody(
+    sides: Any, ask: Any, held: Any, why: str
+) -> None:
+    """315.4(2): what the person told us bars the query, whatever is typed with it."""
+    can, aus = sides
+    _record(can, b"1990-01-01", **held)
+
+    with pytest.raises(Blocked, match=why):
+        ask(1, subject="P-1")
+
+    assert aus.frames(EntryType.REQUEST) == []
+
+
+def test_a_number_alone_asks_back_only_where_it_tells_nothing(
+    sides: Any, ask: Any, people: Any
+) -> None:
+    """315.38: asking back would say that we know whom we hid; another partner's number is not this one's."""
+    can, aus = sides
+    _record(aus, b"1990-01-01", kind=SubjectKind.CITIZEN)
+    hidden, unknown = ask(1)["number"], ask(people.stranger)["number"]
+    assert can.act("asked.show", number=hidden)["outcome"] == "NO_MATCH"
+
+    for number in (hidden, unknown, "20260301-eeeeeeeeeeeeeeeeeeee"):
+        with pytest.raises(Remedy, match="prior: no query"):
+            aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
+
+    assert can.frames(EntryType.REQUEST) == []
+
+
+def _record(side: Any, born: bytes, **status: Any) -> None:
     """Write another version of P-1's record."""
     house = side.house
     with house.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     assert subject is not None
     record = Record(
-        status=Status(
-            kind=SubjectKind.FOREIGN_NATIONAL,
-            nationalities=frozenset({"SYR"}),
-            confirmed=side.clock.now(),
+        status=replace(
+            Status(
+                kind=SubjectKind.FOREIGN_NATIONAL,
+                nationalities=frozenset({"SYR"}),
+                confirmed=side.clock.now(),
+            ),
+            **status,
         ),
         data={FieldCode.DATE_OF_BIRTH: Datum(born)},
         version=house.people.record(subject).version + 1,
@@ -205,8 +248,7 @@ def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
 ) -> None:
     """protocol 8: the partner searched once; the retry gets its stored answer."""
     can, aus = sides
-    outbound = can.house.postman._outbound
-    monkeypatch.setattr(outbound, "_answered", _dies)
+    monkeypatch.setattr(can.house.postman._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
@@ -254,6 +296,26 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
 
     assert can.errand("AUS", told["number"]).state is ErrandState.EXPIRED
     assert can.act("asked.show", number=told["number"])["state"] == "EXPIRED"
+    assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
+
+
+def test_a_question_that_is_never_answered_is_not_kept_for_ever(
+    sides: Any, ask: Any, clock: Any, monkeypatch: Any
+) -> None:
+    """315.26: a partner that stays away, or is gone, keeps no question of ours, its letter and its case in store."""
+    can, aus = sides
+    aus.close()
+    number = ask(1)["number"]
+    monkeypatch.setattr(outbound, "GIVEN_UP", timedelta(hours=1))
+
+    clock.pass_(minutes=50)
+    can.walk()
+    assert can.errand("AUS", number).state is ErrandState.ASKED
+    clock.pass_(minutes=11)
+    can.walk()
+
+    given_up = can.errand("AUS", number)
+    assert (given_up.state, given_up.sealed) == (ErrandState.EXPIRED, None)
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
 
 
