@@ -181,7 +181,7 @@ class Notices:
         }
         if correction.state in _TO_SEND:
             return corrections.moved(correction, Act.SEND, send_ms=moment, **values)
-        return corrections.kept(correction, **values)
+        return corrections.reminded(correction, **values)
 
     def _wait(self, correction: Correction, now: datetime, papers: Papers) -> None:
         attempts = correction.attempts + 1

@@ -6,7 +6,7 @@ person's status today and what officials decided, so that nothing of the answer'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -152,6 +152,33 @@ def may_tell(
         if code not in possible:
             raise FieldNotPermitted(element=f"fields[{index}]")
     return _planned(fields, blocks, [], status, agreement, decisions, now, False)
+
+
+def may_amend(
+    received: Iterable[FieldCode],
+    status: Status,
+    agreement: Agreement,
+    decisions: Sequence[Decided],
+    now: datetime,
+    *,
+    claim: bool,
+) -> frozenset[FieldCode]:
+    """Return of which fields that a partner received it may be told the right value (IRPR 315.27(1), 315.42(1)).
+
+    The duty outlives the agreement, so whether that is in force is not asked. Who may not be revealed today, what a
+    rule withholds and what an official refused stay unsaid all the same; a notice bears no terms, so they open nothing.
+    """
+    row = standing_of(status, agreement, now)
+    persecuted = bool(status.persecutors & agreement.partner_countries)
+    cell = agreement.answering.reveal.get((row, claim))
+    if cell is None or not cell.reveal or (persecuted and agreement.answering.persecution):
+        return frozenset()
+    left = set(received)
+    for rule in _applying(agreement, row, persecuted=persecuted):
+        left -= rule.codes
+    for one in decisions:
+        left -= frozenset(FieldCode) if one.scope is Scope.ALL else one.fields
+    return frozenset(left)
 
 
 def disclose(record: Record, plan: Plan) -> tuple[Field, ...]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from gateway.aftercare import CorrectionKind, CorrectionNotice
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.casework import Field, FieldCode, Record, SubjectKind
+from gateway.casework import Field, FieldCode, Record
 from gateway.errors import Remedy
 from gateway.law import duty
 from gateway.law.duty import Timers
 from gateway.office.acts import Act, Answer, Officer, Role
-from gateway.office.arguments import Arguments
+from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
 from gateway.store import corrections, propagation, subjects
@@ -47,6 +47,7 @@ class Correcting:
     """Where corrections are opened.
 
     people   returns what is held of a person today
+    tells    returns of which fields that somebody received the law lets the right value out today
     timers   by partner, as the agreement with it says
     """
 
@@ -54,9 +55,11 @@ class Correcting:
         self,
         files: Files,
         people: Callable[[int], Record],
+        tells: Callable[[Recipient, Record], frozenset[FieldCode]],
         timers: Callable[[str], Timers] = lambda _: duty.STANDARD,
     ) -> None:
         self._files, self._people, self._timers = files, people, timers
+        self._tells = tells
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -64,7 +67,7 @@ class Correcting:
 
     def _open(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         wanted = _Wanted(
-            subject=arguments.optional("subject"),
+            subject=arguments.optional("subject", FILE_NUMBER),
             number=arguments.optional("number", NUMBER),
             partner=arguments.optional("partner", PARTY),
             kind=arguments.choice("kind", CorrectionKind),
@@ -122,19 +125,13 @@ class Correcting:
         return told
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
-        """Return today's record, where right values are to be told; a citizen's are told to nobody."""
+        """Return today's record, where right values are to be told."""
         if wanted.kind is not CorrectionKind.WRONG_VALUE:
             return Record()
         people = {each.subject for each in recipients if each.subject is not None}
         if len(people) != 1:
             raise Remedy("whom this is about is no longer known: withdraw it with --kind WITHDRAWN")
-        record = self._people(people.pop())
-        if record.status.kind in (SubjectKind.CITIZEN, SubjectKind.UNKNOWN):
-            raise Remedy(
-                "the record of this person may not be disclosed today, so no right value can be told:"
-                " withdraw what was disclosed with --kind WITHDRAWN"
-            )
-        return record
+        return self._people(people.pop())
 
     def _notice(
         self, officer: Officer, wanted: _Wanted, to: Recipient, record: Record
@@ -151,6 +148,14 @@ class Correcting:
                     " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
                 )
             named = tuple(each.code for each in corrected)
+            hidden = [code.name for code in named if code not in self._tells(to, record)]
+            if (
+                hidden
+            ):  # a citizen's to nobody; who may not be revealed to this partner, to it alone
+                raise Remedy(
+                    f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
+                    " right value can be told: withdraw what was disclosed with --kind WITHDRAWN"
+                )
         correction = Correction(
             id=self._files.random(IDENTIFIER),
             partner=to.partner,

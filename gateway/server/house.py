@@ -252,7 +252,10 @@ def desk_of(house: House) -> Desk:
             *house.reviews.acts(),
             *house.records.acts(),
             *Correcting(
-                house.files, house.people.record, lambda partner: permits.timers(house, partner)
+                house.files,
+                house.people.record,
+                lambda to, record: permits.may_correct(house, to, record),
+                lambda partner: permits.timers(house, partner),
             ).acts(),
             *Tracing(house.files).acts(),
             *Keeping(house.retention, house.watch).acts(),

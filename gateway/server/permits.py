@@ -1,17 +1,22 @@
-"""What the agreements of a house say of what it sends: whether it may ask, what that uses up, how soon it corrects."""
+"""What the agreements of a house say of what it sends: whether it may ask, what that uses up, how soon it corrects.
+
+And what a correction may say: the right value goes only where the law would let it out today.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gateway.casework import FieldCode, Record
 from gateway.errands import Asking
 from gateway.errors import AgreementNotInForce
 from gateway.law import asking as law
-from gateway.law import duty
+from gateway.law import disclosure, duty
 from gateway.law.agreement import Agreement
-from gateway.store import quotas
+from gateway.store import quotas, transactions
 from gateway.store.effects import Effect
+from gateway.store.propagation import Recipient
 from gateway.store.quotas import Claims
 from gateway.terms import Biometrics, Direction
 
@@ -47,6 +52,34 @@ def may_ask(
         own=permit.quotas.purposes.get(asking.purpose),
     )
     return permit, quotas.reserve(asking.partner, claims, now, Direction.OUTBOUND)
+
+
+def may_correct(house: House, to: Recipient, record: Record) -> frozenset[FieldCode]:
+    """Return of which fields that a partner received it may be told the right value today.
+
+    The agreement is that of its query, or every one with this partner where the query's row is gone; of each the
+    version in force, else the last that was.
+    """
+    now = house.clock()
+    with house.database.reader() as reader:
+        query = transactions.transaction(reader, to.partner, to.number)
+    declared = False
+    if query is not None and query.finding is not None:
+        found = transactions.open_finding(house.data_key, to.partner, to.number, query.finding)
+        declared = found.claimed
+    decided = () if to.subject is None else house.decisions(to.subject, to.partner)
+    told: frozenset[FieldCode] | None = None
+    for name, versions in house.agreements.items():
+        begun = [each for each in versions if each.in_force <= now]
+        if not begun or (query is not None and query.agreement_id != name):
+            continue
+        agreement = next((each for each in begun if each.covers(now)), begun[-1])
+        if (agreement.home, agreement.partner) != (house.party, to.partner):
+            continue
+        claim = declared and query is not None and query.purpose in agreement.answering.claims
+        left = disclosure.may_amend(to.fields, record.status, agreement, decided, now, claim=claim)
+        told = left if told is None else told & left
+    return told or frozenset()
 
 
 def timers(house: House, partner: str) -> duty.Timers:

@@ -6,7 +6,7 @@ when the duty is done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
@@ -78,6 +78,14 @@ def moved(correction: Correction, act: Act, **values: Any) -> Effect:  # noqa: A
 def kept(correction: Correction, **values: Any) -> Effect:  # noqa: ANN401 - columns of many types
     """Return what sets columns and moves nothing; nothing at all where it was moved meanwhile."""
     return Effect(update(corrections).where(_same(correction)).values(**values))
+
+
+def reminded(correction: Correction, **values: Any) -> Effect:  # noqa: ANN401 - columns of many types
+    """Return what sets columns together with the entry of a reminder, and moves nothing.
+
+    The commit raises InProgress where it was moved meanwhile: the entry would stand after the end.
+    """
+    return replace(kept(correction, **values), rows=1, refusal=says(InProgress))
 
 
 def find(

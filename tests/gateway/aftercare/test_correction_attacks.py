@@ -171,19 +171,81 @@ def test_the_right_value_of_a_citizen_is_told_to_nobody(sides: Any) -> None:
     assert len(can.corrections()) == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "nationality"), [(Kind.PERMANENT_RESIDENT, "SYR"), (Kind.FOREIGN_NATIONAL, "AUS")]
+)
+def test_a_correction_does_not_reveal_whom_an_answer_would_hide(
+    sides: Any, kind: Kind, nationality: str
+) -> None:
+    """315.36: whoever has come out of scope since the answer is spoken of no more, nor by a right value."""
+    can, _ = sides
+    subject, version = _person(can, b"1990-01-01")
+    can.disclosed("AUS", NUMBER, subject, DOB, version=version)
+    _person(can, b"1991-01-01", kind, nationality)
+
+    with pytest.raises(Remedy, match=r"DATE_OF_BIRTH .* AUS .*WITHDRAWN"):
+        can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
+
+    assert can.corrections() == ()
+
+
+def test_a_correction_does_not_tell_what_an_official_refused(sides: Any) -> None:
+    """315.41(3): what must be refused is not told as a correction."""
+    can, _ = sides
+    subject, version = _person(can, b"1990-01-01")
+    can.disclosed("AUS", NUMBER, subject, DOB, version=version)
+    _person(can, b"1991-01-01")
+    refused = {"person": "P-1", "partner": "AUS", "scope": "PART", "fields": ["DATE_OF_BIRTH"]}
+    can.act("decision.refuse", **refused, ground="NATIONAL_SECURITY", reason="as decided")
+
+    with pytest.raises(Remedy, match="WITHDRAWN"):
+        can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
+
+    assert can.corrections() == ()
+
+
+def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_end(
+    sides: Any, clock: Any, monkeypatch: Any
+) -> None:
+    """The partner acknowledges while the receipt of our reminder is under way: an honest ledger stays whole."""
+    can, aus = sides
+    aus.asked("CAN", NUMBER, ErrandState.SHOWN)
+    _open(can, NUMBER)
+    can.walk()
+    aus.walk()
+    clock.pass_(hours=60)
+    notices = can.house.postman._notices
+    delivered = notices._delivered
+    identifier = can.corrections()[0].id.hex()
+
+    def overtaken(*what: Any) -> None:
+        aus.act("corrections.settle", correction=identifier, not_used=True, reason="never used")
+        aus.walk()
+        delivered(*what)
+
+    monkeypatch.setattr(notices, "_delivered", overtaken)
+    can.walk()
+
+    assert can.corrections()[0].state is Standing.ACKNOWLEDGED
+    told = can.frames(EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT)
+    assert told[-1].type is EntryType.ACKNOWLEDGEMENT
+
+
 def _details(value: bytes) -> bytes:
     field = Field(code=DOB, value=value, authority="IRPR 315.41(2)(a)", source_version="1")
     return details_wire.details_bytes(Details(DetailsOutcome.DISCLOSED, (field,)))
 
 
-def _person(can: Any, born: bytes, kind: Kind = Kind.FOREIGN_NATIONAL) -> tuple[int, int]:
+def _person(
+    can: Any, born: bytes, kind: Kind = Kind.FOREIGN_NATIONAL, nationality: str = "SYR"
+) -> tuple[int, int]:
     """Write another version of P-1's record; return the subject and the version."""
     house = can.house
     with house.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     assert subject is not None
     record = Record(
-        status=Status(kind=kind, confirmed=can.clock.now()),
+        status=Status(kind=kind, nationalities=frozenset({nationality}), confirmed=can.clock.now()),
         data={DOB: Datum(born)},
         version=house.people.record(subject).version + 1,
     )
