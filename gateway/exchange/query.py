@@ -228,7 +228,8 @@ class SubmitQuery:
         decision: Decision,
         concluding: _Concluding,
     ) -> Conclusion:
-        receipt, now = work.destruction.subject_reference, self._desk.clock()
+        receipt = work.destruction.subject_reference
+        now = self._desk.clock().replace(microsecond=0)  # a fraction takes more or fewer bytes
         hit = None
         disclosure = details.NOTHING
         if decision.shown is Outcome.MATCH and decision.subject is not None:
@@ -281,7 +282,7 @@ class SubmitQuery:
         )
         recorded = Result(
             outcome=decision.shown,
-            decide_time=now,
+            decide_time=now.replace(microsecond=0),
             request_leaf_hash=concluding.request_leaf,
             problems=concluding.problems,
         )

@@ -197,7 +197,7 @@ class Reviews:
             hit = transactions.Hit(self.random(16), found.subject, now + transactions.HIT_LIFE)
         result = Result(
             outcome=law.shown,
-            decide_time=now,
+            decide_time=now.replace(microsecond=0),
             request_leaf_hash=self.sequencer.leaf_hash(case.request_index),
             hit_reference=hit.reference if hit else b"",
             destruction_receipt_id=receipt,
