@@ -21,15 +21,16 @@ from typing import TypeVar
 from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
 from gateway.errors import PasserelleError
-from keys.certificates import demand_authority
+from keys.certificates import authorities_in, demand_authority
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, MalformedKey
 from keys.sign import VerifyingKey
 
-FORMAT = "passerelle/1/party"
+FORMAT = "passerelle/2/party"
 MAX_BUNDLE = 65_536  # bytes; eight keys of each kind, a certificate and a ledger make about 45,000
 MAX_KEYS = 8  # of each kind; an epoch, its successor, its predecessor, and room for a bad week
 MAX_PINS = 8
+MAX_AUTHORITIES = 4  # an authority, its successor, and room for a bad year
 MAX_ENDPOINTS = 8
 MAX_NAME = 200  # characters
 MAX_VERSION = 2**63 - 1
@@ -39,6 +40,7 @@ _party = re.compile(r"[A-Z0-9-]{2,32}")
 _endpoint = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[1-9][0-9]{0,4}")
 _any = re.compile(r"[^\x00-\x1f\x7f]{1,8192}")
 _pem = re.compile(r"[A-Za-z0-9+/=\n -]{1,8192}")
+_digest = re.compile(r"[0-9a-f]{64}")
 _time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 _T = TypeVar("_T")
@@ -65,6 +67,14 @@ class BundleKey:
         return self.not_before <= at < self.not_after
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where trust in a directory begins: the version and the SHA-256 of one file of its root role."""
+
+    version: int
+    sha256: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyBundle:
     """What a party publishes of itself.
@@ -72,8 +82,10 @@ class PartyBundle:
     version       grows with each issue; what `directory_version` in headers means
     endpoints     host:port, best first
     kem, signing  X-Wing (1,216 bytes) and composite (1,984 bytes) public keys
-    tls_ca_pem    the authority of its TLS leaves, PEM
+    tls_ca_pem    the authorities of its TLS leaves, PEM one after the other
     tls_pins      SHA-256 of the SubjectPublicKeyInfo of each leaf it uses
+    log           its ledger: the keys that sign now, and those of the past
+    root          what its directory starts from; None where it publishes none
     """
 
     party: str
@@ -86,6 +98,7 @@ class PartyBundle:
     tls_ca_pem: bytes = field(repr=False)
     tls_pins: tuple[bytes, ...] = field(repr=False)
     log: LogIdentity = field(repr=False)
+    root: Anchor | None = None
 
     @classmethod
     def parse(cls, octets: bytes) -> PartyBundle:
@@ -104,13 +117,20 @@ class PartyBundle:
                 "endpoints": list(self.endpoints),
                 "kem": [_key_json(key) for key in self.kem],
                 "signing": [_key_json(key) for key in self.signing],
-                "tls_ca": self.tls_ca_pem.decode("ascii"),
+                "tls_ca": [pem.decode("ascii") for pem in authorities_in(self.tls_ca_pem)],
                 "tls_pins": [_base64(each) for each in self.tls_pins],
                 "log": {
                     "origin": self.log.origin,
                     "ed25519": self.log.ed25519_vkey,
                     "mldsa44": self.log.mldsa44_vkey,
+                    "past": [
+                        {"ed25519": ed25519, "mldsa44": mldsa44}
+                        for ed25519, mldsa44 in self.log.past
+                    ],
                 },
+                "root": None
+                if self.root is None
+                else {"version": self.root.version, "sha256": self.root.sha256.hex()},
             }
         )
 
@@ -181,11 +201,13 @@ class _Object:
         except ValueError:
             raise self.wrong(name, "no such moment") from None
 
-    def each(self, name: str, most: int, take: Callable[[object, str], _T]) -> tuple[_T, ...]:
-        """Take a list of one to `most` different members; an empty one would trust nobody or all."""
+    def each(
+        self, name: str, most: int, take: Callable[[object, str], _T], *, least: int = 1
+    ) -> tuple[_T, ...]:
+        """Take a list of so many different members; an empty one would mostly trust nobody or all."""
         values = self._members[name]
-        if not isinstance(values, list) or not 1 <= len(values) <= most:
-            raise self.wrong(name, f"not a list of 1 to {most}")
+        if not isinstance(values, list) or not least <= len(values) <= most:
+            raise self.wrong(name, f"not a list of {least} to {most}")
         path = self.element(name)
         taken = tuple(take(value, f"{path}[{index}]") for index, value in enumerate(values))
         if len(set(taken)) != len(taken):
@@ -204,7 +226,7 @@ def _parse(octets: bytes) -> PartyBundle:
     members = _Object(
         tree,
         "",
-        "endpoints format issue_time kem legal_name log party signing tls_ca tls_pins version",
+        "endpoints format issue_time kem legal_name log party root signing tls_ca tls_pins version",
     )
     if members.take("format") != FORMAT:
         raise members.wrong("format", f"not {FORMAT}")
@@ -217,9 +239,12 @@ def _parse(octets: bytes) -> PartyBundle:
         endpoints=members.each("endpoints", MAX_ENDPOINTS, _endpoint_of),
         kem=members.each("kem", MAX_KEYS, functools.partial(_key, _sealing)),
         signing=members.each("signing", MAX_KEYS, functools.partial(_key, _verifying)),
-        tls_ca_pem=_authority(members, party),
+        tls_ca_pem=b"".join(
+            members.each("tls_ca", MAX_AUTHORITIES, functools.partial(_authority, party))
+        ),
         tls_pins=members.each("tls_pins", MAX_PINS, _pin),
         log=_log(members.take("log")),
+        root=_anchor(members.take("root")),
     )
     # (4) JSON lets a name stand twice and one string be written in many ways; the fingerprint that people
     # compare is of bytes, so the bytes must leave no choice.
@@ -273,22 +298,36 @@ def _key(read: Callable[[bytes], object], value: object, path: str) -> BundleKey
     return key
 
 
-def _authority(members: _Object, party: str) -> bytes:
-    pem = members.text("tls_ca", _pem).encode("ascii")
+def _authority(party: str, value: object, path: str) -> bytes:
+    pem = _text(value, path, _pem).encode("ascii")
     try:
         demand_authority(pem, party)
     except CertificateFault as fault:
-        raise members.wrong("tls_ca", str(fault)) from None
+        raise MalformedBundle(path, str(fault)) from None
     return pem
 
 
+def _anchor(value: object) -> Anchor | None:
+    if value is None:
+        return None
+    members = _Object(value, "root", "sha256 version")
+    digest = members.text("sha256", _digest)
+    return Anchor(members.number("version", MAX_VERSION), bytes.fromhex(digest))
+
+
+def _past_log(value: object, path: str) -> tuple[str, str]:
+    members = _Object(value, path, "ed25519 mldsa44")
+    return members.text("ed25519", _any), members.text("mldsa44", _any)
+
+
 def _log(value: object) -> LogIdentity:
-    members = _Object(value, "log", "ed25519 mldsa44 origin")
+    members = _Object(value, "log", "ed25519 mldsa44 origin past")
     origin, ed25519, mldsa44 = (
         members.text(name, _any) for name in ("origin", "ed25519", "mldsa44")
     )
+    past = members.each("past", MAX_KEYS, _past_log, least=0)
     try:
-        return LogIdentity(origin, ed25519, mldsa44)
+        return LogIdentity(origin, ed25519, mldsa44, past)
     except NoteRefused:
         raise MalformedBundle("log", "not the keys of one ledger") from None
 

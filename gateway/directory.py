@@ -21,7 +21,7 @@ from typing import Protocol
 from gateway.bundle import MAX_BUNDLE, BundleKey, MalformedBundle, PartyBundle, fingerprint
 from gateway.errors import PasserelleError, Remedy
 from keys import durable
-from keys.certificates import pin
+from keys.certificates import authorities_in, pin
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.sign import VerifyingKey
@@ -256,7 +256,8 @@ def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:
 def _alone(bundle: PartyBundle) -> set[bytes]:
     """Return what no two parties share: pins of leaves and of the authority, and signing keys."""
     signing = (key.public for key in bundle.signing)
-    return {*bundle.tls_pins, pin(bundle.tls_ca_pem), *signing}
+    authorities = (pin(each) for each in authorities_in(bundle.tls_ca_pem))
+    return {*bundle.tls_pins, *authorities, *signing}
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:

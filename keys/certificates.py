@@ -56,6 +56,7 @@ UNREADABLE = (
     x509.UnsupportedGeneralNameType,
 )
 
+_END = b"-----END CERTIFICATE-----\n"
 _AUTHORITY = x509.BasicConstraints(ca=True, path_length=0)  # it issues leaves, nothing below them
 
 
@@ -104,6 +105,11 @@ def issue_ca(party: str, key: TlsKey, now: datetime, days: int = CA_DAYS) -> byt
     builder = builder.add_extension(_AUTHORITY, critical=True)
     builder = builder.add_extension(usage(certificates=True), critical=True)
     return builder.sign(key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def authorities_in(pem: bytes) -> tuple[bytes, ...]:
+    """Return the certificates of a PEM file that `issue_ca` wrote one after the other."""
+    return tuple(part + _END for part in pem.split(_END) if part)
 
 
 def demand_authority(pem: bytes, party: str) -> None:

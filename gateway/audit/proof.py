@@ -11,7 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -68,22 +68,41 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 class LogIdentity:
     """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
 
+    past   pairs of the same log that signed before; one pair verifies a note, both halves of it
+
     Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
     """
 
     origin: str
     ed25519_vkey: str = field(repr=False)
     mldsa44_vkey: str = field(repr=False)
+    past: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        stated = [(key.name, key.type) for key in map(VerifierKey.parse, self.vkeys)]
-        if stated != [(self.origin, KeyType.ED25519), (self.origin, KeyType.MLDSA44)]:
-            raise NoteRefused("a log has an Ed25519 key and an ML-DSA-44 key that bear its name")
+        for pair in (self.vkeys, *self.past):
+            stated = [(key.name, key.type) for key in map(VerifierKey.parse, pair)]
+            if stated != [(self.origin, KeyType.ED25519), (self.origin, KeyType.MLDSA44)]:
+                raise NoteRefused(
+                    "a log has an Ed25519 key and an ML-DSA-44 key that bear its name"
+                )
 
     @property
     def vkeys(self) -> tuple[str, str]:
         """Both keys, in the order that `open_checkpoint` wants them."""
         return self.ed25519_vkey, self.mldsa44_vkey
+
+    def open(self, signed: bytes) -> Checkpoint:
+        """Return the checkpoint of a note that the current pair or one of the past has signed.
+
+        Raises `NoteRefused` with what the current pair says of it.
+        """
+        try:
+            return open_checkpoint(signed, *self.vkeys)
+        except NoteRefused as refused:
+            for pair in self.past:
+                with suppress(NoteRefused):
+                    return open_checkpoint(signed, *pair)
+            raise refused from None
 
     @classmethod
     def from_log_key(cls, origin: str, key: LogKey) -> LogIdentity:
@@ -218,7 +237,7 @@ def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) ->
         # (4)
         proof = parse_proof(receipt.tlog_proof)
         # (5)
-        checkpoint = open_checkpoint(proof.checkpoint, *log.vkeys)
+        checkpoint = log.open(proof.checkpoint)
         # (6)
         second = signed_at(proof.checkpoint, log.mldsa44_vkey)
         if not int(frame.time.timestamp()) <= second <= expected.latest.timestamp():

@@ -26,7 +26,7 @@ from gateway.audit.entry import (
     decode,
 )
 from gateway.audit.grammar import Grammar
-from gateway.audit.note import Checkpoint, NoteRefused, open_checkpoint
+from gateway.audit.note import Checkpoint, NoteRefused
 from gateway.audit.orders import Orders
 from gateway.audit.proof import LogIdentity
 from gateway.audit.shredding import Shreds, read_erased
@@ -206,7 +206,7 @@ class _Walk:
         for note in self.checkpoints:
             number, self.notes = self.notes, self.notes + 1
             try:
-                checkpoint = open_checkpoint(note, *self.log.vkeys)
+                checkpoint = self.log.open(note)
             except NoteRefused as fault:
                 self._fault(number, f"the checkpoint is refused: {fault}", Place.CHECKPOINT)
                 continue

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.audit import note, tree
+from gateway.audit import tree
 from gateway.audit.errors import NoteRefused, ProofRefused
 from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
@@ -201,9 +201,7 @@ class Witness:
         except FileNotFoundError:
             return self._kept
         try:
-            checkpoint = note.open_checkpoint(
-                signed, self._log.ed25519_vkey, self._log.mldsa44_vkey
-            )
+            checkpoint = self._log.open(signed)
         except NoteRefused:
             raise Remedy(
                 f"the kept checkpoint {self._path} is damaged or of another ledger; compare it with the"

@@ -79,7 +79,7 @@ class Rooms:
     """What the corridor passes through; `clock` is the edge."""
 
     party: str
-    keyset: Keyset
+    keyset: Callable[[], Keyset]
     directory: Directory
     agreements: Callable[[], Agreements]
     database: Database
@@ -242,7 +242,7 @@ class Corridor:
         if header.directory_version > version:
             raise stale  # it believes an entry of ours that we have not published
         try:
-            self._rooms.keyset.opening(header.kem_key_id, self._rooms.clock())
+            self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock())
         except (UnknownKey, KeyNotUsable):
             raise stale from None
 
@@ -257,7 +257,7 @@ class Corridor:
                 call.letter.sealed,
                 call.letter.header,
                 header.payload_commitment,
-                self._rooms.keyset.opening(header.kem_key_id, self._rooms.clock()),
+                self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock()),
             )
         except OpenRefused:
             raise _rejected("seal") from None
@@ -272,7 +272,7 @@ class Corridor:
             return Written(letters.parse_header(letter.header), letter)
         asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
-        signer = self._rooms.keyset.signing()
+        signer = self._rooms.keyset().signing()
         packed = envelope.pack(conclusion.answer, conclusion.at_least)
         header = Header(
             message_type=MessageType.RESPONSE,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import config
-from gateway.audit import entry, note
+from gateway.audit import entry
+from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import verify_log
 from gateway.bundle import PartyBundle
 from gateway.kit.parties import Party
@@ -46,8 +47,8 @@ def examine(party: Party, checkpoint: Path) -> Findings:
     database = open_store(config.load(party.home).store.path)
     try:
         kept = checkpoint.read_bytes()
-        size = note.open_checkpoint(kept, *log.vkeys).size
-        notes = _with(kept, size, ledger.iter_checkpoints(database), log.vkeys)
+        size = log.open(kept).size
+        notes = _with(kept, size, ledger.iter_checkpoints(database), log)
         report = verify_log(ledger.iter_leaves(database), notes, log)
         found, masked = _searches(database, key)
         return Findings(found, masked, report.ok)
@@ -74,13 +75,11 @@ def _searches(database: Database, key: OpeningKey) -> tuple[dict[str, str], froz
     return found, frozenset(masked)
 
 
-def _with(
-    kept: bytes, size: int, notes: Iterable[bytes], vkeys: tuple[str, str]
-) -> Iterable[bytes]:
+def _with(kept: bytes, size: int, notes: Iterable[bytes], log: LogIdentity) -> Iterable[bytes]:
     """Put a checkpoint from elsewhere at its place among the ledger's own, in order of size."""
     waiting = True
     for signed in notes:
-        if waiting and note.open_checkpoint(signed, *vkeys).size >= size:
+        if waiting and log.open(signed).size >= size:
             yield kept
             waiting = False
         yield signed

@@ -50,8 +50,11 @@ def adopt(
     agreements: Iterable[Agreement],
     entries: Iterable[Entry],
     now: datetime,
+    actor: str = "",
 ) -> int:
-    """Record what changed since the house was last open; return the number of entries written.
+    """Record what changed since it was last recorded; return the number of entries written.
+
+    actor   whose doing it is, where that is known
 
     Raises Remedy for a keyset, agreement or directory entry that went backwards.
     """
@@ -59,7 +62,7 @@ def adopt(
         standing = governance.key_states(reader)
         laws = governance.adopted(reader, Subject.AGREEMENT)
         directory = governance.adopted(reader, Subject.DIRECTORY)
-    leaves, effects = _keys_moved(keyset, standing)
+    leaves, effects = _keys_moved(keyset, standing, actor)
     for agreement in agreements:
         new = Adopted(agreement.version, agreement.digest, now)
         if _changed("agreement", agreement.name, laws.get(agreement.name), new):
@@ -69,7 +72,7 @@ def adopt(
         new = Adopted(entry.version, entry.digest, now)
         before = directory.get(entry.party)
         if _changed("directory entry", entry.party, before, new):
-            leaves.append(_directory_leaf(entry))
+            leaves.append(_directory_leaf(entry, actor))
             effects += governance.adopt(Subject.DIRECTORY, entry.party, new, before)
     if leaves:
         sequencer.commit(leaves, effects)
@@ -139,7 +142,7 @@ def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
 
 
 def _keys_moved(
-    keyset: Keyset, standing: Mapping[bytes, KeyStanding]
+    keyset: Keyset, standing: Mapping[bytes, KeyStanding], actor: str
 ) -> tuple[list[Leaf], list[Effect]]:
     """Return the entries of keys that are new or moved forward; raises Remedy for any that moved back."""
     if set(standing) - {record.kid for record in keyset.records}:
@@ -156,7 +159,7 @@ def _keys_moved(
         else:
             steps = _steps(record, held)
         for event in steps:
-            leaves.append(_key_leaf(event))
+            leaves.append(_key_leaf(event, actor))
             effects += governance.record_key(event, held)
             held = KeyStanding(event.kind, event.state, event.time)
     return leaves, effects
@@ -209,7 +212,7 @@ def _event(record: KeyRecord, before: KeyState | None, after: KeyState) -> KeyEv
     return KeyEvent(record.changed, record.kid, record.kind, before, after, record.reason, actor="")
 
 
-def _key_leaf(event: KeyEvent) -> Leaf:
+def _key_leaf(event: KeyEvent, actor: str) -> Leaf:
     frame = Frame(
         type=EntryType.KEY,
         entry_class=EntryClass.OTHER,
@@ -217,6 +220,8 @@ def _key_leaf(event: KeyEvent) -> Leaf:
         subject_reference=event.kid.hex(),
     )
     facts = {"key_kind": event.kind.value, "state_after": event.state.value, "reason": event.reason}
+    if actor:
+        facts["actor"] = actor
     if event.previous is not None:
         facts["state_before"] = event.previous.value
     return Leaf(frame, facts)
@@ -233,14 +238,15 @@ def _agreement_leaf(agreement: Agreement) -> Leaf:
     return Leaf(frame, {"agreement_digest": agreement.digest})
 
 
-def _directory_leaf(entry: Entry) -> Leaf:
+def _directory_leaf(entry: Entry, actor: str = "") -> Leaf:
     frame = Frame(
         type=EntryType.DIRECTORY,
         entry_class=EntryClass.OTHER,
         partner_id=entry.party,
         directory_version=entry.version,
     )
-    return Leaf(frame, {"partner_version": str(entry.version), "source": entry.digest})
+    facts = {"partner_version": str(entry.version), "source": entry.digest}
+    return Leaf(frame, {**facts, "actor": actor} if actor else facts)
 
 
 def _withdrawal_leaf(party: str, held: Adopted) -> Leaf:

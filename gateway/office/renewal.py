@@ -141,7 +141,7 @@ def bundle_of(
 
 def says(bundle: PartyBundle, keyset: Keyset, now: datetime) -> bool:
     """Return whether a bundle of ours says what the keyset holds."""
-    return _successor(bundle, keyset, now, version=bundle.version) == replace(
+    return successor(bundle, keyset, now, version=bundle.version) == replace(
         bundle, issue_time=_whole(now)
     )
 
@@ -180,7 +180,7 @@ def renew(
     record(own)  # (2)
     published = not says(own, keyset, now)
     if published:
-        own = _successor(own, keyset, now, version=own.version + 1)
+        own = successor(own, keyset, now, version=own.version + 1)
         durable.replace(home / "party.json", own.to_bytes())  # (3)
         record(own)  # (4)
     return Renewal(events, own, published)
@@ -246,7 +246,8 @@ def _told(own: PartyBundle, keyset: Keyset, kind: KeyKind) -> bool:
     return any(key.public == record.public for key in named)
 
 
-def _successor(own: PartyBundle, keyset: Keyset, now: datetime, *, version: int) -> PartyBundle:
+def successor(own: PartyBundle, keyset: Keyset, now: datetime, *, version: int) -> PartyBundle:
+    """Return our public entry as the keyset has it now, under another version."""
     return bundle_of(
         keyset,
         party=own.party,

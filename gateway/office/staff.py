@@ -43,7 +43,7 @@ class Staff:
         self,
         database: Database,
         sequencer: Sequencer,
-        keyset: Keyset,
+        keyset: Callable[[], Keyset],
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -64,7 +64,7 @@ class Staff:
         """Return who bears a badge, PEM or DER; raises StaffUnknown, which does not say why not."""
         now = self._clock()
         try:
-            said = read_badge(certificate, self._keyset.tls_ca_pem, now)
+            said = read_badge(certificate, self._keyset().tls_ca_pem, now)
             pin = certificates.pin(certificate)
         except CertificateFault:
             raise StaffUnknown from None
@@ -97,10 +97,11 @@ class Staff:
 
         def do() -> Answer:
             now = self._clock()
-            authority = self._keyset.primary(KeyKind.TLS_CA).certificate
+            keyset = self._keyset()
+            authority = keyset.primary(KeyKind.TLS_CA).certificate
             try:
                 pem = issue_badge(
-                    badge(person, roles), authority, self._keyset.tls_ca(), public, now, days=days
+                    badge(person, roles), authority, keyset.tls_ca(), public, now, days=days
                 )
                 expires = certificates.validity(pem)[1]
             except CertificateFault as fault:
@@ -110,7 +111,7 @@ class Staff:
             return {
                 **_plain(new, now),
                 "certificate": pem.decode("ascii"),
-                "authority": self._keyset.tls_ca_pem.decode("ascii"),
+                "authority": keyset.tls_ca_pem.decode("ascii"),
             }
 
         return do

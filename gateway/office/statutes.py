@@ -57,7 +57,7 @@ class Statutes:
         folder: Path,
         database: Database,
         sequencer: Sequencer,
-        keyset: Keyset,
+        keyset: Callable[[], Keyset],
         key: Callable[[bytes, datetime], VerifyingKey | None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -85,7 +85,7 @@ class Statutes:
             adoption.adopt(
                 self._database,
                 self._sequencer,
-                keyset=self._keyset,
+                keyset=self._keyset(),
                 agreements=[each for versions in new.values() for each in versions],
                 entries=(),
                 now=self._clock(),
@@ -145,7 +145,7 @@ class Statutes:
                 "agreement_digest": agreement.digest,
             }
             self._sequencer.commit((Leaf(frame, facts),), ())
-            line = signatures.signature(self._keyset.signing(), text)
+            line = signatures.signature(self._keyset().signing(), text)
             return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
 
         return do

@@ -92,49 +92,49 @@ class GrpcCourier:
 
 
 class Pool:
-    """The couriers of a house, by partner; each keeps to the bundle that is in force."""
+    """The couriers of a house, by partner; each keeps to the bundle and to our keys that are in force."""
 
     def __init__(
         self,
         party: str,
         home: Path,
-        keyset: Keyset,
+        keyset: Callable[[], Keyset],
         directory: Directory,
         clock: Callable[[], datetime],
     ) -> None:
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
-        self._made: dict[str, tuple[PartyBundle, GrpcCourier]] = {}
+        self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, party: str) -> GrpcCourier:
         """Return the courier to a partner; raises UnknownParty where no bundle of it is known."""
-        bundle = self._directory.party(party)
+        bundle, keyset = self._directory.party(party), self._keyset()
         with self._lock:
             known = self._made.get(party)
-            if known is not None and known[0] == bundle:
-                return known[1]
+            if known is not None and known[0] == bundle and known[1] is keyset:
+                return known[2]
             if known is not None:
-                known[1].close()
-            courier = GrpcCourier(self._partner(bundle))
-            self._made[party] = bundle, courier
+                known[2].close()
+            courier = GrpcCourier(self._partner(bundle, keyset))
+            self._made[party] = bundle, keyset, courier
             return courier
 
     def close(self) -> None:
         """Close every channel."""
         with self._lock:
-            for _, courier in self._made.values():
+            for _, _, courier in self._made.values():
                 courier.close()
             self._made.clear()
 
-    def _partner(self, bundle: PartyBundle) -> Partner:
-        private_key, chain = self._keyset.tls()
+    def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
+        private_key, chain = keyset.tls()
         channel = open_channel(
             bundle.endpoints[0], roots=bundle.tls_ca_pem, private_key=private_key, chain=chain
         )
         return Partner(
             party=self._party,
-            keyset=self._keyset,
+            keyset=keyset,
             peer=bundle,
             channel=channel,
             witness=self._home / WITNESS / f"{bundle.party}.checkpoint",

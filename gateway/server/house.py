@@ -33,6 +33,7 @@ from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
 from gateway.office.holding import Holding
 from gateway.office.keeping import Keeping
+from gateway.office.keyroom import KeyRoom
 from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
@@ -93,7 +94,7 @@ class House:
         *,
         home: Path,
         settings: Settings,
-        keyset: Keyset,
+        keyroom: KeyRoom,
         directory: Directory,
         statutes: Statutes,
         database: Database,
@@ -103,18 +104,18 @@ class House:
         self.home = home
         self.settings = settings
         self.party = settings.house.party
-        self.keyset = keyset
+        self.keyroom = keyroom
         self.directory = directory
         self.statutes = statutes
         self.database = database
         self.sequencer = sequencer
-        self.data_key = keyset.data()
+        self.data_key = self.keyset.data()
         self.registry = Registry(database, sequencer, self.data_key, utc_now)
         self.gallery = Gallery(database, self.data_key)
         self.people = StoredPeople(database, self.data_key)
         self.clock = utc_now
         self.random = secrets.token_bytes
-        self.staff = Staff(database, sequencer, keyset, self.clock)
+        self.staff = Staff(database, sequencer, lambda: self.keyset, self.clock)
         self.reviews = Reviews(
             database,
             sequencer,
@@ -163,8 +164,14 @@ class House:
             )
             sequencer.start()
             stack.callback(sequencer.close)
+            keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, utc_now)
             statutes = Statutes(
-                settings.agreements.folder, database, sequencer, keyset, own.signing_key, utc_now
+                settings.agreements.folder,
+                database,
+                sequencer,
+                lambda: keyroom.current,
+                lambda kid, at: own_bundle(home).signing_key(kid, at),
+                utc_now,
             )
             adoption.adopt(
                 database,
@@ -180,13 +187,18 @@ class House:
             return cls(
                 home=home,
                 settings=settings,
-                keyset=keyset,
+                keyroom=keyroom,
                 directory=directory,
                 statutes=statutes,
                 database=database,
                 sequencer=sequencer,
                 closing=stack.pop_all(),
             )
+
+    @property
+    def keyset(self) -> Keyset:
+        """Our keys, now."""
+        return self.keyroom.current
 
     @property
     def agreements(self) -> Agreements:

@@ -211,7 +211,8 @@ def _partners(settings: Settings, now: datetime) -> str:
         raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
     parties = directory.parties()
     for bundle in parties:
-        _, ends = certificates.validity(bundle.tls_ca_pem)
+        authorities = certificates.authorities_in(bundle.tls_ca_pem)
+        ends = max(certificates.validity(each)[1] for each in authorities)
         if ends <= now:
             raise Fault(
                 f"the TLS authority of {bundle.party} ended {ends:%Y-%m-%d}; ask for another"

@@ -94,5 +94,7 @@ class Postman:
 
         if self._pool is None:
             house = self._house
-            self._pool = Pool(house.party, house.home, house.keyset, house.directory, house.clock)
+            self._pool = Pool(
+                house.party, house.home, lambda: house.keyset, house.directory, house.clock
+            )
         return self._pool(party)

@@ -200,7 +200,7 @@ class Serving:
         follow_up = correction.Desk(house.database, house.data_key, house.clock)
         rooms = Rooms(
             party=house.party,
-            keyset=house.keyset,
+            keyset=lambda: house.keyset,
             directory=house.directory,
             agreements=lambda: house.agreements,
             database=house.database,

@@ -215,7 +215,7 @@ def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
     size = 0 if row is None else row.size
     if row is not None:
         try:
-            signed = note.open_checkpoint(row.note, *log.vkeys)  # (1)
+            signed = log.open(row.note)  # (1)
         except AuditFault as fault:
             raise Fault(f"the checkpoint of size {size} does not hold: {fault}") from fault
         if (signed.size, signed.root) != (size, row.root):

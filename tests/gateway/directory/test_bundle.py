@@ -82,8 +82,9 @@ def b64(octets: bytes) -> str:
         ("signing", []),
         ("tls_pins", []),
         ("tls_pins", [b64(bytes(32))] * 2),
-        ("tls_ca", "no certificate"),
-        ("tls_ca", "é"),
+        ("tls_ca", "no list"),
+        ("tls_ca", []),
+        ("root", 5),
     ],
 )
 def test_a_bundle_with_one_wrong_member_is_refused_and_the_member_is_named(
@@ -104,6 +105,11 @@ def test_a_bundle_with_one_wrong_member_is_refused_and_the_member_is_named(
         ("kem", [{"public": "", "not_before": "x"}], "kem[0]"),
         ("log", None, "log"),
         ("log", {"origin": "x", "ed25519": "x", "mldsa44": "x"}, "log"),
+        ("log", {"origin": "x", "ed25519": "x", "mldsa44": "x", "past": []}, "log"),
+        ("tls_ca", ["no certificate"], "tls_ca[0]"),
+        ("tls_ca", ["é"], "tls_ca[0]"),
+        ("root", {"version": 0, "sha256": "0" * 64}, "root.version"),
+        ("root", {"version": 1, "sha256": "0" * 63}, "root.sha256"),
     ],
 )
 def test_what_is_wrong_inside_a_member_has_its_path(
@@ -125,18 +131,22 @@ def test_a_key_is_a_key_with_dates(aus: Party, kind: str) -> None:
         assert refused(spelt(tree)) == f"{kind}[0].{element}"
 
 
-def test_a_bundle_names_exactly_one_authority(aus: Party, nzl: Party) -> None:
-    two = tree_of(aus)["tls_ca"] + tree_of(nzl)["tls_ca"]
+def test_each_authority_of_a_bundle_is_one_certificate_of_its_own_party(
+    aus: Party, nzl: Party
+) -> None:
+    [mine], [theirs] = tree_of(aus)["tls_ca"], tree_of(nzl)["tls_ca"]
 
-    assert refused(spelt(tree_of(aus) | {"tls_ca": two})) == "tls_ca"
-    assert refused(spelt(tree_of(aus) | {"tls_ca": tree_of(aus)["tls_ca"] + "x"})) == "tls_ca"
+    assert refused(spelt(tree_of(aus) | {"tls_ca": [mine, theirs]})) == "tls_ca[1]"
+    assert refused(spelt(tree_of(aus) | {"tls_ca": [mine + theirs]})) == "tls_ca[0]"
+    assert refused(spelt(tree_of(aus) | {"tls_ca": [mine + "x"]})) == "tls_ca[0]"
+    assert refused(spelt(tree_of(aus) | {"tls_ca": [mine, mine]})) == "tls_ca"
 
 
 def test_an_authority_that_copies_another_partner_s_is_no_authority(aus: Party, nzl: Party) -> None:
     """TLS finds an issuer by name and key identifier; two of the same would cut one of them off."""
     copied = spelt(tree_of(nzl) | {"tls_ca": tree_of(aus)["tls_ca"]})
 
-    assert refused(copied) == "tls_ca"
+    assert refused(copied) == "tls_ca[0]"
 
 
 def test_a_member_too_many_or_too_few_is_refused(aus: Party) -> None:

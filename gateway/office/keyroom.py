@@ -1,0 +1,121 @@
+"""The house's keys while it is open: one keyset, changed in one place, by one person at a time.
+
+    (1) somebody decides: the keyset as it is now gives the keyset as it will be, and what moved
+    (2) the file, replaced at once; a crash from here on is recorded by the next opening
+    (3) the ledger: an entry for each key that was made or moved, with who did it
+    (4) in force: everyone who asks for the keyset gets the new one; followers are told
+
+Publishing is a step of its own: our public entry one version higher, in the ledger, then to whoever carries it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from gateway.bundle import PartyBundle
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office import adoption, renewal
+from gateway.store.database import Database
+from gateway.store.sequencer import Sequencer
+from keys import durable
+from keys.keyset import Keyset
+from keys.record import KeyEvent
+
+Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
+
+OWN = "party.json"  # our public entry, in the party's folder
+
+
+class KeyRoom:
+    """Our keys, alive. `current` is a value and never changes under its reader."""
+
+    def __init__(  # noqa: PLR0917 - a house is made of these
+        self,
+        home: Path,
+        file: Path,
+        keyset: Keyset,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._home = home
+        self._file = file
+        self._current = keyset
+        self._database = database
+        self._sequencer = sequencer
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._torn = False
+        self._followers: list[Callable[[Keyset], None]] = []
+        self._carriers: list[Callable[[PartyBundle], None]] = []
+
+    @property
+    def current(self) -> Keyset:
+        """The keyset in force."""
+        return self._current
+
+    @property
+    def home(self) -> Path:
+        """The party's folder."""
+        return self._home
+
+    def follow(self, follower: Callable[[Keyset], None]) -> None:
+        """Have `follower` told of each keyset that comes into force; it must not raise."""
+        self._followers.append(follower)
+
+    def carry(self, carrier: Callable[[PartyBundle], None]) -> None:
+        """Have `carrier` bring each published entry to our partners."""
+        self._carriers.append(carrier)
+
+    def change(self, decide: Decide, *, actor: str) -> tuple[KeyEvent, ...]:
+        """Decide, keep, record, put in force; steps 1 to 4 above. Return what moved.
+
+        Raises what `decide` raises, with nothing done; a fault of the disk, with the old keyset in force and on
+        disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew.
+        """
+        with self._lock:
+            if self._torn:
+                raise Remedy(
+                    "a change of keys waits to be recorded: restart the gateway, then go on"
+                )
+            now = self._clock()
+            keyset, events = decide(self._current, now)  # (1)
+            if not events:
+                return ()
+            keyset.save(self._file)  # (2)
+            self._torn = True
+            self._adopt(keyset, (), actor, now)  # (3)
+            self._torn = False
+            self._current = keyset  # (4)
+            for follower in self._followers:
+                follower(keyset)
+            return events
+
+    def publish(self, *, actor: str) -> PartyBundle:
+        """Say in our public entry what the keyset holds, where it does not say so yet; return the entry."""
+        with self._lock:
+            now, own = self._clock(), own_bundle(self._home)
+            if not renewal.says(own, self._current, now):
+                own = renewal.successor(own, self._current, now, version=own.version + 1)
+                durable.replace(self._home / OWN, own.to_bytes())
+            self._adopt(self._current, (adoption.entry(own),), actor, now)
+            for carrier in self._carriers:
+                carrier(own)
+            return own
+
+    def _adopt(
+        self, keyset: Keyset, entries: tuple[adoption.Entry, ...], actor: str, now: datetime
+    ) -> None:
+        adoption.adopt(
+            self._database,
+            self._sequencer,
+            keyset=keyset,
+            agreements=(),
+            entries=entries,
+            now=now,
+            actor=actor,
+        )
