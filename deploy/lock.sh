@@ -14,4 +14,4 @@ compile() {
     --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
 compile --group dev -o requirements.lock "$@"
-compile --constraint requirements.lock -o deploy/requirements.lock
+compile --extra pkcs11 --constraint requirements.lock -o deploy/requirements.lock
