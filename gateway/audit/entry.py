@@ -90,6 +90,16 @@ FACTS: Final = frozenset(
         *("correction", "correction_kind", "correction_outcome", "note", "due", "recipients"),
         *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
         *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
+        *(
+            "proposal",
+            "approver",
+            "state_digest",
+            "action",
+            "evidence",
+            "missing_partners",
+            "since",
+        ),
+        *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root", "affected"),
     }
 )
 
@@ -127,6 +137,11 @@ class EntryType(IntEnum):
     AUDIT_READ = 26
     STAFF = 27
     ALARM = 28
+    PROPOSAL = 29
+    CUSTODY = 30
+    BACKUP = 31
+    RESTORE = 32
+    ADMIN = 33
 
 
 class EntryClass(IntEnum):

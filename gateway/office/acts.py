@@ -30,14 +30,42 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """Who stands at the desk: a person by pseudonym, never a key, and the roles held."""
+    """Who stands at the desk: a person by pseudonym, never a key, and the roles held.
+
+    second   who approved what the person proposed; only the ceremony of two persons sets it
+    """
 
     person: str
     roles: frozenset[Role]
+    second: str = ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Who acts, as an entry's detail says it."""
+        return {"actor": self.person, **({"approver": self.second} if self.second else {})}
 
 
 class NotAllowed(Remedy):
     """The officer has not the role that the act asks for."""
+
+
+class TwoPersons(Remedy):
+    """One person alone may not do this; another has to approve it."""
+
+
+def never(_: Mapping[str, object]) -> bool:
+    """Say of any arguments that one person may do it."""
+    return False
+
+
+def always(_: Mapping[str, object]) -> bool:
+    """Say of any arguments that it takes two persons."""
+    return True
+
+
+def nothing() -> object:
+    """Return the state that a proposal is bound to where there is none."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +73,18 @@ class Act:
     """One act: `read` takes the officer and the arguments and returns what then does it.
 
     Two steps, so that a misspelt argument is refused before anything was done.
+
+    two     whether these arguments take two persons
+    state   plain values, as JSON has them, of what an approval must find as its proposal did
+    plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only
     """
 
     name: str
     roles: frozenset[Role]
     read: Callable[[Officer, Arguments], Callable[[], Answer]]
+    two: Callable[[Mapping[str, object]], bool] = never
+    state: Callable[[], object] = nothing
+    plan: Callable[[Mapping[str, object]], tuple[str, ...]] | None = None
 
 
 class Desk:
@@ -68,14 +103,24 @@ class Desk:
         return {name: act.roles for name, act in sorted(self._acts.items())}
 
     def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
-        """Do it; raises Remedy for an unknown act or argument, NotAllowed for the wrong role."""
+        """Do it; raises Remedy for an unknown act or argument, NotAllowed for the wrong role.
+
+        Raises TwoPersons where the officer came alone.
+        """
+        act = self.act(officer, name)
+        if act.two(values) and not officer.second:
+            raise TwoPersons(f"{name} takes two persons: propose it, and have another approve it")
+        arguments = Arguments(values)
+        do = act.read(officer, arguments)
+        arguments.end()
+        return do()
+
+    def act(self, officer: Officer, name: str) -> Act:
+        """Return the act of that name; raises Remedy where there is none, NotAllowed for the wrong role."""
         act = self._acts.get(name)
         if act is None:
             raise Remedy(f"there is no act {name}")
         if not act.roles & officer.roles:
             needed = " or ".join(sorted(role.value for role in act.roles))
             raise NotAllowed(f"{name} is for a person who is {needed}")
-        arguments = Arguments(values)
-        do = act.read(officer, arguments)
-        arguments.end()
-        return do()
+        return act

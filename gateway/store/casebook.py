@@ -17,7 +17,9 @@ __all__ = [
     "disclosures",
     "holds",
     "metadata",
+    "proposals",
     "reviews",
+    "sightings",
     "staff",
 ]
 
@@ -166,5 +168,34 @@ staff = Table(
     integer("grant_ms"),
     integer("expire_ms"),
     integer("end_ms", null=True),
+    blob("approving", null=True),  # public half of the key that signs proposals and approvals
     Index(None, "person"),
+)
+
+# What one person proposed and another has to approve: the signed text as it came, and what became of it.
+proposals = Table(
+    "proposals",
+    metadata,
+    text("id", key=True),
+    text("action"),
+    blob("text"),
+    blob("signature"),
+    text("proposer"),
+    text("state"),
+    text("decider", null=True),
+    blob("approval", null=True),
+    text("note", null=True),
+    integer("create_ms"),
+    integer("expire_ms"),
+    integer("decide_ms", null=True),
+    Index(None, "state", "expire_ms"),
+)
+
+# The newest version of our own entry that each partner was seen to use: what promotes a key.
+sightings = Table(
+    "sightings",
+    metadata,
+    text("partner", key=True),
+    integer("version"),
+    integer("see_ms"),
 )

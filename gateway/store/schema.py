@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0002"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0003"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(

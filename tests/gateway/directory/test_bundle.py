@@ -59,7 +59,7 @@ def b64(octets: bytes) -> str:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("format", "passerelle/2/party"),
+        ("format", "passerelle/1/party"),
         ("party", "aus"),
         ("party", ""),
         ("party", 3),
