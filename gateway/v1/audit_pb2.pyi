@@ -83,6 +83,16 @@ class _EntryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryType.V
     """Means that a person was given roles, or that they were taken away."""
     ENTRY_TYPE_ALARM: _EntryType.ValueType  # 28
     """Means that something needs a person's attention."""
+    ENTRY_TYPE_PROPOSAL: _EntryType.ValueType  # 29
+    """Means that something that takes two persons was proposed, approved, refused, done or left."""
+    ENTRY_TYPE_CUSTODY: _EntryType.ValueType  # 30
+    """Means that the keys were wrapped anew, under another key above them."""
+    ENTRY_TYPE_BACKUP: _EntryType.ValueType  # 31
+    """Means that a sealed copy of the house was made."""
+    ENTRY_TYPE_RESTORE: _EntryType.ValueType  # 32
+    """Means that the house was put back from such a copy."""
+    ENTRY_TYPE_ADMIN: _EntryType.ValueType  # 33
+    """Means that one of our own people asked for an act."""
 
 class EntryType(_EntryType, metaclass=_EntryTypeEnumTypeWrapper):
     """Names what happened."""
@@ -145,6 +155,16 @@ ENTRY_TYPE_STAFF: EntryType.ValueType  # 27
 """Means that a person was given roles, or that they were taken away."""
 ENTRY_TYPE_ALARM: EntryType.ValueType  # 28
 """Means that something needs a person's attention."""
+ENTRY_TYPE_PROPOSAL: EntryType.ValueType  # 29
+"""Means that something that takes two persons was proposed, approved, refused, done or left."""
+ENTRY_TYPE_CUSTODY: EntryType.ValueType  # 30
+"""Means that the keys were wrapped anew, under another key above them."""
+ENTRY_TYPE_BACKUP: EntryType.ValueType  # 31
+"""Means that a sealed copy of the house was made."""
+ENTRY_TYPE_RESTORE: EntryType.ValueType  # 32
+"""Means that the house was put back from such a copy."""
+ENTRY_TYPE_ADMIN: EntryType.ValueType  # 33
+"""Means that one of our own people asked for an act."""
 Global___EntryType: _TypeAlias = EntryType  # noqa: Y015
 
 class _Direction:
