@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,6 +85,13 @@ _overdue = Gauge(
     ["kept"],
     registry=REGISTRY,
 )
+_expiry = Gauge(
+    "passerelle_expiry_seconds",
+    "Seconds until a key, certificate, role or agreement ends; below zero it has ended.",
+    ["kind", "partner", "name"],
+    registry=REGISTRY,
+)
+_expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
 
 
 def count_erased(kept: str, count: int) -> None:
@@ -95,6 +102,16 @@ def count_erased(kept: str, count: int) -> None:
 def show_overdue(kept: str, count: int) -> None:
     """Show how many things of a class are overdue; 0 when all is done."""
     _overdue.labels(kept).set(count)
+
+
+def show_expiries(ends: Mapping[tuple[str, str, str], float]) -> None:
+    """Show how many seconds are left by kind, partner and name, and nothing of what was shown before."""
+    for labels in _expiries - ends.keys():
+        _expiry.remove(*labels)
+    _expiries.clear()
+    for labels, seconds in ends.items():
+        _expiry.labels(*labels).set(seconds)
+        _expiries.add(labels)
 
 
 def count_call(operation: str, code: str, reason: str) -> None:

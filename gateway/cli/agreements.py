@@ -29,10 +29,10 @@ File = Annotated[
 def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
     """List the agreements of the house and which are in force; needs no passphrase."""
     del as_json
-    from gateway.server import inspection
+    from gateway.server import ending
 
     now = datetime.now(UTC)
-    found = [each for versions in inspection.agreements(home, now).values() for each in versions]
+    found = [each for versions in ending.agreements(home, now).values() for each in versions]
     rows = [_row(agreement, now) for agreement in found]
     console.emit(
         context,
@@ -51,10 +51,10 @@ def show(
     """Show an agreement of the house, each rule beside its paragraph; needs no passphrase."""
     del as_json
     from gateway.law.display import lines
-    from gateway.server import inspection
+    from gateway.server import ending
 
     now = datetime.now(UTC)
-    for versions in inspection.agreements(home, now).values():
+    for versions in ending.agreements(home, now).values():
         for agreement in versions:
             if agreement.name == name:
                 told = lines(agreement, now)

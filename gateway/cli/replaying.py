@@ -141,9 +141,9 @@ def _again(
 
 def _known(home: Path) -> dict[str, Agreement]:
     """Return every version of the folder's agreements by name."""
-    from gateway.server import inspection
+    from gateway.server import ending
 
-    found = inspection.agreements(home, datetime.now(UTC))
+    found = ending.agreements(home, datetime.now(UTC))
     return {each.name: each for versions in found.values() for each in versions}
 
 

@@ -52,9 +52,13 @@ def check(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Print the effective settings, run the self-tests, and say what would keep the gateway from serving."""
+    """Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.
+
+    Exit code 1: something fails, or ends within a week.
+    """
     del as_json
     from rich.table import Table
+    from rich.text import Text
 
     from gateway.server import inspection
 
@@ -63,10 +67,14 @@ def check(
     settings = effective(home)
     table = Table("check", "", "detail", box=None)
     for one in found:
-        table.add_row(one.name, "ok" if one.ok else "FAILS", one.detail)
+        said = one.level.name if one.level else "ok" if one.ok else "FAILS"
+        table.add_row(one.name, Text(said, one.level.colour), one.detail)
     document = {
         "ok": ok,
-        "checks": [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in found],
+        "checks": [
+            {"name": one.name, "ok": one.ok, "detail": one.detail, "level": one.level.name}
+            for one in found
+        ],
         "settings": settings,
     }
     lines = (

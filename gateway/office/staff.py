@@ -122,7 +122,7 @@ class Staff:
 
         def do() -> Answer:
             now = self._clock()
-            live = [each for each in self._members() if each.person == person and each.live(now)]
+            live = [each for each in self.members() if each.person == person and each.live(now)]
             if not live:
                 raise Remedy("nobody of that name has a key in force; see `passerelle staff list`")
             for each in live:
@@ -136,11 +136,12 @@ class Staff:
 
         def do() -> Answer:
             now = self._clock()
-            return {"staff": [_plain(each, now) for each in self._members()]}
+            return {"staff": [_plain(each, now) for each in self.members()]}
 
         return do
 
-    def _members(self) -> list[Member]:
+    def members(self) -> list[Member]:
+        """Return every badge ever granted."""
         with self._database.reader() as reader:
             return staff.members(reader)
 
@@ -160,7 +161,7 @@ class Staff:
 
     def _operated(self) -> bool:
         now = self._clock()
-        return any(m.live(now) and Role.OPERATOR.value in m.roles for m in self._members())
+        return any(m.live(now) and Role.OPERATOR.value in m.roles for m in self.members())
 
 
 def _demand_other(officer: Officer, person: str) -> None:

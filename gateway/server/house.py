@@ -25,7 +25,7 @@ from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
-from gateway.office import adoption
+from gateway.office import adoption, expiry
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.asking import AskingDesk
 from gateway.office.correcting import Correcting
@@ -34,6 +34,7 @@ from gateway.office.duties import Files
 from gateway.office.holding import Holding
 from gateway.office.keeping import Keeping
 from gateway.office.keyroom import KeyRoom
+from gateway.office.lookout import Lookout
 from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
@@ -131,6 +132,11 @@ class House:
             database, sequencer, self._found, lambda: schedule_of(self.agreements), self.clock
         )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
+        self.lookout = Lookout(database, sequencer, self.clock)
+        self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
+        self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
+        self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
+        self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
         self.postman = Postman(self)
         self.desk = desk_of(self)
         self._closing = closing

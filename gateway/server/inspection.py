@@ -7,7 +7,7 @@ everything it is checked against is public.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +20,12 @@ from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
-from gateway.law.agreement import Agreements
 from gateway.law.policy import in_force
 from gateway.office import renewal
-from gateway.office.signatures import vetted
-from gateway.office.statutes import read_folder
+from gateway.office.expiry import Level, Told
+from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
-from gateway.store import governance, ledger, subjects
+from gateway.store import ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
 from keys import certificates, selftest
@@ -40,11 +39,16 @@ _GAP = re.compile(r"no leaf (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was checked. `ok` is False for what would keep the gateway from serving."""
+    """One thing that was checked.
+
+    ok      False for what would keep the gateway from serving, or soon will: somebody has to act now
+    level   how near an end is, where that is what was checked
+    """
 
     name: str
     ok: bool
     detail: str
+    level: Level = Level.FINE
 
 
 def stats(home: Path) -> Counts:
@@ -138,14 +142,17 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
 
     settings = config.load(home)
     run("cryptography", lambda: f"{len(selftest.run())} known answers")
-    run("keys", lambda: _keys(settings, passphrase, now))
+    keyset: list[
+        Keyset
+    ] = []  # one opening serves two checks: it takes a third of a second, or a prompt
+    run("keys", lambda: _keys(settings, passphrase, now, keyset))
     run("own entry", lambda: _own(home, settings))
     run("partners", lambda: _partners(settings, now))
     run("agreements", lambda: _agreements(home, now))
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
     run("memory", _memory)
-    return found
+    return [*found, *_ends(ending.of_folder(home, keyset[0] if keyset else None, now), now)]
 
 
 def demand_current(keyset: Keyset, now: datetime) -> None:
@@ -165,37 +172,28 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     raise Remedy(f"keys in use are past their end ({names}, UTC): {way}")
 
 
-def agreements(home: Path, now: datetime) -> Agreements:
-    """Return the agreements of a folder as a house would take them; raises as that would, naming file and line."""
-    settings, own = config.load(home), own_bundle(home)
-    folder = read_folder(settings.agreements.folder)
-    database = open_store(settings.store.path)
-    try:
-        with database.reader() as reader:
-            adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
-    finally:
-        database.close()
-    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted)
-
-
-def _keys(settings: Settings, passphrase: Callable[[], bytes], now: datetime) -> str:
+def _keys(
+    settings: Settings, passphrase: Callable[[], bytes], now: datetime, opened: list[Keyset]
+) -> str:
     keyset = Keyset.load(settings.keys.keyset, open_custody(settings.keys.custody, passphrase))
+    opened.append(keyset)
     selftest.rehearse(keyset)
     demand_current(keyset, now)
     if not renewal.says(own_bundle(settings.home), keyset, now):
         raise Remedy("party.json does not say which keys are in use: run `passerelle keys renew`")
-    return "; ".join([f"{len(keyset.records)} keys open, sign and seal", *_soon(keyset, now)])
+    return f"{len(keyset.records)} keys open, sign and seal"
 
 
-def _soon(keyset: Keyset, now: datetime) -> Iterator[str]:
-    """Yield what ends soon, or has ended and stops nothing; a KEM key goes on without a successor."""
-    for kind in KeyKind:
-        record = keyset.primary(kind)
-        end = renewal.ends(record)
-        if end <= now + renewal.WARNINGS[kind]:
-            verb = "ended" if end <= now else "ends"
-            way = " → passerelle keys renew" if kind in renewal.RENEWABLE else ""
-            yield f"{kind.value} key {verb} {end:%Y-%m-%d}{way}"
+def _ends(told: Sequence[Told], now: datetime) -> Iterator[Check]:
+    """Yield a line for each thing that ends soon, or one that says which is the next."""
+    near = [one for one in told if one.level is not Level.FINE]
+    for one in near:
+        detail = ending.said(one, now)
+        yield Check(f"ends: {one.thing.kind.value}", not one.level.pages, detail, one.level)
+    if not near:
+        yield Check(
+            "ends", True, f"nothing soon; next {ending.said(told[0], now)}" if told else "nothing"
+        )
 
 
 def _own(home: Path, settings: Settings) -> str:
@@ -221,7 +219,7 @@ def _partners(settings: Settings, now: datetime) -> str:
 
 
 def _agreements(home: Path, now: datetime) -> str:
-    found = agreements(home, now)
+    found = ending.agreements(home, now)
     names = [each.name for versions in found.values() for each in versions if in_force(each, now)]
     return ", ".join(names) or "none in force: every query is refused"
 

@@ -166,6 +166,7 @@ class Serving:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
         house.statutes.round()
+        house.lookout.round()
         self._thrift.round()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)

@@ -1,0 +1,73 @@
+"""What ends in a folder whose doors are shut: its keys, badges, agreements, and its partners' keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from gateway import config
+from gateway.config import Settings
+from gateway.directory import Directory, own_bundle
+from gateway.errors import PasserelleError
+from gateway.law.agreement import Agreements
+from gateway.office import expiry
+from gateway.office.expiry import Expiring, Level, Told
+from gateway.office.signatures import vetted
+from gateway.office.statutes import read_folder
+from gateway.store import governance, staff
+from gateway.store.database import open_store
+from keys.errors import KeysError
+from keys.keyset import Keyset
+
+
+def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, ...]:
+    """Return what ends, the soonest first; what cannot be read is for another check to tell.
+
+    keyset   None where it could not be opened
+    """
+    settings = config.load(home)
+    folder, party = settings.directory.folder, settings.house.party
+    sources: list[Callable[[], Iterable[Expiring]]] = [
+        lambda: () if keyset is None else expiry.of_keyset(keyset),
+        lambda: expiry.of_staff(_members(settings), now),
+        lambda: expiry.of_agreements(agreements(home, now), now),
+        lambda: expiry.of_partners(Directory(folder, party).parties()),
+    ]
+    things: list[Expiring] = []
+    for source in sources:
+        with suppress(PasserelleError, KeysError, OSError):
+            things += source()
+    return expiry.outlook(now, things)
+
+
+def said(one: Told, now: datetime) -> str:
+    """Return the line that tells of a thing that ends: nouns first, the next step last."""
+    thing = one.thing
+    verb = "ended" if thing.ends <= now else "ends"
+    whose = f"{thing.partner} " if thing.partner else ""
+    way = f" → {thing.remedy}" if one.level is not Level.FINE else ""
+    return f"{whose}{thing.kind.value} {thing.name} {verb} {thing.ends:%Y-%m-%d %H:%M}{way}"
+
+
+def agreements(home: Path, now: datetime) -> Agreements:
+    """Return the agreements of a folder as a house would take them; raises as that would, naming file and line."""
+    settings, own = config.load(home), own_bundle(home)
+    folder = read_folder(settings.agreements.folder)
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
+    finally:
+        database.close()
+    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted)
+
+
+def _members(settings: Settings) -> list[staff.Member]:
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            return staff.members(reader)
+    finally:
+        database.close()
