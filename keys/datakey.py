@@ -1,8 +1,11 @@
-"""The data key: AES-256-GCM over records at rest."""
+"""Data keys: AES-256-GCM over records at rest, one key that seals and those before it that still open."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +20,7 @@ SEED_BYTES = 32
 NONCE_BYTES = (
     12  # random; SP 800-38D allows 2³² messages under one key, a year of records is far fewer
 )
+TAG_BYTES = 8  # of the key's id, in front of what a ring seals; 2⁻⁶⁴ that a nonce looks like one
 KEY_LABEL = b"passerelle/1/data key"
 NAME_LABEL = b"passerelle/1/data name"
 
@@ -60,6 +64,52 @@ class DataKey:
             return self._aead.decrypt(blob[:NONCE_BYTES], blob[NONCE_BYTES:], aad)
         except (InvalidTag, ValueError):  # ValueError: a blob shorter than a nonce
             raise OpenRefused from None
+
+
+class Holder(Protocol):
+    """Who holds data keys; a keyset does."""
+
+    def data(self) -> DataKey:
+        """Return the key that seals. Raises KeyNotUsable where none is ACTIVE."""
+        ...
+
+    def data_keys(self) -> Sequence[DataKey]:
+        """Return every key that still opens, the one that seals first."""
+        ...
+
+
+@handle
+class DataRing:
+    """The data keys of a house that is open: the primary seals, each that is still kept opens.
+
+    What it seals begins with the tag of its key, so that opening takes one try whichever key it was, and a
+    key's records can be counted before it is destroyed. What a lone `DataKey` sealed has no tag and opens too.
+    """
+
+    __slots__ = ("_holder",)
+
+    def __init__(self, holder: Callable[[], Holder]) -> None:
+        self._holder = holder
+
+    def seal(self, plaintext: bytes, aad: bytes) -> bytes:
+        """Return tag (8) ‖ what the primary makes of it. Raises KeyNotUsable where none is ACTIVE."""
+        key = self._holder().data()
+        return tag_of(key.key_id) + key.seal(plaintext, aad)
+
+    def open(self, blob: bytes, aad: bytes) -> bytes:
+        """Return the plaintext. Raises OpenRefused, whatever was wrong."""
+        keys = self._holder().data_keys()
+        tag, sealed = blob[:TAG_BYTES], blob[TAG_BYTES:]
+        named = [(key, sealed) for key in keys if tag_of(key.key_id) == tag]
+        for key, octets in (*named, *((key, blob) for key in keys)):
+            with suppress(OpenRefused):
+                return key.open(octets, aad)
+        raise OpenRefused
+
+
+def tag_of(kid: bytes) -> bytes:
+    """Return what begins everything that a ring seals with the key of that id."""
+    return kid[:TAG_BYTES]
 
 
 def _derived(seed: bytes, label: bytes) -> bytes:

@@ -9,7 +9,7 @@ states with the ledger's key events (keys 2.6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -171,6 +171,14 @@ class Keyset:
         """Return the pair that signs checkpoints. Raises KeyNotUsable when none is ACTIVE."""
         return self._primary(KeyKind.LOG, LogKey)
 
+    def log_keys(self) -> tuple[LogKey, ...]:
+        """Return the pairs that sign checkpoints now, the primary first: those announced sign with it.
+
+        A partner who knows only the older pair, or already the newer, verifies every checkpoint of the time in
+        which one follows the other. Empty where no pair may sign.
+        """
+        return self._all(KeyKind.LOG, lifecycle.PUBLISHED, LogKey)
+
     def data(self, kid: bytes | None = None) -> DataKey:
         """Return the data key to seal with, or, given `kid`, the one to open older records with.
 
@@ -179,6 +187,10 @@ class Keyset:
         if kid is None:
             return self._primary(KeyKind.DATA, DataKey)
         return self._accepting(self.record(kid), DataKey)
+
+    def data_keys(self) -> tuple[DataKey, ...]:
+        """Return every data key that still opens records, the one that seals first."""
+        return self._all(KeyKind.DATA, lifecycle.ACCEPTS, DataKey)
 
     @property
     def audit_public(self) -> SealingKey:
@@ -259,6 +271,10 @@ class Keyset:
         step(record.kind, record.state, target)
         self._check_circumstances(record, target, now)
         ends = now if target is KeyState.DEACTIVATED else record.not_after
+        if target is KeyState.COMPROMISED or (
+            target is KeyState.DESTROYED and record.state is not KeyState.DEACTIVATED
+        ):
+            ends = record.not_before  # it vouches for nothing any more, destroyed or not
         moved = replace(
             record,
             state=target,
@@ -326,6 +342,16 @@ class Keyset:
         keys = {known.kid: (known, self._live[known.kid]) for known in self.records}
         keys[record.kid] = (record, live)
         return Keyset(self.owner, self.party, self.hosts, self._custody, keys.values())
+
+    def _all(self, kind: KeyKind, states: Collection[KeyState], of: type[_K]) -> tuple[_K, ...]:
+        """Return the live keys of a kind in any of these states: the primary, others that are ACTIVE, the rest."""
+        found = sorted(
+            (r for r in self.records if r.kind is kind and r.state in states),
+            key=lambda r: (r.state is KeyState.ACTIVE, r.created, r.kid),
+            reverse=True,
+        )
+        lives = (self._live[record.kid] for record in found)
+        return tuple(live for live in lives if isinstance(live, of))
 
     def _primary(self, kind: KeyKind, of: type[_K]) -> _K:
         return self._accepting(self.primary(kind), of)

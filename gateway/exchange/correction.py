@@ -30,7 +30,7 @@ from gateway.store.times import milliseconds
 from gateway.telemetry import Stages
 from gateway.terms import Direction, Outcome
 from gateway.wire import corrections as wire
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)
 # What we asked and hold, held or used; of anything else there is nothing to correct.
@@ -47,7 +47,7 @@ class Desk:
     """What the operations of this module use; `clock` is the edge."""
 
     database: Database
-    data_key: DataKey
+    data_key: DataRing
     clock: Callable[[], datetime]
 
 

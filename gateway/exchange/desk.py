@@ -11,7 +11,7 @@ from gateway.casework import Record
 from gateway.engine.port import Engine
 from gateway.law.policy import Decided
 from gateway.store.database import Database
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 
 class People(Protocol):
@@ -42,6 +42,6 @@ class Desk:
     people: People
     decisions: Callable[[int, str], Sequence[Decided]]
     database: Database
-    data_key: DataKey
+    data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]

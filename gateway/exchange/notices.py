@@ -31,7 +31,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import milliseconds
 from gateway.terms import About, Direction, Operation, Receipt
 from gateway.wire import corrections as wire
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is written anew
 _TO_SEND = (Standing.OPEN, Standing.UNSENT)
@@ -45,7 +45,7 @@ class Post:
     couriers: Couriers
     database: Database
     sequencer: Sequencer
-    data_key: DataKey
+    data_key: DataRing
     clock: Callable[[], datetime]
     timers: Callable[[str], Timers] = lambda _: duty.STANDARD
 

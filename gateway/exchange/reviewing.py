@@ -11,7 +11,7 @@ from gateway.store import reviews
 from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Effect, Leaf
 from gateway.terms import Direction, Header
-from keys.datakey import SEED_BYTES, DataKey
+from keys.datakey import SEED_BYTES, DataRing
 
 NAME_BYTES = 8  # of a case's name; a person types it
 
@@ -22,7 +22,7 @@ def opened(
     persons: int,
     now: datetime,
     *,
-    data_key: DataKey,
+    data_key: DataRing,
     random: Callable[[int], bytes],
 ) -> tuple[Leaf, Effect]:
     """Return the REVIEW entry, which stands in place of the DESTRUCTION, and the case that it opens.

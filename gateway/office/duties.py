@@ -27,7 +27,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import milliseconds
 from gateway.terms import Direction
 from gateway.wire import corrections as wire
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 _OPEN = (Standing.OPEN, Standing.LATE)
 
@@ -38,7 +38,7 @@ class Files:
 
     database: Database
     sequencer: Sequencer
-    data_key: DataKey
+    data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
 

@@ -24,7 +24,7 @@ from gateway.office.showing import as_row, shown
 from gateway.store import holds, people, subjects
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 MOST_ROWS = 500  # of one act; a message to the desk has at most a million bytes
 _WRITERS = frozenset({Role.REGISTRAR})
@@ -48,7 +48,7 @@ class RecordRoom:
         self,
         database: Database,
         sequencer: Sequencer,
-        data_key: DataKey,
+        data_key: DataRing,
         clock: Callable[[], datetime],
         follow: Callable[[Change], None],
     ) -> None:

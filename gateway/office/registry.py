@@ -17,7 +17,7 @@ from gateway.store import people, subjects
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.terms import RecordFormat
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 from matcher import fmr
 from matcher.probe import assess
 from matcher.template import MalformedRecord
@@ -68,7 +68,7 @@ class Registry:
         self,
         database: Database,
         sequencer: Sequencer,
-        data_key: DataKey,
+        data_key: DataRing,
         clock: Callable[[], datetime],
     ) -> None:
         self._database, self._sequencer = database, sequencer

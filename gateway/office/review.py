@@ -31,7 +31,7 @@ from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Biometrics, Direction, Modality, Outcome, Result
 from gateway.wire import payloads
-from keys.keyset import DataKey
+from keys.datakey import DataRing
 
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 
@@ -48,7 +48,7 @@ class Reviews:
 
     database: Database
     sequencer: Sequencer
-    data_key: DataKey
+    data_key: DataRing
     clock: Callable[[], datetime]
     random: Callable[[int], bytes]
     reveals: Reveals

@@ -25,7 +25,7 @@ from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
-from gateway.office import adoption, expiry
+from gateway.office import adoption, expiry, renewal
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.asking import AskingDesk
 from gateway.office.correcting import Correcting
@@ -54,7 +54,8 @@ from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
 from keys import selftest
 from keys.custody import open_custody
-from keys.keyset import DataKey, Keyset
+from keys.datakey import DataRing
+from keys.keyset import Keyset
 
 EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
 
@@ -74,7 +75,7 @@ def leave_at_once(error: BaseException) -> None:
 class Gallery:
     """The Source that engines load from: records opened one batch at a time."""
 
-    def __init__(self, database: Database, data_key: DataKey) -> None:
+    def __init__(self, database: Database, data_key: DataRing) -> None:
         self._database = database
         self._data_key = data_key
 
@@ -110,7 +111,7 @@ class House:
         self.statutes = statutes
         self.database = database
         self.sequencer = sequencer
-        self.data_key = self.keyset.data()
+        self.data_key = DataRing(lambda: self.keyset)
         self.registry = Registry(database, sequencer, self.data_key, utc_now)
         self.gallery = Gallery(database, self.data_key)
         self.people = StoredPeople(database, self.data_key)
@@ -159,11 +160,15 @@ class House:
             own = own_bundle(home)
             database = open_store(settings.store.path)
             stack.callback(database.close)
+
+            def keys() -> Keyset:  # the pen needs the keys in force, whose changes it records
+                return keyroom.current
+
             sequencer = Sequencer(
                 database,
-                keyset.log(),
-                own.log,
-                keyset.audit_public,
+                lambda: keys().log_keys(),
+                renewal.log_of(keyset, own.log.origin, every=True),
+                lambda: keys().audit_public,
                 utc_now,
                 on_fatal=on_fatal,
                 on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
@@ -175,7 +180,7 @@ class House:
                 settings.agreements.folder,
                 database,
                 sequencer,
-                lambda: keyroom.current,
+                keys,
                 lambda kid, at: own_bundle(home).signing_key(kid, at),
                 utc_now,
             )

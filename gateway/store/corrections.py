@@ -18,7 +18,7 @@ from gateway.store.effects import LEAF, Effect, says
 from gateway.store.redress import Act, Correction, Standing, step
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Direction
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -124,13 +124,13 @@ def every(
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def seal(data_key: DataKey, correction: Correction, papers: Papers) -> bytes:
+def seal(data_key: DataRing, correction: Correction, papers: Papers) -> bytes:
     """Return papers sealed for their row, so that no other row can bear them."""
     head = papers.until.to_bytes(8, "big") + len(papers.notice).to_bytes(4, "big")
     return data_key.seal(head + papers.notice + papers.letter, _aad(correction))
 
 
-def papers_of(data_key: DataKey, correction: Correction) -> Papers:
+def papers_of(data_key: DataRing, correction: Correction) -> Papers:
     """Return what a correction says; raises Fault where it was altered, moved or is gone."""
     try:
         octets = data_key.open(correction.sealed or b"", _aad(correction))

@@ -15,7 +15,7 @@ from gateway.store.casebook import asked
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Outcome, Purpose
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -93,13 +93,13 @@ def every(connection: Connection, case: str = "", limit: int = 1000) -> tuple[Er
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def seal(data_key: DataKey, partner: str, number: str, folder: Folder) -> bytes:
+def seal(data_key: DataRing, partner: str, number: str, folder: Folder) -> bytes:
     """Return a folder sealed for its row, so that no other row can bear it."""
     octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
     return data_key.seal(octets, _aad(partner, number))
 
 
-def folder_of(data_key: DataKey, errand: Errand) -> Folder:
+def folder_of(data_key: DataRing, errand: Errand) -> Folder:
     """Return the folder of a query; an empty one where it was erased. Raises Fault where it was altered."""
     if errand.sealed is None:
         return Folder()

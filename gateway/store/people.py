@@ -22,7 +22,7 @@ from gateway.store.dossier import octets_of, record_in
 from gateway.store.effects import Effect, says
 from gateway.store.schema import subjects
 from gateway.store.times import milliseconds
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -40,7 +40,7 @@ class StoredPeople:
     def __init__(
         self,
         database: Database,
-        data_key: DataKey,
+        data_key: DataRing,
         random: Callable[[int], int] = secrets.randbits,
     ) -> None:
         self._database, self._data_key, self._random = database, data_key, random
@@ -56,7 +56,7 @@ class StoredPeople:
             return somebody(reader, self._random(SUBJECT_BITS))
 
 
-def read_record(connection: Connection, data_key: DataKey, subject: int) -> Record:
+def read_record(connection: Connection, data_key: DataRing, subject: int) -> Record:
     """Return what is held of a person; the empty record, version 0, where nothing is.
 
     Raises Fault for a record that does not open, or says what we would not have written.
@@ -72,7 +72,7 @@ def read_record(connection: Connection, data_key: DataKey, subject: int) -> Reco
         raise Fault(f"the record of subject {subject} does not open, or is not ours") from None
 
 
-def write_record(subject: int, record: Record, data_key: DataKey, now: datetime) -> Effect:
+def write_record(subject: int, record: Record, data_key: DataRing, now: datetime) -> Effect:
     """Return what makes `record` the record of an enrolled person; its version is one more than the last.
 
     The commit raises RecordChanged where the stored version is not the one before.
@@ -96,7 +96,7 @@ def somebody(connection: Connection, at: int) -> int:
     return found or connection.execute(select(func.min(subjects.c.id))).scalar() or 0
 
 
-def kinds(connection: Connection, data_key: DataKey) -> Mapping[SubjectKind, int]:
+def kinds(connection: Connection, data_key: DataRing) -> Mapping[SubjectKind, int]:
     """Return how many people with a record are what; opens every record, one after the other."""
     wanted = select(subjects.c.id).where(subjects.c.record.is_not(None))
     found = connection.execute(wanted).scalars().all()

@@ -13,7 +13,7 @@ from gateway.store.casebook import disclosures
 from gateway.store.schema import hit_references, transactions
 from gateway.store.transactions import open_finding
 from gateway.terms import Outcome
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Recipient:
     fields: Mapping[FieldCode, Sent] = field(default_factory=dict)
 
 
-def of_subject(connection: Connection, data_key: DataKey, subject: int) -> tuple[Recipient, ...]:
+def of_subject(connection: Connection, data_key: DataRing, subject: int) -> tuple[Recipient, ...]:
     """Return everyone who learned something of a person: that there is a match, or data.
 
     A hit reference names its person for a month; after that, whom a query found is sealed in its row, so every
@@ -63,7 +63,7 @@ def of_subject(connection: Connection, data_key: DataKey, subject: int) -> tuple
 
 
 def of_query(
-    connection: Connection, data_key: DataKey, number: str, partner: str = ""
+    connection: Connection, data_key: DataRing, number: str, partner: str = ""
 ) -> tuple[Recipient, ...]:
     """Return who learned something by a query of that number; several where partners chose the same."""
     matched = select(transactions).where(
@@ -80,7 +80,7 @@ def of_query(
     return _recipients(connection, told, hits)
 
 
-def _found(connection: Connection, data_key: DataKey, row: Row[Any]) -> int | None:
+def _found(connection: Connection, data_key: DataRing, row: Row[Any]) -> int | None:
     """Return whom a query found, as its row or its hit reference says."""
     if row.subject is not None:
         return open_finding(data_key, row.partner, row.number, row.subject).subject

@@ -25,7 +25,7 @@ from gateway.store.effects import Effect, says
 from gateway.store.schema import transactions
 from gateway.store.times import milliseconds, moment
 from keys import durable
-from keys.datakey import SEED_BYTES, DataKey
+from keys.datakey import SEED_BYTES, DataKey, DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -135,7 +135,7 @@ def waiting(connection: Connection) -> list[Case]:
     return [_case(row) for row in connection.execute(wanted)]
 
 
-def seal(data_key: DataKey, name: str, seed: bytes, evidence: Evidence) -> tuple[bytes, bytes]:
+def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tuple[bytes, bytes]:
     """Return evidence sealed under the key of `seed`, and that seed wrapped by the data key.
 
     Both are bound to the case. Whoever erases the second has erased the first.
@@ -151,7 +151,7 @@ def seal(data_key: DataKey, name: str, seed: bytes, evidence: Evidence) -> tuple
     return sealed, data_key.seal(seed, _aad(name, b"key"))
 
 
-def unseal(data_key: DataKey, of: Case) -> Evidence:
+def unseal(data_key: DataRing, of: Case) -> Evidence:
     """Return the evidence of a case that waits; raises Fault where it was altered, moved or erased."""
     try:
         seed = data_key.open(of.sealed_key or b"", _aad(of.case, b"key"))

@@ -22,7 +22,7 @@ from gateway.store.database import Database
 from gateway.store.effects import Effect, says
 from gateway.store.schema import hit_references, samples, subjects
 from gateway.terms import RecordFormat
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -109,7 +109,7 @@ def place(
     )
 
 
-def enrol(person: Placed, data_key: DataKey) -> tuple[Effect, ...]:
+def enrol(person: Placed, data_key: DataRing) -> tuple[Effect, ...]:
     """Return what enrols or extends a person, together with the ENROLLED leaf.
 
     Sealing happens here, in the caller's thread. A person may be known before there are prints. The commit
@@ -171,7 +171,7 @@ def reference_of(connection: Connection, subject: int) -> str | None:
     return connection.execute(select(subjects.c.reference).where(subjects.c.id == subject)).scalar()
 
 
-def samples_of(connection: Connection, data_key: DataKey, reference: str) -> dict[int, bytes]:
+def samples_of(connection: Connection, data_key: DataRing, reference: str) -> dict[int, bytes]:
     """Return the records of a person by finger position; empty for an unknown file number."""
     wanted = select(samples).join(subjects).where(subjects.c.reference == reference)
     return {
@@ -192,7 +192,7 @@ def counts(connection: Connection) -> Counts:
 
 
 def iter_records(
-    database: Database, data_key: DataKey, shard: int = 0, of: int = 1
+    database: Database, data_key: DataRing, shard: int = 0, of: int = 1
 ) -> Iterator[tuple[Placed, ...]]:
     """Yield everyone of a shard, in batches, in the order of their numbers, with opened records.
 
@@ -230,7 +230,7 @@ def iter_records(
         last = rows[-1].subject_id
 
 
-def _sample(data_key: DataKey, row: Row[Any]) -> NewSample:
+def _sample(data_key: DataRing, row: Row[Any]) -> NewSample:
     return NewSample(
         position=row.position,
         format=RecordFormat(row.format),
@@ -240,7 +240,7 @@ def _sample(data_key: DataKey, row: Row[Any]) -> NewSample:
     )
 
 
-def _opened(data_key: DataKey, subject: int, position: int, kind: int, sealed: bytes) -> bytes:
+def _opened(data_key: DataRing, subject: int, position: int, kind: int, sealed: bytes) -> bytes:
     try:
         return data_key.open(sealed, _aad(subject, position, kind))
     except OpenRefused:

@@ -35,7 +35,7 @@ from gateway.store.replay import (
 from gateway.store.schema import hit_references, transactions
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Header, Letter, Outcome, Purpose, State
-from keys.datakey import DataKey
+from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -274,12 +274,12 @@ def abandon_reviewed(
     return Effect(given_up, rows=1), *release_quota(partner, number, message_id)
 
 
-def seal_result(data_key: DataKey, partner: str, number: str, payload: bytes) -> bytes:
+def seal_result(data_key: DataRing, partner: str, number: str, payload: bytes) -> bytes:
     """Return a result's payload bytes sealed for its row, so that no other row can bear it."""
     return data_key.seal(payload, _aad(_RESULT_LABEL, partner, number))
 
 
-def open_result(data_key: DataKey, partner: str, number: str, sealed: bytes) -> bytes:
+def open_result(data_key: DataRing, partner: str, number: str, sealed: bytes) -> bytes:
     """Return the payload bytes of a recorded result; raises Fault when they were altered or moved."""
     try:
         return data_key.open(sealed, _aad(_RESULT_LABEL, partner, number))
@@ -287,13 +287,13 @@ def open_result(data_key: DataKey, partner: str, number: str, sealed: bytes) -> 
         raise Fault("a recorded result does not open: altered, moved, or of another key") from None
 
 
-def seal_finding(data_key: DataKey, partner: str, number: str, finding: Finding) -> bytes:
+def seal_finding(data_key: DataRing, partner: str, number: str, finding: Finding) -> bytes:
     """Return a finding sealed for its row: of one length, whoever it is, if anybody."""
     octets = (finding.subject or 0).to_bytes(_NUMBER, "big") + bytes([finding.claimed])
     return data_key.seal(octets, _aad(_FINDING_LABEL, partner, number))
 
 
-def open_finding(data_key: DataKey, partner: str, number: str, sealed: bytes) -> Finding:
+def open_finding(data_key: DataRing, partner: str, number: str, sealed: bytes) -> Finding:
     """Return what a query found; raises Fault when it was altered or moved."""
     try:
         octets = data_key.open(sealed, _aad(_FINDING_LABEL, partner, number))
