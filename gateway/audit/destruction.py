@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.audit.entry import EntryType, Frame, decode
 from gateway.audit.errors import AuditFault, ReceiptRefused
-from gateway.audit.note import Checkpoint, signed_at
+from gateway.audit.note import Checkpoint
 from gateway.audit.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.terms import Receipt
@@ -92,8 +92,7 @@ def verify(
         if not frame.partner_id or not frame.transaction_number:
             raise ProofRefused("its leaf does not say whose query it was")  # (2)
         proof = parse_proof(receipt.tlog_proof)
-        checkpoint = log.open(proof.checkpoint)  # (3)
-        second = signed_at(proof.checkpoint, log.mldsa44_vkey)
+        checkpoint, second = log.read(proof.checkpoint)  # (3)
         if not int(frame.time.timestamp()) <= second <= now.timestamp():
             raise ProofRefused("its checkpoint was not signed between the leaf and now")  # (4)
         size, root = checkpoint.size, checkpoint.root

@@ -237,26 +237,33 @@ def signed_at(note: bytes, mldsa44_vkey: str) -> int:
     return min(int.from_bytes(line.payload[:TIMESTAMP_SIZE], "big") for line in own)
 
 
-def sign_checkpoint(checkpoint: Checkpoint, log_key: LogKey, time: datetime) -> bytes:
+def sign_checkpoint(
+    checkpoint: Checkpoint, log_key: LogKey, time: datetime, also: Sequence[LogKey] = ()
+) -> bytes:
     """Return the checkpoint as a note under the log's two signatures.
 
     time   aware; its whole seconds are signed by the ML-DSA-44 line and are never 0
+    also   pairs that sign beside `log_key` while one follows the other; two lines each
 
     Raises `NoteRefused` for a time at or before 1970.
     """
-    name, text = checkpoint.origin, checkpoint.format()
     seconds = int(time.timestamp())
     if seconds <= 0:
         raise NoteRefused("a checkpoint is not signed at the beginning of time")
+    stamp = seconds.to_bytes(TIMESTAMP_SIZE, "big")
+    lines = (line for key in (log_key, *also) for line in _lines(checkpoint, key, stamp))
+    return Note(checkpoint.format(), tuple(lines)).format()
+
+
+def _lines(checkpoint: Checkpoint, log_key: LogKey, stamp: bytes) -> tuple[SignatureLine, ...]:
+    name = checkpoint.origin
     classical = VerifierKey(name, KeyType.ED25519, log_key.ed25519_public)
     lattice = VerifierKey(name, KeyType.MLDSA44, log_key.mldsa44_public)
-    stamp = seconds.to_bytes(TIMESTAMP_SIZE, "big")
-    signed = _subtree(name, stamp, checkpoint)
-    lines = (
-        SignatureLine(name, classical.key_id, log_key.sign_ed25519(text.encode())),
+    text, signed = checkpoint.format().encode(), _subtree(name, stamp, checkpoint)
+    return (
+        SignatureLine(name, classical.key_id, log_key.sign_ed25519(text)),
         SignatureLine(name, lattice.key_id, stamp + log_key.sign_mldsa44(signed)),
     )
-    return Note(text, lines).format()
 
 
 def _verifies(key: VerifierKey, text: str, payload: bytes) -> bool:

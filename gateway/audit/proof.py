@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +53,7 @@ __all__ = [
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MESSAGE_ID_SIZE: Final = 16  # bytes; protocol 3, Header field 9
+ED25519_SIZE: Final = 32  # bytes; RFC 8032
 MAX_TEXT: Final = (
     MAX_NOTE + 4096
 )  # bytes; 64 hash lines of 45 bytes, header and index before the note
@@ -96,20 +97,27 @@ class LogIdentity:
 
         Raises `NoteRefused` with what the current pair says of it.
         """
+        return self.read(signed)[0]
+
+    def read(self, signed: bytes) -> tuple[Checkpoint, int]:
+        """Return what `open` does, and the second since 1970 at which that pair says it signed."""
         try:
-            return open_checkpoint(signed, *self.vkeys)
+            return _read(signed, self.vkeys)
         except NoteRefused as refused:
             for pair in self.past:
                 with suppress(NoteRefused):
-                    return open_checkpoint(signed, *pair)
+                    return _read(signed, pair)
             raise refused from None
 
     @classmethod
     def from_log_key(cls, origin: str, key: LogKey) -> LogIdentity:
         """Return the public identity of a log that signs with `key`."""
-        ed25519 = VerifierKey(origin, KeyType.ED25519, key.ed25519_public)
-        mldsa44 = VerifierKey(origin, KeyType.MLDSA44, key.mldsa44_public)
-        return cls(origin, ed25519.format(), mldsa44.format())
+        return cls.from_public(origin, key.public)
+
+    @classmethod
+    def from_public(cls, origin: str, public: bytes, past: Iterable[bytes] = ()) -> LogIdentity:
+        """Return the identity of the public halves of pairs, each Ed25519 ‖ ML-DSA-44."""
+        return cls(origin, *_vkeys(origin, public), tuple(_vkeys(origin, each) for each in past))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +245,8 @@ def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) ->
         # (4)
         proof = parse_proof(receipt.tlog_proof)
         # (5)
-        checkpoint = log.open(proof.checkpoint)
+        checkpoint, second = log.read(proof.checkpoint)
         # (6)
-        second = signed_at(proof.checkpoint, log.mldsa44_vkey)
         if not int(frame.time.timestamp()) <= second <= expected.latest.timestamp():
             raise ProofRefused("its checkpoint was not signed between the leaf and now")
         # (7)
@@ -267,6 +274,16 @@ def verify_progress(old: Checkpoint | None, new: Checkpoint, hashes: Sequence[by
     if new.size < old.size:
         raise ProofRefused("the log has become smaller")
     verify_consistency(hashes, old=old.size, new=new.size, old_root=old.root, new_root=new.root)
+
+
+def _vkeys(origin: str, public: bytes) -> tuple[str, str]:
+    halves = public[:ED25519_SIZE], public[ED25519_SIZE:]
+    ed25519, mldsa44 = map(VerifierKey, (origin, origin), KeyType, halves)
+    return ed25519.format(), mldsa44.format()
+
+
+def _read(signed: bytes, pair: tuple[str, str]) -> tuple[Checkpoint, int]:
+    return open_checkpoint(signed, *pair), signed_at(signed, pair[1])
 
 
 @contextmanager

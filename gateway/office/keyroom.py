@@ -22,7 +22,8 @@ from gateway.office import adoption, renewal
 from gateway.store.database import Database
 from gateway.store.sequencer import Sequencer
 from keys import durable
-from keys.keyset import Keyset
+from keys.errors import KeyNotUsable
+from keys.keyset import KeyKind, Keyset
 from keys.record import KeyEvent
 
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
@@ -86,6 +87,7 @@ class KeyRoom:
             keyset, events = decide(self._current, now)  # (1)
             if not events:
                 return ()
+            _demand_recorder(keyset)
             keyset.save(self._file)  # (2)
             self._torn = True
             self._adopt(keyset, (), actor, now)  # (3)
@@ -119,3 +121,15 @@ class KeyRoom:
             now=now,
             actor=actor,
         )
+
+
+def _demand_recorder(keyset: Keyset) -> None:
+    """Refuse a keyset with which the ledger could record nothing, not even its own repair."""
+    if not keyset.log_keys():
+        raise Remedy("no LOG pair would be left to sign the ledger: generate another first")
+    try:
+        keyset.primary(KeyKind.AUDIT)
+    except KeyNotUsable:
+        raise Remedy(
+            "no AUDIT key would be left to seal details to: adopt another auditor's first"
+        ) from None

@@ -30,7 +30,7 @@ from gateway.store.database import Database
 from gateway.store.sequencer import Sequencer
 from keys import certificates, durable
 from keys.keyset import Keyset
-from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
+from keys.lifecycle import KEM_WINDOW, PUBLISHED, KeyKind, KeyState
 from keys.record import KeyEvent, KeyRecord
 
 RENEWABLE = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF)
@@ -134,9 +134,34 @@ def bundle_of(
         signing=(*_published(keyset, KeyKind.SIGNING), *_past_signing(keyset))[:MAX_KEYS],
         tls_ca_pem=keyset.tls_ca_pem,
         tls_pins=keyset.tls_pins,
-        log=LogIdentity.from_log_key(origin, keyset.log()),
+        log=log_of(keyset, origin),
     )
     return PartyBundle.parse(bundle.to_bytes())
+
+
+def log_of(keyset: Keyset, origin: str, *, every: bool = False) -> LogIdentity:
+    """Return what verifies our ledger: the pair that signs, and those that come and those that went.
+
+    every   also those that nobody else should believe any more, for us who hold what they signed
+
+    A pair that is only announced stands among the past: it signs beside the current one already. Raises
+    KeyNotUsable where no pair may sign.
+    """
+    signing = keyset.log_keys()
+    current = signing[0].public if signing else keyset.log().public
+    past = [
+        record.public
+        for record in sorted(keyset.records, key=lambda r: (r.created, r.kid), reverse=True)
+        if record.kind is KeyKind.LOG
+        and record.public != current
+        and (every or record.state in PUBLISHED or _vouched(record))
+    ]
+    return LogIdentity.from_public(origin, current, past if every else past[:MAX_KEYS])
+
+
+def _vouched(record: KeyRecord) -> bool:
+    """Return whether what a key of the past signed is still believed to be its own, within its dates."""
+    return record.state in _VERIFIES and record.not_before < record.not_after
 
 
 def says(bundle: PartyBundle, keyset: Keyset, now: datetime) -> bool:
@@ -272,9 +297,7 @@ def _past_signing(keyset: Keyset) -> tuple[BundleKey, ...]:
     past = (
         BundleKey(record.public, record.not_before, record.not_after)
         for record in keyset.records
-        if record.kind is KeyKind.SIGNING
-        and record.state in _VERIFIES
-        and record.not_before < record.not_after
+        if record.kind is KeyKind.SIGNING and _vouched(record)
     )
     return tuple(sorted(past, key=lambda key: key.not_after, reverse=True))
 

@@ -6,7 +6,7 @@ A commit is leaves and effects that become durable together. Its life:
 (2) the sequencer takes up to 64 commits, or what came within 5 ms of the first;
 (3) in one BEGIN IMMEDIATE, each commit in a savepoint of its own: effects in their order, then its leaves
     take the next indices. A commit whose effect does not apply is rolled back alone and takes none;
-(4) the root, both signatures, the checkpoint row, COMMIT: one flush for all of them;
+(4) the root, both signatures of every pair in use, the checkpoint row, COMMIT: one flush for all of them;
 (5) only now do callers learn anything, refusals included: what was read inside the batch is as durable as
     the batch. A checkpoint whose COMMIT failed is discarded unseen.
 
@@ -95,9 +95,9 @@ class Sequencer:
     def __init__(
         self,
         database: Database,
-        log_key: LogKey,
+        log_keys: Callable[[], Sequence[LogKey]],
         log_identity: LogIdentity,
-        audit_key: SealingKey,
+        audit_key: Callable[[], SealingKey],
         clock: Callable[[], datetime],
         *,
         group: int = GROUP,
@@ -107,11 +107,14 @@ class Sequencer:
     ) -> None:
         """Prepare a sequencer; `start` takes the pen.
 
+        log_keys    the pairs that sign the next checkpoint, the primary first; asked for each batch
+        log_identity   what verifies the tail at the start
+        audit_key   what the details of the next commit are sealed to
         on_fatal    is told, on the sequencer's thread, why nothing will be committed any more
         on_commit   is told of each batch: leaves, and the seconds that its COMMIT took
         """
         self._database = database
-        self._log_key, self._log, self._audit_key = log_key, log_identity, audit_key
+        self._log_keys, self._log, self._audit_key = log_keys, log_identity, audit_key
         self._clock, self._group, self._wait = clock, group, wait
         self._on_fatal, self._on_commit = on_fatal, on_commit
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
@@ -172,8 +175,9 @@ class Sequencer:
         Raises what an effect's builder says when it does not apply (nothing of this commit was done then),
         MalformedEntry for a leaf that cannot be written, AuditUnavailable when nothing can be recorded.
         """
+        auditor = self._audit_key()
         entries = tuple(
-            (leaf.frame, seal_detail(leaf.frame, leaf.detail, self._audit_key))
+            (leaf.frame, seal_detail(leaf.frame, leaf.detail, auditor))
             if leaf.detail
             else (leaf.frame, None)
             for leaf in leaves
@@ -310,11 +314,9 @@ class Sequencer:
             if rows:
                 pen.execute(insert(table), rows)
         root = tree.root_at(sheet.size, sheet.get)
-        signed = note.sign_checkpoint(
-            note.Checkpoint(self._log.origin, sheet.size, root),
-            self._log_key,
-            moment(sheet.time_ms),
-        )
+        checkpoint = note.Checkpoint(self._log.origin, sheet.size, root)
+        primary, *others = self._log_keys()
+        signed = note.sign_checkpoint(checkpoint, primary, moment(sheet.time_ms), others)
         pen.execute(
             insert(checkpoints).values(
                 size=sheet.size, root=root, time_ms=sheet.time_ms, note=signed

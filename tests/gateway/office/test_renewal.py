@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import EntryType, decode
+from gateway.audit.proof import LogIdentity
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.office import renewal
@@ -18,6 +19,7 @@ from keys import certificates
 from keys.custody import open_custody
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, Keyset, KeyState
+from keys.record import KeyEvent
 
 
 def keyset_of(home: Any, secret: Any) -> Keyset:
@@ -193,3 +195,88 @@ def test_check_fails_for_an_ended_leaf(homes: Any, secret: Any) -> None:
 
     assert not found.ok
     assert "passerelle keys renew" in found.detail
+
+
+def moved(
+    keyset: Keyset, kind: KeyKind, *states: KeyState, of: bytes = b""
+) -> tuple[Keyset, bytes]:
+    """Return the keyset with a key moved through states, a minute apart, and its id; a new one unless named."""
+    now = max(record.changed for record in keyset.records)
+    if not of:
+        now += timedelta(minutes=1)
+        keyset, made = keyset.generate(kind, now, reason="t", actor="t")
+        of = made.kid
+    for state in states:
+        now += timedelta(minutes=1)
+        keyset, _ = keyset.transition(of, state, now, "t", "t")
+    return keyset, of
+
+
+def test_a_ledger_is_verified_with_the_pair_that_signs_and_those_before_and_after_it(
+    homes: Any, secret: Any
+) -> None:
+    keyset = keyset_of(homes[0], secret)
+    first = keyset.log().public
+
+    announced, kid = moved(keyset, KeyKind.LOG)
+    before = renewal.log_of(announced, "log")
+    promoted, _ = moved(announced, KeyKind.LOG, KeyState.ACTIVE, of=kid)
+    after = renewal.log_of(promoted, "log")
+
+    second = announced.record(kid).public
+    assert before == LogIdentity.from_public("log", first, [second])
+    assert after == LogIdentity.from_public("log", second, [first])
+    assert [key.public for key in announced.log_keys()] == [first, second]
+    assert [key.public for key in promoted.log_keys()] == [second, first]
+
+
+def test_a_compromised_pair_vouches_for_nothing_also_after_its_destruction(
+    homes: Any, secret: Any
+) -> None:
+    """Else whoever stole it would be believed again once we destroyed our own copy."""
+    keyset, kid = moved(keyset_of(homes[0], secret), KeyKind.LOG, KeyState.ACTIVE)
+    stolen = keyset.record(kid).public
+
+    for states in ([KeyState.COMPROMISED], [KeyState.DESTROYED]):
+        keyset, _ = moved(keyset, KeyKind.LOG, *states, of=kid)
+        assert renewal.log_of(keyset, "log").past == ()
+        assert (
+            LogIdentity.from_public("log", stolen).vkeys
+            in renewal.log_of(keyset, "log", every=True).past
+        )
+
+
+def test_a_compromised_signing_key_is_published_never_again(homes: Any, secret: Any) -> None:
+    keyset, kid = moved(keyset_of(homes[0], secret), KeyKind.SIGNING, KeyState.ACTIVE)
+    own, now = own_bundle(homes[0]), soon() + timedelta(hours=1)
+    stolen = keyset.record(kid).public
+
+    for states in ([KeyState.COMPROMISED], [KeyState.DESTROYED]):
+        keyset, _ = moved(keyset, KeyKind.SIGNING, *states, of=kid)
+        told = renewal.successor(own, keyset, now, version=2)
+        assert stolen not in [key.public for key in told.signing]
+
+
+@pytest.mark.parametrize("kind", [KeyKind.LOG, KeyKind.AUDIT], ids=["log", "audit"])
+def test_the_last_key_that_the_ledger_needs_is_not_stopped(
+    homes: Any, secret: Any, kind: KeyKind
+) -> None:
+    """Without it nothing could be recorded any more, its own repair neither."""
+    with House.open(homes[0], secret) as house:
+        kid = house.keyset.primary(kind).kid
+        before = house.keyset
+
+        with pytest.raises(Remedy, match="first"):
+            house.keyroom.change(
+                lambda keyset, now: _one(
+                    keyset.transition(kid, KeyState.SUSPENDED, now, "doubt", "O-1")
+                ),
+                actor="O-1",
+            )
+
+        assert house.keyset is before
+        house.record(EntryType.START)
+
+
+def _one(moved: tuple[Keyset, KeyEvent]) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+    return moved[0], (moved[1],)

@@ -81,9 +81,9 @@ class Desk:
     def sequencer(self, database: Database | None = None, **settings: float) -> Sequencer:
         sequencer = Sequencer(
             database or self.database(),
-            self.log_key,
+            lambda: [self.log_key],
             self.log,
-            SealingKey(self.auditor.public),
+            lambda: SealingKey(self.auditor.public),
             self.clock,
             on_fatal=self.fatal.append,
             on_commit=lambda leaves, seconds: self.commits.append((leaves, seconds)),

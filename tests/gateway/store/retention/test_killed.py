@@ -55,7 +55,7 @@ database = open_store(Path(sys.argv[1]), connect=connect)
 key = LogKey.from_seed(bytes(range(64)))
 log = LogIdentity.from_log_key("gateway.can.example/exchange-log", key)
 auditor = SealingKey(OpeningKey.from_seed(bytes(32)).public)
-sequencer = Sequencer(database, key, log, auditor, lambda: now)
+sequencer = Sequencer(database, lambda: [key], log, lambda: auditor, lambda: now)
 sequencer.start()
 armed = True
 desk = retention.Retention(database, sequencer, lambda *_: None, Schedule, lambda: now)
