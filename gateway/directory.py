@@ -3,7 +3,7 @@
 Folder: one file `<PARTY>.json` for each partner, the bytes whose fingerprint two people compared. What a
 running house knows changes with the folder: a new file counts from the next call on, a removed one no
 longer. A file that cannot be read leaves the last good one in force and is a fault to be seen; a version
-never goes back.
+never goes back. A key that the house refuses is in no bundle that this room hands out, whatever the file says.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -92,16 +92,27 @@ class Register(Protocol):
         ...
 
 
+Barred = Callable[[str], frozenset[bytes]]  # of a party: key ids and pins that are refused
+
+
 class Directory:
     """The partners of the party `own`, as the folder has them at each call; for several threads.
 
-    Under a `register` nothing changes unrecorded: while it cannot record, what was in force stays.
+    Under a `register` nothing changes unrecorded: while it cannot record, what was in force stays. What is
+    `barred` is asked on each call, so that a refusal counts from the next one on.
     """
 
-    def __init__(self, folder: Path, own: str, register: Register | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        own: str,
+        register: Register | None = None,
+        barred: Barred = lambda _: frozenset(),
+    ) -> None:
         self._folder = folder
         self._own = own
         self._register = register
+        self._barred = barred
         self._lock = threading.Lock()
         self._snapshot = _Snapshot()
         self._recorded = False
@@ -114,21 +125,31 @@ class Directory:
 
     def parties(self) -> tuple[PartyBundle, ...]:
         """Return all partners in order of their ids."""
+        return tuple(without(one, self._barred(one.party)) for one in self.stated())
+
+    def stated(self) -> tuple[PartyBundle, ...]:
+        """Return all partners in order of their ids, as they state themselves: also what we refuse of them."""
         bundles = self._current().bundles
         return tuple(bundles[party] for party in sorted(bundles))
 
     def party(self, party: str) -> PartyBundle:
         """Return the bundle of a partner, or raise `UnknownParty`."""
         try:
-            return self._current().bundles[party]
+            bundle = without(self._current().bundles[party], self._barred(party))
         except KeyError:
             raise UnknownParty(f"no bundle of that party in {self._folder.name}/") from None
+        if not bundle.tls_ca_pem:
+            raise UnknownParty("every TLS authority of that party is refused here")
+        return bundle
 
     def partner_by_pin(self, pin: bytes) -> PartyBundle | None:
         """Return the partner whose TLS leaf has that pin."""
         snapshot = self._current()
         party = snapshot.pins.get(pin)
-        return None if party is None else snapshot.bundles[party]
+        if party is None:
+            return None
+        bundle = without(snapshot.bundles[party], self._barred(party))
+        return bundle if pin in bundle.tls_pins and bundle.tls_ca_pem else None
 
     def authorities(self) -> bytes:
         """Return the PEM of all partners' TLS authorities."""
@@ -139,6 +160,8 @@ class Directory:
         bundle = self._current().bundles.get(party)
         if bundle is None or not bundle.names(kid):
             raise UnknownKey("no such signing key of that party")
+        if kid in self._barred(party):
+            raise KeyNotUsable("this signing key is refused here")
         key = bundle.signing_key(kid, at)
         if key is None:
             raise KeyNotUsable("the signing key was not valid at that moment")
@@ -242,6 +265,25 @@ class Directory:
         if rival:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}")
         return bundle
+
+
+def without(bundle: PartyBundle, refused: frozenset[bytes]) -> PartyBundle:
+    """Return a bundle less the keys, pins and authorities that are refused.
+
+    It may have none left of a kind; then nothing can be sealed to the party, or believed of it.
+    """
+    if not refused:
+        return bundle
+    pems = (pem for pem in authorities_in(bundle.tls_ca_pem) if pin(pem) not in refused)
+    return replace(
+        bundle,
+        kem=tuple(key for key in bundle.kem if SealingKey(key.public).key_id not in refused),
+        signing=tuple(
+            key for key in bundle.signing if VerifyingKey(key.public).key_id not in refused
+        ),
+        tls_pins=tuple(each for each in bundle.tls_pins if each not in refused),
+        tls_ca_pem=b"".join(pems),
+    )
 
 
 def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:

@@ -66,6 +66,7 @@ TRANSITIONS: Mapping[tuple[KeyState, KeyState], frozenset[Authority]] = MappingP
         (_S.SUSPENDED, _S.DEACTIVATED): _TWO,
         (_S.SUSPENDED, _S.COMPROMISED): _ONE,
         (_S.SUSPENDED, _S.DESTROYED): _TWO,
+        (_S.DEACTIVATED, _S.SUSPENDED): _ONE,  # it may still open, or verify; it never comes back
         (_S.DEACTIVATED, _S.COMPROMISED): _ONE,
         (_S.DEACTIVATED, _S.DESTROYED): _TWO,  # a KEM key: by schedule, below
         (_S.COMPROMISED, _S.DESTROYED): _TWO,

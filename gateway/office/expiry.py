@@ -218,16 +218,21 @@ def of_staff(members: Iterable[Member], now: datetime) -> Iterator[Expiring]:
 
 def of_partner(bundle: PartyBundle) -> Iterator[Expiring]:
     """Yield of each kind of a partner's keys and authorities the last to end: older ones are in their overlap."""
-    signing = max(bundle.signing, key=lambda key: key.not_after)
-    name = VerifyingKey(signing.public).key_id.hex()[:SHOWN]
-    yield _thing(name, Kind.PARTNER_SIGNING, signing.not_after, bundle.party)
-    kem = max(bundle.kem, key=lambda key: key.not_after)
-    name = SealingKey(kem.public).key_id.hex()[:SHOWN]
-    yield _thing(name, Kind.PARTNER_KEM, kem.not_after, bundle.party)
-    authorities = certificates.authorities_in(bundle.tls_ca_pem)
-    last = max(authorities, key=lambda each: certificates.validity(each)[1])
-    name = certificates.pin(last).hex()[:SHOWN]
-    yield _thing(name, Kind.PARTNER_CA, certificates.validity(last)[1], bundle.party)
+    ends = [
+        (Kind.PARTNER_SIGNING, VerifyingKey(key.public).key_id, key.not_after)
+        for key in bundle.signing
+    ]
+    ends += [(Kind.PARTNER_KEM, SealingKey(key.public).key_id, key.not_after) for key in bundle.kem]
+    ends += [
+        (Kind.PARTNER_CA, certificates.pin(pem), certificates.validity(pem)[1])
+        for pem in certificates.authorities_in(bundle.tls_ca_pem)
+    ]
+    last: dict[Kind, tuple[bytes, datetime]] = {}
+    for kind, kid, end in ends:
+        if kind not in last or end > last[kind][1]:
+            last[kind] = kid, end
+    for kind, (kid, end) in last.items():
+        yield _thing(kid.hex()[:SHOWN], kind, end, bundle.party)
 
 
 def of_partners(bundles: Iterable[PartyBundle]) -> Iterator[Expiring]:

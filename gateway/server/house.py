@@ -28,6 +28,7 @@ from gateway.law.retention import schedule_of
 from gateway.office import adoption, expiry, renewal
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.asking import AskingDesk
+from gateway.office.barring import Barring
 from gateway.office.correcting import Correcting
 from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
@@ -46,6 +47,7 @@ from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
 from gateway.office.uses import Uses
 from gateway.office.watch import Watch
+from gateway.office.worst import WorstDay
 from gateway.server import permits
 from gateway.server.postman import Postman
 from gateway.store import decisions, subjects, transactions
@@ -97,6 +99,7 @@ class House:
         home: Path,
         settings: Settings,
         keyroom: KeyRoom,
+        barring: Barring,
         directory: Directory,
         statutes: Statutes,
         database: Database,
@@ -107,6 +110,7 @@ class House:
         self.settings = settings
         self.party = settings.house.party
         self.keyroom = keyroom
+        self.barring = barring
         self.directory = directory
         self.statutes = statutes
         self.database = database
@@ -156,7 +160,7 @@ class House:
             selftest.run()
             custody = open_custody(settings.keys.custody, passphrase)
             keyset = Keyset.load(settings.keys.keyset, custody)
-            selftest.rehearse(keyset)
+            selftest.rehearse_present(keyset)
             own = own_bundle(home)
             database = open_store(settings.store.path)
             stack.callback(database.close)
@@ -194,11 +198,15 @@ class House:
             )
             statutes.clear()
             register = adoption.Register(database, sequencer, own.party, utc_now)
-            directory = Directory(settings.directory.folder, settings.house.party, register)
+            barring = Barring(database, sequencer)
+            directory = Directory(
+                settings.directory.folder, settings.house.party, register, barring.of
+            )
             return cls(
                 home=home,
                 settings=settings,
                 keyroom=keyroom,
+                barring=barring,
                 directory=directory,
                 statutes=statutes,
                 database=database,
@@ -286,5 +294,13 @@ def desk_of(house: House) -> Desk:
             *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
             *AskingDesk(house.files, house.postman, house.people.record).acts(),
             *Uses(house.files, house.postman).acts(),
+            *WorstDay(
+                house.keyroom,
+                house.directory,
+                house.barring,
+                database=house.database,
+                sequencer=house.sequencer,
+                clock=house.clock,
+            ).acts(),
         ]
     )

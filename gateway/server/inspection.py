@@ -32,7 +32,7 @@ from keys import certificates, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KeyKind
+from keys.lifecycle import KeyKind, KeyState
 
 _GAP = re.compile(r"no leaf (\d+)")
 
@@ -156,10 +156,16 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
 
 
 def demand_current(keyset: Keyset, now: datetime) -> None:
-    """Raise Remedy where a key without which nothing is answered is past its end (keys.md section 10).
+    """Raise Remedy where a key without which nothing is answered is stopped, or past its end (keys.md section 10).
 
-    For whoever serves; enrolling and renewing go on with ended keys.
+    For whoever serves; enrolling, renewing and promoting go on without such a key.
     """
+    missing = ", ".join(kind.value for kind in stopped(keyset))
+    if missing:
+        raise Remedy(
+            f"no {missing} key is ACTIVE: promote a successor, which takes two persons; see `The worst day`"
+            " in docs/operators.md"
+        )
     ended = renewal.ended(keyset, renewal.NEEDED, now)
     if not ended:
         return
@@ -170,6 +176,12 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     if any(record.kind is KeyKind.LOG for record in ended):
         way += "; a LOG key this release cannot renew: take one that can"
     raise Remedy(f"keys in use are past their end ({names}, UTC): {way}")
+
+
+def stopped(keyset: Keyset) -> tuple[KeyKind, ...]:
+    """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
+    active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
+    return tuple(kind for kind in renewal.NEEDED if kind not in active)
 
 
 def _keys(

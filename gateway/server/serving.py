@@ -31,7 +31,7 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.office.thrift import Thrift
 from gateway.server import admin, intercept, listeners, services
-from gateway.server.inspection import demand_current
+from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.terms import Operation
@@ -148,6 +148,7 @@ class Serving:
         house = self._house
         try:
             demand_current(house.keyset, house.clock())
+            self._ended = False
         except Remedy as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
@@ -244,8 +245,8 @@ class Serving:
             raise Draining
         if not self._house.sequencer.healthy:
             raise AuditUnavailable
-        if self._ended:
-            raise Draining  # a key without which nothing is answered is past its end
+        if self._ended or stopped(self._house.keyset):
+            raise Draining  # a key without which nothing is answered is past its end, or stopped
         self._house.watch.demand()
         if not self.engine.loaded:
             raise EngineUnavailable

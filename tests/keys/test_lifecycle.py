@@ -21,12 +21,12 @@ from keys.lifecycle import (
 
 ONE, TWO, CLOCK = Authority.ONE, Authority.TWO, Authority.SCHEDULE
 STATES = ["PREACTIVE", "ACTIVE", "SUSPENDED", "DEACTIVATED", "COMPROMISED", "DESTROYED"]
-# keys.md 4, copied by hand: 1 = one operator, 2 = two persons, t = the schedule, - = forbidden
+# keys.md 4, copied by hand, with one edge of ADR 0023: whoever suspects a DEACTIVATED key stops it alone. 1 = one operator, 2 = two persons, t = the schedule, - = forbidden
 TABLE = """
 PREACTIVE    -  2t  1   -   1   2
 ACTIVE       -  -   1   2t  1   -
 SUSPENDED    -  2   -   2   1   2
-DEACTIVATED  -  -   -   -   1   2
+DEACTIVATED  -  -   1   -   1   2
 COMPROMISED  -  -   -   -   -   2
 DESTROYED    -  -   -   -   -   -
 """

@@ -182,10 +182,11 @@ def test_ended_keys_do_not_serve(homes: Any, secret: Any, days: int, words: str)
 def test_check_names_an_ended_epoch_and_goes_on(homes: Any, secret: Any) -> None:
     later = datetime.now(UTC) + timedelta(days=8)
 
-    found = {one.name: one for one in inspection.check(homes[0], secret, later)}["keys"]
+    found = {one.name: one for one in inspection.check(homes[0], secret, later)}
 
-    assert found.ok
-    assert "KEM key ended" in found.detail
+    assert found["keys"].ok
+    assert not found["ends: KEM"].ok
+    assert "ended" in found["ends: KEM"].detail
 
 
 def test_check_fails_for_an_ended_leaf(homes: Any, secret: Any) -> None:

@@ -1,0 +1,321 @@
+"""The worst day: a key is suspected, and one person stops it.
+
+    (1) refused in this house, both ways, from the next call on; nothing is published yet
+    (2) an ALARM, with who ordered it and since when the key is in doubt
+    (3) our public entry without the key, one version higher, to all who carry it to partners
+    (4) which messages it signed, or were sealed to it, since then: out of the ledger, for the telephone
+
+A key of ours is SUSPENDED, never more: one person alone may stop, and not destroy (keys.md 5). Where it was the only
+one of its kind that partners may know, its successor is made in the same step, PREACTIVE. A successor of a KEM key
+opens from the moment that partners have it; every other has to be promoted, and that takes two persons. A key
+of a partner is refused whatever its bundles say, until two persons believe it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.bundle import MalformedBundle, PartyBundle
+from gateway.directory import Directory
+from gateway.errors import PasserelleError, Remedy
+from gateway.office.acts import Act, Answer, Officer, Role, always
+from gateway.office.arguments import LONGEST_REASON, Arguments
+from gateway.office.barring import Barring
+from gateway.office.keyroom import KeyRoom
+from gateway.store.affected import Affected, iter_affected
+from gateway.store.database import Database
+from gateway.store.sequencer import Leaf, Sequencer
+from keys.certificates import authorities_in, pin
+from keys.envelope import SealingKey
+from keys.errors import KeyNotUsable, KeysError
+from keys.keyset import Keyset
+from keys.lifecycle import KeyKind, KeyState
+from keys.record import KeyEvent, KeyRecord
+from keys.sign import VerifyingKey
+
+PAGE = 500  # entries of one answer; a line each, and the caller asks for the next page
+SHORTEST = 8  # hexadecimal digits that name a key we hold; all 64 where we do not
+SUSPECTED = "its secrecy is in doubt"
+
+_KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
+_WORDS = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LONGEST_REASON}}}")
+_PARTY = re.compile(r"[A-Z0-9-]{2,32}")
+_OPERATORS = frozenset({Role.OPERATOR})
+_STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED, KeyState.DESTROYED})
+
+# What a suspension would only lock ourselves out of, and what to do instead.
+_INSTEAD = {
+    KeyKind.DATA: "it seals our own records alone: give it a successor with `passerelle keys rotate`,"
+    " and see `The worst day` in docs/operators.md",
+    KeyKind.AUDIT: "its private half is the auditor's: adopt another key of the auditor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A key that somebody named: its id or pin, and what it is for, as far as we know."""
+
+    kid: bytes
+    kind: str
+
+
+class WorstDay:
+    """The counter for suspected keys."""
+
+    def __init__(
+        self,
+        keyroom: KeyRoom,
+        directory: Directory,
+        barring: Barring,
+        *,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._keyroom, self._directory, self._barring = keyroom, directory, barring
+        self._database, self._sequencer, self._clock = database, sequencer, clock
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        readers = frozenset({Role.OPERATOR, Role.AUDITOR})
+        return (
+            Act("keys.compromised", _OPERATORS, self._compromised),
+            Act("keys.affected", readers, self._affected),
+            Act("keys.believe", _OPERATORS, self._believe, two=always, state=self._refused),
+        )
+
+    def _compromised(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        key, partner, since = _read(arguments)
+        reason = arguments.optional("reason", _WORDS) or SUSPECTED
+
+        def do() -> Answer:
+            self._demand_past(since)
+            if partner:
+                return self._theirs(officer, partner, key, since, reason)
+            return self._ours(officer, key, since, reason)
+
+        return do
+
+    def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
+        record = _ours_named(self._keyroom.current, key)
+        if record.kind in _INSTEAD:
+            raise Remedy(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
+        events = self._keyroom.change(  # (1)
+            lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
+            actor=officer.person,
+        )
+        named = _Named(record.kid, record.kind.value)
+        state = self._keyroom.current.record(record.kid).state
+        facts = {"state_before": record.state.value, "state_after": state.value, "reason": reason}
+        self._sequencer.commit((_alarm(officer, "", named, since, facts),))  # (2)
+        version, why = self._published(officer)  # (3)
+        made = [event for event in events if event.previous is None]
+        return {
+            "key": record.kid.hex(),
+            "kind": record.kind.value,
+            "partner": "",
+            "state": state.value,
+            "new": bool(events),
+            "successor": made[0].kid.hex() if made else "",
+            "directory_version": version,
+            "published": not why,
+            "why_not": why,
+            "since": since.isoformat(),
+        }
+
+    def _theirs(
+        self, officer: Officer, partner: str, key: str, since: datetime, reason: str
+    ) -> Answer:
+        named = self._theirs_named(partner, key)
+        leaf = _alarm(officer, partner, named, since, {"state_after": "REFUSED", "reason": reason})
+        new = self._barring.refuse(  # (1), (2)
+            partner, named.kid, leaf, now=self._clock(), actor=officer.person
+        )
+        return {
+            "key": named.kid.hex(),
+            "kind": named.kind,
+            "partner": partner,
+            "state": "REFUSED",
+            "new": new,
+            "successor": "",
+            "directory_version": 0,
+            "published": False,
+            "why_not": "",
+            "since": since.isoformat(),
+        }
+
+    def _published(self, officer: Officer) -> tuple[int, str]:
+        """Publish; what is in the way is told and does not undo the refusal in this house."""
+        try:
+            return self._keyroom.publish(actor=officer.person).version, ""
+        except MalformedBundle as fault:
+            return 0, f"our entry would name no key for {fault.element}: promote a successor"
+        except (PasserelleError, KeysError, OSError) as fault:
+            return 0, str(fault)
+
+    def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        key, partner, since = _read(arguments)
+        after = arguments.number("after", -1, 2**62, -1)
+
+        def do() -> Answer:
+            kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
+            found = iter_affected(self._database, kid, since, after=after)
+            rows = list(islice(found, PAGE + 1))
+            if after < 0:
+                self._read_by(officer, partner, kid, since)
+            return {"entries": [_row(one) for one in rows[:PAGE]], "more": len(rows) > PAGE}
+
+        return do
+
+    def _believe(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        partner = arguments.text("partner", _PARTY)
+        kid = arguments.octets("key", 32)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
+            frame = _frame(partner, _Named(kid, ""), "BELIEVED")
+            self._barring.believe(partner, kid, Leaf(frame, facts))
+            return {"key": kid.hex(), "partner": partner, "state": "BELIEVED"}
+
+        return do
+
+    def _refused(self) -> object:
+        """Return the state that a proposal to believe a key again is bound to."""
+        return {
+            bundle.party: sorted(kid.hex() for kid in self._barring.of(bundle.party))
+            for bundle in self._directory.stated()
+        }
+
+    def _kid(self, key: str) -> bytes:
+        """Return a key of ours by its beginning, or any by its whole id: an old one may be in no keyset."""
+        with suppress(Remedy):
+            return _ours_named(self._keyroom.current, key).kid
+        if len(key) == 64:
+            return bytes.fromhex(key)
+        raise Remedy("no key of ours begins so; see `passerelle keys list`")
+
+    def _theirs_named(self, partner: str, key: str) -> _Named:
+        """Return a partner's key by its beginning; a whole id also where no bundle of theirs has it any more."""
+        bundle = next((one for one in self._directory.stated() if one.party == partner), None)
+        if bundle is None:
+            raise Remedy("no bundle of this partner is known; see `passerelle party list`")
+        found = [one for one in _keys_of(bundle) if one.kid.hex().startswith(key)]
+        if len(found) == 1:
+            return found[0]
+        if len(key) == 64:
+            return _Named(bytes.fromhex(key), "")
+        raise Remedy(
+            "key: several keys of this partner begin so; give more digits"
+            if found
+            else "key: no key of this partner's bundle begins so; give all 64 digits"
+        )
+
+    def _demand_past(self, since: datetime) -> None:
+        if since > self._clock():
+            raise Remedy(
+                "since: the last certain moment lies in the past; set the clock, or the time"
+            )
+
+    def _read_by(self, officer: Officer, partner: str, kid: bytes, since: datetime) -> None:
+        frame = Frame(
+            type=EntryType.AUDIT_READ,
+            entry_class=EntryClass.OTHER,
+            partner_id=partner,
+            subject_reference=f"AFFECTED/{kid.hex()[:16]}",
+        )
+        facts = {"actor": officer.person, "since": since.isoformat(), "reason": "KEY_COMPROMISED"}
+        self._sequencer.commit((Leaf(frame, facts),))
+
+
+def _stop(
+    keyset: Keyset, kid: bytes, now: datetime, reason: str, actor: str
+) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+    """Suspend a key, and make a successor where partners would know none of its kind; pure.
+
+    Nothing moves where the key is stopped already: the order can be given again after an interruption.
+    """
+    record = keyset.record(kid)
+    if record.state in _STOPPED:
+        return keyset, ()
+    keyset, stopped = keyset.transition(kid, KeyState.SUSPENDED, now, reason, actor)
+    if keyset.published(record.kind):
+        return keyset, (stopped,)
+    with suppress(KeyNotUsable):  # a TLS leaf whose authority is stopped too: that one comes first
+        keyset, made = keyset.generate(
+            record.kind, now, reason=f"follows {kid.hex()[:16]}", actor=actor
+        )
+        return keyset, (stopped, made)
+    return keyset, (stopped,)
+
+
+def _read(arguments: Arguments) -> tuple[str, str, datetime]:
+    key = arguments.text("key", _KEY)
+    partner = arguments.optional("partner", _PARTY)
+    since = arguments.time("since")
+    if since is None:
+        raise Remedy("since: the last moment at which the key was certainly ours alone")
+    return key, partner, since
+
+
+def _ours_named(keyset: Keyset, key: str) -> KeyRecord:
+    found = [record for record in keyset.records if record.kid.hex().startswith(key)]
+    if len(found) == 1:
+        return found[0]
+    raise Remedy(
+        "key: several keys of ours begin so; give more digits"
+        if found
+        else "key: no key of ours begins so; see `passerelle keys list`"
+    )
+
+
+def _keys_of(bundle: PartyBundle) -> Iterator[_Named]:
+    for key in bundle.signing:
+        yield _Named(VerifyingKey(key.public).key_id, KeyKind.SIGNING.value)
+    for key in bundle.kem:
+        yield _Named(SealingKey(key.public).key_id, KeyKind.KEM.value)
+    for each in bundle.tls_pins:
+        yield _Named(each, KeyKind.TLS_LEAF.value)
+    for pem in authorities_in(bundle.tls_ca_pem):
+        yield _Named(pin(pem), KeyKind.TLS_CA.value)
+
+
+def _alarm(
+    officer: Officer, partner: str, named: _Named, since: datetime, facts: dict[str, str]
+) -> Leaf:
+    told = {**officer.facts, "since": since.isoformat(), **facts}
+    if named.kind:
+        told["key_kind"] = named.kind
+    return Leaf(_frame(partner, named, "COMPROMISED"), told)
+
+
+def _frame(partner: str, named: _Named, word: str) -> Frame:
+    """Name the key where messages name theirs, so that a story of such a message finds it."""
+    sealing = named.kind == KeyKind.KEM.value
+    return Frame(
+        type=EntryType.ALARM,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        signing_key_id=b"" if sealing else named.kid,
+        kem_key_id=named.kid if sealing else b"",
+        subject_reference=word,
+    )
+
+
+def _row(one: Affected) -> dict[str, object]:
+    return {
+        "index": one.index,
+        "type": one.type.name,
+        "time": one.time.isoformat(timespec="milliseconds"),
+        "partner": one.partner,
+        "direction": "" if one.direction is None else one.direction.name,
+        "transaction": one.number,
+        "message_id": one.message_id.hex(),
+        "use": one.use.value,
+    }

@@ -1,0 +1,55 @@
+"""Keys of partners that we refuse, whatever their bundles say; each row is written with its entry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from gateway.errors import Remedy
+from gateway.store.effects import Effect, says
+from gateway.store.schema import values
+from gateway.store.times import milliseconds, moment
+
+_PREFIX = "bar/"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A key, leaf or authority of a partner that we refuse: its 32-byte id or pin, since when, at whose word."""
+
+    party: str
+    kid: bytes
+    time: datetime
+    actor: str
+
+
+def barred(connection: Connection) -> list[Bar]:
+    """Return everything that is refused."""
+    wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
+    return [_bar(row.key, row.value) for row in connection.execute(wanted.order_by(values.c.key))]
+
+
+def bar(new: Bar) -> tuple[Effect, ...]:
+    """Return what refuses a key; its commit raises Remedy where it is refused already."""
+    text = json.dumps({"time_ms": milliseconds(new.time), "actor": new.actor}, sort_keys=True)
+    row = insert(values).values(key=_key(new.party, new.kid), value=text)
+    return (Effect(row, rows=1, refusal=says(Remedy, "this key is refused already")),)
+
+
+def lift(party: str, kid: bytes) -> tuple[Effect, ...]:
+    """Return what ends the refusal of a key; its commit raises Remedy where none stands."""
+    row = delete(values).where(values.c.key == _key(party, kid))
+    return (Effect(row, rows=1, refusal=says(Remedy, "this key is not refused")),)
+
+
+def _key(party: str, kid: bytes) -> str:
+    return f"{_PREFIX}{party}/{kid.hex()}"
+
+
+def _bar(key: str, value: str) -> Bar:
+    party, kid = key.removeprefix(_PREFIX).split("/")
+    held = json.loads(value)
+    return Bar(party, bytes.fromhex(kid), moment(held["time_ms"]), str(held["actor"]))

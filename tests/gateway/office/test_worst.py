@@ -1,0 +1,356 @@
+"""One person stops a suspected key; the ledger says what it touched (keys.md section 5, emergency compromise)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.directory import own_bundle
+from gateway.errors import Draining, Remedy
+from gateway.office import worst
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.server.serving import Serving
+from gateway.store import affected, ledger
+from gateway.store.affected import Use, iter_affected
+from keys import certificates, durable
+from keys.errors import IllegalTransition, KeysError
+from keys.keyset import KeyKind, KeyState
+from keys.sign import VerifyingKey
+
+OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+EARLIER = timedelta(hours=1)
+
+
+@contextmanager
+def opened(home: Any, secret: Any) -> Iterator[House]:
+    with House.open(home, secret) as house:
+        yield house
+
+
+def since(house: House) -> str:
+    return (house.clock() - EARLIER).isoformat()
+
+
+def stop(house: House, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
+    return house.perform(
+        officer, "keys.compromised", {"key": kid.hex(), "since": since(house), **other}
+    )
+
+
+def alarms(house: House) -> list[str]:
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
+
+
+def listed(house: House, kid: bytes, **other: Any) -> list[dict[str, Any]]:
+    values = {"key": kid.hex(), "since": since(house), **other}
+    return house.perform(OPERATOR, "keys.affected", values)["entries"]
+
+
+@pytest.mark.parametrize("kind", [KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF])
+def test_one_person_suspends_and_the_entry_is_published_without_the_key(
+    homes: Any, secret: Any, kind: KeyKind
+) -> None:
+    with opened(homes[0], secret) as house:
+        record, before = house.keyset.primary(kind), own_bundle(house.home)
+
+        said = stop(house, record.kid)
+
+        own = own_bundle(house.home)
+        shown = {key.public for key in (*own.kem, *own.signing)}
+        assert said["state"] == "SUSPENDED"
+        assert house.keyset.record(record.kid).state is KeyState.SUSPENDED
+        assert record.public not in shown
+        assert kind is not KeyKind.TLS_LEAF or (
+            certificates.pin(record.certificate) not in own.tls_pins
+        )
+        assert own.version == said["directory_version"] == before.version + 1
+        assert alarms(house)[-1] == "COMPROMISED"
+
+
+def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
+    homes: Any, secret: Any
+) -> None:
+    """One person may stop and announce; that the successor signs takes two."""
+    with opened(homes[0], secret) as house:
+        said = stop(house, house.keyset.primary(KeyKind.SIGNING).kid)
+
+        successor = house.keyset.record(bytes.fromhex(said["successor"]))
+        assert successor.state is KeyState.PREACTIVE
+        assert own_bundle(house.home).signing[0].public == successor.public
+        with pytest.raises(KeysError):
+            house.keyset.signing()
+
+
+def test_where_another_key_is_known_to_partners_none_is_made(homes: Any, secret: Any) -> None:
+    with opened(homes[0], secret) as house:
+        old = house.keyset.kem().kid
+        house.keyroom.change(
+            lambda keyset, now: _pair(keyset.generate(KeyKind.KEM, now, reason="", actor="")),
+            actor="P-1",
+        )
+
+        assert stop(house, old)["successor"] == ""
+
+
+def _pair(done: Any) -> Any:
+    return done[0], (done[1],)
+
+
+def test_the_order_given_again_changes_nothing_and_publishes_nothing_new(
+    homes: Any, secret: Any
+) -> None:
+    """After an interruption the same command is run again."""
+    with opened(homes[0], secret) as house:
+        kid = house.keyset.kem().kid
+        first, keyset = stop(house, kid), house.keyset
+        again = stop(house, kid)
+
+        assert (first["new"], again["new"]) == (True, False)
+        assert again["directory_version"] == first["directory_version"]
+        assert house.keyset is keyset
+
+
+def test_a_key_in_its_window_is_stopped_too(homes: Any, secret: Any) -> None:
+    """A DEACTIVATED KEM key still opens for 48 hours; suspicion must end that at once."""
+    with opened(homes[0], secret) as house:
+        old = house.keyset.kem().kid
+
+        def succeed(keyset: Any, now: datetime) -> Any:
+            keyset, made = keyset.generate(KeyKind.KEM, now, reason="", actor="")
+            keyset, led = keyset.transition(made.kid, KeyState.ACTIVE, now, "", "")
+            keyset, left = keyset.transition(old, KeyState.DEACTIVATED, now, "", "")
+            return keyset, (made, led, left)
+
+        house.keyroom.change(succeed, actor="P-1")
+        house.keyset.opening(old, house.clock())
+        stop(house, old)
+
+        with pytest.raises(KeysError):
+            house.keyset.opening(old, house.clock())
+
+
+def test_a_full_disk_at_publication_leaves_the_key_refused(
+    homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local refusal comes first; what could not be published is told, and the order given again."""
+    with opened(homes[0], secret) as house:
+        kid = house.keyset.kem().kid
+        with monkeypatch.context() as patch:
+
+            def full(*_: Any) -> None:
+                raise OSError(28, "No space left on device")
+
+            keep = durable.replace
+            patch.setattr(
+                "keys.durable.replace",
+                lambda path, octets: full() if path.name == "party.json" else keep(path, octets),
+            )
+            said = stop(house, kid)
+
+        assert not said["published"]
+        assert "No space" in said["why_not"]
+        assert house.keyset.record(kid).state is KeyState.SUSPENDED
+        assert alarms(house)[-1] == "COMPROMISED"
+        assert stop(house, kid)["published"]
+
+
+def test_only_an_operator_stops_a_key(homes: Any, secret: Any) -> None:
+    with opened(homes[0], secret) as house:
+        examiner = Officer("P-7", frozenset({Role.EXAMINER}))
+        with pytest.raises(NotAllowed):
+            stop(house, house.keyset.kem().kid, examiner)
+        assert house.keyset.kem().state is KeyState.ACTIVE
+
+
+@pytest.mark.parametrize("kind", [KeyKind.DATA, KeyKind.AUDIT])
+def test_a_key_that_only_we_would_miss_is_not_suspended(
+    homes: Any, secret: Any, kind: KeyKind
+) -> None:
+    """It would lock us out of our own records, and stop nobody."""
+    with (
+        opened(homes[0], secret) as house,
+        pytest.raises(Remedy, match="not suspended"),
+    ):
+        stop(house, house.keyset.primary(kind).kid)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"key": "00" * 32},
+        {"key": "0000000"},
+        {"key": "00" * 8, "partner": "AUS"},
+        {"key": "00" * 32, "partner": "NZL"},
+        {"key": "ab cd", "partner": "AUS"},
+    ],
+)
+def test_a_key_that_nobody_knows_is_refused_with_what_to_do(
+    homes: Any, secret: Any, values: dict[str, str]
+) -> None:
+    with opened(homes[0], secret) as house, pytest.raises(Remedy):
+        house.perform(OPERATOR, "keys.compromised", {"since": since(house), **values})
+
+
+def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
+    """It would list nothing, and look like good news."""
+    with opened(homes[0], secret) as house:
+        later = (house.clock() + EARLIER).isoformat()
+        values = {"key": house.keyset.kem().kid.hex(), "since": later}
+        with pytest.raises(Remedy, match="past"):
+            house.perform(OPERATOR, "keys.compromised", values)
+
+
+def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
+    pair: Any, people: Any, secret: Any
+) -> None:
+    """Readiness, not INTERNAL after a first commit; a restart says the same with the remedy."""
+    partner = pair.partner()
+    partner.query(people.samples(1), **people.matter())
+    before = pair.house.sequencer.size
+
+    stop(pair.house, pair.house.keyset.primary(KeyKind.SIGNING).kid)
+    stopped = pair.house.sequencer.size
+    with pytest.raises(people.refused) as refused:
+        partner.query(people.samples(1), deadline=2, **people.matter())
+    pair.serving.walk_rounds()
+
+    assert stopped > before
+    assert refused.value.reason == Draining.reason
+    types = [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database, stopped)]
+    assert EntryType.REQUEST not in types
+
+
+def test_a_house_opens_without_a_signing_key_and_does_not_serve(homes: Any, secret: Any) -> None:
+    """Else nobody could promote the successor."""
+    with opened(homes[0], secret) as house:
+        said = stop(house, house.keyset.primary(KeyKind.SIGNING).kid)
+    with opened(homes[0], secret) as house:
+        with pytest.raises(Remedy, match="promote"):
+            Serving(house).start()
+        successor = bytes.fromhex(said["successor"])
+        house.keyroom.change(
+            lambda keyset, now: _pair(
+                keyset.transition(successor, KeyState.ACTIVE, now, "override", "P-1")
+            ),
+            actor="P-1",
+        )
+        assert house.keyset.signing().key_id == successor
+        inspection.demand_current(house.keyset, house.clock())
+
+
+def test_the_ledger_lists_what_a_key_signed_and_what_was_sealed_to_it(
+    pair: Any, people: Any
+) -> None:
+    """Both directions: the partner's request and our answer, by number, time and entry."""
+    partner, house = pair.partner(), pair.house
+    numbers = [
+        partner.query(people.samples(1), **people.matter()).transaction_number for _ in range(3)
+    ]
+    ours = own_bundle(pair.home)
+    theirs = own_bundle(pair.asker)
+
+    sealed = listed(house, house.keyset.kem().kid)
+    assert [row["transaction"] for row in sealed] == numbers
+    assert {(row["type"], row["use"]) for row in sealed} == {("REQUEST", Use.SEALED.value)}
+    signed = listed(house, VerifyingKey(ours.signing[0].public).key_id)
+    assert [row["transaction"] for row in signed] == numbers
+    assert {(row["type"], row["partner"]) for row in signed} == {("RESPONSE", "AUS")}
+    asked = listed(house, VerifyingKey(theirs.signing[0].public).key_id, partner="AUS")
+    assert {(row["type"], row["use"]) for row in asked} == {("REQUEST", Use.SIGNED.value)}
+    assert [row["transaction"] for row in asked] == numbers
+
+
+def test_only_what_came_since_is_listed_and_in_pages(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long list comes page after page; each entry once."""
+    monkeypatch.setattr(worst, "PAGE", 2)
+    monkeypatch.setattr(affected, "STRIDE", 5)
+    partner, house = pair.partner(), pair.house
+    numbers = [
+        partner.query(people.samples(1), **people.matter()).transaction_number for _ in range(5)
+    ]
+    kid = house.keyset.kem().kid
+    whole = list(iter_affected(house.database, kid, house.clock() - EARLIER))
+    assert [one.number for one in whole] == numbers
+
+    values = {"key": kid.hex(), "since": whole[1].time.isoformat()}
+    first = house.perform(OPERATOR, "keys.affected", values)
+    second = house.perform(
+        OPERATOR, "keys.affected", {**values, "after": first["entries"][-1]["index"]}
+    )
+    assert [row["transaction"] for row in (*first["entries"], *second["entries"])] == numbers[1:]
+    assert (first["more"], second["more"]) == (True, False)
+    later = datetime.now(UTC) + EARLIER
+    assert list(iter_affected(house.database, kid, later)) == []
+
+
+def test_reading_the_list_is_recorded_once(pair: Any) -> None:
+    house = pair.house
+    before = house.sequencer.size
+
+    listed(house, house.keyset.kem().kid)
+
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database, before)]
+    assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 1
+
+
+def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret: Any) -> None:
+    kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
+    values = {"partner": "AUS", "key": kid.hex(), "reason": "a false alarm, see file 14"}
+    with opened(homes[0], secret) as house:
+        stop(house, kid, partner="AUS")
+        with pytest.raises(TwoPersons):
+            house.perform(OPERATOR, "keys.believe", values)
+        with pytest.raises(KeysError):
+            house.directory.signing_key("AUS", kid, house.clock())
+
+        pair = Officer("P-1", OPERATOR.roles, second="P-2")
+        house.perform(pair, "keys.believe", values)
+        house.directory.signing_key("AUS", kid, house.clock())
+        with pytest.raises(Remedy, match="not refused"):
+            house.perform(pair, "keys.believe", values)
+
+
+def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any) -> None:
+    kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
+    with opened(homes[0], secret) as house:
+        assert stop(house, kid[:8], partner="AUS")["key"] == kid.hex()
+    with opened(homes[0], secret) as house:
+        with pytest.raises(KeysError):
+            house.directory.signing_key("AUS", kid, house.clock())
+        assert not stop(house, kid, partner="AUS")["new"]
+
+
+def test_the_ledger_of_the_worst_day_verifies(homes: Any, secret: Any) -> None:
+    with opened(homes[0], secret) as house:
+        stop(house, house.keyset.kem().kid)
+        kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
+        stop(house, kid, partner="AUS")
+
+    assert inspection.verify_ledger(homes[0]).ok
+
+
+@pytest.mark.parametrize("kind", [KeyKind.KEM, KeyKind.SIGNING])
+def test_a_deactivated_key_that_was_stopped_never_comes_back(
+    homes: Any, secret: Any, kind: KeyKind
+) -> None:
+    """The edge that stops it is no way round its end."""
+    with opened(homes[0], secret) as house:
+        keyset, now = house.keyset, house.clock()
+        old = keyset.primary(kind).kid
+        keyset, made = keyset.generate(kind, now, reason="", actor="")
+        keyset, _ = keyset.transition(made.kid, KeyState.ACTIVE, now, "", "")
+        keyset, _ = keyset.transition(old, KeyState.DEACTIVATED, now, "", "")
+        keyset, _ = keyset.transition(old, KeyState.SUSPENDED, now, "", "")
+
+        with pytest.raises(IllegalTransition):
+            keyset.transition(old, KeyState.ACTIVE, now, "", "")
