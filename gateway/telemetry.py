@@ -91,6 +91,13 @@ _expiry = Gauge(
     ["kind", "partner", "name"],
     registry=REGISTRY,
 )
+_leaf = Gauge(
+    "passerelle_tls_leaf_end_seconds",
+    "When the TLS leaf ends that a listener shows to a new connection, in seconds since 1970.",
+    ["listener", "serial"],
+    registry=REGISTRY,
+)
+_leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
 
 
@@ -102,6 +109,16 @@ def count_erased(kept: str, count: int) -> None:
 def show_overdue(kept: str, count: int) -> None:
     """Show how many things of a class are overdue; 0 when all is done."""
     _overdue.labels(kept).set(count)
+
+
+def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:
+    """Show which leaf each listener shows, by listener and serial, with its end."""
+    for labels in _leaves - ends.keys():
+        _leaf.remove(*labels)
+    _leaves.clear()
+    for labels, end in ends.items():
+        _leaf.labels(*labels).set(end)
+        _leaves.add(labels)
 
 
 def show_expiries(ends: Mapping[tuple[str, str, str], float]) -> None:

@@ -73,16 +73,17 @@ def at_desk(
         return
     if shown is None:
         raise Remedy("the house is open, and its door asks who you are: give --as FOLDER")
-    with _outside(address, shown) as do:
+    with _outside(home, address, shown) as do:
         yield do
 
 
 @contextmanager
-def _outside(address: str, shown: Credential) -> Iterator[Perform]:
+def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
     from gateway.client.desk import RemoteDesk
     from gateway.client.errors import Refused
+    from gateway.directory import own_bundle
 
-    with RemoteDesk(address, shown) as desk:
+    with RemoteDesk(address, shown, own_bundle(home).tls_ca_pem) as desk:
 
         def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
             try:

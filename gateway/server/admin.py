@@ -62,7 +62,7 @@ class Desks:
         self._ready = ready
         self._log = telemetry.logger("admin")
 
-    def start(self, identity: listeners.Identity) -> int:
+    def start(self, identity: listeners.Shown) -> int:
         """Open the door and say where it is; return its port. Raises Remedy when the address is taken."""
         house, settings = self._house, self._house.settings
         door = intercept.Door(

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gateway.errors import Remedy
+from gateway.server.identity import Identity
 
 # Measured with grpcio 1.85.1 (protocol 12); milliseconds and bytes.
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -38,24 +38,13 @@ WAITING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Our leaf and its key, PEM in memory only, and the authorities whose leaves may knock."""
-
-    key_pem: bytes
-    chain_pem: bytes
-
-    def __repr__(self) -> str:
-        """Say nothing of the key."""
-        return "Identity(…)"
-
-
+Shown = Callable[[], Identity]  # our leaf and its key, as of now
 Authorities = Callable[[], bytes]  # PEM bundle of the partners' authorities, as of now
 
 
 def guarded(
     address: str,
-    identity: Identity,
+    identity: Shown,
     authorities: Authorities,
     *,
     interceptor: grpc.ServerInterceptor,
@@ -65,13 +54,12 @@ def guarded(
 ) -> tuple[grpc.Server, int]:
     """Return the partners' server, or that of our own people, not yet started, and its port.
 
-    The fetcher runs on every new connection, so a partner imported or removed counts from the next one on;
-    until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
+    The fetcher runs on every new connection, so a partner imported or removed, and a new leaf of ours, count from
+    the next one on; until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
     """
-    served = authorities()
     credentials = grpc.dynamic_ssl_server_credentials(
-        _configuration(identity, served),
-        lambda: _configuration(identity, authorities()),
+        _configuration(identity(), authorities()),
+        lambda: _configuration(identity(), authorities()),
         require_client_authentication=True,
     )
     server = grpc.server(
@@ -83,16 +71,18 @@ def guarded(
     return server, _bind(server, address, credentials)
 
 
-def health_check(
-    address: str, identity: Identity
-) -> tuple[grpc.Server, health.HealthServicer, int]:
+def health_check(address: str, identity: Shown) -> tuple[grpc.Server, health.HealthServicer, int]:
     """Return the orchestrator's server, not yet started, its servicer and its port."""
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="health"), options=_OPTIONS
     )
     servicer = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    credentials = grpc.ssl_server_credentials([(identity.key_pem, identity.chain_pem)])
+    credentials = grpc.dynamic_ssl_server_credentials(
+        _configuration(identity(), None),
+        lambda: _configuration(identity(), None),
+        require_client_authentication=False,
+    )
     return server, servicer, _bind(server, address, credentials)
 
 
@@ -109,7 +99,7 @@ def near(address: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - we connect, not listen
 
 
-def _configuration(identity: Identity, authorities: bytes) -> Any:  # noqa: ANN401 - opaque to grpc's users
+def _configuration(identity: Identity, authorities: bytes | None) -> Any:  # noqa: ANN401 - opaque to grpc's users
     return grpc.ssl_server_certificate_configuration(
         [(identity.key_pem, identity.chain_pem)], root_certificates=authorities
     )

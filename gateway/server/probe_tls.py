@@ -28,13 +28,32 @@ def demand_tls_1_3(host: str, port: int) -> None:
         )
 
 
-def _first_byte(host: str, port: int, version: ssl.TLSVersion) -> int:
-    """Return the type of the first record that answers a ClientHello of `version`; -1 for none."""
+def leaf_shown(host: str, port: int) -> bytes | None:
+    """Return the leaf, DER, that a listener shows to a stranger who makes a new connection; None for none."""
+    context = _stranger()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        with (
+            socket.create_connection((host, port), timeout=TIMEOUT) as plain,
+            context.wrap_socket(plain) as secure,
+        ):
+            return secure.getpeercert(binary_form=True)
+    except OSError:  # an SSLError is one
+        return None
+
+
+def _stranger() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # we look at a record's type and leave; nothing is trusted
-    context.minimum_version = context.maximum_version = version
+    context.verify_mode = ssl.CERT_NONE  # we look and leave; nothing is trusted
     context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _first_byte(host: str, port: int, version: ssl.TLSVersion) -> int:
+    """Return the type of the first record that answers a ClientHello of `version`; -1 for none."""
+    context = _stranger()
+    context.minimum_version = context.maximum_version = version
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     hello = context.wrap_bio(incoming, outgoing)
     with suppress(ssl.SSLWantReadError):

@@ -29,8 +29,10 @@ from gateway.exchange.standing import GetCapabilities, GetQuota
 from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
+from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.server import admin, intercept, listeners, services
+from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
@@ -70,6 +72,7 @@ class Serving:
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
+        self._identity = Wardrobe(StandingAlarms(house.database, house.sequencer, house.clock))
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
         )
@@ -85,7 +88,8 @@ class Serving:
         self.engine.load(house.gallery)
         house.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
-        self._identity = listeners.Identity(*house.keyset.tls())
+        self._identity.begin(house.keyset)
+        house.keyroom.follow(self._identity.follow)
         door = intercept.Door(
             self._identify,
             intercept.Limits(
@@ -124,6 +128,13 @@ class Serving:
         house.postman.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
+        near = listeners.near
+        self._doors = {
+            "exchange": (near(settings.exchange.listen), port),
+            "health": (near(settings.health.listen), health_port),
+            "admin": (near(settings.admin.listen), admin_port),
+        }
+        self._identity.look(self._doors)
         return Addresses(port, health_port, int(metrics.server_port), admin_port)
 
     def run(self, ready: Callable[[Addresses], None]) -> None:
@@ -166,6 +177,7 @@ class Serving:
         except Refusal:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
+        self._identity.look(self._doors)
         house.statutes.round()
         house.lookout.round()
         self._thrift.round()

@@ -1,0 +1,262 @@
+"""The leaf that we show follows the keyset; one that does not work never goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from gateway import telemetry
+from gateway.audit.entry import EntryType, decode
+from gateway.cli.desk import perform
+from gateway.cli.staff import enlist
+from gateway.client import Partner, PartnerError
+from gateway.directory import own_bundle
+from gateway.errors import Fault
+from gateway.server import identity
+from gateway.server.probe_tls import leaf_shown
+from gateway.store import ledger
+from keys import certificates
+from keys.certificates import TlsKey
+from keys.keyset import KeyEvent, KeyKind, Keyset, KeyState
+
+Break = Callable[[Keyset, bytes], bytes]
+
+
+def turn(pair: Any, kind: KeyKind, *states: KeyState, kid: bytes = b"") -> bytes:
+    """Make a key, or take the one of `kid`, and move it through states, each a change of its own."""
+    room = pair.house.keyroom
+    if not kid:
+        room.change(
+            lambda keyset, now: _one(keyset.generate(kind, now, reason="t", actor="O-1")),
+            actor="O-1",
+        )
+        kid = max(
+            (r for r in room.current.records if r.kind is kind),
+            key=lambda r: (r.created, r.state is KeyState.PREACTIVE),
+        ).kid
+    for state in states:
+        room.change(
+            lambda keyset, now, state=state: _one(keyset.transition(kid, state, now, "t", "O-1")),
+            actor="O-1",
+        )
+    return kid
+
+
+def _one(moved: tuple[Keyset, KeyEvent]) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+    return moved[0], (moved[1],)
+
+
+def shown(pair: Any, name: str = "exchange") -> str:
+    """Return the serial of the leaf that a listener shows to a new connection."""
+    leaf = leaf_shown("127.0.0.1", getattr(pair.addresses, name))
+    assert leaf is not None
+    return identity.serial_of(leaf)
+
+
+def serial(pair: Any, kid: bytes) -> str:
+    return identity.serial_of(pair.house.keyset.record(kid).certificate)
+
+
+def alarms(pair: Any) -> list[str]:
+    """Return what the ledger says of our alarms, in order."""
+    frames = map(decode, ledger.iter_leaves(pair.house.database))
+    return [
+        frame.subject_reference
+        for frame in frames
+        if frame.type is EntryType.ALARM and "/TLS_" in frame.subject_reference
+    ]
+
+
+def test_a_new_leaf_is_shown_at_every_door_without_a_restart(pair: Any) -> None:
+    before = shown(pair)
+
+    leaf = turn(pair, KeyKind.TLS_LEAF)
+    assert shown(pair) == before
+    turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE, kid=leaf)
+
+    expected = serial(pair, leaf)
+    assert expected != before
+    assert {shown(pair, door) for door in ("exchange", "admin", "health")} == {expected}
+    assert alarms(pair) == []
+
+
+def test_a_live_connection_goes_on_across_a_new_leaf(pair: Any, people: Any) -> None:
+    """Pins are checked on every call; the connection itself ends by its age."""
+    with Partner.connect(
+        "AUS", pair.keyset, own_bundle(pair.home), address=pair.address
+    ) as partner:
+        first = partner.query(people.samples(1), **people.matter())
+        turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
+        second = partner.query(people.samples(1), **people.matter())
+
+    assert first.outcome is second.outcome
+
+
+def _of_another_key(keyset: Keyset, kid: bytes) -> bytes:
+    del kid
+    return keyset.primary(KeyKind.TLS_LEAF).certificate
+
+
+def _of_another_authority(keyset: Keyset, kid: bytes) -> bytes:
+    """A leaf that bears our name and is issued by somebody who copied our authority's."""
+    key, now = TlsKey.generate(), keyset.record(kid).created
+    ca = certificates.issue_ca("CAN", key, now)
+    leaf = keyset._live[kid]
+    return certificates.issue_leaf("CAN", ca, key, leaf, now, hosts=keyset.hosts) + ca
+
+
+def _ended(keyset: Keyset, kid: bytes) -> bytes:
+    then, leaf = keyset.record(kid).created - timedelta(days=40), keyset._live[kid]
+    ca = certificates.issue_ca("CAN", keyset.tls_ca(), then)
+    chain = certificates.issue_leaf(
+        "CAN", ca, keyset.tls_ca(), leaf, then, hosts=keyset.hosts, days=30
+    )
+    return chain + ca
+
+
+def _of_another_host(keyset: Keyset, kid: bytes) -> bytes:
+    record, leaf = keyset.primary(KeyKind.TLS_CA), keyset._live[kid]
+    return (
+        certificates.issue_leaf(
+            "CAN",
+            record.certificate,
+            keyset.tls_ca(),
+            leaf,
+            keyset.record(kid).created,
+            hosts=("elsewhere.example",),
+        )
+        + record.certificate
+    )
+
+
+def _torn(keyset: Keyset, kid: bytes) -> bytes:
+    return keyset.record(kid).certificate[:200]
+
+
+@pytest.mark.parametrize(
+    "broken", [_of_another_key, _of_another_authority, _ended, _of_another_host, _torn]
+)
+def test_a_broken_leaf_never_goes_out(
+    pair: Any, people: Any, broken: Break, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, room = shown(pair), pair.house.keyroom
+    leaf = turn(pair, KeyKind.TLS_LEAF)
+
+    def break_it(keyset: Keyset, now: Any) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+        keyset, event = keyset.transition(leaf, KeyState.ACTIVE, now, "t", "O-1")
+        record = replace(keyset.record(leaf), certificate=broken(room.current, leaf))
+        return keyset._with(record, keyset._live[leaf]), (event,)
+
+    room.change(break_it, actor="O-1")
+
+    assert {shown(pair, door) for door in ("exchange", "admin", "health")} == {before}
+    assert alarms(pair) == ["RAISE/TLS_IDENTITY"]
+    assert "tls_identity_kept" in capsys.readouterr().err
+    answer = pair.partner().query(people.samples(1), **people.matter())
+    assert answer.transaction_number
+
+    turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
+
+    assert alarms(pair) == ["RAISE/TLS_IDENTITY", "CLEAR/TLS_IDENTITY"]
+    assert shown(pair) != before
+
+
+def test_the_leaf_stays_where_the_only_one_is_suspended(pair: Any) -> None:
+    before, leaf = shown(pair), pair.house.keyset.primary(KeyKind.TLS_LEAF).kid
+
+    turn(pair, KeyKind.TLS_LEAF, KeyState.SUSPENDED, kid=leaf)
+
+    assert shown(pair) == before
+    assert alarms(pair) == ["RAISE/TLS_IDENTITY"]
+
+
+def test_old_and_new_authority_are_both_good_while_one_follows_the_other(
+    pair: Any, people: Any
+) -> None:
+    """Announce the new authority; then have it issue a leaf; partners with the announcement never notice."""
+    old = own_bundle(pair.home)
+    authority = turn(pair, KeyKind.TLS_CA)
+    announced = pair.house.keyroom.publish(actor="O-1")
+    turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE, kid=authority)
+    leaf = turn(pair, KeyKind.TLS_LEAF)
+    published = pair.house.keyroom.publish(actor="O-1")
+
+    def ask(bundle: Any) -> Any:
+        with Partner.connect("AUS", pair.keyset, bundle, address=pair.address) as partner:
+            return partner.capabilities(deadline=3.0)
+
+    for bundle in (old, announced, published):
+        assert ask(bundle)
+    turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE, kid=leaf)
+    for bundle in (announced, published):
+        assert ask(bundle)
+    with pytest.raises(PartnerError):
+        ask(old)
+    assert len(certificates.authorities_in(announced.tls_ca_pem)) == 2
+
+
+def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
+    homes: Any, serve: Any, secret: Any
+) -> None:
+    home = homes[0]
+    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
+    with serve(*homes) as pair:
+        first = pair.house.keyset.primary(KeyKind.TLS_CA).kid
+        turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE)
+        turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
+        pair.house.keyroom.publish(actor="O-1")
+
+        assert perform(home, "staff.list", {})["staff"]
+
+        turn(pair, KeyKind.TLS_CA, KeyState.DEACTIVATED, kid=first)
+        with pytest.raises(PartnerError):
+            perform(home, "staff.list", {})
+
+
+def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> None:
+    leaf = turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
+    pair.serving.walk_rounds()
+
+    end = certificates.validity(pair.house.keyset.record(leaf).certificate)[1].timestamp()
+    lines = generate_latest(telemetry.REGISTRY).decode().splitlines()
+    told = [line for line in lines if line.startswith("passerelle_tls_leaf_end_seconds{")]
+    assert len(told) == 3
+    assert all(f'serial="{serial(pair, leaf)}"' in line for line in told)
+    assert {float(line.rpartition(" ")[2]) for line in told} == {end}
+
+
+def test_a_door_that_shows_another_leaf_is_an_alarm_until_it_shows_ours(pair: Any) -> None:
+    wardrobe = pair.serving._identity
+    here = {"exchange": ("127.0.0.1", pair.addresses.exchange)}
+    nobody = {"exchange": ("127.0.0.1", pair.addresses.metrics)}  # no TLS there
+
+    assert [wardrobe.look(doors) for doors in (here, nobody, nobody, here)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert alarms(pair) == ["RAISE/TLS_SHOWN", "CLEAR/TLS_SHOWN"]
+
+
+def test_a_house_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> None:
+    keyset = pair.house.keyset
+    record = replace(
+        keyset.primary(KeyKind.TLS_LEAF),
+        certificate=_of_another_host(keyset, keyset.primary(KeyKind.TLS_LEAF).kid),
+    )
+    broken = keyset._with(record, keyset._live[record.kid])
+
+    with pytest.raises(Fault, match="does not shake hands"):
+        identity.Wardrobe(pair.serving._identity._alarms).begin(broken)
+
+
+def test_an_identity_shows_nothing_of_its_key(pair: Any) -> None:
+    told = repr(pair.serving._identity())
+
+    assert told == "Identity(…)"
