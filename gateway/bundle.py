@@ -81,7 +81,7 @@ class PartyBundle:
 
     version       grows with each issue; what `directory_version` in headers means
     endpoints     host:port, best first
-    kem, signing  X-Wing (1,216 bytes) and composite (1,984 bytes) public keys
+    kem, signing  X-Wing (1,216 bytes) and composite (1,984 bytes) public keys, the one in use first
     tls_ca_pem    the authorities of its TLS leaves, PEM one after the other
     tls_pins      SHA-256 of the SubjectPublicKeyInfo of each leaf it uses
     log           its ledger: the keys that sign now, and those of the past
@@ -146,14 +146,17 @@ class PartyBundle:
         return any(_verifying(key.public).key_id == kid for key in self.signing)
 
     def sealing_key(self, now: datetime) -> SealingKey | None:
-        """Return the key to seal to: the newest that is valid now, else the newest that has begun.
+        """Return the key to seal to: of those valid now the first, else the first that has begun.
 
-        An epoch whose successor is late stays primary (keys.md section 5). The recipient decides: what it
-        no longer opens it answers with KEY_STALE.
+        The first is the one in use; behind it stands a successor that is only announced. An epoch whose
+        successor is late stays primary (keys.md section 5). The recipient decides: what it no longer opens
+        it answers with KEY_STALE.
         """
         begun = [key for key in self.kem if key.not_before <= now]
-        newest = max(begun, key=lambda key: (key.valid(now), key.not_before), default=None)
-        return None if newest is None else _sealing(newest.public)
+        first = max(
+            begun, key=lambda key: key.valid(now), default=None
+        )  # the first of the greatest
+        return None if first is None else _sealing(first.public)
 
 
 def fingerprint(octets: bytes) -> str:

@@ -264,22 +264,18 @@ class Keyset:
 
         Who may order it is `lifecycle.authority`, for the caller to ask. Beyond the table: an ACTIVE
         key steps down only for a successor (to stop without one, suspend it), none becomes ACTIVE past
-        its end, and a deactivated key is destroyed only when its window, or a week, is over.
+        its end, and a deactivated key is destroyed only when its window, or a week, is over. The life of
+        a key that bears no certificate counts from its promotion, not from its making.
         Raises UnknownKey, IllegalTransition.
         """
         record = self.record(kid)
         step(record.kind, record.state, target)
         self._check_circumstances(record, target, now)
-        ends = now if target is KeyState.DEACTIVATED else record.not_after
-        if target is KeyState.COMPROMISED or (
-            target is KeyState.DESTROYED and record.state is not KeyState.DEACTIVATED
-        ):
-            ends = record.not_before  # it vouches for nothing any more, destroyed or not
         moved = replace(
             record,
             state=target,
             changed=whole(now),
-            not_after=min(record.not_after, whole(ends)),
+            not_after=_end(record, target, whole(now)),
             reason=reason,
             wrapped=b"",
         )
@@ -365,6 +361,19 @@ class Keyset:
         if not isinstance(live, of):
             raise UnknownKey("no key of that kind and id is held here")
         return live
+
+
+def _end(record: KeyRecord, target: KeyState, now: datetime) -> datetime:
+    """Return when a key that moves to `target` now will end."""
+    if target is KeyState.DEACTIVATED:
+        return min(record.not_after, now)
+    if target is KeyState.COMPROMISED or (
+        target is KeyState.DESTROYED and record.state is not KeyState.DEACTIVATED
+    ):
+        return record.not_before  # it vouches for nothing any more, destroyed or not
+    if (record.state, target) == (KeyState.PREACTIVE, KeyState.ACTIVE) and not record.certificate:
+        return now + lifecycle.LIFETIMES[record.kind]
+    return record.not_after
 
 
 def _record(

@@ -12,6 +12,7 @@ from gateway.exchange.refused import RefusalCounter
 from gateway.exchange.walk import Admitted, Conclusion, Request
 from gateway.store import transactions
 from gateway.store.sequencer import Committed, Effect, Leaf, Sequencer
+from gateway.store.sightings import Sightings
 from gateway.terms import Direction, Header, Letter, Reply
 from keys import envelope
 
@@ -28,22 +29,31 @@ class Recorder:
     """Writes the entries of calls; each method returns when what it wrote is durable."""
 
     def __init__(
-        self, sequencer: Sequencer, refused: RefusalCounter, clock: Callable[[], datetime]
+        self,
+        sequencer: Sequencer,
+        refused: RefusalCounter,
+        clock: Callable[[], datetime],
+        sightings: Sightings,
     ) -> None:
         self._sequencer = sequencer
         self._refused = refused
         self._clock = clock
+        self._sightings = sightings
 
     def request(self, admitted: Admitted) -> bytes:
-        """(14): nothing is compared before this is durable; return the hash of the REQUEST leaf."""
-        request = admitted.request
-        frame = self._frame(
-            EntryType.REQUEST, EntryClass.ACCEPTED, request.header, request.transcript
-        )
-        effects = transactions.begin_request(
-            request.header, request.transcript, admitted.claims, self._clock()
-        )
-        return self._commit((Leaf(frame, admitted.facts),), effects).leaf_hashes[0]
+        """(14): nothing is compared before this is durable; return the hash of the REQUEST leaf.
+
+        With it is kept which version of our entry the sender uses, where that was not seen before.
+        """
+        request, now = admitted.request, self._clock()
+        header = request.header
+        frame = self._frame(EntryType.REQUEST, EntryClass.ACCEPTED, header, request.transcript)
+        effects = transactions.begin_request(header, request.transcript, admitted.claims, now)
+        sight = self._sightings.effects(header.sender, header.directory_version, now)
+        done = self._commit((Leaf(frame, admitted.facts),), (*effects, *sight))
+        if sight:
+            self._sightings.kept(header.sender, header.directory_version)
+        return done.leaf_hashes[0]
 
     def response(self, admitted: Admitted, conclusion: Conclusion, written: Written) -> Reply:
         """(20): what this does not make durable does not leave."""

@@ -12,7 +12,8 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (11) the payload is strict, and so is each record                                   ┐ Walk.admit
 (12) the transaction number is unused; a prior number is ours                       │
 (13) the agreement permits the whole of it                                          ┘
-(14) FIRST COMMIT: the REQUEST leaf, replay row, number and quota. Nothing is compared before it
+(14) FIRST COMMIT: the REQUEST leaf, replay row, number and quota, and which version of our entry
+     the sender was seen to use (7), where it grew. Nothing is compared before it
 (15–18) the operation concludes; what it used is destroyed                            Walk.perform
 (19) the answer is padded, sealed to the reply key and signed
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
@@ -55,6 +56,7 @@ from gateway.law.policy import may_answer_header
 from gateway.store import transactions
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
+from gateway.store.sightings import Sightings
 from gateway.terms import Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
 from keys import envelope, sign
@@ -97,7 +99,9 @@ class Corridor:
         self._rooms = rooms
         self._walks = walks
         self._standing = Standing(rooms.clock)
-        self._record = Recorder(rooms.sequencer, rooms.refused, rooms.clock)
+        self._record = Recorder(
+            rooms.sequencer, rooms.refused, rooms.clock, Sightings(rooms.database)
+        )
         self._running: dict[tuple[str, bytes], bytes] = {}
         self._lock = threading.Lock()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from itertools import pairwise
+from types import MappingProxyType
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.directory import PartyBundle
@@ -51,10 +52,14 @@ def adopt(
     entries: Iterable[Entry],
     now: datetime,
     actor: str = "",
+    facts: Mapping[str, str] = MappingProxyType({}),
+    effects: Iterable[Effect] = (),
 ) -> int:
     """Record what changed since it was last recorded; return the number of entries written.
 
-    actor   whose doing it is, where that is known
+    actor     whose doing it is, where that is known
+    facts     what else is said of it: who approved it, what evidence there was
+    effects   what becomes true with it
 
     Raises Remedy for a keyset, agreement or directory entry that went backwards.
     """
@@ -62,7 +67,9 @@ def adopt(
         standing = governance.key_states(reader)
         laws = governance.adopted(reader, Subject.AGREEMENT)
         directory = governance.adopted(reader, Subject.DIRECTORY)
-    leaves, effects = _keys_moved(keyset, standing, actor)
+    by = {**facts, "actor": actor} if actor else dict(facts)
+    leaves, moved = _keys_moved(keyset, standing, by)
+    effects = [*moved, *effects]
     for agreement in agreements:
         new = Adopted(agreement.version, agreement.digest, now)
         if _changed("agreement", agreement.name, laws.get(agreement.name), new):
@@ -72,9 +79,9 @@ def adopt(
         new = Adopted(entry.version, entry.digest, now)
         before = directory.get(entry.party)
         if _changed("directory entry", entry.party, before, new):
-            leaves.append(_directory_leaf(entry, actor))
+            leaves.append(_directory_leaf(entry, by))
             effects += governance.adopt(Subject.DIRECTORY, entry.party, new, before)
-    if leaves:
+    if leaves or effects:
         sequencer.commit(leaves, effects)
     return len(leaves)
 
@@ -142,7 +149,7 @@ def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
 
 
 def _keys_moved(
-    keyset: Keyset, standing: Mapping[bytes, KeyStanding], actor: str
+    keyset: Keyset, standing: Mapping[bytes, KeyStanding], by: Mapping[str, str]
 ) -> tuple[list[Leaf], list[Effect]]:
     """Return the entries of keys that are new or moved forward; raises Remedy for any that moved back."""
     if set(standing) - {record.kid for record in keyset.records}:
@@ -159,7 +166,7 @@ def _keys_moved(
         else:
             steps = _steps(record, held)
         for event in steps:
-            leaves.append(_key_leaf(event, actor))
+            leaves.append(_key_leaf(event, by))
             effects += governance.record_key(event, held)
             held = KeyStanding(event.kind, event.state, event.time)
     return leaves, effects
@@ -212,16 +219,19 @@ def _event(record: KeyRecord, before: KeyState | None, after: KeyState) -> KeyEv
     return KeyEvent(record.changed, record.kid, record.kind, before, after, record.reason, actor="")
 
 
-def _key_leaf(event: KeyEvent, actor: str) -> Leaf:
+def _key_leaf(event: KeyEvent, by: Mapping[str, str]) -> Leaf:
     frame = Frame(
         type=EntryType.KEY,
         entry_class=EntryClass.OTHER,
         signing_key_id=b"",
         subject_reference=event.kid.hex(),
     )
-    facts = {"key_kind": event.kind.value, "state_after": event.state.value, "reason": event.reason}
-    if actor:
-        facts["actor"] = actor
+    facts = {
+        **by,
+        "key_kind": event.kind.value,
+        "state_after": event.state.value,
+        "reason": event.reason,
+    }
     if event.previous is not None:
         facts["state_before"] = event.previous.value
     return Leaf(frame, facts)
@@ -238,7 +248,7 @@ def _agreement_leaf(agreement: Agreement) -> Leaf:
     return Leaf(frame, {"agreement_digest": agreement.digest})
 
 
-def _directory_leaf(entry: Entry, actor: str = "") -> Leaf:
+def _directory_leaf(entry: Entry, by: Mapping[str, str] = MappingProxyType({})) -> Leaf:
     frame = Frame(
         type=EntryType.DIRECTORY,
         entry_class=EntryClass.OTHER,
@@ -246,7 +256,7 @@ def _directory_leaf(entry: Entry, actor: str = "") -> Leaf:
         directory_version=entry.version,
     )
     facts = {"partner_version": str(entry.version), "source": entry.digest}
-    return Leaf(frame, {**facts, "actor": actor} if actor else facts)
+    return Leaf(frame, {**by, **facts})
 
 
 def _withdrawal_leaf(party: str, held: Adopted) -> Leaf:

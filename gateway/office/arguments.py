@@ -121,6 +121,11 @@ class Arguments:
             raise Remedy(f"{name}: {2 * length} hexadecimal digits")
         return bytes.fromhex(value)
 
+    def rest(self) -> dict[str, object]:
+        """Take all that is left as it is: for who says what an act would do with it."""
+        left, self._left = self._left, {}
+        return left
+
     def end(self) -> None:
         """Refuse what nobody took."""
         if self._left:

@@ -11,21 +11,25 @@ Publishing is a step of its own: our public entry one version higher, in the led
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
-from gateway.errors import Remedy
+from gateway.errors import AuditUnavailable, Remedy
 from gateway.office import adoption, renewal
+from gateway.store import rotations
 from gateway.store.database import Database
-from gateway.store.sequencer import Sequencer
+from gateway.store.sequencer import Effect, Sequencer
 from keys import durable
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, Keyset
 from keys.record import KeyEvent
+from keys.rotation import TICK
 
+Facts = Mapping[str, str]
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
 
 OWN = "party.json"  # our public entry, in the party's folder
@@ -72,45 +76,84 @@ class KeyRoom:
         """Have `carrier` bring each published entry to our partners."""
         self._carriers.append(carrier)
 
-    def change(self, decide: Decide, *, actor: str) -> tuple[KeyEvent, ...]:
+    def change(
+        self,
+        decide: Decide,
+        *,
+        actor: str,
+        facts: Facts = MappingProxyType({}),
+        effects: Callable[[tuple[KeyEvent, ...]], Iterable[Effect]] = lambda _: (),
+    ) -> tuple[KeyEvent, ...]:
         """Decide, keep, record, put in force; steps 1 to 4 above. Return what moved.
 
+        facts     what the entries say beside the actor: who approved it, what evidence there was
+        effects   what becomes true with the entries; it must apply whatever anybody else did
+
         Raises what `decide` raises, with nothing done; a fault of the disk, with the old keyset in force and on
-        disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew.
+        disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew,
+        and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
         """
         with self._lock:
             if self._torn:
                 raise Remedy(
                     "a change of keys waits to be recorded: restart the gateway, then go on"
                 )
-            now = self._clock()
+            now = self._moment()
             keyset, events = decide(self._current, now)  # (1)
             if not events:
                 return ()
             _demand_recorder(keyset)
             keyset.save(self._file)  # (2)
             self._torn = True
-            self._adopt(keyset, (), actor, now)  # (3)
+            self._adopt(keyset, (), actor, now, facts, effects(events))  # (3)
             self._torn = False
             self._current = keyset  # (4)
             for follower in self._followers:
                 follower(keyset)
             return events
 
-    def publish(self, *, actor: str) -> PartyBundle:
-        """Say in our public entry what the keyset holds, where it does not say so yet; return the entry."""
+    def publish(self, *, actor: str, facts: Facts = MappingProxyType({})) -> PartyBundle:
+        """Say in our public entry what the keyset holds, where it does not say so yet; return the entry.
+
+        With it is kept which version first named each key.
+        """
         with self._lock:
             now, own = self._clock(), own_bundle(self._home)
             if not renewal.says(own, self._current, now):
                 own = renewal.successor(own, self._current, now, version=own.version + 1)
                 durable.replace(self._home / OWN, own.to_bytes())
-            self._adopt(self._current, (adoption.entry(own),), actor, now)
+            new = renewal.names(own, self._current) - self._named()
+            marks = [rotations.name(kid, own.version) for kid in sorted(new)]
+            self._adopt(self._current, (adoption.entry(own),), actor, now, facts, marks)
             for carrier in self._carriers:
                 carrier(own)
             return own
 
-    def _adopt(
-        self, keyset: Keyset, entries: tuple[adoption.Entry, ...], actor: str, now: datetime
+    def _moment(self) -> datetime:
+        """Return now, later than every change that the keyset remembers: two in one millisecond are two."""
+        now = self._clock()
+        last = max((record.changed for record in self._current.records), default=now - TICK)
+        if now < last:
+            raise Remedy(
+                f"the clock is behind the keyset's last change ({last:%Y-%m-%d %H:%M:%S} UTC):"
+                " set the clock, then try again"
+            )
+        if not self._sequencer.healthy:
+            raise AuditUnavailable
+        return max(now, last + TICK)
+
+    def _named(self) -> set[bytes]:
+        with self._database.reader() as reader:
+            return set(rotations.named(reader))
+
+    def _adopt(  # noqa: PLR0917 - all that an entry says
+        self,
+        keyset: Keyset,
+        entries: tuple[adoption.Entry, ...],
+        actor: str,
+        now: datetime,
+        facts: Facts,
+        effects: Iterable[Effect],
     ) -> None:
         adoption.adopt(
             self._database,
@@ -120,6 +163,8 @@ class KeyRoom:
             entries=entries,
             now=now,
             actor=actor,
+            facts=facts,
+            effects=effects,
         )
 
 

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import MAX_KEYS, BundleKey, PartyBundle
 from gateway.directory import own_bundle
@@ -47,6 +48,8 @@ WARNINGS: Mapping[KeyKind, timedelta] = MappingProxyType(  # before an end: keys
         KeyKind.AUDIT: timedelta(days=30),
     }
 )
+
+ED25519_SIZE = 32  # bytes of a public key; the rest of a LOG key's public half is ML-DSA-44's
 
 _REASON = "renewed before or at its end"
 _SUCCEEDED = "its successor is active"
@@ -169,6 +172,29 @@ def says(bundle: PartyBundle, keyset: Keyset, now: datetime) -> bool:
     return successor(bundle, keyset, now, version=bundle.version) == replace(
         bundle, issue_time=_whole(now)
     )
+
+
+def names(bundle: PartyBundle, keyset: Keyset) -> set[bytes]:
+    """Return the ids of those of our keys that a bundle of ours names, by public half, pin or authority."""
+    publics = {key.public for key in (*bundle.kem, *bundle.signing)}
+    authorities = set(certificates.authorities_in(bundle.tls_ca_pem))
+    vkeys = {bundle.log.vkeys, *bundle.log.past}
+    found = set()
+    for record in keyset.records:
+        match record.kind:
+            case KeyKind.KEM | KeyKind.SIGNING:
+                named = record.public in publics
+            case KeyKind.TLS_LEAF:
+                named = certificates.pin(record.certificate) in bundle.tls_pins
+            case KeyKind.TLS_CA:
+                named = record.certificate in authorities
+            case KeyKind.LOG:
+                named = _vkeys(bundle.log.origin, record.public) in vkeys
+            case _:
+                named = False
+        if named:
+            found.add(record.kid)
+    return found
 
 
 def renew(
@@ -300,6 +326,13 @@ def _past_signing(keyset: Keyset) -> tuple[BundleKey, ...]:
         if record.kind is KeyKind.SIGNING and _vouched(record)
     )
     return tuple(sorted(past, key=lambda key: key.not_after, reverse=True))
+
+
+def _vkeys(origin: str, public: bytes) -> tuple[str, str]:
+    """Return the verifier keys of a ledger's pair, Ed25519 ‖ ML-DSA-44."""
+    halves = (KeyType.ED25519, public[:ED25519_SIZE]), (KeyType.MLDSA44, public[ED25519_SIZE:])
+    ed25519, mldsa44 = (VerifierKey(origin, kind, half).format() for kind, half in halves)
+    return ed25519, mldsa44
 
 
 def _whole(moment: datetime) -> datetime:

@@ -42,9 +42,11 @@ from gateway.office.registry import Registry
 from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
+from gateway.office.rotating import Rotating
 from gateway.office.staff import Staff
 from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
+from gateway.office.turning import Turning
 from gateway.office.uses import Uses
 from gateway.office.watch import Watch
 from gateway.office.worst import WorstDay
@@ -142,6 +144,7 @@ class House:
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
         self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
+        self.turning = Turning(keyroom, directory, database, sequencer, self.clock)
         self.postman = Postman(self)
         self.desk = desk_of(self)
         self._closing = closing
@@ -279,6 +282,7 @@ def desk_of(house: House) -> Desk:
         [
             *house.staff.acts(),
             *house.statutes.acts(),
+            *Rotating(house.turning).acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),

@@ -179,6 +179,7 @@ class Serving:
         listeners.set_serving(self._servicer, NAMES, serving=serving)
         self._identity.look(self._doors)
         house.statutes.round()
+        house.turning.round()
         house.lookout.round()
         self._thrift.round()
         for fault in house.directory.faults:

@@ -1,0 +1,142 @@
+"""Moves of our keys as decisions on a keyset: each is pure, and says in words why it cannot be.
+
+A move is handed to the key room, which keeps, records and puts it in force. Who may order it is asked elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+
+from gateway.errors import Remedy
+from gateway.office.keyroom import Decide
+from keys.errors import KeyNotUsable, KeysError
+from keys.keyset import Keyset
+from keys.lifecycle import DESTRUCTION_WAIT, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState, authority
+from keys.record import KeyEvent, KeyRecord
+from keys.rotation import ANNOUNCED, TICK, short
+
+SHORTEST = 8  # hexadecimal digits that name a key of ours, where they name no other
+KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
+
+# One person may stop a key, but not the whole house: without these it records nothing, or knows nobody.
+_HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT, KeyKind.TLS_CA})
+# What two persons decide to destroy waits, so that one can still cancel; these live for days only.
+_SHORT_LIVED = frozenset({KeyKind.KEM, KeyKind.TLS_LEAF})
+
+
+def named(keyset: Keyset, beginning: str) -> KeyRecord:
+    """Return the key of ours whose id begins so; raises Remedy for none and for several."""
+    found = [record for record in keyset.records if record.kid.hex().startswith(beginning)]
+    if len(found) == 1:
+        return found[0]
+    raise Remedy(
+        "key: several keys of ours begin so; give more digits"
+        if found
+        else "key: no key of ours begins so; see `passerelle keys list`"
+    )
+
+
+def coming(keyset: Keyset, kind: KeyKind) -> KeyRecord | None:
+    """Return the newest PREACTIVE key of a kind."""
+    found = [r for r in keyset.records if (r.kind, r.state) == (kind, KeyState.PREACTIVE)]
+    return max(found, key=lambda record: (record.created, record.kid), default=None)
+
+
+def sole(keyset: Keyset, record: KeyRecord) -> bool:
+    """Say whether a key is the only ACTIVE one of its kind."""
+    active = [r for r in keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)]
+    return [each.kid for each in active] == [record.kid]
+
+
+def generate(kind: KeyKind, reason: str, actor: str) -> Decide:
+    """Make a key of a kind, PREACTIVE; one at a time, so that two operators do not rotate side by side."""
+
+    def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+        if kind is KeyKind.AUDIT:
+            raise Remedy("an AUDIT key is the auditor's: take over the public half of his new one")
+        already = coming(keyset, kind)
+        if already is not None:
+            raise Remedy(
+                f"{kind.value} {short(already.kid)} is PREACTIVE already: promote or destroy it first"
+            )
+        try:
+            keyset, event = keyset.generate(kind, now, reason=reason, actor=actor)
+        except KeysError as fault:
+            raise Remedy(str(fault)) from None
+        return keyset, (event,)
+
+    return decide
+
+
+def move(kid: bytes, target: KeyState, reason: str, actor: str) -> Decide:
+    """Move a key along an edge of its table."""
+
+    def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+        record = keyset.record(kid)
+        demand_edge(keyset, record, target)
+        try:
+            keyset, event = keyset.transition(kid, target, now, reason, actor)
+        except KeysError as fault:
+            raise Remedy(f"{record.kind.value} {short(kid)}: {fault}") from None
+        return keyset, (event,)
+
+    return decide
+
+
+def suspend(kid: bytes, reason: str, actor: str) -> Decide:
+    """Stop a key; where partners would know no other of its kind, its successor is made with it, PREACTIVE."""
+
+    def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+        record = keyset.record(kid)
+        keyset, events = move(kid, KeyState.SUSPENDED, reason, actor)(keyset, now)
+        if record.kind in ANNOUNCED and not keyset.published(record.kind):
+            with suppress(KeyNotUsable):  # a leaf whose authority is stopped: that one comes first
+                follows = f"follows {short(kid)}, which is suspended"
+                keyset, made = keyset.generate(record.kind, now, reason=follows, actor=actor)
+                events = (*events, made)
+        return keyset, events
+
+    return decide
+
+
+def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
+    """Raise Remedy, saying what to do instead, where a key does not go to `target`."""
+    name, state = f"{record.kind.value} {short(record.kid)}", record.state
+    if state is target:
+        raise Remedy(f"{name} is {state.value} already, since {record.changed:%Y-%m-%d %H:%M}")
+    only = sole(keyset, record)
+    if target is KeyState.SUSPENDED and only and record.kind in _HOUSE_NEEDS:
+        instead = f"run `passerelle keys rotate {record.kind.value}`"
+        if record.kind is KeyKind.AUDIT:
+            instead = "take over the public half of the auditor's new key"
+        raise Remedy(
+            f"{name} is the only one, and without it the house can record nothing or knows nobody:"
+            f" {instead}, then suspend this one"
+        )
+    if state is KeyState.ACTIVE and target is KeyState.DESTROYED:
+        raise Remedy(
+            f"{name} is ACTIVE: promote a successor and deactivate this one, or suspend it, first"
+        )
+    if state is KeyState.ACTIVE and target is KeyState.DEACTIVATED and only:
+        raise Remedy(f"{name} is the only ACTIVE one: promote a successor first, or suspend it")
+    if not authority(record.kind, state, target):
+        raise Remedy(f"{name} is {state.value}, and none goes from there to {target.value}")
+
+
+def waits(record: KeyRecord) -> bool:
+    """Say whether the destruction of a key waits for 7 to 30 days.
+
+    Not that of a compromised key that only produces: its private half is a thief's, and opens nothing of ours.
+    """
+    thiefs = record.state is KeyState.COMPROMISED and record.kind in PRODUCES_ONLY
+    return record.kind not in _SHORT_LIVED and not thiefs
+
+
+def destroyable(record: KeyRecord) -> datetime:
+    """Return from when on the table lets a key be destroyed."""
+    if record.state is not KeyState.DEACTIVATED:
+        return record.changed
+    window = KEM_WINDOW if record.kind is KeyKind.KEM else DESTRUCTION_WAIT
+    return record.changed + window + TICK

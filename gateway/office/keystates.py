@@ -1,0 +1,127 @@
+"""How our keys stand, in plain values: for a list, for one key, and for what an approval is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from gateway.bundle import fingerprint
+from gateway.office.turning import Turning
+from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
+from keys.record import KeyRecord
+from keys.rotation import Evidence, Move, Rhythm, Step, ends
+
+
+def standing(turning: Turning) -> object:
+    """Return the state of every key, and the version of our entry: what an approval must find unchanged."""
+    keys = [
+        [record.kid.hex(), record.kind.value, record.state.value, _time(record.changed)]
+        for record in sorted(turning.keyset.records, key=lambda record: record.kid)
+    ]
+    return {"keys": keys, "version": turning.own.version}
+
+
+def listing(turning: Turning) -> dict[str, object]:
+    """Return every key with what comes next for it, and how each kind turns."""
+    rhythms, steps, evidence = turning.outlook().rhythms, turning.steps(), turning.evidence()
+    return {
+        "keys": [
+            _row(turning, record, steps, evidence)
+            for record in sorted(turning.keyset.records, key=lambda r: (r.kind.value, r.created))
+        ],
+        "schedules": [rhythm(kind, rhythms[kind]) for kind in KeyKind if kind in rhythms],
+        "next": [{"when": _time(step.when), "what": step.sentence} for step in steps],
+        **entry(turning),
+    }
+
+
+def one(turning: Turning, record: KeyRecord) -> dict[str, object]:
+    """Return one key, and who has seen it."""
+    found = turning.evidence()
+    evidence = found.get(record.kid, Evidence(None))
+    return {
+        **_row(turning, record, turning.steps(), found),
+        "not_before": _time(record.not_before),
+        "not_after": _time(record.not_after),
+        "has_private": bool(record.wrapped),
+        "partners": [
+            {
+                "party": party,
+                "version": None if seen is None else seen.version,
+                "seen": None if seen is None else _time(seen.time),
+                "missing": evidence.version is not None and party in evidence.missing,
+            }
+            for party, seen in sorted(turning.partners().items())
+        ],
+    }
+
+
+def entry(turning: Turning) -> dict[str, object]:
+    """Return the version of our entry, and what people compare of it."""
+    own = turning.own
+    return {"version": own.version, "fingerprint": fingerprint(own.to_bytes())}
+
+
+def rhythm(kind: KeyKind, how: Rhythm) -> dict[str, object]:
+    """Return how a kind turns."""
+    return {"kind": kind.value, "on": how.on, "days": how.every.days}
+
+
+def _row(
+    turning: Turning,
+    record: KeyRecord,
+    steps: tuple[Step, ...],
+    found: Mapping[bytes, Evidence],
+) -> dict[str, object]:
+    evidence = found.get(record.kid, Evidence(None))
+    return {
+        "kid": record.kid.hex(),
+        "kind": record.kind.value,
+        "state": record.state.value,
+        "created": _time(record.created),
+        "since": _time(record.changed),
+        "ends": _time(ends(record)),
+        "reason": record.reason,
+        "in_use": _in_use(turning, record),
+        "published": evidence.version,
+        "missing": list(evidence.missing) if evidence.version is not None else [],
+        "next": _next(turning, record, steps),
+    }
+
+
+def _in_use(turning: Turning, record: KeyRecord) -> bool:
+    active = [
+        r for r in turning.keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)
+    ]
+    return bool(active) and max(active, key=lambda r: (r.created, r.kid)).kid == record.kid
+
+
+def _next(turning: Turning, record: KeyRecord, steps: tuple[Step, ...]) -> str:
+    """Return in words what comes next for a key."""
+    mine = next((step for step in steps if step.kid == record.kid), None)
+    if mine is not None:
+        if mine.move is Move.WAIT:
+            return "waits for partners"
+        return f"{mine.move.value}: {mine.when:%Y-%m-%d %H:%M}"
+    if record.state is KeyState.ACTIVE and _in_use(turning, record):
+        made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)
+        if made is not None:
+            return f"successor: {made.when:%Y-%m-%d %H:%M}"
+        return f"→ passerelle keys rotate {record.kind.value}"
+    if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
+        return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
+    return _NEXT[record.state]
+
+
+_NEXT = {
+    KeyState.PREACTIVE: "→ passerelle keys promote, once partners have seen it",
+    KeyState.ACTIVE: "→ passerelle keys deactivate; a newer one is in use",
+    KeyState.SUSPENDED: "→ passerelle keys resume, or revoke; two persons",
+    KeyState.DEACTIVATED: "verifies, or opens, what is its own",
+    KeyState.COMPROMISED: "refused",
+    KeyState.DESTROYED: "gone; its public half is kept",
+}
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -1,0 +1,129 @@
+"""What the house keeps of its rotations: schedules, who asked, which version first named a key, what is to go.
+
+Small named values beside `governance`'s, each written with the leaf that records why.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, insert, literal, select, update
+
+from gateway.errors import Remedy
+from gateway.store.effects import Effect, says
+from gateway.store.schema import values
+from gateway.store.times import milliseconds, moment
+from keys.lifecycle import KeyKind
+from keys.rotation import RHYTHMS, Rhythm
+
+_SCHEDULE = "rotation/schedule/"
+_ASKED = "rotation/asked/"
+_NAMED = "rotation/named/"
+_DOOMED = "rotation/doomed/"
+
+
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """That a key is to be destroyed: when, why, and who decided it."""
+
+    due: datetime
+    reason: str
+    actor: str
+    approver: str
+
+
+def rhythms(connection: Connection) -> dict[KeyKind, Rhythm]:
+    """Return how each kind turns: as somebody set it, else as it is from the start."""
+    found = dict(RHYTHMS)
+    for name, held in _under(connection, _SCHEDULE).items():
+        found[KeyKind(name)] = Rhythm(held["on"], timedelta(days=held["days"]))
+    return found
+
+
+def set_rhythm(kind: KeyKind, rhythm: Rhythm) -> tuple[Effect, ...]:
+    """Return what changes how a kind turns."""
+    return _put(f"{_SCHEDULE}{kind.value}", {"on": rhythm.on, "days": rhythm.every.days})
+
+
+def asked(connection: Connection) -> frozenset[bytes]:
+    """Return the keys whose rotation somebody asked for."""
+    return frozenset(bytes.fromhex(name) for name in _under(connection, _ASKED))
+
+
+def ask(kid: bytes) -> tuple[Effect, ...]:
+    """Return what lets the rounds go on with a key's rotation."""
+    return _put(f"{_ASKED}{kid.hex()}", {})
+
+
+def unask(kid: bytes) -> tuple[Effect, ...]:
+    """Return what ends that; nothing where nobody asked."""
+    return (Effect(delete(values).where(values.c.key == f"{_ASKED}{kid.hex()}")),)
+
+
+def named(connection: Connection) -> dict[bytes, int]:
+    """Return the version of our entry that first named each key."""
+    return {
+        bytes.fromhex(name): held["version"] for name, held in _under(connection, _NAMED).items()
+    }
+
+
+def name(kid: bytes, version: int) -> Effect:
+    """Return what keeps that a version names a key; the first that did stays."""
+    key = f"{_NAMED}{kid.hex()}"
+    row = select(literal(key), literal(_text({"version": version})))
+    absent = ~exists().where(values.c.key == key)
+    return Effect(insert(values).from_select(["key", "value"], row.where(absent)))
+
+
+def doomed(connection: Connection) -> dict[bytes, Doom]:
+    """Return the keys that are to be destroyed."""
+    return {
+        bytes.fromhex(name): Doom(
+            moment(held["due_ms"]), held["reason"], held["actor"], held["approver"]
+        )
+        for name, held in _under(connection, _DOOMED).items()
+    }
+
+
+def doom(kid: bytes, doom: Doom) -> tuple[Effect, ...]:
+    """Return what decides a destruction; the commit raises Remedy where it is decided already."""
+    held = {
+        "due_ms": milliseconds(doom.due),
+        "reason": doom.reason,
+        "actor": doom.actor,
+        "approver": doom.approver,
+    }
+    row = insert(values).values(key=f"{_DOOMED}{kid.hex()}", value=_text(held))
+    already = says(Remedy, "its destruction is decided already; `passerelle keys cancel` ends that")
+    return (Effect(row, rows=1, refusal=already),)
+
+
+def spare(kid: bytes, *, demand: bool = True) -> tuple[Effect, ...]:
+    """Return what ends a decision to destroy; where it is demanded, the commit raises Remedy if none stands."""
+    gone = delete(values).where(values.c.key == f"{_DOOMED}{kid.hex()}")
+    none = says(Remedy, "no destruction of that key is decided any more")
+    return (Effect(gone, rows=1, refusal=none) if demand else Effect(gone),)
+
+
+def _under(connection: Connection, prefix: str) -> dict[str, Any]:
+    wanted = select(values).where(values.c.key.startswith(prefix, autoescape=True))
+    return {
+        row.key.removeprefix(prefix): json.loads(row.value)
+        for row in connection.execute(wanted.order_by(values.c.key))
+    }
+
+
+def _put(key: str, held: dict[str, object]) -> tuple[Effect, ...]:
+    row = select(literal(key), literal(_text(held)))
+    absent = ~exists().where(values.c.key == key)
+    return (
+        Effect(insert(values).from_select(["key", "value"], row.where(absent))),
+        Effect(update(values).where(values.c.key == key).values(value=_text(held)), rows=1),
+    )
+
+
+def _text(held: dict[str, object]) -> str:
+    return json.dumps(held, sort_keys=True, separators=(",", ":"))

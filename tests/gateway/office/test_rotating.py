@@ -1,0 +1,329 @@
+"""What operators do with keys: by one person or two, and what is refused leaves nothing half-done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.bundle import PartyBundle
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.server import inspection
+from gateway.server.house import House
+from keys.errors import KeyNotUsable
+from keys.keyset import KeyKind, KeyState
+
+# The three steps
+
+
+def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: House) -> None:
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    new = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
+    published = desk.do("keys.publish")
+    assert (published["published"], published["version"]) == (True, 2)
+    desk.sight("AUS", 2)
+
+    desk.do("keys.promote", key=new[:12])
+
+    assert house.keyset.kem().kid.hex() == new
+    assert desk.state(old) is KeyState.ACTIVE  # it steps down by a step of its own
+    desk.do("keys.deactivate", key=old)
+    assert desk.state(old) is KeyState.DEACTIVATED
+    assert inspection.verify_ledger(house.home).ok
+
+
+def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(
+    desk: Any, house: House
+) -> None:
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    new = desk.do("keys.rotate", kind="KEM")["key"]
+
+    def sealed_to() -> str:
+        found = own_bundle(house.home).sealing_key(house.clock())
+        assert found is not None
+        return found.key_id.hex()
+
+    assert len(own_bundle(house.home).kem) == 2
+    assert sealed_to() == old
+    desk.sight("AUS", 2)
+    desk.do("keys.promote", key=new)
+    assert sealed_to() == new
+
+
+def test_a_key_that_nobody_has_seen_is_not_promoted_and_who_is_missing_is_named(
+    desk: Any,
+    house: House,
+) -> None:
+    """Issue 5, bad input: promoting a PREACTIVE key nobody has seen."""
+    new = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
+    with pytest.raises(Remedy, match="keys publish"):
+        desk.do("keys.promote", key=new)
+    desk.do("keys.publish")
+    desk.sight("AUS", 1)  # it was seen, with the version before
+
+    with pytest.raises(Remedy, match="not seen by AUS with version 2"):
+        desk.do("keys.promote", key=new)
+
+    assert desk.state(new) is KeyState.PREACTIVE
+
+
+def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: House) -> None:
+    new = desk.do("keys.rotate", kind="SIGNING")["key"]
+    with pytest.raises(TwoPersons):
+        desk.do("keys.promote", key=new, override=True)
+    assert desk.state(new) is KeyState.PREACTIVE
+
+    desk.do("keys.promote", desk.two, key=new, override=True)
+
+    assert desk.state(new) is KeyState.ACTIVE
+
+
+def test_a_partner_who_left_is_not_waited_for(desk: Any, house: House, homes: Any) -> None:
+    new = desk.do("keys.rotate", kind="KEM")["key"]
+    (homes[0] / "parties" / "AUS.json").unlink()
+
+    desk.do("keys.promote", key=new)
+
+    assert desk.state(new) is KeyState.ACTIVE
+
+
+def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, house: House) -> None:
+    old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
+    said = desk.do("keys.rotate", kind="SIGNING")
+    assert (said["promoted"], said["missing"], said["version"]) == (False, ["AUS"], 2)
+    house.turning.round()
+    assert desk.state(said["key"]) is KeyState.PREACTIVE
+    desk.sight("AUS", 2)
+
+    house.turning.round()
+
+    assert desk.state(said["key"]) is KeyState.ACTIVE
+    assert desk.state(old) is KeyState.DEACTIVATED
+    assert house.keyset.record(bytes.fromhex(old)).wrapped == b""  # its private half is gone
+    bundle = own_bundle(house.home)
+    assert bundle.version == 4  # promoted; stepped down
+    assert bundle.names(bytes.fromhex(old))  # what it signed stays its own
+
+
+def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: House) -> None:
+    """Issue 5, bad input: two operators rotating at once."""
+    first = desk.do("keys.rotate", kind="KEM")["key"]
+
+    second = desk.do("keys.rotate", desk.other, kind="KEM")
+
+    assert second["key"] == first
+    assert second["moves"] == []
+    with pytest.raises(Remedy, match="PREACTIVE already"):
+        desk.do("keys.generate", kind="KEM")
+    assert sum(r.kind is KeyKind.KEM for r in house.keyset.records) == 2
+
+
+def test_with_nobody_to_wait_for_a_rotation_is_one_command(
+    desk: Any, house: House, homes: Any
+) -> None:
+    (homes[0] / "parties" / "AUS.json").unlink()
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+
+    said = desk.do("keys.rotate", kind="KEM")
+
+    assert said["promoted"]
+    assert desk.state(old) is KeyState.DEACTIVATED
+
+
+# What one person may, and what takes two
+
+
+def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, house: House) -> None:
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    alarms = desk.entries(EntryType.ALARM)
+
+    said = desk.do("keys.suspend", key=old)
+
+    with pytest.raises(KeyNotUsable):
+        house.keyset.opening(bytes.fromhex(old), house.clock())
+    bundle: PartyBundle = own_bundle(house.home)
+    assert bundle.version == said["version"] == 2
+    assert desk.entries(EntryType.ALARM) == alarms + 1
+    # It was the only one: partners learn of a successor in the same step, and it opens.
+    successor = next(m["key"] for m in said["moves"] if m["from"] is None)
+    assert [each.public for each in bundle.kem] == [
+        house.keyset.record(bytes.fromhex(successor)).public
+    ]
+    assert house.keyset.opening(bytes.fromhex(successor), house.clock())
+
+
+def test_a_suspended_key_returns_by_two_persons(desk: Any, house: House) -> None:
+    kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
+    desk.do("keys.suspend", key=kid)
+    with pytest.raises(TwoPersons):
+        desk.do("keys.resume", key=kid)
+    with pytest.raises(TwoPersons):
+        desk.do("keys.deactivate", key=kid)
+    with pytest.raises(Remedy, match="keys resume"):
+        desk.do("keys.promote", key=kid)
+
+    desk.do("keys.resume", desk.two, key=kid)
+
+    assert desk.state(kid) is KeyState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [("LOG", "rotate LOG"), ("DATA", "rotate DATA"), ("TLS_CA", "TLS_CA"), ("AUDIT", "auditor")],
+)
+def test_one_person_does_not_stop_the_house_itself(
+    desk: Any, house: House, kind: str, remedy: str
+) -> None:
+    kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
+
+    with pytest.raises(Remedy, match=remedy):
+        desk.do("keys.suspend", key=kid)
+
+    assert desk.state(kid) is KeyState.ACTIVE
+
+
+def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: House) -> None:
+    kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    with pytest.raises(TwoPersons):
+        desk.do("keys.revoke", key=kid)
+    desk.do("keys.suspend", key=kid)
+
+    desk.do("keys.revoke", desk.two, key=kid)
+
+    assert desk.state(kid) is KeyState.COMPROMISED
+    for act in ("keys.resume", "keys.deactivate", "keys.promote"):
+        with pytest.raises(Remedy):
+            desk.do(act, desk.two, key=kid)
+    assert desk.state(kid) is KeyState.COMPROMISED
+
+
+@pytest.mark.parametrize("act", ["keys.deactivate", "keys.destroy"])
+@pytest.mark.parametrize("kind", ["KEM", "SIGNING", "LOG", "DATA", "TLS_LEAF", "TLS_CA"])
+def test_the_only_active_key_neither_steps_down_nor_is_destroyed(
+    desk: Any, house: House, act: str, kind: str
+) -> None:
+    """Issue 5, bad input: destroying the only ACTIVE key."""
+    kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
+    before = house.keyset.records
+
+    with pytest.raises(Remedy, match="promote a successor"):
+        desk.do(act, desk.two, key=kid)
+
+    assert house.keyset.records == before
+
+
+def test_another_role_does_nothing_with_keys(desk: Any, house: House) -> None:
+    with pytest.raises(NotAllowed):
+        desk.do("keys.generate", Officer("P-9", frozenset({Role.AUDITOR})), kind="KEM")
+    assert desk.do("keys.list", Officer("P-9", frozenset({Role.AUDITOR})))["keys"]
+
+
+# The end of a key
+
+
+def test_an_old_kem_key_is_destroyed_by_the_round_after_48_hours(
+    desk: Any, house: House, homes: Any, clock: Any
+) -> None:
+    (homes[0] / "parties" / "AUS.json").unlink()
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    desk.do("keys.rotate", kind="KEM")
+
+    clock.ahead = timedelta(hours=47)
+    house.turning.round()
+    assert desk.state(old) is KeyState.DEACTIVATED
+    clock.ahead = timedelta(hours=48, seconds=1)
+    house.turning.round()
+
+    assert desk.state(old) is KeyState.DESTROYED
+    assert house.keyset.record(bytes.fromhex(old)).wrapped == b""
+
+
+def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
+    desk: Any, house: House, clock: Any
+) -> None:
+    kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
+    with pytest.raises(TwoPersons):
+        desk.do("keys.destroy", key=kid)
+    said = desk.do("keys.destroy", desk.two, key=kid, days=9)
+    assert said["moves"] == []
+    with pytest.raises(Remedy, match="decided already"):
+        desk.do("keys.destroy", desk.two, key=kid, days=30)
+    clock.ahead = timedelta(days=8)
+    house.turning.round()
+    assert desk.state(kid) is KeyState.PREACTIVE
+
+    desk.do("keys.cancel", key=kid)
+    clock.ahead = timedelta(days=10)
+    house.turning.round()
+    assert desk.state(kid) is KeyState.PREACTIVE
+    with pytest.raises(Remedy, match="neither a destruction nor a rotation"):
+        desk.do("keys.cancel", key=kid)
+
+
+def test_what_two_persons_decided_is_done_when_its_wait_is_over(
+    desk: Any, house: House, clock: Any
+) -> None:
+    kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
+    desk.do("keys.destroy", desk.two, key=kid)
+
+    clock.ahead = timedelta(days=7, seconds=1)
+    house.turning.round()
+
+    assert desk.state(kid) is KeyState.DESTROYED
+    assert house.turning.dooms() == {}
+
+
+@pytest.mark.parametrize("days", [0, 6, 31, True, "7"])
+def test_a_wait_is_of_7_to_30_days(desk: Any, house: House, days: object) -> None:
+    kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
+
+    with pytest.raises(Remedy, match="from 7 to 30"):
+        desk.do("keys.destroy", desk.two, key=kid, days=days)
+
+
+# What is foretold
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: House) -> None:
+    before = (house.keyset.records, house.sequencer.size, own_bundle(house.home).version)
+    kem = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    said = {
+        act: " ".join(desk.do(act, dry_run=True, **values)["plan"])
+        for act, values in {
+            "keys.generate": {"kind": "KEM"},
+            "keys.publish": {},
+            "keys.rotate": {"kind": "KEM"},
+            "keys.promote": {"key": kem},
+            "keys.suspend": {"key": kem},
+            "keys.resume": {"key": kem},
+            "keys.deactivate": {"key": kem},
+            "keys.revoke": {"key": kem},
+            "keys.destroy": {"key": kem},
+            "keys.cancel": {"key": kem},
+            "keys.schedule": {"kind": "KEM", "on": True, "days": 5},
+        }.items()
+    }
+
+    assert "AUS" in said["keys.rotate"]
+    assert said["keys.destroy"].startswith("Refused: ")
+    assert said["keys.promote"].startswith("Refused: ")
+    assert "ALARM" in said["keys.suspend"]
+    assert "every 5 days" in said["keys.schedule"]
+    after = (house.keyset.records, house.sequencer.size, own_bundle(house.home).version)
+    assert after == before
+
+
+def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
+    desk: Any, house: House
+) -> None:
+    act = house.desk.act(desk.one, "keys.revoke")
+    before = act.state()
+    assert act.state() == before
+
+    desk.do("keys.generate", kind="KEM")
+
+    assert act.state() != before

@@ -1,0 +1,175 @@
+"""Keys turn by themselves under evidence; a clock, a disk or a crash in the way leaves nothing half-done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office import keymoves
+from gateway.server.house import House
+from keys.keyset import KeyKind, KeyState
+
+# By schedule
+
+
+def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, house: House, clock: Any) -> None:
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    house.turning.round()
+    assert len(own_bundle(house.home).kem) == 1
+    clock.ahead = timedelta(days=4, hours=1)
+    house.turning.round()
+    new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
+    assert own_bundle(house.home).version == 2
+    desk.sight("AUS", 2)
+    house.turning.round()
+    assert desk.state(new) is KeyState.PREACTIVE  # the epoch lasts seven days
+    clock.ahead = timedelta(days=7)
+    house.turning.round()
+
+    assert desk.state(new) is KeyState.ACTIVE
+    assert desk.state(old) is KeyState.DEACTIVATED
+    clock.ahead = timedelta(days=9, hours=1)
+    house.turning.round()
+    assert desk.state(old) is KeyState.DESTROYED
+
+
+def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
+    desk: Any, house: House, clock: Any
+) -> None:
+    """keys.md 5, KEM epoch: the old key stays primary, with a daily alarm."""
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    clock.ahead = timedelta(days=5)
+    house.turning.round()
+    alarms = desk.entries(EntryType.ALARM)
+    for hours in (1, 2, 23):
+        clock.ahead = timedelta(days=7, hours=hours)
+        house.turning.round()
+    assert desk.state(old) is KeyState.ACTIVE
+    assert desk.entries(EntryType.ALARM) == alarms + 1
+
+    clock.ahead = timedelta(days=8, hours=3)
+    house.turning.round()
+
+    assert desk.entries(EntryType.ALARM) == alarms + 2
+    assert house.keyset.opening(bytes.fromhex(old), clock())
+
+
+def test_a_schedule_is_set_kept_and_listed(desk: Any, house: House, clock: Any) -> None:
+    before = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
+    assert before["KEM"] == {"kind": "KEM", "on": True, "days": 7}
+    assert before["TLS_LEAF"]["on"]
+    assert not before["SIGNING"]["on"]
+    desk.do("keys.schedule", kind="KEM", on=False)
+    desk.do("keys.schedule", kind="SIGNING", on=True, days=40)
+
+    clock.ahead = timedelta(days=25)
+    house.turning.round()
+
+    after = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
+    assert after["KEM"] == {"kind": "KEM", "on": False, "days": 7}
+    assert after["SIGNING"] == {"kind": "SIGNING", "on": True, "days": 40}
+    assert desk.key(KeyKind.SIGNING, KeyState.PREACTIVE)
+    assert not [r for r in house.keyset.records if r.kind is KeyKind.KEM][1:]
+
+
+def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house: House) -> None:
+    for act, values in (("keys.schedule", {"on": True}), ("keys.generate", {})):
+        with pytest.raises(Remedy, match="auditor"):
+            desk.do(act, kind="AUDIT", **values)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize("named", ["", "abc", "g" * 8, "0" * 64, "A" * 16])
+def test_an_unknown_key_is_refused_with_what_lists_them(
+    desk: Any, house: House, named: str
+) -> None:
+    with pytest.raises(Remedy, match="key: "):
+        desk.do("keys.suspend", key=named)
+
+
+def test_an_ambiguous_beginning_names_no_key(desk: Any, house: House) -> None:
+    twins = SimpleNamespace(records=(house.keyset.kem(), house.keyset.kem()))
+
+    with pytest.raises(Remedy, match="more digits"):
+        keymoves.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
+
+
+def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock: Any) -> None:
+    before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
+    clock.ahead = -timedelta(minutes=1)
+
+    with pytest.raises(Remedy, match="set the clock"):
+        desk.do("keys.generate", kind="KEM")
+    house.turning.round()  # says so, and goes on
+
+    assert house.keyset.records == before
+    assert (house.home / "keys" / "keyset.json").read_bytes() == file
+
+
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> Iterator[None]:
+    """Have the n-th file that is replaced meet a full disk."""
+    from keys import durable
+
+    real, seen = durable.os.fsync, [0]
+
+    def fsync(descriptor: int) -> None:
+        seen[0] += 1
+        if when(seen[0]):
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable.os, "fsync", fsync)
+        yield
+
+
+def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
+    desk: Any, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
+
+    with full_disk(monkeypatch, lambda n: n == 1), pytest.raises(OSError, match="No space"):
+        desk.do("keys.rotate", kind="KEM")
+
+    assert house.keyset.records == before
+    assert (house.home / "keys" / "keyset.json").read_bytes() == file
+    assert not list((house.home / "keys").glob(".keyset*"))
+    assert desk.do("keys.rotate", kind="KEM")["version"] == 2  # room was made
+
+
+def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round(
+    desk: Any, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is made and recorded; partners know nothing of it, and nobody uses it, until it is published."""
+    with full_disk(monkeypatch, lambda n: n == 3), pytest.raises(OSError, match="No space"):
+        desk.do("keys.rotate", kind="KEM")
+    new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
+    assert own_bundle(house.home).version == 1
+    assert not list(house.home.glob(".party*"))
+
+    house.turning.round()
+
+    assert own_bundle(house.home).version == 2
+    assert desk.do("keys.show", key=new)["published"] == 2
+
+
+def test_a_house_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
+    keydesk: Any, homes: Any, secret: Any
+) -> None:
+    with House.open(homes[0], secret) as house:
+        new = keydesk(house).do("keys.rotate", kind="SIGNING")["key"]
+        keydesk(house).sight("AUS", 2)
+    with House.open(homes[0], secret) as house:
+        house.turning.round()
+        assert keydesk(house).state(new) is KeyState.ACTIVE
