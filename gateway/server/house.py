@@ -106,6 +106,7 @@ class House:
         statutes: Statutes,
         database: Database,
         sequencer: Sequencer,
+        clock: Callable[[], datetime],
         closing: ExitStack,
     ) -> None:
         self.home = home
@@ -118,10 +119,10 @@ class House:
         self.database = database
         self.sequencer = sequencer
         self.data_key = DataRing(lambda: self.keyset)
-        self.registry = Registry(database, sequencer, self.data_key, utc_now)
+        self.registry = Registry(database, sequencer, self.data_key, clock)
         self.gallery = Gallery(database, self.data_key)
         self.people = StoredPeople(database, self.data_key)
-        self.clock = utc_now
+        self.clock = clock
         self.random = secrets.token_bytes
         self.staff = Staff(database, sequencer, lambda: self.keyset, self.clock)
         self.reviews = Reviews(
@@ -156,8 +157,12 @@ class House:
         passphrase: Callable[[], bytes],
         *,
         on_fatal: Callable[[BaseException], None] = leave_at_once,
+        clock: Callable[[], datetime] = utc_now,
     ) -> House:
-        """Open the folder `home`; raises Remedy, Fault or KeysError saying what is wrong with it."""
+        """Open the folder `home`; raises Remedy, Fault or KeysError saying what is wrong with it.
+
+        clock   of the whole house, in whole milliseconds; drills set it forward on a copy of a folder
+        """
         settings = config.load(home)
         with ExitStack() as stack:
             selftest.run()
@@ -176,20 +181,20 @@ class House:
                 lambda: keys().log_keys(),
                 renewal.log_of(keyset, own.log.origin, every=True),
                 lambda: keys().audit_public,
-                utc_now,
+                clock,
                 on_fatal=on_fatal,
                 on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
             )
             sequencer.start()
             stack.callback(sequencer.close)
-            keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, utc_now)
+            keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, clock)
             statutes = Statutes(
                 settings.agreements.folder,
                 database,
                 sequencer,
                 keys,
                 lambda kid, at: own_bundle(home).signing_key(kid, at),
-                utc_now,
+                clock,
             )
             adoption.adopt(
                 database,
@@ -197,10 +202,10 @@ class House:
                 keyset=keyset,
                 agreements=[each for versions in statutes.current.values() for each in versions],
                 entries=[adoption.entry(own)],
-                now=utc_now(),
+                now=clock(),
             )
             statutes.clear()
-            register = adoption.Register(database, sequencer, own.party, utc_now)
+            register = adoption.Register(database, sequencer, own.party, clock)
             barring = Barring(database, sequencer)
             directory = Directory(
                 settings.directory.folder, settings.house.party, register, barring.of
@@ -214,6 +219,7 @@ class House:
                 statutes=statutes,
                 database=database,
                 sequencer=sequencer,
+                clock=clock,
                 closing=stack.pop_all(),
             )
 
