@@ -32,3 +32,4 @@ and say here: PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels make ...   A wrong hash means
 this project was tested with: do not go around it."
 $pip install --no-deps --no-build-isolation --editable . ||
   stop "could not install the packages of this folder; see the message above"
+sh deploy/softhsm.sh "$venv"

@@ -2,7 +2,8 @@
 
 `file:PATH` keeps no key at all: PATH holds a salt and costs, and the passphrase makes the key by
 Argon2id (RFC 9106). It guards against a stolen disk or backup; it cannot stop an administrator of the
-host, who can read the memory of this process. `pkcs11:` is to come; nothing else exists.
+host, who can read the memory of this process. `pkcs11:` names a key inside a token (`keys.pkcs11`); it
+stops whoever has disk and memory but not the token. Nothing else exists.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from keys import durable
+from keys import durable, pkcs11
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.handle import handle
 from keys.pae import pae
+from keys.pkcs11 import Pkcs11Custody
 
 NONCE_BYTES = (
     12  # SP 800-38D: random 96-bit nonces serve 2³² messages; a KEK wraps a few hundred seeds
@@ -164,15 +166,29 @@ class FileCustody:
 
 
 def open_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
-    """Return the custody that `uri` names; the passphrase is asked for only when it is needed.
+    """Return the custody that `uri` names; the passphrase, or PIN, is asked for only when it is needed.
 
-    `file:PATH`, relative to the working folder or absolute. Raises CustodyFault for a scheme that does
-    not exist, and what `FileCustody.open` raises.
+    `file:PATH`, relative to the working folder or absolute, or a token as `keys.pkcs11` writes it. Raises
+    CustodyFault for a scheme that does not exist, and what `FileCustody.open` and `Pkcs11Custody.open` raise.
     """
     scheme, _, path = uri.partition(":")
+    if scheme == pkcs11.SCHEME:
+        return Pkcs11Custody.open(uri, passphrase)
+    return FileCustody.open(_place(scheme, path), passphrase())
+
+
+def create_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
+    """Make the key that `uri` names and return its custody; raises CustodyFault as `open_custody` does."""
+    scheme, _, path = uri.partition(":")
+    if scheme == pkcs11.SCHEME:
+        return Pkcs11Custody.create(uri, passphrase)
+    return FileCustody.create(_place(scheme, path), passphrase())
+
+
+def _place(scheme: str, path: str) -> Path:
     if scheme != SCHEME_FILE or not path:
-        raise CustodyFault("no such custody; write file:PATH, the only scheme known")
-    return FileCustody.open(Path(path), passphrase())
+        raise CustodyFault(f"no such custody; write file:PATH, or {pkcs11.FORM}")
+    return Path(path)
 
 
 def _derive(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> bytes:

@@ -1,4 +1,9 @@
-"""The keyset's file: what is written, and the seal over all of it."""
+"""The keyset's file: what is written, and the seal over all of it.
+
+Beside it stands a second copy, `.last`: the last good version, for the day on which a disk or a hand
+damages the first. It is never loaded instead: a keyset that went back would revive what was destroyed, so
+a person puts it back by a command that compares it with the ledger.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +34,33 @@ class KeyFile:
     records: tuple[KeyRecord, ...]
 
 
+def last_of(path: Path) -> Path:
+    """Return where the last good version of a keyset's file is kept."""
+    return path.with_name(path.name + ".last")
+
+
+def last_change(path: Path) -> str | None:
+    """Return when the newest key of a whole file came to its state; None for a file that is not whole."""
+    try:
+        keys = durable.decode(path, durable.read(path))["keys"]
+        return max(str(key["changed"]) for key in keys)  # type: ignore[attr-defined]
+    except (DamagedFile, CustodyFault, LookupError, TypeError, ValueError):
+        return None
+
+
 def write(path: Path, content: KeyFile, custody: Custody) -> None:
-    """Replace the file at `path` by `content`, sealed by `custody`; durably and all at once."""
+    """Replace the file at `path` by `content`, sealed by `custody`; durably and all at once.
+
+    The copy goes first and the file second, which is the change: so a seed that the file no longer holds is
+    in neither, wherever a crash comes between.
+    """
+    sealed = compose(content, custody)
+    durable.replace(last_of(path), sealed)
+    durable.replace(path, sealed)
+
+
+def compose(content: KeyFile, custody: Custody) -> bytes:
+    """Return the bytes of `content`, sealed by `custody`."""
     body: dict[str, object] = {
         "format": FORMAT,
         "party": content.party,
@@ -39,12 +69,21 @@ def write(path: Path, content: KeyFile, custody: Custody) -> None:
         "keys": [record.members() for record in content.records],
     }
     seal = custody.wrap(_digest(body), pae(SEAL_LABEL))
-    durable.replace(path, durable.encode({**body, "seal": durable.text_of(seal)}))
+    return durable.encode({**body, "seal": durable.text_of(seal)})
 
 
 def read(path: Path, custody: Custody) -> KeyFile:
-    """Return what `write` wrote under the same custody. Raises DamagedFile, CustodyFault (absent)."""
-    body = durable.decode(path, durable.read(path))
+    """Return what `write` wrote under the same custody. Raises DamagedFile, CustodyFault (absent).
+
+    Where the file is damaged, the error names the last good version, its date and the way back to it.
+    """
+    try:
+        body = durable.decode(path, durable.read(path))
+    except DamagedFile as fault:
+        when = last_change(last_of(path))
+        if when is None:
+            raise
+        raise DamagedFile(path, fault.what, _remedy(path, when)) from None
     fields = durable.Fields(path, body, _BODY | {"seal"})
     if fields.text("format") != FORMAT:
         raise fields.fault("format")
@@ -58,6 +97,13 @@ def read(path: Path, custody: Custody) -> KeyFile:
         fields.text("party"),
         tuple(str(host) for host in fields.members("hosts")),
         tuple(KeyRecord.read(durable.Fields(path, key, NAMES)) for key in fields.members("keys")),
+    )
+
+
+def _remedy(path: Path, when: str) -> str:
+    return (
+        f"the last good version is {last_of(path).name}, of {when}: stop the gateway and run"
+        " `passerelle keys recover`, which compares it with the ledger, or restore it from backup"
     )
 
 

@@ -9,7 +9,7 @@ states with the ledger's key events (keys 2.6).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -115,8 +115,32 @@ class Keyset:
 
     def save(self, path: Path) -> None:
         """Replace the file at `path` by this keyset, durably and all at once; mode 0600."""
-        content = KeyFile(self.owner, self.party, self.hosts, self.records)
-        keyfile.write(path, content, self._custody)
+        keyfile.write(path, self._content, self._custody)
+
+    def sealed(self) -> bytes:
+        """Return the bytes that `save` writes, sealed anew."""
+        return keyfile.compose(self._content, self._custody)
+
+    @property
+    def _content(self) -> KeyFile:
+        return KeyFile(self.owner, self.party, self.hosts, self.records)
+
+    def rewrapped(self, custody: Custody, tell: Callable[[int, int], None]) -> Keyset:
+        """Return the same keys, each seed wrapped by another custody; `tell` hears how many of how many."""
+        keys: list[tuple[KeyRecord, Live | None]] = []
+        for record in self.records:
+            moved = record
+            if record.wrapped:
+                seed = self._custody.unwrap(record.wrapped, record.seed_aad())
+                moved = replace(record, wrapped=custody.wrap(seed, record.seed_aad()))
+            keys.append((moved, self._live[record.kid]))
+            tell(len(keys), len(self.records))
+        return Keyset(self.owner, self.party, self.hosts, custody, keys)
+
+    @property
+    def custody(self) -> Custody:
+        """What wraps these keys."""
+        return self._custody
 
     # Looking up
 

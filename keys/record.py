@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from keys import durable
@@ -61,6 +61,10 @@ class KeyRecord:
             self.state.value.encode("ascii"),
             stamp(self.created).encode("ascii"),
         )
+
+    def standing(self) -> KeyRecord:
+        """Return the record without its wrapped seed: what stays when the key above the keys changes."""
+        return replace(self, wrapped=b"")
 
     def members(self) -> dict[str, object]:
         """Return the record as the members of a JSON object."""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,10 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import durable
-from keys.custody import STANDARD, Argon2Cost, FileCustody, open_custody
+from keys.custody import (
+    STANDARD,
+    Argon2Cost,
+    Custody,
+    FileCustody,
+    create_custody,
+    open_custody,
+)
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
+from keys.keyset import KeyKind, Keyset
 
 PASSPHRASE = b"correct horse"
+
+Reopen = Callable[[], Custody]
 
 
 @pytest.fixture
@@ -176,10 +189,75 @@ def test_a_uri_names_the_custody(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert "Argon2id, 64 KiB, 1 passes, 1 lanes" in custody.describe()
 
 
-@pytest.mark.parametrize("uri", ["", "file:", "pkcs11:token=x", "FILE:kek.json", "kek.json"])
+@pytest.mark.parametrize("uri", ["", "file:", "vault:kek", "FILE:kek.json", "kek.json"])
 def test_an_unknown_scheme_is_refused_with_the_known_ones(uri: str) -> None:
     def asked() -> bytes:
         pytest.fail("the passphrase was asked for in vain")
 
     with pytest.raises(CustodyFault, match="file:PATH"):
         open_custody(uri, asked)
+
+
+def test_making_a_custody_by_its_uri_gives_the_one_that_opens(tmp_path: Path) -> None:
+    uri = f"file:{tmp_path / 'kek.json'}"
+
+    made = create_custody(uri, lambda: PASSPHRASE)
+
+    assert open_custody(uri, lambda: PASSPHRASE).unwrap(made.wrap(b"seed", b"a"), b"a") == b"seed"
+
+
+@pytest.fixture(params=["file", "pkcs11"])
+def any_custody(request: pytest.FixtureRequest, tmp_path: Path, cheap: Argon2Cost) -> Reopen:
+    """Return what opens one custody again, as a restart would; both kinds keep the same contract."""
+    if request.param == "file":
+        FileCustody.create(tmp_path / "kek.json", PASSPHRASE, cheap)
+        return lambda: FileCustody.open(tmp_path / "kek.json", PASSPHRASE)
+    tokens = request.getfixturevalue("tokens")
+    uri = tokens.uri("good", "contract")
+    create_custody(uri, lambda: tokens.pin)
+    return lambda: open_custody(uri, lambda: tokens.pin)
+
+
+def test_either_custody_unwraps_what_it_wrapped_before(any_custody: Reopen) -> None:
+    for secret in (b"s", bytes(32), bytes(range(256))):
+        assert any_custody().unwrap(any_custody().wrap(secret, b"aad"), b"aad") == secret
+    assert any_custody().unwrap(any_custody().wrap(b"seed", b""), b"") == b"seed"
+
+
+def test_either_custody_wraps_twice_unlike(any_custody: Reopen) -> None:
+    custody = any_custody()
+
+    assert custody.wrap(b"seed", b"aad") != custody.wrap(b"seed", b"aad")
+
+
+def test_either_custody_refuses_every_flipped_bit_truncation_and_other_aad(
+    any_custody: Reopen,
+) -> None:
+    custody = any_custody()
+    blob = custody.wrap(b"seed", b"aad")
+
+    altered = [
+        blob[:at] + bytes([blob[at] ^ 1 << at % 8]) + blob[at + 1 :] for at in range(len(blob))
+    ]
+    for wrapped in (*altered, *(blob[:size] for size in range(len(blob))), blob + b"x"):
+        with pytest.raises(CustodyFault, match="not wrapped by this custody"):
+            custody.unwrap(wrapped, b"aad")
+    with pytest.raises(CustodyFault, match="not wrapped by this custody"):
+        custody.unwrap(blob, b"abd")
+
+
+def test_either_custody_hides_itself_and_tells_where_it_is(any_custody: Reopen) -> None:
+    custody = any_custody()
+
+    assert "correct horse" not in custody.describe()
+    assert repr(custody) == f"<{type(custody).__name__}>"
+    with pytest.raises(TypeError):
+        pickle.dumps(custody)
+
+
+def test_either_custody_keeps_a_keyset(any_custody: Reopen, tmp_path: Path, now: datetime) -> None:
+    Keyset.create(now, "CAN", any_custody()).save(tmp_path / "keyset.json")
+
+    loaded = Keyset.load(tmp_path / "keyset.json", any_custody())
+
+    assert loaded.signing().key_id == loaded.primary(KeyKind.SIGNING).kid
