@@ -25,7 +25,7 @@ from keys.handle import handle
 from keys.keyfile import KeyFile
 from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, step
 from keys.live import Live, draw, revive
-from keys.record import KeyEvent, KeyRecord, whole
+from keys.record import KeyEvent, KeyRecord, newborn, whole
 from keys.sign import LogKey, SigningKey
 
 __all__ = [
@@ -277,7 +277,7 @@ class Keyset:
         """
         if self.owner is not Owner.HOUSE:
             raise IllegalTransition("an auditor's keyset makes its keys and adopts none")
-        record = _record(SealingKey(public), KeyKind.AUDIT, KeyState.ACTIVE, now, reason)
+        record = newborn(SealingKey(public), KeyKind.AUDIT, KeyState.ACTIVE, now, reason)
         event = KeyEvent(record.created, record.kid, record.kind, None, record.state, reason, actor)
         return self._with(record, None), event
 
@@ -345,7 +345,7 @@ class Keyset:
         if kind not in _MADE_FOR[self.owner]:
             raise IllegalTransition(f"a {kind.value} key is not made by this owner")
         seed, live = draw(kind)
-        record = _record(live, kind, state, now, reason)
+        record = newborn(live, kind, state, now, reason)
         if isinstance(live, TlsKey):
             record = replace(record, certificate=self._certificate(kind, live, now))
         record = replace(record, wrapped=self._custody.wrap(seed, record.seed_aad()))
@@ -398,22 +398,3 @@ def _end(record: KeyRecord, target: KeyState, now: datetime) -> datetime:
     if (record.state, target) == (KeyState.PREACTIVE, KeyState.ACTIVE) and not record.certificate:
         return now + lifecycle.LIFETIMES[record.kind]
     return record.not_after
-
-
-def _record(
-    key: Live | SealingKey, kind: KeyKind, state: KeyState, now: datetime, reason: str
-) -> KeyRecord:
-    born = whole(now)
-    return KeyRecord(
-        kid=key.key_id,
-        kind=kind,
-        state=state,
-        created=born,
-        changed=born,
-        not_before=born,
-        not_after=born + lifecycle.LIFETIMES[kind],
-        public=key.public,
-        certificate=b"",
-        wrapped=b"",
-        reason=reason,
-    )

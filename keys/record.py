@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from keys import durable
-from keys.lifecycle import KeyKind, KeyState
+from keys.lifecycle import LIFETIMES, KeyKind, KeyState
 from keys.pae import pae
 
 SEED_LABEL = b"passerelle/1/seed"
@@ -114,6 +115,38 @@ class KeyEvent:
     state: KeyState
     reason: str
     actor: str
+
+
+class Named(Protocol):
+    """Whatever has a public half and its key id."""
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the public half."""
+        ...
+
+    @property
+    def public(self) -> bytes:
+        """The public half."""
+        ...
+
+
+def newborn(key: Named, kind: KeyKind, state: KeyState, now: datetime, reason: str) -> KeyRecord:
+    """Return the record of a key that is made now, still without certificate and wrapped seed."""
+    born = whole(now)
+    return KeyRecord(
+        kid=key.key_id,
+        kind=kind,
+        state=state,
+        created=born,
+        changed=born,
+        not_before=born,
+        not_after=born + LIFETIMES[kind],
+        public=key.public,
+        certificate=b"",
+        wrapped=b"",
+        reason=reason,
+    )
 
 
 def stamp(moment: datetime) -> str:
