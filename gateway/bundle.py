@@ -84,7 +84,7 @@ class PartyBundle:
     kem, signing  X-Wing (1,216 bytes) and composite (1,984 bytes) public keys, the one in use first
     tls_ca_pem    the authorities of its TLS leaves, PEM one after the other
     tls_pins      SHA-256 of the SubjectPublicKeyInfo of each leaf it uses
-    log           its ledger: the keys that sign now, and those of the past
+    log           its ledger: the keys that sign now, those of the past, and those that were stopped
     root          what its directory starts from; None where it publishes none
     """
 
@@ -126,6 +126,10 @@ class PartyBundle:
                     "past": [
                         {"ed25519": ed25519, "mldsa44": mldsa44}
                         for ed25519, mldsa44 in self.log.past
+                    ],
+                    "stopped": [
+                        {"ed25519": ed25519, "mldsa44": mldsa44, "until": until}
+                        for ed25519, mldsa44, until in self.log.stopped
                     ],
                 },
                 "root": None
@@ -323,14 +327,21 @@ def _past_log(value: object, path: str) -> tuple[str, str]:
     return members.text("ed25519", _any), members.text("mldsa44", _any)
 
 
+def _stopped_log(value: object, path: str) -> tuple[str, str, int]:
+    members = _Object(value, path, "ed25519 mldsa44 until")
+    pair = members.text("ed25519", _any), members.text("mldsa44", _any)
+    return *pair, members.number("until", MAX_VERSION)
+
+
 def _log(value: object) -> LogIdentity:
-    members = _Object(value, "log", "ed25519 mldsa44 origin past")
+    members = _Object(value, "log", "ed25519 mldsa44 origin past stopped")
     origin, ed25519, mldsa44 = (
         members.text(name, _any) for name in ("origin", "ed25519", "mldsa44")
     )
     past = members.each("past", MAX_KEYS, _past_log, least=0)
+    stopped = members.each("stopped", MAX_KEYS, _stopped_log, least=0)
     try:
-        return LogIdentity(origin, ed25519, mldsa44, past)
+        return LogIdentity(origin, ed25519, mldsa44, past, stopped)
     except NoteRefused:
         raise MalformedBundle("log", "not the keys of one ledger") from None
 

@@ -69,7 +69,9 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 class LogIdentity:
     """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
 
-    past   pairs of the same log that signed before; one pair verifies a note, both halves of it
+    past     pairs of the same log that signed before; one pair verifies a note, both halves of it
+    stopped  pairs whose secrecy came into doubt, each with the second since 1970 after which nothing that it
+             signs is believed: what it signed before stays the log's own
 
     Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
     """
@@ -78,9 +80,10 @@ class LogIdentity:
     ed25519_vkey: str = field(repr=False)
     mldsa44_vkey: str = field(repr=False)
     past: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    stopped: tuple[tuple[str, str, int], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        for pair in (self.vkeys, *self.past):
+        for pair in (self.vkeys, *self.past, *(each[:2] for each in self.stopped)):
             stated = [(key.name, key.type) for key in map(VerifierKey.parse, pair)]
             if stated != [(self.origin, KeyType.ED25519), (self.origin, KeyType.MLDSA44)]:
                 raise NoteRefused(
@@ -93,7 +96,7 @@ class LogIdentity:
         return self.ed25519_vkey, self.mldsa44_vkey
 
     def open(self, signed: bytes) -> Checkpoint:
-        """Return the checkpoint of a note that the current pair or one of the past has signed.
+        """Return the checkpoint of a note that the current pair or one of the past has signed, or a stopped one in time.
 
         Raises `NoteRefused` with what the current pair says of it.
         """
@@ -107,6 +110,11 @@ class LogIdentity:
             for pair in self.past:
                 with suppress(NoteRefused):
                     return _read(signed, pair)
+            for ed25519, mldsa44, until in self.stopped:
+                with suppress(NoteRefused):
+                    found = _read(signed, (ed25519, mldsa44))
+                    if found[1] <= until:
+                        return found
             raise refused from None
 
     @classmethod
@@ -115,9 +123,20 @@ class LogIdentity:
         return cls.from_public(origin, key.public)
 
     @classmethod
-    def from_public(cls, origin: str, public: bytes, past: Iterable[bytes] = ()) -> LogIdentity:
+    def from_public(
+        cls,
+        origin: str,
+        public: bytes,
+        past: Iterable[bytes] = (),
+        stopped: Iterable[tuple[bytes, int]] = (),
+    ) -> LogIdentity:
         """Return the identity of the public halves of pairs, each Ed25519 ‖ ML-DSA-44."""
-        return cls(origin, *_vkeys(origin, public), tuple(_vkeys(origin, each) for each in past))
+        return cls(
+            origin,
+            *_vkeys(origin, public),
+            tuple(_vkeys(origin, each) for each in past),
+            tuple((*_vkeys(origin, each), until) for each, until in stopped),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ WARNINGS: Mapping[KeyKind, timedelta] = MappingProxyType(  # before an end: keys
 )
 
 ED25519_SIZE = 32  # bytes of a public key; the rest of a LOG key's public half is ML-DSA-44's
+STOPPING = timedelta(minutes=1)  # a stopped ledger pair still signs the entry that records its stop
 
 _REASON = "renewed before or at its end"
 _SUCCEEDED = "its successor is active"
@@ -143,23 +144,30 @@ def bundle_of(
 
 
 def log_of(keyset: Keyset, origin: str, *, every: bool = False) -> LogIdentity:
-    """Return what verifies our ledger: the pair that signs, and those that come and those that went.
+    """Return what verifies our ledger: the pair that signs, those that come and went, and those that were stopped.
 
-    every   also those that nobody else should believe any more, for us who hold what they signed
+    every   believe also what stopped pairs sign today, for us who hold what they signed
 
     A pair that is only announced stands among the past: it signs beside the current one already. Raises
     KeyNotUsable where no pair may sign.
     """
     signing = keyset.log_keys()
     current = signing[0].public if signing else keyset.log().public
-    past = [
-        record.public
+    others = [
+        record
         for record in sorted(keyset.records, key=lambda r: (r.created, r.kid), reverse=True)
-        if record.kind is KeyKind.LOG
-        and record.public != current
-        and (every or record.state in PUBLISHED or _vouched(record))
+        if record.kind is KeyKind.LOG and record.public != current
     ]
-    return LogIdentity.from_public(origin, current, past if every else past[:MAX_KEYS])
+    if every:
+        return LogIdentity.from_public(origin, current, [record.public for record in others])
+    past = [r.public for r in others if r.state in PUBLISHED or _vouched(r)]
+    # What it signed before it was stopped is still ours, and partners keep such checkpoints.
+    stopped = [
+        (r.public, int((r.changed + STOPPING).timestamp()))
+        for r in others
+        if r.state not in PUBLISHED and not _vouched(r)
+    ]
+    return LogIdentity.from_public(origin, current, past[:MAX_KEYS], stopped[:MAX_KEYS])
 
 
 def _vouched(record: KeyRecord) -> bool:

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from gateway.audit.errors import NoteRefused
+from gateway.audit.note import Checkpoint, sign_checkpoint
 from gateway.bundle import PartyBundle
 from gateway.client import AnswerRejected, Partner
 from gateway.directory import UnknownParty, own_bundle, without
 from gateway.office.acts import Officer, Role
+from gateway.server import inspection
 from gateway.server.house import House
 from gateway.terms import About, Operation
 from gateway.wire import payloads
 from keys import certificates
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable
-from keys.keyset import KeyKind
+from keys.keyset import KeyKind, KeyState
 from keys.sign import VerifyingKey
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -209,3 +213,35 @@ def test_the_thief_cannot_undo_it_by_naming_another_partner(pair: Any, forger: A
 
     assert pair.house.barring.of("NZL") == frozenset()
     assert pair.house.barring.of("AUS") == {kid}
+
+
+def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path: Path) -> None:
+    """What the ledger's pair signed before stays the ledger's own; what a thief signs after it is nobody's.
+
+    The partner's kept checkpoint and our own verification go on over the change of pairs.
+    """
+    kept = tmp_path / "checkpoint"
+    pair.partner(witness=kept).query(people.samples(1), **people.matter())
+    old = pair.house.keyset.log()
+    said = stop(pair, pair.house.keyset.primary(KeyKind.LOG).kid)
+    pair.house.keyroom.change(
+        lambda keyset, now: _one(
+            keyset.transition(bytes.fromhex(said["successor"]), KeyState.ACTIVE, now, "", "")
+        ),
+        actor="P-1",
+    )
+    pair.house.keyroom.publish(actor="P-1")
+
+    log = own_bundle(pair.home).log
+    assert log.past == ()
+    assert log.open(kept.read_bytes()).size > 0
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    forged = sign_checkpoint(Checkpoint(log.origin, 1000, bytes(32)), old, later)
+    with pytest.raises(NoteRefused):
+        log.open(forged)
+    assert pair.partner(witness=kept).query(people.samples(1), **people.matter())
+    assert inspection.verify_ledger(pair.home).ok
+
+
+def _one(moved: Any) -> Any:
+    return moved[0], (moved[1],)

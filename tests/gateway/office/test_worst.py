@@ -54,7 +54,9 @@ def listed(house: House, kid: bytes, **other: Any) -> list[dict[str, Any]]:
     return house.perform(OPERATOR, "keys.affected", values)["entries"]
 
 
-@pytest.mark.parametrize("kind", [KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF])
+@pytest.mark.parametrize(
+    "kind", [KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF, KeyKind.TLS_CA]
+)
 def test_one_person_suspends_and_the_entry_is_published_without_the_key(
     homes: Any, secret: Any, kind: KeyKind
 ) -> None:
