@@ -249,6 +249,18 @@ class Keyset:
         return b"".join(record.certificate for record in self.published(KeyKind.TLS_CA))
 
     @property
+    def badge_ca_pem(self) -> bytes:
+        """The PEM bundle of the authorities whose badges we read: also those that are SUSPENDED.
+
+        A badge counts only where its key is in the staff table, which no authority can write; and were nobody
+        let in, nobody could promote the successor of a suspended authority.
+        """
+        read = {*lifecycle.PUBLISHED, KeyState.SUSPENDED}
+        return b"".join(
+            r.certificate for r in self.records if r.kind is KeyKind.TLS_CA and r.state in read
+        )
+
+    @property
     def tls_pins(self) -> tuple[bytes, ...]:
         """The pins of our leaves, the primary's last; two while a new leaf is being announced."""
         return tuple(

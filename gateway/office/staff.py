@@ -64,7 +64,7 @@ class Staff:
         """Return who bears a badge, PEM or DER; raises StaffUnknown, which does not say why not."""
         now = self._clock()
         try:
-            said = read_badge(certificate, self._keyset().tls_ca_pem, now)
+            said = read_badge(certificate, self._keyset().badge_ca_pem, now)
             pin = certificates.pin(certificate)
         except CertificateFault:
             raise StaffUnknown from None

@@ -27,6 +27,7 @@ from gateway.errors import PasserelleError, Remedy
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import LONGEST_REASON, Arguments
 from gateway.office.barring import Barring
+from gateway.office.keymoves import KEY, named
 from gateway.office.keyroom import KeyRoom
 from gateway.store.affected import Affected, iter_affected
 from gateway.store.database import Database
@@ -36,14 +37,12 @@ from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyEvent, KeyRecord
+from keys.record import KeyEvent
 from keys.sign import VerifyingKey
 
 PAGE = 500  # entries of one answer; a line each, and the caller asks for the next page
-SHORTEST = 8  # hexadecimal digits that name a key we hold; all 64 where we do not
 SUSPECTED = "its secrecy is in doubt"
 
-_KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
 _WORDS = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LONGEST_REASON}}}")
 _PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 _OPERATORS = frozenset({Role.OPERATOR})
@@ -103,17 +102,17 @@ class WorstDay:
         return do
 
     def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
-        record = _ours_named(self._keyroom.current, key)
+        record = named(self._keyroom.current, key)
         if record.kind in _INSTEAD:
             raise Remedy(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
         events = self._keyroom.change(  # (1)
             lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
             actor=officer.person,
         )
-        named = _Named(record.kid, record.kind.value)
+        one = _Named(record.kid, record.kind.value)
         state = self._keyroom.current.record(record.kid).state
         facts = {"state_before": record.state.value, "state_after": state.value, "reason": reason}
-        self._sequencer.commit((_alarm(officer, "", named, since, facts),))  # (2)
+        self._sequencer.commit((_alarm(officer, "", one, since, facts),))  # (2)
         version, why = self._published(officer)  # (3)
         made = [event for event in events if event.previous is None]
         return {
@@ -132,14 +131,14 @@ class WorstDay:
     def _theirs(
         self, officer: Officer, partner: str, key: str, since: datetime, reason: str
     ) -> Answer:
-        named = self._theirs_named(partner, key)
-        leaf = _alarm(officer, partner, named, since, {"state_after": "REFUSED", "reason": reason})
+        one = self._theirs_named(partner, key)
+        leaf = _alarm(officer, partner, one, since, {"state_after": "REFUSED", "reason": reason})
         new = self._barring.refuse(  # (1), (2)
-            partner, named.kid, leaf, now=self._clock(), actor=officer.person
+            partner, one.kid, leaf, now=self._clock(), actor=officer.person
         )
         return {
-            "key": named.kid.hex(),
-            "kind": named.kind,
+            "key": one.kid.hex(),
+            "kind": one.kind,
             "partner": partner,
             "state": "REFUSED",
             "new": new,
@@ -196,7 +195,7 @@ class WorstDay:
     def _kid(self, key: str) -> bytes:
         """Return a key of ours by its beginning, or any by its whole id: an old one may be in no keyset."""
         with suppress(Remedy):
-            return _ours_named(self._keyroom.current, key).kid
+            return named(self._keyroom.current, key).kid
         if len(key) == 64:
             return bytes.fromhex(key)
         raise Remedy("no key of ours begins so; see `passerelle keys list`")
@@ -256,23 +255,12 @@ def _stop(
 
 
 def _read(arguments: Arguments) -> tuple[str, str, datetime]:
-    key = arguments.text("key", _KEY)
+    key = arguments.text("key", KEY)
     partner = arguments.optional("partner", _PARTY)
     since = arguments.time("since")
     if since is None:
         raise Remedy("since: the last moment at which the key was certainly ours alone")
     return key, partner, since
-
-
-def _ours_named(keyset: Keyset, key: str) -> KeyRecord:
-    found = [record for record in keyset.records if record.kid.hex().startswith(key)]
-    if len(found) == 1:
-        return found[0]
-    raise Remedy(
-        "key: several keys of ours begin so; give more digits"
-        if found
-        else "key: no key of ours begins so; see `passerelle keys list`"
-    )
 
 
 def _keys_of(bundle: PartyBundle) -> Iterator[_Named]:
@@ -287,23 +275,23 @@ def _keys_of(bundle: PartyBundle) -> Iterator[_Named]:
 
 
 def _alarm(
-    officer: Officer, partner: str, named: _Named, since: datetime, facts: dict[str, str]
+    officer: Officer, partner: str, of: _Named, since: datetime, facts: dict[str, str]
 ) -> Leaf:
     told = {**officer.facts, "since": since.isoformat(), **facts}
-    if named.kind:
-        told["key_kind"] = named.kind
-    return Leaf(_frame(partner, named, "COMPROMISED"), told)
+    if of.kind:
+        told["key_kind"] = of.kind
+    return Leaf(_frame(partner, of, "COMPROMISED"), told)
 
 
-def _frame(partner: str, named: _Named, word: str) -> Frame:
+def _frame(partner: str, of: _Named, word: str) -> Frame:
     """Name the key where messages name theirs, so that a story of such a message finds it."""
-    sealing = named.kind == KeyKind.KEM.value
+    sealing = of.kind == KeyKind.KEM.value
     return Frame(
         type=EntryType.ALARM,
         entry_class=EntryClass.OTHER,
         partner_id=partner,
-        signing_key_id=b"" if sealing else named.kid,
-        kem_key_id=named.kid if sealing else b"",
+        signing_key_id=b"" if sealing else of.kid,
+        kem_key_id=of.kid if sealing else b"",
         subject_reference=word,
     )
 

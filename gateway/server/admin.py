@@ -75,7 +75,7 @@ class Desks:
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
-            lambda: house.keyset.tls_ca_pem,
+            lambda: house.keyset.badge_ca_pem,
             interceptor=door,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,

@@ -11,15 +11,17 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
-from gateway.errors import Draining, Remedy
+from gateway.errors import Draining, Remedy, StaffUnknown
 from gateway.office import worst
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.office.staff import CUSTODY
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.server.serving import Serving
 from gateway.store import affected, ledger
 from gateway.store.affected import Use, iter_affected
 from keys import certificates, durable
+from keys.certificates import TlsKey
 from keys.errors import IllegalTransition, KeysError
 from keys.keyset import KeyKind, KeyState
 from keys.sign import VerifyingKey
@@ -75,6 +77,22 @@ def test_one_person_suspends_and_the_entry_is_published_without_the_key(
         )
         assert own.version == said["directory_version"] == before.version + 1
         assert alarms(house)[-1] == "COMPROMISED"
+
+
+def test_a_suspended_authority_shuts_no_officer_out(homes: Any, secret: Any) -> None:
+    """Else the order would shut out the two who have to promote its successor; the staff table still decides."""
+    with opened(homes[0], secret) as house:
+        public = TlsKey.generate().public.hex()
+        added = house.perform(
+            CUSTODY, "staff.add", {"person": "P-2", "roles": ["operator"], "public": public}
+        )
+        stop(house, house.keyset.primary(KeyKind.TLS_CA).kid)
+
+        badge = str(added["certificate"]).encode()
+        assert house.staff.officer(badge).person == "P-2"
+        house.perform(CUSTODY, "staff.end", {"person": "P-2"})
+        with pytest.raises(StaffUnknown):
+            house.staff.officer(badge)
 
 
 def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
