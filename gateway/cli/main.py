@@ -31,6 +31,7 @@ try:
         review,
         service,
         staff,
+        worst,
     )
     from gateway.cli.console import Guarded, example, manner
 except KeyboardInterrupt:
@@ -132,3 +133,5 @@ kit.bench.command(
     epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
+renewing.app.command(epilog=worst.EPILOG)(worst.compromised)
+renewing.app.command(epilog=worst.AFFECTED)(worst.affected)

@@ -1,0 +1,92 @@
+"""`passerelle keys compromised`: one command on the worst day."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from gateway.cli import worst
+from gateway.directory import own_bundle
+
+
+@pytest.fixture
+def home(homes: Any, run: Any, passphrase: Any) -> Path:
+    home: Path = homes["CAN"]
+    made = run(
+        *("staff", "add", home, "--person", "P-1", "--role", "operator"),
+        *("-o", home / "staff" / "me", *passphrase),
+    )
+    assert made.code == 0, made.err
+    return home
+
+
+@pytest.fixture
+def kid(home: Path, run: Any, passphrase: Any) -> str:
+    listed = run("keys", "list", home, *passphrase, "--json").document["keys"]
+    return str(next(row for row in listed if row["kind"] == "KEM")["kid"])
+
+
+def test_one_command_stops_publishes_and_lists(
+    home: Path, kid: str, run: Any, passphrase: Any
+) -> None:
+    before = own_bundle(home).version
+
+    said = run("keys", "compromised", home, kid[:8], "--since", "24h", *passphrase, "--json")
+
+    assert said.code == 0, said.err
+    document = said.document
+    assert (document["key"], document["state"], document["new"]) == (kid, "SUSPENDED", True)
+    assert document["directory_version"] == own_bundle(home).version == before + 1
+    assert (document["affected"], document["transactions"]) == ([], 0)
+    again = run("keys", "compromised", home, kid, "--since", "24h", *passphrase)
+    assert again.code == 0
+    assert "as before" in again.out
+    assert "0 entries of 0 transactions" in again.out
+
+
+def test_csv_is_csv_and_nothing_else(home: Path, kid: str, run: Any, passphrase: Any) -> None:
+    said = run("keys", "compromised", home, kid, "--since", "1d", *passphrase, "--csv")
+
+    assert list(csv.reader(io.StringIO(said.out))) == [list(worst.COLUMNS)]
+    assert "SUSPENDED" in said.err
+    listed = run("keys", "affected", home, kid, "--since", "1d", *passphrase, "--csv")
+    assert listed.out == said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["00000000", "--since", "1d"], 2),
+        (["00000000", "--since", "yesterday"], 2),
+        (["00000000"], 2),
+        (["00000000", "--since", "1d", "--partner", "AUS"], 2),
+    ],
+)
+def test_what_is_unknown_stops_nothing(
+    home: Path, run: Any, passphrase: Any, words: list[str], code: int
+) -> None:
+    said = run("keys", "compromised", home, *words, *passphrase, "--json")
+
+    assert said.code == code
+    assert not said.document["ok"]
+
+
+def test_csv_and_json_are_two_forms(home: Path, kid: str, run: Any, passphrase: Any) -> None:
+    said = run("keys", "affected", home, kid, "--since", "1d", *passphrase, "--csv", "--json")
+
+    assert said.code == 2
+
+
+def test_a_moment_is_a_time_in_utc_or_so_long_ago() -> None:
+    assert worst.moment("2026-03-01T12:00") == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert worst.moment("2026-03-01T12:00+02:00") == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    between = worst.moment("3d") - worst.moment("90m")
+    assert timedelta(days=-3) <= between < timedelta(days=-2)
+    with pytest.raises(typer.BadParameter):
+        worst.moment("0h")
