@@ -18,6 +18,7 @@ try:
         corrections,
         decisions,
         detailing,
+        drills,
         evaluating,
         founding,
         gallery,
@@ -122,6 +123,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(retention.app, name="retention")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(kit.bench, name="bench")
+app.add_typer(drills.app, name="drill")
 app.add_typer(evaluating.app, name="eval")
 kit.bench.command(
     epilog=example(

@@ -73,7 +73,7 @@ class Crowd:
     def __init__(self, partner: Partner, agreement: tuple[str, int], gallery: int) -> None:
         self._partner = partner
         self._agreement = agreement
-        self._questions = _questions(min(PROBED, gallery))
+        self._questions = questions(min(PROBED, gallery))
         self._next = itertools.count()
 
     def ask(self, spell: Spell) -> Round:
@@ -117,7 +117,7 @@ class Crowd:
         told.errors = dict(errors)
 
 
-def _questions(people: int) -> list[tuple[Person, tuple[Sample, ...]]]:
+def questions(people: int) -> list[tuple[Person, tuple[Sample, ...]]]:
     """Return enrolled people and strangers by turns, each with an impression that is not enrolled."""
     known = invented(range(SEEDS_FROM, SEEDS_FROM + people), (ASKED_IMPRESSION,), lambda _: True)
     strangers = invented(

@@ -28,6 +28,7 @@ from gateway.law.retention import schedule_of
 from gateway.office import adoption, expiry, renewal
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.asking import AskingDesk
+from gateway.office.auditors import Auditors
 from gateway.office.barring import Barring
 from gateway.office.correcting import Correcting
 from gateway.office.deciding import Deciding
@@ -289,6 +290,7 @@ def desk_of(house: House) -> Desk:
             *house.staff.acts(),
             *house.statutes.acts(),
             *Rotating(house.turning).acts(),
+            *Auditors(house.turning).acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),

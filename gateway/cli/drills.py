@@ -1,0 +1,73 @@
+"""`passerelle drill`: what operators rehearse in staging, on a scratch house of the drill's own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli import console
+from gateway.cli.console import Code, Json, example
+
+app = typer.Typer(
+    help="Rehearse, on a scratch house made for it, what one hopes never to do for the first time.",
+    no_args_is_help=True,
+)
+
+
+@app.callback()
+def drills() -> None:
+    """Rehearse, on a scratch house made for it, what one hopes never to do for the first time."""
+
+
+@app.command(
+    epilog=example(
+        "passerelle drill rotation",
+        "passerelle drill rotation --clients 4 --seconds 60 --json",
+    )
+)
+def rotation(
+    context: typer.Context,
+    *,
+    clients: Annotated[
+        int, typer.Option(min=1, max=16, help="Partners' clients that ask without pause.")
+    ] = 4,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            min=0, max=3600, help="How long to go on; every kind is rotated once in any case."
+        ),
+    ] = 60.0,
+    workdir: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
+        ),
+    ] = Path(".drill"),
+    as_json: Json = False,
+) -> None:
+    """Rotate every kind of key while partners ask; exit 0 only if nothing failed and nothing old opens.
+
+    Rotations are asked for, not awaited, by the acts that operators use; an audit key, which takes two persons,
+    is taken over by two names in one process. The caretaker's rounds come every half second instead of every 30.
+    The 48 hours of a sealing key pass on a copy of the folder, opened by a clock that is two days ahead; only
+    there are old keys destroyed.
+    """
+    del as_json
+    from rich.console import Console
+    from rich.table import Table
+
+    from gateway.kit.drill_rotation import drill
+
+    screen = Console(stderr=True)
+    with screen.status("founding the parties") as status:
+        figures = drill(workdir, clients=clients, seconds=seconds, tell=status.update)
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(figures).items():
+        table.add_row(name, str(value))
+    verdict = "nothing was lost" if figures.ok else "something was LOST"
+    code = Code.DONE if figures.ok else Code.NO
+    document = {"ok": figures.ok, **asdict(figures)}
+    console.emit(context, document, table, verdict, code=code)

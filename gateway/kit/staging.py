@@ -1,0 +1,206 @@
+"""A house that serves in this process and partners that ask it without pause, each in a process of its own.
+
+All of it is made from nothing in a scratch folder: real keys, mutual TLS on loopback, real searches. The caretaker
+walks his rounds every half second, so that what waits for the next round does not wait for half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
+from gateway import telemetry
+from gateway.bundle import PartyBundle, fingerprint
+from gateway.directory import Directory
+from gateway.errors import Remedy
+from gateway.kit import bench, commands, parties
+from gateway.kit.load import SEEDS_FROM, Plan
+from gateway.kit.people import ENROLLED_IMPRESSION, invented, write_manifest
+from gateway.kit.steady import PEOPLE, Tally
+from gateway.law.library import packaged
+from gateway.law.reading import MOST
+from gateway.server.house import House
+from gateway.server.serving import Serving
+
+HOME = "CAN"
+PARTNERS = (("AUS", "au"), ("NZL", "nz"), ("GBR", "uk"), ("USA", "us-visa"))  # with our agreements
+EVERY = 0.5  # seconds between the caretaker's rounds
+END_SECONDS = 60.0  # for the question under way when a caller is told to end
+
+
+def agreement(name: str) -> str:
+    """Return the id of an agreement of the drill, made of a packaged one."""
+    return f"drill-{name}"
+
+
+class Stage:
+    """The house and its partners' folders. Use as a context manager; `house` is there once entered."""
+
+    house: House
+    serving: Serving
+
+    def __init__(self, folder: Path, callers: int) -> None:
+        self.folder = folder
+        self._count = callers
+        self._closing = ExitStack()
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Found the parties, enrol the gallery, open the doors; raises Remedy where a part does not start."""
+        with ExitStack() as stack:
+            self.home = parties.found(self.folder, HOME, "A drill")
+            self.partners = tuple(
+                parties.found(self.folder, party, "A drill") for party, _ in PARTNERS[: self._count]
+            )
+            for partner in self.partners:
+                parties.introduce(partner, self.home)
+                parties.introduce(self.home, partner)
+            self._prepare()
+            self.house = stack.enter_context(House.open(self.home.home, self.home.passphrase))
+            self.serving = Serving(self.house)
+            self.serving.start()
+            stack.callback(self.serving.stop)
+            self.house.keyroom.carry(self._deliver)
+            rounds = threading.Thread(target=self._walk, name="rounds")
+            rounds.start()
+            stack.callback(rounds.join)
+            stack.callback(self._stop.set)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the doors and the house."""
+        self._closing.__exit__(kind, fault, trace)
+
+    def callers(self) -> list[Calling]:
+        """Return the callers, not yet started; the partners take turns where there are more callers."""
+        made = []
+        for number in range(self._count):
+            party = self.partners[number % len(self.partners)]
+            plan = Plan(
+                home=str(party.home),
+                passphrase_file=str(party.passphrase_file),
+                peer=HOME,
+                witness=str(party.home / "witness" / f"{HOME}-{number}.checkpoint"),
+                agreement=(agreement(dict(PARTNERS)[party.id]), 1),
+                gallery=PEOPLE,
+            )
+            made.append(Calling(plan))
+        return made
+
+    def _prepare(self) -> None:
+        """Set limits and quotas out of the way, and enrol people who do not exist."""
+        bench.unbound(self.home, 2 * self._count)
+        for _, name in PARTNERS[: self._count]:
+            text = packaged()[f"{name}.toml"].decode()
+            text = text.replace(f'id = "{name}"', f'id = "{agreement(name)}"')
+            text = text.replace('preset = "hvdsp-400000"', f"day = {MOST}\nyear = {MOST}")
+            parties.agree(self.home, f"{agreement(name)}.toml", text)
+        people = invented(
+            range(SEEDS_FROM, SEEDS_FROM + PEOPLE), (ENROLLED_IMPRESSION,), lambda _: True
+        )
+        manifest = write_manifest(people, self.folder / "records")
+        commands.run(
+            *("gallery", "enrol", self.home.home, "--manifest", manifest),
+            *("--passphrase-file", self.home.passphrase_file),
+        )
+
+    def _deliver(self, bundle: PartyBundle) -> None:
+        """Have every partner import our entry, as `passerelle party import` does."""
+        octets = bundle.to_bytes()
+        for partner in self.partners:
+            directory = Directory(partner.home / "parties", partner.id)
+            directory.import_bundle(octets, fingerprint(octets))
+
+    def _walk(self) -> None:
+        log = telemetry.logger("drill")
+        while not self._stop.wait(EVERY):
+            try:
+                self.serving.walk_rounds()
+            except Exception as error:  # noqa: BLE001 - as the serving house does
+                log.warning("round_failed", kind=type(error).__name__)
+
+
+class Calling:
+    """`python -m gateway.kit.steady`, running; a context manager that leaves no process behind."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it; it connects by itself."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.kit.steady"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=commands.environment(),
+        )
+        self._tell(json.dumps(asdict(self._plan)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close its stdin, at which it ends."""
+        process = self._running()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def wait_ready(self) -> None:
+        """Wait until it is connected; raises `Remedy` where it cannot."""
+        self._hear()
+
+    def end(self) -> Tally:
+        """Tell it to end, wait for the question under way, and return what came of its calls."""
+        self._tell("end")
+        return Tally(**json.loads(self._hear()))
+
+    def _tell(self, line: str) -> None:
+        stdin = self._running().stdin
+        if stdin is None:
+            raise AssertionError
+        try:
+            stdin.write(line + "\n")
+            stdin.flush()
+        except BrokenPipeError:
+            raise _ended() from None
+
+    def _hear(self) -> str:
+        stdout = self._running().stdout
+        line = stdout.readline() if stdout is not None else ""
+        if not line:
+            raise _ended()
+        return line
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            raise AssertionError
+        return self._process
+
+
+def _ended() -> Remedy:
+    return Remedy("a caller ended early; what it wrote above says why")
