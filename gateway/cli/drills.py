@@ -71,3 +71,36 @@ def rotation(
     code = Code.DONE if figures.ok else Code.NO
     document = {"ok": figures.ok, **asdict(figures)}
     console.emit(context, document, table, verdict, code=code)
+
+
+@app.command(epilog=example("passerelle drill compromise", "passerelle drill compromise --json"))
+def compromise(
+    context: typer.Context,
+    *,
+    workdir: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
+        ),
+    ] = Path(".drill"),
+    as_json: Json = False,
+) -> None:
+    """Name keys as stolen while a partner asks; exit 0 only if nothing got through, and the list was exact.
+
+    The house's sealing key, the partner's signing key and TLS leaf, then the house's signing key: each order is
+    the command of the worst day, given to a house that serves.
+    """
+    del as_json
+    from rich.console import Console
+    from rich.table import Table
+
+    from gateway.kit.drill_compromise import drill
+
+    with Console(stderr=True).status("founding the parties") as status:
+        figures = drill(workdir, tell=status.update)
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(figures).items():
+        table.add_row(name, str(value))
+    verdict = "nothing got through" if figures.ok else "something GOT THROUGH"
+    code = Code.DONE if figures.ok else Code.NO
+    console.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
