@@ -22,11 +22,11 @@ try:
         evaluating,
         founding,
         gallery,
+        keys,
         kit,
         ledger,
         parties,
         registry,
-        renewing,
         replaying,
         retention,
         review,
@@ -115,7 +115,7 @@ app.command(
 )(ask.ask)
 app.add_typer(ask.app, name="asked")
 app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(ask.use)
-app.add_typer(renewing.app, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
 app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")

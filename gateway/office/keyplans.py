@@ -151,6 +151,8 @@ def _cancel(turning: Turning, values: Values) -> Sentences:
     doom = turning.dooms().get(record.kid)
     if doom is not None:
         return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
+    if record.kid not in turning.outlook().asked or record.state is not KeyState.PREACTIVE:
+        return ("Refused: neither a destruction nor a rotation of that key is under way.",)
     return (
         f"{_name(record)} waits for `passerelle keys promote`, and no longer takes over by itself.",
     )

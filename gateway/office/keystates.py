@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.bundle import fingerprint
+from gateway.office import expiry
 from gateway.office.turning import Turning
 from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
 from keys.record import KeyRecord
@@ -82,6 +83,7 @@ def _row(
         "since": _time(record.changed),
         "ends": _time(ends(record)),
         "reason": record.reason,
+        "level": expiry.level(turning.keyset, record, turning.now()).name,
         "in_use": _in_use(turning, record),
         "published": evidence.version,
         "missing": list(evidence.missing) if evidence.version is not None else [],

@@ -28,7 +28,8 @@ from keys.errors import CertificateFault
 from keys.keyset import KeyKind, Keyset
 
 CUSTODY = Officer("custody", frozenset({Role.OPERATOR}))  # whoever holds the keys' passphrase
-CUSTODIAL = frozenset({"staff.add", "staff.end", "staff.list"})  # all that CUSTODY may do
+# All that CUSTODY may do: let people in and out, and see.
+CUSTODIAL = frozenset({"staff.add", "staff.end", "staff.list", "keys.list", "keys.show"})
 PUBLIC_BYTES = 91  # SubjectPublicKeyInfo of a P-256 key (RFC 5480)
 DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts were denied
 

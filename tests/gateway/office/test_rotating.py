@@ -134,6 +134,26 @@ def test_with_nobody_to_wait_for_a_rotation_is_one_command(
     assert desk.state(old) is KeyState.DEACTIVATED
 
 
+@pytest.mark.parametrize("kind", ["SIGNING", "TLS_LEAF"])
+def test_the_successor_of_a_key_that_has_ended_waits_for_nobody(
+    desk: Any, clock: Any, house: House, kind: str
+) -> None:
+    """Past its end the old key serves nobody, so waiting protects nothing; a closed house comes back alone."""
+    clock.ahead = timedelta(days=366)
+
+    assert desk.do("keys.rotate", kind=kind)["promoted"]
+
+    inspected = house.keyset.primary(KeyKind(kind))
+    assert inspected.not_after > clock()
+
+
+def test_the_successor_of_an_ended_epoch_waits_all_the_same(desk: Any, clock: Any) -> None:
+    """An ended KEM key still opens, and stays in use until its successor was seen."""
+    clock.ahead = timedelta(days=8)
+
+    assert not desk.do("keys.rotate", kind="KEM")["promoted"]
+
+
 # What one person may, and what takes two
 
 

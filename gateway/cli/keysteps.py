@@ -1,0 +1,95 @@
+"""How a command on keys is put to the house: as a step to take, or as a plan to be told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.console import Code
+from gateway.cli.opening import passphrase_of
+
+SHOWN = 16  # digits of a key id that are enough to tell ours apart
+REFUSED = "Refused: "  # how a plan begins that would not be done
+
+Key = Annotated[
+    str,
+    typer.Argument(metavar="KEY", help="The key: the first digits of its id, 8 or more."),
+]
+Kind = Annotated[
+    str,
+    typer.Argument(metavar="KIND", help="KEM, SIGNING, LOG, TLS_CA, TLS_LEAF or DATA."),
+]
+Reason = Annotated[
+    str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would happen and when, and do nothing.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, where, and how it is answered."""
+
+    context: typer.Context
+    home: Path
+    officer: Path | None
+    passphrase_file: Path | None
+
+    def perform(self, act: str, values: Mapping[str, object]) -> dict[str, Any]:
+        """Have an act done, or planned."""
+        passphrase = passphrase_of(self.home, self.passphrase_file)
+        return desk.perform(self.home, act, values, officer=self.officer, passphrase=passphrase)
+
+    def step(self, act: str, values: Mapping[str, object], *, dry_run: bool) -> None:
+        """Take a step, or say what it would do; then say what moved, and what partners need."""
+        if dry_run:
+            self._plan(self.perform(act, {**values, "dry_run": True}))
+            return
+        done = self.perform(act, values)
+        console.emit(self.context, {"ok": True, **done}, *_moved(done), *self._after(act, done))
+
+    def _plan(self, said: dict[str, Any]) -> None:
+        refused = any(sentence.startswith(REFUSED) for sentence in said["plan"])
+        lines = [*said["plan"]]
+        if said["two_persons"]:
+            lines.append("It takes two persons.")
+        code = Code.NO if refused else Code.DONE
+        console.emit(self.context, {"ok": not refused, **said}, *lines, code=code)
+
+    def _after(self, act: str, done: dict[str, Any]) -> list[str]:
+        """Return the lines that say what comes next."""
+        lines = []
+        if done.get("missing"):
+            lines.append(
+                f"waits    {', '.join(done['missing'])} not seen with it yet; it goes on by"
+            )
+            lines.append(
+                f"         itself, or: passerelle keys promote {self.home} {done['key'][:SHOWN]}"
+            )
+        if done.get("due"):
+            lines.append(
+                f"due      {done['due'][:16]} UTC; until then `passerelle keys cancel` ends it"
+            )
+        if act == "keys.generate":
+            lines.append(f"next     passerelle keys publish {self.home}")
+        if "version" in done:
+            lines.append(f"entry    version {done['version']}  {done['fingerprint']}")
+        return lines
+
+
+def _moved(done: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{move['kind']:9}{move['key'][:SHOWN]}  {move['from'] or 'new'} → {move['to']}"
+        for move in done.get("moves", [])
+    ]
+    if "on" in done:
+        lines.append(
+            f"{done['kind']:9}{'every ' + str(done['days']) + ' days' if done['on'] else 'off'}"
+        )
+    return lines
