@@ -20,9 +20,8 @@ from types import MappingProxyType
 
 from gateway.bundle import PartyBundle
 from gateway.law.agreement import Agreements
-from gateway.office import renewal
 from gateway.store.staff import Member
-from keys import certificates
+from keys import certificates, rotation
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, KeyNotUsable
 from keys.keyset import Keyset
@@ -136,7 +135,7 @@ _REMEDIES: Mapping[Kind, str] = MappingProxyType(
         Kind.PARTNER_CA: "ask the partner for its new bundle, then passerelle party import",
     }
 )
-_RENEW = "passerelle keys renew"
+_ROTATE = "passerelle keys rotate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,19 +259,19 @@ def _of_key(keyset: Keyset, kind: KeyKind) -> tuple[KeyRecord, Expiring] | None:
     except KeyNotUsable:
         return None
     try:
-        ends = renewal.ends(record)
+        ends = rotation.ends(record)
     except CertificateFault:
         ends = record.not_after
     followed = kind is KeyKind.KEM and any(
         other.kind is kind and other.state is KeyState.PREACTIVE for other in keyset.records
     )
-    remedy = _REMEDIES.get(Kind(kind.value), _RENEW)
+    remedy = _REMEDIES.get(Kind(kind.value), f"{_ROTATE} DIR {kind.value}")
     name = record.kid.hex()[:SHOWN]
     return record, Expiring(name, Kind(kind.value), "", ends, remedy, followed)
 
 
 def _thing(name: str, kind: Kind, ends: datetime, partner: str = "") -> Expiring:
-    return Expiring(name, kind, partner, ends, _REMEDIES.get(kind, _RENEW))
+    return Expiring(name, kind, partner, ends, _REMEDIES.get(kind, _ROTATE))
 
 
 def _told(thing: Expiring, now: datetime) -> Told:

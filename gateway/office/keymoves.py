@@ -20,8 +20,8 @@ from keys.rotation import ANNOUNCED, TICK, short
 SHORTEST = 8  # hexadecimal digits that name a key of ours, where they name no other
 KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
 
-# One person may stop a key, but not the whole house: without these it records nothing, or knows nobody.
-_HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT, KeyKind.TLS_CA})
+# One person may stop a key, but not the whole house: without these it records nothing, or reads nothing.
+_HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT})
 # What two persons decide to destroy waits, so that one can still cancel; these live for days only.
 _SHORT_LIVED = frozenset({KeyKind.KEM, KeyKind.TLS_LEAF})
 
@@ -112,7 +112,7 @@ def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
         if record.kind is KeyKind.AUDIT:
             instead = "take over the public half of the auditor's new key"
         raise Remedy(
-            f"{name} is the only one, and without it the house can record nothing or knows nobody:"
+            f"{name} is the only one, and without it the house records nothing, or reads nothing:"
             f" {instead}, then suspend this one"
         )
     if state is KeyState.ACTIVE and target is KeyState.DESTROYED:

@@ -28,11 +28,13 @@ from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
-from keys import certificates, selftest
+from keys import certificates, rotation, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
+
+NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)  # past their end nothing is answered
 
 _GAP = re.compile(r"no leaf (\d+)")
 
@@ -166,22 +168,20 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
             f"no {missing} key is ACTIVE: promote a successor, which takes two persons; see `The worst day`"
             " in docs/operators.md"
         )
-    ended = renewal.ended(keyset, renewal.NEEDED, now)
+    ended = [record for record in map(keyset.primary, NEEDED) if rotation.ends(record) <= now]
     if not ended:
         return
     names = ", ".join(
-        f"{record.kind.value} {renewal.ends(record):%Y-%m-%d %H:%M}" for record in ended
+        f"{record.kind.value} {rotation.ends(record):%Y-%m-%d %H:%M}" for record in ended
     )
-    way = "stop the gateway, and run `passerelle keys renew`"
-    if any(record.kind is KeyKind.LOG for record in ended):
-        way += "; a LOG key this release cannot renew: take one that can"
-    raise Remedy(f"keys in use are past their end ({names}, UTC): {way}")
+    ways = ", ".join(f"`passerelle keys rotate DIR {record.kind.value}`" for record in ended)
+    raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
 
 
 def stopped(keyset: Keyset) -> tuple[KeyKind, ...]:
     """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
     active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
-    return tuple(kind for kind in renewal.NEEDED if kind not in active)
+    return tuple(kind for kind in NEEDED if kind not in active)
 
 
 def _keys(
@@ -192,7 +192,7 @@ def _keys(
     selftest.rehearse(keyset)
     demand_current(keyset, now)
     if not renewal.says(own_bundle(settings.home), keyset, now):
-        raise Remedy("party.json does not say which keys are in use: run `passerelle keys renew`")
+        raise Remedy("party.json does not say which keys are in use: run `passerelle keys publish`")
     return f"{len(keyset.records)} keys open, sign and seal"
 
 

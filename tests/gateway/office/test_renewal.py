@@ -9,6 +9,7 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.audit.proof import LogIdentity
+from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.office import renewal
@@ -28,17 +29,17 @@ def keyset_of(home: Any, secret: Any) -> Keyset:
     )
 
 
-def renew(home: Any, secret: Any, *kinds: KeyKind) -> renewal.Renewal:
+def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
+    """Rotate, two persons not waiting for anybody; return our new entry."""
     with House.open(home, secret) as house:
-        return renewal.renew(
-            home,
-            house.settings.keys.keyset,
-            house.keyset,
-            kinds,
-            database=house.database,
-            sequencer=house.sequencer,
-            now=house.clock(),
-        )
+        keys = desk(house)
+        for kind in kinds:
+            old = keys.key(kind, KeyState.ACTIVE)
+            new = keys.do("keys.rotate", kind=kind.value)["key"]
+            keys.do("keys.promote", keys.two, key=new, override=True)
+            if kind is not KeyKind.TLS_LEAF:
+                keys.do("keys.deactivate", key=old)
+    return own_bundle(home)
 
 
 def count(home: Any, secret: Any, kind: EntryType) -> int:
@@ -50,28 +51,24 @@ def soon() -> datetime:
     return datetime.now(UTC) + timedelta(seconds=1)
 
 
-def test_the_old_sealing_key_opens_for_48_hours_and_is_then_destroyed(
-    homes: Any, secret: Any
-) -> None:
+def test_the_old_sealing_key_opens_for_48_hours(homes: Any, secret: Any, keydesk: Any) -> None:
     old = keyset_of(homes[0], secret).kem().kid
-    done = renew(homes[0], secret, KeyKind.KEM)
+    bundle = renew(homes[0], secret, keydesk, KeyKind.KEM)
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
 
     assert keyset.kem().kid != old
-    assert [key.public for key in done.bundle.kem] == [keyset.kem().public]
+    assert [key.public for key in bundle.kem] == [keyset.kem().public]
     keyset.opening(old, now + timedelta(hours=47))
     with pytest.raises(KeyNotUsable):
         keyset.opening(old, now + timedelta(hours=49))
-    later, _ = renewal.renewed(keyset, (), now + timedelta(hours=49))
-    assert later.record(old).state is KeyState.DESTROYED
 
 
-def test_a_message_sealed_before_the_renewal_is_answered_after_it(
-    homes: Any, secret: Any, serve: Any, people: Any
+def test_a_message_sealed_before_the_rotation_is_answered_after_it(
+    homes: Any, secret: Any, keydesk: Any, serve: Any, people: Any
 ) -> None:
     """A partner that holds version 1 goes on for 48 hours."""
     before = own_bundle(homes[0])
-    renew(homes[0], secret, KeyKind.KEM)
+    renew(homes[0], secret, keydesk, KeyKind.KEM)
 
     with serve(*homes) as pair:
         forger = people.forger(pair)
@@ -79,9 +76,11 @@ def test_a_message_sealed_before_the_renewal_is_answered_after_it(
         assert forger.send(letter).envelope.sealed
 
 
-def test_answers_signed_before_the_renewal_verify_after_it(homes: Any, secret: Any) -> None:
+def test_answers_signed_before_the_rotation_verify_after_it(
+    homes: Any, secret: Any, keydesk: Any
+) -> None:
     old, made = keyset_of(homes[0], secret).signing(), datetime.now(UTC)
-    bundle = renew(homes[0], secret, KeyKind.SIGNING).bundle
+    bundle = renew(homes[0], secret, keydesk, KeyKind.SIGNING)
     new = keyset_of(homes[0], secret).signing()
 
     assert bundle.signing_key(old.key_id, made) is not None
@@ -90,86 +89,69 @@ def test_answers_signed_before_the_renewal_verify_after_it(homes: Any, secret: A
     assert keyset_of(homes[0], secret).record(old.key_id).wrapped == b""
 
 
-def test_both_pins_are_published_until_the_old_leaf_ends(homes: Any, secret: Any) -> None:
+def test_both_pins_are_published_until_the_old_leaf_steps_down(
+    homes: Any, secret: Any, keydesk: Any
+) -> None:
     before = own_bundle(homes[0])
-    after = renew(homes[0], secret, KeyKind.TLS_LEAF).bundle
+    after = renew(homes[0], secret, keydesk, KeyKind.TLS_LEAF)
     keyset = keyset_of(homes[0], secret)
 
     assert before.tls_pins[0] in after.tls_pins
     assert len(after.tls_pins) == 2
     assert certificates.pin(keyset.tls()[1]) not in before.tls_pins
     assert after.tls_ca_pem == before.tls_ca_pem
-    later, _ = renewal.renewed(keyset, (), soon() + timedelta(days=90))
-    assert len(later.tls_pins) == 1
 
 
-def test_what_is_due_is_what_ends_within_its_warning_time(homes: Any, secret: Any) -> None:
-    keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
+def test_each_step_is_in_the_ledger_with_who_took_it_and_why(
+    homes: Any, secret: Any, keydesk: Any
+) -> None:
+    keys = count(homes[0], secret, EntryType.KEY)
 
-    assert renewal.due(keyset, now) == ()
-    assert renewal.due(keyset, now + timedelta(days=5)) == (KeyKind.KEM,)
-    assert renewal.due(keyset, now + timedelta(days=61)) == (KeyKind.KEM, KeyKind.TLS_LEAF)
-    assert renewal.due(keyset, now + timedelta(days=366)) == renewal.RENEWABLE
+    renew(homes[0], secret, keydesk, KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_LEAF)
 
-
-def test_each_step_is_in_the_ledger(homes: Any, secret: Any) -> None:
-    keys, entries = (count(homes[0], secret, k) for k in (EntryType.KEY, EntryType.DIRECTORY))
-
-    renew(homes[0], secret, *renewal.RENEWABLE)
-
-    # three made; the sealing and the signing key stepped down
-    assert count(homes[0], secret, EntryType.KEY) == keys + 5
-    assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
+    # three made, three promoted; the sealing and the signing key stepped down
+    assert count(homes[0], secret, EntryType.KEY) == keys + 8
     assert inspection.verify_ledger(homes[0]).ok
 
 
-def test_a_renewal_killed_after_the_keyset_was_saved_is_finished_by_the_next(
+def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_round(
     homes: Any, secret: Any
 ) -> None:
-    """The file has the new key, ledger and bundle do not; no second key is made."""
+    """The file has the new key, ledger and entry do not; no second key is made."""
     keyset = keyset_of(homes[0], secret)
-    halfway, _ = renewal.renewed(keyset, renewal.RENEWABLE, datetime.now(UTC))
+    halfway, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="t", actor="t")
     halfway.save(homes[0] / "keys" / "keyset.json")
 
-    done = renew(homes[0], secret, *renewal.RENEWABLE)
+    with House.open(homes[0], secret) as house:
+        house.turning.round()
+        assert len(house.keyset.records) == len(halfway.records)
 
-    assert done.events == ()
-    assert done.bundle.version == 2
-    assert done.bundle.kem[0].public == halfway.kem().public
+    assert own_bundle(homes[0]).version == 2
+    assert [key.public for key in own_bundle(homes[0]).kem] == [
+        keyset.kem().public,
+        halfway.record(made.kid).public,
+    ]
 
 
-def test_a_renewal_killed_after_the_bundle_was_written_is_recorded_by_the_next_opening(
+def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_opening(
     homes: Any, secret: Any
 ) -> None:
     entries = count(homes[0], secret, EntryType.DIRECTORY)
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
-    halfway, _ = renewal.renewed(keyset, (KeyKind.KEM,), now)
+    halfway, made = keyset.generate(KeyKind.KEM, now, reason="t", actor="t")
     halfway.save(homes[0] / "keys" / "keyset.json")
-    own = own_bundle(homes[0])
-    bundle = renewal.bundle_of(
-        halfway,
-        party=own.party,
-        legal_name=own.legal_name,
-        endpoints=own.endpoints,
-        origin=own.log.origin,
-        version=2,
-        now=now,
-    )
+    bundle = renewal.successor(own_bundle(homes[0]), halfway, now, version=2)
     (homes[0] / "party.json").write_bytes(bundle.to_bytes())
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
-    assert not renew(homes[0], secret).published
-
-
-def test_a_clock_set_back_renews_nothing(homes: Any, secret: Any) -> None:
-    keyset = keyset_of(homes[0], secret)
-
-    with pytest.raises(Remedy, match="clock"):
-        renewal.renewed(keyset, (KeyKind.KEM,), datetime.now(UTC) - timedelta(days=1))
+    with House.open(homes[0], secret) as house:
+        assert house.turning.publish("P-1") == 2
+        assert house.turning.evidence()[made.kid].version == 2
 
 
 @pytest.mark.parametrize(
-    ("days", "words"), [(91, "TLS_LEAF"), (366, "SIGNING.*LOG.*TLS_LEAF.*cannot renew")]
+    ("days", "words"),
+    [(91, "rotate DIR TLS_LEAF"), (366, "SIGNING.*LOG.*TLS_LEAF.*rotate DIR LOG")],
 )
 def test_ended_keys_do_not_serve(homes: Any, secret: Any, days: int, words: str) -> None:
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
@@ -195,7 +177,7 @@ def test_check_fails_for_an_ended_leaf(homes: Any, secret: Any) -> None:
     found = {one.name: one for one in inspection.check(homes[0], secret, later)}["keys"]
 
     assert not found.ok
-    assert "passerelle keys renew" in found.detail
+    assert "passerelle keys rotate" in found.detail
 
 
 def moved(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.office import keymoves
 from gateway.server.house import House
+from keys import durable
 from keys.keyset import KeyKind, KeyState
 
 # By schedule
@@ -106,7 +107,7 @@ def test_an_ambiguous_beginning_names_no_key(desk: Any, house: House) -> None:
 
 def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock: Any) -> None:
     before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
-    clock.ahead = -timedelta(minutes=1)
+    clock.ahead = -timedelta(days=1)
 
     with pytest.raises(Remedy, match="set the clock"):
         desk.do("keys.generate", kind="KEM")
@@ -117,15 +118,12 @@ def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock:
 
 
 @contextmanager
-def full_disk(monkeypatch: pytest.MonkeyPatch, when: Callable[[int], bool]) -> Iterator[None]:
-    """Have the n-th file that is replaced meet a full disk."""
-    from keys import durable
-
-    real, seen = durable.os.fsync, [0]
+def full_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """Have the disk be full when the file of that name is replaced."""
+    real = durable.os.fsync
 
     def fsync(descriptor: int) -> None:
-        seen[0] += 1
-        if when(seen[0]):
+        if f"/.{name}." in durable.os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(28, "No space left on device")
         real(descriptor)
 
@@ -139,7 +137,7 @@ def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
 ) -> None:
     before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
 
-    with full_disk(monkeypatch, lambda n: n == 1), pytest.raises(OSError, match="No space"):
+    with full_disk(monkeypatch, "keyset.json"), pytest.raises(OSError, match="No space"):
         desk.do("keys.rotate", kind="KEM")
 
     assert house.keyset.records == before
@@ -152,7 +150,7 @@ def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round
     desk: Any, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is made and recorded; partners know nothing of it, and nobody uses it, until it is published."""
-    with full_disk(monkeypatch, lambda n: n == 3), pytest.raises(OSError, match="No space"):
+    with full_disk(monkeypatch, "party.json"), pytest.raises(OSError, match="No space"):
         desk.do("keys.rotate", kind="KEM")
     new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
     assert own_bundle(house.home).version == 1

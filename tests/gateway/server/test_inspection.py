@@ -88,10 +88,10 @@ def test_a_ledger_that_is_written_to_meanwhile_verifies(shared_pair: Any, people
 def test_a_house_whose_keys_have_ended_does_not_serve(
     homes: Any, people: Any, serve: Any, secret: Any
 ) -> None:
-    """It would answer what every partner must reject; the remedy names the command that renews."""
+    """It would answer what every partner must reject; the remedy names the command that rotates."""
     with House.open(homes[0], secret) as house:
         house.clock = lambda: datetime.now(UTC) + timedelta(days=100)
-        with pytest.raises(Remedy, match="keys renew"):
+        with pytest.raises(Remedy, match="keys rotate"):
             Serving(house).start()
 
 
