@@ -135,5 +135,5 @@ kit.bench.command(
     epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
-renewing.app.command(epilog=worst.EPILOG)(worst.compromised)
-renewing.app.command(epilog=worst.AFFECTED)(worst.affected)
+keys.app.command(epilog=worst.EPILOG)(worst.compromised)
+keys.app.command(epilog=worst.AFFECTED)(worst.affected)
