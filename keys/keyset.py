@@ -213,8 +213,11 @@ class Keyset:
         return self._accepting(self.record(kid), DataKey)
 
     def data_keys(self) -> tuple[DataKey, ...]:
-        """Return every data key that still opens records, the one that seals first."""
-        return self._all(KeyKind.DATA, lifecycle.ACCEPTS, DataKey)
+        """Return every data key that is kept, the one that seals first.
+
+        One that was stopped opens too: what it sealed is our own, and has to be moved to its successor.
+        """
+        return self._all(KeyKind.DATA, frozenset(KeyState), DataKey)
 
     @property
     def audit_public(self) -> SealingKey:

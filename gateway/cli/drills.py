@@ -52,8 +52,8 @@ def rotation(
 
     Rotations are asked for, not awaited, by the acts that operators use; an audit key, which takes two persons,
     is taken over by two names in one process. The caretaker's rounds come every half second instead of every 30.
-    The 48 hours of a sealing key pass on a copy of the folder, opened by a clock that is two days ahead; only
-    there are old keys destroyed.
+    The 48 hours of a sealing key, and the week of a data key, pass on a copy of the folder that is opened by a
+    clock that is ahead; only there are old keys destroyed.
     """
     del as_json
     from rich.console import Console

@@ -5,10 +5,11 @@
         announced, promoted once every partner was seen to know it; its predecessor steps down
     (3) the partners stop, and say what came of their questions
     (4) the whole ledger is verified, as `passerelle ledger verify` does
-    (5) a copy of the folder is opened by a clock two days ahead: its round destroys the old sealing keys, and
-        letters that partners sealed to them, which opened until then, are tried again
+    (5) a copy of the folder is opened by clocks that are ahead: two days later its round destroys the old sealing
+        keys, a week later the old data keys, as two persons decided; letters that partners sealed, and records,
+        which opened until then, are tried again
 
-Nothing waits for days: a turn is asked for, not awaited, and the 48 hours pass on the copy alone.
+Nothing waits for days: a turn is asked for, not awaited, and the 48 hours and the week pass on the copy alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,14 +42,14 @@ from keys import envelope
 from keys.envelope import OpeningKey
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
+from keys.lifecycle import DESTRUCTION_WAIT, KEM_WINDOW, KeyKind, KeyState
 
 # Every kind; an authority before the leaf that it issues.
 _FIRST = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_CA, KeyKind.TLS_LEAF)
 ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in _FIRST))
 LONGEST = 60.0  # seconds that one rotation may take; every partner asks many times a second
 PAUSE = 0.1  # seconds between looks
-AHEAD = KEM_WINDOW + timedelta(hours=1)
+DAYS = (KEM_WINDOW + timedelta(hours=1), KEM_WINDOW + DESTRUCTION_WAIT + timedelta(hours=2))
 REASON = "a drill"
 
 ONE = Officer("O-1", frozenset({Role.OPERATOR}))
@@ -63,7 +64,7 @@ class Figures:
     rotations, by_kind      successors that were put in use
     failed                  queries that were refused, or whose answer did not prove itself
     unanswered              queries to which nothing came back in time
-    old_ciphertexts         letters that were sealed to keys that are destroyed now
+    old_ciphertexts         letters and records that were sealed to keys that are destroyed now
     old_ciphertext_opens    those of them that still open
     ledger_verified         whether the whole ledger holds
     """
@@ -97,6 +98,9 @@ class Figures:
             and self.ledger_verified
             and all(self.by_kind.get(kind.value, 0) for kind in ORDER)
         )
+
+
+_RECORD = b"a record of nobody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ def drill(
         callers = [stack.enter_context(each) for each in stage.callers()]
         for each in callers:
             each.wait_ready()
-        turner, sealed = Turner(stage.house), []
+        turner, sealed, records = Turner(stage.house), list[Sealed](), list[bytes]()
         began = time.monotonic()
         while not all(turner.done[kind.value] for kind in ORDER) or (
             time.monotonic() < began + seconds
@@ -175,6 +179,8 @@ def drill(
             tell(f"{kind.value}, rotation {turner.done.total() + 1}")
             if kind is KeyKind.KEM:
                 sealed.append(_sealed(stage.partners[0], stage.home))
+            if kind is KeyKind.DATA:
+                records.append(stage.house.data_key.seal(_RECORD, _RECORD))
             turner.rotate(kind)
         lasted = time.monotonic() - began
         tell("ending the questions")
@@ -182,14 +188,14 @@ def drill(
         stack.close()
         tell("verifying the ledger")
         report = inspection.verify_ledger(stage.home.home)
-        tell("two days later, on a copy")
-        opens = _later(stage.home, scratch.folder / "later", sealed)
+        tell("days later, on a copy")
+        opens = _later(stage.home, scratch.folder / "later", sealed, records)
         return _figures(
             tallies,
             turner.done,
             seconds=round(lasted, 1),
             clients=clients,
-            old_ciphertexts=len(sealed),
+            old_ciphertexts=len(sealed) + len(records),
             old_ciphertext_opens=opens,
             ledger_verified=report.ok,
             ledger_entries=report.size,
@@ -214,22 +220,43 @@ def _sealed(partner: Party, home: Party) -> Sealed:
     return Sealed(outgoing.letter, outgoing.question.header)
 
 
-def _later(home: Party, copy: Path, sealed: Iterable[Sealed]) -> int:
-    """Let the windows end on a copy of the folder; return how many letters open after that.
+def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[bytes]) -> int:
+    """Let the windows end on a copy of the folder; return how many letters and records open after that.
 
     Raises Remedy where one does not open before: then nothing was shown.
     """
-    letters = tuple(sealed)
+    letters, blobs = tuple(sealed), tuple(records)
     shutil.copytree(home.home, copy)
-    with House.open(copy, home.passphrase, clock=lambda: utc_now() + AHEAD) as house:
-        before = house.keyset
-        if not all(_opens(each, before) for each in letters):
+    opens = []
+    for ahead in DAYS:
+        with _ahead(home, copy, ahead) as house:
+            opens.append(_opening(house, letters, blobs))
+            house.resealing.round()
+            house.turning.round()
+            for record in house.keyset.records:
+                if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
+                    house.perform(TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON})
+    if opens[0] != len(letters) + len(blobs):
+        raise Remedy("something did not open before its key was destroyed; the drill shows nothing")
+    with _ahead(home, copy, DAYS[-1]) as house:
+        if not list(house.gallery.batches(0, 1)):
             raise Remedy(
-                "a letter did not open before its key was destroyed; the drill shows nothing"
+                "the gallery is empty: what old data keys sealed was not moved to the new one"
             )
-        house.turning.round()
-    with House.open(copy, home.passphrase, clock=lambda: utc_now() + AHEAD) as house:
-        return sum(_opens(each, house.keyset) for each in letters)
+        return _opening(house, letters, blobs)
+
+
+def _ahead(home: Party, copy: Path, by: timedelta) -> House:
+    return House.open(copy, home.passphrase, clock=lambda: utc_now() + by)
+
+
+def _opening(house: House, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
+    """Return how many open now."""
+    found = sum(_opens(each, house.keyset) for each in letters)
+    for blob in blobs:
+        with suppress(KeysError):
+            found += house.data_key.open(blob, _RECORD) == _RECORD
+    return found
 
 
 def _opens(sealed: Sealed, keyset: Keyset) -> bool:

@@ -20,12 +20,13 @@ from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
 from gateway.errors import AuditUnavailable, Remedy
 from gateway.office import adoption, renewal
-from gateway.store import rotations
+from gateway.store import resealing, rotations
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Sequencer
 from keys import durable
+from keys.datakey import tag_of
 from keys.errors import KeyNotUsable
-from keys.keyset import KeyKind, Keyset
+from keys.keyset import KeyKind, Keyset, KeyState
 from keys.record import KeyEvent
 from keys.rotation import TICK
 
@@ -103,6 +104,7 @@ class KeyRoom:
             if not events:
                 return ()
             _demand_recorder(keyset)
+            self._demand_unused(keyset, events)
             keyset.save(self._file)  # (2)
             self._torn = True
             self._adopt(keyset, (), actor, now, facts, effects(events))  # (3)
@@ -111,6 +113,19 @@ class KeyRoom:
             for follower in self._followers:
                 follower(keyset)
             return events
+
+    def _demand_unused(self, keyset: Keyset, events: tuple[KeyEvent, ...]) -> None:
+        """Refuse to destroy a data key with which something of ours is sealed."""
+        gone = [e for e in events if (e.kind, e.state) == (KeyKind.DATA, KeyState.DESTROYED)]
+        if not gone or all(event.previous is KeyState.PREACTIVE for event in gone):
+            return
+        with self._database.reader() as reader:
+            left = resealing.otherwise(reader, tag_of(keyset.primary(KeyKind.DATA).kid))
+        if left:
+            raise Remedy(
+                f"{left} records are not sealed with the data key in use yet, and would be lost: a serving"
+                " gateway moves them in its rounds; destroy the old key when none is left"
+            )
 
     def publish(self, *, actor: str, facts: Facts = MappingProxyType({})) -> PartyBundle:
         """Say in our public entry what the keyset holds, where it does not say so yet; return the entry.

@@ -40,6 +40,7 @@ from gateway.office.lookout import Lookout
 from gateway.office.people import RecordRoom
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
+from gateway.office.resealing import Resealing
 from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
@@ -146,6 +147,7 @@ class House:
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
         self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
+        self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
         self.turning = Turning(keyroom, directory, database, sequencer, self.clock)
         self.postman = Postman(self)
         self.desk = desk_of(self)

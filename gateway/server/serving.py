@@ -180,6 +180,7 @@ class Serving:
         self._identity.look(self._doors)
         house.statutes.round()
         house.turning.round()
+        house.resealing.round()
         house.lookout.round()
         self._thrift.round()
         for fault in house.directory.faults:

@@ -127,13 +127,19 @@ def every(
 def seal(data_key: DataRing, correction: Correction, papers: Papers) -> bytes:
     """Return papers sealed for their row, so that no other row can bear them."""
     head = papers.until.to_bytes(8, "big") + len(papers.notice).to_bytes(4, "big")
-    return data_key.seal(head + papers.notice + papers.letter, _aad(correction))
+    return data_key.seal(
+        head + papers.notice + papers.letter,
+        aad(correction.partner, correction.id, int(correction.direction)),
+    )
 
 
 def papers_of(data_key: DataRing, correction: Correction) -> Papers:
     """Return what a correction says; raises Fault where it was altered, moved or is gone."""
     try:
-        octets = data_key.open(correction.sealed or b"", _aad(correction))
+        octets = data_key.open(
+            correction.sealed or b"",
+            aad(correction.partner, correction.id, int(correction.direction)),
+        )
     except OpenRefused:
         raise Fault("what a correction says does not open: altered, moved, or erased") from None
     end = _HEAD + int.from_bytes(octets[8:_HEAD], "big")
@@ -176,6 +182,6 @@ def _read(row: Row[Any]) -> Correction:
     )
 
 
-def _aad(correction: Correction) -> bytes:
-    direction = bytes([int(correction.direction)])
-    return pae(_LABEL, correction.partner.encode(), correction.id, direction)
+def aad(partner: str, identifier: bytes, direction: int) -> bytes:
+    """Return what the papers of a correction are bound to."""
+    return pae(_LABEL, partner.encode(), identifier, bytes([direction]))

@@ -96,7 +96,7 @@ def every(connection: Connection, case: str = "", limit: int = 1000) -> tuple[Er
 def seal(data_key: DataRing, partner: str, number: str, folder: Folder) -> bytes:
     """Return a folder sealed for its row, so that no other row can bear it."""
     octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
-    return data_key.seal(octets, _aad(partner, number))
+    return data_key.seal(octets, aad(partner, number))
 
 
 def folder_of(data_key: DataRing, errand: Errand) -> Folder:
@@ -104,7 +104,7 @@ def folder_of(data_key: DataRing, errand: Errand) -> Folder:
     if errand.sealed is None:
         return Folder()
     try:
-        told = json.loads(data_key.open(errand.sealed, _aad(errand.partner, errand.number)))
+        told = json.loads(data_key.open(errand.sealed, aad(errand.partner, errand.number)))
     except OpenRefused:
         raise Fault("the folder of a query of ours does not open: altered or moved") from None
     return Folder(
@@ -157,5 +157,6 @@ def _read(row: Row[Any]) -> Errand:
     )
 
 
-def _aad(partner: str, number: str) -> bytes:
+def aad(partner: str, number: str) -> bytes:
+    """Return what the folder of an errand is bound to."""
     return pae(_LABEL, partner.encode(), number.encode())

@@ -66,7 +66,7 @@ def read_record(connection: Connection, data_key: DataRing, subject: int) -> Rec
     if row is None or row.record is None:
         return Record(version=0 if row is None else row.record_version or 0)
     try:
-        octets = data_key.open(row.record, _aad(subject, row.record_version))
+        octets = data_key.open(row.record, aad(subject, row.record_version))
         return record_in(octets, row.record_version)
     except (OpenRefused, ValueError, TypeError, KeyError, OverflowError):
         raise Fault(f"the record of subject {subject} does not open, or is not ours") from None
@@ -79,7 +79,7 @@ def write_record(subject: int, record: Record, data_key: DataRing, now: datetime
     """
     before = subjects.c.record_version
     expected = before.is_(None) if record.version == 1 else before == record.version - 1
-    sealed = data_key.seal(octets_of(record), _aad(subject, record.version))
+    sealed = data_key.seal(octets_of(record), aad(subject, record.version))
     row = (
         update(subjects)
         .where(subjects.c.id == subject, expected)
@@ -103,5 +103,6 @@ def kinds(connection: Connection, data_key: DataRing) -> Mapping[SubjectKind, in
     return Counter(read_record(connection, data_key, each).status.kind for each in found)
 
 
-def _aad(subject: int, version: int) -> bytes:
+def aad(subject: int, version: int) -> bytes:
+    """Return what the record of a person is bound to."""
     return pae(_LABEL, subject.to_bytes(8, "big"), version.to_bytes(8, "big"))

@@ -147,15 +147,15 @@ def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tupl
         "payload": durable.text_of(evidence.payload),
         "subject": evidence.subject,
     }
-    sealed = DataKey.from_seed(seed).seal(json.dumps(body).encode(), _aad(name, b"evidence"))
-    return sealed, data_key.seal(seed, _aad(name, b"key"))
+    sealed = DataKey.from_seed(seed).seal(json.dumps(body).encode(), aad(name, b"evidence"))
+    return sealed, data_key.seal(seed, aad(name, b"key"))
 
 
 def unseal(data_key: DataRing, of: Case) -> Evidence:
     """Return the evidence of a case that waits; raises Fault where it was altered, moved or erased."""
     try:
-        seed = data_key.open(of.sealed_key or b"", _aad(of.case, b"key"))
-        octets = DataKey.from_seed(seed).open(of.sealed or b"", _aad(of.case, b"evidence"))
+        seed = data_key.open(of.sealed_key or b"", aad(of.case, b"key"))
+        octets = DataKey.from_seed(seed).open(of.sealed or b"", aad(of.case, b"evidence"))
     except (OpenRefused, ValueError):
         raise Fault("the evidence of a case does not open: erased, altered or moved") from None
     fields = durable.Fields(_NOWHERE, json.loads(octets), _MEMBERS)
@@ -276,5 +276,6 @@ def _case(row: Row[Any]) -> Case:
     )
 
 
-def _aad(name: str, part: bytes) -> bytes:
+def aad(name: str, part: bytes) -> bytes:
+    """Return what a part of a case is bound to."""
     return pae(_LABEL, name.encode(), part)

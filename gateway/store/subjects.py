@@ -122,7 +122,7 @@ def enrol(person: Placed, data_key: DataRing) -> tuple[Effect, ...]:
             "format": int(one.format),
             "extractor": one.extractor,
             "impression": one.impression,
-            "sealed": data_key.seal(one.data, _aad(person.subject, one.position, int(one.format))),
+            "sealed": data_key.seal(one.data, aad(person.subject, one.position, int(one.format))),
         }
         for one in person.samples
     ]
@@ -242,10 +242,11 @@ def _sample(data_key: DataRing, row: Row[Any]) -> NewSample:
 
 def _opened(data_key: DataRing, subject: int, position: int, kind: int, sealed: bytes) -> bytes:
     try:
-        return data_key.open(sealed, _aad(subject, position, kind))
+        return data_key.open(sealed, aad(subject, position, kind))
     except OpenRefused:
         raise Fault(f"the record of finger {position} of subject {subject} does not open") from None
 
 
-def _aad(subject: int, position: int, kind: int) -> bytes:
+def aad(subject: int, position: int, kind: int) -> bytes:
+    """Return what a print is bound to."""
     return pae(_LABEL, subject.to_bytes(8, "big"), bytes([position]), bytes([kind]))

@@ -71,8 +71,8 @@ __all__ = [
 ]
 
 HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
-_RESULT_LABEL = b"passerelle/1/result"
-_FINDING_LABEL = b"passerelle/1/finding"
+RESULT_LABEL = b"passerelle/1/result"
+FINDING_LABEL = b"passerelle/1/finding"
 _NUMBER = 8  # bytes of a subject's number; zeros = nobody, so that presence and length say nothing
 
 
@@ -276,13 +276,13 @@ def abandon_reviewed(
 
 def seal_result(data_key: DataRing, partner: str, number: str, payload: bytes) -> bytes:
     """Return a result's payload bytes sealed for its row, so that no other row can bear it."""
-    return data_key.seal(payload, _aad(_RESULT_LABEL, partner, number))
+    return data_key.seal(payload, aad(RESULT_LABEL, partner, number))
 
 
 def open_result(data_key: DataRing, partner: str, number: str, sealed: bytes) -> bytes:
     """Return the payload bytes of a recorded result; raises Fault when they were altered or moved."""
     try:
-        return data_key.open(sealed, _aad(_RESULT_LABEL, partner, number))
+        return data_key.open(sealed, aad(RESULT_LABEL, partner, number))
     except OpenRefused:
         raise Fault("a recorded result does not open: altered, moved, or of another key") from None
 
@@ -290,13 +290,13 @@ def open_result(data_key: DataRing, partner: str, number: str, sealed: bytes) ->
 def seal_finding(data_key: DataRing, partner: str, number: str, finding: Finding) -> bytes:
     """Return a finding sealed for its row: of one length, whoever it is, if anybody."""
     octets = (finding.subject or 0).to_bytes(_NUMBER, "big") + bytes([finding.claimed])
-    return data_key.seal(octets, _aad(_FINDING_LABEL, partner, number))
+    return data_key.seal(octets, aad(FINDING_LABEL, partner, number))
 
 
 def open_finding(data_key: DataRing, partner: str, number: str, sealed: bytes) -> Finding:
     """Return what a query found; raises Fault when it was altered or moved."""
     try:
-        octets = data_key.open(sealed, _aad(_FINDING_LABEL, partner, number))
+        octets = data_key.open(sealed, aad(FINDING_LABEL, partner, number))
     except OpenRefused:
         raise Fault("a finding does not open: altered, moved, or of another key") from None
     return Finding(int.from_bytes(octets[:_NUMBER], "big") or None, bool(octets[_NUMBER]))
@@ -371,5 +371,6 @@ def _may(act: Act) -> ColumnElement[bool]:
     return transactions.c.state.in_([int(state) for state, each in LIFE_CYCLE if each is act])
 
 
-def _aad(label: bytes, partner: str, number: str) -> bytes:
+def aad(label: bytes, partner: str, number: str) -> bytes:
+    """Return what a part of a transaction is bound to."""
     return pae(label, partner.encode(), number.encode())

@@ -1,0 +1,182 @@
+"""What earlier data keys sealed goes to the one in use; only then can an earlier key be destroyed."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import Fault, Remedy
+from gateway.kit.drill_rotation import ONE, TWO
+from gateway.office import resealing as office
+from gateway.server.house import House, utc_now
+from gateway.store import ledger, resealing
+from gateway.store.effects import Effect
+from gateway.store.resealing import DRAWERS
+from gateway.store.schema import samples
+from keys.datakey import tag_of
+from keys.errors import OpenRefused
+from keys.keyset import KeyKind, KeyState
+
+
+def turned(house: Any) -> tuple[bytes, bytes]:
+    """Rotate the data key; return the ids of the older and of the newer."""
+    old = house.keyset.primary(KeyKind.DATA).kid
+    house.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+    new = house.keyset.primary(KeyKind.DATA).kid
+    assert new != old
+    return old, new
+
+
+def left(house: Any, kid: bytes) -> int:
+    with house.database.reader() as reader:
+        return resealing.otherwise(reader, tag_of(kid))
+
+
+def everyone(house: Any) -> list[Any]:
+    return [one for batch in house.gallery.batches(0, 1) for one in batch]
+
+
+def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
+    homes: Any, serve: Any, people: Any, secret: Any
+) -> None:
+    home = homes[0]
+    with serve(*homes) as pair:
+        partner = pair.partner()
+        answer = partner.query(people.samples(1), **people.matter())
+        before = everyone(pair.house)
+        old, new = turned(pair.house)
+        assert left(pair.house, new) > len(before)
+        blobs = _blobs(pair.house)
+
+        pair.serving.walk_rounds()
+
+        assert left(pair.house, new) == 0
+        assert everyone(pair.house) == before
+        assert partner.state(answer.transaction_number).result == answer.result
+        told = [
+            frame
+            for frame in map(decode, ledger.iter_leaves(pair.house.database))
+            if frame.type is EntryType.CUSTODY
+        ]
+        assert [frame.subject_reference for frame in told] == [f"RESEALED/{new.hex()[:16]}"]
+        two = pair.house.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
+        assert two["due"]
+
+    ahead = timedelta(days=8)
+    with House.open(home, secret, clock=lambda: utc_now() + ahead) as house:
+        house.turning.round()
+        assert house.keyset.record(old).state is KeyState.DESTROYED
+        assert everyone(house) == before
+        assert house.keyset.record(old).wrapped == b""
+        for blob, bound in blobs:
+            with pytest.raises(OpenRefused):
+                house.data_key.open(blob, bound)
+
+
+def _blobs(house: Any) -> list[tuple[bytes, bytes]]:
+    """Return prints as they are sealed now, with what they are bound to."""
+    prints = DRAWERS[0]
+    with house.database.reader() as reader:
+        rows = reader.execute(select(samples)).all()
+    return [(row.sealed, prints.bound(row)) for row in rows]
+
+
+def test_a_data_key_is_not_destroyed_while_records_need_it(homes: Any, secret: Any) -> None:
+    """Two persons decided it and the wait is over: the people would be lost all the same."""
+    with House.open(homes[0], secret) as house:
+        old, _ = turned(house)
+        count = len(everyone(house))
+    ahead = timedelta(days=8)
+    with House.open(homes[0], secret, clock=lambda: utc_now() + ahead) as house:
+        with pytest.raises(Remedy, match="would be lost"):
+            house.keyroom.change(
+                lambda keyset, now: _one(
+                    keyset.transition(old, KeyState.DESTROYED, now, "t", "O-1")
+                ),
+                actor="O-1",
+            )
+        assert house.keyset.record(old).state is KeyState.DEACTIVATED
+        assert len(everyone(house)) == count
+
+
+def _one(moved: Any) -> Any:
+    return moved[0], (moved[1],)
+
+
+def test_a_crash_between_two_batches_loses_nothing(
+    homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office, "BATCH", 3)
+    with House.open(homes[0], secret) as house:
+        before = everyone(house)
+        _, new = turned(house)
+        all_of_it = left(house, new)
+        assert house.resealing.step() == 3
+        assert left(house, new) == all_of_it - 3
+        assert everyone(house) == before
+    with House.open(homes[0], secret) as house:  # as after a crash: nothing was remembered
+        house.resealing.round()
+        assert left(house, new) == 0
+        assert everyone(house) == before
+
+
+def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        before = everyone(house)
+        old, new = turned(house)
+        house.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
+
+        house.resealing.round()
+
+        assert left(house, new) == 0
+        assert everyone(house) == before
+
+
+def test_a_house_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        size = house.sequencer.size
+
+        assert house.resealing.step() == 0
+        assert house.sequencer.size == size
+
+
+def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        house.sequencer.commit((), (Effect(update(samples).values(sealed=b"x" * 99)),))
+        turned(house)
+
+        with pytest.raises(Fault, match="samples"):
+            house.resealing.step()
+
+
+def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        _, new = turned(house)
+        with house.database.reader() as reader:
+            effects = tuple(resealing.moves(reader, house.data_key, tag_of(new), 500))
+        house.sequencer.commit((), (Effect(samples.delete()),))
+
+        house.sequencer.commit((), effects)
+
+        assert everyone(house) == []
+
+
+def test_every_room_that_seals_with_a_data_key_has_its_drawer() -> None:
+    """A new one has to be added to the drawers, or what it sealed would be lost with the key."""
+    sealing = {
+        path.stem
+        for path in (Path(__file__).parents[3] / "gateway").rglob("*.py")
+        if re.search(r"data_key\.seal\(", path.read_text())
+    }
+    bound = {drawer.bound.__code__.co_names[0] for drawer in DRAWERS}
+
+    assert sealing == bound
+    assert {drawer.table.name for drawer in DRAWERS} == {
+        *("samples", "subjects", "transactions", "reviews", "corrections", "asked")
+    }
