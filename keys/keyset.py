@@ -25,6 +25,7 @@ from keys.handle import handle
 from keys.keyfile import KeyFile
 from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, step
 from keys.live import Live, draw, revive
+from keys.moving import demand, end
 from keys.record import KeyEvent, KeyRecord, newborn, whole
 from keys.sign import LogKey, SigningKey
 
@@ -309,12 +310,12 @@ class Keyset:
         """
         record = self.record(kid)
         step(record.kind, record.state, target)
-        self._check_circumstances(record, target, now)
+        demand(self.records, record, target, now)
         moved = replace(
             record,
             state=target,
             changed=whole(now),
-            not_after=_end(record, target, whole(now)),
+            not_after=end(record, target, whole(now)),
             reason=reason,
             wrapped=b"",
         )
@@ -326,24 +327,6 @@ class Keyset:
             live = None
         event = KeyEvent(moved.changed, kid, record.kind, record.state, target, reason, actor)
         return self._with(moved, live), event
-
-    def _check_circumstances(self, record: KeyRecord, target: KeyState, now: datetime) -> None:
-        if target is KeyState.ACTIVE and now >= record.not_after:
-            raise IllegalTransition("this key is past its end; make a new one")
-        if (record.state, target) == (KeyState.ACTIVE, KeyState.DEACTIVATED) and not any(
-            other.kind is record.kind and other.state is KeyState.ACTIVE and other.kid != record.kid
-            for other in self.records
-        ):
-            raise IllegalTransition(
-                "no successor is ACTIVE; promote one first, or suspend this key"
-            )
-        if (record.state, target) == (KeyState.DEACTIVATED, KeyState.DESTROYED):
-            is_kem = record.kind is KeyKind.KEM
-            wait = lifecycle.KEM_WINDOW if is_kem else lifecycle.DESTRUCTION_WAIT
-            if now <= record.changed + wait:
-                raise IllegalTransition(
-                    f"too early: {wait.days} days after deactivation, not before"
-                )
 
     @classmethod
     def _first(
@@ -400,16 +383,3 @@ class Keyset:
         if not isinstance(live, of):
             raise UnknownKey("no key of that kind and id is held here")
         return live
-
-
-def _end(record: KeyRecord, target: KeyState, now: datetime) -> datetime:
-    """Return when a key that moves to `target` now will end."""
-    if target is KeyState.DEACTIVATED:
-        return min(record.not_after, now)
-    if target is KeyState.COMPROMISED or (
-        target is KeyState.DESTROYED and record.state is not KeyState.DEACTIVATED
-    ):
-        return record.not_before  # it vouches for nothing any more, destroyed or not
-    if (record.state, target) == (KeyState.PREACTIVE, KeyState.ACTIVE) and not record.certificate:
-        return now + lifecycle.LIFETIMES[record.kind]
-    return record.not_after
