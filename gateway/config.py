@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from gateway.errors import Remedy
+from keys import rewrap
 
 FILE = "passerelle.toml"
 PREFIX = "PASSERELLE_"
@@ -218,12 +219,13 @@ def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
 def _anchored(settings: Settings) -> Settings:
     """Return `settings` with every path seen from the party's folder."""
     keys, named = settings.keys, settings.keys.passphrase_file
-    scheme, _, place = keys.custody.partition(":")
+    keyset = settings.at(keys.keyset)
     sections = {
         "keys": keys.model_copy(
             update={
-                "custody": f"file:{settings.at(place)}" if scheme == "file" else keys.custody,
-                "keyset": settings.at(keys.keyset),
+                # After a change of custody that was interrupted its journal knows better than we do.
+                "custody": rewrap.in_force(keyset, keys.custody, settings.at),
+                "keyset": keyset,
                 "passphrase_file": None if named is None else settings.at(named),
             }
         ),

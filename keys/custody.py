@@ -144,6 +144,10 @@ class FileCustody:
             raise WrongPassphrase(path) from None
         return custody
 
+    def moved(self, path: Path) -> None:
+        """Take note that the file has another name now."""
+        self.path = path
+
     def wrap(self, secret: bytes, aad: bytes) -> bytes:
         """Return nonce (12) ‖ ciphertext ‖ tag (16) under AES-256-GCM."""
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -10,7 +10,7 @@
 
 Up to (4) the keyset in force is untouched, and a run that stopped is simply begun again. After it whoever
 opens the house finishes (5) and (6). Which of the two it was, the journal's digest says without a passphrase.
-A new `file:` key that takes the place of the old one is made beside it, at `.next`, until (5).
+A new `file:` key is made at `.next` of its place, which may be the old one's, and moves there in (5).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Plan:
     """Where the keys go.
 
     to      URI of the new custody, as the settings write it
-    beside  whether the new key takes the place of the old one: it is made at `.next` of that place
+    beside  whether the new key is a file: then it is made at `.next` of its place, and moves there in (5)
     """
 
     to: str
@@ -121,11 +121,23 @@ def settle(file: Path, place: Path | None) -> None:
         durable.rename(next_of(place), place)
 
 
+def sweep(file: Path) -> None:
+    """Put away what a kill left beside a keyset where no journal is open: drafts, and files half written.
+
+    Only for who holds the house. A draft has seeds that the keyset may have lost since.
+    """
+    litter = [*file.parent.glob("*.next"), *file.parent.glob(".*.json*")]
+    for left in litter:
+        left.unlink(missing_ok=True)
+    if litter:
+        durable.flush_folder(file.parent)
+
+
 def clear(file: Path) -> None:
-    """Do (6), or put away what a run before (4) left."""
-    durable.remove(file.with_name(JOURNAL))
+    """Do (6), or put away what a run before (4) left; the journal last."""
     if next_of(file).exists():
         durable.remove(next_of(file))
+    durable.remove(file.with_name(JOURNAL))
 
 
 def _compare(draft: Path, keyset: Keyset, custody: Custody) -> None:

@@ -114,7 +114,7 @@ def emit(
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(what: str, total: int) -> Iterator[Callable[[float], None]]:
     """Show on stderr how far it is, where a person is looking."""
     from rich.console import Console
     from rich.progress import Progress

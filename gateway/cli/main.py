@@ -14,6 +14,7 @@ try:
         ask,
         asking,
         auditing,
+        backing,
         benching,
         corrections,
         decisions,
@@ -30,6 +31,7 @@ try:
         replaying,
         retention,
         review,
+        rewrapping,
         service,
         staff,
         worst,
@@ -137,3 +139,7 @@ kit.bench.command(
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)
+rewrapping.register(keys.app)
+app.command(epilog=backing.BACKUP)(backing.backup)
+app.command(epilog=backing.RESTORE)(backing.restore)
+app.add_typer(backing.app, name="recovery")

@@ -148,6 +148,11 @@ def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
     return Adopted(read.version, read.digest, now)
 
 
+def demand_forward(keyset: Keyset, standing: Mapping[bytes, KeyStanding]) -> None:
+    """Raise Remedy for a keyset in which any key stands behind what the ledger says of it."""
+    _keys_moved(keyset, standing, {})
+
+
 def _keys_moved(
     keyset: Keyset, standing: Mapping[bytes, KeyStanding], by: Mapping[str, str]
 ) -> tuple[list[Leaf], list[Effect]]:

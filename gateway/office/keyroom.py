@@ -16,14 +16,16 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
 from gateway.errors import AuditUnavailable, Remedy
-from gateway.office import adoption, renewal
+from gateway.office import adoption, naming, renewal
 from gateway.store import resealing, rotations
 from gateway.store.database import Database
-from gateway.store.sequencer import Effect, Sequencer
-from keys import durable
+from gateway.store.sequencer import Effect, Leaf, Sequencer
+from keys import durable, rewrap
+from keys.custody import SCHEME_FILE, Custody, FileCustody
 from keys.datakey import tag_of
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, Keyset, KeyState
@@ -58,6 +60,7 @@ class KeyRoom:
         self._torn = False
         self._followers: list[Callable[[Keyset], None]] = []
         self._carriers: list[Callable[[PartyBundle], None]] = []
+        self._leapers: list[Callable[[int], None]] = []
 
     @property
     def current(self) -> Keyset:
@@ -68,6 +71,11 @@ class KeyRoom:
     def home(self) -> Path:
         """The party's folder."""
         return self._home
+
+    @property
+    def file(self) -> Path:
+        """The keyset's file."""
+        return self._file
 
     def follow(self, follower: Callable[[Keyset], None]) -> None:
         """Have `follower` told of each keyset that comes into force; it must not raise."""
@@ -95,10 +103,7 @@ class KeyRoom:
         and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
         """
         with self._lock:
-            if self._torn:
-                raise Remedy(
-                    "a change of keys waits to be recorded: restart the gateway, then go on"
-                )
+            self._demand_whole()
             now = self._moment()
             keyset, events = decide(self._current, now)  # (1)
             if not events:
@@ -127,22 +132,85 @@ class KeyRoom:
                 " gateway moves them in its rounds; destroy the old key when none is left"
             )
 
-    def publish(self, *, actor: str, facts: Facts = MappingProxyType({})) -> PartyBundle:
+    def leaps(self, leaper: Callable[[int], None]) -> None:
+        """Have `leaper` told by how much versions grow at once in a restored folder."""
+        self._leapers.append(leaper)
+
+    def publish(
+        self, *, actor: str, facts: Facts = MappingProxyType({}), leap: int = 0
+    ) -> PartyBundle:
         """Say in our public entry what the keyset holds, where it does not say so yet; return the entry.
 
         With it is kept which version first named each key.
+
+        leap   by how much the version grows in any case: a restored folder has forgotten some
         """
         with self._lock:
             now, own = self._clock(), own_bundle(self._home)
-            if not renewal.says(own, self._current, now):
-                own = renewal.successor(own, self._current, now, version=own.version + 1)
+            if leap or not renewal.says(own, self._current, now):
+                version = own.version + (leap or 1)
+                own = renewal.successor(own, self._current, now, version=version)
                 durable.replace(self._home / OWN, own.to_bytes())
             new = renewal.names(own, self._current) - self._named()
             marks = [rotations.name(kid, own.version) for kid in sorted(new)]
             self._adopt(self._current, (adoption.entry(own),), actor, now, facts, marks)
+            for leaper in self._leapers if leap else ():
+                leaper(leap)
             for carrier in self._carriers:
                 carrier(own)
             return own
+
+    def rewrap(
+        self, custody: Custody, plan: rewrap.Plan, *, facts: Facts, tell: Callable[[int, int], None]
+    ) -> None:
+        """Bring all seeds under another custody; the keys stay what they are (keys.rewrap, 1 to 6).
+
+        Raises what the new custody or the disk raises, with the old one in force; Remedy where a change waits to
+        be recorded; AuditUnavailable where the ledger would take no entry.
+        """
+        with self._lock:
+            self._demand_whole()
+            if not self._sequencer.healthy:
+                raise AuditUnavailable
+            keyset = rewrap.prepare(self._file, self._current, custody, plan, tell)
+            self.note(EntryType.CUSTODY, {**facts, "custody": plan.to, "state_after": "BEGUN"})
+            self._torn = True  # whatever stops us from here on, the next opening finishes it
+            rewrap.commit(self._file)
+            self._current = keyset
+            self.settle(facts)
+            self._torn = False
+            for follower in self._followers:
+                follower(keyset)
+
+    def settle(self, facts: Facts = MappingProxyType({})) -> None:
+        """Finish a change of custody whose switch was made; put away what one before it left."""
+        found = rewrap.pending(self._file)
+        if found is None:
+            rewrap.sweep(self._file)
+            return
+        scheme, _, name = found.plan.to.partition(":")
+        place = self._home / name if scheme == SCHEME_FILE else None
+        if found.done:
+            rewrap.settle(self._file, place)
+            naming.name_custody(self._home, found.plan.to)
+            custody = self._current.custody
+            if place is not None and isinstance(custody, FileCustody):
+                custody.moved(place)
+            said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
+            self.note(EntryType.CUSTODY, {**facts, **said})
+        elif place is not None:
+            durable.remove(rewrap.next_of(place))
+        rewrap.clear(self._file)
+        rewrap.sweep(self._file)
+
+    def note(self, kind: EntryType, facts: Facts) -> None:
+        """Record what was done above the keys."""
+        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
+        self._sequencer.commit((Leaf(frame, facts),))
+
+    def _demand_whole(self) -> None:
+        if self._torn:
+            raise Remedy("a change of keys waits to be recorded: restart the gateway, then go on")
 
     def _moment(self) -> datetime:
         """Return now, later than every change that the keyset remembers: two in one millisecond are two."""

@@ -25,12 +25,14 @@ from gateway.engine.port import Batch, Change
 from gateway.law.agreement import Agreements
 from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
-from gateway.office import adoption, expiry, renewal
+from gateway.office import adoption, expiry, renewal, restoring
 from gateway.office.acts import Answer, Desk, NotAllowed, Officer
 from gateway.office.asking import AskingDesk
 from gateway.office.auditors import Auditors
+from gateway.office.backup import BackupDesk
 from gateway.office.barring import Barring
 from gateway.office.correcting import Correcting
+from gateway.office.custody import CustodyRoom
 from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
 from gateway.office.holding import Holding
@@ -191,6 +193,10 @@ class House:
             sequencer.start()
             stack.callback(sequencer.close)
             keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, clock)
+            restored = restoring.marked(home)
+            if restored is not None:
+                restoring.record(restored, sequencer)
+            keyroom.settle()
             statutes = Statutes(
                 settings.agreements.folder,
                 database,
@@ -213,7 +219,7 @@ class House:
             directory = Directory(
                 settings.directory.folder, settings.house.party, register, barring.of
             )
-            return cls(
+            house = cls(
                 home=home,
                 settings=settings,
                 keyroom=keyroom,
@@ -225,6 +231,13 @@ class House:
                 clock=clock,
                 closing=stack.pop_all(),
             )
+        if restored is not None:
+            try:
+                restoring.finish(home, lambda by: keyroom.publish(actor="restore", leap=by))
+            except BaseException:
+                house.close()
+                raise
+        return house
 
     @property
     def keyset(self) -> Keyset:
@@ -293,6 +306,8 @@ def desk_of(house: House) -> Desk:
             *house.statutes.acts(),
             *Rotating(house.turning).acts(),
             *Auditors(house.turning).acts(),
+            *CustodyRoom(house.home, house.keyroom).acts(),
+            *BackupDesk(house.database, house.sequencer, house.clock).acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.reviews.acts(),
             *house.records.acts(),

@@ -185,6 +185,7 @@ def test_a_damaged_journal_is_told_and_not_guessed_at(home: Path, cheap: Argon2C
             rewrap.pending(file)
 
 
+@pytest.mark.slow
 def test_a_kill_at_every_write_flush_and_rename_leaves_the_old_or_the_new_keyset(
     tmp_path: Path,
 ) -> None:

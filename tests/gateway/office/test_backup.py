@@ -1,0 +1,270 @@
+"""A house in one sealed file: written while it serves, brought back, and it says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import config
+from gateway.audit.entry import EntryType, decode
+from gateway.directory import own_bundle
+from gateway.errors import Fault, Remedy
+from gateway.office import backup, restoring
+from gateway.office.acts import TwoPersons
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.server.restore import restore
+from gateway.store import copying, ledger
+from gateway.store.database import open_store
+from keys import recovery
+from keys.envelope import OpeningKey, SealingKey
+from keys.errors import OpenRefused, WrongPassphrase
+from keys.keyset import KeyKind
+
+RECOVERY = OpeningKey.from_seed(bytes(range(32)))
+RECIPIENT = SealingKey(RECOVERY.public)
+
+
+def taken(house: House, target: Path, desk: Any) -> Path:
+    told = desk.do_plain("backup.begin")
+    backup.write(house.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target)
+    return target
+
+
+@pytest.fixture
+def ready(desk: Any, house: House) -> Any:
+    """Return the desk of a house whose recovery key is set."""
+    desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
+    desk.do_plain = lambda act: dict(house.perform(desk.one, act, {}))
+    return desk
+
+
+def types(home: Path) -> list[EntryType]:
+    database = open_store(config.load(home).store.path)
+    try:
+        return [decode(leaf).type for leaf in ledger.iter_leaves(database)]
+    finally:
+        database.close()
+
+
+def test_a_house_comes_back_with_all_it_held_and_says_so_first(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = taken(house, tmp_path / "can.backup", ready)
+    record = house.keyset.data().seal(b"a record", b"")
+    before, version = types(house.home), own_bundle(house.home).version
+
+    done = restore(file, tmp_path / "again", RECOVERY, secret)
+
+    home = tmp_path / "again"
+    assert (done.party, done.entries, done.lost) == ("CAN", len(before), "")
+    assert done.version == own_bundle(home).version == version + restoring.LEAP
+    assert types(home)[: len(before)] == before
+    assert types(home)[len(before) :][:2] == [EntryType.RESTORE, EntryType.DIRECTORY]
+    assert inspection.verify_ledger(home).ok
+    assert not (home / restoring.MARK).exists()
+    with House.open(home, secret) as again:
+        assert again.keyset.data().open(record, b"") == b"a record"
+        found = inspection.check(house.home, secret, house.clock())
+    assert {each.name for each in found if not each.ok} == set()
+
+
+def test_the_backup_is_an_entry_before_anything_leaves(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    taken(house, tmp_path / "one.backup", ready)
+
+    assert types(house.home)[-1] is EntryType.BACKUP
+    assert not list(tmp_path.rglob(".copy-*"))
+
+
+def test_without_a_recovery_key_nothing_is_backed_up_and_one_person_sets_none(
+    desk: Any, house: House
+) -> None:
+    with pytest.raises(Remedy, match="recovery new"):
+        house.perform(desk.one, "backup.begin", {})
+    with pytest.raises(TwoPersons):
+        desk.do("backup.recipient", public=RECOVERY.public.hex())
+    with pytest.raises(Remedy, match="public"):
+        desk.do("backup.recipient", desk.two, public="00" * 1216)
+
+
+def test_a_backup_while_the_house_writes_is_of_one_moment(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            house.record(EntryType.START)
+            house.record(EntryType.STOP)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        files = [taken(house, tmp_path / f"{n}.backup", ready) for n in range(3)]
+    finally:
+        done.set()
+        writer.join()
+
+    sizes = [restore(f, tmp_path / f.stem, RECOVERY, secret).entries for f in files]
+    assert sizes == sorted(sizes)
+    assert all(inspection.verify_ledger(tmp_path / f.stem).ok for f in files)
+
+
+def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
+    ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is copied first, so the keyset can only be ahead, which the opening records."""
+    places = backup._places
+
+    def later(*words: Any) -> dict[str, Path]:
+        monkeypatch.setattr(backup, "_places", places)
+        ready.do("keys.generate", kind="KEM")
+        return places(*words)
+
+    monkeypatch.setattr(backup, "_places", later)
+    file = taken(house, tmp_path / "can.backup", ready)
+
+    restore(file, tmp_path / "again", RECOVERY, secret)
+    with House.open(tmp_path / "again", secret) as again:
+        assert len([r for r in again.keyset.records if r.kind is KeyKind.KEM]) == 2
+
+
+def test_files_that_change_while_they_are_read_are_read_again(
+    ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, tried = backup._content, 0
+
+    def disturbed(*words: Any) -> Iterator[bytes]:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            ready.do("keys.generate", kind="KEM")
+        return iter(content(*words))
+
+    monkeypatch.setattr(backup, "_content", disturbed)
+    file = taken(house, tmp_path / "can.backup", ready)
+
+    assert tried == 2
+    restore(file, tmp_path / "again", RECOVERY, secret)
+
+
+def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_path: Path) -> None:
+    (house.home / "keepers" / "1").mkdir(parents=True)
+    (house.home / "keepers" / "1" / "key.json").write_text("x")
+    (house.home / "door.json").write_text("{}")
+    file = taken(house, tmp_path / "can.backup", ready)
+
+    with file.open("rb") as source:
+        names = {
+            i.name for i in backup.read(recovery.unseal(source, RECOVERY), tmp_path / "x").items
+        }
+    assert {"passerelle.toml", "party.json", "keys/keyset.json", "keys/kek.json"} <= names
+    assert "store/passerelle.db" in names
+    assert not [
+        name
+        for name in names
+        if name.startswith(("auditor", "keepers", ".")) or name.endswith((".pen", "door.json"))
+    ]
+
+
+def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
+    ready: Any, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "can.backup"
+    target.write_bytes(b"an older one")
+    with pytest.raises(Remedy, match="overwrites nothing"):
+        taken(house, target, ready)
+    assert target.read_bytes() == b"an older one"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recovery, "seal", full)
+    with pytest.raises(OSError, match="No space"):
+        taken(house, tmp_path / "new.backup", ready)
+    assert [path.name for path in tmp_path.glob("*backup*")] == ["can.backup"]
+    assert not list(tmp_path.glob(".new*"))
+
+
+def test_a_store_that_is_not_whole_is_not_backed_up(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"no database at all" * 1000)
+
+    with pytest.raises(Fault, match="copied"), copying.snapshot(tmp_path / "x.db"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = taken(house, tmp_path / "can.backup", ready)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "precious").write_text("mine")
+
+    with pytest.raises(Remedy, match="not empty"):
+        restore(file, tmp_path / "full", RECOVERY, secret)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["precious"]
+
+
+def test_a_wrong_passphrase_of_the_house_leaves_no_half_house(
+    ready: Any, house: House, tmp_path: Path
+) -> None:
+    file = taken(house, tmp_path / "can.backup", ready)
+
+    with pytest.raises(WrongPassphrase):
+        restore(file, tmp_path / "again", RECOVERY, lambda: b"no such")
+    assert not (tmp_path / "again").exists()
+    assert not list(tmp_path.glob(".again*"))
+
+
+def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    """The mark is in the folder: whoever opens it cannot pass it off as the house that went on."""
+    home, size = house.home, len(types(house.home))
+    house.close()
+    database = open_store(config.load(home).store.path)
+    restoring.mark(home, database, "2026-03-01T12:00:00.000Z", 0, "")
+    database.close()
+    version = own_bundle(home).version
+
+    House.open(home, secret).close()
+    House.open(home, secret).close()
+
+    assert types(home)[size] is EntryType.RESTORE
+    assert types(home).count(EntryType.RESTORE) == 1
+    assert own_bundle(home).version == version + restoring.LEAP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{}", b"[]", b'{"format":1}', b"nonsense", b"[" * 5000],
+)
+def test_a_manifest_of_another_making_is_refused(text: bytes) -> None:
+    with pytest.raises(OpenRefused):
+        backup.Manifest.parse(text)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "", "./a", "a//b", "a\nb"])
+def test_a_name_that_leaves_the_folder_is_refused(name: str) -> None:
+    item = backup.Item(name, 1, "00")
+
+    with pytest.raises(OpenRefused):
+        backup.Manifest.parse(backup.Manifest("CAN", "now", 1, (item,)).to_bytes())
+
+
+def test_content_that_ends_early_or_goes_on_is_refused(tmp_path: Path) -> None:
+    text = backup.Manifest("CAN", "now", 1, (backup.Item("a", 3, "00"),)).to_bytes()
+    head = len(text).to_bytes(4, "big") + text
+    for number, content in enumerate(
+        (head, head + b"ab", head + b"abc", head + b"abcd", b"\xff" * 9)
+    ):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(OpenRefused):
+            backup.read(iter([content]), tmp_path / str(number))

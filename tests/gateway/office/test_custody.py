@@ -1,0 +1,296 @@
+"""The key above our keys in an open house: two persons change it, and whenever it stops the house opens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway import config
+from gateway.audit.entry import EntryType
+from gateway.errors import Remedy
+from gateway.office import custody as room
+from gateway.office import naming
+from gateway.office.acts import TwoPersons
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store.database import open_store
+from keys import rewrap
+from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
+from keys.keyset import KeyKind, KeyState
+
+NEW = b"an altogether new passphrase"
+
+
+@pytest.fixture
+def new_file(tmp_path: Path) -> Path:
+    file = tmp_path / "new.pass"
+    file.write_bytes(NEW + b"\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_one_person_alone_does_not_change_custody(desk: Any, house: House, new_file: Path) -> None:
+    before = house.settings.keys.keyset.read_bytes()
+
+    with pytest.raises(TwoPersons):
+        desk.do("custody.rewrap", passphrase_file=str(new_file))
+    assert house.settings.keys.keyset.read_bytes() == before
+
+
+def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
+    desk: Any, house: House, new_file: Path, secret: Any
+) -> None:
+    data = house.keyset.data().seal(b"a record", b"")
+
+    told = desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
+
+    assert told["seeds"] == sum(bool(r.wrapped) for r in house.keyset.records)
+    assert desk.entries(EntryType.CUSTODY) == 2  # begun, done
+    desk.do("keys.generate", kind="KEM")  # saved under the new key
+    house.close()
+    with pytest.raises(WrongPassphrase):
+        House.open(house.home, secret)
+    with House.open(house.home, lambda: NEW) as again:
+        assert again.keyset.data().open(data, b"") == b"a record"
+        assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
+        assert inspection.verify_ledger(again.home).ok
+    assert NEW not in b"".join(p.read_bytes() for p in house.home.rglob("*") if p.is_file())
+
+
+def test_the_settings_name_the_new_place_and_keep_all_else(
+    desk: Any, house: House, new_file: Path
+) -> None:
+    before = tomllib.loads((house.home / config.FILE).read_text())
+
+    desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/second.json")
+
+    after = tomllib.loads((house.home / config.FILE).read_text())
+    assert after["keys"].pop("custody") == "file:keys/second.json"
+    before["keys"].pop("custody")
+    assert after == before
+    house.close()
+    House.open(house.home, lambda: NEW).close()
+
+
+def test_a_token_takes_the_keys_and_gives_them_back(
+    desk: Any, house: House, new_file: Path, tmp_path: Path, tokens: Any
+) -> None:
+    pin = tmp_path / "pin"
+    pin.write_bytes(tokens.pin)
+    pin.chmod(0o600)
+    uri = tokens.uri("good", "house-kek")
+
+    desk.do("custody.rewrap", desk.two, passphrase_file=str(pin), to=uri)
+    with pytest.raises(Remedy, match="name another object"):
+        desk.do("custody.rewrap", desk.two, passphrase_file=str(pin))
+    house.close()
+
+    with House.open(house.home, lambda: tokens.pin) as inside:
+        assert "inside the token" in inside.keyset.custody.describe()
+        with pytest.raises(CustodyFault, match="wrong PIN"):
+            inspection_opens(inside.home)
+        values = {
+            "passphrase_file": str(new_file),
+            "reason": "back",
+            "to": "file:keys/back.json",
+        }
+        inside.perform(desk.two, "custody.rewrap", values)
+    House.open(house.home, lambda: NEW).close()
+
+
+def inspection_opens(home: Path) -> None:
+    from keys.custody import open_custody
+
+    open_custody(config.load(home).keys.custody, lambda: b"no such pin")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"passphrase_file": "relative"}, "passphrase_file"),
+        ({"passphrase_file": "/none/such"}, "cannot be read by the gateway"),
+        ({"to": "vault:kek"}, "write file:PATH"),
+        ({"to": "file:keys/keyset.json"}, "is there already"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is(
+    desk: Any, house: House, new_file: Path, values: dict[str, str], told: str
+) -> None:
+    keys = {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()}
+
+    with pytest.raises(Remedy, match=told):
+        desk.do("custody.rewrap", desk.two, **{"passphrase_file": str(new_file), **values})
+    assert {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()} == keys
+
+
+def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: Path) -> None:
+    new_file.chmod(0o644)
+
+    with pytest.raises(Remedy, match="chmod 600"):
+        desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
+
+
+def test_a_custody_named_by_the_environment_is_not_left_behind(
+    desk: Any, house: House, new_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(naming.VARIABLE, "file:keys/kek.json")
+
+    with pytest.raises(Remedy, match=f"unset {naming.VARIABLE}"):
+        desk.do(
+            "custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/other.json"
+        )
+
+
+def test_a_full_disk_leaves_the_old_custody_in_force(
+    desk: Any, house: House, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int, __: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
+    desk.do("keys.generate", kind="KEM")
+    house.close()
+    with House.open(house.home, secret) as again:
+        assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
+
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from gateway.office.acts import Officer, Role
+from gateway.server.house import House
+
+home, old, new_file, at = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4])
+with House.open(home, lambda: old) as house:
+    count = 0
+    def around(call):
+        def struck(*words, **named):
+            global count
+            count += 1
+            if count == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*words, **named)
+        return struck
+    os.write, os.fsync = around(os.write), around(os.fsync)
+    Path.replace, Path.unlink = around(Path.replace), around(Path.unlink)
+    officer = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
+    values = {"passphrase_file": new_file, "reason": "crash", "to": "file:keys/second.json"}
+    house.perform(officer, "custody.rewrap", values)
+print("finished")
+"""
+
+
+@pytest.mark.slow
+def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
+    homes: Any, secret: Any, new_file: Path, tmp_path: Path
+) -> None:
+    """Real SIGKILLs of a real house, at every second step; every one is killed in tests/keys/test_rewrap."""
+    import shutil
+
+    found, at, runs, finished = {"old": 0, "new": 0}, 1, 0, False
+    while not finished:
+        home = tmp_path / f"home-{at}"
+        shutil.copytree(homes[0], home)
+        words = [str(home), secret().decode(), str(new_file), str(at)]
+        run = subprocess.run(
+            [sys.executable, "-c", CRASH, *words], capture_output=True, text=True, check=False
+        )
+        finished = "finished" in run.stdout
+        assert finished or run.returncode == -9, run.stderr
+        for name, passphrase in (("old", secret), ("new", lambda: NEW)):
+            try:
+                house = House.open(home, passphrase)
+            except WrongPassphrase:
+                continue
+            with house:
+                found[name] += 1
+                assert not rewrap.pending(house.settings.keys.keyset)
+                left = [path.name for path in (home / "keys").iterdir()]
+                assert not [name for name in left if name.endswith(".next") or name[0] == "."]
+                assert house.keyset.primary(KeyKind.SIGNING)
+        assert inspection.verify_ledger(home).ok
+        at += 2
+        runs += 1
+        shutil.rmtree(home)
+    assert found["old"] + found["new"] == runs > 12
+    assert found["old"] >= 4
+    assert found["new"] >= 4
+
+
+# The last good keyset
+
+
+def damage(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:-40])
+
+
+def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with(
+    desk: Any, house: House, secret: Any
+) -> None:
+    desk.do("keys.generate", kind="KEM")
+    file, home = house.settings.keys.keyset, house.home
+    whole = file.read_bytes()
+    house.close()
+    damage(file)
+
+    with pytest.raises(DamagedFile, match="passerelle keys recover"):
+        House.open(home, secret)
+    recovered(home, secret)
+
+    assert file.read_bytes() == whole
+    assert file.with_name("keyset.json.damaged").exists()
+    with House.open(home, secret) as again:
+        room.recovered(again.keyroom, "2026")
+    assert inspection.verify_ledger(home).ok
+
+
+def recovered(home: Path, secret: Any) -> str:
+    settings = config.load(home)
+    database = open_store(settings.store.path)
+    try:
+        return room.recover(settings, database, secret)
+    finally:
+        database.close()
+
+
+def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
+    desk: Any, house: House, secret: Any
+) -> None:
+    """Who restores yesterday's copy must not revive what was stopped since."""
+    file, home = house.settings.keys.keyset, house.home
+    made = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
+    older = file.read_bytes()
+    desk.do("keys.suspend", key=made)
+    house.close()
+    damage(file)
+    file.with_name("keyset.json.last").write_bytes(older)
+    damaged = file.read_bytes()
+
+    with pytest.raises(Remedy, match="put back the newest keyset file"):
+        recovered(home, secret)
+    assert file.read_bytes() == damaged
+
+
+def test_a_whole_keyset_is_not_replaced(house: House, secret: Any) -> None:
+    home = house.home
+    house.close()
+
+    with pytest.raises(Remedy, match="nothing to recover"):
+        recovered(home, secret)
+
+
+def test_nothing_is_recovered_under_an_open_house(house: House, secret: Any) -> None:
+    damage(house.settings.keys.keyset)
+
+    with pytest.raises(Remedy, match="another process writes"):
+        recovered(house.home, secret)
