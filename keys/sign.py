@@ -39,6 +39,8 @@ SIGNATURE_BYTES = MLDSA65_SIGNATURE_BYTES + 64
 REQUEST = b"passerelle/1/request"  # context of a request's signature
 RESPONSE = b"passerelle/1/response"  # context of an answer's; so neither passes for the other
 AGREEMENT = b"passerelle/1/agreement"  # context of an agreement file's, by its home party
+PROPOSAL = b"passerelle/1/admin-proposal"  # context of an officer's signature below a proposal
+APPROVAL = b"passerelle/1/admin-approval"  # and of another's below the answer to it
 
 
 def representative(message: bytes, context: bytes) -> bytes:

@@ -90,6 +90,13 @@ class Arguments:
             raise Remedy(f"{name}: one or more of {', '.join(known)}")
         return tuple(sorted(set(values)))
 
+    def mapping(self, name: str) -> dict[str, object]:
+        """Take an object; what stands in it is read by who knows its rules."""
+        value = self._left.pop(name, None)
+        if not isinstance(value, dict):
+            raise Remedy(f"{name}: an object with a name for each argument")
+        return value
+
     def objects(self, name: str, most: int) -> tuple[dict[str, object], ...]:
         """Take a list of at most so many objects; what stands in them is read by who knows their rules."""
         values = self._left.pop(name, None)

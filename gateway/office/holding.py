@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
-from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.store import holds, subjects
 from gateway.store.database import Database
@@ -43,7 +43,7 @@ class Holding:
         """Return what may be done here."""
         return (
             Act("hold.place", _PLACERS, self._place),
-            Act("hold.release", _PLACERS, self._release),
+            Act("hold.release", _PLACERS, self._release, always, self._state, self._plan),
             Act("hold.list", _READERS, self._list),
         )
 
@@ -84,7 +84,7 @@ class Holding:
                 found = [one for one in holds.standing(reader).holds if one.id == identifier]
             if not found:
                 raise Remedy("no such hold stands; `passerelle retention hold list` names those")
-            facts = {"hold": found[0].kind.value, "reason": reason, "actor": officer.person}
+            facts = {"hold": found[0].kind.value, "reason": reason, **officer.facts}
             leaf = Leaf(_frame("RELEASE", found[0]), facts)
             self._sequencer.commit(
                 (leaf,), holds.release(identifier, officer.person, self._clock())
@@ -92,6 +92,20 @@ class Holding:
             return {"hold": identifier, "released": True}
 
         return do
+
+    def _state(self) -> object:
+        """Return the holds that stand, to which an approval is bound."""
+        with self._database.reader() as reader:
+            return [one.id for one in holds.standing(reader).holds]
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        with self._database.reader() as reader:
+            found = [one for one in holds.standing(reader).holds if one.id == values.get("hold")]
+        return tuple(
+            f"What {one.kind.value} {one.reference} keeps is erased again when it is due:"
+            f" the hold of {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."
+            for one in found
+        )
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer

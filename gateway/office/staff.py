@@ -3,36 +3,43 @@
 A badge opens the door when our authority issued it, when its key is in the staff table, not ended and not
 past its end, and when both say the same person and roles. It is asked on every act.
 
-Nobody adds to himself or ends himself: an operator does it for another person. While the house is closed,
-whoever can open its keys may make or end officers as CUSTODY, for there must be a first one and a way back;
-where an operator could have done it instead, that is an ALARM.
+Nobody adds to himself or ends himself: an operator does it for another person, and two do it where that person is
+an operator, or becomes one. One alone may suspend anybody else, which is an ALARM; two let in again.
+
+While the house is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
+ones and a way back; where operators could have done it instead, that is an ALARM too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy, StaffUnknown
-from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role
+from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role, always
 from gateway.office.arguments import Arguments
 from gateway.store import staff
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.store.staff import Member
-from keys import certificates
+from keys import certificates, sign
 from keys.badge import MOST_DAYS, badge, issue_badge, read_badge
 from keys.errors import CertificateFault
 from keys.keyset import KeyKind, Keyset
 
-CUSTODY = Officer("custody", frozenset({Role.OPERATOR}))  # whoever holds the keys' passphrase
+CUSTODY = Officer(
+    "custody", frozenset({Role.OPERATOR}), custodial=True
+)  # whoever holds the keys' passphrase
 # All that CUSTODY may do: let people in and out, and see.
 CUSTODIAL = frozenset({"staff.add", "staff.end", "staff.list", "keys.list", "keys.show"})
 PUBLIC_BYTES = 91  # SubjectPublicKeyInfo of a P-256 key (RFC 5480)
+ENOUGH = 2  # operators who can do it by themselves
 DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts were denied
 
+_APPROVING = re.compile(rf"[0-9a-f]{{{2 * sign.PUBLIC_BYTES}}}")
 _ROLES = {role.value: role for role in Role}
 _OPERATORS = frozenset({Role.OPERATOR})
 
@@ -56,8 +63,10 @@ class Staff:
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done to the list."""
         return (
-            Act("staff.add", _OPERATORS, self._add),
-            Act("staff.end", _OPERATORS, self._end),
+            Act("staff.add", _OPERATORS, self._add, _makes_operator, self._state, _plan_add),
+            Act("staff.end", _OPERATORS, self._end, self._operates, self._state, _plan_end),
+            Act("staff.suspend", _OPERATORS, self._suspend),
+            Act("staff.resume", _OPERATORS, self._resume, always, self._state, _plan_resume),
             Act("staff.list", frozenset({Role.OPERATOR, Role.AUDITOR}), self._list),
         )
 
@@ -93,6 +102,7 @@ class Staff:
         person = arguments.text("person")
         roles = arguments.words("roles", _ROLES)
         public = arguments.octets("public", PUBLIC_BYTES)
+        signs = bytes.fromhex(arguments.optional("approving", _APPROVING))
         days = arguments.number("days", 1, MOST_DAYS, MOST_DAYS)
         _demand_other(officer, person)
 
@@ -107,7 +117,8 @@ class Staff:
                 expires = certificates.validity(pem)[1]
             except CertificateFault as fault:
                 raise Remedy(str(fault)) from None
-            new = Member(sha256(public).digest(), person, roles, now, expires)
+            pin = sha256(public).digest()
+            new = Member(pin, person, roles, now, expires, approving=signs)
             self._commit(officer, new, "GRANTED", staff.grant(new))
             return {
                 **_plain(new, now),
@@ -132,6 +143,85 @@ class Staff:
 
         return do
 
+    def _suspend(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        person, reason = arguments.text("person"), arguments.reason()
+        _demand_other(officer, person)
+
+        def do() -> Answer:
+            now = self._clock()
+            live = [each for each in self.members() if each.person == person and each.live(now)]
+            if not live:
+                raise Remedy("nobody of that name has a key in force; see `passerelle staff list`")
+            facts = {**officer.facts, "person": person, "reason": reason}
+            leaves = [
+                leaf
+                for each in live
+                for leaf in (
+                    Leaf(_frame(EntryType.STAFF, each.pin), {**facts, "state_after": "SUSPENDED"}),
+                    Leaf(_frame(EntryType.ALARM, each.pin), {**facts, "operation": "SUSPEND"}),
+                )
+            ]
+            self._sequencer.commit(leaves, [staff.suspend(each.pin, now) for each in live])
+            return {"person": person, "suspended": len(live)}
+
+        return do
+
+    def _resume(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        person, reason = arguments.text("person"), arguments.reason()
+        _demand_other(officer, person)
+
+        def do() -> Answer:
+            out = [
+                each
+                for each in self.members()
+                if each.person == person and each.suspended is not None and each.ended is None
+            ]
+            if not out:
+                raise Remedy("nobody of that name is suspended; see `passerelle staff list`")
+            facts = {**officer.facts, "person": person, "reason": reason, "state_after": "GRANTED"}
+            leaves = [Leaf(_frame(EntryType.STAFF, each.pin), facts) for each in out]
+            self._sequencer.commit(leaves, [staff.resume(each.pin) for each in out])
+            return {"person": person, "resumed": len(out)}
+
+        return do
+
+    def people(self, roles: frozenset[Role]) -> frozenset[str]:
+        """Return who has one of these roles in force, and a key to sign proposals and approvals with."""
+        now, names = self._clock(), {role.value for role in roles}
+        return frozenset(
+            each.person
+            for each in self.members()
+            if each.live(now) and each.approving and names & set(each.roles)
+        )
+
+    def standing(self, person: str) -> frozenset[Role]:
+        """Return the roles that a person has in force."""
+        now = self._clock()
+        live = [each for each in self.members() if each.person == person and each.live(now)]
+        return frozenset(_ROLES[name] for each in live for name in each.roles)
+
+    def approving(self, person: str) -> tuple[bytes, ...]:
+        """Return the public halves, in force, by which a person signs proposals and approvals."""
+        now = self._clock()
+        return tuple(
+            each.approving
+            for each in self.members()
+            if each.person == person and each.live(now) and each.approving
+        )
+
+    def _operates(self, values: Mapping[str, object]) -> bool:
+        """Tell whether the person of an act is an operator now."""
+        now, name = self._clock(), Role.OPERATOR.value
+        return any(
+            each.person == values.get("person") and each.live(now) and name in each.roles
+            for each in self.members()
+        )
+
+    def _state(self) -> object:
+        """Return who is in, as which: an approval counts for no other staff than its proposal."""
+        now = self._clock()
+        return [[each.pin.hex(), *each.roles] for each in self.members() if each.live(now)]
+
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer, arguments
 
@@ -148,7 +238,7 @@ class Staff:
 
     def _commit(self, officer: Officer, of: Member, state: str, effect: Effect) -> None:
         facts = {
-            "actor": officer.person,
+            **officer.facts,
             "person": of.person,
             "roles": ",".join(of.roles),
             "state_after": state,
@@ -162,7 +252,28 @@ class Staff:
 
     def _operated(self) -> bool:
         now = self._clock()
-        return any(m.live(now) and Role.OPERATOR.value in m.roles for m in self.members())
+        who = {m.person for m in self.members() if m.live(now) and Role.OPERATOR.value in m.roles}
+        return len(who) >= ENOUGH
+
+
+def _makes_operator(values: Mapping[str, object]) -> bool:
+    roles = values.get("roles")
+    return isinstance(roles, list) and Role.OPERATOR.value in roles
+
+
+def _plan_add(values: Mapping[str, object]) -> tuple[str, ...]:
+    roles = values.get("roles")
+    named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
+    days = values.get("days", MOST_DAYS)
+    return (f"{values.get('person')} is let in, as {named}, for {days} days.",)
+
+
+def _plan_end(values: Mapping[str, object]) -> tuple[str, ...]:
+    return (f"Every badge of {values.get('person')} ends at once and for good.",)
+
+
+def _plan_resume(values: Mapping[str, object]) -> tuple[str, ...]:
+    return (f"The badges of {values.get('person')} open the door again.",)
 
 
 def _demand_other(officer: Officer, person: str) -> None:
@@ -184,5 +295,7 @@ def _plain(of: Member, now: datetime) -> dict[str, object]:
         "granted": of.granted.isoformat(timespec="seconds"),
         "expires": of.expires.isoformat(timespec="seconds"),
         "ended": None if of.ended is None else of.ended.isoformat(timespec="seconds"),
+        "suspended": None if of.suspended is None else of.suspended.isoformat(timespec="seconds"),
+        "may_approve": bool(of.approving),
         "in_force": of.live(now),
     }

@@ -7,7 +7,7 @@ ledger leaves everything as it was: one ALARM, until the folder is right again, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from gateway.law.agreement import Agreements
 from gateway.law.parsing import parse
 from gateway.law.reading import MAX_BYTES, MalformedAgreement
 from gateway.office import adoption, signatures
-from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import Arguments
 from gateway.office.signatures import SUFFIX, Folder
 from gateway.store import alarms, governance
@@ -73,7 +73,8 @@ class Statutes:
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
-        return (Act("agreements.sign", frozenset({Role.OPERATOR}), self._sign),)
+        operators = frozenset({Role.OPERATOR})
+        return (Act("agreements.sign", operators, self._sign, always, self._state, _plan),)
 
     def round(self) -> None:
         """Read the folder again; what is new in it is adopted, or the whole of it refused."""
@@ -121,6 +122,10 @@ class Statutes:
         now = self._clock()
         return signatures.vetted(folder, lambda kid: self._key(kid, now), adopted)
 
+    def _state(self) -> object:
+        """Return what is in force: an approval counts beside the same agreements as its proposal."""
+        return sorted(each.digest for versions in self.current.values() for each in versions)
+
     def _sign(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         name = arguments.text("file", _FILE)
         text = arguments.text("text", _TEXT).encode()
@@ -140,7 +145,7 @@ class Statutes:
                 subject_reference="SIGNED",
             )
             facts = {
-                "actor": officer.person,
+                **officer.facts,
                 "reason": reason,
                 "agreement_digest": agreement.digest,
             }
@@ -149,6 +154,20 @@ class Statutes:
             return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
 
         return do
+
+
+def _plan(values: Mapping[str, object]) -> tuple[str, ...]:
+    """Say what signing a file would bring into force, once it lies in the folder."""
+    name, text = str(values.get("file")), str(values.get("text"))
+    try:
+        agreement = parse(text.encode(), name)
+    except MalformedAgreement as fault:
+        return (f"Nothing: {fault}",)
+    return (
+        f"{name} is signed: {agreement.title}; {agreement.name}, with {agreement.partner}.",
+        f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
+        f"SHA-256 of the file: {agreement.digest}.",
+    )
 
 
 def _frame(verb: str) -> Frame:

@@ -168,6 +168,7 @@ staff = Table(
     integer("grant_ms"),
     integer("expire_ms"),
     integer("end_ms", null=True),
+    integer("suspend_ms", null=True),
     blob("approving", null=True),  # public half of the key that signs proposals and approvals
     Index(None, "person"),
 )

@@ -5,7 +5,7 @@ Reading takes a connection, writing returns effects. A row is never removed; it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
@@ -19,7 +19,11 @@ from gateway.store.times import milliseconds, moment
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A key of one person: SHA-256 of its public half, the roles by name, its dates."""
+    """A key of one person: SHA-256 of its public half, the roles by name, its dates.
+
+    suspended   since when it opens nothing, until two persons let it
+    approving   public half of the key that signs what the person proposes and approves; empty: neither
+    """
 
     pin: bytes
     person: str
@@ -27,10 +31,12 @@ class Member:
     granted: datetime
     expires: datetime
     ended: datetime | None = None
+    suspended: datetime | None = None
+    approving: bytes = field(default=b"", repr=False)
 
     def live(self, now: datetime) -> bool:
         """Tell whether the key opens the door at a moment."""
-        return self.ended is None and now < self.expires
+        return self.ended is None and self.suspended is None and now < self.expires
 
 
 def member(connection: Connection, pin: bytes) -> Member | None:
@@ -53,6 +59,7 @@ def grant(new: Member) -> Effect:
         roles="+".join(new.roles),
         grant_ms=milliseconds(new.granted),
         expire_ms=milliseconds(new.expires),
+        approving=new.approving or None,
     )
     return Effect(row, rows=1, refusal=says(Remedy, "this key was granted before; make another"))
 
@@ -67,6 +74,26 @@ def end(pin: bytes, now: datetime) -> Effect:
     return Effect(row, rows=1, refusal=says(Remedy, "this key was ended meanwhile"))
 
 
+def suspend(pin: bytes, now: datetime) -> Effect:
+    """Return what keeps a key out until it is resumed; its commit raises Remedy where it is out already."""
+    row = (
+        update(staff)
+        .where(staff.c.pin == pin, staff.c.end_ms.is_(None), staff.c.suspend_ms.is_(None))
+        .values(suspend_ms=milliseconds(now))
+    )
+    return Effect(row, rows=1, refusal=says(Remedy, "this key was ended or suspended meanwhile"))
+
+
+def resume(pin: bytes) -> Effect:
+    """Return what lets a suspended key in again; its commit raises Remedy where it is not suspended."""
+    row = (
+        update(staff)
+        .where(staff.c.pin == pin, staff.c.end_ms.is_(None), staff.c.suspend_ms.is_not(None))
+        .values(suspend_ms=None)
+    )
+    return Effect(row, rows=1, refusal=says(Remedy, "this key was ended or resumed meanwhile"))
+
+
 def _member(row: Row[tuple[object, ...]]) -> Member:
     return Member(
         pin=row.pin,
@@ -75,4 +102,6 @@ def _member(row: Row[tuple[object, ...]]) -> Member:
         granted=moment(row.grant_ms),
         expires=moment(row.expire_ms),
         ended=None if row.end_ms is None else moment(row.end_ms),
+        suspended=None if row.suspend_ms is None else moment(row.suspend_ms),
+        approving=row.approving or b"",
     )

@@ -45,4 +45,5 @@ def upgrade() -> None:
     )
 
     with op.batch_alter_table("staff", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("suspend_ms", INT, autoincrement=False, nullable=True))
         batch_op.add_column(sa.Column("approving", sa.LargeBinary(), nullable=True))
