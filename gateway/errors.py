@@ -158,6 +158,12 @@ class RoleRequired(PermissionDenied):
     reason = "ROLE_REQUIRED"
 
 
+class SecondPersonRequired(PermissionDenied):
+    """One person alone may not do the act; it is proposed, and another approves it."""
+
+    reason = "TWO_PERSONS"
+
+
 class InvalidArgument(Refusal):
     """The request is not well formed."""
 

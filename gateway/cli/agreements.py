@@ -87,7 +87,7 @@ def check(context: typer.Context, file: File, as_json: Json = False) -> None:
 @app.command(
     epilog=example(
         "passerelle agreements sign can au-2.toml --reason 'countersigned by both parties'",
-        "cp au-2.toml.sig au-2.toml can/agreements/   # the signature first; the house takes both in its next round",
+        "passerelle proposals approve can P-0123456789abcdef --as p2   # another operator: then it is in the folder",
     )
 )
 def sign(
@@ -100,30 +100,19 @@ def sign(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Sign an agreement file with the house's key; writes FILE.sig beside it. An operator does it."""
-    del as_json
-    from gateway.office.signatures import SUFFIX
+    """Propose that the house signs an agreement file. Once another operator approves, the file is in its folder.
 
-    answer = desk.perform(
+    The house then holds file and signature in its agreements folder, and takes them in its next round.
+    """
+    del as_json
+    answer = desk.perform_or_propose(
         home,
         "agreements.sign",
         {"file": file.name, "text": file.read_text(encoding="utf-8"), "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    out = file.with_name(file.name + SUFFIX)
-    out.write_text(str(answer["signature"]), encoding="ascii")
-    console.emit(
-        context,
-        {
-            "ok": True,
-            "agreement": answer["agreement"],
-            "digest": answer["digest"],
-            "file": str(out),
-        },
-        f"signed   {answer['agreement']}  SHA-256 {answer['digest']}",
-        f"file     {out}  → copy it, then the agreement, into the house's agreements folder",
-    )
+    desk.said(context, home, answer)
 
 
 def _row(agreement: Agreement, now: datetime) -> dict[str, str]:

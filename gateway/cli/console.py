@@ -134,6 +134,16 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def confirm(shown: str, question: str, *, yes: bool) -> None:
+    """Show what is about to be done and ask whether it is meant; raises Remedy where nobody can answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Remedy("nobody is at the terminal to be asked: look at it first, then say --yes")
+    typer.echo(shown, err=True)
+    typer.confirm(question, abort=True, err=True)
+
+
 def example(*lines: str) -> str:
     """Return the end of a help text: how the command looks in use, and its exit codes."""
     shown = "\n\n".join(f"  $ {line}" for line in lines)

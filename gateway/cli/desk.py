@@ -2,6 +2,8 @@
 
 Either way an officer's badge says who acts; `perform` is the same act with the same answer. Only making and
 ending officers can be done without a badge, while the house is closed, by whoever holds its keys' passphrase.
+
+What takes two persons is proposed under the officer's signature, and done when another has approved it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.console import No
+from gateway.cli.console import No, emit
 from gateway.cli.opening import passphrase_of
 from gateway.errors import PasserelleError, Remedy
 
@@ -37,6 +39,11 @@ As = Annotated[
     ),
 ]
 
+
+class TwoNeeded(No):
+    """The act takes two persons, and one came."""
+
+
 Perform = Callable[[str, Mapping[str, object]], dict[str, object]]
 
 
@@ -53,6 +60,48 @@ def perform(
         return do(act, values)
 
 
+def perform_or_propose(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Have one act done, or, where it takes two persons, propose it; return its answer, or the proposal's.
+
+    A proposal's answer has the names `proposal`, `plan` and `expires`; `said` tells of it.
+    """
+    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+        try:
+            return do(act, values)
+        except TwoNeeded:
+            shown = credential_of(home, officer)
+            if shown is None:
+                raise
+        drafted = do("proposals.draft", {"action": act, "values": dict(values)})
+        text = str(drafted["text"])
+        signature = shown.proposes(text.encode("ascii")).hex()
+        filed = do("proposals.submit", {"text": text, "signature": signature})
+        return {"proposal": filed["id"], "plan": drafted["plan"], "expires": filed["expires"]}
+
+
+def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool:
+    """Tell of a proposal, where `done` is one, and return whether it was."""
+    identifier = done.get("proposal")
+    if not isinstance(identifier, str) or "expires" not in done:
+        return False
+    plan = done["plan"]
+    emit(
+        context,
+        {"ok": True, **done},
+        *(f"would do  {line}" for line in (plan if isinstance(plan, list) else ())),
+        f"proposed  {identifier}, until {done['expires']}",
+        f"next      another person: passerelle proposals approve {home} {identifier}",
+    )
+    return True
+
+
 @contextmanager
 def at_desk(
     home: Path, *, officer: Path | None = None, passphrase: Callable[[], bytes] | None = None
@@ -61,11 +110,7 @@ def at_desk(
 
     officer   folder of the credential; where None, staff/me of the home folder
     """
-    from gateway.client import credential
-
-    own = home / OWN
-    folder = officer or (own if (own / credential.FILE).is_file() else None)
-    shown = None if folder is None else credential.read(folder)
+    shown = credential_of(home, officer)
     address = _address(home)
     if address is None:
         with _inside(home, shown, passphrase or passphrase_of(home, None)) as do:
@@ -75,6 +120,15 @@ def at_desk(
         raise Remedy("the house is open, and its door asks who you are: give --as FOLDER")
     with _outside(home, address, shown) as do:
         yield do
+
+
+def credential_of(home: Path, officer: Path | None) -> Credential | None:
+    """Return the credential of the officer who acts, where there is one."""
+    from gateway.client import credential
+
+    own = home / OWN
+    folder = officer or (own if (own / credential.FILE).is_file() else None)
+    return None if folder is None else credential.read(folder)
 
 
 @contextmanager
@@ -99,7 +153,7 @@ def _inside(
     home: Path, shown: Credential | None, passphrase: Callable[[], bytes]
 ) -> Iterator[Perform]:
     from gateway.errors import StaffUnknown
-    from gateway.office.acts import NotAllowed
+    from gateway.office.acts import NotAllowed, TwoPersons
     from gateway.office.staff import CUSTODIAL, CUSTODY
     from gateway.server.house import House
     from gateway.wire import plain
@@ -112,12 +166,14 @@ def _inside(
             try:
                 officer = CUSTODY if shown is None else house.staff.officer(shown.chain)
                 return plain.read(
-                    plain.write(house.perform(officer, act, plain.read(plain.write(values))))
+                    plain.write(house.attend(officer, act, plain.read(plain.write(values))))
                 )
             except StaffUnknown:
                 raise No(_UNKNOWN) from None
             except NotAllowed as fault:
                 raise No(str(fault)) from None
+            except TwoPersons as fault:
+                raise TwoNeeded(str(fault)) from None
 
         yield do
 
@@ -134,6 +190,8 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
         return No(_UNKNOWN)
     if reason == "ROLE_REQUIRED":
         return No(told)
+    if reason == "TWO_PERSONS":
+        return TwoNeeded(told)
     if reason == "ACT_REFUSED":
         return Remedy(told)
     return refused

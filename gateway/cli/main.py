@@ -27,6 +27,7 @@ try:
         kit,
         ledger,
         parties,
+        proposals,
         registry,
         replaying,
         retention,
@@ -119,6 +120,7 @@ app.add_typer(ask.app, name="asked")
 app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(ask.use)
 app.add_typer(keys.app, name="keys")
 app.add_typer(staff.app, name="staff")
+app.add_typer(proposals.app, name="proposals")
 app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")

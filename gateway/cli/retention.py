@@ -171,16 +171,17 @@ def release(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Release a hold: what it kept and is due goes with the next run."""
+    """Release a hold: what it kept and is due goes with the next run. It takes two; this proposes it."""
     del as_json
-    done = desk.perform(
+    done = desk.perform_or_propose(
         home,
         "hold.release",
         {"hold": identifier, "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    console.emit(context, {"ok": True, **done}, f"hold  {done['hold']}  released")
+    if not desk.said(context, home, done):
+        console.emit(context, {"ok": True, **done}, f"hold  {done['hold']}  released")
 
 
 @hold.command(name="list", epilog=example("passerelle retention hold list can --released"))

@@ -23,6 +23,10 @@ Person = Annotated[
     str, typer.Option(metavar="ID", help="The person's pseudonym, e.g. P-7; never a name.")
 ]
 
+Reason = Annotated[
+    str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
+]
+
 
 @app.command(
     epilog=example(
@@ -52,7 +56,8 @@ def add(
 ) -> None:
     """Let a person in: make a key and have our authority issue a badge for it, of some roles.
 
-    Hand the folder to the person. Nobody adds to himself. Without --as, and while the gateway is stopped, whoever
+    Hand the folder to the person. Nobody adds to himself. An operator is let in by two: this proposes it, and after
+    another's approval `passerelle staff collect` puts the badge into the folder. Without --as, and while the gateway is stopped, whoever
     holds the keys' passphrase may do it: that is how the first operator is made.
     """
     del as_json
@@ -65,6 +70,8 @@ def add(
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
+    if desk.said(context, home, {**given, "folder": str(out)}):
+        return
     console.emit(
         context,
         {"ok": True, **given, "folder": str(out)},
@@ -87,20 +94,29 @@ def enlist(
 ) -> dict[str, object]:
     """Make a key, have a badge issued for it and keep both in `out`; return what was granted."""
     from gateway.client import credential
+    from keys import sign
     from keys.certificates import SEED_BYTES, TlsKey
 
-    if (out / credential.FILE).exists():
+    if (out / credential.FILE).exists() or (out / credential.ASKED).exists():
         raise Remedy(f"{out} holds a credential already; take another folder, or move it away")
-    seed = secrets.token_bytes(SEED_BYTES)
+    seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(sign.SEED_BYTES)
     values = {
         "person": person,
         "roles": roles,
         "days": days,
         "public": TlsKey.from_seed(seed).public.hex(),
+        "approving": sign.SigningKey.from_seed(approving).public.hex(),
     }
-    granted = desk.perform(home, "staff.add", values, officer=officer, passphrase=passphrase)
+    try:
+        granted = desk.perform(home, "staff.add", values, officer=officer, passphrase=passphrase)
+    except desk.TwoNeeded:
+        # The keys are kept first; `staff collect` puts the badge beside them once it is approved.
+        credential.ask(out, seed, approving)
+        return desk.perform_or_propose(
+            home, "staff.add", values, officer=officer, passphrase=passphrase
+        )
     chain, authority = str(granted.pop("certificate")), str(granted.pop("authority"))
-    credential.write(out, seed, chain.encode(), authority.encode())
+    credential.write(out, seed, approving, chain.encode(), authority.encode())
     return granted
 
 
@@ -116,14 +132,106 @@ def end(
 ) -> None:
     """Show a person out: every badge of hers ends at once, also in the middle of a connection."""
     del as_json
-    done = desk.perform(
+    done = desk.perform_or_propose(
         home,
         "staff.end",
         {"person": person},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
+    if desk.said(context, home, done):
+        return
     console.emit(context, {"ok": True, **done}, f"{person}  {done['ended']} badges ended")
+
+
+@app.command(
+    epilog=example("passerelle staff collect can p8   # after another operator approved it")
+)
+def collect(
+    context: typer.Context,
+    *,
+    home: Home,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder that `staff add` made for the person.")
+    ],
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Put the badge of a person whom two let in beside the keys that were made for it."""
+    del as_json
+    from gateway.client import credential
+    from keys.certificates import TlsKey
+
+    seed, approving = credential.asked(folder)
+    given = desk.perform(
+        home,
+        "staff.badge",
+        {"public": TlsKey.from_seed(seed).public.hex()},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    chain, authority = str(given.pop("certificate")), str(given.pop("authority"))
+    credential.write(folder, seed, approving, chain.encode(), authority.encode())
+    (folder / credential.ASKED).unlink()
+    console.emit(
+        context,
+        {"ok": True, **given, "folder": str(folder)},
+        f"person   {given['person']}",
+        f"until    {given['expires']}",
+        f"folder   {folder}  → hand it to the person; it holds the keys",
+    )
+
+
+@app.command(
+    epilog=example("passerelle staff suspend can --person P-7 --reason 'badge lost on the train'")
+)
+def suspend(
+    context: typer.Context,
+    *,
+    home: Home,
+    person: Person,
+    reason: Reason,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a person out at once, until two let her in again. One operator may; it is an ALARM."""
+    del as_json
+    done = desk.perform(
+        home,
+        "staff.suspend",
+        {"person": person, "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    console.emit(context, {"ok": True, **done}, f"{person}  {done['suspended']} badges suspended")
+
+
+@app.command(
+    epilog=example("passerelle staff resume can --person P-7 --reason 'found, never out of sight'")
+)
+def resume(
+    context: typer.Context,
+    *,
+    home: Home,
+    person: Person,
+    reason: Reason,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Let a suspended person in again; two operators do it, and this proposes it."""
+    del as_json
+    done = desk.perform_or_propose(
+        home,
+        "staff.resume",
+        {"person": person, "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    if not desk.said(context, home, done):
+        console.emit(context, {"ok": True, **done}, f"{person}  {done['resumed']} badges resumed")
 
 
 @app.command(name="list", epilog=example("passerelle staff list can"))
@@ -146,6 +254,7 @@ def list_(
     rows = found["staff"]
     for row in rows if isinstance(rows, list) else []:
         ended = f"ended {row['ended'][:16]}" if row["ended"] else "out of date"
+        ended = f"suspended {row['suspended'][:16]}" if row["suspended"] else ended
         state = "in force" if row["in_force"] else ended
         table.add_row(row["person"], ", ".join(row["roles"]), row["expires"][:16], state)
     console.emit(context, {"ok": True, **found}, table)

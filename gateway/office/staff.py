@@ -67,6 +67,7 @@ class Staff:
             Act("staff.end", _OPERATORS, self._end, self._operates, self._state, _plan_end),
             Act("staff.suspend", _OPERATORS, self._suspend),
             Act("staff.resume", _OPERATORS, self._resume, always, self._state, _plan_resume),
+            Act("staff.badge", _OPERATORS, self._badge),
             Act("staff.list", frozenset({Role.OPERATOR, Role.AUDITOR}), self._list),
         )
 
@@ -87,6 +88,15 @@ class Staff:
         ):
             raise StaffUnknown
         return Officer(held.person, frozenset(_ROLES[name] for name in held.roles))
+
+    def asked(self, officer: Officer, act: str) -> None:
+        """Record that somebody of ours asks for an act, and as which of us."""
+        facts = {
+            **officer.facts,
+            "operation": act,
+            "roles": ",".join(sorted(role.value for role in officer.roles)),
+        }
+        self._sequencer.commit((Leaf(_frame(EntryType.ADMIN), facts),))
 
     def denied(self, officer: Officer, act: str) -> None:
         """Record that somebody tried what his roles do not allow; once a minute says it all."""
@@ -140,6 +150,37 @@ class Staff:
             for each in live:
                 self._commit(officer, each, "ENDED", staff.end(each.pin, now))
             return {"person": person, "ended": len(live)}
+
+        return do
+
+    def _badge(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Issue the badge of a key that is in force already: what two persons granted, nothing else."""
+        del officer
+        public = arguments.octets("public", PUBLIC_BYTES)
+
+        def do() -> Answer:
+            now, keyset = self._clock(), self._keyset()
+            with self._database.reader() as reader:
+                held = staff.member(reader, sha256(public).digest())
+            if held is None or not held.live(now):
+                raise Remedy("this key is not in force: has another operator approved it?")
+            days = max(1, (held.expires - now) // timedelta(days=1))
+            try:
+                pem = issue_badge(
+                    badge(held.person, held.roles),
+                    keyset.primary(KeyKind.TLS_CA).certificate,
+                    keyset.tls_ca(),
+                    public,
+                    now,
+                    days=days,
+                )
+            except CertificateFault as fault:
+                raise Remedy(str(fault)) from None
+            return {
+                **_plain(held, now),
+                "certificate": pem.decode("ascii"),
+                "authority": keyset.tls_ca_pem.decode("ascii"),
+            }
 
         return do
 

@@ -27,6 +27,7 @@ from gateway.store.alarms import AlarmStands
 from gateway.store.database import Database
 from gateway.store.governance import Subject
 from gateway.store.sequencer import Leaf, Sequencer
+from keys import durable
 from keys.keyset import Keyset
 from keys.sign import VerifyingKey
 
@@ -136,6 +137,9 @@ class Statutes:
                 agreement = parse(text, name)
             except MalformedAgreement as fault:
                 raise Remedy(str(fault)) from None
+            there = read_folder(self._folder).files.get(name)
+            if there not in {None, text}:
+                raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
             frame = Frame(
                 type=EntryType.AGREEMENT,
                 entry_class=EntryClass.OTHER,
@@ -151,6 +155,8 @@ class Statutes:
             }
             self._sequencer.commit((Leaf(frame, facts),), ())
             line = signatures.signature(self._keyset().signing(), text)
+            durable.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
+            durable.replace(self._folder / name, text)
             return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
 
         return do

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING
 import grpc
 
 from gateway import telemetry
-from gateway.errors import ActRefused, ElementInvalid, Remedy, RoleRequired
-from gateway.office.acts import NotAllowed
+from gateway.errors import (
+    ActRefused,
+    ElementInvalid,
+    Remedy,
+    RoleRequired,
+    SecondPersonRequired,
+)
+from gateway.office.acts import NotAllowed, TwoPersons
 from gateway.server import intercept, listeners
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.reviewing import Perform, Review
@@ -99,7 +105,7 @@ class Desks:
         """Do one act as whoever calls; raises a Refusal."""
         officer = self._house.staff.officer(intercept.caller().certificate)
         with _told():
-            return self._house.perform(officer, act, values)
+            return self._house.attend(officer, act, values)
 
     def _identify(self, certificate: bytes) -> str:
         return self._house.staff.officer(certificate).person
@@ -112,5 +118,7 @@ def _told() -> Iterator[None]:
         yield
     except NotAllowed as fault:
         raise RoleRequired(str(fault)) from None
+    except TwoPersons as fault:
+        raise SecondPersonRequired(str(fault)) from None
     except Remedy as fault:
         raise ActRefused(str(fault)) from None

@@ -31,6 +31,7 @@ from gateway.office.asking import AskingDesk
 from gateway.office.auditors import Auditors
 from gateway.office.backup import BackupDesk
 from gateway.office.barring import Barring
+from gateway.office.ceremony import Ceremony
 from gateway.office.correcting import Correcting
 from gateway.office.custody import CustodyRoom
 from gateway.office.deciding import Deciding
@@ -152,7 +153,18 @@ class House:
         self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
         self.turning = Turning(keyroom, directory, database, sequencer, self.clock)
         self.postman = Postman(self)
+        self.ceremony = Ceremony(
+            self.party,
+            lambda: self.desk,
+            self.staff,
+            database,
+            sequencer,
+            self.own_version,
+            self.clock,
+            self.random,
+        )
         self.desk = desk_of(self)
+        self.ceremony.recover()
         self._closing = closing
 
     @classmethod
@@ -275,6 +287,12 @@ class House:
             self.staff.denied(officer, act)
             raise
 
+    def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
+        """Do one act for whoever came to the desk; that it was asked is recorded first, whatever comes of it."""
+        if act in self.desk.acts:
+            self.staff.asked(officer, act)
+        return self.perform(officer, act, values)
+
     def record(self, kind: EntryType) -> None:
         """Record that the house starts or stops serving, and with which software."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
@@ -303,6 +321,7 @@ def desk_of(house: House) -> Desk:
     return Desk(
         [
             *house.staff.acts(),
+            *house.ceremony.acts(),
             *house.statutes.acts(),
             *Rotating(house.turning).acts(),
             *Auditors(house.turning).acts(),

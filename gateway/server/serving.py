@@ -167,6 +167,7 @@ class Serving:
         if lost:
             self._log.warning("abandoned", count=lost)
         house.reviews.expire()
+        house.ceremony.expire()
         try:
             house.watch.round()
         except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts

@@ -23,6 +23,7 @@ from gateway.store.decisions import LIFE_CYCLE, DecisionAct, DecisionState
 from gateway.store.holds import HoldKind, standing
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
 REFUSE = {"person": "P-1", "scope": "ALL", "ground": "NATIONAL_SECURITY", "reason": "as decided"}
 
@@ -48,13 +49,13 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> Non
     (row,) = house.perform(OPERATOR, "hold.list", {})["holds"]
     assert (row["reference"], row["by"], row["released"]) == ("P-1", "P-2", None)
     values = {"hold": placed["hold"], "reason": "rights exhausted"}
-    assert house.perform(OPERATOR, "hold.release", values)["released"] is True
+    assert house.perform(TWO, "hold.release", values)["released"] is True
 
     assert last(house).subject_reference == f"RELEASE/{placed['hold']}"
     assert house.perform(OPERATOR, "hold.list", {})["holds"] == []
     assert len(house.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
     with pytest.raises(Remedy, match="no such hold stands"):
-        house.perform(OPERATOR, "hold.release", values)
+        house.perform(TWO, "hold.release", values)
     assert inspection.verify_ledger(house.home).ok
 
 
@@ -93,7 +94,7 @@ def test_a_held_person_is_not_removed(house: House, kind: str) -> None:
     with pytest.raises(subjects.Held if kind == "everything" else subjects.NotEnrolled):
         house.sequencer.commit([], subjects.remove("P-77"))
 
-    house.perform(OPERATOR, "hold.release", {"hold": placed["hold"], "reason": "done"})
+    house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "done"})
     house.perform(CASEWORKER, "decision.refuse", REFUSE)
     house.sequencer.commit([], subjects.remove("P-1"))
     with house.database.reader() as reader:

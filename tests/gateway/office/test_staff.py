@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy, StaffUnknown
-from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.office.staff import CUSTODY
 from gateway.server.house import House
 from gateway.store import ledger
@@ -123,15 +124,55 @@ def test_a_key_is_granted_once(house: House) -> None:
     add(house, "P-7", "examiner", public=key)
 
     with pytest.raises(Remedy, match="granted before"):
-        add(house, "P-8", "operator", public=key)
+        add(house, "P-8", "auditor", public=key)
 
 
 def test_custody_instead_of_an_operator_is_an_alarm(house: House) -> None:
-    add(house, "P-1", "operator", by=CUSTODY)
-    assert kinds(house)[-1] is EntryType.STAFF
+    """The first two come in by custody, since one alone lets no operator in; from then on operators could."""
+    for person in ("P-1", "P-2"):
+        add(house, person, "operator", by=CUSTODY)
+        assert kinds(house)[-1] is EntryType.STAFF
 
-    add(house, "P-2", "operator", by=CUSTODY)
+    add(house, "P-3", "operator", by=CUSTODY)
     assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+
+
+def test_one_person_makes_or_ends_no_operator(house: House) -> None:
+    add(house, "P-8", "operator", by=CUSTODY)
+
+    with pytest.raises(TwoPersons):
+        add(house, "P-7", "operator", "auditor")
+    with pytest.raises(TwoPersons):
+        house.perform(OPERATOR, "staff.end", {"person": "P-8"})
+    assert house.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
+
+
+def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
+    badge = add(house, "P-8", "operator", by=CUSTODY)
+    values = {"person": "P-8", "reason": "lost on the train"}
+    house.perform(OPERATOR, "staff.suspend", values)
+
+    assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+    with pytest.raises(StaffUnknown):
+        house.staff.officer(badge)
+    with pytest.raises(TwoPersons):
+        house.perform(OPERATOR, "staff.resume", values)
+    house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+    assert house.staff.officer(badge).person == "P-8"
+    with pytest.raises(Remedy, match="nobody of that name is suspended"):
+        house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+
+
+def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) -> None:
+    key = TlsKey.generate().public.hex()
+    add(house, "P-7", "examiner", public=key)
+
+    again = house.perform(OPERATOR, "staff.badge", {"public": key})
+    assert house.staff.officer(str(again["certificate"]).encode()).person == "P-7"
+    house.perform(OPERATOR, "staff.end", {"person": "P-7"})
+    for public in (key, TlsKey.generate().public.hex()):
+        with pytest.raises(Remedy, match="not in force"):
+            house.perform(OPERATOR, "staff.badge", {"public": public})
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import pytest
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
 from gateway.law.reading import MalformedAgreement
-from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.server import inspection
 from gateway.server.house import House, utc_now
 from gateway.store import ledger
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 
 
 @pytest.fixture
@@ -179,14 +180,16 @@ def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: House) -> 
     text = second(homes)
     values = {"file": "au-2.toml", "text": text, "reason": "countersigned"}
 
-    answer = house.perform(OPERATOR, "agreements.sign", values)
-    (homes[0] / "agreements" / "au-2.toml.sig").write_text(str(answer["signature"]))
-    (homes[0] / "agreements" / "au-2.toml").write_text(text)
+    with pytest.raises(TwoPersons):
+        house.perform(OPERATOR, "agreements.sign", values)
+    house.perform(TWO, "agreements.sign", values)
     house.statutes.round()
 
     assert len(house.agreements["au"]) == 2
     assert entries(house, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
     with pytest.raises(Remedy, match=r"au-2\.toml line"):
-        house.perform(OPERATOR, "agreements.sign", {**values, "text": "[agreement"})
+        house.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
+    with pytest.raises(Remedy, match="rename yours"):
+        house.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
     with pytest.raises(NotAllowed):
         house.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)

@@ -15,6 +15,7 @@ from gateway.store import ledger
 from gateway.store.schema import detail_keys, transactions
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 
 
 def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, people: Any) -> None:
@@ -43,6 +44,6 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
     assert {of[index] for index in keys if index in of} == {found.transaction_number}
     assert other.transaction_number not in left
 
-    house.perform(OPERATOR, "hold.release", {"hold": placed["hold"], "reason": "answered"})
+    house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
     assert house.retention.run(batches=50).erased[Kept.TRANSACTION] == 1
     assert inspection.verify_ledger(pair.home).ok

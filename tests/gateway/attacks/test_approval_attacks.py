@@ -1,0 +1,229 @@
+"""One person who would be two: by himself, by a second key, by another's words, by an old yes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.errors import Remedy
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.office.staff import CUSTODY
+from gateway.server.house import House
+from keys import sign
+from keys.approval import Proposal, Verdict, approval_text
+from keys.certificates import TlsKey
+from keys.sign import SigningKey
+
+OPERATORS = frozenset({Role.OPERATOR})
+
+
+class Desk:
+    """A house with two operators, a hold, and a proposal to release it."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.keys = {name: self.enter(name) for name in ("P-1", "P-2")}
+        hold = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
+        placed = self.do("P-1", "hold.place", **hold)
+        self.values = {"hold": placed["hold"], "reason": "closed"}
+        self.id = self.propose()
+
+    def enter(self, name: str) -> SigningKey:
+        key = SigningKey.generate()
+        values = {"person": name, "roles": ["operator"], "approving": key.public.hex()}
+        self.house.perform(
+            CUSTODY, "staff.add", {**values, "public": TlsKey.generate().public.hex()}
+        )
+        return key
+
+    def do(self, name: str, act: str, **values: object) -> dict[str, Any]:
+        return dict(self.house.perform(Officer(name, OPERATORS), act, values))
+
+    def propose(self) -> str:
+        text = self.do("P-1", "proposals.draft", action="hold.release", values=self.values)["text"]
+        signature = self.keys["P-1"].sign(text.encode(), sign.PROPOSAL).hex()
+        return str(self.do("P-1", "proposals.submit", text=text, signature=signature)["id"])
+
+    def words(self) -> bytes:
+        return str(self.do("P-1", "proposals.show", id=self.id)["text"]).encode()
+
+    def yes(self, name: str, key: SigningKey, text: bytes = b"", **how: Any) -> dict[str, Any]:
+        said = approval_text(text or self.words(), how.get("person", name), Verdict.APPROVE)
+        signature = key.sign(said, how.get("context", sign.APPROVAL)).hex()
+        return self.do(name, "proposals.approve", id=self.id, signature=signature)
+
+    @property
+    def held(self) -> bool:
+        return bool(self.do("P-1", "hold.list")["holds"])
+
+
+@pytest.fixture
+def desk(homes: Any, secret: Any) -> Iterator[Desk]:
+    with House.open(homes[0], secret) as house:
+        yield Desk(house)
+
+
+def test_nobody_approves_his_own_proposal(desk: Desk) -> None:
+    with pytest.raises(NotAllowed, match="nobody approves his own proposal"):
+        desk.yes("P-1", desk.keys["P-1"])
+    assert desk.held
+
+
+def test_two_keys_of_one_person_are_one_person(desk: Desk) -> None:
+    second = desk.enter("P-1")
+
+    with pytest.raises(NotAllowed, match="nobody approves his own proposal"):
+        desk.yes("P-1", second)
+    assert desk.held
+
+
+def test_a_second_persons_yes_takes_the_second_persons_key(desk: Desk) -> None:
+    """P-1 at P-2's desk, with his own key; and P-2's badge with a key that nobody granted."""
+    for key in (desk.keys["P-1"], SigningKey.generate()):
+        with pytest.raises(NotAllowed, match="no key in force of that person"):
+            desk.yes("P-2", key)
+    assert desk.held
+
+
+def test_altered_parameters_are_not_what_was_approved(desk: Desk) -> None:
+    proposal = Proposal.parse(desk.words())
+    other = replace(proposal, values=proposal.values.replace("closed", "because"))
+
+    with pytest.raises(NotAllowed, match="no key in force"):
+        desk.yes("P-2", desk.keys["P-2"], other.text())
+    assert desk.held
+
+
+def test_a_row_altered_in_the_store_no_longer_has_its_proposers_signature(desk: Desk) -> None:
+    from sqlalchemy import update
+
+    from gateway.store.casebook import proposals
+    from gateway.store.effects import Effect
+
+    proposal = Proposal.parse(desk.words())
+    other = replace(proposal, values=proposal.values.replace("closed", "because")).text()
+    desk.house.sequencer.commit((), (Effect(update(proposals).values(text=other)),))
+
+    with pytest.raises(NotAllowed, match="no key in force"):
+        desk.yes("P-2", desk.keys["P-2"])
+    assert desk.held
+
+
+def test_a_no_is_not_a_yes(desk: Desk) -> None:
+    said = approval_text(desk.words(), "P-2", Verdict.REJECT)
+    signature = desk.keys["P-2"].sign(said, sign.APPROVAL).hex()
+
+    with pytest.raises(NotAllowed):
+        desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
+    assert desk.held
+
+
+def test_a_signature_for_a_message_or_a_proposal_is_no_approval(desk: Desk) -> None:
+    for context in (sign.PROPOSAL, sign.REQUEST, sign.RESPONSE, sign.AGREEMENT):
+        with pytest.raises(NotAllowed):
+            desk.yes("P-2", desk.keys["P-2"], context=context)
+    assert desk.held
+
+
+def test_an_approval_for_a_changed_state_is_refused(desk: Desk) -> None:
+    desk.do("P-2", "hold.place", kind="everything", reason="a court order")
+
+    with pytest.raises(NotAllowed, match="has changed since"):
+        desk.yes("P-2", desk.keys["P-2"])
+    assert desk.held
+
+
+def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> None:
+    desk.house.ceremony._version = lambda: 99
+
+    with pytest.raises(NotAllowed, match="has changed since"):
+        desk.yes("P-2", desk.keys["P-2"])
+
+
+def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
+    now = desk.house.clock()
+    desk.house.ceremony._clock = lambda: now + timedelta(minutes=60)
+
+    with pytest.raises(NotAllowed, match="in its time"):
+        desk.yes("P-2", desk.keys["P-2"])
+
+
+def test_a_clock_stepped_back_brings_no_proposal_forward(desk: Desk) -> None:
+    now = desk.house.clock()
+    desk.house.ceremony._clock = lambda: now - timedelta(hours=1)
+
+    with pytest.raises(NotAllowed, match="set the clocks right"):
+        desk.yes("P-2", desk.keys["P-2"])
+
+
+def test_a_replayed_approval_does_nothing_again(desk: Desk) -> None:
+    said = approval_text(desk.words(), "P-2", Verdict.APPROVE)
+    signature = desk.keys["P-2"].sign(said, sign.APPROVAL).hex()
+    desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
+    desk.do("P-1", "hold.place", kind="partner", reference="AUS", reason="again")
+
+    with pytest.raises(Remedy, match="is used once"):
+        desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
+    desk.values = {**desk.values, "hold": desk.do("P-1", "hold.list")["holds"][0]["hold"]}
+    desk.id = desk.propose()
+    with pytest.raises(NotAllowed):
+        desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
+    assert desk.held
+
+
+def test_who_was_shown_out_or_suspended_approves_nothing(desk: Desk) -> None:
+    desk.do("P-1", "staff.suspend", person="P-2", reason="lost badge")
+
+    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+        desk.yes("P-2", desk.keys["P-2"])
+    assert desk.held
+
+
+def test_what_somebody_proposed_who_was_shown_out_is_not_approved(desk: Desk) -> None:
+    """The staff is not part of what a hold depends on, so that the proposer's own rule decides."""
+    desk.do("P-2", "staff.suspend", person="P-1", reason="lost badge")
+
+    with pytest.raises(NotAllowed, match="who proposed this may no longer"):
+        desk.yes("P-2", desk.keys["P-2"])
+    with pytest.raises(TwoPersons):
+        desk.do("P-2", "hold.release", **desk.values)
+
+
+def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) -> None:
+    values = {"person": "P-3", "roles": ["operator"], "public": TlsKey.generate().public.hex()}
+    desk.house.perform(CUSTODY, "staff.add", values)
+
+    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+        desk.yes("P-3", SigningKey.generate())
+
+
+def test_two_approvals_at_once_do_it_once(desk: Desk) -> None:
+    third = desk.enter("P-3")
+    done: list[str] = []
+    refused: list[Exception] = []
+    begin = threading.Barrier(2)
+
+    def approve(name: str, key: SigningKey) -> None:
+        begin.wait()
+        try:
+            done.append(str(desk.yes(name, key)["state"]))
+        except Remedy as fault:
+            refused.append(fault)
+
+    threads = [
+        threading.Thread(target=approve, args=each)
+        for each in (("P-2", desk.keys["P-2"]), ("P-3", third))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert done == ["EXECUTED"]
+    assert len(refused) == 1
+    assert not desk.held

@@ -1,0 +1,308 @@
+"""Two persons at one desk, with their own keys: what is proposed, approved, done, and what never is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import AuditUnavailable, Remedy
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.staff import CUSTODY
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.store import ledger
+from keys import sign
+from keys.approval import Proposal, Verdict, approval_text
+from keys.certificates import TlsKey
+from keys.sign import SigningKey
+
+HOLD = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
+
+
+@dataclass(frozen=True)
+class Person:
+    """One of our people, with the key that signs proposals."""
+
+    officer: Officer
+    key: SigningKey
+
+    def propose(self, house: House, action: str, values: dict[str, object]) -> str:
+        drafted = house.perform(
+            self.officer, "proposals.draft", {"action": action, "values": values}
+        )
+        return self.submit(house, str(drafted["text"]))
+
+    def submit(self, house: House, text: str) -> str:
+        signature = self.key.sign(text.encode(), sign.PROPOSAL).hex()
+        filed = house.perform(
+            self.officer, "proposals.submit", {"text": text, "signature": signature}
+        )
+        return str(filed["id"])
+
+    def approve(self, house: House, identifier: str, **more: Any) -> Any:
+        signature = self.answer(house, identifier, Verdict.APPROVE, **more)
+        return house.perform(
+            self.officer, "proposals.approve", {"id": identifier, "signature": signature}
+        )
+
+    def reject(self, house: House, identifier: str) -> Any:
+        signature = self.answer(house, identifier, Verdict.REJECT)
+        values = {"id": identifier, "signature": signature, "reason": "not agreed"}
+        return house.perform(self.officer, "proposals.reject", values)
+
+    def answer(
+        self,
+        house: House,
+        identifier: str,
+        verdict: Verdict,
+        *,
+        alter: Callable[[bytes], bytes] = bytes,
+        person: str = "",
+        context: bytes = sign.APPROVAL,
+    ) -> str:
+        shown = house.perform(self.officer, "proposals.show", {"id": identifier})
+        text = alter(str(shown["text"]).encode())
+        said = approval_text(text, person or self.officer.person, verdict)
+        return self.key.sign(said, context).hex()
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Iterator[House]:
+    with House.open(homes[0], secret) as opened:
+        yield opened
+
+
+def enter(house: House, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
+    key = SigningKey.generate()
+    values = {
+        "person": person,
+        "roles": [role.value for role in roles],
+        "public": TlsKey.generate().public.hex(),
+        "approving": key.public.hex(),
+    }
+    house.perform(by, "staff.add", values)
+    return Person(Officer(person, frozenset(roles)), key)
+
+
+@pytest.fixture
+def one(house: House) -> Person:
+    return enter(house, "P-1", Role.OPERATOR)
+
+
+@pytest.fixture
+def two(house: House) -> Person:
+    return enter(house, "P-2", Role.OPERATOR)
+
+
+def placed(house: House, one: Person) -> dict[str, object]:
+    hold = house.perform(one.officer, "hold.place", HOLD)["hold"]
+    return {"hold": hold, "reason": "closed"}
+
+
+def verbs(house: House) -> list[str]:
+    frames = map(decode, ledger.iter_leaves(house.database))
+    return [
+        frame.subject_reference.partition("/")[0]
+        for frame in frames
+        if frame.type is EntryType.PROPOSAL
+    ]
+
+
+def state(house: House, person: Person, identifier: str) -> object:
+    return house.perform(person.officer, "proposals.show", {"id": identifier})["state"]
+
+
+def test_what_one_proposes_and_another_approves_is_done(
+    house: House, one: Person, two: Person
+) -> None:
+    values = placed(house, one)
+    identifier = one.propose(house, "hold.release", values)
+
+    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+    assert shown["values"] == values
+    assert shown["objection"] == ""
+    assert "partner AUS" in str(shown["plan"])
+    done = two.approve(house, identifier)
+
+    assert done["answer"] == {"hold": values["hold"], "released": True}
+    assert house.perform(one.officer, "hold.list", {})["holds"] == []
+    assert state(house, one, identifier) == "EXECUTED"
+    assert verbs(house) == ["PROPOSED", "APPROVED", "EXECUTED"]
+    assert inspection.verify_ledger(house.home).ok
+
+
+def test_what_one_person_may_do_is_not_proposed(house: House, one: Person) -> None:
+    with pytest.raises(Remedy, match="takes one person"):
+        one.propose(house, "hold.place", dict(HOLD))
+
+
+def test_a_proposal_with_a_wrong_argument_is_none(house: House, one: Person) -> None:
+    with pytest.raises(Remedy, match="hold: not of its form"):
+        one.propose(house, "hold.release", {"hold": "x", "reason": "closed"})
+    with pytest.raises(Remedy, match="no such argument"):
+        one.propose(house, "hold.release", {**placed(house, one), "also": 1})
+
+    assert verbs(house) == []
+
+
+def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(house: House, one: Person) -> None:
+    other = enter(house, "P-7", Role.EXAMINER)
+    values = placed(house, one)
+    with pytest.raises(NotAllowed):
+        other.propose(house, "hold.release", values)
+    identifier = one.propose(house, "hold.release", values)
+
+    with pytest.raises(NotAllowed, match="a role that the act asks for"):
+        other.approve(house, identifier)
+    assert state(house, one, identifier) == "OPEN"
+    assert verbs(house) == ["PROPOSED", "REFUSED"]
+
+
+def test_another_person_rejects_and_the_proposer_withdraws(
+    house: House, one: Person, two: Person
+) -> None:
+    values = placed(house, one)
+    first, second = (one.propose(house, "hold.release", values) for _ in range(2))
+
+    with pytest.raises(Remedy, match="withdraws it"):
+        one.reject(house, first)
+    with pytest.raises(NotAllowed):
+        house.perform(two.officer, "proposals.withdraw", {"id": second})
+    two.reject(house, first)
+    house.perform(one.officer, "proposals.withdraw", {"id": second})
+
+    for identifier in (first, second):
+        with pytest.raises(Remedy, match="is used once"):
+            two.approve(house, identifier)
+    assert verbs(house)[-2:] == ["REJECTED", "WITHDRAWN"]
+    assert house.perform(one.officer, "proposals.list", {})["proposals"] == []
+    assert len(house.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
+
+
+def test_what_nobody_approves_in_an_hour_expires(house: House, one: Person, two: Person) -> None:
+    identifier = one.propose(house, "hold.release", placed(house, one))
+    now = house.clock()
+    house.ceremony._clock = lambda: now + timedelta(hours=1)
+
+    with pytest.raises(NotAllowed, match="in its time"):
+        two.approve(house, identifier)
+    house.ceremony.expire()
+    house.ceremony.expire()
+
+    assert state(house, one, identifier) == "EXPIRED"
+    assert verbs(house) == ["PROPOSED", "REFUSED", "EXPIRED"]
+
+
+def test_an_act_that_cannot_go_on_is_failed_and_says_why(
+    house: House, one: Person, two: Person
+) -> None:
+    """Both approve of ending the same hold: the state of the second is past when the first is done."""
+    values = {"file": "au-2.toml", "text": "[agreement", "reason": "signed"}
+    identifier = one.propose(house, "agreements.sign", values)
+
+    with pytest.raises(Remedy, match=r"au-2\.toml line"):
+        two.approve(house, identifier)
+
+    assert state(house, one, identifier) == "FAILED"
+    assert verbs(house) == ["PROPOSED", "APPROVED", "FAILED"]
+
+
+def test_what_was_approved_when_the_house_stopped_is_failed_and_never_repeated(
+    homes: Any, secret: Any
+) -> None:
+    with House.open(homes[0], secret) as house:
+        one, two = (enter(house, person, Role.OPERATOR) for person in ("P-1", "P-2"))
+        values = placed(house, one)
+        identifier = one.propose(house, "hold.release", values)
+
+        def stops(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        house.ceremony._desk = lambda: Halting(house.desk, stops)  # type: ignore[assignment,return-value]
+        moved = house.ceremony._moved
+        house.ceremony._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
+            moved(kept, target, *rest, **more) if target.value == "APPROVED" else kept
+        )
+        with pytest.raises(KeyboardInterrupt):
+            two.approve(house, identifier)
+
+    with House.open(homes[0], secret) as again:
+        assert state(again, one, identifier) == "FAILED"
+        assert len(again.perform(one.officer, "hold.list", {})["holds"]) == 1
+        with pytest.raises(Remedy, match="is used once"):
+            two.approve(again, identifier)
+
+
+class Halting:
+    """A desk whose acts never return."""
+
+    def __init__(self, desk: Any, perform: Callable[..., None]) -> None:
+        self.act, self.perform = desk.act, perform
+
+
+def test_a_ledger_that_cannot_record_lets_nothing_happen(
+    house: House, one: Person, two: Person, monkeypatch: Any
+) -> None:
+    identifier = one.propose(house, "hold.release", placed(house, one))
+
+    def refuse(*_: object) -> None:
+        raise AuditUnavailable
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.sequencer, "commit", refuse)
+        with pytest.raises(AuditUnavailable):
+            two.approve(house, identifier)
+
+    assert len(house.perform(one.officer, "hold.list", {})["holds"]) == 1
+    assert state(house, one, identifier) == "OPEN"
+
+
+def test_the_same_words_are_filed_once(house: House, one: Person) -> None:
+    values = placed(house, one)
+    drafted = house.perform(
+        one.officer, "proposals.draft", {"action": "hold.release", "values": values}
+    )
+    one.submit(house, str(drafted["text"]))
+
+    with pytest.raises(Remedy, match="proposed before"):
+        one.submit(house, str(drafted["text"]))
+
+
+def test_a_longer_life_than_an_hour_is_no_proposal(house: House, one: Person) -> None:
+    values = placed(house, one)
+    drafted = house.perform(
+        one.officer, "proposals.draft", {"action": "hold.release", "values": values}
+    )
+    proposal = Proposal.parse(str(drafted["text"]).encode())
+    longer = replace(proposal, expires=proposal.expires + timedelta(milliseconds=1))
+
+    with pytest.raises(Remedy, match="not a proposal"):
+        one.submit(house, longer.text().decode())
+
+
+def test_only_its_own_proposer_submits_it(house: House, one: Person, two: Person) -> None:
+    values = placed(house, one)
+    drafted = house.perform(
+        one.officer, "proposals.draft", {"action": "hold.release", "values": values}
+    )
+
+    with pytest.raises(NotAllowed, match="its proposer's own"):
+        two.submit(house, str(drafted["text"]))
+
+
+def test_a_draft_leaves_nothing_behind(house: House, one: Person) -> None:
+    values = placed(house, one)
+    size = house.sequencer.size
+
+    drafted = house.perform(
+        one.officer, "proposals.draft", {"action": "hold.release", "values": values, "minutes": 5}
+    )
+
+    assert house.sequencer.size == size
+    assert json.loads(str(drafted["text"]))["values"] == values
