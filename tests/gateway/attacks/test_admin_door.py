@@ -171,7 +171,7 @@ def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypat
 
 def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, secret: Any) -> None:
     folder = door.home.parent / "p8"
-    enlist(door.home, "P-8", ["operator"], folder)
+    enlist(door.home, "P-8", ["auditor"], folder)
 
     with at_desk(door.home, officer=folder) as do:
         assert do("staff.list", {})
@@ -187,7 +187,7 @@ def test_an_open_house_does_nothing_for_a_passphrase_alone(
     (door.home / "staff" / "me").rename(tmp_path / "me")
     try:
         with pytest.raises(Remedy, match="--as FOLDER"):
-            enlist(door.home, "P-9", ["operator"], tmp_path / "p9", passphrase=secret)
+            enlist(door.home, "P-9", ["auditor"], tmp_path / "p9", passphrase=secret)
     finally:
         (tmp_path / "me").rename(door.home / "staff" / "me")
 

@@ -16,13 +16,18 @@ def test_a_new_version_goes_from_check_to_signature_to_list(
     file.write_text(text.replace("in_force = 2026-01-01", "in_force = 2090-01-01"))
     assert run("agreements", "check", file, "--json").document["agreement"] == "au@2"
 
-    person = ("--person", "P-1", "--role", "operator", "-o", home / "staff" / "me")
-    assert run("staff", "add", home, *person, *passphrase).code == 0
+    for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
+        words = ("--person", person, "--role", "operator", "-o", folder)
+        assert run("staff", "add", home, *words, *passphrase).code == 0
     sign = ("agreements", "sign", home, file, "--reason", "countersigned", *passphrase, "--json")
-    signed = run(*sign)
-    assert signed.code == 0, signed.err
-    for name in ("au-2.toml.sig", "au-2.toml"):
-        (home / "agreements" / name).write_bytes((tmp_path / name).read_bytes())
+    proposed = run(*sign)
+    assert proposed.code == 0, proposed.err
+    assert "au@2, with AUS" in str(proposed.document["plan"])
+    assert not (home / "agreements" / "au-2.toml").exists()
+    other = (proposed.document["proposal"], "--yes", "--as", tmp_path / "p2", *passphrase)
+    approved = run("proposals", "approve", home, *other, "--json")
+    assert approved.code == 0, approved.err
+    assert approved.document["answer"]["agreement"] == "au@2"
 
     rows = run("agreements", "list", home, "--json").document["agreements"]
     stands = {row["agreement"]: row["stands"] for row in rows}

@@ -1,0 +1,96 @@
+"""`passerelle proposals`: two persons at a closed house, by commands alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def can(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Path:
+    """A house with two operators: P-1 is at the desk, P-2 has his own folder."""
+    home: Path = homes["CAN"]
+    for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
+        words = ("--person", person, "--role", "operator", "-o", folder)
+        assert run("staff", "add", home, *words, *passphrase).code == 0
+    return home
+
+
+@pytest.fixture
+def proposed(can: Path, run: Any, passphrase: Any, tmp_path: Path) -> str:
+    words = ("--person", "P-3", "--role", "operator", "-o", tmp_path / "p3")
+    said = run("staff", "add", can, *words, *passphrase, "--json")
+    assert said.code == 0, said.err
+    return str(said.document["proposal"])
+
+
+def test_an_operator_is_let_in_by_two_and_collects_the_badge(
+    can: Path, proposed: str, run: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    waiting = run("proposals", "list", can, *passphrase)
+    assert waiting.code == 1
+    assert proposed in waiting.out
+    collect = ("staff", "collect", can, tmp_path / "p3", *passphrase)
+    assert run(*collect).code == 2
+
+    shown = run("proposals", "show", can, proposed, *passphrase)
+    assert "P-3 is let in, as operator, for 90 days." in shown.out
+    approve = ("proposals", "approve", can, proposed, "--as", tmp_path / "p2", *passphrase)
+    done = run(*approve, "--yes")
+    assert done.code == 0, done.err
+    assert run(*collect).code == 0
+
+    listed = run("staff", "list", can, "--as", tmp_path / "p3", *passphrase, "--json")
+    assert {row["person"] for row in listed.document["staff"]} == {"P-1", "P-2", "P-3"}
+    assert run("proposals", "list", can, *passphrase).code == 0
+    assert run("ledger", "verify", can).code == 0
+
+
+def test_self_approval_is_refused_with_exit_code_one(
+    can: Path, proposed: str, run: Any, passphrase: Any
+) -> None:
+    said = run("proposals", "approve", can, proposed, "--yes", *passphrase, "--json")
+
+    assert said.code == 1
+    assert "nobody approves his own proposal" in said.document["error"]["message"]
+
+
+def test_without_a_terminal_yes_must_be_said(
+    can: Path, proposed: str, run: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    said = run("proposals", "approve", can, proposed, "--as", tmp_path / "p2", *passphrase)
+
+    assert said.code == 2
+    assert "--yes" in said.err
+
+
+def test_it_is_rejected_or_withdrawn(
+    can: Path, proposed: str, run: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    reject = ("proposals", "reject", can, proposed, "--reason", "not agreed", *passphrase)
+    assert run(*reject).code == 2  # his own: he withdraws it
+    assert run(*reject, "--as", tmp_path / "p2").code == 0
+    assert run("proposals", "withdraw", can, proposed, *passphrase).code == 2
+
+    listed = run("proposals", "list", can, "--all", *passphrase, "--json").document["proposals"]
+    assert [(row["state"], row["decider"], row["note"]) for row in listed] == [
+        ("REJECTED", "P-2", "not agreed")
+    ]
+
+
+def test_an_id_that_is_none_is_refused(can: Path, run: Any, passphrase: Any) -> None:
+    for identifier in ("P-1", "P-0123456789abcdef"):
+        assert run("proposals", "show", can, identifier, *passphrase).code == 2
+
+
+def test_suspend_takes_one_and_resume_two(
+    can: Path, run: Any, passphrase: Any, tmp_path: Path
+) -> None:
+    who = ("--person", "P-2", "--reason", "badge lost", *passphrase)
+    assert run("staff", "suspend", can, *who).code == 0
+    assert run("staff", "list", can, "--as", tmp_path / "p2", *passphrase).code == 1
+    said = run("staff", "resume", can, *who, "--json")
+
+    assert said.document["plan"] == ["The badges of P-2 open the door again."]
