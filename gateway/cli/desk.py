@@ -54,9 +54,13 @@ def perform(
     *,
     officer: Path | None = None,
     passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
 ) -> dict[str, object]:
-    """Have one act done and return its answer; raises No, Remedy or what the way to the house raises."""
-    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+    """Have one act done and return its answer; raises No, Remedy or what the way to the house raises.
+
+    custody   act as who holds the keys' passphrase, at a closed house, although an operator's credential is there
+    """
+    with at_desk(home, officer=officer, passphrase=passphrase, custody=custody) as do:
         return do(act, values)
 
 
@@ -104,13 +108,17 @@ def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool
 
 @contextmanager
 def at_desk(
-    home: Path, *, officer: Path | None = None, passphrase: Callable[[], bytes] | None = None
+    home: Path,
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
 ) -> Iterator[Perform]:
     """Stand at the desk of a house for several acts.
 
     officer   folder of the credential; where None, staff/me of the home folder
     """
-    shown = credential_of(home, officer)
+    shown = None if custody else credential_of(home, officer)
     address = _address(home)
     if address is None:
         with _inside(home, shown, passphrase or passphrase_of(home, None)) as do:

@@ -97,12 +97,13 @@ def init(
         typer.Option(metavar="FILE", help="File with the auditor's passphrase; else a prompt."),
     ] = None,
     operator: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="PERSON",
-            help="Pseudonym of the first operator, whose credential is kept in staff/me of the folder.",
+            help="Pseudonym of an operator; name two, for what is dangerous takes two. The first one's credential"
+            " is kept in staff/me of the folder, the others' in staff/PERSON, to be handed over.",
         ),
-    ] = "",
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys."""
@@ -128,8 +129,9 @@ def init(
         raise Remedy(
             f"{folder} cannot be made: {why}; take a folder below one that you may write to"
         ) from None
-    if operator:
-        enlist(folder, operator, ["operator"], folder / OWN, passphrase=passphrase)
+    for place, person in enumerate(operator or ()):
+        out = folder / (OWN if place == 0 else Path("staff", person))
+        enlist(folder, person, ["operator"], out, passphrase=passphrase, custody=True)
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(
         context,

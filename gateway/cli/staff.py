@@ -31,6 +31,7 @@ Reason = Annotated[
 @app.command(
     epilog=example(
         "passerelle staff add can --person P-1 --role operator -o can/staff/me   # the first, house closed",
+        "passerelle staff add can --person P-2 --role operator -o p2 --custody   # the second",
         "passerelle staff add can --person P-7 --role examiner -o p7   # later ones, by an operator",
     )
 )
@@ -50,6 +51,14 @@ def add(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for key and badge; new.")
     ],
     days: Annotated[int, typer.Option(min=1, max=90, help="How long the badge lives.")] = 90,
+    custody: Annotated[
+        bool,
+        typer.Option(
+            "--custody",
+            help="At a stopped gateway: as whoever holds the keys' passphrase, not as an operator. It is how"
+            " the second operator comes in; where two could do it, it is an ALARM.",
+        ),
+    ] = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -69,6 +78,7 @@ def add(
         days=days,
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
+        custody=custody,
     )
     if desk.said(context, home, {**given, "folder": str(out)}):
         return
@@ -91,6 +101,7 @@ def enlist(
     days: int = 90,
     officer: Path | None = None,
     passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
 ) -> dict[str, object]:
     """Make a key, have a badge issued for it and keep both in `out`; return what was granted."""
     from gateway.client import credential
@@ -108,7 +119,9 @@ def enlist(
         "approving": sign.SigningKey.from_seed(approving).public.hex(),
     }
     try:
-        granted = desk.perform(home, "staff.add", values, officer=officer, passphrase=passphrase)
+        granted = desk.perform(
+            home, "staff.add", values, officer=officer, passphrase=passphrase, custody=custody
+        )
     except desk.TwoNeeded:
         # The keys are kept first; `staff collect` puts the badge beside them once it is approved.
         credential.ask(out, seed, approving)

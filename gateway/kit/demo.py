@@ -42,6 +42,7 @@ from gateway.kit.tampering import Road
 from gateway.kit.telling import Telling
 
 WORKDIR = Path(".demo")
+_OPERATORS = parties.FIRST, parties.SECOND  # what is dangerous takes two
 
 
 @dataclass(slots=True)
@@ -92,7 +93,9 @@ class Demo:
     def _parties(self) -> tuple[parties.Party, parties.Party]:
         self.telling.chapter("Two parties, and a telephone call")
         here = self.scratch.folder
-        can = parties.found(here, "CAN", "Immigration, Refugees and Citizenship Canada", "O-1")
+        can = parties.found(
+            here, "CAN", "Immigration, Refugees and Citizenship Canada", *_OPERATORS
+        )
         aus = parties.found(here, "AUS", "Department of Home Affairs, Australia")
         for one, other in ((can, aus), (aus, can)):
             read_out = parties.introduce(one, other)

@@ -16,6 +16,7 @@ from keys.keyset import Keyset
 
 PORTS = range(20_000, 32_000)  # below what systems hand out to outgoing connections by themselves
 LISTENERS = 3  # exchange, health, metrics: a party's ports follow each other
+FIRST, SECOND = "O-1", "O-2"  # operators of a house that has two
 TRIES = 200  # draws of a free place; a machine where so many fail has no room for us
 PASSPHRASE_BYTES = 24  # random; typed by nobody
 
@@ -38,10 +39,10 @@ class Party:
         return self.auditor_file.read_bytes().strip()
 
 
-def found(folder: Path, party: str, legal_name: str, operator: str = "") -> Party:
+def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
     """Make a party's home below `folder`, on free ports of loopback, with random passphrases.
 
-    operator   pseudonym of its first operator, who then lets others in; without one nobody is let in
+    operators   pseudonyms of its first operators, who then let others in; without one nobody is let in
     """
     made = Party(
         party,
@@ -49,7 +50,7 @@ def found(folder: Path, party: str, legal_name: str, operator: str = "") -> Part
         _passphrase(folder / f"{party.lower()}.pass"),
         _passphrase(folder / f"{party.lower()}-auditor.pass"),
     )
-    first: tuple[str, ...] = ("--operator", operator) if operator else ()
+    first = [word for each in operators for word in ("--operator", each)]
     commands.run(
         *("init", made.home, "--party", party, "--legal-name", legal_name),
         *("--listen", f"127.0.0.1:{free_port()}"),
@@ -70,6 +71,14 @@ def let_in(party: Party, person: str, *roles: str) -> Path:
         *("--passphrase-file", party.passphrase_file),
     )
     return badge
+
+
+def approve(party: Party, person: str, proposed: commands.Document) -> commands.Document:
+    """Have another operator approve what a command proposed; return what came of it."""
+    return commands.run(
+        *("proposals", "approve", party.home, str(proposed["proposal"]), "--yes"),
+        *("--as", party.home / "staff" / person, "--passphrase-file", party.passphrase_file),
+    )
 
 
 def introduce(one: Party, other: Party) -> str:

@@ -7,14 +7,13 @@ begins where Australia's own threshold is: every candidate of au@1 is an examine
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from gateway.client import Answer
 from gateway.kit import commands
 from gateway.kit.asking import DEADLINE, Asked, matter
 from gateway.kit.attacks import Stage
-from gateway.kit.parties import Party
+from gateway.kit.parties import SECOND, Party, approve
 from gateway.kit.promise import Promise
 from gateway.law.library import packaged
 from gateway.terms import Outcome, QueryState, State
@@ -47,16 +46,14 @@ def agreement() -> str:
 
 
 def agree(can: Party, scratch: Path) -> str:
-    """Sign the agreement for the house, as its operator does, and put it into the folder; return its digest."""
+    """Have one operator propose the agreement, and the other approve it; return its digest."""
     file = scratch / f"{AGREEMENT[0]}.toml"
     file.write_text(agreement(), encoding="utf-8")
     done = commands.run(
         *("agreements", "sign", can.home, file, "--reason", "a demonstration"),
         *("--passphrase-file", can.passphrase_file),
     )
-    for each in (Path(done["file"]), file):  # the signature first
-        shutil.copy(each, can.home / "agreements")
-    return str(done["digest"])
+    return str(approve(can, SECOND, done)["answer"]["digest"])
 
 
 def decided(

@@ -174,12 +174,13 @@ class House:
         passphrase: Callable[[], bytes],
         *,
         on_fatal: Callable[[BaseException], None] = leave_at_once,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
     ) -> House:
         """Open the folder `home`; raises Remedy, Fault or KeysError saying what is wrong with it.
 
         clock   of the whole house, in whole milliseconds; drills set it forward on a copy of a folder
         """
+        clock = utc_now if clock is None else clock
         settings = config.load(home)
         with ExitStack() as stack:
             selftest.run()

@@ -17,7 +17,7 @@ def test_a_new_version_goes_from_check_to_signature_to_list(
     assert run("agreements", "check", file, "--json").document["agreement"] == "au@2"
 
     for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
-        words = ("--person", person, "--role", "operator", "-o", folder)
+        words = ("--person", person, "--role", "operator", "-o", folder, "--custody")
         assert run("staff", "add", home, *words, *passphrase).code == 0
     sign = ("agreements", "sign", home, file, "--reason", "countersigned", *passphrase, "--json")
     proposed = run(*sign)

@@ -52,8 +52,14 @@ def test_a_hold_is_placed_listed_and_released(home: Path, run: Any, passphrase: 
     assert "person-1" in listed.out
 
     words = ("retention", "hold", "release", home, identifier, "--reason", "closed", *passphrase)
-    assert run(*words).code == 0
-    assert run(*words, "--json").code == 2
+    other = home.parent / "p2"
+    person = ("--person", "P-2", "--role", "operator", "-o", other, "--custody")
+    assert run("staff", "add", home, *person, *passphrase).code == 0
+    proposal = run(*words, "--json").document["proposal"]
+    approve = ("proposals", "approve", home, proposal, "--yes", "--as", other, *passphrase)
+    assert run(*approve).code == 0
+    assert run(*words, "--json").document["plan"] == []
+    assert identifier not in run("retention", "hold", "list", home, *passphrase).out
     assert run("ledger", "verify", home).code == 0
 
 
