@@ -104,3 +104,36 @@ def compromise(
     verdict = "nothing got through" if figures.ok else "something GOT THROUGH"
     code = Code.DONE if figures.ok else Code.NO
     console.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
+
+
+@app.command(epilog=example("passerelle drill restore", "passerelle drill restore --json"))
+def restore(
+    context: typer.Context,
+    *,
+    workdir: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
+        ),
+    ] = Path(".drill"),
+    as_json: Json = False,
+) -> None:
+    """Lose a house and bring it back from its backup; exit 0 only if it is whole and says what it lost.
+
+    Damaged copies and a foreign recovery key must be refused, and so must a backup that a partner's witness has
+    outgrown, until the loss is accepted. The recovery key is set by two names in one process.
+    """
+    del as_json
+    from rich.console import Console
+    from rich.table import Table
+
+    from gateway.kit.drill_restore import drill
+
+    with Console(stderr=True).status("founding the parties") as status:
+        figures = drill(workdir, tell=status.update)
+    table = Table(box=None, show_header=False)
+    for name, value in asdict(figures).items():
+        table.add_row(name, str(value))
+    verdict = "the house came back" if figures.ok else "the house did NOT come back as it should"
+    code = Code.DONE if figures.ok else Code.NO
+    console.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)

@@ -1,0 +1,221 @@
+"""Whoever has a backup, or a hand on one, can neither read it, nor change it, nor turn the house back by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office import backup, restoring
+from gateway.office.acts import Officer, Role
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.server.restore import restore
+from gateway.store import ledger
+from keys import recovery
+from keys.envelope import OpeningKey, SealingKey
+
+RECOVERY = OpeningKey.from_seed(bytes(range(32)))
+TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
+HEADER = recovery._HEADER
+STEP = recovery.CHUNK + recovery.TAG_BYTES
+
+
+def take(house: House, target: Path) -> Path:
+    made = house.perform(TWO, "backup.begin", {})["made"]
+    backup.write(house.settings, SealingKey(RECOVERY.public), str(made), target)
+    return target
+
+
+def checkpoint(house: House, target: Path) -> Path:
+    """Return the newest signed checkpoint as a partner keeps it."""
+    *_, newest = ledger.iter_checkpoints(house.database)
+    target.write_bytes(newest)
+    return target
+
+
+@pytest.fixture
+def house(homes: Any, secret: Any) -> Any:
+    with House.open(homes[0], secret) as opened:
+        values = {"public": RECOVERY.public.hex(), "reason": "a test"}
+        opened.perform(TWO, "backup.recipient", values)
+        yield opened
+
+
+@pytest.fixture
+def file(house: House, tmp_path: Path) -> Path:
+    filler = house.home / "witness" / "filler"  # so that there are several chunks to exchange
+    filler.write_bytes(bytes(3 * recovery.CHUNK))
+    return take(house, tmp_path / "can.backup")
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit in the header": lambda b: b[:40] + bytes([b[40] ^ 1]) + b[41:],
+    "a flipped bit in the sealed key": lambda b: b[:500] + bytes([b[500] ^ 1]) + b[501:],
+    "a flipped bit in the middle": lambda b: (
+        b[: len(b) // 2] + bytes([b[len(b) // 2] ^ 8]) + b[len(b) // 2 + 1 :]
+    ),
+    "a flipped last bit": lambda b: b[:-1] + bytes([b[-1] ^ 1]),
+    "cut within a chunk": lambda b: b[:-100],
+    "cut between chunks": lambda b: b[: HEADER + 2 * STEP],
+    "nothing but its header": lambda b: b[:HEADER],
+    "chunks in another order": lambda b: (
+        (b[:HEADER] + b[HEADER + STEP : HEADER + 2 * STEP] + b[HEADER : HEADER + STEP])
+        + b[HEADER + 2 * STEP :]
+    ),
+    "a chunk twice": lambda b: b[: HEADER + STEP] + b[HEADER:],
+    "a chunk left out": lambda b: b[: HEADER + STEP] + b[HEADER + 2 * STEP :],
+    "something behind its end": lambda b: b + b"x",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_backup_restores_nothing(
+    file: Path, tmp_path: Path, secret: Any, damage: str
+) -> None:
+    content = file.read_bytes()
+    altered = DAMAGES[damage](content)
+    assert altered != content
+    file.write_bytes(altered)
+
+    with pytest.raises(Remedy):
+        restore(file, tmp_path / "again", RECOVERY, secret)
+    assert not (tmp_path / "again").exists()
+    assert not list(tmp_path.glob(".again*"))
+
+
+def test_a_wrong_recovery_key_is_named_and_opens_nothing(
+    file: Path, tmp_path: Path, secret: Any
+) -> None:
+    other = OpeningKey.generate()
+
+    with pytest.raises(Remedy, match=RECOVERY.key_id.hex()[:16]):
+        restore(file, tmp_path / "again", other, secret)
+
+
+def test_a_backup_whose_header_names_another_key_does_not_open_by_it(
+    file: Path, tmp_path: Path, secret: Any
+) -> None:
+    """The name in the header is bound into the seal: renaming it does not hand the file over."""
+    other = OpeningKey.generate()
+    content = file.read_bytes()
+    at = len(recovery.MAGIC)
+    file.write_bytes(content[:at] + other.key_id + content[at + 32 :])
+
+    with pytest.raises(Remedy, match="altered or cut off"):
+        restore(file, tmp_path / "again", other, secret)
+
+
+def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
+    house: House, tmp_path: Path, secret: Any
+) -> None:
+    """Whoever knows the public recovery key can seal a file; what is in it must still be our house."""
+    manifest = backup.Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
+    text = manifest.to_bytes()
+    with (tmp_path / "forged").open("wb") as target:
+        content = [len(text).to_bytes(4, "big") + text]
+        recovery.seal(content, target, SealingKey(RECOVERY.public))
+
+    with pytest.raises(Remedy):
+        restore(tmp_path / "forged", tmp_path / "again", RECOVERY, secret)
+    assert not (tmp_path / "again").exists()
+
+
+def test_an_older_backup_is_refused_where_a_witness_saw_more(
+    house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = take(house, tmp_path / "can.backup")
+    before = checkpoint(house, tmp_path / "before")
+    house.record(EntryType.START)
+    newer = checkpoint(house, tmp_path / "newer")
+
+    with pytest.raises(Remedy, match="entries would be lost"):
+        restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[before, newer])
+    assert not (tmp_path / "again").exists()
+    restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[before])
+
+
+def test_an_accepted_loss_is_recorded_and_an_alarm(
+    house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = take(house, tmp_path / "can.backup")
+    house.record(EntryType.START)
+    newer = checkpoint(house, tmp_path / "newer")
+
+    done = restore(
+        file, tmp_path / "again", RECOVERY, secret, checkpoints=[newer], accept_loss="disk burnt"
+    )
+
+    assert "a witness saw" in done.lost
+    with House.open(tmp_path / "again", secret) as again:
+        frames = [decode(leaf) for leaf in ledger.iter_leaves(again.database, done.entries)]
+    assert [frame.type for frame in frames[:2]] == [EntryType.RESTORE, EntryType.ALARM]
+    assert frames[1].subject_reference == restoring.ALARM
+    assert inspection.verify_ledger(tmp_path / "again").ok
+
+
+def test_a_backup_of_another_history_is_refused(house: House, tmp_path: Path, secret: Any) -> None:
+    """Restored once with a loss, written on, backed up: the witness of the first history sees the fork."""
+    file = take(house, tmp_path / "can.backup")
+    house.record(EntryType.START)
+    seen = checkpoint(house, tmp_path / "seen")
+    restore(file, tmp_path / "fork", RECOVERY, secret, checkpoints=[seen], accept_loss="a fork")
+    with House.open(tmp_path / "fork", secret) as fork:
+        for _ in range(3):
+            fork.record(EntryType.STOP)
+        forked = take(fork, tmp_path / "fork.backup")
+
+    with pytest.raises(Remedy, match="another tree"):
+        restore(forked, tmp_path / "again", RECOVERY, secret, checkpoints=[seen])
+
+
+def test_a_checkpoint_of_nobody_is_not_taken_for_a_witness(
+    house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = take(house, tmp_path / "can.backup")
+    seen = checkpoint(house, tmp_path / "seen")
+    text = seen.read_bytes()
+    seen.write_bytes(text.replace(b"\n", b"\n9", 1))
+
+    with pytest.raises(Remedy, match="no checkpoint of this ledger"):
+        restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[seen])
+
+
+def test_versions_never_go_back_for_whoever_saw_the_newest(
+    house: House, tmp_path: Path, secret: Any
+) -> None:
+    file = take(house, tmp_path / "can.backup")
+    for _ in range(3):
+        house.perform(TWO, "keys.rotate", {"kind": "TLS_LEAF", "reason": "a test"})
+    newest = own_bundle(house.home).version
+
+    done = restore(file, tmp_path / "again", RECOVERY, secret)
+
+    assert done.version == own_bundle(tmp_path / "again").version > newest
+
+
+def test_a_crash_before_its_first_entry_leaves_no_house_that_forgot_it_was_restored(
+    house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = take(house, tmp_path / "can.backup")
+
+    def crash(*_: object) -> None:
+        raise OSError(5, "the machine stops")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "record", crash)
+        with pytest.raises(OSError, match="stops"):
+            restore(file, tmp_path / "again", RECOVERY, secret)
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_sealed_file_shows_nothing_of_the_house(file: Path) -> None:
+    content = file.read_bytes()
+
+    assert b"SQLite format 3" not in content
+    assert b"passerelle.toml" not in content
