@@ -40,6 +40,7 @@ SEEDS = range(1, 6)  # five people, of whom three are in the gallery
 ASKED_BEFORE = 3  # answers before the first order, so that there is something to list
 GO_ON = 0.5  # seconds of asking after an order
 LONGEST = 60.0  # seconds to wait for those answers
+NOT_READY = 2.0  # seconds; a house that is not ready is asked again until then
 SINCE = ("--since", "1d")
 
 
@@ -89,6 +90,7 @@ class _Asker:
 
     partner: Partner
     cast: Cast
+    deadline: float = DEADLINE
     asked: set[str] = field(default_factory=set)
     answered: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -101,7 +103,7 @@ class _Asker:
         about["transaction_number"] = number = f"DRILL-{secrets.token_hex(8)}"
         self.asked.add(number)
         try:
-            self.partner.query(samples, deadline=DEADLINE, **about)
+            self.partner.query(samples, deadline=self.deadline, **about)
         except Refused as refused:
             self.reasons.append(refused.reason)
         except PartnerError as fault:
@@ -224,7 +226,7 @@ class _Drill:
         kid = VerifyingKey(folder.peer.signing[0].public).key_id.hex()
         listed = self._order(kid)
         with self._partner() as partner:
-            asker = _Asker(partner, self._cast)
+            asker = _Asker(partner, self._cast, deadline=NOT_READY)
             asker.ask()
         return len(asker.answered) + _later(self._list(kid), listed, "RESPONSE")
 
