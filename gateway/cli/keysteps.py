@@ -47,11 +47,19 @@ class Asker:
         return desk.perform(self.home, act, values, officer=self.officer, passphrase=passphrase)
 
     def step(self, act: str, values: Mapping[str, object], *, dry_run: bool) -> None:
-        """Take a step, or say what it would do; then say what moved, and what partners need."""
+        """Take a step, or say what it would do; then say what moved, and what partners need.
+
+        What takes two persons is proposed.
+        """
         if dry_run:
             self._plan(self.perform(act, {**values, "dry_run": True}))
             return
-        done = self.perform(act, values)
+        passphrase = passphrase_of(self.home, self.passphrase_file)
+        done: dict[str, Any] = desk.perform_or_propose(
+            self.home, act, values, officer=self.officer, passphrase=passphrase
+        )
+        if desk.said(self.context, self.home, done):
+            return
         console.emit(self.context, {"ok": True, **done}, *_moved(done), *self._after(act, done))
 
     def _plan(self, said: dict[str, Any]) -> None:

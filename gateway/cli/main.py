@@ -141,6 +141,7 @@ kit.bench.command(
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)
+keys.app.command(epilog=worst.BELIEVED)(worst.believe)
 rewrapping.register(keys.app)
 app.command(epilog=backing.BACKUP)(backing.backup)
 app.command(epilog=backing.RESTORE)(backing.restore)

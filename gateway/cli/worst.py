@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import PasserelleError, Remedy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SHOWN = 50  # entries printed for eyes; --csv and --json have them all
@@ -27,6 +29,10 @@ EPILOG = example(
     "passerelle keys compromised can 9b04e1aa --since 2d --partner AUS --csv > tell-aus.csv",
 )
 AFFECTED = example("passerelle keys affected can 3fa1c2d4 --since 2026-03-01 --csv")
+
+BELIEVED = example(
+    "passerelle keys believe can 9b04e1aa… --partner AUS --reason 'a false alarm, file 14'"
+)
 
 _AGO = re.compile(r"([1-9][0-9]{0,3})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -90,9 +96,9 @@ def compromised(
 ) -> None:
     """Stop a suspected key at once, both ways, publish our entry without it, and list what it touched.
 
-    One person may; given again it changes nothing and lists again. A key of ours is SUSPENDED; that it never
-    returns, and that its successor signs, takes two persons. A partner's key (--partner) is refused from now on,
-    whatever its bundles say.
+    One person may; given again it changes nothing and lists again. A key of ours is SUSPENDED, and its revocation
+    is proposed: that it never returns, and that its successor signs, takes two persons. A partner's key (--partner)
+    is refused from now on, whatever its bundles say.
 
     Exit code 1: stopped here, but our entry could not be published.
     """
@@ -103,9 +109,11 @@ def compromised(
         "since": since.isoformat(),
         "reason": reason,
     }
-    with _at(home, officer, passphrase_file) as perform:
+    passphrase = functools.cache(passphrase_of(home, passphrase_file))  # asked for once
+    with desk.at_desk(home, officer=officer, passphrase=passphrase) as perform:
         stopped = perform("keys.compromised", values)
         rows = _all(perform, str(stopped["key"]), partner, since)
+    stopped |= _proposed(home, stopped, officer, passphrase)
     code = Code.NO if stopped["why_not"] else Code.DONE
     lines = list(_stopped(home, stopped))
     if as_csv:
@@ -130,7 +138,8 @@ def affected(
 ) -> None:
     """List the entries of messages that a key signed, or that were sealed to it, and stop nothing."""
     _demand_one_form(as_csv, as_json)
-    with _at(home, officer, passphrase_file) as perform:
+    passphrase = passphrase_of(home, passphrase_file)
+    with desk.at_desk(home, officer=officer, passphrase=passphrase) as perform:
         rows = _all(perform, key, partner, since)
     if as_csv:
         _write(rows)
@@ -139,8 +148,50 @@ def affected(
     _emit(context, document, [], rows, Code.DONE)
 
 
-def _at(home: Path, officer: Path | None, passphrase_file: Path | None) -> Any:  # noqa: ANN401 - a context manager
-    return desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file))
+def believe(
+    context: typer.Context,
+    *,
+    home: Home,
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="All 64 digits of the partner's key id or pin.")
+    ],
+    partner: Annotated[str, typer.Option("--partner", metavar="ID", help="Whose key it is.")],
+    reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; it goes into the ledger.")],
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Refuse a partner's key no longer, where it was a false alarm; two persons."""
+    del as_json
+    done = desk.perform_or_propose(
+        home,
+        "keys.believe",
+        {"key": key, "partner": partner, "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    if not desk.said(context, home, done):
+        console.emit(context, {"ok": True, **done}, f"key  {partner} {key[:16]}  BELIEVED again")
+
+
+def _proposed(
+    home: Path, stopped: dict[str, Any], officer: Path | None, passphrase: Callable[[], bytes]
+) -> dict[str, object]:
+    """Propose that the key is revoked, once; what is in the way is said, and stops nothing.
+
+    Not of an authority: the badges of those who must promote its successor are its own.
+    """
+    if stopped["partner"] or not stopped["new"] or stopped["kind"] == "TLS_CA":
+        return {"proposal": ""}
+    values = {"key": stopped["key"], "reason": "stopped as compromised"}
+    try:
+        filed = desk.perform_or_propose(
+            home, "keys.revoke", values, officer=officer, passphrase=passphrase
+        )
+    except PasserelleError as fault:
+        console.note(f"its revocation is not proposed: {fault}")
+        return {"proposal": ""}
+    return {"proposal": str(filed.get("proposal", ""))}
 
 
 def _demand_one_form(as_csv: bool, as_json: bool) -> None:
@@ -175,6 +226,11 @@ def _stopped(home: Path, stopped: dict[str, Any]) -> list[str]:
         )
     if stopped["why_not"]:
         lines.append(f"NOT published  {stopped['why_not']}  → put that right and run this again")
+    if stopped["proposal"]:
+        lines.append(
+            f"revocation  {stopped['proposal']}  proposed  → another operator:"
+            f" passerelle proposals approve {home} {stopped['proposal']}"
+        )
     if stopped["successor"]:
         lines.append(
             f"successor   {stopped['successor'][:16]}  PREACTIVE  → two persons:"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway import config
 from gateway.config import Settings
-from gateway.directory import Directory, own_bundle
+from gateway.directory import Barred, Directory, own_bundle
 from gateway.errors import PasserelleError
 from gateway.law.agreement import Agreements
 from gateway.office import expiry
 from gateway.office.expiry import Expiring, Level, Told
 from gateway.office.signatures import vetted
 from gateway.office.statutes import read_folder
-from gateway.store import governance, staff
+from gateway.store import bars, governance, staff
 from gateway.store.database import open_store
 from keys.errors import KeysError
 from keys.keyset import Keyset
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, ...]:
@@ -33,7 +37,7 @@ def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, .
         lambda: () if keyset is None else expiry.of_keyset(keyset),
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now), now),
-        lambda: expiry.of_partners(Directory(folder, party).parties()),
+        lambda: expiry.of_partners(Directory(folder, party, barred=refused(settings)).parties()),
     ]
     things: list[Expiring] = []
     for source in sources:
@@ -55,19 +59,28 @@ def agreements(home: Path, now: datetime) -> Agreements:
     """Return the agreements of a folder as a house would take them; raises as that would, naming file and line."""
     settings, own = config.load(home), own_bundle(home)
     folder = read_folder(settings.agreements.folder)
-    database = open_store(settings.store.path)
-    try:
-        with database.reader() as reader:
-            adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
-    finally:
-        database.close()
+    with _reading(settings) as reader:
+        adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
     return vetted(folder, lambda kid: own.signing_key(kid, now), adopted)
 
 
+def refused(settings: Settings) -> Barred:
+    """Return what this house refuses of a partner's keys, as its store has it now."""
+    with _reading(settings) as reader:
+        held = bars.barred(reader)
+    return lambda party: frozenset(one.kid for one in held if one.party == party)
+
+
 def _members(settings: Settings) -> list[staff.Member]:
+    with _reading(settings) as reader:
+        return staff.members(reader)
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Connection]:
     database = open_store(settings.store.path)
     try:
         with database.reader() as reader:
-            return staff.members(reader)
+            yield reader
     finally:
         database.close()

@@ -227,7 +227,12 @@ def _partners(settings: Settings, now: datetime) -> str:
             raise Fault(
                 f"the TLS authority of {bundle.party} ended {ends:%Y-%m-%d}; ask for another"
             )
-    return ", ".join(bundle.party for bundle in parties) or "none yet: import one before it can ask"
+    refused = ending.refused(settings)
+    names = [
+        bundle.party + (f" (refused keys: {len(gone)})" if (gone := refused(bundle.party)) else "")
+        for bundle in parties
+    ]
+    return ", ".join(names) or "none yet: import one before it can ask"
 
 
 def _agreements(home: Path, now: datetime) -> str:

@@ -348,6 +348,8 @@ def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any
         with pytest.raises(KeysError):
             house.directory.signing_key("AUS", kid, house.clock())
         assert not stop(house, kid, partner="AUS")["new"]
+    found = {one.name: one for one in inspection.check(homes[0], secret, datetime.now(UTC))}
+    assert found["partners"].detail == "AUS (refused keys: 1)"
 
 
 def test_the_ledger_of_the_worst_day_verifies(homes: Any, secret: Any) -> None:

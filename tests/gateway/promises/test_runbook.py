@@ -40,7 +40,7 @@ class Runbook:
             "DIR": str(can.home),
             "THEIRS": VerifyingKey(folder_of_aus.keyset.signing().public).key_id.hex(),
             "CAN.json": str(folder / "CAN-anew.json"),
-            "p1": str(can.home / "staff" / "me"),
+            "p1": str(parties.let_in(can, "O-1", "operator")),
             "p2": str(parties.let_in(can, "O-2", "operator")),
         }
         self.said: list[tuple[str, Any]] = []
@@ -65,7 +65,7 @@ class Runbook:
 
 @pytest.fixture
 def runbook(tmp_path: Path) -> Iterator[Runbook]:
-    can = parties.found(tmp_path, "CAN", "Canada", "O-1")
+    can = parties.found(tmp_path, "CAN", "Canada")
     aus = parties.found(tmp_path, "AUS", "Australia")
     for one, other in ((can, aus), (aus, can)):
         parties.introduce(one, other)
