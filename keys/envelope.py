@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -100,6 +102,23 @@ class OpeningKey:
             return SUITE_1.decrypt(sealed, self._private, info)
         except InvalidTag:
             raise OpenRefused from None
+
+
+@handle
+class OpeningRing:
+    """The X-Wing private keys of somebody who had several, one after the other; the newest is tried first."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Iterable[OpeningKey]) -> None:
+        self._keys = tuple(keys)
+
+    def decrypt(self, sealed: bytes, info: bytes) -> bytes:
+        """Open what was sealed to any of them. Raises OpenRefused, whatever was wrong."""
+        for key in self._keys:
+            with suppress(OpenRefused):
+                return key.decrypt(sealed, info)
+        raise OpenRefused
 
 
 class SealingKey:

@@ -19,7 +19,7 @@ from keys import certificates, keyfile, lifecycle
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from keys.custody import Custody
 from keys.datakey import DataKey
-from keys.envelope import OpeningKey, SealingKey
+from keys.envelope import OpeningKey, OpeningRing, SealingKey
 from keys.errors import IllegalTransition, KeyNotUsable, UnknownKey
 from keys.handle import handle
 from keys.keyfile import KeyFile
@@ -234,6 +234,10 @@ class Keyset:
         if record.kind is not KeyKind.AUDIT:
             raise UnknownKey("no audit key of that id is held here")
         return self._accepting(record, OpeningKey)
+
+    def audit_ring(self) -> OpeningRing:
+        """Return what opens details of all times: every private half that the auditor keeps."""
+        return OpeningRing(self._all(KeyKind.AUDIT, frozenset(KeyState), OpeningKey))
 
     def tls_ca(self) -> TlsKey:
         """Return our authority's key. Raises KeyNotUsable when none is ACTIVE."""

@@ -30,7 +30,7 @@ from google.protobuf.message import DecodeError
 from gateway.audit.errors import MalformedEntry
 from gateway.terms import Direction
 from gateway.v1 import audit_pb2
-from keys.envelope import OpeningKey, SealingKey
+from keys.envelope import OpeningKey, OpeningRing, SealingKey
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -319,7 +319,7 @@ def seal_detail(frame: Frame, detail: Detail, audit_key: SealingKey) -> SealedDe
 
 
 def open_detail(
-    frame: Frame, ciphertext: bytes, sealed_dek: bytes, audit_key: OpeningKey
+    frame: Frame, ciphertext: bytes, sealed_dek: bytes, audit_key: OpeningKey | OpeningRing
 ) -> dict[str, str]:
     """Return the facts beside a leaf; raises `MalformedEntry` unless all of it belongs together.
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.audit.chapters import Told
 from gateway.audit.entry import LEAF_SIZE, MalformedEntry, decode, open_detail
-from keys.envelope import OpeningKey
+from keys.envelope import OpeningKey, OpeningRing
 
 MOST: Final = 8192  # characters of one value; a ciphertext of the largest class is 4,124 bytes
 
@@ -30,7 +30,7 @@ def hand(
     }
 
 
-def take(entries: object, key: OpeningKey | None) -> list[Told]:
+def take(entries: object, key: OpeningKey | OpeningRing | None) -> list[Told]:
     """Return entries with their details opened; without a key, and where the key is gone, facts are None.
 
     Raises `MalformedEntry` for anything that was not handed by `hand`, a leaf that breaks its form, and a
@@ -46,7 +46,7 @@ def opened(told: Iterable[Told]) -> bool:
     return any(each.facts is not None for each in told)
 
 
-def _taken(entry: object, key: OpeningKey | None) -> Told:
+def _taken(entry: object, key: OpeningKey | OpeningRing | None) -> Told:
     if not isinstance(entry, Mapping):
         raise MalformedEntry("no entry")
     index = entry.get("index")

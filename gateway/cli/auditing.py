@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,8 @@ from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.audit.story import Story
-    from keys.envelope import OpeningKey
+    from keys.envelope import OpeningRing
+    from keys.keyset import Keyset
 
 app = typer.Typer(help="Ask the ledger what was done, and why.", no_args_is_help=True)
 
@@ -99,10 +101,53 @@ def explain(
     )
 
 
-def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningKey | None:
-    """Return the auditor's key; None where none is named."""
-    if folder is None:
-        return None
+@app.command(epilog=example("passerelle audit renew auditor/ -o auditor.json"))
+def renew(
+    context: typer.Context,
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The auditor's folder.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Where the new public half is written."),
+    ],
+    key_passphrase_file: KeyPassphrase = None,
+    as_json: Json = False,
+) -> None:
+    """Make the auditor's next key, on the auditor's own machine; two operators take over its public half.
+
+    The keys before it stay in the folder: what was recorded under them opens to nothing else.
+    """
+    del as_json
+    from gateway.bundle import fingerprint
+    from gateway.office.auditors import public_file
+    from keys import durable
+    from keys.keyset import KeyKind, KeyState
+
+    keyset, now = _keyset(folder, key_passphrase_file), datetime.now(UTC)
+    before = keyset.primary(KeyKind.AUDIT)
+    keyset, made = keyset.generate(KeyKind.AUDIT, now, reason="renewed", actor="auditor")
+    for kid, state in ((made.kid, KeyState.ACTIVE), (before.kid, KeyState.DEACTIVATED)):
+        keyset, _ = keyset.transition(kid, state, now, "renewed", "auditor")
+    keyset.save(
+        folder / "keyset.json"
+    )  # first: a public half without its private one would be a trap
+    octets = public_file(keyset.record(made.kid).public)
+    durable.replace(out, octets)
+    printed = fingerprint(octets)
+    console.emit(
+        context,
+        {"ok": True, "file": str(out), "kid": made.kid.hex(), "fingerprint": printed},
+        f"fingerprint  {printed}  → read it out to the operators over the telephone",
+        f"next         they run: passerelle keys adopt HOME {out} --fingerprint …",
+    )
+
+
+def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningRing | None:
+    """Return what opens details, with every key that the auditor has; None where no folder is named."""
+    return None if folder is None else _keyset(folder, passphrase_file).audit_ring()
+
+
+def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
     from keys.custody import FileCustody
     from keys.keyset import Keyset
 
@@ -112,7 +157,7 @@ def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningKey
         )
     passphrase: Callable[[], bytes] = console.passphrase_from(passphrase_file, "the auditor's key")
     custody = FileCustody.open(folder / "kek.json", passphrase())
-    return Keyset.load(folder / "keyset.json", custody).audit_opening()
+    return Keyset.load(folder / "keyset.json", custody)
 
 
 def _document(story: Story, questions: list[Question]) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -159,6 +161,46 @@ def promote(
         values["override"] = True
     asker = Asker(context, home, officer, passphrase_file)
     asker.step("keys.promote", values, dry_run=dry_run)
+
+
+@app.command(
+    epilog=example(
+        "passerelle keys adopt can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
+    )
+)
+def adopt(
+    context: typer.Context,
+    *,
+    home: Home,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What the auditor's `audit renew` wrote.")
+    ],
+    fingerprint: Annotated[
+        str, typer.Option(metavar="DIGITS", help="As the auditor read it out over the telephone.")
+    ],
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Seal what is recorded from now on to the auditor's new key; two persons."""
+    del as_json
+    from gateway import bundle
+    from gateway.errors import Remedy
+    from gateway.office.auditors import read_public
+
+    octets = file.read_bytes()
+    public = read_public(octets)
+    heard, printed = (
+        re.sub(r"[\s-]", "", each).upper() for each in (fingerprint, bundle.fingerprint(octets))
+    )
+    if heard != printed:
+        raise Remedy(
+            "the file has not the fingerprint that you heard: ask the auditor to send it again"
+        )
+    asker = Asker(context, home, officer, passphrase_file)
+    asker.step("keys.adopt", {"public": public.hex(), "reason": reason}, dry_run=dry_run)
 
 
 @app.command(epilog=example("passerelle keys suspend can 3f9a01c2 --reason 'a laptop was stolen'"))

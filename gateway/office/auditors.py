@@ -6,23 +6,44 @@ its fingerprint out to them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
 from gateway.errors import Remedy
-from gateway.office.acts import Act, Answer, Officer, Role, always
+from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
-from gateway.office.keystates import standing
+from gateway.office.keystates import entry, standing
 from gateway.office.turning import Turning
 from keys.errors import MalformedKey
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 from keys.record import KeyEvent
-from keys.rotation import short
 
+FORMAT = "passerelle/1/auditor"
 PUBLIC_BYTES = 1216  # an X-Wing public key
 
+_PLAN = (
+    "Entries of the ledger are sealed to the auditor's new key from now on.",
+    "The auditor keeps the old private key: what was recorded before opens to nothing else.",
+)
 _SUCCEEDED = "the auditor's new key is in use"
+
+
+def public_file(public: bytes) -> bytes:
+    """Return the file in which an auditor hands over a public half, in its one spelling."""
+    return json.dumps({"format": FORMAT, "public": public.hex()}, sort_keys=True).encode() + b"\n"
+
+
+def read_public(octets: bytes) -> bytes:
+    """Return the public half in such a file; raises Remedy for anything else."""
+    try:
+        public = bytes.fromhex(json.loads(octets)["public"])
+    except (ValueError, TypeError, KeyError):
+        public = b""
+    if public_file(public) != octets or len(public) != PUBLIC_BYTES:
+        raise Remedy("this is no file of an auditor's public key; see `passerelle audit renew`")
+    return public
 
 
 class Auditors:
@@ -38,17 +59,15 @@ class Auditors:
                 "keys.adopt",
                 frozenset({Role.OPERATOR}),
                 self._adopt,
-                always,
+                lambda values: values.get("dry_run") is not True,
                 lambda: standing(self._turning),
-                lambda _: (
-                    "entries of the ledger are sealed to the auditor's new key from now on",
-                    "the auditor keeps the old private key: what was recorded before opens to nothing else",
-                ),
+                lambda _: _PLAN,
             ),
         )
 
     def _adopt(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         public, reason = arguments.octets("public", PUBLIC_BYTES), arguments.reason()
+        dry = arguments.flag("dry_run")
 
         def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
             if any(record.public == public for record in keyset.records):
@@ -73,7 +92,18 @@ class Auditors:
             return keyset, tuple(events)
 
         def do() -> Answer:
+            if dry:
+                return {"dry_run": True, "two_persons": True, "plan": [*_PLAN]}
             made, *left = self._turning.change(decide, officer.person, officer.facts)
-            return {"key": made.kid.hex(), "succeeded": [short(event.kid) for event in left]}
+            moves = [
+                {
+                    "key": event.kid.hex(),
+                    "kind": event.kind.value,
+                    "from": None if event.previous is None else event.previous.value,
+                    "to": event.state.value,
+                }
+                for event in (made, *left)
+            ]
+            return {"key": made.kid.hex(), "moves": moves, **entry(self._turning)}
 
         return do

@@ -1,0 +1,100 @@
+"""An auditor's next key: made by the auditor, taken over by two operators, and the old entries still open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.audit.handed import take
+from gateway.cli.auditing import auditor_key
+from gateway.cli.main import app
+from gateway.errors import Remedy
+from gateway.kit.drill_rotation import ONE, TWO
+from gateway.office.acts import Officer, Role
+from gateway.office.auditors import PUBLIC_BYTES, public_file, read_public
+from keys.keyset import KeyKind
+
+AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
+
+
+@pytest.fixture
+def passphrase(tmp_path: Path) -> Path:
+    file = tmp_path / "auditor.pass"
+    file.write_text("the auditor's own\n")
+    file.chmod(0o600)
+    return file
+
+
+def run(*words: str | Path) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="passerelle")
+
+
+def entries(pair: Any, number: str) -> Any:
+    asked = {"transaction": number, "reason": "case 7"}
+    return pair.house.perform(AUDITOR, "audit.transaction", asked)["entries"]
+
+
+def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
+    pair: Any, people: Any, passphrase: Path, tmp_path: Path
+) -> None:
+    folder, file = pair.home / "auditor", tmp_path / "auditor.json"
+    partner = pair.partner()
+    before = partner.query(people.samples(1), **people.matter())
+
+    made = run(
+        *("audit", "renew", folder, "-o", file, "--key-passphrase-file", passphrase, "--json")
+    )
+    public = read_public(file.read_bytes())
+    pair.house.perform(TWO, "keys.adopt", {"public": public.hex(), "reason": "yearly"})
+    after = partner.query(people.samples(1), **people.matter())
+
+    assert made.exit_code == 0
+    assert pair.house.keyset.primary(KeyKind.AUDIT).kid.hex() == json.loads(made.stdout)["kid"]
+    key = auditor_key(folder, passphrase)
+    for answer in (before, after):
+        told = take(entries(pair, answer.transaction_number), key)
+        assert any(each.facts for each in told)
+
+
+def test_one_operator_alone_does_not_change_who_reads(pair: Any) -> None:
+    values = {"public": pair.house.keyset.kem().public.hex(), "reason": "t"}
+
+    with pytest.raises(Remedy, match="two persons"):
+        pair.house.perform(ONE, "keys.adopt", values)
+    told = pair.house.perform(ONE, "keys.adopt", {**values, "dry_run": True})
+
+    assert told["two_persons"]
+    assert len(told["plan"]) == 2
+
+
+def test_a_key_with_another_fingerprint_is_not_taken_over(
+    homes: Any, passphrase: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "auditor.json"
+    run(*("audit", "renew", homes[0] / "auditor", "-o", file), "--key-passphrase-file", passphrase)
+
+    said = run("keys", "adopt", homes[0], file, "--fingerprint", "AAAA " * 8, "--reason", "t")
+
+    assert said.exit_code != 0
+    assert "fingerprint" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        json.dumps({"format": "passerelle/1/auditor", "public": "00"}).encode(),
+        public_file(bytes(PUBLIC_BYTES)) + b" ",
+        public_file(bytes(PUBLIC_BYTES - 1)),
+        b'{"public": 7}',
+    ],
+)
+def test_a_file_of_another_form_is_refused(octets: bytes) -> None:
+    with pytest.raises(Remedy, match="audit renew"):
+        read_public(octets)
