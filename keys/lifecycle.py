@@ -30,6 +30,9 @@ class KeyKind(Enum):
     TLS_CA = "TLS_CA"  # P-256: issues our leaves
     TLS_LEAF = "TLS_LEAF"  # P-256: ends our TLS connections
     DATA = "DATA"  # AES-256: records at rest
+    DELEGATION = "DELEGATION"  # Ed25519 and ML-DSA-65: signs our part of our directory
+    SNAPSHOT = "SNAPSHOT"  # the same: signs which files of the directory belong together
+    TIMESTAMP = "TIMESTAMP"  # the same: signs that this was the newest, hours ago
     AUDIT = "AUDIT"  # X-Wing: opens ledger details; the private half is the auditor's alone
 
 
@@ -84,13 +87,17 @@ LIFETIMES: Mapping[KeyKind, timedelta] = MappingProxyType(  # keys 3
         KeyKind.TLS_CA: timedelta(days=3650),
         KeyKind.TLS_LEAF: timedelta(days=90),
         KeyKind.DATA: timedelta(days=365),
+        KeyKind.DELEGATION: timedelta(days=365),  # what they sign lasts 90 days, and 24 hours
+        KeyKind.SNAPSHOT: timedelta(days=365),
+        KeyKind.TIMESTAMP: timedelta(days=365),
         KeyKind.AUDIT: timedelta(days=365),
     }
 )
 
 # Kinds that only produce. Once deactivated their private half serves nobody but a thief and goes at once;
 # the public half stays for verification. The others must still open what was sealed to them.
-PRODUCES_ONLY = frozenset({KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
+DIRECTORY = frozenset({KeyKind.DELEGATION, KeyKind.SNAPSHOT, KeyKind.TIMESTAMP})
+PRODUCES_ONLY = DIRECTORY | {KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF}
 
 PUBLISHED = frozenset({KeyState.PREACTIVE, KeyState.ACTIVE})  # partners may learn of a key early
 ACCEPTS = PUBLISHED | {KeyState.DEACTIVATED}  # opens; for a KEM key only within its window

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from keys import certificates, datakey, envelope, sign
+from keys import certificates, datakey, directorykey, envelope, sign
 from keys.certificates import TlsKey
 from keys.custody import Custody
 from keys.datakey import DataKey
+from keys.directorykey import DirectoryKey
 from keys.envelope import OpeningKey
 from keys.errors import CustodyFault, DamagedFile
 from keys.lifecycle import KeyKind
@@ -18,7 +19,7 @@ from keys.pae import key_id
 from keys.record import KeyRecord
 from keys.sign import LogKey, SigningKey
 
-Live: TypeAlias = SigningKey | OpeningKey | LogKey | TlsKey | DataKey
+Live: TypeAlias = SigningKey | OpeningKey | LogKey | TlsKey | DataKey | DirectoryKey
 
 _SEEDS: dict[KeyKind, tuple[int, Callable[[bytes], Live]]] = {
     KeyKind.KEM: (envelope.SEED_BYTES, OpeningKey.from_seed),
@@ -27,6 +28,9 @@ _SEEDS: dict[KeyKind, tuple[int, Callable[[bytes], Live]]] = {
     KeyKind.TLS_CA: (certificates.SEED_BYTES, TlsKey.from_seed),
     KeyKind.TLS_LEAF: (certificates.SEED_BYTES, TlsKey.from_seed),
     KeyKind.DATA: (datakey.SEED_BYTES, DataKey.from_seed),
+    KeyKind.DELEGATION: (directorykey.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.SNAPSHOT: (directorykey.SEED_BYTES, DirectoryKey.from_seed),
+    KeyKind.TIMESTAMP: (directorykey.SEED_BYTES, DirectoryKey.from_seed),
     KeyKind.AUDIT: (envelope.SEED_BYTES, OpeningKey.from_seed),
 }
 
