@@ -191,14 +191,32 @@ class Directory:
             raise BundleRefused("this is our own bundle; import those of partners")
         bundles = self._current().bundles
         known = bundles.get(bundle.party)
-        if known is not None:
-            if known.to_bytes() == octets:
-                return known
-            if bundle.version <= known.version:
-                raise BundleRefused(
-                    f"version {bundle.version} of {bundle.party} does not follow {known.version},"
-                    " which is in force; ask for its newest bundle"
-                )
+        if known is not None and known.to_bytes() == octets:
+            return known
+        return self._follow(bundle, octets, bundles)
+
+    def update_bundle(self, octets: bytes) -> PartyBundle:
+        """Take a newer bundle of a partner that its own directory vouches for; durable when it returns.
+
+        The same bytes again change nothing. Raises `MalformedBundle`, or `BundleRefused` for a party that was
+        never imported by hand, a version that does not grow, or a key that another partner has.
+        """
+        bundle = PartyBundle.parse(octets)
+        bundles = self._current().bundles
+        known = bundles.get(bundle.party)
+        if known is None:
+            raise BundleRefused("a partner's first bundle is imported by hand, its fingerprint compared")
+        return known if known.to_bytes() == octets else self._follow(bundle, octets, bundles)
+
+    def _follow(
+        self, bundle: PartyBundle, octets: bytes, bundles: dict[str, PartyBundle]
+    ) -> PartyBundle:
+        known = bundles.get(bundle.party)
+        if known is not None and bundle.version <= known.version:
+            raise BundleRefused(
+                f"version {bundle.version} of {bundle.party} does not follow {known.version},"
+                " which is in force; ask for its newest bundle"
+            )
         rival = _rival(bundle, bundles)
         if rival:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}; ask both of them")
@@ -284,6 +302,11 @@ def without(bundle: PartyBundle, refused: frozenset[bytes]) -> PartyBundle:
         tls_pins=tuple(each for each in bundle.tls_pins if each not in refused),
         tls_ca_pem=b"".join(pems),
     )
+
+
+def hybrid(threshold: int, keytypes: Iterable[str]) -> bool:
+    """Return whether a role needs a signature that a quantum computer cannot forge (keys.md section 3)."""
+    return sum(kind == "ed25519" for kind in keytypes) < threshold
 
 
 def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:

@@ -1,0 +1,185 @@
+"""What partners find in our directory, kept true: published when our entry changes, signed anew long before it ends.
+
+    our entry     <PARTY>.json         party.json, byte for byte
+    partners'     partners/<ID>.json   each bundle as we hold it
+    rights        rights/<ID>.json     which agreements bind us with a partner: id, version, digest
+
+A house without keepers publishes no directory; its partners are given bundles by hand, as ever. Where there is
+one and its timestamp has ended, we answer nothing: partners could no longer tell what is current.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gateway import telemetry
+from gateway.bundle import PartyBundle
+from gateway.directory import Directory
+from gateway.errors import DirectoryStale, PasserelleError, Remedy
+from gateway.law.agreement import Agreements
+from gateway.office import expiry
+from gateway.office.directoryfiles import FOLDER, DirectoryFiles
+from gateway.office.expiry import Expiring, Kind
+from gateway.office.keyroom import OWN
+from gateway.office.repository import DELEGATION_LIFE, ONLINE_LIFE, Repository
+from keys.errors import KeysError
+from keys.keyset import Keyset
+
+RESIGN = timedelta(hours=6)  # after so long snapshot and timestamp are signed anew: a quarter of their life
+RENEW = DELEGATION_LIFE / 3  # of our part that is left when it is signed anew
+
+_KINDS = {
+    "root": (Kind.TUF_ROOT, "passerelle directory root"),
+    "targets": (Kind.TUF_TARGETS, "passerelle directory renew"),
+    "snapshot": (Kind.TUF_SNAPSHOT, "passerelle serve"),
+    "timestamp": (Kind.TUF_TIMESTAMP, "passerelle serve"),
+}
+
+_log = telemetry.logger("directory")
+
+
+class Publishing:
+    """Our directory, while the house is open; for several threads."""
+
+    def __init__(  # noqa: PLR0917 - a directory is made of these
+        self,
+        home: Path,
+        party: str,
+        keyset: Callable[[], Keyset],
+        directory: Directory,
+        agreements: Callable[[], Agreements],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._own = home / OWN
+        self._party = party
+        self._keyset = keyset
+        self._directory = directory
+        self._agreements = agreements
+        self._clock = clock
+        self.files = DirectoryFiles(home / FOLDER)
+        self.repository = Repository(self.files, party)
+        self._lock = threading.RLock()
+        self._ends: datetime | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether this house publishes a directory."""
+        return self.files.founded
+
+    def carry(self, bundle: PartyBundle) -> None:
+        """Bring our published entry to whoever reads our directory. Raises Remedy where it cannot be written."""
+        del bundle  # party.json is what is published, and it was written before
+        try:
+            self.settle()
+        except OSError as fault:
+            raise Remedy(
+                f"our directory cannot be written: {fault.strerror}; partners still find the last state."
+                " Free the disk: the next round publishes this one"
+            ) from None
+
+    def settle(self) -> bool:
+        """Publish what changed, or sign anew what ends; return whether anything had to be done.
+
+        An interrupted publication is finished. Raises what the disk raises, KeysError, Remedy.
+        """
+        if not self.active:
+            return False
+        with self._lock:
+            now, keyset, wanted = self._clock(), self._keyset(), self._wanted()
+            if self._stands(wanted, now):
+                return False
+            if self._ahead(wanted) or self._left("delegation", now) < RENEW:
+                self.repository.publish(wanted, keyset, now)
+            else:
+                self.repository.resign(keyset, now)
+            self._ends = self._online_end()
+            _log.info("directory_published", count=len(wanted))
+            return True
+
+    def leap(self, by: int) -> None:
+        """Publish under versions that grow by more: a restored folder may have forgotten some."""
+        if self.active:
+            with self._lock:
+                self.repository.publish(self._wanted(), self._keyset(), self._clock(), leap=by)
+                self._ends = self._online_end()
+
+    def round(self) -> None:
+        """Settle; what stands in the way is logged, and the next round tries again."""
+        try:
+            self.settle()
+        except (PasserelleError, KeysError, OSError) as fault:
+            _log.error("directory_unpublished", kind=type(fault).__name__, reason=str(fault))
+
+    def demand(self) -> None:
+        """Raise DirectoryStale where our directory has ended: nothing is answered on stale trust."""
+        if not self.active:
+            return
+        if self._ends is None:
+            with self._lock:
+                self._ends = self._online_end()
+        if self._ends is None or self._clock() >= self._ends:
+            raise DirectoryStale
+
+    def expiring(self) -> Iterator[Expiring]:
+        """Yield the roles of our directory, each with its end and what renews it."""
+        yield from of_files(self.files, self._party)
+
+    def _wanted(self) -> dict[str, bytes]:
+        wanted = {f"{self._party}.json": self._own.read_bytes()}
+        for bundle in self._directory.parties():
+            wanted[f"partners/{bundle.party}.json"] = bundle.to_bytes()
+        for partner, agreed in _rights(self._agreements()).items():
+            wanted[f"rights/{partner}.json"] = _spell({"party": partner, "agreements": agreed})
+        return wanted
+
+    def _stands(self, wanted: Mapping[str, bytes], now: datetime) -> bool:
+        if not self.repository.sound() or self._ahead(wanted):
+            return False
+        fresh = ONLINE_LIFE - RESIGN
+        return (
+            min(self._left("snapshot", now), self._left("timestamp", now)) > fresh
+            and self._left("delegation", now) >= RENEW
+        )
+
+    def _ahead(self, wanted: Mapping[str, bytes]) -> bool:
+        """Return whether `wanted` is not what partners find."""
+        digests = {path: hashlib.sha256(content).digest() for path, content in wanted.items()}
+        return dict(self.repository.published()) != digests
+
+    def _left(self, role: str, now: datetime) -> timedelta:
+        ends = self.repository.expires().get(self._party if role == "delegation" else role)
+        return timedelta(0) if ends is None else ends - now
+
+    def _online_end(self) -> datetime | None:
+        """Return when the first of all roles ends; None before anything is published."""
+        ends = self.repository.expires()
+        return min(ends.values()) if "timestamp" in ends else None
+
+
+def of_files(files: DirectoryFiles, party: str) -> Iterator[Expiring]:
+    """Yield the roles of a directory on disk."""
+    if files.founded:
+        for role in Repository(files, party).status():
+            kind, remedy = _KINDS.get(role.name, (Kind.TUF_DELEGATION, "passerelle serve"))
+            yield expiry.of_role(kind, role.name, role.expires, remedy)
+
+
+def _rights(agreements: Agreements) -> dict[str, list[dict[str, object]]]:
+    found: dict[str, list[dict[str, object]]] = {}
+    for versions in agreements.values():
+        for one in versions:
+            found.setdefault(one.partner, []).append(
+                {"id": one.id, "version": one.version, "digest": one.digest}
+            )
+    for agreed in found.values():
+        agreed.sort(key=lambda each: (str(each["id"]), str(each["version"])))
+    return found
+
+
+def _spell(tree: object) -> bytes:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

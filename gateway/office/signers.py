@@ -1,0 +1,89 @@
+"""Our keys as TUF wants them: a public key with its id, and what signs with the private half.
+
+securesystemslib counts signatures against thresholds; the private halves stay in their handles. ML-DSA signs
+what TUF's TAP 21 says: `tuf`, a version byte, and the SHA-512 of the metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
+from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
+from securesystemslib.signer import Key as TufKey
+
+from keys.directorykey import ED25519_PUBLIC_BYTES, DirectoryKey
+from keys.keeper import Algorithm, KeeperKey
+
+_MLDSA = b"tuf\x01"  # TAP 21: domain separator and version of the ml-dsa key type
+
+
+class HandleSigner(Signer):
+    """Signs by a handle, which never leaves this process."""
+
+    def __init__(self, public: SSlibKey, sign: Callable[[bytes], bytes]) -> None:
+        self._public = public
+        self._sign = sign
+
+    @property
+    def public_key(self) -> SSlibKey:
+        """The public half."""
+        return self._public
+
+    def sign(self, payload: bytes) -> Signature:
+        """Return the signature of metadata in its canonical form."""
+        return Signature(self._public.keyid, self._sign(payload).hex())
+
+    @classmethod
+    def from_priv_key_uri(
+        cls,
+        priv_key_uri: str,
+        public_key: TufKey,
+        secrets_handler: SecretsHandler | None = None,
+    ) -> NoReturn:
+        """Refuse: our keys are opened by their custody, never by a URI of another library."""
+        raise NotImplementedError
+
+
+def pair_signers(key: DirectoryKey) -> tuple[Signer, Signer]:
+    """Return what signs a role that asks for both halves of a pair."""
+    ed25519, mldsa = pair_publics(key.public)
+    return (
+        HandleSigner(ed25519, key.sign_ed25519),
+        HandleSigner(mldsa, lambda payload: key.sign_mldsa65(_mldsa_payload(payload))),
+    )
+
+
+def pair_publics(public: bytes) -> tuple[SSlibKey, SSlibKey]:
+    """Return the two public keys of a pair."""
+    return (
+        public_key(Algorithm.ED25519, public[:ED25519_PUBLIC_BYTES]),
+        public_key(Algorithm.ML_DSA_65, public[ED25519_PUBLIC_BYTES:]),
+    )
+
+
+def keeper_signer(key: KeeperKey) -> Signer:
+    """Return what signs for a keeper."""
+    public = public_key(key.algorithm, key.public)
+    if key.algorithm is Algorithm.ED25519:
+        return HandleSigner(public, key.sign)
+    return HandleSigner(public, lambda payload: key.sign(_mldsa_payload(payload)))
+
+
+def public_key(algorithm: Algorithm, raw: bytes) -> SSlibKey:
+    """Return a public key as TUF names it. Raises ValueError where the bytes are none."""
+    if algorithm is Algorithm.ED25519:
+        return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
+    return SSlibKey.from_crypto(MLDSA65PublicKey.from_public_bytes(raw))
+
+
+def identifiers(keys: Iterable[TufKey]) -> set[str]:
+    """Return the ids of several keys."""
+    return {key.keyid for key in keys}
+
+
+def _mldsa_payload(payload: bytes) -> bytes:
+    return _MLDSA + hashlib.sha512(payload).digest()
