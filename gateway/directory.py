@@ -205,8 +205,12 @@ class Directory:
         bundles = self._current().bundles
         known = bundles.get(bundle.party)
         if known is None:
-            raise BundleRefused("a partner's first bundle is imported by hand, its fingerprint compared")
-        return known if known.to_bytes() == octets else self._follow(bundle, octets, bundles)
+            raise BundleRefused(
+                "a partner's first bundle is imported by hand, its fingerprint compared"
+            )
+        if known.to_bytes() != octets:
+            return self._follow(bundle, octets, bundles)
+        return self.party(bundle.party)
 
     def _follow(
         self, bundle: PartyBundle, octets: bytes, bundles: dict[str, PartyBundle]

@@ -37,7 +37,8 @@ PasserelleError
 │   ├── NotFound                   NOT_FOUND
 │   │   ├── PriorTransactionUnknown    PRIOR_TRANSACTION_UNKNOWN
 │   │   ├── TransactionUnknown         TRANSACTION_UNKNOWN
-│   │   └── CorrectionUnknown          CORRECTION_UNKNOWN
+│   │   ├── CorrectionUnknown          CORRECTION_UNKNOWN
+│   │   └── DirectoryFileUnknown       DIRECTORY_FILE_UNKNOWN
 │   ├── ResourceExhausted          RESOURCE_EXHAUSTED
 │   │   ├── TooManyCalls               TOO_MANY_CALLS
 │   │   ├── RateLimited                RATE_LIMITED
@@ -300,6 +301,12 @@ class CorrectionUnknown(NotFound):
     """No disclosure or correction of this pair of parties bears that number."""
 
     reason = "CORRECTION_UNKNOWN"
+
+
+class DirectoryFileUnknown(NotFound):
+    """No such file in our directory; of a root: there is no later one."""
+
+    reason = "DIRECTORY_FILE_UNKNOWN"
 
 
 class ResourceExhausted(Refusal):

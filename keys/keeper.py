@@ -122,9 +122,7 @@ def _write(
     return Keeper(party, name, keys["root"], keys.get("targets"))
 
 
-def _read(
-    folder: Path, custody: Custody
-) -> tuple[str, str, dict[str, tuple[Algorithm, bytes]]]:
+def _read(folder: Path, custody: Custody) -> tuple[str, str, dict[str, tuple[Algorithm, bytes]]]:
     path = folder / FILE
     body = durable.decode(path, durable.read(path))
     fields = durable.Fields(path, body, _NAMES)
@@ -151,14 +149,14 @@ def _seed(  # noqa: PLR0917 - what a wrapped seed is bound to
         raise fields.fault("algorithm") from None
     public = fields.octets("public")
     try:
-        seed = custody.unwrap(
-            fields.octets("wrapped"), _aad(party, name, role, algorithm, public)
-        )
+        seed = custody.unwrap(fields.octets("wrapped"), _aad(party, name, role, algorithm, public))
         right = KeeperKey(algorithm, seed).public == public
     except (CustodyFault, ValueError):
         right = False
     if not right:
-        raise DamagedFile(path, f"the {role} key does not unwrap", "take the folder from its backup")
+        raise DamagedFile(
+            path, f"the {role} key does not unwrap", "take the folder from its backup"
+        )
     return algorithm, seed
 
 

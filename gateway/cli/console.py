@@ -150,17 +150,20 @@ def example(*lines: str) -> str:
     return f"Example:\n\n{shown}\n\n{EXIT_CODES}"
 
 
-def passphrase_from(file: Path | None, what: str, *, new: bool = False) -> Callable[[], bytes]:
+def passphrase_from(
+    file: Path | None, what: str, *, new: bool = False, option: str = "--passphrase-file"
+) -> Callable[[], bytes]:
     """Return what fetches a passphrase when it is needed: from the file, else from a person, unseen.
 
-    new   ask twice, for a passphrase that nobody has typed before
+    new     ask twice, for a passphrase that nobody has typed before
+    option  names the file where there is nobody to ask
     """
 
     def fetch() -> bytes:
         if file is not None:
             return _read_passphrase(file)
         if not sys.stdin.isatty():
-            raise Remedy(f"the passphrase of {what} is needed: give --passphrase-file FILE")
+            raise Remedy(f"the passphrase of {what} is needed: give {option} FILE")
         entered: str = typer.prompt(
             f"Passphrase of {what}", hide_input=True, confirmation_prompt=new, err=True
         )
@@ -295,7 +298,14 @@ def _fail(
 
 def _code_of(fault: Exception) -> Code:
     """Return 1 where the question was answered with no, 2 where it was not answered."""
-    answered = ("Refused", "KeyStale", "AnswerRejected", "ReceiptMissing", "SplitView")
+    answered = (
+        "Refused",
+        "KeyStale",
+        "AnswerRejected",
+        "ReceiptMissing",
+        "SplitView",
+        "DirectoryRefused",
+    )
     # By name: commands that never ask a partner do not pay for importing gRPC.
     return Code.NO if isinstance(fault, No) or type(fault).__name__ in answered else Code.UNKNOWN
 

@@ -7,6 +7,7 @@ a full disk or a mistyped passphrase leaves nothing behind that looks like a gat
     keys/                  our keys, wrapped            store/             the ledger and the gallery
     party.json             our public bundle            witness/           partners' checkpoints
     parties/<ID>.json      partners' public bundles     auditor/           to be carried away
+    directory/             what partners read of us     keepers/1 … 5      to be carried away
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ FOLDERS = ("parties", "agreements", "store", "witness")
 AUDITOR = Path(
     "auditor"
 )  # kek.json and keyset.json of the auditor; they do not stay on this machine
+KEEPERS = Path("keepers")  # five persons' keys for our directory; none of them stays either
 MAX_NAME = 200  # characters of a legal name, as in the settings and in bundles
 MAX_PORT = 65_533  # the greatest that leaves two more for health and metrics
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
@@ -96,6 +98,14 @@ def init(
         Path | None,
         typer.Option(metavar="FILE", help="File with the auditor's passphrase; else a prompt."),
     ] = None,
+    keepers_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File with the passphrase that seals the keepers' folders until each takes an own one; else a"
+            " prompt.",
+        ),
+    ] = None,
     operator: Annotated[
         list[str] | None,
         typer.Option(
@@ -117,13 +127,20 @@ def init(
         console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
     )
     auditor = console.passphrase_from(auditor_passphrase_file, "the auditor", new=True)
+    keepers = console.passphrase_from(
+        keepers_passphrase_file,
+        "the directory's keepers",
+        new=True,
+        option="--keepers-passphrase-file",
+    )
     now = datetime.now(UTC)
     try:
         agreements, printed = found(
-            folder, charter, passphrase=passphrase, auditor=auditor, now=now
+            folder, charter, passphrase=passphrase, auditor=auditor, keepers=keepers, now=now
         )
     except OSError as fault:
-        if fault.filename and Path(fault.filename) in (passphrase_file, auditor_passphrase_file):
+        files = (passphrase_file, auditor_passphrase_file, keepers_passphrase_file)
+        if fault.filename and Path(fault.filename) in files:
             raise
         why = fault.strerror or type(fault).__name__
         raise Remedy(
@@ -143,6 +160,7 @@ def init(
             "fingerprint": printed,
             "agreements": agreements,
             "auditor": str(folder / AUDITOR),
+            "keepers": str(folder / KEEPERS),
             "operator": str(folder / OWN) if operator else None,
         },
         f"party        {party}  {charter.legal_name}",
@@ -151,6 +169,7 @@ def init(
         f"fingerprint  {printed}",
         note,
         f"auditor      {folder / AUDITOR}  → hand it to the auditor and delete it here",
+        f"keepers      {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
         f"next         passerelle party export {folder} → to your partners",
     )
 
@@ -167,27 +186,35 @@ def found(
     passphrase: Callable[[], bytes],
     auditor: Callable[[], bytes],
     now: datetime,
+    keepers: Callable[[], bytes] | None = None,
 ) -> tuple[list[str], str]:
     """Make `folder`; return the names of its agreement files and our bundle's fingerprint.
 
     (1) nothing is there: an existing folder must be empty
-    (2) passphrases are asked for before anything is written; the two differ
+    (2) passphrases are asked for before anything is written; they differ
     (3) all of it is made in a sibling folder
     (4) one rename puts it in place
+
+    keepers   the passphrase of the directory's keepers; None for a party that publishes no directory
 
     Raises `No`, `Remedy` or `KeysError`; nothing half-made stays.
     """
     _demand_free(folder)  # (1)
     ours, theirs = passphrase(), auditor()  # (2)
+    third = None if keepers is None else keepers()
     if ours == theirs:
         raise Remedy(
             "the auditor's passphrase must differ from the gateway's: what the gateway cannot open is the point"
+        )
+    if third in {ours, theirs}:
+        raise Remedy(
+            "the keepers' passphrase must differ from the gateway's and the auditor's: five more people know it"
         )
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))  # mode 0700
     try:
-        made = _furnish(draft, charter, ours, theirs, now)  # (3)
+        made = _furnish(draft, charter, ours, theirs, third, now)  # (3)
         with suppress(FileNotFoundError):
             folder.rmdir()  # it is empty, or this fails
         draft.rename(folder)  # (4)
@@ -198,8 +225,13 @@ def found(
     return made
 
 
-def _furnish(
-    home: Path, charter: Charter, ours: bytes, theirs: bytes, now: datetime
+def _furnish(  # noqa: PLR0917 - what a folder is made of
+    home: Path,
+    charter: Charter,
+    ours: bytes,
+    theirs: bytes,
+    keepers: bytes | None,
+    now: datetime,
 ) -> tuple[list[str], str]:
     from gateway import config
     from gateway.bundle import fingerprint
@@ -232,6 +264,11 @@ def _furnish(
     )
     keyset.save(settings.keys.keyset)
     open_store(settings.store.path, create=True).close()
+    root = None
+    if keepers is not None:
+        from gateway.office.keepers import begin
+
+        root = begin(home, keyset, charter.party, keepers, now)
     bundle = bundle_of(
         keyset,
         party=charter.party,
@@ -240,6 +277,7 @@ def _furnish(
         origin=settings.house.origin,
         version=1,
         now=now,
+        root=root,
     ).to_bytes()
     (home / "party.json").write_bytes(bundle)
     return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)

@@ -22,6 +22,7 @@ from gateway.client.compose import Matter, Outgoing
 from gateway.client.errors import (
     AnswerRejected,
     DeadlineExceeded,
+    DirectoryRefused,
     KeyStale,
     NothingToRedeliver,
     PartnerError,
@@ -38,6 +39,7 @@ __all__ = [
     "AnswerRejected",
     "DeadlineExceeded",
     "DetailsMatter",
+    "DirectoryRefused",
     "Disclosed",
     "KeyStale",
     "Matter",

@@ -56,11 +56,13 @@ class Outgoing:
     """A question ready to be sent, as often as need be: the same bytes are the same question.
 
     seconds  that composing it took
+    rewrite  writes the same matter anew, by another view of the peer and size of its tree; None where it may not be
     """
 
     question: Question
     letter: Letter = field(repr=False)
     seconds: float
+    rewrite: Callable[[Author, int], Outgoing] | None = None
 
 
 class Matter(TypedDict, total=False):
@@ -148,7 +150,16 @@ class Author:
             floor=floor,
         )
         letter = Letter(octets, sealed, signer.sign(text, sign.REQUEST))
-        return Outgoing(question, letter, time.perf_counter() - started)
+
+        def rewrite(author: Author, size: int) -> Outgoing:
+            return author.compose(operation, payload, about, floor=size, at_least=at_least)
+
+        return Outgoing(
+            question,
+            letter,
+            time.perf_counter() - started,
+            rewrite if seed is None else None,  # a kept letter is written anew by whoever keeps it
+        )
 
     def query(
         self, samples: Sequence[Sample] | PriorTransaction, matter: Matter, *, floor: int

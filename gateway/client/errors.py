@@ -5,6 +5,7 @@ PartnerError                 carries the transaction number, so that the state c
 │   └── KeyStale             our copy of the partner's bundle is out of date; import the new one
 ├── AnswerRejected           an answer came and one of the numbered checks failed
 │   └── ReceiptMissing       it came without proof that it is in the ledger: no receipt, no answer
+├── DirectoryRefused         the partner's directory cannot be believed, or what we held of it has ended
 ├── SplitView                the partner's ledger shows two histories; both are kept as evidence
 ├── Unreachable              nobody answered
 ├── DeadlineExceeded         the time is over; the query may have been recorded: ask for its state
@@ -81,6 +82,10 @@ class AnswerRejected(PartnerError):
 
 class ReceiptMissing(AnswerRejected):
     """An answer came without a receipt."""
+
+
+class DirectoryRefused(PartnerError):
+    """The partner's directory was rolled back, frozen, forged or is over; what we hold stays, and is not trusted anew."""
 
 
 class SplitView(PartnerError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.bundle import PartyBundle
+from gateway.directory import Directory
 from gateway.errors import Remedy
 from keys.custody import open_custody
 from keys.keyset import Keyset
@@ -28,12 +29,13 @@ PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Folder:
-    """What a partner needs to ask one peer."""
+    """What a partner needs to ask one peer; `keep` makes a newer bundle of it durable."""
 
     party: str
     keyset: Keyset
     peer: PartyBundle
     witness: Path
+    keep: Callable[[bytes], PartyBundle]
 
 
 def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folder:
@@ -62,6 +64,7 @@ def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folde
         keyset=keyset,
         peer=PartyBundle.parse(bundle.read_bytes()),
         witness=home / WITNESS / f"{peer}.checkpoint",
+        keep=Directory(parties, party).update_bundle,
     )
 
 

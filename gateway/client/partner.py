@@ -14,24 +14,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
-
-import grpc
+from typing import Self, Unpack
 
 from gateway.aftercare import CorrectionAck, CorrectionNotice, CorrectionStanding, QuotaState
-from gateway.audit import note
-from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
 from gateway.bundle import PartyBundle
 from gateway.casework import FieldCode
 from gateway.client.answer import Answer, Told, read
-from gateway.client.channel import Courier, Method, open_channel
 from gateway.client.compose import Author, Matter, Outgoing
-from gateway.client.errors import AnswerRejected, NothingToRedeliver, PartnerError, Refused
+from gateway.client.dialogue import Dialogue
+from gateway.client.errors import NothingToRedeliver
 from gateway.client.folder import read_folder
 from gateway.client.follow import DetailsMatter, Disclosed, compose_details
-from gateway.client.verdict import Believed, Judge, Question, Response
-from gateway.client.witness import CannotProve, Witness
+from gateway.client.freshness import EVERY, Freshness, Keep
+from gateway.client.line import Lines, dialling
+from gateway.client.verdict import Believed, Question
+from gateway.client.witness import Witness
 from gateway.terms import (
     About,
     Capabilities,
@@ -40,64 +38,32 @@ from gateway.terms import (
     QueryState,
     Sample,
 )
-from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
-from gateway.wire import answers, corrections, letters, payloads, quotas
+from gateway.wire import answers, corrections, payloads, quotas
 from gateway.wire import details as wire_details
 from keys.keyset import Keyset
 
 DEADLINE = 10.0  # seconds; the default of protocol 12, whose longest is 60
 PENDING = 1024  # questions kept for redelivery; a reply key is about 4 KB
 
-_UNPROVABLE = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "OUT_OF_RANGE", "FAILED_PRECONDITION"})
-
-_requests = {
-    Operation.GET_CAPABILITIES: exchange_pb2.GetCapabilitiesRequest,
-    Operation.SUBMIT_QUERY: exchange_pb2.SubmitQueryRequest,
-    Operation.GET_QUERY_STATE: exchange_pb2.GetQueryStateRequest,
-    Operation.REDELIVER_RESULT: exchange_pb2.RedeliverResultRequest,
-    Operation.REQUEST_HIT_DETAILS: exchange_pb2.RequestHitDetailsRequest,
-    Operation.SUBMIT_CORRECTION: exchange_pb2.SubmitCorrectionRequest,
-    Operation.ACK_CORRECTION: exchange_pb2.AckCorrectionRequest,
-    Operation.GET_QUOTA: exchange_pb2.GetQuotaRequest,
-}
-
 
 class Partner:
-    """One peer as we see it: its bundle, a channel to it, and the memory of its ledger."""
+    """One peer as we see it: its bundle, a channel to it, and the memory of its ledger and directory."""
 
     def __init__(
         self,
         *,
         party: str,
-        keyset: Keyset,
-        peer: PartyBundle,
-        channel: grpc.Channel,
+        lines: Lines,
+        freshness: Freshness,
         witness: Path | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Take the parts.
+        """Take the parts; `connect` makes them.
 
         witness  file of the last checkpoint; None keeps it in memory, so that a restart forgets it
         """
         self.party = party
-        self.peer = peer
-        self._channel = channel
-        self._author = Author(keyset, party, peer, clock)
-        self._judge = Judge(party, peer, clock)
-        self._witness = Witness(peer.log, witness)
-        self._courier = Courier()
-        exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
-        self._methods: dict[Operation, Method[Any, Response]] = {
-            Operation.GET_CAPABILITIES: exchange.GetCapabilities,
-            Operation.SUBMIT_QUERY: exchange.SubmitQuery,
-            Operation.GET_QUERY_STATE: exchange.GetQueryState,
-            Operation.REDELIVER_RESULT: exchange.RedeliverResult,
-            Operation.REQUEST_HIT_DETAILS: exchange.RequestHitDetails,
-            Operation.SUBMIT_CORRECTION: exchange.SubmitCorrection,
-            Operation.ACK_CORRECTION: exchange.AckCorrection,
-            Operation.GET_QUOTA: exchange.GetQuota,
-        }
-        self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        self._witness = Witness(lines.current.peer.log, witness)
+        self._dialogue = Dialogue(lines, freshness, self._witness)
         self._pending: OrderedDict[str, Question] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -105,7 +71,9 @@ class Partner:
     def open(cls, home: Path, peer: str, passphrase: Callable[[], bytes]) -> Self:
         """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/."""
         folder = read_folder(home, peer, passphrase)
-        return cls.connect(folder.party, folder.keyset, folder.peer, witness=folder.witness)
+        return cls.connect(
+            folder.party, folder.keyset, folder.peer, witness=folder.witness, keep=folder.keep
+        )
 
     @classmethod
     def connect(
@@ -116,16 +84,32 @@ class Partner:
         *,
         address: str | None = None,
         witness: Path | None = None,
+        keep: Keep | None = None,
+        refresh: float = EVERY,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> Self:
-        """Return a partner over a new mTLS channel to `address`, else to the bundle's first endpoint."""
-        private_key, chain = keyset.tls()
-        channel = open_channel(
-            address or peer.endpoints[0],
-            roots=peer.tls_ca_pem,
-            private_key=private_key,
-            chain=chain,
+        """Return a partner over a new mTLS channel to `address`, else to the bundle's first endpoint.
+
+        keep     makes a newer bundle durable, that the peer's directory vouches for, and returns what to believe
+        refresh  seconds between two readings of the peer's directory, where its bundle says where that begins
+        """
+        dial = dialling(party, keyset, address, clock)
+        folder = None if witness is None else witness.with_suffix(".tuf")
+        return cls(
+            party=party,
+            lines=Lines(dial(peer), dial),
+            freshness=Freshness(folder, keep, refresh),
+            witness=witness,
         )
-        return cls(party=party, keyset=keyset, peer=peer, channel=channel, witness=witness)
+
+    @property
+    def peer(self) -> PartyBundle:
+        """The peer's bundle as we hold it now."""
+        return self._dialogue.peer
+
+    @property
+    def _author(self) -> Author:
+        return self._dialogue.author
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +124,7 @@ class Partner:
 
     def close(self) -> None:
         """Close the channel and forget every reply key."""
-        self._channel.close()
+        self._dialogue.close()
         with self._lock:
             self._pending.clear()
 
@@ -169,19 +153,20 @@ class Partner:
         self, samples: Sequence[Sample] | PriorTransaction, **matter: Unpack[Matter]
     ) -> Outgoing:
         """Write a query without sending it; `send` may be called with it more than once."""
+        self._dialogue.freshen(time.monotonic() + DEADLINE)
         return self._author.query(samples, matter, floor=self._witness.size)
 
     def send(self, outgoing: Outgoing, *, deadline: float = DEADLINE) -> Answer:
         """Send a composed query; the peer answers the same bytes with the same answer."""
         started = time.monotonic()
-        self._remember(outgoing.question)
-        told = self._ask(outgoing, outgoing.question, deadline)
-        return self._answer(outgoing, told, started)
+        self._remember(outgoing)
+        sent, told = self._dialogue.ask(outgoing, deadline, rewritten=self._remember)
+        return self._answer(sent, told, started)
 
     def state(self, number: str, *, deadline: float = DEADLINE) -> QueryState:
         """Return where an earlier query of ours stands, with its recorded result once decided."""
         outgoing = self._bare(Operation.GET_QUERY_STATE, number)
-        told = self._ask(outgoing, outgoing.question, deadline)
+        _, told = self._dialogue.ask(outgoing, deadline)
         return read(answers.read_state, told.believed, number)
 
     def redeliver(self, number: str, *, deadline: float = DEADLINE) -> Answer:
@@ -199,7 +184,7 @@ class Partner:
             )
         outgoing = self._bare(Operation.REDELIVER_RESULT, number)
         # An answer of earlier lies in a smaller tree; that it is the beginning of ours is still proved.
-        told = self._ask(outgoing, replace(first, floor=0), deadline)
+        _, told = self._dialogue.ask(outgoing, deadline, question=replace(first, floor=0))
         return self._answer(outgoing, told, started)
 
     def details(
@@ -218,13 +203,15 @@ class Partner:
         Raises `Refused` for a field or a purpose that the agreement does not name. Whatever else is in the
         way, details are UNAVAILABLE and the peer does not say why.
         """
+        self._dialogue.freshen(time.monotonic() + deadline)
         outgoing = compose_details(
             self._author, number, hit_reference, fields, matter, floor=self._witness.size
         )
-        believed = self._ask(outgoing, outgoing.question, deadline).believed
+        sent, told = self._dialogue.ask(outgoing, deadline)
+        believed = told.believed
         return Disclosed(
-            details=read(wire_details.read_details, believed, outgoing.question.number),
-            transaction_number=outgoing.question.number,
+            details=read(wire_details.read_details, believed, sent.question.number),
+            transaction_number=sent.question.number,
             receipt=believed.receipt,
             receipt_index=believed.index,
             checkpoint_size=believed.checkpoint.size,
@@ -234,28 +221,25 @@ class Partner:
     def capabilities(self, *, deadline: float = DEADLINE) -> Capabilities:
         """Return what the peer accepts from us today."""
         outgoing = self._bare(Operation.GET_CAPABILITIES, "")
-        told = self._ask(outgoing, outgoing.question, deadline)
+        _, told = self._dialogue.ask(outgoing, deadline)
         return read(answers.read_capabilities, told.believed, "")
 
     def quota(self, *, deadline: float = DEADLINE) -> tuple[QuotaState, ...]:
         """Return how much of each quota that binds us with the peer is used, and when it begins again."""
         outgoing = self._bare(Operation.GET_QUOTA, "")
-        told = self._ask(outgoing, outgoing.question, deadline)
+        _, told = self._dialogue.ask(outgoing, deadline)
         return read(quotas.read_quotas, told.believed, "")
 
     def checkpoint(self, *, deadline: float = DEADLINE) -> Checkpoint:
         """Return the peer's newest checkpoint, after it proved to continue the one we keep."""
-        until = time.monotonic() + deadline
-        floor = self._witness.size
-        request = ledger_pb2.GetCheckpointRequest()
-        response, _ = self._courier.carry(self._ledger.GetCheckpoint, request, until)
-        try:
-            checkpoint = note.open_checkpoint(response.checkpoint, *self.peer.log.vkeys)
-        except NoteRefused as fault:
-            raise AnswerRejected("checkpoint", str(fault)) from None
-        prove = self._proving(until, "")
-        self._witness.accept(response.checkpoint, checkpoint, floor, prove, until=until)
-        return checkpoint
+        return self._dialogue.checkpoint(time.monotonic() + deadline)
+
+    def refresh(self, *, deadline: float = DEADLINE) -> bool:
+        """Read the peer's directory now; return whether our view of the peer changed.
+
+        Raises DirectoryRefused where it is not to be believed; what we hold stays.
+        """
+        return self._dialogue.refresh(time.monotonic() + deadline)
 
     # Following up
 
@@ -308,43 +292,19 @@ class Partner:
 
     def carry(self, outgoing: Outgoing, *, deadline: float = DEADLINE) -> Believed:
         """Carry a letter and return its answer, opened and not yet read."""
-        return self._ask(outgoing, outgoing.question, deadline).believed
+        return self._dialogue.ask(outgoing, deadline)[1].believed
 
     # What every call does
 
     def _bare(self, operation: Operation, reference: str) -> Outgoing:
         """Write a question that holds nothing but its reply key."""
+        self._dialogue.freshen(time.monotonic() + DEADLINE)
         return self._author.compose(
             operation,
             lambda reply_key: payloads.reply_key_bytes(reply_key, operation),
             About(reference=reference),
             floor=self._witness.size,
         )
-
-    def _ask(self, outgoing: Outgoing, question: Question, deadline: float) -> Told:
-        """Send a letter and judge what comes back as the answer to `question`."""
-        until = time.monotonic() + deadline
-        operation, number = outgoing.question.operation, outgoing.question.number
-        request = _requests[operation](envelope=letters.envelope_of(outgoing.letter))
-        response, attempts = self._courier.carry(
-            self._methods[operation], request, until, number=number
-        )
-        witnessing = 0.0
-
-        def progress(signed: bytes, checkpoint: Checkpoint, floor: int) -> None:
-            nonlocal witnessing
-            began = time.perf_counter()
-            prove = self._proving(until, number)
-            try:
-                self._witness.accept(signed, checkpoint, floor, prove, until=until)
-            except PartnerError as fault:
-                fault.transaction_number = number
-                raise
-            witnessing = time.perf_counter() - began
-
-        began = time.perf_counter()
-        believed = self._judge.judge(question, response, progress)
-        return Told(believed, attempts, time.perf_counter() - began - witnessing)
 
     def _answer(self, outgoing: Outgoing, told: Told, started: float) -> Answer:
         believed, number = told.believed, outgoing.question.number
@@ -362,27 +322,9 @@ class Partner:
             crypto_seconds=outgoing.seconds + told.crypto_seconds,
         )
 
-    def _proving(self, until: float, number: str) -> Callable[[int, int], Sequence[bytes]]:
-        """Return what fetches consistency proofs until then."""
-
-        def prove(old: int, new: int) -> Sequence[bytes]:
-            request = ledger_pb2.GetConsistencyProofRequest(old_size=old, new_size=new)
-            method = self._ledger.GetConsistencyProof
-            try:
-                response, _ = self._courier.carry(
-                    method, request, until, number=number, patient=True
-                )
-            except Refused as refused:
-                if refused.code in _UNPROVABLE:
-                    raise CannotProve from refused
-                raise
-            return tuple(response.hashes)
-
-        return prove
-
-    def _remember(self, question: Question) -> None:
+    def _remember(self, outgoing: Outgoing) -> None:
         """Keep the reply key, so that a lost answer can be delivered again while we live."""
         with self._lock:
-            self._pending[question.number] = question
+            self._pending[outgoing.question.number] = outgoing.question
             while len(self._pending) > PENDING:
                 self._pending.popitem(last=False)

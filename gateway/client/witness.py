@@ -73,6 +73,14 @@ class Witness:
         """The size of the kept tree in leaves; 0 before the first."""
         return _size(self._kept)
 
+    def know(self, log: LogIdentity) -> None:
+        """Verify from now on what is kept under the keys of the peer's newer bundle. Raises Remedy."""
+        if log.origin != self._log.origin:
+            raise Remedy(
+                "the peer's ledger has another name now; ask its auditor, and import its bundle by hand"
+            )
+        self._log = log
+
     def accept(
         self,
         signed: bytes,

@@ -29,6 +29,7 @@ class Party:
     home: Path
     passphrase_file: Path
     auditor_file: Path
+    keepers_file: Path = Path()
 
     def passphrase(self) -> bytes:
         """Return the passphrase of its keys."""
@@ -37,6 +38,10 @@ class Party:
     def auditor_passphrase(self) -> bytes:
         """Return the passphrase of its auditor's keys."""
         return self.auditor_file.read_bytes().strip()
+
+    def keepers_passphrase(self) -> bytes:
+        """Return the passphrase of its directory's keepers."""
+        return self.keepers_file.read_bytes().strip()
 
 
 def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
@@ -49,6 +54,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
         folder / party.lower(),
         _passphrase(folder / f"{party.lower()}.pass"),
         _passphrase(folder / f"{party.lower()}-auditor.pass"),
+        _passphrase(folder / f"{party.lower()}-keepers.pass"),
     )
     first = [word for each in operators for word in ("--operator", each)]
     commands.run(
@@ -56,6 +62,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
         *("--listen", f"127.0.0.1:{free_port()}"),
         *("--passphrase-file", made.passphrase_file),
         *("--auditor-passphrase-file", made.auditor_file),
+        *("--keepers-passphrase-file", made.keepers_file),
         *first,
     )
     return made

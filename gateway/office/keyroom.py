@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
 from gateway.errors import AuditUnavailable, Remedy
 from gateway.office import adoption, naming, renewal
+from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.store import resealing, rotations
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
@@ -147,8 +149,10 @@ class KeyRoom:
         """
         with self._lock:
             now, own = self._clock(), own_bundle(self._home)
-            if leap or not renewal.says(own, self._current, now):
+            root = DirectoryFiles(self._home / FOLDER).anchor()
+            if leap or own.root != root or not renewal.says(own, self._current, now):
                 version = own.version + (leap or 1)
+                own = replace(own, root=root)
                 own = renewal.successor(own, self._current, now, version=version)
                 durable.replace(self._home / OWN, own.to_bytes())
             new = renewal.names(own, self._current) - self._named()

@@ -30,7 +30,9 @@ from gateway.office.repository import DELEGATION_LIFE, ONLINE_LIFE, Repository
 from keys.errors import KeysError
 from keys.keyset import Keyset
 
-RESIGN = timedelta(hours=6)  # after so long snapshot and timestamp are signed anew: a quarter of their life
+RESIGN = timedelta(
+    hours=6
+)  # after so long snapshot and timestamp are signed anew: a quarter of their life
 RENEW = DELEGATION_LIFE / 3  # of our part that is left when it is signed anew
 
 _KINDS = {
@@ -98,7 +100,6 @@ class Publishing:
             else:
                 self.repository.resign(keyset, now)
             self._ends = self._online_end()
-            _log.info("directory_published", count=len(wanted))
             return True
 
     def leap(self, by: int) -> None:
@@ -113,7 +114,7 @@ class Publishing:
         try:
             self.settle()
         except (PasserelleError, KeysError, OSError) as fault:
-            _log.error("directory_unpublished", kind=type(fault).__name__, reason=str(fault))
+            _log.error("directory_unpublished", kind=type(fault).__name__)
 
     def demand(self) -> None:
         """Raise DirectoryStale where our directory has ended: nothing is answered on stale trust."""
@@ -131,7 +132,7 @@ class Publishing:
 
     def _wanted(self) -> dict[str, bytes]:
         wanted = {f"{self._party}.json": self._own.read_bytes()}
-        for bundle in self._directory.parties():
+        for bundle in self._directory.stated():
             wanted[f"partners/{bundle.party}.json"] = bundle.to_bytes()
         for partner, agreed in _rights(self._agreements()).items():
             wanted[f"rights/{partner}.json"] = _spell({"party": partner, "agreements": agreed})

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from gateway.audit.proof import LogIdentity
-from gateway.bundle import MAX_KEYS, BundleKey, PartyBundle
+from gateway.bundle import MAX_KEYS, Anchor, BundleKey, PartyBundle
 from keys import certificates
 from keys.keyset import Keyset
 from keys.lifecycle import PUBLISHED, KeyKind, KeyState
@@ -29,8 +29,9 @@ def bundle_of(
     origin: str,
     version: int,
     now: datetime,
+    root: Anchor | None = None,
 ) -> PartyBundle:
-    """Return what a party publishes of itself; `origin` names its ledger.
+    """Return what a party publishes of itself; `origin` names its ledger, `root` begins its directory.
 
     Raises MalformedBundle for what partners would refuse.
     """
@@ -45,6 +46,7 @@ def bundle_of(
         tls_ca_pem=keyset.tls_ca_pem,
         tls_pins=keyset.tls_pins,
         log=log_of(keyset, origin),
+        root=root,
     )
     return PartyBundle.parse(bundle.to_bytes())
 
@@ -121,6 +123,7 @@ def successor(own: PartyBundle, keyset: Keyset, now: datetime, *, version: int) 
         origin=own.log.origin,
         version=version,
         now=now,
+        root=own.root,
     )
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import Signer
@@ -349,11 +349,13 @@ class Repository:
         self._files.prune(kept, targets)
 
     @staticmethod
-    def _verify(delegator: Root | Targets, role: str, metadata: Metadata[_T]) -> None:
+    def _verify(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:
         try:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
         except UnsignedMetadataError:
-            raise Remedy(f"too few keepers signed this {role} file; have more of them sign") from None
+            raise Remedy(
+                f"too few keepers signed this {role} file; have more of them sign"
+            ) from None
         except (RepositoryError, ValueError) as fault:
             raise Remedy(f"this {role} file does not stand: {fault}") from None
 
@@ -365,7 +367,7 @@ _WAY = {
 }
 
 
-def parse(content: bytes) -> Metadata[Root | Targets | Snapshot | Timestamp]:
+def parse(content: bytes) -> Metadata[Any]:
     """Return a metadata file as it reads. Raises Remedy."""
     try:
         return Metadata.from_bytes(content)

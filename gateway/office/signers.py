@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
-from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
 from securesystemslib.signer import Key as TufKey
+from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
 
 from keys.directorykey import ED25519_PUBLIC_BYTES, DirectoryKey
 from keys.keeper import Algorithm, KeeperKey

@@ -5,6 +5,7 @@ gRPC's words end here: what can go wrong on the way becomes one of five fates.
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 from collections.abc import Callable
@@ -23,7 +24,6 @@ from gateway.client import (
     Unreachable,
     parcel,
 )
-from gateway.client.channel import open_channel
 from gateway.directory import Directory
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.terms import About, Operation
@@ -128,16 +128,13 @@ class Pool:
             self._made.clear()
 
     def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
-        private_key, chain = keyset.tls()
-        channel = open_channel(
-            bundle.endpoints[0], roots=bundle.tls_ca_pem, private_key=private_key, chain=chain
-        )
-        return Partner(
-            party=self._party,
-            keyset=keyset,
-            peer=bundle,
-            channel=channel,
+        return Partner.connect(
+            self._party,
+            keyset,
+            bundle,
             witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
+            keep=self._directory.update_bundle,
+            refresh=math.inf,  # the postman reads partners' directories; letters do not wait for it
             clock=self._clock,
         )
 

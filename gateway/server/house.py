@@ -41,6 +41,7 @@ from gateway.office.keeping import Keeping
 from gateway.office.keyroom import KeyRoom
 from gateway.office.lookout import Lookout
 from gateway.office.people import RecordRoom
+from gateway.office.publishing import Publishing
 from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
 from gateway.office.resealing import Resealing
@@ -66,6 +67,7 @@ from keys.custody import open_custody
 from keys.datakey import DataRing
 from keys.keyset import Keyset
 
+_NEW_KIND = "first of a kind that the keyset lacked"
 EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
 
 
@@ -152,6 +154,17 @@ class House:
         self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
         self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
         self.turning = Turning(keyroom, directory, database, sequencer, self.clock)
+        self.publishing = Publishing(
+            home,
+            self.party,
+            lambda: self.keyset,
+            directory,
+            lambda: self.agreements,
+            self.clock,
+        )
+        self.lookout.add(lambda _: self.publishing.expiring())
+        keyroom.carry(self.publishing.carry)
+        self.publishing.round()
         self.postman = Postman(self)
         self.ceremony = Ceremony(
             self.party,
@@ -225,6 +238,9 @@ class House:
                 agreements=[each for versions in statutes.current.values() for each in versions],
                 entries=[adoption.entry(own)],
                 now=clock(),
+            )
+            keyroom.change(
+                lambda known, now: known.completed(now, reason=_NEW_KIND, actor=""), actor=""
             )
             statutes.clear()
             register = adoption.Register(database, sequencer, own.party, clock)

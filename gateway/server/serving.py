@@ -31,7 +31,7 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
-from gateway.server import admin, intercept, listeners, services
+from gateway.server import admin, directory, intercept, listeners, services
 from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
@@ -47,7 +47,11 @@ ROUND = 30.0  # seconds between the caretaker's rounds
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
 )
-NAMES = ("gateway.v1.ExchangeService", "gateway.v1.LedgerService")
+NAMES = (
+    "gateway.v1.ExchangeService",
+    "gateway.v1.LedgerService",
+    "gateway.v1.DirectoryService",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Serving:
         rounds.sweep(house.database, house.sequencer, house.clock())
         house.reviews.expire()
         house.watch.round()
+        house.publishing.round()
         self.engine.load(house.gallery)
         house.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
@@ -112,6 +117,7 @@ class Serving:
             max_message=settings.limits.max_message_bytes,
         )
         services.install(self._server, self.corridor.handle, self._stages, house.sequencer)
+        directory.install(self._server, house.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity
         )
@@ -172,6 +178,7 @@ class Serving:
             house.watch.round()
         except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts
             self._log.error("retention_failed", kind=type(error).__name__)
+        house.publishing.round()
         try:
             self._ready()
             serving = True
@@ -260,6 +267,7 @@ class Serving:
             raise Draining
         if not self._house.sequencer.healthy:
             raise AuditUnavailable
+        self._house.publishing.demand()
         if self._ended or stopped(self._house.keyset):
             raise Draining  # a key without which nothing is answered is past its end, or stopped
         self._house.watch.demand()

@@ -282,6 +282,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             charter,
             passphrase=secret,
             auditor=lambda: b"the auditor's own",
+            keepers=lambda: b"the keepers' own",
             now=datetime.now(UTC),
         )
     introduce(root / "can", root / "aus")

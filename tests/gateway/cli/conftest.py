@@ -77,6 +77,7 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
     (folder / "house").write_text("correct horse battery\n")
     (folder / "auditor").write_text("another one\n")
+    (folder / "keepers").write_text("a third of them\n")
     for file in folder.iterdir():
         file.chmod(0o600)
     return folder
@@ -98,6 +99,7 @@ def founded(
             *("init", folder / party, "--party", party),
             *("--passphrase-file", secrets_folder / "house"),
             *("--auditor-passphrase-file", secrets_folder / "auditor"),
+            *("--keepers-passphrase-file", secrets_folder / "keepers"),
         )
         assert said.code == 0, said.err
     return {party: folder / party for party in ("CAN", "AUS")}

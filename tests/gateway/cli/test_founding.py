@@ -22,6 +22,7 @@ def files(secrets_folder: Path) -> tuple[Any, ...]:
     return (
         *("--passphrase-file", secrets_folder / "house"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
+        *("--keepers-passphrase-file", secrets_folder / "keepers"),
     )
 
 
@@ -31,7 +32,7 @@ def test_a_party_is_founded(run: Any, tmp_path: Path, files: Any) -> None:
     home = tmp_path / "can"
     assert said.code == 0
     assert {path.name for path in home.iterdir()} == {
-        *("passerelle.toml", "party.json", "keys", "auditor"),
+        *("passerelle.toml", "party.json", "keys", "auditor", "keepers", "directory"),
         *("parties", "agreements", "store", "witness"),
     }
     bundle = (home / "party.json").read_bytes()
@@ -143,6 +144,7 @@ def test_one_passphrase_for_both_is_refused(run: Any, tmp_path: Path, secrets_fo
     said = run(
         *("init", tmp_path / "can", "--party", "CAN"),
         *("--passphrase-file", same, "--auditor-passphrase-file", same),
+        *("--keepers-passphrase-file", secrets_folder / "keepers"),
     )
 
     assert said.code == 2

@@ -38,6 +38,7 @@ def test_init_makes_the_first_operator_where_asked(
         *("init", tmp_path / "can", "--party", "CAN", "--operator", "P-1", "--json"),
         *("--passphrase-file", secrets_folder / "house"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
+        *("--keepers-passphrase-file", secrets_folder / "keepers"),
     )
     assert said.code == 0, said.err
     assert said.document["operator"] == str(tmp_path / "can" / "staff" / "me")
