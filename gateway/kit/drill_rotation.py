@@ -42,11 +42,12 @@ from keys import envelope
 from keys.envelope import OpeningKey
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import DESTRUCTION_WAIT, KEM_WINDOW, KeyKind, KeyState
+from keys.lifecycle import DESTRUCTION_WAIT, DIRECTORY, KEM_WINDOW, KeyKind, KeyState
 
 # Every kind; an authority before the leaf that it issues.
 _FIRST = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_CA, KeyKind.TLS_LEAF)
-ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in _FIRST))
+# The pairs of the directory turn in a ceremony of its keepers, not by themselves: passerelle directory root.
+ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in {*_FIRST, *DIRECTORY}))
 LONGEST = 60.0  # seconds that one rotation may take; every partner asks many times a second
 PAUSE = 0.1  # seconds between looks
 DAYS = (KEM_WINDOW + timedelta(hours=1), KEM_WINDOW + DESTRUCTION_WAIT + timedelta(hours=2))

@@ -62,6 +62,7 @@ class KeyRoom:
         self._torn = False
         self._followers: list[Callable[[Keyset], None]] = []
         self._carriers: list[Callable[[PartyBundle], None]] = []
+        self._guards: list[Callable[[Keyset], None]] = []
         self._leapers: list[Callable[[int], None]] = []
 
     @property
@@ -82,6 +83,10 @@ class KeyRoom:
     def follow(self, follower: Callable[[Keyset], None]) -> None:
         """Have `follower` told of each keyset that comes into force; it must not raise."""
         self._followers.append(follower)
+
+    def guard(self, guard: Callable[[Keyset], None]) -> None:
+        """Have `guard` raise Remedy where a keyset that somebody decided on would not serve."""
+        self._guards.append(guard)
 
     def carry(self, carrier: Callable[[PartyBundle], None]) -> None:
         """Have `carrier` bring each published entry to our partners."""
@@ -111,6 +116,8 @@ class KeyRoom:
             if not events:
                 return ()
             _demand_recorder(keyset)
+            for guard in self._guards:
+                guard(keyset)
             self._demand_unused(keyset, events)
             keyset.save(self._file)  # (2)
             self._torn = True

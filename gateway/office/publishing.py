@@ -26,9 +26,10 @@ from gateway.office import expiry
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.office.expiry import Expiring, Kind
 from gateway.office.keyroom import OWN
-from gateway.office.repository import DELEGATION_LIFE, ONLINE_LIFE, Repository
+from gateway.office.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
 from keys.errors import KeysError
 from keys.keyset import Keyset
+from keys.lifecycle import KeyState
 
 RESIGN = timedelta(
     hours=6
@@ -41,6 +42,8 @@ _KINDS = {
     "snapshot": (Kind.TUF_SNAPSHOT, "passerelle serve"),
     "timestamp": (Kind.TUF_TIMESTAMP, "passerelle serve"),
 }
+
+_PUT_AWAY = frozenset({KeyState.DEACTIVATED, KeyState.DESTROYED})
 
 _log = telemetry.logger("directory")
 
@@ -75,8 +78,12 @@ class Publishing:
 
     def carry(self, bundle: PartyBundle) -> None:
         """Bring our published entry to whoever reads our directory. Raises Remedy where it cannot be written."""
-        del bundle  # party.json is what is published, and it was written before
         try:
+            ahead = bundle.version - self._published_version()
+            if ahead > 1:
+                self.leap(
+                    ahead - 1
+                )  # a restored folder: what partners saw of the other files is as far ahead
             self.settle()
         except OSError as fault:
             raise Remedy(
@@ -126,9 +133,31 @@ class Publishing:
         if self._ends is None or self._clock() >= self._ends:
             raise DirectoryStale
 
+    def demand_pairs(self, keyset: Keyset) -> None:
+        """Raise Remedy where `keyset` has put away a pair that the directory still asks for.
+
+        A pair that was stopped, by one person on the worst day, is no fault here: then nothing is published until
+        the keepers named its successor.
+        """
+        if not self.active:
+            return
+        for kind in ONLINE:
+            kid = self.repository.named(keyset, kind)
+            if keyset.record(kid).state in _PUT_AWAY:
+                raise Remedy(
+                    f"the directory still asks for this {kind.value} pair: have its keepers name the successor"
+                    " first (passerelle directory root, or renew)"
+                )
+
     def expiring(self) -> Iterator[Expiring]:
         """Yield the roles of our directory, each with its end and what renews it."""
         yield from of_files(self.files, self._party)
+
+    def _published_version(self) -> int:
+        """Return the version of our entry that partners find, or that of before the first."""
+        digest = self.repository.published().get(f"{self._party}.json") if self.active else None
+        content = digest and self.files.target(f"{self._party}.json", digest)
+        return PartyBundle.parse(content).version if content else 0
 
     def _wanted(self) -> dict[str, bytes]:
         wanted = {f"{self._party}.json": self._own.read_bytes()}
