@@ -29,6 +29,11 @@ from gateway.v1 import ledger_pb2
 from gateway.wire import letters
 
 _UNPROVABLE = frozenset({"INVALID_ARGUMENT", "NOT_FOUND", "OUT_OF_RANGE", "FAILED_PRECONDITION"})
+_PUBLISHING = (
+    0.0,
+    0.1,
+    0.4,
+)  # seconds: a partner refuses a stopped key a moment before it publishes the next
 _PERHAPS_NEWER = frozenset({"signature", "receipt"})  # checks that a key of tomorrow fails today
 
 
@@ -122,17 +127,21 @@ class Dialogue:
         if outgoing.rewrite is None or self.peer.root is None:
             return None
         header = outgoing.question.header
-        try:
-            self.refresh(until)
-        except PartnerError as fault:
-            if not unanswered(fault):
-                raise
-        author = self.author
-        recipient = author.peer.sealing_key(author.clock())
-        same = recipient is not None and recipient.key_id == header.kem_key_id
-        if same and author.peer.version == header.directory_version:
-            return None
-        return outgoing.rewrite(author, self._witness.size)
+        for pause in _PUBLISHING:
+            time.sleep(pause)
+            try:
+                self.refresh(until)
+            except PartnerError as fault:
+                if not unanswered(fault):
+                    raise
+            author = self.author
+            recipient = author.peer.sealing_key(author.clock())
+            same = recipient is not None and recipient.key_id == header.kem_key_id
+            if not same or author.peer.version != header.directory_version:
+                return outgoing.rewrite(author, self._witness.size)
+            if time.monotonic() >= until:
+                break
+        return None
 
     def _exchange(self, outgoing: Outgoing, question: Question, until: float) -> Told:
         operation, number = outgoing.question.operation, outgoing.question.number

@@ -78,12 +78,8 @@ class Publishing:
 
     def carry(self, bundle: PartyBundle) -> None:
         """Bring our published entry to whoever reads our directory. Raises Remedy where it cannot be written."""
+        del bundle  # party.json is what is published, and it was written before
         try:
-            ahead = bundle.version - self._published_version()
-            if ahead > 1:
-                self.leap(
-                    ahead - 1
-                )  # a restored folder: what partners saw of the other files is as far ahead
             self.settle()
         except OSError as fault:
             raise Remedy(
@@ -152,12 +148,6 @@ class Publishing:
     def expiring(self) -> Iterator[Expiring]:
         """Yield the roles of our directory, each with its end and what renews it."""
         yield from of_files(self.files, self._party)
-
-    def _published_version(self) -> int:
-        """Return the version of our entry that partners find, or that of before the first."""
-        digest = self.repository.published().get(f"{self._party}.json") if self.active else None
-        content = digest and self.files.target(f"{self._party}.json", digest)
-        return PartyBundle.parse(content).version if content else 0
 
     def _wanted(self) -> dict[str, bytes]:
         wanted = {f"{self._party}.json": self._own.read_bytes()}

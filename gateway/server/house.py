@@ -165,6 +165,7 @@ class House:
         self.lookout.add(lambda _: self.publishing.expiring())
         keyroom.carry(self.publishing.carry)
         keyroom.guard(self.publishing.demand_pairs)
+        keyroom.leaps(self.publishing.leap)
         self.publishing.round()
         self.postman = Postman(self)
         self.ceremony = Ceremony(
