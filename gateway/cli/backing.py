@@ -185,19 +185,20 @@ def use(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have backups sealed for a recovery key from now on: two persons."""
+    """Propose that backups are sealed for a recovery key from now on; another operator approves it."""
     del as_json
     from keys import recovery
 
     public = recovery.read_recipient(file).public
-    told = desk.perform(
+    told = desk.perform_or_propose(
         home,
         "backup.recipient",
         {"public": public.hex(), "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    console.emit(context, {"ok": True, **told}, f"recovery key  {told['recipient']}")
+    if not desk.said(context, home, told):
+        console.emit(context, {"ok": True, **told}, f"recovery key  {told['recipient']}")
 
 
 def _told(context: typer.Context, folder: Path, kid: str) -> None:

@@ -12,6 +12,7 @@ from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
+from gateway.cli.rewrapping import watched
 from gateway.errors import Remedy
 
 app = typer.Typer(
@@ -99,10 +100,11 @@ def approve(
     with desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file)) as do:
         found = do("proposals.show", {"id": identifier})
         console.confirm("\n".join(_lines(found)), "Approve, and have it done now?", yes=yes)
-        done = do(
-            "proposals.approve",
-            {"id": identifier, "signature": _answer(home, officer, found, "APPROVE")},
-        )
+        with watched():
+            done = do(
+                "proposals.approve",
+                {"id": identifier, "signature": _answer(home, officer, found, "APPROVE")},
+            )
     console.emit(context, {"ok": True, **done}, f"done  {identifier}  {found['action']}")
 
 

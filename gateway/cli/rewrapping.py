@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -69,40 +71,44 @@ def rewrap(
 ) -> None:
     """Bring all seeds under a new key: two persons. Stopped at any point, it is the old key or the new one.
 
-    Every seed is unwrapped under the new key and compared before it comes into force. Run it again after an
-    interruption. The gateway may serve meanwhile; keys and data stay what they are.
+    Once another operator approves, every seed is wrapped anew, unwrapped again and compared, and then the new key
+    is in force: from there on the gateway starts with the new passphrase. Interrupted, propose it again. It may
+    serve meanwhile; keys and data stay what they are. Take a backup afterwards: older ones need the old passphrase.
     """
     del as_json
+    values = {"passphrase_file": str(new_passphrase_file.absolute()), "reason": reason, "to": to}
+    with watched():
+        told = desk.perform_or_propose(
+            home,
+            "custody.rewrap",
+            values,
+            officer=officer,
+            passphrase=passphrase_of(home, passphrase_file),
+        )
+    if not desk.said(context, home, told):
+        console.emit(context, {"ok": True, **told}, f"custody  {told['custody']}")
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Show a bar on stderr while seeds are wrapped in this process: where an approval does it at a closed house."""
     from gateway.office.custody import watcher
 
-    values = {"passphrase_file": str(new_passphrase_file.absolute()), "reason": reason, "to": to}
-    with console.bar("wrapping seeds", 1) as advance:
-        told_before = 0
+    with ExitStack() as stack:
+        shown: list[tuple[Callable[[float], None], int]] = []
 
         def watch(done: int, total: int) -> None:
-            nonlocal told_before
-            advance((done - told_before) / total)
-            told_before = done
+            if not shown:
+                shown.append((stack.enter_context(console.bar("wrapping seeds", total)), 0))
+            advance, before = shown.pop()
+            advance(done - before)
+            shown.append((advance, done))
 
         token = watcher.set(watch)
         try:
-            told = desk.perform(
-                home,
-                "custody.rewrap",
-                values,
-                officer=officer,
-                passphrase=passphrase_of(home, passphrase_file),
-            )
+            yield
         finally:
             watcher.reset(token)
-    console.emit(
-        context,
-        {"ok": True, **told},
-        f"custody  {told['custody']}",
-        f"seeds    {told['seeds']}, each unwrapped and compared under the new key",
-        f"next     start it from now on with the new passphrase: {new_passphrase_file}",
-        "next     passerelle backup: older backups open with the old passphrase",
-    )
 
 
 def recover(
