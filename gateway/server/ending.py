@@ -1,4 +1,4 @@
-"""What ends in a folder whose doors are shut: its keys, badges, agreements, and its partners' keys."""
+"""What ends in a folder whose doors are shut: keys, badges, agreements, partners' keys, the directory's roles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from gateway.directory import Barred, Directory, own_bundle
 from gateway.errors import PasserelleError
 from gateway.law.agreement import Agreements
 from gateway.office import expiry
+from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.office.expiry import Expiring, Level, Told
+from gateway.office.publishing import of_files
 from gateway.office.signatures import vetted
 from gateway.office.statutes import read_folder
 from gateway.store import bars, governance, staff
@@ -38,6 +40,7 @@ def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, .
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now), now),
         lambda: expiry.of_partners(Directory(folder, party, barred=refused(settings)).parties()),
+        lambda: of_files(DirectoryFiles(home / FOLDER), party),
     ]
     things: list[Expiring] = []
     for source in sources:

@@ -329,3 +329,11 @@ def test_the_colour_of_a_level_grows_with_it() -> None:
     assert Level.FINE.colour == ""
     assert len({level.colour for level in Level}) == 5
     assert [level.pages for level in Level] == [False, False, False, True, True, True]
+
+
+def test_a_directory_that_nobody_signs_anew_is_told_by_check(homes: Any, secret: Any) -> None:
+    """The timestamp lives for a day; a house that does not serve lets it lapse."""
+    later = ends(homes[0], secret, datetime.now(UTC) + timedelta(days=2))
+
+    assert later["ends: TUF_TIMESTAMP"].level is Level.ENDED
+    assert not later["ends: TUF_TIMESTAMP"].ok
