@@ -2,7 +2,8 @@
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
-    a case that an examiner decides · a mistake, chased from house to house · the server stopped ·
+    a case that an examiner decides · a mistake, chased from house to house · keys that follow each other ·
+    the server stopped ·
     the ledger verified · a citizen who was not revealed · prints proved destroyed
 
 Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
@@ -29,6 +30,7 @@ from gateway.kit import (
     people,
     receipts,
     reviewing,
+    succession,
 )
 from gateway.kit.asking import AGREEMENT, Asked, ask_all
 from gateway.kit.attacks import Stage
@@ -137,11 +139,20 @@ class Demo:
                 stage = Stage(folder, partner, road, cast)
                 poor = self._attack(stage, asked)
                 followed = casework.follow(stage, badges, asked)
+                rotated = self._rotate(stage, can)
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, followed)
+        return Course(asked, poor, followed, rotated)
+
+    def _rotate(self, stage: Stage, can: parties.Party) -> int:
+        """Replace keys while the partner asks; return how many."""
+        self.telling.chapter("CAN's keys follow each other, while AUS asks")
+        *promises, rotated = succession.succeeded(stage, can)
+        for promise in (*promises, succession.alone(can)):
+            self._keep(promise)
+        return rotated
 
     def _ask(self, partner: Partner, cast: Cast) -> tuple[Asked, ...]:
         self.telling.chapter(f"AUS asks, under agreement {AGREEMENT[0]}@{AGREEMENT[1]}")
@@ -200,6 +211,7 @@ class Demo:
         summary.details_fields = followed.fields
         summary.reviews = len(followed.reviewed)
         summary.corrections_acknowledged = followed.corrected
+        summary.rotations = course.rotated
 
     def judge(self, summary: Summary, found: Verified) -> None:
         """Hold the answers against what was known beforehand."""
@@ -269,6 +281,7 @@ class Course:
     asked: tuple[Asked, ...]
     poor: Answer
     followed: Followed
+    rotated: int = 0
 
 
 def demonstrate(

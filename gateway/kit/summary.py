@@ -24,6 +24,7 @@ class Summary:
     masked             questions about a citizen who was found, answered as if nobody had been
     reviews            cases that an examiner decided, and whose verdict the partner was told
     corrections_acknowledged  notices of a wrong value, of which the partner said what it did about it
+    rotations          keys that were replaced while a partner asked
     destruction_receipts_verified  queries whose prints are proved destroyed, without a house at hand
     p50_ms … p99_ms    milliseconds from composing a question to believing its answer
     """
@@ -43,6 +44,7 @@ class Summary:
     masked: int = 0
     reviews: int = 0
     corrections_acknowledged: int = 0
+    rotations: int = 0
     destruction_receipts_verified: int = 0
     ledger_ok: bool = False
     ledger_entries: int = 0
