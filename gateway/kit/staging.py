@@ -18,8 +18,6 @@ from typing import Self
 
 import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
 from gateway import telemetry
-from gateway.bundle import PartyBundle, fingerprint
-from gateway.directory import Directory
 from gateway.errors import Remedy
 from gateway.kit import bench, commands, parties
 from gateway.kit.load import SEEDS_FROM, Plan
@@ -68,7 +66,6 @@ class Stage:
             self.serving = Serving(self.house)
             self.serving.start()
             stack.callback(self.serving.stop)
-            self.house.keyroom.carry(self._deliver)
             rounds = threading.Thread(target=self._walk, name="rounds")
             rounds.start()
             stack.callback(rounds.join)
@@ -117,13 +114,6 @@ class Stage:
             *("gallery", "enrol", self.home.home, "--manifest", manifest),
             *("--passphrase-file", self.home.passphrase_file),
         )
-
-    def _deliver(self, bundle: PartyBundle) -> None:
-        """Have every partner import our entry, as `passerelle party import` does."""
-        octets = bundle.to_bytes()
-        for partner in self.partners:
-            directory = Directory(partner.home / "parties", partner.id)
-            directory.import_bundle(octets, fingerprint(octets))
 
     def _walk(self) -> None:
         log = telemetry.logger("drill")

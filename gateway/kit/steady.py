@@ -2,7 +2,7 @@
 
 First line in: the plan. First line out: that it is ready. Then it asks, verifies and asks again, until its stdin
 is closed or a line comes; last line out: what came of it. All lines are JSON. It follows the house as a partner
-does: what is imported into its folder counts from the next query on.
+does: by reading its directory, and by what KEY_STALE says.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from gateway.bundle import PartyBundle
 from gateway.client import DeadlineExceeded, Matter, Partner, PartnerError, Refused, Unreachable
 from gateway.client.folder import Folder, read_folder
 from gateway.kit.load import DEADLINE, Plan, questions
 from gateway.terms import Purpose
 
+REFRESH = 1.0  # seconds between readings of the house's directory; partners take ten minutes
 PEOPLE = 8  # of the gallery that are asked about, and as many strangers
 
 
@@ -42,13 +42,18 @@ class Tally:
 
 
 class Caller:
-    """One partner over one channel at a time."""
+    """One partner, who reads the house's directory every second and follows it by himself."""
 
     def __init__(self, plan: Plan, folder: Folder) -> None:
-        self._plan, self._folder = plan, folder
-        self._file = Path(plan.home) / "parties" / f"{plan.peer}.json"
-        self._stamp = self._file.stat().st_mtime_ns
-        self._partner = self._connect(folder.peer)
+        self._plan = plan
+        self._partner = Partner.connect(
+            folder.party,
+            folder.keyset,
+            folder.peer,
+            witness=Path(plan.witness),
+            keep=folder.keep,
+            refresh=REFRESH,
+        )
 
     def ask(self, stop: threading.Event) -> Tally:
         """Ask until told to stop; return what came of it."""
@@ -68,7 +73,6 @@ class Caller:
             told.queries += 1
             began = time.monotonic()
             try:
-                self._follow(told)
                 self._partner.query(samples, deadline=DEADLINE, **matter)
             except (DeadlineExceeded, Unreachable) as fault:
                 silent[type(fault).__name__] += 1
@@ -76,6 +80,8 @@ class Caller:
                 failed[_reason(fault)] += 1
             else:
                 told.latencies.append(time.monotonic() - began)
+            if self._partner.peer.version != told.versions[-1]:
+                told.versions.append(self._partner.peer.version)
         told.failed, told.unanswered = dict(failed), dict(silent)
         return told
 
@@ -86,21 +92,6 @@ class Caller:
     def close(self) -> None:
         """Hang up."""
         self._partner.close()
-
-    def _follow(self, told: Tally) -> None:
-        """Take the house's newest entry, where one was imported."""
-        stamp = self._file.stat().st_mtime_ns
-        if stamp == self._stamp:
-            return
-        bundle = PartyBundle.parse(self._file.read_bytes())
-        self._partner.close()
-        self._partner, self._stamp = self._connect(bundle), stamp
-        told.versions.append(bundle.version)
-
-    def _connect(self, bundle: PartyBundle) -> Partner:
-        return Partner.connect(
-            self._folder.party, self._folder.keyset, bundle, witness=Path(self._plan.witness)
-        )
 
 
 def _reason(fault: PartnerError) -> str:
