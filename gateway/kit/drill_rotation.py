@@ -14,6 +14,8 @@ Nothing waits for days: a turn is asked for, not awaited, and the 48 hours and t
 
 from __future__ import annotations
 
+import itertools
+import secrets
 import shutil
 import time
 from collections import Counter
@@ -48,6 +50,8 @@ from keys.lifecycle import DESTRUCTION_WAIT, DIRECTORY, KEM_WINDOW, KeyKind, Key
 _FIRST = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_CA, KeyKind.TLS_LEAF)
 # The pairs of the directory turn in a ceremony of its keepers, not by themselves: passerelle directory root.
 ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in {*_FIRST, *DIRECTORY}))
+KEK = "KEK"  # the key above the keys: every seed is wrapped anew
+TURNS = (*(kind.value for kind in ORDER), KEK)
 LONGEST = 60.0  # seconds that one rotation may take; every partner asks many times a second
 PAUSE = 0.1  # seconds between looks
 DAYS = (KEM_WINDOW + timedelta(hours=1), KEM_WINDOW + DESTRUCTION_WAIT + timedelta(hours=2))
@@ -97,7 +101,7 @@ class Figures:
             and self.old_ciphertexts > 0
             and self.queries > 0
             and self.ledger_verified
-            and all(self.by_kind.get(kind.value, 0) for kind in ORDER)
+            and all(self.by_kind.get(turn, 0) for turn in TURNS)
         )
 
 
@@ -115,8 +119,9 @@ class Sealed:
 class Turner:
     """Rotates the keys of a serving house, kind by kind."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, house: House, passphrase_file: Path | None = None) -> None:
+        """Take the house, and the file with its passphrase, where that is to be changed too."""
+        self._house, self._file = house, passphrase_file
         self.done: Counter[str] = Counter()
 
     def rotate(self, kind: KeyKind) -> None:
@@ -129,6 +134,18 @@ class Turner:
         elif kind is not KeyKind.TLS_CA:
             self._until(lambda: self._active(kind) == [kid], f"the old {kind.value} key stays")
         self.done[kind.value] += 1
+
+    def rewrap(self) -> None:
+        """Wrap all seeds under a new key, by another passphrase, which then stands in the file."""
+        if self._file is None:
+            raise Remedy("the file with the passphrase was not named")
+        new = self._file.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(24) + "\n", encoding="ascii")
+        values = {"passphrase_file": str(new.absolute()), "reason": REASON}
+        self._house.perform(TWO, "custody.rewrap", values)
+        new.replace(self._file)
+        self.done[KEK] += 1
 
     def _rotated(self, kind: KeyKind) -> bytes:
         answer = self._house.perform(ONE, "keys.rotate", {"kind": kind.value, "reason": REASON})
@@ -171,13 +188,18 @@ def drill(
         callers = [stack.enter_context(each) for each in stage.callers()]
         for each in callers:
             each.wait_ready()
-        turner, sealed, records = Turner(stage.house), list[Sealed](), list[bytes]()
+        turner = Turner(stage.house, stage.home.passphrase_file)
+        sealed, records = list[Sealed](), list[bytes]()
         began = time.monotonic()
-        while not all(turner.done[kind.value] for kind in ORDER) or (
-            time.monotonic() < began + seconds
-        ):
-            kind = ORDER[turner.done.total() % len(ORDER)]
-            tell(f"{kind.value}, rotation {turner.done.total() + 1}")
+        for number in itertools.count():
+            turn = TURNS[number % len(TURNS)]
+            if number >= len(TURNS) and time.monotonic() >= began + seconds:
+                break
+            tell(f"{turn}, rotation {number + 1}")
+            if turn == KEK:
+                turner.rewrap()
+                continue
+            kind = KeyKind(turn)
             if kind is KeyKind.KEM:
                 sealed.append(_sealed(stage.partners[0], stage.home))
             if kind is KeyKind.DATA:
@@ -282,7 +304,7 @@ def _figures(tallies: list[Tally], done: Counter[str], **known: object) -> Figur
     latencies = [each for tally in tallies for each in tally.latencies]
     return Figures(
         rotations=done.total(),
-        by_kind={kind.value: done[kind.value] for kind in ORDER},
+        by_kind={turn: done[turn] for turn in TURNS},
         queries=sum(tally.queries for tally in tallies),
         failed=failed.total(),
         failed_by_reason=dict(failed),
