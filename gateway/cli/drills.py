@@ -52,7 +52,9 @@ def rotation(
 
     Rotations are asked for, not awaited, by the acts that operators use; what takes two persons, an audit key and
     the key above the keys, is done by two names in one process. The partners read the house's directory every
-    second, not every ten minutes. The directory's own keys are not among it: its keepers turn them. The caretaker's rounds come every half second instead of every 30.
+    second, not every ten minutes, and the caretaker's rounds come every half second, not every 30. The
+    directory's own keys are not among them: its keepers turn those.
+
     The 48 hours of a sealing key, and the week of a data key, pass on a copy of the folder that is opened by a
     clock that is ahead; only there are old keys destroyed.
     """
