@@ -114,7 +114,8 @@ class RequestHitDetails:
             disclosure = _disclosed(request.header, wanted, (hit.subject, record), plan, now)
         told = disclosure.details or UNAVAILABLE
         # What led to nothing leaves no trace on the reference: a second try would tell that it leads somewhere.
-        used = disclosures.use(hit, wanted.fields) if hit and told is not UNAVAILABLE else ()
+        spent = hit is not None and told is not UNAVAILABLE
+        used = disclosures.use(hit, wanted.fields, now) if hit and spent else ()
         facts = {
             "operation": request.header.operation.name,
             "transaction_reference": request.header.transaction_reference,

@@ -19,7 +19,7 @@ from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import corrections, propagation, subjects
+from gateway.store import corrections, disclosures, propagation, subjects
 from gateway.store.corrections import Papers
 from gateway.store.propagation import Recipient
 from gateway.store.redress import Correction, Standing
@@ -80,7 +80,7 @@ class Correcting:
         def do() -> Answer:
             recipients = self._recipients(wanted)
             record = self._record(wanted, recipients)
-            notices = [self._notice(officer, wanted, one, record) for one in recipients]
+            notices = self._notices(officer, wanted, recipients, record)
             fresh = [each for each in notices if not self._pending(*each)]
             if fresh:
                 self._commit(officer, wanted, fresh)
@@ -133,9 +133,22 @@ class Correcting:
             raise Remedy("whom this is about is no longer known: withdraw it with --kind WITHDRAWN")
         return self._people(people.pop())
 
+    def _notices(
+        self, officer: Officer, wanted: _Wanted, recipients: Sequence[Recipient], record: Record
+    ) -> list[tuple[Correction, CorrectionNotice]]:
+        """Return a notice for each recipient; who has today's record already is told nothing, and stops nobody's."""
+        made = [self._notice(officer, wanted, one, record) for one in recipients]
+        notices = [each for each in made if each is not None]
+        if not notices:
+            raise Remedy(
+                "the record holds no newer value of these fields: set it right first with"
+                " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
+            )
+        return notices
+
     def _notice(
         self, officer: Officer, wanted: _Wanted, to: Recipient, record: Record
-    ) -> tuple[Correction, CorrectionNotice]:
+    ) -> tuple[Correction, CorrectionNotice] | None:
         now = self._files.clock()
         received = sorted(to.fields)
         named = tuple(code for code in received if not wanted.fields or code in wanted.fields)
@@ -143,10 +156,7 @@ class Correcting:
         if wanted.kind is CorrectionKind.WRONG_VALUE:
             corrected = _right(to, named, record)
             if not corrected:
-                raise Remedy(
-                    "the record holds no newer value of these fields: set it right first with"
-                    " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
-                )
+                return None
             named = tuple(each.code for each in corrected)
             hidden = [code.name for code in named if code not in self._tells(to, record)]
             if (
@@ -217,6 +227,11 @@ class Correcting:
             papers = Papers(wire.kept_bytes(notice))
             sealed = corrections.seal(self._files.data_key, correction, papers)
             effects.append(corrections.opened(correction, sealed, leaf=position))
+            if (
+                wanted.kind is not CorrectionKind.WRONG_VALUE
+            ):  # what is taken back is not given again
+                now = self._files.clock()
+                effects.append(disclosures.withdrawn(correction.partner, correction.number, now))
         self._files.sequencer.commit(leaves, effects)
 
 

@@ -96,21 +96,38 @@ def disclosed(
     )
 
 
-def use(hit: LiveHit, fields: Sequence[FieldCode]) -> tuple[Effect, ...]:
-    """Return what binds a reference to the fields of its first use.
+def use(hit: LiveHit, fields: Sequence[FieldCode], now: datetime) -> tuple[Effect, ...]:
+    """Return what binds a reference to the fields of its first use; later uses bind nothing more.
 
-    The commit raises HitReferenceSpent where another use came between.
+    The commit raises HitReferenceSpent where another use, or the withdrawal of the match, came between.
     """
-    if hit.used_for is not None:
-        return ()
-    spelt = _BETWEEN.join(str(int(code)) for code in sorted(fields))
+    spelt = _BETWEEN.join(str(int(code)) for code in sorted(hit.used_for or fields))
     unused = hit_references.c.fields.is_(None) | (hit_references.c.fields == spelt)
+    living = hit_references.c.expires_ms > milliseconds(now)
     row = (
         update(hit_references)
-        .where(hit_references.c.reference == hit.reference, unused)
+        .where(hit_references.c.reference == hit.reference, unused, living)
         .values(fields=spelt)
     )
     return (Effect(row, rows=1, refusal=says(HitReferenceSpent)),)
+
+
+def withdrawn(partner: str, number: str, now: datetime) -> Effect:
+    """Return what ends the references of a query whose match was a mistake; who holds one learns nothing more.
+
+    The rows stay for their own erasure, which knows of holds.
+    """
+    ended = milliseconds(now)
+    row = (
+        update(hit_references)
+        .where(
+            hit_references.c.partner == partner,
+            hit_references.c.transaction_number == number,
+            hit_references.c.expires_ms > ended,
+        )
+        .values(expires_ms=ended)
+    )
+    return Effect(row)
 
 
 def _codes(spelt: str) -> list[FieldCode]:
