@@ -14,7 +14,8 @@ def without(folder: Folder, notice: CorrectionNotice) -> Folder:
     """Return the folder without what the notice calls inaccurate; right values stand in its place.
 
     A notice that names no field speaks of the match itself: nothing is left. One of another person leaves
-    nothing either, whatever it names.
+    nothing either, whatever it names. Notices may overtake each other: one that is older than what is held by the
+    sender's own count of versions puts nothing back.
     """
     if notice.kind is CorrectionKind.WRONG_PERSON or not notice.fields:
         return Folder()
@@ -25,7 +26,7 @@ def _amended(payload: bytes, notice: CorrectionNotice) -> bytes:
     details = wire.read_details(payload)
     right = {each.code: each for each in notice.corrected}
     fields = tuple(
-        right.get(each.code, each)
+        each if _newer(each, right.get(each.code)) else right.get(each.code, each)
         for each in details.fields
         if each.code not in notice.fields or each.code in right
     )
@@ -37,3 +38,22 @@ def _amended(payload: bytes, notice: CorrectionNotice) -> bytes:
 def fields_of(folder: Folder) -> tuple[Field, ...]:
     """Return every datum that a folder holds, in the order in which it came."""
     return tuple(each for payload in folder.details for each in wire.read_details(payload).fields)
+
+
+def right_already(folder: Folder, notice: CorrectionNotice) -> bool:
+    """Whether a folder holds, of what a notice sets right, the values of the notice or newer ones."""
+    right = {each.code: each for each in notice.corrected}
+    held = [each for each in fields_of(folder) if each.code in right]
+    return bool(held) and all(
+        each.value == right[each.code].value or _newer(each, right[each.code]) for each in held
+    )
+
+
+def _newer(held: Field, told: Field | None) -> bool:
+    """Whether what is held is of a later version than what is told; where either is no number nobody can say."""
+    if told is None:
+        return False
+    versions = held.source_version, told.source_version
+    if not all(each.isascii() and each.isdigit() for each in versions):
+        return False
+    return int(versions[0]) > int(versions[1])

@@ -118,7 +118,7 @@ def _duty(
     if use is Use.RECORDED:
         return _noted(files, errand, notice, folder, word)
     left = amending.without(folder, notice)
-    replaced = bool(notice.corrected) and left != folder
+    replaced = amending.right_already(left, notice)
     outcome = duty.outcome(use, replaced=replaced)
     if outcome is None:
         raise Fault("a duty without an outcome was settled")
