@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,30 @@ def test_a_house_comes_back_with_all_it_held_and_says_so_first(
         assert again.keyset.data().open(record, b"") == b"a record"
         found = inspection.check(house.home, secret, house.clock())
     assert {each.name for each in found if not each.ok} == set()
+
+
+def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
+    ready: Any, house: House, tmp_path: Path, secret: Any
+) -> None:
+    """A partner's updater refuses metadata whose version went back: TUF 5.4.3."""
+
+    def versions(home: Path) -> dict[str, int]:
+        metadata = home / "directory" / "metadata"
+        return {
+            name: max(
+                int(json.loads(path.read_bytes())["signed"]["version"])
+                for path in metadata.glob(f"*{name}.json")
+            )
+            for name in ("timestamp", "snapshot")
+        }
+
+    file = taken(house, tmp_path / "can.backup", ready)
+    before = versions(house.home)
+    assert min(before.values()) > 0
+
+    restore(file, tmp_path / "again", RECOVERY, secret)
+    after = versions(tmp_path / "again")
+    assert all(after[name] >= before[name] + restoring.LEAP for name in before)
 
 
 def test_the_backup_is_an_entry_before_anything_leaves(
@@ -155,7 +180,7 @@ def test_files_that_change_while_they_are_read_are_read_again(
 
 
 def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_path: Path) -> None:
-    (house.home / "keepers" / "1").mkdir(parents=True)
+    (house.home / "keepers" / "1").mkdir(parents=True, exist_ok=True)
     (house.home / "keepers" / "1" / "key.json").write_text("x")
     (house.home / "door.json").write_text("{}")
     file = taken(house, tmp_path / "can.backup", ready)
