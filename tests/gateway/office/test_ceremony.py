@@ -202,7 +202,7 @@ def test_what_nobody_approves_in_an_hour_expires(house: House, one: Person, two:
 def test_an_act_that_cannot_go_on_is_failed_and_says_why(
     house: House, one: Person, two: Person
 ) -> None:
-    """Both approve of ending the same hold: the state of the second is past when the first is done."""
+    """The words that were approved are no agreement: that is found only when the act is done."""
     values = {"file": "au-2.toml", "text": "[agreement", "reason": "signed"}
     identifier = one.propose(house, "agreements.sign", values)
 
