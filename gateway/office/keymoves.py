@@ -50,13 +50,18 @@ def sole(keyset: Keyset, record: KeyRecord) -> bool:
     return [each.kid for each in active] == [record.kid]
 
 
-def generate(kind: KeyKind, reason: str, actor: str) -> Decide:
-    """Make a key of a kind, PREACTIVE; one at a time, so that two operators do not rotate side by side."""
+def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> Decide:
+    """Make a key of a kind, PREACTIVE; one at a time, so that two operators do not rotate side by side.
+
+    join   where one is made already, move nothing instead of refusing
+    """
 
     def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
         if kind is KeyKind.AUDIT:
             raise Remedy("an AUDIT key is the auditor's: take over the public half of his new one")
         already = coming(keyset, kind)
+        if already is not None and join:
+            return keyset, ()
         if already is not None:
             raise Remedy(
                 f"{kind.value} {short(already.kid)} is PREACTIVE already: promote or destroy it first"

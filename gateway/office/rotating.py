@@ -136,18 +136,12 @@ class Rotating:
 
         def do() -> Answer:
             turning, person = self._turning, officer.person
-            successor = keymoves.coming(turning.keyset, kind)
-            if successor is None:
-                decide = keymoves.generate(kind, reason, person)
-                moved = turning.change(
-                    decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
-                )
-            else:
-                moved = ()
-                facts = {"action": "ROTATE", "reason": reason}
-                turning.commit(_leaf(officer, successor, facts), rotations.ask(successor.kid))
+            decide = keymoves.generate(kind, reason, person, join=True)
+            moved = turning.change(
+                decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
+            )
+            kid = moved[0].kid if moved else self._joined(officer, kind, reason)
             turning.publish(person, officer.facts)
-            kid = moved[0].kid if moved else successor.kid if successor else b""
             moved += turning.advance(kind, actor=person, facts=officer.facts)
             promoted = turning.keyset.record(kid).state is KeyState.ACTIVE
             missing = () if promoted else turning.evidence()[kid].missing
@@ -159,6 +153,15 @@ class Rotating:
             }
 
         return do
+
+    def _joined(self, officer: Officer, kind: KeyKind, reason: str) -> bytes:
+        """Have a key that is made already take over when it can; return its id."""
+        record = keymoves.coming(self._turning.keyset, kind)
+        if record is None:
+            raise Remedy(f"another rotation of {kind.value} was finished meanwhile; look again")
+        leaf = _leaf(officer, record, {"action": "ROTATE", "reason": reason})
+        self._turning.commit(leaf, rotations.ask(record.kid))
+        return record.kid
 
     def _schedule(self, officer: Officer, arguments: Arguments) -> Doing:
         kind, on = _kind(arguments), arguments.flag("on")

@@ -173,7 +173,12 @@ class Turning:
             step = next((each for each in self._due(kind) if each.move is not Move.WAIT), None)
             if step is None:
                 break
-            moved += self._take(step, actor, facts)
+            try:
+                moved += self._take(step, actor, facts)
+            except Remedy:
+                if step in self._due(kind):
+                    raise
+                continue  # somebody else took it meanwhile
             self._say(actor, facts)
         return tuple(moved)
 

@@ -1,0 +1,119 @@
+"""Evidence comes from authentic messages alone, is kept once, and carries a rotation through without a restart."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.store import sightings
+from gateway.store.sightings import Sightings
+from keys.keyset import KeyKind, KeyState
+
+
+def seen(house: Any) -> dict[str, int]:
+    with house.database.reader() as reader:
+        return {party: one.version for party, one in sightings.seen(reader).items()}
+
+
+def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
+    pair: Any, people: Any, keydesk: Any
+) -> None:
+    """A message of the partner's is what promotes: with the older entry it is answered and no evidence."""
+    desk, house = keydesk(pair.house), pair.house
+    before = pair.partner()  # it holds version 1 and goes on with it
+    before.query(people.samples(1), **people.matter())
+    assert seen(house) == {"AUS": 1}
+
+    new = desk.do("keys.rotate", kind="KEM")["key"]
+    before.query(people.samples(1), **people.matter())
+    pair.serving.walk_rounds()
+    assert desk.state(new) is KeyState.PREACTIVE
+    assert seen(house) == {"AUS": 1}
+
+    after = pair.partner()  # it has refreshed
+    after.query(people.samples(1), **people.matter())
+    assert seen(house) == {"AUS": 2}
+    pair.serving.walk_rounds()
+
+    assert desk.state(new) is KeyState.ACTIVE
+    assert own_bundle(pair.home).version == 4
+    # In flight, and in the window: both older entries are still answered.
+    for partner in (before, after, pair.partner()):
+        partner.query(people.samples(1), **people.matter())
+
+
+def test_a_message_that_is_refused_is_no_evidence(
+    pair: Any, people: Any, forger: Any, keydesk: Any
+) -> None:
+    """An attacker who replays or forges cannot have a key promoted that the partner does not know."""
+    keydesk(pair.house).do("keys.rotate", kind="KEM")
+    signer = pair.keyset.signing()
+
+    ahead = forger.letter(directory_version=3, signer=signer)
+    assert forger.refused(ahead)[1] == "KEY_STALE"
+    stranger = forger.letter(directory_version=2, commitment=bytes(32))
+    forger.refused(stranger)
+
+    assert seen(pair.house) == {}
+
+
+def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
+    house = pair.house
+    known = Sightings(house.database)
+
+    def message(version: int) -> int:
+        effects = known.effects("AUS", version, house.clock())
+        if effects:
+            house.sequencer.commit((), effects)
+            known.kept("AUS", version)
+        return len(effects)
+
+    assert [message(version) for version in (3, 3, 2, 4, 3)] == [2, 0, 0, 2, 0]
+    assert seen(house) == {"AUS": 4}
+    assert Sightings(house.database).effects("AUS", 4, house.clock()) == ()  # after a restart
+    house.sequencer.commit((), sightings.see("AUS", 1, house.clock()))
+    assert seen(house) == {"AUS": 4}
+
+
+def test_operators_who_rotate_at_once_make_one_key(house: Any, keydesk: Any) -> None:
+    """Issue 5, bad input: two operators rotating at once; each is told what became of it."""
+    desk, told, start = keydesk(house), [], threading.Barrier(4)
+
+    def rotate(act: str) -> None:
+        start.wait()
+        try:
+            told.append(desk.do(act, kind="SIGNING"))
+        except Remedy as refused:
+            told.append(str(refused))
+
+    acts = ("keys.rotate", "keys.rotate", "keys.generate", "keys.generate")
+    threads = [threading.Thread(target=rotate, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    coming = [r for r in house.keyset.records if r.state is KeyState.PREACTIVE]
+    assert [record.kind for record in coming] == [KeyKind.SIGNING]
+    assert len(told) == 4
+    assert own_bundle(house.home).version == 2
+    made = [one for one in told if isinstance(one, dict) and one["moves"]]
+    assert len(made) == 1
+    assert all("PREACTIVE already" in one for one in told if isinstance(one, str))
+
+
+@pytest.mark.parametrize("times", [3])
+def test_a_house_lives_through_rotation_after_rotation(
+    pair: Any, people: Any, keydesk: Any, times: int
+) -> None:
+    desk = keydesk(pair.house)
+    for _ in range(times):
+        for kind in ("KEM", "SIGNING"):
+            kid = desk.do("keys.rotate", kind=kind)["key"]
+            pair.partner().query(people.samples(1), **people.matter())
+            pair.serving.walk_rounds()
+            assert desk.state(kid) is KeyState.ACTIVE
