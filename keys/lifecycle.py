@@ -60,17 +60,17 @@ TRANSITIONS: Mapping[tuple[KeyState, KeyState], frozenset[Authority]] = MappingP
     {
         (_S.PREACTIVE, _S.ACTIVE): _TWO_OR_SCHEDULE,  # the schedule, when the evidence is complete
         (_S.PREACTIVE, _S.SUSPENDED): _ONE,
-        (_S.PREACTIVE, _S.COMPROMISED): _ONE,
+        (_S.PREACTIVE, _S.COMPROMISED): _TWO,
         (_S.PREACTIVE, _S.DESTROYED): _TWO,
         (_S.ACTIVE, _S.SUSPENDED): _ONE,
         (_S.ACTIVE, _S.DEACTIVATED): _TWO_OR_SCHEDULE,  # with a successor
-        (_S.ACTIVE, _S.COMPROMISED): _ONE,
+        (_S.ACTIVE, _S.COMPROMISED): _TWO,
         (_S.SUSPENDED, _S.ACTIVE): _TWO,
         (_S.SUSPENDED, _S.DEACTIVATED): _TWO,
-        (_S.SUSPENDED, _S.COMPROMISED): _ONE,
+        (_S.SUSPENDED, _S.COMPROMISED): _TWO,
         (_S.SUSPENDED, _S.DESTROYED): _TWO,
         (_S.DEACTIVATED, _S.SUSPENDED): _ONE,  # it may still open, or verify; it never comes back
-        (_S.DEACTIVATED, _S.COMPROMISED): _ONE,
+        (_S.DEACTIVATED, _S.COMPROMISED): _TWO,
         (_S.DEACTIVATED, _S.DESTROYED): _TWO,  # a KEM key: by schedule, below
         (_S.COMPROMISED, _S.DESTROYED): _TWO,
     }

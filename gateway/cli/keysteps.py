@@ -66,7 +66,7 @@ class Asker:
         refused = any(sentence.startswith(REFUSED) for sentence in said["plan"])
         lines = [*said["plan"]]
         if said["two_persons"]:
-            lines.append("It takes two persons.")
+            lines.append("It takes two persons: without --dry-run this proposes it.")
         code = Code.NO if refused else Code.DONE
         console.emit(self.context, {"ok": not refused, **said}, *lines, code=code)
 

@@ -22,6 +22,7 @@ KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
 
 # One person may stop a key, but not the whole house: without these it records nothing, or reads nothing.
 _HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT})
+_STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED})
 # What two persons decide to destroy waits, so that one can still cancel; these live for days only.
 _SHORT_LIVED = frozenset({KeyKind.KEM, KeyKind.TLS_LEAF})
 
@@ -90,15 +91,18 @@ def move(kid: bytes, target: KeyState, reason: str, actor: str) -> Decide:
     return decide
 
 
-def suspend(kid: bytes, reason: str, actor: str) -> Decide:
-    """Stop a key; where partners would know no other of its kind, its successor is made with it, PREACTIVE."""
+def stop(kid: bytes, target: KeyState, reason: str, actor: str) -> Decide:
+    """Suspend or revoke a key; where partners would know no other of its kind, its successor is made with it.
+
+    Our entry never names none; the successor is PREACTIVE.
+    """
 
     def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
         record = keyset.record(kid)
-        keyset, events = move(kid, KeyState.SUSPENDED, reason, actor)(keyset, now)
+        keyset, events = move(kid, target, reason, actor)(keyset, now)
         if record.kind in ANNOUNCED and not keyset.published(record.kind):
             with suppress(KeyNotUsable):  # a leaf whose authority is stopped: that one comes first
-                follows = f"follows {short(kid)}, which is suspended"
+                follows = f"follows {short(kid)}, which is {target.value}"
                 keyset, made = keyset.generate(record.kind, now, reason=follows, actor=actor)
                 events = (*events, made)
         return keyset, events
@@ -112,13 +116,13 @@ def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
     if state is target:
         raise Remedy(f"{name} is {state.value} already, since {record.changed:%Y-%m-%d %H:%M}")
     only = sole(keyset, record)
-    if target is KeyState.SUSPENDED and only and record.kind in _HOUSE_NEEDS:
+    if target in _STOPPED and only and record.kind in _HOUSE_NEEDS:
         instead = f"run `passerelle keys rotate {record.kind.value}`"
         if record.kind is KeyKind.AUDIT:
             instead = "take over the public half of the auditor's new key"
         raise Remedy(
             f"{name} is the only one, and without it the house records nothing, or reads nothing:"
-            f" {instead}, then suspend this one"
+            f" {instead}, then stop this one"
         )
     if state is KeyState.ACTIVE and target is KeyState.DESTROYED:
         raise Remedy(

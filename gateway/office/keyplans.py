@@ -98,11 +98,7 @@ def _suspend(turning: Turning, values: Values) -> Sentences:
         f"{_name(record)} is SUSPENDED at once: it neither produces nor accepts.",
         "An ALARM is recorded, and our entry is published without it.",
     ]
-    rest = [r for r in turning.keyset.published(record.kind) if r.kid != record.kid]
-    if record.kind in ANNOUNCED and not rest:
-        said.append(
-            "Partners would know no other: a successor is made with it, PREACTIVE; two persons promote it."
-        )
+    said += _successor(turning, record)
     return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
 
 
@@ -124,6 +120,7 @@ def _revoke(turning: Turning, values: Values) -> Sentences:
     return _refusal(turning, record, KeyState.COMPROMISED) or (
         f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
         "What the ledger held before stays attributable. Only its destruction can follow.",
+        *_successor(turning, record),
     )
 
 
@@ -205,6 +202,15 @@ def _predecessors(turning: Turning, record: KeyRecord) -> Sentences:
     return tuple(
         f"{_name(each)} stays ACTIVE until it is deactivated, by the schedule or by hand."
         for each in older
+    )
+
+
+def _successor(turning: Turning, record: KeyRecord) -> Sentences:
+    rest = [r for r in turning.keyset.published(record.kind) if r.kid != record.kid]
+    if rest or record.kind not in ANNOUNCED:
+        return ()
+    return (
+        "Partners would know no other: a successor is made with it, PREACTIVE; two persons promote it.",
     )
 
 

@@ -17,6 +17,7 @@ from gateway.office import keymoves, keyplans, keystates
 from gateway.office.acts import Act, Answer, Officer, Role, always, never
 from gateway.office.arguments import Arguments
 from gateway.office.keymoves import KEY
+from gateway.office.keyroom import Decide
 from gateway.office.turning import Turning
 from gateway.store import rotations
 from gateway.store.rotations import Doom
@@ -191,7 +192,7 @@ class Rotating:
 
         def do() -> Answer:
             record = self._named(key)
-            decide = keymoves.suspend(record.kid, reason, officer.person)
+            decide = keymoves.stop(record.kid, KeyState.SUSPENDED, reason, officer.person)
             moved = self._turning.change(decide, officer.person, officer.facts)
             facts = {
                 **officer.facts,
@@ -230,7 +231,13 @@ class Rotating:
 
     def _revoke(self, officer: Officer, arguments: Arguments) -> Doing:
         key, reason = arguments.text("key", KEY), arguments.reason()
-        return lambda: self._moved(officer, self._named(key), KeyState.COMPROMISED, reason)
+
+        def do() -> Answer:
+            record, person = self._named(key), officer.person
+            decide = keymoves.stop(record.kid, KeyState.COMPROMISED, reason, person)
+            return self._done(officer, record, decide, {})
+
+        return do
 
     def _destroy(self, officer: Officer, arguments: Arguments) -> Doing:
         key, reason = arguments.text("key", KEY), arguments.reason()
@@ -283,7 +290,12 @@ class Rotating:
     ) -> Answer:
         """Move a key and publish what follows from it."""
         decide = keymoves.move(record.kid, target, reason, officer.person)
-        facts = {**officer.facts, **(grounds or {})}
+        return self._done(officer, record, decide, grounds or {})
+
+    def _done(
+        self, officer: Officer, record: KeyRecord, decide: Decide, grounds: Mapping[str, str]
+    ) -> Answer:
+        facts = {**officer.facts, **grounds}
         moved = self._turning.change(
             decide, officer.person, facts, lambda _: rotations.spare(record.kid, demand=False)
         )

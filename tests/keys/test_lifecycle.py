@@ -21,12 +21,14 @@ from keys.lifecycle import (
 
 ONE, TWO, CLOCK = Authority.ONE, Authority.TWO, Authority.SCHEDULE
 STATES = ["PREACTIVE", "ACTIVE", "SUSPENDED", "DEACTIVATED", "COMPROMISED", "DESTROYED"]
-# keys.md 4, copied by hand, with one edge of ADR 0023: whoever suspects a DEACTIVATED key stops it alone. 1 = one operator, 2 = two persons, t = the schedule, - = forbidden
+# keys.md 4, copied by hand, but for two decisions of ours. Whoever suspects a DEACTIVATED key stops it alone (ADR 0023).
+# COMPROMISED is for ever, so it takes two: alone one only suspends (issue 5, item 3).
+# 1 = one operator, 2 = two persons, t = the schedule, - = forbidden
 TABLE = """
-PREACTIVE    -  2t  1   -   1   2
-ACTIVE       -  -   1   2t  1   -
-SUSPENDED    -  2   -   2   1   2
-DEACTIVATED  -  -   1   -   1   2
+PREACTIVE    -  2t  1   -   2   2
+ACTIVE       -  -   1   2t  2   -
+SUSPENDED    -  2   -   2   2   2
+DEACTIVATED  -  -   1   -   2   2
 COMPROMISED  -  -   -   -   -   2
 DESTROYED    -  -   -   -   -   -
 """
@@ -78,10 +80,10 @@ def test_no_walk_returns_from_the_dead(walk: list[KeyState], kind: KeyKind) -> N
 
 
 def test_one_person_can_stop_a_key_and_never_start_or_destroy_one() -> None:
-    """Break-glass covers suspend and revoke only (keys.md 5)."""
-    for (_, target), allowed in TRANSITIONS.items():
-        if ONE in allowed:
-            assert target in {KeyState.SUSPENDED, KeyState.COMPROMISED}
+    """Break-glass covers suspend only (issue 5, item 3)."""
+    alone = {target for (_, target), allowed in TRANSITIONS.items() if ONE in allowed}
+
+    assert alone == {KeyState.SUSPENDED}
 
 
 def test_no_timer_destroys_a_long_lived_key() -> None:

@@ -41,6 +41,20 @@ def kid(keys: Any) -> Any:
     return find
 
 
+@pytest.fixture
+def approve(home: Any, run: Any, passphrase: Any, tmp_path: Any) -> Any:
+    """Approve a proposal as P-1, or as P-2, who is let in for it."""
+    words = ("--person", "P-2", "--role", "operator", "-o", tmp_path / "p2", "--custody")
+    assert run("staff", "add", home, *words, *passphrase).code == 0
+    folders = {"P-1": home / "staff" / "me", "P-2": tmp_path / "p2"}
+
+    def start(proposal: str, by: str) -> Any:
+        words = ("proposals", "approve", home, proposal, "--yes", *passphrase)
+        return run(*words, "--as", folders[by])
+
+    return start
+
+
 def introduce(homes: Any, run: Any, tmp_path: Any) -> None:
     """Have CAN know AUS."""
     exported = run("party", "export", homes["AUS"], "-o", tmp_path / "AUS.json", "--json").document
@@ -130,6 +144,33 @@ def test_each_step_can_be_foretold_and_then_does_nothing(keys: Any, kid: Any, ho
     assert file.read_bytes() == before
     assert keys("revoke", kem, "--dry-run").document["two_persons"]
     assert not keys("suspend", kem, "--dry-run").document["two_persons"]
+
+
+def test_what_takes_two_persons_is_proposed_and_done_when_another_approves(
+    keys: Any, kid: Any, approve: Any
+) -> None:
+    """One alone gets no further than a proposal."""
+    kem = kid("KEM")
+
+    proposed = keys("revoke", kem, "--reason", "the thief had it").document
+    assert "COMPROMISED for ever" in " ".join(proposed["plan"])
+    assert keys("show", kem).document["state"] == "ACTIVE"
+    assert approve(proposed["proposal"], by="P-1").code == 1  # nobody approves his own
+    done = approve(proposed["proposal"], by="P-2")
+
+    assert done.code == 0, done.err
+    assert keys("show", kem).document["state"] == "COMPROMISED"
+
+
+def test_a_proposal_dies_with_the_state_it_was_made_in(keys: Any, kid: Any, approve: Any) -> None:
+    """Another key moved meanwhile: the second person would approve something else than the first proposed."""
+    kem = kid("KEM")
+    proposed = keys("revoke", kem, "--reason", "the thief had it").document["proposal"]
+    keys("generate", "SIGNING", "--reason", "yearly")
+
+    assert approve(proposed, by="P-2").code != 0
+
+    assert keys("show", kem).document["state"] == "ACTIVE"
 
 
 def test_a_schedule_is_set_by_a_word(keys: Any) -> None:
