@@ -19,7 +19,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from keys import certificates
-from keys.lifecycle import KEM_WINDOW, LIFETIMES, KeyKind, KeyState
+from keys.lifecycle import DIRECTORY, KEM_WINDOW, LIFETIMES, KeyKind, KeyState
 from keys.record import KeyRecord
 
 TICK = timedelta(
@@ -49,8 +49,9 @@ MARGIN = timedelta(hours=1)
 # How long a successor is in use before its predecessor leaves. Connections live ten minutes and a half.
 OVERLAPS: Mapping[KeyKind, timedelta] = MappingProxyType({KeyKind.TLS_LEAF: timedelta(hours=1)})
 
-# An authority leaves by hand alone: leaves and badges that it issued live on with it.
-_BY_HAND = frozenset({KeyKind.TLS_CA})
+# These leave by hand alone. Leaves and badges that an authority issued live on with it; a directory goes on naming
+# a pair until its keepers, or our next part of it, name the new one.
+_BY_HAND = DIRECTORY | {KeyKind.TLS_CA}
 
 # It stays until its successor is known to all, also where two persons did not wait to promote that.
 _STAYS_UNTIL_SEEN = frozenset({KeyKind.LOG, KeyKind.TLS_LEAF})
