@@ -19,6 +19,7 @@ try:
         corrections,
         decisions,
         detailing,
+        directory,
         drills,
         evaluating,
         founding,
@@ -104,6 +105,7 @@ app.command(
 )(detailing.details)
 app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
 app.add_typer(parties.app, name="party")
+app.add_typer(directory.app, name="directory")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(registry.app, name="registry")
 app.add_typer(agreements.app, name="agreements")

@@ -105,6 +105,22 @@ class Publishing:
             self._ends = self._online_end()
             return True
 
+    def draft(self, role: str) -> bytes:
+        """Return the root or targets that would follow, for keepers to sign."""
+        with self._lock:
+            now, keyset = self._clock(), self._keyset()
+            if role == "root":
+                return self.repository.next_root(keyset, now).to_bytes()
+            return self.repository.next_targets(keyset, now).to_bytes()
+
+    def adopt(self, content: bytes) -> tuple[str, int]:
+        """Keep what keepers signed and publish under it; return its role and version. Raises Remedy."""
+        with self._lock:
+            role = self.repository.keep(content, self._clock())
+            self.settle()
+            self._ends = self._online_end()
+            return role, self.files.newest(role)
+
     def leap(self, by: int) -> None:
         """Publish under versions that grow by more: a restored folder may have forgotten some."""
         if self.active:

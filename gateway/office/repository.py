@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
@@ -34,9 +33,9 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from gateway.directory import hybrid
 from gateway.errors import Fault, Remedy
 from gateway.office.directoryfiles import TIMESTAMP, DirectoryFiles
+from gateway.office.metadata import demand_hybrid, demand_pair, parse, read_as
 from gateway.office.signers import identifiers, keeper_signer, pair_publics, pair_signers
 from keys.directorykey import DirectoryKey
 from keys.keeper import Keeper
@@ -132,12 +131,12 @@ class Repository:
             raise Remedy(f"this {kind} file has ended; draft it anew")
         if isinstance(signed, Root):
             delegators = [signed] if newest == 0 else [self.root(), signed]
-            _demand_hybrid(signed)
+            demand_hybrid(signed)
         else:
             delegators = [self.root()]
             if signed.targets or signed.delegations is None:
                 raise Remedy("this targets file does not delegate to the party; draft it anew")
-            _demand_pair(signed.delegations, self._party)
+            demand_pair(signed.delegations, self._party)
         for delegator in delegators:
             self._verify(delegator, kind, metadata)
         self._files.put_metadata(f"{signed.version}.{kind}.json", content)
@@ -204,7 +203,7 @@ class Repository:
 
     def root(self) -> Root:
         """Return the newest root."""
-        return _of(Root, self._files.latest(Root.type))
+        return read_as(Root, self._files.latest(Root.type))
 
     def published(self) -> Mapping[str, bytes]:
         """Return what partners find at this moment: path to SHA-256; nothing where they find no whole state."""
@@ -229,7 +228,7 @@ class Repository:
             self._verify(root, Timestamp.type, parse(content))
             snapshot = self._snapshot()
             self._verify(root, Snapshot.type, snapshot)
-            targets = _of(Targets, self._files.latest(Targets.type))
+            targets = read_as(Targets, self._files.latest(Targets.type))
             self._verify(targets, self._party, parse(self._files.latest(self._party)))
         except Remedy:
             return False
@@ -244,7 +243,7 @@ class Repository:
     def status(self) -> tuple[RoleStatus, ...]:
         """Return how each role stands, from root to timestamp."""
         root = self.root()
-        targets = _of(Targets, self._files.latest(Targets.type))
+        targets = read_as(Targets, self._files.latest(Targets.type))
         found: list[tuple[str, Root | Targets | Snapshot | Timestamp, int, int]] = []
         for name, signed in ((Root.type, root), (Targets.type, targets)):
             role = root.roles[name]
@@ -255,7 +254,7 @@ class Repository:
             found.append((Snapshot.type, self._snapshot().signed, PAIR, PAIR))
             content = self._files.metadata(TIMESTAMP)
             if content is not None:
-                found.append((Timestamp.type, _of(Timestamp, content), PAIR, PAIR))
+                found.append((Timestamp.type, read_as(Timestamp, content), PAIR, PAIR))
         return tuple(
             RoleStatus(name, signed.version, _aware(signed.expires), keys, threshold)
             for name, signed, keys, threshold in found
@@ -274,7 +273,7 @@ class Repository:
     def _keyids(self, kind: KeyKind) -> Iterable[str]:
         if kind is not KeyKind.DELEGATION:
             return self.root().roles[kind.value.lower()].keyids
-        delegations = _of(Targets, self._files.latest(Targets.type)).delegations
+        delegations = read_as(Targets, self._files.latest(Targets.type)).delegations
         if delegations is None or delegations.roles is None:
             raise Fault("the directory's targets delegate to nobody")
         return delegations.roles[self._party].keyids
@@ -316,16 +315,16 @@ class Repository:
         if self._files.metadata(TIMESTAMP) is None:
             return None
         meta = self._snapshot().signed.meta[f"{self._party}.json"]
-        return _of(Targets, self._there(f"{meta.version}.{self._party}.json"))
+        return read_as(Targets, self._there(f"{meta.version}.{self._party}.json"))
 
     def _snapshot(self) -> Metadata[Snapshot]:
-        timestamp = _of(Timestamp, self._there(TIMESTAMP))
+        timestamp = read_as(Timestamp, self._there(TIMESTAMP))
         content = self._there(f"{timestamp.snapshot_meta.version}.snapshot.json")
         return Metadata[Snapshot].from_bytes(content)
 
     def _timestamped(self) -> int:
         content = self._files.metadata(TIMESTAMP)
-        return 0 if content is None else _of(Timestamp, content).version
+        return 0 if content is None else read_as(Timestamp, content).version
 
     def _there(self, name: str) -> bytes:
         content = self._files.metadata(name)
@@ -344,7 +343,7 @@ class Repository:
         ):
             content = self._files.metadata(f"{version}.{self._party}.json")
             if content is not None:
-                for path, target in _of(Targets, content).targets.items():
+                for path, target in read_as(Targets, content).targets.items():
                     targets.add((path, bytes.fromhex(target.hashes["sha256"])))
         self._files.prune(kept, targets)
 
@@ -367,56 +366,10 @@ _WAY = {
 }
 
 
-def parse(content: bytes) -> Metadata[Any]:
-    """Return a metadata file as it reads. Raises Remedy."""
-    try:
-        return Metadata.from_bytes(content)
-    except (RepositoryError, ValueError, RecursionError):
-        raise Remedy("this is no metadata file of a directory; draft it anew") from None
-
-
-def add_signature(content: bytes, signers: Iterable[Signer]) -> bytes:
-    """Return a metadata file with more signatures on it, its content as it was."""
-    metadata = parse(content)
-    for signer in signers:
-        metadata.sign(signer, append=True)
-    return metadata.to_bytes()
-
-
 def _signed(metadata: Metadata[_T], signers: Iterable[Signer]) -> bytes:
     for signer in signers:
         metadata.sign(signer, append=True)
     return metadata.to_bytes()
-
-
-def _of(kind: type[_T], content: bytes) -> _T:
-    try:
-        signed = Metadata.from_bytes(content).signed
-    except (RepositoryError, ValueError, RecursionError):
-        raise Fault("a metadata file is damaged; restore the folder from backup") from None
-    if not isinstance(signed, kind):
-        raise Fault("a metadata file is of another role; restore the folder from backup")
-    return signed
-
-
-def _demand_hybrid(root: Root) -> None:
-    for name, role in root.roles.items():
-        kinds = [root.keys[keyid].keytype for keyid in role.keyids]
-        if not hybrid(role.threshold, kinds):
-            raise Remedy(f"Ed25519 keys alone could sign {name}; replace one by ML-DSA-65")
-
-
-def _demand_pair(delegations: Delegations, party: str) -> None:
-    role = (delegations.roles or {}).get(party)
-    if role is None or len(delegations.roles or {}) != 1:
-        raise Remedy("this targets file does not delegate to the party alone; draft it anew")
-    kinds = [_keytype(delegations.keys[keyid]) for keyid in role.keyids]
-    if not hybrid(role.threshold, kinds):
-        raise Remedy(f"Ed25519 keys alone could sign for {party}; draft it anew")
-
-
-def _keytype(key: TufKey) -> str:
-    return str(key.keytype)
 
 
 def _until(now: datetime, life: timedelta) -> datetime:

@@ -9,6 +9,7 @@ import math
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -75,6 +76,9 @@ class GrpcCourier:
         try:
             believed = self._partner.carry(parcel.unpack(octets), deadline=PATIENCE)
         except Refused as refused:
+            if isinstance(refused, KeyStale):
+                with suppress(PartnerError):
+                    self.keep_up()  # so that what is written anew is sealed to a key that opens
             return Delivery(_fate(refused), refused.reason or refused.code)
         except (Unreachable, DeadlineExceeded):
             return Delivery(Fate.AWAY, "UNREACHABLE")
@@ -85,6 +89,18 @@ class GrpcCourier:
         except PartnerError:
             return Delivery(Fate.AWAY, "UNREACHABLE")
         return Delivery(Fate.DELIVERED, "", believed.payload, believed.receipt)
+
+    def keep_up(self) -> bool:
+        """Read the partner's directory; where it is newer, show the partner that we know it. Return whether it was.
+
+        Raises a `PartnerError`.
+        """
+        newer = self._partner.refresh(deadline=PATIENCE)
+        if newer:
+            self._partner.capabilities(
+                deadline=PATIENCE
+            )  # its header names the version: evidence of it
+        return newer
 
     def close(self) -> None:
         """Close the channel."""

@@ -37,6 +37,7 @@ from gateway.office.custody import CustodyRoom
 from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
 from gateway.office.holding import Holding
+from gateway.office.keepersdesk import KeepersDesk
 from gateway.office.keeping import Keeping
 from gateway.office.keyroom import KeyRoom
 from gateway.office.lookout import Lookout
@@ -361,6 +362,7 @@ def desk_of(house: House) -> Desk:
             *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
             *AskingDesk(house.files, house.postman, house.people.record).acts(),
             *Uses(house.files, house.postman).acts(),
+            *KeepersDesk(house.publishing, house.keyroom).acts(),
             *WorstDay(
                 house.keyroom,
                 house.directory,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from gateway import telemetry
 from gateway.casework import Details
 from gateway.errands import Asking, Errand, Seeking
+from gateway.errors import PasserelleError
 from gateway.exchange.courier import Courier
 from gateway.exchange.notices import Notices, Post
 from gateway.exchange.outbound import Outbound
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.server.couriers import Pool
     from gateway.server.house import House
 
+READING = 600.0  # seconds between two readings of the partners' directories
 EVERY = 2.0  # seconds between walks; each looks at what is open alone
 
 
@@ -47,7 +49,7 @@ class Postman:
         self._seeker = Seeker(post, house.random)
         self._stop = threading.Event()
         self._walking = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._threads: tuple[threading.Thread, ...] = ()
         self._log = telemetry.logger("postman")
 
     def ask(self, asking: Asking) -> Errand:
@@ -61,14 +63,18 @@ class Postman:
     def start(self) -> None:
         """Begin to walk."""
         self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="postman", daemon=True)
-        self._thread.start()
+        self._threads = tuple(
+            threading.Thread(target=work, name=name, daemon=True)
+            for name, work in (("postman", self._run), ("directories", self._read))
+        )
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End after the letter under way, and close every channel; idempotent."""
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
+        threads, self._threads = self._threads, ()
+        for thread in threads:
             thread.join()
         with self._walking:
             if self._pool is not None:
@@ -81,6 +87,26 @@ class Postman:
             self._notices.walk()
             self._outbound.walk()
 
+    def keep_up(self) -> None:
+        """Read the directory of each partner that has one; what cannot be read or believed is logged."""
+        for bundle in self._house.directory.parties():
+            if bundle.root is None or self._stop.is_set():
+                continue
+            with self._walking:
+                try:
+                    self._couriers()(bundle.party).keep_up()
+                except PasserelleError as fault:
+                    self._log.warning(
+                        "directory_unread", partner=bundle.party, kind=type(fault).__name__
+                    )
+
+    def _read(self) -> None:
+        while not self._stop.wait(READING):
+            try:
+                self.keep_up()
+            except Exception as error:  # noqa: BLE001 - the next reading comes all the same
+                self._log.error("reading_failed", kind=type(error).__name__)
+
     def _run(self) -> None:
         while not self._stop.wait(EVERY):
             try:
@@ -89,6 +115,9 @@ class Postman:
                 self._log.error("walk_failed", kind=type(error).__name__)
 
     def _courier(self, party: str) -> Courier:
+        return self._couriers()(party)
+
+    def _couriers(self) -> Pool:
         # gRPC is met when the first letter leaves; most commands send none.
         from gateway.server.couriers import Pool
 
@@ -97,4 +126,4 @@ class Postman:
             self._pool = Pool(
                 house.party, house.home, lambda: house.keyset, house.directory, house.clock
             )
-        return self._pool(party)
+        return self._pool

@@ -1,0 +1,126 @@
+"""The directory's commands: its keepers sign, at one desk or each at home, and a house takes what enough signed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.directory import own_bundle
+from gateway.server.house import House
+
+
+@pytest.fixture
+def keepers_file(secrets_folder: Path) -> tuple[str, Path]:
+    return ("--keepers-passphrase-file", secrets_folder / "keepers")
+
+
+@pytest.fixture
+def home(run: Any, homes: dict[str, Path], passphrase: Any) -> Path:
+    """A closed house with a first operator."""
+    said = run(
+        *("staff", "add", homes["CAN"], "--person", "O-1", "--role", "operator"),
+        *("-o", homes["CAN"] / "staff" / "me", *passphrase),
+    )
+    assert said.code == 0, said.err
+    return homes["CAN"]
+
+
+def roles(run: Any, home: Path, passphrase: Any) -> dict[str, Any]:
+    said = run("directory", "status", home, *passphrase, "--json")
+    assert said.code == 0, said.err
+    return {each["role"]: each for each in said.document["roles"]}
+
+
+def test_a_founded_house_has_a_directory_of_five_roles(
+    run: Any, home: Path, passphrase: Any
+) -> None:
+    found = roles(run, home, passphrase)
+
+    assert [(r["role"], r["threshold"], r["keys"]) for r in found.values()] == [
+        ("root", 3, 5),
+        ("targets", 2, 3),
+        ("CAN", 2, 2),
+        ("snapshot", 2, 2),
+        ("timestamp", 2, 2),
+    ]
+
+
+def test_three_keepers_sign_the_next_root_and_our_entry_starts_from_it(
+    run: Any, home: Path, passphrase: Any, keepers_file: Any
+) -> None:
+    chosen = [word for n in (1, 3, 4) for word in ("--keeper", home / "keepers" / str(n))]
+    said = run("directory", "root", home, *chosen, *keepers_file, *passphrase, "--json")
+
+    assert said.code == 0, said.err
+    assert said.document["version"] == 2
+    assert own_bundle(home).root.version == 2  # type: ignore[union-attr]
+    assert roles(run, home, passphrase)["root"]["version"] == 2
+
+
+def test_two_keepers_renew_the_targets_by_a_file_that_travels(
+    run: Any, home: Path, passphrase: Any, keepers_file: Any, tmp_path: Path
+) -> None:
+    draft = tmp_path / "next.targets.json"
+    assert run("directory", "renew", home, "-o", draft, *passphrase).code == 0
+    early = run("directory", "renew", home, "--signed", draft, *passphrase)
+    assert early.code == 2
+    assert "too few keepers" in early.err
+    for number in (1, 2):
+        folder = home / "keepers" / str(number)
+        assert run("directory", "sign", draft, "--keeper", folder, *keepers_file).code == 0
+
+    said = run("directory", "renew", home, "--signed", draft, *passphrase, "--json")
+
+    assert said.code == 0, said.err
+    assert roles(run, home, passphrase)["targets"]["version"] == 2
+
+
+def test_a_keeper_of_the_root_alone_signs_no_targets(
+    run: Any, home: Path, passphrase: Any, keepers_file: Any
+) -> None:
+    said = run(
+        *("directory", "renew", home, "--keeper", home / "keepers" / "5"),
+        *(*keepers_file, *passphrase),
+    )
+
+    assert said.code == 2
+    assert "keeps the root only" in said.err
+
+
+def test_a_keeper_takes_a_folder_under_an_own_passphrase(
+    run: Any, home: Path, keepers_file: Any, tmp_path: Path, passphrase: Any
+) -> None:
+    own = tmp_path / "own.pass"
+    own.write_text("known to one person\n")
+    own.chmod(0o600)
+    taken = tmp_path / "mine"
+    said = run(
+        *("directory", "keeper", home / "keepers" / "2", "--to", taken),
+        *(*keepers_file, "--new-passphrase-file", own),
+    )
+    assert said.code == 0, said.err
+    draft = tmp_path / "next.root.json"
+    assert run("directory", "root", home, "-o", draft, *passphrase).code == 0
+
+    wrong = run("directory", "sign", draft, "--keeper", taken, *keepers_file)
+    right = run("directory", "sign", draft, "--keeper", taken, "--keepers-passphrase-file", own)
+
+    assert wrong.code == 2
+    assert right.code == 0, right.err
+
+
+def test_a_house_whose_directory_has_ended_answers_nothing(home: Path) -> None:
+    from datetime import timedelta
+
+    from gateway.errors import DirectoryStale
+
+    with House.open(home, lambda: b"correct horse battery") as house:
+        house.publishing.demand()
+        real = house.publishing._clock
+        house.publishing._clock = lambda: real() + timedelta(hours=25)
+        with pytest.raises(DirectoryStale):
+            house.publishing.demand()
+        house.publishing.round()  # the caretaker signs anew, long before that
+        house.publishing.demand()
