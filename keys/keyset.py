@@ -206,17 +206,9 @@ class Keyset:
         return self._all(KeyKind.LOG, lifecycle.PUBLISHED, LogKey)
 
     def directory(self, kind: KeyKind, kid: bytes | None = None) -> DirectoryKey:
-        """Return the pair that signs a role of our directory: the primary, or the ACTIVE one of `kid`.
-
-        Which pair a role asks for is written in the directory, and changes there. Raises KeyNotUsable where it
-        is not ACTIVE, and UnknownKey when `kid` names no pair of that kind.
-        """
-        if kind not in lifecycle.DIRECTORY:
-            raise UnknownKey(f"a {kind.value} key signs no directory")
-        if kid is None:
-            return self._primary(kind, DirectoryKey)
-        record = self.record(kid)
-        if record.kind is not kind:
+        """Return the pair of a role of our directory, of `kid` where given. Raises KeyNotUsable, UnknownKey."""
+        record = self.primary(kind) if kid is None else self.record(kid)
+        if record.kind is not kind or kind not in lifecycle.DIRECTORY:
             raise UnknownKey(f"no {kind.value} key of that id is held here")
         if record.state is not KeyState.ACTIVE:
             raise KeyNotUsable(f"a {record.state.value} {kind.value} key signs nothing")
@@ -305,23 +297,6 @@ class Keyset:
         keyset, record = self._made(kind, now, KeyState.PREACTIVE, reason)
         event = KeyEvent(record.created, record.kid, kind, None, record.state, reason, actor)
         return keyset, event
-
-    def completed(
-        self, now: datetime, *, reason: str, actor: str
-    ) -> tuple[Keyset, tuple[KeyEvent, ...]]:
-        """Return the keyset with an ACTIVE key of each kind of which it never had one, and the events.
-
-        A keyset of an earlier release lacks what only a later one uses; nobody knows of such a key yet, so none
-        has to be announced before it is used.
-        """
-        keyset, events = self, []
-        for kind in _MADE_FOR[self.owner]:
-            if not any(record.kind is kind for record in self.records):
-                keyset, record = keyset._made(kind, now, KeyState.ACTIVE, reason)
-                events.append(
-                    KeyEvent(record.created, record.kid, kind, None, record.state, reason, actor)
-                )
-        return keyset, tuple(events)
 
     def adopt_auditor(
         self, public: bytes, now: datetime, *, reason: str, actor: str

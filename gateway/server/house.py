@@ -64,6 +64,7 @@ from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
 from keys import selftest
+from keys.completing import completed
 from keys.custody import open_custody
 from keys.datakey import DataRing
 from keys.keyset import Keyset
@@ -243,7 +244,7 @@ class House:
                 now=clock(),
             )
             keyroom.change(
-                lambda known, now: known.completed(now, reason=_NEW_KIND, actor=""), actor=""
+                lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor=""
             )
             statutes.clear()
             register = adoption.Register(database, sequencer, own.party, clock)
