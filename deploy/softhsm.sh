@@ -16,8 +16,8 @@ trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 (cd "$work" && apt-get download -q libsofthsm2 softhsm2) >/dev/null 2>&1 || exit 0
 for package in "$work"/*.deb; do
-  dpkg -x "$package" "$work/root" >/dev/null 2>&1 || exit 0
+  dpkg -x "$package" "$work/unpacked" >/dev/null 2>&1 || exit 0
 done
-[ -x "$work/root/usr/bin/softhsm2-util" ] || exit 0
-rm -rf "$target" && mv "$work/root" "$target" 2>/dev/null || cp -r "$work/root" "$target" 2>/dev/null
+[ -x "$work/unpacked/usr/bin/softhsm2-util" ] || exit 0
+rm -rf "$target" && mv "$work/unpacked" "$target" 2>/dev/null || cp -r "$work/unpacked" "$target" 2>/dev/null
 exit 0
