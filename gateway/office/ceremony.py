@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Desk, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.staff import Staff
@@ -37,7 +37,7 @@ from keys.approval import (
     State,
     Verdict,
 )
-from keys.errors import KeysError, SignatureRefused
+from keys.errors import SignatureRefused
 from keys.sign import SIGNATURE_BYTES, VerifyingKey
 
 ID = re.compile(r"P-[0-9a-f]{16}")
@@ -216,17 +216,20 @@ class Ceremony:
             claimed = self._moved(kept, State.APPROVED, officer.person, signature)
             proposer = self._staff.standing(kept.proposer)
             try:
+                with (
+                    _refusing()
+                ):  # again: somebody may have changed it while the claim was recorded
+                    act = self._desk().act(Officer(officer.person, _EVERYBODY), kept.action)
+                    approval.demand_current(proposal, self._circumstances(act))
                 answer = self._desk().perform(
                     Officer(kept.proposer, proposer, second=officer.person),
                     kept.action,
                     json.loads(proposal.values),
                 )
-            except (PasserelleError, KeysError) as fault:
-                self._moved(claimed, State.FAILED, officer.person, note=type(fault).__name__)
-                raise
             except BaseException as fault:
-                # What the disk or the ledger did is not known here; the next opening says FAILED at the latest.
-                self._moved(claimed, State.FAILED, officer.person, note=type(fault).__name__)
+                # Where the ledger itself failed, this fails too; the next opening says FAILED then.
+                why = getattr(fault.__cause__, "reason", "") or type(fault).__name__
+                self._moved(claimed, State.FAILED, officer.person, note=why)
                 raise
             self._moved(claimed, State.EXECUTED, officer.person)
             return {"id": kept.id, "state": State.EXECUTED.value, "answer": dict(answer)}

@@ -202,6 +202,34 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
         desk.yes("P-3", SigningKey.generate())
 
 
+def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> None:
+    """The state is asked once more between the claim and the act."""
+    ceremony, moved = desk.house.ceremony, desk.house.ceremony._moved
+
+    def meanwhile(kept: Any, target: Any, *rest: Any, **more: Any) -> Any:
+        done = moved(kept, target, *rest, **more)
+        if target.value == "APPROVED":
+            desk.do("P-2", "hold.place", kind="everything", reason="a court order")
+        return done
+
+    ceremony._moved = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(NotAllowed, match="has changed since"):
+        desk.yes("P-2", desk.keys["P-2"])
+
+    assert desk.held
+    shown = desk.do("P-1", "proposals.show", id=desk.id)
+    assert (shown["state"], shown["note"]) == ("FAILED", "STATE_CHANGED")
+
+
+@pytest.mark.parametrize(("ended", "says"), [("P-2", "a role that"), ("P-1", "may no longer")])
+def test_who_was_shown_out_for_good_takes_no_part(desk: Desk, ended: str, says: str) -> None:
+    desk.house.perform(CUSTODY, "staff.end", {"person": ended})
+
+    with pytest.raises(NotAllowed, match=says):
+        desk.yes("P-2", desk.keys["P-2"])
+    assert desk.held
+
+
 def test_two_approvals_at_once_do_it_once(desk: Desk) -> None:
     third = desk.enter("P-3")
     done: list[str] = []

@@ -107,7 +107,11 @@ def test_what_cannot_be_checked_is_a_finding(reference: str) -> None:
     ]
 
 
-HOLD, REFUSAL = "H-" + "0" * 16, "R-" + "0" * 16
+HOLD, REFUSAL, ASKED = "H-" + "0" * 16, "R-" + "0" * 16, "P-" + "0" * 16
+
+
+def life(*verbs: str) -> list[tuple[EntryType, str]]:
+    return [(EntryType.PROPOSAL, f"{verb}/{ASKED}") for verb in verbs]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,17 @@ HOLD, REFUSAL = "H-" + "0" * 16, "R-" + "0" * 16
         ([(EntryType.ALARM, "CLEAR/REPLY")], 1),
         ([(EntryType.ALARM, "RAISE/REPLY"), (EntryType.ALARM, "CLEAR/REPLY")] * 2, 0),
         ([(EntryType.ALARM, "whatever else alarms")], 0),
+        (life("PROPOSED", "REFUSED", "APPROVED", "EXECUTED"), 0),
+        (life("PROPOSED", "APPROVED", "FAILED"), 0),
+        (life("PROPOSED", "EXPIRED"), 0),
+        (life("PROPOSED", "EXECUTED"), 1),  # done without a second person
+        (life("APPROVED"), 1),
+        (life("PROPOSED", "APPROVED", "EXECUTED", "APPROVED"), 1),
+        (life("PROPOSED", "REJECTED", "APPROVED"), 1),
+        (life("PROPOSED", "PROPOSED"), 1),
+        (life("PROPOSED", "REJECTED", "REFUSED"), 1),
+        (life("PROPOSED", "BLESSED"), 1),
+        ([(EntryType.PROPOSAL, "")], 1),
     ],
 )
 def test_what_begins_ends_once(entries: list[tuple[EntryType, str]], faults: int) -> None:
