@@ -91,15 +91,8 @@ FACTS: Final = frozenset(
         *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
         *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
         *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),
-        *(
-            "since",
-            "custody",
-            "schedule",
-            "expires",
-            "checkpoint_size",
-            "checkpoint_root",
-            "affected",
-        ),
+        *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
+        *("since", "affected"),
     }
 )
 
