@@ -30,6 +30,7 @@ from keys.record import KeyRecord
 from keys.sign import VerifyingKey
 
 SHOWN = 16  # hexadecimal digits of a key id or pin, enough to tell ours apart
+KEK_YEAR = timedelta(days=365)  # keys.md 3
 LONGEST_NAME = 24  # characters of a name in a metric or an alarm
 
 
@@ -129,6 +130,7 @@ _STEPS: Mapping[Kind, Steps] = MappingProxyType(
 _REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.BADGE: "passerelle staff add",
+        Kind.KEK: "passerelle keys rewrap",
         Kind.AGREEMENT: "agree on its next version, then passerelle agreements sign",
         Kind.PARTNER_SIGNING: "ask the partner for its new bundle, then passerelle party import",
         Kind.PARTNER_KEM: "ask the partner for its new bundle, then passerelle party import",
@@ -203,6 +205,13 @@ def of_keyset(keyset: Keyset) -> Iterator[Expiring]:
         found = _of_key(keyset, kind)
         if found is not None:
             yield found[1]
+
+
+def of_kek(keyset: Keyset, since: datetime | None) -> Iterator[Expiring]:
+    """Yield the key above the keys; `since` when it is in use, else it is as old as the first key under it."""
+    born = since or min((record.created for record in keyset.records), default=None)
+    if born is not None:
+        yield _thing("KEK", Kind.KEK, born + KEK_YEAR)
 
 
 def of_staff(members: Iterable[Member], now: datetime) -> Iterator[Expiring]:

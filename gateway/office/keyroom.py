@@ -11,7 +11,7 @@ Publishing is a step of its own: our public entry one version higher, in the led
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from gateway.directory import own_bundle
 from gateway.errors import AuditUnavailable, Remedy
 from gateway.office import adoption, naming, renewal
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
-from gateway.store import resealing, rotations
+from gateway.store import kek, resealing, rotations
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from keys import durable, rewrap
@@ -208,16 +208,16 @@ class KeyRoom:
             if place is not None and isinstance(custody, FileCustody):
                 custody.moved(place)
             said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
-            self.note(EntryType.CUSTODY, {**facts, **said})
+            self.note(EntryType.CUSTODY, {**facts, **said}, kek.changed(self._clock()))
         elif place is not None:
             durable.remove(rewrap.next_of(place))
         rewrap.clear(self._file)
         rewrap.sweep(self._file)
 
-    def note(self, kind: EntryType, facts: Facts) -> None:
+    def note(self, kind: EntryType, facts: Facts, effects: Sequence[Effect] = ()) -> None:
         """Record what was done above the keys."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
-        self._sequencer.commit((Leaf(frame, facts),))
+        self._sequencer.commit((Leaf(frame, facts),), effects)
 
     def _demand_whole(self) -> None:
         if self._torn:

@@ -19,7 +19,7 @@ from gateway.office.expiry import Expiring, Level, Told
 from gateway.office.publishing import of_files
 from gateway.office.signatures import vetted
 from gateway.office.statutes import read_folder
-from gateway.store import bars, governance, staff
+from gateway.store import bars, governance, kek, staff
 from gateway.store.database import open_store
 from keys.errors import KeysError
 from keys.keyset import Keyset
@@ -37,6 +37,7 @@ def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, .
     folder, party = settings.directory.folder, settings.house.party
     sources: list[Callable[[], Iterable[Expiring]]] = [
         lambda: () if keyset is None else expiry.of_keyset(keyset),
+        lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now), now),
         lambda: expiry.of_partners(Directory(folder, party, barred=refused(settings)).parties()),
@@ -72,6 +73,11 @@ def refused(settings: Settings) -> Barred:
     with _reading(settings) as reader:
         held = bars.barred(reader)
     return lambda party: frozenset(one.kid for one in held if one.party == party)
+
+
+def _kek_since(settings: Settings) -> datetime | None:
+    with _reading(settings) as reader:
+        return kek.since(reader)
 
 
 def _members(settings: Settings) -> list[staff.Member]:

@@ -59,7 +59,7 @@ from gateway.office.watch import Watch
 from gateway.office.worst import WorstDay
 from gateway.server import permits
 from gateway.server.postman import Postman
-from gateway.store import decisions, subjects, transactions
+from gateway.store import decisions, kek, subjects, transactions
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
@@ -151,6 +151,7 @@ class House:
         self.watch = Watch(database, sequencer, self.retention, self.clock)
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
+        self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
         self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
@@ -318,6 +319,10 @@ class House:
         """Record that the house starts or stops serving, and with which software."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
         self.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),))
+
+    def _kek_since(self) -> datetime | None:
+        with self.database.reader() as reader:
+            return kek.since(reader)
 
     def _follow(self, change: Change) -> None:
         for apply in self.engines:

@@ -19,7 +19,7 @@ from gateway.office.expiry import Expiring, Kind, Level
 from gateway.office.lookout import Lookout
 from gateway.server import inspection
 from gateway.server.house import House
-from gateway.store import alarms, ledger
+from gateway.store import alarms, kek, ledger
 from gateway.store.staff import Member
 from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
@@ -132,6 +132,27 @@ def test_of_a_keyset_each_kind_in_use_is_told_once(keyset: Keyset) -> None:
 
     assert sorted(one.kind.value for one in told) == sorted(kind.value for kind in KeyKind)
     assert all(len(one.name) == expiry.SHOWN and one.remedy for one in told)
+
+
+def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> None:
+    """keys.md 10: eleven months warn, thirteen page; a change of custody begins the year anew."""
+
+    def reached(days: int) -> Level:
+        with House.open(homes[0], secret) as house:
+            (told,) = [t.thing for t in house.lookout.look() if t.thing.kind is Kind.KEK]
+            born = min(record.created for record in house.keyset.records)
+            return expiry.level_of(told, born + timedelta(days=days))
+
+    assert [reached(days) for days in (330, 340, 380, 396)] == [
+        Level.FINE,
+        Level.WARNING,
+        Level.WARNING,
+        Level.PAGE,
+    ]
+    with House.open(homes[0], secret) as house:
+        later = house.clock() + timedelta(days=300)
+        house.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek.changed(later))
+    assert reached(396) is Level.FINE
 
 
 def test_a_suspended_key_has_no_end_to_tell(keyset: Keyset) -> None:
