@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
 
+from gateway.errors import Fault
 from keys.directorykey import ED25519_PUBLIC_BYTES, DirectoryKey
 from keys.keeper import Algorithm, KeeperKey
 
@@ -45,7 +46,8 @@ class HandleSigner(Signer):
         secrets_handler: SecretsHandler | None = None,
     ) -> NoReturn:
         """Refuse: our keys are opened by their custody, never by a URI of another library."""
-        raise NotImplementedError
+        del priv_key_uri, public_key, secrets_handler
+        raise Fault("a key of ours has no URI for another library to open")
 
 
 def pair_signers(key: DirectoryKey) -> tuple[Signer, Signer]:
