@@ -1,4 +1,4 @@
-"""Legal holds: placed and released with a reason, by an operator or a caseworker; each an entry."""
+"""Legal holds: placed by an operator or a caseworker, released by two operators; each with a reason, an entry."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _FORMS = {
     HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
 }
 _PLACERS = frozenset({Role.OPERATOR, Role.CASEWORKER})
+# One operator lets a caseworker in; two let an operator in. So what takes two takes two operators.
+_OPERATORS = frozenset({Role.OPERATOR})
 _READERS = _PLACERS | {Role.AUDITOR}
 
 
@@ -43,7 +45,7 @@ class Holding:
         """Return what may be done here."""
         return (
             Act("hold.place", _PLACERS, self._place),
-            Act("hold.release", _PLACERS, self._release, always, self._state, self._plan),
+            Act("hold.release", _OPERATORS, self._release, always, self._state, self._plan),
             Act("hold.list", _READERS, self._list),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Remedy
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons, never
 from gateway.office.staff import CUSTODY
 from gateway.server.house import House
 from keys import sign
@@ -228,6 +228,24 @@ def test_who_was_shown_out_for_good_takes_no_part(desk: Desk, ended: str, says: 
     with pytest.raises(NotAllowed, match=says):
         desk.yes("P-2", desk.keys["P-2"])
     assert desk.held
+
+
+def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) -> None:
+    """A colleague of one's own invention, under a name and keys of one's own."""
+    key = SigningKey.generate()
+    values = {"person": "P-7", "roles": ["caseworker"], "approving": key.public.hex()}
+    desk.do("P-1", "staff.add", **values, public=TlsKey.generate().public.hex())
+    puppet = Officer("P-7", frozenset({Role.CASEWORKER}))
+    said = approval_text(desk.words(), "P-7", Verdict.APPROVE)
+    yes = {"id": desk.id, "signature": key.sign(said, sign.APPROVAL).hex()}
+    wish = {"action": "hold.release", "values": desk.values}
+
+    for act, arguments in (("proposals.approve", yes), ("proposals.draft", wish)):
+        with pytest.raises(NotAllowed):
+            desk.house.perform(puppet, act, arguments)
+    for name, act in desk.house.desk._acts.items():
+        if act.two is not never:
+            assert act.roles == OPERATORS, name
 
 
 def test_two_approvals_at_once_do_it_once(desk: Desk) -> None:
