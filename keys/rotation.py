@@ -30,6 +30,9 @@ SHOWN = 16  # digits of a key id that are enough to tell ours apart
 # What our public entry names, so that partners have to be seen with it before a key is promoted.
 ANNOUNCED = frozenset({KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
 
+# What has to be known to others before it is promoted: to partners, or to the keepers who name a directory's pairs.
+_WAITS = ANNOUNCED | DIRECTORY
+
 # Past its end such a key serves nobody, so a successor that nobody has seen is no loss. An ended KEM key opens.
 _DEAD_AT_END = frozenset({KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
 
@@ -46,12 +49,14 @@ LEADS: Mapping[KeyKind, timedelta] = MappingProxyType(
 # How long before the end of a turn its successor takes over: partners whose clocks are fast, and our rounds.
 MARGIN = timedelta(hours=1)
 
-# How long a successor is in use before its predecessor leaves. Connections live ten minutes and a half.
-OVERLAPS: Mapping[KeyKind, timedelta] = MappingProxyType({KeyKind.TLS_LEAF: timedelta(hours=1)})
+# How long a successor is in use before its predecessor leaves. Connections live ten minutes and a half; whoever
+# began to read a directory under its last root is done much sooner.
+OVERLAPS: Mapping[KeyKind, timedelta] = MappingProxyType(
+    dict.fromkeys((KeyKind.TLS_LEAF, KeyKind.SNAPSHOT, KeyKind.TIMESTAMP), timedelta(hours=1))
+)
 
-# These leave by hand alone. Leaves and badges that an authority issued live on with it; a directory goes on naming
-# a pair until its keepers, or our next part of it, name the new one.
-_BY_HAND = DIRECTORY | {KeyKind.TLS_CA}
+# These leave by hand alone: leaves and badges that an authority issued live on with it.
+_BY_HAND = frozenset({KeyKind.TLS_CA})
 
 # It stays until its successor is known to all, also where two persons did not wait to promote that.
 _STAYS_UNTIL_SEEN = frozenset({KeyKind.LOG, KeyKind.TLS_LEAF})
@@ -79,7 +84,8 @@ class Rhythm:
 class Evidence:
     """Who has seen a key.
 
-    version   of our entry that first named it; None while none does
+    version   of our entry that first named it, or for a pair of our directory of what its keepers signed; None
+              while none does
     missing   partners who were not seen with that version yet, in order
     """
 
@@ -151,11 +157,11 @@ def lead(kind: KeyKind, every: timedelta) -> timedelta:
 
 
 def needs_evidence(records: Iterable[KeyRecord], record: KeyRecord, now: datetime) -> bool:
-    """Say whether partners must be seen to know `record` before it is promoted.
+    """Say whether partners must be seen to know `record`, or keepers must name it, before it is promoted.
 
     Not where its predecessors have ended and serve nobody any more: then waiting protects nothing.
     """
-    if record.kind not in ANNOUNCED:
+    if record.kind not in _WAITS:
         return False
     active = [r for r in records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)]
     ended = bool(active) and all(ends(each) <= now for each in active)
@@ -216,7 +222,9 @@ def _promotion(  # noqa: PLR0917 - all that bears on one key
     name = f"{record.kind.value} {short(record.kid)}"
     if evidence.complete or not needs_evidence(keys, record, now):
         return Step(Move.PROMOTE, record.kind, record.kid, at, f"{name} takes over")
-    if evidence.version is None:
+    if record.kind in DIRECTORY:
+        why = "the directory's keepers have not named it yet"
+    elif evidence.version is None:
         why = "no version of our entry names it yet"
     else:
         why = f"not seen with version {evidence.version}: {', '.join(evidence.missing)}"
@@ -230,6 +238,8 @@ def _retirements(active: list[KeyRecord], outlook: Outlook) -> Iterator[Step]:
     for record in active[:-1]:
         when = primary.changed + OVERLAPS.get(record.kind, timedelta())
         unseen = not outlook.evidence.get(primary.kid, Evidence(None)).complete
+        if record.kind in DIRECTORY and unseen:
+            continue  # the directory still asks for the old one
         if record.kind in _STAYS_UNTIL_SEEN and unseen:
             when = max(when, ends(record))
         yield Step(

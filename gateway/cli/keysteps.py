@@ -13,6 +13,10 @@ from gateway.cli import console, desk
 from gateway.cli.console import Code
 from gateway.cli.opening import passphrase_of
 
+KINDS = (
+    "KEM, SIGNING, LOG, TLS_CA, TLS_LEAF, DATA; or DELEGATION, SNAPSHOT, TIMESTAMP,"
+    " which the directory's keepers then name."
+)
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 REFUSED = "Refused: "  # how a plan begins that would not be done
 
@@ -22,7 +26,7 @@ Key = Annotated[
 ]
 Kind = Annotated[
     str,
-    typer.Argument(metavar="KIND", help="KEM, SIGNING, LOG, TLS_CA, TLS_LEAF or DATA."),
+    typer.Argument(metavar="KIND", help=KINDS),
 ]
 Reason = Annotated[
     str, typer.Option(metavar="WORDS", help="Why, in a sentence; it goes into the ledger.")
@@ -84,7 +88,13 @@ class Asker:
             lines.append(
                 f"due      {done['due'][:16]} UTC; until then `passerelle keys cancel` ends it"
             )
-        if act == "keys.generate":
+        if done.get("keepers"):
+            verb, count = ("root", 3) if done["keepers"] == "root" else ("renew", 2)
+            lines.append(
+                f"waits    for {count} of the directory's keepers to name it, who then put it in use:"
+            )
+            lines.append(f"         passerelle directory {verb} {self.home} --keeper FOLDER …")
+        elif act == "keys.generate":
             lines.append(f"next     passerelle keys publish {self.home}")
         if "version" in done:
             lines.append(f"entry    version {done['version']}  {done['fingerprint']}")

@@ -98,7 +98,7 @@ class Trust:
             return None
         with self._alone():
             try:
-                return self._update(held, held.root, source)
+                return self._twice(held, held.root, source)
             except DownloadError as fault:
                 raise _refused(held.party, f"a file is missing or too large: {fault}") from None
             except (RepositoryError, ValueError, KeyError, RecursionError) as fault:
@@ -113,6 +113,15 @@ class Trust:
         except (OSError, RepositoryError, ValueError):
             return True
         return kept.is_expired(self._clock())
+
+    def _twice(self, held: PartyBundle, anchor: Anchor, source: Source) -> bytes | None:
+        """Read, and where that does not fit together once more: a root may have come while we walked."""
+        try:
+            return self._update(held, anchor, source)
+        except DownloadError:
+            raise
+        except (RepositoryError, ValueError, KeyError):
+            return self._update(held, anchor, source)
 
     def _update(self, held: PartyBundle, anchor: Anchor, source: Source) -> bytes | None:
         fetcher = _Fetcher(source)

@@ -2,7 +2,8 @@
 
     (1) a house and its partners are made from nothing; the partners begin to ask
     (2) each kind is rotated in turn, by the acts that operators use, until the time is over: a successor is made,
-        announced, promoted once every partner was seen to know it; its predecessor steps down
+        announced, promoted once every partner was seen to know it; its predecessor steps down. The pairs of the
+        directory are promoted when its keepers name them, with the keys in their folders
     (3) the partners stop, and say what came of their questions
     (4) the whole ledger is verified, as `passerelle ledger verify` does
     (5) a copy of the folder is opened by clocks that are ahead: two days later its round destroys the old sealing
@@ -14,6 +15,7 @@ Nothing waits for days: a turn is asked for, not awaited, and the 48 hours and t
 
 from __future__ import annotations
 
+import base64
 import itertools
 import secrets
 import shutil
@@ -37,6 +39,8 @@ from gateway.kit.scratch import Scratch
 from gateway.kit.staging import HOME, PARTNERS, Stage, agreement
 from gateway.kit.steady import Tally
 from gateway.office.acts import Officer, Role
+from gateway.office.keepers import KEEPERS
+from gateway.office.signing import sign_as
 from gateway.server import inspection
 from gateway.server.house import House, utc_now
 from gateway.terms import Header, Letter, Purpose
@@ -48,8 +52,8 @@ from keys.lifecycle import DESTRUCTION_WAIT, DIRECTORY, KEM_WINDOW, KeyKind, Key
 
 # Every kind; an authority before the leaf that it issues.
 _FIRST = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_CA, KeyKind.TLS_LEAF)
-# The pairs of the directory turn in a ceremony of its keepers, not by themselves: passerelle directory root.
-ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in {*_FIRST, *DIRECTORY}))
+ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in _FIRST))
+SIGN = {"root": ("1", "2", "3"), "targets": ("1", "2")}  # keepers who sign, as few as it takes
 KEK = "KEK"  # the key above the keys: every seed is wrapped anew
 TURNS = (*(kind.value for kind in ORDER), KEK)
 LONGEST = 60.0  # seconds that one rotation may take; every partner asks many times a second
@@ -119,18 +123,32 @@ class Sealed:
 class Turner:
     """Rotates the keys of a serving house, kind by kind."""
 
-    def __init__(self, house: House, passphrase_file: Path | None = None) -> None:
-        """Take the house, and the file with its passphrase, where that is to be changed too."""
+    def __init__(
+        self,
+        house: House,
+        passphrase_file: Path | None = None,
+        keepers_passphrase: Callable[[], bytes] | None = None,
+    ) -> None:
+        """Take the house.
+
+        passphrase_file      the file with its passphrase, where that is to be changed too
+        keepers_passphrase   of the keepers' folders, where the directory's own pairs are to be rotated too
+        """
         self._house, self._file = house, passphrase_file
+        self._keepers_passphrase = keepers_passphrase
         self.done: Counter[str] = Counter()
 
     def rotate(self, kind: KeyKind) -> None:
         """Put a successor in use, and let its predecessors step down. Raises Remedy where that takes too long."""
         before = self._active(kind)
         kid = self._adopted() if kind is KeyKind.AUDIT else self._rotated(kind)
+        if kind in DIRECTORY:
+            self._named(kind)
         self._until(lambda: self._active(kind)[-1:] == [kid], f"{kind.value} was not promoted")
         if kind is KeyKind.TLS_LEAF:
             self._leave((*before, *self._active(KeyKind.TLS_CA)[:-1]))
+        elif kind in {KeyKind.SNAPSHOT, KeyKind.TIMESTAMP}:
+            self._leave(before)
         elif kind is not KeyKind.TLS_CA:
             self._until(lambda: self._active(kind) == [kid], f"the old {kind.value} key stays")
         self.done[kind.value] += 1
@@ -155,6 +173,28 @@ class Turner:
         public = OpeningKey.generate().public
         answer = self._house.perform(TWO, "keys.adopt", {"public": public.hex(), "reason": REASON})
         return bytes.fromhex(str(answer["key"]))
+
+    def _named(self, kind: KeyKind) -> None:
+        """Have keepers name the pair that waits, as they do at `passerelle directory root` or `renew`.
+
+        A new root comes with a version of our entry: then every partner is waited for who has not walked to it.
+        """
+        if self._keepers_passphrase is None:
+            raise Remedy("the file with the keepers' passphrase was not named")
+        role = "targets" if kind is KeyKind.DELEGATION else "root"
+        answer = self._house.perform(ONE, "directory.draft", {"role": role})
+        content = base64.b64decode(str(answer["metadata"]))
+        for name in SIGN[role]:
+            folder = self._house.home / KEEPERS / name
+            content = sign_as(content, folder, self._keepers_passphrase())
+        text = base64.b64encode(content).decode("ascii")
+        adopted = self._house.perform(ONE, "directory.adopt", {"metadata": text})
+        version = int(str(adopted["entry_version"]))
+        self._until(lambda: self._seen(version), f"the new {role} was not read by all")
+
+    def _seen(self, version: int) -> bool:
+        seen = self._house.turning.partners().values()
+        return all(each is not None and each.version >= version for each in seen)
 
     def _leave(self, kids: Iterable[bytes]) -> None:
         """Let keys step down now, whose time would come after connections have grown old."""
@@ -188,7 +228,8 @@ def drill(
         callers = [stack.enter_context(each) for each in stage.callers()]
         for each in callers:
             each.wait_ready()
-        turner = Turner(stage.house, stage.home.passphrase_file)
+        home = stage.home
+        turner = Turner(stage.house, home.passphrase_file, home.keepers_passphrase)
         sealed, records = list[Sealed](), list[bytes]()
         began = time.monotonic()
         for number in itertools.count():

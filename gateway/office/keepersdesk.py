@@ -1,7 +1,8 @@
 """What our people do with the directory: look at it, draft what its keepers sign, and take it back signed.
 
 A file that keepers signed stands or falls by its signatures: three persons of five for the root, two of three for
-the targets. So an operator may bring it in alone, and could not have made it.
+the targets. So an operator may bring it in alone, and could not have made it. A pair of ours that it names
+and that was waiting for that is promoted with it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import re
 from collections.abc import Callable
 
 from gateway.errors import Remedy
+from gateway.office import keymoves
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.keyroom import KeyRoom
 from gateway.office.publishing import Publishing
+from keys.lifecycle import KeyState
 
 _OPERATORS = frozenset({Role.OPERATOR})
 _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 _ROLE = re.compile(r"root|targets")
+_NAMED = "the directory's keepers named it"
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata file
 
 
@@ -79,11 +83,24 @@ class KeepersDesk:
                 content = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 raise Remedy("metadata: not base64") from None
+            self._promote(officer, content)
             role, version = self._publishing.adopt(content)
             bundle = self._keyroom.publish(actor=officer.person)
             return {"role": role, "version": version, "entry_version": bundle.version}
 
         return do
+
+    def _promote(self, officer: Officer, content: bytes) -> None:
+        """Put in use the pairs that were waiting to be named: who asks for their signatures finds them.
+
+        Where the file cannot be kept after that, both pairs sign, and the next one that keepers sign names it.
+        """
+        version, pairs = self._publishing.named_by(content)
+        for record in pairs:
+            if record.state is KeyState.PREACTIVE:
+                decide = keymoves.move(record.kid, KeyState.ACTIVE, _NAMED, officer.person)
+                facts = {**officer.facts, "evidence": f"KEEPERS/{version}"}
+                self._keyroom.change(decide, actor=officer.person, facts=facts)
 
     def _demand(self) -> None:
         if not self._publishing.active:

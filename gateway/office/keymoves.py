@@ -13,7 +13,15 @@ from gateway.errors import Remedy
 from gateway.office.keyroom import Decide
 from keys.errors import KeyNotUsable, KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import DESTRUCTION_WAIT, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState, authority
+from keys.lifecycle import (
+    DESTRUCTION_WAIT,
+    DIRECTORY,
+    KEM_WINDOW,
+    PRODUCES_ONLY,
+    KeyKind,
+    KeyState,
+    authority,
+)
 from keys.record import KeyEvent, KeyRecord
 from keys.rotation import ANNOUNCED, TICK, short
 
@@ -37,6 +45,13 @@ def named(keyset: Keyset, beginning: str) -> KeyRecord:
         if found
         else "key: no key of ours begins so; see `passerelle keys list`"
     )
+
+
+def keepers_sign(kind: KeyKind) -> str | None:
+    """Return what the directory's keepers sign to name a pair of a kind: its root, or its targets."""
+    if kind not in DIRECTORY:
+        return None
+    return "targets" if kind is KeyKind.DELEGATION else "root"
 
 
 def coming(keyset: Keyset, kind: KeyKind) -> KeyRecord | None:

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from gateway.errors import Remedy
 from gateway.office import keymoves
+from gateway.office.pairs import WAYS
 from gateway.office.turning import Turning
-from keys.lifecycle import KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
+from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
 from keys.record import KeyRecord
 from keys.rotation import ANNOUNCED, Rhythm, ends, needs_evidence, short
 
@@ -36,6 +37,8 @@ def _generate(turning: Turning, values: Values) -> Sentences:
         said.append(
             f"Partners learn of it with version {version} of our entry, once it is published."
         )
+    elif kind in DIRECTORY:
+        said.append(_named_first(kind))
     return (*said, "Nothing that is in use changes.")
 
 
@@ -70,7 +73,7 @@ def _rotate(turning: Turning, values: Values) -> Sentences:
     kind = _kind(values)
     coming = keymoves.coming(turning.keyset, kind)
     said = (
-        [f"A {kind.value} key is made, PREACTIVE, and published."]
+        [f"A {kind.value} key is made, PREACTIVE{', and published' if kind in ANNOUNCED else ''}."]
         if coming is None
         else [f"{_name(coming)} is PREACTIVE already; its rotation goes on."]
     )
@@ -79,7 +82,9 @@ def _rotate(turning: Turning, values: Values) -> Sentences:
     needed = kind in ANNOUNCED and not (
         active and not needs_evidence(turning.keyset.records, active[-1], turning.now())
     )
-    if needed and partners:
+    if kind in DIRECTORY and turning.directory:
+        said.append(_named_first(kind))
+    elif needed and partners:
         said.append(
             f"It takes over as soon as all of {', '.join(partners)} were seen with the version of our"
             " entry that names it: by the schedule, or by `passerelle keys promote`."
@@ -191,6 +196,10 @@ _COSTS = {
     KeyKind.TLS_CA: "They refuse what it issues until they have it.",
     KeyKind.LOG: "They verify our ledger by the old pair until that steps down.",
 }
+
+
+def _named_first(kind: KeyKind) -> str:
+    return f"It takes over when the directory's keepers name it: {WAYS[kind]}. Its predecessor signs until then."
 
 
 def _predecessors(turning: Turning, record: KeyRecord) -> Sentences:

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from gateway.bundle import fingerprint
 from gateway.office import expiry
+from gateway.office.keymoves import keepers_sign
 from gateway.office.turning import Turning
-from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
+from keys.lifecycle import DIRECTORY, KEM_WINDOW, KeyKind, KeyState
 from keys.record import KeyRecord
 from keys.rotation import Evidence, Move, Rhythm, Step, ends
 
@@ -85,7 +86,7 @@ def _row(
         "reason": record.reason,
         "level": expiry.level(turning.keyset, record, turning.now()).name,
         "in_use": _in_use(turning, record),
-        "published": evidence.version,
+        "published": evidence.version or None,
         "missing": list(evidence.missing) if evidence.version is not None else [],
         "next": _next(turning, record, steps),
     }
@@ -103,7 +104,7 @@ def _next(turning: Turning, record: KeyRecord, steps: tuple[Step, ...]) -> str:
     mine = next((step for step in steps if step.kid == record.kid), None)
     if mine is not None:
         if mine.move is Move.WAIT:
-            return "waits for partners"
+            return f"waits for {'keepers' if record.kind in DIRECTORY else 'partners'}"
         return f"{mine.move.value}: {mine.when:%Y-%m-%d %H:%M}"
     if record.state is KeyState.ACTIVE and _in_use(turning, record):
         made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)
@@ -112,7 +113,8 @@ def _next(turning: Turning, record: KeyRecord, steps: tuple[Step, ...]) -> str:
         return f"→ passerelle keys rotate {record.kind.value}"
     if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
         return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
-    return _NEXT[record.state]
+    role = keepers_sign(record.kind) if record.state is KeyState.PREACTIVE else None
+    return _NEXT[record.state] if role is None else _NAME[role]
 
 
 _NEXT = {
@@ -123,6 +125,9 @@ _NEXT = {
     KeyState.COMPROMISED: "refused",
     KeyState.DESTROYED: "gone; its public half is kept",
 }
+
+# What names a pair of our directory: its root, or its targets.
+_NAME = {"root": "→ passerelle directory root", "targets": "→ passerelle directory renew"}
 
 
 def _time(moment: datetime) -> str:

@@ -14,6 +14,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from gateway.office.keyroom import OWN
 from gateway.office.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KeyState
+from keys.lifecycle import KeyKind, KeyState
+from keys.record import KeyRecord
 
 RESIGN = timedelta(
     hours=6
@@ -98,7 +100,8 @@ class Publishing:
             now, keyset, wanted = self._clock(), self._keyset(), self._wanted()
             if self._stands(wanted, now):
                 return False
-            if self._ahead(wanted) or self._left("delegation", now) < RENEW:
+            left = self._left("delegation", now)
+            if self._ahead(wanted) or left < RENEW or not self.repository.speaks():
                 self.repository.publish(wanted, keyset, now)
             else:
                 self.repository.resign(keyset, now)
@@ -113,10 +116,39 @@ class Publishing:
                 return self.repository.next_root(keyset, now).to_bytes()
             return self.repository.next_targets(keyset, now).to_bytes()
 
-    def adopt(self, content: bytes) -> tuple[str, int]:
-        """Keep what keepers signed and publish under it; return its role and version. Raises Remedy."""
+    def named_by(self, content: bytes) -> tuple[int, tuple[KeyRecord, ...]]:
+        """Return the version of what keepers signed and our pairs that it names; it is not kept yet. Raises Remedy."""
         with self._lock:
-            role = self.repository.keep(content, self._clock())
+            signed = self.repository.follows(content, self._clock())
+            return signed.version, self.repository.named_in(signed, self._keyset())
+
+    def naming(self) -> dict[bytes, int] | None:
+        """Return our pairs that the directory names, with the version of what names each; None without one."""
+        if not self.active:
+            return None
+        found = {}
+        with self._lock:
+            for kind in ONLINE:
+                role = "targets" if kind is KeyKind.DELEGATION else "root"
+                with suppress(
+                    Remedy
+                ):  # it names a pair that is not ours: none of ours has evidence
+                    found[self.repository.named(self._keyset(), kind)] = self.files.newest(role)
+        return found
+
+    def adopt(self, content: bytes) -> tuple[str, int]:
+        """Keep what keepers signed and publish under it; return its role and version. Raises Remedy.
+
+        What partners read meanwhile stands under the last root and under this one.
+        """
+        with self._lock:
+            now, keyset = self._clock(), self._keyset()
+            if self.repository.follows(content, now).type == "root":
+                with suppress(
+                    Remedy
+                ):  # a pair that was stopped signs nothing: partners wait for this root
+                    self.repository.resign(keyset, now)
+            role = self.repository.keep(content, now)
             self.settle()
             self._ends = self._online_end()
             return role, self.files.newest(role)

@@ -34,13 +34,14 @@ from tuf.api.metadata import (
 )
 
 from gateway.errors import Fault, Remedy
+from gateway.office import pairs
 from gateway.office.directoryfiles import TIMESTAMP, DirectoryFiles
 from gateway.office.metadata import demand_hybrid, demand_pair, parse, read_as
-from gateway.office.signers import identifiers, keeper_signer, pair_publics, pair_signers
-from keys.directorykey import DirectoryKey
+from gateway.office.signers import keeper_signer, pair_publics
 from keys.keeper import Keeper
 from keys.keyset import Keyset
-from keys.lifecycle import KeyKind, KeyState
+from keys.lifecycle import KeyKind
+from keys.record import KeyRecord
 
 ROOT_LIFE = timedelta(days=365)
 TARGETS_LIFE = timedelta(days=90)
@@ -100,7 +101,7 @@ class Repository:
     # Drafting, signing and keeping what keepers sign
 
     def next_root(self, keyset: Keyset, now: datetime) -> Metadata[Root]:
-        """Return the root that would follow, unsigned: a year more, and the pairs that the house has now."""
+        """Return the root that would follow, unsigned: a year more, and the pairs that wait or are in use."""
         root = self.root()
         root.version += 1
         root.expires = _until(now, ROOT_LIFE)
@@ -108,11 +109,18 @@ class Repository:
         return Metadata(root)
 
     def next_targets(self, keyset: Keyset, now: datetime) -> Metadata[Targets]:
-        """Return the targets that would follow, unsigned: 90 days more, and the delegation pair of now."""
+        """Return the targets that would follow, unsigned: 90 days more, and the delegation pair likewise."""
         return Metadata(self._targets(self._files.newest(Targets.type) + 1, keyset, now))
 
     def keep(self, content: bytes, now: datetime) -> str:
-        """Keep a root or targets file that enough keepers signed; return its role.
+        """Keep a root or targets file that enough keepers signed; return its role. Raises as `follows` does."""
+        signed = self.follows(content, now)
+        role = str(signed.type)
+        self._files.put_metadata(f"{signed.version}.{role}.json", content)
+        return role
+
+    def follows(self, content: bytes, now: datetime) -> Root | Targets:
+        """Return what keepers signed, where it may follow what we have; it is not kept yet.
 
         Raises Remedy for one that does not follow the newest, has ended, is signed by too few, or whose quorum
         Ed25519 keys alone could be.
@@ -121,7 +129,7 @@ class Repository:
         signed = metadata.signed
         if not isinstance(signed, Root | Targets):
             raise Remedy("keepers sign root and targets files; this is another")
-        kind: str = Root.type if isinstance(signed, Root) else Targets.type
+        kind = str(signed.type)
         newest = self._files.newest(kind)
         if signed.version != newest + 1:
             raise Remedy(
@@ -139,8 +147,12 @@ class Repository:
             demand_pair(signed.delegations, self._party)
         for delegator in delegators:
             self._verify(delegator, kind, metadata)
-        self._files.put_metadata(f"{signed.version}.{kind}.json", content)
-        return kind
+        return signed
+
+    def named_in(self, signed: Root | Targets, keyset: Keyset) -> tuple[KeyRecord, ...]:
+        """Return our pairs that a root or targets file names. Raises Remedy where it names others."""
+        kinds = ONLINE[1:] if isinstance(signed, Root) else ONLINE[:1]
+        return tuple(pairs.ours(keyset, kind, self._keyids(signed, kind)) for kind in kinds)
 
     # Publishing
 
@@ -168,7 +180,7 @@ class Repository:
                 for path, content in sorted(wanted.items())
             },
         )
-        pair = pair_signers(self._pair(keyset, KeyKind.DELEGATION))
+        pair = self._signers(keyset, KeyKind.DELEGATION)
         self._files.put_metadata(
             f"{delegated.version}.{self._party}.json", _signed(Metadata(delegated), pair)
         )
@@ -188,14 +200,14 @@ class Repository:
                 for name, file in names.items()
             },
         )
-        content = _signed(Metadata(snapshot), pair_signers(self._pair(keyset, KeyKind.SNAPSHOT)))
+        content = _signed(Metadata(snapshot), self._signers(keyset, KeyKind.SNAPSHOT))
         self._files.put_metadata(f"{snapshot.version}.snapshot.json", content)
         timestamp = Timestamp(
             version=self._timestamped() + 1 + leap,
             expires=_until(now, ONLINE_LIFE),
             snapshot_meta=MetaFile.from_data(snapshot.version, content, ["sha256"]),
         )
-        pair = pair_signers(self._pair(keyset, KeyKind.TIMESTAMP))
+        pair = self._signers(keyset, KeyKind.TIMESTAMP)
         self._files.put_metadata(TIMESTAMP, _signed(Metadata(timestamp), pair))  # the commit point
         self._prune()
 
@@ -228,13 +240,21 @@ class Repository:
             self._verify(root, Timestamp.type, parse(content))
             snapshot = self._snapshot()
             self._verify(root, Snapshot.type, snapshot)
-            targets = read_as(Targets, self._files.latest(Targets.type))
-            self._verify(targets, self._party, parse(self._files.latest(self._party)))
         except Remedy:
+            return False
+        if not self.speaks():
             return False
         listed = {name: meta.version for name, meta in snapshot.signed.meta.items()}
         newest = {f"{r}.json": self._files.newest(r) for r in (Targets.type, self._party)}
         return listed == newest
+
+    def speaks(self) -> bool:
+        """Return whether our newest part is signed by whom the newest targets name."""
+        try:
+            self._verify(self._targets_file(), self._party, parse(self._files.latest(self._party)))
+        except Remedy:
+            return False
+        return True
 
     def expires(self) -> dict[str, datetime]:
         """Return when each role ends, by its name; the roles that are there."""
@@ -243,7 +263,7 @@ class Repository:
     def status(self) -> tuple[RoleStatus, ...]:
         """Return how each role stands, from root to timestamp."""
         root = self.root()
-        targets = read_as(Targets, self._files.latest(Targets.type))
+        targets = self._targets_file()
         found: list[tuple[str, Root | Targets | Snapshot | Timestamp, int, int]] = []
         for name, signed in ((Root.type, root), (Targets.type, targets)):
             role = root.roles[name]
@@ -262,42 +282,35 @@ class Repository:
 
     def named(self, keyset: Keyset, kind: KeyKind) -> bytes:
         """Return the id of our pair of `kind` that the directory asks for. Raises Remedy where we have it not."""
-        keyids = set(self._keyids(kind))
-        for record in keyset.records:
-            if record.kind is kind and identifiers(pair_publics(record.public)) == keyids:
-                return record.kid
-        raise Remedy(f"the directory asks for a {kind.value} pair that is not ours; {_WAY[kind]}")
+        signed = self._targets_file() if kind is KeyKind.DELEGATION else self.root()
+        return pairs.ours(keyset, kind, self._keyids(signed, kind)).kid
 
     # Inside
 
-    def _keyids(self, kind: KeyKind) -> Iterable[str]:
-        if kind is not KeyKind.DELEGATION:
-            return self.root().roles[kind.value.lower()].keyids
-        delegations = read_as(Targets, self._files.latest(Targets.type)).delegations
-        if delegations is None or delegations.roles is None:
-            raise Fault("the directory's targets delegate to nobody")
-        return delegations.roles[self._party].keyids
+    def _targets_file(self) -> Targets:
+        return read_as(Targets, self._files.latest(Targets.type))
 
-    def _pair(self, keyset: Keyset, kind: KeyKind) -> DirectoryKey:
-        kid = self.named(keyset, kind)
-        state = keyset.record(kid).state
-        if state is not KeyState.ACTIVE:
-            raise Remedy(
-                f"the directory asks for a {kind.value} pair that is {state.value}; {_WAY[kind]}"
-            )
-        return keyset.directory(kind, kid)
+    def _keyids(self, signed: Root | Targets, kind: KeyKind) -> set[str]:
+        if isinstance(signed, Root):
+            return set(signed.roles[kind.value.lower()].keyids)
+        if signed.delegations is None or signed.delegations.roles is None:
+            raise Fault("the directory's targets delegate to nobody")
+        return set(signed.delegations.roles[self._party].keyids)
+
+    def _signers(self, keyset: Keyset, kind: KeyKind) -> tuple[Signer, ...]:
+        return pairs.signers(keyset, kind, self.named(keyset, kind))
 
     def _name_online(self, root: Root, keyset: Keyset) -> None:
         for kind in (KeyKind.SNAPSHOT, KeyKind.TIMESTAMP):
             role = kind.value.lower()
             for keyid in list(root.roles[role].keyids):
                 root.revoke_key(keyid, role)
-            for key in pair_publics(keyset.primary(kind).public):
+            for key in pair_publics(pairs.following(keyset, kind).public):
                 root.add_key(key, role)
             root.roles[role].threshold = PAIR
 
     def _targets(self, version: int, keyset: Keyset, now: datetime) -> Targets:
-        keys = pair_publics(keyset.primary(KeyKind.DELEGATION).public)
+        keys = pair_publics(pairs.following(keyset, KeyKind.DELEGATION).public)
         role = DelegatedRole(
             name=self._party,
             keyids=[key.keyid for key in keys],
@@ -357,13 +370,6 @@ class Repository:
             ) from None
         except (RepositoryError, ValueError) as fault:
             raise Remedy(f"this {role} file does not stand: {fault}") from None
-
-
-_WAY = {
-    KeyKind.DELEGATION: "have two keepers sign new targets: passerelle directory renew",
-    KeyKind.SNAPSHOT: "have three keepers sign a new root: passerelle directory root",
-    KeyKind.TIMESTAMP: "have three keepers sign a new root: passerelle directory root",
-}
 
 
 def _signed(metadata: Metadata[_T], signers: Iterable[Signer]) -> bytes:

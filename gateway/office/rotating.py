@@ -1,7 +1,8 @@
 """What operators do with our keys: one act for each verb, each with a plan in sentences.
 
 One person generates, publishes, promotes what every partner has seen, retires what has a successor, cancels, and
-stops a key at once, which is an ALARM. Two persons promote what somebody has not seen, let a stopped key return,
+stops a key at once, which is an ALARM. The pairs of our directory are promoted when its keepers name them.
+Two persons promote what somebody has not seen, let a stopped key return,
 revoke, and destroy. What two persons decide to destroy waits 7 to 30 days, in which one can cancel.
 """
 
@@ -104,7 +105,8 @@ class Rotating:
 
         def do() -> Answer:
             decide = keymoves.generate(kind, reason, officer.person)
-            return self._told(self._turning.change(decide, officer.person, officer.facts))
+            told = self._told(self._turning.change(decide, officer.person, officer.facts))
+            return {**told, "keepers": keymoves.keepers_sign(kind)}
 
         return do
 
@@ -151,6 +153,7 @@ class Rotating:
                 "key": kid.hex(),
                 "promoted": promoted,
                 "missing": list(missing),
+                "keepers": None if promoted else keymoves.keepers_sign(kind),
             }
 
         return do

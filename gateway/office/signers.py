@@ -50,7 +50,7 @@ class HandleSigner(Signer):
         raise Fault("a key of ours has no URI for another library to open")
 
 
-def pair_signers(key: DirectoryKey) -> tuple[Signer, Signer]:
+def pair_signers(key: DirectoryKey) -> tuple[HandleSigner, HandleSigner]:
     """Return what signs a role that asks for both halves of a pair."""
     ed25519, mldsa = pair_publics(key.public)
     return (

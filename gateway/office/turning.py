@@ -20,6 +20,7 @@ from gateway.directory import Directory, own_bundle
 from gateway.errors import PasserelleError, Remedy
 from gateway.office import keymoves, renewal
 from gateway.office.keyroom import Decide, KeyRoom
+from gateway.office.pairs import WAYS
 from gateway.store import rotations, sightings
 from gateway.store.database import Database
 from gateway.store.rotations import Doom
@@ -28,7 +29,7 @@ from gateway.store.sightings import Sighting
 from keys import rotation
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KeyKind, KeyState
+from keys.lifecycle import DIRECTORY, KeyKind, KeyState
 from keys.record import KeyEvent, KeyRecord
 from keys.rotation import ANNOUNCED, Evidence, Move, Outlook, Rhythm, Step, short
 
@@ -48,16 +49,19 @@ _log = telemetry.logger("turning")
 class Turning:
     """Reads what there is to know of our keys' turns, and takes the steps."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - our keys' turns depend on these
         self,
         keyroom: KeyRoom,
         directory: Directory,
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
+        naming: Callable[[], Mapping[bytes, int] | None],
     ) -> None:
+        """Take who knows our keys and partners; `naming` tells which pairs our directory names, None without one."""
         self._keyroom, self._directory = keyroom, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
+        self._naming = naming
         self._alarmed: dict[str, datetime] = {}
 
     @property
@@ -69,6 +73,11 @@ class Turning:
     def own(self) -> PartyBundle:
         """Our own entry, as it is published."""
         return own_bundle(self._keyroom.home)
+
+    @property
+    def directory(self) -> bool:
+        """Whether we publish a directory, whose keepers name its pairs."""
+        return self._naming() is not None
 
     def now(self) -> datetime:
         """Return the time."""
@@ -85,10 +94,13 @@ class Turning:
         partners = self.partners()
         with self._database.reader() as reader:
             named = rotations.named(reader)
+        pairs = self._naming()
         return {
             record.kid: _evidence(named.get(record.kid), partners)
+            if record.kind in ANNOUNCED
+            else Evidence(0 if pairs is None else pairs.get(record.kid))
             for record in self.keyset.records
-            if record.kind in ANNOUNCED and record.state in _IN_QUESTION
+            if record.kind in ANNOUNCED | DIRECTORY and record.state in _IN_QUESTION
         }
 
     def outlook(self) -> Outlook:
@@ -125,13 +137,18 @@ class Turning:
         """
         evidence = self.evidence().get(record.kid, Evidence(None))
         if evidence.complete:
-            return {"evidence": f"COMPLETE/{evidence.version}"}
+            by = "KEEPERS" if record.kind in DIRECTORY else "COMPLETE"
+            return {"evidence": f"{by}/{evidence.version}"}
         if not rotation.needs_evidence(self.keyset.records, record, self._clock()):
             return {"evidence": "NOT_NEEDED"}
+        name = f"{record.kind.value} {short(record.kid)}"
+        if (
+            record.kind in DIRECTORY
+        ):  # nobody could check what it signs: two persons cannot change that
+            raise Remedy(f"{name} is not named by the directory yet: {WAYS[record.kind]}")
         missing = ", ".join(evidence.missing[:MOST_NAMED])
         if override:
             return {"evidence": "OVERRIDDEN", "missing_partners": missing}
-        name = f"{record.kind.value} {short(record.kid)}"
         if evidence.version is None:
             raise Remedy(f"{name} is in no version of our entry yet: run `passerelle keys publish`")
         raise Remedy(
@@ -196,7 +213,8 @@ class Turning:
         for step in self._due(None):
             if step.move is Move.WAIT:
                 missing = self.evidence().get(step.kid, Evidence(None)).missing
-                told = {"missing_partners": ", ".join(missing[:MOST_NAMED])}
+                named = ", ".join(missing[:MOST_NAMED])
+                told = {"missing_partners": named} if named else {}
                 self._alarm("NOT_SEEN", step.kind.value, step.sentence, told)
 
     def _due(self, kind: KeyKind | None) -> list[Step]:

@@ -156,7 +156,6 @@ class House:
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
         self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
         self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
-        self.turning = Turning(keyroom, directory, database, sequencer, self.clock)
         self.publishing = Publishing(
             home,
             self.party,
@@ -164,6 +163,9 @@ class House:
             directory,
             lambda: self.agreements,
             self.clock,
+        )
+        self.turning = Turning(
+            keyroom, directory, database, sequencer, self.clock, self.publishing.naming
         )
         self.lookout.add(lambda _: self.publishing.expiring())
         keyroom.carry(self.publishing.carry)

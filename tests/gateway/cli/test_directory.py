@@ -59,6 +59,45 @@ def test_three_keepers_sign_the_next_root_and_our_entry_starts_from_it(
     assert roles(run, home, passphrase)["root"]["version"] == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "verb", "keepers"),
+    [("SNAPSHOT", "root", "123"), ("TIMESTAMP", "root", "245"), ("DELEGATION", "renew", "13")],
+)
+def test_a_pair_is_rotated_by_the_commands_that_each_one_names(  # noqa: PLR0917 - the fixtures
+    run: Any, home: Path, passphrase: Any, keepers_file: Any, kind: str, verb: str, keepers: str
+) -> None:
+    """Made by an operator, named by keepers, in use with that; the list says what it waits for."""
+    made = run("keys", "rotate", home, kind, "--reason", "yearly", *passphrase)
+    assert made.code == 0, made.err
+    assert f"passerelle directory {verb} {home}" in made.out
+    chosen = [word for n in keepers for word in ("--keeper", home / "keepers" / n)]
+
+    said = run("directory", verb, home, *chosen, *keepers_file, *passphrase)
+
+    assert said.code == 0, said.err
+    listed = run("keys", "list", home, *passphrase, "--json").document["keys"]
+    found = [row for row in listed if row["kind"] == kind]
+    assert [(row["state"], row["in_use"]) for row in found] == [
+        ("ACTIVE", False),  # for an hour more, or until the next round
+        ("ACTIVE", True),
+    ]
+
+
+def test_a_pair_is_not_promoted_before_keepers_name_it(
+    run: Any, home: Path, passphrase: Any
+) -> None:
+    """Nor by two persons: nobody could check what it signs."""
+    said = run("keys", "generate", home, "SNAPSHOT", "--reason", "t", *passphrase, "--json")
+    key = said.document["moves"][0]["key"]
+
+    early = run("keys", "promote", home, key, "--reason", "t", *passphrase)
+    plan = run("keys", "rotate", home, "SNAPSHOT", "--dry-run", *passphrase)
+
+    assert early.code == 2
+    assert "passerelle directory root" in early.err
+    assert "three keepers sign a new root" in plan.out
+
+
 def test_two_keepers_renew_the_targets_by_a_file_that_travels(
     run: Any, home: Path, passphrase: Any, keepers_file: Any, tmp_path: Path
 ) -> None:

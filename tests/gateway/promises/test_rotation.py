@@ -96,7 +96,7 @@ def test_every_kind_is_rotated_while_a_partner_asks(pair: Any, people: Any) -> N
     before = own_bundle(pair.home)
     partner = pair.partner()
     first = partner.query(people.samples(1), **people.matter())
-    turner = Turner(pair.house)
+    turner = Turner(pair.house, keepers_passphrase=lambda: b"the keepers' own")
 
     with Asking(pair, people) as asking:
         for kind in ORDER:

@@ -1,0 +1,224 @@
+"""The pairs of our directory turn when its keepers name them: not before, not without, and nobody reads a gap."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.bundle import PartyBundle
+from gateway.client.updater import Absent, Trust
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.office.keepers import KEEPERS
+from gateway.office.signing import sign_as
+from gateway.server import inspection
+from gateway.server.house import House
+from keys import durable
+from keys.keyset import KeyKind, KeyState
+
+PASSPHRASE = b"the keepers' own"
+KINDS = [("DELEGATION", "targets"), ("SNAPSHOT", "root"), ("TIMESTAMP", "root")]
+each_kind = pytest.mark.parametrize(("kind", "role"), KINDS)
+
+
+class Reader:
+    """A partner who reads our directory; `before` is done once, before the file of that name is handed out."""
+
+    def __init__(self, house: House, folder: Path, held: PartyBundle) -> None:
+        self._files, self._trust = house.publishing.files, Trust(folder, house.clock)
+        self.held = held
+        self.before: dict[str, Callable[[], object]] = {}
+
+    def read(self) -> PartyBundle:
+        octets = self._trust.update(self.held, self)
+        if octets is not None:
+            self.held = PartyBundle.parse(octets)
+        return self.held
+
+    def metadata(self, name: str) -> bytes:
+        self.before.pop(name, lambda: None)()
+        return self._found(self._files.metadata(name))
+
+    def target(self, path: str, sha256: bytes) -> bytes:
+        return self._found(self._files.target(path, sha256))
+
+    @staticmethod
+    def _found(content: bytes | None) -> bytes:
+        if content is None:
+            raise Absent
+        return content
+
+
+@pytest.fixture
+def reader(house: House, tmp_path: Path) -> Reader:
+    made = Reader(house, tmp_path / "trust", own_bundle(house.home))
+    made.read()
+    return made
+
+
+def sign(house: House, desk: Any, role: str, names: str = "123") -> str:
+    """Return the next file of a role, signed by keepers."""
+    draft = house.perform(desk.one, "directory.draft", {"role": role})
+    content = base64.b64decode(str(draft["metadata"]))
+    for name in names:
+        content = sign_as(content, house.home / KEEPERS / name, PASSPHRASE)
+    return base64.b64encode(content).decode()
+
+
+def adopt(house: House, desk: Any, metadata: str) -> None:
+    house.perform(desk.one, "directory.adopt", {"metadata": metadata})
+
+
+@each_kind
+def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa: PLR0917 - the fixtures
+    desk: Any, house: House, reader: Reader, clock: Any, kind: str, role: str
+) -> None:
+    old = desk.key(KeyKind(kind), KeyState.ACTIVE)
+    done = desk.do("keys.rotate", kind=kind)
+    new = done["key"]
+    assert (done["promoted"], done["keepers"]) == (False, role)
+    house.turning.round()
+    assert desk.state(new) is KeyState.PREACTIVE
+
+    adopt(house, desk, sign(house, desk, role))
+
+    assert desk.state(new) is KeyState.ACTIVE
+    assert house.publishing.repository.named(house.keyset, KeyKind(kind)).hex() == new
+    assert house.publishing.repository.sound()
+    reader.read()
+    clock.ahead = timedelta(hours=2)
+    house.turning.round()
+    assert desk.state(old) is KeyState.DEACTIVATED
+    house.publishing.leap(1)  # signed by the new pair alone
+    assert reader.read() == own_bundle(house.home)
+    assert inspection.verify_ledger(house.home).ok
+
+
+@each_kind
+def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
+    desk: Any, house: House, kind: str, role: str
+) -> None:
+    new = desk.do("keys.generate", kind=kind)["moves"][0]["key"]
+    verb = "renew" if role == "targets" else "root"
+
+    for override in (False, True):
+        with pytest.raises(Remedy, match=f"passerelle directory {verb}"):
+            desk.do("keys.promote", desk.two, key=new, override=override)
+
+    assert desk.state(new) is KeyState.PREACTIVE
+    listed = {row["kid"]: row for row in desk.do("keys.list")["keys"]}
+    assert listed[new]["next"] == f"→ passerelle directory {verb}"
+
+
+@each_kind
+def test_a_file_that_too_few_keepers_signed_promotes_nothing(
+    desk: Any, house: House, kind: str, role: str
+) -> None:
+    new = desk.do("keys.rotate", kind=kind)["key"]
+    with pytest.raises(Remedy, match="too few keepers"):
+        adopt(house, desk, sign(house, desk, role, "2"))
+
+    assert desk.state(new) is KeyState.PREACTIVE
+
+
+def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
+    desk: Any, house: House
+) -> None:
+    """It names the pair in use; the one that waits is named by the next."""
+    early = sign(house, desk, "root")
+    new = desk.do("keys.rotate", kind="SNAPSHOT")["key"]
+    adopt(house, desk, early)
+    assert desk.state(new) is KeyState.PREACTIVE
+
+    adopt(house, desk, sign(house, desk, "root"))
+
+    assert desk.state(new) is KeyState.ACTIVE
+
+
+@each_kind
+def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
+    desk: Any, house: House, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full between the promotion and the new file: both sign, and the keepers' next file goes on."""
+    old = desk.key(KeyKind(kind), KeyState.ACTIVE)
+    new = desk.do("keys.rotate", kind=kind)["key"]
+    text = sign(house, desk, role)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.publishing.files, "put_metadata", full)
+        with pytest.raises(OSError, match="No space"):
+            adopt(house, desk, text)
+    house.turning.round()
+    assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
+    with pytest.raises(Remedy, match="have its keepers name the successor"):
+        desk.do("keys.deactivate", key=old)
+    house.publishing.leap(1)
+    assert house.publishing.repository.sound()
+
+    adopt(house, desk, text)
+
+    assert house.publishing.repository.named(house.keyset, KeyKind(kind)).hex() == new
+    desk.do("keys.deactivate", key=old)
+
+
+@each_kind
+def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(  # noqa: PLR0917 - the fixtures
+    desk: Any,
+    house: House,
+    kind: str,
+    role: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A partner who is shown what cannot be believed asks nothing: so none is, at any moment."""
+    held = own_bundle(house.home)
+    desk.do("keys.rotate", kind=kind)
+    text = sign(house, desk, role)
+    numbers, replace_file = itertools.count(), durable.replace
+
+    def watched(path: Path, content: bytes) -> None:
+        replace_file(path, content)
+        Reader(house, tmp_path / f"reader-{next(numbers)}", held).read()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "replace", watched)
+        adopt(house, desk, text)
+
+    assert next(numbers) > 3
+
+
+@pytest.mark.parametrize("name", ["2.root.json", "timestamp.json"])
+def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
+    desk: Any, house: House, reader: Reader, name: str
+) -> None:
+    desk.do("keys.rotate", kind="TIMESTAMP")
+    text = sign(house, desk, "root")
+    reader.before[name] = lambda: adopt(house, desk, text)
+
+    reader.read()
+
+    assert reader.before == {}
+    assert reader.held.root == house.publishing.files.anchor()
+
+
+def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
+    desk: Any, house: House, reader: Reader
+) -> None:
+    """The worst day: the old pair signs no more, not even across the change."""
+    old = desk.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)
+    desk.do("keys.suspend", key=old)
+    desk.do("keys.rotate", kind="TIMESTAMP")
+
+    adopt(house, desk, sign(house, desk, "root"))
+
+    assert house.publishing.repository.sound()
+    assert reader.read() == own_bundle(house.home)
