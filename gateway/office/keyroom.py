@@ -141,6 +141,16 @@ class KeyRoom:
                 " gateway moves them in its rounds; destroy the old key when none is left"
             )
 
+    @property
+    def told(self) -> bool:
+        """Whether our entry says all that the keyset holds, and which version first did is kept.
+
+        After a crash between the two the entry is right, and evidence could never be complete.
+        """
+        own = own_bundle(self._home)
+        says = renewal.says(own, self._current, self._clock())
+        return says and not renewal.names(own, self._current) - self._named()
+
     def leaps(self, leaper: Callable[[int], None]) -> None:
         """Have `leaper` told by how much versions grow at once in a restored folder."""
         self._leapers.append(leaper)

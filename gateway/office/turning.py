@@ -18,7 +18,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.bundle import PartyBundle
 from gateway.directory import Directory, own_bundle
 from gateway.errors import PasserelleError, Remedy
-from gateway.office import keymoves, renewal
+from gateway.office import keymoves
 from gateway.office.keyroom import Decide, KeyRoom
 from gateway.office.pairs import WAYS
 from gateway.store import rotations, sightings
@@ -127,8 +127,8 @@ class Turning:
         return tuple(step for step in found if step.kind is kind)
 
     def says_all(self) -> bool:
-        """Say whether our entry says all that our keys are."""
-        return renewal.says(self.own, self.keyset, self._clock())
+        """Say whether our entry says all that our keys are, and it is kept since when."""
+        return self._keyroom.told
 
     def grounds(self, record: KeyRecord, *, override: bool) -> dict[str, str]:
         """Return what an entry says of the evidence for a promotion; raises Remedy where it does not suffice.

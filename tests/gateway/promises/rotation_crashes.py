@@ -190,11 +190,12 @@ class Walk:
             code |= 0 if same and 1 <= len(active) <= 2 else 2
             code |= 0 if keyset.primary(self._kind).kid == self._kid else 1
             code |= 0 if self._believed() else 8
-            house.turning.round()
+            house.turning.round()  # what was begun goes on by itself
+            begun = [r for r in house.keyset.records if r.state is KeyState.PREACTIVE]
             resumed = rotate(house, self._kind) or rotate(house, self._kind)
             after = [r for r in house.keyset.records if r.kind is self._kind]
             left = [r for r in after if r.state is KeyState.PREACTIVE]
-            code |= 0 if resumed and not left and self._believed() else 16
+            code |= 0 if not begun and resumed and not left and self._believed() else 16
         code |= 0 if inspection.verify_ledger(self._home).ok else 4
         return code
 
