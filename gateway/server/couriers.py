@@ -58,6 +58,7 @@ class GrpcCourier:
 
     def __init__(self, partner: Partner) -> None:
         self._partner = partner
+        self._shown: int | None = None  # version of the partner's entry that it was shown we know
 
     def write(
         self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
@@ -91,15 +92,18 @@ class GrpcCourier:
         return Delivery(Fate.DELIVERED, "", believed.payload, believed.receipt)
 
     def keep_up(self) -> bool:
-        """Read the partner's directory; where it is newer, show the partner that we know it. Return whether it was.
+        """Read the partner's directory and show the partner once what we know of it. Return whether it was newer.
 
+        What could not be shown is shown at the next reading: the partner waits for it before it promotes a key.
         Raises a `PartnerError`.
         """
         newer = self._partner.refresh(deadline=PATIENCE)
-        if newer:
+        version = self._partner.peer.version
+        if version != self._shown:
             self._partner.capabilities(
                 deadline=PATIENCE
             )  # its header names the version: evidence of it
+            self._shown = version
         return newer
 
     def close(self) -> None:
