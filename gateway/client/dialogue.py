@@ -63,14 +63,13 @@ class Dialogue:
 
     def freshen(self, until: float) -> None:
         """(1). Raises DirectoryRefused where the partner's directory is not to be believed, or is over."""
-        if not self._freshness.due() or self.peer.root is None:
-            return
-        try:
-            self.refresh(until, wait=False)
-        except PartnerError as fault:
-            if not unanswered(fault):
-                raise
-            self._freshness.demand(self.peer)
+        if self._freshness.due() and self.peer.root is not None:
+            try:
+                self.refresh(until, wait=False)
+            except PartnerError as fault:
+                if not unanswered(fault):
+                    raise
+        self._freshness.demand(self.peer)  # between two readings too: it may have ended since
 
     def refresh(self, until: float, *, wait: bool = True) -> bool:
         """Read the partner's directory; return whether our view of the partner changed.

@@ -60,12 +60,18 @@ class Freshness:
             newest = held if octets is None else self._kept(held, octets)
             self._due = time.monotonic() + self._every
             return newest
+        except DirectoryRefused:
+            self._due = (
+                time.monotonic()
+            )  # the next question reads first too, and is not asked either
+            raise
         finally:
             self._turn.release()
 
     def demand(self, held: PartyBundle) -> None:
         """Raise DirectoryRefused where what we last read has ended and nothing newer could be read."""
         if held.root is not None and self._trust.stale():
+            self._due = min(self._due, time.monotonic())
             raise DirectoryRefused(
                 f"the directory of {held.party} ended and cannot be read anew; ask its operators"
             )

@@ -1,0 +1,50 @@
+"""What was refused once is not asked a moment later: neither under a forged directory nor under one that ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from gateway.client.dialogue import Dialogue
+from gateway.client.errors import DirectoryRefused
+from gateway.client.freshness import Freshness
+
+if TYPE_CHECKING:
+    from gateway.bundle import PartyBundle
+    from gateway.client.line import Lines
+    from gateway.client.updater import Source
+    from gateway.client.witness import Witness
+
+HELD = cast("PartyBundle", SimpleNamespace(root=object(), party="AUS", version=1))
+
+
+def test_a_forged_directory_is_read_again_before_the_next_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freshness = Freshness(tmp_path, None, 600.0)
+
+    def forged(*_: object) -> bytes:
+        raise DirectoryRefused("forged")
+
+    monkeypatch.setattr("gateway.client.updater.Trust.update", forged)
+    with pytest.raises(DirectoryRefused):
+        freshness.read(HELD, cast("Source", None), wait=False)
+
+    assert freshness.due()
+
+
+def test_a_directory_that_ended_between_two_readings_is_not_asked_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freshness = Freshness(tmp_path, None, 600.0)
+    monkeypatch.setattr("gateway.client.updater.Trust.update", lambda *_: None)
+    freshness.read(HELD, cast("Source", None), wait=False)
+    monkeypatch.setattr("gateway.client.updater.Trust.stale", lambda _: True)
+    lines = cast("Lines", SimpleNamespace(current=SimpleNamespace(peer=HELD)))
+    dialogue = Dialogue(lines, freshness, cast("Witness", None))
+
+    with pytest.raises(DirectoryRefused):
+        dialogue.freshen(0.0)
