@@ -58,13 +58,14 @@ class Freshness:
             self._due = time.monotonic() + AGAIN
             octets = self._trust.update(held, source)
             newest = held if octets is None else self._kept(held, octets)
-            self._due = time.monotonic() + self._every
-            return newest
         except DirectoryRefused:
             self._due = (
                 time.monotonic()
             )  # the next question reads first too, and is not asked either
             raise
+        else:
+            self._due = time.monotonic() + self._every
+            return newest
         finally:
             self._turn.release()
 

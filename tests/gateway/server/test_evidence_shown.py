@@ -21,7 +21,7 @@ class Peer:
     def refresh(self, *, deadline: float) -> bool:
         """Bring version 2, once."""
         del deadline
-        newer = self.peer.version == 1
+        newer = bool(self.peer.version == 1)
         self.peer = SimpleNamespace(version=2)
         return newer
 
