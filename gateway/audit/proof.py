@@ -69,9 +69,9 @@ _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 class LogIdentity:
     """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
 
-    past     pairs of the same log that signed before; one pair verifies a note, both halves of it
-    stopped  pairs whose secrecy came into doubt, each with the second since 1970 after which nothing that it
-             signs is believed: what it signed before stays the log's own
+    past     pairs of the same log that sign beside the current one; one pair verifies a note, both halves of it
+    stopped  pairs that left, or whose secrecy came into doubt, each with the second since 1970 after which
+             nothing that it signs is believed: what it signed before stays the log's own
 
     Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
     """

@@ -61,6 +61,10 @@ class Dialogue:
         self._lines.close()
         self._freshness.close()
 
+    def demand(self) -> None:
+        """Raise DirectoryRefused where what was last read of the directory has ended; reads nothing."""
+        self._freshness.demand(self.peer)
+
     def freshen(self, until: float) -> None:
         """(1). Raises DirectoryRefused where the partner's directory is not to be believed, or is over."""
         if self._freshness.due() and self.peer.root is not None:

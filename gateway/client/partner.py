@@ -285,7 +285,11 @@ class Partner:
         at_least: int = 0,
         seed: bytes | None = None,
     ) -> Outgoing:
-        """Write any letter; `parcel.pack` makes bytes of it that can be carried after a restart."""
+        """Write any letter; `parcel.pack` makes bytes of it that can be carried after a restart.
+
+        Raises DirectoryRefused where what we last read of the peer's directory has ended.
+        """
+        self._dialogue.demand()
         return self._author.compose(
             operation, payload, about, floor=self._witness.size, at_least=at_least, seed=seed
         )

@@ -52,12 +52,12 @@ def bundle_of(
 
 
 def log_of(keyset: Keyset, origin: str, *, every: bool = False) -> LogIdentity:
-    """Return what verifies our ledger: the pair that signs, those that come and went, and those that were stopped.
+    """Return what verifies our ledger: the pair that signs, those beside it, and those that signed until a moment.
 
     every   believe also what stopped pairs sign today, for us who hold what they signed
 
-    A pair that is only announced stands among the past: it signs beside the current one already. Raises
-    KeyNotUsable where no pair may sign.
+    A pair that is only announced signs beside the current one already. Whoever stole a pair that has left signs
+    nothing new with it: what it signs after it left is not believed. Raises KeyNotUsable where no pair may sign.
     """
     signing = keyset.log_keys()
     current = signing[0].public if signing else keyset.log().public
@@ -68,12 +68,12 @@ def log_of(keyset: Keyset, origin: str, *, every: bool = False) -> LogIdentity:
     ]
     if every:
         return LogIdentity.from_public(origin, current, [record.public for record in others])
-    past = [r.public for r in others if r.state in PUBLISHED or _vouched(r)]
-    # What it signed before it was stopped is still ours, and partners keep such checkpoints.
+    past = [r.public for r in others if r.state in PUBLISHED]
+    # What it signed before it left or was stopped is still ours, and partners keep such checkpoints.
     stopped = [
-        (r.public, int((r.changed + STOPPING).timestamp()))
+        (r.public, int(((r.not_after if _vouched(r) else r.changed) + STOPPING).timestamp()))
         for r in others
-        if r.state not in PUBLISHED and not _vouched(r)
+        if r.state not in PUBLISHED
     ]
     return LogIdentity.from_public(origin, current, past[:MAX_KEYS], stopped[:MAX_KEYS])
 

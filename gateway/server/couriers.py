@@ -25,6 +25,7 @@ from gateway.client import (
     Unreachable,
     parcel,
 )
+from gateway.client.errors import DirectoryRefused
 from gateway.directory import Directory
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.terms import About, Operation
@@ -67,7 +68,7 @@ class GrpcCourier:
         seed = secrets.token_bytes(parcel.SEED)
         try:
             outgoing = self._partner.write(operation, payload, about, at_least=at_least, seed=seed)
-        except KeyStale:
+        except (KeyStale, DirectoryRefused):  # it is written when a key is known, and believed
             return None
         question = outgoing.question
         return Written(parcel.pack(outgoing, seed), question.header, question.transcript)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import EntryType, decode
+from gateway.audit.errors import NoteRefused
+from gateway.audit.note import Checkpoint, sign_checkpoint
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import PartyBundle
 from gateway.directory import own_bundle
@@ -211,6 +213,25 @@ def test_a_ledger_is_verified_with_the_pair_that_signs_and_those_before_and_afte
     assert after == LogIdentity.from_public("log", second, [first])
     assert [key.public for key in announced.log_keys()] == [first, second]
     assert [key.public for key in promoted.log_keys()] == [second, first]
+
+
+def test_a_pair_that_left_vouches_for_what_it_signed_before_and_for_nothing_new(
+    homes: Any, secret: Any
+) -> None:
+    """Whoever stole a retired pair would sign fresh checkpoints with it, and partners would believe them."""
+    keyset = keyset_of(homes[0], secret)
+    old, gone = keyset.log(), keyset.primary(KeyKind.LOG).kid
+    promoted, _ = moved(keyset, KeyKind.LOG, KeyState.ACTIVE)
+    retired, _ = moved(promoted, KeyKind.LOG, KeyState.DEACTIVATED, of=gone)
+    log, left = renewal.log_of(retired, "log"), retired.record(gone).not_after
+    checkpoint = Checkpoint("log", 1, bytes(32))
+
+    assert log.past == ()
+    before = sign_checkpoint(checkpoint, old, left - timedelta(minutes=1))
+    after = sign_checkpoint(checkpoint, old, left + timedelta(minutes=2))
+    assert log.open(before) == checkpoint
+    with pytest.raises(NoteRefused):
+        log.open(after)
 
 
 def test_a_compromised_pair_vouches_for_nothing_also_after_its_destruction(
