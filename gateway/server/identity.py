@@ -32,7 +32,7 @@ from keys.keyset import KeyKind, Keyset
 TRIED = "TLS_IDENTITY"  # the alarm of a leaf that does not work
 SHOWN = "TLS_SHOWN"  # the alarm of a listener that shows another leaf than it was given
 LOOPBACK = "127.0.0.1"
-TIMEOUT = 5.0  # seconds; both ends are ours, on this machine
+TIMEOUT = 15.0  # seconds; both ends are ours, on a machine that may be busy
 
 _METHOD = "/passerelle.Scratch/Try"
 

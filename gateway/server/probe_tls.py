@@ -14,7 +14,7 @@ from contextlib import suppress
 from gateway.errors import Fault
 
 HANDSHAKE = 22  # ContentType of RFC 8446 section 5.1
-TIMEOUT = 5.0  # seconds; it is our own listener on this machine
+TIMEOUT = 15.0  # seconds; it is our own listener, on a machine that may be busy
 
 
 def demand_tls_1_3(host: str, port: int) -> None:

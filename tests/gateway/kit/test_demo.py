@@ -66,7 +66,8 @@ def test_it_holds_twice_in_one_folder_with_people_who_do_not_exist(
     assert summary["hits"] > 0
     assert summary["no_hits"] > 0
     assert summary["receipts_verified"] == summary["queries"]
-    assert summary["refused"] == 6
+    assert summary["refused"] == 7
+    assert summary["rotations"] == 3
     assert summary["details_fields"] == 7
     assert summary["masked"] > 0
     assert summary["reviews"] == summary["corrections_acknowledged"] == 1

@@ -193,7 +193,7 @@ print("finished")
 def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
     homes: Any, secret: Any, new_file: Path, tmp_path: Path
 ) -> None:
-    """Real SIGKILLs of a real house, at every second step; every one is killed in tests/keys/test_rewrap."""
+    """Real SIGKILLs of a real house, at every fifth step; every one is killed in tests/keys/test_rewrap."""
     import shutil
 
     found, at, runs, finished = {"old": 0, "new": 0}, 1, 0, False
@@ -218,12 +218,12 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
                 assert not [name for name in left if name.endswith(".next") or name[0] == "."]
                 assert house.keyset.primary(KeyKind.SIGNING)
         assert inspection.verify_ledger(home).ok
-        at += 2
+        at += 5
         runs += 1
         shutil.rmtree(home)
-    assert found["old"] + found["new"] == runs > 12
-    assert found["old"] >= 4
-    assert found["new"] >= 4
+    assert found["old"] + found["new"] == runs > 5
+    assert found["old"] >= 2
+    assert found["new"] >= 2
 
 
 # The last good keyset
