@@ -141,7 +141,7 @@ class Ceremony:
                     raise NotAllowed("a proposal is its proposer's own; draft it yourself")
                 act = self._two(officer, proposal.action, json.loads(proposal.values))
                 approval.demand_current(proposal, self._circumstances(act))
-                self._demand_signed(officer.person, text, signature, sign.PROPOSAL)
+                self._demand_signed(officer.person, act, text, signature, sign.PROPOSAL)
             kept = Kept(
                 id=proposal.id,
                 action=proposal.action,
@@ -242,12 +242,12 @@ class Ceremony:
 
         def do() -> Answer:
             kept = self._open(identifier)
-            self._desk().act(officer, kept.action)
+            act = self._desk().act(officer, kept.action)
             if officer.person == kept.proposer:
                 raise Remedy("who proposed it withdraws it: passerelle proposals withdraw")
             text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
             with _refusing():
-                self._demand_signed(officer.person, text, signature, sign.APPROVAL)
+                self._demand_signed(officer.person, act, text, signature, sign.APPROVAL)
             self._moved(kept, State.REJECTED, officer.person, signature, reason)
             return {"id": kept.id, "state": State.REJECTED.value}
 
@@ -272,9 +272,9 @@ class Ceremony:
         found = self._circumstances(act)
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
-        self._demand_signed(kept.proposer, kept.text, kept.signature, sign.PROPOSAL)
+        self._demand_signed(kept.proposer, act, kept.text, kept.signature, sign.PROPOSAL)
         text = approval.approval_text(kept.text, officer.person, verdict)
-        self._demand_signed(officer.person, text, signature, sign.APPROVAL)
+        self._demand_signed(officer.person, act, text, signature, sign.APPROVAL)
 
     def _circumstances(self, act: Act) -> Circumstances:
         return Circumstances(
@@ -295,9 +295,11 @@ class Ceremony:
         arguments.end()
         return act
 
-    def _demand_signed(self, person: str, text: bytes, signature: bytes, context: bytes) -> None:
-        """Raise SignatureRefused unless a key in force of that person has signed."""
-        for public in self._staff.approving(person):
+    def _demand_signed(
+        self, person: str, act: Act, text: bytes, signature: bytes, context: bytes
+    ) -> None:
+        """Raise SignatureRefused unless that person has signed, by a key in force for a role of the act."""
+        for public in self._staff.approving(person, act.roles):
             try:
                 VerifyingKey(public).verify(signature, text, context)
             except SignatureRefused:

@@ -63,7 +63,7 @@ class Staff:
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done to the list."""
         return (
-            Act("staff.add", _OPERATORS, self._add, _makes_operator, self._state, _plan_add),
+            Act("staff.add", _OPERATORS, self._add, self._adds_two, self._state, _plan_add),
             Act("staff.end", _OPERATORS, self._end, self._operates, self._state, _plan_end),
             Act("staff.suspend", _OPERATORS, self._suspend),
             Act("staff.resume", _OPERATORS, self._resume, always, self._state, _plan_resume),
@@ -241,13 +241,28 @@ class Staff:
         live = [each for each in self.members() if each.person == person and each.live(now)]
         return frozenset(_ROLES[name] for each in live for name in each.roles)
 
-    def approving(self, person: str) -> tuple[bytes, ...]:
-        """Return the public halves, in force, by which a person signs proposals and approvals."""
-        now = self._clock()
+    def approving(self, person: str, roles: frozenset[Role]) -> tuple[bytes, ...]:
+        """Return the public halves, in force, by which a person in one of these roles proposes and approves.
+
+        Each counts for the roles that it was granted with: one operator alone grants the lesser ones, to any name.
+        """
+        now, names = self._clock(), {role.value for role in roles}
         return tuple(
             each.approving
             for each in self.members()
-            if each.person == person and each.live(now) and each.approving
+            if each.person == person
+            and each.live(now)
+            and each.approving
+            and names & set(each.roles)
+        )
+
+    def _adds_two(self, values: Mapping[str, object]) -> bool:
+        """Tell whether the person of an act becomes an operator, or has a badge of one that did not end."""
+        return _makes_operator(values) or any(
+            each.person == values.get("person")
+            and each.ended is None
+            and Role.OPERATOR.value in each.roles
+            for each in self.members()
         )
 
     def _operates(self, values: Mapping[str, object]) -> bool:

@@ -248,6 +248,28 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
             assert act.roles == OPERATORS, name
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["an-operator", "a-name-to-come"])
+def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
+    desk: Desk, there: bool
+) -> None:
+    """P-1 gives P-2, or whoever two will make an operator later, a lesser badge with a key that P-1 holds."""
+    name, mine = ("P-2" if there else "P-3"), SigningKey.generate()
+    values = {"person": name, "roles": ["caseworker"], "approving": mine.public.hex()}
+    try:
+        desk.do("P-1", "staff.add", **values, public=TlsKey.generate().public.hex())
+    except TwoPersons:
+        assert there
+    if not there:
+        desk.enter(name)
+    said = approval_text(desk.words(), name, Verdict.APPROVE)
+    yes = {"id": desk.id, "signature": mine.sign(said, sign.APPROVAL).hex()}
+
+    for roles in (frozenset({Role.CASEWORKER}), OPERATORS):
+        with pytest.raises(NotAllowed, match="no key in force of that person"):
+            desk.house.perform(Officer(name, roles), "proposals.approve", yes)
+    assert desk.held
+
+
 def test_two_approvals_at_once_do_it_once(desk: Desk) -> None:
     third = desk.enter("P-3")
     done: list[str] = []
