@@ -243,9 +243,9 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wish)):
         with pytest.raises(NotAllowed):
             desk.house.perform(puppet, act, arguments)
-    for name, act in desk.house.desk._acts.items():
-        if act.two is not never:
-            assert act.roles == OPERATORS, name
+    for name, one in desk.house.desk._acts.items():
+        if one.two is not never:
+            assert one.roles == OPERATORS, name
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["an-operator", "a-name-to-come"])
