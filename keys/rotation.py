@@ -19,7 +19,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from keys import certificates
-from keys.lifecycle import DIRECTORY, KEM_WINDOW, LIFETIMES, KeyKind, KeyState
+from keys.lifecycle import DIRECTORY, KEM_WINDOW, LIFETIMES, KeyKind, KeyState, authority
 from keys.record import KeyRecord
 
 TICK = timedelta(
@@ -189,6 +189,8 @@ def _of_kind(
     active = [r for r in mine if r.state is KeyState.ACTIVE]
     coming = [r for r in mine if r.state is KeyState.PREACTIVE]
     for record in coming:
+        if record.kid in outlook.decided:
+            continue  # two persons decided its end; a schedule does not outvote them
         if rhythm.on or record.kid in outlook.asked:
             yield _promotion(keys, record, active, rhythm, outlook, now)
     if not active:
@@ -263,7 +265,9 @@ def _ends_of_life(keys: tuple[KeyRecord, ...], outlook: Outlook) -> Iterator[Ste
                 when,
                 f"{name} is destroyed: its 48 hours are over; what is sealed to it opens no more",
             )
-        elif record.kid in outlook.decided and record.state is not KeyState.DESTROYED:
+        elif record.kid in outlook.decided and authority(
+            record.kind, record.state, KeyState.DESTROYED
+        ):
             when = outlook.decided[record.kid]
             yield Step(
                 Move.DESTROY,

@@ -163,6 +163,11 @@ class Rotating:
         record = keymoves.coming(self._turning.keyset, kind)
         if record is None:
             raise Remedy(f"another rotation of {kind.value} was finished meanwhile; look again")
+        if record.kid in self._turning.dooms():
+            raise Remedy(
+                f"{short(record.kid)} is to be destroyed, as two persons decided: `passerelle keys cancel`"
+                " ends that, or wait for it"
+            )
         leaf = _leaf(officer, record, {"action": "ROTATE", "reason": reason})
         self._turning.commit(leaf, rotations.ask(record.kid))
         return record.kid

@@ -306,6 +306,24 @@ def test_what_two_persons_decided_is_done_when_its_wait_is_over(
     assert house.turning.dooms() == {}
 
 
+def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
+    desk: Any, house: House, clock: Any
+) -> None:
+    old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
+    kid = desk.do("keys.rotate", kind="SIGNING")["key"]
+    desk.do("keys.destroy", desk.two, key=kid)
+    desk.sight("AUS", 2)
+
+    house.turning.round()
+    with pytest.raises(Remedy, match="is to be destroyed, as two persons decided"):
+        desk.do("keys.rotate", kind="SIGNING")
+    assert (desk.state(kid), desk.state(old)) == (KeyState.PREACTIVE, KeyState.ACTIVE)
+
+    clock.ahead = timedelta(days=7, seconds=1)
+    house.turning.round()
+    assert (desk.state(kid), desk.state(old)) == (KeyState.DESTROYED, KeyState.ACTIVE)
+
+
 @pytest.mark.parametrize("days", [0, 6, 31, True, "7"])
 def test_a_wait_is_of_7_to_30_days(desk: Any, house: House, days: object) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
