@@ -42,13 +42,18 @@ def add_signature(content: bytes, signers: Iterable[Signer]) -> bytes:
 
 def read_as(kind: type[_T], content: bytes) -> _T:
     """Return what a file of ours says, of the role that it must have. Raises Fault."""
+    return whole_as(kind, content).signed
+
+
+def whole_as(kind: type[_T], content: bytes) -> Metadata[_T]:
+    """Return a file of ours with its signatures, of the role that it must have. Raises Fault."""
     try:
-        signed = Metadata.from_bytes(content).signed
+        metadata: Metadata[_T] = Metadata.from_bytes(content)
     except (RepositoryError, ValueError, RecursionError):
         raise Fault("a metadata file is damaged; restore the folder from backup") from None
-    if not isinstance(signed, kind):
+    if not isinstance(metadata.signed, kind):
         raise Fault("a metadata file is of another role; restore the folder from backup")
-    return signed
+    return metadata
 
 
 def demand_hybrid(root: Root) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from gateway import telemetry
 from gateway.bundle import PartyBundle
 from gateway.directory import Directory
-from gateway.errors import DirectoryStale, PasserelleError, Remedy
+from gateway.errors import DirectoryStale, Fault, PasserelleError, Remedy
 from gateway.law.agreement import Agreements
 from gateway.office import expiry
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
@@ -130,9 +130,8 @@ class Publishing:
         with self._lock:
             for kind in ONLINE:
                 role = "targets" if kind is KeyKind.DELEGATION else "root"
-                with suppress(
-                    Remedy
-                ):  # it names a pair that is not ours: none of ours has evidence
+                # It names a pair that is not ours, or is damaged: none of ours has evidence, and others go on.
+                with suppress(Remedy, Fault):
                     found[self.repository.named(self._keyset(), kind)] = self.files.newest(role)
         return found
 
@@ -178,16 +177,16 @@ class Publishing:
             raise DirectoryStale
 
     def demand_pairs(self, keyset: Keyset) -> None:
-        """Raise Remedy where `keyset` has put away a pair that the directory still asks for.
+        """Raise Remedy where `keyset` puts away a pair that the directory still asks for.
 
         A pair that was stopped, by one person on the worst day, is no fault here: then nothing is published until
-        the keepers named its successor.
+        the keepers named its successor. Nor is a damaged directory, where another key is to be stopped.
         """
         if not self.active:
             return
         for kind in ONLINE:
-            kid = self.repository.named(keyset, kind)
-            if keyset.record(kid).state in _PUT_AWAY:
+            leaves = _put_away(keyset, kind) - _put_away(self._keyset(), kind)
+            if leaves and self.repository.named(keyset, kind) in leaves:
                 raise Remedy(
                     f"the directory still asks for this {kind.value} pair: have its keepers name the successor"
                     " first (passerelle directory root, or renew)"
@@ -235,6 +234,10 @@ def of_files(files: DirectoryFiles, party: str) -> Iterator[Expiring]:
         for role in Repository(files, party).status():
             kind, remedy = _KINDS.get(role.name, (Kind.TUF_DELEGATION, "passerelle serve"))
             yield expiry.of_role(kind, role.name, role.expires, remedy)
+
+
+def _put_away(keyset: Keyset, kind: KeyKind) -> set[bytes]:
+    return {r.kid for r in keyset.records if r.kind is kind and r.state in _PUT_AWAY}
 
 
 def _rights(agreements: Agreements) -> dict[str, list[dict[str, object]]]:

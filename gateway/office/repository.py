@@ -36,7 +36,7 @@ from tuf.api.metadata import (
 from gateway.errors import Fault, Remedy
 from gateway.office import pairs
 from gateway.office.directoryfiles import TIMESTAMP, DirectoryFiles
-from gateway.office.metadata import demand_hybrid, demand_pair, parse, read_as
+from gateway.office.metadata import demand_hybrid, demand_pair, parse, read_as, whole_as
 from gateway.office.signers import keeper_signer, pair_publics
 from keys.keeper import Keeper
 from keys.keyset import Keyset
@@ -333,7 +333,7 @@ class Repository:
     def _snapshot(self) -> Metadata[Snapshot]:
         timestamp = read_as(Timestamp, self._there(TIMESTAMP))
         content = self._there(f"{timestamp.snapshot_meta.version}.snapshot.json")
-        return Metadata[Snapshot].from_bytes(content)
+        return whole_as(Snapshot, content)
 
     def _timestamped(self) -> int:
         content = self._files.metadata(TIMESTAMP)

@@ -1,0 +1,63 @@
+"""A damaged file of our directory stops neither our keys nor the house: it is said, and repaired or restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.server.house import House
+from keys.keyset import KeyKind, KeyState
+
+each_file = pytest.mark.parametrize("role", ["root", "targets", "CAN", "snapshot", "timestamp"])
+each_damage = pytest.mark.parametrize("damage", [b"", b"{", b"{}"], ids=["empty", "cut", "other"])
+
+
+def spoil(home: Path, role: str, damage: bytes) -> None:
+    """Damage the newest file of a role."""
+    sorted((home / "directory" / "metadata").glob(f"*{role}.json"))[-1].write_bytes(damage)
+
+
+@each_file
+@each_damage
+def test_the_rounds_go_on_beside_a_damaged_file(
+    house: House, desk: Any, clock: Any, role: str, damage: bytes
+) -> None:
+    """Keys go on to turn, and what ends goes on to be told."""
+    old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
+    spoil(house.home, role, damage)
+    clock.ahead = timedelta(days=6)
+
+    for walk in (house.publishing.round, house.turning.round, house.lookout.round):
+        walk()
+
+    assert desk.key(KeyKind.KEM, KeyState.PREACTIVE) != old
+
+
+@each_file
+@each_damage
+def test_a_house_with_a_damaged_file_opens(
+    homes: Any, secret: Callable[[], bytes], role: str, damage: bytes
+) -> None:
+    with House.open(homes[0], secret):
+        pass
+    spoil(homes[0], role, damage)
+
+    with House.open(homes[0], secret) as house:
+        assert house.publishing.active
+
+
+@each_file
+def test_a_stolen_key_is_stopped_beside_a_damaged_file(
+    house: House, desk: Any, role: str
+) -> None:
+    kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
+    spoil(house.home, role, b"{")
+    since = (house.clock() - timedelta(hours=1)).isoformat()
+
+    stopped = house.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
+
+    assert (stopped["state"], desk.state(kid)) == ("SUSPENDED", KeyState.SUSPENDED)
