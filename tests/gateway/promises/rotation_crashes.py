@@ -36,14 +36,17 @@ from keys.lifecycle import KeyKind, KeyState
 CUTS = 2  # places inside each write, beside its start
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 RESULTS = (
-    "killed",
-    "old",
-    "new",
-    "neither",
-    "not_opened",
-    "not_verified",
-    "not_believed",
-    "not_resumed",
+    *(
+        "killed",
+        "old",
+        "new",
+        "neither",
+        "not_opened",
+        "not_verified",
+        "not_believed",
+        "not_resumed",
+    ),
+    "waits",  # a new key that the house made known to nobody before it died: the same command goes on with it
 )
 
 
@@ -171,6 +174,7 @@ class Walk:
             (4, "not_verified"),
             (8, "not_believed"),
             (16, "not_resumed"),
+            (32, "waits"),
         ):
             self.found[name] += bool(code & bit)
 
@@ -195,7 +199,8 @@ class Walk:
             resumed = rotate(house, self._kind) or rotate(house, self._kind)
             after = [r for r in house.keyset.records if r.kind is self._kind]
             left = [r for r in after if r.state is KeyState.PREACTIVE]
-            code |= 0 if not begun and resumed and not left and self._believed() else 16
+            code |= 0 if resumed and not left and self._believed() else 16
+            code |= 32 if begun else 0
         code |= 0 if inspection.verify_ledger(self._home).ok else 4
         return code
 
