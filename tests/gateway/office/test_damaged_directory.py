@@ -18,7 +18,8 @@ each_damage = pytest.mark.parametrize("damage", [b"", b"{", b"{}"], ids=["empty"
 
 def spoil(home: Path, role: str, damage: bytes) -> None:
     """Damage the newest file of a role."""
-    sorted((home / "directory" / "metadata").glob(f"*{role}.json"))[-1].write_bytes(damage)
+    newest = max((home / "directory" / "metadata").glob(f"*{role}.json"))
+    newest.write_bytes(damage)
 
 
 @each_file
@@ -51,9 +52,7 @@ def test_a_house_with_a_damaged_file_opens(
 
 
 @each_file
-def test_a_stolen_key_is_stopped_beside_a_damaged_file(
-    house: House, desk: Any, role: str
-) -> None:
+def test_a_stolen_key_is_stopped_beside_a_damaged_file(house: House, desk: Any, role: str) -> None:
     kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     spoil(house.home, role, b"{")
     since = (house.clock() - timedelta(hours=1)).isoformat()

@@ -65,16 +65,20 @@ def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(home), die_at],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=restrict,  # noqa: PLW1509 - no threads of ours run in the child
-    )
+    said = home.parent / "server.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SERVER, str(home), die_at],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            preexec_fn=restrict,  # noqa: PLW1509 - no threads of ours run in the child
+        )
     try:
         assert process.stdout is not None
-        yield f"127.0.0.1:{process.stdout.readline().strip()}", process
+        port = process.stdout.readline().strip()
+        assert port, said.read_text()[-4000:]
+        yield f"127.0.0.1:{port}", process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
