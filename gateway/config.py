@@ -140,6 +140,29 @@ class Store(_Section):
     path: Path = Path("store/passerelle.db")
 
 
+class Evidence(_Section):
+    """What others hold of our ledger: published files, witnesses, time stamps."""
+
+    # Path of the folder of tiles and checkpoints. Whoever can write there can delay auditors and lose files
+    # that we rebuild from rows; he cannot forge: checkpoints are signed and witnessed.
+    tiles: Path = Path("ledger")
+    # Path of a policy (C2SP tlog-policy): whose cosignatures a checkpoint needs. None = witnesses are heard,
+    # none is demanded. Whoever changes it decides how many must look before a lost history is noticed.
+    policy: Path | None = None
+    # Seconds within which a cosignature is wanted; later there is an alarm.
+    cosigned_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    # Hours that files, cosignatures or time stamps may be late before nothing is answered (ledger section 10;
+    # X-Road stops after the same time).
+    overdue_h: Annotated[float, Field(gt=0, le=24)] = 4.0
+    # Address of a time stamp authority (RFC 3161), http or https. None = no time stamps.
+    authority: Annotated[str, Field(pattern=r"^https?://.{1,500}$")] | None = None
+    # Path of the certificates, PEM, that the authority's tokens must lead to. Whoever changes it can have
+    # stamps of his own believed.
+    authority_roots: Path | None = None
+    # Seconds between two time stamps.
+    stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
+
+
 class Limits(_Section):
     """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
 
@@ -175,6 +198,7 @@ class Settings(BaseSettings):
     directory: Directory = Directory()
     agreements: Agreements = Agreements()
     store: Store = Store()
+    evidence: Evidence = Evidence()
     limits: Limits = Limits()
 
     def at(self, path: Path | str) -> Path:
@@ -220,6 +244,7 @@ def _anchored(settings: Settings) -> Settings:
     """Return `settings` with every path seen from the party's folder."""
     keys, named = settings.keys, settings.keys.passphrase_file
     keyset = settings.at(keys.keyset)
+    evidence = settings.evidence
     sections = {
         "keys": keys.model_copy(
             update={
@@ -232,6 +257,15 @@ def _anchored(settings: Settings) -> Settings:
         "directory": Directory(folder=settings.at(settings.directory.folder)),
         "agreements": Agreements(folder=settings.at(settings.agreements.folder)),
         "store": Store(path=settings.at(settings.store.path)),
+        "evidence": evidence.model_copy(
+            update={
+                "tiles": settings.at(evidence.tiles),
+                "policy": None if evidence.policy is None else settings.at(evidence.policy),
+                "authority_roots": None
+                if evidence.authority_roots is None
+                else settings.at(evidence.authority_roots),
+            }
+        ),
     }
     return settings.model_copy(update=sections)
 

@@ -28,6 +28,7 @@ PasserelleError
 │   │   ├── KeyStale                   KEY_STALE
 │   │   ├── HitReferenceSpent          HIT_REFERENCE_SPENT
 │   │   ├── RetentionOverdue           RETENTION_OVERDUE
+│   │   ├── EvidenceOverdue            EVIDENCE_OVERDUE
 │   │   ├── PersecutionExclusion       PERSECUTION_EXCLUSION
 │   │   ├── SubjectOutOfScope          SUBJECT_OUT_OF_SCOPE
 │   │   └── ActRefused                 ACT_REFUSED
@@ -241,6 +242,12 @@ class RetentionOverdue(FailedPrecondition):
     """Something should have been erased and is not; no query is answered until it is."""
 
     reason = "RETENTION_OVERDUE"
+
+
+class EvidenceOverdue(FailedPrecondition):
+    """The ledger's evidence (files, cosignatures, time stamps) has been late for too long; nothing is answered."""
+
+    reason = "EVIDENCE_OVERDUE"
 
 
 class PersecutionExclusion(FailedPrecondition):

@@ -92,7 +92,8 @@ FACTS: Final = frozenset(
         *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
         *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),
         *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
-        *("since", "affected"),
+        *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),
+        *("missing_there", "authority", "token", "witness", "step_ms"),
     }
 )
 
@@ -135,6 +136,10 @@ class EntryType(IntEnum):
     BACKUP = 31
     RESTORE = 32
     ADMIN = 33
+    TIMESTAMP = 34
+    WITNESS = 35
+    CLOCK = 36
+    RECONCILIATION = 37
 
 
 class EntryClass(IntEnum):

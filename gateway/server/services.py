@@ -155,6 +155,22 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         hashes = self._proofs.consistency(request.old_size, request.new_size)
         return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
 
+    def GetTile(  # noqa: N802
+        self, request: ledger_pb2.GetTileRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetTileResponse:
+        """Return a published tile of hashes."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        raise ElementInvalid(element="path")
+
+    def AddCosignature(  # noqa: N802
+        self, request: ledger_pb2.AddCosignatureRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.AddCosignatureResponse:
+        """Keep a witness's cosignature of a checkpoint of ours."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        raise ElementInvalid(element="checkpoint")
+
 
 def install(
     server: grpc.Server,

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0003"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0004"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -91,6 +91,27 @@ checkpoints = Table(
     blob("root"),
     integer("time_ms"),
     blob("note"),
+)
+
+# Lines of witnesses under our checkpoints; `note` is the checkpoint as it was cosigned, with that line alone.
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    integer("size", key=True),
+    text("witness", key=True),
+    blob("note"),
+    integer("time_ms"),
+    Index(None, "witness", "size"),
+)
+
+# RFC 3161 tokens over our checkpoints; `idx` is the TIMESTAMP entry that states the digest of the token.
+timestamps = Table(
+    "timestamps",
+    metadata,
+    integer("size", key=True),
+    blob("token"),
+    integer("idx"),
+    integer("time_ms"),
 )
 
 replay = Table(

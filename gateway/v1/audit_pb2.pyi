@@ -93,6 +93,14 @@ class _EntryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryType.V
     """Means that the house was put back from such a copy."""
     ENTRY_TYPE_ADMIN: _EntryType.ValueType  # 33
     """Means that one of our own people asked for an act."""
+    ENTRY_TYPE_TIMESTAMP: _EntryType.ValueType  # 34
+    """Means that a time stamp authority stamped a checkpoint (RFC 3161)."""
+    ENTRY_TYPE_WITNESS: _EntryType.ValueType  # 35
+    """Means that a witness cosigned too late, or that we as a witness saw a ledger with two histories."""
+    ENTRY_TYPE_CLOCK: _EntryType.ValueType  # 36
+    """Means that our clock stepped."""
+    ENTRY_TYPE_RECONCILIATION: _EntryType.ValueType  # 37
+    """Means that a period was compared with what a partner recorded."""
 
 class EntryType(_EntryType, metaclass=_EntryTypeEnumTypeWrapper):
     """Names what happened."""
@@ -165,6 +173,14 @@ ENTRY_TYPE_RESTORE: EntryType.ValueType  # 32
 """Means that the house was put back from such a copy."""
 ENTRY_TYPE_ADMIN: EntryType.ValueType  # 33
 """Means that one of our own people asked for an act."""
+ENTRY_TYPE_TIMESTAMP: EntryType.ValueType  # 34
+"""Means that a time stamp authority stamped a checkpoint (RFC 3161)."""
+ENTRY_TYPE_WITNESS: EntryType.ValueType  # 35
+"""Means that a witness cosigned too late, or that we as a witness saw a ledger with two histories."""
+ENTRY_TYPE_CLOCK: EntryType.ValueType  # 36
+"""Means that our clock stepped."""
+ENTRY_TYPE_RECONCILIATION: EntryType.ValueType  # 37
+"""Means that a period was compared with what a partner recorded."""
 Global___EntryType: _TypeAlias = EntryType  # noqa: Y015
 
 class _Direction:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/ledger.proto\x12\ngateway.v1\"\x16\n\x14GetCheckpointRequest\"+\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\"@\n\x18GetInclusionProofRequest\x12\x11\n\tleaf_hash\x18\x01 \x01(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"?\n\x19GetInclusionProofResponse\x12\x12\n\nleaf_index\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\x32\xaf\x02\n\rLedgerService\x12T\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\x12`\n\x11GetInclusionProof\x12$.gateway.v1.GetInclusionProofRequest\x1a%.gateway.v1.GetInclusionProofResponse\x12\x66\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gateway/v1/ledger.proto\x12\ngateway.v1\"\x16\n\x14GetCheckpointRequest\"=\n\x15GetCheckpointResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\x12\x10\n\x08\x63osigned\x18\x02 \x01(\x0c\"@\n\x18GetInclusionProofRequest\x12\x11\n\tleaf_hash\x18\x01 \x01(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"?\n\x19GetInclusionProofResponse\x12\x12\n\nleaf_index\x18\x01 \x01(\x04\x12\x0e\n\x06hashes\x18\x02 \x03(\x0c\"@\n\x1aGetConsistencyProofRequest\x12\x10\n\x08old_size\x18\x01 \x01(\x04\x12\x10\n\x08new_size\x18\x02 \x01(\x04\"-\n\x1bGetConsistencyProofResponse\x12\x0e\n\x06hashes\x18\x01 \x03(\x0c\"\x1e\n\x0eGetTileRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\"\x1f\n\x0fGetTileResponse\x12\x0c\n\x04tile\x18\x01 \x01(\x0c\"+\n\x15\x41\x64\x64\x43osignatureRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\x0c\"\x18\n\x16\x41\x64\x64\x43osignatureResponse2\xcc\x03\n\rLedgerService\x12T\n\rGetCheckpoint\x12 .gateway.v1.GetCheckpointRequest\x1a!.gateway.v1.GetCheckpointResponse\x12`\n\x11GetInclusionProof\x12$.gateway.v1.GetInclusionProofRequest\x1a%.gateway.v1.GetInclusionProofResponse\x12\x66\n\x13GetConsistencyProof\x12&.gateway.v1.GetConsistencyProofRequest\x1a\'.gateway.v1.GetConsistencyProofResponse\x12\x42\n\x07GetTile\x12\x1a.gateway.v1.GetTileRequest\x1a\x1b.gateway.v1.GetTileResponse\x12W\n\x0e\x41\x64\x64\x43osignature\x12!.gateway.v1.AddCosignatureRequest\x1a\".gateway.v1.AddCosignatureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,15 +34,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=39
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=61
   _globals['_GETCHECKPOINTRESPONSE']._serialized_start=63
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=106
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=108
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=172
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=174
-  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=237
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=239
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=303
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=305
-  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=350
-  _globals['_LEDGERSERVICE']._serialized_start=353
-  _globals['_LEDGERSERVICE']._serialized_end=656
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=124
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=126
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=190
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=192
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=255
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=257
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=321
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=323
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=368
+  _globals['_GETTILEREQUEST']._serialized_start=370
+  _globals['_GETTILEREQUEST']._serialized_end=400
+  _globals['_GETTILERESPONSE']._serialized_start=402
+  _globals['_GETTILERESPONSE']._serialized_end=433
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_start=435
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_end=478
+  _globals['_ADDCOSIGNATURERESPONSE']._serialized_start=480
+  _globals['_ADDCOSIGNATURERESPONSE']._serialized_end=504
+  _globals['_LEDGERSERVICE']._serialized_start=507
+  _globals['_LEDGERSERVICE']._serialized_end=967
 # @@protoc_insertion_point(module_scope)

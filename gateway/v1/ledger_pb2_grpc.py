@@ -50,6 +50,16 @@ class LedgerServiceStub:
                 request_serializer=gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.FromString,
                 _registered_method=True)
+        self.GetTile = channel.unary_unary(
+                '/gateway.v1.LedgerService/GetTile',
+                request_serializer=gateway_dot_v1_dot_ledger__pb2.GetTileRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_ledger__pb2.GetTileResponse.FromString,
+                _registered_method=True)
+        self.AddCosignature = channel.unary_unary(
+                '/gateway.v1.LedgerService/AddCosignature',
+                request_serializer=gateway_dot_v1_dot_ledger__pb2.AddCosignatureRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_ledger__pb2.AddCosignatureResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -77,6 +87,20 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTile(self, request, context):
+        """Returns a tile of hashes; never a tile of entries, which hold everyone's frames.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddCosignature(self, request, context):
+        """Takes a witness's cosignature of a checkpoint of ours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +118,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetConsistencyProof,
                     request_deserializer=gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'GetTile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTile,
+                    request_deserializer=gateway_dot_v1_dot_ledger__pb2.GetTileRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_ledger__pb2.GetTileResponse.SerializeToString,
+            ),
+            'AddCosignature': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCosignature,
+                    request_deserializer=gateway_dot_v1_dot_ledger__pb2.AddCosignatureRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_ledger__pb2.AddCosignatureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +212,60 @@ class LedgerService:
             '/gateway.v1.LedgerService/GetConsistencyProof',
             gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofRequest.SerializeToString,
             gateway_dot_v1_dot_ledger__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.LedgerService/GetTile',
+            gateway_dot_v1_dot_ledger__pb2.GetTileRequest.SerializeToString,
+            gateway_dot_v1_dot_ledger__pb2.GetTileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCosignature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.LedgerService/AddCosignature',
+            gateway_dot_v1_dot_ledger__pb2.AddCosignatureRequest.SerializeToString,
+            gateway_dot_v1_dot_ledger__pb2.AddCosignatureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class LedgerServiceStub:
     """Returns the proof that a leaf is in the tree of a given size."""
     GetConsistencyProof: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetConsistencyProofRequest, _ledger_pb2.GetConsistencyProofResponse]
     """Returns the proof that one tree is a prefix of another."""
+    GetTile: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetTileRequest, _ledger_pb2.GetTileResponse]
+    """Returns a tile of hashes; never a tile of entries, which hold everyone's frames."""
+    AddCosignature: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.AddCosignatureRequest, _ledger_pb2.AddCosignatureResponse]
+    """Takes a witness's cosignature of a checkpoint of ours."""
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -51,6 +55,10 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Returns the proof that a leaf is in the tree of a given size."""
     GetConsistencyProof: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetConsistencyProofRequest, _ledger_pb2.GetConsistencyProofResponse]  # type: ignore[assignment]
     """Returns the proof that one tree is a prefix of another."""
+    GetTile: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetTileRequest, _ledger_pb2.GetTileResponse]  # type: ignore[assignment]
+    """Returns a tile of hashes; never a tile of entries, which hold everyone's frames."""
+    AddCosignature: _aio.UnaryUnaryMultiCallable[_ledger_pb2.AddCosignatureRequest, _ledger_pb2.AddCosignatureResponse]  # type: ignore[assignment]
+    """Takes a witness's cosignature of a checkpoint of ours."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves checkpoints and proofs; what it serves is signed by itself and travels in no envelope."""
@@ -78,5 +86,21 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetConsistencyProofResponse, _abc.Awaitable[_ledger_pb2.GetConsistencyProofResponse]]:
         """Returns the proof that one tree is a prefix of another."""
+
+    @_abc_1.abstractmethod
+    def GetTile(
+        self,
+        request: _ledger_pb2.GetTileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.GetTileResponse, _abc.Awaitable[_ledger_pb2.GetTileResponse]]:
+        """Returns a tile of hashes; never a tile of entries, which hold everyone's frames."""
+
+    @_abc_1.abstractmethod
+    def AddCosignature(
+        self,
+        request: _ledger_pb2.AddCosignatureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.AddCosignatureResponse, _abc.Awaitable[_ledger_pb2.AddCosignatureResponse]]:
+        """Takes a witness's cosignature of a checkpoint of ours."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

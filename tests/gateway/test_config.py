@@ -162,7 +162,9 @@ def test_a_misspelt_key_is_told_what_there_is(home: Path) -> None:
     assert "exchange.lisen is not a setting; there are: calls_per_partner" in refused(
         home, exchange={"lisen": "127.0.0.1:1"}
     )
-    assert "there are: admin, agreements, directory, exchange" in refused(home, exchanges={"a": 1})
+    assert "there are: admin, agreements, directory, evidence, exchange" in refused(
+        home, exchanges={"a": 1}
+    )
 
 
 def test_a_key_deeper_than_there_are_keys_is_refused(home: Path) -> None:

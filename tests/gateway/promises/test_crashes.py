@@ -43,7 +43,8 @@ STAGES = [
 ]
 
 _SERVER = """
-import os, signal, sys
+import faulthandler, os, signal, sys
+faulthandler.enable()
 from pathlib import Path
 from gateway.server.house import House
 from gateway.server.serving import Serving
@@ -77,7 +78,7 @@ def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[
     try:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
-        assert port, said.read_text()[-4000:]
+        assert port, (process.wait(timeout=30), said.read_text()[-4000:])
         yield f"127.0.0.1:{port}", process
     finally:
         process.send_signal(signal.SIGTERM)
