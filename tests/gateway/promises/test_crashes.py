@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 import sys
@@ -43,8 +42,11 @@ STAGES = [
 ]
 
 _SERVER = """
-import faulthandler, os, signal, sys
+import faulthandler, os, resource, signal, sys
 faulthandler.enable()
+limit = int(sys.argv[3])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from pathlib import Path
 from gateway.server.house import House
 from gateway.server.serving import Serving
@@ -60,20 +62,17 @@ with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
 
 @contextmanager
 def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[str, Any]]:
-    """Serve in a process of its own; `limit` is the size in bytes beyond which no file may grow."""
+    """Serve in a process of its own; `limit` is the size in bytes beyond which no file may grow.
 
-    def restrict() -> None:
-        if limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+    The process limits itself: code of ours between fork and exec could die of the other threads of this one.
+    """
     said = home.parent / "server.log"
     with said.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(home), die_at],
+            [sys.executable, "-c", _SERVER, str(home), die_at, str(limit)],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            preexec_fn=restrict,  # noqa: PLW1509 - no threads of ours run in the child
         )
     try:
         assert process.stdout is not None
