@@ -97,6 +97,8 @@ def verify_log(
     log: LogIdentity,
     sealed_details: Details | None = None,
     has_key: HasKey | None = None,
+    *,
+    before: Frontier | None = None,
 ) -> Report:
     """Check a whole ledger and report all that is wrong with it; raises nothing of its own.
 
@@ -106,6 +108,8 @@ def verify_log(
                      each leaf that parses, in order of index
     has_key          where given, every key to a detail that is gone must have been shredded; of the same
                      moment as the leaves. A backup, which has no keys, is verified without
+    before           the tree before the first of `leaves`, where that is not index 0. What the grammar then finds
+                     may be explained by leaves that are not here: it is a notice, and no fault
 
     Steps:
     (1) There is something to verify: without leaves or without checkpoints nothing is whole.
@@ -120,7 +124,8 @@ def verify_log(
         checkpoints lie on one chain.
     (8) The last checkpoint covers the last leaf: what nobody signed is no entry.
     """
-    walk = _Walk(log, sealed_details, has_key, iter(checkpoints))
+    walk = _Walk(log, sealed_details, has_key, iter(checkpoints), before or Frontier())
+    walk.partial = bool(walk.frontier.size)
     walk.catch_up()
     for leaf in leaves:
         walk.leaf(leaf)
@@ -149,6 +154,7 @@ class _Walk:
     least: int = 0  # leaves; what the next checkpoint must cover at the least
     agreed: Checkpoint | None = None
     diverged: bool = False
+    partial: bool = False  # whether leaves before the first are not here
 
     def leaf(self, leaf: bytes) -> None:
         """Read the next leaf."""
@@ -164,7 +170,7 @@ class _Walk:
         self.time = max(self.time, frame.time)
         self._detail(index, frame)  # (4)
         for text in (*self.grammar.read(index, frame), *self.orders.read(frame)):  # (5)
-            self._fault(index, text)
+            self._broken(index, text)
         self._shred(index, frame)
 
     def catch_up(self) -> None:
@@ -188,9 +194,9 @@ class _Walk:
         if not size and not self.notes:  # (1)
             self._fault(0, "there is nothing to verify", Place.LEDGER)
         for index, text in self.grammar.commit():
-            self._fault(index, text)
+            self._broken(index, text)
         for index, under_way, text in self.grammar.end(self.time):
-            self._find(Finding(Severity.NOTICE if under_way else Severity.FAULT, index, text))
+            self._broken(index, text, under_way=under_way)
         if self.has_key is not None:
             for index, text in self.shreds.end():
                 self._fault(index, text)
@@ -219,7 +225,7 @@ class _Walk:
         """Hold a checkpoint against the leaves, as many as it covers; step (7)."""
         self.least = checkpoint.size
         for index, text in self.grammar.commit():
-            self._fault(index, text)
+            self._broken(index, text)
         if checkpoint.root == self.frontier.root():
             self.agreed, self.diverged = checkpoint, False
         elif not self.diverged:
@@ -249,6 +255,11 @@ class _Walk:
         told = read_erased(frame) if frame.type is EntryType.RETENTION else None
         if told is not None:
             self.shreds.erased(told)
+
+    def _broken(self, index: int, text: str, *, under_way: bool = False) -> None:
+        """Take note of what breaks the grammar; leaves that are not here may explain it."""
+        explained = under_way or self.partial
+        self._find(Finding(Severity.NOTICE if explained else Severity.FAULT, index, text))
 
     def _fault(self, index: int, text: str, place: Place = Place.LEAF) -> None:
         self._find(Finding(Severity.FAULT, index, text, place))

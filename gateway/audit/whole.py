@@ -1,0 +1,87 @@
+"""A bundle, checked on a machine that has nothing else: `passerelle ledger verify BUNDLE`.
+
+(1) The file is spelt as we write it, and its bytes give the digest at its end.
+(2) What `gateway.audit.verify` demands of a ledger holds from the first entry that is here: leaves, details,
+    grammar, signatures of both log keys, and the root of every checkpoint.
+(3) Where the bundle begins at the first entry of the ledger, every key to a detail that is gone was shredded by an
+    entry that says so. Where it begins later, a checkpoint of the size before the first entry fixes what lies before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from gateway.audit.proof import LogIdentity
+from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
+from gateway.audit.volume import Held, Volume, VolumeRefused
+
+Progress = Callable[[int], None]
+
+
+def verify_volume(volume: Volume, log: LogIdentity, progress: Progress | None = None) -> Report:
+    """Check a whole bundle against the keys of its ledger; raises nothing of its own.
+
+    progress   is told how many entries were checked
+    """
+    try:
+        volume.check()  # (1)
+        before = volume.frontier()
+    except VolumeRefused as refused:
+        return _unread(volume, str(refused))
+    reading = _Reading(volume, progress)
+    whole = not before.size
+    report = verify_log(  # (2)
+        reading.leaves(),
+        volume.notes(),
+        log,
+        reading.detail,
+        reading.has_key if whole else None,  # (3)
+        before=before,
+    )
+    return replace(report, findings=(*reading.gaps, *_of_another(volume, log), *report.findings))
+
+
+def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+    if volume.manifest.origin != log.origin:
+        text = (
+            f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
+        )
+        yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
+
+
+def _unread(volume: Volume, why: str) -> Report:
+    finding = Finding(Severity.FAULT, volume.manifest.first, why, Place.LEDGER)
+    return Report((finding,), volume.size, bytes(32), 0)
+
+
+class _Reading:
+    """The entries of a bundle, each read once, in order."""
+
+    def __init__(self, volume: Volume, progress: Progress | None) -> None:
+        self._volume = volume
+        self._progress = progress
+        self._at: Held | None = None
+        self.gaps: list[Finding] = []
+
+    def leaves(self) -> Iterator[bytes]:
+        """Yield leaves; a page that cannot be read ends them and is a finding."""
+        done = 0
+        try:
+            for held in self._volume.held():
+                self._at = held
+                yield held.leaf
+                done += 1
+                if self._progress is not None and not done % 1024:
+                    self._progress(done)
+        except VolumeRefused as refused:
+            index = self._volume.manifest.first + done
+            self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
+
+    def detail(self, index: int) -> bytes | None:
+        """Return the sealed detail beside the leaf that was read last."""
+        return self._at.ciphertext if self._at is not None and self._at.index == index else None
+
+    def has_key(self, index: int) -> bool:
+        """Return whether the key to that detail is here."""
+        return self._at is not None and self._at.index == index and self._at.sealed_dek is not None
