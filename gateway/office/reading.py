@@ -22,6 +22,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 PAGE = 200  # entries of one answer; each is at most 6 KB
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 NUMBER = re.compile(r"[A-Za-z0-9-]{8,64}")
+QUESTION = re.compile(r"[!-~][ -~]{0,199}")  # the command and what it names, as it was typed
 _AUDITORS = frozenset({Role.AUDITOR})
 
 
@@ -37,6 +38,7 @@ class ReadingRoom:
         return (
             Act("audit.transaction", _AUDITORS, self._transaction),
             Act("audit.queries", _AUDITORS, self._queries),
+            Act("audit.read", _AUDITORS, self._read),
         )
 
     def _transaction(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
@@ -74,6 +76,17 @@ class ReadingRoom:
             with self._database.reader() as reader:
                 found = related.queries_since(reader, since, after, PAGE)
             return {"entries": _handed(found), "more": len(found) == PAGE}
+
+        return do
+
+    def _read(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Record that the ledger is read for a question; the rows are then read on this machine."""
+        question = arguments.text("question", QUESTION)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            self._record(officer, reason, question)
+            return {"question": question}
 
         return do
 

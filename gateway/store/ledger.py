@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, Select, func, select
 
 from gateway.audit import note, proof, tree
 from gateway.audit.entry import EntryType, MalformedEntry, decode
 from gateway.audit.errors import AuditFault
+from gateway.audit.volume import Held
 from gateway.errors import ElementInvalid, Fault
 from gateway.store.database import Database
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
@@ -161,9 +163,49 @@ def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> 
             return
 
 
-def iter_checkpoints(database: Database) -> Iterator[bytes]:
-    """Yield every signed note, the smallest tree first."""
-    last = -1
+def iter_held(database: Database, start: int, stop: int) -> Iterator[Held]:
+    """Yield entries with their details, as an auditor holds them; raises Fault at a gap. `stop` is exclusive."""
+    joined = leaves.outerjoin(details, details.c.idx == leaves.c.idx).outerjoin(
+        detail_keys, detail_keys.c.idx == leaves.c.idx
+    )
+    columns = (leaves.c.idx, leaves.c.leaf, details.c.ciphertext, detail_keys.c.sealed_dek)
+    index = start
+    while index < stop:
+        wanted = select(*columns).select_from(joined).where(leaves.c.idx >= index)
+        with database.reader() as reader:
+            page = min(PAGE, stop - index)
+            rows = reader.execute(wanted.order_by(leaves.c.idx).limit(page)).all()
+        for row in rows:
+            if row.idx != index:
+                break
+            yield Held(row.idx, row.leaf, row.ciphertext, row.sealed_dek)
+            index += 1
+        else:
+            if rows:
+                continue
+        raise Fault(f"the ledger has no leaf {index}")
+
+
+def first_since(connection: Connection, since: datetime, size: int) -> int:
+    """Return the index of the first of `size` leaves that is not older than a moment; `size` where all are."""
+    here = (leaves.c.time_ms >= milliseconds(since)) & (leaves.c.idx < size)
+    found = connection.execute(select(func.min(leaves.c.idx)).where(here)).scalar()
+    return size if found is None else found
+
+
+def peaks(connection: Connection, size: int) -> tuple[bytes, ...]:
+    """Return the roots of the complete subtrees over the first `size` leaves, the largest first."""
+    get, at, found = node(connection), 0, []
+    for level in range(size.bit_length() - 1, -1, -1):
+        if size >> level & 1:
+            found.append(get(level, at >> level))
+            at += 1 << level
+    return tuple(found)
+
+
+def iter_checkpoints(database: Database, start: int = 0) -> Iterator[bytes]:
+    """Yield every signed note over `start` leaves or more, the smallest tree first."""
+    last = start - 1
     while True:
         wanted = select(checkpoints.c.size, checkpoints.c.note).where(checkpoints.c.size > last)
         with database.reader() as reader:

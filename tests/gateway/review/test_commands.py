@@ -52,7 +52,8 @@ def test_a_case_is_listed_shown_and_decided_beside_a_serving_house(
     serving.start()
     try:
         code, listed = run("review", "list", home, "--as", officers["P-7"])
-        assert (code, [each["case"] for each in listed["cases"]]) == (0, [case.case])
+        assert code == 0, listed
+        assert [each["case"] for each in listed["cases"]] == [case.case]
 
         picture = tmp_path / "overlay.svg"
         code, shown = run(

@@ -1,0 +1,66 @@
+"""Where an auditor's entries come from: a bundle, or the store of a house on the same machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from gateway.audit.proof import LogIdentity
+from gateway.audit.volume import Held, Volume
+from gateway.bundle import PartyBundle
+
+
+class Source(Protocol):
+    """A stretch of one ledger that can be read again and again, the same each time, from any entry on."""
+
+    @property
+    def log(self) -> LogIdentity:
+        """Which ledger, and whose keys sign it."""
+
+    @property
+    def first(self) -> int:
+        """The index of the first entry that is here."""
+
+    @property
+    def size(self) -> int:
+        """One more than the index of the last."""
+
+    def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
+        """Yield the entries from `start` up to `stop`, exclusive, in order; MUST leave none out."""
+
+    def agreements(self) -> dict[str, bytes]:
+        """Return the files of the agreements, by name."""
+
+
+class VolumeSource:
+    """A bundle as a source."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.log = log_of(volume)
+
+    @property
+    def first(self) -> int:
+        """The index of the first entry that is here."""
+        return self.volume.manifest.first
+
+    @property
+    def size(self) -> int:
+        """One more than the index of the last."""
+        return self.volume.size
+
+    def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
+        """Yield the entries from `start` up to `stop`."""
+        return self.volume.held(start, stop)
+
+    def agreements(self) -> dict[str, bytes]:
+        """Return the files of the agreements, by name."""
+        return self.volume.agreements()
+
+
+def log_of(volume: Volume) -> LogIdentity:
+    """Return the keys that must have signed a bundle's checkpoints, as it says itself.
+
+    Whoever needs certainty compares the fingerprint of its party.json with what they know. Raises BundleRefused.
+    """
+    return PartyBundle.parse(volume.party).log

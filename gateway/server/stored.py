@@ -1,0 +1,137 @@
+"""The ledger of a folder as a source, read from its rows on the house's own machine, while it serves or not.
+
+Whoever reads it has had the reading recorded first (`audit.read`); here nothing is written, and nothing can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+
+from gateway import config
+from gateway.audit import note
+from gateway.audit.binding import Writer
+from gateway.audit.errors import AuditFault
+from gateway.audit.tree import Frontier
+from gateway.audit.volume import Held, Manifest
+from gateway.directory import own_bundle
+from gateway.errors import Remedy
+from gateway.store import ledger, witnessed
+from gateway.store.database import open_store
+
+THINNED = 1024  # entries; of the checkpoints of so many, the last is exported, and each that others signed
+
+
+class Stored:
+    """The entries of one folder up to one moment."""
+
+    def __init__(self, home: Path) -> None:
+        """Begin to read; raises Remedy where the folder has no ledger."""
+        settings = config.load(home)
+        self._home, self._settings = home, settings
+        self.bundle = own_bundle(home)
+        self.log = self.bundle.log
+        self.first = 0
+        self._database = open_store(settings.store.path)
+        with self._database.reader() as reader:
+            self.size = ledger.extent(reader)[1]
+        if not self.size:
+            self.close()
+            raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the database."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
+        """Yield the entries from `start` up to `stop`, exclusive; raises Fault at a gap."""
+        end = self.size if stop is None else min(stop, self.size)
+        yield from ledger.iter_held(self._database, start or 0, end)
+
+    def agreements(self) -> dict[str, bytes]:
+        """Return the files of the agreements, by name."""
+        folder = self._settings.agreements.folder
+        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.toml"))}
+
+    def begins(self, since: datetime | None) -> int:
+        """Return the index of the first entry of a moment or later; 0 where none is named."""
+        if since is None:
+            return 0
+        with self._database.reader() as reader:
+            return ledger.first_since(reader, since, self.size)
+
+    def export(
+        self,
+        path: Path,
+        *,
+        since: datetime | None,
+        reason: str,
+        now: datetime,
+        progress: Callable[[int], None] | None = None,
+    ) -> Manifest:
+        """Write the entries since a moment into a bundle; one that is begun and not finished leaves no file."""
+        first = self.begins(since)
+        manifest = Manifest(
+            party=self.bundle.party,
+            origin=self.log.origin,
+            first=first,
+            size=self.size,
+            made=now.isoformat(timespec="seconds"),
+            since="" if since is None else since.isoformat(timespec="seconds"),
+            reason=reason,
+            software=_software(),
+        )
+        with Writer(path) as writer:
+            writer.document("party.json", (self._home / "party.json").read_bytes())
+            for partner in sorted(self._settings.directory.folder.glob("*.json")):
+                writer.document(f"partners/{partner.name}", partner.read_bytes())
+            for name, content in self.agreements().items():
+                writer.document(f"agreements/{name}.toml", content)
+            with self._database.reader() as reader:
+                writer.frontier(Frontier(first, ledger.peaks(reader, first)))
+                said = witnessed.cosignatures(reader, first, self.size)
+                tokens = witnessed.tokens(reader, first, self.size)
+            writer.entries(self.held(first), progress)
+            named = {size for size, _ in (*said, *tokens)}
+            writer.checkpoints(self._notes(first, named))
+            writer.cosignatures(octets for _, octets in said)
+            writer.tokens(tokens)
+            writer.finish(manifest)
+        return manifest
+
+    def _notes(self, first: int, named: set[int]) -> Iterator[bytes]:
+        """Yield the checkpoint before the first entry, then one in so many entries, the named ones, and the last."""
+        ahead: tuple[int, bytes] | None = None
+        for raw in ledger.iter_checkpoints(self._database, first):
+            with suppress(AuditFault):
+                size = note.Checkpoint.parse(note.parse_note(raw).text).size
+                if size > self.size:
+                    break
+                if ahead is not None and _kept(ahead[0], size, first, named):
+                    yield ahead[1]
+                ahead = size, raw
+        if ahead is not None:
+            yield ahead[1]
+
+
+def _kept(size: int, following: int, first: int, named: set[int]) -> bool:
+    return size == first or size in named or size // THINNED != following // THINNED
+
+
+def _software() -> str:
+    try:
+        return f"passerelle {version('passerelle')}"
+    except PackageNotFoundError:
+        return "passerelle"
