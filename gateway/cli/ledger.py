@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import console
-from gateway.cli.console import Code, Home, Json, No, example
+from gateway.cli import console, desk
+from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
 from gateway.errors import Remedy
 
 SHOWN = 50  # findings printed for eyes; --json has them all
@@ -22,23 +24,118 @@ ReceiptId = Annotated[
 app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
 
 
-@app.command(epilog=example("passerelle ledger verify can", "passerelle ledger verify can --json"))
+@app.command(
+    epilog=example(
+        "passerelle ledger verify can",
+        "passerelle ledger verify 2026.bundle --party CAN.json --json",
+    )
+)
 def verify(
     context: typer.Context,
-    home: Home,
+    where: Annotated[
+        Path, typer.Argument(metavar="DIR|BUNDLE", help="Home folder, or an exported bundle.")
+    ],
+    *,
+    party: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The ledger's owner as you know it: its keys must have signed the bundle.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check every entry, every checkpoint and the order of events; needs no passphrase.
 
+    A bundle is checked on any machine: no gateway, no database and no network are needed. Without --party
+    it is held against the keys that it brings itself; compare their fingerprint with what you know.
+
     Exit code 0: clean. 1: findings. 2: cannot say, e.g. there is no ledger.
     """
     del as_json
+    if where.is_file():
+        _verify_bundle(context, where, party)
+        return
+    if party is not None:
+        raise Remedy("--party is for a bundle; a folder knows its own keys")
     from gateway.server import inspection
 
-    report = inspection.verify_ledger(home)
+    report = inspection.verify_ledger(where)
     if not report.size and not report.checkpoints:
-        raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+        raise Remedy(f"{where} has no ledger yet; it begins when the gateway first opens")
     _tell(context, report)
+
+
+@app.command(
+    epilog=example(
+        "passerelle ledger export can -o 2026.bundle --reason 'yearly audit'",
+        "passerelle ledger export can --since 2026-01-01 -o 2026.bundle --reason 'yearly audit' --as staff/a1",
+    )
+)
+def export(
+    context: typer.Context,
+    *,
+    home: Home,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the bundle is written.")
+    ],
+    reason: Annotated[
+        str, typer.Option(metavar="WORDS", help="Why; recorded before anything is written.")
+    ],
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DAY", help="From this day, UTC; else from the beginning."
+        ),
+    ] = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ledger into one file that is verified and asked without a gateway.
+
+    Details stay sealed to the auditor's key. The house may serve meanwhile.
+    """
+    del as_json
+    from gateway.server.stored import Stored
+
+    if out.exists():
+        raise Remedy(f"{out} is there already; a bundle is never written over another")
+    day = None if since is None else since.replace(tzinfo=UTC)
+    asked = f"export since {since:%Y-%m-%d}" if since else "export of the whole ledger"
+    desk.perform(
+        home,
+        "audit.read",
+        {"question": asked, "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    with Stored(home) as stored:
+        total = stored.size - stored.begins(day)
+        with console.bar("exporting", total) as advance:
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                advance(count - done)
+                done = count
+
+            manifest = stored.export(
+                out, since=day, reason=reason, now=datetime.now(UTC), progress=progress
+            )
+    document = {
+        "ok": True,
+        "file": str(out),
+        "first": manifest.first,
+        "size": manifest.size,
+        "bytes": out.stat().st_size,
+    }
+    console.emit(
+        context,
+        document,
+        f"bundle  {out}  entries {manifest.first} to {manifest.size - 1}"
+        f"  → passerelle ledger verify {out}",
+    )
 
 
 @app.command(
@@ -130,6 +227,28 @@ def verify_receipt(
     )
 
 
+def _verify_bundle(context: typer.Context, file: Path, party: Path | None) -> None:
+    from gateway.audit.volume import Volume
+    from gateway.audit.whole import verify_volume
+    from gateway.bundle import PartyBundle, fingerprint
+
+    with Volume.open(file) as volume:
+        octets = volume.party if party is None else party.read_bytes()
+        log = PartyBundle.parse(octets).log
+        if party is None:
+            console.note(f"held against the keys in the bundle: {fingerprint(octets)}")
+        with console.bar("verifying", volume.size - volume.manifest.first) as advance:
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                advance(count - done)
+                done = count
+
+            report = verify_volume(volume, log, progress)
+    _tell(context, report)
+
+
 def _tell(context: typer.Context, report: Any) -> None:  # noqa: ANN401 - audit.verify.Report, met lazily
     findings = [
         {
@@ -152,7 +271,7 @@ def _tell(context: typer.Context, report: Any) -> None:  # noqa: ANN401 - audit.
     more = len(findings) - len(lines) + report.omitted
     if more:
         lines.append(f"… and {more} more  → --json")
-    verdict = "whole" if report.ok else "NOT WHOLE  → keep the folder as it is and call the auditor"
+    verdict = "whole" if report.ok else "NOT WHOLE  → keep it as it is and call the auditor"
     lines.append(
         f"ledger  {report.size} entries  {report.checkpoints} checkpoints"
         f"  root {report.root.hex()[:16]}…  {verdict}"

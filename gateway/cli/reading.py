@@ -1,0 +1,213 @@
+"""What every question of an auditor has in common: a house or a bundle, the key, the reason, the index.
+
+(1) a live house: the reading is recorded first, with its reason, under the auditor's credential
+(2) the auditor's key is opened, where a folder is named; without it what is sealed stays sealed
+(3) the index is made, or goes on where it stopped
+(4) the question is asked of the index
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.auditor.index import Index
+    from gateway.auditor.source import Source
+    from keys.keyset import Keyset
+
+Where = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]", help="Home folder of the house; leave it out where --bundle is given."
+    ),
+]
+Bundle = Annotated[
+    Path | None,
+    typer.Option(
+        "--bundle",
+        metavar="FILE",
+        help="Off-line bundle (passerelle ledger export) to ask instead.",
+    ),
+]
+Why = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="WORDS",
+        help="Why you read it; a live house records it before anything is shown.",
+    ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="FOLDER",
+        help="The auditor's folder (kek.json, keyset.json); without it sealed details stay sealed.",
+    ),
+]
+KeyPassphrase = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-passphrase-file",
+        metavar="FILE",
+        help="Passphrase of the auditor's key; else a prompt.",
+    ),
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Write the rows as CSV too; - for stdout."),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", formats=["%Y-%m-%d"], metavar="DAY", help="From this day, UTC."),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until", formats=["%Y-%m-%d"], metavar="DAY", help="Up to the end of this day, UTC."
+    ),
+]
+Partner = Annotated[str, typer.Option("--partner", metavar="ID", help="One partner alone.")]
+
+NEW = 5_000  # entries; with more that are new, a bar is shown while they are read
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Where a question is asked, and with what: the options that all questions share."""
+
+    where: Path | None
+    bundle: Path | None
+    reason: str = ""
+    key: Path | None = None
+    key_passphrase_file: Path | None = None
+    officer: Path | None = None
+    passphrase_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where the question is answered: the index of the ledger, and the ledger."""
+
+    index: Index
+    source: Source
+
+
+@contextmanager
+def room(asked: Asked, question: str) -> Iterator[Room]:
+    """Record the reading, open the key, bring the index up to date; raises Remedy with what is missing.
+
+    question   the command and what it names, as the ledger will state it: `refusals since 2026-01-01`
+    """
+    if (asked.where is None) is (asked.bundle is None):
+        raise Remedy("name either a home folder or --bundle FILE")
+    keyset = None if asked.key is None else opened(asked.key, asked.key_passphrase_file)
+    with ExitStack() as closing:
+        source, beside = _source(asked, question, closing)
+        index = closing.enter_context(_index(asked, keyset, beside))
+        ring = None if keyset is None else keyset.audit_ring()
+        new = source.size - max(index.size, source.first)
+        with console.bar("reading the ledger", new) if new > NEW else _quiet() as advance:
+            told = 0
+
+            def progress(done: int) -> None:
+                nonlocal told
+                advance(done - told)
+                told = done
+
+            index.extend(source, ring, progress)
+        yield Room(index, source)
+
+
+def moment(day: datetime | None, *, end: bool = False) -> int | None:
+    """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none."""
+    if day is None:
+        return None
+    begins = int(day.replace(tzinfo=UTC).timestamp()) * 1000
+    return begins + 86_400_000 if end else begins
+
+
+def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
+    """Open the auditor's keys; raises Remedy where the folder holds none."""
+    from keys.custody import FileCustody
+    from keys.keyset import Keyset
+
+    if not (folder / "keyset.json").is_file():
+        raise Remedy(
+            f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
+        )
+    passphrase: Callable[[], bytes] = console.passphrase_from(
+        passphrase_file, "the auditor's key", option="--key-passphrase-file"
+    )
+    custody = FileCustody.open(folder / "kek.json", passphrase())
+    return Keyset.load(folder / "keyset.json", custody)
+
+
+def write_csv(file: Path | None, names: list[str], rows: list[list[object]]) -> None:
+    """Write rows as CSV (RFC 4180) where a file is named; cells that a spreadsheet would run are quoted as text."""
+    import csv
+
+    if file is None:
+        return
+    safe = [[_plain(cell) for cell in row] for row in rows]
+    if str(file) == "-":
+        csv.writer(sys.stdout).writerows([names, *safe])
+        return
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([names, *safe])
+
+
+def _plain(cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text[:1] in {"=", "+", "@", "\t", "\r"} else text
+
+
+def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Path]:
+    """Return what is read, and where its index stands when there is a key."""
+    if asked.bundle is not None:
+        from gateway.audit.volume import Volume
+        from gateway.auditor.source import VolumeSource
+
+        volume = closing.enter_context(Volume.open(asked.bundle))
+        return VolumeSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
+    home = asked.where
+    assert home is not None  # noqa: S101 - `room` has looked
+    if not asked.reason:
+        raise Remedy("say why you read: --reason WORDS; a live house records it first")
+    desk.perform(
+        home,
+        "audit.read",
+        {"question": question, "reason": asked.reason},
+        officer=asked.officer,
+        passphrase=passphrase_of(home, asked.passphrase_file),
+    )
+    from gateway.server.stored import Stored
+
+    stored = closing.enter_context(Stored(home))
+    name = stored.log.origin.replace("/", "-")
+    return stored, (asked.key or home) / f"{name}.index"
+
+
+def _index(asked: Asked, keyset: Keyset | None, beside: Path) -> Index:
+    from gateway.auditor.index import Index, secret_of
+
+    if keyset is None or asked.key is None:
+        return Index.passing()
+    return Index(beside, secret_of(asked.key, keyset.custody.wrap, keyset.custody.unwrap))
+
+
+@contextmanager
+def _quiet() -> Iterator[Callable[[float], None]]:
+    yield lambda _: None
