@@ -56,7 +56,7 @@ class Assembler:
         ):
             blank = ", ".join(f'"{name}" = NULL' for name in names)
             self._connection.execute(
-                f"UPDATE exchanges SET {blank} WHERE {where} = ?",  # noqa: S608 - names of our own columns
+                f"UPDATE exchanges SET {blank} WHERE {where} = ?",
                 (index,),
             )
 
@@ -84,7 +84,7 @@ class Assembler:
         names = ", ".join(f'"{name}"' for name in values)
         marks = ", ".join("?" * len(values))
         self._connection.execute(
-            f"INSERT INTO exchanges ({names}) VALUES ({marks})",  # noqa: S608 - names of our own columns
+            f"INSERT INTO exchanges ({names}) VALUES ({marks})",
             tuple(values.values()),
         )
 
@@ -106,7 +106,7 @@ class Assembler:
         changes = ", ".join(f'"{name}" = ?' for name in values)
         where = _OUTBOUND if outbound else _INBOUND
         self._connection.execute(
-            f"UPDATE exchanges SET {changes} {where} {only}",  # noqa: S608 - names of our own columns
+            f"UPDATE exchanges SET {changes} {where} {only}",
             (*values.values(), key, frame.partner_id),
         )
         return self._connection.changes() > 0

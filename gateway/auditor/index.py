@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import apsw
 
@@ -46,7 +46,7 @@ CACHE: Final = -65_536  # KiB of pages in memory; the bound of what a question t
 
 Progress = Callable[[int], None]
 Value: TypeAlias = str | bytes | int | float | None  # what SQLite holds
-Row: TypeAlias = tuple[Value, ...]
+Row: TypeAlias = tuple[Any, ...]  # of `Value`s; which, the question knows
 
 
 class IndexRefused(PasserelleError):
@@ -169,7 +169,7 @@ class Index:
     def told(self, where: str, parameters: Iterable[Value] = ()) -> Iterator[Told]:
         """Yield entries as a story takes them, in order; `where` is a condition on the table `entries`."""
         joined = "entries LEFT JOIN details USING (idx)"
-        wanted = f"SELECT entries.idx, leaf, facts FROM {joined} WHERE {where} ORDER BY entries.idx"  # noqa: S608 - conditions are our own
+        wanted = f"SELECT entries.idx, leaf, facts FROM {joined} WHERE {where} ORDER BY entries.idx"
         for index, leaf, facts in self.each(wanted, parameters):
             yield Told(_int(index), _frame(leaf), None if facts is None else json.loads(str(facts)))
 
@@ -252,7 +252,7 @@ class Index:
         """Forget the details of a class that were shredded among the leaves `first` to `last`."""
         kinds = ", ".join(str(int(kind)) for kind, name in CLASS_OF.items() if name == kept)
         joined = "details JOIN entries USING (idx)"
-        wanted = f"SELECT idx FROM {joined} WHERE idx BETWEEN ? AND ? AND type IN ({kinds})"  # noqa: S608 - numbers of our own
+        wanted = f"SELECT idx FROM {joined} WHERE idx BETWEEN ? AND ? AND type IN ({kinds})"
         here = [_int(row[0]) for row in self.rows(wanted, (first, last))]
         if not here:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +11,10 @@ import typer
 
 from gateway.audit.story import Question
 from gateway.cli import console, desk
-from gateway.cli.console import Code, Home, Json, PassphraseFile, example
+from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
+from gateway.cli.reading import Asked, Bundle, Where, Why, room, sorted_out
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:
@@ -49,15 +50,16 @@ KeyPassphrase = Annotated[
     epilog=example(
         "passerelle audit explain can 20260301-0123456789abcdef0123 --reason 'complaint 14'"
         " --key auditor/ --as staff/a1",
-        "passerelle audit explain can 20260301-0123456789abcdef0123 --only keys --reason 'complaint 14'",
+        "passerelle audit explain 20260301-0123456789abcdef0123 --only keys --bundle 2026.bundle",
     )
 )
 def explain(
     context: typer.Context,
     *,
-    home: Home,
-    number: Transaction,
-    reason: Reason,
+    where: Where = None,
+    number: Transaction = "",
+    bundle: Bundle = None,
+    reason: Why = "",
     partner: Annotated[
         str, typer.Option(metavar="ID", help="Whose query, where several used the number.")
     ] = "",
@@ -75,23 +77,26 @@ def explain(
     Exit code 0: answered and clean. 1: answered, with findings. 2: could not be answered.
     """
     del as_json
-    from gateway.audit.handed import opened, take
-    from gateway.audit.story import tell
-    from gateway.config import load
-    from gateway.law.citing import citations
-
-    opening = auditor_key(key, key_passphrase_file)
-    read = desk.perform(
-        home,
-        "audit.transaction",
-        {"transaction": number, "partner": partner, "reason": reason},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
-    told = take(read["entries"], opening)
-    folder = load(home).agreements.folder
-    cite = citations(path.read_bytes() for path in sorted(folder.glob("*.toml")))
-    story = tell(told, number, str(read["partner"]), cite, opened=opened(told))
+    where, number = sorted_out(where, number, bundle)
+    if not number:
+        raise Remedy("name the transaction: its number is in the answer to the query")
+    if (where is None) is (bundle is None):
+        raise Remedy("name either a home folder or --bundle FILE")
+    if where is None:
+        asked = Asked(None, bundle, reason, key, key_passphrase_file)
+        story = _from_bundle(asked, number, partner)
+    else:
+        if not reason:
+            raise Remedy("say why you read: --reason WORDS; a live house records it first")
+        opening = auditor_key(key, key_passphrase_file)
+        read = desk.perform(
+            where,
+            "audit.transaction",
+            {"transaction": number, "partner": partner, "reason": reason},
+            officer=officer,
+            passphrase=passphrase_of(where, passphrase_file),
+        )
+        story = _from_house(where, read, number, opening)
     questions = list(Question) if only is None else [only]
     console.emit(
         context,
@@ -140,6 +145,36 @@ def renew(
         f"fingerprint  {printed}  → read it out to the operators over the telephone",
         f"next         they run: passerelle keys adopt HOME {out} --fingerprint …",
     )
+
+
+def _from_house(
+    home: Path, read: Mapping[str, object], number: str, opening: OpeningRing | None
+) -> Story:
+    from gateway.audit.handed import opened, take
+    from gateway.audit.story import tell
+    from gateway.config import load
+    from gateway.law.citing import citations
+
+    told = take(read["entries"], opening)
+    folder = load(home).agreements.folder
+    cite = citations(path.read_bytes() for path in sorted(folder.glob("*.toml")))
+    return tell(told, number, str(read["partner"]), cite, opened=opened(told))
+
+
+def _from_bundle(asked: Asked, number: str, partner: str) -> Story:
+    from gateway.audit.handed import opened
+    from gateway.audit.story import tell
+    from gateway.law.citing import citations
+
+    with room(asked, f"explain {number}") as here:
+        partners = [each for each in here.index.partners_of(number) if each == (partner or each)]
+        if len(partners) > 1:
+            names = ", ".join(partners)
+            raise Remedy(f"several partners have used this number: name one of {names}")
+        of = partners[0] if partners else partner
+        told = here.index.of_transaction(number, of)
+        cite = citations(here.source.agreements().values())
+    return tell(told, number, of, cite, opened=opened(told))
 
 
 def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningRing | None:

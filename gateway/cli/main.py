@@ -24,6 +24,7 @@ try:
         evaluating,
         founding,
         gallery,
+        inquiries,
         keys,
         kit,
         ledger,
@@ -141,6 +142,7 @@ kit.bench.command(
     epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
+inquiries.install(auditing.app)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)
 keys.app.command(epilog=worst.BELIEVED)(worst.believe)

@@ -131,6 +131,13 @@ def room(asked: Asked, question: str) -> Iterator[Room]:
         yield Room(index, source)
 
 
+def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path | None, str]:
+    """Return folder and word as they are meant: with --bundle the first word on the line is no folder."""
+    if bundle is not None and where is not None and not word:
+        return None, str(where)
+    return where, word
+
+
 def moment(day: datetime | None, *, end: bool = False) -> int | None:
     """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none."""
     if day is None:

@@ -69,3 +69,98 @@ def test_a_flipped_byte_is_found(archive: Any, tmp_path: Path) -> None:
 
     assert code == 1
     assert any("damaged" in finding["text"] for finding in report["findings"])
+
+
+def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any) -> None:
+    code, told = run(
+        "audit", "explain", archive.matched, "--bundle", archive.bundle, *archive.as_auditor
+    )
+
+    assert code == 0, told
+    rules = {line["value"]: line["paragraph"] for line in told["answers"]["decision"]}
+    assert "IRPR 315.41(1)(a)" in rules.values()
+    assert (archive.bundle.parent / "whole.bundle.index").exists()
+
+
+def test_a_bundle_and_a_house_tell_the_same_story(archive: Any) -> None:
+    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass")
+    words = ("--reason", "a test", *live, *archive.as_auditor)
+
+    there = run("audit", "explain", archive.matched, "--bundle", archive.bundle, *words)
+    here = run("audit", "explain", archive.home, archive.matched, *words)
+
+    assert there == here
+
+
+def test_what_was_refused_and_masked_is_listed(archive: Any, tmp_path: Path) -> None:
+    code, told = run(
+        *("audit", "refusals", "--bundle", archive.bundle, "--csv", tmp_path / "refused.csv"),
+        *archive.as_auditor,
+    )
+
+    assert code == 0, told
+    row = next(row for row in told["rows"] if row["transaction"] == archive.refused)
+    assert (row["what"], row["reason"]) == ("refused", "PURPOSE_NOT_PERMITTED")
+    lines = (tmp_path / "refused.csv").read_text().splitlines()
+    assert lines[0].startswith("time,partner,transaction")
+    assert len(lines) == 1 + len(told["rows"])
+
+
+def test_quota_use_is_counted(archive: Any) -> None:
+    code, told = run("audit", "quota", "--bundle", archive.bundle, *archive.as_auditor)
+
+    assert code == 0, told
+    assert [(row["partner"], row["used"]) for row in told["rows"]] == [("AUS", 2)]
+    assert told["rows"][0]["purpose"] == "VISA_PERMIT_BENEFIT"
+    assert told["rows"][0]["agreed_per_day"] > 2
+
+
+def test_every_destruction_has_its_receipt(archive: Any) -> None:
+    code, told = run("audit", "destruction", "--bundle", archive.bundle, *archive.as_auditor)
+
+    assert (code, len(told["rows"])) == (0, 2)
+    assert all(row["receipt"].startswith("D-") for row in told["rows"])
+    assert all(row["before_answer_ms"] >= 0 for row in told["rows"])
+
+
+def test_answers_of_a_calibration_are_recalled(archive: Any) -> None:
+    _, told = run("audit", "recall", "nothing@9", "--bundle", archive.bundle, *archive.as_auditor)
+    name = told["error"]["message"].rpartition("there are: ")[2]
+
+    code, told = run("audit", "recall", name, "--bundle", archive.bundle, *archive.as_auditor)
+
+    assert code == 0, told
+    assert told["totals"] == {"answers": 2, "matches": 1}
+
+
+def test_who_changed_something_just_before(archive: Any) -> None:
+    code, told = run(
+        *("audit", "changes", "--before", archive.matched, "--bundle", archive.bundle),
+        *archive.as_auditor,
+    )
+
+    assert code == 0, told
+    assert {"START", "STAFF"} <= {row["what"].split()[0] for row in told["rows"]}
+
+
+def test_no_correction_is_late_where_there_is_none(archive: Any) -> None:
+    code, told = run("audit", "corrections", "--late", "--bundle", archive.bundle)
+
+    assert (code, told["rows"], told["sealed"]) == (0, [], True)
+
+
+def test_a_live_house_records_who_asked(archive: Any) -> None:
+    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass")
+
+    code, told = run("audit", "refusals", archive.home, *live, "--reason", "a test")
+    assert code == 0, told
+    _, unsaid = run("audit", "refusals", archive.home, *live)
+
+    assert "--reason" in unsaid["error"]["message"]
+
+
+def test_neither_house_nor_bundle_is_no_question() -> None:
+    code, told = run("audit", "refusals")
+
+    assert code == 2
+    assert "--bundle FILE" in told["error"]["message"]

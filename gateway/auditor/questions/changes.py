@@ -1,0 +1,55 @@
+"""Question 16: who changed configuration just before an exchange.
+
+Keys, directory, agreements, staff, proposals, custody, restores, starts and stops, and settings that were other
+at a start than at the one before. Not what was only read.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.audit.chapters import Told
+from gateway.audit.entry import EntryType
+from gateway.auditor.index import Index
+from gateway.auditor.table import Table, iso
+from gateway.errors import Remedy
+
+COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
+CHANGING: Final = (
+    *(EntryType.KEY, EntryType.DIRECTORY, EntryType.AGREEMENT, EntryType.STAFF, EntryType.PROPOSAL),
+    *(EntryType.CUSTODY, EntryType.RESTORE, EntryType.BACKUP, EntryType.START, EntryType.STOP),
+    *(EntryType.CLOCK, EntryType.HOLD),
+)
+_SHOWN: Final = (
+    *("action", "state_before", "state_after", "roles", "reason", "evidence", "partner_version"),
+    *("agreement_digest", "settings_digest", "software", "step_ms"),
+)
+
+
+def changes(index: Index, number: str, window_ms: int) -> Table:
+    """Return what was changed in the time before a transaction; raises Remedy for a number that nobody used."""
+    asked = index.rows("SELECT min(time_ms), min(idx) FROM entries WHERE number = ?", (number,))
+    at, leaf = asked[0]
+    if not isinstance(at, int) or not isinstance(leaf, int):
+        raise Remedy("no entry bears this transaction number")
+    kinds = ", ".join(str(int(kind)) for kind in CHANGING)
+    told = index.told(
+        f"type IN ({kinds}) AND time_ms >= ? AND entries.idx < ?", (at - window_ms, leaf)
+    )
+    rows = tuple(_row(each) for each in told)
+    return Table(COLUMNS, rows, {"transaction": number, "time": iso(at), "changes": len(rows)})
+
+
+def _row(each: Told) -> tuple[object, ...]:
+    frame, facts = each.frame, each.facts
+    of = frame.partner_id or frame.subject_reference or frame.agreement_id or None
+    if frame.agreement_id:
+        of = f"{frame.agreement_id}@{frame.agreement_version} {frame.subject_reference}".strip()
+    when = frame.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if facts is None:
+        sealed = "sealed" if any(frame.detail_commitment) else None
+        return when, frame.type.name, of, sealed, None, sealed, each.index
+    change = ", ".join(f"{name} {facts[name]}" for name in _SHOWN if facts.get(name))
+    kind = facts.get("key_kind", "")
+    what = f"{frame.type.name} {kind}".strip()
+    return when, what, of, facts.get("actor"), facts.get("approver"), change or None, each.index

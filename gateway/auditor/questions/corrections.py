@@ -1,0 +1,111 @@
+"""Question 11: corrections sent, received, acknowledged, late (IRPR 315.27, 315.35, 315.42).
+
+    sent       we told a partner: opened, delivered, acknowledged by it
+    received   a partner told us: taken in, settled here, our acknowledgement delivered
+
+Late is what was delivered more than 24 hours after it was opened, or acknowledged more than 72 hours after that, or
+is not yet and its time has passed at the end of the ledger; agreements may say less (`due` in the entry counts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.audit.chapters import Told
+from gateway.audit.entry import EntryClass, EntryType
+from gateway.auditor.index import Index
+from gateway.auditor.table import Period, Table, iso
+from gateway.terms import Direction
+
+COLUMNS = (
+    *("correction", "partner", "way", "about", "kind", "opened", "delivered", "acknowledged"),
+    *("outcome", "late", "leaf"),
+)
+SEND_MS: Final = 24 * 3_600_000  # law.md section 10, "Correction notice"
+ACKNOWLEDGE_MS: Final = 72 * 3_600_000
+
+
+@dataclass(slots=True)
+class _Correction:
+    partner: str
+    outbound: bool
+    leaf: int
+    opened: int
+    delivered: int | None = None
+    acknowledged: int | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def corrections(index: Index, period: Period, *, late: bool = False) -> Table:
+    """Return every correction opened in a period; with `late` those alone whose time has passed."""
+    kinds = f"type IN ({int(EntryType.CORRECTION)}, {int(EntryType.ACKNOWLEDGEMENT)})"
+    said, values = period.where("time_ms")
+    if period.until is not None:  # what was opened in the period may be acknowledged later
+        said, values = Period(period.since, None, period.partner).where("time_ms")
+    now = index.rows("SELECT max(time_ms) FROM entries")[0][0]
+    end = now if isinstance(now, int) else 0
+    rows, count = [], 0
+    for number, one in _gathered(index.told(f"{kinds} AND {said}", values)).items():
+        if period.until is not None and one.opened >= period.until:
+            continue
+        passed = _late(one, end)
+        count += passed
+        if passed or not late:
+            rows.append(_row(number, one, passed=passed))
+    findings = (f"{count} corrections are late or were",) if count else ()
+    return Table(COLUMNS, tuple(rows), {"corrections": len(rows), "late": count}, findings)
+
+
+def _gathered(told: Iterable[Told]) -> dict[str, _Correction]:
+    found: dict[str, _Correction] = {}
+    for each in told:
+        frame, when = each.frame, round(each.frame.time.timestamp() * 1000)
+        number = frame.transaction_number
+        outbound = frame.direction is Direction.OUTBOUND
+        opening = (
+            frame.type is EntryType.CORRECTION and frame.entry_class is not EntryClass.ANSWERED
+        )
+        one = found.get(number)
+        if one is None:
+            if not opening:
+                continue  # it was opened before the period
+            one = found[number] = _Correction(frame.partner_id, outbound, each.index, when)
+        one.facts |= {**(each.facts or {})}
+        if frame.entry_class is EntryClass.ANSWERED and one.delivered is None:
+            one.delivered = when
+        elif frame.type is EntryType.ACKNOWLEDGEMENT and one.acknowledged is None:
+            one.acknowledged = when
+    return found
+
+
+def _late(one: _Correction, end: int) -> bool:
+    if not one.outbound:
+        return (one.acknowledged or end) - one.opened > ACKNOWLEDGE_MS
+    due = one.facts.get("due", "")
+    until = (
+        round(datetime.fromisoformat(due).timestamp() * 1000)
+        if due
+        else one.opened + ACKNOWLEDGE_MS
+    )
+    slow = (one.delivered or end) - one.opened > SEND_MS
+    return slow or (one.acknowledged or end) > until
+
+
+def _row(number: str, one: _Correction, *, passed: bool) -> tuple[object, ...]:
+    facts = one.facts
+    return (
+        number,
+        one.partner,
+        "sent" if one.outbound else "received",
+        facts.get("transaction_reference"),
+        facts.get("correction_kind"),
+        iso(one.opened),
+        iso(one.delivered),
+        iso(one.acknowledged),
+        facts.get("correction_outcome"),
+        passed,
+        one.leaf,
+    )

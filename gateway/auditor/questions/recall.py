@@ -1,0 +1,62 @@
+"""Question 12: answers that a withdrawn version of the algorithm gave.
+
+ALGORITHM@VERSION   the calibration as each answer states it, or its beginning up to a dot, slash, colon or plus
+"""
+
+from __future__ import annotations
+
+from gateway.auditor.index import Index
+from gateway.auditor.table import Period, Table, iso
+from gateway.errors import Remedy
+
+COLUMNS = (
+    "time",
+    "partner",
+    "transaction",
+    "calibration",
+    "outcome",
+    "shown",
+    "score",
+    "threshold",
+    "examined",
+    "leaf",
+)
+
+
+def recall(index: Index, period: Period, named: str) -> Table:
+    """Return every answer of one calibration; raises Remedy that lists what there is where none has that name."""
+    there = [
+        str(row[0])
+        for row in index.rows(
+            "SELECT DISTINCT calibration FROM exchanges WHERE calibration IS NOT NULL ORDER BY 1"
+        )
+    ]
+    meant = [each for each in there if _is(each, named)]
+    if not meant:
+        if not index.opened:
+            raise Remedy(
+                "which calibration gave an answer is sealed: give the auditor's key (--key)"
+            )
+        raise Remedy(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
+    said, values = period.where("closed_ms")
+    marks = ", ".join("?" * len(meant))
+    wanted = (
+        "SELECT closed_ms, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
+        f" verdict, closed_idx FROM exchanges WHERE calibration IN ({marks}) AND {said} ORDER BY closed_idx"
+    )
+    rows = tuple((iso(row[0]), *row[1:]) for row in index.each(wanted, [*meant, *values]))
+    matches = sum(row[4] == "MATCH" for row in rows)
+    sealed = index.rows(
+        "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
+        " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
+    )[0][0]
+    findings = (
+        (f"{sealed} answers are sealed or shredded: what gave them is not known",) if sealed else ()
+    )
+    return Table(COLUMNS, rows, {"answers": len(rows), "matches": matches}, findings)
+
+
+def _is(calibration: str, named: str) -> bool:
+    return calibration == named or (
+        calibration.startswith(named) and calibration[len(named)] in "./:+@-"
+    )

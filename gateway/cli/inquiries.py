@@ -1,0 +1,385 @@
+"""The auditor's questions over a period, each one command: `passerelle audit refusals` and its sisters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, reading
+from gateway.cli.console import Code, Json, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.reading import (
+    Asked,
+    Bundle,
+    Csv,
+    Key,
+    KeyPassphrase,
+    Partner,
+    Room,
+    Since,
+    Until,
+    Where,
+    Why,
+)
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from rich.console import RenderableType
+
+    from gateway.audit.chapters import Cite
+    from gateway.auditor.table import Period, Table
+
+SHOWN = 50  # rows printed for eyes; --json and --csv have them all
+
+Txn = Annotated[str, typer.Argument(metavar="[TXN]", help="Transaction number; else a period.")]
+
+
+def refusals(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    bundle: Bundle = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = "",
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """List all masked and refused answers, and why.
+
+    Exit code 0: answered. 2: could not be answered.
+    """
+    del as_json
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        from gateway.auditor.questions.refusals import refusals as question
+
+        return question(room.index, period, cited(room))
+
+    answer(
+        context, asked, _words("refusals", since, partner), (since, until, partner), csv, ask=ask
+    )
+
+
+def quota(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    bundle: Bundle = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = "",
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """Count queries by partner, purpose and day, beside what was agreed.
+
+    Exit code 0: within what was agreed. 1: a day went over it. 2: could not be answered.
+    """
+    del as_json
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        from gateway.auditor.questions.quota import quota as question
+
+        return question(room.index, period, _limits(room))
+
+    answer(context, asked, _words("quota", since, partner), (since, until, partner), csv, ask=ask)
+
+
+def corrections(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    bundle: Bundle = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = "",
+    late: Annotated[bool, typer.Option("--late", help="Only those whose time has passed.")] = False,
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """List corrections sent and received, when they were acknowledged, and which are late.
+
+    Exit code 0: none is late. 1: some are, or were. 2: could not be answered.
+    """
+    del as_json
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        from gateway.auditor.questions.corrections import corrections as question
+
+        return question(room.index, period, late=late)
+
+    words = _words("late corrections" if late else "corrections", since, partner)
+    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+
+
+def recall(
+    context: typer.Context,
+    where: Where = None,
+    algorithm: Annotated[
+        str,
+        typer.Argument(
+            metavar="ALGORITHM@VERSION", help="The calibration, or how its name begins."
+        ),
+    ] = "",
+    *,
+    bundle: Bundle = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = "",
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """List the answers that a withdrawn version of the algorithm gave.
+
+    Exit code 0: answered. 1: answered, and some answers are sealed. 2: could not be answered.
+    """
+    del as_json
+    where, algorithm = reading.sorted_out(where, algorithm, bundle)
+    if not algorithm:
+        raise Remedy("name the calibration: ALGORITHM@VERSION, or how its name begins")
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        from gateway.auditor.questions.recall import recall as question
+
+        return question(room.index, period, algorithm)
+
+    words = _words(f"recall {algorithm}"[:120], since, partner)
+    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+
+
+def destruction(
+    context: typer.Context,
+    where: Where = None,
+    number: Txn = "",
+    *,
+    bundle: Bundle = None,
+    since: Since = None,
+    until: Until = None,
+    partner: Partner = "",
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """Say when prints and templates were destroyed, and under which receipt.
+
+    Exit code 0: all in time. 1: one is missing or came after the answer. 2: could not be answered.
+    """
+    del as_json
+    where, number = reading.sorted_out(where, number, bundle)
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        from gateway.auditor.questions.destruction import destruction as question
+
+        table = question(room.index, period, number)
+        if number and not table.rows:
+            raise Remedy("no query of this number was searched")
+        return table
+
+    words = _words(f"destruction {number}".strip(), since, partner)
+    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+
+
+def changes(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    before: Annotated[
+        str, typer.Option("--before", metavar="TXN", help="The transaction in question.")
+    ],
+    window: Annotated[
+        str, typer.Option(metavar="TIME", help="How far back: 90m, 24h, 7d.")
+    ] = "24h",
+    bundle: Bundle = None,
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    csv: Csv = None,
+    as_json: Json = False,
+) -> None:
+    """Say who changed keys, agreements, staff or settings just before an exchange.
+
+    Exit code 0: answered. 2: could not be answered.
+    """
+    del as_json
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+
+    def ask(room: Room, period: Period) -> Table:
+        del period
+        from gateway.auditor.questions.changes import changes as question
+
+        return question(room.index, before, span(window))
+
+    words = f"changes before {before}"[:160]
+    answer(context, asked, words, (None, None, ""), csv, ask=ask)
+
+
+def answer(
+    context: typer.Context,
+    asked: Asked,
+    question: str,
+    period: tuple[datetime | None, datetime | None, str],
+    csv: Path | None,
+    *,
+    ask: Callable[[Room, Period], Table],
+) -> None:
+    """Ask a question of a house or a bundle and tell the answer: for eyes, as JSON, as CSV.
+
+    With --csv - the rows alone are on stdout.
+    """
+    from gateway.auditor.table import Period
+
+    since, until, partner = period
+    over = Period(reading.moment(since) or 0, reading.moment(until, end=True), partner)
+    with reading.room(asked, question) as room:
+        table = ask(room, over)
+        unread = not room.index.opened
+    code = Code.NO if table.findings else Code.DONE
+    if csv is not None:
+        reading.write_csv(csv, list(table.columns), [list(row) for row in table.rows])
+        if str(csv) == "-":
+            raise typer.Exit(int(code))
+    document = {
+        "ok": not table.findings,
+        "question": question,
+        "rows": table.documents(),
+        "totals": dict(table.totals),
+        "findings": list(table.findings),
+        "sealed": unread,
+    }
+    console.emit(context, document, *_shown(table, unread=unread), code=code)
+
+
+def cited(room: Room) -> Cite:
+    """Return what names the paragraph of a rule, out of the agreements beside the ledger."""
+    from gateway.law.citing import citations
+
+    return citations(room.source.agreements().values())
+
+
+def span(text: str) -> int:
+    """Return a length of time in milliseconds: 90m, 24h, 7d. Raises Remedy."""
+    units = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isascii() or not number.isdigit() or len(number) > 6:
+        raise Remedy("--window is a number and m, h or d: 90m, 24h, 7d")
+    return int(number) * units[unit]
+
+
+def _words(what: str, since: datetime | None, partner: str) -> str:
+    of = f" of {partner}" if partner else ""
+    return f"{what}{of}" + (f" since {since:%Y-%m-%d}" if since else "")
+
+
+def _limits(room: Room) -> dict[tuple[str, str], int]:
+    """Return the most queries a day that any version of the agreements permits, by partner and purpose."""
+    from gateway.law.parsing import parse
+    from gateway.law.reading import MalformedAgreement
+
+    found: dict[tuple[str, str], int] = {}
+    for name, text in room.source.agreements().items():
+        try:
+            agreement = parse(text, name)
+        except MalformedAgreement:
+            continue
+        answering = agreement.answering
+        if answering.quotas is None:
+            continue
+        for purpose in answering.purposes:
+            limit = answering.quotas.purposes.get(purpose, answering.quotas.overall)
+            place = agreement.partner, purpose.name
+            found[place] = max(found.get(place, 0), limit.day)
+    return found
+
+
+def _shown(table: Table, *, unread: bool) -> list[RenderableType]:
+    from rich.table import Table as Grid
+
+    grid = Grid(*(name.replace("_", " ") for name in table.columns), box=None, pad_edge=False)
+    for row in table.rows[:SHOWN]:
+        grid.add_row(*("" if cell is None else str(cell) for cell in row))
+    lines: list[RenderableType] = [grid] if table.rows else ["nothing in this time"]
+    if len(table.rows) > SHOWN:
+        lines.append(f"… and {len(table.rows) - SHOWN} more  → --csv FILE or --json")
+    for name, value in table.totals.items():
+        if isinstance(value, dict):
+            lines += [f"{name.replace('_', ' ')}  {what}  {count}" for what, count in value.items()]
+        else:
+            lines.append(f"{name.replace('_', ' ')}  {value}")
+    lines += [f"finding: {finding}" for finding in table.findings]
+    if unread:
+        lines.append("details are sealed  → give the auditor's key: --key FOLDER")
+    return lines
+
+
+def install(app: typer.Typer) -> None:
+    """Hang the commands under `passerelle audit`."""
+    live = "--reason 'complaint 14' --key auditor/ --as staff/a1"
+    for command, first, second in (
+        (
+            refusals,
+            f"can --since 2026-01-01 {live}",
+            "--bundle 2026.bundle --key auditor/ --csv refused.csv",
+        ),
+        (
+            quota,
+            f"can --since 2026-01-01 --partner AUS {live}",
+            "--bundle 2026.bundle --key auditor/ --json",
+        ),
+        (
+            corrections,
+            f"can --since 2026-01-01 --late {live}",
+            "--bundle 2026.bundle --key auditor/",
+        ),
+        (recall, f"can minutiae@1 {live}", "minutiae@1 --bundle 2026.bundle --key auditor/"),
+        (
+            destruction,
+            f"can --since 2026-01-01 {live}",
+            "20260301-0123456789abcdef0123 --bundle 2026.bundle",
+        ),
+        (
+            changes,
+            f"can --before 20260301-0123456789abcdef0123 {live}",
+            "--bundle 2026.bundle --before 20260301-0123456789abcdef0123 --window 7d",
+        ),
+    ):
+        name = command.__name__
+        app.command(
+            epilog=example(f"passerelle audit {name} {first}", f"passerelle audit {name} {second}")
+        )(command)
