@@ -29,7 +29,7 @@ from gateway.audit.grammar import Grammar
 from gateway.audit.note import Checkpoint, NoteRefused
 from gateway.audit.orders import Orders
 from gateway.audit.proof import LogIdentity
-from gateway.audit.shredding import Shreds, read_erased
+from gateway.audit.shredding import Shreds, read_erased, read_left_behind
 from gateway.audit.tree import Frontier, leaf_hash
 
 MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for every row
@@ -250,6 +250,11 @@ class _Walk:
             self._fault(index, "the sealed detail is not the one that the leaf commits to")
 
     def _shred(self, index: int, frame: Frame) -> None:
+        left = read_left_behind(frame)
+        if left is not None and self.has_key is not None:
+            self.shreds.left_behind(index, left)
+            text = f"the keys to all details before entry {left} were left behind by a restore"
+            self._find(Finding(Severity.NOTICE, index, text))
         if self.has_key is not None and frame.detail_commitment != NO_DETAIL:
             self.shreds.key(index, frame.type, there=self.has_key(index))
         told = read_erased(frame) if frame.type is EntryType.RETENTION else None

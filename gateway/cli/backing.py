@@ -36,11 +36,13 @@ def backup(
 ) -> None:
     """Write the house into one file that only the recovery key opens; it may serve meanwhile.
 
-    Settings, wrapped keys, ledger, gallery, agreements, partners and their checkpoints: as of one moment.
+    Settings, wrapped keys, ledger, gallery, agreements, partners and their checkpoints: as of one moment. FILE.keys
+    beside it holds the keys to sealed details: keep it until the next backup and no longer.
     """
     del as_json
     from gateway import config
     from gateway.office.backup import write
+    from gateway.office.backup_keys import beside
     from keys.envelope import SealingKey
 
     told = desk.perform(
@@ -54,6 +56,7 @@ def backup(
     document = {
         "ok": True,
         "file": str(file),
+        "keys": str(beside(file)),
         "bytes": size,
         "made": manifest.made,
         "files": len(manifest.items),
@@ -64,6 +67,7 @@ def backup(
         document,
         f"backup    {file}  {size:,} bytes, {len(manifest.items)} files, as of {manifest.made}",
         f"sealed    for the recovery key {recipient.key_id.hex()[:SHOWN]}",
+        f"keys      {beside(file)}  → destroy it when the next backup is made: it opens what is shredded since",
         "next      take it to another place; try it: passerelle drill restore",
     )
 
@@ -90,6 +94,13 @@ def restore(
             help="Restore although a partner saw more entries than the backup has; recorded, an ALARM.",
         ),
     ] = "",
+    without_detail_keys: Annotated[
+        bool,
+        typer.Option(
+            "--without-detail-keys",
+            help="Restore although FILE.keys is gone: auditors cannot read what was sealed before; recorded.",
+        ),
+    ] = False,
     recovery_passphrase_file: RecoveryPassphrase = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -112,6 +123,7 @@ def restore(
         console.passphrase_from(passphrase_file, "the house's keys, as at the backup"),
         checkpoints=checkpoint or (),
         accept_loss=accept_loss,
+        without_keys=without_detail_keys,
     )
     document = {
         "ok": True,

@@ -8,7 +8,8 @@ entry are as new as the ledger or newer, which is what the next opening records.
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
 Left out: what was never to stay on this machine (auditor, keepers), the passphrase file, what a running house
-leaves lying (locks, its door's address), and what begins with a dot.
+leaves lying (locks, its door's address), and what begins with a dot. The keys to sealed details go into a file of
+their own (backup_keys): a shredded detail must not live on in a backup that is kept for years.
 """
 
 from __future__ import annotations
@@ -179,39 +180,53 @@ class BackupDesk:
 
 
 def write(settings: Settings, recipient: SealingKey, made: str, target: Path) -> Manifest:
-    """Write a sealed backup of a house to `target`, whole or not at all; the house may serve meanwhile.
+    """Write a sealed backup of a house to `target`, and the keys to its details beside; the house may serve.
 
-    Raises Remedy where `target` is taken or a part of the house lies outside its folder; Fault and what the
-    disk raises, with nothing left at `target`.
+    Each file is whole or not there, the keys last. Raises Remedy where one is taken or a part of the house lies
+    outside its folder; Fault and what the disk raises, with nothing left at `target`.
     """
-    if target.exists():
-        raise Remedy(f"{target} exists; a backup overwrites nothing")
+    from gateway.office import backup_keys  # it reads manifests, which are made here
+
+    apart = backup_keys.beside(target)
+    for each in (target, apart):
+        if each.exists():
+            raise Remedy(f"{each} exists; a backup overwrites nothing")
     for part in (settings.store.path, settings.keys.keyset):
         if settings.home not in part.parents:
             raise Remedy(f"{part} lies outside {settings.home}; a backup holds the folder alone")
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    drafts = tuple(each.with_name(f".{each.name}.{os.getpid()}") for each in (target, apart))
     try:
         with copying.snapshot(settings.store.path) as copy:
+            without = {each.absolute() for each in (target, apart, *drafts)}
             for _ in range(ATTEMPTS):
-                places = _places(settings, copy, {target.absolute(), draft.absolute()})
+                places = _places(settings, copy.database, without)
                 manifest = _manifest(settings, places, made)
-                with draft.open("xb") as file:
-                    os.fchmod(file.fileno(), 0o600)
-                    recovery.seal(_content(manifest, places), file, recipient)
-                    file.flush()
-                    os.fsync(file.fileno())
+                _seal(_content(manifest, places), drafts[0], recipient)
                 if _manifest(settings, places, made) == manifest:
-                    durable.rename(draft, target)
+                    _seal(backup_keys.content(manifest, copy.keys), drafts[1], recipient)
+                    durable.rename(drafts[1], apart)  # without its backup it opens nothing
+                    durable.rename(drafts[0], target)
                     return manifest
-                draft.unlink()  # a key or a partner's bundle changed while we read
+                drafts[0].unlink()  # a key or a partner's bundle changed while we read
         raise Remedy("the folder does not stay still; try again when nobody changes keys")
     finally:
-        draft.unlink(missing_ok=True)
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+        if not target.exists():
+            apart.unlink(missing_ok=True)
+
+
+def _seal(content: Iterable[bytes], draft: Path, recipient: SealingKey) -> None:
+    with draft.open("xb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        recovery.seal(content, file, recipient)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(opening: Iterator[bytes], draft: Path) -> Manifest:
     """Write the files of an opened backup below `draft`; raises OpenRefused unless all is as it was written."""
-    pieces = _Pieces(opening)
+    pieces = Pieces(opening)
     length = int.from_bytes(pieces.take(LENGTH_BYTES), "big")
     if length > MOST_MANIFEST:
         raise OpenRefused
@@ -233,7 +248,7 @@ def read(opening: Iterator[bytes], draft: Path) -> Manifest:
     return manifest
 
 
-class _Pieces:
+class Pieces:
     """The content of a backup as a stream of exact lengths."""
 
     def __init__(self, opening: Iterator[bytes]) -> None:
@@ -254,6 +269,15 @@ class _Pieces:
     def take(self, size: int) -> bytes:
         """Return the next `size` bytes."""
         return b"".join(self.pieces(size))
+
+    def more(self) -> bool:
+        """Say whether anything follows."""
+        while not self._held:
+            piece = next(self._opening, None)
+            if piece is None:
+                return False
+            self._held = piece
+        return True
 
     def end(self) -> None:
         """Raise OpenRefused where anything follows; read the last chunk, which proves the end."""

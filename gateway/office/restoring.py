@@ -21,6 +21,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
+from gateway.audit.shredding import LEFT_BEHIND
 from gateway.audit.tree import root_at
 from gateway.errors import Remedy
 from gateway.store import ledger
@@ -30,10 +31,10 @@ from keys import durable
 
 LEAP = 1000  # versions; more than a house publishes between a backup and the day it is needed
 MARK = "restored.json"
-FORMAT = "passerelle restored 1"
+FORMAT = "passerelle restored 2"
 ALARM = "LEDGER_LOST"
 _log = telemetry.logger("restore")
-_NAMES = frozenset({"format", "made", "size", "root", "witnessed", "reason"})
+_NAMES = frozenset({"format", "made", "size", "root", "witnessed", "reason", "keys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Mark:
 
     witnessed  the size that a witness saw beyond it, or of another tree; 0 where none did
     reason     why that loss is accepted; empty where there is none
+    keys       whether the keys to sealed details came back too
     """
 
     made: str
@@ -49,6 +51,7 @@ class Mark:
     root: str
     witnessed: int
     reason: str
+    keys: bool = True
 
 
 def compare(database: Database, log: LogIdentity, checkpoints: Iterable[Path]) -> tuple[str, int]:
@@ -83,14 +86,16 @@ def _seen(log: LogIdentity, path: Path) -> Checkpoint:
         raise Remedy(f"{path} cannot be read: {fault.strerror}") from None
 
 
-def mark(home: Path, database: Database, made: str, witnessed: int, reason: str) -> None:
+def mark(
+    home: Path, database: Database, made: str, witnessed: int, reason: str, *, keys: bool = True
+) -> None:
     """Do (3)."""
     with database.reader() as reader:
         size, _ = ledger.extent(reader)
         top = root_at(size, ledger.node(reader)).hex() if size else ""
-    said = Mark(made, size, top, witnessed, reason)
+    said = Mark(made, size, top, witnessed, reason, keys)
     members = {name: getattr(said, name) for name in Mark.__slots__}
-    durable.replace(home / MARK, durable.encode({"format": FORMAT, **members}))
+    durable.replace(home / MARK, durable.encode({"format": FORMAT, **members, "keys": int(keys)}))
 
 
 def marked(home: Path) -> Mark | None:
@@ -107,6 +112,7 @@ def marked(home: Path) -> Mark | None:
         fields.text("root"),
         fields.number("witnessed"),
         fields.text("reason"),
+        bool(fields.number("keys")),
     )
 
 
@@ -118,7 +124,8 @@ def record(said: Mark, sequencer: Sequencer) -> None:
         "checkpoint_size": str(said.size),
         "checkpoint_root": said.root,
     }
-    leaves = [Leaf(_frame(EntryType.RESTORE), facts)]
+    left = "" if said.keys or not said.size else f"{LEFT_BEHIND}{said.size}"
+    leaves = [Leaf(_frame(EntryType.RESTORE, left), facts)]
     if said.witnessed:
         _log.error("ledger_lost", witnessed=said.witnessed, restored=said.size)
         lost = {**facts, "count": str(said.witnessed), "reason": said.reason}

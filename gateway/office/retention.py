@@ -17,7 +17,7 @@ from datetime import datetime
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.shredding import CLASS_OF, Erased
 from gateway.law.retention import RULES, Kept, Schedule
-from gateway.store import holds, retention
+from gateway.store import copying, holds, retention
 from gateway.store.database import Database
 from gateway.store.holds import Hold
 from gateway.store.retention import Finder, Item, Key, Moved
@@ -101,6 +101,7 @@ class Retention:
                 self._traces = self._traces or self._clock()
             if self._traces and any(self._sequencer.tidy() for _ in range(TIDYINGS)):
                 self._traces = None
+            copying.sweep(self._database.path.parent)
             done.tidy = self._traces is None
             return done
 

@@ -63,8 +63,8 @@ def stats(home: Path) -> Counts:
         database.close()
 
 
-def verify_ledger(home: Path) -> Report:
-    """Verify every entry and checkpoint of the folder's ledger as of now."""
+def verify_ledger(home: Path, *, keys: bool = True) -> Report:
+    """Verify every entry and checkpoint of the folder's ledger as of now; a backup has no keys to account for."""
     settings = config.load(home)
     log = own_bundle(home).log
     database = open_store(settings.store.path)
@@ -73,7 +73,9 @@ def verify_ledger(home: Path) -> Report:
             size, newest = ledger.extent(reader)
             has_key = ledger.keyed(reader, size)  # of the same moment as the size
         reading = _Reading(database, size, max(size, newest))
-        report = verify_log(reading.leaves(), reading.checkpoints(), log, reading.detail, has_key)
+        report = verify_log(
+            reading.leaves(), reading.checkpoints(), log, reading.detail, has_key if keys else None
+        )
         return replace(report, findings=(*reading.gaps, *report.findings))
     finally:
         database.close()

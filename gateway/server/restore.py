@@ -2,6 +2,7 @@
 
 (1) nothing is there: an existing folder must be empty
 (2) the backup opens with the recovery key, whole to its last chunk, every file as its digest says
+    and so do the keys to its details, a file beside; or it is said that they are left behind
 (3) its ledger verifies, every entry and checkpoint, and its own entry and keyset are there
 (4) no witness saw more of it, or another tree; else a reason why the loss is accepted
 (5) it is opened with the passphrase of its keys: RESTORE is its first new entry, its versions leap
@@ -21,9 +22,10 @@ from pathlib import Path
 from gateway import config
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.office import backup, restoring
+from gateway.office import backup, backup_keys, restoring
 from gateway.server import inspection
 from gateway.server.house import House
+from gateway.store import copying
 from gateway.store.database import open_store
 from keys import durable, recovery
 from keys.envelope import OpeningKey
@@ -53,8 +55,12 @@ def restore(
     *,
     checkpoints: Sequence[Path] = (),
     accept_loss: str = "",
+    without_keys: bool = False,
 ) -> Restored:
-    """Bring back the house of a backup into `home`; steps 1 to 6 above. Raises Remedy, with nothing left."""
+    """Bring back the house of a backup into `home`; steps 1 to 6 above. Raises Remedy, with nothing left.
+
+    without_keys   leave the keys to sealed details behind, which auditors then read no more; recorded
+    """
     if home.exists() and (not home.is_dir() or any(home.iterdir())):  # (1)
         raise Remedy(f"{home} is not empty; a backup is restored into a new folder")
     parent = home.absolute().parent
@@ -62,8 +68,9 @@ def restore(
     draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=parent))  # mode 0700
     try:
         manifest = _unsealed(file, key, draft)  # (2)
-        entries = _verified(draft)  # (3)
-        lost = _compared(draft, manifest.made, checkpoints, accept_loss)  # (4)
+        keys = _keyed(file, key, manifest, draft, without=without_keys)
+        entries = _verified(draft, keys=keys)  # (3)
+        lost = _compared(draft, manifest.made, checkpoints, accept_loss, keys=keys)  # (4)
         with House.open(draft, passphrase) as house:  # (5)
             version = house.own_version()
         if home.exists():
@@ -94,11 +101,34 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> backup.Manifest:
             ) from None
 
 
-def _verified(draft: Path) -> int:
+def _keyed(
+    file: Path, key: OpeningKey, manifest: backup.Manifest, draft: Path, *, without: bool
+) -> bool:
+    """Bring the keys to details back, unless they are left behind; return whether they are there."""
+    store, apart = config.load(draft).store.path, backup_keys.beside(file)
+    if not store.is_file() or not copying.keyless(store):
+        return True  # nothing is sealed in it, or it was made when backups had these keys inside
+    if without:
+        return False
+    if not apart.is_file():
+        raise Remedy(
+            f"{apart} is missing: the keys to what auditors read. Put it beside the backup; or, where it was"
+            " destroyed, go on with --without-detail-keys, which is recorded"
+        )
+    try:
+        copying.unpart(store, backup_keys.read(apart, key, manifest))
+    except OpenRefused:
+        raise Remedy(
+            f"{apart} is altered, cut off, or belongs to another backup; nothing of it is used"
+        ) from None
+    return True
+
+
+def _verified(draft: Path, *, keys: bool) -> int:
     for folder in ("parties", "agreements", "store", "witness"):  # an empty one is in no backup
         with suppress(FileExistsError):
             os.mkdir(draft / folder, mode=0o700)  # noqa: PTH102 - without parents, and exactly this mode
-    report = inspection.verify_ledger(draft)
+    report = inspection.verify_ledger(draft, keys=keys)
     if not report.ok:
         raise Remedy(
             f"the ledger in this backup does not verify ({report.findings[0].text}); take another"
@@ -106,7 +136,9 @@ def _verified(draft: Path) -> int:
     return report.size
 
 
-def _compared(draft: Path, made: str, checkpoints: Sequence[Path], accept_loss: str) -> str:
+def _compared(
+    draft: Path, made: str, checkpoints: Sequence[Path], accept_loss: str, *, keys: bool
+) -> str:
     settings = config.load(draft)
     database = open_store(settings.store.path)
     try:
@@ -116,7 +148,8 @@ def _compared(draft: Path, made: str, checkpoints: Sequence[Path], accept_loss: 
                 f"{lost}: entries would be lost. Restore a newer backup; or, where there is none,"
                 " accept it with --accept-loss REASON, which is recorded, and tell every partner"
             )
-        restoring.mark(draft, database, made, witnessed, accept_loss if lost else "")
+        reason = accept_loss if lost else ""
+        restoring.mark(draft, database, made, witnessed, reason, keys=keys)
     finally:
         database.close()
     return lost

@@ -11,7 +11,14 @@ from hypothesis.strategies import booleans, integers, lists, sampled_from, tuple
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.orders import Orders
-from gateway.audit.shredding import CLASS_OF, Erased, Shreds, read_erased
+from gateway.audit.shredding import (
+    CLASS_OF,
+    LEFT_BEHIND,
+    Erased,
+    Shreds,
+    read_erased,
+    read_left_behind,
+)
 from gateway.audit.verify import verify_log
 
 
@@ -159,3 +166,33 @@ def test_a_released_hold_lets_erasures_go_on(ledger: Any) -> None:
         ledger.commit(replace(frame(kind, what)))
 
     assert verdict(ledger, set()) == []
+
+
+def test_keys_that_a_restore_left_behind_are_named_and_no_fault(ledger: Any) -> None:
+    before = set(ledger.details)
+    ledger.commit(frame(EntryType.RESTORE, f"{LEFT_BEHIND}{len(ledger.leaves)}"))
+
+    assert [text for text in verdict(ledger, before) if "left behind" not in text] == []
+    assert len(verdict(ledger, before)) == 1
+
+
+def test_a_key_that_comes_back_after_it_was_left_behind_is_found(ledger: Any) -> None:
+    before = set(ledger.details)
+    ledger.commit(frame(EntryType.RESTORE, f"{LEFT_BEHIND}{len(ledger.leaves)}"))
+
+    assert any("are gone" in text for text in verdict(ledger, before - {min(before)}))
+
+
+@pytest.mark.parametrize("said", [1, 10_000])
+def test_a_restore_excuses_no_other_keys_than_those_before_it(ledger: Any, said: int) -> None:
+    ledger.commit(frame(EntryType.RESTORE, f"{LEFT_BEHIND}{said}"))
+
+    assert any("did not restore" in text for text in verdict(ledger, set()))
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "KEYS_LEFT_BEHIND/", "KEYS_LEFT_BEHIND/0", "KEYS_LEFT_BEHIND/x"]
+)
+def test_only_a_restore_that_says_so_left_keys_behind(reference: str) -> None:
+    assert read_left_behind(frame(EntryType.RESTORE, reference)) is None
+    assert read_left_behind(frame(EntryType.RETENTION, f"{LEFT_BEHIND}7")) is None

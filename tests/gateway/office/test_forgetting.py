@@ -1,0 +1,246 @@
+"""What was shredded is gone: from the database, its journal, backups, bundles; and the tree still verifies.
+
+A detail is ciphertext and the one key to it. So two things are searched for in every byte of every file: the sealed
+key, whose loss is the shredding, and a marked fact, which must not have been anywhere in clear before either.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.audit.entry import EntryClass, EntryType, Frame, commitment_of, decode
+from gateway.audit.shredding import read_left_behind
+from gateway.audit.verify import Severity
+from gateway.errors import Remedy
+from gateway.law.retention import Kept, Schedule
+from gateway.office import backup, backup_keys
+from gateway.office.retention import Retention
+from gateway.server import inspection
+from gateway.server.house import House
+from gateway.server.restore import restore
+from gateway.server.stored import Stored
+from gateway.store import copying, ledger
+from gateway.store.schema import detail_keys, details
+from gateway.store.sequencer import Leaf
+from keys import recovery
+from keys.envelope import OpeningKey, SealingKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CANARY = "canary-4c8f1d"
+RECOVERY = OpeningKey.from_seed(bytes(range(32)))
+EntryOf = tuple[int, bytes, bytes]
+
+
+def mark(house: House) -> EntryOf:
+    """Write an exchange entry that says the canary; return index, ciphertext and sealed key."""
+    frame = Frame(type=EntryType.REFUSAL_SUMMARY, entry_class=EntryClass.OTHER, partner_id="AUS")
+    index = house.sequencer.commit([Leaf(frame, {"reason": CANARY})]).indices[0]
+    with house.database.reader() as reader:
+        ciphertext = reader.execute(select(details.c.ciphertext).where(details.c.idx == index))
+        sealed = reader.execute(select(detail_keys.c.sealed_dek).where(detail_keys.c.idx == index))
+        return index, ciphertext.scalar_one(), sealed.scalar_one()
+
+
+def holding(folder: Path, *octets: bytes) -> list[str]:
+    """Return the files below a folder that hold any of these bytes."""
+    return [
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and any(each in path.read_bytes() for each in octets)
+    ]
+
+
+def bind(house: House, path: Path) -> None:
+    """Export the ledger."""
+    with Stored(house.home) as stored:
+        stored.export(path, since=None, reason="a test", now=house.clock())
+
+
+def pieces(sealed: bytes) -> tuple[bytes, ...]:
+    """Return parts of a sealed key, each too long to be there by chance: a half-erased key is no erased key."""
+    return tuple(sealed[at : at + 24] for at in range(0, len(sealed) - 24, 24))
+
+
+def unsealed(file: Path, folder: Path) -> Path:
+    """Open a backup as its keeper can; return the folder."""
+    folder.mkdir()
+    with file.open("rb") as source:
+        backup.read(recovery.unseal(source, RECOVERY), folder)
+    return folder
+
+
+@pytest.fixture
+def ready(desk: Any, house: House) -> Any:
+    desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
+    return desk
+
+
+@pytest.fixture
+def take(ready: Any, house: House) -> Callable[[Path], Path]:
+    def take(target: Path) -> Path:
+        told = house.perform(ready.one, "backup.begin", {})
+        backup.write(house.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
+        return target
+
+    return take
+
+
+def shred(house: House) -> None:
+    """Have everything erased that a house erases, as the caretaker does it, thirty years on."""
+    later = timedelta(days=365 * 30)
+    desk = Retention(
+        house.database, house.sequencer, lambda *_: None, Schedule, lambda: house.clock() + later
+    )
+    done = desk.run(batches=1000)
+    assert done.tidy
+    assert done.erased[Kept.EXCHANGE_DETAIL]
+
+
+def test_the_key_to_a_detail_is_found_where_it_is_while_it_lives(house: House) -> None:
+    """The test of the tests below: what they search for is there before, and can be found."""
+    _, _, sealed = mark(house)
+
+    assert [name for name in holding(house.home, *pieces(sealed)) if "passerelle.db" in name]
+
+
+def test_what_is_sealed_is_in_clear_nowhere(house: House) -> None:
+    mark(house)
+
+    assert holding(house.home, CANARY.encode()) == []
+
+
+def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_house_serves(
+    house: House,
+) -> None:
+    index, ciphertext, sealed = mark(house)
+    neighbours = [mark(house)[0] for _ in range(40)]
+
+    shred(house)
+
+    assert holding(house.home, *pieces(sealed)) == []
+    report = inspection.verify_ledger(house.home)
+    assert report.ok, report.findings
+    assert not [each for each in report.findings if each.severity is Severity.FAULT]
+    assert neighbours[0] > index
+    assert commitment_of(ciphertext)  # the ciphertext may stay; nothing opens it
+
+
+def test_it_is_gone_when_the_house_has_closed_and_opened_again(house: House, secret: Any) -> None:
+    _, _, sealed = mark(house)
+    shred(house)
+    house.close()
+
+    assert holding(house.home, *pieces(sealed)) == []
+    with House.open(house.home, secret) as again:
+        assert holding(again.home, *pieces(sealed)) == []
+
+
+def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
+    take: Callable[[Path], Path], house: House, tmp_path: Path
+) -> None:
+    """A backup that is kept for years is opened by its keeper: no detail opens by it, shredded or not."""
+    _, ciphertext, sealed = mark(house)
+
+    opened = unsealed(take(tmp_path / "can.backup"), tmp_path / "opened")
+
+    assert holding(opened, ciphertext[:64])  # the ledger is in it, ciphertexts too
+    assert holding(opened, *pieces(sealed)) == []
+    assert not list(house.settings.store.path.parent.glob(".copy-*"))
+
+
+def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
+    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+) -> None:
+    index, _, sealed = mark(house)
+    file = take(tmp_path / "can.backup")
+    shred(house)
+    backup_keys.beside(file).unlink()  # the policy: destroyed with the next backup
+
+    with pytest.raises(Remedy, match="--without-detail-keys"):
+        restore(file, tmp_path / "again", RECOVERY, secret)
+    assert not (tmp_path / "again").exists()
+    done = restore(file, tmp_path / "again", RECOVERY, secret, without_keys=True)
+
+    assert holding(tmp_path / "again", *pieces(sealed)) == []
+    with House.open(tmp_path / "again", secret) as again:
+        mark(again)
+        frame = decode(next(ledger.iter_leaves(again.database, done.entries)))
+    assert read_left_behind(frame) == done.entries > index
+    report = inspection.verify_ledger(tmp_path / "again")
+    assert report.ok, report.findings
+    assert "left behind" in " ".join(finding.text for finding in report.findings)
+
+
+def test_with_its_keys_a_backup_brings_details_back(
+    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+) -> None:
+    _, _, sealed = mark(house)
+    file = take(tmp_path / "can.backup")
+
+    restore(file, tmp_path / "again", RECOVERY, secret)
+
+    assert holding(tmp_path / "again", sealed)
+    assert inspection.verify_ledger(tmp_path / "again").ok
+
+
+def test_the_keys_of_another_backup_are_refused(
+    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+) -> None:
+    mark(house)
+    one, two = take(tmp_path / "one"), take(tmp_path / "two")
+    backup_keys.beside(two).replace(backup_keys.beside(one))
+
+    with pytest.raises(Remedy, match="another backup"):
+        restore(one, tmp_path / "again", RECOVERY, secret)
+
+
+@pytest.mark.parametrize("cut", [1, 200, 1500])
+def test_damaged_keys_are_refused(
+    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any, cut: int
+) -> None:
+    mark(house)
+    file = take(tmp_path / "one")
+    keys = backup_keys.beside(file)
+    keys.write_bytes(keys.read_bytes()[:-cut])
+
+    with pytest.raises(Remedy, match=r"altered, cut off|damaged"):
+        restore(file, tmp_path / "again", RECOVERY, secret)
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_bundle_made_after_the_shredding_has_no_key(house: House, tmp_path: Path) -> None:
+    _, _, sealed = mark(house)
+    bind(house, tmp_path / "before")
+    shred(house)
+    bind(house, tmp_path / "after")
+
+    assert holding(tmp_path, *pieces(sealed)) == ["before"]
+
+
+def test_copies_that_a_killed_backup_left_behind_are_removed(house: House) -> None:
+    """A copy beside the store holds keys; its maker was killed, and its lock with it."""
+    _, _, sealed = mark(house)
+    folder = house.settings.store.path.parent
+    for suffix in ("", "-wal", "-journal"):
+        (folder / f".copy-dead.db{suffix}").write_bytes(sealed)
+
+    shred(house)
+
+    assert holding(house.home, *pieces(sealed)) == []
+
+
+def test_a_copy_that_is_being_made_is_left_alone(house: House) -> None:
+    mark(house)
+    path = house.settings.store.path
+
+    with copying.snapshot(path) as copy:
+        assert copying.sweep(path.parent) == 0
+        assert copy.database.is_file()
+        assert copy.keys.stat().st_size
