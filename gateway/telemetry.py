@@ -85,6 +85,12 @@ _overdue = Gauge(
     ["kept"],
     registry=REGISTRY,
 )
+_evidence = Gauge(
+    "passerelle_evidence_left_seconds",
+    "Seconds until nothing is answered because evidence is late, by what is late; absent while nothing is.",
+    ["kind"],
+    registry=REGISTRY,
+)
 _expiry = Gauge(
     "passerelle_expiry_seconds",
     "Seconds until a key, certificate, role or agreement ends; below zero it has ended.",
@@ -97,6 +103,7 @@ _leaf = Gauge(
     ["listener", "serial"],
     registry=REGISTRY,
 )
+_evidence_late: set[str] = set()  # as with expiries
 _leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
 
@@ -109,6 +116,16 @@ def count_erased(kept: str, count: int) -> None:
 def show_overdue(kept: str, count: int) -> None:
     """Show how many things of a class are overdue; 0 when all is done."""
     _overdue.labels(kept).set(count)
+
+
+def show_evidence(kind: str, seconds: float | None) -> None:
+    """Show how long it is until nothing is answered because of a kind of evidence; None = it is not late."""
+    if seconds is not None:
+        _evidence.labels(kind).set(seconds)
+        _evidence_late.add(kind)
+    elif kind in _evidence_late:
+        _evidence_late.remove(kind)
+        _evidence.remove(kind)
 
 
 def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +41,7 @@ from gateway.office.keepersdesk import KeepersDesk
 from gateway.office.keeping import Keeping
 from gateway.office.keyroom import KeyRoom
 from gateway.office.lookout import Lookout
+from gateway.office.overdue import Overdue
 from gateway.office.people import RecordRoom
 from gateway.office.publishing import Publishing
 from gateway.office.reading import ReadingRoom
@@ -51,6 +52,7 @@ from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
 from gateway.office.rotating import Rotating
 from gateway.office.staff import Staff
+from gateway.office.standing import StandingAlarms
 from gateway.office.statutes import Statutes
 from gateway.office.tracing import Tracing
 from gateway.office.turning import Turning
@@ -149,6 +151,11 @@ class House:
             database, sequencer, self._found, lambda: schedule_of(self.agreements), self.clock
         )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
+        self.overdue = Overdue(
+            database,
+            StandingAlarms(database, sequencer, self.clock),
+            timedelta(hours=settings.evidence.overdue_h),
+        )
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
         self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))

@@ -271,6 +271,7 @@ class Serving:
         if self._ended or stopped(self._house.keyset):
             raise Draining  # a key without which nothing is answered is past its end, or stopped
         self._house.watch.demand()
+        self._house.overdue.demand(self._house.clock())
         if not self.engine.loaded:
             raise EngineUnavailable
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 from gateway.errors import PasserelleError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
-from gateway.store.times import milliseconds
+from gateway.store.times import milliseconds, moment
 
 _PREFIX = "alarm/"
 
@@ -22,6 +22,14 @@ def raised(connection: Connection) -> frozenset[str]:
     """Return the names of the alarms that stand."""
     wanted = select(values.c.key).where(values.c.key.startswith(_PREFIX, autoescape=True))
     return frozenset(key.removeprefix(_PREFIX) for key in connection.execute(wanted).scalars())
+
+
+def raised_since(connection: Connection) -> dict[str, datetime]:
+    """Return the alarms that stand, by name, and when each was raised."""
+    wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
+    return {
+        row.key.removeprefix(_PREFIX): moment(int(row.value)) for row in connection.execute(wanted)
+    }
 
 
 def raise_alarm(name: str, now: datetime) -> tuple[Effect, ...]:

@@ -1,0 +1,92 @@
+"""Evidence that is late is alarmed once, counted down across restarts, and at the end shuts the doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway import telemetry
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import EvidenceOverdue
+from gateway.office.overdue import Overdue
+from gateway.office.standing import StandingAlarms
+from gateway.server.house import House
+from gateway.store import alarms, ledger
+
+LIMIT = timedelta(hours=4)
+
+
+@pytest.fixture(autouse=True)
+def nothing_late() -> Iterator[None]:
+    yield
+    for name in ("TILES", "STAMPS"):
+        telemetry.show_evidence(name, None)
+
+
+def overdue_in(house: House) -> Overdue:
+    standing = StandingAlarms(house.database, house.sequencer, house.clock)
+    return Overdue(house.database, standing, LIMIT)
+
+
+def told(house: House) -> list[str]:
+    frames = map(decode, ledger.iter_leaves(house.database))
+    return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
+
+
+def test_what_is_late_is_alarmed_once_and_answers_go_on(house: House) -> None:
+    overdue, now = overdue_in(house), house.clock()
+
+    overdue.late("TILES", now, now)
+    overdue.late("TILES", now, now)
+
+    assert told(house) == ["RAISE/EVIDENCE_TILES"]
+    overdue.demand(now + LIMIT - timedelta(milliseconds=1))
+    assert b'passerelle_evidence_left_seconds{kind="TILES"} 14400.0' in telemetry.exposition()
+
+
+def test_what_is_late_for_too_long_ends_the_answers(house: House) -> None:
+    overdue, now = overdue_in(house), house.clock()
+
+    overdue.late("TILES", now, now)
+
+    with pytest.raises(EvidenceOverdue):
+        overdue.demand(now + LIMIT)
+
+
+def test_what_is_settled_is_forgotten_and_its_alarm_cleared(house: House) -> None:
+    overdue, now = overdue_in(house), house.clock()
+    overdue.late("TILES", now, now)
+    overdue.late("STAMPS", now, now)
+
+    overdue.settled("TILES")
+    overdue.settled("TILES")
+
+    assert told(house)[-1] == "CLEAR/EVIDENCE_TILES"
+    assert set(overdue.standing) == {"STAMPS"}
+    assert b'kind="TILES"' not in telemetry.exposition()
+    with pytest.raises(EvidenceOverdue):
+        overdue.demand(now + LIMIT)
+
+
+def test_the_countdown_goes_on_after_a_restart(house: House) -> None:
+    now = house.clock()
+    overdue_in(house).late("STAMPS", now, now)
+    with house.database.reader() as reader:
+        raised = alarms.raised_since(reader)["EVIDENCE_STAMPS"]
+
+    again = overdue_in(house)
+    again.late("STAMPS", now + timedelta(hours=3), now + timedelta(hours=3))
+
+    assert again.standing == {"STAMPS": raised}
+    with pytest.raises(EvidenceOverdue):
+        again.demand(raised + LIMIT)
+
+
+def test_a_name_that_the_ledger_could_not_read_is_refused(house: House) -> None:
+    now: Any = house.clock()
+
+    with pytest.raises(ValueError, match="capital letters"):
+        overdue_in(house).late("tiles/1", now, now)
