@@ -21,6 +21,7 @@ try:
         detailing,
         directory,
         drills,
+        entries,
         evaluating,
         founding,
         gallery,
@@ -143,6 +144,7 @@ kit.bench.command(
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
 inquiries.install(auditing.app)
+entries.install(ledger.app)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)
 keys.app.command(epilog=worst.BELIEVED)(worst.believe)

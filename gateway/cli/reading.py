@@ -25,6 +25,7 @@ from gateway.errors import Remedy
 if TYPE_CHECKING:
     from gateway.auditor.index import Index
     from gateway.auditor.source import Source
+    from gateway.server.stored import Stored
     from keys.keyset import Keyset
 
 Where = Annotated[
@@ -181,16 +182,13 @@ def _plain(cell: object) -> str:
     return f"'{text}" if text[:1] in {"=", "+", "@", "\t", "\r"} else text
 
 
-def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Path]:
-    """Return what is read, and where its index stands when there is a key."""
-    if asked.bundle is not None:
-        from gateway.audit.volume import Volume
-        from gateway.auditor.source import VolumeSource
+def live(asked: Asked, question: str) -> Stored:
+    """Record that a house's ledger is read, then open its rows; raises Remedy where no reason is given."""
+    from gateway.server.stored import Stored
 
-        volume = closing.enter_context(Volume.open(asked.bundle))
-        return VolumeSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
     home = asked.where
-    assert home is not None  # noqa: S101 - `room` has looked
+    if home is None:
+        raise Remedy("name the home folder of the house")
     if not asked.reason:
         raise Remedy("say why you read: --reason WORDS; a live house records it first")
     desk.perform(
@@ -200,11 +198,20 @@ def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Pa
         officer=asked.officer,
         passphrase=passphrase_of(home, asked.passphrase_file),
     )
-    from gateway.server.stored import Stored
+    return Stored(home)
 
-    stored = closing.enter_context(Stored(home))
+
+def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Path]:
+    """Return what is read, and where its index stands when there is a key."""
+    if asked.bundle is not None:
+        from gateway.audit.volume import Volume
+        from gateway.auditor.source import VolumeSource
+
+        volume = closing.enter_context(Volume.open(asked.bundle))
+        return VolumeSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
+    stored = closing.enter_context(live(asked, question))
     name = stored.log.origin.replace("/", "-")
-    return stored, (asked.key or home) / f"{name}.index"
+    return stored, (asked.key or Path()) / f"{name}.index"
 
 
 def _index(asked: Asked, keyset: Keyset | None, beside: Path) -> Index:

@@ -22,6 +22,7 @@ from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.store import ledger, witnessed
 from gateway.store.database import open_store
+from gateway.terms import Receipt
 
 THINNED = 1024  # entries; of the checkpoints of so many, the last is exported, and each that others signed
 
@@ -64,6 +65,11 @@ class Stored:
         """Return the files of the agreements, by name."""
         folder = self._settings.agreements.folder
         return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.toml"))}
+
+    def prove(self, index: int) -> Receipt:
+        """Return the proof that an entry stands in the ledger; raises Fault where there is none."""
+        with self._database.reader() as reader:
+            return ledger.receipt(reader, index)
 
     def begins(self, since: datetime | None) -> int:
         """Return the index of the first entry of a moment or later; 0 where none is named."""

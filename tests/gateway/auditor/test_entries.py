@@ -1,0 +1,116 @@
+"""Single entries, and proofs of them, out of a house and out of bundles."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.audit import tree
+from gateway.audit.entry import EntryType, decode
+from gateway.audit.errors import ProofRefused
+from gateway.audit.proof import parse_proof
+from gateway.audit.proving import prove
+from gateway.audit.volume import Volume
+from gateway.audit.whole import verify_volume
+from gateway.auditor.source import log_of
+from gateway.cli.main import app
+from gateway.server.stored import Stored
+
+
+def run(*words: object) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, [*map(str, words), "--json"], prog_name="passerelle")
+    assert "Traceback" not in result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def live(archive: Any) -> list[object]:
+    return [
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--reason", "a test"),
+    ]
+
+
+def demand_proof(text: bytes, leaf: bytes, index: int, log: Any) -> None:
+    proof = parse_proof(text)
+    checkpoint = log.open(proof.checkpoint)
+    assert proof.index == index
+    tree.verify_inclusion(
+        tree.leaf_hash(leaf),
+        proof.hashes,
+        index=index,
+        size=checkpoint.size,
+        expected=checkpoint.root,
+    )
+
+
+def test_an_entry_is_shown_sealed_and_opened(archive: Any) -> None:
+    with Volume.open(archive.bundle) as volume:
+        index = next(
+            held.index for held in volume.held() if decode(held.leaf).type is EntryType.REQUEST
+        )
+
+    code, told = run("ledger", "show", index, "--bundle", archive.bundle)
+    assert (code, told["type"], told["detail"]) == (0, "REQUEST", "sealed")
+    code, told = run("ledger", "show", index, "--bundle", archive.bundle, *archive.as_auditor)
+    assert (code, told["detail"]["purpose"]) == (0, "VISA_PERMIT_BENEFIT")
+    assert (
+        told == run("ledger", "show", archive.home, index, *live(archive), *archive.as_auditor)[1]
+    )
+
+
+def test_every_entry_of_a_bundle_is_provable(archive: Any) -> None:
+    with Volume.open(archive.bundle) as volume:
+        log = log_of(volume)
+        for held in volume.held():
+            receipt = prove(volume, held.index)
+            demand_proof(receipt.tlog_proof, held.leaf, held.index, log)
+
+
+def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> None:
+    out, leaf = tmp_path / "3.tlog-proof", tmp_path / "3.leaf"
+
+    code, _ = run("ledger", "prove", archive.home, "3", "-o", out, "--leaf", leaf, *live(archive))
+
+    assert code == 0
+    with Volume.open(archive.bundle) as volume:
+        demand_proof(out.read_bytes(), leaf.read_bytes(), 3, log_of(volume))
+    assert out.read_text().startswith("c2sp.org/tlog-proof@v1\n")
+
+
+def test_a_bundle_of_the_end_alone_is_whole_and_provable(archive: Any, tmp_path: Path) -> None:
+    with Stored(archive.home) as stored:
+        times = [decode(held.leaf).time for held in stored.held()]
+        since = times[len(times) // 2] + timedelta(milliseconds=1)
+        made = stored.export(tmp_path / "end", since=since, reason="a test", now=datetime.now(UTC))
+
+    with Volume.open(tmp_path / "end") as volume:
+        log = log_of(volume)
+        report = verify_volume(volume, log)
+        assert 0 < made.first < made.size
+        assert report.ok, report.findings
+        for held in volume.held():
+            receipt = prove(volume, held.index)
+            demand_proof(receipt.tlog_proof, held.leaf, held.index, log)
+        with pytest.raises(ProofRefused, match="has the entries"):
+            prove(volume, made.first - 1)
+
+
+def test_the_last_entries_are_shown(archive: Any) -> None:
+    code, told = run("ledger", "tail", archive.home, "-n", "3", *live(archive))
+
+    assert (code, len(told["entries"])) == (0, 3)
+    assert told["entries"][-1]["index"] == told["size"] - 1
+    assert "AUDIT_READ" in {entry["type"] for entry in told["entries"]}
+
+
+@pytest.mark.parametrize("index", ["1.5", "x", "9" * 30, "99999"])
+def test_what_is_no_entry_is_said(archive: Any, index: str) -> None:
+    code, told = run("ledger", "show", "--bundle", archive.bundle, index)
+
+    assert code == 2
+    assert "entry" in told["error"]["message"]
