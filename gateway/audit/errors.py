@@ -4,7 +4,8 @@ AuditFault
 ├── MalformedEntry     a leaf or a sealed detail is not what its format allows
 ├── NoteRefused        a signed note, checkpoint or verifier key is malformed or not signed as demanded
 ├── ProofRefused       a Merkle proof does not prove what it is said to prove
-└── ReceiptRefused     a receipt does not show that this answer is in this log
+├── ReceiptRefused     a receipt does not show that this answer is in this log
+└── TileRefused        a published tile is malformed, missing, or not of the tree it is said to be of
 
 Messages name the rule that was broken and the place, never the value that broke it.
 """
@@ -32,3 +33,7 @@ class ProofRefused(AuditFault):
 
 class ReceiptRefused(AuditFault):
     """A receipt does not show that this answer is in this log."""
+
+
+class TileRefused(AuditFault):
+    """A published tile is malformed, missing, or not of the tree it is said to be of."""

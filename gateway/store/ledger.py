@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, func, select
 from gateway.audit import note, proof, tree
 from gateway.audit.entry import EntryType, MalformedEntry, decode
 from gateway.audit.errors import AuditFault
+from gateway.audit.tiles import TilePath, hash_tile
 from gateway.audit.volume import Held
 from gateway.errors import ElementInvalid, Fault
 from gateway.store.database import Database
@@ -142,6 +143,48 @@ def consistency(connection: Connection, old: int, new: int) -> list[bytes]:
     if old > new:
         raise ElementInvalid(element="old_size")
     return tree.consistency_proof(old, new, node(connection))
+
+
+def hashes(connection: Connection, level: int, start: int, stop: int) -> list[bytes]:
+    """Return the complete subtrees of a level from `start` up to `stop`, exclusive; raises Fault at a gap."""
+    wanted: Select[int, bytes]
+    if level == 0:
+        wanted = select(leaves.c.idx, leaves.c.leaf_hash).where(
+            leaves.c.idx >= start, leaves.c.idx < stop
+        )
+        wanted = wanted.order_by(leaves.c.idx)
+    else:
+        wanted = select(nodes.c.number, nodes.c.hash).where(
+            nodes.c.level == level, nodes.c.number >= start, nodes.c.number < stop
+        )
+        wanted = wanted.order_by(nodes.c.number)
+    rows = connection.execute(wanted).all()
+    for number, row in zip(range(start, stop), [*rows, (None, b"")], strict=False):
+        if row[0] != number:
+            raise Fault(f"the ledger lacks the subtree of level {level} at leaf {number << level}")
+    return [row[1] for row in rows]
+
+
+def tile(connection: Connection, path: str, size: int) -> bytes:
+    """Return a tile of hashes in the tree of `size` leaves.
+
+    Raises ElementInvalid for what is no such tile, entries among them: they hold everyone's frames.
+    """
+    try:
+        found = TilePath.parse(path)
+    except AuditFault:
+        raise ElementInvalid(element="path") from None
+    if found.level is None or found.leaves > size:
+        raise ElementInvalid(element="path")
+    return hash_tile(hashes(connection, found.height, found.first, found.first + found.width))
+
+
+def checkpoint(connection: Connection, size: int | None = None) -> bytes | None:
+    """Return the note of the newest checkpoint, or of the one of a size; None where there is none."""
+    wanted: Select[bytes] = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
+    if size is not None:
+        wanted = wanted.where(checkpoints.c.size == size)
+    return connection.execute(wanted).scalar()
 
 
 def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

@@ -226,6 +226,12 @@ class Sequencer:
         with self._database.reader() as reader:
             return ledger.consistency(reader, old, new)
 
+    def tile(self, path: str) -> bytes:
+        """Return a tile of hashes under the newest checkpoint; raises ElementInvalid."""
+        size = self._head.size
+        with self._database.reader() as reader:
+            return ledger.tile(reader, path, size)
+
     # On the sequencer's thread --------------------------------------------------------------------
 
     def _run(self, pen: Connection) -> None:

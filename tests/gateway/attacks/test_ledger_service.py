@@ -11,8 +11,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from gateway.audit.note import Checkpoint, parse_note
+from gateway.audit.tiles import Tiles
 from gateway.client.channel import open_channel
 from gateway.directory import own_bundle
+from gateway.store import ledger
 from gateway.v1 import ledger_pb2
 
 UNKNOWN = b"\x7a\x03abc"  # field 15, three bytes
@@ -73,7 +76,44 @@ def test_a_hash_of_another_length_or_of_no_leaf(
     assert found == invalid("leaf_hash")
 
 
-@pytest.mark.parametrize("method", ["GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "checkpoint", "tile/0/000", "tile/0/999", "tile/0/000.p/256", "tile/0/000.p/0"),
+        *("tile/entries/000.p/1", "tile/0/../../party.json", "tile/0/000.p/1\n", "x" * 9000),
+        "tile/0/x999/x999/x999/x999/x999/x999/999",
+    ],
+)
+def test_a_path_of_no_tile_of_hashes(channel: grpc.Channel, path: str) -> None:
+    request = ledger_pb2.GetTileRequest(path=path)
+
+    assert refused(channel, "GetTile", request.SerializeToString()) == invalid("path")
+
+
+def test_a_partner_proves_an_entry_from_tiles_alone(
+    channel: grpc.Channel, shared_pair: Any
+) -> None:
+    size = shared_pair.house.sequencer.size
+    checkpoint = Checkpoint.parse(parse_note(shared_pair.house.sequencer.latest_checkpoint()).text)
+    with shared_pair.house.database.reader() as reader:
+        leaf = ledger.leaf(reader, size - 1)
+
+    def fetch(path: str) -> bytes:
+        answer = channel.unary_unary(
+            "/gateway.v1.LedgerService/GetTile",
+            response_deserializer=ledger_pb2.GetTileResponse.FromString,
+        )(ledger_pb2.GetTileRequest(path=path).SerializeToString(), timeout=10)
+        return bytes(answer.tile)
+
+    tiles = Tiles(fetch, checkpoint.size)
+
+    tiles.check_root(checkpoint)
+    assert tiles.check_entry(leaf, size - 1, checkpoint)
+
+
+@pytest.mark.parametrize(
+    "method", ["GetCheckpoint", "GetInclusionProof", "GetConsistencyProof", "GetTile"]
+)
 def test_a_field_that_the_schema_does_not_have(channel: grpc.Channel, method: str) -> None:
     assert refused(channel, method, UNKNOWN) == invalid("request")
 
