@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import console
+from gateway.cli import console, trials
 from gateway.cli.console import Code, Json, example
 
 app = typer.Typer(
@@ -140,3 +140,6 @@ def restore(
     verdict = "the house came back" if figures.ok else "the house did NOT come back as it should"
     code = Code.DONE if figures.ok else Code.NO
     console.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
+
+
+app.command(epilog=trials.POWERCUT)(trials.powercut)
