@@ -1,8 +1,8 @@
 """A party's public bundle: who it is, as JSON of exactly one spelling.
 
-Its message keys with their validity, its TLS authority and pins, its ledger's verifier keys. Nothing in it
-is secret; it is trusted because two people compared its fingerprint over the telephone, so the bytes that
-they compared are the bytes that are kept: a bundle that is not spelt as we would spell it is refused.
+Its message keys with their validity, its TLS authority and pins, its ledger's and its witness's verifier keys. It
+holds no secret; two people compared its fingerprint over the telephone, so the bytes that they compared are the
+bytes that are kept: a bundle that is not spelt as we would spell it is refused.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from gateway.audit.errors import NoteRefused
+from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
 from gateway.errors import PasserelleError
 from keys.certificates import authorities_in, demand_authority
@@ -35,7 +36,6 @@ MAX_ENDPOINTS = 8
 MAX_NAME = 200  # characters
 MAX_VERSION = 2**63 - 1
 PIN = 32  # bytes; SHA-256
-
 _party = re.compile(r"[A-Z0-9-]{2,32}")
 _endpoint = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[1-9][0-9]{0,4}")
 _any = re.compile(r"[^\x00-\x1f\x7f]{1,8192}")
@@ -86,6 +86,7 @@ class PartyBundle:
     tls_pins      SHA-256 of the SubjectPublicKeyInfo of each leaf it uses
     log           its ledger: the keys that sign now, those of the past, and those that were stopped
     root          what its directory starts from; None where it publishes none
+    witness       vkey that it cosigns others' checkpoints with; empty where it cosigns none
     """
 
     party: str
@@ -99,6 +100,7 @@ class PartyBundle:
     tls_pins: tuple[bytes, ...] = field(repr=False)
     log: LogIdentity = field(repr=False)
     root: Anchor | None = None
+    witness: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, octets: bytes) -> PartyBundle:
@@ -135,6 +137,7 @@ class PartyBundle:
                 "root": None
                 if self.root is None
                 else {"version": self.root.version, "sha256": self.root.sha256.hex()},
+                "witness": self.witness or None,
             }
         )
 
@@ -233,7 +236,7 @@ def _parse(octets: bytes) -> PartyBundle:
     members = _Object(
         tree,
         "",
-        "endpoints format issue_time kem legal_name log party root signing tls_ca tls_pins version",
+        "endpoints format issue_time kem legal_name log party root signing tls_ca tls_pins version witness",
     )
     if members.take("format") != FORMAT:
         raise members.wrong("format", f"not {FORMAT}")
@@ -252,6 +255,7 @@ def _parse(octets: bytes) -> PartyBundle:
         tls_pins=members.each("tls_pins", MAX_PINS, _pin),
         log=_log(members.take("log")),
         root=_anchor(members.take("root")),
+        witness=_witness(members, party),
     )
     # (4) JSON lets a name stand twice and one string be written in many ways; the fingerprint that people
     # compare is of bytes, so the bytes must leave no choice.
@@ -320,6 +324,25 @@ def _anchor(value: object) -> Anchor | None:
     members = _Object(value, "root", "sha256 version")
     digest = members.text("sha256", _digest)
     return Anchor(members.number("version", MAX_VERSION), bytes.fromhex(digest))
+
+
+def _witness(members: _Object, party: str) -> str:
+    """Return the vkey of a witness that bears the party's name, or nothing."""
+    if members.take("witness") is None:
+        return ""
+    vkey = members.text("witness", _any)
+    try:
+        key = VerifierKey.parse(vkey)
+    except NoteRefused as fault:
+        raise members.wrong("witness", str(fault)) from None
+    if key.type is not KeyType.MLDSA44 or key.name != witness_name(party):
+        raise members.wrong("witness", f"not an ML-DSA-44 key of the name {witness_name(party)}")
+    return vkey
+
+
+def witness_name(party: str) -> str:
+    """Return the name under which a party cosigns."""
+    return f"passerelle/{party}/witness"
 
 
 def _past_log(value: object, path: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -200,6 +201,11 @@ class Settings(BaseSettings):
     store: Store = Store()
     evidence: Evidence = Evidence()
     limits: Limits = Limits()
+
+    def digest(self) -> str:
+        """Return what the ledger states of all settings in force: SHA-256 of their JSON, hexadecimal. None is secret."""
+        tree = self.model_dump(mode="json", exclude={"home"})
+        return sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
     def at(self, path: Path | str) -> Path:
         """Return `path` as seen from the party's folder."""

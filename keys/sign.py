@@ -12,6 +12,7 @@ import hashlib
 import secrets
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA44PrivateKey,
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA65PrivateKey,
     MLDSA65PublicKey,
 )
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keys.errors import MalformedKey, SignatureRefused
 from keys.handle import handle
@@ -31,6 +33,7 @@ CONTEXT_MAX = 255  # bytes; its length is written in one byte
 SEED_BYTES = (
     64  # two raw seeds of 32, ML-DSA first in the composite (the draft's order of everything)
 )
+MLDSA_SEED_BYTES = 32  # FIPS 204 algorithm 6
 MLDSA65_PUBLIC_BYTES = 1952  # FIPS 204 table 2
 MLDSA65_SIGNATURE_BYTES = 3309  # FIPS 204 table 2
 PUBLIC_BYTES = MLDSA65_PUBLIC_BYTES + 32
@@ -39,6 +42,7 @@ SIGNATURE_BYTES = MLDSA65_SIGNATURE_BYTES + 64
 REQUEST = b"passerelle/1/request"  # context of a request's signature
 RESPONSE = b"passerelle/1/response"  # context of an answer's; so neither passes for the other
 AGREEMENT = b"passerelle/1/agreement"  # context of an agreement file's, by its home party
+WITNESS_LABEL = b"passerelle/1/witness"  # what a witness's key is drawn out of its log's pair under
 PROPOSAL = b"passerelle/1/admin-proposal"  # context of an officer's signature below a proposal
 APPROVAL = b"passerelle/1/admin-approval"  # and of another's below the answer to it
 
@@ -151,12 +155,47 @@ class LogKey:
             Ed25519PrivateKey.from_private_bytes(ed25519), MLDSA44PrivateKey.from_seed_bytes(mldsa)
         )
 
+    def witness(self) -> WitnessKey:
+        """Return the key that the owner of this log cosigns with, drawn out of both halves (RFC 5869).
+
+        The pair itself signs our own checkpoints alone. What is drawn out of it is kept, replaced and stopped with
+        it, and says nothing of it.
+        """
+        secret = self._ed25519.private_bytes_raw() + self._mldsa.private_bytes_raw()
+        drawn = HKDF(hashes.SHA256(), MLDSA_SEED_BYTES, salt=None, info=WITNESS_LABEL)
+        return WitnessKey.from_seed(drawn.derive(secret))
+
     def sign_ed25519(self, message: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of `message`."""
         return self._ed25519.sign(message)
 
     def sign_mldsa44(self, message: bytes) -> bytes:
         """Return the 2,420-byte ML-DSA-44 signature of `message`, empty context."""
+        return self._mldsa.sign(message)
+
+
+@handle
+class WitnessKey:
+    """The ML-DSA-44 key with which a party cosigns others' checkpoints, and nothing else (C2SP note type 6)."""
+
+    __slots__ = ("_mldsa", "public")
+
+    def __init__(self, mldsa: MLDSA44PrivateKey) -> None:
+        self._mldsa = mldsa
+        self.public: bytes = mldsa.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> WitnessKey:
+        """Make a new key from the system's randomness."""
+        return cls.from_seed(secrets.token_bytes(MLDSA_SEED_BYTES))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> WitnessKey:
+        """Make the key of a 32-byte seed (FIPS 204 algorithm 6). Raises ValueError on length."""
+        return cls(MLDSA44PrivateKey.from_seed_bytes(seed))
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 2,420-byte signature of `message`, empty context."""
         return self._mldsa.sign(message)
 
 

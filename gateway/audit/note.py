@@ -22,7 +22,7 @@ from typing import Final
 
 from gateway.audit.errors import NoteRefused
 from gateway.audit.tree import EMPTY_ROOT, HASH_SIZE
-from keys.sign import LogKey, verify_ed25519, verify_mldsa44
+from keys.sign import LogKey, WitnessKey, verify_ed25519, verify_mldsa44
 
 __all__ = [
     "MAX_NOTE",
@@ -33,10 +33,13 @@ __all__ = [
     "NoteRefused",
     "SignatureLine",
     "VerifierKey",
+    "cosign",
+    "line_of",
     "open_checkpoint",
     "open_note",
     "parse_note",
     "sign_checkpoint",
+    "with_lines",
 ]
 
 MAX_NOTE: Final = (
@@ -253,6 +256,44 @@ def sign_checkpoint(
     stamp = seconds.to_bytes(TIMESTAMP_SIZE, "big")
     lines = (line for key in (log_key, *also) for line in _lines(checkpoint, key, stamp))
     return Note(checkpoint.format(), tuple(lines)).format()
+
+
+def cosign(note: bytes, name: str, key: WitnessKey, time: datetime) -> bytes:
+    """Return a note with the line of a witness under it (tlog-cosignature, type 0x06), as the last.
+
+    name   the witness's; it is signed with the checkpoint, so that nobody's line passes for another's
+    time   aware; when the witness saw that the tree continues the one before
+
+    What the note says MUST have been verified before. Raises `NoteRefused`.
+    """
+    parsed = parse_note(note)
+    seconds = int(time.timestamp())
+    if seconds <= 0:
+        raise NoteRefused("a checkpoint is not cosigned at the beginning of time")
+    stamp = seconds.to_bytes(TIMESTAMP_SIZE, "big")
+    verifier = VerifierKey(name, KeyType.MLDSA44, key.public)
+    signature = key.sign(_subtree(name, stamp, Checkpoint.parse(parsed.text)))
+    line = SignatureLine(name, verifier.key_id, stamp + signature)
+    return Note(parsed.text, (*parsed.signatures, line)).format()
+
+
+def line_of(note: bytes, key: VerifierKey) -> SignatureLine | None:
+    """Return the line of one key under a note, once it verified; None where the key has none.
+
+    Raises `NoteRefused` where a line of the key does not verify.
+    """
+    parsed = parse_note(note)
+    claims = [s for s in parsed.signatures if (s.name, s.key_id) == (key.name, key.key_id)]
+    if not all(_verifies(key, parsed.text, claim.payload) for claim in claims):
+        raise NoteRefused(f"the line of {key.name} does not verify")
+    return claims[0] if claims else None
+
+
+def with_lines(note: bytes, lines: Sequence[SignatureLine]) -> bytes:
+    """Return a note with more lines under it; those that are there already are not repeated."""
+    parsed = parse_note(note)
+    more = [line for line in lines if line not in parsed.signatures]
+    return Note(parsed.text, (*parsed.signatures, *more)).format()
 
 
 def _lines(checkpoint: Checkpoint, log_key: LogKey, stamp: bytes) -> tuple[SignatureLine, ...]:

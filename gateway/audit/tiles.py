@@ -141,7 +141,8 @@ def entry_tile(leaves: Sequence[bytes]) -> bytes:
 
 def read_entries(octets: bytes, width: int) -> tuple[bytes, ...]:
     """Return the entries of a bundle; raises `TileRefused` where there are not exactly so many."""
-    found, at = [], 0
+    found: list[bytes] = []
+    at = 0
     while at < len(octets) and len(found) < width:
         end = at + LENGTH + int.from_bytes(octets[at : at + LENGTH], "big")
         if end > len(octets):

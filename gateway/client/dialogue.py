@@ -20,7 +20,7 @@ from gateway.bundle import PartyBundle
 from gateway.client.answer import Told
 from gateway.client.channel import Courier
 from gateway.client.compose import Author, Outgoing
-from gateway.client.errors import AnswerRejected, KeyStale, PartnerError, Refused
+from gateway.client.errors import AnswerRejected, KeyStale, PartnerError, Refused, SplitView
 from gateway.client.freshness import Freshness, asked_by, unanswered
 from gateway.client.line import REQUESTS, DirectorySource, Line, Lines
 from gateway.client.verdict import Believed, Question
@@ -70,6 +70,7 @@ class Dialogue:
         if self._freshness.due() and self.peer.root is not None:
             try:
                 self.refresh(until, wait=False)
+                self._witness_quietly(until)
             except PartnerError as fault:
                 if not unanswered(fault):
                     raise
@@ -125,6 +126,33 @@ class Dialogue:
             prove = self._proving(line, until, "")
             self._witness.accept(response.checkpoint, checkpoint, floor, prove, until=until)
         return checkpoint
+
+    def cosign(self, until: float) -> Checkpoint:
+        """Look at the partner's newest checkpoint, cosign it as a witness, and hand it our line; return it.
+
+        Only after it proved to continue the one that we keep, which is durable by then. Raises a `PartnerError`.
+        """
+        checkpoint = self.checkpoint(until)
+        kept = self._witness.kept
+        if kept is None or kept.checkpoint.size != checkpoint.size:
+            return checkpoint  # another thread went on meanwhile, and cosigns that
+        with self._lines.held() as line:
+            name, key, now = line.witness_name, line.witness_key, line.clock()
+            if key is None:
+                return checkpoint
+            cosigned = note.cosign(kept.signed, name, key, now)
+            request = ledger_pb2.AddCosignatureRequest(checkpoint=cosigned)
+            self._courier.carry(line.ledger.AddCosignature, request, until)
+        return checkpoint
+
+    def _witness_quietly(self, until: float) -> None:
+        """Cosign beside what was asked; whoever does not want our line is asked all the same. Raises SplitView."""
+        try:
+            self.cosign(until)
+        except SplitView:
+            raise
+        except PartnerError:
+            return
 
     def _anew(self, outgoing: Outgoing, until: float) -> Outgoing | None:
         if outgoing.rewrite is None or self.peer.root is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from gateway.bundle import PartyBundle
+from gateway.bundle import PartyBundle, witness_name
 from gateway.client.channel import Courier, Method, open_channel
 from gateway.client.compose import Author
 from gateway.client.errors import Refused
@@ -29,6 +29,7 @@ from gateway.v1 import (
     ledger_pb2_grpc,
 )
 from keys.keyset import Keyset
+from keys.sign import WitnessKey
 
 REQUESTS: dict[Operation, Callable[..., Any]] = {
     Operation.GET_CAPABILITIES: exchange_pb2.GetCapabilitiesRequest,
@@ -57,6 +58,9 @@ class Line:
         self.channel = channel
         self.author = Author(keyset, party, peer, clock)
         self.judge = Judge(party, peer, clock)
+        self.clock = clock
+        self.witness_name = witness_name(party)
+        self._log_keys = keyset.log_keys()
         exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
         self.methods: dict[Operation, Method[Any, Response]] = {
             Operation.GET_CAPABILITIES: exchange.GetCapabilities,
@@ -72,6 +76,11 @@ class Line:
         self.directory = directory_pb2_grpc.DirectoryServiceStub(channel)
         self.users = 0
         self.retired = False
+
+    @property
+    def witness_key(self) -> WitnessKey | None:
+        """What we cosign with; None where no pair of our own ledger may sign."""
+        return self._log_keys[0].witness() if self._log_keys else None
 
 
 class Lines:

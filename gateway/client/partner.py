@@ -234,6 +234,13 @@ class Partner:
         """Return the peer's newest checkpoint, after it proved to continue the one we keep."""
         return self._dialogue.checkpoint(time.monotonic() + deadline)
 
+    def cosign(self, *, deadline: float = DEADLINE) -> Checkpoint:
+        """Cosign the peer's newest checkpoint as its witness, after it proved to continue the one we keep.
+
+        Raises `SplitView` with evidence where it does not, `Refused` where the peer does not know our witness's key.
+        """
+        return self._dialogue.cosign(time.monotonic() + deadline)
+
     def refresh(self, *, deadline: float = DEADLINE) -> bool:
         """Read the peer's directory now; return whether our view of the peer changed.
 

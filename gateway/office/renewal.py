@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
-from gateway.bundle import MAX_KEYS, Anchor, BundleKey, PartyBundle
+from gateway.bundle import MAX_KEYS, Anchor, BundleKey, PartyBundle, witness_name
 from keys import certificates
 from keys.keyset import Keyset
 from keys.lifecycle import PUBLISHED, KeyKind, KeyState
@@ -47,8 +48,17 @@ def bundle_of(
         tls_pins=keyset.tls_pins,
         log=log_of(keyset, origin),
         root=root,
+        witness=witness_of(keyset, party),
     )
     return PartyBundle.parse(bundle.to_bytes())
+
+
+def witness_of(keyset: Keyset, party: str) -> str:
+    """Return the vkey that we cosign others' checkpoints with; empty where no pair of our ledger may sign."""
+    signing = keyset.log_keys()
+    if not signing:
+        return ""
+    return VerifierKey(witness_name(party), KeyType.MLDSA44, signing[0].witness().public).format()
 
 
 def log_of(keyset: Keyset, origin: str, *, every: bool = False) -> LogIdentity:

@@ -96,7 +96,7 @@ class GrpcCourier:
         """Read the partner's directory and show the partner once what we know of it. Return whether it was newer.
 
         What could not be shown is shown at the next reading: the partner waits for it before it promotes a key.
-        Raises a `PartnerError`.
+        Then cosign its newest checkpoint. Raises a `PartnerError`, and SplitView with evidence.
         """
         newer = self._partner.refresh(deadline=PATIENCE)
         version = self._partner.peer.version
@@ -105,6 +105,10 @@ class GrpcCourier:
                 deadline=PATIENCE
             )  # its header names the version: evidence of it
             self._shown = version
+        with suppress(
+            Refused
+        ):  # a partner that does not know our witness's key does not keep its line
+            self._partner.cosign(deadline=PATIENCE)
         return newer
 
     def close(self) -> None:

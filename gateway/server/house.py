@@ -26,40 +26,27 @@ from gateway.law.agreement import Agreements
 from gateway.law.policy import Decided
 from gateway.law.retention import schedule_of
 from gateway.office import adoption, expiry, renewal, restoring
-from gateway.office.acts import Answer, Desk, NotAllowed, Officer
-from gateway.office.asking import AskingDesk
-from gateway.office.auditors import Auditors
-from gateway.office.backup import BackupDesk
+from gateway.office.acts import Answer, NotAllowed, Officer
 from gateway.office.barring import Barring
 from gateway.office.ceremony import Ceremony
-from gateway.office.correcting import Correcting
-from gateway.office.custody import CustodyRoom
-from gateway.office.deciding import Deciding
 from gateway.office.duties import Files
-from gateway.office.holding import Holding
-from gateway.office.keepersdesk import KeepersDesk
-from gateway.office.keeping import Keeping
 from gateway.office.keyroom import KeyRoom
 from gateway.office.lookout import Lookout
 from gateway.office.overdue import Overdue
 from gateway.office.people import RecordRoom
 from gateway.office.publishing import Publishing
-from gateway.office.reading import ReadingRoom
 from gateway.office.registry import Registry
 from gateway.office.resealing import Resealing
 from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
-from gateway.office.rotating import Rotating
 from gateway.office.staff import Staff
 from gateway.office.standing import StandingAlarms
 from gateway.office.statutes import Statutes
-from gateway.office.tracing import Tracing
 from gateway.office.turning import Turning
-from gateway.office.uses import Uses
 from gateway.office.watch import Watch
-from gateway.office.worst import WorstDay
-from gateway.server import permits
+from gateway.office.witnesses import Witnesses, policy_of
+from gateway.server.acts import desk_of
 from gateway.server.postman import Postman
 from gateway.store import decisions, kek, subjects, transactions
 from gateway.store.database import Database, open_store
@@ -155,6 +142,16 @@ class House:
             database,
             StandingAlarms(database, sequencer, self.clock),
             timedelta(hours=settings.evidence.overdue_h),
+        )
+        self.witnesses = Witnesses(
+            database,
+            sequencer,
+            directory,
+            log=lambda: own_bundle(home).log,
+            clock=self.clock,
+            overdue=self.overdue,
+            policy=policy_of(settings.evidence.policy),
+            wanted=timedelta(seconds=settings.evidence.cosigned_s),
         )
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
@@ -325,9 +322,10 @@ class House:
         return self.perform(officer, act, values)
 
     def record(self, kind: EntryType) -> None:
-        """Record that the house starts or stops serving, and with which software."""
+        """Record that the house starts or stops serving, with which software and settings."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
-        self.sequencer.commit((Leaf(frame, {"software": version("passerelle")}),))
+        facts = {"software": version("passerelle"), "settings_digest": self.settings.digest()}
+        self.sequencer.commit((Leaf(frame, facts),))
 
     def _kek_since(self) -> datetime | None:
         with self.database.reader() as reader:
@@ -349,42 +347,3 @@ class House:
     def own_version(self) -> int:
         """Return the version of our own public entry."""
         return own_bundle(self.home).version
-
-
-def desk_of(house: House) -> Desk:
-    """Return the table of all acts of this house; each room of the office adds a line."""
-    return Desk(
-        [
-            *house.staff.acts(),
-            *house.ceremony.acts(),
-            *house.statutes.acts(),
-            *Rotating(house.turning).acts(),
-            *Auditors(house.turning).acts(),
-            *CustodyRoom(house.home, house.keyroom).acts(),
-            *BackupDesk(house.database, house.sequencer, house.clock).acts(),
-            *ReadingRoom(house.database, house.sequencer).acts(),
-            *house.reviews.acts(),
-            *house.records.acts(),
-            *Correcting(
-                house.files,
-                house.people.record,
-                lambda to, record: permits.may_correct(house, to, record),
-                lambda partner: permits.timers(house, partner),
-            ).acts(),
-            *Tracing(house.files).acts(),
-            *Keeping(house.retention, house.watch).acts(),
-            *Holding(house.database, house.sequencer, house.clock, house.random).acts(),
-            *Deciding(house.database, house.sequencer, house.clock, house.random).acts(),
-            *AskingDesk(house.files, house.postman, house.people.record).acts(),
-            *Uses(house.files, house.postman).acts(),
-            *KeepersDesk(house.publishing, house.keyroom).acts(),
-            *WorstDay(
-                house.keyroom,
-                house.directory,
-                house.barring,
-                database=house.database,
-                sequencer=house.sequencer,
-                clock=house.clock,
-            ).acts(),
-        ]
-    )

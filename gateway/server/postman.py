@@ -7,10 +7,12 @@ not answered then waits for the house to serve.
 from __future__ import annotations
 
 import threading
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway import telemetry
 from gateway.casework import Details
+from gateway.client.errors import SplitView
 from gateway.errands import Asking, Errand, Seeking
 from gateway.errors import PasserelleError
 from gateway.exchange.courier import Courier
@@ -95,10 +97,18 @@ class Postman:
             with self._walking:
                 try:
                     self._couriers()(bundle.party).keep_up()
+                except SplitView as split:
+                    self._accuse(bundle.party, split)
                 except PasserelleError as fault:
                     self._log.warning(
                         "directory_unread", partner=bundle.party, kind=type(fault).__name__
                     )
+
+    def _accuse(self, party: str, split: SplitView) -> None:
+        """Record that we, as a witness, saw two histories of a partner's ledger; the evidence is in our folder."""
+        digest = "" if split.evidence is None else sha256(split.evidence.read_bytes()).hexdigest()
+        self._log.error("split_view", partner=party)
+        self._house.witnesses.accuse(party, digest)
 
     def _read(self) -> None:
         while not self._stop.wait(READING):

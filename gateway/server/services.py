@@ -126,11 +126,22 @@ class Proofs(Protocol):
         """Return a tile of hashes of the newest signed tree; raises ElementInvalid."""
 
 
+class Witnessed(Protocol):
+    """What witnesses say of our ledger."""
+
+    def cosigned(self) -> bytes:
+        """Return the newest checkpoint that enough witnesses cosigned; empty before the first."""
+
+    def add(self, party: str, note: bytes) -> None:
+        """Keep a cosignature that a party brings; raises ElementInvalid."""
+
+
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
     """LedgerService over proofs; what it serves is signed by itself, and a request is read strictly."""
 
-    def __init__(self, proofs: Proofs) -> None:
+    def __init__(self, proofs: Proofs, witnesses: Witnessed) -> None:
         self._proofs = proofs
+        self._witnesses = witnesses
 
     def GetCheckpoint(  # noqa: N802
         self, request: ledger_pb2.GetCheckpointRequest, context: grpc.ServicerContext
@@ -138,7 +149,9 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Return the newest signed checkpoint."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        return ledger_pb2.GetCheckpointResponse(checkpoint=self._proofs.latest_checkpoint())
+        return ledger_pb2.GetCheckpointResponse(
+            checkpoint=self._proofs.latest_checkpoint(), cosigned=self._witnesses.cosigned()
+        )
 
     def GetInclusionProof(  # noqa: N802
         self, request: ledger_pb2.GetInclusionProofRequest, context: grpc.ServicerContext
@@ -172,7 +185,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Keep a witness's cosignature of a checkpoint of ours."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        raise ElementInvalid(element="checkpoint")
+        self._witnesses.add(intercept.caller().partner, request.checkpoint)
+        return ledger_pb2.AddCosignatureResponse()
 
 
 def install(
@@ -180,7 +194,8 @@ def install(
     handle: Callable[[Call], Reply],
     stages: Callable[[], telemetry.Stages],
     proofs: Proofs,
+    witnesses: Witnessed,
 ) -> None:
     """Put both services behind a server's doors."""
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
-    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs), server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses), server)

@@ -116,7 +116,9 @@ class Serving:
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
         )
-        services.install(self._server, self.corridor.handle, self._stages, house.sequencer)
+        services.install(
+            self._server, self.corridor.handle, self._stages, house.sequencer, house.witnesses
+        )
         directory.install(self._server, house.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity
@@ -190,6 +192,7 @@ class Serving:
         house.turning.round()
         house.resealing.round()
         house.lookout.round()
+        house.witnesses.round()
         self._thrift.round()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from datetime import datetime
+from typing import Final
 
+from sqlalchemy import Connection, delete, func, insert, select
+
+from gateway.store.effects import Effect
+from gateway.store.schema import checkpoints, timestamps
 from gateway.store.schema import cosignatures as said
-from gateway.store.schema import timestamps
+from gateway.store.times import milliseconds
+
+DAY: Final = 86_400_000  # milliseconds
 
 
 def cosignatures(connection: Connection, first: int, size: int) -> list[tuple[int, bytes]]:
@@ -26,3 +33,58 @@ def tokens(connection: Connection, first: int, size: int) -> list[tuple[int, byt
         .order_by(timestamps.c.size)
     )
     return [(row.size, row.token) for row in connection.execute(wanted)]
+
+
+def latest(connection: Connection) -> list[tuple[int, str, bytes, int]]:
+    """Return size, witness, note and time of each witness's newest cosignature, the largest tree first."""
+    newest = (
+        select(said.c.witness, func.max(said.c.size).label("size"))
+        .group_by(said.c.witness)
+        .subquery()
+    )
+    wanted = (
+        select(said.c.size, said.c.witness, said.c.note, said.c.time_ms)
+        .join(newest, (said.c.witness == newest.c.witness) & (said.c.size == newest.c.size))
+        .order_by(said.c.size.desc(), said.c.witness)
+    )
+    return [(row.size, row.witness, row.note, row.time_ms) for row in connection.execute(wanted)]
+
+
+def under(connection: Connection, size: int) -> list[bytes]:
+    """Return the cosigned notes over one size."""
+    wanted = select(said.c.note).where(said.c.size == size).order_by(said.c.witness)
+    return list(connection.execute(wanted).scalars())
+
+
+def sizes(connection: Connection, limit: int) -> list[int]:
+    """Return the largest sizes that anybody cosigned."""
+    wanted = select(said.c.size).distinct().order_by(said.c.size.desc()).limit(limit)
+    return list(connection.execute(wanted).scalars())
+
+
+def root_of(connection: Connection, size: int) -> tuple[bytes, bytes] | None:
+    """Return root and note of our checkpoint over a size; None where we signed none."""
+    wanted = select(checkpoints.c.root, checkpoints.c.note).where(checkpoints.c.size == size)
+    found = connection.execute(wanted).one_or_none()
+    return None if found is None else (found.root, found.note)
+
+
+def first_beyond(connection: Connection, size: int) -> int | None:
+    """Return when, in milliseconds, the first checkpoint over more than `size` leaves was signed."""
+    wanted = (
+        select(checkpoints.c.time_ms)
+        .where(checkpoints.c.size > size)
+        .order_by(checkpoints.c.size)
+        .limit(1)
+    )
+    found: int | None = connection.execute(wanted).scalar()
+    return found
+
+
+def kept(size: int, witness: str, note: bytes, now: datetime) -> tuple[Effect, ...]:
+    """Return the effect that keeps a cosignature; of one witness one a day is kept, and the newest."""
+    moment = milliseconds(now)
+    day = moment - moment % DAY
+    today = (said.c.witness == witness) & (said.c.size <= size) & (said.c.time_ms >= day)
+    row = insert(said).values(size=size, witness=witness, note=note, time_ms=moment)
+    return Effect(delete(said).where(today)), Effect(row)

@@ -1,0 +1,166 @@
+"""Whose cosignatures a checkpoint needs: the policy file of C2SP tlog-policy (C2SP/C2SP@5ba5ee8).
+
+    log <vkey>                           the log; ours is named by its ML-DSA-44 key
+    witness <name> <vkey>                a witness
+    group <name> <all|any|k> <member>…   k of the members; members are witnesses or groups of earlier lines
+    quorum <name>                        exactly one: a witness, a group, or `none`
+
+Names refer backwards only, each is in one group at most, and no key stands twice. The file is read as bytes. A
+quorum of `none` permits what nobody cosigned; whoever wants that must write it. Both log signatures are
+demanded besides, whatever the file says: a policy that took any listed log key would let whoever forges Ed25519
+write history.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.audit.errors import AuditFault, NoteRefused
+from gateway.audit.note import KeyType, VerifierKey, line_of
+
+MAX_POLICY: Final = 131_072  # bytes; 32 ML-DSA-44 vkeys of 1.8 KB, and room
+NONE: Final = "none"
+
+_name = re.compile(rb"[!-~]{1,64}")
+_number = re.compile(r"[1-9][0-9]{0,3}")
+
+
+class PolicyRefused(AuditFault):
+    """A policy file breaks a rule of tlog-policy; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many of these members."""
+
+    threshold: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy as read; `quorum` names a witness or a group, or is `none`."""
+
+    logs: tuple[VerifierKey, ...]
+    witnesses: Mapping[str, VerifierKey] = field(repr=False)
+    groups: Mapping[str, Group]
+    quorum: str
+
+    @classmethod
+    def parse(cls, octets: bytes) -> Policy:
+        """Read a policy file strictly; raises `PolicyRefused`."""
+        return _parse(octets)
+
+    def satisfied(self, names: frozenset[str]) -> bool:
+        """Return whether these witnesses, by their names in the policy, make the quorum."""
+        return self.quorum == NONE or self._counts(self.quorum, names)
+
+    def cosigned(
+        self, note: bytes, more: Mapping[str, Sequence[VerifierKey]] | None = None
+    ) -> frozenset[str]:
+        """Return which witnesses' lines stand under a note and verify, by their names in the policy.
+
+        more   further keys by the name that they sign under, which the directory vouches for: a witness that has
+               replaced its key is still the witness whom the policy names
+
+        A line that does not verify counts for nothing.
+        """
+        found = set()
+        for name, key in self.witnesses.items():
+            for each in (key, *((more or {}).get(key.name, ()))):
+                try:
+                    if each.name == key.name and line_of(note, each) is not None:
+                        found.add(name)
+                except NoteRefused:
+                    continue
+        return frozenset(found)
+
+    def _counts(self, name: str, names: frozenset[str]) -> bool:
+        group = self.groups.get(name)
+        if group is None:
+            return name in names
+        return sum(self._counts(each, names) for each in group.members) >= group.threshold
+
+
+def _parse(octets: bytes) -> Policy:
+    if len(octets) > MAX_POLICY:
+        raise PolicyRefused(f"the policy is longer than {MAX_POLICY} bytes")
+    reader = _Reader()
+    for number, line in enumerate(octets.split(b"\n"), 1):
+        words = line.split()
+        if not words or words[0].startswith(b"#"):
+            continue
+        if not all(
+            _name.fullmatch(word) or (len(word) < 4096 and word.isascii()) for word in words
+        ):
+            raise PolicyRefused(f"line {number}: not words of visible ASCII")
+        try:
+            reader.read([word.decode("ascii") for word in words])
+        except (PolicyRefused, NoteRefused) as fault:
+            raise PolicyRefused(f"line {number}: {fault}") from None
+    return reader.policy()
+
+
+class _Reader:
+    """What was read so far."""
+
+    def __init__(self) -> None:
+        self.logs: list[VerifierKey] = []
+        self.witnesses: dict[str, VerifierKey] = {}
+        self.groups: dict[str, Group] = {}
+        self.grouped: set[str] = set()
+        self.quorum = ""
+
+    def read(self, words: list[str]) -> None:
+        match words:
+            case ["log", vkey]:
+                self.logs.append(self._key(vkey))
+            case ["witness", name, vkey]:
+                self._new(name)
+                self.witnesses[name] = self._key(vkey)
+            case ["group", name, threshold, *members] if members:
+                self._new(name)
+                self.groups[name] = self._group(threshold, members)
+            case ["quorum", name]:
+                if self.quorum:
+                    raise PolicyRefused("a second quorum")
+                if name != NONE and name not in self.witnesses and name not in self.groups:
+                    raise PolicyRefused("the quorum names nothing of an earlier line")
+                self.quorum = name
+            case _:
+                raise PolicyRefused("not log, witness, group or quorum, or not with its words")
+
+    def policy(self) -> Policy:
+        if not self.quorum:
+            raise PolicyRefused("there is no quorum line; `quorum none` says that none is wanted")
+        return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
+
+    def _key(self, vkey: str) -> VerifierKey:
+        key = VerifierKey.parse(vkey)
+        if key.type is not KeyType.MLDSA44:
+            raise PolicyRefused("the key is not ML-DSA-44")
+        if key in self.logs or key in self.witnesses.values():
+            raise PolicyRefused("the key stands twice")
+        return key
+
+    def _new(self, name: str) -> None:
+        if name in self.witnesses or name in self.groups or name == NONE:
+            raise PolicyRefused("the name stands twice, or is kept for `quorum none`")
+        if not _name.fullmatch(name.encode()):
+            raise PolicyRefused("a name has 1 to 64 visible characters")
+
+    def _group(self, threshold: str, members: list[str]) -> Group:
+        for member in members:
+            if member not in self.witnesses and member not in self.groups:
+                raise PolicyRefused("a group names nothing of an earlier line")
+            if member in self.grouped or members.count(member) > 1:
+                raise PolicyRefused("a member is in a group already")
+        self.grouped.update(members)
+        if threshold in {"all", "any"}:
+            return Group(len(members) if threshold == "all" else 1, tuple(members))
+        if not _number.fullmatch(threshold) or int(threshold) > len(members):
+            raise PolicyRefused("a group needs all, any, or a number of its members")
+        return Group(int(threshold), tuple(members))

@@ -1,0 +1,189 @@
+"""Our ledger before its witnesses: whose cosignatures we keep, and whether enough of them have looked lately.
+
+A witness is a partner, by the key in its bundle, or whoever the policy names. It looked at a checkpoint of ours, had
+it proved that the tree only grew since it last looked, and signed so. We keep its line; without such lines whoever
+holds our ledger's keys could rewrite what no partner happens to remember.
+
+    (1) the note is a checkpoint of ours, under both signatures, of a size and a root that we signed
+    (2) a line of a known witness stands under it and verifies
+    (3) it is kept, with our own lines: whoever asks gets one note that says all
+
+What is late is counted from the first checkpoint that the quorum has not cosigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.errors import NoteRefused
+from gateway.audit.note import SignatureLine, VerifierKey, line_of, parse_note, with_lines
+from gateway.audit.policy import NONE, Policy, PolicyRefused
+from gateway.audit.proof import LogIdentity
+from gateway.directory import Directory
+from gateway.errors import ElementInvalid, Fault, Remedy
+from gateway.office.overdue import Overdue
+from gateway.store import witnessed
+from gateway.store.database import Database
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.store.times import moment
+
+NAME: Final = "WITNESSES"  # of what is late
+LOOKED_AT: Final = (
+    64  # of the latest cosigned sizes, in which the newest with a quorum is looked for
+)
+
+
+class Witnesses:
+    """Takes cosignatures, serves them, and says when they are late."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        directory: Directory,
+        *,
+        log: Callable[[], LogIdentity],
+        clock: Callable[[], datetime],
+        overdue: Overdue,
+        policy: Policy | None,
+        wanted: timedelta,
+    ) -> None:
+        """Prepare.
+
+        log     what verifies our own checkpoints, the past ones too
+        wanted  how soon after a checkpoint the quorum's cosignatures are wanted; later is late
+        """
+        self._database, self._sequencer, self._directory = database, sequencer, directory
+        self._log, self._clock = log, clock
+        self._overdue, self._policy, self._wanted = overdue, policy, wanted
+        self._accused: set[tuple[str, str]] = set()
+
+    def add(self, party: str, note: bytes) -> None:
+        """Keep what a witness said; raises ElementInvalid where it is not of a checkpoint of ours, or nobody's.
+
+        party   who brings it: its own witness's line counts, and the lines of witnesses whom the policy names
+        """
+        try:
+            checkpoint = self._log().open(note)  # (1)
+        except NoteRefused:
+            raise ElementInvalid(element="checkpoint") from None
+        with self._database.reader() as reader:
+            ours = witnessed.root_of(reader, checkpoint.size)
+        if ours is None or ours[0] != checkpoint.root:
+            raise ElementInvalid(element="checkpoint")
+        found = self._lines(note, self._known(party))  # (2)
+        if not found:
+            raise ElementInvalid(element="cosignature")
+        effects = [
+            effect
+            for name, line in found.items()
+            for effect in witnessed.kept(
+                checkpoint.size, name, with_lines(ours[1], [line]), self._clock()
+            )
+        ]
+        self._sequencer.commit((), effects)  # (3)
+
+    def cosigned(self) -> bytes:
+        """Return our newest checkpoint that the quorum cosigned, with every line that we have; empty before."""
+        with self._database.reader() as reader:
+            for size in witnessed.sizes(reader, LOOKED_AT):
+                note = _merged(witnessed.under(reader, size))
+                if self._enough(note):
+                    return note
+        return b""
+
+    def latest(self) -> list[dict[str, object]]:
+        """Return what each witness last cosigned, for people."""
+        with self._database.reader() as reader:
+            found = witnessed.latest(reader)
+        return [
+            {"witness": name, "size": size, "time": moment(ms).isoformat(timespec="seconds")}
+            for size, name, _, ms in found
+        ]
+
+    def accuse(self, party: str, digest: str) -> None:
+        """Record that a partner's ledger was seen to have two histories, once for each evidence.
+
+        digest   SHA-256 of the evidence file, hexadecimal
+        """
+        if (party, digest) in self._accused:
+            return
+        self._accused.add((party, digest))
+        frame = Frame(
+            type=EntryType.WITNESS,
+            entry_class=EntryClass.OTHER,
+            partner_id=party,
+            subject_reference=f"SPLIT/{digest[:32]}",
+        )
+        self._sequencer.commit(
+            (Leaf(frame, {"reason": "SPLIT_VIEW", "evidence": digest or "none"}),)
+        )
+
+    def round(self) -> None:
+        """Find out whether the quorum is late; says so to the countdown."""
+        now = self._clock()
+        since = self._uncosigned()
+        if since is None or now - since <= self._wanted:
+            self._overdue.settled(NAME)
+        else:
+            self._overdue.late(NAME, since, now, "COSIGNATURES_MISSING")
+
+    def _uncosigned(self) -> datetime | None:
+        """Return since when a checkpoint waits for the quorum; None where none is demanded, or none waits."""
+        if self._policy is None or self._policy.quorum == NONE:
+            return None
+        note = self.cosigned()
+        size = self._log().open(note).size if note else 0
+        with self._database.reader() as reader:
+            first = witnessed.first_beyond(reader, size)
+        return None if first is None else moment(first)
+
+    def _enough(self, note: bytes) -> bool:
+        if self._policy is None:
+            return True
+        return self._policy.satisfied(self._policy.cosigned(note, self._vouched()))
+
+    def _known(self, party: str) -> list[VerifierKey]:
+        named = [] if self._policy is None else list(self._policy.witnesses.values())
+        return [*named, *self._vouched().get(f"passerelle/{party}/witness", ())]
+
+    def _vouched(self) -> Mapping[str, list[VerifierKey]]:
+        """Return the witnesses' keys in our partners' bundles, by name."""
+        keys = [VerifierKey.parse(b.witness) for b in self._directory.parties() if b.witness]
+        return {key.name: [key] for key in keys}
+
+    @staticmethod
+    def _lines(note: bytes, keys: list[VerifierKey]) -> dict[str, SignatureLine]:
+        found = {}
+        for key in keys:
+            try:
+                line = line_of(note, key)
+            except NoteRefused:
+                raise ElementInvalid(element="cosignature") from None
+            if line is not None:
+                found[key.name] = line
+        return found
+
+
+def policy_of(path: Path | None) -> Policy | None:
+    """Read the policy that the settings name; raises Remedy that says what is wrong with it."""
+    if path is None:
+        return None
+    try:
+        return Policy.parse(path.read_bytes())
+    except FileNotFoundError:
+        raise Remedy(f"{path}: evidence.policy names a file that is not there") from None
+    except PolicyRefused as fault:
+        raise Remedy(f"{path}: {fault}") from None
+
+
+def _merged(notes: list[bytes]) -> bytes:
+    """Return one note with the lines of several over the same checkpoint."""
+    if not notes:
+        raise Fault("a size without a note")
+    first, *others = notes
+    return with_lines(first, [line for note in others for line in parse_note(note).signatures])

@@ -1,0 +1,171 @@
+"""Whose cosignatures a checkpoint needs, read from a tlog-policy file; and what such lines are worth."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit import note
+from gateway.audit.errors import AuditFault, NoteRefused
+from gateway.audit.note import Checkpoint, KeyType, VerifierKey
+from gateway.audit.policy import Policy, PolicyRefused
+from keys.sign import LogKey, WitnessKey
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LOG = LogKey.from_seed(bytes(64))
+NAMES = ("aus", "nzl", "gbr")
+KEYS = {name: WitnessKey.from_seed(bytes([n + 1]) * 32) for n, name in enumerate(NAMES)}
+
+
+def vkey(name: str) -> str:
+    return VerifierKey(f"passerelle/{name}/witness", KeyType.MLDSA44, KEYS[name].public).format()
+
+
+def policy(*lines: str) -> Policy:
+    known = [f"witness {name} {vkey(name)}" for name in NAMES]
+    return Policy.parse("\n".join([*known, *lines, ""]).encode())
+
+
+def checkpoint(size: int = 7) -> bytes:
+    return note.sign_checkpoint(Checkpoint("passerelle/CAN", size, bytes([size]) * 32), LOG, NOW)
+
+
+def cosigned(*names: str) -> bytes:
+    signed = checkpoint()
+    for name in names:
+        signed = note.cosign(signed, f"passerelle/{name}/witness", KEYS[name], NOW)
+    return signed
+
+
+@pytest.mark.parametrize(
+    ("threshold", "names", "enough"),
+    [
+        ("any", ["aus"], True),
+        ("any", [], False),
+        ("2", ["aus"], False),
+        ("2", ["aus", "gbr"], True),
+        ("all", ["aus", "gbr"], False),
+        ("all", ["aus", "gbr", "nzl"], True),
+    ],
+)
+def test_a_quorum_is_counted(threshold: str, names: list[str], enough: bool) -> None:
+    rules = policy(f"group five {threshold} aus nzl gbr", "quorum five")
+
+    found = rules.cosigned(cosigned(*names))
+
+    assert found == frozenset(names)
+    assert rules.satisfied(found) is enough
+
+
+def test_groups_nest_by_organisation() -> None:
+    rules = policy("group south any aus nzl", "group both all south gbr", "quorum both")
+
+    assert rules.satisfied(frozenset({"nzl", "gbr"}))
+    assert not rules.satisfied(frozenset({"aus", "nzl"}))
+
+
+def test_nothing_is_wanted_only_where_it_is_written() -> None:
+    assert policy("quorum none").satisfied(frozenset())
+    with pytest.raises(PolicyRefused, match="no quorum line"):
+        policy()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "quorum nobody",
+        "group g 4 aus nzl gbr\nquorum g",
+        "group g 0 aus\nquorum g",
+        "group g any\nquorum g",
+        "group g any aus later\ngroup later any nzl\nquorum g",
+        "group g any aus aus\nquorum g",
+        "group g any aus\ngroup h any aus\nquorum g",
+        "group aus any nzl\nquorum aus",
+        "group none any nzl\nquorum none",
+        "quorum aus\nquorum nzl",
+        "witness four " + "x" * 10 + "\nquorum aus",
+        "wittness five\nquorum aus",
+        "quorum \xe4us",
+    ],
+)
+def test_a_file_that_breaks_a_rule_is_refused_and_the_line_named(line: str) -> None:
+    with pytest.raises(PolicyRefused, match=r"line \d+"):
+        policy(*line.split("\n"))
+
+
+def test_one_key_under_two_names_is_one_witness() -> None:
+    """two_keys_one_person, the other way round: it would count twice."""
+    with pytest.raises(PolicyRefused, match="key stands twice"):
+        policy(f"witness again {vkey('aus')}", "quorum aus")
+
+
+def test_an_ed25519_key_is_no_witness_of_ours() -> None:
+    key = VerifierKey("passerelle/CAN", KeyType.ED25519, LOG.ed25519_public).format()
+    with pytest.raises(PolicyRefused, match="ML-DSA-44"):
+        policy(f"witness classical {key}", "quorum aus")
+
+
+def test_a_line_under_another_checkpoint_counts_for_nothing() -> None:
+    """A witness's line, cut from one note and pasted under another."""
+    line = note.parse_note(cosigned("aus")).signatures[-1]
+    moved = note.with_lines(checkpoint(8), [line])
+
+    assert policy("quorum aus").cosigned(moved) == frozenset()
+    with pytest.raises(NoteRefused, match="does not verify"):
+        note.line_of(moved, VerifierKey.parse(vkey("aus")))
+
+
+def test_a_line_under_the_name_of_another_witness_counts_for_nothing() -> None:
+    signed = note.cosign(checkpoint(), "passerelle/nzl/witness", KEYS["aus"], NOW)
+
+    assert policy("quorum nzl").cosigned(signed) == frozenset()
+
+
+def test_any_flipped_bit_of_a_cosignature_is_found() -> None:
+    signed = cosigned("aus")
+    line = note.parse_note(signed).signatures[-1]
+    for at in range(0, len(line.payload), 97):
+        spoilt = bytearray(line.payload)
+        spoilt[at] ^= 1
+        other = note.SignatureLine(line.name, line.key_id, bytes(spoilt))
+        assert not policy("quorum aus").cosigned(note.with_lines(checkpoint(), [other]))
+
+
+def test_a_replaced_key_that_the_directory_vouches_for_is_still_that_witness() -> None:
+    new = WitnessKey.from_seed(b"n" * 32)
+    key = VerifierKey("passerelle/aus/witness", KeyType.MLDSA44, new.public)
+    signed = note.cosign(checkpoint(), key.name, new, NOW)
+    rules = policy("quorum aus")
+
+    assert rules.cosigned(signed) == frozenset()
+    assert rules.cosigned(signed, {key.name: [key]}) == frozenset({"aus"})
+    assert rules.cosigned(signed, {"passerelle/nzl/witness": [key]}) == frozenset()
+
+
+def test_the_logs_own_lines_stay_what_they_were() -> None:
+    signed = cosigned("aus", "gbr")
+    both = [
+        VerifierKey("passerelle/CAN", KeyType.ED25519, LOG.ed25519_public).format(),
+        VerifierKey("passerelle/CAN", KeyType.MLDSA44, LOG.mldsa44_public).format(),
+    ]
+
+    assert note.open_checkpoint(signed, *both).size == 7
+    assert note.with_lines(signed, note.parse_note(signed).signatures) == signed
+
+
+def test_a_witness_key_is_none_of_the_pair_it_is_drawn_from() -> None:
+    assert LOG.witness().public == LOG.witness().public
+    assert LOG.witness().public != LOG.mldsa44_public
+    assert LogKey.from_seed(b"a" * 64).witness().public != LOG.witness().public
+
+
+@given(st.binary(max_size=300))
+def test_bytes_of_a_stranger_are_a_policy_or_refused(octets: bytes) -> None:
+    try:
+        Policy.parse(octets)
+    except AuditFault:
+        return
+    assert b"quorum" in octets
