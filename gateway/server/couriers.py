@@ -105,9 +105,8 @@ class GrpcCourier:
                 deadline=PATIENCE
             )  # its header names the version: evidence of it
             self._shown = version
-        with suppress(
-            Refused
-        ):  # a partner that does not know our witness's key does not keep its line
+        # A partner that does not know our witness's key does not keep its line.
+        with suppress(Refused):
             self._partner.cosign(deadline=PATIENCE)
         return newer
 

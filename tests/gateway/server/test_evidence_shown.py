@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from gateway.client import Partner, Unreachable
+from gateway.client import Partner, Refused, Unreachable
 from gateway.server.couriers import GrpcCourier
 
 
@@ -31,6 +31,11 @@ class Peer:
         self.calls += 1
         if self.calls == 1:
             raise Unreachable("nobody answers")
+
+    def cosign(self, *, deadline: float) -> None:
+        """Take no cosignature."""
+        del deadline
+        raise Refused("INVALID_ARGUMENT", "ELEMENT_INVALID", "not known")
 
 
 def test_evidence_that_was_lost_on_the_way_is_shown_at_the_next_reading_and_then_no_more() -> None:
