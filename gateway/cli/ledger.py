@@ -139,6 +139,32 @@ def export(
 
 
 @app.command(
+    epilog=example("passerelle ledger publish can", "passerelle ledger publish can --json")
+)
+def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> None:
+    """Write the ledger's public files again: every tile and the checkpoint, from rows; needs no passphrase.
+
+    A house that serves publishes by itself. This repairs files that were lost or damaged, and publishes what a
+    closed house recorded. A checkpoint that the rows no longer lead to is never written over.
+
+    Exit code 0: published. 2: it could not be, e.g. the disk is full or the ledger was set back.
+    """
+    del as_json
+    from gateway.server import tiler
+
+    total = tiler.count(home)
+    with console.bar("publishing", total) as advance:
+        folder, size = tiler.publish(home, lambda _: advance(1))
+    if not size:
+        raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+    console.emit(
+        context,
+        {"ok": True, "folder": str(folder), "size": size, "files": total},
+        f"published  {folder}  {size} entries in {total} tiles  → passerelle ledger verify {home}",
+    )
+
+
+@app.command(
     epilog=example(
         "passerelle ledger destruction can D-0123456789abcdef0123456789abcdef -o destroyed.json"
     )

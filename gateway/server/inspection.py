@@ -21,7 +21,7 @@ from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
-from gateway.office import renewal
+from gateway.office import published, renewal
 from gateway.office.expiry import Level, Told
 from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
@@ -76,7 +76,8 @@ def verify_ledger(home: Path, *, keys: bool = True) -> Report:
         report = verify_log(
             reading.leaves(), reading.checkpoints(), log, reading.detail, has_key if keys else None
         )
-        return replace(report, findings=(*reading.gaps, *report.findings))
+        files = published.check(settings.evidence.tiles, database, log)
+        return replace(report, findings=(*reading.gaps, *report.findings, *files))
     finally:
         database.close()
 

@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 
 from gateway import telemetry
 from gateway.audit.entry import EntryType
+from gateway.directory import own_bundle
 from gateway.engine.inprocess import InProcessEngine
 from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal, Remedy
 from gateway.exchange import correction
@@ -31,11 +32,13 @@ from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
+from gateway.office.tiling import Publisher
 from gateway.server import admin, directory, intercept, listeners, services
 from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
+from gateway.server.tiler import Tiler
 from gateway.terms import Operation
 from keys.certificates import pin
 
@@ -77,6 +80,13 @@ class Serving:
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
         self._identity = Wardrobe(StandingAlarms(house.database, house.sequencer, house.clock))
+        self._tiler = Tiler(
+            Publisher(
+                house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
+            ),
+            house.overdue,
+            house.clock,
+        )
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
         )
@@ -134,6 +144,7 @@ class Serving:
         admin_port = self._admin.start(self._identity)
         self._health.start()
         house.postman.start()
+        self._tiler.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         near = listeners.near
@@ -181,6 +192,7 @@ class Serving:
         except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts
             self._log.error("retention_failed", kind=type(error).__name__)
         house.publishing.round()
+        self._tiler.look()
         try:
             self._ready()
             serving = True
@@ -203,6 +215,7 @@ class Serving:
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
         self._house.postman.stop()
+        self._tiler.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()
@@ -211,6 +224,7 @@ class Serving:
         self._metrics_thread.join()
         self._refused.flush()
         self._house.record(EntryType.STOP)
+        self._tiler.finish()
         self._log.info("stopped", entries=self._house.sequencer.size)
 
     def _built(self) -> Corridor:

@@ -1,0 +1,136 @@
+"""Publishes in a thread of its own while the house serves, and says when it is behind.
+
+A disk for files that is full, slow or gone stops no answer at once: an alarm, a countdown, then
+EVIDENCE_OVERDUE. What hangs without an error is noticed by the rounds, which ask `look`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from gateway import config, telemetry
+from gateway.audit.tiles import new_since
+from gateway.directory import own_bundle
+from gateway.errors import PasserelleError, Remedy
+from gateway.office.overdue import Overdue
+from gateway.office.tiling import Publisher
+from gateway.store import ledger
+from gateway.store.database import Database, open_store
+
+EVERY: Final = (
+    2.0  # seconds between two looks; each makes at most one checkpoint and its partial tiles
+)
+BEHIND: Final = 60.0  # seconds of silence; who catches up with a day's entries says so at each file
+KIND: Final = "TILES"
+
+_log = telemetry.logger("publisher")
+
+
+class Tiler:
+    """Walks until it is stopped; a step that fails is told, and the next one comes all the same."""
+
+    def __init__(
+        self, publisher: Publisher, overdue: Overdue, clock: Callable[[], datetime]
+    ) -> None:
+        self._publisher, self._overdue, self._clock = publisher, overdue, clock
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._fine = time.monotonic()  # no step of the clock looks like a file that is late
+        self._fault = ""
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._fine = time.monotonic()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the file under way; idempotent."""
+        self._stop.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        self._stop.clear()
+
+    def finish(self) -> None:
+        """Publish what was recorded last, once nothing more will be; a failure is told and no more."""
+        self._publish()
+
+    def step(self) -> None:
+        """Publish what is new; what keeps us from it is told and counted down, never raised."""
+        self._publish()
+        self.look()
+
+    def _publish(self) -> None:
+        try:
+            self._publisher.publish(stopped=self._stop.is_set, progress=self._still_going)
+        except (PasserelleError, OSError) as fault:
+            self._fault = type(fault).__name__
+            _log.error("publishing_failed", kind=self._fault, reason=_reason(fault))
+        else:
+            self._fault, self._fine = "", time.monotonic()
+
+    def look(self) -> None:
+        """Say whether files are late: after a failure at once, after silence in a minute."""
+        now, silent = self._clock(), time.monotonic() - self._fine
+        if self._fault or silent > BEHIND:
+            since = now - timedelta(seconds=silent)
+            self._overdue.late(KIND, since, now, self._fault or "SILENT")
+        else:
+            self._overdue.settled(KIND)
+
+    def _still_going(self, _: int) -> None:
+        if not self._fault:  # after a failure only a published checkpoint is good news
+            self._fine = time.monotonic()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.step()
+            except Exception as error:  # noqa: BLE001 - a step that fails is not the end of the house
+                self._fault = type(error).__name__
+                _log.error("publishing_failed", kind=self._fault)
+            if self._stop.wait(EVERY):
+                return
+
+
+def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:
+    """Publish a folder's whole ledger, repairing what is there; return where, and how many entries.
+
+    Raises Fault and Remedy as `Publisher.publish` does, and Remedy where the disk does not take it.
+    """
+    with _opened(home) as (folder, database):
+        publisher = Publisher(folder, database, lambda: own_bundle(home).log)
+        try:
+            return folder, publisher.publish(whole=True, progress=progress)
+        except OSError as error:
+            raise Remedy(f"{folder} cannot be written: {error.strerror}; make room there") from None
+
+
+def count(home: Path) -> int:
+    """Return how many tiles a folder's ledger has now."""
+    with _opened(home) as (_, database), database.reader() as reader:
+        size = ledger.extent(reader)[1]
+    return sum(1 for _ in new_since(0, size))
+
+
+@contextmanager
+def _opened(home: Path) -> Iterator[tuple[Path, Database]]:
+    settings = config.load(home)
+    database = open_store(settings.store.path)
+    try:
+        yield settings.evidence.tiles, database
+    finally:
+        database.close()
+
+
+def _reason(fault: BaseException) -> str:
+    """Return what can be logged: the disk's own word, or ours; both name no person."""
+    return (fault.strerror or "") if isinstance(fault, OSError) else str(fault)

@@ -1,0 +1,124 @@
+"""A house that serves publishes; a disk for files that is full stops no answer for four hours, then all of them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.audit.entry import EntryType, decode
+from gateway.audit.tiles import Tiles
+from gateway.cli.main import app
+from gateway.client import Refused
+from gateway.directory import own_bundle
+from gateway.office.tiling import files_in
+from gateway.server import inspection, tiler
+from gateway.store import ledger
+from gateway.terms import Outcome
+
+
+def alarms(pair: Any) -> list[str]:
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
+
+
+def answered(pair: Any, people: Any) -> bool:
+    result = pair.partner().query(people.samples(1), **people.matter())
+    return bool(result.outcome is Outcome.MATCH)
+
+
+def test_what_a_serving_house_published_is_verified_from_files_alone(
+    pair: Any, people: Any
+) -> None:
+    assert answered(pair, people)
+    folder = pair.house.settings.evidence.tiles
+    pair.serving._tiler.stop()
+
+    pair.serving._tiler.step()
+
+    checkpoint = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
+    assert checkpoint.size == pair.house.sequencer.size
+    Tiles(files_in(folder), checkpoint.size).check_root(checkpoint)
+    assert inspection.verify_ledger(pair.home).ok
+    spoiled = folder / "tile" / "0" / f"000.p/{checkpoint.size}"
+    spoiled.write_bytes(bytes(32) + spoiled.read_bytes()[32:])
+    report = inspection.verify_ledger(pair.home)
+    assert not report.ok
+    assert [(finding.index, "tile/0/000.p/" in finding.text) for finding in report.findings] == [
+        (0, True)
+    ]
+
+
+def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the_doors(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ledger.md 10: serve, alarm, count down 4 h, then EVIDENCE_OVERDUE."""
+    serving, house = pair.serving, pair.house
+    serving._tiler.stop()
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(serving._tiler._publisher, "publish", full)
+    serving._tiler.step()
+    serving.walk_rounds()
+
+    assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
+    assert answered(pair, people)
+    left = house.overdue.left("TILES", house.clock())
+    assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
+
+    monkeypatch.setattr(house.overdue, "_limit", timedelta())
+    with pytest.raises(Refused) as refused:
+        answered(pair, people)
+    assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "EVIDENCE_OVERDUE")
+
+    monkeypatch.undo()
+    serving._tiler.step()
+    assert answered(pair, people)
+    assert alarms(pair) == ["RAISE/EVIDENCE_TILES", "CLEAR/EVIDENCE_TILES"]
+
+
+def test_a_publisher_that_hangs_without_a_word_is_noticed_by_the_rounds(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.serving._tiler.stop()
+    monkeypatch.setattr(pair.serving._tiler, "_fine", pair.serving._tiler._fine - tiler.BEHIND - 1)
+
+    pair.serving.walk_rounds()
+
+    assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
+    pair.serving._tiler.step()
+
+
+def test_the_last_entry_of_a_house_that_stopped_is_published(pair: Any) -> None:
+    folder = pair.house.settings.evidence.tiles
+
+    pair.serving.stop()
+
+    published = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
+    assert published.size == pair.house.sequencer.size
+    with pair.house.database.reader() as reader:
+        assert decode(ledger.leaf(reader, published.size - 1)).type is EntryType.STOP
+
+
+def test_the_command_repairs_what_was_lost_and_refuses_a_ledger_that_was_set_back(
+    pair: Any,
+) -> None:
+    pair.serving._tiler.stop()
+    folder, run = pair.house.settings.evidence.tiles, CliRunner()
+    pair.serving._tiler.finish()
+    (lost,) = (folder / "tile" / "0").rglob("*.p/*")
+    lost.unlink()
+    assert not inspection.verify_ledger(pair.home).ok
+
+    done = run.invoke(app, ["ledger", "publish", str(pair.home), "--json"])
+
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["size"] == pair.house.sequencer.size
+    assert inspection.verify_ledger(pair.home).ok

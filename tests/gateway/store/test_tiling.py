@@ -1,0 +1,359 @@
+"""The publisher: killed at every step it leaves files that hold, and the next one finishes them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import update
+
+from gateway.audit.proof import LogIdentity
+from gateway.audit.tiles import Tiles
+from gateway.audit.verify import Finding, Severity
+from gateway.errors import Fault, Remedy
+from gateway.office import published, tiling
+from gateway.office.tiling import Publisher, files_in
+from gateway.store.database import Database
+from gateway.store.schema import leaves
+from gateway.store.sequencer import Sequencer
+from keys.sign import LogKey
+
+if TYPE_CHECKING:
+    from tests.gateway.store.conftest import Desk
+
+SIZE = 530  # two full tiles and a partial one
+
+
+class Killed(BaseException):
+    """What a kill is to the code that it hits: nothing runs after it."""
+
+
+class House:
+    """A ledger in a scratch folder, and its publisher."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self.desk, self.folder = desk, folder
+        self.database: Database = desk.database()
+        self.sequencer: Sequencer = desk.sequencer(self.database)
+
+    def grow(self, to: int) -> None:
+        """Commit entries, many in one commit."""
+        missing = range(self.sequencer.size, to)
+        self.sequencer.commit([self.desk.leaf(message=n + 1) for n in missing])
+
+    def publisher(self, observe: Callable[[str], None] = lambda _: None) -> Publisher:
+        return Publisher(self.folder, self.database, lambda: self.desk.log, observe=observe)
+
+    def files(self) -> dict[str, bytes]:
+        found = (each for each in self.folder.rglob("*") if each.is_file())
+        return {str(each.relative_to(self.folder)): each.read_bytes() for each in found}
+
+    def findings(self) -> list[Finding]:
+        return list(published.check(self.folder, self.database, self.desk.log))
+
+    def whole(self) -> int:
+        """Return the size of what is published, once a reader of files alone has verified it."""
+        raw = files_in(self.folder)("checkpoint")
+        if raw is None:
+            return 0
+        checkpoint = self.desk.log.open(raw)
+        reader = Tiles(files_in(self.folder), checkpoint.size)
+        reader.check_root(checkpoint)
+        for number in range(-(-checkpoint.size // 256)):
+            reader.entries(number)
+        return checkpoint.size
+
+
+@pytest.fixture
+def house(desk: Desk, tmp_path: Path) -> House:
+    return House(desk, tmp_path / "ledger")
+
+
+def test_what_is_published_is_verified_from_files_alone(house: House) -> None:
+    house.grow(SIZE)
+
+    assert house.publisher().publish() == SIZE
+
+    assert house.whole() == SIZE
+    assert house.findings() == []
+
+
+def test_an_empty_ledger_publishes_nothing_and_then_begins(house: House) -> None:
+    assert house.publisher().publish() == 0
+    assert house.findings()[0].severity is Severity.NOTICE
+
+    house.grow(1)
+
+    assert house.publisher().publish() == 1
+    assert house.whole() == 1
+
+
+def test_full_tiles_never_change_and_partial_ones_give_way(house: House) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    before = house.files()
+    assert "tile/0/001.p/44" in before
+
+    house.grow(SIZE)
+    house.publisher().publish()
+
+    after = house.files()
+    assert all(
+        after[name] == octets
+        for name, octets in before.items()
+        if name.startswith("tile/") and ".p/" not in name
+    )
+    assert not any(name.startswith("tile/0/001.p/") for name in after)
+    assert house.findings() == []
+
+
+def test_entries_of_everyone_are_not_readable_by_other_accounts(house: House) -> None:
+    house.grow(300)
+    house.publisher().publish()
+
+    assert (house.folder / "tile/entries").stat().st_mode & 0o077 == 0
+    assert (house.folder / "tile/entries/000").stat().st_mode & 0o077 == 0
+    assert (house.folder / "tile/0/000").stat().st_mode & 0o044 == 0o044
+
+
+def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
+    house: House,
+) -> None:
+    steps: list[str] = []
+    house.grow(300)
+    house.publisher(steps.append).publish()
+    house.grow(SIZE)
+    begun = house.folder.with_name("begun")
+    shutil.copytree(house.folder, begun)
+    steps.clear()
+    house.publisher(steps.append).publish()
+    wanted = house.files()
+    assert {"written", "flushed", "renamed", "folders flushed", "checkpoint", "pruned"} < set(steps)
+
+    for doomed in range(len(steps)):
+        shutil.rmtree(house.folder)
+        shutil.copytree(begun, house.folder)
+        left = iter(range(doomed, -1, -1))
+
+        def kill(_: str, left: object = left) -> None:
+            if next(left) == 0:  # type: ignore[call-overload]
+                raise Killed
+
+        with pytest.raises(Killed):
+            house.publisher(kill).publish()
+
+        assert house.whole() in {300, SIZE}, steps[doomed]
+        assert house.publisher().publish() == SIZE
+        house.publisher().publish(whole=True)
+        assert house.files() == wanted, steps[doomed]
+
+
+def test_names_and_bytes_are_flushed_before_they_are_announced(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut may take is never what the checkpoint speaks of."""
+    house.grow(SIZE)
+    flushed: set[str] = set()
+    renamed: dict[str, set[str]] = {}
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(handle: int) -> None:
+        flushed.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def moved(source: Path, target: Path) -> Path:
+        assert str(source) in flushed
+        if target.name == "checkpoint":
+            for folder, names in renamed.items():
+                assert folder in flushed, names
+            assert str(house.folder) in flushed  # it names the folder of tiles
+        else:
+            flushed.discard(str(target.parent))  # a new name in it
+            renamed.setdefault(str(target.parent), set()).add(target.name)
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", moved)
+
+    house.publisher().publish()
+
+    assert len(renamed) > 2
+    assert str(house.folder) in flushed
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("nth", [1, 2, 5, 9])
+def test_a_disk_that_fails_at_the_nth_flush_delays_and_spoils_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, nth: int, code: int
+) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    house.grow(SIZE)
+    count, fsync = 0, os.fsync
+
+    def failing(handle: int) -> None:
+        nonlocal count
+        count += 1
+        if count == nth:
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        house.publisher().publish()
+    monkeypatch.undo()
+
+    assert house.whole() == 300
+    assert not any(".tmp" in name for name in house.files())
+    assert house.publisher().publish() == SIZE
+    assert house.findings() == []
+
+
+def test_a_stop_is_heeded_between_two_files(house: House) -> None:
+    house.grow(SIZE)
+
+    assert house.publisher().publish(stopped=lambda: True) == 0
+    assert files_in(house.folder)("checkpoint") is None
+    assert house.publisher().publish() == SIZE
+
+
+def test_two_publishers_are_kept_apart(house: House) -> None:
+    house.grow(2)
+    other = house.publisher()
+
+    def second(_: str) -> None:
+        with pytest.raises(Remedy, match="another process"):
+            other.publish()
+
+    assert house.publisher(second).publish() == 2
+
+
+def test_attack_rows_set_back_do_not_replace_what_was_published(
+    house: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    before = house.files()
+    yesterday = House(desk_of(tmp_path / "yesterday"), house.folder)
+    yesterday.grow(290)
+
+    with pytest.raises(Fault, match="set back"):
+        yesterday.publisher().publish()
+
+    assert house.files() == before
+    assert "set back" in yesterday.findings()[0].text
+    yesterday.desk.close()
+
+
+def test_attack_another_history_does_not_replace_what_was_published(
+    house: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    before = house.files()
+    other = House(desk_of(tmp_path / "other"), house.folder)
+    other.desk.clock.move(seconds=1)
+    other.grow(301)
+
+    with pytest.raises(Fault, match="changed"):
+        other.publisher().publish()
+
+    assert house.files() == before
+    assert "changed" in other.findings()[0].text
+    other.desk.close()
+
+
+def test_attack_a_changed_row_is_not_published(house: House, desk: Desk) -> None:
+    house.grow(10)
+    desk.close()
+    house.database = desk.database()
+    pen = house.database.take_pen()
+    with pen.begin():
+        pen.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
+    house.database.release_pen()
+
+    with pytest.raises(Fault, match="leaf 7"):
+        house.publisher().publish()
+    assert files_in(house.folder)("checkpoint") is None
+
+
+def test_a_checkpoint_that_is_not_ours_is_replaced(house: House, tmp_path: Path) -> None:
+    house.grow(10)
+    house.publisher().publish()
+    other = LogKey.from_seed(bytes(64))
+    name = house.desk.log.origin
+    assert LogIdentity.from_log_key(name, other) != house.desk.log
+    (house.folder / "checkpoint").write_bytes(b"rubbish\n")
+    assert "does not hold" in house.findings()[0].text
+
+    assert house.publisher().publish() == 10
+    assert house.findings() == []
+
+
+def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named(
+    house: House,
+) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    for name, octets in house.files().items():
+        if name == tiling.LOCK:
+            continue
+        path = house.folder / name
+        step = max(1, len(octets) // 12)
+        for at in {*range(0, len(octets), step), len(octets) - 1}:
+            spoiled = bytearray(octets)
+            spoiled[at] ^= 0x20
+            path.write_bytes(bytes(spoiled))
+
+            findings = house.findings()
+
+            assert findings, (name, at)
+            if name != "checkpoint":
+                assert name in findings[0].text
+            if name.startswith("tile/entries/000"):
+                assert findings[0].index == at // 514
+            elif name == "tile/0/001.p/44":
+                assert findings[0].index == 256 + at // 32
+        path.write_bytes(octets)
+    assert house.findings() == []
+
+
+@pytest.mark.parametrize("name", ["tile/0/000", "tile/1/000.p/1", "tile/entries/001.p/44"])
+@pytest.mark.parametrize("how", ["deleted", "truncated", "lengthened", "exchanged"])
+def test_a_file_that_is_lost_or_of_another_length_is_found_and_repaired(
+    house: House, name: str, how: str
+) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    path = house.folder / name
+    octets = path.read_bytes()
+    if how == "deleted":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(octets[:-1])
+    elif how == "lengthened":
+        path.write_bytes(octets + b"\0")
+    else:
+        path.write_bytes((house.folder / "tile/0/001.p/44").read_bytes())
+
+    assert [name in finding.text for finding in house.findings()] == [True]
+
+    house.publisher().publish(whole=True)
+    assert house.findings() == []
+
+
+def test_what_is_none_of_ours_is_found_among_the_files(house: House) -> None:
+    house.grow(300)
+    house.publisher().publish()
+    (house.folder / "tile/0/005").write_bytes(bytes(8192))
+    (house.folder / "tile/0/\x1b[31mred").write_bytes(b"")
+
+    texts = [finding.text for finding in house.findings()]
+
+    assert len(texts) == 2
+    assert all("none of ours" in text and "\x1b" not in text for text in texts)
