@@ -38,6 +38,7 @@ try:
         rewrapping,
         service,
         staff,
+        witness,
         worst,
     )
     from gateway.cli.console import Guarded, example, manner
@@ -128,6 +129,7 @@ app.add_typer(proposals.app, name="proposals")
 app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(witness.app, name="witness")
 app.add_typer(retention.app, name="retention")
 app.add_typer(decisions.app, name="decisions")
 app.add_typer(kit.bench, name="bench")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import math
 import os
 import threading
@@ -26,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.audit import tree
+from gateway.audit import contradiction, tree
 from gateway.audit.errors import NoteRefused, ProofRefused
 from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
@@ -169,16 +168,9 @@ class Witness:
         if self._path is not None:
             name = hashlib.sha256(kept.signed + seen.signed).hexdigest()[:16]
             path = self._path.with_name(f"{self._path.stem}.split-{name}.json")
-            evidence = {
-                "accusation": accusation,
-                "origin": kept.checkpoint.origin,
-                "kept": kept.signed.decode(),
-                "seen": seen.signed.decode(),
-                "proof": [h.hex() for h in hashes],
-            }
-            durable.replace(
-                path, json.dumps(evidence, indent=1, ensure_ascii=False).encode() + b"\n"
-            )
+            origin = kept.checkpoint.origin
+            evidence = contradiction.write(accusation, origin, kept.signed, seen.signed, hashes)
+            durable.replace(path, evidence)
         raise SplitView(
             f"do not use this answer and inform the partner's auditor: {accusation}"
             f" (kept size {kept.checkpoint.size}, seen size {seen.checkpoint.size})",

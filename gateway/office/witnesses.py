@@ -13,6 +13,7 @@ What is late is counted from the first checkpoint that the quorum has not cosign
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,8 @@ from gateway.audit.policy import NONE, Policy, PolicyRefused
 from gateway.audit.proof import LogIdentity
 from gateway.directory import Directory
 from gateway.errors import ElementInvalid, Fault, Remedy
+from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.arguments import Arguments
 from gateway.office.overdue import Overdue
 from gateway.store import witnessed
 from gateway.store.database import Database
@@ -32,6 +35,11 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import moment
 
 NAME: Final = "WITNESSES"  # of what is late
+HEXADECIMAL: Final = re.compile(r"(?:[0-9a-f]{2}){1,131072}")  # a note, at most MAX_NOTE bytes
+_WRONG: Final = {
+    "checkpoint": "this is no checkpoint that we signed: take the witness's .cosigned file of our ledger",
+    "cosignature": "no witness of evidence.policy signed it: add its line to the policy first",
+}
 LOOKED_AT: Final = (
     64  # of the latest cosigned sizes, in which the newest with a quorum is looked for
 )
@@ -62,8 +70,38 @@ class Witnesses:
         self._overdue, self._policy, self._wanted = overdue, policy, wanted
         self._accused: set[tuple[str, str]] = set()
 
-    def add(self, party: str, note: bytes) -> None:
-        """Keep what a witness said; raises ElementInvalid where it is not of a checkpoint of ours, or nobody's.
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        who = frozenset({Role.OPERATOR, Role.AUDITOR})
+        return Act("witness.add", who, self._brought), Act("witness.list", who, self._listed)
+
+    def _brought(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Keep what an independent witness said, which somebody brings by hand."""
+        del officer
+        note = bytes.fromhex(arguments.text("note", HEXADECIMAL))
+
+        def do() -> Answer:
+            try:
+                names = self.add("", note)
+            except ElementInvalid as fault:
+                raise Remedy(_WRONG[fault.metadata["element"]]) from None
+            return {"witnesses": ", ".join(names), "size": self._log().open(note).size}
+
+        return do
+
+    def _listed(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer, arguments
+
+        def do() -> Answer:
+            quorum = "none is demanded" if self._policy is None else self._policy.quorum
+            left = self._overdue.left(NAME, self._clock())
+            late = None if left is None else int(left.total_seconds())
+            return {"witnesses": self.latest(), "quorum": quorum, "service_ends_in_s": late}
+
+        return do
+
+    def add(self, party: str, note: bytes) -> list[str]:
+        """Keep what a witness said and return whose lines were kept; raises ElementInvalid where it is not of a checkpoint of ours, or nobody's.
 
         party   who brings it: its own witness's line counts, and the lines of witnesses whom the policy names
         """
@@ -86,6 +124,7 @@ class Witnesses:
             )
         ]
         self._sequencer.commit((), effects)  # (3)
+        return sorted(found)
 
     def cosigned(self) -> bytes:
         """Return our newest checkpoint that the quorum cosigned, with every line that we have; empty before."""

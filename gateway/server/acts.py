@@ -37,6 +37,7 @@ def desk_of(house: House) -> Desk:
             *CustodyRoom(house.home, house.keyroom).acts(),
             *BackupDesk(house.database, house.sequencer, house.clock).acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
+            *house.witnesses.acts(),
             *house.reviews.acts(),
             *house.records.acts(),
             *Correcting(

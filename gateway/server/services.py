@@ -132,8 +132,8 @@ class Witnessed(Protocol):
     def cosigned(self) -> bytes:
         """Return the newest checkpoint that enough witnesses cosigned; empty before the first."""
 
-    def add(self, party: str, note: bytes) -> None:
-        """Keep a cosignature that a party brings; raises ElementInvalid."""
+    def add(self, party: str, note: bytes) -> list[str]:
+        """Keep a cosignature that a party brings, return whose it was; raises ElementInvalid."""
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):

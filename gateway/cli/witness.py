@@ -1,0 +1,314 @@
+"""`passerelle witness`: somebody else who looks at a ledger, remembers what it signed, and says so."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, desk
+from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.audit.contradiction import Judged
+    from gateway.audit.proof import LogIdentity
+    from gateway.auditor.watching import Seen, Watcher
+
+AAD = b"passerelle/1/witness-key"
+NAME = "name"  # file of the witness's name
+KEY = "witness.key"
+
+app = typer.Typer(help="Watch a ledger as an independent witness.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The witness's own folder.")]
+Party = Annotated[
+    Path, typer.Option(metavar="BUNDLE", help="Bundle of the party whose ledger it is.")
+]
+
+
+@app.command(
+    epilog=example(
+        "passerelle witness new commissioner --name privacy.example.ca/witness",
+        "passerelle witness new commissioner --name privacy.example.ca/witness --passphrase-file w.pass --json",
+    )
+)
+def new(
+    context: typer.Context,
+    *,
+    folder: Folder,
+    name: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Under which it signs: a host and a path, no space, no +."
+        ),
+    ],
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Make a witness: a key of its own, sealed by a passphrase, and the line for the ledger's policy file."""
+    del as_json
+    from gateway.audit.note import KeyType, VerifierKey
+    from keys.custody import FileCustody
+    from keys.sign import WitnessKey
+
+    if folder.exists():
+        raise Remedy(f"{folder} is there already; a witness's key is never written over")
+    seed = secrets.token_bytes(32)
+    vkey = VerifierKey(name, KeyType.MLDSA44, WitnessKey.from_seed(seed).public).format()
+    passphrase = console.passphrase_from(passphrase_file, "the witness's key", new=True)()
+    folder.mkdir(mode=0o700, parents=True)
+    custody = FileCustody.create(folder / "kek.json", passphrase)
+    _write(folder / KEY, custody.wrap(seed, AAD))
+    _write(folder / NAME, f"{name}\n".encode())
+    word = name.split("/", maxsplit=1)[0].split(".", maxsplit=1)[0]
+    console.emit(
+        context,
+        {"ok": True, "name": name, "vkey": vkey, "policy": f"witness {word} {vkey}"},
+        f"vkey    {vkey}",
+        f"policy  witness {word} {vkey}",
+        "next    the ledger's operators add that line to their evidence.policy, and name it in a quorum",
+    )
+
+
+@app.command(
+    epilog=example(
+        "passerelle witness run commissioner --party CAN.json --from https://gateway.example.ca/ledger",
+        "passerelle witness run commissioner --party CAN.json --from can/ledger --once --json",
+    )
+)
+def run(
+    context: typer.Context,
+    *,
+    folder: Folder,
+    party: Party,
+    place: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="PLACE", help="Where the ledger is published: folder or URL."
+        ),
+    ],
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1.0, help="Between two looks.")
+    ] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Look at a ledger's published files, keep its newest checkpoint, cosign it; until Ctrl-C, or once.
+
+    Exit code 0: it only grew. 1: it was rewritten, and evidence is kept. 2: it could not be told.
+    """
+    del as_json
+    from gateway.auditor.watching import HistoryRewritten, fetching
+
+    watcher, fetch = _watcher(folder, party, passphrase_file), fetching(place)
+    if not once and console.manner(context).as_json:
+        raise Remedy("--json is one document: say --once with it")
+    while True:
+        try:
+            seen = watcher.look(fetch, datetime.now(UTC))
+        except HistoryRewritten as rewritten:
+            raise No(str(rewritten)) from None
+        except Remedy as fault:
+            if once:
+                raise
+            console.note(f"not told: {fault}")
+        else:
+            _tell(context, seen, once=once)
+        if once:
+            return
+        time.sleep(interval)
+
+
+@app.command(epilog=example("passerelle witness show commissioner --party CAN.json"))
+def show(context: typer.Context, *, folder: Folder, party: Party, as_json: Json = False) -> None:
+    """Say what a witness remembers of a ledger, and what evidence it keeps; needs no passphrase."""
+    del as_json
+    log = _log(party)
+    kept = folder / f"{log.origin.replace('/', '-')}.checkpoint"
+    if not kept.is_file():
+        raise No(f"{folder} has not seen {log.origin} yet")
+    checkpoint, at = log.read(kept.read_bytes())
+    evidence = sorted(str(path) for path in folder.glob(f"{kept.stem}.split-*.json"))
+    document = {
+        "ok": not evidence,
+        "origin": checkpoint.origin,
+        "size": checkpoint.size,
+        "root": checkpoint.root.hex(),
+        "signed": datetime.fromtimestamp(at, UTC).isoformat(),
+        "evidence": evidence,
+    }
+    lines = [f"{checkpoint.origin}  {checkpoint.size} entries  root {checkpoint.root.hex()[:16]}…"]
+    lines += [f"EVIDENCE  {path}" for path in evidence]
+    console.emit(context, document, *lines, code=Code.NO if evidence else Code.DONE)
+
+
+@app.command(
+    epilog=example(
+        "passerelle witness check CAN.split-0123456789abcdef.json --party CAN.json",
+        "passerelle witness check aus.checkpoint nzl.checkpoint --party CAN.json --from can/ledger",
+    )
+)
+def check(
+    context: typer.Context,
+    *,
+    evidence: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…", help="One evidence file, or two checkpoints of one ledger."
+        ),
+    ],
+    party: Party,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="PLACE", help="Where the ledger is published; it may clear itself."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge off-line whether two signed checkpoints of one ledger can both be true.
+
+    Exit code 0: they can. 1: they cannot, or the ledger has not shown it. 2: it is no evidence.
+    """
+    del as_json
+    from gateway.audit import contradiction
+    from gateway.audit.errors import TileRefused
+    from gateway.audit.tiles import Tiles
+    from gateway.auditor.watching import fetching
+
+    log = _log(party)
+    if len(evidence) == 1:
+        said, one, other = contradiction.read(evidence[0].read_bytes())
+    elif len(evidence) == 2:
+        said, (one, other) = "", (path.read_bytes() for path in evidence)
+    else:
+        raise Remedy("name one evidence file, or two checkpoints")
+    node = None
+    judged = contradiction.judge(one, other, log)
+    if place is not None:
+        node = Tiles(fetching(place), judged.newer.size).node
+        try:
+            judged = contradiction.judge(one, other, log, node)
+        except TileRefused as fault:
+            raise Remedy(f"the published files do not show it: {fault}") from None
+    _sentence(context, judged, said)
+
+
+@app.command(
+    epilog=example(
+        "passerelle witness submit can commissioner/passerelle-CAN.cosigned --as staff/p1"
+    )
+)
+def submit(
+    context: typer.Context,
+    *,
+    home: Home,
+    note: Annotated[
+        Path, typer.Argument(metavar="NOTE", help="A checkpoint that a witness cosigned.")
+    ],
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Bring an independent witness's cosignature to the house whose checkpoint it is."""
+    del as_json
+    with note.open("rb") as file:
+        octets = file.read(131_073)
+    told = desk.perform(
+        home,
+        "witness.add",
+        {"note": octets.hex()},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    console.emit(
+        context, {"ok": True, **told}, f"kept  entries {told['size']}  {told['witnesses']}"
+    )
+
+
+@app.command(
+    name="list", epilog=example("passerelle witness list can", "passerelle witness list can --json")
+)
+def list_(
+    context: typer.Context,
+    *,
+    home: Home,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say who has cosigned the house's ledger, up to which entry and when, and whether that is enough."""
+    del as_json
+    told = desk.perform(
+        home, "witness.list", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )
+    found = told["witnesses"]
+    rows = found if isinstance(found, list) else []
+    lines = [f"{row['witness']}  {row['size']} entries  {row['time']}" for row in rows]
+    lines.append(f"quorum  {told['quorum']}")
+    console.emit(context, {"ok": True, **told}, *lines)
+
+
+def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher:
+    from gateway.auditor.watching import Watcher
+    from keys.custody import FileCustody
+    from keys.sign import WitnessKey
+
+    if not (folder / KEY).is_file():
+        raise Remedy(f"{folder} holds no witness: passerelle witness new {folder} --name …")
+    passphrase = console.passphrase_from(passphrase_file, "the witness's key")()
+    custody = FileCustody.open(folder / "kek.json", passphrase)
+    key = WitnessKey.from_seed(custody.unwrap((folder / KEY).read_bytes(), AAD))
+    name = (folder / NAME).read_text(encoding="utf-8").strip()
+    return Watcher(folder, _log(party), name, key)
+
+
+def _log(party: Path) -> LogIdentity:
+    from gateway.bundle import PartyBundle
+
+    return PartyBundle.parse(party.read_bytes()).log
+
+
+def _tell(context: typer.Context, seen: Seen, *, once: bool) -> None:
+    checkpoint = seen.checkpoint
+    document = {
+        "ok": True,
+        "origin": checkpoint.origin,
+        "size": checkpoint.size,
+        "root": checkpoint.root.hex(),
+        "grown": seen.grown,
+        "cosigned": str(seen.file),
+    }
+    if seen.grown or once:
+        line = f"{checkpoint.origin}  {checkpoint.size} entries  cosigned  {seen.file}"
+        console.emit(context, document, line)
+
+
+def _sentence(context: typer.Context, judged: Judged, said: str) -> None:
+    from gateway.audit.contradiction import Verdict
+
+    document = {
+        "ok": judged.verdict is Verdict.CONSISTENT,
+        "verdict": judged.verdict.value,
+        "why": judged.why,
+        "accusation": said,
+        "origin": judged.older.origin,
+        "sizes": [judged.older.size, judged.newer.size],
+    }
+    code = Code.DONE if judged.verdict is Verdict.CONSISTENT else Code.NO
+    line = f"{judged.older.origin}  {judged.verdict.value.upper()}  {judged.why}"
+    console.emit(context, document, line, code=code)
+
+
+def _write(path: Path, octets: bytes) -> None:
+    from keys import durable
+
+    durable.replace(path, octets)
