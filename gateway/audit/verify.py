@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from gateway.audit.entry import (
@@ -38,6 +39,9 @@ Details: TypeAlias = Callable[
     [int], bytes | None
 ]  # index → ciphertext beside the leaf, if it exists
 HasKey: TypeAlias = Callable[[int], bool]  # index → whether the key to the leaf's detail is there
+
+
+read_leaf = lru_cache(maxsize=2)(decode)  # whoever verifies rows too reads each leaf twice in a row
 
 
 class Severity(Enum):
@@ -161,7 +165,7 @@ class _Walk:
         index = self.frontier.size
         self.frontier = self.frontier.append(leaf_hash(leaf))
         try:
-            frame = decode(leaf)  # (2)
+            frame = read_leaf(leaf)  # (2)
         except MalformedEntry as fault:
             self._fault(index, f"the leaf is malformed: {fault}")
             return

@@ -143,3 +143,5 @@ def restore(
 
 
 app.command(epilog=trials.POWERCUT)(trials.powercut)
+
+app.command(epilog=trials.TAMPER)(trials.tamper)

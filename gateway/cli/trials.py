@@ -56,3 +56,42 @@ def powercut(
 
 
 POWERCUT = example("passerelle drill powercut", "passerelle drill powercut --trials 1000 --json")
+
+
+def tamper(
+    context: typer.Context,
+    *,
+    trials: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Acts of tampering; ten a second.")
+    ] = 300,
+    workdir: Workdir = Path(".drill"),
+    as_json: Json = False,
+) -> None:
+    """Tamper with a ledger, its bundles, tiles and receipts; exit 0 only if all of it is found out.
+
+    Rows flipped, deleted, repeated, exchanged, cut off, rewritten and signed again; ledgers spliced; two histories
+    shown to two partners; yesterday's database; receipts with another index. Every kind is tried in turn.
+    """
+    del as_json
+    from rich.table import Table
+
+    from gateway.kit.drill_tamper import drill
+    from gateway.kit.scratch import Scratch
+
+    with Scratch(workdir) as scratch, console.bar("tampering", trials) as advance:
+        figures = drill(scratch.folder, trials, advance)
+    table = Table(box=None)
+    table.add_column("trials", justify="right")
+    table.add_column("kind")
+    for name, count in figures.tried.items():
+        table.add_row(str(count), name)
+    said = f"{figures.trials} trials of {figures.kinds} kinds, {figures.undetected} undetected"
+    missed = [f"MISSED  {each}" for each in figures.missed]
+    tried = all(figures.tried.values())
+    verdict = said if tried else f"{said}; not every kind was tried: more --trials"
+    document = {"ok": figures.ok, **asdict(figures)}
+    code = Code.DONE if figures.ok else Code.NO
+    console.emit(context, document, table, *missed, verdict, code=code)
+
+
+TAMPER = example("passerelle drill tamper", "passerelle drill tamper --trials 5000 --json")

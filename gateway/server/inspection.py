@@ -6,17 +6,14 @@ everything it is checked against is public.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from gateway import config
-from gateway.audit import note
 from gateway.audit.destruction import write
-from gateway.audit.errors import AuditFault
-from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
+from gateway.audit.verify import Report
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
@@ -25,8 +22,8 @@ from gateway.office import published, renewal
 from gateway.office.expiry import Level, Told
 from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
-from gateway.store import ledger, subjects
-from gateway.store.database import Database, open_store
+from gateway.store import ledger, subjects, verifying
+from gateway.store.database import open_store
 from gateway.store.subjects import Counts
 from keys import certificates, rotation, selftest
 from keys.custody import open_custody
@@ -35,8 +32,6 @@ from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 
 NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)  # past their end nothing is answered
-
-_GAP = re.compile(r"no leaf (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +64,9 @@ def verify_ledger(home: Path, *, keys: bool = True) -> Report:
     log = own_bundle(home).log
     database = open_store(settings.store.path)
     try:
-        with database.reader() as reader:
-            size, newest = ledger.extent(reader)
-            has_key = ledger.keyed(reader, size)  # of the same moment as the size
-        reading = _Reading(database, size, max(size, newest))
-        report = verify_log(
-            reading.leaves(), reading.checkpoints(), log, reading.detail, has_key if keys else None
-        )
+        report = verifying.verify(database, log, keys=keys)
         files = published.check(settings.evidence.tiles, database, log)
-        return replace(report, findings=(*reading.gaps, *report.findings, *files))
+        return replace(report, findings=(*report.findings, *files))
     finally:
         database.close()
 
@@ -93,46 +82,6 @@ def destruction(home: Path, identifier: str) -> bytes:
     if found is None:
         raise Remedy("the ledger has no such destruction; the answer to the query names it, D-…")
     return write(identifier, found)
-
-
-class _Reading:
-    """The rows of one ledger up to one moment, each read once, in order."""
-
-    def __init__(self, database: Database, size: int, largest: int) -> None:
-        self._database = database
-        self._size = size
-        self._largest = largest
-        self._details = ledger.iter_details(database)
-        self._ahead: ledger.StoredDetail | None = None
-        self.gaps: list[Finding] = []
-
-    def leaves(self) -> Iterator[bytes]:
-        """Yield leaves; a gap ends them and is a finding of its own."""
-        try:
-            yield from ledger.iter_leaves(self._database, 0, self._size)
-        except Fault as fault:
-            found = _GAP.search(str(fault))
-            index = int(found[1]) if found else 0
-            self.gaps.append(Finding(Severity.FAULT, index, str(fault), Place.LEAF))
-
-    def checkpoints(self) -> Iterator[bytes]:
-        """Yield the notes that were there when the reading began, and those that no longer parse."""
-        for raw in ledger.iter_checkpoints(self._database):
-            try:
-                checkpoint = note.Checkpoint.parse(note.parse_note(raw).text)
-            except AuditFault:
-                yield raw
-                continue
-            if checkpoint.size <= self._largest:
-                yield raw
-
-    def detail(self, index: int) -> bytes | None:
-        """Return the ciphertext beside a leaf; asked for in ascending order."""
-        while self._ahead is None or self._ahead.index < index:
-            self._ahead = next(self._details, None)
-            if self._ahead is None:
-                return None
-        return self._ahead.ciphertext if self._ahead.index == index else None
 
 
 def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Check]:

@@ -1,0 +1,171 @@
+"""A small ledger of every kind of row, written by the real sequencer, to be tampered with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from sqlalchemy import delete
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.proof import Expected, LogIdentity
+from gateway.audit.shredding import OFFICE_DETAIL, Erased
+from gateway.audit.verify import Report
+from gateway.audit.volume import Held
+from gateway.store import ledger, verifying
+from gateway.store.database import Database, open_store
+from gateway.store.effects import Effect
+from gateway.store.schema import detail_keys
+from gateway.store.sequencer import Leaf, Sequencer
+from gateway.terms import Direction, Receipt
+from keys.envelope import OpeningKey, OpeningRing, SealingKey
+from keys.sign import LogKey
+
+ORIGIN = "drill.example/exchange-log"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+EXCHANGES = 12
+OTHERS = 150  # entries of our own, in commits of one to four
+SHREDDED = 3
+OPERATION = "SUBMIT_QUERY"
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A ledger at rest: the bytes of its store, and what it is verified with.
+
+    answered   index of a RESPONSE, and what its asker knows of it
+    """
+
+    store: bytes
+    key: LogKey
+    log: LogIdentity
+    ring: OpeningRing
+    held: tuple[Held, ...]
+    notes: tuple[bytes, ...]
+    answered: tuple[int, Receipt, Expected]
+
+    @property
+    def size(self) -> int:
+        """How many leaves it has."""
+        return len(self.held)
+
+
+def make(folder: Path, seed: int = 0) -> Specimen:
+    """Write a ledger; another seed gives another one under the same name and other keys."""
+    key = LogKey.from_seed(sha256(b"log %d" % seed).digest() * 2)
+    auditor = OpeningKey.from_seed(sha256(b"auditor %d" % seed).digest())
+    log = LogIdentity.from_log_key(ORIGIN, key)
+    path = folder / f"specimen-{seed}.db"
+    database = open_store(path, create=True)
+    ticks = itertools.count()
+    sequencer = Sequencer(
+        database,
+        lambda: [key],
+        log,
+        lambda: SealingKey(auditor.public),
+        lambda: START + timedelta(seconds=next(ticks)),
+        wait=0,
+    )
+    sequencer.start()
+    answered = _write(sequencer, seed)
+    receipt = sequencer.receipt(answered)
+    sequencer.close()
+    held = tuple(ledger.iter_held(database, 0, sequencer.size))
+    notes = tuple(ledger.iter_checkpoints(database))
+    database.close()
+    ring = OpeningRing([auditor])
+    return Specimen(
+        path.read_bytes(), key, log, ring, held, notes, (answered, receipt, _expected(1))
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Database]:
+    """Lend the store at `path`."""
+    database = open_store(path)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def verify(path: Path, specimen: Specimen, *, keys: bool) -> Report:
+    """Verify a store as `passerelle ledger verify` does; `keys` opens every sealed key too."""
+    with opened(path) as database:
+        return verifying.verify(database, specimen.log, ring=specimen.ring if keys else None)
+
+
+def _write(sequencer: Sequencer, seed: int) -> int:
+    """Write entries of all shapes; return the index of one answer."""
+    answered = 0
+    for number in range(1, EXCHANGES + 1):
+        sequencer.commit([_leaf(EntryType.REQUEST, number)])
+        pair = [_leaf(EntryType.DESTRUCTION, number), _leaf(EntryType.RESPONSE, number)]
+        answered = sequencer.commit(pair).indices[-1] if number == 1 else answered
+        if number > 1:
+            sequencer.commit(pair)
+    own: list[int] = []
+    while len(own) < OTHERS:
+        many = len(own) % 4 + 1
+        frames = [Frame(type=EntryType.START, entry_class=EntryClass.OTHER)] * many
+        facts = {"reason": f"specimen {seed}"}
+        leaves = [
+            Leaf(frame, facts if (len(own) + n) % 3 else None) for n, frame in enumerate(frames)
+        ]
+        own += sequencer.commit(leaves).indices
+    gone = [own[1], own[2], own[5]][:SHREDDED]
+    told = Erased(OFFICE_DETAIL, len(gone), gone[0], gone[-1])
+    frame = Frame(
+        type=EntryType.RETENTION, entry_class=EntryClass.OTHER, subject_reference=told.reference()
+    )
+    effect = Effect(delete(detail_keys).where(detail_keys.c.idx.in_(gone)), rows=len(gone))
+    sequencer.commit([Leaf(frame)], [effect])
+    return answered
+
+
+def _leaf(kind: EntryType, number: int) -> Leaf:
+    classes = {EntryType.REQUEST: EntryClass.ACCEPTED, EntryType.RESPONSE: EntryClass.ANSWERED}
+    part = "ask" if kind is EntryType.REQUEST else "answer"
+    frame = Frame(
+        type=kind,
+        entry_class=classes.get(kind, EntryClass.OTHER),
+        partner_id="AUS",
+        direction=Direction.INBOUND,
+        message_id=number.to_bytes(16, "big"),
+        transcript=_transcript(number, part),
+        transaction_number=f"AUS-{number:08}",
+        signing_key_id=sha256(b"signing").digest(),
+        kem_key_id=sha256(b"kem").digest(),
+        directory_version=7,
+        agreement_id="drill",
+        agreement_version=1,
+        policy_id="315.4",
+        subject_reference="" if kind is EntryType.DESTRUCTION else OPERATION,
+    )
+    return Leaf(frame, {"reason": "as agreed"})
+
+
+def _transcript(number: int, part: str) -> bytes:
+    return sha256(f"{part} {number}".encode()).digest()
+
+
+def _expected(number: int) -> Expected:
+    return Expected(
+        partner_id="AUS",
+        message_id=number.to_bytes(16, "big"),
+        transcript=_transcript(number, "answer"),
+        operation=OPERATION,
+        transaction_number=f"AUS-{number:08}",
+        agreement_id="drill",
+        agreement_version=1,
+        signing_key_id=sha256(b"signing").digest(),
+        kem_key_id=sha256(b"kem").digest(),
+        directory_version=7,
+        earliest=START,
+        latest=START + timedelta(days=1),
+    )
