@@ -32,7 +32,7 @@ CREATE TABLE exchanges (
     purpose TEXT, paragraph TEXT, "case" TEXT, unit TEXT, person TEXT, transaction_reference TEXT,
     reason TEXT, element TEXT, why TEXT, true_outcome TEXT, disclosed_outcome TEXT, ground TEXT, status_kind TEXT,
     calibration TEXT, gallery_size INTEGER, threshold REAL, scores REAL, fpir REAL, duration_ms INTEGER,
-    verdict TEXT, examiner TEXT, fields TEXT, sex TEXT, age_band TEXT, region TEXT);
+    verdict TEXT, examiner TEXT, fields TEXT, subject TEXT);
 CREATE INDEX exchanges_asked ON exchanges (asked_ms, partner);
 CREATE INDEX exchanges_message ON exchanges (message_id, partner);
 CREATE INDEX exchanges_number ON exchanges (number);
@@ -40,13 +40,14 @@ CREATE INDEX exchanges_closed ON exchanges (closed_idx);
 CREATE INDEX exchanges_verdict ON exchanges (verdict_idx);
 CREATE INDEX exchanges_case ON exchanges ("case", partner);
 CREATE INDEX exchanges_reference ON exchanges (transaction_reference);
+CREATE INDEX exchanges_subject ON exchanges (subject) WHERE subject IS NOT NULL;
 """
 
 ASKED: Final = ("purpose", "paragraph", "case", "unit", "person", "transaction_reference", "fields")
 CLOSED: Final = (
     *("reason", "element", "why", "true_outcome", "disclosed_outcome", "ground", "status_kind"),
     *("calibration", "gallery_size", "threshold", "scores", "fpir", "duration_ms", "fields"),
-    *("sex", "age_band", "region"),
+    "subject",
 )
-DECIDED: Final = ("true_outcome", "disclosed_outcome", "verdict", "examiner")
+DECIDED: Final = ("true_outcome", "disclosed_outcome", "verdict", "examiner", "subject")
 NUMBERS: Final = frozenset({"gallery_size", "threshold", "scores", "fpir", "duration_ms"})

@@ -67,9 +67,7 @@ def refusals(
 
         return question(room.index, period, cited(room))
 
-    answer(
-        context, asked, _words("refusals", since, partner), (since, until, partner), csv, ask=ask
-    )
+    answer(context, asked, words("refusals", since, partner), (since, until, partner), csv, ask=ask)
 
 
 def quota(
@@ -100,7 +98,7 @@ def quota(
 
         return question(room.index, period, _limits(room))
 
-    answer(context, asked, _words("quota", since, partner), (since, until, partner), csv, ask=ask)
+    answer(context, asked, words("quota", since, partner), (since, until, partner), csv, ask=ask)
 
 
 def corrections(
@@ -132,8 +130,8 @@ def corrections(
 
         return question(room.index, period, late=late)
 
-    words = _words("late corrections" if late else "corrections", since, partner)
-    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+    told = words("late corrections" if late else "corrections", since, partner)
+    answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
 def recall(
@@ -173,8 +171,8 @@ def recall(
 
         return question(room.index, period, algorithm)
 
-    words = _words(f"recall {algorithm}"[:120], since, partner)
-    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+    told = words(f"recall {algorithm}"[:120], since, partner)
+    answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
 def destruction(
@@ -210,8 +208,8 @@ def destruction(
             raise Remedy("no query of this number was searched")
         return table
 
-    words = _words(f"destruction {number}".strip(), since, partner)
-    answer(context, asked, words, (since, until, partner), csv, ask=ask)
+    told = words(f"destruction {number}".strip(), since, partner)
+    answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
 def changes(
@@ -246,8 +244,8 @@ def changes(
 
         return question(room.index, before, span(window))
 
-    words = f"changes before {before}"[:160]
-    answer(context, asked, words, (None, None, ""), csv, ask=ask)
+    told = f"changes before {before}"[:160]
+    answer(context, asked, told, (None, None, ""), csv, ask=ask)
 
 
 def answer(
@@ -302,7 +300,8 @@ def span(text: str) -> int:
     return int(number) * units[unit]
 
 
-def _words(what: str, since: datetime | None, partner: str) -> str:
+def words(what: str, since: datetime | None, partner: str) -> str:
+    """Return what the ledger will say was asked."""
     of = f" of {partner}" if partner else ""
     return f"{what}{of}" + (f" since {since:%Y-%m-%d}" if since else "")
 

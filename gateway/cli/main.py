@@ -36,6 +36,7 @@ try:
         retention,
         review,
         rewrapping,
+        scrutiny,
         service,
         staff,
         witness,
@@ -146,6 +147,7 @@ kit.bench.command(
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
 inquiries.install(auditing.app)
+scrutiny.install(auditing.app)
 entries.install(ledger.app)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)

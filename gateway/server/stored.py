@@ -20,7 +20,7 @@ from gateway.audit.tree import Frontier
 from gateway.audit.volume import Held, Manifest
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.store import ledger, witnessed
+from gateway.store import ledger, subjects, witnessed
 from gateway.store.database import open_store
 from gateway.terms import Receipt
 
@@ -70,6 +70,12 @@ class Stored:
         """Return the proof that an entry stands in the ledger; raises Fault where there is none."""
         with self._database.reader() as reader:
             return ledger.receipt(reader, index)
+
+    def subject_of(self, reference: str) -> str | None:
+        """Return the number of the registry under which entries name whoever has this file number today."""
+        with self._database.reader() as reader:
+            found = subjects.find(reader, reference)
+        return None if found is None else str(found)
 
     def begins(self, since: datetime | None) -> int:
         """Return the index of the first entry of a moment or later; 0 where none is named."""

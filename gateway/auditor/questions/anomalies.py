@@ -1,0 +1,183 @@
+"""Question 13: queries without a matching case, repeats, odd hours; both ways, asked by us and of us.
+
+no case         a query that names no case, or one that is not on the list of cases that was given
+repeated        a case was asked about so many times within a day: nothing new can have been learnt
+same person     one person was found so many times within a day, in different cases
+odd hour        asked at an hour of the day, UTC, at which that party asks hardly ever
+
+None of it is an offence; each is worth a question to whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from gateway.auditor.index import Index
+from gateway.auditor.table import DAY_MS, Period, Table, iso
+from gateway.terms import Direction
+
+COLUMNS = ("time", "partner", "direction", "transaction", "what", "detail", "case", "unit", "leaf")
+REPEATS: Final = 3  # times within a day
+RARE: Final = 0.01  # share of a party's queries that falls into its odd hours, all of them together
+ENOUGH: Final = 500  # queries of a party before its habits say anything
+_ASKED = "(operation = 'SUBMIT_QUERY' OR direction = 2 AND operation = '')"
+_READ = 'asked_ms, partner, direction, number, "case", unit, idx'
+
+Hours: TypeAlias = tuple[int, int]  # the first and the last hour of a working day, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One query, as the index has it."""
+
+    time: int
+    partner: str
+    direction: int
+    number: str
+    case: str | None
+    unit: str | None
+    leaf: int
+
+    def row(self, what: str, detail: str) -> tuple[int, tuple[object, ...]]:
+        """Return the row that says what is odd about it, after its leaf."""
+        way = "they asked" if self.direction == Direction.INBOUND else "we asked"
+        said = (iso(self.time), self.partner, way, self.number, what, detail, self.case, self.unit)
+        return self.leaf, (*said, self.leaf)
+
+
+Rows: TypeAlias = Iterator[tuple[int, tuple[object, ...]]]
+
+
+def anomalies(
+    index: Index,
+    period: Period,
+    cases: Collection[str] | None = None,
+    hours: Hours | None = None,
+) -> Table:
+    """Return what is odd about the queries of a period, in order of their entries.
+
+    cases   the cases that exist at the party that asked: the partner's where the period names one, else ours
+    hours   working hours; by default each party's own habits say what is odd
+    """
+    found = [
+        *_without_case(index, period, cases),
+        *_repeated(index, period),
+        *_same_person(index, period),
+        *_odd(index, period, hours),
+    ]
+    found.sort(key=lambda pair: (pair[0], str(pair[1][4])))
+    rows = tuple(row for _, row in found)
+    counts = Counter(str(row[4]) for row in rows)
+    findings = tuple(f"{count} queries: {what}" for what, count in sorted(counts.items()))
+    if not index.opened:
+        findings = (*findings, "cases and people are sealed: give the auditor's key (--key)")
+    return Table(COLUMNS, rows, {"queries": dict(counts)}, findings)
+
+
+def _without_case(index: Index, period: Period, cases: Collection[str] | None) -> Rows:
+    if not index.opened:
+        return
+    said, values = period.where("asked_ms")
+    sealed = "purpose IS NOT NULL"  # else the detail was shredded, and nothing is known of its case
+    empty = '"case" IS NULL OR "case" = \'\''
+    if cases is None:
+        wanted = f"{_ASKED} AND {sealed} AND closing <> 'REFUSED' AND ({empty}) AND {said}"
+        for each in _asked(index, wanted, values):
+            yield each.row("no case", "it names none")
+        return
+    direction = int(Direction.INBOUND if period.partner else Direction.OUTBOUND)
+    wanted = f"{_ASKED} AND {sealed} AND direction = {direction} AND {said}"
+    known = frozenset(cases)
+    for each in _asked(index, wanted, values):
+        if not each.case:
+            yield each.row("no case", "it names none")
+        elif each.case not in known:
+            yield each.row("no case", "not on the list of cases")
+
+
+def _repeated(index: Index, period: Period) -> Rows:
+    said, values = period.where("asked_ms")
+    often = (
+        f'SELECT "case" FROM exchanges WHERE {_ASKED} AND "case" <> \'\' AND {said}'
+        f' GROUP BY "case", partner, direction HAVING count(*) >= {REPEATS}'
+    )
+    wanted = f'{_ASKED} AND "case" IN ({often}) AND {said}'
+    recent: dict[tuple[str, int, str], deque[int]] = {}
+    for each in _asked(index, wanted, [*values, *values]):
+        times = recent.setdefault((each.partner, each.direction, each.case or ""), deque())
+        times.append(each.time)
+        while times[0] <= each.time - DAY_MS:
+            times.popleft()
+        if len(times) >= REPEATS:
+            yield each.row("repeated", f"asked {len(times)} times within a day")
+
+
+def _same_person(index: Index, period: Period) -> Rows:
+    said, values = period.where("asked_ms")
+    often = (
+        f"SELECT subject FROM exchanges WHERE {_ASKED} AND subject IS NOT NULL AND {said}"
+        f" GROUP BY subject HAVING count(*) >= {REPEATS}"
+    )
+    wanted = (
+        f"SELECT {_READ}, subject FROM exchanges WHERE {_ASKED} AND subject IN ({often}) AND {said}"
+        " ORDER BY asked_ms"
+    )
+    recent: dict[str, deque[Asked]] = {}
+    for *read, subject in index.each(wanted, [*values, *values]):
+        each = Asked(*read)
+        asked = recent.setdefault(str(subject), deque())
+        asked.append(each)
+        while asked[0].time <= each.time - DAY_MS:
+            asked.popleft()
+        count = len({one.case for one in asked})
+        if count >= REPEATS:
+            yield each.row("same person", f"found in {count} cases within a day")
+
+
+def _odd(index: Index, period: Period, hours: Hours | None) -> Rows:
+    said, values = period.where("asked_ms")
+    hour = f"asked_ms % {DAY_MS} / 3600000"
+    counted = (
+        f"SELECT partner, direction, {hour}, count(*) FROM exchanges WHERE {_ASKED} AND {said}"
+        " GROUP BY 1, 2, 3"
+    )
+    habits: dict[tuple[str, int], Counter[int]] = {}
+    for partner, direction, at, count in index.each(counted, values):
+        habits.setdefault((str(partner), int(direction)), Counter())[int(at)] = int(count)
+    for (partner, direction), counts in habits.items():
+        odd = _outside(hours) if hours is not None else _rare(counts)
+        if not odd:
+            continue
+        marks = ", ".join(str(each) for each in sorted(odd))
+        wanted = f"{_ASKED} AND partner = ? AND direction = ? AND {hour} IN ({marks}) AND {said}"
+        for each in _asked(index, wanted, [partner, direction, *values]):
+            at = each.time % DAY_MS // 3_600_000
+            yield each.row("odd hour", f"at {at:02} h UTC, {counts[at]} of {counts.total()} are")
+
+
+def _rare(counts: Counter[int]) -> frozenset[int]:
+    """Return the hours of a day into which together no more than a hundredth of the queries fall."""
+    total, rest = counts.total(), 0
+    if total < ENOUGH:
+        return frozenset()
+    found = set()
+    for hour in sorted(range(24), key=lambda each: counts[each]):
+        rest += counts[hour]
+        if rest > total * RARE:
+            break
+        found.add(hour)
+    return frozenset(found)
+
+
+def _outside(hours: Hours) -> frozenset[int]:
+    first, last = hours
+    inside = range(first, last + 1) if first <= last else (*range(first, 24), *range(last + 1))
+    return frozenset(range(24)).difference(inside)
+
+
+def _asked(index: Index, where: str, values: Iterable[str | int]) -> Iterator[Asked]:
+    for row in index.each(f"SELECT {_READ} FROM exchanges WHERE {where} ORDER BY idx", values):
+        yield Asked(*row)

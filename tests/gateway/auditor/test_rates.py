@@ -1,0 +1,112 @@
+"""Question 15: rates by group, and nobody to be picked out of a small one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.auditor.groups import GroupsRefused, read_groups
+from gateway.auditor.questions.rates import SMALL, rates, suppress, wilson
+from gateway.auditor.table import Period, Table
+from tests.gateway.auditor.year import indexed, query
+
+COUNTS = st.dictionaries(
+    st.tuples(st.text("ab", max_size=4)), st.none() | st.integers(0, 40), max_size=8
+)
+LINES = "subject,sex,age_band,region\n1,F,30-44,Asia\n2,M,80+,Europe\n"
+
+
+def told() -> Table:
+    hit = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
+    said = []
+    for number in range(1, 61):
+        subject = str(number)
+        said += query(number, number / 10, subject=subject, **hit)
+    said += query(90, 20, subject="1", **hit)  # the same person again
+    said += query(91, 21)
+    groups = {str(n): ("F" if n <= 200 else "M", "30-44", "Asia") for n in range(1, 401)}
+    groups["60"] = ("M", "30-44", "Asia")
+    with indexed(said) as index:
+        return rates(index, Period(), ("sex",), groups)
+
+
+def test_a_group_has_its_share_of_people_found() -> None:
+    women = told().documents()[0]
+
+    assert (women["sex"], women["people"], women["hit_share"]) == ("F", 199, None)
+    assert told().totals["hits"] == 61
+    assert told().totals["searches"] == 62
+
+
+def test_a_count_below_ten_is_suppressed_and_so_is_what_would_give_it_away() -> None:
+    """One man was found: with the women's count and the whole, anybody would know."""
+    assert [row["found"] for row in told().documents()] == [None, None]
+    assert told().totals["suppressed_counts"] == 2
+
+
+def test_without_a_file_of_groups_the_ledger_says_that_it_has_none() -> None:
+    with indexed(query(1, 1)) as index:
+        table = rates(index, Period(), ("sex", "region"), None)
+
+    assert "nothing biographic" in table.findings[0]
+    assert table.totals["searches"] == 1
+
+
+def test_without_a_key_nobody_knows_who_was_found() -> None:
+    with indexed(query(1, 1), opened=False) as index:
+        assert "--key" in rates(index, Period(), ("sex",), {}).findings[0]
+
+
+@given(COUNTS)
+def test_no_small_count_stays_and_none_is_missing_alone(column: dict[tuple[str, ...], int]) -> None:
+    before = dict(column)
+
+    hidden = suppress(column)
+
+    assert not any(count is not None and 0 < count < SMALL for count in column.values())
+    fresh = [each for each in column if column[each] is None and before[each] is not None]
+    assert len(fresh) == hidden
+    others = [each for each in before if before[each] and each not in fresh]
+    assert len(fresh) != 1 or not others
+    assert all(column[each] == before[each] for each in column if each not in fresh)
+
+
+def test_an_interval_is_wilsons() -> None:
+    """Wilson (1927): 10 of 100 at 95 %, the textbook's 0.0552 to 0.1744."""
+    assert wilson(10, 100) == (0.1, 0.055229, 0.174366)
+    assert wilson(0, 0) == wilson(None, 5) == wilson(3, 2) == (None, None, None)
+
+
+def test_a_file_of_groups_is_read(tmp_path: Path) -> None:
+    (tmp_path / "g").write_text(LINES)
+
+    assert read_groups(tmp_path / "g") == {"1": ("F", "30-44", "Asia"), "2": ("M", "80+", "Europe")}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("", "subject,sex\n", LINES + "1,F,30-44,Asia\n", LINES + "3,W,30-44,Asia\n"),
+        *(LINES + "3,F,31-33,Asia\n", LINES + "3,F,30-44,=cmd\n", LINES + "x,F,30-44,Asia\n"),
+        *(LINES + "3,F,30-44\n", LINES + '"3,F', LINES + "3,F,30-44,Île\n", LINES + "\0"),
+    ],
+)
+def test_a_file_that_is_no_list_of_groups_is_refused(tmp_path: Path, bad: str) -> None:
+    (tmp_path / "g").write_text(bad)
+
+    with pytest.raises(GroupsRefused):
+        read_groups(tmp_path / "g")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_groups_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, octets: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("groups") / "g"
+    path.write_bytes(octets)
+
+    with pytest.raises(GroupsRefused):
+        read_groups(path)

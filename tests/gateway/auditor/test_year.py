@@ -1,0 +1,173 @@
+"""The invented year is a true ledger, and each of the sixteen questions is answered from it by its one command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.audit.entry import decode
+from gateway.audit.volume import Volume
+from gateway.audit.whole import verify_volume
+from gateway.auditor.index import Index
+from gateway.auditor.source import VolumeSource
+from gateway.cli.main import app
+from gateway.kit import year
+from gateway.kit.year_life import Life, subjects
+from keys.custody import Argon2Cost, FileCustody
+from keys.envelope import OpeningRing
+from keys.keyset import KeyKind, Keyset
+from tests.gateway.auditor.year import Bare
+
+ENTRIES = 3000
+
+
+@dataclass(frozen=True)
+class Told:
+    """A bundle of an invented year, and the auditor's folder."""
+
+    bundle: Path
+    options: list[str]
+    ring: OpeningRing
+    number: str
+    subject: str
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    root = tmp_path_factory.mktemp("year")
+    (root / "auditor").mkdir(mode=0o700)
+    (root / "pass").write_bytes(b"the auditor's own")
+    (root / "pass").chmod(0o600)
+    custody = FileCustody.create(
+        root / "auditor" / "kek.json", b"the auditor's own", Argon2Cost(64, 1, 1)
+    )
+    auditor = Keyset.create_auditor(year.BEGINS, "CAN", custody)
+    auditor.save(root / "auditor" / "keyset.json")
+    public = auditor.primary(KeyKind.AUDIT).public
+    house = Keyset.create(year.BEGINS, "CAN", Bare(), audit_public=public)
+    year.write(root / "year.bundle", ENTRIES, house)
+    lines = [("subject", "sex", "age_band", "region"), *subjects(Random(6))]
+    (root / "groups.csv").write_text("".join(",".join(each) + "\n" for each in lines))
+    key = ["--key", str(root / "auditor"), "--key-passphrase-file", str(root / "pass")]
+    options = ["--bundle", str(root / "year.bundle"), *key]
+    ring = auditor.audit_ring()
+    with Volume.open(root / "year.bundle") as volume, Index.passing() as index:
+        index.extend(VolumeSource(volume), ring)
+        wanted = (
+            "SELECT number, subject FROM exchanges WHERE true_outcome = 'MATCH' AND operation <> ''"
+        )
+        number, subject = index.rows(f"{wanted} ORDER BY idx DESC LIMIT 1")[0]
+    return Told(root / "year.bundle", options, ring, number, subject)
+
+
+def run(*words: object) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, [*map(str, words), "--json"], prog_name="passerelle")
+    assert "Traceback" not in result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_an_invented_year_is_a_whole_ledger(told: Told) -> None:
+    with Volume.open(told.bundle) as volume:
+        report = verify_volume(volume, VolumeSource(volume).log)
+
+    assert report.ok, report.findings
+    assert report.findings == ()
+    assert ENTRIES <= report.size <= ENTRIES + 10
+
+
+def test_the_same_seed_tells_of_the_same_year() -> None:
+    one, two, other = (list(Life(Random(seed), 300).groups()) for seed in (1, 1, 2))
+
+    assert one == two
+    assert one != other
+
+
+def test_what_was_shredded_in_the_year_is_in_no_index(told: Told) -> None:
+    with Volume.open(told.bundle) as volume, Index.passing() as index:
+        index.extend(VolumeSource(volume), told.ring)
+        gone = [held.index for held in volume.held() if held.ciphertext and not held.sealed_dek]
+        kept = {row[0] for row in index.rows("SELECT idx FROM details")}
+
+    assert gone
+    assert kept.isdisjoint(gone)
+
+
+@pytest.mark.parametrize(
+    ("question", "least"),
+    [
+        *((f"explain TXN --only {only}", 0) for only in ("who", "purpose", "content")),
+        *((f"explain TXN --only {only}", 0) for only in ("calibration", "keys", "review")),
+        ("destruction", 500),
+        ("destruction TXN", 1),
+        ("subject S-PERSON --lang en,fr --out PACK", 1),
+        ("refusals --since 2026-01-01", 30),
+        ("quota --since 2026-01-01 --partner AUS", 30),
+        ("corrections --since 2026-01-01 --late", 0),
+        ("recall minutiae@1", 100),
+        ("anomalies --since 2026-01-01 --hours 8-18", 10),
+        ("rates --by sex,age_band,region --since 2026-01-01 --groups GROUPS", 50),
+        ("changes --before TXN --window 14d", 1),
+    ],
+)
+def test_each_question_is_answered_by_its_one_command(
+    told: Told, tmp_path: Path, question: str, least: int
+) -> None:
+    """law.md section 9; question 14 is `ledger verify`, and is asked above."""
+    meant = {
+        "TXN": told.number,
+        "S-PERSON": f"S-{told.subject}",
+        "PACK": tmp_path / "pack",
+        "GROUPS": told.bundle.with_name("groups.csv"),
+    }
+
+    code, answer = run(
+        "audit", *(meant.get(word, word) for word in question.split()), *told.options
+    )
+
+    assert code in {0, 1}, answer
+    if question.startswith("explain"):
+        only = question.rsplit(maxsplit=1)[-1]
+        assert answer["answers"][only] or only == "review"
+    else:
+        assert len(answer["rows"]) >= least
+        assert answer["sealed"] is False
+
+
+def test_a_person_is_named_to_a_bundle_by_number_alone(told: Told, tmp_path: Path) -> None:
+    code, answer = run("audit", "subject", "F-17", "--out", tmp_path / "pack", *told.options)
+
+    assert code == 2
+    assert "S-…" in answer["error"]["message"]
+    assert not (tmp_path / "pack").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ("rates", "--by", "shoe"),
+            ("rates", "--by", "sex,sex"),
+            ("anomalies", "--hours", "25-3"),
+        ),
+        *(("anomalies", "--cases", "nowhere"), ("subject", "S-1", "--out", "x", "--lang", "de")),
+        ("subject", "--out", "x"),
+    ],
+)
+def test_what_is_asked_wrongly_is_refused_with_its_remedy(told: Told, words: tuple[str]) -> None:
+    code, answer = run("audit", *words, *told.options)
+
+    assert code == 2
+    assert "error" in answer
+
+
+def test_leaves_of_the_year_name_nobody(told: Told) -> None:
+    with Volume.open(told.bundle) as volume:
+        frames = [decode(held.leaf) for held in volume.held()]
+
+    assert not any(frame.subject_reference.startswith("S-") for frame in frames)
