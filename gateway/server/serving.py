@@ -30,6 +30,7 @@ from gateway.exchange.standing import GetCapabilities, GetQuota
 from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
+from gateway.office.clockwatch import ClockWatch
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
@@ -87,6 +88,7 @@ class Serving:
             house.overdue,
             house.clock,
         )
+        self._clockwatch = ClockWatch(house.sequencer, house.clock)
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
         )
@@ -176,6 +178,12 @@ class Serving:
         The orchestrator learns here whether we still serve.
         """
         house = self._house
+        self._clockwatch.round()
+        if not house.sequencer.healthy:
+            # The clock fell behind the last entry. Whatever the rounds would record ends the process; who waits
+            # until the clock is right goes on, and says then that it was set.
+            listeners.set_serving(self._servicer, NAMES, serving=False)
+            return
         try:
             demand_current(house.keyset, house.clock())
             self._ended = False

@@ -1,14 +1,18 @@
-"""A house that serves publishes; a disk for files that is full stops no answer for four hours, then all of them."""
+"""A house that serves publishes; a disk for files that is full stops no answer for four hours, then all of them.
+
+And a clock that is set back stops the answers at once, until it is right.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from grpc_health.v1 import health_pb2
 from typer.testing import CliRunner
 
 from gateway.audit.entry import EntryType, decode
@@ -18,6 +22,7 @@ from gateway.client import Refused
 from gateway.directory import own_bundle
 from gateway.office.tiling import files_in
 from gateway.server import inspection, tiler
+from gateway.server.house import utc_now
 from gateway.store import ledger
 from gateway.terms import Outcome
 
@@ -25,6 +30,11 @@ from gateway.terms import Outcome
 def alarms(pair: Any) -> list[str]:
     frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
+
+
+def health(pair: Any) -> int:
+    request = health_pb2.HealthCheckRequest(service="gateway.v1.ExchangeService")
+    return int(pair.serving._servicer.Check(request, None).status)
 
 
 def answered(pair: Any, people: Any) -> bool:
@@ -121,4 +131,38 @@ def test_the_command_repairs_what_was_lost_and_refuses_a_ledger_that_was_set_bac
 
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["size"] == pair.house.sequencer.size
+    assert inspection.verify_ledger(pair.home).ok
+
+
+def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ledger.md 10."""
+    house, serving = pair.house, pair.serving
+    house.postman.stop()
+    serving._tiler.stop()
+    set_back = timedelta()
+
+    def clock() -> datetime:
+        return utc_now() - set_back
+
+    monkeypatch.setattr(house.sequencer, "_clock", clock)
+    monkeypatch.setattr(serving._clockwatch, "_clock", clock)
+    set_back = timedelta(hours=1)
+
+    serving.walk_rounds()
+
+    assert health(pair) == health_pb2.HealthCheckResponse.NOT_SERVING
+    with pytest.raises(Refused) as refused:
+        answered(pair, people)
+    assert refused.value.reason == "AUDIT_UNAVAILABLE"
+
+    set_back = timedelta()
+    serving.walk_rounds()
+
+    assert health(pair) == health_pb2.HealthCheckResponse.SERVING
+    assert answered(pair, people)
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    steps = [f.subject_reference for f in frames if f.type is EntryType.CLOCK]
+    assert steps == ["BACKWARD", "FORWARD"]
     assert inspection.verify_ledger(pair.home).ok

@@ -1,0 +1,112 @@
+"""A clock that is set is recorded; one that is set back stops the answers until it is right."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.errors import Fault
+from gateway.office.clockwatch import ClockWatch
+from gateway.server.house import House
+from gateway.store import ledger
+from gateway.store.sequencer import Leaf
+
+
+class Clocks:
+    """A wall clock and a monotonic one, which a test moves together or apart."""
+
+    def __init__(self, house: House) -> None:
+        self.wall, self.ticks = house.clock(), 1000.0
+
+    def __call__(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def pass_(self, seconds: float, *, step: float = 0.0) -> None:
+        self.ticks += seconds
+        self.wall += timedelta(seconds=seconds + step)
+
+
+@pytest.fixture
+def clocks(house: House) -> Clocks:
+    return Clocks(house)
+
+
+@pytest.fixture
+def watch(house: House, clocks: Clocks) -> ClockWatch:
+    return ClockWatch(house.sequencer, clocks, clocks.monotonic)
+
+
+def told(house: House) -> list[str]:
+    frames = map(decode, ledger.iter_leaves(house.database))
+    return [frame.subject_reference for frame in frames if frame.type is EntryType.CLOCK]
+
+
+@pytest.mark.parametrize("step", [0.0, 0.015, -0.015, 1.9, -1.9])
+def test_time_that_passes_and_slewing_are_no_step(
+    house: House, watch: ClockWatch, clocks: Clocks, step: float
+) -> None:
+    clocks.pass_(30, step=step)
+
+    watch.round()
+
+    assert told(house) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "name"), [(2.5, "FORWARD"), (-2.5, "BACKWARD"), (7200, "FORWARD")]
+)
+def test_a_step_is_recorded_once(
+    house: House, watch: ClockWatch, clocks: Clocks, step: float, name: str
+) -> None:
+    clocks.pass_(30, step=step)
+
+    watch.round()
+    clocks.pass_(30)
+    watch.round()
+
+    assert told(house) == [name]
+
+
+def test_how_far_is_in_the_detail(
+    house: House, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Leaf] = []
+    monkeypatch.setattr(house.sequencer, "commit", said.extend)
+    clocks.pass_(30, step=-3.25)
+
+    watch.round()
+
+    assert [one.detail for one in said] == [{"step_ms": "-3250"}]
+
+
+def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
+    house: House, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.sequencer, "_clock", clocks)
+    clocks.pass_(1)
+    clocks.pass_(30, step=-3600)
+
+    watch.round()
+
+    assert not house.sequencer.healthy
+    assert told(house) == []
+    clocks.pass_(3600)
+    watch.round()
+    assert house.sequencer.healthy
+    assert told(house) == ["BACKWARD"]
+
+
+def test_a_house_does_not_open_with_a_clock_behind_its_last_entry(
+    house: House, clocks: Clocks
+) -> None:
+    home = house.home
+    house.close()
+    early = clocks.wall - timedelta(minutes=5)
+
+    with pytest.raises(Fault, match="behind leaf"):
+        House.open(home, lambda: b"a passphrase for tests", clock=lambda: early)
