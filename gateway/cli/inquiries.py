@@ -96,7 +96,7 @@ def quota(
     def ask(room: Room, period: Period) -> Table:
         from gateway.auditor.questions.quota import quota as question
 
-        return question(room.index, period, _limits(room))
+        return question(room.index, period, limits_of(room))
 
     answer(context, asked, words("quota", since, partner), (since, until, partner), csv, ask=ask)
 
@@ -306,7 +306,7 @@ def words(what: str, since: datetime | None, partner: str) -> str:
     return f"{what}{of}" + (f" since {since:%Y-%m-%d}" if since else "")
 
 
-def _limits(room: Room) -> dict[tuple[str, str], int]:
+def limits_of(room: Room) -> dict[tuple[str, str], int]:
     """Return the most queries a day that any version of the agreements permits, by partner and purpose."""
     from gateway.law.parsing import parse
     from gateway.law.reading import MalformedAgreement

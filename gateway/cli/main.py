@@ -33,6 +33,7 @@ try:
         proposals,
         registry,
         replaying,
+        reporting,
         retention,
         review,
         rewrapping,
@@ -146,6 +147,7 @@ kit.bench.command(
     epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
+auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
 inquiries.install(auditing.app)
 scrutiny.install(auditing.app)
 entries.install(ledger.app)

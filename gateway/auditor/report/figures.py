@@ -1,0 +1,288 @@
+"""What the report counts: questions to an index, and answers that may be shown.
+
+All questions received are one partition, by what became of them: two classifications of the same questions side by
+side would let one be subtracted from the other. Refusals by paragraph and masked answers by rule are shown only
+where the number that they add up to is.
+
+Our own failings (a destruction that is missing, a correction that is late) are counted exactly, however few: they
+point at us and at nobody else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from gateway.audit.chapters import Cite
+from gateway.auditor.index import Index
+from gateway.auditor.questions.corrections import corrections
+from gateway.auditor.report.cells import LEAST, Cells, cells
+from gateway.auditor.report.timeline import Event, events
+from gateway.auditor.table import DAY_MS, Period
+from gateway.terms import Direction
+
+DAYS_APART: Final = 62  # with no more days than these a chart has a bar a day, else one a month
+BECAME: Final = (
+    *("match", "masked", "no_match", "pending", "unusable", "answered", "refused"),
+    *("abandoned", "open"),
+)
+_INBOUND: Final = int(Direction.INBOUND)
+_QUERIES: Final = "operation IN ('SUBMIT_QUERY', '')"
+
+Limits = Mapping[tuple[str, str], int]  # (partner, purpose) → queries agreed a day
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How a partner used what was agreed for a purpose; shares in per cent of what was agreed a day, up to the next 5."""
+
+    partner: str
+    purpose: str
+    agreed: int
+    busiest: int | None
+    warned: int
+    over: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long answers took, in milliseconds; None where too few were given."""
+
+    bucket: str
+    half: int | None
+    most: int | None  # 95 of 100 were not slower
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Whether what had to be done was done; `done` and `waiting` are None where they are withheld."""
+
+    done: int | None
+    failed: int
+    waiting: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that the report shows of a period."""
+
+    period: Period
+    opened: bool
+    received: Cells
+    sent: Cells
+    from_partners: Cells
+    to_partners: Cells
+    became: Cells
+    refused: Cells
+    masked: Cells
+    quota: tuple[Use, ...]
+    pace: tuple[Pace, ...]
+    destruction: Duty
+    corrections: Duty
+    events: tuple[Event, ...]
+    events_omitted: int = 0
+    findings: tuple[tuple[str, int], ...] = field(default=())  # key of the words, how many
+
+
+def figures(index: Index, period: Period, limits: Limits, cite: Cite) -> Figures:
+    """Count a period; `until` of the period MUST be given."""
+    volumes = _Volumes(index, period)
+    became = cells([(name, volumes.became[name]) for name in BECAME])
+    destruction, late = _destruction(index, period, became), _corrections(index, period)
+    happened, omitted = events(index, period)
+    use = tuple(_quota(index, period, limits))
+    over = sum(each.over for each in use)
+    found = (
+        ("finding.destruction", destruction.failed),
+        ("finding.corrections", late.failed),
+        ("finding.quota", over),
+        ("finding.open", 0 if volumes.became["open"] == 0 else 1),
+    )
+    return Figures(
+        period,
+        index.opened,
+        volumes.over_time(_INBOUND),
+        volumes.over_time(int(Direction.OUTBOUND)),
+        volumes.by_partner(_INBOUND),
+        volumes.by_partner(int(Direction.OUTBOUND)),
+        became,
+        _under(became, "refused", _refused(index, period, cite)),
+        _under(became, "masked", _masked(index, period, cite)),
+        use,
+        tuple(_pace(index, period)),
+        destruction,
+        late,
+        happened,
+        omitted,
+        tuple(each for each in found if each[1]),
+    )
+
+
+def buckets(period: Period) -> list[str]:
+    """Return the names of the bars of a chart over a period: days, or months where they are many."""
+    first, last = _day(period.since), _day((period.until or period.since + 1) - 1)
+    days = [first + timedelta(n) for n in range((last - first).days + 1)]
+    return list(dict.fromkeys(_bucket(day, len(days)) for day in days))
+
+
+def bucket_of(milliseconds: int, period: Period) -> str:
+    """Return the bar in which a moment of a period falls."""
+    days = -(-((period.until or 0) - period.since) // DAY_MS)
+    return _bucket(_day(milliseconds), days)
+
+
+class _Volumes:
+    """The questions of a period, counted in one reading of the table."""
+
+    def __init__(self, index: Index, period: Period) -> None:
+        self._period = period
+        self._time: dict[int, Counter[str]] = {1: Counter(), 2: Counter()}
+        self._partner: dict[int, Counter[str]] = {1: Counter(), 2: Counter()}
+        self.became: Counter[str] = Counter()
+        said, values = period.where("asked_ms")
+        wanted = (
+            f"SELECT asked_ms / {DAY_MS}, partner, direction, closing, true_outcome, disclosed_outcome, count(*)"
+            f" FROM exchanges WHERE {_QUERIES} AND {said} GROUP BY 1, 2, 3, 4, 5, 6"
+        )
+        for day, partner, direction, closing, true, shown, count in index.each(wanted, values):
+            self._time[direction][bucket_of(day * DAY_MS, period)] += count
+            self._partner[direction][partner] += count
+            if direction == _INBOUND:
+                self.became[_became(closing, true, shown)] += count
+
+    def over_time(self, direction: int) -> Cells:
+        return cells([(name, self._time[direction][name]) for name in buckets(self._period)])
+
+    def by_partner(self, direction: int) -> Cells:
+        return cells(sorted(self._partner[direction].items()))
+
+
+def _became(closing: str, true: str | None, shown: str | None) -> str:
+    if closing != "ANSWERED":
+        return closing.lower()
+    if true is not None and shown is not None and true != shown:
+        return "masked"
+    named = {"MATCH": "match", "NO_MATCH": "no_match", "REVIEW_PENDING": "pending"}
+    return named.get(true or "", "unusable" if true == "QUALITY_INSUFFICIENT" else "answered")
+
+
+def _under(parent: Cells, name: str, counted: Counter[str]) -> Cells:
+    """Return what one cell consists of; withheld where the cell is."""
+    if parent.of(name) is None:
+        return Cells(tuple(counted) or (name,), (), None)
+    return cells(counted.most_common())
+
+
+def _refused(index: Index, period: Period, cite: Cite) -> Counter[str]:
+    said, values = period.where("asked_ms")
+    wanted = (
+        "SELECT coalesce(reason, ''), coalesce(why, ''), coalesce(paragraph, ''), count(*) FROM exchanges"
+        f" WHERE {_QUERIES} AND direction = 1 AND closing = 'REFUSED' AND {said} GROUP BY 1, 2, 3"
+    )
+    found: Counter[str] = Counter()
+    for reason, why, paragraph, count in index.each(wanted, values):
+        found[" · ".join(filter(None, (cite(why) or paragraph, reason))) or "sealed"] += count
+    return found
+
+
+def _masked(index: Index, period: Period, cite: Cite) -> Counter[str]:
+    said, values = period.where("asked_ms")
+    wanted = (
+        "SELECT coalesce(why, ''), count(*) FROM exchanges WHERE direction = 1 AND closing = 'ANSWERED'"
+        f" AND {_QUERIES} AND true_outcome <> disclosed_outcome AND {said} GROUP BY 1"
+    )
+    found: Counter[str] = Counter()
+    for why, count in index.each(wanted, values):
+        found[cite(why) or why.rpartition(":")[2] or "sealed"] += count
+    return found
+
+
+def _quota(index: Index, period: Period, limits: Limits) -> list[Use]:
+    said, values = period.where("asked_ms")
+    wanted = (
+        f"SELECT partner, purpose, asked_ms / {DAY_MS} AS day, count(*) FROM exchanges WHERE direction = 1"
+        f" AND operation = 'SUBMIT_QUERY' AND closing <> 'REFUSED' AND purpose IS NOT NULL AND {said}"
+        " GROUP BY partner, purpose, day"
+    )
+    days: dict[tuple[str, str], list[int]] = {}
+    for partner, purpose, _, count in index.each(wanted, values):
+        days.setdefault((partner, purpose), []).append(count)
+    found = []
+    for (partner, purpose), counts in sorted(days.items()):
+        agreed = limits.get((partner, purpose))
+        if not agreed:
+            continue
+        peak = max(counts)
+        busiest = 5 * math.ceil(20 * peak / agreed) if peak >= LEAST else None
+        warned = sum(agreed >= count >= 0.8 * agreed for count in counts)
+        over = sum(count > agreed for count in counts)
+        found.append(Use(partner, purpose, agreed, busiest, warned, over))
+    return found
+
+
+def _pace(index: Index, period: Period) -> list[Pace]:
+    said, values = period.where("asked_ms")
+    wanted = (  # to 10 ms: fewer rows, and nobody's own time
+        f"SELECT asked_ms / {DAY_MS}, (closed_ms - asked_ms + 5) / 10 * 10, count(*) FROM exchanges"
+        f" WHERE direction = 1 AND closing = 'ANSWERED' AND reviewed_ms IS NULL AND {_QUERIES} AND {said}"
+        " GROUP BY 1, 2"
+    )
+    times: dict[str, Counter[int]] = {name: Counter() for name in buckets(period)}
+    for day, took, count in index.each(wanted, values):
+        times[bucket_of(day * DAY_MS, period)][took] += count
+    return [Pace(name, _centile(each, 50), _centile(each, 95)) for name, each in times.items()]
+
+
+def _centile(times: Counter[int], of_hundred: int) -> int | None:
+    """Return the time that so many of a hundred did not exceed; None of too few."""
+    count = times.total()
+    if count < 2 * LEAST:
+        return None
+    left = -(-count * of_hundred // 100)
+    for took in sorted(times):
+        left -= times[took]
+        if left <= 0:
+            return took
+    return None
+
+
+def _destruction(index: Index, period: Period, became: Cells) -> Duty:
+    said, values = period.where("asked_ms")
+    wanted = (
+        "SELECT sum(destroyed_ms IS NOT NULL AND (reviewed_ms IS NOT NULL OR closing <> 'ANSWERED'"
+        " OR destroyed_ms <= closed_ms)), sum(destroyed_ms IS NULL AND reviewed_ms IS NULL),"
+        " sum(destroyed_ms > closed_ms AND reviewed_ms IS NULL),"
+        " sum(destroyed_ms IS NULL AND reviewed_ms IS NOT NULL) FROM exchanges"
+        f" WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {said}"
+        " AND (closing = 'ANSWERED' OR destroyed_ms IS NOT NULL)"
+    )
+    done, missing, late, waiting = (int(each or 0) for each in index.rows(wanted, values)[0])
+    if became.withheld or None in became.counts:
+        # What was searched is what was received less what was refused: it would give away what is withheld there.
+        return Duty(None, missing + late, _large(waiting))
+    return Duty(_large(done), missing + late, _large(waiting))
+
+
+def _corrections(index: Index, period: Period) -> Duty:
+    table = corrections(index, period)
+    acknowledged = table.columns.index("acknowledged")
+    late = table.columns.index("late")
+    waiting = sum(row[acknowledged] is None and not row[late] for row in table.rows)
+    failed = sum(bool(row[late]) for row in table.rows)
+    return Duty(_large(len(table.rows)), failed, _large(waiting))
+
+
+def _large(count: int) -> int | None:
+    return count if count >= LEAST or not count else None
+
+
+def _day(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds // DAY_MS * 86_400, UTC)
+
+
+def _bucket(day: datetime, days: int) -> str:
+    return f"{day:%Y-%m-%d}" if days <= DAYS_APART else f"{day:%Y-%m}"
