@@ -87,6 +87,51 @@ def exchange(
     console.emit(context, asdict(figures), board(figures), line(figures), code=code)
 
 
+@bench.command(
+    epilog=example("passerelle bench ledger", "passerelle bench ledger --entries 1000000 --json")
+)
+def ledger(
+    context: typer.Context,
+    *,
+    entries: Annotated[
+        int, typer.Option(min=60, max=10_000_000, help="Entries verified; a million need 6 GB.")
+    ] = 100_000,
+    seconds: Annotated[
+        float, typer.Option(min=0.2, max=600, help="Seconds for each of three ways to write.")
+    ] = 3.0,
+    workdir: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Scratch folder; emptied at the start, removed at the end."
+        ),
+    ] = Path(".bench"),
+    as_json: Json = False,
+) -> None:
+    """Measure the ledger: entries a second by groups and one by one, verifying it whole, one receipt."""
+    del as_json
+    from gateway.kit.bench_ledger import measure
+    from gateway.kit.scratch import Scratch
+
+    with Scratch(workdir) as scratch, console.bar("ledger", 2 * entries) as advance:
+        figures = measure(scratch.folder, entries, seconds, advance)
+    lines = [
+        f"append    {figures.append_per_s:>10,.0f} entries/s by groups, COMMIT {figures.commit_ms} ms",
+        f"          {figures.per_row_per_s:>10,.0f} entries/s with a flush each, COMMIT {figures.per_row_commit_ms} ms",
+        f"          {figures.plain_per_s:>10,.0f} rows/s in a plain table with a flush each",
+        (
+            f"verify    {figures.verify_seconds:>10,.1f} s for {figures.entries:,} entries,"
+            f" {figures.verify_per_s:,.0f}/s, peak {figures.verify_peak_mib:,.0f} MiB"
+        ),
+        f"receipt   {figures.receipt_ms:>10} ms, {figures.receipt_bytes:,} bytes",
+        (
+            f"machine   {figures.signatures_per_s:,.0f} signatures/s, SHA-256 {figures.sha256_mb_per_s:,.0f} MB/s,"
+            f" {figures.cores} cores"
+        ),
+    ]
+    code = Code.DONE if figures.verified else Code.NO
+    console.emit(context, {"ok": figures.verified, **asdict(figures)}, *lines, code=code)
+
+
 def _end_in_order() -> None:
     """Let SIGTERM end us as an exception does, so that the server that we started ends too."""
 

@@ -32,6 +32,7 @@ EXCHANGES = 12
 OTHERS = 150  # entries of our own, in commits of one to four
 SHREDDED = 3
 OPERATION = "SUBMIT_QUERY"
+SIGNING, KEM = sha256(b"signing").digest(), sha256(b"kem").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def make(folder: Path, seed: int = 0) -> Specimen:
     database.close()
     ring = OpeningRing([auditor])
     return Specimen(
-        path.read_bytes(), key, log, ring, held, notes, (answered, receipt, _expected(1))
+        path.read_bytes(), key, log, ring, held, notes, (answered, receipt, expected(1))
     )
 
 
@@ -128,10 +129,11 @@ def _write(sequencer: Sequencer, seed: int) -> int:
     return answered
 
 
-def _leaf(kind: EntryType, number: int) -> Leaf:
+def exchange(kind: EntryType, number: int) -> Frame:
+    """Return the frame of one entry of an exchange: its REQUEST, DESTRUCTION or RESPONSE."""
     classes = {EntryType.REQUEST: EntryClass.ACCEPTED, EntryType.RESPONSE: EntryClass.ANSWERED}
     part = "ask" if kind is EntryType.REQUEST else "answer"
-    frame = Frame(
+    return Frame(
         type=kind,
         entry_class=classes.get(kind, EntryClass.OTHER),
         partner_id="AUS",
@@ -139,22 +141,26 @@ def _leaf(kind: EntryType, number: int) -> Leaf:
         message_id=number.to_bytes(16, "big"),
         transcript=_transcript(number, part),
         transaction_number=f"AUS-{number:08}",
-        signing_key_id=sha256(b"signing").digest(),
-        kem_key_id=sha256(b"kem").digest(),
+        signing_key_id=SIGNING,
+        kem_key_id=KEM,
         directory_version=7,
         agreement_id="drill",
         agreement_version=1,
         policy_id="315.4",
         subject_reference="" if kind is EntryType.DESTRUCTION else OPERATION,
     )
-    return Leaf(frame, {"reason": "as agreed"})
+
+
+def _leaf(kind: EntryType, number: int) -> Leaf:
+    return Leaf(exchange(kind, number), {"reason": "as agreed"})
 
 
 def _transcript(number: int, part: str) -> bytes:
     return sha256(f"{part} {number}".encode()).digest()
 
 
-def _expected(number: int) -> Expected:
+def expected(number: int) -> Expected:
+    """Return what the asker of an exchange knows of its answer."""
     return Expected(
         partner_id="AUS",
         message_id=number.to_bytes(16, "big"),
@@ -163,8 +169,8 @@ def _expected(number: int) -> Expected:
         transaction_number=f"AUS-{number:08}",
         agreement_id="drill",
         agreement_version=1,
-        signing_key_id=sha256(b"signing").digest(),
-        kem_key_id=sha256(b"kem").digest(),
+        signing_key_id=SIGNING,
+        kem_key_id=KEM,
         directory_version=7,
         earliest=START,
         latest=START + timedelta(days=1),
