@@ -31,6 +31,9 @@ class Source(Protocol):
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
 
+    def newest(self) -> bytes:
+        """Return the last signed checkpoint."""
+
 
 class VolumeSource:
     """A bundle as a source."""
@@ -56,6 +59,13 @@ class VolumeSource:
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
         return self.volume.agreements()
+
+    def newest(self) -> bytes:
+        """Return the last signed checkpoint."""
+        found = b""
+        for note in self.volume.notes():
+            found = note
+        return found
 
 
 def log_of(volume: Volume) -> LogIdentity:

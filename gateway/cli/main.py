@@ -31,6 +31,7 @@ try:
         ledger,
         parties,
         proposals,
+        reconciling,
         registry,
         replaying,
         reporting,
@@ -151,6 +152,7 @@ auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
 inquiries.install(auditing.app)
 scrutiny.install(auditing.app)
 entries.install(ledger.app)
+ledger.app.command(epilog=reconciling.EPILOG)(reconciling.reconcile)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)
 keys.app.command(epilog=worst.AFFECTED)(worst.affected)
 keys.app.command(epilog=worst.BELIEVED)(worst.believe)

@@ -39,6 +39,7 @@ class ReadingRoom:
             Act("audit.transaction", _AUDITORS, self._transaction),
             Act("audit.queries", _AUDITORS, self._queries),
             Act("audit.read", _AUDITORS, self._read),
+            Act("audit.reconciled", _AUDITORS, self._reconciled),
         )
 
     def _transaction(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
@@ -87,6 +88,25 @@ class ReadingRoom:
         def do() -> Answer:
             self._record(officer, reason, question)
             return {"question": question}
+
+        return do
+
+    def _reconciled(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Record that a period was compared with what a partner states, and how it came out."""
+        partner = arguments.text("partner", PARTY)
+        said = {name: arguments.text(name, QUESTION) for name in ("since", "until")}
+        counts = {
+            name: str(arguments.number(name, 0, 2**53))
+            for name in ("compared", "missing_here", "missing_there", "differing")
+        }
+
+        def do() -> Answer:
+            frame = Frame(
+                type=EntryType.RECONCILIATION, entry_class=EntryClass.OTHER, partner_id=partner
+            )
+            facts = {"actor": officer.person, "partner": partner, **said, **counts}
+            self._sequencer.commit((Leaf(frame, facts),), ())
+            return {"partner": partner}
 
         return do
 

@@ -66,6 +66,12 @@ class Stored:
         folder = self._settings.agreements.folder
         return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.toml"))}
 
+    def newest(self) -> bytes:
+        """Return the last signed checkpoint."""
+        with self._database.reader() as reader:
+            found = witnessed.root_of(reader, self.size)
+        return b"" if found is None else found[1]
+
     def prove(self, index: int) -> Receipt:
         """Return the proof that an entry stands in the ledger; raises Fault where there is none."""
         with self._database.reader() as reader:

@@ -1,0 +1,186 @@
+"""`passerelle ledger reconcile`: two parties compare what they recorded of each other."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console, desk, reading
+from gateway.cli.console import Code, Json, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
+from gateway.cli.reading import Asked, Bundle, Since, Until, Where, Why
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.auditor.reconcile import Compared, Statement
+
+SHOWN = 50
+EPILOG = example(
+    "passerelle ledger reconcile can --with AUS --since 2026-01-01 --until 2026-03-31 -o can.statement"
+    " --reason 'quarter' --as staff/a1",
+    "passerelle ledger reconcile aus --with CAN --against can.statement --party CAN.json -o aus.statement"
+    " --reason 'quarter' --as staff/a2",
+)
+
+
+def reconcile(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    bundle: Bundle = None,
+    other: Annotated[
+        str, typer.Option("--with", metavar="ID", help="The party whose ledger is compared.")
+    ],
+    since: Since = None,
+    until: Until = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its statement; period and salt are taken from it."),
+    ] = None,
+    party: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE", help="Its party bundle: its ledger must have signed for it."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where our statement goes.")
+    ] = None,
+    reason: Why = "",
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """State what we recorded with a party, or compare it with what that party states.
+
+    Neither learns what the other recorded: statements hold salted digests. Each side names what the other lacks.
+
+    Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: it cannot be told.
+    """
+    del as_json
+    from gateway.auditor.reconcile import Statement, compare, recorded, state
+
+    if against is None and (since is None or until is None):
+        raise Remedy("name the period: --since DAY --until DAY, or --against the other's statement")
+    if against is None and out is None:
+        raise Remedy("say where our statement goes: -o FILE")
+    theirs = (
+        None if against is None else _theirs(Statement.parse(against.read_bytes()), other, party)
+    )
+    period = (
+        (reading.moment(since) or 0, reading.moment(until, end=True) or 0)
+        if theirs is None
+        else (theirs.since, theirs.until)
+    )
+    asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
+    with reading.room(asked, f"reconcile with {other}"[:80]) as room:
+        us = _us(where, bundle)
+        messages = recorded(room.index, us, other, *period)
+        note = room.source.newest()
+    salt = secrets.token_bytes(32) if theirs is None else theirs.salt
+    if out is not None:
+        now = datetime.now(UTC)
+        ours = state(messages, us, other, period, salt=salt, made=now, checkpoint=note)
+        out.write_bytes(ours.to_bytes())
+    if theirs is None:
+        count = sum(period[0] <= each.time_ms < period[1] for each in messages)
+        document = {"ok": True, "file": str(out), "questions": count}
+        console.emit(
+            context, document, f"stated  {count} questions  {out}  → give it to {other}'s auditor"
+        )
+        return
+    compared = compare(messages, us, theirs)
+    if where is not None:
+        _record(where, asked, theirs, compared)
+    _tell(context, compared, theirs, other)
+
+
+def _theirs(statement: Statement, other: str, party: Path | None) -> Statement:
+    from gateway.bundle import PartyBundle
+
+    if statement.party != other:
+        raise Remedy(f"the statement is of {statement.party}, not of {other}")
+    if statement.made < statement.until:
+        raise Remedy("the statement was made before its period ended: ask for a new one")
+    if party is not None:
+        statement.signed_size(PartyBundle.parse(party.read_bytes()).log)
+    return statement
+
+
+def _us(where: Path | None, bundle: Path | None) -> str:
+    if where is not None:
+        from gateway import config
+
+        return config.load(where).house.party
+    from gateway.audit.volume import Volume
+
+    assert bundle is not None  # noqa: S101 - `room` has looked
+    with Volume.open(bundle) as volume:
+        return volume.manifest.party
+
+
+def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> None:
+    """Have the house record that a period was compared, and how it came out."""
+    desk.perform(
+        home,
+        "audit.reconciled",
+        {
+            "partner": theirs.party,
+            "since": _day(theirs.since),
+            "until": _day(theirs.until),
+            "compared": compared.both,
+            "missing_here": compared.only_there,
+            "missing_there": len(compared.only_here),
+            "differing": len(compared.differing),
+        },
+        officer=asked.officer,
+        passphrase=passphrase_of(home, asked.passphrase_file),
+    )
+
+
+def _tell(context: typer.Context, compared: Compared, theirs: Statement, other: str) -> None:
+    def named(messages: object) -> list[dict[str, object]]:
+        return [
+            {"transaction": each.number, "asked_by": each.asker, "time": _day(each.time_ms)}
+            for each in (messages if isinstance(messages, tuple) else ())
+        ]
+
+    document = {
+        "ok": compared.clean,
+        "since": _day(theirs.since),
+        "until": _day(theirs.until),
+        "both": compared.both,
+        "missing_there": named(compared.only_here),
+        "differing": named(compared.differing),
+        "missing_here": compared.only_there,
+        "at_the_edge": compared.edge,
+    }
+    lines = [f"both recorded  {compared.both} questions the same"]
+    for title, found in (
+        (f"{other} never recorded", compared.only_here),
+        ("recorded otherwise", compared.differing),
+    ):
+        lines += [
+            f"{title}  {each.number}  asked by {each.asker}  {_day(each.time_ms)}"
+            for each in found[:SHOWN]
+        ]
+        if len(found) > SHOWN:
+            lines.append(f"… and {len(found) - SHOWN} more  → --json")
+    if compared.only_there:
+        lines.append(
+            f"we never recorded  {compared.only_there} questions  → give {other} our statement (-o): it names them"
+        )
+    if compared.edge:
+        lines.append(
+            f"at the edge  {compared.edge} questions, under way when the period began or ended"
+        )
+    console.emit(context, document, *lines, code=Code.DONE if compared.clean else Code.NO)
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,166 @@
+"""What one of two parties never recorded is found, exactly, and nobody learns what the other recorded."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from gateway.auditor.reconcile import (
+    EDGE_MS,
+    Message,
+    Statement,
+    StatementRefused,
+    compare,
+    state,
+)
+from gateway.cli.main import app
+
+SINCE, UNTIL = 1_700_000_000_000, 1_700_086_400_000
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def message(number: int, *, time_ms: int | None = None) -> Message:
+    asker = "AUS" if number % 2 else "CAN"
+    middle = SINCE + EDGE_MS + number * 1000
+    return Message(
+        asker,
+        f"20260301-{number:020x}",
+        number.to_bytes(16, "big"),
+        bytes([number % 256]) * 32,
+        bytes([(number + 1) % 256]) * 32,
+        middle if time_ms is None else time_ms,
+    )
+
+
+def stated(messages: list[Message], us: str = "AUS", other: str = "CAN") -> Statement:
+    salt = secrets.token_bytes(32)
+    made = state(messages, us, other, (SINCE, UNTIL), salt=salt, made=NOW, checkpoint=b"")
+    return Statement.parse(made.to_bytes())
+
+
+@given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
+def test_what_either_side_lacks_is_found_exactly(
+    ours: set[int], theirs: set[int], other_bytes: set[int]
+) -> None:
+    mine = [message(n) for n in sorted(ours)]
+    said = [
+        replace(message(n), answer=b"x" * 32) if n in other_bytes else message(n)
+        for n in sorted(theirs)
+    ]
+
+    found = compare(mine, "CAN", stated(said))
+
+    assert [int(m.number[9:], 16) for m in found.only_here] == sorted(ours - theirs)
+    assert [int(m.number[9:], 16) for m in found.differing] == sorted(ours & theirs & other_bytes)
+    assert found.only_there == len(theirs - ours)
+    assert found.both == len((ours & theirs) - other_bytes)
+    assert found.clean is (not (ours ^ theirs) and not (ours & theirs & other_bytes))
+
+
+def test_what_is_under_way_at_an_edge_is_no_finding() -> None:
+    late, early = message(1, time_ms=UNTIL - 1), message(2, time_ms=SINCE + 1)
+
+    found = compare([late, early, message(3)], "CAN", stated([message(3)]))
+
+    assert found.clean
+    assert found.edge == 2
+
+
+def test_a_message_that_they_saw_just_before_the_end_is_ours_just_after() -> None:
+    """Clocks differ: it lies in their period, and in ours no more."""
+    theirs = message(1, time_ms=UNTIL - 10)
+
+    assert compare([replace(theirs, time_ms=UNTIL + 10)], "CAN", stated([theirs])).clean
+
+
+def test_a_statement_shows_nothing_of_what_it_states() -> None:
+    one = message(1)
+    octets = stated([one]).to_bytes()
+
+    for secret in (one.number.encode(), one.message_id.hex().encode(), one.question.hex().encode()):
+        assert secret not in octets
+
+
+def test_two_statements_of_the_same_cannot_be_joined() -> None:
+    first, second = stated([message(1)]), stated([message(1)])
+
+    assert not first.rows & second.rows
+
+
+def test_a_statement_for_somebody_else_is_refused() -> None:
+    with pytest.raises(StatementRefused, match="not for CAN"):
+        compare([], "CAN", stated([message(1)], us="AUS", other="NZL"))
+
+
+def test_a_statement_that_the_ledger_did_not_sign_for_is_refused(archive: Any) -> None:
+    from gateway.bundle import PartyBundle
+
+    log = PartyBundle.parse((archive.home / "party.json").read_bytes()).log
+    with pytest.raises(StatementRefused, match="checkpoint"):
+        stated([message(1)]).signed_size(log)
+
+
+@given(st.binary(max_size=300) | st.just(b"[" * 5000))
+def test_bytes_of_a_stranger_are_no_statement(octets: bytes) -> None:
+    with pytest.raises(StatementRefused):
+        Statement.parse(octets)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_flipped_byte_is_no_statement_or_another(at: int, value: int) -> None:
+    octets = bytearray(FIXED)
+    octets[at % len(octets)] = value
+    try:
+        found = Statement.parse(bytes(octets))
+    except StatementRefused:
+        return
+    assert found.to_bytes() == bytes(octets)
+
+
+FIXED = stated([message(n) for n in range(4)]).to_bytes()
+
+
+def run(*words: object) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, [*map(str, words), "--json"], prog_name="passerelle")
+    assert "Traceback" not in result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_a_house_and_a_party_that_recorded_nothing(archive: Any, tmp_path: Path) -> None:
+    """The asker of this archive keeps no ledger of its own: every question of it is missing there."""
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    live = (
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--reason", "a test"),
+    )
+    period = ("--since", day, "--until", day)
+
+    code, told = run(
+        *("ledger", "reconcile", archive.home, "--with", "AUS", *period, *live),
+        *("-o", tmp_path / "can.statement"),
+    )
+    assert (code, told["questions"] >= 2) == (0, True), told
+    mine = Statement.parse((tmp_path / "can.statement").read_bytes())
+    empty = replace(mine, party="AUS", other="CAN", rows=frozenset(), made=mine.until)
+    (tmp_path / "aus.statement").write_bytes(empty.to_bytes())
+    words = ("ledger", "reconcile", "--bundle", archive.bundle, "--with", "AUS")
+    code, told = run(*words, "--against", tmp_path / "aus.statement")
+
+    assert code == 1
+    missing = {row["transaction"] for row in told["missing_there"]}
+    late = told["at_the_edge"]
+    assert {archive.matched, archive.unmatched} <= missing or late
+    early = replace(empty, made=mine.since)
+    (tmp_path / "early").write_bytes(early.to_bytes())
+    code, told = run(*words, "--against", tmp_path / "early")
+    assert code == 2
+    assert "before its period ended" in told["error"]["message"]
