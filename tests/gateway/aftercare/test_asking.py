@@ -12,6 +12,8 @@ import pytest
 
 from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType
+from gateway.auditor import reconcile
+from gateway.auditor.index import Index
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
@@ -19,6 +21,7 @@ from gateway.exchange import outbound
 from gateway.exchange.courier import Delivery, Fate
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.asking import Blocked
+from gateway.server.stored import Stored
 from gateway.store import errands, people, subjects
 
 LAWFUL = {
@@ -341,3 +344,26 @@ def _errands(side: Any) -> Any:
 
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_two_ledgers_are_reconciled_and_neither_shows_its_own(sides: Any, ask: Any) -> None:
+    """Both sides of true exchanges: the same rows; and a question that one side forgot is named by the other."""
+    can, aus = sides
+    numbers = [ask(seed)["number"] for seed in (1, 2)]
+    period = (0, 2**43)
+    told = {}
+    for side, us, other in ((can, "CAN", "AUS"), (aus, "AUS", "CAN")):
+        with Stored(side.home) as stored, Index.passing() as index:
+            index.extend(stored, None)
+            told[us] = reconcile.recorded(index, us, other, *period)
+
+    def stated(messages: list[reconcile.Message]) -> reconcile.Statement:
+        return reconcile.state(
+            messages, "AUS", "CAN", period, salt=bytes(32), made=can.clock.now(), checkpoint=b""
+        )
+
+    assert sorted(each.number for each in told["CAN"]) == sorted(numbers)
+    assert reconcile.compare(told["CAN"], "CAN", stated(told["AUS"])).clean
+    forgetful = [each for each in told["AUS"] if each.number != numbers[0]]
+    found = reconcile.compare(told["CAN"], "CAN", stated(forgetful))
+    assert [each.number for each in found.only_here] == [numbers[0]]
