@@ -159,14 +159,14 @@ class Publisher:
         if found.size > size:
             raise Fault(
                 f"the published checkpoint covers {found.size} entries, the rows {size}: the ledger was set back;"
-                " keep the folder as it is and call the auditor"
+                " keep a copy of the folder, it is evidence; docs/operators.md says what then"
             )
         with self._database.reader() as reader:
             root = tree.root_at(found.size, ledger.node(reader))
         if root != found.root:
             raise Fault(
                 f"the rows do not give the published root of {found.size} entries: the ledger was changed;"
-                " keep the folder as it is and call the auditor"
+                " keep a copy of the folder, it is evidence; docs/operators.md says what then"
             )
         return found.size
 

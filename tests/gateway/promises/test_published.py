@@ -22,7 +22,7 @@ from gateway.client import Refused
 from gateway.directory import own_bundle
 from gateway.office.tiling import files_in
 from gateway.server import inspection, tiler
-from gateway.server.house import utc_now
+from gateway.server.house import House, utc_now
 from gateway.store import ledger
 from gateway.terms import Outcome
 
@@ -117,9 +117,7 @@ def test_the_last_entry_of_a_house_that_stopped_is_published(pair: Any) -> None:
         assert decode(ledger.leaf(reader, published.size - 1)).type is EntryType.STOP
 
 
-def test_the_command_repairs_what_was_lost_and_refuses_a_ledger_that_was_set_back(
-    pair: Any,
-) -> None:
+def test_the_command_repairs_what_was_lost(pair: Any) -> None:
     pair.serving._tiler.stop()
     folder, run = pair.house.settings.evidence.tiles, CliRunner()
     pair.serving._tiler.finish()
@@ -132,6 +130,30 @@ def test_the_command_repairs_what_was_lost_and_refuses_a_ledger_that_was_set_bac
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["size"] == pair.house.sequencer.size
     assert inspection.verify_ledger(pair.home).ok
+
+
+def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
+    homes: Any, secret: Any
+) -> None:
+    home, run = homes[0], CliRunner()
+    with House.open(home, secret) as house:
+        store = house.settings.store.path
+    yesterday = store.read_bytes()
+    with House.open(home, secret) as house:
+        house.record(EntryType.START)
+        folder = house.settings.evidence.tiles
+    assert run.invoke(app, ["ledger", "publish", str(home)]).exit_code == 0
+    today = (folder / "checkpoint").read_bytes()
+    store.write_bytes(yesterday)
+
+    done = run.invoke(app, ["ledger", "publish", str(home)])
+
+    assert done.exit_code == 2
+    assert "set back" in done.output
+    assert (folder / "checkpoint").read_bytes() == today
+    report = inspection.verify_ledger(home)
+    assert not report.ok
+    assert any("set back" in finding.text for finding in report.findings)
 
 
 def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
