@@ -38,6 +38,8 @@ __all__ = [
     "own_bundle",
 ]
 
+POST_QUANTUM = "ml-dsa"  # the key type of TAP 21
+
 
 class BundleRefused(Remedy):
     """A bundle is well formed, and still not one to trust."""
@@ -309,8 +311,11 @@ def without(bundle: PartyBundle, refused: frozenset[bytes]) -> PartyBundle:
 
 
 def hybrid(threshold: int, keytypes: Iterable[str]) -> bool:
-    """Return whether a role needs a signature that a quantum computer cannot forge (keys.md section 3)."""
-    return sum(kind == "ed25519" for kind in keytypes) < threshold
+    """Return whether a role needs a signature that a quantum computer cannot forge (keys.md section 3).
+
+    Of a kind that is not known to withstand one we assume that it does not.
+    """
+    return sum(kind != POST_QUANTUM for kind in keytypes) < threshold
 
 
 def _rival(bundle: PartyBundle, others: dict[str, PartyBundle]) -> str:

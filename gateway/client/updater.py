@@ -186,6 +186,10 @@ class Trust:
             raise RepositoryError("the entry is another party's")
         if bundle.version < held.version:
             raise RepositoryError(f"version {bundle.version} is older than {held.version}")
+        if held.root and bundle.root and bundle.root.version < held.root.version:
+            raise RepositoryError(
+                "the entry goes back to an older root than the one it started from"
+            )
         walked = self._folder / "root_history"
         if bundle.root is None or not _is(
             _read(walked / f"{bundle.root.version}.root.json"), bundle.root

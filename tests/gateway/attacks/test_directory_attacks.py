@@ -14,6 +14,7 @@ import pytest
 from gateway.bundle import PartyBundle
 from gateway.client.errors import DirectoryRefused
 from gateway.client.updater import LARGEST, Absent, Trust
+from gateway.directory import hybrid
 from gateway.errors import Fault, Remedy
 from gateway.office import renewal
 from gateway.office.directoryfiles import DirectoryFiles
@@ -246,6 +247,30 @@ def test_an_entry_that_starts_from_elsewhere(world: World) -> None:
     world.repository.publish({"CAN.json": stolen.to_bytes()}, world.keyset, NOW)
 
     refused(world, world.bundle, "starts from a root")
+
+
+def test_an_entry_that_goes_back_to_an_older_root(world: World) -> None:
+    """Whoever still holds keys of the older root, and a stolen delegation, would lead the partner back to them."""
+    older = world.files.anchor()
+    world.repository.keep(world.next_root(1, 3, 5), NOW)
+    held = world.read(world.publish(2))
+    assert held.root is not None
+    assert older is not None
+    assert held.root.version > older.version
+
+    back = replace(held, version=3, root=older)
+    world.repository.publish({"CAN.json": back.to_bytes()}, world.keyset, NOW)
+
+    refused(world, held, "goes back to an older root")
+
+
+@pytest.mark.parametrize("kinds", [["ed25519"], ["rsa", "ml-dsa"], ["ecdsa", "ed25519"], ["x"]])
+def test_a_kind_of_key_that_nobody_knows_is_no_post_quantum_one(kinds: list[str]) -> None:
+    """RSA and ECDSA fall to a quantum computer as Ed25519 does: they must not count as its counterweight."""
+    classical = sum(kind != "ml-dsa" for kind in kinds)
+
+    assert not hybrid(classical, kinds)
+    assert hybrid(classical + 1, kinds)
 
 
 def test_a_delegation_that_reaches_outside_its_path(world: World) -> None:
