@@ -8,7 +8,8 @@ entry are as new as the ledger or newer, which is what the next opening records.
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
 Left out: what was never to stay on this machine (auditor, keepers), the passphrase file, what a running house
-leaves lying (locks, its door's address), and what begins with a dot. The keys to sealed details go into a file of
+leaves lying (locks, its door's address), what begins with a dot, and the published tiles: they are made from rows
+again, and newer ones than the rows would accuse the restored house of having been set back. The keys to sealed details go into a file of
 their own (backup_keys): a shredded detail must not live on in a backup that is kept for years.
 """
 
@@ -292,7 +293,11 @@ def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Pat
     found = {store.relative_to(home).as_posix(): copy}
     for folder, names, files in os.walk(home):
         names[:] = sorted(
-            name for name in names if name not in _ELSEWHERE and not name.startswith(".")
+            name
+            for name in names
+            if name not in _ELSEWHERE
+            and not name.startswith(".")
+            and Path(folder) / name != settings.evidence.tiles
         )
         for name in sorted(files):
             path = Path(folder) / name

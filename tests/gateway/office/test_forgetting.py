@@ -16,10 +16,12 @@ from sqlalchemy import select
 from gateway.audit.entry import EntryClass, EntryType, Frame, commitment_of, decode
 from gateway.audit.shredding import read_left_behind
 from gateway.audit.verify import Severity
+from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.law.retention import Kept, Schedule
 from gateway.office import backup, backup_keys
 from gateway.office.retention import Retention
+from gateway.office.tiling import Publisher
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.server.restore import restore
@@ -222,6 +224,35 @@ def test_a_bundle_made_after_the_shredding_has_no_key(house: House, tmp_path: Pa
     bind(house, tmp_path / "after")
 
     assert holding(tmp_path, *pieces(sealed)) == ["before"]
+
+
+def test_published_tiles_hold_neither_key_nor_ciphertext(house: House) -> None:
+    """Tiles are leaves and hashes: there is nothing in them to shred."""
+    _, ciphertext, sealed = mark(house)
+    tiles = house.settings.evidence.tiles
+
+    Publisher(tiles, house.database, lambda: own_bundle(house.home).log).publish(whole=True)
+
+    assert list(tiles.rglob("*"))
+    assert holding(tiles, ciphertext[:64], *pieces(sealed), CANARY.encode()) == []
+    shred(house)
+    assert inspection.verify_ledger(house.home).ok
+
+
+def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
+    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+) -> None:
+    """They are published while the backup is made; restored, they would say that the ledger was set back."""
+    mark(house)
+    Publisher(
+        house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
+    ).publish()
+    file = take(tmp_path / "can.backup")
+
+    opened = unsealed(file, tmp_path / "opened")
+    assert not (opened / house.settings.evidence.tiles.name).exists()
+    restore(file, tmp_path / "again", RECOVERY, secret)
+    assert inspection.verify_ledger(tmp_path / "again").ok
 
 
 def test_copies_that_a_killed_backup_left_behind_are_removed(house: House) -> None:
