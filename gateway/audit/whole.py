@@ -10,8 +10,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from gateway.audit import stamp
+from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
 from gateway.audit.volume import Held, Volume, VolumeRefused
@@ -19,10 +23,17 @@ from gateway.audit.volume import Held, Volume, VolumeRefused
 Progress = Callable[[int], None]
 
 
-def verify_volume(volume: Volume, log: LogIdentity, progress: Progress | None = None) -> Report:
+def verify_volume(
+    volume: Volume,
+    log: LogIdentity,
+    progress: Progress | None = None,
+    *,
+    roots: bytes | None = None,
+) -> Report:
     """Check a whole bundle against the keys of its ledger; raises nothing of its own.
 
     progress   is told how many entries were checked
+    roots      certificates, PEM, that time stamps must lead to; without them stamps are counted and not checked
     """
     try:
         volume.check()  # (1)
@@ -39,7 +50,8 @@ def verify_volume(volume: Volume, log: LogIdentity, progress: Progress | None = 
         reading.has_key if whole else None,  # (3)
         before=before,
     )
-    return replace(report, findings=(*reading.gaps, *_of_another(volume, log), *report.findings))
+    beside = (*reading.gaps, *_of_another(volume, log), *_stamps(volume, log, roots))
+    return replace(report, findings=(*beside, *report.findings))
 
 
 def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
@@ -48,6 +60,29 @@ def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
             f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
         )
         yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
+
+
+def _stamps(volume: Volume, log: LogIdentity, roots: bytes | None) -> Iterator[Finding]:
+    tokens = volume.tokens()
+    if tokens and roots is None:
+        text = f"{len(tokens)} time stamps were not checked: name the authority's roots"
+        yield Finding(Severity.NOTICE, 0, text, Place.LEDGER)
+    if not tokens or roots is None:
+        return
+    wanted = {size for size, _ in tokens}
+    texts: dict[int, tuple[str, datetime]] = {}
+    for raw in volume.notes():
+        with suppress(NoteRefused):
+            checkpoint, at = log.read(raw)
+            if checkpoint.size in wanted:
+                texts[checkpoint.size] = checkpoint.format(), datetime.fromtimestamp(at, UTC)
+
+    yield from stamp.check_all(
+        tokens,
+        lambda size: texts[size][0] if size in texts else None,
+        [roots],
+        lambda size: texts[size][1] if size in texts else None,
+    )
 
 
 def _unread(volume: Volume, why: str) -> Report:

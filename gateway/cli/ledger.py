@@ -43,6 +43,12 @@ def verify(
             help="The ledger's owner as you know it: its keys must have signed the bundle.",
         ),
     ] = None,
+    authority_roots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Certificates, PEM, that time stamps in a bundle must lead to."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check every entry, every checkpoint and the order of events; needs no passphrase.
@@ -54,7 +60,7 @@ def verify(
     """
     del as_json
     if where.is_file():
-        _verify_bundle(context, where, party)
+        _verify_bundle(context, where, party, authority_roots)
         return
     if party is not None:
         raise Remedy("--party is for a bundle; a folder knows its own keys")
@@ -253,7 +259,27 @@ def verify_receipt(
     )
 
 
-def _verify_bundle(context: typer.Context, file: Path, party: Path | None) -> None:
+@app.command(epilog=example("passerelle ledger stamp can", "passerelle ledger stamp can --json"))
+def stamp(
+    context: typer.Context,
+    *,
+    home: Home,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have the newest checkpoint stamped by the time stamp authority now, not at the next hour."""
+    del as_json
+    told = desk.perform(
+        home, "ledger.stamp", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )
+    line = f"stamped  {told['size']} entries  {told['time']}"
+    console.emit(context, {"ok": True, **told}, line)
+
+
+def _verify_bundle(
+    context: typer.Context, file: Path, party: Path | None, authority_roots: Path | None
+) -> None:
     from gateway.audit.volume import Volume
     from gateway.audit.whole import verify_volume
     from gateway.bundle import PartyBundle, fingerprint
@@ -271,7 +297,8 @@ def _verify_bundle(context: typer.Context, file: Path, party: Path | None) -> No
                 advance(count - done)
                 done = count
 
-            report = verify_volume(volume, log, progress)
+            roots = None if authority_roots is None else authority_roots.read_bytes()
+            report = verify_volume(volume, log, progress, roots=roots)
     _tell(context, report)
 
 

@@ -38,6 +38,7 @@ def desk_of(house: House) -> Desk:
             *BackupDesk(house.database, house.sequencer, house.clock).acts(),
             *ReadingRoom(house.database, house.sequencer).acts(),
             *house.witnesses.acts(),
+            *house.stamping.acts(),
             *house.reviews.acts(),
             *house.records.acts(),
             *Correcting(

@@ -41,11 +41,13 @@ from gateway.office.retention import Retention
 from gateway.office.revealing import reveals
 from gateway.office.review import Reviews
 from gateway.office.staff import Staff
+from gateway.office.stamping import Stamping, authority_of
 from gateway.office.standing import StandingAlarms
 from gateway.office.statutes import Statutes
 from gateway.office.turning import Turning
 from gateway.office.watch import Watch
 from gateway.office.witnesses import Witnesses, policy_of
+from gateway.server import stamper
 from gateway.server.acts import desk_of
 from gateway.server.postman import Postman
 from gateway.store import decisions, kek, subjects, transactions
@@ -152,6 +154,17 @@ class House:
             overdue=self.overdue,
             policy=policy_of(settings.evidence.policy),
             wanted=timedelta(seconds=settings.evidence.cosigned_s),
+        )
+        evidence = settings.evidence
+        self.stamping = Stamping(
+            database,
+            sequencer,
+            self.overdue,
+            self.clock,
+            authority=authority_of(
+                evidence.authority, evidence.authority_roots, evidence.stamped_s
+            ),
+            post=stamper.post,
         )
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))

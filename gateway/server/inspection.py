@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import config
+from gateway.audit import note, stamp
 from gateway.audit.destruction import write
-from gateway.audit.verify import Report
+from gateway.audit.proof import LogIdentity
+from gateway.audit.verify import Finding, Place, Report, Severity
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
@@ -22,8 +24,8 @@ from gateway.office import published, renewal
 from gateway.office.expiry import Level, Told
 from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
-from gateway.store import ledger, subjects, verifying
-from gateway.store.database import open_store
+from gateway.store import ledger, subjects, verifying, witnessed
+from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
 from keys import certificates, rotation, selftest
 from keys.custody import open_custody
@@ -66,9 +68,34 @@ def verify_ledger(home: Path, *, keys: bool = True) -> Report:
     try:
         report = verifying.verify(database, log, keys=keys)
         files = published.check(settings.evidence.tiles, database, log)
-        return replace(report, findings=(*report.findings, *files))
+        stamps = _stamps(settings, database, log)
+        return replace(report, findings=(*report.findings, *files, *stamps))
     finally:
         database.close()
+
+
+def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterator[Finding]:
+    """Yield what is wrong with the time stamps; a notice where we were not told whom to believe."""
+    with database.reader() as reader:
+        tokens = witnessed.every_token(reader)
+        texts = {size: witnessed.root_of(reader, size) for size, _ in tokens}
+    roots = settings.evidence.authority_roots
+    if not tokens:
+        return
+    if roots is None:
+        text = f"{len(tokens)} time stamps were not checked: set evidence.authority_roots"
+        yield Finding(Severity.NOTICE, 0, text, Place.LEDGER)
+        return
+
+    def text_of(size: int) -> str | None:
+        found = texts[size]
+        return None if found is None else note.parse_note(found[1]).text
+
+    def signed(size: int) -> datetime | None:
+        found = texts[size]
+        return None if found is None else datetime.fromtimestamp(log.read(found[1])[1], UTC)
+
+    yield from stamp.check_all(tokens, text_of, [roots.read_bytes()], signed)
 
 
 def destruction(home: Path, identifier: str) -> bytes:

@@ -39,6 +39,7 @@ from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
+from gateway.server.stamper import Stamper
 from gateway.server.tiler import Tiler
 from gateway.terms import Operation
 from keys.certificates import pin
@@ -88,6 +89,7 @@ class Serving:
             house.overdue,
             house.clock,
         )
+        self._stamper = Stamper(house.stamping)
         self._clockwatch = ClockWatch(house.sequencer, house.clock)
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
@@ -147,6 +149,7 @@ class Serving:
         self._health.start()
         house.postman.start()
         self._tiler.start()
+        self._stamper.start()
         listeners.set_serving(self._servicer, NAMES, serving=True)
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         near = listeners.near
@@ -224,6 +227,7 @@ class Serving:
         self._open.clear()
         self._house.postman.stop()
         self._tiler.stop()
+        self._stamper.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()

@@ -7,10 +7,10 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from gateway.store.effects import Effect
+from gateway.store.effects import LEAF, Effect
 from gateway.store.schema import checkpoints, timestamps
 from gateway.store.schema import cosignatures as said
-from gateway.store.times import milliseconds
+from gateway.store.times import milliseconds, moment
 
 DAY: Final = 86_400_000  # milliseconds
 
@@ -83,8 +83,26 @@ def first_beyond(connection: Connection, size: int) -> int | None:
 
 def kept(size: int, witness: str, note: bytes, now: datetime) -> tuple[Effect, ...]:
     """Return the effect that keeps a cosignature; of one witness one a day is kept, and the newest."""
-    moment = milliseconds(now)
-    day = moment - moment % DAY
+    here = milliseconds(now)
+    day = here - here % DAY
     today = (said.c.witness == witness) & (said.c.size <= size) & (said.c.time_ms >= day)
-    row = insert(said).values(size=size, witness=witness, note=note, time_ms=moment)
+    row = insert(said).values(size=size, witness=witness, note=note, time_ms=here)
     return Effect(delete(said).where(today)), Effect(row)
+
+
+def stamped(size: int, token: bytes, now: datetime) -> tuple[Effect, ...]:
+    """Return the effect that keeps a time stamp beside its entry, the first leaf of the commit."""
+    row = insert(timestamps).values(size=size, token=token, idx=LEAF, time_ms=milliseconds(now))
+    return (Effect(delete(timestamps).where(timestamps.c.size == size)), Effect(row, leaf=0))
+
+
+def last_stamp(connection: Connection) -> datetime | None:
+    """Return when the last time stamp was kept."""
+    found = connection.execute(select(func.max(timestamps.c.time_ms))).scalar()
+    return None if found is None else moment(found)
+
+
+def every_token(connection: Connection) -> list[tuple[int, bytes]]:
+    """Return size and token of every time stamp."""
+    wanted = select(timestamps.c.size, timestamps.c.token).order_by(timestamps.c.size)
+    return [(row.size, row.token) for row in connection.execute(wanted)]

@@ -1,0 +1,142 @@
+"""Hourly time stamps over our newest checkpoint, off the hot path; late ones are counted down (ledger section 8).
+
+    (1) the newest checkpoint is taken as it is signed
+    (2) the authority is asked, with a nonce
+    (3) its answer is checked against the roots that we were given, before it is believed
+    (4) token and TIMESTAMP entry become durable together
+
+What the authority learns is the size of our ledger and its root; what it cannot is anything of an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from gateway.audit import note, stamp
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.stamp import StampRefused
+from gateway.errors import Remedy
+from gateway.office.acts import Act, Answer, Officer, Role
+from gateway.office.arguments import Arguments
+from gateway.office.overdue import Overdue
+from gateway.store import witnessed
+from gateway.store.database import Database
+from gateway.store.sequencer import Leaf, Sequencer
+
+NAME: Final = "STAMPS"  # of what is late
+
+Post = Callable[[str, bytes], bytes]  # address, request → answer; raises OSError
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Whom we ask, whom its certificates must lead to, and how often we ask."""
+
+    address: str
+    roots: bytes
+    every: timedelta
+
+
+class Stamping:
+    """Asks the authority when it is time to, and says when stamps are late."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        overdue: Overdue,
+        clock: Callable[[], datetime],
+        *,
+        authority: Authority | None,
+        post: Post,
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._overdue, self._clock = overdue, clock
+        self._authority, self._post = authority, post
+        self._begun = clock()
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (Act("ledger.stamp", frozenset({Role.OPERATOR, Role.AUDITOR}), self._asked),)
+
+    def round(self) -> None:
+        """Have the newest checkpoint stamped where it is time; a failure is told and counted, never raised."""
+        if self._authority is None:
+            self._overdue.settled(NAME)
+            return
+        due = self._due(self._authority)
+        now = self._clock()
+        if now < due:
+            self._overdue.settled(NAME)
+            return
+        try:
+            self.stamp()
+        except (StampRefused, OSError) as fault:
+            self._overdue.late(NAME, due, now, type(fault).__name__)
+        else:
+            self._overdue.settled(NAME)
+
+    def stamp(self) -> tuple[int, datetime]:
+        """Have the newest checkpoint stamped now; return its size and the time that the authority states.
+
+        Raises StampRefused, OSError where the authority does not answer, Remedy where none is configured.
+        """
+        authority = self._authority
+        if authority is None:
+            raise Remedy("no authority is configured: set evidence.authority and its roots")
+        text = note.parse_note(self._sequencer.latest_checkpoint()).text  # (1)
+        checkpoint = note.Checkpoint.parse(text)
+        asked = stamp.ask(text.encode())
+        answer = self._post(authority.address, asked.octets)  # (2)
+        at = stamp.check(answer, text.encode(), [authority.roots], nonce=asked.nonce)  # (3)
+        frame = Frame(
+            type=EntryType.TIMESTAMP,
+            entry_class=EntryClass.OTHER,
+            subject_reference=sha256(answer).hexdigest(),
+        )
+        facts = {
+            "authority": authority.address,
+            "checkpoint_size": str(checkpoint.size),
+            "checkpoint_root": checkpoint.root.hex(),
+            "since": at.isoformat(),
+        }
+        effect = witnessed.stamped(checkpoint.size, answer, self._clock())
+        self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
+        return checkpoint.size, at
+
+    def _asked(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer, arguments
+
+        def do() -> Answer:
+            try:
+                size, at = self.stamp()
+            except (StampRefused, OSError) as fault:
+                why = str(fault) if isinstance(fault, StampRefused) else type(fault).__name__
+                raise Remedy(f"the authority did not stamp it: {why}") from None
+            return {"size": size, "time": at.isoformat()}
+
+        return do
+
+    def _due(self, authority: Authority) -> datetime:
+        with self._database.reader() as reader:
+            last = witnessed.last_stamp(reader)
+        return self._begun if last is None else last + authority.every
+
+
+def authority_of(address: str | None, roots: Path | None, every: float) -> Authority | None:
+    """Return the authority that the settings name; raises Remedy where its roots cannot be read."""
+    if address is None:
+        return None
+    if roots is None:
+        raise Remedy("evidence.authority needs evidence.authority_roots: whose stamps are believed")
+    try:
+        return Authority(address, roots.read_bytes(), timedelta(seconds=every))
+    except OSError as fault:
+        raise Remedy(
+            f"{roots}: evidence.authority_roots cannot be read: {fault.strerror}"
+        ) from None

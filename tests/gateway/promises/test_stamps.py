@@ -1,0 +1,283 @@
+"""Time stamps of a true authority (OpenSSL's, on loopback) over our checkpoints: asked, kept, checked, missed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit import stamp
+from gateway.audit.entry import EntryType, decode
+from gateway.audit.stamp import StampRefused
+from gateway.audit.volume import Volume
+from gateway.audit.whole import verify_volume
+from gateway.auditor.source import log_of
+from gateway.errors import EvidenceOverdue, Remedy
+from gateway.office.stamping import Authority, authority_of
+from gateway.server import inspection
+from gateway.server.stamper import post
+from gateway.server.stored import Stored
+from gateway.store import ledger
+
+OPENSSL = shutil.which("openssl")
+needs_openssl = pytest.mark.skipif(
+    OPENSSL is None, reason="openssl is not installed: no authority to ask"
+)
+
+_CONFIG = """
+[ tsa ]
+default_tsa = ours
+[ ours ]
+dir = .
+serial = serial
+default_policy = 1.2.3.4.1
+digests = sha256
+accuracy = secs:1
+ordering = no
+tsa_name = no
+ess_cert_id_chain = no
+signer_digest = sha256
+"""
+
+
+def certificate(
+    name: str, issuer: Any = None
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """Return a new key and its certificate: an authority's own, or one for time stamping."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer, by = (key, subject) if issuer is None else (issuer[0], issuer[1].subject)
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if issuer is not None:
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+        builder = builder.add_extension(usage, critical=True)
+    return key, builder.sign(signer, hashes.SHA256())
+
+
+def pem(one: x509.Certificate) -> bytes:
+    return one.public_bytes(serialization.Encoding.PEM)
+
+
+class Tsa:
+    """A time stamp authority in a folder, behind HTTP on loopback."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.root = folder, certificate("a root of these tests")
+        key, leaf = certificate("an authority of these tests", self.root)
+        (folder / "ts.cnf").write_text(_CONFIG)
+        (folder / "serial").write_text("01\n")
+        (folder / "tsa.pem").write_bytes(pem(leaf))
+        (folder / "tsa.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        (folder / "roots.pem").write_bytes(pem(self.root[1]))
+        self.away = False
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/tsa"
+
+    @property
+    def authority(self) -> Authority:
+        return Authority(self.address, pem(self.root[1]), timedelta(hours=1))
+
+    def reply(self, query: bytes) -> bytes:
+        (self.folder / "query").write_bytes(query)
+        words = ["ts", "-reply", "-config", "ts.cnf", "-queryfile", "query", "-out", "answer"]
+        assert OPENSSL is not None
+        subprocess.run(
+            [OPENSSL, *words, "-inkey", "tsa.key", "-signer", "tsa.pem"],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            timeout=20,
+        )
+        return (self.folder / "answer").read_bytes()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def _handler(tsa: Tsa) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the handler below has a self
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                query = self.rfile.read(int(self.headers["Content-Length"]))
+                answer = b"busy" if tsa.away else tsa.reply(query)
+                self.send_response(503 if tsa.away else 200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        return Handler
+
+
+@pytest.fixture
+def tsa(tmp_path: Path) -> Iterator[Tsa]:
+    (tmp_path / "tsa").mkdir()
+    made = Tsa(tmp_path / "tsa")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def house(pair: Any, tsa: Tsa) -> Any:
+    pair.house.stamping._authority = tsa.authority
+    settings = pair.home / "passerelle.toml"
+    roots = tsa.folder / "roots.pem"
+    settings.write_text(
+        f'{settings.read_text()}\n[evidence]\nauthority = "{tsa.address}"\nauthority_roots = "{roots}"\n'
+    )
+    return pair.house
+
+
+@needs_openssl
+def test_a_checkpoint_is_stamped_recorded_and_checked(house: Any) -> None:
+    size, at = house.stamping.stamp()
+
+    assert abs(at - datetime.now(UTC)) < timedelta(minutes=1)
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    assert [frame.type for frame in frames][size] is EntryType.TIMESTAMP
+    report = inspection.verify_ledger(house.home)
+    assert report.ok, report.findings
+
+
+@needs_openssl
+def test_every_stamp_that_is_found_is_checked(house: Any, tmp_path: Path) -> None:
+    """Rekor dropped its stamps because nothing verified them; a stamp of another authority is a finding here."""
+    house.stamping.stamp()
+    (tmp_path / "tsa" / "roots.pem").write_bytes(pem(certificate("another root")[1]))
+
+    report = inspection.verify_ledger(house.home)
+
+    assert not report.ok
+    assert any("stamp" in finding.text for finding in report.findings)
+
+
+@needs_openssl
+def test_stamps_travel_in_a_bundle(house: Any, tsa: Tsa, tmp_path: Path) -> None:
+    house.stamping.stamp()
+    with Stored(house.home) as stored:
+        stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
+
+    with Volume.open(tmp_path / "bundle") as volume:
+        log = log_of(volume)
+        assert verify_volume(volume, log, roots=pem(tsa.root[1])).ok
+        other = verify_volume(volume, log, roots=pem(certificate("another root")[1]))
+        assert not other.ok
+        unchecked = verify_volume(volume, log)
+        assert unchecked.ok
+        assert any("not checked" in finding.text for finding in unchecked.findings)
+
+
+@needs_openssl
+def test_an_authority_that_is_away_is_counted_down(house: Any, tsa: Tsa) -> None:
+    now = house.clock()
+    tsa.away = True
+    house.stamping.round()
+
+    assert "STAMPS" in house.overdue.standing
+    house.overdue.demand(now + timedelta(hours=3))
+    with pytest.raises(EvidenceOverdue):
+        house.overdue.demand(now + timedelta(hours=5))
+    tsa.away = False
+    house.stamping.round()
+    assert "STAMPS" not in house.overdue.standing
+    before = house.sequencer.size
+    house.stamping.round()
+    assert house.sequencer.size == before  # an hour has not passed
+
+
+@needs_openssl
+def test_an_old_answer_to_another_question_is_refused(tsa: Tsa) -> None:
+    first, second = stamp.ask(b"a checkpoint"), stamp.ask(b"a checkpoint")
+    answer = tsa.reply(first.octets)
+    roots = [pem(tsa.root[1])]
+
+    assert stamp.check(answer, b"a checkpoint", roots, nonce=first.nonce)
+    with pytest.raises(StampRefused, match="Nonce"):
+        stamp.check(answer, b"a checkpoint", roots, nonce=second.nonce)
+    with pytest.raises(StampRefused):
+        stamp.check(answer, b"another checkpoint", roots)
+
+
+@needs_openssl
+def test_no_flipped_byte_of_a_stamp_moves_its_time(tsa: Tsa) -> None:
+    answer = tsa.reply(stamp.ask(b"a checkpoint").octets)
+    roots = [pem(tsa.root[1])]
+    stated = stamp.check(answer, b"a checkpoint", roots)
+    found = 0
+    for at in range(0, len(answer), 7):
+        spoilt = bytearray(answer)
+        spoilt[at] ^= 1
+        try:
+            # What nobody signs (a status text, an unused certificate) may differ; message and time may not.
+            assert stamp.check(bytes(spoilt), b"a checkpoint", roots) == stated, at
+        except StampRefused:
+            found += 1
+    assert found > 0
+
+
+@needs_openssl
+def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
+    asked = stamp.ask(b"a checkpoint")
+
+    answer = post(tsa.address, asked.octets)
+
+    assert stamp.check(answer, b"a checkpoint", [pem(tsa.root[1])], nonce=asked.nonce)
+    tsa.away = True
+    with pytest.raises(OSError, match="does not answer"):
+        post(tsa.address, asked.octets)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_of_a_stranger_are_no_stamp(octets: bytes) -> None:
+    with pytest.raises(StampRefused):
+        stamp.check(octets, b"a checkpoint", [])
+
+
+def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
+    with pytest.raises(Remedy, match="authority_roots"):
+        authority_of("https://tsa.example.ca", None, 3600)
+    with pytest.raises(Remedy, match="cannot be read"):
+        authority_of("https://tsa.example.ca", tmp_path / "none", 3600)
+    assert authority_of(None, None, 3600) is None
+
+
+def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
+    pair.house.stamping.round()
+
+    assert "STAMPS" not in pair.house.overdue.standing
+    with pytest.raises(Remedy, match="no authority is configured"):
+        pair.house.stamping.stamp()
