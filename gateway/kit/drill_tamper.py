@@ -7,6 +7,7 @@
 (5) receipts: of another index, of another entry, with any byte flipped; checkpoints of another name
 (6) an exported bundle: any byte flipped, cut, lengthened; an entry changed and the digest mended
 (7) tiles, as others read them: any byte flipped, or a tile missing
+(8) published files, held against the rows: any byte flipped, one missing, cut or in the place of another
 
 Each trial is told by its kind and number. A trial that changes nothing is not counted.
 """
@@ -16,13 +17,12 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TypeAlias
 
-from gateway.audit import note, tiles, tree
+from gateway.audit import note, tree
 from gateway.audit.binding import Writer
 from gateway.audit.errors import AuditFault
 from gateway.audit.proof import make_proof, verify_receipt
@@ -32,13 +32,12 @@ from gateway.audit.whole import verify_volume
 from gateway.client.errors import SplitView
 from gateway.client.witness import CannotProve, Witness
 from gateway.errors import PasserelleError
+from gateway.kit.tampered_files import Files, Trial, flipped, nodes_of
 from gateway.store.trial import specimen, tamper
 from gateway.terms import Receipt
 
 OTHER_ORIGIN = "elsewhere.example/exchange-log"
 
-# Returns whether it was found out, and whether the index was named; None where nothing was changed.
-Trial: TypeAlias = Callable[[random.Random], tuple[bool, bool] | None]
 FOUND = (True, True)
 MISSED = (False, True)
 
@@ -101,12 +100,12 @@ class Tampering:
         self._folder, self._path = folder, folder / "tampered.db"
         self._ledger = specimen.make(folder)
         self._other = specimen.make(folder, 1)
-        self._nodes = _nodes([each.leaf for each in self._ledger.held])
+        self._nodes = nodes_of([each.leaf for each in self._ledger.held])
         self._bundle = self._bound(self._ledger.held)
-        self._tiles = self._tiled()
+        self._files = Files(folder, self._ledger)
         tamper.do(self._path, lambda *_: (True, None), random.Random(0), self._ledger)  # noqa: S311
         whole = specimen.verify(self._path, self._ledger, keys=True).ok and self._read(self._bundle)
-        if not whole or self._told_by_tiles(self._tiles):
+        if not whole or not self._files.whole():
             raise PasserelleError("the specimen does not verify before anything was done to it")
 
     def kinds(self) -> dict[str, Trial]:
@@ -126,8 +125,7 @@ class Tampering:
             "flip a bit of a bundle": self._bundle_bit,
             "cut or lengthen a bundle": self._bundle_end,
             "change an entry of a bundle and mend its digest": self._bundle_entry,
-            "flip a bit of a tile": self._tile_bit,
-            "remove a tile": self._tile_gone,
+            **self._files.kinds(),
         }
 
     # (1), (2) ---------------------------------------------------------------------------------------
@@ -185,7 +183,7 @@ class Tampering:
 
     def _show(self, witness: Witness, history: Sequence[bytes]) -> None:
         """Show a witness a history's head, signed by the true keys, with what proofs it can give."""
-        get, size = _nodes(history), len(history)
+        get, size = nodes_of(history), len(history)
         said = note.Checkpoint(specimen.ORIGIN, size, tree.root_at(size, get))
         signed = note.sign_checkpoint(said, self._ledger.key, specimen.START)
 
@@ -232,8 +230,8 @@ class Tampering:
     def _receipt_bit(self, chance: random.Random) -> tuple[bool, bool]:
         _, receipt, _ = self._ledger.answered
         if chance.random() < 0.3:
-            return self._no_receipt(_flipped(receipt.leaf, chance), receipt.tlog_proof)
-        return self._no_receipt(receipt.leaf, _flipped(receipt.tlog_proof, chance))
+            return self._no_receipt(flipped(receipt.leaf, chance), receipt.tlog_proof)
+        return self._no_receipt(receipt.leaf, flipped(receipt.tlog_proof, chance))
 
     def _no_receipt(self, leaf: bytes, proof: bytes) -> tuple[bool, bool]:
         expected = self._ledger.answered[2]
@@ -246,7 +244,7 @@ class Tampering:
     # (6) --------------------------------------------------------------------------------------------
 
     def _bundle_bit(self, chance: random.Random) -> tuple[bool, bool]:
-        return not self._read(_flipped(self._bundle, chance)), True
+        return not self._read(flipped(self._bundle, chance)), True
 
     def _bundle_end(self, chance: random.Random) -> tuple[bool, bool]:
         many = chance.randrange(1, 20_000)
@@ -261,8 +259,8 @@ class Tampering:
         ciphertext = one.ciphertext or b""
         held[at] = chance.choice(
             (
-                replace(one, leaf=_flipped(one.leaf, chance)),
-                replace(one, ciphertext=_flipped(ciphertext, chance)),
+                replace(one, leaf=flipped(one.leaf, chance)),
+                replace(one, ciphertext=flipped(ciphertext, chance)),
                 replace(one, ciphertext=None),
                 replace(one, sealed_dek=None),
                 replace(one, leaf=held[at - 1].leaf),
@@ -289,64 +287,3 @@ class Tampering:
             return verify_volume(Volume(io.BytesIO(content)), self._ledger.log).ok
         except AuditFault:
             return False
-
-    # (7) --------------------------------------------------------------------------------------------
-
-    def _tiled(self) -> dict[str, bytes]:
-        size, found = self._ledger.size, {}
-        for path in _paths(size):
-            if path.level is None:
-                held = self._ledger.held[path.first : path.first + path.width]
-                found[path.format()] = tiles.entry_tile([each.leaf for each in held])
-                continue
-            first = path.number * tiles.WIDTH
-            level = path.level * tiles.HEIGHT
-            hashes = [self._nodes(level, first + n) for n in range(path.width)]
-            found[path.format()] = tiles.hash_tile(hashes)
-        return found
-
-    def _tile_bit(self, chance: random.Random) -> tuple[bool, bool]:
-        name = chance.choice(sorted(self._tiles))
-        return self._told_by_tiles({**self._tiles, name: _flipped(self._tiles[name], chance)}), True
-
-    def _tile_gone(self, chance: random.Random) -> tuple[bool, bool]:
-        gone = chance.choice(sorted(self._tiles))
-        return self._told_by_tiles({k: v for k, v in self._tiles.items() if k != gone}), True
-
-    def _told_by_tiles(self, files: dict[str, bytes]) -> bool:
-        """Say whether a reader of tiles and the last checkpoint finds anything wrong."""
-        head = self._ledger.log.open(self._ledger.notes[-1])
-        reader = tiles.Tiles(files.get, head.size)
-        try:
-            reader.check_root(head)
-            for number in range(-(-head.size // tiles.WIDTH)):
-                for at, leaf in enumerate(reader.entries(number), number * tiles.WIDTH):
-                    reader.check_entry(leaf, at, head)
-        except AuditFault:
-            return True
-        return False
-
-
-def _paths(size: int) -> Iterator[tiles.TilePath]:
-    yield from tiles.of_tree(size, None)
-    level = 0
-    while size >> tiles.HEIGHT * level:
-        yield from tiles.of_tree(size, level)
-        level += 1
-
-
-def _nodes(history: Sequence[bytes]) -> Callable[[int, int], bytes]:
-    found: dict[tuple[int, int], bytes] = {}
-
-    def get(level: int, number: int) -> bytes:
-        return found[level, number]
-
-    for index, leaf in enumerate(history):
-        for level, number, value in tree.new_nodes(index, tree.leaf_hash(leaf), get):
-            found[level, number] = value
-    return get
-
-
-def _flipped(octets: bytes, chance: random.Random) -> bytes:
-    at = chance.randrange(len(octets))
-    return octets[:at] + bytes([octets[at] ^ 1 << chance.randrange(8)]) + octets[at + 1 :]

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.kit import drill_tamper
+from gateway.kit import drill_tamper, tampered_files
 from gateway.kit.drill_tamper import Figures, Tampering
 from gateway.store.trial import specimen, tamper
 
@@ -26,13 +26,13 @@ def tampering(tmp_path_factory: pytest.TempPathFactory) -> Tampering:
 
 @pytest.mark.slow
 def test_one_of_every_kind_is_found_out(tmp_path: Path) -> None:
-    words = ("drill", "tamper", "--trials", "59", "--workdir", str(tmp_path / "d"), "--json")
+    words = ("drill", "tamper", "--trials", "61", "--workdir", str(tmp_path / "d"), "--json")
     done = CliRunner().invoke(app, words, prog_name="passerelle")
 
     said: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == 0, said
     assert (said["ok"], said["undetected"], said["unnamed"], said["missed"]) == (True, 0, 0, [])
-    assert said["kinds"] == len(said["tried"]) == 59
+    assert said["kinds"] == len(said["tried"]) == 61
     assert not (tmp_path / "d").exists()
 
 
@@ -47,10 +47,12 @@ def test_what_changes_nothing_is_counted_as_undetected(
 ) -> None:
     """The test of the test: an act that claims to change a row and leaves the ledger whole is a miss."""
     assert tampering._row(lambda *_: (True, None))(random.Random(1)) == (False, True)
-    monkeypatch.setattr(drill_tamper, "_flipped", lambda octets, _: octets)
+    for module in (drill_tamper, tampered_files):
+        monkeypatch.setattr(module, "flipped", lambda octets, _: octets)
     assert tampering.kinds()["flip a bit of a bundle"](random.Random(1)) == (False, True)
     assert tampering.kinds()["flip a bit of a tile"](random.Random(1)) == (False, True)
     assert tampering.kinds()["flip a bit of a receipt"](random.Random(1)) == (False, True)
+    assert tampering.kinds()["flip a bit of a published file"](random.Random(1)) == (False, True)
 
 
 def test_an_index_that_is_not_the_changed_one_is_no_finding_of_it(tampering: Tampering) -> None:
