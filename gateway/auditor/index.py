@@ -42,7 +42,7 @@ from keys.envelope import OpeningRing
 
 SECRET: Final = 32  # bytes; the key of the pages
 BATCH: Final = 4096  # entries of one transaction
-CACHE: Final = -65_536  # KiB of pages in memory; the bound of what a question takes
+CACHE: Final = -262_144  # KiB of pages in memory; the bound of what a question takes
 
 Progress = Callable[[int], None]
 Value: TypeAlias = str | bytes | int | float | None  # what SQLite holds

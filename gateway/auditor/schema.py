@@ -20,7 +20,7 @@ CREATE TABLE entries (
     idx INTEGER PRIMARY KEY, type INTEGER, class INTEGER, time_ms INTEGER, partner TEXT, direction INTEGER,
     number TEXT, message_id BLOB, subject TEXT, agreement TEXT, version INTEGER, signing_key BLOB, kem_key BLOB,
     sealed INTEGER, leaf BLOB);
-CREATE INDEX entries_number ON entries (number) WHERE number <> '';
+CREATE INDEX entries_number ON entries (number);
 CREATE INDEX entries_type ON entries (type, time_ms, partner);
 CREATE INDEX entries_subject ON entries (subject) WHERE subject <> '';
 CREATE TABLE details (idx INTEGER PRIMARY KEY, facts TEXT);
@@ -33,7 +33,7 @@ CREATE TABLE exchanges (
     reason TEXT, element TEXT, why TEXT, true_outcome TEXT, disclosed_outcome TEXT, ground TEXT, status_kind TEXT,
     calibration TEXT, gallery_size INTEGER, threshold REAL, scores REAL, fpir REAL, duration_ms INTEGER,
     verdict TEXT, examiner TEXT, fields TEXT, subject TEXT);
-CREATE INDEX exchanges_asked ON exchanges (asked_ms, partner);
+CREATE INDEX exchanges_asked ON exchanges (asked_ms, partner, direction, operation, "case");
 CREATE INDEX exchanges_message ON exchanges (message_id, partner);
 CREATE INDEX exchanges_number ON exchanges (number);
 CREATE INDEX exchanges_closed ON exchanges (closed_idx);

@@ -55,3 +55,8 @@ def iso(milliseconds: object) -> str | None:
         return None
     seconds = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{seconds.isoformat()[:19]}Z"  # a third of what strftime takes, three times a row
+
+
+def told(column: str) -> str:
+    """Return the SQL that gives a moment as `iso` does; for questions whose rows are many."""
+    return f"strftime('%Y-%m-%dT%H:%M:%SZ', {column} / 1000, 'unixepoch')"

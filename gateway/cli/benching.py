@@ -1,4 +1,4 @@
-"""`passerelle bench finger`: how fast one finger is searched in a large gallery."""
+"""`passerelle bench finger` and `bench year`: a search in a large gallery; an auditor's questions on a year."""
 
 from __future__ import annotations
 
@@ -47,6 +47,38 @@ def finger(
     with console.bar("enrol and search", gallery + probes) as advance:
         figures = asdict(measured(order, advance))
     console.emit(context, {"ok": True, **figures}, *_lines(figures))
+
+
+def year(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="New folder; it keeps the bundle and its keys.")
+    ],
+    *,
+    entries: Annotated[
+        int, typer.Option(min=1000, max=10_000_000, help="Entries of the invented year.")
+    ] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Invent a year of exchanges, and measure how long an auditor waits for each of the questions.
+
+    The folder is kept: an invented ledger to try every command of `passerelle audit` and `ledger` on. A million
+    entries take 4 GB and some minutes.
+    """
+    del as_json
+    from gateway.kit.bench_year import measured
+
+    with console.bar("invent and index", 2 * entries) as advance:
+        figures = asdict(measured(folder, entries, advance))
+    console.emit(context, {"ok": True, **figures}, *_waits(folder, figures))
+
+
+def _waits(folder: Path, figures: dict[str, Any]) -> Iterator[str]:
+    yield f"bundle   {figures['entries']:,} entries  {figures['bytes']:,} bytes  made in {figures['make_s']} s"
+    yield f"index    {figures['index_s']} s once  {figures['peak_mib']} MiB at most"
+    for name, (seconds, code) in figures["questions"].items():
+        yield f"question {name:<16} {seconds:.2f} s  {'with findings' if code else 'clean'}"
+    yield f"kept     {folder}  → passerelle audit refusals --bundle {folder}/year.bundle --key {folder}/auditor"
 
 
 def _lines(figures: dict[str, Any]) -> Iterator[str]:

@@ -145,6 +145,11 @@ kit.bench.command(
     )
 )(benching.finger)
 kit.bench.command(
+    epilog=example(
+        "passerelle bench year invented", "passerelle bench year invented --entries 1000000 --json"
+    )
+)(benching.year)
+kit.bench.command(
     epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
 )(alike.alike)
 auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)

@@ -26,6 +26,9 @@ ENOUGH: Final = 500  # queries of a party before its habits say anything
 _ASKED = "(operation = 'SUBMIT_QUERY' OR direction = 2 AND operation = '')"
 _READ = 'asked_ms, partner, direction, number, "case", unit, idx'
 
+HOUR_MS: Final = 3_600_000
+
+Habits: TypeAlias = dict[tuple[str, int], Counter[int]]  # party and direction → queries by hour
 Hours: TypeAlias = tuple[int, int]  # the first and the last hour of a working day, UTC
 
 
@@ -62,11 +65,12 @@ def anomalies(
     cases   the cases that exist at the party that asked: the partner's where the period names one, else ours
     hours   working hours; by default each party's own habits say what is odd
     """
+    habits, repeated = _survey(index, period)
     found = [
         *_without_case(index, period, cases),
-        *_repeated(index, period),
+        *_repeated(index, repeated),
         *_same_person(index, period),
-        *_odd(index, period, hours),
+        *_odd(index, period, hours, habits),
     ]
     found.sort(key=lambda pair: (pair[0], str(pair[1][4])))
     rows = tuple(row for _, row in found)
@@ -98,21 +102,41 @@ def _without_case(index: Index, period: Period, cases: Collection[str] | None) -
             yield each.row("no case", "not on the list of cases")
 
 
-def _repeated(index: Index, period: Period) -> Rows:
+def _survey(index: Index, period: Period) -> tuple[Habits, list[tuple[int, int]]]:
+    """Return how often each party asks at each hour, and the leaves of repeated queries with how many they make.
+
+    One walk in order of time over an index that holds all it needs; it remembers the queries of one day.
+    """
     said, values = period.where("asked_ms")
-    often = (
-        f'SELECT "case" FROM exchanges WHERE {_ASKED} AND "case" <> \'\' AND {said}'
-        f' GROUP BY "case", partner, direction HAVING count(*) >= {REPEATS}'
+    wanted = (
+        'SELECT asked_ms, partner, direction, "case", idx FROM exchanges INDEXED BY exchanges_asked'
+        f" WHERE {_ASKED} AND {said} ORDER BY asked_ms"
     )
-    wanted = f'{_ASKED} AND "case" IN ({often}) AND {said}'
-    recent: dict[tuple[str, int, str], deque[int]] = {}
-    for each in _asked(index, wanted, [*values, *values]):
-        times = recent.setdefault((each.partner, each.direction, each.case or ""), deque())
-        times.append(each.time)
-        while times[0] <= each.time - DAY_MS:
-            times.popleft()
-        if len(times) >= REPEATS:
-            yield each.row("repeated", f"asked {len(times)} times within a day")
+    habits: Habits = {}
+    recent: deque[tuple[int, tuple[str, int, str]]] = deque()
+    times: Counter[tuple[str, int, str]] = Counter()
+    repeated = []
+    for at, partner, direction, case, leaf in index.each(wanted, values):
+        habits.setdefault((partner, direction), Counter())[at % DAY_MS // HOUR_MS] += 1
+        if not case:
+            continue
+        story = partner, direction, case
+        recent.append((at, story))
+        times[story] += 1
+        while recent[0][0] <= at - DAY_MS:
+            gone = recent.popleft()[1]
+            times[gone] -= 1
+            if not times[gone]:
+                del times[gone]
+        if times[story] >= REPEATS:
+            repeated.append((leaf, times[story]))
+    return habits, repeated
+
+
+def _repeated(index: Index, repeated: Iterable[tuple[int, int]]) -> Rows:
+    for leaf, count in repeated:
+        for each in _asked(index, "idx = ?", [leaf]):
+            yield each.row("repeated", f"asked {count} times within a day")
 
 
 def _same_person(index: Index, period: Period) -> Rows:
@@ -137,24 +161,19 @@ def _same_person(index: Index, period: Period) -> Rows:
             yield each.row("same person", f"found in {count} cases within a day")
 
 
-def _odd(index: Index, period: Period, hours: Hours | None) -> Rows:
+def _odd(index: Index, period: Period, hours: Hours | None, habits: Habits) -> Rows:
     said, values = period.where("asked_ms")
-    hour = f"asked_ms % {DAY_MS} / 3600000"
-    counted = (
-        f"SELECT partner, direction, {hour}, count(*) FROM exchanges WHERE {_ASKED} AND {said}"
-        " GROUP BY 1, 2, 3"
-    )
-    habits: dict[tuple[str, int], Counter[int]] = {}
-    for partner, direction, at, count in index.each(counted, values):
-        habits.setdefault((str(partner), int(direction)), Counter())[int(at)] = int(count)
     for (partner, direction), counts in habits.items():
         odd = _outside(hours) if hours is not None else _rare(counts)
         if not odd:
             continue
         marks = ", ".join(str(each) for each in sorted(odd))
-        wanted = f"{_ASKED} AND partner = ? AND direction = ? AND {hour} IN ({marks}) AND {said}"
-        for each in _asked(index, wanted, [partner, direction, *values]):
-            at = each.time % DAY_MS // 3_600_000
+        then = (
+            f"SELECT idx FROM exchanges INDEXED BY exchanges_asked WHERE {_ASKED} AND partner = ?"
+            f" AND direction = ? AND asked_ms % {DAY_MS} / {HOUR_MS} IN ({marks}) AND {said}"
+        )
+        for each in _asked(index, f"idx IN ({then})", [partner, direction, *values]):
+            at = each.time % DAY_MS // HOUR_MS
             yield each.row("odd hour", f"at {at:02} h UTC, {counts[at]} of {counts.total()} are")
 
 

@@ -7,7 +7,7 @@ later than its answer; one that waits for an examiner, when the examiner has dec
 from __future__ import annotations
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, iso
+from gateway.auditor.table import Period, Table, told
 
 COLUMNS = (
     "asked",
@@ -27,7 +27,8 @@ def destruction(index: Index, period: Period, number: str = "") -> Table:
     if number:
         said, values = f"{said} AND number = ?", [*values, number]
     wanted = (
-        "SELECT asked_ms, partner, number, closed_ms, destroyed_ms, receipt, destroyed_idx, reviewed_ms, closing, idx"
+        f"SELECT {told('asked_ms')}, partner, number, closed_ms, {told('closed_ms')}, destroyed_ms,"
+        f" {told('destroyed_ms')}, receipt, destroyed_idx, reviewed_ms, closing, idx"
         f" FROM exchanges WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {said}"
         " AND (closing = 'ANSWERED' OR destroyed_ms IS NOT NULL) ORDER BY idx"
     )
@@ -37,7 +38,9 @@ def destruction(index: Index, period: Period, number: str = "") -> Table:
         partner,
         txn,
         closed,
+        answered,
         destroyed,
+        gone,
         receipt,
         leaf,
         reviewed,
@@ -47,7 +50,7 @@ def destruction(index: Index, period: Period, number: str = "") -> Table:
         early = None
         if isinstance(destroyed, int) and isinstance(closed, int) and reviewed is None:
             early = closed - destroyed
-        rows.append((iso(asked), partner, txn, iso(closed), iso(destroyed), receipt, leaf, early))
+        rows.append((asked, partner, txn, answered, gone, receipt, leaf, early))
         if destroyed is None and reviewed is not None:
             waiting += 1
         elif destroyed is None and closing == "ANSWERED":

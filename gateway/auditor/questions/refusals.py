@@ -38,7 +38,9 @@ def refusals(index: Index, period: Period, cite: Cite) -> Table:
     rows += _others(index, period)
     rows.sort(key=lambda pair: pair[0])
     found = tuple(row for _, row in rows)
-    by_reason = Counter(f"{row[3]}: {row[4] or 'sealed'}" for row in found)
+    by_reason = Counter(
+        f"{row[3]}: {row[4] or (row[5] if row[3] == 'masked' else 'sealed')}" for row in found
+    )
     return Table(COLUMNS, found, {"by_reason": dict(by_reason.most_common())})
 
 

@@ -18,7 +18,7 @@ from gateway.auditor.index import Index
 from gateway.auditor.source import VolumeSource
 from gateway.cli.main import app
 from gateway.kit import year
-from gateway.kit.year_life import Life, subjects
+from gateway.kit.year_life import BEGINS, Life, subjects
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import OpeningRing
 from keys.keyset import KeyKind, Keyset
@@ -47,10 +47,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     custody = FileCustody.create(
         root / "auditor" / "kek.json", b"the auditor's own", Argon2Cost(64, 1, 1)
     )
-    auditor = Keyset.create_auditor(year.BEGINS, "CAN", custody)
+    auditor = Keyset.create_auditor(BEGINS, "CAN", custody)
     auditor.save(root / "auditor" / "keyset.json")
     public = auditor.primary(KeyKind.AUDIT).public
-    house = Keyset.create(year.BEGINS, "CAN", Bare(), audit_public=public)
+    house = Keyset.create(BEGINS, "CAN", Bare(), audit_public=public)
     year.write(root / "year.bundle", ENTRIES, house)
     lines = [("subject", "sex", "age_band", "region"), *subjects(Random(6))]
     (root / "groups.csv").write_text("".join(",".join(each) + "\n" for each in lines))
