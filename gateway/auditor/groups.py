@@ -5,7 +5,7 @@ A CSV file of the registrar's, made for one audit and destroyed after it:
     subject,sex,age_band,region
     1234567890,F,30-44,Asia
 
-The ledger has none of it, by design: no entry holds a biographic datum. What joins both is the number of the registry
+The ledger has neither sex nor age, by design (ADR 0026). What joins both is the number of the registry
 in the sealed detail, so that whoever has the file alone learns nothing of queries, and whoever has the ledger
 alone nothing of people.
 """

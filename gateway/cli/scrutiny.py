@@ -94,7 +94,7 @@ def rates(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The registrar's subject,sex,age_band,region; the ledger holds nothing of it.",
+            help="The registrar's subject,sex,age_band,region; the ledger holds no sex and no age.",
         ),
     ] = None,
     since: Since = None,

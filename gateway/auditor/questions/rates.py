@@ -151,6 +151,6 @@ def _findings(index: Index, by: Sequence[str], groups: Groups | None) -> tuple[s
         return ("who was found is sealed: give the auditor's key (--key)",)
     if groups is None:
         names = ", ".join(by)
-        words = f"{names}: not in the ledger, which holds nothing biographic"
+        words = f"{names}: not in the ledger, so that nobody learns it from there"
         return (f"{words}; ask the registrar for a file of groups (--groups FILE)",)
     return ()

@@ -51,7 +51,7 @@ def test_without_a_file_of_groups_the_ledger_says_that_it_has_none() -> None:
     with indexed(query(1, 1)) as index:
         table = rates(index, Period(), ("sex", "region"), None)
 
-    assert "nothing biographic" in table.findings[0]
+    assert "--groups FILE" in table.findings[0]
     assert table.totals["searches"] == 1
 
 
