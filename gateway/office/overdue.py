@@ -25,6 +25,17 @@ _NAME: Final = re.compile(r"[A-Z_]{1,23}")  # with the prefix what `gateway.audi
 _log = telemetry.logger("evidence")
 
 
+def late_in(database: Database) -> dict[str, datetime]:
+    """Return what is late by the alarms that stand, and since when."""
+    with database.reader() as reader:
+        raised = alarms.raised_since(reader)
+    return {
+        name.removeprefix(PREFIX): since
+        for name, since in raised.items()
+        if name.startswith(PREFIX)
+    }
+
+
 class Overdue:
     """Who is late, and since when. `demand` is asked on every call and costs nothing while nobody is.
 
@@ -39,13 +50,7 @@ class Overdue:
         """
         self._standing, self._limit = standing, limit
         self._lock = threading.Lock()
-        with database.reader() as reader:
-            raised = alarms.raised_since(reader)
-        self._late = {
-            name.removeprefix(PREFIX): since
-            for name, since in raised.items()
-            if name.startswith(PREFIX)
-        }
+        self._late = late_in(database)
 
     @property
     def standing(self) -> Mapping[str, datetime]:

@@ -42,6 +42,10 @@ AUDITORS: Final = (0o700, 0o600)  # entry bundles: they hold everyone's frames
 _log = telemetry.logger("publisher")
 
 
+class AnotherPublishes(Remedy):
+    """Another process publishes the same files; it will be done in a moment."""
+
+
 def contents(database: Database, path: TilePath) -> bytes:
     """Return the bytes of a tile as the rows give them; raises Fault at a gap."""
     start, stop = path.first, path.first + path.width
@@ -99,7 +103,7 @@ class Publisher:
         progress  told how many tiles are done
 
         Raises OSError where the disk does not take it, Fault where the rows are not the beginning of what was
-        published or do not give what was signed, Remedy where another publisher is at work.
+        published or do not give what was signed, AnotherPublishes where somebody else is at it.
         """
         with self._alone():
             with self._database.reader() as reader:
@@ -135,7 +139,7 @@ class Publisher:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise Remedy(
+            raise AnotherPublishes(
                 f"{self._folder} is being published by another process; let it finish"
             ) from None
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway import config
@@ -20,7 +20,7 @@ from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
-from gateway.office import published, renewal
+from gateway.office import overdue, published, renewal
 from gateway.office.expiry import Level, Told
 from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
@@ -60,16 +60,20 @@ def stats(home: Path) -> Counts:
         database.close()
 
 
-def verify_ledger(home: Path, *, keys: bool = True) -> Report:
-    """Verify every entry and checkpoint of the folder's ledger as of now; a backup has no keys to account for."""
+def verify_ledger(home: Path, *, keys: bool = True, files: bool = True) -> Report:
+    """Verify every entry and checkpoint of the folder's ledger as of now, and what is published of it.
+
+    keys    False for a backup, which has no keys to account for
+    files   False for a draft, whose ledger is not the one that is published
+    """
     settings = config.load(home)
     log = own_bundle(home).log
     database = open_store(settings.store.path)
     try:
         report = verifying.verify(database, log, keys=keys)
-        files = published.check(settings.evidence.tiles, database, log)
         stamps = _stamps(settings, database, log)
-        return replace(report, findings=(*report.findings, *files, *stamps))
+        tiles = published.check(settings.evidence.tiles, database, log) if files else ()
+        return replace(report, findings=(*report.findings, *tiles, *stamps))
     finally:
         database.close()
 
@@ -132,6 +136,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("agreements", lambda: _agreements(home, now))
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
+    run("evidence", lambda: _evidence(settings))
     run("memory", _memory)
     return [*found, *_ends(ending.of_folder(home, keyset[0] if keyset else None, now), now)]
 
@@ -227,6 +232,24 @@ def _store(settings: Settings) -> str:
     finally:
         database.close()
     return f"SQLite {report.sqlite_version}, {report.verdict}"
+
+
+def _evidence(settings: Settings) -> str:
+    database = open_store(settings.store.path)
+    try:
+        late = overdue.late_in(database)
+        with database.reader() as reader:
+            size = ledger.extent(reader)[0]
+    finally:
+        database.close()
+    if late:
+        limit = timedelta(hours=settings.evidence.overdue_h)
+        told = ", ".join(
+            f"{name} since {since:%Y-%m-%d %H:%M}, nothing is answered from {since + limit:%H:%M} UTC on"
+            for name, since in sorted(late.items())
+        )
+        raise Fault(f"late: {told}; docs/operators.md says what to do")
+    return f"{size} entries, nothing late"
 
 
 def _gallery(home: Path) -> str:

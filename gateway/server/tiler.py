@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from gateway.audit.tiles import new_since
 from gateway.directory import own_bundle
 from gateway.errors import PasserelleError, Remedy
 from gateway.office.overdue import Overdue
-from gateway.office.tiling import Publisher
+from gateway.office.tiling import AnotherPublishes, Publisher
 from gateway.store import ledger
 from gateway.store.database import Database, open_store
 
@@ -28,6 +28,10 @@ EVERY: Final = (
 )
 BEHIND: Final = 60.0  # seconds of silence; who catches up with a day's entries says so at each file
 KIND: Final = "TILES"
+PATIENCE, PAUSE = (
+    20,
+    0.25,
+)  # attempts of a command, and seconds between: a step of the gateway is shorter
 
 _log = telemetry.logger("publisher")
 
@@ -71,6 +75,8 @@ class Tiler:
     def _publish(self) -> None:
         try:
             self._publisher.publish(stopped=self._stop.is_set, progress=self._still_going)
+        except AnotherPublishes:
+            pass  # our work is being done; where it never ends, that is silence
         except (PasserelleError, OSError) as fault:
             self._fault = type(fault).__name__
             _log.error("publishing_failed", kind=self._fault, reason=_reason(fault))
@@ -109,6 +115,10 @@ def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:
     with _opened(home) as (folder, database):
         publisher = Publisher(folder, database, lambda: own_bundle(home).log)
         try:
+            for _ in range(PATIENCE):
+                with suppress(AnotherPublishes):
+                    return folder, publisher.publish(whole=True, progress=progress)
+                time.sleep(PAUSE)
             return folder, publisher.publish(whole=True, progress=progress)
         except OSError as error:
             raise Remedy(f"{folder} cannot be written: {error.strerror}; make room there") from None

@@ -20,7 +20,7 @@ from gateway.audit.tiles import Tiles
 from gateway.cli.main import app
 from gateway.client import Refused
 from gateway.directory import own_bundle
-from gateway.office.tiling import files_in
+from gateway.office.tiling import AnotherPublishes, files_in
 from gateway.server import inspection, tiler
 from gateway.server.house import House, utc_now
 from gateway.store import ledger
@@ -65,7 +65,7 @@ def test_what_a_serving_house_published_is_verified_from_files_alone(
 
 
 def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the_doors(
-    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+    pair: Any, people: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ledger.md 10: serve, alarm, count down 4 h, then EVIDENCE_OVERDUE."""
     serving, house = pair.serving, pair.house
@@ -83,6 +83,10 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
     left = house.overdue.left("TILES", house.clock())
     assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
 
+    checked = {one.name: one for one in inspection.check(pair.home, secret, house.clock())}
+    assert not checked["evidence"].ok
+    assert "TILES since" in checked["evidence"].detail
+
     monkeypatch.setattr(house.overdue, "_limit", timedelta())
     with pytest.raises(Refused) as refused:
         answered(pair, people)
@@ -92,6 +96,20 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
     serving._tiler.step()
     assert answered(pair, people)
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES", "CLEAR/EVIDENCE_TILES"]
+
+
+def test_a_command_that_publishes_meanwhile_is_no_failure(
+    pair: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.serving._tiler.stop()
+
+    def busy(*_: object, **__: object) -> int:
+        raise AnotherPublishes("let it finish")
+
+    monkeypatch.setattr(pair.serving._tiler._publisher, "publish", busy)
+    pair.serving._tiler.step()
+
+    assert alarms(pair) == []
 
 
 def test_a_publisher_that_hangs_without_a_word_is_noticed_by_the_rounds(
