@@ -41,6 +41,7 @@ try:
         scrutiny,
         service,
         staff,
+        viewing,
         witness,
         worst,
     )
@@ -132,6 +133,8 @@ app.add_typer(proposals.app, name="proposals")
 app.add_typer(review.app, name="review")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
+app.command(epilog=viewing.EPILOG)(viewing.console)
+auditing.app.command(epilog=viewing.VIEWS)(viewing.views)
 app.add_typer(witness.app, name="witness")
 app.add_typer(retention.app, name="retention")
 app.add_typer(decisions.app, name="decisions")

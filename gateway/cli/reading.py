@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,10 +100,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where the question is answered: the index of the ledger, and the ledger."""
+    """Where the question is answered: the index of the ledger, and the ledger.
+
+    secret   the key of the auditor's indexes; empty where no folder of the auditor's was named
+    """
 
     index: Index
     source: Source
+    secret: bytes = field(default=b"", repr=False)
 
 
 @contextmanager
@@ -117,7 +121,8 @@ def room(asked: Asked, question: str) -> Iterator[Room]:
     keyset = None if asked.key is None else opened(asked.key, asked.key_passphrase_file)
     with ExitStack() as closing:
         source, beside = _source(asked, question, closing)
-        index = closing.enter_context(_index(asked, keyset, beside))
+        secret = _secret(asked, keyset)
+        index = closing.enter_context(_index(beside, secret))
         ring = None if keyset is None else keyset.audit_ring()
         new = source.size - max(index.size, source.first)
         with console.bar("reading the ledger", new) if new > NEW else _quiet() as advance:
@@ -129,7 +134,7 @@ def room(asked: Asked, question: str) -> Iterator[Room]:
                 told = done
 
             index.extend(source, ring, progress)
-        yield Room(index, source)
+        yield Room(index, source, secret)
 
 
 def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path | None, str]:
@@ -214,12 +219,18 @@ def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Pa
     return stored, (asked.key or Path()) / f"{name}.index"
 
 
-def _index(asked: Asked, keyset: Keyset | None, beside: Path) -> Index:
-    from gateway.auditor.index import Index, secret_of
+def _secret(asked: Asked, keyset: Keyset | None) -> bytes:
+    from gateway.auditor.index import secret_of
 
     if keyset is None or asked.key is None:
-        return Index.passing()
-    return Index(beside, secret_of(asked.key, keyset.custody.wrap, keyset.custody.unwrap))
+        return b""
+    return secret_of(asked.key, keyset.custody.wrap, keyset.custody.unwrap)
+
+
+def _index(beside: Path, secret: bytes) -> Index:
+    from gateway.auditor.index import Index
+
+    return Index(beside, secret) if secret else Index.passing()
 
 
 @contextmanager

@@ -1,0 +1,329 @@
+"""The console's pages. Each is recorded before it is made; what cannot be recorded is not shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.audit.chapters import Cite
+from gateway.audit.entry import EntryType
+from gateway.audit.story import Story, tell
+from gateway.audit.verify import Report
+from gateway.auditor.console import records
+from gateway.auditor.console.records import PAGE, Wanted
+from gateway.auditor.index import Index
+from gateway.auditor.report import charts
+from gateway.auditor.report.charts import Series
+from gateway.auditor.report.figures import Figures
+from gateway.auditor.report.page import About, environment, pictures, render, style
+from gateway.auditor.report.words import LANGUAGES, Words
+from gateway.auditor.source import Source
+from gateway.auditor.table import DAY_MS, Period, iso
+from gateway.errors import PasserelleError
+from gateway.terms import Receipt
+from keys.errors import KeysError
+
+CLOSINGS: Final = ("ANSWERED", "REFUSED", "ABANDONED", "OPEN")
+YEAR: Final = 365 * DAY_MS
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_WORD = re.compile(r"[^\x00-\x1f\x7f]{0,128}")
+
+
+@dataclass
+class Hall:
+    """What the pages are made of.
+
+    record    writes down what is about to be shown; MUST raise where it could not
+    prove     returns the proof of an entry
+    verify    verifies the whole ledger; asked at most once
+    count     returns the figures of a period
+    """
+
+    index: Index
+    source: Source
+    about: About
+    cite: Cite
+    record: Callable[[str], None]
+    prove: Callable[[int], Receipt]
+    verify: Callable[[], Report]
+    count: Callable[[Period], Figures]
+    reason: str = ""
+
+    @cached_property
+    def verified(self) -> Report:
+        """What the verification found; made when it is first asked for."""
+        return self.verify()
+
+    @cached_property
+    def period(self) -> Period:
+        """The year up to the last entry."""
+        last = self.index.rows("SELECT max(time_ms) FROM entries")[0][0] or 0
+        end = (last // DAY_MS + 1) * DAY_MS
+        first = self.index.rows("SELECT min(time_ms) FROM entries")[0][0] or 0
+        return Period(max(first // DAY_MS * DAY_MS, end - YEAR), end)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The figures of that year."""
+        return self.count(self.period)
+
+    @cached_property
+    def partners(self) -> list[str]:
+        """Whose exchanges are here."""
+        wanted = "SELECT DISTINCT partner FROM exchanges ORDER BY partner"
+        return [str(row[0]) for row in self.index.rows(wanted)]
+
+
+def application(hall: Hall) -> Starlette:
+    """Return the console over a hall; `gate.Gate` stands before it."""
+    pages = _Pages(hall)
+    return Starlette(
+        routes=[
+            Route("/", pages.overview),
+            Route("/search", pages.search),
+            Route("/timeline", pages.timeline),
+            Route("/exchange/{number}", pages.exchange),
+            Route("/entry/{index:int}", pages.entry),
+            Route("/entry/{index:int}/proof", pages.proof),
+            Route("/entry/{index:int}/proof.tlog-proof", pages.download),
+            Route("/report", pages.report),
+        ],
+        exception_handlers={
+            HTTPException: pages.missing,
+            PasserelleError: pages.fault,
+            KeysError: pages.fault,
+            OSError: pages.fault,
+        },
+    )
+
+
+class _Pages:
+    """One method a page; each says first what is looked at."""
+
+    def __init__(self, hall: Hall) -> None:
+        self._hall = hall
+
+    async def overview(self, _: Request) -> Response:
+        """Show the figures of the last year."""
+        self._hall.record("console: overview")
+        found = self._hall.figures
+        words = Words("en")
+        return self._page(
+            "overview.html",
+            "Overview",
+            figures=found,
+            pictures=pictures(found, words),
+            t=words,
+            n=words.number,
+            first=str(iso(found.period.since))[:10],
+            last=str(iso((found.period.until or 1) - 1))[:10],
+        )
+
+    async def search(self, request: Request) -> Response:
+        """Show the exchanges that fit what is searched for."""
+        asked = request.query_params
+        wanted = Wanted(
+            _text(asked.get("q", "")),
+            _text(asked.get("partner", "")),
+            _one_of(asked.get("closing", ""), CLOSINGS),
+            _moment(asked.get("since", "")),
+            _moment(asked.get("until", ""), end=True),
+            _number(asked.get("before", "")),
+        )
+        self._hall.record(f"console: search {request.url.query}".rstrip())
+        found = records.search(self._hall.index, wanted)
+        return self._page(
+            "search.html",
+            "Search",
+            rows=found[:PAGE],
+            older=_older(request, found),
+            asked=asked,
+            partners=self._hall.partners,
+            closings=CLOSINGS,
+        )
+
+    async def timeline(self, request: Request) -> Response:
+        """Show entries in order, the newest first."""
+        asked = request.query_params
+        kinds = [kind.name for kind in EntryType]
+        kind = _one_of(asked.get("kind", ""), kinds)
+        before = _number(asked.get("before", ""))
+        self._hall.record(f"console: timeline {request.url.query}".rstrip())
+        found = records.entries(self._hall.index, kind, before)
+        counted = records.days(self._hall.index)
+        drawn = charts.columns(
+            "Entries written on each of the last 30 days",
+            [day for day, _ in counted],
+            [Series("entries", tuple(float(count) for _, count in counted))],
+            Words("en").number,
+            170,
+        )
+        rows = [{"index": each.index} for each in found]
+        return self._page(
+            "timeline.html",
+            "Timeline",
+            told=found[:PAGE],
+            older=_older(request, rows),
+            kinds=kinds,
+            kind=kind,
+            chart=Markup(drawn),  # noqa: S704 - `charts` escapes what it is given
+            counted=counted,
+        )
+
+    async def exchange(self, request: Request) -> Response:
+        """Show the story of one exchange."""
+        number = _text(request.path_params["number"])
+        partner = _text(request.query_params.get("partner", ""))
+        self._hall.record(f"console: exchange {number} {partner}".rstrip())
+        partners = self._hall.index.partners_of(number)
+        if not partners or (partner and partner not in partners):
+            raise HTTPException(404, "No entry bears this number.")
+        if not partner and len(partners) > 1:
+            return self._page("choose.html", "Whose exchange?", number=number, partners=partners)
+        return self._page(
+            "exchange.html",
+            f"Exchange {number}",
+            story=self._story(number, partner or partners[0]),
+        )
+
+    async def entry(self, request: Request) -> Response:
+        """Show one entry."""
+        number = request.path_params["index"]
+        self._hall.record(f"console: entry {number}")
+        told = records.entry(self._hall.index, number)
+        if told is None:
+            raise HTTPException(404, "There is no such entry here.")
+        return self._page(
+            "entry.html",
+            f"Entry {number}",
+            told=told,
+            fields=records.fields(told),
+            sealed=told.facts is None and any(told.frame.detail_commitment),
+            last=self._hall.index.size - 1,
+            first=self._hall.index.first,
+        )
+
+    async def proof(self, request: Request) -> Response:
+        """Prove one entry, and check the proof."""
+        number = request.path_params["index"]
+        self._hall.record(f"console: proof {number}")
+        receipt = self._hall.prove(number)
+        steps = records.checked(receipt, self._hall.source.log)
+        return self._page(
+            "proof.html",
+            f"Proof of entry {number}",
+            number=number,
+            steps=steps,
+            text=receipt.tlog_proof.decode("utf-8", "replace"),
+        )
+
+    async def download(self, request: Request) -> Response:
+        """Hand out a proof as C2SP tlog-proof@v1."""
+        number = request.path_params["index"]
+        self._hall.record(f"console: proof {number}, saved")
+        name = f'attachment; filename="{number}.tlog-proof"'
+        octets = self._hall.prove(number).tlog_proof
+        return Response(octets, 200, {"content-disposition": name}, "text/plain")
+
+    async def report(self, request: Request) -> Response:
+        """Ask for a period, or show the report of one."""
+        asked = request.query_params
+        first, last = _moment(asked.get("from", "")), _moment(asked.get("to", ""), end=True)
+        language = _one_of(asked.get("lang", ""), LANGUAGES) or "en"
+        period = self._hall.period
+        if first is None or last is None:
+            self._hall.record("console: report form")
+            return self._page(
+                "ask_report.html",
+                "Report",
+                first=str(iso(period.since))[:10],
+                last=str(iso((period.until or 1) - 1))[:10],
+                languages=LANGUAGES,
+            )
+        if last <= first:
+            raise HTTPException(400, "The last day is before the first.")
+        self._hall.record(f"console: report {request.url.query}")
+        found = self._hall.count(Period(first, last))
+        return HTMLResponse(render(found, self._hall.verified, self._hall.about, language))
+
+    async def missing(self, _: Request, fault: Exception) -> Response:
+        """Say that there is no such page, or that it was asked for wrongly."""
+        code = getattr(fault, "status_code", 500)
+        text = getattr(fault, "detail", "") or "There is no such page."
+        return self._page(
+            "fault.html", "Not found" if code == 404 else "Not shown", code, text=text
+        )
+
+    async def fault(self, _: Request, fault: Exception) -> Response:
+        """Say why a page is not shown: most often, because the view could not be recorded."""
+        text = str(fault) if not isinstance(fault, OSError) else "the view could not be recorded"
+        return self._page("fault.html", "Not shown", 503, text=text)
+
+    def _story(self, number: str, partner: str) -> Story:
+        told = self._hall.index.of_transaction(number, partner)
+        return tell(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
+
+    def _page(self, template: str, title: str, code: int = 200, **values: Any) -> Response:  # noqa: ANN401
+        about = self._hall.about
+        html = (
+            environment()
+            .get_template(template)
+            .render(
+                title=title,
+                about=about,
+                style=Markup(style()),  # noqa: S704 - a file of ours, nobody's input
+                hall=self._hall,
+                iso=iso,
+                **values,
+            )
+        )
+        return HTMLResponse(html, code)
+
+
+def _older(request: Request, rows: list[dict[str, Any]]) -> str:
+    """Return the address of the page of what is older; empty where nothing is."""
+    if len(rows) <= PAGE:
+        return ""
+    return str(request.url.include_query_params(before=rows[PAGE - 1]["index"]).query)
+
+
+def _text(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise HTTPException(400, "A word to search for has at most 128 characters.")
+    return text.strip()
+
+
+def _one_of(text: str, known: Any) -> str:  # noqa: ANN401
+    if text and text not in known:
+        raise HTTPException(400, "This cannot be chosen.")
+    return text
+
+
+def _number(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise HTTPException(400, "A place in the ledger is a number.")
+    return int(text) if text else None
+
+
+def _moment(text: str, *, end: bool = False) -> int | None:
+    if not text:
+        return None
+    wrong = HTTPException(400, "A day is written as 2026-01-31.")
+    if not _DAY.fullmatch(text):
+        raise wrong
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise wrong from None
+    return int(day.timestamp()) * 1000 + (DAY_MS if end else 0)

@@ -1,0 +1,184 @@
+"""`passerelle console`: the auditors' pages on this machine, and the log of what was looked at in a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import console as speaking
+from gateway.cli import desk, reading, reporting
+from gateway.cli.console import Json, PassphraseFile, example
+from gateway.cli.desk import As
+from gateway.cli.opening import passphrase_of
+from gateway.cli.reading import Asked, KeyPassphrase, Room, Where, Why
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.audit.verify import Report
+    from gateway.auditor.console.app import Hall
+    from gateway.auditor.console.viewlog import ViewLog
+    from gateway.auditor.report.figures import Figures
+    from gateway.auditor.table import Period
+    from gateway.terms import Receipt
+
+EPILOG = example(
+    "passerelle console can --key auditor/ --reason 'complaint 14' --as staff/a1",
+    "passerelle console --bundle 2026.bundle --key auditor/ --reason 'yearly audit'",
+)
+VIEWS = example("passerelle audit views --bundle 2026.bundle --key auditor/")
+LONGEST = 200  # characters of a question that a house takes
+
+Auditor = Annotated[
+    Path,
+    typer.Option("--key", metavar="FOLDER", help="The auditor's folder (kek.json, keyset.json)."),
+]
+
+
+def console(
+    context: typer.Context,
+    where: Where = None,
+    *,
+    key: Auditor,
+    bundle: reading.Bundle = None,
+    reason: Why = "",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 for any that is free.")
+    ] = 0,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.
+
+    The link works once. Nothing can be changed; each view is recorded before it is shown: in the house's ledger, or
+    beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks.
+    """
+    del as_json
+    if not reason:
+        raise Remedy("say why you read: --reason WORDS; each view is recorded with it")
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    with reading.room(asked, "console: opened") as room:
+        from gateway.auditor.console.serving import serve
+
+        hall = hall_of(asked, room)
+
+        def ready(link: str) -> None:
+            document = {"ok": True, "link": link, "entries": room.index.size}
+            speaking.emit(context, document, f"console  {link}  works once → Ctrl-C ends it")
+
+        hall.record("console: opened")
+        serve(hall, port, ready)
+
+
+def views(
+    context: typer.Context,
+    *,
+    bundle: Annotated[
+        Path, typer.Option("--bundle", metavar="FILE", help="The bundle that was looked at.")
+    ],
+    key: Auditor,
+    key_passphrase_file: KeyPassphrase = None,
+    as_json: Json = False,
+) -> None:
+    """List what was looked at in a bundle with the console, and check that no line of that log was altered.
+
+    Exit code 0: it holds. 2: it does not, or there is none.
+    """
+    del as_json
+    from gateway.auditor.console.viewlog import ViewLog
+    from gateway.auditor.index import secret_of
+
+    path = _views_of(bundle)
+    if not path.is_file():
+        raise Remedy(f"{path} is not there: this bundle was never opened with `passerelle console`")
+    custody = reading.opened(key, key_passphrase_file).custody
+    log = ViewLog(path, secret_of(key, custody.wrap, custody.unwrap))
+    found = list(log.read())
+    rows = [{"time": each.at, "reason": each.reason, "what": each.what} for each in found]
+    lines = [f"{each.at}  {each.what}  ({each.reason})" for each in found]
+    speaking.emit(context, {"ok": True, "views": rows}, *lines)
+
+
+def hall_of(asked: Asked, room: Room) -> Hall:
+    """Return what the console's pages are made of."""
+    from gateway.auditor.console.app import Hall
+    from gateway.cli.inquiries import cited
+
+    def verify() -> Report:
+        return reporting.verify(asked, room)
+
+    def count(period: Period) -> Figures:
+        return reporting.figures_of(room, period)
+
+    return Hall(
+        index=room.index,
+        source=room.source,
+        about=reporting.about_of(asked, room),
+        cite=cited(room),
+        record=_recorder(asked, room),
+        prove=_prover(room),
+        verify=verify,
+        count=count,
+        reason=asked.reason,
+    )
+
+
+def _recorder(asked: Asked, room: Room) -> Callable[[str], None]:
+    """Return what writes a view down, for good, before it is shown."""
+    if asked.where is None:
+        return _beside(asked, room)
+    home = asked.where
+    passphrase = cache(
+        passphrase_of(home, asked.passphrase_file)
+    )  # asked for once, not for each view
+
+    def record(what: str) -> None:
+        words = "".join(each if " " <= each <= "~" else "?" for each in what)[:LONGEST]
+        desk.perform(
+            home,
+            "audit.read",
+            {"question": words, "reason": asked.reason},
+            officer=asked.officer,
+            passphrase=passphrase,
+        )
+
+    return record
+
+
+def _beside(asked: Asked, room: Room) -> Callable[[str], None]:
+    from gateway.auditor.console.viewlog import ViewLog
+
+    if asked.bundle is None:
+        raise Remedy("name either a home folder or --bundle FILE")
+    log: ViewLog = ViewLog(_views_of(asked.bundle), room.secret)
+
+    def record(what: str) -> None:
+        log.record(what, asked.reason, datetime.now(UTC))
+
+    return record
+
+
+def _prover(room: Room) -> Callable[[int], Receipt]:
+    from gateway.auditor.source import VolumeSource
+
+    source = room.source
+    if isinstance(source, VolumeSource):
+        from gateway.audit.proving import prove
+
+        volume = source.volume
+        return lambda index: prove(volume, index)
+    from gateway.server.stored import Stored
+
+    if not isinstance(source, Stored):
+        raise Remedy("a bundle is needed, or a home folder")
+    return source.prove
+
+
+def _views_of(bundle: Path) -> Path:
+    return bundle.with_name(f"{bundle.name}.views")
