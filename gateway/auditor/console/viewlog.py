@@ -109,7 +109,10 @@ def _parts(line: bytes, count: int) -> tuple[str, bytes]:
     found = _LINE.fullmatch(line)
     if found is None or found[2] != str(count).encode():
         raise ValueError(line)
-    return found[1].decode(), base64.b64decode(found[3], validate=True)
+    sealed = base64.b64decode(found[3], validate=True)
+    if base64.b64encode(sealed) != found[3]:  # base64 can be spelt in several ways; ours is one
+        raise ValueError(line)
+    return found[1].decode(), sealed
 
 
 def _bound(count: int, at: str, last: bytes) -> bytes:

@@ -1,0 +1,432 @@
+"""The auditors' console: who gets in, what is recorded, what the pages say, and that nothing can be changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from gateway.auditor.console.app import Hall, application
+from gateway.auditor.console.gate import IDLE, LINK, Gate
+from gateway.auditor.console.serving import policy
+from gateway.auditor.console.viewlog import ViewLog, ViewsRefused
+from gateway.cli import reading, viewing
+from gateway.cli.main import app as passerelle
+from gateway.cli.reading import Asked
+from gateway.errors import Remedy
+
+PORT = 7070
+HOST = f"127.0.0.1:{PORT}"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+class Visitor:
+    """A browser as far as the pages need one: it keeps a cookie."""
+
+    def __init__(self, gate: Gate, host: str = HOST) -> None:
+        self.gate, self.host, self.cookie = gate, host, ""
+
+    def ask(self, address: str, method: str = "GET", **more: str) -> Answer:
+        path, _, query = address.partition("?")
+        headers = {"host": self.host, "cookie": self.cookie, **more}
+        scope: MutableMapping[str, Any] = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "scheme": "http",
+            "server": ("127.0.0.1", PORT),
+            "client": ("127.0.0.1", 5),
+            "root_path": "",
+            "headers": [
+                (name.replace("_", "-").encode(), value.encode("latin-1"))
+                for name, value in headers.items()
+            ],
+        }
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        asyncio.run(self.gate(scope, receive, send))  # type: ignore[arg-type]
+        begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        body = b"".join(each.get("body", b"") for each in sent[1:])
+        if "set-cookie" in begun:
+            self.cookie = begun["set-cookie"].partition(";")[0]
+        return Answer(sent[0]["status"], begun, body.decode())
+
+    def enter(self) -> Answer:
+        return self.ask(self.gate.link.removeprefix(f"http://{HOST}"))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """A console's hall over the archive's bundle, with the auditor's key."""
+    bundle = tmp_path_factory.mktemp("console") / "whole.bundle"
+    bundle.write_bytes(archive.bundle.read_bytes())
+    asked = Asked(None, bundle, "a test", archive.home / "auditor", archive.root / "auditor.pass")
+    with ExitStack() as closing:
+        room = closing.enter_context(reading.room(asked, "console: opened"))
+        yield viewing.hall_of(asked, room)
+
+
+@pytest.fixture
+def seen(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    views: list[str] = []
+    monkeypatch.setattr(hall, "record", views.append)
+    return views
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def visitor(hall: Hall, seen: list[str], clock: Clock) -> Visitor:
+    return Visitor(Gate(application(hall), PORT, policy(), clock))
+
+
+@pytest.fixture
+def inside(visitor: Visitor) -> Visitor:
+    assert visitor.enter().status == 303
+    return visitor
+
+
+def test_without_the_link_nothing_is_shown(visitor: Visitor, seen: list[str]) -> None:
+    for address in ("/", "/search", "/entry/0", "/report", "/enter/guess", "/enter/"):
+        assert visitor.ask(address).status == 403
+    assert seen == []
+
+
+def test_the_link_works_once(visitor: Visitor) -> None:
+    first, second = visitor.enter(), Visitor(visitor.gate).enter()
+
+    assert (first.status, second.status) == (303, 403)
+    assert visitor.ask("/").status == 200
+
+
+def test_the_link_ends_where_nobody_comes(visitor: Visitor, clock: Clock) -> None:
+    clock.now += LINK + 1
+
+    assert visitor.enter().status == 410
+    assert visitor.gate.ended
+
+
+def test_the_cookie_is_for_this_site_and_no_script(visitor: Visitor) -> None:
+    said = visitor.enter().headers["set-cookie"].lower()
+
+    assert "httponly" in said
+    assert "samesite=strict" in said
+
+
+def test_rebinding_a_name_to_this_machine_is_refused(inside: Visitor) -> None:
+    """DNS rebinding: the browser sends the attacker's name as Host, with whatever cookies it has."""
+    for host in ("evil.example", f"evil.example:{PORT}", "127.0.0.1", "127.0.0.1:1", ""):
+        inside.host = host
+        assert inside.ask("/").status == 421
+
+
+def test_another_site_cannot_ask(inside: Visitor, seen: list[str]) -> None:
+    for strange in (
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+    ):
+        assert inside.ask("/", **strange).status == 403
+        assert inside.ask("/leave", "POST", **strange).status == 403
+    assert not inside.gate.left
+    assert seen == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_changed(inside: Visitor, method: str) -> None:
+    for address in ("/", "/search", "/entry/0"):
+        assert inside.ask(address, method).status == 405
+
+
+def test_whoever_leaves_ends_it(inside: Visitor) -> None:
+    assert inside.ask("/leave", "POST", origin=f"http://{HOST}").status == 200
+    assert inside.gate.ended
+    assert inside.ask("/").status == 410
+
+
+def test_it_ends_where_nobody_looks(inside: Visitor, clock: Clock) -> None:
+    clock.now += IDLE - 1
+    assert inside.ask("/").status == 200
+    clock.now += IDLE - 1
+    assert inside.ask("/").status == 200
+    clock.now += IDLE + 1
+    assert inside.gate.ended
+    assert inside.ask("/").status == 410
+
+
+def test_no_page_may_be_kept_framed_or_run_a_script(inside: Visitor, archive: Any) -> None:
+    for address in ("/", "/search", "/timeline", "/entry/0", "/report", "/nothing"):
+        answer = inside.ask(address)
+        said = answer.headers
+        assert said["content-security-policy"] == policy()
+        assert "script-src" not in policy()
+        assert said["cache-control"] == "no-store"
+        assert said["x-frame-options"] == "DENY"
+        assert "access-control-allow-origin" not in said
+        assert "<script" not in answer.text
+        assert not re.search(r"\s(?:on[a-z]+|style)=\"", answer.text)
+
+
+def test_each_view_is_recorded_before_it_is_made(
+    inside: Visitor, hall: Hall, seen: list[str], archive: Any
+) -> None:
+    addresses = {
+        "/": "console: overview",
+        "/search?q=C-1": "console: search q=C-1",
+        "/timeline?kind=START": "console: timeline kind=START",
+        f"/exchange/{archive.matched}": f"console: exchange {archive.matched}",
+        "/entry/3": "console: entry 3",
+        "/entry/3/proof": "console: proof 3",
+        "/entry/3/proof.tlog-proof": "console: proof 3, saved",
+        "/report": "console: report form",
+    }
+    for address in addresses:
+        assert inside.ask(address).status == 200, address
+
+    assert seen == list(addresses.values())
+
+
+def test_what_cannot_be_recorded_is_not_shown(
+    inside: Visitor, hall: Hall, monkeypatch: pytest.MonkeyPatch, archive: Any
+) -> None:
+    def refuse(_: str) -> None:
+        raise Remedy("the house is shut")
+
+    monkeypatch.setattr(hall, "record", refuse)
+    answer = inside.ask(f"/exchange/{archive.matched}")
+
+    assert answer.status == 503
+    assert "the house is shut" in answer.text
+    assert "VISA_PERMIT" not in answer.text
+
+    def full(_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(hall, "record", full)
+    assert inside.ask("/entry/3").status == 503
+
+
+def test_the_story_of_an_exchange_leads_to_its_proofs(inside: Visitor, archive: Any) -> None:
+    answer = inside.ask(f"/exchange/{archive.matched}?partner=AUS")
+
+    assert answer.status == 200
+    assert "Who asked" in answer.text
+    proofs = re.findall(r'href="(/entry/\d+/proof)"', answer.text)
+    assert proofs
+    proved = inside.ask(proofs[0])
+    assert "The entry stands in the ledger" in proved.text
+    saved = inside.ask(f"{proofs[0]}.tlog-proof")
+    assert saved.text.startswith("c2sp.org/tlog-proof@v1\n")
+    assert saved.headers["content-disposition"].startswith("attachment")
+
+
+def test_an_exchange_is_found_by_its_number(inside: Visitor, archive: Any) -> None:
+    found = inside.ask(f"/search?q={archive.refused}")
+
+    assert found.text.count(f"/exchange/{archive.refused}") == 1
+    assert archive.matched not in found.text
+    assert "refused" in found.text
+    assert "Nothing fits" in inside.ask("/search?q=C-none").text
+
+
+def test_the_timeline_is_kept_to_one_type(inside: Visitor) -> None:
+    text = inside.ask("/timeline?kind=REQUEST").text
+
+    kinds = re.findall(r"<td>[0-9: -]{19}</td><td>([A-Z_]+)</td>", text)
+    assert set(kinds) == {"REQUEST"}
+
+
+def test_the_report_is_made_in_both_languages(inside: Visitor) -> None:
+    for language, words in (("en", "Is the ledger whole?"), ("fr", "Le registre est-il intact ?")):
+        answer = inside.ask(f"/report?from=2026-01-01&to=2026-12-31&lang={language}")
+        assert answer.status == 200
+        assert words in answer.text
+        assert 'class="verdict whole"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("/nothing", "/entry/999999", "/entry/-1", "/entry/x", "/exchange/none"),
+        *(
+            "/timeline?kind=X",
+            "/timeline?before=x",
+            "/search?since=2026-02-30",
+            "/search?closing=x",
+        ),
+        *("/report?from=2026-03-01&to=2026-01-01", "/report?from=a&to=b", "/search?q=%00"),
+        "/static/../../etc/passwd",
+    ],
+)
+def test_what_is_asked_wrongly_is_said_plainly(inside: Visitor, address: str) -> None:
+    answer = inside.ask(address)
+
+    assert answer.status in {400, 404}
+    assert "Traceback" not in answer.text
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="#?"))
+)
+def test_no_word_that_is_asked_breaks_out_of_the_page(inside: Visitor, word: str) -> None:
+    for address in (f"/exchange/{word}", f"/search?q={word}", f"/timeline?{word}", f"/{word}"):
+        answer = inside.ask(address)
+        assert answer.status in {200, 303, 307, 400, 403, 404}, address
+        assert "<script" not in answer.text
+
+
+def test_markup_in_a_word_stays_text(inside: Visitor) -> None:
+    text = inside.ask('/search?q="><b>x</b>').text
+
+    assert "<b>x</b>" not in text
+    assert '"><b>x</b>' in unescape(text)
+
+
+def test_a_view_of_a_bundle_is_written_beside_it(tmp_path: Path) -> None:
+    log = ViewLog(tmp_path / "views", bytes(32))
+    log.record("console: entry 3", "complaint 14", NOW)
+    log.record("console: entry 4", "complaint 14", NOW)
+
+    (first, second) = ViewLog(tmp_path / "views", bytes(32)).read()
+
+    assert (first.what, second.what) == ("console: entry 3", "console: entry 4")
+    assert b"complaint" not in (tmp_path / "views").read_bytes()
+    assert (tmp_path / "views").stat().st_mode & 0o077 == 0
+
+
+def test_two_consoles_on_one_bundle_keep_one_log(tmp_path: Path) -> None:
+    logs = [ViewLog(tmp_path / "views", bytes(32)) for _ in range(2)]
+    for number in range(6):
+        logs[number % 2].record(str(number), "why", NOW)
+
+    found = [each.what for each in ViewLog(tmp_path / "views", bytes(32)).read()]
+
+    assert found == list("012345")
+
+
+def test_every_altered_byte_of_the_log_of_views_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "views"
+    log = ViewLog(path, bytes(32))
+    for number in range(3):
+        log.record(f"console: entry {number}", "why", NOW)
+    whole = path.read_bytes()
+
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ViewsRefused):
+            ViewLog(path, bytes(32))
+
+
+@pytest.mark.parametrize("order", [(1,), (1, 2), (0, 2), (1, 0, 2), (0, 0, 1, 2)])
+def test_lines_of_the_log_taken_out_moved_or_doubled_are_found(
+    tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    path = tmp_path / "views"
+    log = ViewLog(path, bytes(32))
+    for number in range(3):
+        log.record(f"console: entry {number}", "why", NOW)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[at] for at in order))
+
+    with pytest.raises(ViewsRefused):
+        ViewLog(path, bytes(32))
+
+
+def test_the_log_of_views_is_read_with_the_auditors_key_alone(tmp_path: Path) -> None:
+    ViewLog(tmp_path / "views", bytes(32)).record("x", "why", NOW)
+
+    with pytest.raises(ViewsRefused):
+        ViewLog(tmp_path / "views", b"\1" * 32)
+
+
+def test_an_auditor_lists_what_was_looked_at(hall: Hall, archive: Any) -> None:
+    hall.record("console: entry 7")
+    bundle = Path(hall.source.volume._file.name)  # type: ignore[attr-defined]
+    words = ["audit", "views", "--bundle", str(bundle), *archive.as_auditor, "--json"]
+
+    result = CliRunner().invoke(passerelle, words, prog_name="passerelle")
+
+    told = json.loads(result.stdout)
+    assert told["ok"], told
+    assert {"console: entry 7"} <= {each["what"] for each in told["views"]}
+
+
+def test_a_console_without_a_reason_does_not_open(archive: Any) -> None:
+    words = ["console", "--bundle", str(archive.bundle), *archive.as_auditor, "--json"]
+
+    result = CliRunner().invoke(passerelle, words, prog_name="passerelle")
+
+    assert result.exit_code == 2
+    assert "--reason" in json.loads(result.stdout)["error"]["message"]
+
+
+def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
+    from gateway.audit.entry import EntryType, decode, open_detail
+    from gateway.server.stored import Stored
+
+    asked = Asked(
+        archive.home,
+        None,
+        "complaint 14",
+        archive.home / "auditor",
+        archive.root / "auditor.pass",
+        archive.root / "a1",
+        archive.root / "house.pass",
+    )
+    with reading.room(asked, "console: opened") as room:
+        viewing.hall_of(asked, room).record("console: entry 7 é")
+
+    with Stored(archive.home) as stored:
+        last = [
+            each
+            for each in stored.held(stored.size - 6, stored.size)
+            if decode(each.leaf).type is EntryType.AUDIT_READ
+        ][-1]
+    assert last.ciphertext is not None
+    assert last.sealed_dek is not None
+    facts = open_detail(decode(last.leaf), last.ciphertext, last.sealed_dek, archive.ring)
+    assert facts["source"] == "console: entry 7 ?"
+    assert facts["reason"] == "complaint 14"
