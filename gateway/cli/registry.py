@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
 from gateway.cli.records import Bad
+from gateway.errors import Remedy
 
 SHOWN = 20  # bad rows printed for eyes; --json has them all
 BATCH_ROWS = 64  # rows of one message to the desk
@@ -264,3 +265,45 @@ def _take(do: Perform, file: Path, batch: list[Line], tally: _Tally) -> None:
     for each in bad if isinstance(bad, list) else []:
         label = f"{file.name} line {batch[each['row']].number}"
         tally.bad.append(Bad(label, each["reason"]))
+
+
+@app.command(
+    epilog=example(
+        "passerelle registry groups can -o groups.csv --reason 'yearly audit, question 15'"
+    )
+)
+def groups(
+    context: typer.Context,
+    *,
+    home: Home,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="New file, CSV; for the auditor.")
+    ],
+    reason: Reason,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write coarse groups of all people, by number: sex, age band, region; for `passerelle audit rates`.
+
+    Neither names nor dates are in it. Hand it to the auditor, and have it destroyed after the audit. Who made it,
+    and why, is in the ledger first.
+    """
+    del as_json
+    if out.exists():
+        raise Remedy(f"{out} is there already; name a new file")
+    lines, after, last = [], 0, False
+    with desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file)) as do:
+        while not last:
+            page: Any = do("registry.groups", {"after": after, "reason": reason})
+            lines += page["groups"]
+            last = bool(page["last"])
+            after = int(lines[-1][0]) if lines else 0
+    out.touch(0o600, exist_ok=False)
+    rows = [("subject", "sex", "age_band", "region"), *lines]
+    out.write_text("".join(",".join(each) + "\n" for each in rows), encoding="ascii")
+    console.emit(
+        context,
+        {"ok": True, "file": str(out), "people": len(lines)},
+        f"groups  {out}  {len(lines)} people  → passerelle audit rates --groups {out}",
+    )

@@ -19,6 +19,7 @@ from gateway.errors import Remedy
 from gateway.office import personal
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
+from gateway.office.grouping import groups_of
 from gateway.office.personal import BadRow
 from gateway.office.showing import as_row, shown
 from gateway.store import holds, people, subjects
@@ -27,6 +28,7 @@ from gateway.store.sequencer import Effect, Leaf, Sequencer
 from keys.datakey import DataRing
 
 MOST_ROWS = 500  # of one act; a message to the desk has at most a million bytes
+MOST_GROUPS = 5000  # people of one page, likewise
 _WRITERS = frozenset({Role.REGISTRAR})
 _READERS = frozenset({Role.REGISTRAR, Role.CASEWORKER})
 _COUNTERS = frozenset({Role.REGISTRAR, Role.OPERATOR, Role.AUDITOR})
@@ -63,6 +65,7 @@ class RecordRoom:
             Act("registry.update", _WRITERS, self._update),
             Act("registry.remove", _WRITERS, self._remove),
             Act("registry.status", _COUNTERS, self._status),
+            Act("registry.groups", _WRITERS, self._groups),
         )
 
     def _import(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
@@ -155,6 +158,25 @@ class RecordRoom:
                 unknown = subjects.counts(reader).without_status
             named = {kind.name: kinds.get(kind, 0) for kind in SubjectKind if kind}
             return {"people": {**named, "UNKNOWN": unknown + kinds.get(SubjectKind.UNKNOWN, 0)}}
+
+        return do
+
+    def _groups(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Hand out coarse groups of people by number, a page at a time; each page is recorded first (ADR 0026)."""
+        after, reason = arguments.number("after", 0, 2**63 - 1, 0), arguments.reason()
+
+        def do() -> Answer:
+            frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
+            facts = {"actor": officer.person, "reason": reason, "source": "groups"}
+            self._sequencer.commit((Leaf(frame, {**facts, "first": str(after)}),), ())
+            today = self._clock().date()
+            with self._database.reader() as reader:
+                found = people.after(reader, after, MOST_GROUPS)
+                groups = [
+                    (str(each), *groups_of(people.read_record(reader, self._data_key, each), today))
+                    for each in found
+                ]
+            return {"groups": [list(each) for each in groups], "last": len(found) < MOST_GROUPS}
 
         return do
 

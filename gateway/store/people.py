@@ -103,6 +103,12 @@ def kinds(connection: Connection, data_key: DataRing) -> Mapping[SubjectKind, in
     return Counter(read_record(connection, data_key, each).status.kind for each in found)
 
 
+def after(connection: Connection, subject: int, most: int) -> tuple[int, ...]:
+    """Return the next people after a number who have a record, at most so many, in order."""
+    wanted = select(subjects.c.id).where(subjects.c.id > subject, subjects.c.record.is_not(None))
+    return tuple(connection.execute(wanted.order_by(subjects.c.id).limit(most)).scalars())
+
+
 def aad(subject: int, version: int) -> bytes:
     """Return what the record of a person is bound to."""
     return pae(_LABEL, subject.to_bytes(8, "big"), version.to_bytes(8, "big"))

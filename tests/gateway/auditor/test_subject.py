@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import select
+from typer.testing import CliRunner
 
 from gateway.auditor.questions import subject_words
 from gateway.auditor.questions.subject import number_of, subject, write_pack
 from gateway.auditor.table import Period
+from gateway.cli.main import app
 from gateway.errors import Remedy
+from gateway.server.stored import Stored
+from gateway.store.schema import subjects
 from tests.gateway.auditor.year import indexed, query
 
 HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
@@ -77,6 +83,24 @@ def test_nobody_has_an_empty_pack_that_says_so() -> None:
 def test_without_a_key_there_is_no_pack() -> None:
     with indexed(SAID, opened=False) as index, pytest.raises(Remedy, match="--key"):
         subject(index, Period(), "77")
+
+
+def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
+    with Stored(archive.home) as stored, stored._database.reader() as reader:
+        found = reader.execute(select(subjects.c.reference)).scalars().all()
+    live = ["--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"]
+    words = ["--reason", "access request 9", *live, *archive.as_auditor, "--json"]
+    packs = {}
+    for number, reference in enumerate((*found, "nobody")):
+        out = ["--out", tmp_path / f"{number}.zip"]
+        line = ["audit", "subject", archive.home, reference, *out, *words]
+        done = CliRunner().invoke(app, [str(each) for each in line], prog_name="passerelle")
+        packs[reference] = done.exit_code, json.loads(done.stdout)
+
+    assert packs.pop("nobody")[0] == 2
+    matched = [told["rows"] for code, told in packs.values() if told["rows"]]
+    assert all(code == 0 for code, _ in packs.values())
+    assert [[row["transaction"] for row in rows] for rows in matched] == [[archive.matched]]
 
 
 def test_both_languages_have_every_word() -> None:

@@ -1,0 +1,74 @@
+"""Coarse groups of people: what a record says of them, and that nothing else leaves."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.auditor.groups import read_groups
+from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.grouping import _COUNTRIES, _REGIONS, groups_of
+from gateway.server.house import House
+from gateway.store import ledger
+
+TODAY = date(2026, 11, 23)
+ANN = Officer("P-1", frozenset({Role.REGISTRAR}))
+
+
+def record(nations: str = "IND", **data: str) -> Record:
+    status = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset(nations.split()))
+    held = {FieldCode[name]: Datum(value.encode()) for name, value in data.items()}
+    return Record(status=status, data=held, version=1)
+
+
+@pytest.mark.parametrize(
+    ("born", "band"),
+    [
+        *(("2012-11-23", "14-17"), ("2012-11-24", "U"), ("2008-11-24", "14-17")),
+        *(("2008-11-23", "18-29"), ("1996", "30-44"), ("1946-12", "60-79"), ("1946-11-23", "80+")),
+        *(("", "U"), ("soon", "U")),
+    ],
+)
+def test_an_age_band_begins_on_a_birthday(born: str, band: str) -> None:
+    assert groups_of(record(DATE_OF_BIRTH=born), TODAY)[1] == band
+
+
+def test_sex_and_region_are_coarse_or_unknown() -> None:
+    assert groups_of(record(GENDER="female", COUNTRY_OF_BIRTH="BRA"), TODAY) == (
+        "F",
+        "U",
+        "Americas",
+    )
+    assert groups_of(record(GENDER="Homme"), TODAY) == ("M", "U", "Asia")
+    assert groups_of(record("XXA", GENDER="?"), TODAY) == ("U", "U", "Unknown")
+
+
+def test_no_country_is_in_two_regions() -> None:
+    assert len(_REGIONS) == sum(len(codes.split()) for codes in _COUNTRIES.values())
+
+
+def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
+    homes: Any, secret: Any, tmp_path: Path
+) -> None:
+    row = {"reference": "F-100", "status": "FOREIGN_NATIONAL", "nationalities": "IND"}
+    row |= {"GENDER": "F", "DATE_OF_BIRTH": "1990-02", "LAST_NAME": "Canary-Green"}
+    with House.open(homes[0], secret) as house:
+        house.perform(ANN, "registry.import", {"rows": [row]})
+        size = house.sequencer.size
+        done: Any = house.perform(ANN, "registry.groups", {"reason": "a test"})
+        kinds = [decode(leaf).type for leaf in ledger.iter_leaves(house.database, size)]
+        auditor = Officer("P-2", frozenset({Role.AUDITOR}))
+        with pytest.raises(NotAllowed):
+            house.perform(auditor, "registry.groups", {"reason": "a test"})
+
+    assert done["last"] is True
+    assert "Canary" not in str(done)
+    assert kinds[0] is EntryType.AUDIT_READ
+    lines = ["subject,sex,age_band,region", *(",".join(each) for each in done["groups"])]
+    (tmp_path / "groups.csv").write_text("\n".join(lines) + "\n")
+    assert ("F", "30-44", "Asia") in read_groups(tmp_path / "groups.csv").values()
