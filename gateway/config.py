@@ -150,8 +150,9 @@ class Evidence(_Section):
     # Path of a policy (C2SP tlog-policy): whose cosignatures a checkpoint needs. None = witnesses are heard,
     # none is demanded. Whoever changes it decides how many must look before a lost history is noticed.
     policy: Path | None = None
-    # Seconds within which a cosignature is wanted; later there is an alarm.
-    cosigned_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    # Seconds within which the quorum is wanted; later there is an alarm. Partners' gateways look every ten
+    # minutes: the default misses two of their rounds.
+    cosigned_s: Annotated[float, Field(ge=1, le=86_400)] = 1800.0
     # Hours that files, cosignatures or time stamps may be late before nothing is answered (ledger section 10;
     # X-Road stops after the same time).
     overdue_h: Annotated[float, Field(gt=0, le=24)] = 4.0

@@ -14,12 +14,12 @@ write history.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.audit.errors import AuditFault, NoteRefused
-from gateway.audit.note import KeyType, VerifierKey, line_of
+from gateway.audit.note import Checkpoint, KeyType, VerifierKey, line_of, parse_note
 
 MAX_POLICY: Final = 131_072  # bytes; 32 ML-DSA-44 vkeys of 1.8 KB, and room
 NONE: Final = "none"
@@ -77,6 +77,29 @@ class Policy:
                 except NoteRefused:
                     continue
         return frozenset(found)
+
+    def reached(
+        self,
+        notes: Iterable[bytes],
+        more: Mapping[str, Sequence[VerifierKey]] | None = None,
+    ) -> int:
+        """Return up to which size of one tree the quorum has cosigned; 0 where it never did.
+
+        notes  checkpoints of one tree, which the caller MUST have verified to be of one; each with whatever lines
+        more   as in `cosigned`
+
+        Witnesses look at different moments. Whoever signed a larger tree has had it proved that it begins with the
+        smaller one, and so counts for that one too.
+        """
+        sizes: dict[str, int] = {}
+        for note in notes:
+            size = Checkpoint.parse(parse_note(note).text).size
+            for name in self.cosigned(note, more):
+                sizes[name] = max(size, sizes.get(name, 0))
+        for size in sorted(set(sizes.values()), reverse=True):
+            if self.satisfied(frozenset(name for name, own in sizes.items() if own >= size)):
+                return size
+        return 0
 
     def _counts(self, name: str, names: frozenset[str]) -> bool:
         group = self.groups.get(name)

@@ -8,7 +8,9 @@ holds our ledger's keys could rewrite what no partner happens to remember.
     (2) a line of a known witness stands under it and verifies
     (3) it is kept, with our own lines: whoever asks gets one note that says all
 
-What is late is counted from the first checkpoint that the quorum has not cosigned.
+Witnesses look at different moments and so at different sizes. Whoever cosigned a tree vouches for every smaller one
+that it begins with; the quorum has reached the largest size that enough of them cosigned, or went beyond. What is late
+is counted from the first checkpoint after that.
 """
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ class Witnesses:
             raise ElementInvalid(element="checkpoint") from None
         with self._database.reader() as reader:
             ours = witnessed.root_of(reader, checkpoint.size)
+            known = {name: size for size, name, _, _ in witnessed.latest(reader)}
         if ours is None or ours[0] != checkpoint.root:
             raise ElementInvalid(element="checkpoint")
         found = self._lines(note, self._known(party))  # (2)
@@ -119,6 +122,7 @@ class Witnesses:
         effects = [
             effect
             for name, line in found.items()
+            if known.get(name, 0) <= checkpoint.size  # what is older says nothing more
             for effect in witnessed.kept(
                 checkpoint.size, name, with_lines(ours[1], [line]), self._clock()
             )
@@ -127,7 +131,10 @@ class Witnesses:
         return sorted(found)
 
     def cosigned(self) -> bytes:
-        """Return our newest checkpoint that the quorum cosigned, with every line that we have; empty before."""
+        """Return our newest checkpoint under which lines of a whole quorum stand, with every line that we have.
+
+        Empty where witnesses never looked at one size; `reached` of the policy counts them all the same.
+        """
         with self._database.reader() as reader:
             for size in witnessed.sizes(reader, LOOKED_AT):
                 note = _merged(witnessed.under(reader, size))
@@ -175,10 +182,9 @@ class Witnesses:
         """Return since when a checkpoint waits for the quorum; None where none is demanded, or none waits."""
         if self._policy is None or self._policy.quorum == NONE:
             return None
-        note = self.cosigned()
-        size = self._log().open(note).size if note else 0
         with self._database.reader() as reader:
-            first = witnessed.first_beyond(reader, size)
+            notes = [note for _, _, note, _ in witnessed.latest(reader)]
+            first = witnessed.first_beyond(reader, self._policy.reached(notes, self._vouched()))
         return None if first is None else moment(first)
 
     def _enough(self, note: bytes) -> bool:

@@ -57,8 +57,11 @@ _LATER_CODES = frozenset(
 class GrpcCourier:
     """The courier to one partner, over one mTLS channel."""
 
-    def __init__(self, partner: Partner) -> None:
-        self._partner = partner
+    def __init__(
+        self, partner: Partner, accuse: Callable[[SplitView], None] = lambda _: None
+    ) -> None:
+        """Prepare; `accuse` is told of two histories of the partner's ledger that an answer showed."""
+        self._partner, self._accuse = partner, accuse
         self._shown: int | None = None  # version of the partner's entry that it was shown we know
 
     def write(
@@ -84,7 +87,8 @@ class GrpcCourier:
             return Delivery(_fate(refused), refused.reason or refused.code)
         except (Unreachable, DeadlineExceeded):
             return Delivery(Fate.AWAY, "UNREACHABLE")
-        except SplitView:
+        except SplitView as split:
+            self._accuse(split)
             return Delivery(Fate.DOUBTED, "SPLIT_VIEW")
         except AnswerRejected as rejected:
             return Delivery(Fate.DOUBTED, f"ANSWER_REJECTED:{rejected.step}")
@@ -125,7 +129,11 @@ class Pool:
         keyset: Callable[[], Keyset],
         directory: Directory,
         clock: Callable[[], datetime],
+        *,
+        accuse: Callable[[str, SplitView], None] = lambda *_: None,
     ) -> None:
+        """Prepare; `accuse` is told which partner's ledger has two histories."""
+        self._accuse = accuse
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
         self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
@@ -140,7 +148,9 @@ class Pool:
                 return known[2]
             if known is not None:
                 known[2].close()
-            courier = GrpcCourier(self._partner(bundle, keyset))
+            courier = GrpcCourier(
+                self._partner(bundle, keyset), lambda split: self._accuse(party, split)
+            )
             self._made[party] = bundle, keyset, courier
             return courier
 

@@ -134,6 +134,11 @@ class Postman:
         if self._pool is None:
             house = self._house
             self._pool = Pool(
-                house.party, house.home, lambda: house.keyset, house.directory, house.clock
+                house.party,
+                house.home,
+                lambda: house.keyset,
+                house.directory,
+                house.clock,
+                accuse=self._accuse,
             )
         return self._pool

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gateway.audit import note
 from gateway.audit.entry import EntryType, decode
-from gateway.audit.note import Checkpoint, VerifierKey
+from gateway.audit.note import Checkpoint, KeyType, VerifierKey
 from gateway.audit.policy import Policy
-from gateway.client import Refused
+from gateway.client import Refused, parcel
 from gateway.client.errors import SplitView
 from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue
+from gateway.exchange.courier import Fate
 from gateway.office import renewal
-from gateway.store import ledger
+from gateway.server.couriers import GrpcCourier
+from gateway.store import ledger, witnessed
 from gateway.v1 import ledger_pb2
 from keys.sign import WitnessKey
 
@@ -148,7 +152,7 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     witnesses.round()
     assert "WITNESSES" not in house.overdue.standing
 
-    witnesses._clock = lambda: now + timedelta(minutes=20)
+    witnesses._clock = lambda: now + timedelta(minutes=40)
     witnesses.round()
     assert "WITNESSES" in house.overdue.standing
     with pytest.raises(EvidenceOverdue):
@@ -162,6 +166,87 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
     said = [f.subject_reference for f in frames if f.type is EntryType.ALARM]
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
+
+
+def independent(pair: Any) -> tuple[WitnessKey, str]:
+    """Return the key of a witness who is no partner, and its line of a policy."""
+    key = WitnessKey.generate()
+    vkey = VerifierKey("office.example/witness", KeyType.MLDSA44, key.public).format()
+    return key, f"witness office {vkey}\nwitness aus {renewal.witness_of(pair.keyset, 'AUS')}\n"
+
+
+def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
+    pair: Any, people: Any, newest: bytes
+) -> None:
+    """Each vouches for the trees before its own: two who look by turns would else end the service of an honest house."""
+    house, witnesses = pair.house, pair.house.witnesses
+    key, lines = independent(pair)
+    witnesses._policy = Policy.parse(f"{lines}group both all office aus\nquorum both\n".encode())
+    now = house.clock()
+    witnesses._clock = lambda: now + timedelta(hours=1)
+
+    for turn in range(2):
+        signed = house.sequencer.latest_checkpoint()
+        witnesses.add("", note.cosign(signed, "office.example/witness", key, now))
+        with pair.partner() as partner:
+            partner.query(people.samples(turn), **people.matter())
+            partner.cosign()
+        with house.database.reader() as reader:
+            notes = [each for _, _, each, _ in witnessed.latest(reader)]
+        size = own_bundle(pair.home).log.open(signed).size
+        assert witnesses._policy.reached(notes) == size
+    assert len({row["size"] for row in witnesses.latest()}) == 2
+
+
+def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
+    pair: Any, newest: bytes
+) -> None:
+    """A ledger at rest: the same size is cosigned before midnight and after."""
+    witnesses, now = pair.house.witnesses, pair.house.clock()
+
+    for days in (0, 0, 1, 2):
+        witnesses._clock = lambda days=days: now + timedelta(days=days)
+        witnesses.add("AUS", cosign(pair, newest))
+
+    assert len(witnesses.latest()) == 1
+
+
+def test_old_cosignatures_brought_again_fill_no_table(
+    pair: Any, people: Any, newest: bytes
+) -> None:
+    with pair.partner() as partner:
+        partner.query(people.samples(2), **people.matter())
+        last = partner.cosign()
+
+    assert add(pair, cosign(pair, newest)) == ""
+
+    with pair.house.database.reader() as reader:
+        assert witnessed.sizes(reader, 10) == [last.size]
+
+
+def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only at the rounds: a letter of ours brings the fork home, and its evidence is named by digest."""
+    evidence = tmp_path / "AUS.split-1.json"
+    evidence.write_bytes(b"{}")
+    forked = SplitView("its ledger was rewritten", evidence)
+
+    def carry(*_: Any, **__: Any) -> None:
+        raise forked
+
+    courier = GrpcCourier(
+        SimpleNamespace(carry=carry),  # type: ignore[arg-type]
+        lambda split: pair.house.postman._accuse("AUS", split),
+    )
+    monkeypatch.setattr(parcel, "unpack", lambda octets: octets)
+    delivery = courier.carry(b"a letter")
+
+    assert (delivery.fate, delivery.reason) == (Fate.DOUBTED, "SPLIT_VIEW")
+    *_, last = (decode(leaf) for leaf in ledger.iter_leaves(pair.house.database))
+    assert last.type is EntryType.WITNESS
+    assert last.partner_id == "AUS"
+    assert last.subject_reference == f"SPLIT/{sha256(b'{}').hexdigest()[:32]}"
 
 
 def test_our_own_gateway_accuses_once_for_each_evidence(pair: Any) -> None:

@@ -169,3 +169,24 @@ def test_bytes_of_a_stranger_are_a_policy_or_refused(octets: bytes) -> None:
     except AuditFault:
         return
     assert b"quorum" in octets
+
+
+def of_size(size: int, name: str) -> bytes:
+    return note.cosign(checkpoint(size), f"passerelle/{name}/witness", KEYS[name], NOW)
+
+
+def test_a_quorum_has_reached_what_enough_witnesses_have_gone_beyond() -> None:
+    rules = policy("group two 2 aus nzl gbr", "quorum two")
+
+    assert rules.reached([]) == 0
+    assert rules.reached([of_size(9, "aus")]) == 0
+    assert rules.reached([of_size(9, "aus"), of_size(5, "aus")]) == 0  # one witness, twice
+    assert rules.reached([of_size(9, "aus"), of_size(5, "nzl")]) == 5
+    assert rules.reached([of_size(9, "aus"), of_size(5, "nzl"), of_size(7, "gbr")]) == 7
+
+
+def test_a_line_that_does_not_verify_carries_no_quorum_further() -> None:
+    line = note.parse_note(of_size(5, "aus")).signatures[-1]
+    moved = note.with_lines(checkpoint(9), [line])
+
+    assert policy("quorum aus").reached([moved, of_size(5, "aus")]) == 5
