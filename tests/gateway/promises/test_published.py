@@ -9,6 +9,7 @@ import errno
 import json
 import os
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,11 +21,16 @@ from gateway.audit.tiles import Tiles
 from gateway.cli.main import app
 from gateway.client import Refused
 from gateway.directory import own_bundle
+from gateway.errors import Fault
+from gateway.office import backup
+from gateway.office.acts import Officer, Role
 from gateway.office.tiling import AnotherPublishes, files_in
 from gateway.server import inspection, tiler
 from gateway.server.house import House, utc_now
+from gateway.server.restore import restore
 from gateway.store import ledger
 from gateway.terms import Outcome
+from keys.envelope import OpeningKey, SealingKey
 
 
 def alarms(pair: Any) -> list[str]:
@@ -172,6 +178,37 @@ def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
     report = inspection.verify_ledger(home)
     assert not report.ok
     assert any("set back" in finding.text for finding in report.findings)
+
+
+def test_a_backup_is_restored_beside_files_that_were_published_after_it(
+    homes: Any, secret: Any, tmp_path: Path
+) -> None:
+    """They lie outside the folder, on a disk of their own: they stop no restore, and are not written over."""
+    home, folder = homes[0], tmp_path / "published"
+    with (home / "passerelle.toml").open("a") as settings:
+        settings.write(f'\n[evidence]\ntiles = "{folder}"\n')
+    two = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
+    recovery = OpeningKey.from_seed(bytes(range(32)))
+    with House.open(home, secret) as house:
+        house.perform(
+            two, "backup.recipient", {"public": recovery.public.hex(), "reason": "a test"}
+        )
+        made = str(house.perform(two, "backup.begin", {})["made"])
+        backup.write(house.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
+        for _ in range(5):
+            house.record(EntryType.START)
+    tiler.publish(home, lambda _: None)
+    today = (folder / "checkpoint").read_bytes()
+
+    restore(tmp_path / "can.backup", tmp_path / "again", recovery, secret, accept_loss="burnt")
+
+    assert not inspection.verify_ledger(tmp_path / "again").ok
+    with pytest.raises(Fault, match="set back"):
+        tiler.publish(tmp_path / "again", lambda _: None)
+    assert (folder / "checkpoint").read_bytes() == today
+    folder.rename(tmp_path / "kept")
+    tiler.publish(tmp_path / "again", lambda _: None)
+    assert inspection.verify_ledger(tmp_path / "again").ok
 
 
 def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
