@@ -87,7 +87,9 @@ class _Custody:
         return "none"
 
 
-def measured(folder: Path, entries: int, progress: Progress) -> Waiting:
+def measured(
+    folder: Path, entries: int, progress: Progress, questions: Mapping[str, str] = QUESTIONS
+) -> Waiting:
     """Invent a year in an empty folder, index it, and ask every question; `progress` is told entries done.
 
     Two steps for each entry: written, read. The folder keeps the bundle `year.bundle`, the auditor's keys `auditor/`
@@ -102,7 +104,7 @@ def measured(folder: Path, entries: int, progress: Progress) -> Waiting:
     words = _indexed(folder, auditor, progress)
     indexed = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    asked = {name: _asked(folder, line, words) for name, line in QUESTIONS.items()}
+    asked = {name: _asked(folder, line, words) for name, line in questions.items()}
     return Waiting(
         entries=entries,
         bytes=(folder / "year.bundle").stat().st_size,

@@ -1,0 +1,72 @@
+"""What was shredded leaves the auditor's index too, when it reads that it was (ledger.md section 3)."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.proof import LogIdentity
+from gateway.audit.shredding import EXCHANGE_DETAIL, Erased
+from gateway.auditor.index import Index
+from gateway.kit.year import ORIGIN, _Scribe
+from gateway.kit.year_life import BEGINS, Said
+from tests.gateway.auditor.year import Small, keys, query
+
+CANARY = "Canary-Green-7"
+HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH", "subject": "987654321"}
+
+
+def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
+    house, auditor = keys()
+    scribe = _Scribe(house.audit_public, house.log(), 0)
+    said = [*query(1, 1, case=CANARY, **HIT), *query(2, 2, case="C-kept", **HIT)]
+    before = [scribe.entry(each) for each in said]
+    told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
+    frame = Frame(
+        type=EntryType.RETENTION,
+        entry_class=EntryClass.OTHER,
+        time=BEGINS + timedelta(hours=9),
+        subject_reference=told.reference(),
+    )
+    shredded = [replace(each, sealed_dek=None) for each in before[:2]]
+    after = [*shredded, *before[2:], scribe.entry(Said(frame, {"count": "2"}))]
+    log, secret = LogIdentity.from_log_key(ORIGIN, house.log()), secrets.token_bytes(32)
+
+    with Index(tmp_path / "index", secret) as index:
+        index.extend(Small(log, before), auditor.audit_ring())
+        known = 'SELECT "case", person, true_outcome, subject FROM exchanges ORDER BY idx'
+        assert index.rows(known)[0] == (CANARY, "OFFICER-9", "MATCH", "987654321")
+        index.extend(Small(log, after), auditor.audit_ring())
+
+        assert index.rows(known)[0] == (None, None, None, None)
+        assert index.rows(known)[1][0] == "C-kept"
+        assert index.rows("SELECT idx FROM details ORDER BY idx") == [(2,), (3,), (4,)]
+        assert index.rows("SELECT closing FROM exchanges") == [("ANSWERED",), ("ANSWERED",)]
+
+
+def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
+    """Read without encryption, page for page: secure_delete has overwritten what was deleted."""
+    house, auditor = keys()
+    scribe = _Scribe(house.audit_public, house.log(), 0)
+    before = [scribe.entry(each) for each in query(1, 1, case=CANARY, **HIT)]
+    told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
+    frame = Frame(
+        type=EntryType.RETENTION,
+        entry_class=EntryClass.OTHER,
+        time=BEGINS + timedelta(hours=9),
+        subject_reference=told.reference(),
+    )
+    gone = [replace(each, sealed_dek=None) for each in before]
+    after = [*gone, scribe.entry(Said(frame, {"count": "2"}))]
+    log = LogIdentity.from_log_key(ORIGIN, house.log())
+
+    with Index(tmp_path / "index", secrets.token_bytes(32)) as index:
+        index.extend(Small(log, before), auditor.audit_ring())
+        assert CANARY.encode() in index._connection.serialize("main")
+        index.extend(Small(log, after), auditor.audit_ring())
+
+        assert CANARY.encode() not in index._connection.serialize("main")
+        assert b"OFFICER-9" not in index._connection.serialize("main")
