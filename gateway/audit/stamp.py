@@ -6,20 +6,25 @@ authority, with its certificates, so that it is checked years later with the aut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from gateway.audit.entry import EntryType, Frame
 from gateway.audit.errors import AuditFault
+from gateway.audit.note import NoteRefused
+from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import Finding, Place, Severity
 
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
 MOST: Final = 65_536  # bytes of an answer; one with its certificates has about 6,000
+SKEW: Final = timedelta(minutes=2)  # that two honest clocks may differ (protocol 4)
 
 
 class StampRefused(AuditFault):
@@ -41,9 +46,7 @@ def ask(message: bytes) -> Asked:
     builder = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256)
     request = builder.nonce(nonce=True).cert_request(cert_request=True).build()
     nonce = request.nonce
-    if (
-        nonce is None
-    ):  # the library draws one where it is told to; without it an old answer would do
+    if nonce is None:  # the library draws one when told to; without it an old answer would do
         raise StampRefused("the request has no nonce")
     return Asked(request.as_bytes(), nonce)
 
@@ -72,36 +75,94 @@ def check(
     return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
 
 
-def check_all(
-    tokens: Iterable[tuple[int, bytes]],
-    text_of: Callable[[int], str | None],
-    roots: Iterable[bytes],
-    not_before: Callable[[int], datetime | None],
-) -> Iterator[Finding]:
-    """Yield what is wrong with the stamps of a ledger; the place is the size that each stamps.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a TIMESTAMP entry says: where it stands, when it was written, and SHA-256 of the answer, hexadecimal."""
 
-    text_of      the text of our checkpoint of a size; None where there is none
-    not_before   when our checkpoint of a size says it was signed: no honest stamp is much older
+    index: int
+    time: datetime
+    digest: str
+
+
+def entry_of(index: int, frame: Frame) -> Entry | None:
+    """Return what a frame says of a time stamp; None for an entry of another type."""
+    if frame.type is not EntryType.TIMESTAMP:
+        return None
+    return Entry(index, frame.time, frame.subject_reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the ledger itself says of its stamps.
+
+    checkpoints   the signed notes of the sizes that are stamped, where there are any
+    entries       every TIMESTAMP entry that is here
+    partial       whether entries before the first are not here
     """
-    known = list(roots)
+
+    log: LogIdentity
+    checkpoints: Mapping[int, bytes]
+    entries: Sequence[Entry]
+    partial: bool = False
+
+
+def check_all(
+    tokens: Iterable[tuple[int, bytes]], beside: Beside, roots: bytes | None
+) -> Iterator[Finding]:
+    """Yield what is wrong with the stamps of a ledger; raises nothing of its own.
+
+    roots   certificates, PEM, that the authority's own must lead to; without them all but its signature is checked
+
+    (1) an entry speaks of each answer: what the authority does not sign of it cannot be altered either
+    (2) each answer is over our own checkpoint of that size
+    (3) the authority signed it, no sooner than we signed the checkpoint, and before its entry was written
+    (4) the answer to each entry is there
+    """
+    entries = {each.digest: each for each in beside.entries}
+    unchecked = 0
     for size, answer in tokens:
-        text = text_of(size)
-        if text is None:
-            yield _fault(size, f"a time stamp over {size} entries, of which there is no checkpoint")
+        entry = entries.pop(sha256(answer).hexdigest(), None)
+        if entry is None:  # (1)
+            yield _fault(size, f"the stamp over {size} entries is not what an entry says of it")
             continue
+        unchecked += roots is None
         try:
-            at = check(answer, text.encode(), known)
-        except StampRefused as refused:
+            _hold(answer, size, entry, beside, roots)
+        except (StampRefused, NoteRefused) as refused:
             yield _fault(size, f"the stamp over {size} entries is refused: {refused}")
-            continue
-        signed = not_before(size)
-        if signed is not None and (signed - at).total_seconds() > SKEW:
-            yield _fault(
-                size, f"the stamp over {size} entries is older than the checkpoint it stamps"
-            )
+    for each in entries.values():  # (4)
+        severity = Severity.NOTICE if beside.partial else Severity.FAULT
+        yield Finding(severity, each.index, "the time stamp that this entry speaks of is not here")
+    if unchecked:
+        text = (
+            f"the authority's signature on {unchecked} time stamps was not checked: name its roots"
+        )
+        yield Finding(Severity.NOTICE, 0, text, Place.LEDGER)
 
 
-SKEW: Final = 120.0  # seconds that two honest clocks may differ (protocol 4)
+def _hold(answer: bytes, size: int, entry: Entry, beside: Beside, roots: bytes | None) -> None:
+    raw = beside.checkpoints.get(size)
+    if raw is None:  # (2)
+        raise StampRefused("there is no checkpoint of that size")
+    checkpoint, signed = beside.log.read(raw)
+    text = checkpoint.format().encode()
+    if roots is None:
+        _demand_over(_decoded(answer), text)
+        return
+    at = check(answer, text, [roots])
+    if datetime.fromtimestamp(signed, UTC) - at > SKEW:  # (3)
+        raise StampRefused("it is older than the checkpoint")
+    if at - entry.time > SKEW:
+        raise StampRefused("it is newer than its entry")
+
+
+def _demand_over(response: TimeStampResponse, message: bytes) -> None:
+    try:
+        said = response.tst_info.message_imprint.message
+    except ValueError:  # a refusal has no token
+        raise StampRefused("the answer is not a time stamp") from None
+    if said != sha256(message).digest():
+        raise StampRefused("it is over something else")
 
 
 def _fault(size: int, text: str) -> Finding:

@@ -9,15 +9,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from gateway.audit import stamp
+from gateway.audit import note, stamp
+from gateway.audit.entry import MalformedEntry
 from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
-from gateway.audit.verify import Finding, Place, Report, Severity, verify_log
+from gateway.audit.verify import Finding, Place, Report, Severity, read_leaf, verify_log
 from gateway.audit.volume import Held, Volume, VolumeRefused
 
 Progress = Callable[[int], None]
@@ -33,7 +33,7 @@ def verify_volume(
     """Check a whole bundle against the keys of its ledger; raises nothing of its own.
 
     progress   is told how many entries were checked
-    roots      certificates, PEM, that time stamps must lead to; without them stamps are counted and not checked
+    roots      certificates, PEM, that time stamps must lead to; without them their signatures are not checked
     """
     try:
         volume.check()  # (1)
@@ -50,7 +50,11 @@ def verify_volume(
         reading.has_key if whole else None,  # (3)
         before=before,
     )
-    beside = (*reading.gaps, *_of_another(volume, log), *_stamps(volume, log, roots))
+    beside = (
+        *reading.gaps,
+        *_of_another(volume, log),
+        *_stamps(volume, log, reading.stamps, roots),
+    )
     return replace(report, findings=(*beside, *report.findings))
 
 
@@ -62,27 +66,23 @@ def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
         yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
 
 
-def _stamps(volume: Volume, log: LogIdentity, roots: bytes | None) -> Iterator[Finding]:
-    tokens = volume.tokens()
-    if tokens and roots is None:
-        text = f"{len(tokens)} time stamps were not checked: name the authority's roots"
-        yield Finding(Severity.NOTICE, 0, text, Place.LEDGER)
-    if not tokens or roots is None:
+def _stamps(
+    volume: Volume, log: LogIdentity, entries: Sequence[stamp.Entry], roots: bytes | None
+) -> Iterator[Finding]:
+    try:
+        tokens = volume.tokens()
+        wanted = {size for size, _ in tokens}
+        notes: dict[int, bytes] = {}
+        for raw in volume.notes() if wanted else ():
+            with suppress(NoteRefused):
+                size = note.Checkpoint.parse(note.parse_note(raw).text).size
+                if size in wanted:
+                    notes[size] = raw
+    except VolumeRefused as refused:
+        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
         return
-    wanted = {size for size, _ in tokens}
-    texts: dict[int, tuple[str, datetime]] = {}
-    for raw in volume.notes():
-        with suppress(NoteRefused):
-            checkpoint, at = log.read(raw)
-            if checkpoint.size in wanted:
-                texts[checkpoint.size] = checkpoint.format(), datetime.fromtimestamp(at, UTC)
-
-    yield from stamp.check_all(
-        tokens,
-        lambda size: texts[size][0] if size in texts else None,
-        [roots],
-        lambda size: texts[size][1] if size in texts else None,
-    )
+    partial = volume.manifest.first > 0
+    yield from stamp.check_all(tokens, stamp.Beside(log, notes, entries, partial), roots)
 
 
 def _unread(volume: Volume, why: str) -> Report:
@@ -98,6 +98,7 @@ class _Reading:
         self._progress = progress
         self._at: Held | None = None
         self.gaps: list[Finding] = []
+        self.stamps: list[stamp.Entry] = []
 
     def leaves(self) -> Iterator[bytes]:
         """Yield leaves; a page that cannot be read ends them and is a finding."""
@@ -105,6 +106,7 @@ class _Reading:
         try:
             for held in self._volume.held():
                 self._at = held
+                self._look(held)
                 yield held.leaf
                 done += 1
                 if self._progress is not None and not done % 1024:
@@ -112,6 +114,12 @@ class _Reading:
         except VolumeRefused as refused:
             index = self._volume.manifest.first + done
             self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
+
+    def _look(self, held: Held) -> None:
+        with suppress(MalformedEntry):  # whoever verifies the leaf says so
+            entry = stamp.entry_of(held.index, read_leaf(held.leaf))
+            if entry is not None:
+                self.stamps.append(entry)
 
     def detail(self, index: int) -> bytes | None:
         """Return the sealed detail beside the leaf that was read last."""

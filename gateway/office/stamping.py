@@ -2,7 +2,7 @@
 
     (1) the newest checkpoint is taken as it is signed
     (2) the authority is asked, with a nonce
-    (3) its answer is checked against the roots that we were given, before it is believed
+    (3) its answer is checked against the roots that we were given, and its time against our clock
     (4) token and TIMESTAMP entry become durable together
 
 What the authority learns is the size of our ledger and its root; what it cannot is anything of an entry.
@@ -10,6 +10,7 @@ What the authority learns is the size of our ledger and its root; what it cannot
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ from typing import Final
 
 from gateway.audit import note, stamp
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.stamp import StampRefused
+from gateway.audit.stamp import SKEW, StampRefused
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
@@ -59,6 +60,7 @@ class Stamping:
         self._overdue, self._clock = overdue, clock
         self._authority, self._post = authority, post
         self._begun = clock()
+        self._one = threading.Lock()  # the round and an operator: one asks at a time
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -70,14 +72,15 @@ class Stamping:
             self._overdue.settled(NAME)
             return
         due = self._due(self._authority)
-        now = self._clock()
-        if now < due:
+        if self._clock() < due:
             self._overdue.settled(NAME)
             return
         try:
             self.stamp()
-        except (StampRefused, OSError) as fault:
-            self._overdue.late(NAME, due, now, type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 - whatever it was, there is no stamp, and that is counted down
+            # A house that was closed for a day is late from its opening on, or it would not answer at once;
+            # what was late before it closed still is (`Overdue`).
+            self._overdue.late(NAME, max(due, self._begun), self._clock(), type(fault).__name__)
         else:
             self._overdue.settled(NAME)
 
@@ -89,11 +92,18 @@ class Stamping:
         authority = self._authority
         if authority is None:
             raise Remedy("no authority is configured: set evidence.authority and its roots")
+        with self._one:
+            return self._stamp(authority)
+
+    def _stamp(self, authority: Authority) -> tuple[int, datetime]:
         text = note.parse_note(self._sequencer.latest_checkpoint()).text  # (1)
         checkpoint = note.Checkpoint.parse(text)
         asked = stamp.ask(text.encode())
         answer = self._post(authority.address, asked.octets)  # (2)
         at = stamp.check(answer, text.encode(), [authority.roots], nonce=asked.nonce)  # (3)
+        now = self._clock()
+        if abs(at - now) > SKEW:
+            raise StampRefused("the authority's clock and ours differ by more than two minutes")
         frame = Frame(
             type=EntryType.TIMESTAMP,
             entry_class=EntryClass.OTHER,
@@ -105,7 +115,7 @@ class Stamping:
             "checkpoint_root": checkpoint.root.hex(),
             "since": at.isoformat(),
         }
-        effect = witnessed.stamped(checkpoint.size, answer, self._clock())
+        effect = witnessed.stamped(checkpoint.size, answer, now)
         self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
         return checkpoint.size, at
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway import config
-from gateway.audit import note, stamp
+from gateway.audit import stamp
 from gateway.audit.destruction import write
 from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import Finding, Place, Report, Severity
@@ -82,24 +82,17 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
     """Yield what is wrong with the time stamps; a notice where we were not told whom to believe."""
     with database.reader() as reader:
         tokens = witnessed.every_token(reader)
-        texts = {size: witnessed.root_of(reader, size) for size, _ in tokens}
-    roots = settings.evidence.authority_roots
-    if not tokens:
-        return
-    if roots is None:
-        text = f"{len(tokens)} time stamps were not checked: set evidence.authority_roots"
-        yield Finding(Severity.NOTICE, 0, text, Place.LEDGER)
-        return
-
-    def text_of(size: int) -> str | None:
-        found = texts[size]
-        return None if found is None else note.parse_note(found[1]).text
-
-    def signed(size: int) -> datetime | None:
-        found = texts[size]
-        return None if found is None else datetime.fromtimestamp(log.read(found[1])[1], UTC)
-
-    yield from stamp.check_all(tokens, text_of, [roots.read_bytes()], signed)
+        found = {size: witnessed.root_of(reader, size) for size, _ in tokens}
+        entries = witnessed.stamp_entries(reader)
+    roots = None
+    try:
+        if settings.evidence.authority_roots is not None:
+            roots = settings.evidence.authority_roots.read_bytes()
+    except OSError as fault:
+        text = f"evidence.authority_roots cannot be read: {fault.strerror}"
+        yield Finding(Severity.FAULT, 0, text, Place.LEDGER)
+    notes = {size: row[1] for size, row in found.items() if row is not None}
+    yield from stamp.check_all(tokens, stamp.Beside(log, notes, entries), roots)
 
 
 def destruction(home: Path, identifier: str) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
-from urllib.error import URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit
 
 from gateway import telemetry
 from gateway.audit import stamp
@@ -13,6 +17,11 @@ from gateway.office.stamping import Stamping
 
 EVERY: Final = 30.0  # seconds between two looks whether a stamp is due
 LONGEST: Final = 20.0  # seconds for an answer
+HEADERS: Final = {
+    "Content-Type": "application/timestamp-query",
+    "Accept": "application/timestamp-reply",
+    "Connection": "close",
+}
 
 _log = telemetry.logger("stamper")
 
@@ -48,22 +57,47 @@ class Stamper:
                 return
 
 
-class _Stay(HTTPRedirectHandler):
-    """Follows no redirection: the authority is the one that the settings name."""
+def post(address: str, request: bytes, longest: float = LONGEST) -> bytes:
+    """Ask over HTTP (RFC 3161 section 3.4); raises OSError. Whatever comes is checked by who asked.
 
-    def redirect_request(self, *_: object, **__: object) -> None:
-        return None
+    longest   seconds until the road is cut: an authority that sends a byte now and then would hold us for days
 
-
-def post(address: str, request: bytes) -> bytes:
-    """Ask over HTTP (RFC 3161 section 3.4); raises OSError. Whatever comes is checked by who asked."""
-    headers = {"Content-Type": "application/timestamp-query"}
-    asked = Request(address, data=request, headers=headers, method="POST")  # noqa: S310 - the settings allow http and https alone
+    No redirection is followed and no proxy taken from the environment: who is asked is who the settings name.
+    """
+    target = urlsplit(address)
+    kind = HTTPSConnection if target.scheme == "https" else HTTPConnection
     try:
-        with build_opener(_Stay()).open(asked, timeout=LONGEST) as answer:
-            octets: bytes = answer.read(stamp.MOST + 1)
-            return octets
-    except URLError as fault:
+        road = kind(target.hostname or "", target.port, timeout=longest)
+        with closing(road):
+            road.connect()
+            with _cut(road.sock, longest) as late:
+                path = f"{target.path or '/'}{'?' if target.query else ''}{target.query}"
+                road.request("POST", path, request, HEADERS)
+                answer = road.getresponse()
+                octets = answer.read(stamp.MOST + 1)
+    except (OSError, HTTPException, ValueError) as fault:
         raise OSError(f"the authority does not answer: {type(fault).__name__}") from None
-    except ValueError:
-        raise OSError("the authority's answer is not HTTP") from None
+    if late.is_set():  # what was cut may look like an answer that is short
+        raise OSError("the authority does not answer in time")
+    if answer.status != HTTPStatus.OK:
+        raise OSError(f"the authority does not answer: HTTP {answer.status}")
+    return octets
+
+
+@contextmanager
+def _cut(road: socket.socket, longest: float) -> Iterator[threading.Event]:
+    """Shut the road down when the time is up, whatever is under way on it; the event says that it was."""
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):
+            road.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(longest, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()

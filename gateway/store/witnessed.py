@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from gateway.audit.entry import EntryType, MalformedEntry, decode
+from gateway.audit.stamp import Entry, entry_of
 from gateway.store.effects import LEAF, Effect
-from gateway.store.schema import checkpoints, timestamps
+from gateway.store.schema import checkpoints, leaves, timestamps
 from gateway.store.schema import cosignatures as said
 from gateway.store.times import milliseconds, moment
 
@@ -26,10 +29,10 @@ def cosignatures(connection: Connection, first: int, size: int) -> list[tuple[in
 
 
 def tokens(connection: Connection, first: int, size: int) -> list[tuple[int, bytes]]:
-    """Return size and token of each stamped checkpoint over more than `first` and up to `size` leaves."""
+    """Return size and token of each stamped checkpoint over more than `first` leaves, with its entry before `size`."""
     wanted = (
         select(timestamps.c.size, timestamps.c.token)
-        .where(timestamps.c.size > first, timestamps.c.size <= size)
+        .where(timestamps.c.size > first, timestamps.c.idx < size)
         .order_by(timestamps.c.size)
     )
     return [(row.size, row.token) for row in connection.execute(wanted)]
@@ -95,13 +98,28 @@ def kept(size: int, witness: str, note: bytes, now: datetime) -> tuple[Effect, .
 def stamped(size: int, token: bytes, now: datetime) -> tuple[Effect, ...]:
     """Return the effect that keeps a time stamp beside its entry, the first leaf of the commit."""
     row = insert(timestamps).values(size=size, token=token, idx=LEAF, time_ms=milliseconds(now))
-    return (Effect(delete(timestamps).where(timestamps.c.size == size)), Effect(row, leaf=0))
+    return (Effect(row, leaf=0),)
 
 
 def last_stamp(connection: Connection) -> datetime | None:
-    """Return when the last time stamp was kept."""
-    found = connection.execute(select(func.max(timestamps.c.time_ms))).scalar()
+    """Return when the last time stamp was kept, as its entry says."""
+    wanted = select(func.max(leaves.c.time_ms)).join(timestamps, timestamps.c.idx == leaves.c.idx)
+    found = connection.execute(wanted).scalar()
     return None if found is None else moment(found)
+
+
+def stamp_entries(connection: Connection) -> list[Entry]:
+    """Return what every TIMESTAMP entry says, in order."""
+    wanted = (
+        select(leaves.c.idx, leaves.c.leaf)
+        .where(leaves.c.type == int(EntryType.TIMESTAMP))
+        .order_by(leaves.c.idx)
+    )
+    found = []
+    for row in connection.execute(wanted):
+        with suppress(MalformedEntry):  # whoever verifies the leaf says so
+            found.append(entry_of(row.idx, decode(row.leaf)))
+    return [each for each in found if each is not None]
 
 
 def every_token(connection: Connection) -> list[tuple[int, bytes]]:

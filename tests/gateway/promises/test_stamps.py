@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import sqlite3
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,18 +23,21 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import config
 from gateway.audit import stamp
 from gateway.audit.entry import EntryType, decode
 from gateway.audit.stamp import StampRefused
+from gateway.audit.verify import Finding, Severity
 from gateway.audit.volume import Volume
 from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
+from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue, Remedy
 from gateway.office.stamping import Authority, authority_of
 from gateway.server import inspection
 from gateway.server.stamper import post
 from gateway.server.stored import Stored
-from gateway.store import ledger
+from gateway.store import ledger, witnessed
 
 OPENSSL = shutil.which("openssl")
 needs_openssl = pytest.mark.skipif(
@@ -225,7 +232,7 @@ def test_an_old_answer_to_another_question_is_refused(tsa: Tsa) -> None:
     answer = tsa.reply(first.octets)
     roots = [pem(tsa.root[1])]
 
-    assert stamp.check(answer, b"a checkpoint", roots, nonce=first.nonce)
+    assert stamp.check(answer, b"a checkpoint", roots, nonce=first.nonce).tzinfo
     with pytest.raises(StampRefused, match="Nonce"):
         stamp.check(answer, b"a checkpoint", roots, nonce=second.nonce)
     with pytest.raises(StampRefused):
@@ -255,7 +262,8 @@ def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
 
     answer = post(tsa.address, asked.octets)
 
-    assert stamp.check(answer, b"a checkpoint", [pem(tsa.root[1])], nonce=asked.nonce)
+    at = stamp.check(answer, b"a checkpoint", [pem(tsa.root[1])], nonce=asked.nonce)
+    assert at.tzinfo is not None
     tsa.away = True
     with pytest.raises(OSError, match="does not answer"):
         post(tsa.address, asked.octets)
@@ -281,3 +289,148 @@ def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
     assert "STAMPS" not in pair.house.overdue.standing
     with pytest.raises(Remedy, match="no authority is configured"):
         pair.house.stamping.stamp()
+
+
+def _told(house: Any) -> tuple[int, bytes, stamp.Beside]:
+    """Return size and answer of the only stamp, and what the ledger says beside it."""
+    with house.database.reader() as reader:
+        ((size, answer),) = witnessed.every_token(reader)
+        found = witnessed.root_of(reader, size)
+        assert found is not None
+        entries = witnessed.stamp_entries(reader)
+    return size, answer, stamp.Beside(own_bundle(house.home).log, {size: found[1]}, entries)
+
+
+@needs_openssl
+def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
+    house: Any, tsa: Tsa
+) -> None:
+    """Also those that the authority does not sign; and without its roots, which not every auditor has."""
+    house.stamping.stamp()
+    size, answer, beside = _told(house)
+
+    def faults(row: tuple[int, bytes]) -> list[Finding]:
+        found = stamp.check_all([row], beside, None)
+        return [each for each in found if each.severity is Severity.FAULT]
+
+    assert not faults((size, answer))
+    for at in range(len(answer)):
+        spoilt = bytearray(answer)
+        spoilt[at] ^= 1
+        assert faults((size, bytes(spoilt))), at
+    assert faults((size + 1, answer))
+    assert faults((size, answer[:-1]))
+    # An entry put back in time: the authority saw the checkpoint later than the ledger says.
+    (entry,) = beside.entries
+    early = replace(beside, entries=[replace(entry, time=entry.time - timedelta(hours=1))])
+    (found,) = stamp.check_all([(size, answer)], early, pem(tsa.root[1]))
+    assert "newer than its entry" in found.text
+
+
+@needs_openssl
+def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house: Any) -> None:
+    """Each is a finding and no crash, and the entry is named whose stamp is gone."""
+    size, _ = house.stamping.stamp()
+    path = config.load(house.home).store.path
+    changes = (
+        ("UPDATE checkpoints SET note = x'00' WHERE size = ?", (size,)),
+        ("UPDATE timestamps SET size = 1", ()),
+        ("DELETE FROM timestamps", ()),
+    )
+    for change, values in changes:
+        with closing(sqlite3.connect(path)) as rows, rows:
+            rows.execute(change, values)
+
+        report = inspection.verify_ledger(house.home)
+
+        assert not report.ok
+        assert any("stamp" in finding.text for finding in report.findings), change
+    gone = [finding.index for finding in report.findings if "is not here" in finding.text]
+    assert gone == [size]
+
+
+@needs_openssl
+def test_a_stamp_from_another_time_than_ours_is_refused(house: Any) -> None:
+    before = house.sequencer.size
+    house.stamping._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
+
+    with pytest.raises(StampRefused, match="clock"):
+        house.stamping.stamp()
+    assert house.sequencer.size == before
+
+
+@needs_openssl
+def test_a_house_that_was_closed_for_a_day_is_late_from_its_opening_on(
+    house: Any, tsa: Tsa
+) -> None:
+    house.stamping.stamp()
+    tomorrow = house.clock() + timedelta(days=1)
+    house.stamping._begun, house.stamping._clock = tomorrow, lambda: tomorrow
+    tsa.away = True
+
+    house.stamping.round()
+
+    assert house.overdue.standing["STAMPS"] == tomorrow
+
+
+class Road:
+    """An authority that takes a call and then does to it what a test says."""
+
+    def __init__(self, answers: Callable[[socket.socket, threading.Event], None]) -> None:
+        self._answers, self._over = answers, threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        road, _ = self._listening.accept()
+        with road, suppress(OSError):
+            road.recv(65_536)
+            self._answers(road, self._over)
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._listening.close()
+
+
+def _drip(road: socket.socket, over: threading.Event) -> None:
+    road.sendall(b"HTTP/1.1 200 OK\r\n")
+    while not over.wait(0.02):
+        road.sendall(b"X")
+
+
+def _elsewhere(road: socket.socket, _: threading.Event) -> None:
+    road.sendall(
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def _no_http(road: socket.socket, _: threading.Event) -> None:
+    road.sendall(b"220 mail.example.ca ESMTP\r\n\r\n")
+
+
+@pytest.mark.parametrize("answers", [_drip, _elsewhere, _no_http])
+def test_an_authority_that_drips_sends_elsewhere_or_speaks_otherwise_holds_nobody_up(
+    answers: Any,
+) -> None:
+    road = Road(answers)
+    try:
+        with pytest.raises(OSError, match="does not answer"):
+            post(road.address, b"a request", longest=0.3)
+    finally:
+        road.close()
+
+
+def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
+    """A fault that nobody foresaw must not leave the ledger without stamps and without an alarm."""
+
+    def falls(*_: object) -> bytes:
+        raise KeyError("unforeseen")
+
+    stamping = pair.house.stamping
+    stamping._authority, stamping._post = Authority("http://x", b"", timedelta(hours=1)), falls
+    stamping.round()
+
+    assert "STAMPS" in pair.house.overdue.standing
