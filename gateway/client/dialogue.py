@@ -145,6 +145,21 @@ class Dialogue:
             self._courier.carry(line.ledger.AddCosignature, request, until)
         return checkpoint
 
+    def cosigned(self, until: float) -> bytes:
+        """Return the newest checkpoint that enough witnesses cosigned, as the partner shows it; empty before.
+
+        Both signatures of the ledger hold. Raises a `PartnerError`.
+        """
+        request = ledger_pb2.GetCheckpointRequest()
+        with self._lines.held() as line:
+            response, _ = self._courier.carry(line.ledger.GetCheckpoint, request, until)
+            if response.cosigned:
+                try:
+                    line.peer.log.open(response.cosigned)
+                except NoteRefused as fault:
+                    raise AnswerRejected("checkpoint", str(fault)) from None
+        return bytes(response.cosigned)
+
     def _witness_quietly(self, until: float) -> None:
         """Cosign beside what was asked; whoever does not want our line is asked all the same. Raises SplitView."""
         try:

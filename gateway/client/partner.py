@@ -241,6 +241,10 @@ class Partner:
         """
         return self._dialogue.cosign(time.monotonic() + deadline)
 
+    def cosigned(self, *, deadline: float = DEADLINE) -> bytes:
+        """Return the peer's newest checkpoint that enough witnesses cosigned, as a signed note; empty before."""
+        return self._dialogue.cosigned(time.monotonic() + deadline)
+
     def refresh(self, *, deadline: float = DEADLINE) -> bool:
         """Read the peer's directory now; return whether our view of the peer changed.
 

@@ -25,6 +25,7 @@ from gateway.kit import (
     attacks,
     auditor,
     commands,
+    evidence,
     masking,
     parties,
     people,
@@ -140,11 +141,12 @@ class Demo:
                 poor = self._attack(stage, asked)
                 followed = casework.follow(stage, badges, asked)
                 rotated = self._rotate(stage, can)
+                self._keep(evidence.cosigned(partner, casework.aus))
                 partner.checkpoint()
             self.telling.chapter("CAN stops; the auditor comes")
             code = server.stop()
         self._keep(Promise("the server drains and leaves cleanly", f"exit code {code}", code == 0))
-        return Course(asked, poor, followed, rotated)
+        return Course(asked, poor, followed, badges.auditor, rotated)
 
     def _rotate(self, stage: Stage, can: parties.Party) -> int:
         """Replace keys while the partner asks; return how many."""
@@ -208,6 +210,8 @@ class Demo:
             can.home, bundle, {**named, **followed.reviewed}, self.scratch.folder
         )
         self._keep(gone)
+        self._keep(evidence.handed_over(can, course.auditor, self.scratch.folder))
+        self._keep(evidence.watched(can, self.scratch.folder))
         summary.details_fields = followed.fields
         summary.reviews = len(followed.reviewed)
         summary.corrections_acknowledged = followed.corrected
@@ -281,6 +285,7 @@ class Course:
     asked: tuple[Asked, ...]
     poor: Answer
     followed: Followed
+    auditor: Path
     rotated: int = 0
 
 
