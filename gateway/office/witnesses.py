@@ -26,6 +26,7 @@ from gateway.audit.errors import NoteRefused
 from gateway.audit.note import SignatureLine, VerifierKey, line_of, parse_note, with_lines
 from gateway.audit.policy import NONE, Policy, PolicyRefused
 from gateway.audit.proof import LogIdentity
+from gateway.config import Settings
 from gateway.directory import Directory
 from gateway.errors import ElementInvalid, Fault, Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
@@ -212,6 +213,18 @@ class Witnesses:
             if line is not None:
                 found[key.name] = line
         return found
+
+
+def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:
+    """Return the keys of all witnesses that are known, by name: of our partners' bundles and of the policy."""
+    parties = Directory(settings.directory.folder, settings.house.party).parties()
+    keys = [VerifierKey.parse(each.witness) for each in parties if each.witness]
+    policy = policy_of(settings.evidence.policy)
+    keys += [] if policy is None else policy.witnesses.values()
+    found: dict[str, list[VerifierKey]] = {}
+    for key in keys:
+        found.setdefault(key.name, []).append(key)
+    return found
 
 
 def policy_of(path: Path | None) -> Policy | None:

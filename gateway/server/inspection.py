@@ -22,6 +22,7 @@ from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
 from gateway.office.expiry import Level, Told
+from gateway.office.witnesses import witnesses_of
 from gateway.server import ending
 from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects, verifying, witnessed
@@ -70,7 +71,8 @@ def verify_ledger(home: Path, *, keys: bool = True, files: bool = True) -> Repor
     log = own_bundle(home).log
     database = open_store(settings.store.path)
     try:
-        report = verifying.verify(database, log, keys=keys)
+        witnesses = witnesses_of(settings)
+        report = verifying.verify(database, log, keys=keys, witnesses=witnesses)
         stamps = _stamps(settings, database, log)
         tiles = published.check(settings.evidence.tiles, database, log) if files else ()
         return replace(report, findings=(*report.findings, *tiles, *stamps))

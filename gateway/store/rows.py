@@ -7,15 +7,16 @@ A sealed key to a detail is committed to nowhere, or it could not be forgotten: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from gateway.audit import note, tree
 from gateway.audit.entry import Frame, open_detail
 from gateway.audit.errors import AuditFault
+from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import MAX_FINDINGS, Finding, Place, Severity, read_leaf
 from gateway.errors import Fault
 from gateway.store.database import Database
@@ -26,6 +27,9 @@ from keys.envelope import OVERHEAD, OpeningRing
 
 DEK_BYTES: Final = 32
 MOST: Final = 100  # findings of one kind; a ledger of another log has one for every row
+
+
+Witnesses: TypeAlias = Mapping[str, Sequence[note.VerifierKey]]
 
 
 class Rows:
@@ -61,11 +65,11 @@ class Rows:
                 time_ms = row.time_ms
                 yield row.leaf
 
-    def finish(self) -> None:
-        """Look at what belongs to no single leaf."""
+    def finish(self, log: LogIdentity, witnesses: Witnesses) -> None:
+        """Look at what belongs to no single leaf; `witnesses` are the keys that we know, by name."""
         with self._database.reader() as reader:
             self._find(_strays(reader))
-            self._find(_checkpoints(reader, self._size))
+            self._find(_checkpoints(reader, self._size, log, witnesses))
 
     def _find(self, found: Iterable[Finding]) -> None:
         self.findings += islice(found, MAX_FINDINGS - len(self.findings))
@@ -179,7 +183,9 @@ def _strays(reader: Connection) -> Iterator[Finding]:
         yield Finding(Severity.FAULT, size, text, Place.LEDGER)
 
 
-def _checkpoints(reader: Connection, size: int) -> Iterator[Finding]:
+def _checkpoints(
+    reader: Connection, size: int, log: LogIdentity, witnesses: Witnesses
+) -> Iterator[Finding]:
     """Yield checkpoints, and cosigned ones, whose row is not what was signed."""
     last = select(leaves.c.time_ms).where(leaves.c.idx == checkpoints.c.size - 1).scalar_subquery()
     wanted = select(checkpoints, last.label("leaf_ms")).where(checkpoints.c.size <= size)
@@ -190,9 +196,33 @@ def _checkpoints(reader: Connection, size: int) -> Iterator[Finding]:
             yield _fault(row.size - 1, "the checkpoint after it is not what its row says")
         if row.leaf_ms is not None and row.leaf_ms != row.time_ms:
             yield _fault(row.size - 1, "the checkpoint after it has another time")
+    count = reader.execute(select(func.count()).select_from(leaves)).scalar() or 0
+    for row in reader.execute(select(cosignatures).where(cosignatures.c.size > count)):
+        yield _fault(row.size - 1, "a cosignature stands over entries that do not exist")
     for row in reader.execute(select(cosignatures).where(cosignatures.c.size <= size)):
         if _signed(row.note) != (row.size, roots.get(row.size)):
             yield _fault(row.size - 1, "a cosignature stands under another checkpoint")
+            continue
+        yield from _cosigned(row, log, witnesses)
+
+
+def _cosigned(row: Row[Any], log: LogIdentity, witnesses: Witnesses) -> Iterator[Finding]:
+    """Yield what is wrong with one cosignature; a notice where its witness's key is not known any more."""
+    at, name = row.size - 1, row.witness
+    try:
+        log.open(row.note)
+        lines = [one.name for one in note.parse_note(row.note).signatures]
+        found = [note.line_of(row.note, key) for key in witnesses.get(name, ())]
+    except AuditFault as fault:
+        yield _fault(at, f"the checkpoint that {name} cosigned does not hold: {fault}")
+        return
+    if name not in lines:
+        yield _fault(at, f"the cosignature of {name} is not there")
+    elif not any(found):
+        text = (
+            f"the cosignature of {name} was not checked: we do not know the key, or it was replaced"
+        )
+        yield Finding(Severity.NOTICE, at, text, Place.LEAF)
 
 
 def _signed(octets: bytes) -> tuple[int, bytes] | None:

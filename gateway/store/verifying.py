@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from types import MappingProxyType
 
 from sqlalchemy import func, select
 
@@ -22,12 +23,18 @@ _GAP = re.compile(r"no leaf (\d+)")
 
 
 def verify(
-    database: Database, log: LogIdentity, *, keys: bool = True, ring: OpeningRing | None = None
+    database: Database,
+    log: LogIdentity,
+    *,
+    keys: bool = True,
+    ring: OpeningRing | None = None,
+    witnesses: rows.Witnesses = MappingProxyType({}),
 ) -> Report:
     """Verify every entry, checkpoint and row as of now.
 
-    keys   whether every key to a detail that is gone must be accounted for; a backup has none
-    ring   opens every key that is there
+    keys       whether every key to a detail that is gone must be accounted for; a backup has none
+    ring       opens every key that is there
+    witnesses  the keys of witnesses that are known, by name
     """
     with database.reader() as reader:
         highest, newest = ledger.extent(reader)
@@ -41,7 +48,7 @@ def verify(
     report = verify_log(
         reading.leaves(), reading.checkpoints(), log, reading.detail, has_key if keys else None
     )
-    beside.finish()
+    beside.finish(log, witnesses)
     found = (*reading.gaps, *report.findings, *beside.findings)
     return replace(report, findings=found)
 

@@ -13,21 +13,24 @@ from pathlib import Path
 from sqlalchemy import delete
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.note import KeyType, VerifierKey, cosign
 from gateway.audit.proof import Expected, LogIdentity
 from gateway.audit.shredding import OFFICE_DETAIL, Erased
 from gateway.audit.verify import Report
 from gateway.audit.volume import Held
-from gateway.store import ledger, verifying
+from gateway.store import ledger, verifying, witnessed
 from gateway.store.database import Database, open_store
 from gateway.store.effects import Effect
 from gateway.store.schema import detail_keys
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction, Receipt
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
-from keys.sign import LogKey
+from keys.sign import LogKey, WitnessKey
 
 ORIGIN = "drill.example/exchange-log"
 START = datetime(2026, 1, 1, tzinfo=UTC)
+WITNESS = "drill.example/witness"
+COSIGNED = 3  # checkpoints
 EXCHANGES = 12
 OTHERS = 150  # entries of our own, in commits of one to four
 SHREDDED = 3
@@ -49,6 +52,7 @@ class Specimen:
     held: tuple[Held, ...]
     notes: tuple[bytes, ...]
     answered: tuple[int, Receipt, Expected]
+    witnesses: dict[str, list[VerifierKey]]
 
     @property
     def size(self) -> int:
@@ -75,14 +79,23 @@ def make(folder: Path, seed: int = 0) -> Specimen:
     sequencer.start()
     answered = _write(sequencer, seed)
     receipt = sequencer.receipt(answered)
+    witness = WitnessKey.from_seed(sha256(b"witness %d" % seed).digest())
+    for number in range(COSIGNED):
+        newest = sequencer.latest_checkpoint()
+        said = cosign(newest, WITNESS, witness, START + timedelta(days=1))
+        size = int(newest.split(b"\n", 2)[1])
+        day = START + timedelta(days=number)  # of one witness one a day is kept
+        sequencer.commit((), witnessed.kept(size, WITNESS, said, day))
+        if number + 1 < COSIGNED:
+            sequencer.commit([Leaf(Frame(type=EntryType.STOP, entry_class=EntryClass.OTHER))])
     sequencer.close()
     held = tuple(ledger.iter_held(database, 0, sequencer.size))
     notes = tuple(ledger.iter_checkpoints(database))
     database.close()
     ring = OpeningRing([auditor])
-    return Specimen(
-        path.read_bytes(), key, log, ring, held, notes, (answered, receipt, expected(1))
-    )
+    known = {WITNESS: [VerifierKey(WITNESS, KeyType.MLDSA44, witness.public)]}
+    asked = (answered, receipt, expected(1))
+    return Specimen(path.read_bytes(), key, log, ring, held, notes, asked, known)
 
 
 @contextmanager
@@ -98,7 +111,8 @@ def opened(path: Path) -> Iterator[Database]:
 def verify(path: Path, specimen: Specimen, *, keys: bool) -> Report:
     """Verify a store as `passerelle ledger verify` does; `keys` opens every sealed key too."""
     with opened(path) as database:
-        return verifying.verify(database, specimen.log, ring=specimen.ring if keys else None)
+        ring = specimen.ring if keys else None
+        return verifying.verify(database, specimen.log, ring=ring, witnesses=specimen.witnesses)
 
 
 def _write(sequencer: Sequencer, seed: int) -> int:

@@ -36,6 +36,11 @@ def acts() -> dict[str, Act]:
         found[f"repeat a row of {table.name}"] = partial(_repeat, table.name)
         found[f"exchange two rows of {table.name}"] = partial(_exchange, table.name)
         found[f"cut off the last rows of {table.name}"] = partial(_cut, table.name)
+    # Of a witness one cosignature a day is kept, so that one is missing says nothing; when it came is our own note.
+    for name in ("size", "witness", "note"):
+        found[f"flip a bit of cosignatures.{name}"] = partial(_flip, "cosignatures", name)
+    found["repeat a row of cosignatures"] = partial(_repeat, "cosignatures")
+    found["exchange two cosignatures"] = partial(_exchange, "cosignatures")
     found["cut off the end of the ledger, its checkpoints left"] = _cut_end
     found["rewrite an entry and all hashes above it"] = partial(_rewrite, resign=False)
     found["rewrite an entry, sign again with another key"] = partial(_rewrite, resign=True)
@@ -115,7 +120,13 @@ def _delete(table: str, shell: sqlite3.Connection, chance: random.Random, _: Spe
 
 def _repeat(table: str, shell: sqlite3.Connection, chance: random.Random, _: Specimen) -> Hit:
     """Insert a row once more under the next key that is free."""
-    key = "number" if table == "nodes" else "size" if table == "checkpoints" else "idx"
+    key = (
+        "number"
+        if table == "nodes"
+        else "size"
+        if table in {"checkpoints", "cosignatures"}
+        else "idx"
+    )
     rowid, _value = _any(shell, chance, table)
     columns = [row[1] for row in shell.execute(f"PRAGMA table_info({table})")]
     others = ", ".join(name for name in columns if name != key)
@@ -214,7 +225,7 @@ def _any(
 
 
 def _index(shell: sqlite3.Connection, table: str, rowid: int) -> int | None:
-    if table in {"nodes", "checkpoints"}:
+    if table in {"nodes", "checkpoints", "cosignatures"}:
         return None
     row = shell.execute(f"SELECT idx FROM {table} WHERE rowid = ?", (rowid,)).fetchone()  # noqa: S608
     return int(row[0])

@@ -26,13 +26,13 @@ def tampering(tmp_path_factory: pytest.TempPathFactory) -> Tampering:
 
 @pytest.mark.slow
 def test_one_of_every_kind_is_found_out(tmp_path: Path) -> None:
-    words = ("drill", "tamper", "--trials", "61", "--workdir", str(tmp_path / "d"), "--json")
+    words = ("drill", "tamper", "--trials", "66", "--workdir", str(tmp_path / "d"), "--json")
     done = CliRunner().invoke(app, words, prog_name="passerelle")
 
     said: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == 0, said
     assert (said["ok"], said["undetected"], said["unnamed"], said["missed"]) == (True, 0, 0, [])
-    assert said["kinds"] == len(said["tried"]) == 61
+    assert said["kinds"] == len(said["tried"]) == 66
     assert not (tmp_path / "d").exists()
 
 
@@ -77,6 +77,9 @@ def test_an_index_that_is_not_the_changed_one_is_no_finding_of_it(tampering: Tam
         ("nodes.hash", "subtree"),
         ("checkpoints.root", "checkpoint"),
         ("checkpoints.time_ms", "another time"),
+        ("cosignatures.note", "cosign"),
+        ("cosignatures.witness", "is not there"),
+        ("cosignatures.size", "cosignature stands"),
     ],
 )
 def test_a_finding_says_what_was_changed(tampering: Tampering, column: str, text: str) -> None:
@@ -108,3 +111,14 @@ def test_an_index_beyond_all_others_is_a_gap_and_no_reason_to_read_so_far(
     tamper.do(tampering._path, far, random.Random(1), tampering._ledger)
 
     assert tampering._judged(5) == (True, True)
+
+
+def test_a_cosignature_of_a_key_that_was_replaced_is_a_notice(tampering: Tampering) -> None:
+    """A partner's witness turns with its ledger's pair: what it signed before is no fault of ours."""
+    tamper.do(tampering._path, lambda *_: (True, None), random.Random(1), tampering._ledger)
+    unknown = replace(tampering._ledger, witnesses={})
+
+    report = specimen.verify(tampering._path, unknown, keys=False)
+    assert report.ok
+    assert len(report.findings) == specimen.COSIGNED
+    assert "we do not know the key" in report.findings[0].text
