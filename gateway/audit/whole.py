@@ -5,6 +5,7 @@
     grammar, signatures of both log keys, and the root of every checkpoint.
 (3) Where the bundle begins at the first entry of the ledger, every key to a detail that is gone was shredded by an
     entry that says so. Where it begins later, a checkpoint of the size before the first entry fixes what lies before.
+(4) What others said is of this ledger: witnesses of its checkpoints, and a time stamp authority.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.audit import note, stamp
+from gateway.audit import note, quorum, stamp
 from gateway.audit.entry import MalformedEntry
 from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
@@ -53,6 +54,7 @@ def verify_volume(
     beside = (
         *reading.gaps,
         *_of_another(volume, log),
+        *_witnessed(volume, log),  # (4)
         *_stamps(volume, log, reading.stamps, roots),
     )
     return replace(report, findings=(*beside, *report.findings))
@@ -64,6 +66,13 @@ def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
             f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
         )
         yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
+
+
+def _witnessed(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+    try:
+        yield from quorum.astray(volume.notes(), volume.cosignatures(), log)
+    except VolumeRefused as refused:
+        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
 
 
 def _stamps(

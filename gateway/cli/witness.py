@@ -253,8 +253,55 @@ def list_(
     found = told["witnesses"]
     rows = found if isinstance(found, list) else []
     lines = [f"{row['witness']}  {row['size']} entries  {row['time']}" for row in rows]
-    lines.append(f"quorum  {told['quorum']}")
+    lines.append(f"quorum  {told['quorum']}  {told['reached']} entries")
     console.emit(context, {"ok": True, **told}, *lines)
+
+
+@app.command(
+    epilog=example(
+        "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json",
+        "passerelle witness quorum 2026.bundle --policy witnesses.policy --party CAN.json --json",
+    )
+)
+def quorum(
+    context: typer.Context,
+    *,
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Exported bundle (passerelle ledger export).")
+    ],
+    policy: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Whose cosignatures you demand, as C2SP tlog-policy."),
+    ],
+    party: Party,
+    as_json: Json = False,
+) -> None:
+    """Say off-line up to which entry a ledger was cosigned by a quorum of your choice.
+
+    First verify the bundle: passerelle ledger verify. Witnesses look at different moments; whoever cosigned a tree
+    vouches for the smaller ones that it begins with.
+
+    Exit code 0: a quorum cosigned entries of the bundle. 1: none did. 2: it could not be told.
+    """
+    del as_json
+    from gateway.audit import quorum as counting
+    from gateway.audit.policy import Policy
+    from gateway.audit.volume import Volume
+
+    demanded = Policy.parse(policy.read_bytes())
+    with Volume.open(bundle) as volume:
+        size = volume.size
+        found = counting.count(volume.notes(), volume.cosignatures(), _log(party), demanded)
+    document = {
+        "ok": found.reached > 0,
+        "reached": found.reached,
+        "size": size,
+        "quorum": demanded.quorum,
+        "witnesses": [{"witness": name, "size": last} for name, last in found.witnesses],
+    }
+    lines = [f"{name}  {last or 'never'}" for name, last in found.witnesses]
+    lines.append(f"quorum {demanded.quorum}  {found.reached} of {size} entries")
+    console.emit(context, document, *lines, code=Code.DONE if found.reached else Code.NO)
 
 
 def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher:

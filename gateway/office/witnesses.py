@@ -99,7 +99,12 @@ class Witnesses:
             quorum = "none is demanded" if self._policy is None else self._policy.quorum
             left = self._overdue.left(NAME, self._clock())
             late = None if left is None else int(left.total_seconds())
-            return {"witnesses": self.latest(), "quorum": quorum, "service_ends_in_s": late}
+            return {
+                "witnesses": self.latest(),
+                "quorum": quorum,
+                "reached": self.reached(),
+                "service_ends_in_s": late,
+            }
 
         return do
 
@@ -143,6 +148,14 @@ class Witnesses:
                     return note
         return b""
 
+    def reached(self) -> int:
+        """Return up to which size the quorum has cosigned our ledger; 0 where it never did, or none is demanded."""
+        if self._policy is None:
+            return 0
+        with self._database.reader() as reader:
+            notes = [note for _, _, note, _ in witnessed.latest(reader)]
+        return self._policy.reached(notes, self._vouched())
+
     def latest(self) -> list[dict[str, object]]:
         """Return what each witness last cosigned, for people."""
         with self._database.reader() as reader:
@@ -184,8 +197,7 @@ class Witnesses:
         if self._policy is None or self._policy.quorum == NONE:
             return None
         with self._database.reader() as reader:
-            notes = [note for _, _, note, _ in witnessed.latest(reader)]
-            first = witnessed.first_beyond(reader, self._policy.reached(notes, self._vouched()))
+            first = witnessed.first_beyond(reader, self.reached())
         return None if first is None else moment(first)
 
     def _enough(self, note: bytes) -> bool:
