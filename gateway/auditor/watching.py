@@ -2,8 +2,11 @@
 
     (1) the newest checkpoint is fetched and both its signatures hold
     (2) the tree only grew since the checkpoint that is kept, by the published hashes alone
-    (3) the newer one is kept: written, flushed, renamed, under a lock that other processes share
+    (3) the newer one is kept: written, flushed, renamed
     (4) then it is cosigned
+
+All under one lock that other processes share: of two that looked at once, the one that read earlier and came later
+would take an honest ledger for one that went backwards.
 
 What cannot be fetched or does not fit together is no accusation: a web server may be late. What is signed and
 contradicts what was signed before is; both notes are kept, and nothing is cosigned.
@@ -70,16 +73,8 @@ class Watcher:
 
     def look(self, fetch: Fetch, now: datetime) -> Seen:
         """Look once; raises HistoryRewritten with evidence, or Remedy where it cannot be told."""
-        signed = fetch(CHECKPOINT)
-        if signed is None:
-            raise Remedy(
-                "there is no checkpoint at that place: is it where the ledger is published?"
-            )
-        try:
-            seen = self._log.open(signed)  # (1)
-        except NoteRefused as fault:
-            raise Remedy(f"the checkpoint is refused: {fault}") from None
         with self._alone():
+            signed, seen = self._fetched(fetch)  # (1)
             kept = self.kept()
             self._compare(kept, signed, seen, fetch)  # (2)
             grown = kept is None or self._log.open(kept).size < seen.size
@@ -88,6 +83,17 @@ class Watcher:
             line = note.cosign(signed, self._name, self._key, now)  # (4)
             durable.replace(self.cosigned, line)
         return Seen(seen, grown, line, self.cosigned)
+
+    def _fetched(self, fetch: Fetch) -> tuple[bytes, Checkpoint]:
+        signed = fetch(CHECKPOINT)
+        if signed is None:
+            raise Remedy(
+                "there is no checkpoint at that place: is it where the ledger is published?"
+            )
+        try:
+            return signed, self._log.open(signed)
+        except NoteRefused as fault:
+            raise Remedy(f"the checkpoint is refused: {fault}") from None
 
     def kept(self) -> bytes | None:
         """Return the newest note that was seen; raises Remedy where the file is not one of this ledger."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,34 @@ def test_restored_from_backup_a_rollback_is_seen(watcher: Watcher, place: Path) 
 
     with pytest.raises(HistoryRewritten, match="backwards"):
         look(watcher, place)
+
+
+def test_a_race_of_two_processes_accuses_nobody(
+    watcher: Watcher, place: Path, tmp_path: Path
+) -> None:
+    """One has read the checkpoint and is slow; another, of the same folder, looks meanwhile at a larger tree."""
+    history = leaves(500)
+    publish(place, history[:300])
+    slow = fetching(str(place))
+    other = Watcher(tmp_path / "w", IDENTITY, NAME, KEY)
+    beside: list[threading.Thread] = []
+
+    def fetch(path: str) -> bytes | None:
+        octets = slow(path)
+        if path == "checkpoint":
+            publish(place, history)
+            beside.append(threading.Thread(target=look, args=(other, place)))
+            beside[0].start()
+            beside[0].join(0.3)  # it waits for us; were it let in, it would be done by now
+        return octets
+
+    assert watcher.look(fetch, NOW).checkpoint.size == 300
+    beside[0].join()
+
+    kept = watcher.kept()
+    assert kept is not None
+    assert IDENTITY.open(kept).size == 500
+    assert not list((tmp_path / "w").glob("*.split-*"))
 
 
 def test_files_that_are_late_or_damaged_accuse_nobody(watcher: Watcher, place: Path) -> None:
