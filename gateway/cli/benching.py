@@ -76,8 +76,9 @@ def year(
 def _waits(folder: Path, figures: dict[str, Any]) -> Iterator[str]:
     yield f"bundle   {figures['entries']:,} entries  {figures['bytes']:,} bytes  made in {figures['make_s']} s"
     yield f"index    {figures['index_s']} s once  {figures['peak_mib']} MiB at most"
-    for name, (seconds, code) in figures["questions"].items():
-        yield f"question {name:<16} {seconds:.2f} s  {'with findings' if code else 'clean'}"
+    for name, timed in figures["questions"].items():
+        verdict = "with findings" if timed["exit_code"] else "clean"
+        yield f"question {name:<16} {timed['seconds']:.2f} s  {timed['cpu_seconds']:.2f} s cpu  {verdict}"
     yield f"kept     {folder}  → passerelle audit refusals --bundle {folder}/year.bundle --key {folder}/auditor"
 
 

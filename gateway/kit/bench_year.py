@@ -52,13 +52,23 @@ QUESTIONS: Final[Mapping[str, str]] = {
 Progress = Callable[[float], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """One command."""
+
+    seconds: float
+    cpu_seconds: float
+    exit_code: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """What was measured.
 
     make_s, index_s   seconds to invent the year, and to open every detail and fill the index, once
     peak_mib          memory of both
-    questions         seconds of each command, and its exit code: 1 is an answer with findings
+    questions         of each command: seconds on the clock, seconds of a processor, which a busy machine does not
+                      stretch as much, and the exit code, where 1 is an answer with findings
     """
 
     entries: int
@@ -66,7 +76,7 @@ class Waiting:
     make_s: float
     index_s: float
     peak_mib: int
-    questions: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    questions: Mapping[str, Timed] = field(default_factory=dict)
 
 
 class _Custody:
@@ -144,14 +154,14 @@ def _indexed(folder: Path, auditor: Keyset, progress: Progress) -> dict[str, str
     return {"TXN": number, "PERSON": f"S-{subject}", "GROUPS": str(folder / "groups.csv")}
 
 
-def _asked(folder: Path, line: str, words: Mapping[str, str]) -> tuple[float, int]:
-    """Return how long the second of two runs of a command took, and its exit code; raises Remedy."""
-    seconds, code = 0.0, 0
+def _asked(folder: Path, line: str, words: Mapping[str, str]) -> Timed:
+    """Return what the second of two runs of a command took; raises Remedy where it could not answer."""
+    timed = Timed(0.0, 0.0, 0)
     for turn in (1, 2):
         meant = {**words, "PACK": str(folder / f"pack-{turn}")}
         command = [meant.get(word, word) for word in line.split()]
         key = ["--key", "auditor", "--key-passphrase-file", "auditor.pass"]
-        begin = time.perf_counter()
+        begin, spent = time.perf_counter(), _spent()
         done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
             [sys.executable, "-c", START, "audit", *command, "--bundle", "year.bundle", *key],
             stdout=subprocess.DEVNULL,
@@ -161,10 +171,17 @@ def _asked(folder: Path, line: str, words: Mapping[str, str]) -> tuple[float, in
             cwd=folder,
             env=environment(),
         )
-        seconds, code = time.perf_counter() - begin, done.returncode
-        if code not in {0, 1}:
+        seconds, used = time.perf_counter() - begin, _spent() - spent
+        if done.returncode not in {0, 1}:
             raise Remedy(f"passerelle audit {command[0]}: {done.stderr.decode()[-2000:].strip()}")
-    return round(seconds, 3), code
+        timed = Timed(round(seconds, 3), round(used, 3), done.returncode)
+    return timed
+
+
+def _spent() -> float:
+    """Return the seconds of a processor that commands of ours have used so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _steps(progress: Progress) -> Callable[[int], None]:

@@ -65,12 +65,11 @@ def anomalies(
     cases   the cases that exist at the party that asked: the partner's where the period names one, else ours
     hours   working hours; by default each party's own habits say what is odd
     """
-    habits, repeated = _survey(index, period)
     found = [
         *_without_case(index, period, cases),
-        *_repeated(index, repeated),
+        *_repeated(index, period),
         *_same_person(index, period),
-        *_odd(index, period, hours, habits),
+        *_odd(index, period, hours, _habits(index, period)),
     ]
     found.sort(key=lambda pair: (pair[0], str(pair[1][4])))
     rows = tuple(row for _, row in found)
@@ -102,41 +101,33 @@ def _without_case(index: Index, period: Period, cases: Collection[str] | None) -
             yield each.row("no case", "not on the list of cases")
 
 
-def _survey(index: Index, period: Period) -> tuple[Habits, list[tuple[int, int]]]:
-    """Return how often each party asks at each hour, and the leaves of repeated queries with how many they make.
-
-    One walk in order of time over an index that holds all it needs; it remembers the queries of one day.
-    """
+def _habits(index: Index, period: Period) -> Habits:
+    """Return how often each party asks at each hour; one walk over an index that holds all it needs."""
     said, values = period.where("asked_ms")
     wanted = (
-        'SELECT asked_ms, partner, direction, "case", idx FROM exchanges INDEXED BY exchanges_asked'
-        f" WHERE {_ASKED} AND {said} ORDER BY asked_ms"
+        f"SELECT partner, direction, asked_ms % {DAY_MS} / {HOUR_MS} FROM exchanges"
+        f" INDEXED BY exchanges_asked WHERE {_ASKED} AND {said}"
     )
     habits: Habits = {}
-    recent: deque[tuple[int, tuple[str, int, str]]] = deque()
-    times: Counter[tuple[str, int, str]] = Counter()
-    repeated = []
-    for at, partner, direction, case, leaf in index.each(wanted, values):
-        habits.setdefault((partner, direction), Counter())[at % DAY_MS // HOUR_MS] += 1
-        if not case:
-            continue
-        story = partner, direction, case
-        recent.append((at, story))
-        times[story] += 1
-        while recent[0][0] <= at - DAY_MS:
-            gone = recent.popleft()[1]
-            times[gone] -= 1
-            if not times[gone]:
-                del times[gone]
-        if times[story] >= REPEATS:
-            repeated.append((leaf, times[story]))
-    return habits, repeated
+    for (partner, direction, hour), count in Counter(index.each(wanted, values)).items():
+        habits.setdefault((partner, direction), Counter())[hour] = count
+    return habits
 
 
-def _repeated(index: Index, repeated: Iterable[tuple[int, int]]) -> Rows:
-    for leaf, count in repeated:
-        for each in _asked(index, "idx = ?", [leaf]):
-            yield each.row("repeated", f"asked {count} times within a day")
+def _repeated(index: Index, period: Period) -> Rows:
+    said, values = period.where("asked_ms")
+    often = (
+        'SELECT "case" FROM exchanges INDEXED BY exchanges_case'
+        f' WHERE "case" <> \'\' GROUP BY "case", partner HAVING count(*) >= {REPEATS}'
+    )
+    recent: dict[tuple[str, int, str], deque[int]] = {}
+    for each in _asked(index, f'{_ASKED} AND "case" IN ({often}) AND {said}', values):
+        times = recent.setdefault((each.partner, each.direction, each.case or ""), deque())
+        times.append(each.time)
+        while times[0] <= each.time - DAY_MS:
+            times.popleft()
+        if len(times) >= REPEATS:
+            yield each.row("repeated", f"asked {len(times)} times within a day")
 
 
 def _same_person(index: Index, period: Period) -> Rows:

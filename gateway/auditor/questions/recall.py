@@ -6,7 +6,7 @@ ALGORITHM@VERSION   the calibration as each answer states it, or its beginning u
 from __future__ import annotations
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, iso
+from gateway.auditor.table import Period, Table, told
 from gateway.errors import Remedy
 
 COLUMNS = (
@@ -41,10 +41,10 @@ def recall(index: Index, period: Period, named: str) -> Table:
     said, values = period.where("closed_ms")
     marks = ", ".join("?" * len(meant))
     wanted = (
-        "SELECT closed_ms, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
+        f"SELECT {told('closed_ms')}, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
         f" verdict, closed_idx FROM exchanges WHERE calibration IN ({marks}) AND {said} ORDER BY closed_idx"
     )
-    rows = tuple((iso(row[0]), *row[1:]) for row in index.each(wanted, [*meant, *values]))
+    rows = tuple(index.each(wanted, [*meant, *values]))
     matches = sum(row[4] == "MATCH" for row in rows)
     sealed = index.rows(
         "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
