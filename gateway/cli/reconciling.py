@@ -18,6 +18,7 @@ from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.auditor.reconcile import Compared, Statement
+    from gateway.auditor.source import Source
 
 SHOWN = 50
 EPILOG = example(
@@ -45,7 +46,8 @@ def reconcile(
     party: Annotated[
         Path | None,
         typer.Option(
-            metavar="BUNDLE", help="Its party bundle: its ledger must have signed for it."
+            metavar="BUNDLE",
+            help="Its party bundle: its ledger must hold the statement, as FILE.receipt beside it proves.",
         ),
     ] = None,
     out: Annotated[
@@ -63,23 +65,21 @@ def reconcile(
     Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: it cannot be told.
     """
     del as_json
-    from gateway.auditor.reconcile import Statement, compare, recorded, state
+    from gateway.auditor.reconcile import compare, recorded, state
 
     if against is None and (since is None or until is None):
         raise Remedy("name the period: --since DAY --until DAY, or --against the other's statement")
     if against is None and out is None:
         raise Remedy("say where our statement goes: -o FILE")
-    theirs = (
-        None if against is None else _theirs(Statement.parse(against.read_bytes()), other, party)
-    )
-    period = (
-        (reading.moment(since) or 0, reading.moment(until, end=True) or 0)
-        if theirs is None
-        else (theirs.since, theirs.until)
-    )
+    named = reading.moment(since), reading.moment(until, end=True)
+    theirs = None if against is None else _theirs(against, _us(where, bundle), other, party)
+    if theirs is not None:
+        _demand_named(theirs, named)
+    period = (named[0] or 0, named[1] or 0) if theirs is None else (theirs.since, theirs.until)
     asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
     with reading.room(asked, f"reconcile with {other}"[:80]) as room:
         us = _us(where, bundle)
+        _demand_whole(room.source, period[0])
         messages = recorded(room.index, us, other, *period)
         note = room.source.newest()
     salt = secrets.token_bytes(32) if theirs is None else theirs.salt
@@ -87,11 +87,14 @@ def reconcile(
         now = datetime.now(UTC)
         ours = state(messages, us, other, period, salt=salt, made=now, checkpoint=note)
         out.write_bytes(ours.to_bytes())
+        _swear(where, out, ours, asked)
     if theirs is None:
         count = sum(period[0] <= each.time_ms < period[1] for each in messages)
         document = {"ok": True, "file": str(out), "questions": count}
         console.emit(
-            context, document, f"stated  {count} questions  {out}  → give it to {other}'s auditor"
+            context,
+            document,
+            f"stated  {count} questions  {out}  {_beside(where, out)}→ give it to {other}'s auditor",
         )
         return
     compared = compare(messages, us, theirs)
@@ -100,16 +103,79 @@ def reconcile(
     _tell(context, compared, theirs, other)
 
 
-def _theirs(statement: Statement, other: str, party: Path | None) -> Statement:
+def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
+    from gateway.auditor import sworn
+    from gateway.auditor.reconcile import Statement
     from gateway.bundle import PartyBundle
 
+    octets = file.read_bytes()
+    statement = Statement.parse(octets)
     if statement.party != other:
         raise Remedy(f"the statement is of {statement.party}, not of {other}")
     if statement.made < statement.until:
         raise Remedy("the statement was made before its period ended: ask for a new one")
     if party is not None:
-        statement.signed_size(PartyBundle.parse(party.read_bytes()).log)
+        log = PartyBundle.parse(party.read_bytes()).log
+        statement.signed_size(log)
+        receipt = _receipt_of(file)
+        if not receipt.is_file():
+            raise Remedy(
+                f"{receipt} is not there: without it anybody could have made the statement; ask for it, "
+                f"or leave --party out"
+            )
+        sworn.verify(receipt.read_bytes(), octets, us=us, log=log, now=datetime.now(UTC))
     return statement
+
+
+def _demand_whole(source: Source, since: int) -> None:
+    """Refuse a bundle that begins within the period: what lies before would be missed as never recorded."""
+    from gateway.audit.entry import decode
+
+    first = next(source.held(source.first, source.first + 1), None) if source.first else None
+    if first is not None and decode(first.leaf).time.timestamp() * 1000 > since:
+        raise Remedy("the bundle begins after the period does: export it from an earlier day on")
+
+
+def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> None:
+    """Refuse a statement of another period than the one that was named, such as last year's once more."""
+    for said, wanted in zip((theirs.since, theirs.until), named, strict=True):
+        if wanted is not None and said != wanted:
+            raise Remedy(
+                f"the statement is of another period, {_day(theirs.since)} to {_day(theirs.until)}: "
+                f"ask for the one that you named"
+            )
+
+
+def _swear(home: Path | None, out: Path, ours: Statement, asked: Asked) -> None:
+    """Have a live house record our statement, and write the proof of that beside it."""
+    if home is None:
+        return
+    from gateway.auditor import sworn
+    from gateway.server.stored import Stored
+
+    told = desk.perform(
+        home,
+        "audit.stated",
+        {
+            "partner": ours.other,
+            "digest": sworn.digest(ours.to_bytes()),
+            "since": _day(ours.since),
+            "until": _day(ours.until),
+            "count": len(ours.rows),
+        },
+        officer=asked.officer,
+        passphrase=passphrase_of(home, asked.passphrase_file),
+    )
+    with Stored(home) as stored:
+        _receipt_of(out).write_bytes(sworn.write(stored.prove(int(str(told["index"])))))
+
+
+def _receipt_of(statement: Path) -> Path:
+    return statement.with_name(f"{statement.name}.receipt")
+
+
+def _beside(home: Path | None, out: Path | None) -> str:
+    return "" if home is None or out is None else f"and {_receipt_of(out)}  "
 
 
 def _us(where: Path | None, bundle: Path | None) -> str:
@@ -119,7 +185,8 @@ def _us(where: Path | None, bundle: Path | None) -> str:
         return config.load(where).house.party
     from gateway.audit.volume import Volume
 
-    assert bundle is not None  # noqa: S101 - `room` has looked
+    if bundle is None:
+        raise Remedy("name either a home folder or --bundle FILE")
     with Volume.open(bundle) as volume:
         return volume.manifest.party
 

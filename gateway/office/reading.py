@@ -22,6 +22,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 PAGE = 200  # entries of one answer; each is at most 6 KB
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 NUMBER = re.compile(r"[A-Za-z0-9-]{8,64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 QUESTION = re.compile(r"[!-~][ -~]{0,199}")  # the command and what it names, as it was typed
 _AUDITORS = frozenset({Role.AUDITOR})
 
@@ -39,6 +40,7 @@ class ReadingRoom:
             Act("audit.transaction", _AUDITORS, self._transaction),
             Act("audit.queries", _AUDITORS, self._queries),
             Act("audit.read", _AUDITORS, self._read),
+            Act("audit.stated", _AUDITORS, self._stated),
             Act("audit.reconciled", _AUDITORS, self._reconciled),
         )
 
@@ -88,6 +90,25 @@ class ReadingRoom:
         def do() -> Answer:
             self._record(officer, reason, question)
             return {"question": question}
+
+        return do
+
+    def _stated(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Record what we state to a partner: the entry's receipt is what makes the statement ours."""
+        partner = arguments.text("partner", PARTY)
+        digest = arguments.text("digest", DIGEST)
+        said = {name: arguments.text(name, QUESTION) for name in ("since", "until")}
+        count = arguments.number("count", 0, 2**53)
+
+        def do() -> Answer:
+            frame = Frame(
+                type=EntryType.RECONCILIATION,
+                entry_class=EntryClass.OTHER,
+                partner_id=partner,
+                subject_reference=digest,
+            )
+            facts = {"actor": officer.person, "partner": partner, **said, "count": str(count)}
+            return {"index": self._sequencer.commit((Leaf(frame, facts),), ()).indices[0]}
 
         return do
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from gateway.audit.entry import decode
+from gateway.auditor import sworn
 from gateway.auditor.reconcile import (
     EDGE_MS,
     Message,
@@ -22,7 +25,9 @@ from gateway.auditor.reconcile import (
     compare,
     state,
 )
+from gateway.bundle import PartyBundle
 from gateway.cli.main import app
+from gateway.server.stored import Stored
 
 SINCE, UNTIL = 1_700_000_000_000, 1_700_086_400_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -102,8 +107,6 @@ def test_a_statement_for_somebody_else_is_refused() -> None:
 
 
 def test_a_statement_that_the_ledger_did_not_sign_for_is_refused(archive: Any) -> None:
-    from gateway.bundle import PartyBundle
-
     log = PartyBundle.parse((archive.home / "party.json").read_bytes()).log
     with pytest.raises(StatementRefused, match="checkpoint"):
         stated([message(1)]).signed_size(log)
@@ -164,3 +167,72 @@ def test_a_house_and_a_party_that_recorded_nothing(archive: Any, tmp_path: Path)
     code, told = run(*words, "--against", tmp_path / "early")
     assert code == 2
     assert "before its period ended" in told["error"]["message"]
+    last_year = ("--since", "2025-01-01", "--against", tmp_path / "aus.statement")
+    code, told = run(*words, *last_year)
+    assert code == 2
+    assert "of another period" in told["error"]["message"]
+
+
+def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
+    archive: Any, tmp_path: Path
+) -> None:
+    """A checkpoint is public: whoever has one could otherwise state anything in its owner's name."""
+    day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
+    live = (
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--reason", "a test", "--since", day, "--until", day),
+    )
+    file = tmp_path / "can.statement"
+    code, _ = run("ledger", "reconcile", archive.home, "--with", "AUS", *live, "-o", file)
+    assert code == 0
+    party = ("--party", archive.home / "party.json")
+    words = ("ledger", "reconcile", archive.root / "aus", "--with", "CAN", "--against", file)
+    log = PartyBundle.parse((archive.home / "party.json").read_bytes()).log
+    receipt, statement = tmp_path / "can.statement.receipt", file.read_bytes()
+    said = receipt.read_bytes()
+    now = datetime.now(UTC)
+
+    assert sworn.verify(said, statement, us="AUS", log=log, now=now) > 0
+    for at in range(0, len(said), 3):
+        spoilt = bytearray(said)
+        spoilt[at] ^= 2
+        with suppress(StatementRefused):
+            # White space of the JSON is nobody's; all else is signed or refused.
+            sworn.verify(bytes(spoilt), statement, us="AUS", log=log, now=now)
+            assert json.loads(spoilt) == json.loads(said), at
+    forged = replace(Statement.parse(statement), rows=frozenset({(b"a" * 16, b"b" * 16)}))
+    for us, octets, when in (
+        ("NZL", statement, now),
+        ("AUS", forged.to_bytes(), now),
+        ("AUS", statement, now - timedelta(days=1)),
+    ):
+        with pytest.raises(StatementRefused, match="does not hold"):
+            sworn.verify(said, octets, us=us, log=log, now=when)
+    file.write_bytes(forged.to_bytes())
+    code, told = run(*words, *party)
+    assert (code, "another statement" in told["error"]["message"]) == (2, True), told
+    receipt.unlink()
+    code, told = run(*words, *party)
+    assert (code, "anybody could have made" in told["error"]["message"]) == (2, True), told
+
+
+def test_a_bundle_that_begins_within_the_period_is_no_half_answer(
+    archive: Any, tmp_path: Path
+) -> None:
+    """What lies before its first entry would be told as never recorded."""
+    now = datetime.now(UTC)
+    with Stored(archive.home) as stored:
+        late = decode(list(stored.held())[-1].leaf).time
+        stored.export(tmp_path / "late", since=late, reason="a test", now=now)
+
+    words = ("ledger", "reconcile", "--bundle", tmp_path / "late", "--with", "AUS")
+    day = f"{now:%Y-%m-%d}"
+    code, told = run(*words, "--since", day, "--until", day, "-o", tmp_path / "none")
+
+    assert (code, "begins after the period" in told["error"]["message"]) == (2, True), told
+
+
+@given(st.binary(max_size=300) | st.just(b"[" * 5000))
+def test_bytes_of_a_stranger_are_no_receipt(octets: bytes) -> None:
+    with pytest.raises(StatementRefused):
+        sworn.read(octets)
