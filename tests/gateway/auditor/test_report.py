@@ -300,6 +300,23 @@ def test_an_auditor_makes_the_report_of_a_bundle(archive: Any, tmp_path: Path) -
     assert archive.matched not in html
 
 
+def test_an_auditor_makes_the_report_of_a_house(archive: Any, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    period = ["--from", today, "--to", today, "--reason", "a test", "-o", str(out)]
+    officer = ["--as", str(archive.root / "a1")]
+    key = ["--passphrase-file", str(archive.root / "house.pass"), *archive.as_auditor]
+    result = CliRunner().invoke(
+        app,
+        ["audit", "report", str(archive.home), *period, *officer, *key, "--json"],
+        prog_name="passerelle",
+    )
+
+    told = json.loads(result.stdout)
+    assert told["whole"], told
+    assert "the gateway&#39;s own records" in out.read_text(encoding="utf-8")
+
+
 def test_another_language_is_refused_by_name(archive: Any, tmp_path: Path) -> None:
     words = ["audit", "report", "--bundle", str(archive.bundle), "--from", "2026-01-01"]
     more = ["--to", "2026-12-31", "--lang", "de", "-o", str(tmp_path / "r.html"), "--json"]
