@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from gateway.audit.entry import EntryType, decode
 from gateway.auditor.groups import read_groups
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.cli.main import app
+from gateway.cli.staff import enlist
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.grouping import _COUNTRIES, _REGIONS, groups_of
 from gateway.server.house import House
@@ -72,3 +76,25 @@ def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
     lines = ["subject,sex,age_band,region", *(",".join(each) for each in done["groups"])]
     (tmp_path / "groups.csv").write_text("\n".join(lines) + "\n")
     assert ("F", "30-44", "Asia") in read_groups(tmp_path / "groups.csv").values()
+
+
+def test_a_registrar_writes_the_file_by_command(homes: Any, secret: Any, tmp_path: Path) -> None:
+    enlist(homes[0], "R-1", ["registrar"], tmp_path / "r1", passphrase=secret)
+    (tmp_path / "pass").write_bytes(secret())
+    (tmp_path / "pass").chmod(0o600)
+    row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}
+    with House.open(homes[0], secret) as house:
+        house.perform(ANN, "registry.import", {"rows": [row]})
+    out = tmp_path / "groups.csv"
+    words = ["registry", "groups", homes[0], "-o", out, "--reason", "audit 9", "--json"]
+    words += ["--as", tmp_path / "r1", "--passphrase-file", tmp_path / "pass"]
+
+    done = CliRunner().invoke(app, [str(each) for each in words], prog_name="passerelle")
+
+    assert done.exit_code == 0, done.output
+    groups = read_groups(out)
+    assert json.loads(done.stdout)["people"] == len(groups)
+    assert ("M", "U", "Asia") in groups.values()
+    assert out.stat().st_mode & 0o777 == 0o600
+    again = CliRunner().invoke(app, [str(each) for each in words], prog_name="passerelle")
+    assert again.exit_code == 2
