@@ -108,7 +108,8 @@ def test_split_view_two_witnesses_convict_with_what_each_was_shown(tmp_path: Pat
         shown.append(publish(tmp_path / name, leaves(300, other_from)))
         look(Watcher(tmp_path / f"{name}-memory", IDENTITY, NAME, KEY), tmp_path / name)
 
-    assert contradiction.judge(*shown, IDENTITY).verdict is Verdict.CONVICTED
+    one, other = shown
+    assert contradiction.judge(one, other, IDENTITY).verdict is Verdict.CONVICTED
 
 
 def test_a_rewritten_history_is_not_cosigned_and_evidence_is_kept(
