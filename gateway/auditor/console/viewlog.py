@@ -100,8 +100,8 @@ class ViewLog:
             return View(at, str(said["reason"]), str(said["what"]))
         except (ValueError, InvalidTag, KeyError, TypeError):
             raise ViewsRefused(
-                f"{self._path}: line {count + 1} was altered, or is of another auditor's key: keep the file, and"
-                " go on with another copy of the bundle"
+                f"{self._path}: line {count + 1} was altered, or is of another auditor's key: rename the file and keep"
+                " it, and a new log begins"
             ) from None
 
 
