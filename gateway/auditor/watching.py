@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
@@ -180,5 +181,5 @@ def _of_server(opener: OpenerDirector, address: str) -> bytes | None:
         raise Remedy(
             f"nothing came from {address}: {getattr(fault, 'reason', 'refused')}"
         ) from None
-    except (OSError, ValueError):
+    except (HTTPException, OSError, ValueError):
         raise Remedy(f"nothing came from {address}") from None

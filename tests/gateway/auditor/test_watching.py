@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +223,66 @@ def test_a_note_that_the_ledger_did_not_sign_is_no_evidence(place: Path) -> None
 
     with pytest.raises(EvidenceRefused, match="not two checkpoints"):
         contradiction.judge(true, forged, IDENTITY)
+
+
+class _Web(BaseHTTPRequestHandler):
+    """A web server that has one folder, sends some away, and babbles to others."""
+
+    folder: Path
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/babble"):
+            self.wfile.write(b"no answer of HTTP at all\r\n\r\n")
+            return
+        file = self.folder / self.path.removeprefix("/moved/").lstrip("/")
+        moved = self.path.startswith("/moved/")
+        self.send_response(302 if moved else 200 if file.is_file() else 404)
+        if moved:
+            self.send_header("Location", f"/{self.path.removeprefix('/moved/')}")
+        self.end_headers()
+        if not moved and file.is_file():
+            self.wfile.write(file.read_bytes())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        del format, args
+
+
+@pytest.fixture
+def web(place: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Web", (_Web,), {"folder": place}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_ledger_is_watched_over_the_web(watcher: Watcher, place: Path, web: str) -> None:
+    history = leaves(300)
+    with pytest.raises(Remedy, match="no checkpoint at that place"):
+        watcher.look(fetching(web), NOW)
+    for size in (40, 300):
+        publish(place, history[:size])
+        assert watcher.look(fetching(f"{web}/"), NOW).checkpoint.size == size
+
+
+@pytest.mark.parametrize("path", ["moved", "babble"])
+def test_a_web_server_that_sends_us_away_or_babbles_is_no_ledger(
+    watcher: Watcher, place: Path, web: str, path: str
+) -> None:
+    """What we were told to watch is what we watch; and nobody is accused for it."""
+    publish(place, leaves(40))
+
+    with pytest.raises(Remedy, match="nothing came from"):
+        watcher.look(fetching(f"{web}/{path}"), NOW)
+    assert watcher.kept() is None
+
+
+@pytest.mark.parametrize("place", ["ftp://example.ca/ledger", "file:///etc", "no/such/folder"])
+def test_a_place_of_another_kind_is_refused(place: str) -> None:
+    with pytest.raises(Remedy, match=r"https?|folder"):
+        fetching(place)
 
 
 @given(st.binary(max_size=400) | st.just(b"[" * 5000) | st.just(b'{"kept": 1}'))
