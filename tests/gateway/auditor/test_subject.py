@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from typer.testing import CliRunner
 
+from gateway.audit.volume import Volume
+from gateway.auditor.index import Index
 from gateway.auditor.questions import subject_words
 from gateway.auditor.questions.subject import number_of, subject, write_pack
+from gateway.auditor.source import VolumeSource
 from gateway.auditor.table import Period
 from gateway.cli.main import app
 from gateway.errors import Remedy
 from gateway.server.stored import Stored
-from gateway.store.schema import subjects
+from gateway.store.subjects import reference_of
 from tests.gateway.auditor.year import indexed, query
 
 HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
@@ -86,21 +88,25 @@ def test_without_a_key_there_is_no_pack() -> None:
 
 
 def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
+    with Volume.open(archive.bundle) as volume, Index.passing() as index:
+        index.extend(VolumeSource(volume), archive.ring)
+        wanted = "SELECT subject FROM exchanges WHERE number = ?"
+        found = int(index.rows(wanted, (archive.matched,))[0][0])
     with Stored(archive.home) as stored, stored._database.reader() as reader:
-        found = reader.execute(select(subjects.c.reference)).scalars().all()
+        person = reference_of(reader, found)
     live = ["--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"]
     words = ["--reason", "access request 9", *live, *archive.as_auditor, "--json"]
-    packs = {}
-    for number, reference in enumerate((*found, "nobody")):
-        out = ["--out", tmp_path / f"{number}.zip"]
-        line = ["audit", "subject", archive.home, reference, *out, *words]
+    packs = []
+    for name in (person, "nobody"):
+        line = ["audit", "subject", archive.home, name, "--out", tmp_path / f"{name}.zip", *words]
         done = CliRunner().invoke(app, [str(each) for each in line], prog_name="passerelle")
-        packs[reference] = done.exit_code, json.loads(done.stdout)
+        packs.append((done.exit_code, json.loads(done.stdout)))
 
-    assert packs.pop("nobody")[0] == 2
-    matched = [told["rows"] for code, told in packs.values() if told["rows"]]
-    assert all(code == 0 for code, _ in packs.values())
-    assert [[row["transaction"] for row in rows] for rows in matched] == [[archive.matched]]
+    (clean, told), (unknown, said) = packs
+    assert (clean, [row["transaction"] for row in told["rows"]]) == (0, [archive.matched])
+    assert (tmp_path / f"{person}.zip").exists()
+    assert unknown == 2
+    assert "file number" in said["error"]["message"]
 
 
 def test_both_languages_have_every_word() -> None:
