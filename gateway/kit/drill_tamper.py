@@ -153,12 +153,14 @@ class Tampering:
 
     # (3), (4) ---------------------------------------------------------------------------------------
 
-    def _fork(self, chance: random.Random) -> tuple[bool, bool]:
+    def _fork(self, chance: random.Random) -> tuple[bool, bool] | None:
         """Each partner's witness is content with what it is shown; then one is shown the other's."""
         mine = [each.leaf for each in self._ledger.held]
         at = chance.randrange(1, len(mine))
         forked = [*mine[:at], *(each.leaf for each in self._other.held[at : len(mine)])]
         forked += [mine[0]] * chance.randrange(3)
+        if forked[: len(mine)] == mine:
+            return None  # the two ledgers end alike: one history, perhaps longer
         one, two = self._witness(mine), self._witness(forked)
         return self._splits(two, mine) and self._splits(one, forked), True
 

@@ -122,3 +122,12 @@ def test_a_cosignature_of_a_key_that_was_replaced_is_a_notice(tampering: Tamperi
     assert report.ok
     assert len(report.findings) == specimen.COSIGNED
     assert "we do not know the key" in report.findings[0].text
+
+
+def test_two_ledgers_that_end_alike_are_no_fork(
+    tampering: Tampering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An honest history that grew must not be counted as one that nobody found out."""
+    monkeypatch.setattr(tampering, "_other", tampering._ledger)
+
+    assert tampering._fork(random.Random(1)) is None
