@@ -64,9 +64,9 @@ def post(address: str, request: bytes, longest: float = LONGEST) -> bytes:
 
     No redirection is followed and no proxy taken from the environment: who is asked is who the settings name.
     """
-    target = urlsplit(address)
-    kind = HTTPSConnection if target.scheme == "https" else HTTPConnection
     try:
+        target = urlsplit(address)
+        kind = HTTPSConnection if target.scheme == "https" else HTTPConnection
         road = kind(target.hostname or "", target.port, timeout=longest)
         with closing(road):
             road.connect()

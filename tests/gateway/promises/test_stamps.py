@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sqlite3
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from gateway import config
 from gateway.audit import stamp
@@ -31,6 +33,8 @@ from gateway.audit.verify import Finding, Severity
 from gateway.audit.volume import Volume
 from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
+from gateway.cli.main import app
+from gateway.cli.staff import enlist
 from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue, Remedy
 from gateway.office.stamping import Authority, authority_of
@@ -434,3 +438,31 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
     stamping.round()
 
     assert "STAMPS" in pair.house.overdue.standing
+
+
+@needs_openssl
+def test_an_operator_has_the_ledger_stamped_by_command(
+    folders: Path, tsa: Tsa, tmp_path: Path, secret: Any
+) -> None:
+    home = tmp_path / "can"
+    shutil.copytree(folders / "can", home)
+    passphrase = tmp_path / "house.pass"
+    passphrase.write_bytes(secret())
+    passphrase.chmod(0o600)
+    enlist(home, "P-1", ["operator"], tmp_path / "me", passphrase=secret)
+    words = ["ledger", "stamp", str(home), "--as", str(tmp_path / "me"), "--json"]
+    words += ["--passphrase-file", str(passphrase)]
+
+    none = CliRunner().invoke(app, words, prog_name="passerelle")
+    with (home / "passerelle.toml").open("a") as settings:
+        roots = tsa.folder / "roots.pem"
+        settings.write(f'\n[evidence]\nauthority = "{tsa.address}"\nauthority_roots = "{roots}"\n')
+    done = CliRunner().invoke(app, words, prog_name="passerelle")
+    tsa.away = True
+    away = CliRunner().invoke(app, words, prog_name="passerelle")
+
+    assert (none.exit_code, "no authority is configured" in none.output) == (2, True), none.output
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["size"] > 0
+    assert (away.exit_code, "did not stamp it" in away.output) == (2, True), away.output
+    assert inspection.verify_ledger(home).ok
