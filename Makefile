@@ -12,6 +12,7 @@ demo: $(STAMP)  ## the main job on this machine, from nothing
 	$(BIN)/passerelle demo
 
 test: $(STAMP)  ## everything that must hold, the habits of `check` among it
+	sh deploy/chromium.sh $(VENV)
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s
 
 check: lint types rooms law-current proto-current buf  ## the habits alone, one after the other: quicker to read

@@ -33,4 +33,3 @@ this project was tested with: do not go around it."
 $pip install --no-deps --no-build-isolation --editable . ||
   stop "could not install the packages of this folder; see the message above"
 sh deploy/softhsm.sh "$venv"
-sh deploy/chromium.sh "$venv"
