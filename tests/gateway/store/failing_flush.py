@@ -60,7 +60,9 @@ def suffer(folder: Path, what: str, nth: int, error: str, then: str) -> None:
         for number in range(BEFORE, 500):
             ask(number)
     except AuditUnavailable:
-        pass
+        # The callers are told first, then `on_fatal`; where that ends the process, it ends here.
+        assert sequencer._thread is not None
+        sequencer._thread.join(30)
     try:
         ask(900)  # the disk is well again; we are not
     except AuditUnavailable:
