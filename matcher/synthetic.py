@@ -8,6 +8,7 @@ minutiae, adds some that are not there, and blurs the rest. All of it follows fr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def person(seed: int, build: Build = ROLLED) -> Person:
 
 def impression(whose: Person, position: int, seed: int) -> Minutiae:
     """Return one impression of a person's finger as an extractor would report it."""
-    master = whose.finger(position)
+    master = _master(whose, position)
     rng = np.random.default_rng([whose.seed, position, seed, 1])
     xy = master.xy.astype(np.float64)
     kept = rng.random(len(xy)) > MISSED
@@ -108,6 +109,12 @@ def impression(whose: Person, position: int, seed: int) -> Minutiae:
     angle = np.concatenate([angle, rng.uniform(0, 2 * np.pi, len(invented))])
     kind = np.concatenate([kind, rng.integers(1, 3, len(invented))])
     return _minutiae(xy, angle, kind, rng)
+
+
+@lru_cache(maxsize=64)
+def _master(whose: Person, position: int) -> Minutiae:
+    """Return the whole finger, which all impressions of it are taken from; nobody writes to it."""
+    return whose.finger(position)
 
 
 def record(minutiae: Minutiae, position: int, form: int = Format.ISO_19794_2_2005) -> bytes:

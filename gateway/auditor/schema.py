@@ -39,6 +39,10 @@ CREATE INDEX exchanges_number ON exchanges (number);
 CREATE INDEX exchanges_closed ON exchanges (closed_idx);
 CREATE INDEX exchanges_verdict ON exchanges (verdict_idx);
 CREATE INDEX exchanges_case ON exchanges ("case", partner);
+CREATE INDEX exchanges_calibration ON exchanges (calibration, closed_ms, true_outcome, partner)
+    WHERE calibration IS NOT NULL;
+CREATE INDEX exchanges_duty ON exchanges (asked_ms, closing, reviewed_ms, destroyed_ms, closed_ms, true_outcome, partner)
+    WHERE direction = 1 AND operation = 'SUBMIT_QUERY';
 CREATE INDEX exchanges_reference ON exchanges (transaction_reference);
 CREATE INDEX exchanges_subject ON exchanges (subject) WHERE subject IS NOT NULL;
 """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 DAY_MS = 86_400_000
 SEALED = "sealed"  # stands where a detail could not be opened, or was shredded
+
+Cells: TypeAlias = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +33,49 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
+class Read(Collection[Cells]):
+    """Rows that stay in the index until they are looked at: of millions, those alone are in memory that are shown.
+
+    count   how many there are
+    read    begins to read them anew, in order; good while the index is open
+    """
+
+    count: int
+    read: Callable[[], Iterator[Cells]]
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return self.count
+
+    def __iter__(self) -> Iterator[Cells]:
+        """Read them from the first one on."""
+        return self.read()
+
+    def __contains__(self, row: object) -> bool:
+        """Tell whether a row is among them; reads them all."""
+        return any(row == each for each in self)
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The answer to a question.
 
     columns    names, as they stand in JSON and CSV
-    rows       values in that order; None is what the ledger does not say or could not be opened
+    rows       values in that order; None is what the ledger does not say or could not be opened. Where they are as
+               many as the exchanges, they are `Read`: looked at while the index is open
     totals     what the rows add up to
     findings   what should not be, in plain words
     """
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[object, ...], ...]
+    rows: Collection[Cells]
     totals: Mapping[str, object] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
 
-    def documents(self) -> list[dict[str, object]]:
-        """Return the rows as JSON objects."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+    def documents(self) -> Iterator[dict[str, object]]:
+        """Yield the rows as JSON objects."""
+        for row in self.rows:
+            yield dict(zip(self.columns, row, strict=True))
 
 
 def iso(milliseconds: object) -> str | None:

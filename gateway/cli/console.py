@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -320,8 +321,27 @@ def _facts_of(fault: Exception) -> dict[str, object]:
 
 def _write(how: Manner, document: Mapping[str, object]) -> None:
     how.said = True
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+    sys.stdout.writelines(_pieces(document))
+    sys.stdout.write("\n")
     sys.stdout.flush()
+
+
+def _pieces(document: Mapping[str, object]) -> Iterator[str]:
+    """Yield a document as JSON; of what is iterated over, a list, a thousand at a time."""
+    before = "{"
+    for key, value in document.items():
+        yield f"{before}{json.dumps(key)}: "
+        before = ", "
+        if isinstance(value, Iterator):
+            yield "["
+            between = ""
+            while some := list(islice(value, 1000)):
+                yield between + json.dumps(some, ensure_ascii=False)[1:-1]
+                between = ", "
+            yield "]"
+        else:
+            yield json.dumps(value, ensure_ascii=False)
+    yield "}" if document else "{}"
 
 
 def _console() -> Any:  # noqa: ANN401 - rich is met lazily

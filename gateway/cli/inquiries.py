@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -268,20 +269,19 @@ def answer(
     with reading.room(asked, question) as room:
         table = ask(room, over)
         unread = not room.index.opened
-    code = Code.NO if table.findings else Code.DONE
-    if csv is not None:
-        reading.write_csv(csv, list(table.columns), [list(row) for row in table.rows])
+        code = Code.NO if table.findings else Code.DONE
+        reading.write_csv(csv, table.columns, table.rows)
         if str(csv) == "-":
             raise typer.Exit(int(code))
-    document = {
-        "ok": not table.findings,
-        "question": question,
-        "rows": table.documents(),
-        "totals": dict(table.totals),
-        "findings": list(table.findings),
-        "sealed": unread,
-    }
-    console.emit(context, document, *_shown(table, unread=unread), code=code)
+        document = {
+            "ok": not table.findings,
+            "question": question,
+            "rows": table.documents(),
+            "totals": dict(table.totals),
+            "findings": list(table.findings),
+            "sealed": unread,
+        }
+        console.emit(context, document, *_shown(table, unread=unread), code=code)
 
 
 def cited(room: Room) -> Cite:
@@ -331,7 +331,7 @@ def _shown(table: Table, *, unread: bool) -> list[RenderableType]:
     from rich.table import Table as Grid
 
     grid = Grid(*(name.replace("_", " ") for name in table.columns), box=None, pad_edge=False)
-    for row in table.rows[:SHOWN]:
+    for row in islice(table.rows, SHOWN):
         grid.add_row(*("" if cell is None else str(cell) for cell in row))
     lines: list[RenderableType] = [grid] if table.rows else ["nothing in this time"]
     if len(table.rows) > SHOWN:

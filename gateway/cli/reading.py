@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,23 +169,25 @@ def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
     return Keyset.load(folder / "keyset.json", custody)
 
 
-def write_csv(file: Path | None, names: list[str], rows: list[list[object]]) -> None:
+def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write rows as CSV (RFC 4180) where a file is named; cells that a spreadsheet would run are quoted as text."""
     import csv
 
     if file is None:
         return
-    safe = [[_plain(cell) for cell in row] for row in rows]
+    safe = ([_plain(cell) for cell in row] for row in rows)
     if str(file) == "-":
-        csv.writer(sys.stdout).writerows([names, *safe])
+        csv.writer(sys.stdout).writerows(chain([names], safe))
         return
     with file.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([names, *safe])
+        csv.writer(stream).writerows(chain([names], safe))
 
 
 def _plain(cell: object) -> str:
     text = "" if cell is None else str(cell)
-    return f"'{text}" if text[:1] in {"=", "+", "@", "\t", "\r"} else text
+    if text[:1] in {"=", "+", "@", "\t", "\r"} or (text[:1] == "-" and isinstance(cell, str)):
+        return f"'{text}"
+    return text
 
 
 def live(asked: Asked, question: str) -> Stored:

@@ -225,13 +225,15 @@ class Serving:
         """Drain: refuse new calls, finish those under way, record the end."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
+        unmeasured = threading.Thread(target=self._metrics.shutdown)  # looks up twice a second
+        unmeasured.start()
         self._house.postman.stop()
         self._tiler.stop()
         self._stamper.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
         self._health.stop(None).wait()
-        self._metrics.shutdown()
+        unmeasured.join()
         self._metrics.server_close()
         self._metrics_thread.join()
         self._refused.flush()

@@ -6,8 +6,11 @@ later than its answer; one that waits for an examiner, when the examiner has dec
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Final
+
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, told
+from gateway.auditor.table import Period, Read, Table, told
 
 COLUMNS = (
     "asked",
@@ -21,45 +24,37 @@ COLUMNS = (
 )
 
 
+_SEARCHED: Final = "direction = 1 AND operation = 'SUBMIT_QUERY' AND (closing = 'ANSWERED' OR destroyed_ms IS NOT NULL)"
+# an examiner's case keeps the prints until it is decided: only where there was none has time run out
+_LIVES: Final = "destroyed_ms IS NULL AND reviewed_ms IS NULL AND closing = 'ANSWERED'"
+_AFTER: Final = "destroyed_ms > closed_ms AND reviewed_ms IS NULL"
+
+
 def destruction(index: Index, period: Period, number: str = "") -> Table:
     """Return the destruction of every query that was searched, of one transaction or of a period."""
     said, values = period.where("asked_ms")
+    where = f"{_SEARCHED} AND {said}"
     if number:
-        said, values = f"{said} AND number = ?", [*values, number]
+        where, values = f"{where} AND number = ?", [*values, number]
+    counted = f"SELECT count(*), total(destroyed_ms IS NULL AND reviewed_ms IS NOT NULL), total({_LIVES} OR {_AFTER})"
+    count, waiting, wrong = index.rows(f"{counted} FROM exchanges WHERE {where}", values)[0]
     wanted = (
-        f"SELECT {told('asked_ms')}, partner, number, closed_ms, {told('closed_ms')}, destroyed_ms,"
-        f" {told('destroyed_ms')}, receipt, destroyed_idx, reviewed_ms, closing, idx"
-        f" FROM exchanges WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {said}"
-        " AND (closing = 'ANSWERED' OR destroyed_ms IS NOT NULL) ORDER BY idx"
+        f"SELECT {told('asked_ms')}, partner, number, {told('closed_ms')}, {told('destroyed_ms')}, receipt,"
+        " destroyed_idx, iif(reviewed_ms IS NULL, closed_ms - destroyed_ms, NULL)"
+        f" FROM exchanges WHERE {where} ORDER BY idx"
     )
-    rows, findings, waiting = [], [], 0
-    for (
-        asked,
-        partner,
-        txn,
-        closed,
-        answered,
-        destroyed,
-        gone,
-        receipt,
-        leaf,
-        reviewed,
-        closing,
-        first,
-    ) in index.each(wanted, values):
-        early = None
-        if isinstance(destroyed, int) and isinstance(closed, int) and reviewed is None:
-            early = closed - destroyed
-        rows.append((asked, partner, txn, answered, gone, receipt, leaf, early))
-        if destroyed is None and reviewed is not None:
-            waiting += 1
-        elif destroyed is None and closing == "ANSWERED":
-            findings.append(
-                f"transaction {txn} of {partner} was answered and its prints live on: leaf {first}"
-            )
-        elif early is not None and early < 0:
-            findings.append(
-                f"transaction {txn} of {partner}: destroyed after the answer, leaf {leaf}"
-            )
-    totals = {"searched": len(rows), "waiting_for_examiner": waiting}
-    return Table(COLUMNS, tuple(rows), totals, tuple(findings))
+    findings = tuple(_findings(index, where, values)) if wrong else ()
+    totals = {"searched": count, "waiting_for_examiner": int(waiting)}
+    return Table(COLUMNS, Read(count, lambda: index.each(wanted, values)), totals, findings)
+
+
+def _findings(index: Index, where: str, values: Sequence[str | int]) -> Iterator[str]:
+    wanted = (
+        "SELECT number, partner, idx, destroyed_idx FROM exchanges"
+        f" WHERE {where} AND ({_LIVES} OR {_AFTER}) ORDER BY idx"
+    )
+    for number, partner, first, leaf in index.each(wanted, values):
+        if leaf is None:
+            yield f"transaction {number} of {partner} was answered and its prints live on: leaf {first}"
+        else:
+            yield f"transaction {number} of {partner}: destroyed after the answer, leaf {leaf}"

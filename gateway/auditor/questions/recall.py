@@ -6,7 +6,7 @@ ALGORITHM@VERSION   the calibration as each answer states it, or its beginning u
 from __future__ import annotations
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, told
+from gateway.auditor.table import Period, Read, Table, told
 from gateway.errors import Remedy
 
 COLUMNS = (
@@ -40,12 +40,14 @@ def recall(index: Index, period: Period, named: str) -> Table:
         raise Remedy(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
     said, values = period.where("closed_ms")
     marks = ", ".join("?" * len(meant))
+    where, values = f"calibration IN ({marks}) AND {said}", [*meant, *values]
+    counted = "SELECT count(*), total(true_outcome = 'MATCH') FROM exchanges"
+    count, matches = index.rows(f"{counted} WHERE {where}", values)[0]
     wanted = (
         f"SELECT {told('closed_ms')}, partner, number, calibration, true_outcome, disclosed_outcome, scores, threshold,"
-        f" verdict, closed_idx FROM exchanges WHERE calibration IN ({marks}) AND {said} ORDER BY closed_idx"
+        f" verdict, closed_idx FROM exchanges INDEXED BY exchanges_closed WHERE {where} ORDER BY closed_idx"
     )
-    rows = tuple(index.each(wanted, [*meant, *values]))
-    matches = sum(row[4] == "MATCH" for row in rows)
+    rows = Read(count, lambda: index.each(wanted, values))
     sealed = index.rows(
         "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
         " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
@@ -53,7 +55,7 @@ def recall(index: Index, period: Period, named: str) -> Table:
     findings = (
         (f"{sealed} answers are sealed or shredded: what gave them is not known",) if sealed else ()
     )
-    return Table(COLUMNS, rows, {"answers": len(rows), "matches": matches}, findings)
+    return Table(COLUMNS, rows, {"answers": count, "matches": int(matches)}, findings)
 
 
 def _is(calibration: str, named: str) -> bool:

@@ -45,11 +45,12 @@ class Pack:
 
     def texts(self, languages: Sequence[str]) -> Mapping[str, bytes]:
         """Return the files of the pack by name."""
+        exchanges = list(self.table.documents())
         found = {
-            f"{each}.txt": subject_words.text(each, self.subject, self.table.documents()).encode()
+            f"{each}.txt": subject_words.text(each, self.subject, exchanges).encode()
             for each in languages
         }
-        document = {"subject": self.subject, "exchanges": self.table.documents()}
+        document = {"subject": self.subject, "exchanges": exchanges}
         found["exchanges.json"] = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
         return found
 

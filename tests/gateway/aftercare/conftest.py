@@ -22,8 +22,8 @@ from gateway.errands import Errand, ErrandState, Folder
 from gateway.law.library import packaged
 from gateway.office import signatures
 from gateway.office.acts import Officer, Role
+from gateway.server import couriers, inspection, postman
 from gateway.server import house as rooms
-from gateway.server import inspection, postman
 from gateway.server.house import House
 from gateway.server.serving import Serving
 from gateway.store import corrections, errands, ledger
@@ -199,7 +199,7 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
         text = settings.read_text()
         for fixed in ("7444", "7445", "7446"):
             text = text.replace(fixed, "0")
-        settings.write_text(text)
+        settings.write_text(text.replace("[exchange]", "[exchange]\nquantum_floor_ms = 50"))
     theirs = packaged()["au.toml"].replace(b'home = "CAN"', b'home = "AUS"')
     theirs = theirs.replace(b'partner = "AUS"', b'partner = "CAN"')
     signed = root / "aus" / "agreements" / "au.toml"
@@ -234,6 +234,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(rooms, "utc_now", clock.now)
     monkeypatch.setattr(postman, "EVERY", 3600.0)  # tests walk themselves
     return clock
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what sets how many seconds a partner is waited for: few while it is known to be away."""
+    return lambda seconds: monkeypatch.setattr(couriers, "PATIENCE", seconds)
 
 
 @pytest.fixture

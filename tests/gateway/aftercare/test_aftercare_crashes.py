@@ -49,12 +49,15 @@ def killed(side: Any, at: int, *, after: bool) -> Iterator[None]:
         del sequencer.commit
 
 
-def test_a_correction_is_told_once_wherever_either_house_dies(sides: Any, clock: Any) -> None:
+def test_a_correction_is_told_once_wherever_either_house_dies(
+    sides: Any, clock: Any, patience: Any
+) -> None:
     """No notice is lost, none is taken twice, and every duty is done once."""
     can, aus = sides
     with can.house.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     numbers = []
+    patience(1.5)  # a house that died does not answer
     for who, at, after in product((can, aus), COMMITS, (False, True)):
         number = f"20260301-{len(numbers):020d}"
         numbers.append(number)
@@ -71,6 +74,7 @@ def test_a_correction_is_told_once_wherever_either_house_dies(sides: Any, clock:
     for side in (can, aus):
         side.close()
         side.open()
+    patience(5.0)
     clock.pass_(minutes=2)  # whoever met a dying house tries again after a pause
     can.walk()
     aus.walk()

@@ -286,15 +286,17 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
 
 
 def test_a_question_that_nobody_took_expires_and_is_no_answer(
-    sides: Any, ask: Any, clock: Any
+    sides: Any, ask: Any, clock: Any, patience: Any
 ) -> None:
     can, aus = sides
     aus.close()
+    patience(1.0)
     told = ask(1)
     assert told["state"] == "ASKED"
 
     clock.pass_(minutes=7)
     aus.open()
+    patience(5.0)
     can.walk()
 
     assert can.errand("AUS", told["number"]).state is ErrandState.EXPIRED
@@ -303,11 +305,12 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
 
 
 def test_a_question_that_is_never_answered_is_not_kept_for_ever(
-    sides: Any, ask: Any, clock: Any, monkeypatch: Any
+    sides: Any, ask: Any, clock: Any, monkeypatch: Any, patience: Any
 ) -> None:
     """315.26: a partner that stays away, or is gone, keeps no question of ours, its letter and its case in store."""
     can, aus = sides
     aus.close()
+    patience(1.0)
     number = ask(1)["number"]
     monkeypatch.setattr(outbound, "GIVEN_UP", timedelta(hours=1))
 

@@ -122,12 +122,13 @@ def test_what_was_seen_waits_for_a_caseworker_and_raises_an_alarm(
 
 
 def test_a_partner_that_is_away_for_days_still_hears_of_it(
-    sides: Any, matched: str, clock: Any
+    sides: Any, matched: str, clock: Any, patience: Any
 ) -> None:
     """protocol 7: sent within a day, else an alarm; the duty remains, whatever the time."""
     can, aus = sides
     aus.asked("CAN", matched)
     aus.close()
+    patience(1.0)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
 
     for _ in range(3):
@@ -137,6 +138,7 @@ def test_a_partner_that_is_away_for_days_still_hears_of_it(
     assert can.corrections()[0].attempts > 1
 
     aus.open()
+    patience(5.0)
     can.walk()
     aus.walk()
     assert can.corrections()[0].outcome is CorrectionOutcome.DESTROYED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,3 +172,21 @@ def test_leaves_of_the_year_name_nobody(told: Told) -> None:
         frames = [decode(held.leaf) for held in volume.held()]
 
     assert not any(frame.subject_reference.startswith("S-") for frame in frames)
+
+
+@pytest.mark.parametrize("question", ["destruction", "recall minutiae@1"])
+def test_what_is_shown_counted_and_written_as_csv_are_the_same_rows(
+    told: Told, tmp_path: Path, question: str
+) -> None:
+    """As many rows as exchanges stay in the index until they are written; none may be lost on either way out."""
+    file = tmp_path / "rows.csv"
+
+    _, answer = run("audit", *question.split(), "--csv", file, *told.options)
+
+    with file.open(newline="", encoding="utf-8") as stream:
+        names, *lines = csv.reader(stream)
+    shown = [list(row.values()) for row in answer["rows"]]
+    assert [["" if cell is None else str(cell) for cell in row] for row in shown] == lines
+    assert names == list(answer["rows"][0])
+    assert len(lines) in answer["totals"].values()
+    assert [row["leaf"] for row in answer["rows"]] == sorted(row["leaf"] for row in answer["rows"])

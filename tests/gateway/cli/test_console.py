@@ -230,6 +230,17 @@ def told(fault: BaseException | None, *words: str) -> Any:
     return CliRunner().invoke(desk, list(words))
 
 
+@pytest.mark.parametrize("count", [0, 1, 1000, 2500])
+def test_what_is_iterated_over_is_one_list_of_one_document(
+    capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    rows = [{"n": number, "é": None} for number in range(count)]
+
+    console._write(console.Manner(), {"ok": True, "rows": iter(rows), "last": {"a": [1]}})
+
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "rows": rows, "last": {"a": [1]}}
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [

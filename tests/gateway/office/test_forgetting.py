@@ -100,7 +100,9 @@ def shred(house: House) -> None:
     desk = Retention(
         house.database, house.sequencer, lambda *_: None, Schedule, lambda: house.clock() + later
     )
-    done = desk.run(batches=1000)
+    done = desk.run(
+        batches=3
+    )  # what an erasure writes is itself old by this clock, so there is no end
     assert done.tidy
     assert done.erased[Kept.EXCHANGE_DETAIL]
 
