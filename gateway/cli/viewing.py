@@ -169,10 +169,9 @@ def _prover(room: Room) -> Callable[[int], Receipt]:
 
     source = room.source
     if isinstance(source, VolumeSource):
-        from gateway.audit.proving import prove
+        from gateway.audit.proving import Prover
 
-        volume = source.volume
-        return lambda index: prove(volume, index)
+        return Prover(source.volume).prove
     from gateway.server.stored import Stored
 
     if not isinstance(source, Stored):

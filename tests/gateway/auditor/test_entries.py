@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import tree
+from gateway.audit import proving, tree
 from gateway.audit.entry import EntryType, decode
 from gateway.audit.errors import ProofRefused
 from gateway.audit.proof import parse_proof
-from gateway.audit.proving import prove
+from gateway.audit.proving import Prover, prove
 from gateway.audit.volume import Volume
 from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
@@ -69,6 +69,25 @@ def test_every_entry_of_a_bundle_is_provable(archive: Any) -> None:
         for held in volume.held():
             receipt = prove(volume, held.index)
             demand_proof(receipt.tlog_proof, held.leaf, held.index, log)
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 8])
+@pytest.mark.parametrize("part", [0, 3, 5])
+def test_what_one_prover_keeps_between_proofs_changes_none(
+    archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, part: int
+) -> None:
+    """Blocks so small that a bundle of a few entries has many, also where it begins within one."""
+    monkeypatch.setattr(proving, "KEPT", kept)
+    with Stored(archive.home) as stored:
+        since = decode(list(stored.held())[part].leaf).time
+        stored.export(tmp_path / "b", since=since, reason="a test", now=datetime.now(UTC))
+
+    with Volume.open(tmp_path / "b") as volume:
+        prover, log = Prover(volume), log_of(volume)
+        indices = [held.index for held in volume.held()]
+        for index in (*indices, *reversed(indices)):
+            receipt = prover.prove(index)
+            demand_proof(receipt.tlog_proof, receipt.leaf, index, log)
 
 
 def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> None:
