@@ -14,7 +14,7 @@ from gateway.cli import console, desk
 from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
-from gateway.cli.reading import Asked, Bundle, Where, Why, room, sorted_out
+from gateway.cli.reading import Asked, Bundle, Key, KeyPassphrase, Where, Why, room, sorted_out
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:
@@ -27,22 +27,6 @@ app = typer.Typer(help="Ask the ledger what was done, and why.", no_args_is_help
 Transaction = Annotated[str, typer.Argument(metavar="TXN", help="Transaction number of the query.")]
 Reason = Annotated[
     str, typer.Option(metavar="WORDS", help="Why you read it; recorded before anything is shown.")
-]
-Key = Annotated[
-    Path | None,
-    typer.Option(
-        "--key",
-        metavar="FOLDER",
-        help="The auditor's folder (kek.json, keyset.json); without it sealed details stay sealed.",
-    ),
-]
-KeyPassphrase = Annotated[
-    Path | None,
-    typer.Option(
-        "--key-passphrase-file",
-        metavar="FILE",
-        help="Passphrase of the auditor's key; else a prompt.",
-    ),
 ]
 
 

@@ -51,12 +51,20 @@ Why = Annotated[
         help="Why you read it; a live house records it before anything is shown.",
     ),
 ]
+
+
+def folder_of(key: Path | None) -> Path | None:
+    """Return the folder that --key names, as a path or as the URI of its custody: `file:auditor/`."""
+    return key and Path(str(key).removeprefix("file:"))
+
+
 Key = Annotated[
     Path | None,
     typer.Option(
         "--key",
         metavar="FOLDER",
-        help="The auditor's folder (kek.json, keyset.json); without it sealed details stay sealed.",
+        callback=folder_of,
+        help="The auditor's folder (kek.json, keyset.json), also as file:FOLDER; without it sealed details stay sealed.",
     ),
 ]
 KeyPassphrase = Annotated[

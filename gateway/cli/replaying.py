@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import console, desk
-from gateway.cli.auditing import Key, KeyPassphrase, Reason, auditor_key
+from gateway.cli.auditing import Reason, auditor_key
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
+from gateway.cli.reading import Key, KeyPassphrase
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:

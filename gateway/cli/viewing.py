@@ -35,7 +35,12 @@ LONGEST = 200  # characters of a question that a house takes
 
 Auditor = Annotated[
     Path,
-    typer.Option("--key", metavar="FOLDER", help="The auditor's folder (kek.json, keyset.json)."),
+    typer.Option(
+        "--key",
+        metavar="FOLDER",
+        callback=reading.folder_of,
+        help="The auditor's folder (kek.json, keyset.json), also as file:FOLDER.",
+    ),
 ]
 
 

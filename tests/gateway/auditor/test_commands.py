@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
@@ -71,10 +72,11 @@ def test_a_flipped_byte_is_found(archive: Any, tmp_path: Path) -> None:
     assert any("damaged" in finding["text"] for finding in report["findings"])
 
 
-def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any) -> None:
-    code, told = run(
-        "audit", "explain", archive.matched, "--bundle", archive.bundle, *archive.as_auditor
-    )
+@pytest.mark.parametrize("scheme", ["", "file:"])
+def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any, scheme: str) -> None:
+    _, folder, *passphrase = archive.as_auditor
+    key = ("--key", f"{scheme}{folder}", *passphrase)
+    code, told = run("audit", "explain", archive.matched, "--bundle", archive.bundle, *key)
 
     assert code == 0, told
     rules = {line["value"]: line["paragraph"] for line in told["answers"]["decision"]}
