@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -40,10 +42,21 @@ def commands() -> list[tuple[str, str]]:
     return sorted(said.items())
 
 
+@cache
+def root() -> Any:
+    """Return the tree of commands, which takes a tenth of a second to make."""
+    return typer.main.get_command(app)
+
+
+@cache
+def helps(*path: str) -> bool:
+    return CliRunner().invoke(root(), [*path, "--help"]).exit_code == 0
+
+
 @pytest.mark.parametrize(("said", "document"), commands())
 def test_a_command_of_the_documents_exists(said: str, document: str) -> None:
     """Its words name a command, its options are options of that command, and its help can be read."""
-    command = typer.main.get_command(app)
+    command = root()
     path: list[str] = []
     words = shlex.split(said)[1:]
     while words and (children := getattr(command, "commands", None)):
@@ -57,7 +70,7 @@ def test_a_command_of_the_documents_exists(said: str, document: str) -> None:
     options = {word.split("=")[0] for word in words if word.startswith("-")}
 
     assert options <= {*known, "--help"}, f"{document}: `{said}`"
-    assert CliRunner().invoke(typer.main.get_command(app), [*path, "--help"]).exit_code == 0
+    assert helps(*path)
 
 
 def test_the_documents_say_commands_at_all() -> None:
