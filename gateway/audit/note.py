@@ -116,6 +116,11 @@ class SignatureLine:
     key_id: bytes
     payload: bytes = field(repr=False)
 
+    @property
+    def stated(self) -> int:
+        """The second since 1970 that a line of ML-DSA-44 states; what it means follows from its verification."""
+        return int.from_bytes(self.payload[:TIMESTAMP_SIZE], "big")
+
     def format(self) -> str:
         """Return the line, with its newline."""
         return f"— {self.name} {_b64(self.key_id + self.payload)}\n"
@@ -237,7 +242,7 @@ def signed_at(note: bytes, mldsa44_vkey: str) -> int:
     own = [s for s in parse_note(note).signatures if (s.name, s.key_id) == (key.name, key.key_id)]
     if not own:
         raise NoteRefused("the note states no time")
-    return min(int.from_bytes(line.payload[:TIMESTAMP_SIZE], "big") for line in own)
+    return min(line.stated for line in own)
 
 
 def sign_checkpoint(

@@ -115,7 +115,7 @@ class Stamping:
             "checkpoint_root": checkpoint.root.hex(),
             "since": at.isoformat(),
         }
-        effect = witnessed.stamped(checkpoint.size, answer, now)
+        effect = witnessed.stamped(checkpoint.size, answer)
         self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
         return checkpoint.size, at
 

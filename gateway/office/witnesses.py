@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -119,7 +119,7 @@ class Witnesses:
             raise ElementInvalid(element="checkpoint") from None
         with self._database.reader() as reader:
             ours = witnessed.root_of(reader, checkpoint.size)
-            known = {name: size for size, name, _, _ in witnessed.latest(reader)}
+            known = {name: size for size, name, _ in witnessed.latest(reader)}
         if ours is None or ours[0] != checkpoint.root:
             raise ElementInvalid(element="checkpoint")
         found = self._lines(note, self._known(party))  # (2)
@@ -129,9 +129,7 @@ class Witnesses:
             effect
             for name, line in found.items()
             if known.get(name, 0) <= checkpoint.size  # what is older says nothing more
-            for effect in witnessed.kept(
-                checkpoint.size, name, with_lines(ours[1], [line]), self._clock()
-            )
+            for effect in witnessed.kept(checkpoint.size, name, with_lines(ours[1], [line]))
         ]
         self._sequencer.commit((), effects)  # (3)
         return sorted(found)
@@ -153,7 +151,7 @@ class Witnesses:
         if self._policy is None:
             return 0
         with self._database.reader() as reader:
-            notes = [note for _, _, note, _ in witnessed.latest(reader)]
+            notes = [note for _, _, note in witnessed.latest(reader)]
         return self._policy.reached(notes, self._vouched())
 
     def latest(self) -> list[dict[str, object]]:
@@ -161,8 +159,8 @@ class Witnesses:
         with self._database.reader() as reader:
             found = witnessed.latest(reader)
         return [
-            {"witness": name, "size": size, "time": moment(ms).isoformat(timespec="seconds")}
-            for size, name, _, ms in found
+            {"witness": name, "size": size, "time": _stated(note, name)}
+            for size, name, note in found
         ]
 
     def accuse(self, party: str, digest: str) -> None:
@@ -249,6 +247,15 @@ def policy_of(path: Path | None) -> Policy | None:
         raise Remedy(f"{path}: evidence.policy names a file that is not there") from None
     except PolicyRefused as fault:
         raise Remedy(f"{path}: {fault}") from None
+
+
+def _stated(note: bytes, name: str) -> str | None:
+    """Return when a witness says that it cosigned; None where no calendar has that time."""
+    said = [line.stated for line in parse_note(note).signatures if line.name == name]
+    try:
+        return datetime.fromtimestamp(max(said, default=0), UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _merged(notes: list[bytes]) -> bytes:

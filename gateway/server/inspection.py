@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from gateway import config
@@ -84,7 +85,7 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
     """Yield what is wrong with the time stamps; a notice where we were not told whom to believe."""
     with database.reader() as reader:
         tokens = witnessed.every_token(reader)
-        found = {size: witnessed.root_of(reader, size) for size, _ in tokens}
+        found = {size: witnessed.root_of(reader, size) for size, _, _ in tokens}
         entries = witnessed.stamp_entries(reader)
     roots = None
     try:
@@ -94,7 +95,13 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
         text = f"evidence.authority_roots cannot be read: {fault.strerror}"
         yield Finding(Severity.FAULT, 0, text, Place.LEDGER)
     notes = {size: row[1] for size, row in found.items() if row is not None}
-    yield from stamp.check_all(tokens, stamp.Beside(log, notes, entries), roots)
+    told = {each.digest: each.index for each in entries}
+    for size, token, index in tokens:
+        if told.get(sha256(token).hexdigest(), index) != index:
+            text = f"the row of the stamp over {size} entries names another entry than its own"
+            yield Finding(Severity.FAULT, size, text, Place.LEDGER)
+    pairs = [(size, token) for size, token, _ in tokens]
+    yield from stamp.check_all(pairs, stamp.Beside(log, notes, entries), roots)
 
 
 def destruction(home: Path, identifier: str) -> bytes:

@@ -100,7 +100,6 @@ cosignatures = Table(
     integer("size", key=True),
     text("witness", key=True),
     blob("note"),
-    integer("time_ms"),
     Index(None, "witness", "size"),
 )
 
@@ -111,7 +110,6 @@ timestamps = Table(
     integer("size", key=True),
     blob("token"),
     integer("idx"),
-    integer("time_ms"),
 )
 
 replay = Table(

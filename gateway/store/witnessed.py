@@ -13,7 +13,7 @@ from gateway.audit.stamp import Entry, entry_of
 from gateway.store.effects import LEAF, Effect
 from gateway.store.schema import checkpoints, leaves, timestamps
 from gateway.store.schema import cosignatures as said
-from gateway.store.times import milliseconds, moment
+from gateway.store.times import moment
 
 DAY: Final = 86_400_000  # milliseconds
 
@@ -38,19 +38,19 @@ def tokens(connection: Connection, first: int, size: int) -> list[tuple[int, byt
     return [(row.size, row.token) for row in connection.execute(wanted)]
 
 
-def latest(connection: Connection) -> list[tuple[int, str, bytes, int]]:
-    """Return size, witness, note and time of each witness's newest cosignature, the largest tree first."""
+def latest(connection: Connection) -> list[tuple[int, str, bytes]]:
+    """Return size, witness and note of each witness's newest cosignature, the largest tree first."""
     newest = (
         select(said.c.witness, func.max(said.c.size).label("size"))
         .group_by(said.c.witness)
         .subquery()
     )
     wanted = (
-        select(said.c.size, said.c.witness, said.c.note, said.c.time_ms)
+        select(said.c.size, said.c.witness, said.c.note)
         .join(newest, (said.c.witness == newest.c.witness) & (said.c.size == newest.c.size))
         .order_by(said.c.size.desc(), said.c.witness)
     )
-    return [(row.size, row.witness, row.note, row.time_ms) for row in connection.execute(wanted)]
+    return [(row.size, row.witness, row.note) for row in connection.execute(wanted)]
 
 
 def under(connection: Connection, size: int) -> list[bytes]:
@@ -84,20 +84,20 @@ def first_beyond(connection: Connection, size: int) -> int | None:
     return found
 
 
-def kept(size: int, witness: str, note: bytes, now: datetime) -> tuple[Effect, ...]:
-    """Return the effect that keeps a cosignature; of one witness one a day is kept, and the newest."""
-    here = milliseconds(now)
-    day = here - here % DAY
-    today = (said.c.size < size) & (said.c.time_ms >= day)
+def kept(size: int, witness: str, note: bytes) -> tuple[Effect, ...]:
+    """Return the effect that keeps a cosignature; of one witness one a day of our checkpoints is kept, and the newest."""
+    time = select(checkpoints.c.time_ms).where(checkpoints.c.size == size).scalar_subquery()
+    same_day = select(checkpoints.c.size).where(checkpoints.c.time_ms >= time - time % DAY)
+    today = (said.c.size < size) & said.c.size.in_(same_day)
     again = said.c.size == size  # it looked twice at a ledger that did not grow
     old = delete(said).where((said.c.witness == witness) & (today | again))
-    row = insert(said).values(size=size, witness=witness, note=note, time_ms=here)
+    row = insert(said).values(size=size, witness=witness, note=note)
     return Effect(old), Effect(row)
 
 
-def stamped(size: int, token: bytes, now: datetime) -> tuple[Effect, ...]:
+def stamped(size: int, token: bytes) -> tuple[Effect, ...]:
     """Return the effect that keeps a time stamp beside its entry, the first leaf of the commit."""
-    row = insert(timestamps).values(size=size, token=token, idx=LEAF, time_ms=milliseconds(now))
+    row = insert(timestamps).values(size=size, token=token, idx=LEAF)
     return (Effect(row, leaf=0),)
 
 
@@ -122,7 +122,7 @@ def stamp_entries(connection: Connection) -> list[Entry]:
     return [each for each in found if each is not None]
 
 
-def every_token(connection: Connection) -> list[tuple[int, bytes]]:
-    """Return size and token of every time stamp."""
-    wanted = select(timestamps.c.size, timestamps.c.token).order_by(timestamps.c.size)
-    return [(row.size, row.token) for row in connection.execute(wanted)]
+def every_token(connection: Connection) -> list[tuple[int, bytes, int]]:
+    """Return size and token of every time stamp, and the index that its row gives to its entry."""
+    wanted = select(timestamps).order_by(timestamps.c.size)
+    return [(row.size, row.token, row.idx) for row in connection.execute(wanted)]

@@ -68,12 +68,13 @@ def make(folder: Path, seed: int = 0) -> Specimen:
     path = folder / f"specimen-{seed}.db"
     database = open_store(path, create=True)
     ticks = itertools.count()
+    today = START
     sequencer = Sequencer(
         database,
         lambda: [key],
         log,
         lambda: SealingKey(auditor.public),
-        lambda: START + timedelta(seconds=next(ticks)),
+        lambda: today + timedelta(seconds=next(ticks)),
         wait=0,
     )
     sequencer.start()
@@ -84,8 +85,8 @@ def make(folder: Path, seed: int = 0) -> Specimen:
         newest = sequencer.latest_checkpoint()
         said = cosign(newest, WITNESS, witness, START + timedelta(days=1))
         size = int(newest.split(b"\n", 2)[1])
-        day = START + timedelta(days=number)  # of one witness one a day is kept
-        sequencer.commit((), witnessed.kept(size, WITNESS, said, day))
+        sequencer.commit((), witnessed.kept(size, WITNESS, said))
+        today = START + timedelta(days=number + 1)  # of one witness one a day is kept
         if number + 1 < COSIGNED:
             sequencer.commit([Leaf(Frame(type=EntryType.STOP, entry_class=EntryClass.OTHER))])
     sequencer.close()

@@ -36,7 +36,7 @@ def acts() -> dict[str, Act]:
         found[f"repeat a row of {table.name}"] = partial(_repeat, table.name)
         found[f"exchange two rows of {table.name}"] = partial(_exchange, table.name)
         found[f"cut off the last rows of {table.name}"] = partial(_cut, table.name)
-    # Of a witness one cosignature a day is kept, so that one is missing says nothing; when it came is our own note.
+    # Of a witness one cosignature a day is kept, so that one is missing says nothing.
     for name in ("size", "witness", "note"):
         found[f"flip a bit of cosignatures.{name}"] = partial(_flip, "cosignatures", name)
     found["repeat a row of cosignatures"] = partial(_repeat, "cosignatures")

@@ -192,7 +192,7 @@ def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
             partner.query(people.samples(turn), **people.matter())
             partner.cosign()
         with house.database.reader() as reader:
-            notes = [each for _, _, each, _ in witnessed.latest(reader)]
+            notes = [each for _, _, each in witnessed.latest(reader)]
         size = own_bundle(pair.home).log.open(signed).size
         assert witnesses._policy.reached(notes) == size
     assert len({row["size"] for row in witnesses.latest()}) == 2

@@ -289,7 +289,7 @@ def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
 def _told(house: Any) -> tuple[int, bytes, stamp.Beside]:
     """Return size and answer of the only stamp, and what the ledger says beside it."""
     with house.database.reader() as reader:
-        ((size, answer),) = witnessed.every_token(reader)
+        ((size, answer, _),) = witnessed.every_token(reader)
         found = witnessed.root_of(reader, size)
         assert found is not None
         entries = witnessed.stamp_entries(reader)
@@ -342,6 +342,21 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house
         assert any("stamp" in finding.text for finding in report.findings), change
     gone = [finding.index for finding in report.findings if "is not here" in finding.text]
     assert gone == [size]
+
+
+@needs_openssl
+@pytest.mark.parametrize("bit", [0, 1, 7, 40])
+def test_a_stamp_whose_row_names_another_entry_is_found(house: Any, bit: int) -> None:
+    house.stamping.stamp()
+    assert inspection.verify_ledger(house.home).ok
+    with closing(sqlite3.connect(config.load(house.home).store.path)) as rows, rows:
+        ((index,),) = rows.execute("SELECT idx FROM timestamps")
+        rows.execute("UPDATE timestamps SET idx = ?", (index ^ 1 << bit,))
+
+    report = inspection.verify_ledger(house.home)
+
+    assert not report.ok
+    assert [f.text for f in report.findings if "names another entry" in f.text]
 
 
 @needs_openssl

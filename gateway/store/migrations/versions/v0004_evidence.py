@@ -20,7 +20,6 @@ def upgrade() -> None:
         sa.Column("size", INT, autoincrement=False, nullable=False),
         sa.Column("witness", sa.Text(), nullable=False),
         sa.Column("note", sa.LargeBinary(), nullable=False),
-        sa.Column("time_ms", INT, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("size", "witness", name=op.f("pk_cosignatures")),
     )
     with op.batch_alter_table("cosignatures", schema=None) as batch_op:
@@ -32,6 +31,5 @@ def upgrade() -> None:
         sa.Column("size", INT, autoincrement=False, nullable=False),
         sa.Column("token", sa.LargeBinary(), nullable=False),
         sa.Column("idx", INT, autoincrement=False, nullable=False),
-        sa.Column("time_ms", INT, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_timestamps")),
     )
