@@ -38,6 +38,7 @@ EXIT_CODES = (
     "Exit codes: 0 done · 1 the answer is no · 2 wrong usage, or it could not be found out"
     " · 130 ended by Ctrl-C · 141 nobody read stdout to its end."
 )
+UNBOUND = 1000  # columns
 PASSPHRASE_BYTES = 1024  # longest passphrase read from a file; a longer file is not one
 
 
@@ -347,4 +348,6 @@ def _pieces(document: Mapping[str, object]) -> Iterator[str]:
 def _console() -> Any:  # noqa: ANN401 - rich is met lazily
     from rich.console import Console
 
-    return Console()
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return Console()
+    return Console(width=UNBOUND)  # nothing is cut in a file or a pipe, where there is no edge

@@ -328,9 +328,11 @@ def limits_of(room: Room) -> dict[tuple[str, str], int]:
 
 
 def _shown(table: Table, *, unread: bool) -> list[RenderableType]:
+    from rich.table import Column
     from rich.table import Table as Grid
 
-    grid = Grid(*(name.replace("_", " ") for name in table.columns), box=None, pad_edge=False)
+    names = (Column(name.replace("_", " "), overflow="fold") for name in table.columns)
+    grid = Grid(*names, box=None, pad_edge=False)
     for row in islice(table.rows, SHOWN):
         grid.add_row(*("" if cell is None else str(cell) for cell in row))
     lines: list[RenderableType] = [grid] if table.rows else ["nothing in this time"]
