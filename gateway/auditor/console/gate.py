@@ -125,7 +125,10 @@ def _headers(policy: str) -> list[tuple[bytes, bytes]]:
     return [  # (4)
         (b"content-security-policy", policy.encode("ascii")),
         (b"cache-control", b"no-store"),
-        (b"referrer-policy", b"no-referrer"),
+        (
+            b"referrer-policy",
+            b"same-origin",
+        ),  # none at all would take the origin from our own form too
         (b"x-content-type-options", b"nosniff"),
         (b"x-frame-options", b"DENY"),
         (b"cross-origin-opener-policy", b"same-origin"),

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,10 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def link(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A console over the archive's bundle, as a process of its own; its one-time link."""
-    bundle = tmp_path_factory.mktemp("browser") / "whole.bundle"
+@contextmanager
+def console(archive: Any, folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A console over the archive's bundle, as a process of its own; its one-time link, and the process."""
+    bundle = folder / "whole.bundle"
     bundle.write_bytes(archive.bundle.read_bytes())
     words = ["console", "--bundle", str(bundle), "--reason", "a test", *archive.as_auditor]
     process = subprocess.Popen(
@@ -77,11 +78,17 @@ def link(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     )
     assert process.stdout is not None
     try:
-        yield json.loads(process.stdout.readline())["link"]
+        yield json.loads(process.stdout.readline())["link"], process
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
         process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def link(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with console(archive, tmp_path_factory.mktemp("browser")) as (link, _):
+        yield link
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +135,23 @@ def test_an_auditor_finds_an_exchange_and_its_proof_by_keyboard_alone(
     browser.press("Enter")
     browser.loaded()
     assert "stands in the ledger" in browser.run("document.querySelector('.verdict').textContent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["/", "/report"])
+def test_whoever_leaves_by_keyboard_is_out_and_the_console_ends(
+    browser: Browser, archive: Any, tmp_path: Path, page: str
+) -> None:
+    """The one form that changes anything: the browser must send with it where it comes from."""
+    with console(archive, tmp_path) as (link, process):
+        browser.open(link)
+        browser.open(f"{link.partition('/enter/')[0]}{page}")
+        tab_to(browser, "Leave")
+        browser.press("Enter")
+        browser.loaded()
+
+        assert "another site" not in browser.run("document.body.textContent")
+        assert process.wait(20) == 0
 
 
 @pytest.mark.slow
