@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Final, Self
 
 from gateway.audit.tree import Frontier
 from gateway.audit.volume import (
@@ -26,6 +26,8 @@ from gateway.audit.volume import (
     padding,
     prefixed,
 )
+
+ROLL: Final = 1 << 20  # bytes after which a member of notes or tokens is full
 
 
 class Writer:
@@ -71,18 +73,18 @@ class Writer:
 
         return self._pages("entries", lines(), progress)
 
-    def checkpoints(self, notes: Iterable[bytes]) -> int:
+    def checkpoints(self, notes: Iterable[bytes]) -> None:
         """Write signed notes in order of size."""
-        return self._pages("checkpoints", (prefixed(note) for note in notes))
+        self._rolls("checkpoints", map(prefixed, notes))
 
     def cosignatures(self, notes: Iterable[bytes]) -> None:
         """Write notes that witnesses signed."""
-        self.document("cosignatures", b"".join(map(prefixed, notes)))
+        self._rolls("cosignatures", map(prefixed, notes))
 
     def tokens(self, tokens: Iterable[tuple[int, bytes]]) -> None:
         """Write RFC 3161 tokens with the size of the tree that each stamps."""
         said = (size.to_bytes(8, "big") + prefixed(token) for size, token in tokens)
-        self.document("tokens", b"".join(said))
+        self._rolls("tokens", said)
 
     def finish(self, manifest: Manifest) -> None:
         """Write what the bundle says of itself and its digest; then it is there, whole and flushed."""
@@ -111,6 +113,17 @@ class Writer:
                 done = self._page(folder, page, done, progress)
                 page = []
         return self._page(folder, page, done, progress) if page else done
+
+    def _rolls(self, folder: str, lines: Iterable[bytes]) -> None:
+        """Write lines of any size into as many members as it takes."""
+        roll, number = bytearray(), 0
+        for line in lines:
+            if roll and len(roll) + len(line) > ROLL:
+                self.document(f"{folder}/{number:08}", bytes(roll))
+                roll, number = bytearray(), number + 1
+            roll += line
+        if roll:
+            self.document(f"{folder}/{number:08}", bytes(roll))
 
     def _page(
         self, folder: str, page: list[bytes], done: int, progress: Callable[[int], None] | None

@@ -53,14 +53,17 @@ class Judged:
 def write(
     accusation: str, origin: str, kept: bytes, seen: bytes, proof: Sequence[bytes] = ()
 ) -> bytes:
-    """Return the file of an accusation; `proof` is what the ledger offered, where it offered something."""
+    """Return the file of an accusation; `proof` is what the ledger offered, where it offered something.
+
+    Of a proof longer than any the beginning is kept: that it proves nothing is plain, and nobody's file grows by it.
+    """
     document = {
         "format": FORMAT,
         "accusation": accusation,
         "origin": origin,
         "kept": kept.decode(),
         "seen": seen.decode(),
-        "proof": [each.hex() for each in proof],
+        "proof": [each[: tree.HASH_SIZE].hex() for each in proof[: tree.MAX_PROOF]],
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -77,7 +80,10 @@ def read(octets: bytes) -> tuple[str, bytes, bytes]:
         raise EvidenceRefused("the file is no evidence of a witness")
     if not all(isinstance(document[name], str) for name in _NEEDED):
         raise EvidenceRefused("the file is no evidence of a witness")
-    return document["accusation"], document["kept"].encode(), document["seen"].encode()
+    try:
+        return document["accusation"], document["kept"].encode(), document["seen"].encode()
+    except UnicodeEncodeError:  # half of a character pair, as JSON can spell it
+        raise EvidenceRefused("the file is no evidence of a witness") from None
 
 
 def judge(

@@ -20,6 +20,7 @@ from typing import Final
 
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import Checkpoint, KeyType, VerifierKey, line_of, parse_note
+from gateway.audit.proof import LogIdentity
 
 MAX_POLICY: Final = 131_072  # bytes; 32 ML-DSA-44 vkeys of 1.8 KB, and room
 NONE: Final = "none"
@@ -53,6 +54,13 @@ class Policy:
     def parse(cls, octets: bytes) -> Policy:
         """Read a policy file strictly; raises `PolicyRefused`."""
         return _parse(octets)
+
+    def demand(self, log: LogIdentity) -> None:
+        """Raise `PolicyRefused` where the policy names ledgers, and not this one by any of its pairs."""
+        pairs = (log.vkeys, *log.past, *(each[:2] for each in log.stopped))
+        own = {VerifierKey.parse(lattice).public for _, lattice in pairs}
+        if self.logs and own.isdisjoint(each.public for each in self.logs):
+            raise PolicyRefused(f"the policy is of another ledger than {log.origin}")
 
     def satisfied(self, names: frozenset[str]) -> bool:
         """Return whether these witnesses, by their names in the policy, make the quorum."""
@@ -165,8 +173,8 @@ class _Reader:
         key = VerifierKey.parse(vkey)
         if key.type is not KeyType.MLDSA44:
             raise PolicyRefused("the key is not ML-DSA-44")
-        if key in self.logs or key in self.witnesses.values():
-            raise PolicyRefused("the key stands twice")
+        if key.public in {each.public for each in (*self.logs, *self.witnesses.values())}:
+            raise PolicyRefused("the key stands twice, under whatever names: it is one witness")
         return key
 
     def _new(self, name: str) -> None:

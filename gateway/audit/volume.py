@@ -31,14 +31,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
-from gateway.audit.entry import DETAIL_SIZES, LEAF_SIZE
+from gateway.audit.entry import DEK_SIZE, DETAIL_SIZES, LEAF_SIZE
 from gateway.audit.errors import AuditFault
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.tree import HASH_SIZE, Frontier
+from keys.envelope import OVERHEAD
 
 FORMAT: Final = "passerelle/1/volume"
 PAGE: Final = 256  # entries of one member, as of one tile
 BLOCK: Final = tarfile.BLOCKSIZE
+SEALED_KEY: Final = DEK_SIZE + OVERHEAD  # bytes of the sealed key beside an entry
 MOST_KEY: Final = 4096  # bytes of a sealed key to a detail; X-Wing's is 1,168
 MOST_TOKEN: Final = 65_536  # bytes; a token with its certificates is about 6,000
 MOST_DOCUMENT: Final = 4 << 20  # bytes of an agreement or of a party's bundle
@@ -47,8 +49,9 @@ MOST_MEMBERS: Final = 1 << 20
 CHUNK: Final = 1 << 20
 
 MEMBER = re.compile(
-    r"party\.json|manifest\.json|frontier|cosignatures|tokens|SHA256|partners/[A-Z0-9-]{2,32}\.json"
-    r"|agreements/[A-Za-z0-9][A-Za-z0-9@._-]{0,63}\.toml|(?:entries|checkpoints)/[0-9]{8}"
+    r"party\.json|manifest\.json|frontier|SHA256|partners/[A-Z0-9-]{2,32}\.json"
+    r"|agreements/[A-Za-z0-9][A-Za-z0-9@._-]{0,63}\.toml"
+    r"|(?:entries|checkpoints|cosignatures|tokens)/[0-9]{8}"
 )
 FACTS: Final = (
     "format",
@@ -106,6 +109,10 @@ class Volume:
         pages = sum(name.startswith("entries/") for name in self._members)
         if not 0 <= first <= size or pages != -(-(size - first) // PAGE):
             raise VolumeRefused("the manifest does not say what is here")
+        for folder in ("checkpoints", "cosignatures", "tokens"):
+            pages = sum(name.startswith(f"{folder}/") for name in self._members)
+            if not all(f"{folder}/{number:08}" in self._members for number in range(pages)):
+                raise VolumeRefused(f"a page of {folder} is missing")
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -172,21 +179,20 @@ class Volume:
 
     def notes(self) -> Iterator[bytes]:
         """Yield the signed checkpoints in order of size."""
-        number = 0
-        while (name := f"checkpoints/{number:08}") in self._members:
-            yield from _split(self._document(name), MAX_NOTE)
-            number += 1
+        for page in self._pages("checkpoints"):
+            yield from _split(page, MAX_NOTE)
 
-    def cosignatures(self) -> list[bytes]:
-        """Return the notes that witnesses signed."""
-        return list(_split(self._document("cosignatures"), MAX_NOTE))
+    def cosignatures(self) -> Iterator[bytes]:
+        """Yield the notes that witnesses signed."""
+        for page in self._pages("cosignatures"):
+            yield from _split(page, MAX_NOTE)
 
-    def tokens(self) -> list[tuple[int, bytes]]:
-        """Return RFC 3161 tokens, each with the size of the tree that it stamps."""
-        content, found = io.BytesIO(self._document("tokens")), []
-        while size := content.read(8):
-            found.append((int.from_bytes(size, "big"), _part(content, 4, MOST_TOKEN)))
-        return found
+    def tokens(self) -> Iterator[tuple[int, bytes]]:
+        """Yield RFC 3161 tokens, each with the size of the tree that it stamps."""
+        for page in self._pages("tokens"):
+            content = io.BytesIO(page)
+            while size := content.read(8):
+                yield int.from_bytes(size, "big"), _part(content, 4, MOST_TOKEN)
 
     def check(self, progress: Callable[[int], None] | None = None) -> None:
         """Read every byte and hold it against the digest at the end; raises VolumeRefused."""
@@ -213,6 +219,12 @@ class Volume:
             for name in self._members
             if name.startswith(folder)
         }
+
+    def _pages(self, folder: str) -> Iterator[bytes]:
+        number = 0
+        while (name := f"{folder}/{number:08}") in self._members:
+            yield self._document(name)
+            number += 1
 
     def _document(self, name: str) -> bytes:
         try:

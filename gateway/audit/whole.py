@@ -19,7 +19,7 @@ from gateway.audit.entry import MalformedEntry
 from gateway.audit.errors import NoteRefused
 from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import Finding, Place, Report, Severity, read_leaf, verify_log
-from gateway.audit.volume import Held, Volume, VolumeRefused
+from gateway.audit.volume import SEALED_KEY, Held, Volume, VolumeRefused
 
 Progress = Callable[[int], None]
 
@@ -53,11 +53,24 @@ def verify_volume(
     )
     beside = (
         *reading.gaps,
+        *_partly(volume),
         *_of_another(volume, log),
         *_witnessed(volume, log),  # (4)
         *_stamps(volume, log, reading.stamps, roots),
     )
     return replace(report, findings=(*beside, *report.findings))
+
+
+def _partly(volume: Volume) -> Iterator[Finding]:
+    first, size = volume.manifest.first, volume.size
+    if first == size:
+        yield Finding(Severity.FAULT, first, "the bundle holds no entry at all", Place.LEDGER)
+    elif first:
+        text = (
+            f"the {first} entries before are not here: what they say is fixed, and not checked; whether keys to"
+            " details are gone that no RETENTION entry speaks of is told by a bundle of the whole alone"
+        )
+        yield Finding(Severity.NOTICE, first, text, Place.LEDGER)
 
 
 def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
@@ -79,19 +92,18 @@ def _stamps(
     volume: Volume, log: LogIdentity, entries: Sequence[stamp.Entry], roots: bytes | None
 ) -> Iterator[Finding]:
     try:
-        tokens = volume.tokens()
-        wanted = {size for size, _ in tokens}
+        wanted = {size for size, _ in volume.tokens()}
         notes: dict[int, bytes] = {}
         for raw in volume.notes() if wanted else ():
             with suppress(NoteRefused):
                 size = note.Checkpoint.parse(note.parse_note(raw).text).size
                 if size in wanted:
                     notes[size] = raw
+        partial = volume.manifest.first > 0
+        beside = stamp.Beside(log, notes, entries, partial)
+        yield from stamp.check_all(volume.tokens(), beside, roots)
     except VolumeRefused as refused:
         yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
-        return
-    partial = volume.manifest.first > 0
-    yield from stamp.check_all(tokens, stamp.Beside(log, notes, entries, partial), roots)
 
 
 def _unread(volume: Volume, why: str) -> Report:
@@ -125,6 +137,9 @@ class _Reading:
             self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
 
     def _look(self, held: Held) -> None:
+        if held.sealed_dek is not None and len(held.sealed_dek) != SEALED_KEY:
+            text = "the key beside this entry is none: it has not the length of a sealed key"
+            self.gaps.append(Finding(Severity.FAULT, held.index, text))
         with suppress(MalformedEntry):  # whoever verifies the leaf says so
             entry = stamp.entry_of(held.index, read_leaf(held.leaf))
             if entry is not None:

@@ -168,6 +168,8 @@ def _of_folder(folder: Path, path: str) -> bytes | None:
             return file.read(MOST + 1)[:MOST]
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as fault:
+        raise Remedy(f"{folder / path} cannot be read: {fault.strerror}") from None
 
 
 def _of_server(opener: OpenerDirector, address: str) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli import console
+from gateway.cli import console, reading
 from gateway.cli.console import Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.reading import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from gateway.server.stored import Stored
     from gateway.terms import Receipt
 
+FOLLOWED = 1000  # entries that are followed before the ledger is told of it again
+HOUR = 3600.0  # seconds; likewise
 EVERY = 1.0  # seconds between two looks of `tail --follow`
 
 Index = Annotated[str, typer.Argument(metavar="INDEX", help="Place of the entry, from 0.")]
@@ -121,14 +123,21 @@ def tail(
         raise Remedy("--follow has no end, and --json is one document: take one of them")
     with ExitStack() as closing:
         asked = Asked(home, None, reason, None, None, officer, passphrase_file)
-        source = _source(asked, f"tail {count}", closing)
+        further = ", and what follows" if follow else ""
+        source = _source(asked, f"tail {count}{further}", closing)
         held = list(source.held(max(0, source.size - count), source.size))
         size = source.size
     rows = [{"index": each.index, **_told(each)} for each in held]
     console.emit(context, {"ok": True, "size": size, "entries": rows}, *map(_line, rows))
+    told, since = size, time.monotonic()
     while follow:
         time.sleep(EVERY)
         size = _more(home, size)
+        if (
+            size - told > FOLLOWED or time.monotonic() - since > HOUR
+        ):  # one entry does not speak for a whole day
+            reading.live(asked, f"tail, and what follows {size}").close()
+            told, since = size, time.monotonic()
 
 
 def install(app: typer.Typer) -> None:

@@ -299,10 +299,11 @@ def _verify_bundle(
 
             roots = None if authority_roots is None else authority_roots.read_bytes()
             report = verify_volume(volume, log, progress, roots=roots)
-    _tell(context, report)
+            first = volume.manifest.first
+    _tell(context, report, first)
 
 
-def _tell(context: typer.Context, report: Any) -> None:  # noqa: ANN401 - audit.verify.Report, met lazily
+def _tell(context: typer.Context, report: Any, first: int = 0) -> None:  # noqa: ANN401 - audit.verify.Report, met lazily
     findings = [
         {
             "severity": finding.severity.value,
@@ -314,6 +315,7 @@ def _tell(context: typer.Context, report: Any) -> None:  # noqa: ANN401 - audit.
     ]
     document = {
         "ok": report.ok,
+        "first": first,
         "size": report.size,
         "root": report.root.hex(),
         "checkpoints": report.checkpoints,
@@ -325,8 +327,11 @@ def _tell(context: typer.Context, report: Any) -> None:  # noqa: ANN401 - audit.
     if more:
         lines.append(f"… and {more} more  → --json")
     verdict = "whole" if report.ok else "NOT WHOLE  → keep it as it is and call the auditor"
+    which = f"{report.size} entries"
+    if first:
+        which = f"entries {first} to {report.size - 1} of {which}"
     lines.append(
-        f"ledger  {report.size} entries  {report.checkpoints} checkpoints"
+        f"ledger  {which}  {report.checkpoints} checkpoints"
         f"  root {report.root.hex()[:16]}…  {verdict}"
     )
     console.emit(context, document, *lines, code=Code.DONE if report.ok else Code.NO)

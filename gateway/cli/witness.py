@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 AAD = b"passerelle/1/witness-key"
 NAME = "name"  # file of the witness's name
 KEY = "witness.key"
+NAMED = re.compile(
+    r"[a-z0-9]([a-z0-9.-]{0,62})(/[A-Za-z0-9._~/-]{1,64})?"
+)  # a policy's words are ASCII
 
 app = typer.Typer(help="Watch a ledger as an independent witness.", no_args_is_help=True)
 
@@ -60,6 +64,8 @@ def new(
 
     if folder.exists():
         raise Remedy(f"{folder} is there already; a witness's key is never written over")
+    if not NAMED.fullmatch(name):
+        raise Remedy("--name is a host and a path in plain ASCII: privacy.example.ca/witness")
     seed = secrets.token_bytes(32)
     vkey = VerifierKey(name, KeyType.MLDSA44, WitnessKey.from_seed(seed).public).format()
     passphrase = console.passphrase_from(passphrase_file, "the witness's key", new=True)()
@@ -116,7 +122,7 @@ def run(
             seen = watcher.look(fetch, datetime.now(UTC))
         except HistoryRewritten as rewritten:
             raise No(str(rewritten)) from None
-        except Remedy as fault:
+        except (Remedy, OSError) as fault:  # a full disk too: whoever watches goes on watching
             if once:
                 raise
             console.note(f"not told: {fault}")
@@ -285,23 +291,27 @@ def quorum(
     """
     del as_json
     from gateway.audit import quorum as counting
-    from gateway.audit.policy import Policy
+    from gateway.audit.policy import NONE, Policy
     from gateway.audit.volume import Volume
 
-    demanded = Policy.parse(policy.read_bytes())
+    demanded, log = Policy.parse(policy.read_bytes()), _log(party)
+    demanded.demand(log)
     with Volume.open(bundle) as volume:
         size = volume.size
-        found = counting.count(volume.notes(), volume.cosignatures(), _log(party), demanded)
+        found = counting.count(volume.notes(), volume.cosignatures(), log, demanded)
+    wanted = demanded.quorum != NONE
+    reached = found.reached if wanted else size
     document = {
-        "ok": found.reached > 0,
-        "reached": found.reached,
+        "ok": reached > 0,
+        "reached": reached,
         "size": size,
         "quorum": demanded.quorum,
         "witnesses": [{"witness": name, "size": last} for name, last in found.witnesses],
     }
     lines = [f"{name}  {last or 'never'}" for name, last in found.witnesses]
-    lines.append(f"quorum {demanded.quorum}  {found.reached} of {size} entries")
-    console.emit(context, document, *lines, code=Code.DONE if found.reached else Code.NO)
+    told = f"{reached} of {size} entries" if wanted else "nobody is demanded"
+    lines.append(f"quorum {demanded.quorum}  {told}")
+    console.emit(context, document, *lines, code=Code.DONE if reached else Code.NO)
 
 
 def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher:

@@ -148,16 +148,20 @@ class Dialogue:
     def cosigned(self, until: float) -> bytes:
         """Return the newest checkpoint that enough witnesses cosigned, as the partner shows it; empty before.
 
-        Both signatures of the ledger hold. Raises a `PartnerError`.
+        Both signatures of the ledger hold, and it is of the tree that we keep. Whether witnesses signed it is for
+        whoever has a policy to say (`gateway.audit.policy`). Raises a `PartnerError`; SplitView where it is of
+        another tree.
         """
         request = ledger_pb2.GetCheckpointRequest()
         with self._lines.held() as line:
             response, _ = self._courier.carry(line.ledger.GetCheckpoint, request, until)
             if response.cosigned:
                 try:
-                    line.peer.log.open(response.cosigned)
+                    checkpoint = line.peer.log.open(response.cosigned)
                 except NoteRefused as fault:
                     raise AnswerRejected("checkpoint", str(fault)) from None
+                prove = self._proving(line, until, "")
+                self._witness.accept(response.cosigned, checkpoint, 0, prove, until=until)
         return bytes(response.cosigned)
 
     def _witness_quietly(self, until: float) -> None:

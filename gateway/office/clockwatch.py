@@ -46,8 +46,8 @@ class ClockWatch:
             _log.error("clock_stepped", seconds=step.total_seconds())
             self._owed.append(step)
         if self._owed and self._sequencer.healthy:
-            owed, self._owed = self._owed, []
-            self._sequencer.commit(tuple(map(_leaf, owed)))
+            self._sequencer.commit(tuple(map(_leaf, self._owed)))
+            self._owed = []
 
 
 def _leaf(step: timedelta) -> Leaf:

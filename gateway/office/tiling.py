@@ -203,6 +203,7 @@ class Publisher:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
         try:
             with os.fdopen(os.open(temporary, flags, modes[1]), "wb") as file:
+                os.fchmod(file.fileno(), modes[1])  # whatever the umask of whoever publishes
                 file.write(octets)
                 file.flush()
                 self._observe("written")
@@ -220,6 +221,7 @@ class Publisher:
         if not folder.is_dir():
             self._folders(folder.parent, PUBLIC[0] if folder.parent.name == "tile" else mode)
             folder.mkdir(mode=mode)
+            folder.chmod(mode)
             self._touched.add(folder.parent)
 
     def _flush_folders(self) -> None:

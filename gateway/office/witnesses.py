@@ -71,6 +71,7 @@ class Witnesses:
         self._database, self._sequencer, self._directory = database, sequencer, directory
         self._log, self._clock = log, clock
         self._overdue, self._policy, self._wanted = overdue, policy, wanted
+        self._begun = clock()
         self._accused: set[tuple[str, str]] = set()
 
     def acts(self) -> tuple[Act, ...]:
@@ -170,7 +171,6 @@ class Witnesses:
         """
         if (party, digest) in self._accused:
             return
-        self._accused.add((party, digest))
         frame = Frame(
             type=EntryType.WITNESS,
             entry_class=EntryClass.OTHER,
@@ -180,14 +180,19 @@ class Witnesses:
         self._sequencer.commit(
             (Leaf(frame, {"reason": "SPLIT_VIEW", "evidence": digest or "none"}),)
         )
+        self._accused.add((party, digest))
 
     def round(self) -> None:
         """Find out whether the quorum is late; says so to the countdown."""
         now = self._clock()
-        since = self._uncosigned()
-        if since is None or now - since <= self._wanted:
+        first = self._uncosigned()
+        if first is None or now - first <= self._wanted:
             self._overdue.settled(NAME)
-        else:
+            return
+        # A ledger that slept, or whose quorum is demanded from now on, is late from the opening on, or nothing would be
+        # answered at once; what was late before the house closed still is (`Overdue`).
+        since = max(first, self._begun)
+        if now - since > self._wanted or NAME in self._overdue.standing:
             self._overdue.late(NAME, since, now, "COSIGNATURES_MISSING")
 
     def _uncosigned(self) -> datetime | None:
@@ -237,16 +242,19 @@ def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:
     return found
 
 
-def policy_of(path: Path | None) -> Policy | None:
-    """Read the policy that the settings name; raises Remedy that says what is wrong with it."""
+def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | None:
+    """Read the policy that the settings name, of this ledger; raises Remedy that says what is wrong with it."""
     if path is None:
         return None
     try:
-        return Policy.parse(path.read_bytes())
+        policy = Policy.parse(path.read_bytes())
+        if log is not None:
+            policy.demand(log)
     except FileNotFoundError:
         raise Remedy(f"{path}: evidence.policy names a file that is not there") from None
     except PolicyRefused as fault:
         raise Remedy(f"{path}: {fault}") from None
+    return policy
 
 
 def _stated(note: bytes, name: str) -> str | None:

@@ -152,7 +152,7 @@ class House:
             log=lambda: own_bundle(home).log,
             clock=self.clock,
             overdue=self.overdue,
-            policy=policy_of(settings.evidence.policy),
+            policy=policy_of(settings.evidence.policy, own_bundle(home).log),
             wanted=timedelta(seconds=settings.evidence.cosigned_s),
         )
         evidence = settings.evidence

@@ -99,43 +99,50 @@ class Stored:
         now: datetime,
         progress: Callable[[int], None] | None = None,
     ) -> Manifest:
-        """Write the entries since a moment into a bundle; one that is begun and not finished leaves no file."""
-        first = self.begins(since)
-        manifest = Manifest(
-            party=self.bundle.party,
-            origin=self.log.origin,
-            first=first,
-            size=self.size,
-            made=now.isoformat(timespec="seconds"),
-            since="" if since is None else since.isoformat(timespec="seconds"),
-            reason=reason,
-            software=_software(),
-        )
-        with Writer(path) as writer:
-            writer.document("party.json", (self._home / "party.json").read_bytes())
-            for partner in sorted(self._settings.directory.folder.glob("*.json")):
-                writer.document(f"partners/{partner.name}", partner.read_bytes())
-            for name, content in self.agreements().items():
-                writer.document(f"agreements/{name}.toml", content)
-            with self._database.reader() as reader:
-                writer.frontier(Frontier(first, ledger.peaks(reader, first)))
-                said = witnessed.cosignatures(reader, first, self.size)
-                tokens = witnessed.tokens(reader, first, self.size)
-            writer.entries(self.held(first), progress)
-            named = {size for size, _ in (*said, *tokens)}
-            writer.checkpoints(self._notes(first, named))
-            writer.cosignatures(octets for _, octets in said)
-            writer.tokens(tokens)
-            writer.finish(manifest)
-        return manifest
+        """Write the entries since a moment into a bundle; one that is begun and not finished leaves no file.
 
-    def _notes(self, first: int, named: set[int]) -> Iterator[bytes]:
+        Entries and keys are of one snapshot: a key that is shredded meanwhile is in the bundle, and one that is not
+        has its RETENTION entry there. Raises Remedy where there is no entry since then.
+        """
+        with self._database.reader() as reader:
+            size = ledger.extent(reader)[1]
+            first = 0 if since is None else ledger.first_since(reader, since, size)
+            if first == size:
+                raise Remedy("the ledger has no entry since then; name an earlier --since")
+            manifest = Manifest(
+                party=self.bundle.party,
+                origin=self.log.origin,
+                first=first,
+                size=size,
+                made=now.isoformat(timespec="seconds"),
+                since="" if since is None else since.isoformat(timespec="seconds"),
+                reason=reason,
+                software=_software(),
+            )
+            with Writer(path) as writer:
+                writer.document("party.json", (self._home / "party.json").read_bytes())
+                for partner in sorted(self._settings.directory.folder.glob("*.json")):
+                    writer.document(f"partners/{partner.name}", partner.read_bytes())
+                for name, content in self.agreements().items():
+                    writer.document(f"agreements/{name}.toml", content)
+                writer.frontier(Frontier(first, ledger.peaks(reader, first)))
+                said = witnessed.cosignatures(reader, first, size)
+                tokens = witnessed.tokens(reader, first, size)
+                writer.entries(ledger.held_within(reader, first, size), progress)
+                named = {at for at, _ in (*said, *tokens)}
+                writer.checkpoints(self._notes(first, size, named))
+                writer.cosignatures(octets for _, octets in said)
+                writer.tokens(tokens)
+                writer.finish(manifest)
+            return manifest
+
+    def _notes(self, first: int, last: int, named: set[int]) -> Iterator[bytes]:
         """Yield the checkpoint before the first entry, then one in so many entries, the named ones, and the last."""
         ahead: tuple[int, bytes] | None = None
         for raw in ledger.iter_checkpoints(self._database, first):
             with suppress(AuditFault):
                 size = note.Checkpoint.parse(note.parse_note(raw).text).size
-                if size > self.size:
+                if size > last:
                     break
                 if ahead is not None and _kept(ahead[0], size, first, named):
                     yield ahead[1]

@@ -208,6 +208,14 @@ def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> 
 
 def iter_held(database: Database, start: int, stop: int) -> Iterator[Held]:
     """Yield entries with their details, as an auditor holds them; raises Fault at a gap. `stop` is exclusive."""
+    for index in range(start, stop, PAGE):
+        with database.reader() as reader:
+            page = list(held_within(reader, index, min(stop, index + PAGE)))
+        yield from page
+
+
+def held_within(connection: Connection, start: int, stop: int) -> Iterator[Held]:
+    """Yield entries as `iter_held` does, all out of one snapshot: which keys are there is of one moment."""
     joined = leaves.outerjoin(details, details.c.idx == leaves.c.idx).outerjoin(
         detail_keys, detail_keys.c.idx == leaves.c.idx
     )
@@ -215,9 +223,8 @@ def iter_held(database: Database, start: int, stop: int) -> Iterator[Held]:
     index = start
     while index < stop:
         wanted = select(*columns).select_from(joined).where(leaves.c.idx >= index)
-        with database.reader() as reader:
-            page = min(PAGE, stop - index)
-            rows = reader.execute(wanted.order_by(leaves.c.idx).limit(page)).all()
+        page = min(PAGE, stop - index)
+        rows = connection.execute(wanted.order_by(leaves.c.idx).limit(page)).all()
         for row in rows:
             if row.idx != index:
                 break

@@ -18,14 +18,14 @@ from gateway.audit.entry import Frame, open_detail
 from gateway.audit.errors import AuditFault
 from gateway.audit.proof import LogIdentity
 from gateway.audit.verify import MAX_FINDINGS, Finding, Place, Severity, read_leaf
+from gateway.audit.volume import SEALED_KEY
 from gateway.errors import Fault
 from gateway.store.database import Database
 from gateway.store.ledger import PAGE
 from gateway.store.schema import checkpoints, cosignatures, detail_keys, details, leaves, nodes
 from gateway.store.times import milliseconds
-from keys.envelope import OVERHEAD, OpeningRing
+from keys.envelope import OpeningRing
 
-DEK_BYTES: Final = 32
 MOST: Final = 100  # findings of one kind; a ledger of another log has one for every row
 
 
@@ -150,7 +150,7 @@ def _subtrees(
 def _key(
     row: Row[Any], ciphertext: bytes, sealed: bytes, ring: OpeningRing | None
 ) -> Iterator[Finding]:
-    if len(sealed) != DEK_BYTES + OVERHEAD:
+    if len(sealed) != SEALED_KEY:
         yield _fault(row.idx, "the key to its detail is not of the size of one")
         return
     if ring is None:
@@ -189,9 +189,11 @@ def _checkpoints(
     """Yield checkpoints, and cosigned ones, whose row is not what was signed."""
     last = select(leaves.c.time_ms).where(leaves.c.idx == checkpoints.c.size - 1).scalar_subquery()
     wanted = select(checkpoints, last.label("leaf_ms")).where(checkpoints.c.size <= size)
+    cosigned = set(reader.execute(select(cosignatures.c.size).distinct()).scalars())
     roots: dict[int, bytes] = {}
     for row in reader.execute(wanted.order_by(checkpoints.c.size)):
-        roots[row.size] = row.root
+        if row.size in cosigned:
+            roots[row.size] = row.root
         if _signed(row.note) not in {None, (row.size, row.root)}:
             yield _fault(row.size - 1, "the checkpoint after it is not what its row says")
         if row.leaf_ms is not None and row.leaf_ms != row.time_ms:
