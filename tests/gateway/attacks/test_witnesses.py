@@ -168,6 +168,50 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
 
 
+def test_a_quorum_demanded_of_an_old_ledger_is_counted_down_from_the_opening_on(pair: Any) -> None:
+    """A policy that is new, a witness that left, a house that was closed overnight: hours of grace, not none."""
+    house, witnesses = pair.house, pair.house.witnesses
+    vkey = renewal.witness_of(pair.keyset, "AUS")
+    witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
+    opened = house.clock() + timedelta(days=30)  # its checkpoints are a month old
+    witnesses._begun, witnesses._clock = opened, lambda: opened + timedelta(minutes=1)
+
+    witnesses.round()
+    assert "WITNESSES" not in house.overdue.standing
+
+    witnesses._clock = lambda: opened + timedelta(minutes=40)
+    witnesses.round()
+    assert house.overdue.standing["WITNESSES"] == opened
+    house.overdue.demand(opened + timedelta(hours=3))
+    # Opened again meanwhile, it does not begin anew.
+    witnesses._begun = opened + timedelta(hours=3)
+    witnesses._clock = lambda: opened + timedelta(hours=3, minutes=1)
+    witnesses.round()
+    assert house.overdue.standing["WITNESSES"] == opened
+    with pytest.raises(EvidenceOverdue):
+        house.overdue.demand(opened + timedelta(hours=5))
+
+
+def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
+    pair: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One answer shows two trees, each signed by the ledger: the second is held against the one that we keep."""
+    witness = tmp_path / "CAN.checkpoint"
+    with pair.partner(witness=witness) as partner:
+        size = partner.cosign().size
+        fork = note.sign_checkpoint(
+            Checkpoint("passerelle/CAN", size, b"f" * 32),
+            pair.house.keyset.log(),
+            pair.house.clock(),
+        )
+        monkeypatch.setattr(pair.house.witnesses, "cosigned", lambda: fork)
+
+        with pytest.raises(SplitView) as caught:
+            partner.cosigned()
+
+    assert caught.value.evidence is not None
+
+
 def independent(pair: Any) -> tuple[WitnessKey, str]:
     """Return the key of a witness who is no partner, and its line of a policy."""
     key = WitnessKey.generate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.audit import note
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import Checkpoint, KeyType, VerifierKey
 from gateway.audit.policy import Policy, PolicyRefused
+from gateway.audit.proof import LogIdentity
 from keys.sign import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -100,6 +102,22 @@ def test_one_key_under_two_names_is_one_witness() -> None:
     """two_keys_one_person, the other way round: it would count twice."""
     with pytest.raises(PolicyRefused, match="key stands twice"):
         policy(f"witness again {vkey('aus')}", "quorum aus")
+    other = VerifierKey("elsewhere/witness", KeyType.MLDSA44, KEYS["aus"].public).format()
+    with pytest.raises(PolicyRefused, match="key stands twice"):
+        policy(f"witness again {other}", "group both all aus again", "quorum both")
+
+
+def test_a_policy_of_another_ledger_counts_for_nothing() -> None:
+    """Its log lines say of which ledgers it is; without any it is of whichever it is shown."""
+    ours = LogIdentity.from_log_key("passerelle/CAN", LOG)
+    theirs = LogIdentity.from_log_key("passerelle/CAN", LogKey.generate())
+    named = policy(f"log {ours.mldsa44_vkey}", "quorum aus")
+
+    named.demand(ours)
+    with pytest.raises(PolicyRefused, match="another ledger"):
+        named.demand(theirs)
+    named.demand(replace(theirs, past=(ours.vkeys,)))  # a pair that left is still of that ledger
+    policy("quorum aus").demand(theirs)
 
 
 def test_an_ed25519_key_is_no_witness_of_ours() -> None:

@@ -111,10 +111,23 @@ def test_a_bundle_says_up_to_where_it_was_witnessed(archive: Any, tmp_path: Path
         told = CliRunner().invoke(app, ["witness", "quorum", str(file), *words])
         document = json.loads(told.stdout)
         assert (told.exit_code, document["reached"], document["size"]) == (code, reached, size)
+    (tmp_path / "policy").write_text("quorum none\n")
+    told = CliRunner().invoke(app, ["witness", "quorum", str(archive.bundle), *words])
+    assert (told.exit_code, json.loads(told.stdout)["reached"]) == (0, size)  # nobody is demanded
     (tmp_path / "policy").write_text("quorum nobody\n")
     told = CliRunner().invoke(app, ["witness", "quorum", str(archive.bundle), *words])
     assert told.exit_code == 2
     assert "line 1" in told.stdout
+
+
+def test_a_policy_that_names_another_ledger_is_refused(archive: Any, tmp_path: Path) -> None:
+    (tmp_path / "policy").write_text(f"log {IDENTITY.mldsa44_vkey}\nquorum none\n")
+    words = ["--policy", str(tmp_path / "policy"), "--party", str(archive.home / "party.json")]
+
+    told = CliRunner().invoke(app, ["witness", "quorum", str(archive.bundle), *words, "--json"])
+
+    assert told.exit_code == 2
+    assert "another ledger" in told.stdout
 
 
 def test_a_bundle_whose_witnesses_speak_of_another_ledger_is_not_whole(

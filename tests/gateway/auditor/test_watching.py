@@ -285,6 +285,36 @@ def test_a_place_of_another_kind_is_refused(place: str) -> None:
         fetching(place)
 
 
+def test_a_folder_that_cannot_be_read_is_told_and_watched_on(watcher: Watcher, place: Path) -> None:
+    (place / "checkpoint").mkdir(parents=True)
+
+    with pytest.raises(Remedy, match="cannot be read"):
+        watcher.look(fetching(str(place)), NOW)
+
+
+def test_evidence_stays_readable_however_long_the_proof_that_a_ledger_sent() -> None:
+    octets = contradiction.write("why", "CAN", b"one\n", b"two\n", [bytes(64)] * 20_000)
+
+    assert contradiction.read(octets) == ("why", b"one\n", b"two\n")
+
+
+def test_half_a_character_is_no_evidence() -> None:
+    with pytest.raises(EvidenceRefused):
+        contradiction.read(rb'{"accusation": "", "origin": "", "kept": "\ud800", "seen": ""}')
+
+
+@pytest.mark.parametrize("name", ["priv\u00e9.example/w", "a b", "w+1", "", "x" * 200, "/w"])
+def test_a_witness_whom_no_policy_could_name_is_not_made(tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "pass"
+    secret.write_bytes(b"a witness's own")
+    secret.chmod(0o600)
+
+    code, _ = run("witness", "new", tmp_path / "w", "--name", name, "--passphrase-file", secret)
+
+    assert code == 2
+    assert not (tmp_path / "w").exists()
+
+
 @given(st.binary(max_size=400) | st.just(b"[" * 5000) | st.just(b'{"kept": 1}'))
 def test_bytes_of_a_stranger_are_no_evidence(octets: bytes) -> None:
     with pytest.raises(EvidenceRefused):

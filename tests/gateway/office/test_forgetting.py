@@ -16,6 +16,8 @@ from sqlalchemy import select
 from gateway.audit.entry import EntryClass, EntryType, Frame, commitment_of, decode
 from gateway.audit.shredding import read_left_behind
 from gateway.audit.verify import Severity
+from gateway.audit.volume import Volume
+from gateway.audit.whole import verify_volume
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.law.retention import Kept, Schedule
@@ -226,6 +228,34 @@ def test_a_bundle_made_after_the_shredding_has_no_key(house: House, tmp_path: Pa
     bind(house, tmp_path / "after")
 
     assert holding(tmp_path, *pieces(sealed)) == ["before"]
+
+
+def test_a_bundle_made_while_details_are_shredded_is_whole(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys and the entries that account for them are of one moment, or an honest house would be accused."""
+    indices = [mark(house)[0] for _ in range(6)]
+    within = ledger.held_within
+
+    def during(*where: Any) -> Any:
+        rows = within(*where)
+        yield next(rows)
+        later = timedelta(days=365 * 30)
+        clock = lambda: house.clock() + later  # noqa: E731
+        desk = Retention(house.database, house.sequencer, lambda *_: None, Schedule, clock)
+        assert desk.run(batches=1).erased[Kept.EXCHANGE_DETAIL]
+        yield from rows
+
+    monkeypatch.setattr(ledger, "PAGE", 2)
+    monkeypatch.setattr(ledger, "held_within", during)
+    bind(house, tmp_path / "bundle")
+
+    with Volume.open(tmp_path / "bundle") as volume:
+        assert verify_volume(volume, own_bundle(house.home).log).ok
+        held = {each.index: each.sealed_dek for each in volume.held()}
+    assert all(held[index] for index in indices)
+    with house.database.reader() as reader:
+        assert not reader.execute(select(detail_keys).where(detail_keys.c.idx == indices[-1])).all()
 
 
 def test_published_tiles_hold_neither_key_nor_ciphertext(house: House) -> None:

@@ -1,0 +1,115 @@
+"""What a bundle leaves out is said, and a bundle that says nothing is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.audit.binding import Writer
+from gateway.audit.entry import decode
+from gateway.audit.tree import Frontier
+from gateway.audit.verify import Severity
+from gateway.audit.volume import Held, Manifest, Volume, VolumeRefused
+from gateway.audit.whole import verify_volume
+from gateway.auditor.source import log_of
+from gateway.errors import Remedy
+from gateway.server.stored import Stored
+from gateway.store import ledger
+from tests.gateway.auditor.test_commands import run
+
+HOURS = 365 * 24
+TOKEN = 6000  # bytes; what an answer with its certificates takes
+NOTE = 7000  # bytes of a cosigned note
+
+
+def rewritten(archive: Any, file: Path, manifest: Manifest, held: list[Held]) -> None:
+    with Volume.open(archive.bundle) as old, Writer(file) as writer:
+        writer.document("party.json", old.party)
+        writer.frontier(old.frontier())
+        writer.entries(held)
+        writer.checkpoints(old.notes())
+        writer.cosignatures(())
+        writer.tokens(())
+        writer.finish(manifest)
+
+
+def test_a_year_of_hourly_stamps_and_of_five_witnesses_goes_into_a_bundle(tmp_path: Path) -> None:
+    notes = [bytes([number % 251]) * NOTE for number in range(5 * 365)]
+    tokens = [(hour + 1, bytes([hour % 251]) * TOKEN) for hour in range(HOURS)]
+    with Writer(tmp_path / "bundle") as writer:
+        writer.entries([Held(0, bytes(512))])
+        writer.checkpoints(notes)
+        writer.cosignatures(notes)
+        writer.tokens(tokens)
+        writer.finish(Manifest("CAN", "passerelle/CAN", 0, 1, "2026-01-01T00:00:00+00:00"))
+
+    with Volume.open(tmp_path / "bundle") as volume:
+        assert list(volume.tokens()) == tokens
+        assert list(volume.cosignatures()) == list(volume.notes()) == notes
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "cosignatures", "tokens"])
+def test_a_missing_page_of_what_others_said_is_refused(tmp_path: Path, folder: str) -> None:
+    with Writer(tmp_path / "bundle") as writer:
+        writer.entries([Held(0, bytes(512))])
+        writer.document(f"{folder}/00000001", b"")
+        writer.finish(Manifest("CAN", "passerelle/CAN", 0, 1, "2026-01-01T00:00:00+00:00"))
+
+    with pytest.raises(VolumeRefused, match="page"):
+        Volume.open(tmp_path / "bundle")
+
+
+def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: Path) -> None:
+    late = datetime.now(UTC) + timedelta(days=1)
+    with Stored(archive.home) as stored, pytest.raises(Remedy, match="no entry since then"):
+        stored.export(tmp_path / "none", since=late, reason="a test", now=late)
+    assert list(tmp_path.iterdir()) == []
+
+    with Stored(archive.home) as stored:
+        stored.export(tmp_path / "all", since=None, reason="a test", now=late)
+        with stored._database.reader() as reader:
+            before = Frontier(stored.size, ledger.peaks(reader, stored.size))
+    with Volume.open(tmp_path / "all") as old, Writer(tmp_path / "empty") as writer:
+        writer.document("party.json", old.party)
+        writer.frontier(before)
+        writer.checkpoints(list(old.notes())[-1:])
+        writer.finish(replace(old.manifest, first=before.size))
+
+    code, told = run("ledger", "verify", tmp_path / "empty")
+    assert (code, told["ok"]) == (1, False)
+    assert "no entry at all" in str(told["findings"])
+
+
+def test_a_bundle_of_the_end_says_where_it_begins(archive: Any, tmp_path: Path) -> None:
+    with Stored(archive.home) as stored:
+        since = stored_time(stored)
+        made = stored.export(tmp_path / "end", since=since, reason="a test", now=since)
+
+    code, told = run("ledger", "verify", tmp_path / "end")
+
+    assert (code, told["ok"], told["first"], told["size"]) == (0, True, made.first, made.size)
+    assert made.first > 0
+    assert "are not here" in str(told["findings"])
+
+
+def stored_time(stored: Stored) -> datetime:
+    times = [decode(held.leaf).time for held in stored.held()]
+    return times[len(times) // 2] + timedelta(milliseconds=1)
+
+
+def test_rubbish_in_the_place_of_the_keys_is_found(archive: Any, tmp_path: Path) -> None:
+    """Details that nobody can open any more would pass as if nothing had been destroyed."""
+    with Volume.open(archive.bundle) as volume:
+        manifest, log = volume.manifest, log_of(volume)
+        held = [replace(each, sealed_dek=each.sealed_dek and b"x") for each in volume.held()]
+    rewritten(archive, tmp_path / "spoilt", manifest, held)
+
+    with Volume.open(tmp_path / "spoilt") as volume:
+        report = verify_volume(volume, log)
+
+    faults = {each.index for each in report.findings if each.severity is Severity.FAULT}
+    assert faults == {each.index for each in held if each.sealed_dek}
