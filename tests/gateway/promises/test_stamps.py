@@ -20,8 +20,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gateway import config
@@ -272,12 +270,6 @@ def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
         post(tsa.address, asked.octets)
 
 
-@given(st.binary(max_size=300))
-def test_bytes_of_a_stranger_are_no_stamp(octets: bytes) -> None:
-    with pytest.raises(StampRefused):
-        stamp.check(octets, b"a checkpoint", [])
-
-
 def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
     pair.house.stamping.round()
 
@@ -345,18 +337,14 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house
 
 
 @needs_openssl
-@pytest.mark.parametrize("bit", [0, 1, 7, 40])
-def test_a_stamp_whose_row_names_another_entry_is_found(house: Any, bit: int) -> None:
+def test_a_stamp_whose_row_names_another_entry_is_found(house: Any) -> None:
     house.stamping.stamp()
-    assert inspection.verify_ledger(house.home).ok
-    with closing(sqlite3.connect(config.load(house.home).store.path)) as rows, rows:
-        ((index,),) = rows.execute("SELECT idx FROM timestamps")
-        rows.execute("UPDATE timestamps SET idx = ?", (index ^ 1 << bit,))
-
-    report = inspection.verify_ledger(house.home)
-
-    assert not report.ok
-    assert [f.text for f in report.findings if "names another entry" in f.text]
+    for bit in (0, 40):
+        with closing(sqlite3.connect(config.load(house.home).store.path)) as rows, rows:
+            rows.execute("UPDATE timestamps SET idx = idx + ?", (1 << bit,))
+        report = inspection.verify_ledger(house.home)
+        assert not report.ok
+        assert any("names another entry" in finding.text for finding in report.findings)
 
 
 @needs_openssl
