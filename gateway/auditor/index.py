@@ -43,6 +43,7 @@ from keys.envelope import OpeningRing
 SECRET: Final = 32  # bytes; the key of the pages
 BATCH: Final = 4096  # entries of one transaction
 CACHE: Final = -262_144  # KiB of pages in memory; the bound of what a question takes
+_FOLLOWING: Final = (EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT, EntryType.USE)
 
 Progress = Callable[[int], None]
 Value: TypeAlias = str | bytes | int | float | None  # what SQLite holds
@@ -193,10 +194,11 @@ class Index:
 
     def _later(self, number: str) -> list[str]:
         """Return the numbers of what followed: details, corrections, uses. A correction's is its identifier."""
+        kinds = ", ".join(str(int(kind)) for kind in _FOLLOWING)
         wanted = (
             "SELECT DISTINCT number FROM exchanges WHERE transaction_reference = ? AND number <> ''"
             " UNION SELECT DISTINCT number FROM entries JOIN details USING (idx)"
-            " WHERE type IN (19, 20, 21) AND facts ->> 'transaction_reference' = ? AND number <> ''"
+            f" WHERE type IN ({kinds}) AND facts ->> 'transaction_reference' = ? AND number <> ''"
         )
         return [str(row[0]) for row in self.rows(wanted, (number, number)) if row[0] != number]
 

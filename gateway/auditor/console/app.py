@@ -36,8 +36,9 @@ from keys.errors import KeysError
 
 CLOSINGS: Final = ("ANSWERED", "REFUSED", "ABANDONED", "OPEN")
 YEAR: Final = 365 * DAY_MS
+_PERIOD: Final = ("since", "until")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_WORD = re.compile(r"[^\x00-\x1f\x7f]{0,128}")
+_WORD = re.compile(r"[^\x00-\x1f\x7f]{0,64}")  # no number, case or receipt is longer
 
 
 @dataclass
@@ -94,9 +95,9 @@ def application(hall: Hall) -> Starlette:
             Route("/search", pages.search),
             Route("/timeline", pages.timeline),
             Route("/exchange/{number}", pages.exchange),
-            Route("/entry/{index:int}", pages.entry),
-            Route("/entry/{index:int}/proof", pages.proof),
-            Route("/entry/{index:int}/proof.tlog-proof", pages.download),
+            Route("/entry/{index}", pages.entry),
+            Route("/entry/{index}/proof", pages.proof),
+            Route("/entry/{index}/proof.tlog-proof", pages.download),
             Route("/report", pages.report),
         ],
         exception_handlers={
@@ -135,13 +136,13 @@ class _Pages:
         asked = request.query_params
         wanted = Wanted(
             _text(asked.get("q", "")),
-            _text(asked.get("partner", "")),
+            _one_of(asked.get("partner", ""), self._hall.partners),
             _one_of(asked.get("closing", ""), CLOSINGS),
             _moment(asked.get("since", "")),
             _moment(asked.get("until", ""), end=True),
             _number(asked.get("before", "")),
         )
-        self._hall.record(f"console: search {request.url.query}".rstrip())
+        self._hall.record(_looked("search", request, "q", "partner", "closing", *_PERIOD, "before"))
         found = records.search(self._hall.index, wanted)
         return self._page(
             "search.html",
@@ -159,7 +160,7 @@ class _Pages:
         kinds = [kind.name for kind in EntryType]
         kind = _one_of(asked.get("kind", ""), kinds)
         before = _number(asked.get("before", ""))
-        self._hall.record(f"console: timeline {request.url.query}".rstrip())
+        self._hall.record(_looked("timeline", request, "kind", "before"))
         found = records.entries(self._hall.index, kind, before)
         counted = records.days(self._hall.index)
         drawn = charts.columns(
@@ -199,7 +200,7 @@ class _Pages:
 
     async def entry(self, request: Request) -> Response:
         """Show one entry."""
-        number = request.path_params["index"]
+        number = _place(request)
         self._hall.record(f"console: entry {number}")
         told = records.entry(self._hall.index, number)
         if told is None:
@@ -216,7 +217,7 @@ class _Pages:
 
     async def proof(self, request: Request) -> Response:
         """Prove one entry, and check the proof."""
-        number = request.path_params["index"]
+        number = _place(request)
         self._hall.record(f"console: proof {number}")
         receipt = self._hall.prove(number)
         steps = records.checked(receipt, self._hall.source.log)
@@ -230,7 +231,7 @@ class _Pages:
 
     async def download(self, request: Request) -> Response:
         """Hand out a proof as C2SP tlog-proof@v1."""
-        number = request.path_params["index"]
+        number = _place(request)
         self._hall.record(f"console: proof {number}, saved")
         name = f'attachment; filename="{number}.tlog-proof"'
         octets = self._hall.prove(number).tlog_proof
@@ -253,7 +254,7 @@ class _Pages:
             )
         if last <= first:
             raise HTTPException(400, "The last day is before the first.")
-        self._hall.record(f"console: report {request.url.query}")
+        self._hall.record(_looked("report", request, "from", "to", "lang"))
         found = self._hall.count(Period(first, last))
         return HTMLResponse(render(found, self._hall.verified, self._hall.about, language))
 
@@ -291,6 +292,16 @@ class _Pages:
         return HTMLResponse(html, code)
 
 
+def _looked(page: str, request: Request, *names: str) -> str:
+    """Return what is written down of a view: what the page takes from the address, whole, and nothing beside it.
+
+    What nobody asked for could push what was asked for beyond what a house keeps of a line.
+    """
+    asked = request.query_params
+    said = [f"{name}={asked[name].strip()}" for name in names if asked.get(name)]
+    return " ".join((f"console: {page}", *said))
+
+
 def _older(request: Request, rows: list[dict[str, Any]]) -> str:
     """Return the address of the page of what is older; empty where nothing is."""
     if len(rows) <= PAGE:
@@ -300,8 +311,12 @@ def _older(request: Request, rows: list[dict[str, Any]]) -> str:
 
 def _text(text: str) -> str:
     if not _WORD.fullmatch(text):
-        raise HTTPException(400, "A word to search for has at most 128 characters.")
+        raise HTTPException(400, "A word to search for has at most 64 characters.")
     return text.strip()
+
+
+def _place(request: Request) -> int:
+    return _number(str(request.path_params["index"])) or 0
 
 
 def _one_of(text: str, known: Any) -> str:  # noqa: ANN401
@@ -311,7 +326,7 @@ def _one_of(text: str, known: Any) -> str:  # noqa: ANN401
 
 
 def _number(text: str) -> int | None:
-    if text and not (text.isascii() and text.isdigit() and len(text) <= 18):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= 12):
         raise HTTPException(400, "A place in the ledger is a number.")
     return int(text) if text else None
 

@@ -223,6 +223,30 @@ def test_each_view_is_recorded_before_it_is_made(
     assert seen == list(addresses.values())
 
 
+def test_a_long_address_does_not_hide_what_was_looked_at(inside: Visitor, seen: list[str]) -> None:
+    """A house keeps 200 characters of a view."""
+    assert inside.ask(f"/search?padding={'x' * 300}&q=C-1").status == 200
+    assert inside.ask(f"/timeline?q={'x' * 300}&kind=START").status == 200
+    assert seen == ["console: search q=C-1", "console: timeline kind=START"]
+
+    fullest = f"q={'C' * 64}&partner=AUS&closing=REFUSED&since=2026-01-01&until=2026-12-31&before={'9' * 12}"
+    assert inside.ask(f"/search?{fullest}").status == 200
+    assert seen[-1] == f"console: search {fullest.replace('&', ' ')}"
+    assert len(seen[-1]) <= viewing.LONGEST - 29 - 2  # a partner's name has up to 32 characters
+
+
+def test_an_address_that_says_nothing_is_answered_in_words(
+    inside: Visitor, seen: list[str]
+) -> None:
+    for place in ("x", "-1", "9" * 30, f"{'9' * 5000}/proof"):
+        assert inside.ask(f"/entry/{place}").status == 400
+    for asked in (f"q={'C' * 65}", "partner=nobody", "before=1e3", f"before={'9' * 13}"):
+        answer = inside.ask(f"/search?{asked}")
+        assert answer.status == 400
+        assert "Not shown" in answer.text
+    assert seen == []
+
+
 def test_what_cannot_be_recorded_is_not_shown(
     inside: Visitor, hall: Hall, monkeypatch: pytest.MonkeyPatch, archive: Any
 ) -> None:
