@@ -6,7 +6,6 @@ Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The ho
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -34,7 +33,7 @@ from gateway.office.clockwatch import ClockWatch
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
-from gateway.server import admin, directory, intercept, listeners, services
+from gateway.server import admin, directory, intercept, listeners, services, signals
 from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
@@ -164,16 +163,14 @@ class Serving:
     def run(self, ready: Callable[[Addresses], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open."""
         forbid_core()
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
-        ready(self.start())
-        while not stop.wait(ROUND):
-            try:
-                self.walk_rounds()
-            except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
-                self._log.error("round_failed", kind=type(error).__name__)
-        self.stop()
+        with signals.heard() as asked_to_end:
+            ready(self.start())
+            while not asked_to_end(ROUND):
+                try:
+                    self.walk_rounds()
+                except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
+                    self._log.error("round_failed", kind=type(error).__name__)
+            self.stop()
 
     def walk_rounds(self) -> None:
         """Give up requests whose message can come no more, erase what is due, write the counts.

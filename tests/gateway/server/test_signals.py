@@ -1,0 +1,55 @@
+"""A process that serves hears at once that it is to end, whichever of its threads was told."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+_WAITS = """
+import os, signal, sys, threading, time
+from gateway.server.signals import heard
+
+number, how = int(sys.argv[1]), sys.argv[2]
+
+def tell():
+    time.sleep(0.2)
+    if how == "this thread":
+        signal.pthread_kill(threading.get_ident(), number)
+    else:
+        os.kill(os.getpid(), number)
+
+with heard() as asked_to_end:
+    if how == "before":
+        os.kill(os.getpid(), number)
+    elif how != "nobody":
+        threading.Thread(target=tell, daemon=True).start()
+    print(asked_to_end(0.5 if how == "nobody" else 60))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how", ["this thread", "the process", "before"])
+def test_a_signal_ends_the_wait_at_once(number: int, how: str) -> None:
+    """Python's own wait goes on asleep where another thread took the signal: a house ended half a minute late."""
+    said = subprocess.run(
+        [sys.executable, "-c", _WAITS, str(int(number)), how],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert said.stdout == "True\n"
+
+
+def test_where_nobody_asks_the_wait_ends_by_itself() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", _WAITS, "15", "nobody"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert said.stdout == "False\n"
