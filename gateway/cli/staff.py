@@ -65,7 +65,7 @@ def add(
 ) -> None:
     """Let a person in: make a key and have our authority issue a badge for it, of some roles.
 
-    Hand the folder to the person. Nobody adds to himself. An operator is let in by two: this proposes it, and after
+    Hand the folder to the person. Nobody adds to himself. An operator or an examiner is let in by two: this proposes it, and after
     another's approval `passerelle staff collect` puts the badge into the folder. Without --as, and while the gateway is stopped, whoever
     holds the keys' passphrase may do it: that is how the first operator is made.
     """

@@ -63,7 +63,7 @@ class Casework:
             examiner=parties.let_in(self.can, "X-1", "examiner"),
             auditor=parties.let_in(self.can, "A-1", "auditor"),
         )
-        who = "R-1 registrar and caseworker, X-1 examiner, A-1 auditor; by operator O-1"
+        who = "R-1 registrar and caseworker, A-1 auditor, by operator O-1; X-1 examiner, by O-1 and O-2"
         self.telling.fact("let in", who)
         records = casefiles.write_records(self.cast, self.folder / "records")
         done = commands.run("registry", "import", self.can.home, records, "--as", registrar)

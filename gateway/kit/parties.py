@@ -69,14 +69,16 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
 
 
 def let_in(party: Party, person: str, *roles: str) -> Path:
-    """Have a badge made for somebody, by the operator of an open house; return the folder that holds it."""
+    """Have a badge made for somebody, by an operator, or two where it takes two; return the folder that holds it."""
     badge = party.home.parent / f"{party.id.lower()}-{person}"
     each = [word for role in roles for word in ("--role", role)]
-    commands.run(
-        *("staff", "add", party.home, "--person", person, "-o", badge),
-        *each,
-        *("--passphrase-file", party.passphrase_file),
+    passphrase = "--passphrase-file", party.passphrase_file
+    done = commands.run(
+        *("staff", "add", party.home, "--person", person, "-o", badge), *each, *passphrase
     )
+    if "proposal" in done:
+        approve(party, SECOND, done)
+        commands.run("staff", "collect", party.home, badge, *passphrase)
     return badge
 
 

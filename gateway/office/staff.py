@@ -4,7 +4,8 @@ A badge opens the door when our authority issued it, when its key is in the staf
 past its end, and when both say the same person and roles. It is asked on every act.
 
 Nobody adds to himself or ends himself: an operator does it for another person, and two do it where that person is
-an operator, or becomes one. One alone may suspend anybody else, which is an ALARM; two let in again.
+an operator, or becomes one, or becomes an examiner: two examiners decide who was found, and one person could
+otherwise invent both. One alone may suspend anybody else, which is an ALARM; two let in again.
 
 While the house is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
 ones and a way back; where operators could have done it instead, that is an ALARM too.
@@ -42,6 +43,7 @@ DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts
 _APPROVING = re.compile(rf"[0-9a-f]{{{2 * sign.PUBLIC_BYTES}}}")
 _ROLES = {role.value: role for role in Role}
 _OPERATORS = frozenset({Role.OPERATOR})
+_WEIGHTY = (Role.OPERATOR.value, Role.EXAMINER.value)  # nobody becomes one by one person's word
 
 
 class Staff:
@@ -257,8 +259,8 @@ class Staff:
         )
 
     def _adds_two(self, values: Mapping[str, object]) -> bool:
-        """Tell whether the person of an act becomes an operator, or has a badge of one that did not end."""
-        return _makes_operator(values) or any(
+        """Tell whether the person of an act becomes an operator or examiner, or has an operator's badge not ended."""
+        return _weighs(values) or any(
             each.person == values.get("person")
             and each.ended is None
             and Role.OPERATOR.value in each.roles
@@ -312,9 +314,9 @@ class Staff:
         return len(who) >= ENOUGH
 
 
-def _makes_operator(values: Mapping[str, object]) -> bool:
+def _weighs(values: Mapping[str, object]) -> bool:
     roles = values.get("roles")
-    return isinstance(roles, list) and Role.OPERATOR.value in roles
+    return isinstance(roles, list) and any(role in roles for role in _WEIGHTY)
 
 
 def _plan_add(values: Mapping[str, object]) -> tuple[str, ...]:

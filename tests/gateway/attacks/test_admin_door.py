@@ -29,8 +29,8 @@ def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any) -
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)
     home = root / "can"
-    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
     enlist(home, "P-7", ["examiner"], root / "p7", passphrase=secret)
+    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
     return home
 
 

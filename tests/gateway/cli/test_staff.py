@@ -23,7 +23,7 @@ def test_the_first_operator_is_made_by_the_passphrase_and_the_next_by_him(
     assert json.loads(key.read_text())["seed"] not in first.out
 
     second = run(
-        *("staff", "add", home, "--person", "P-7", "--role", "examiner", "-o", tmp_path / "p7"),
+        *("staff", "add", home, "--person", "P-7", "--role", "caseworker", "-o", tmp_path / "p7"),
         *passphrase,
     )
     assert second.code == 0, second.err

@@ -36,9 +36,9 @@ def kinds(house: House) -> list[EntryType]:
 
 
 def test_a_badge_makes_an_officer(house: House) -> None:
-    badge = add(house, "P-7", "examiner", "auditor")
+    badge = add(house, "P-7", "caseworker", "auditor")
 
-    assert house.staff.officer(badge) == Officer("P-7", frozenset({Role.EXAMINER, Role.AUDITOR}))
+    assert house.staff.officer(badge) == Officer("P-7", frozenset({Role.CASEWORKER, Role.AUDITOR}))
     assert kinds(house)[-1] is EntryType.STAFF
 
 
@@ -54,7 +54,7 @@ def test_nobody_adds_to_himself_or_ends_himself(house: House) -> None:
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.OPERATOR}, key=lambda role: role.value))
 def test_only_an_operator_lets_people_in(house: House, role: Role) -> None:
     with pytest.raises(NotAllowed):
-        add(house, "P-7", "examiner", by=Officer("P-2", frozenset({role})))
+        add(house, "P-7", "caseworker", by=Officer("P-2", frozenset({role})))
 
     assert kinds(house)[-1] is EntryType.ALARM
 
@@ -69,7 +69,7 @@ def test_what_was_denied_is_an_alarm_once_a_minute(house: House) -> None:
 
 
 def test_who_was_shown_out_stays_out(house: House) -> None:
-    badge = add(house, "P-7", "examiner")
+    badge = add(house, "P-7", "caseworker")
     house.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
     with pytest.raises(StaffUnknown):
@@ -79,7 +79,7 @@ def test_who_was_shown_out_stays_out(house: House) -> None:
 
 
 def test_a_badge_ends_with_its_days(house: House) -> None:
-    badge, now = add(house, "P-7", "examiner", days=2), house.clock()
+    badge, now = add(house, "P-7", "caseworker", days=2), house.clock()
     house.staff._clock = lambda: now + timedelta(days=3)
 
     with pytest.raises(StaffUnknown):
@@ -107,9 +107,9 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) ->
     from keys.keyset import KeyKind
 
     key = TlsKey.generate()
-    add(house, "P-7", "examiner", public=key.public.hex())
+    add(house, "P-7", "caseworker", public=key.public.hex())
     risen = issue_badge(
-        badge("P-7", ["examiner", "operator"]),
+        badge("P-7", ["caseworker", "operator"]),
         house.keyset.primary(KeyKind.TLS_CA).certificate,
         house.keyset.tls_ca(),
         key.public,
@@ -121,7 +121,7 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) ->
 
 def test_a_key_is_granted_once(house: House) -> None:
     key = TlsKey.generate().public.hex()
-    add(house, "P-7", "examiner", public=key)
+    add(house, "P-7", "caseworker", public=key)
 
     with pytest.raises(Remedy, match="granted before"):
         add(house, "P-8", "auditor", public=key)
@@ -147,6 +147,17 @@ def test_one_person_makes_or_ends_no_operator(house: House) -> None:
     assert house.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
 
 
+def test_one_person_makes_no_examiner(house: House) -> None:
+    """Two examiners decide who was found, and one operator could invent both of them."""
+    add(house, "P-8", "caseworker")
+
+    for person in ("P-7", "P-8"):
+        with pytest.raises(TwoPersons):
+            add(house, person, "caseworker", "examiner")
+    badge = add(house, "P-7", "examiner", by=replace(OPERATOR, second="P-9"))
+    assert house.staff.officer(badge).roles == {Role.EXAMINER}
+
+
 def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
     badge = add(house, "P-8", "operator", by=CUSTODY)
     values = {"person": "P-8", "reason": "lost on the train"}
@@ -165,7 +176,7 @@ def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
 
 def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) -> None:
     key = TlsKey.generate().public.hex()
-    add(house, "P-7", "examiner", public=key)
+    add(house, "P-7", "caseworker", public=key)
 
     again = house.perform(OPERATOR, "staff.badge", {"public": key})
     assert house.staff.officer(str(again["certificate"]).encode()).person == "P-7"
@@ -191,7 +202,7 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) 
 )
 def test_a_wrong_argument_lets_nobody_in(house: House, values: dict[str, Any]) -> None:
     before = house.perform(OPERATOR, "staff.list", {})
-    good = {"person": "P-7", "roles": ["examiner"], "public": TlsKey.generate().public.hex()}
+    good = {"person": "P-7", "roles": ["caseworker"], "public": TlsKey.generate().public.hex()}
 
     with pytest.raises(Remedy):
         house.perform(OPERATOR, "staff.add", {**good, **values})
