@@ -76,18 +76,20 @@ def reconcile(
     if theirs is not None:
         _demand_named(theirs, named)
     period = (named[0] or 0, named[1] or 0) if theirs is None else (theirs.since, theirs.until)
+    _demand_over(period)
     asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
     with reading.room(asked, f"reconcile with {other}"[:80]) as room:
         us = _us(where, bundle)
-        _demand_whole(room.source, period[0])
+        _demand_whole(room.source, period)
         messages = recorded(room.index, us, other, *period)
         note = room.source.newest()
     salt = secrets.token_bytes(32) if theirs is None else theirs.salt
     if out is not None:
-        now = datetime.now(UTC)
-        ours = state(messages, us, other, period, salt=salt, made=now, checkpoint=note)
+        ours = state(messages, us, other, period, salt=salt, made=_now(), checkpoint=note)
+        receipt = None if where is None else _sworn(where, ours, asked)
         out.write_bytes(ours.to_bytes())
-        _swear(where, out, ours, asked)
+        if receipt is not None:
+            _receipt_of(out).write_bytes(receipt)
     if theirs is None:
         count = sum(period[0] <= each.time_ms < period[1] for each in messages)
         document = {"ok": True, "file": str(out), "questions": count}
@@ -123,17 +125,30 @@ def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
                 f"{receipt} is not there: without it anybody could have made the statement; ask for it, "
                 f"or leave --party out"
             )
-        sworn.verify(receipt.read_bytes(), octets, us=us, log=log, now=datetime.now(UTC))
+        sworn.verify(receipt.read_bytes(), octets, us=us, log=log, now=_now())
     return statement
 
 
-def _demand_whole(source: Source, since: int) -> None:
-    """Refuse a bundle that begins within the period: what lies before would be missed as never recorded."""
-    from gateway.audit.entry import decode
+def _demand_over(period: tuple[int, int]) -> None:
+    """Refuse a period that goes on: what is yet to come would be missed as never recorded."""
+    since, until = period
+    if since >= until:
+        raise Remedy("the period ends before it begins: --since is its first day, --until its last")
+    if until > _now().timestamp() * 1000:
+        raise Remedy(f"the period is not over: it can be stated from {_day(until)} on")
 
+
+def _demand_whole(source: Source, period: tuple[int, int]) -> None:
+    """Refuse a bundle that begins or ends within the period: what it lacks would be missed as never recorded."""
+    from gateway.audit.entry import decode
+    from gateway.auditor.source import VolumeSource
+
+    since, until = period
     first = next(source.held(source.first, source.first + 1), None) if source.first else None
     if first is not None and decode(first.leaf).time.timestamp() * 1000 > since:
         raise Remedy("the bundle begins after the period does: export it from an earlier day on")
+    if isinstance(source, VolumeSource) and source.log.read(source.newest())[1] * 1000 < until:
+        raise Remedy("the bundle ends before the period does: export it once the period is over")
 
 
 def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> None:
@@ -146,10 +161,8 @@ def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> No
             )
 
 
-def _swear(home: Path | None, out: Path, ours: Statement, asked: Asked) -> None:
-    """Have a live house record our statement, and write the proof of that beside it."""
-    if home is None:
-        return
+def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
+    """Have a live house record our statement, and return the proof of that, which goes beside it."""
     from gateway.auditor import sworn
     from gateway.server.stored import Stored
 
@@ -167,7 +180,7 @@ def _swear(home: Path | None, out: Path, ours: Statement, asked: Asked) -> None:
         passphrase=passphrase_of(home, asked.passphrase_file),
     )
     with Stored(home) as stored:
-        _receipt_of(out).write_bytes(sworn.write(stored.prove(int(str(told["index"])))))
+        return sworn.write(stored.prove(int(str(told["index"]))))
 
 
 def _receipt_of(statement: Path) -> Path:
@@ -251,3 +264,7 @@ def _tell(context: typer.Context, compared: Compared, theirs: Statement, other: 
 
 def _day(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

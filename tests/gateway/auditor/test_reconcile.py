@@ -26,6 +26,7 @@ from gateway.auditor.reconcile import (
     state,
 )
 from gateway.bundle import PartyBundle
+from gateway.cli import reconciling
 from gateway.cli.main import app
 from gateway.server.stored import Stored
 
@@ -138,24 +139,33 @@ def run(*words: object) -> tuple[int, Any]:
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_a_house_and_a_party_that_recorded_nothing(archive: Any, tmp_path: Path) -> None:
-    """The asker of this archive keeps no ledger of its own: every question of it is missing there."""
-    day = f"{datetime.now(UTC):%Y-%m-%d}"
-    live = (
-        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
-        *("--reason", "a test"),
-    )
-    period = ("--since", day, "--until", day)
+def refused(*words: object, why: str) -> bool:
+    code, told = run(*words)
+    assert (code, why in told["error"]["message"]) == (2, True), told
+    return True
 
-    code, told = run(
-        *("ledger", "reconcile", archive.home, "--with", "AUS", *period, *live),
-        *("-o", tmp_path / "can.statement"),
+
+def test_a_house_and_a_party_that_recorded_nothing(
+    archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The asker of this archive keeps no ledger of its own: every question of it is missing there."""
+    now = datetime.now(UTC)
+    day = f"{now:%Y-%m-%d}"
+    live = (
+        *(archive.home, "--with", "AUS", "--reason", "a test"),
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
     )
+    words = ("ledger", "reconcile", *live, "--since", day, "--until", day)
+
+    assert refused(*words, "-o", tmp_path / "none", why="the period is not over")
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setattr(reconciling, "_now", lambda: now + timedelta(days=1))
+    code, told = run(*words, "-o", tmp_path / "can.statement")
     assert (code, told["questions"] >= 2) == (0, True), told
     mine = Statement.parse((tmp_path / "can.statement").read_bytes())
     empty = replace(mine, party="AUS", other="CAN", rows=frozenset(), made=mine.until)
     (tmp_path / "aus.statement").write_bytes(empty.to_bytes())
-    words = ("ledger", "reconcile", "--bundle", archive.bundle, "--with", "AUS")
+    words = ("ledger", "reconcile", *live)
     code, told = run(*words, "--against", tmp_path / "aus.statement")
 
     assert code == 1
@@ -164,13 +174,9 @@ def test_a_house_and_a_party_that_recorded_nothing(archive: Any, tmp_path: Path)
     assert {archive.matched, archive.unmatched} <= missing or late
     early = replace(empty, made=mine.since)
     (tmp_path / "early").write_bytes(early.to_bytes())
-    code, told = run(*words, "--against", tmp_path / "early")
-    assert code == 2
-    assert "before its period ended" in told["error"]["message"]
+    assert refused(*words, "--against", tmp_path / "early", why="before its period ended")
     last_year = ("--since", "2025-01-01", "--against", tmp_path / "aus.statement")
-    code, told = run(*words, *last_year)
-    assert code == 2
-    assert "of another period" in told["error"]["message"]
+    assert refused(*words, *last_year, why="of another period")
 
 
 def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
@@ -216,20 +222,26 @@ def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
     assert (code, "anybody could have made" in told["error"]["message"]) == (2, True), told
 
 
-def test_a_bundle_that_begins_within_the_period_is_no_half_answer(
-    archive: Any, tmp_path: Path
+def test_a_bundle_that_begins_or_ends_within_the_period_is_no_half_answer(
+    archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies before its first entry would be told as never recorded."""
+    """What lies before its first entry, or came after its last, would be told as never recorded."""
     now = datetime.now(UTC)
     with Stored(archive.home) as stored:
         late = decode(list(stored.held())[-1].leaf).time
         stored.export(tmp_path / "late", since=late, reason="a test", now=now)
 
-    words = ("ledger", "reconcile", "--bundle", tmp_path / "late", "--with", "AUS")
+    monkeypatch.setattr(reconciling, "_now", lambda: now + timedelta(days=1))
     day = f"{now:%Y-%m-%d}"
-    code, told = run(*words, "--since", day, "--until", day, "-o", tmp_path / "none")
-
-    assert (code, "begins after the period" in told["error"]["message"]) == (2, True), told
+    words = ("ledger", "reconcile", "--with", "AUS", "--since", day, "--until", day)
+    for bundle, why in (
+        (tmp_path / "late", "begins after the period"),
+        (archive.bundle, "ends before the period"),
+    ):
+        assert refused(*words, "--bundle", bundle, "-o", tmp_path / "none", why=why)
+    assert not (tmp_path / "none").exists()
+    backwards = ("--since", day, "--until", "2026-01-01", "-o", tmp_path / "none")
+    assert refused(*words[:4], *backwards, "--bundle", archive.bundle, why="before it begins")
 
 
 @given(st.binary(max_size=300) | st.just(b"[" * 5000))
