@@ -1,12 +1,15 @@
 """Two parties compare what they recorded of each other, and neither shows the other what it recorded.
 
-    statement  = {format, party, with, since, until, made, salt, checkpoint, rows: ["who" "what" …]}
-    who        = HMAC-SHA-256(salt, asker ‖ answerer ‖ number ‖ message identifier), 16 bytes
-    what       = HMAC-SHA-256(salt, question's transcript ‖ answer's transcript or nothing), 16 bytes
+    statement  = {format, party, with, since, until, made, salt, checkpoint, rows: ["who" "what" …], possible: […]}
+    who        = HMAC-SHA-256(salt, part ‖ sender ‖ receiver ‖ number ‖ message identifier), 16 bytes
+    what       = HMAC-SHA-256(salt, who ‖ transcript), 16 bytes
 
-A row says that a question was recorded and, to whoever recorded it too, whether both recorded the same bytes. To
-anybody else it is noise: number and identifier have 208 random bits between them, so that nobody tries them all. The
-second party answers with the salt of the first. What only the other recorded we can count and not name; they name it.
+A row says that a message was recorded and, to whoever recorded it too, whether both recorded the same bytes. To
+anybody else it is noise: a message identifier has 128 random bits, so that nobody tries them all. The second party
+answers with the salt of the first. What only the other recorded we can count and not name; they name it.
+
+Each party records before it sends (ledger.md). So what one received, the other MUST have recorded, and it stands in
+`rows`; what one sent, the other may never have got, and it stands in `possible` until an answer proves that it came.
 
 The ledgers' clocks differ, and a message may be under way at an edge: what is within 15 minutes of one and recorded
 on one side alone is told apart, and is no finding.
@@ -17,27 +20,25 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Final
 
-from gateway.audit.entry import EntryType, Frame
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.proof import LogIdentity
-from gateway.auditor.index import Index, Value
-from gateway.terms import Direction
 
 FORMAT: Final = "passerelle/1/reconciliation"
 SALT: Final = 32  # bytes
 DIGEST: Final = 16  # bytes of each half of a row; 2^64 rows until two meet by chance
 EDGE_MS: Final = 15 * 60_000  # message life and clock skew (protocol 4), and the walk of a postman
-LARGEST: Final = 512 << 20  # bytes of a statement: a year of five million exchanges
+LARGEST: Final = 512 << 20  # bytes of a statement: a year of three million exchanges
 _PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 _ROW = re.compile(r"[0-9a-f]{64}")
 _KEYS: Final = frozenset(
-    {"format", "party", "with", "since", "until", "made", "salt", "checkpoint", "rows"}
+    {"format", "party", "with", "since", "until", "made", "salt", "checkpoint", "rows", "possible"}
 )
 
 
@@ -45,16 +46,31 @@ class StatementRefused(AuditFault):
     """A statement is not ours to compare: malformed, of other parties, or not signed for."""
 
 
+class Part(Enum):
+    """What a message between the two parties is."""
+
+    QUESTION = "question"
+    ANSWER = "answer"
+    CORRECTION = "correction"
+    ACKNOWLEDGEMENT = "acknowledgement"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One question between the two parties as one of them recorded it."""
+    """One message between the two parties as one of them recorded it.
 
-    asker: str
+    number      of the transaction; of an answer for the reader alone, since who asks again for an answer names it anew
+    message_id  16 bytes; empty for a correction and its acknowledgement, whose letter may be written several times
+    sure        whether the other MUST have recorded it: it came from there, or an answer proves that it arrived
+    """
+
+    part: Part
+    sender: str
     number: str
     message_id: bytes = field(repr=False)
-    question: bytes = field(repr=False)
-    answer: bytes = field(repr=False)
+    transcript: bytes = field(repr=False)
     time_ms: int
+    sure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,8 @@ class Statement:
     since, until   milliseconds since 1970, `until` exclusive
     made           milliseconds since 1970
     checkpoint     of the ledger that it was made from, signed
+    rows           of what the other MUST have recorded too
+    possible       of what we sent, and cannot know whether it came
     """
 
     party: str
@@ -74,6 +92,7 @@ class Statement:
     salt: bytes = field(repr=False)
     checkpoint: bytes = field(repr=False)
     rows: frozenset[tuple[bytes, bytes]] = field(repr=False)
+    possible: frozenset[tuple[bytes, bytes]] = field(default=frozenset(), repr=False)
 
     def to_bytes(self) -> bytes:
         """Return the file: canonical JSON, rows in order of their digits, so that order tells nothing."""
@@ -87,6 +106,7 @@ class Statement:
             "salt": self.salt.hex(),
             "checkpoint": self.checkpoint.decode(),
             "rows": sorted((who + what).hex() for who, what in self.rows),
+            "possible": sorted((who + what).hex() for who, what in self.possible),
         }
         return (json.dumps(document, sort_keys=True, indent=0) + "\n").encode("ascii")
 
@@ -107,9 +127,11 @@ class Statement:
 class Compared:
     """What two statements say of each other, seen from one side.
 
-    only_here    questions that the other never recorded
-    differing    questions of which the other recorded other bytes
-    only_there   how many the other recorded and we did not; the other can name them
+    only_here    messages that the other must have recorded, and did not
+    differing    messages of which the other recorded other bytes
+    only_there   how many the other recorded and we should have and did not; the other can name them
+    unanswered   how many we sent and the other never recorded, where nothing proves that they came: no finding. Not
+                 counted is what was only told again, for whom that brought nothing new records nothing
     edge         how many stand on one side alone so near to an edge that both may be right
     """
 
@@ -117,41 +139,13 @@ class Compared:
     only_here: tuple[Message, ...]
     differing: tuple[Message, ...]
     only_there: int
+    unanswered: int
     edge: int
 
     @property
     def clean(self) -> bool:
         """Whether each side recorded what the other did."""
         return not (self.only_here or self.differing or self.only_there)
-
-
-def recorded(index: Index, us: str, other: str, since: int, until: int) -> list[Message]:
-    """Return what we recorded between us and a partner, also a little before and after the period."""
-    kinds = {
-        Direction.INBOUND: (EntryType.REQUEST, EntryType.RESPONSE, other),
-        Direction.OUTBOUND: (EntryType.ASKED, EntryType.ANSWER_RECEIVED, us),
-    }
-    found: list[Message] = []
-    for direction, (asking, answering, asker) in kinds.items():
-        of = direction, other
-        questions = _frames(index, asking, of, since - EDGE_MS, until + EDGE_MS)
-        # An answer may come long after its question: a review takes a day.
-        answers: dict[bytes, bytes] = {}
-        for _, frame in _frames(index, answering, of, since - EDGE_MS, None):
-            answers.setdefault(frame.message_id, frame.transcript)  # the first is the receipt's
-        found += [
-            Message(
-                asker,
-                frame.transaction_number,
-                frame.message_id,
-                frame.transcript,
-                answers.get(frame.message_id, b""),
-                time_ms,
-            )
-            for time_ms, frame in questions
-            if frame.message_id
-        ]
-    return found
 
 
 def state(
@@ -166,11 +160,21 @@ def state(
 ) -> Statement:
     """Return our statement over a period, made of a ledger under this checkpoint."""
     since, until = period
-    rows = frozenset(
-        _row(each, us, other, salt) for each in messages if since <= each.time_ms < until
+    rows: dict[bool, set[tuple[bytes, bytes]]] = {True: set(), False: set()}
+    for each in messages:
+        if since <= each.time_ms < until:
+            rows[each.sure].add(_row(each, us, other, salt))
+    return Statement(
+        us,
+        other,
+        since,
+        until,
+        int(made.timestamp() * 1000),
+        salt,
+        checkpoint,
+        frozenset(rows[True]),
+        frozenset(rows[False]),
     )
-    moment = int(made.timestamp() * 1000)
-    return Statement(us, other, since, until, moment, salt, checkpoint, rows)
 
 
 def compare(messages: Sequence[Message], us: str, theirs: Statement) -> Compared:
@@ -183,52 +187,42 @@ def compare(messages: Sequence[Message], us: str, theirs: Statement) -> Compared
     if theirs.other != us:
         raise StatementRefused(f"the statement is for {theirs.other}, not for {us}")
     since, until = theirs.since, theirs.until
-    said = dict(theirs.rows)
+    said, possible = dict(theirs.rows), dict(theirs.possible)
     only_here, differing = [], []
-    both = edge = 0
+    both = unanswered = edge = 0
     for each in messages:
         who, what = _row(each, us, theirs.party, theirs.salt)
-        found = said.pop(who, None)
+        found = said.pop(who, None) or possible.pop(who, None)
         if found is not None:
             both += found == what
             if found != what:
                 differing.append(each)
+        elif not each.sure:
+            unanswered += each.part is not Part.ANSWER and since <= each.time_ms < until
         elif since + EDGE_MS <= each.time_ms < until - EDGE_MS:
             only_here.append(each)
         else:
             edge += since <= each.time_ms < until
-    return Compared(both, tuple(only_here), tuple(differing), len(said), edge)
+    return Compared(both, tuple(only_here), tuple(differing), len(said), unanswered, edge)
 
 
 def _row(message: Message, us: str, other: str, salt: bytes) -> tuple[bytes, bytes]:
-    answerer = other if message.asker == us else us
+    receiver = other if message.sender == us else us
     who = _digest(
         salt,
         b"who",
-        message.asker.encode(),
-        answerer.encode(),
-        message.number.encode(),
+        message.part.value.encode(),
+        message.sender.encode(),
+        receiver.encode(),
+        b"" if message.part is Part.ANSWER else message.number.encode(),
         message.message_id,
     )
-    return who, _digest(salt, b"what", who, message.question, message.answer)
+    return who, _digest(salt, b"what", who, message.transcript)
 
 
 def _digest(salt: bytes, *parts: bytes) -> bytes:
     framed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return hmac.digest(salt, framed, "sha256")[:DIGEST]
-
-
-def _frames(
-    index: Index, kind: EntryType, of: tuple[Direction, str], since: int, until: int | None
-) -> Iterator[tuple[int, Frame]]:
-    direction, other = of
-    said = "type = ? AND direction = ? AND partner = ? AND time_ms >= ?"
-    values: list[Value] = [int(kind), int(direction), other, since]
-    if until is not None:
-        said = f"{said} AND time_ms < ?"
-        values.append(until)
-    for told in index.told(said, values):
-        yield round(told.frame.time.timestamp() * 1000), told.frame
 
 
 def _parse(octets: bytes) -> Statement:
@@ -240,12 +234,14 @@ def _parse(octets: bytes) -> Statement:
         document = None
     if not isinstance(document, dict) or document.keys() != _KEYS or document["format"] != FORMAT:
         raise StatementRefused("the file is no statement of ours")
-    rows, salt, note = document["rows"], document["salt"], document["checkpoint"]
+    rows, possible = document["rows"], document["possible"]
+    salt, note = document["salt"], document["checkpoint"]
     numbers = [document[name] for name in ("since", "until", "made")]
     names = [document[name] for name in ("party", "with")]
     whole = (
         isinstance(rows, list)
-        and all(isinstance(row, str) and _ROW.fullmatch(row) for row in rows)
+        and isinstance(possible, list)
+        and all(isinstance(row, str) and _ROW.fullmatch(row) for row in (*rows, *possible))
         and isinstance(salt, str)
         and re.fullmatch(r"[0-9a-f]{64}", salt) is not None
         and isinstance(note, str)
@@ -256,9 +252,12 @@ def _parse(octets: bytes) -> Statement:
     )
     if not whole:
         raise StatementRefused("the statement breaks its form")
-    pairs = [(bytes.fromhex(row[:32]), bytes.fromhex(row[32:])) for row in rows]
-    if len({who for who, _ in pairs}) != len(pairs):
-        raise StatementRefused("the statement names a question twice")
+    sure, unsure = (
+        [(bytes.fromhex(row[:32]), bytes.fromhex(row[32:])) for row in each]
+        for each in (rows, possible)
+    )
+    if len({who for who, _ in (*sure, *unsure)}) != len(sure) + len(unsure):
+        raise StatementRefused("the statement names a message twice")
     found = Statement(
         party=names[0],
         other=names[1],
@@ -267,7 +266,8 @@ def _parse(octets: bytes) -> Statement:
         made=numbers[2],
         salt=bytes.fromhex(salt),
         checkpoint=note.encode(),
-        rows=frozenset(pairs),
+        rows=frozenset(sure),
+        possible=frozenset(unsure),
     )
     if found.to_bytes() != octets:
         raise StatementRefused("the statement is not spelt as one is")

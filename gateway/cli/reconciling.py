@@ -65,7 +65,8 @@ def reconcile(
     Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: it cannot be told.
     """
     del as_json
-    from gateway.auditor.reconcile import compare, recorded, state
+    from gateway.auditor.messages import recorded
+    from gateway.auditor.reconcile import Part, compare, state
 
     if against is None and (since is None or until is None):
         raise Remedy("name the period: --since DAY --until DAY, or --against the other's statement")
@@ -91,12 +92,13 @@ def reconcile(
         if receipt is not None:
             _receipt_of(out).write_bytes(receipt)
     if theirs is None:
-        count = sum(period[0] <= each.time_ms < period[1] for each in messages)
-        document = {"ok": True, "file": str(out), "questions": count}
+        within = [each for each in messages if period[0] <= each.time_ms < period[1]]
+        count = sum(each.part is Part.QUESTION for each in within)
+        document = {"ok": True, "file": str(out), "questions": count, "messages": len(within)}
         console.emit(
             context,
             document,
-            f"stated  {count} questions  {out}  {_beside(where, out)}→ give it to {other}'s auditor",
+            f"stated  {count} questions, {len(within)} messages  {out}  {_beside(where, out)}→ give it to {other}'s auditor",
         )
         return
     compared = compare(messages, us, theirs)
@@ -174,7 +176,7 @@ def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
             "digest": sworn.digest(ours.to_bytes()),
             "since": _day(ours.since),
             "until": _day(ours.until),
-            "count": len(ours.rows),
+            "count": len(ours.rows) + len(ours.possible),
         },
         officer=asked.officer,
         passphrase=passphrase_of(home, asked.passphrase_file),
@@ -226,7 +228,12 @@ def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> 
 def _tell(context: typer.Context, compared: Compared, theirs: Statement, other: str) -> None:
     def named(messages: object) -> list[dict[str, object]]:
         return [
-            {"transaction": each.number, "asked_by": each.asker, "time": _day(each.time_ms)}
+            {
+                "what": each.part.value,
+                "transaction": each.number,
+                "sent_by": each.sender,
+                "time": _day(each.time_ms),
+            }
             for each in (messages if isinstance(messages, tuple) else ())
         ]
 
@@ -238,26 +245,31 @@ def _tell(context: typer.Context, compared: Compared, theirs: Statement, other: 
         "missing_there": named(compared.only_here),
         "differing": named(compared.differing),
         "missing_here": compared.only_there,
+        "unanswered": compared.unanswered,
         "at_the_edge": compared.edge,
     }
-    lines = [f"both recorded  {compared.both} questions the same"]
+    lines = [f"both recorded  {compared.both} messages the same"]
     for title, found in (
         (f"{other} never recorded", compared.only_here),
         ("recorded otherwise", compared.differing),
     ):
         lines += [
-            f"{title}  {each.number}  asked by {each.asker}  {_day(each.time_ms)}"
+            f"{title}  {each.part.value}  {each.number}  sent by {each.sender}  {_day(each.time_ms)}"
             for each in found[:SHOWN]
         ]
         if len(found) > SHOWN:
             lines.append(f"… and {len(found) - SHOWN} more  → --json")
     if compared.only_there:
         lines.append(
-            f"we never recorded  {compared.only_there} questions  → give {other} our statement (-o): it names them"
+            f"we never recorded  {compared.only_there} messages  → give {other} our statement (-o): it names them"
+        )
+    if compared.unanswered:
+        lines.append(
+            f"not confirmed  {compared.unanswered} messages that we sent: lost on the way, refused, or not answered"
         )
     if compared.edge:
         lines.append(
-            f"at the edge  {compared.edge} questions, under way when the period began or ended"
+            f"at the edge  {compared.edge} messages, under way when the period began or ended"
         )
     console.emit(context, document, *lines, code=Code.DONE if compared.clean else Code.NO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ from gateway.store.times import milliseconds
 from gateway.terms import Direction, Outcome, Purpose
 from keys.custody import open_custody
 from keys.keyset import Keyset
+from tests.gateway.aftercare.asked import LAWFUL
 
 CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
 PARTIES = ("CAN", "AUS")
@@ -274,3 +276,26 @@ def stopping(
             house.postman._outbound._post, couriers=carried.append
         )
         yield side, carried
+
+
+@pytest.fixture
+def fingers(people: Any) -> Callable[[int], dict[str, str]]:
+    """Return what an officer's scanner gives of a synthetic person."""
+
+    def given(seed: int) -> dict[str, str]:
+        return {
+            f"finger_{one.position}": base64.b64encode(one.data).decode()
+            for one in people.samples(seed)
+        }
+
+    return given
+
+
+@pytest.fixture
+def ask(sides: Any, fingers: Any) -> Callable[..., Any]:
+    can, _ = sides
+
+    def asking(seed: int = 1, **other: object) -> Any:
+        return can.act("ask", **{**LAWFUL, **fingers(seed), **other})
+
+    return asking

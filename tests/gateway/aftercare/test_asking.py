@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,51 +9,15 @@ import pytest
 
 from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType
-from gateway.auditor import reconcile
-from gateway.auditor.index import Index
-from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.casework import SubjectKind
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange import outbound
 from gateway.exchange.courier import Delivery, Fate
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.asking import Blocked
-from gateway.server.stored import Stored
-from gateway.store import errands, people, subjects
-
-LAWFUL = {
-    "partner": "AUS",
-    "agreement": "au@1",
-    "purpose": "VISA_PERMIT_BENEFIT",
-    "case": "C-17",
-    "unit": "U-3",
-    "status": "FOREIGN_NATIONAL",
-    "nationalities": "SYR",
-    "extractor": "synthetic-1",
-}
-
-
-@pytest.fixture
-def fingers(people: Any) -> Callable[[int], dict[str, str]]:
-    """Return what an officer's scanner gives of a synthetic person."""
-
-    def given(seed: int) -> dict[str, str]:
-        return {
-            f"finger_{one.position}": base64.b64encode(one.data).decode()
-            for one in people.samples(seed)
-        }
-
-    return given
-
-
-@pytest.fixture
-def ask(sides: Any, fingers: Any) -> Callable[..., Any]:
-    can, _ = sides
-
-    def asking(seed: int = 1, **other: object) -> Any:
-        return can.act("ask", **{**LAWFUL, **fingers(seed), **other})
-
-    return asking
+from gateway.store import errands
+from tests.gateway.aftercare.asked import LAWFUL, record
 
 
 def classes(side: Any, kind: EntryType) -> list[EntryClass]:
@@ -156,7 +117,7 @@ def test_details_are_asked_for_recorded_and_kept_until_they_are_corrected(
 ) -> None:
     """The second step from our side, and what becomes of it when the partner finds a mistake."""
     can, aus = sides
-    _record(aus, b"1990-01-01")
+    record(aus, b"1990-01-01")
     number = ask(1)["number"]
 
     told = can.act(
@@ -165,7 +126,7 @@ def test_details_are_asked_for_recorded_and_kept_until_they_are_corrected(
     assert told["fields"] == ["DATE_OF_BIRTH"]
     assert len(can.frames(EntryType.ASKED)) == len(can.frames(EntryType.ANSWER_RECEIVED)) == 2
 
-    _record(aus, b"1991-01-01")
+    record(aus, b"1991-01-01")
     aus.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="typed wrong")
     aus.walk()
     can.walk()
@@ -179,7 +140,7 @@ def test_details_are_asked_for_recorded_and_kept_until_they_are_corrected(
 def test_a_partner_asks_back_by_the_number_alone(sides: Any, ask: Any) -> None:
     """315.38: only the number of a query received; it looks like a query with prints from outside."""
     can, aus = sides
-    _record(can, b"1990-01-01")
+    record(can, b"1990-01-01")
     number = ask(1, subject="P-1")["number"]
 
     told = aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
@@ -200,7 +161,7 @@ def test_an_officer_who_leaves_out_what_our_record_says_asks_nobody(
 ) -> None:
     """315.4(2): what the person told us bars the query, whatever is typed with it."""
     can, aus = sides
-    _record(can, b"1990-01-01", **held)
+    record(can, b"1990-01-01", **held)
 
     with pytest.raises(Blocked, match=why):
         ask(1, subject="P-1")
@@ -213,7 +174,7 @@ def test_a_number_alone_asks_back_only_where_it_tells_nothing(
 ) -> None:
     """315.38: asking back would say that we know whom we hid; another partner's number is not this one's."""
     can, aus = sides
-    _record(aus, b"1990-01-01", kind=SubjectKind.CITIZEN)
+    record(aus, b"1990-01-01", kind=SubjectKind.CITIZEN)
     hidden, unknown = ask(1)["number"], ask(people.stranger)["number"]
     assert can.act("asked.show", number=hidden)["outcome"] == "NO_MATCH"
 
@@ -222,28 +183,6 @@ def test_a_number_alone_asks_back_only_where_it_tells_nothing(
             aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
 
     assert can.frames(EntryType.REQUEST) == []
-
-
-def _record(side: Any, born: bytes, **status: Any) -> None:
-    """Write another version of P-1's record."""
-    house = side.house
-    with house.database.reader() as reader:
-        subject = subjects.find(reader, "P-1")
-    assert subject is not None
-    record = Record(
-        status=replace(
-            Status(
-                kind=SubjectKind.FOREIGN_NATIONAL,
-                nationalities=frozenset({"SYR"}),
-                confirmed=side.clock.now(),
-            ),
-            **status,
-        ),
-        data={FieldCode.DATE_OF_BIRTH: Datum(born)},
-        version=house.people.record(subject).version + 1,
-    )
-    written = people.write_record(subject, record, house.data_key, side.clock.now())
-    house.sequencer.commit((), (written,))
 
 
 def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
@@ -347,26 +286,3 @@ def _errands(side: Any) -> Any:
 
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def test_two_ledgers_are_reconciled_and_neither_shows_its_own(sides: Any, ask: Any) -> None:
-    """Both sides of true exchanges: the same rows; and a question that one side forgot is named by the other."""
-    can, aus = sides
-    numbers = [ask(seed)["number"] for seed in (1, 2)]
-    period = (0, 2**43)
-    told = {}
-    for side, us, other in ((can, "CAN", "AUS"), (aus, "AUS", "CAN")):
-        with Stored(side.home) as stored, Index.passing() as index:
-            index.extend(stored, None)
-            told[us] = reconcile.recorded(index, us, other, *period)
-
-    def stated(messages: list[reconcile.Message]) -> reconcile.Statement:
-        return reconcile.state(
-            messages, "AUS", "CAN", period, salt=bytes(32), made=can.clock.now(), checkpoint=b""
-        )
-
-    assert sorted(each.number for each in told["CAN"]) == sorted(numbers)
-    assert reconcile.compare(told["CAN"], "CAN", stated(told["AUS"])).clean
-    forgetful = [each for each in told["AUS"] if each.number != numbers[0]]
-    found = reconcile.compare(told["CAN"], "CAN", stated(forgetful))
-    assert [each.number for each in found.only_here] == [numbers[0]]

@@ -20,6 +20,7 @@ from gateway.auditor import sworn
 from gateway.auditor.reconcile import (
     EDGE_MS,
     Message,
+    Part,
     Statement,
     StatementRefused,
     compare,
@@ -34,16 +35,16 @@ SINCE, UNTIL = 1_700_000_000_000, 1_700_086_400_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def message(number: int, *, time_ms: int | None = None) -> Message:
-    asker = "AUS" if number % 2 else "CAN"
+def message(number: int, *, time_ms: int | None = None, sure: bool = True) -> Message:
     middle = SINCE + EDGE_MS + number * 1000
     return Message(
-        asker,
+        list(Part)[number % 3],
+        "AUS" if number % 2 else "CAN",
         f"20260301-{number:020x}",
         number.to_bytes(16, "big"),
         bytes([number % 256]) * 32,
-        bytes([(number + 1) % 256]) * 32,
         middle if time_ms is None else time_ms,
+        sure,
     )
 
 
@@ -59,7 +60,7 @@ def test_what_either_side_lacks_is_found_exactly(
 ) -> None:
     mine = [message(n) for n in sorted(ours)]
     said = [
-        replace(message(n), answer=b"x" * 32) if n in other_bytes else message(n)
+        replace(message(n), transcript=b"x" * 32) if n in other_bytes else message(n)
         for n in sorted(theirs)
     ]
 
@@ -70,6 +71,25 @@ def test_what_either_side_lacks_is_found_exactly(
     assert found.only_there == len(theirs - ours)
     assert found.both == len((ours & theirs) - other_bytes)
     assert found.clean is (not (ours ^ theirs) and not (ours & theirs & other_bytes))
+
+
+@given(st.sets(st.integers(0, 60)), st.sets(st.integers(0, 60)))
+def test_what_was_sent_and_perhaps_never_came_is_no_finding(sent: set[int], came: set[int]) -> None:
+    """Of what is not known to have come nothing is missing; what did come is held against it."""
+    mine = [message(n, sure=False) for n in sorted(sent)]
+    theirs = [message(n) for n in sorted(came)]
+
+    found = compare(mine, "CAN", stated(theirs))
+    told_again = {n for n in sent - came if message(n).part is Part.ANSWER}
+    assert (found.only_here, found.unanswered) == ((), len(sent - came - told_again))
+    assert found.only_there == len(came - sent)
+
+    back = compare(theirs, "AUS", stated(mine, "CAN", "AUS"))
+    assert {int(m.number[9:], 16) for m in back.only_here} == came - sent
+    assert (back.only_there, back.both) == (0, len(came & sent))
+    other_bytes = [replace(each, transcript=b"x" * 32) for each in mine]
+    spoilt = compare(theirs, "AUS", stated(other_bytes, "CAN", "AUS"))
+    assert {int(m.number[9:], 16) for m in spoilt.differing} == came & sent
 
 
 def test_what_is_under_way_at_an_edge_is_no_finding() -> None:
@@ -92,7 +112,11 @@ def test_a_statement_shows_nothing_of_what_it_states() -> None:
     one = message(1)
     octets = stated([one]).to_bytes()
 
-    for secret in (one.number.encode(), one.message_id.hex().encode(), one.question.hex().encode()):
+    for secret in (
+        one.number.encode(),
+        one.message_id.hex().encode(),
+        one.transcript.hex().encode(),
+    ):
         assert secret not in octets
 
 
@@ -130,7 +154,7 @@ def test_a_flipped_byte_is_no_statement_or_another(at: int, value: int) -> None:
     assert found.to_bytes() == bytes(octets)
 
 
-FIXED = stated([message(n) for n in range(4)]).to_bytes()
+FIXED = stated([message(n, sure=n < 3) for n in range(5)]).to_bytes()
 
 
 def run(*words: object) -> tuple[int, Any]:

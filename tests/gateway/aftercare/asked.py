@@ -1,0 +1,42 @@
+"""What a caseworker of CAN says when he asks AUS, and the record of the person whom he asks about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.store import people, subjects
+
+LAWFUL = {
+    "partner": "AUS",
+    "agreement": "au@1",
+    "purpose": "VISA_PERMIT_BENEFIT",
+    "case": "C-17",
+    "unit": "U-3",
+    "status": "FOREIGN_NATIONAL",
+    "nationalities": "SYR",
+    "extractor": "synthetic-1",
+}
+
+
+def record(side: Any, born: bytes, **status: Any) -> None:
+    """Write another version of P-1's record."""
+    house = side.house
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    assert subject is not None
+    record = Record(
+        status=replace(
+            Status(
+                kind=SubjectKind.FOREIGN_NATIONAL,
+                nationalities=frozenset({"SYR"}),
+                confirmed=side.clock.now(),
+            ),
+            **status,
+        ),
+        data={FieldCode.DATE_OF_BIRTH: Datum(born)},
+        version=house.people.record(subject).version + 1,
+    )
+    written = people.write_record(subject, record, house.data_key, side.clock.now())
+    house.sequencer.commit((), (written,))
