@@ -31,6 +31,8 @@ class Assembler:
         kind, denied = frame.type, frame.entry_class is EntryClass.DENIED
         if kind in {EntryType.REQUEST, EntryType.ASKED}:
             self._begin(index, time_ms, frame, facts, closing="REFUSED" if denied else "OPEN")
+        elif kind is EntryType.ANSWER_RECEIVED and frame.entry_class is EntryClass.ACCEPTED:
+            self._note(frame, {"closed_idx": index, **_told(facts)})  # they wait for an examiner
         elif kind in {EntryType.RESPONSE, EntryType.ANSWER_RECEIVED}:
             self._close(index, time_ms, frame, facts, "REFUSED" if denied else "ANSWERED")
         elif kind is EntryType.ABANDONED:
@@ -91,11 +93,17 @@ class Assembler:
     def _close(
         self, index: int, time_ms: int, frame: Frame, facts: Facts | None, closing: str
     ) -> bool:
-        told = _columns(facts, schema.CLOSED)
-        if facts and "outcome_received" in facts:
-            told["disclosed_outcome"] = facts["outcome_received"]
-        values = {"closing": closing, "closed_ms": time_ms, "closed_idx": index, **told}
-        return self._note(frame, values, only="AND closing <> 'ANSWERED'")
+        values = {
+            "closing": closing,
+            "closed_ms": time_ms,
+            "closed_idx": index,
+            **_told(facts),
+        }
+        # The first answer is the exchange's. Only a review that nobody ended takes one back: it said PENDING.
+        only = "AND closing <> 'ANSWERED'"
+        if closing == "ABANDONED":
+            only = "AND (closing <> 'ANSWERED' OR reviewed_ms IS NOT NULL)"
+        return self._note(frame, values, only=only)
 
     def _note(self, frame: Frame, values: Mapping[str, object], only: str = "") -> bool:
         """Write values beside the question of an entry; False where that is not known."""
@@ -110,6 +118,13 @@ class Assembler:
             (*values.values(), key, frame.partner_id),
         )
         return self._connection.changes() > 0
+
+
+def _told(facts: Facts | None) -> dict[str, object]:
+    told = _columns(facts, schema.CLOSED)
+    if facts and "outcome_received" in facts:
+        told["disclosed_outcome"] = facts["outcome_received"]
+    return told
 
 
 def _columns(facts: Facts | None, names: tuple[str, ...]) -> dict[str, object]:

@@ -261,6 +261,8 @@ class Index:
         gone = {
             held.index for held in source.held(here[0], here[-1] + 1) if held.sealed_dek is None
         }
+        # What lies before a later bundle cannot be looked at any more: it goes with the rest of its class.
+        gone.update(index for index in here if index < source.first)
         for index in gone.intersection(here):
             self._connection.execute("DELETE FROM details WHERE idx = ?", (index,))
             self._connection.execute("UPDATE entries SET sealed = 1 WHERE idx = ?", (index,))

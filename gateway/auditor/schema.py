@@ -53,5 +53,5 @@ CLOSED: Final = (
     *("calibration", "gallery_size", "threshold", "scores", "fpir", "duration_ms", "fields"),
     "subject",
 )
-DECIDED: Final = ("true_outcome", "disclosed_outcome", "verdict", "examiner", "subject")
+DECIDED: Final = ("true_outcome", "disclosed_outcome", "why", "verdict", "examiner", "subject")
 NUMBERS: Final = frozenset({"gallery_size", "threshold", "scores", "fpir", "duration_ms"})

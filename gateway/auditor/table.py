@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 DAY_MS = 86_400_000
+WAYS = {1: "they asked", 2: "we asked"}  # by direction
 SEALED = "sealed"  # stands where a detail could not be opened, or was shredded
 
 Cells: TypeAlias = tuple[object, ...]

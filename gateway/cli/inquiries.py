@@ -68,7 +68,14 @@ def refusals(
 
         return question(room.index, period, cited(room))
 
-    answer(context, asked, words("refusals", since, partner), (since, until, partner), csv, ask=ask)
+    answer(
+        context,
+        asked,
+        words("refusals", since, partner, until),
+        (since, until, partner),
+        csv,
+        ask=ask,
+    )
 
 
 def quota(
@@ -99,7 +106,9 @@ def quota(
 
         return question(room.index, period, limits_of(room))
 
-    answer(context, asked, words("quota", since, partner), (since, until, partner), csv, ask=ask)
+    answer(
+        context, asked, words("quota", since, partner, until), (since, until, partner), csv, ask=ask
+    )
 
 
 def corrections(
@@ -131,7 +140,7 @@ def corrections(
 
         return question(room.index, period, late=late)
 
-    told = words("late corrections" if late else "corrections", since, partner)
+    told = words("late corrections" if late else "corrections", since, partner, until)
     answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
@@ -172,7 +181,7 @@ def recall(
 
         return question(room.index, period, algorithm)
 
-    told = words(f"recall {algorithm}"[:120], since, partner)
+    told = words(f"recall {algorithm}"[:120], since, partner, until)
     answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
@@ -209,7 +218,7 @@ def destruction(
             raise Remedy("no query of this number was searched")
         return table
 
-    told = words(f"destruction {number}".strip(), since, partner)
+    told = words(f"destruction {number}".strip(), since, partner, until)
     answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
@@ -223,6 +232,7 @@ def changes(
     window: Annotated[
         str, typer.Option(metavar="TIME", help="How far back: 90m, 24h, 7d.")
     ] = "24h",
+    partner: Partner = "",
     bundle: Bundle = None,
     reason: Why = "",
     key: Key = None,
@@ -243,9 +253,10 @@ def changes(
         del period
         from gateway.auditor.questions.changes import changes as question
 
-        return question(room.index, before, span(window))
+        return question(room.index, before, span(window), partner)
 
-    told = f"changes before {before}"[:160]
+    of = f" of {partner}" if partner else ""
+    told = f"changes before {before}{of} within {window}"
     answer(context, asked, told, (None, None, ""), csv, ask=ask)
 
 
@@ -300,18 +311,22 @@ def span(text: str) -> int:
     return int(number) * units[unit]
 
 
-def words(what: str, since: datetime | None, partner: str) -> str:
-    """Return what the ledger will say was asked."""
+def words(
+    what: str, since: datetime | None, partner: str, until: datetime | None = None, more: str = ""
+) -> str:
+    """Return what the ledger will say was asked, and of which time."""
     of = f" of {partner}" if partner else ""
-    return f"{what}{of}" + (f" since {since:%Y-%m-%d}" if since else "")
+    begin = f" since {since:%Y-%m-%d}" if since else ""
+    end = f" until {until:%Y-%m-%d}" if until else ""
+    return f"{what}{of}{begin}{end}{more}"
 
 
-def limits_of(room: Room) -> dict[tuple[str, str], int]:
-    """Return the most queries a day that any version of the agreements permits, by partner and purpose."""
+def limits_of(room: Room) -> dict[tuple[str, int, str], int]:
+    """Return the most queries a day that each version of an agreement permits, by purpose."""
     from gateway.law.parsing import parse
     from gateway.law.reading import MalformedAgreement
 
-    found: dict[tuple[str, str], int] = {}
+    found: dict[tuple[str, int, str], int] = {}
     for name, text in room.source.agreements().items():
         try:
             agreement = parse(text, name)
@@ -322,8 +337,7 @@ def limits_of(room: Room) -> dict[tuple[str, str], int]:
             continue
         for purpose in answering.purposes:
             limit = answering.quotas.purposes.get(purpose, answering.quotas.overall)
-            place = agreement.partner, purpose.name
-            found[place] = max(found.get(place, 0), limit.day)
+            found[agreement.id, agreement.version, purpose.name] = limit.day
     return found
 
 

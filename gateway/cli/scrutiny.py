@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS: Final = ("sex", "age_band", "region")
 LANGUAGES: Final = ("en", "fr")
+LONGEST_WHOM = 100  # characters of what the entry of a reading says of whom it was about
 MOST_CASES: Final = 64 << 20  # bytes of a list of cases
 _HOURS: Final = re.compile(r"([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-3])")
 
@@ -78,7 +79,8 @@ def anomalies(
 
         return question(room.index, period, listed, working)
 
-    words = inquiries.words("anomalies", since, partner)
+    more = (f" hours {hours}" if hours else "") + (" against a list of cases" if cases else "")
+    words = inquiries.words("anomalies", since, partner, until, more)
     inquiries.answer(context, asked, words, (since, until, partner), csv, ask=ask)
 
 
@@ -125,7 +127,7 @@ def rates(
         stated = None if groups is None else read_groups(groups)
         return question(room.index, period, dimensions, stated)
 
-    words = inquiries.words(f"rates by {by}", since, partner)
+    words = inquiries.words(f"rates by {by}", since, partner, until)
     inquiries.answer(context, asked, words, (since, until, partner), csv, ask=ask)
 
 
@@ -192,10 +194,19 @@ def subject(
         console.note(f"pack  {out}")
         return pack.table
 
-    words = (
-        "exchanges about one person"  # which one, the ledger is not told in the clear of a frame
-    )
+    # Sealed with the reading: who looked for whom is asked one day, and who reads the frames learns nothing.
+    words = inquiries.words(_whom(person, case or []), since, partner, until)
     inquiries.answer(context, asked, words, (since, until, partner), csv, ask=ask)
+
+
+def _whom(person: str, cases: list[str]) -> str:
+    """Return what the entry of the reading says of whom it was about; of many cases the first, and how many more."""
+    said = f"subject {person}".strip()
+    for at, case in enumerate(cases):
+        if len(said) + len(case) > LONGEST_WHOM:
+            return f"{said} and {len(cases) - at} cases more"
+        said = f"{said} case {case}"
+    return "".join(each if " " <= each <= "~" else "?" for each in said)
 
 
 def _number(room: Room, person: str) -> str:

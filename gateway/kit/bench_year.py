@@ -107,6 +107,7 @@ def measured(
     """
     if folder.exists() and any(folder.iterdir()):
         raise Remedy(f"{folder} is not empty; name a new folder")
+    folder = folder.resolve()  # the commands run in it
     auditor = _founded(folder)
     begin = time.perf_counter()
     _invented(folder, entries, auditor, progress)

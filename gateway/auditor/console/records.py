@@ -11,11 +11,10 @@ from gateway.audit.errors import AuditFault
 from gateway.audit.proof import LogIdentity, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.auditor.index import Index
-from gateway.auditor.table import DAY_MS, iso
+from gateway.auditor.table import DAY_MS, WAYS, iso
 from gateway.terms import Receipt
 
 PAGE = 50  # rows of one page
-WAYS = {1: "they asked", 2: "we asked"}
 
 
 @dataclass(frozen=True, slots=True)

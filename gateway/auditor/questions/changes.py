@@ -26,9 +26,21 @@ _SHOWN: Final = (
 )
 
 
-def changes(index: Index, number: str, window_ms: int) -> Table:
-    """Return what was changed in the time before a transaction; raises Remedy for a number that nobody used."""
-    asked = index.rows("SELECT min(time_ms), min(idx) FROM entries WHERE number = ?", (number,))
+def changes(index: Index, number: str, window_ms: int, partner: str = "") -> Table:
+    """Return what was changed in the time before a transaction.
+
+    partner   needed where several have used the number: it is unique only within a pair
+
+    Raises Remedy for a number that nobody used, or whose party is to be named.
+    """
+    partners = index.partners_of(number)
+    if not partner and len(partners) > 1:
+        names = ", ".join(partners)
+        raise Remedy(f"several partners have used this number: name one with --partner: {names}")
+    asked = index.rows(
+        "SELECT min(time_ms), min(idx) FROM entries WHERE number = ? AND partner = ?",
+        (number, partner or "".join(partners)),
+    )
     at, leaf = asked[0]
     if not isinstance(at, int) or not isinstance(leaf, int):
         raise Remedy("no entry bears this transaction number")

@@ -31,6 +31,7 @@ ACKNOWLEDGE_MS: Final = 72 * 3_600_000
 @dataclass(slots=True)
 class _Correction:
     partner: str
+    number: str
     outbound: bool
     leaf: int
     opened: int
@@ -40,45 +41,57 @@ class _Correction:
 
 
 def corrections(index: Index, period: Period, *, late: bool = False) -> Table:
-    """Return every correction opened in a period; with `late` those alone whose time has passed."""
+    """Return every correction opened in a period, and what was opened before it and late in it.
+
+    late   those alone whose time has passed
+    """
     kinds = f"type IN ({int(EntryType.CORRECTION)}, {int(EntryType.ACKNOWLEDGEMENT)})"
-    said, values = period.where("time_ms")
-    if period.until is not None:  # what was opened in the period may be acknowledged later
-        said, values = Period(period.since, None, period.partner).where("time_ms")
+    # Opened before the period, it may be late in it; opened in it, it may be acknowledged after it.
+    said, values = Period(0, None, period.partner).where("time_ms")
     now = index.rows("SELECT max(time_ms) FROM entries")[0][0]
     end = now if isinstance(now, int) else 0
     rows, count = [], 0
-    for number, one in _gathered(index.told(f"{kinds} AND {said}", values)).items():
-        if period.until is not None and one.opened >= period.until:
-            continue
+    for one in _gathered(index.told(f"{kinds} AND {said}", values)):
         passed = _late(one, end)
+        if not _within(one, period, passed=passed):
+            continue
         count += passed
         if passed or not late:
-            rows.append(_row(number, one, passed=passed))
+            rows.append(_row(one, passed=passed))
     findings = (f"{count} corrections are late or were",) if count else ()
     return Table(COLUMNS, tuple(rows), {"corrections": len(rows), "late": count}, findings)
 
 
-def _gathered(told: Iterable[Told]) -> dict[str, _Correction]:
-    found: dict[str, _Correction] = {}
+def _within(one: _Correction, period: Period, *, passed: bool) -> bool:
+    if period.until is not None and one.opened >= period.until:
+        return False
+    lasting = passed and (one.acknowledged is None or one.acknowledged >= period.since)
+    return one.opened >= period.since or lasting
+
+
+def _gathered(told: Iterable[Told]) -> Iterable[_Correction]:
+    """Return the stories, by partner, number, and who tells whom: a number is the choice of who opens it."""
+    found: dict[tuple[str, str, bool], _Correction] = {}
     for each in told:
         frame, when = each.frame, round(each.frame.time.timestamp() * 1000)
-        number = frame.transaction_number
-        outbound = frame.direction is Direction.OUTBOUND
-        opening = (
-            frame.type is EntryType.CORRECTION and frame.entry_class is not EntryClass.ANSWERED
-        )
-        one = found.get(number)
+        notice = frame.type is EntryType.CORRECTION
+        outbound = notice == (frame.direction is Direction.OUTBOUND)
+        story = frame.partner_id, frame.transaction_number, outbound
+        opening = notice and frame.entry_class is not EntryClass.ANSWERED
+        one = found.get(story)
         if one is None:
             if not opening:
-                continue  # it was opened before the period
-            one = found[number] = _Correction(frame.partner_id, outbound, each.index, when)
+                continue  # the bundle begins after it was opened
+            one = _Correction(
+                frame.partner_id, frame.transaction_number, outbound, each.index, when
+            )
+            found[story] = one
         one.facts |= {**(each.facts or {})}
         if frame.entry_class is EntryClass.ANSWERED and one.delivered is None:
             one.delivered = when
         elif frame.type is EntryType.ACKNOWLEDGEMENT and one.acknowledged is None:
             one.acknowledged = when
-    return found
+    return found.values()
 
 
 def _late(one: _Correction, end: int) -> bool:
@@ -94,10 +107,10 @@ def _late(one: _Correction, end: int) -> bool:
     return slow or (one.acknowledged or end) > until
 
 
-def _row(number: str, one: _Correction, *, passed: bool) -> tuple[object, ...]:
+def _row(one: _Correction, *, passed: bool) -> tuple[object, ...]:
     facts = one.facts
     return (
-        number,
+        one.number,
         one.partner,
         "sent" if one.outbound else "received",
         facts.get("transaction_reference"),

@@ -10,8 +10,8 @@
 Of a query that finds nobody nobody knows the sex: it brings prints and no person. So a rate is per enrolled person,
 not per query; the rate per query is among the totals, over all.
 
-Counts from 1 to 9 are suppressed, and with them what they could be computed from: the smallest other count of the
-same column where one alone would be missing. What was suppressed is None.
+Counts from 1 to 9 are withheld, and with them as many others, the smallest first, as it takes that none can be
+computed from a total (`auditor.cells`); where that is not enough the whole column is. What was withheld is None.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final, TypeAlias
 
+from gateway.auditor.cells import LEAST, withheld
 from gateway.auditor.groups import DIMENSIONS, Groups
 from gateway.auditor.index import Index
 from gateway.auditor.table import Period, Table
 
-SMALL: Final = 10  # counts below are suppressed, but for 0
 Z: Final = 1.959964  # of the normal distribution, for 95 %
 UNKNOWN: Final = "not stated"
 MEASURES: Final = (
@@ -61,12 +61,16 @@ def rates(index: Index, period: Period, by: Sequence[str], groups: Groups | None
         "examined": {each: tally.examined[each] for each in every},
         "false": {each: tally.false[each] for each in every},
     }
+    told = withheld([each or 0 for each in counts["found"].values()]) is not None
     hidden = sum(suppress(counts[name]) for name in _COUNTED)
     rows = tuple((*each, *_measures(counts, each)) for each in every)
     return Table(
         (*by, *MEASURES),
         rows,
-        {**_over_all(index, period), "suppressed_counts": hidden},
+        {
+            **_over_all(index, period, told=told),
+            "suppressed_counts": hidden,
+        },
         _findings(index, by, groups),
     )
 
@@ -95,15 +99,13 @@ def _group(stated: Sequence[str], places: Sequence[int]) -> Group:
 
 def suppress(column: dict[Group, int | None]) -> int:
     """Put None for each count that could point at somebody, and for what would give it away; return how many."""
-    small = [each for each, count in column.items() if count is not None and 0 < count < SMALL]
-    if len(small) == 1:
-        others = [
-            each for each, count in column.items() if count and each not in small
-        ]  # a 0 gives nothing away
-        small += sorted(others, key=lambda each: (column[each], each))[:1]
-    for each in small:
-        column[each] = None
-    return len(small)
+    groups = list(column)
+    hidden = withheld([column[each] or 0 for each in groups])
+    if hidden is None:  # a 0 gives nothing away
+        hidden = frozenset(at for at, each in enumerate(groups) if column[each])
+    for at in hidden:
+        column[groups[at]] = None
+    return len(hidden)
 
 
 def _measures(counts: Counts, group: Group) -> tuple[object, ...]:
@@ -127,7 +129,8 @@ def wilson(count: int | None, of: int | None) -> tuple[float | None, float | Non
     return round(share, 6), round(max(0.0, low), 6), round(min(1.0, high), 6)
 
 
-def _over_all(index: Index, period: Period) -> dict[str, object]:
+def _over_all(index: Index, period: Period, *, told: bool) -> dict[str, object]:
+    """Return searches and hits; hits are withheld where they are few, or where not `told`: they would give groups away."""
     said, values = period.where("asked_ms")
     wanted = (
         "SELECT count(*), coalesce(sum(true_outcome = 'MATCH'), 0), coalesce(sum(true_outcome IS NULL), 0)"
@@ -135,6 +138,8 @@ def _over_all(index: Index, period: Period) -> dict[str, object]:
         f" AND {said}"
     )
     searches, hits, sealed = index.rows(wanted, values)[0]
+    if 0 < hits < LEAST or not told:
+        hits = None
     share, low, high = wilson(hits, searches - sealed)
     return {
         "searches": searches,

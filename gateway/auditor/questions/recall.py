@@ -32,13 +32,16 @@ def recall(index: Index, period: Period, named: str) -> Table:
         )
     ]
     meant = [each for each in there if _is(each, named)]
-    if not meant:
-        if not index.opened:
-            raise Remedy(
-                "which calibration gave an answer is sealed: give the auditor's key (--key)"
-            )
-        raise Remedy(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
+    if not index.opened and not meant:
+        raise Remedy("which calibration gave an answer is sealed: give the auditor's key (--key)")
     said, values = period.where("closed_ms")
+    sealed = index.rows(
+        "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
+        f" AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL AND {said}",
+        values,
+    )[0][0]
+    if not meant and not sealed:
+        raise Remedy(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
     marks = ", ".join("?" * len(meant))
     where, values = f"calibration IN ({marks}) AND {said}", [*meant, *values]
     counted = "SELECT count(*), total(true_outcome = 'MATCH') FROM exchanges"
@@ -48,10 +51,6 @@ def recall(index: Index, period: Period, named: str) -> Table:
         f" verdict, closed_idx FROM exchanges INDEXED BY exchanges_closed WHERE {where} ORDER BY closed_idx"
     )
     rows = Read(count, lambda: index.each(wanted, values))
-    sealed = index.rows(
-        "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
-        " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
-    )[0][0]
     findings = (
         (f"{sealed} answers are sealed or shredded: what gave them is not known",) if sealed else ()
     )

@@ -13,33 +13,38 @@ from collections import Counter
 from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, iso
+from gateway.auditor.table import WAYS, Period, Table, iso
 
-COLUMNS = ("time", "partner", "transaction", "what", "reason", "because", "paragraph", "leaf")
+COLUMNS = (
+    *("time", "partner", "direction", "transaction", "what", "reason", "because", "paragraph"),
+    "leaf",
+)
 
 
 def refusals(index: Index, period: Period, cite: Cite) -> Table:
     """Return every refusal and every masked answer of a period, in order of time."""
-    said, values = period.where("closed_ms")
+    # What an examiner decided was masked by the verdict, not by the answer before it.
+    said, values = period.where("coalesce(verdict_ms, closed_ms)")
     wanted = (
-        "SELECT closed_ms, partner, number, closing, reason, element, why, true_outcome, closed_idx"
+        "SELECT coalesce(verdict_ms, closed_ms), partner, direction, number, closing, reason, element, why, true_outcome,"
+        " coalesce(verdict_idx, closed_idx)"
         f" FROM exchanges WHERE {said} AND (closing = 'REFUSED' OR true_outcome <> disclosed_outcome)"
     )
     rows: list[tuple[int, tuple[object, ...]]] = []
-    for ms, partner, number, closing, reason, element, why, true, leaf in index.each(
+    for ms, partner, way, number, closing, reason, element, why, true, leaf in index.each(
         wanted, values
     ):
         refused = closing == "REFUSED"
         because = (element or why) if refused else f"{true} not shown: {why or 'sealed'}"
         what = "refused" if refused else "masked"
         cited = cite(str(why)) if why else ""
-        row = (iso(ms), partner, number, what, reason, because, cited or None, leaf)
+        row = (iso(ms), partner, WAYS.get(way), number, what, reason, because, cited or None, leaf)
         rows.append((_int(leaf), row))
     rows += _others(index, period)
     rows.sort(key=lambda pair: pair[0])
     found = tuple(row for _, row in rows)
     by_reason = Counter(
-        f"{row[3]}: {row[4] or (row[5] if row[3] == 'masked' else 'sealed')}" for row in found
+        f"{row[4]}: {row[5] or (row[6] if row[4] == 'masked' else 'sealed')}" for row in found
     )
     return Table(COLUMNS, found, {"by_reason": dict(by_reason.most_common())})
 
@@ -51,19 +56,24 @@ def _others(index: Index, period: Period) -> list[tuple[int, tuple[object, ...]]
         f"(type = {int(EntryType.REFUSAL_SUMMARY)} OR type = {int(EntryType.REPLAY_CONFLICT)}"
         f" OR (type = {int(EntryType.REFUSAL)} AND class = {int(EntryClass.OTHER)}))"
     )
-    columns = "time_ms, partner, number, type, subject, facts ->> 'reason', facts ->> 'count'"
+    columns = (
+        "time_ms, partner, direction, number, type, subject, facts ->> 'reason', facts ->> 'count'"
+    )
     wanted = (
         f"SELECT entries.idx, {columns} FROM entries LEFT JOIN details USING (idx)"
         f" WHERE {kinds} AND {said}"
     )
     rows: list[tuple[int, tuple[object, ...]]] = []
-    for leaf, ms, partner, number, kind, subject, reason, count in index.each(wanted, values):
+    for leaf, ms, partner, way, number, kind, subject, reason, count in index.each(wanted, values):
         counted = kind == EntryType.REFUSAL_SUMMARY
         what = "counted" if counted else "not completed"
         if kind == EntryType.REPLAY_CONFLICT:
             what = "refused"
         because = f"{count or '?'} in the minute {subject}" if counted else None
-        row = (iso(ms), partner or None, number or None, what, reason, because, None, leaf)
+        row = (
+            *(iso(ms), partner or None, WAYS.get(way, WAYS[1]), number or None, what, reason),
+            *(because, None, leaf),
+        )
         rows.append((_int(leaf), row))
     return rows
 

@@ -38,19 +38,23 @@ _READ: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """What goes to one person: the same rows for machines and, in each language, for eyes."""
+    """What goes to one person: the same rows for machines and, in each language, for eyes.
+
+    unknown   exchanges of the time of which nobody knows any more whom they were about
+    """
 
     subject: str
     table: Table
+    unknown: int = 0
 
     def texts(self, languages: Sequence[str]) -> Mapping[str, bytes]:
         """Return the files of the pack by name."""
         exchanges = list(self.table.documents())
         found = {
-            f"{each}.txt": subject_words.text(each, self.subject, exchanges).encode()
+            f"{each}.txt": subject_words.text(each, self.subject, exchanges, self.unknown).encode()
             for each in languages
         }
-        document = {"subject": self.subject, "exchanges": exchanges}
+        document = {"subject": self.subject, "exchanges": exchanges, "erased": self.unknown}
         found["exchanges.json"] = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
         return found
 
@@ -81,15 +85,22 @@ def subject(index: Index, period: Period, number: str, cases: Sequence[str] = ()
             findings.append(f"leaf {row[-1]}: {why}; an officer decides whether it is released")
     rows += _corrected(index, rows)
     unread = index.rows(
-        "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
+        "SELECT count(*) FROM exchanges WHERE (direction = 1 AND closing = 'ANSWERED'"
         " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
+        f" OR direction = 2 AND {int(bool(cases))} AND closing <> 'REFUSED' AND purpose IS NULL) AND {said}",
+        values,
     )[0][0]
+    if unread:
+        findings.append(
+            f"{unread} exchanges of this time are erased or sealed: whom they were about is not known, and the pack says so"
+        )
     totals = {
         "subject": f"S-{number}" if number else "",
         "exchanges": len(rows),
         "shredded": unread,
     }
-    return Pack(f"S-{number}" if number else ", ".join(cases), _table(rows, totals, findings))
+    named = f"S-{number}" if number else ", ".join(cases)
+    return Pack(named, _table(rows, totals, findings), int(unread))
 
 
 def _table(

@@ -13,6 +13,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "number": "Registry number",
         "count": "Exchanges",
         "none": "Our records show no exchange about you.",
+        "erased": "{count} exchanges of this time were erased, as the law requires after a while. Whether one of them was about"
+        " you is no longer known.",
         "they asked": "{partner} asked us",
         "we asked": "we asked {partner}",
         "purpose": "purpose",
@@ -53,6 +55,8 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "number": "Numéro au registre",
         "count": "Échanges",
         "none": "Nos registres n’indiquent aucun échange à votre sujet.",
+        "erased": "{count} échanges de cette période ont été effacés, comme la loi l’exige après un certain temps. On ne sait"
+        " plus si l’un d’eux vous concernait.",
         "they asked": "{partner} nous a interrogés",
         "we asked": "nous avons interrogé {partner}",
         "purpose": "finalité",
@@ -86,25 +90,77 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "WITHDRAWN": "ce qui avait été communiqué a été retiré",
     },
 }
+FIELDS: Final[Mapping[str, tuple[str, str]]] = {  # `casework.FieldCode` → English, French
+    "LAST_NAME": ("last name", "nom de famille"),
+    "FIRST_NAME": ("first name", "prénom"),
+    "DATE_OF_BIRTH": ("date of birth", "date de naissance"),
+    "GENDER": ("gender", "genre"),
+    "COUNTRY_OF_BIRTH": ("country of birth", "pays de naissance"),
+    "ALIAS": ("alias", "nom d’emprunt"),
+    "CITIZENSHIP": ("citizenship", "citoyenneté"),
+    "TRAVEL_DOCUMENT_NUMBER": ("travel document number", "numéro du titre de voyage"),
+    "PHOTOGRAPH": ("photograph", "photographie"),
+    "FINGERPRINTS": ("fingerprints", "empreintes digitales"),
+    "PASSPORT_ISSUING_COUNTRY": (
+        "country that issued the passport",
+        "pays de délivrance du passeport",
+    ),
+    "IMMIGRATION_STATUS": ("immigration status", "statut d’immigration"),
+    "ADMISSIBILITY_INFO": ("information on admissibility", "renseignements sur l’admissibilité"),
+    "ADMISSIBILITY_DECISION": ("decision on admissibility", "décision sur l’admissibilité"),
+    "PRIOR_REQUIREMENTS_FAILURE": (
+        "earlier failure to meet requirements",
+        "manquement antérieur aux exigences",
+    ),
+    "PROTECTION_DECISION": ("decision on protection", "décision sur l’asile"),
+    "APPLICATION_HISTORY": ("history of applications", "historique des demandes"),
+    "CLAIM_IDENTITY": ("identity in a refugee claim", "identité dans une demande d’asile"),
+    "CLAIM_PROCESSING": ("processing of a refugee claim", "traitement d’une demande d’asile"),
+    "CLAIM_EXCLUSION": ("exclusion in a refugee claim", "exclusion dans une demande d’asile"),
+    "CLAIM_HISTORY": ("history of a refugee claim", "historique d’une demande d’asile"),
+}
 _SAID: Final = ("purpose", "paragraph", "told", "fields", "destroyed", "about")
 
 
-def text(language: str, subject: str, exchanges: Sequence[Mapping[str, object]]) -> str:
-    """Return the pack of one person in one language; what has no word stands as it is."""
+def text(
+    language: str, subject: str, exchanges: Sequence[Mapping[str, object]], erased: int = 0
+) -> str:
+    """Return the pack of one person in one language; what has no word stands as it is.
+
+    erased   exchanges of the time of which nobody knows any more whom they were about
+    """
     words = WORDS[language]
+    colon = ":" if language == "en" else "\u00a0:"
     lines = [words["title"], "=" * len(words["title"]), "", words["intro"], ""]
-    lines += [f"{words['number']}: {subject}", f"{words['count']}: {len(exchanges)}", ""]
+    lines += [
+        f"{words['number']}{colon} {subject}",
+        f"{words['count']}{colon} {len(exchanges)}",
+        "",
+    ]
+    if erased:
+        lines += [words["erased"].format(count=erased), ""]
     if not exchanges:
-        lines.append(words["none"])
+        lines += [words["none"], ""]
     for each in exchanges:
         way = words[str(each["direction"])].format(partner=each["partner"])
-        lines.append(f"{each['time']}  {way}: {_word(words, each['operation'])}")
-        lines.append(f"    {words['transaction']}: {each['transaction']}")
+        lines.append(f"{each['time']}  {way}{colon} {_word(words, each['operation'])}")
+        lines.append(f"    {words['transaction']}{colon} {each['transaction']}")
         for name in _SAID:
             if each[name]:
-                lines.append(f"    {words[name]}: {_word(words, each[name])}")
+                lines.append(f"    {words[name]}{colon} {_said(language, name, each[name])}")
         lines.append("")
     return "\n".join((*lines, words["end"], ""))
+
+
+def _said(language: str, name: str, value: object) -> str:
+    if name == "fields":
+        at = 0 if language == "en" else 1
+        return ", ".join(
+            FIELDS[each][at] if each in FIELDS else each for each in str(value).split(",")
+        )
+    if name == "paragraph" and language == "fr":
+        return str(value).replace("IRPR", "RIPR")
+    return _word(WORDS[language], value)
 
 
 def _word(words: Mapping[str, str], value: object) -> str:

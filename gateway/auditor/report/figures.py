@@ -12,15 +12,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.audit.chapters import Cite
+from gateway.auditor.cells import LEAST, Cells, cells
 from gateway.auditor.index import Index
 from gateway.auditor.questions.corrections import corrections
-from gateway.auditor.report.cells import LEAST, Cells, cells
+from gateway.auditor.questions.destruction import (
+    AFTER,
+    LATE_REVIEW,
+    LIVES,
+    REVIEWED,
+    SEARCHED,
+    end_of,
+    kept_after_review,
+)
+from gateway.auditor.questions.quota import COUNTED, Limits
 from gateway.auditor.report.timeline import Event, events
 from gateway.auditor.table import DAY_MS, Period
 from gateway.terms import Direction
@@ -32,8 +41,6 @@ BECAME: Final = (
 )
 _INBOUND: Final = int(Direction.INBOUND)
 _QUERIES: Final = "operation IN ('SUBMIT_QUERY', '')"
-
-Limits = Mapping[tuple[str, str], int]  # (partner, purpose) → queries agreed a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Whether what had to be done was done; `done` and `waiting` are None where they are withheld."""
+    """Whether what had to be done was done in time; `done` and `waiting` are None where they are withheld."""
 
     done: int | None
     failed: int
@@ -92,6 +99,7 @@ def figures(index: Index, period: Period, limits: Limits, cite: Cite) -> Figures
     """Count a period; `until` of the period MUST be given."""
     volumes = _Volumes(index, period)
     became = cells([(name, volumes.became[name]) for name in BECAME])
+    received = volumes.over_time(_INBOUND)
     destruction, late = _destruction(index, period, became), _corrections(index, period)
     happened, omitted = events(index, period)
     use = tuple(_quota(index, period, limits))
@@ -105,7 +113,7 @@ def figures(index: Index, period: Period, limits: Limits, cite: Cite) -> Figures
     return Figures(
         period,
         index.opened,
-        volumes.over_time(_INBOUND),
+        received,
         volumes.over_time(int(Direction.OUTBOUND)),
         volumes.by_partner(_INBOUND),
         volumes.by_partner(int(Direction.OUTBOUND)),
@@ -113,7 +121,7 @@ def figures(index: Index, period: Period, limits: Limits, cite: Cite) -> Figures
         _under(became, "refused", _refused(index, period, cite)),
         _under(became, "masked", _masked(index, period, cite)),
         use,
-        tuple(_pace(index, period)),
+        tuple(_pace(index, period, received)),
         destruction,
         late,
         happened,
@@ -204,27 +212,30 @@ def _masked(index: Index, period: Period, cite: Cite) -> Counter[str]:
 def _quota(index: Index, period: Period, limits: Limits) -> list[Use]:
     said, values = period.where("asked_ms")
     wanted = (
-        f"SELECT partner, purpose, asked_ms / {DAY_MS} AS day, count(*) FROM exchanges WHERE direction = 1"
-        f" AND operation = 'SUBMIT_QUERY' AND closing <> 'REFUSED' AND purpose IS NOT NULL AND {said}"
-        " GROUP BY partner, purpose, day"
+        f"SELECT partner, purpose, asked_ms / {DAY_MS} AS day, agreement, version, count(*) FROM exchanges"
+        f" WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {COUNTED} AND purpose IS NOT NULL AND {said}"
+        " GROUP BY 1, 2, 3, 4, 5"
     )
-    days: dict[tuple[str, str], list[int]] = {}
-    for partner, purpose, _, count in index.each(wanted, values):
-        days.setdefault((partner, purpose), []).append(count)
+    days: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # day → queries, and agreed
+    for partner, purpose, day, agreement, version, count in index.each(wanted, values):
+        limit = limits.get((agreement, version, purpose), 0)
+        if limit:
+            each = days.setdefault((partner, purpose), {})
+            before, most = each.get(day, (0, 0))
+            each[day] = before + count, max(most, limit)
     found = []
-    for (partner, purpose), counts in sorted(days.items()):
-        agreed = limits.get((partner, purpose))
-        if not agreed:
-            continue
-        peak = max(counts)
+    for (partner, purpose), by_day in sorted(days.items()):
+        used = list(by_day.values())
+        peak, agreed = max(used, key=lambda pair: pair[0] / pair[1])
         busiest = 5 * math.ceil(20 * peak / agreed) if peak >= LEAST else None
-        warned = sum(agreed >= count >= 0.8 * agreed for count in counts)
-        over = sum(count > agreed for count in counts)
+        warned = sum(most >= count >= 0.8 * most for count, most in used)
+        over = sum(count > most for count, most in used)
         found.append(Use(partner, purpose, agreed, busiest, warned, over))
     return found
 
 
-def _pace(index: Index, period: Period) -> list[Pace]:
+def _pace(index: Index, period: Period, received: Cells) -> list[Pace]:
+    """Return how long answers took; not where the number of questions is withheld, of which a time would say more."""
     said, values = period.where("asked_ms")
     wanted = (  # to 10 ms: fewer rows, and nobody's own time
         f"SELECT asked_ms / {DAY_MS}, (closed_ms - asked_ms + 5) / 10 * 10, count(*) FROM exchanges"
@@ -234,7 +245,13 @@ def _pace(index: Index, period: Period) -> list[Pace]:
     times: dict[str, Counter[int]] = {name: Counter() for name in buckets(period)}
     for day, took, count in index.each(wanted, values):
         times[bucket_of(day * DAY_MS, period)][took] += count
-    return [Pace(name, _centile(each, 50), _centile(each, 95)) for name, each in times.items()]
+    hidden = {name for name in times if received.of(name) is None}
+    return [
+        Pace(name, None, None)
+        if name in hidden
+        else Pace(name, _centile(each, 50), _centile(each, 95))
+        for name, each in times.items()
+    ]
 
 
 def _centile(times: Counter[int], of_hundred: int) -> int | None:
@@ -252,19 +269,21 @@ def _centile(times: Counter[int], of_hundred: int) -> int | None:
 
 def _destruction(index: Index, period: Period, became: Cells) -> Duty:
     said, values = period.where("asked_ms")
-    wanted = (
-        "SELECT sum(destroyed_ms IS NOT NULL AND (reviewed_ms IS NOT NULL OR closing <> 'ANSWERED'"
-        " OR destroyed_ms <= closed_ms)), sum(destroyed_ms IS NULL AND reviewed_ms IS NULL),"
-        " sum(destroyed_ms > closed_ms AND reviewed_ms IS NULL),"
-        " sum(destroyed_ms IS NULL AND reviewed_ms IS NOT NULL) FROM exchanges"
-        f" WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {said}"
-        " AND (closing = 'ANSWERED' OR destroyed_ms IS NOT NULL)"
+    where = f"{SEARCHED} AND {said}"
+    kept = kept_after_review(end_of(index))
+    wanted = f"SELECT total(destroyed_ms IS NOT NULL), total({LIVES} OR {AFTER}), total({AFTER}) FROM exchanges"
+    gone, wrong, after = (int(each) for each in index.rows(f"{wanted} WHERE {where}", values)[0])
+    reviewed = (
+        f"SELECT total(destroyed_ms IS NULL), total({kept}), total({LATE_REVIEW}) FROM exchanges"
     )
-    done, missing, late, waiting = (int(each or 0) for each in index.rows(wanted, values)[0])
+    open_, forgotten, late = (
+        int(each) for each in index.rows(f"{reviewed} WHERE {REVIEWED} AND {where}", values)[0]
+    )
+    failed, waiting = wrong + forgotten + late, open_ - forgotten
     if became.withheld or None in became.counts:
         # What was searched is what was received less what was refused: it would give away what is withheld there.
-        return Duty(None, missing + late, _large(waiting))
-    return Duty(_large(done), missing + late, _large(waiting))
+        return Duty(None, failed, _large(waiting))
+    return Duty(_large(gone - after - late), failed, _large(waiting))
 
 
 def _corrections(index: Index, period: Period) -> Duty:
@@ -273,7 +292,7 @@ def _corrections(index: Index, period: Period) -> Duty:
     late = table.columns.index("late")
     waiting = sum(row[acknowledged] is None and not row[late] for row in table.rows)
     failed = sum(bool(row[late]) for row in table.rows)
-    return Duty(_large(len(table.rows)), failed, _large(waiting))
+    return Duty(_large(len(table.rows) - failed - waiting), failed, _large(waiting))
 
 
 def _large(count: int) -> int | None:

@@ -131,7 +131,9 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
 
 
 def _rows(title: str, shown: Sequence[tuple[str, int | None]], words: Words) -> str:
-    names = [words("sealed").split(":")[0] if name == "sealed" else name for name, _ in shown]
+    names = [
+        words("sealed").split(":")[0].strip() if name == "sealed" else name for name, _ in shown
+    ]
     return charts.rows(title, names, [value for _, value in shown], words.number)
 
 

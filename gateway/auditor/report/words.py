@@ -175,7 +175,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "duty": ("Duty", "Obligation"),
     "duty.destruction": ("Prints and templates destroyed", "Empreintes et gabarits détruits"),
     "duty.corrections": ("Corrections, both ways", "Rectifications, dans les deux sens"),
-    "done": ("Number", "Nombre"),
+    "done": ("In time", "À temps"),
     "failed": ("Missing or late", "Manquantes ou en retard"),
     "waiting": ("Waiting", "En attente"),
     "events": ("Keys and agreements", "Clés et accords"),
@@ -219,6 +219,8 @@ class Words:
     def __call__(self, key: str, **filled: object) -> str:
         """Return a sentence with its names filled in."""
         said = WORDS[key][self._at]
+        if self._at:
+            said = _unbroken(said)
         return said.format(**filled) if filled else said
 
     def number(self, value: float | None) -> str:
@@ -239,6 +241,13 @@ class Words:
     def total(self, value: int | None) -> str:
         """Return a total, or that it is small."""
         return self("few") if value is None else self.number(value)
+
+
+def _unbroken(text: str) -> str:
+    """Return French with the spaces about its marks that no line may break at."""
+    for mark in ":;?!»":
+        text = text.replace(f" {mark}", f"\u00a0{mark}")
+    return text.replace("« ", "«\u00a0")
 
 
 def placeholders(text: str) -> set[str]:

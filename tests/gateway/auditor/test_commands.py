@@ -104,7 +104,7 @@ def test_what_was_refused_and_masked_is_listed(archive: Any, tmp_path: Path) -> 
     row = next(row for row in told["rows"] if row["transaction"] == archive.refused)
     assert (row["what"], row["reason"]) == ("refused", "PURPOSE_NOT_PERMITTED")
     lines = (tmp_path / "refused.csv").read_text().splitlines()
-    assert lines[0].startswith("time,partner,transaction")
+    assert lines[0].startswith("time,partner,direction,transaction")
     assert len(lines) == 1 + len(told["rows"])
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.proof import LogIdentity
 from gateway.audit.shredding import EXCHANGE_DETAIL, Erased
+from gateway.audit.volume import Held
 from gateway.auditor.index import Index
 from gateway.kit.year import ORIGIN, _Scribe
 from gateway.kit.year_life import BEGINS, Said
@@ -45,6 +47,44 @@ def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
         assert index.rows(known)[1][0] == "C-kept"
         assert index.rows("SELECT idx FROM details ORDER BY idx") == [(2,), (3,), (4,)]
         assert index.rows("SELECT closing FROM exchanges") == [("ANSWERED",), ("ANSWERED",)]
+
+
+@dataclass
+class Later(Small):
+    """A source that begins after what an index has read, as next year's bundle does."""
+
+    def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
+        return super().held(max(self.first, start or 0), stop)
+
+
+def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) -> None:
+    house, auditor = keys()
+    scribe = _Scribe(house.audit_public, house.log(), 0)
+    verdict = replace(query(1, 3)[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
+    decided = Said(verdict, {**HIT, "why": CANARY, "verdict": "SAME", "examiner": CANARY})
+    said = [*query(1, 1, case=CANARY), decided, *query(2, 4)]
+    before = [scribe.entry(each) for each in said]
+    told = Erased(EXCHANGE_DETAIL, 3, 0, 2)
+    frame = replace(
+        verdict,
+        type=EntryType.RETENTION,
+        time=BEGINS + timedelta(hours=9),
+        subject_reference=told.reference(),
+    )
+    after = [*before, scribe.entry(Said(frame, {"count": "3"}))]
+    log, secret = LogIdentity.from_log_key(ORIGIN, house.log()), secrets.token_bytes(32)
+    known = (
+        'SELECT "case", true_outcome, why, verdict, examiner, subject FROM exchanges WHERE idx = 0'
+    )
+
+    with Index(tmp_path / "index", secret) as index:
+        index.extend(Small(log, before), auditor.audit_ring())
+        assert index.rows(known) == [(CANARY, "MATCH", CANARY, "SAME", CANARY, "987654321")]
+        index.extend(Later(log, after, first=4), auditor.audit_ring())
+
+        assert index.rows(known) == [(None,) * 6]
+        assert index.rows("SELECT min(idx) FROM details") == [(3,)]
+        assert CANARY.encode() not in index._connection.serialize("main")
 
 
 def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:

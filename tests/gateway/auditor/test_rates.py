@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.audit.entry import EntryClass, EntryType
+from gateway.auditor.cells import LEAST, ROOM
 from gateway.auditor.groups import GroupsRefused, read_groups
-from gateway.auditor.questions.rates import SMALL, rates, suppress, wilson
+from gateway.auditor.questions.rates import rates, suppress, wilson
 from gateway.auditor.table import Period, Table
+from gateway.kit.year_life import Said
 from tests.gateway.auditor.year import indexed, query
 
+HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
 COUNTS = st.dictionaries(
     st.tuples(st.text("ab", max_size=4)), st.none() | st.integers(0, 40), max_size=8
 )
@@ -20,12 +25,11 @@ LINES = "subject,sex,age_band,region\n1,F,30-44,Asia\n2,M,80+,Europe\n"
 
 
 def told() -> Table:
-    hit = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
     said = []
     for number in range(1, 61):
         subject = str(number)
-        said += query(number, number / 10, subject=subject, **hit)
-    said += query(90, 20, subject="1", **hit)  # the same person again
+        said += query(number, number / 10, subject=subject, **HIT)
+    said += query(90, 20, subject="1", **HIT)  # the same person again
     said += query(91, 21)
     groups = {str(n): ("F" if n <= 200 else "M", "30-44", "Asia") for n in range(1, 401)}
     groups["60"] = ("M", "30-44", "Asia")
@@ -47,6 +51,35 @@ def test_a_count_below_ten_is_suppressed_and_so_is_what_would_give_it_away() -> 
     assert told().totals["suppressed_counts"] == 2
 
 
+def test_a_total_gives_no_group_away() -> None:
+    """Forty women and two others: with the forty shown, 42 hits would say that each of the others is one."""
+    groups = {
+        str(n): ("F" if n <= 40 else "M" if n == 41 else "X", "80+", "Asia") for n in range(1, 43)
+    }
+    for most, hits in ((42, 42), (40, 40), (1, None)):
+        said = [each for n in range(1, most + 1) for each in query(n, n, subject=str(n), **HIT)]
+        with indexed(said) as index:
+            table = rates(index, Period(), ("sex",), groups)
+        assert (table.totals["hits"], table.totals["searches"]) == (hits, most)
+        shown = [row["found"] for row in table.documents()]
+        assert shown == ([40, 0, 0] if most == 40 else [None] * 3 if most > 40 else [None, 0, 0])
+
+
+def test_a_false_match_is_one_of_whom_an_examiner_said_so() -> None:
+    said = []
+    for number in range(1, 41):
+        verdict = "DIFFERENT" if number <= 12 else "SAME"
+        begun = query(number, number, subject=str(number), **HIT)
+        frame = replace(begun[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
+        said += [*begun, Said(frame, {"verdict": verdict})]
+    groups = {str(number): ("F", "30-44", "Asia") for number in range(1, 41)}
+    with indexed(said) as index:
+        (women,) = rates(index, Period(), ("sex",), groups).documents()
+
+    assert (women["examined"], women["false"], women["false_share"]) == (40, 12, 0.3)
+    assert (women["found"], women["hit_share"]) == (40, 1.0)
+
+
 def test_without_a_file_of_groups_the_ledger_says_that_it_has_none() -> None:
     with indexed(query(1, 1)) as index:
         table = rates(index, Period(), ("sex", "region"), None)
@@ -61,16 +94,17 @@ def test_without_a_key_nobody_knows_who_was_found() -> None:
 
 
 @given(COUNTS)
-def test_no_small_count_stays_and_none_is_missing_alone(column: dict[tuple[str, ...], int]) -> None:
+def test_no_small_count_stays_and_none_can_be_computed(column: dict[tuple[str, ...], int]) -> None:
     before = dict(column)
 
     hidden = suppress(column)
 
-    assert not any(count is not None and 0 < count < SMALL for count in column.values())
+    assert not any(count is not None and 0 < count < LEAST for count in column.values())
     fresh = [each for each in column if column[each] is None and before[each] is not None]
     assert len(fresh) == hidden
     others = [each for each in before if before[each] and each not in fresh]
-    assert len(fresh) != 1 or not others
+    room = sum(before[each] for each in fresh) - (len(fresh) - 1)
+    assert not fresh or room >= ROOM or not others
     assert all(column[each] == before[each] for each in column if each not in fresh)
 
 

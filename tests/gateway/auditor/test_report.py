@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gateway.audit.verify import Report
+from gateway.auditor.cells import LEAST, cells, withheld
 from gateway.auditor.index import Index
-from gateway.auditor.report.cells import LEAST, cells, withheld
 from gateway.auditor.report.figures import buckets, figures
 from gateway.auditor.report.page import TEMPLATES, About, pictures, render
 from gateway.auditor.report.words import LANGUAGES, WORDS, Words, placeholders
@@ -72,7 +72,7 @@ def index() -> Iterator[Index]:
 
 
 def page(index: Index, language: str = "en", *, whole: bool = True) -> str:
-    found = figures(index, YEAR, {("AUS", "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")
+    found = figures(index, YEAR, {(None, None, "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")  # type: ignore[dict-item]
     report = Report((), 5, bytes(32), 1, last=object() if whole else None)  # type: ignore[arg-type]
     return render(found, report, ABOUT, language)
 
@@ -193,7 +193,7 @@ def test_a_destruction_that_is_missing_is_counted_exactly(index: Index) -> None:
 
 def test_a_day_over_its_quota_is_a_finding(index: Index) -> None:
     asked(index, 300)  # 24 a day, 20 are agreed
-    found = figures(index, YEAR, {("AUS", "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")
+    found = figures(index, YEAR, {(None, None, "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")  # type: ignore[dict-item]
 
     (use,) = found.quota
     assert (use.busiest, use.over, use.agreed) == (120, 12, 20)

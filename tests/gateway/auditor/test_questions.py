@@ -1,0 +1,306 @@
+"""The hard cases of the questions: reviews, what was given back, numbers used twice, what can be read no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.auditor.questions.changes import changes
+from gateway.auditor.questions.corrections import corrections
+from gateway.auditor.questions.destruction import destruction
+from gateway.auditor.questions.quota import quota
+from gateway.auditor.questions.recall import recall
+from gateway.auditor.questions.refusals import refusals
+from gateway.auditor.questions.subject import subject
+from gateway.auditor.report.figures import figures
+from gateway.auditor.table import DAY_MS, Period
+from gateway.errors import Remedy
+from gateway.kit.year_life import BEGINS, Said
+from gateway.terms import Direction
+from tests.gateway.auditor.year import indexed, query
+
+PENDING = {"true_outcome": "REVIEW_PENDING", "disclosed_outcome": "REVIEW_PENDING"}
+HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}
+RULE = "us-visa@1:answer.reveal.CITIZEN"
+BEGUN = round(BEGINS.timestamp() * 1000)
+ALL = Period(BEGUN, BEGUN + 400 * DAY_MS)
+
+
+def entry(
+    kind: EntryType,
+    hours: float,
+    number: int = 1,
+    entry_class: EntryClass = EntryClass.OTHER,
+    *,
+    outbound: bool = False,
+    partner: str = "AUS",
+    **facts: str,
+) -> Said:
+    frame = Frame(
+        type=kind,
+        entry_class=entry_class,
+        time=BEGINS + timedelta(hours=hours),
+        partner_id=partner,
+        direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
+        message_id=number.to_bytes(16, "big"),
+        transcript=bytes(31) + b"\1",
+        transaction_number=f"20260101-{number:08}",
+        subject_reference="D-1" if kind is EntryType.DESTRUCTION else "",
+    )
+    return Said(frame, facts or None)
+
+
+def reviewed(*then: Said) -> list[Said]:
+    """Return a query that waits for an examiner, what came then, and an entry 300 days later."""
+    late = entry(EntryType.START, 7200)
+    start = Said(replace(late.frame, partner_id="", direction=None, message_id=b""), None)
+    return [*query(1, 1, **PENDING), entry(EntryType.REVIEW, 1), *then, start]
+
+
+def verdict(hours: float, **facts: str) -> Said:
+    return entry(EntryType.VERDICT, hours, **facts)
+
+
+GONE = entry(EntryType.DESTRUCTION, 5)
+
+
+@pytest.mark.parametrize(
+    ("then", "finding"),
+    [
+        ([GONE, verdict(5, **HIT)], ""),
+        ([verdict(3, verdict="SAME"), GONE, verdict(5, **HIT)], ""),
+        ([GONE, entry(EntryType.ABANDONED, 5)], ""),
+        ([verdict(3, verdict="SAME"), GONE, entry(EntryType.ABANDONED, 5)], ""),
+        ([], "live on"),
+        ([verdict(5, **HIT)], "live on"),
+        ([entry(EntryType.ABANDONED, 5)], "live on"),
+        ([verdict(4, **HIT), GONE], "destroyed after its review was over"),
+        ([entry(EntryType.DESTRUCTION, 30), entry(EntryType.ABANDONED, 30)], "destroyed after"),
+    ],
+)
+def test_prints_end_with_their_review(then: list[Said], finding: str) -> None:
+    """A case that was decided or given up keeps nothing, and none waits longer than a day."""
+    with indexed(reviewed(*then)) as index:
+        table = destruction(index, Period())
+        duty = figures(index, ALL, {}, lambda _: "").destruction
+
+    assert (len(table.findings), duty.failed) == ((1, 1) if finding else (0, 0))
+    assert finding in " ".join(table.findings)
+    assert table.totals == {"searched": 1, "waiting_for_examiner": 0}
+
+
+def test_prints_that_wait_for_an_examiner_today_are_no_finding() -> None:
+    with indexed(reviewed(verdict(3, verdict="SAME"))[:-1]) as index:
+        table = destruction(index, Period())
+
+    assert (table.findings, table.totals["waiting_for_examiner"]) == ((), 1)
+
+
+def test_a_match_that_the_law_hid_after_an_examiner_names_its_rule_and_its_day() -> None:
+    hidden = {"true_outcome": "MATCH", "disclosed_outcome": "NO_MATCH", "why": RULE}
+    said = reviewed(GONE, verdict(5, **hidden))
+    with indexed(said) as index:
+        (row,) = refusals(index, Period(), {RULE: "IRPR 315.36"}.__getitem__).documents()
+
+    assert (row["paragraph"], row["what"], row["leaf"]) == ("IRPR 315.36", "masked", 4)
+    assert row["time"] == (BEGINS + timedelta(hours=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_a_refusal_says_who_was_refused() -> None:
+    said = [
+        *query(1, 1)[:1],
+        entry(EntryType.REFUSAL, 1.1, 1, EntryClass.DENIED, reason="QUOTA_EXCEEDED"),
+        *query(2, 2, outbound=True)[:1],
+        entry(EntryType.ANSWER_RECEIVED, 2.1, 2, EntryClass.DENIED, outbound=True, reason="NO"),
+    ]
+    with indexed(said) as index:
+        rows = list(refusals(index, Period(), str).documents())
+
+    assert [row["direction"] for row in rows] == ["they asked", "we asked"]
+
+
+def test_an_answer_that_waits_for_their_examiner_is_not_the_last() -> None:
+    asked = query(1, 1, outbound=True, outcome_received="REVIEW_PENDING")
+    pending = Said(
+        replace(asked[1].frame, entry_class=EntryClass.ACCEPTED), dict(asked[1].facts or {})
+    )
+    answer = entry(
+        *(EntryType.ANSWER_RECEIVED, 9, 1, EntryClass.ANSWERED),
+        outbound=True,
+        outcome_received="MATCH",
+    )
+    given_up = entry(EntryType.ABANDONED, 9, 1, outbound=True)
+    for then, told in (([], "OPEN"), ([answer], "MATCH"), ([given_up], "ABANDONED")):
+        with indexed([asked[0], pending, *then]) as index:
+            (row,) = subject(index, Period(), "", ("C-1",)).table.documents()
+        assert row["told"] == told
+
+
+def test_a_review_that_nobody_ended_is_no_answer() -> None:
+    with indexed(reviewed(GONE, entry(EntryType.ABANDONED, 5))) as index:
+        assert index.rows("SELECT closing FROM exchanges") == [("ABANDONED",)]
+        assert figures(index, ALL, {}, str).became.total is None
+
+
+def test_the_first_answer_of_an_exchange_stays() -> None:
+    again = entry(EntryType.ABANDONED, 5)
+    with indexed([*query(1, 1, **HIT), again]) as index:
+        assert index.rows("SELECT closing, true_outcome FROM exchanges") == [("ANSWERED", "MATCH")]
+
+
+def shredded(number: int) -> list[Said]:
+    """Return a query whose details nobody can open."""
+    return [Said(each.frame, None) for each in query(number, number)]
+
+
+def test_a_pack_does_not_say_never_where_nobody_knows_any_more() -> None:
+    said = [*shredded(1), *query(2, 50, subject="77", **HIT)]
+    with indexed(said) as index:
+        unknown = subject(index, Period(), "99")
+        later = subject(index, Period(BEGUN + DAY_MS), "99")
+
+    english, french = (unknown.texts((each,))[f"{each}.txt"].decode() for each in ("en", "fr"))
+    assert "no longer known" in english
+    assert "On ne sait" in french
+    assert "erased or sealed" in unknown.table.findings[0]
+    assert (later.unknown, later.table.findings) == (0, ())
+    assert "no longer known" not in later.texts(("en",))["en.txt"].decode()
+
+
+def test_a_pack_is_in_words_and_french_cites_the_reglement() -> None:
+    fields = {"fields": "LAST_NAME,DATE_OF_BIRTH", "paragraph": "IRPR 315.41(2)(a)"}
+    with indexed(query(1, 1, subject="77", **fields, **HIT)) as index:
+        texts = subject(index, Period(), "77").texts(("en", "fr"))
+
+    assert "last name, date of birth" in texts["en.txt"].decode()
+    french = texts["fr.txt"].decode()
+    assert "nom de famille, date de naissance" in french
+    assert "RIPR 315.41(1)(a)" in french
+    assert "IRPR" not in french
+    assert ": " not in french.replace("\u00a0: ", "")
+
+
+def correction(hours: float, number: int = 1, **more: Any) -> Said:
+    return entry(EntryType.CORRECTION, hours, number, outbound=True, **more)
+
+
+def delivered(hours: float, number: int = 1) -> Said:
+    return entry(EntryType.CORRECTION, hours, number, EntryClass.ANSWERED, outbound=True)
+
+
+def acknowledged(hours: float, number: int = 1) -> Said:
+    return entry(EntryType.ACKNOWLEDGEMENT, hours, number, EntryClass.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("said", "late"),
+    [
+        ([correction(0), delivered(23), acknowledged(71)], False),
+        ([correction(0), delivered(25), acknowledged(71)], True),
+        ([correction(0), delivered(1), acknowledged(73)], True),
+        ([correction(0), delivered(1), delivered(100)], True),
+    ],
+)
+def test_a_correction_is_due_in_a_day_and_acknowledged_in_three(
+    said: list[Said], late: bool
+) -> None:
+    with indexed(said) as index:
+        (row,) = corrections(index, Period()).documents()
+
+    assert row["late"] is late
+
+
+def test_a_partner_does_not_settle_our_correction_by_one_of_its_own() -> None:
+    """Under our number, or another partner's: who tells whom is part of which correction it is."""
+    ours = [correction(0), delivered(1)]
+    theirs = [
+        entry(EntryType.CORRECTION, 2, 1, EntryClass.ACCEPTED),
+        entry(EntryType.ACKNOWLEDGEMENT, 3, 1, outbound=True),
+        entry(EntryType.CORRECTION, 4, 1, EntryClass.ACCEPTED, partner="USA"),
+        entry(EntryType.ACKNOWLEDGEMENT, 5, 1, partner="USA", outbound=True),
+    ]
+    with indexed([*ours, *theirs, delivered(500, 2)]) as index:
+        rows = list(corrections(index, Period()).documents())
+
+    told = [(row["partner"], row["way"], row["acknowledged"] is None) for row in rows]
+    assert told == [("AUS", "sent", True), ("AUS", "received", False), ("USA", "received", False)]
+    assert [row["late"] for row in rows] == [True, False, False]
+
+
+def test_what_was_opened_before_the_period_and_is_still_late_is_listed() -> None:
+    said = [correction(0), delivered(1), correction(2, 2), delivered(3, 2), acknowledged(99, 2)]
+    with indexed([*said, correction(300, 3)]) as index:
+        rows = list(corrections(index, Period(BEGUN + 10 * DAY_MS), late=True).documents())
+
+    assert [row["correction"] for row in rows] == ["20260101-00000001"]
+
+
+def agreed(said: list[Said], version: int) -> list[Said]:
+    return [
+        Said(replace(each.frame, agreement_id="au", agreement_version=version), each.facts)
+        for each in said
+    ]
+
+
+def test_what_the_house_gave_back_is_not_counted_and_each_version_has_its_limit() -> None:
+    poor = {"true_outcome": "QUALITY_INSUFFICIENT", "disclosed_outcome": "QUALITY_INSUFFICIENT"}
+    said = [
+        *(each for n in (1, 2) for each in agreed(query(n, n), 1)),
+        *agreed(query(3, 3, **poor), 1),
+        *agreed(query(4, 4)[:1], 1),
+        entry(EntryType.ABANDONED, 5, 4),
+        *(each for n in (11, 12, 13) for each in agreed(query(n, 20 + n), 2)),
+        *(each for n in (21, 22, 23) for each in query(n, n - 20, outbound=True)),
+    ]
+    limits = {("au", 1, "VISA_PERMIT_BENEFIT"): 2, ("au", 2, "VISA_PERMIT_BENEFIT"): 3}
+    with indexed(said) as index:
+        table = quota(index, Period(), limits)
+        (use,) = figures(index, ALL, limits, str).quota
+        lower = quota(index, Period(), {**limits, ("au", 2, "VISA_PERMIT_BENEFIT"): 2})
+
+    rows = [tuple(row.values())[2:] for row in table.documents()]
+    purpose = "VISA_PERMIT_BENEFIT"
+    assert ("they asked", purpose, 2, 2) in rows
+    assert ("they asked", purpose, 3, 3) in rows
+    assert ("we asked", purpose, 3, None) in rows
+    assert (table.findings, use.over) == ((), 0)
+    assert len(lower.findings) == 1
+
+
+def test_answers_that_can_be_read_no_more_are_not_said_to_be_none() -> None:
+    said = [*shredded(1), *query(2, 50, calibration="iris-2", **HIT)]
+    with indexed(said) as index:
+        gone = recall(index, Period(), "minutiae@1")
+        assert (len(gone.rows), "sealed or shredded" in gone.findings[0]) == (0, True)
+        with pytest.raises(Remedy, match="there are: iris-2"):
+            recall(index, Period(BEGUN + DAY_MS), "minutiae@1")
+        assert recall(index, Period(BEGUN + DAY_MS), "iris-2").findings == ()
+
+
+def test_a_number_of_two_partners_needs_the_partners_name() -> None:
+    said = [*query(1, 1), *query(1, 9, partner="USA")]
+    with indexed(said) as index:
+        with pytest.raises(Remedy, match="AUS, USA"):
+            changes(index, "20260101-00000001", 3_600_000)
+        told = changes(index, "20260101-00000001", 3_600_000, "USA")
+
+    assert told.totals["time"] == (BEGINS + timedelta(hours=9)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def test_the_time_of_answers_says_nothing_of_a_number_that_is_withheld() -> None:
+    """Twenty answers or more have a median, so a median would say that there were twenty."""
+    said = [
+        each
+        for day, count in enumerate((1, 20, 40, 40))
+        for n in range(count)
+        for each in query(1000 * day + n + 1, 24 * day + n / 10, **HIT)
+    ]
+    with indexed(said) as index:
+        found = figures(index, Period(BEGUN, BEGUN + 4 * DAY_MS), {}, str)
+
+    assert found.received.counts == (None, None, 40, 40)
+    assert [each.half is None for each in found.pace] == [True, True, False, False]
