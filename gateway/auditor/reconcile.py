@@ -34,7 +34,9 @@ FORMAT: Final = "passerelle/1/reconciliation"
 SALT: Final = 32  # bytes
 DIGEST: Final = 16  # bytes of each half of a row; 2^64 rows until two meet by chance
 EDGE_MS: Final = 15 * 60_000  # message life and clock skew (protocol 4), and the walk of a postman
-LARGEST: Final = 512 << 20  # bytes of a statement: a year of three million exchanges
+LARGEST: Final = (
+    64 << 20
+)  # bytes of a statement: 480,000 exchanges; a partner's year has 400,000 (law.md section 11)
 _PARTY = re.compile(r"[A-Z0-9-]{2,32}")
 _ROW = re.compile(r"[0-9a-f]{64}")
 _KEYS: Final = frozenset(
@@ -227,7 +229,9 @@ def _digest(salt: bytes, *parts: bytes) -> bytes:
 
 def _parse(octets: bytes) -> Statement:
     if len(octets) > LARGEST:
-        raise StatementRefused("the file is larger than any statement")
+        raise StatementRefused(
+            "the file is larger than any statement: ask for one of a shorter period"
+        )
     try:
         document = json.loads(octets)
     except (ValueError, RecursionError):

@@ -275,6 +275,7 @@ def answer(
     """
     from gateway.auditor.table import Period
 
+    reading.demand_new(csv)
     since, until, partner = period
     over = Period(reading.moment(since) or 0, reading.moment(until, end=True), partner)
     with reading.room(asked, question) as room:
@@ -316,9 +317,8 @@ def words(
 ) -> str:
     """Return what the ledger will say was asked, and of which time."""
     of = f" of {partner}" if partner else ""
-    begin = f" since {since:%Y-%m-%d}" if since else ""
-    end = f" until {until:%Y-%m-%d}" if until else ""
-    return f"{what}{of}{begin}{end}{more}"
+    times = (("since", since), ("until", until))
+    return f"{what}{of}{''.join(f' {word} {day:%Y-%m-%d}' for word, day in times if day)}{more}"
 
 
 def limits_of(room: Room) -> dict[tuple[str, int, str], int]:

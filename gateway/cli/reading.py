@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -177,6 +178,12 @@ def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
     return Keyset.load(folder / "keyset.json", custody)
 
 
+def demand_new(file: Path | None) -> None:
+    """Refuse to write over a file, which may be somebody's evidence; raises Remedy."""
+    if file is not None and str(file) != "-" and file.exists():
+        raise Remedy(f"{file} is there already: name a new file, or move it away")
+
+
 def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write rows as CSV (RFC 4180) where a file is named; cells that a spreadsheet would run are quoted as text."""
     import csv
@@ -187,7 +194,10 @@ def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[o
     if str(file) == "-":
         csv.writer(sys.stdout).writerows(chain([names], safe))
         return
-    with file.open("w", newline="", encoding="utf-8") as stream:
+    number = os.open(
+        file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
+    )  # cases and people stand in it
+    with os.fdopen(number, "w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(chain([names], safe))
 
 

@@ -66,12 +66,15 @@ def reconcile(
     """
     del as_json
     from gateway.auditor.messages import recorded
-    from gateway.auditor.reconcile import Part, compare, state
+    from gateway.auditor.reconcile import LARGEST, Part, compare, state
 
     if against is None and (since is None or until is None):
         raise Remedy("name the period: --since DAY --until DAY, or --against the other's statement")
     if against is None and out is None:
         raise Remedy("say where our statement goes: -o FILE")
+    if out is not None:
+        reading.demand_new(out)
+        reading.demand_new(_receipt_of(out))
     named = reading.moment(since), reading.moment(until, end=True)
     theirs = None if against is None else _theirs(against, _us(where, bundle), other, party)
     if theirs is not None:
@@ -87,6 +90,8 @@ def reconcile(
     salt = secrets.token_bytes(32) if theirs is None else theirs.salt
     if out is not None:
         ours = state(messages, us, other, period, salt=salt, made=_now(), checkpoint=note)
+        if len(ours.to_bytes()) > LARGEST:
+            raise Remedy("the period is too long for one statement: state a shorter one")
         receipt = None if where is None else _sworn(where, ours, asked)
         out.write_bytes(ours.to_bytes())
         if receipt is not None:
@@ -109,10 +114,11 @@ def reconcile(
 
 def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
     from gateway.auditor import sworn
-    from gateway.auditor.reconcile import Statement
+    from gateway.auditor.reconcile import LARGEST, Statement
     from gateway.bundle import PartyBundle
 
-    octets = file.read_bytes()
+    with file.open("rb") as stream:
+        octets = stream.read(LARGEST + 1)
     statement = Statement.parse(octets)
     if statement.party != other:
         raise Remedy(f"the statement is of {statement.party}, not of {other}")

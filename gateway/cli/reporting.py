@@ -70,6 +70,7 @@ def report(
     period = _period(first, last, language)
     if party is not None and bundle is None:
         raise Remedy("--party is for a bundle; a folder knows its own keys")
+    reading.demand_new(out)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with reading.room(asked, f"report {first:%Y-%m-%d} to {last:%Y-%m-%d}") as room:
         found = figures_of(room, period)
@@ -157,6 +158,7 @@ def about_of(asked: Asked, room: Room, party: Path | None = None) -> About:
 
 
 def _period(first: datetime, last: datetime, language: str) -> Period:
+    from gateway.auditor.report.figures import LONGEST
     from gateway.auditor.report.words import LANGUAGES
     from gateway.auditor.table import Period
 
@@ -164,4 +166,6 @@ def _period(first: datetime, last: datetime, language: str) -> Period:
         raise Remedy(f"--lang is one of {', '.join(LANGUAGES)}")
     if last < first:
         raise Remedy("--to is before --from")
+    if (last - first).days > LONGEST:
+        raise Remedy("a report covers ten years at most")
     return Period(reading.moment(first) or 0, reading.moment(last, end=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,15 @@ def console(
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Port on 127.0.0.1; 0 for any that is free.")
     ] = 0,
+    idle: Annotated[
+        int,
+        typer.Option(
+            min=5,
+            max=480,
+            metavar="MINUTES",
+            help="The console ends when nobody has opened a page for so long.",
+        ),
+    ] = 15,
     key_passphrase_file: KeyPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
@@ -62,7 +72,7 @@ def console(
     """Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.
 
     The link works once. Nothing can be changed; each view is recorded before it is shown: in the house's ledger, or
-    beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks.
+    beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks (--idle).
     """
     del as_json
     if not reason:
@@ -71,7 +81,7 @@ def console(
     with reading.room(asked, "console: opened") as room:
         from gateway.auditor.console.serving import serve
 
-        hall = hall_of(asked, room)
+        hall = replace(hall_of(asked, room), idle=idle)
 
         def ready(link: str) -> None:
             document = {"ok": True, "link": link, "entries": room.index.size}

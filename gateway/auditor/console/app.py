@@ -21,11 +21,12 @@ from gateway.audit.entry import EntryType
 from gateway.audit.story import Story, tell
 from gateway.audit.verify import Report
 from gateway.auditor.console import records
+from gateway.auditor.console.gate import IDLE
 from gateway.auditor.console.records import PAGE, Wanted
 from gateway.auditor.index import Index
 from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
-from gateway.auditor.report.figures import Figures
+from gateway.auditor.report.figures import LONGEST, Figures
 from gateway.auditor.report.page import About, environment, pictures, render, style
 from gateway.auditor.report.words import LANGUAGES, Words
 from gateway.auditor.source import Source
@@ -49,6 +50,7 @@ class Hall:
     prove     returns the proof of an entry
     verify    verifies the whole ledger; asked at most once
     count     returns the figures of a period
+    idle      minutes without a page after which the console ends
     """
 
     index: Index
@@ -60,6 +62,7 @@ class Hall:
     verify: Callable[[], Report]
     count: Callable[[Period], Figures]
     reason: str = ""
+    idle: int = IDLE
 
     @cached_property
     def verified(self) -> Report:
@@ -115,12 +118,13 @@ class _Pages:
     def __init__(self, hall: Hall) -> None:
         self._hall = hall
 
-    async def overview(self, _: Request) -> Response:
+    async def overview(self, request: Request) -> Response:
         """Show the figures of the last year."""
         self._hall.record("console: overview")
         found = self._hall.figures
         words = Words("en")
         return self._page(
+            request,
             "overview.html",
             "Overview",
             figures=found,
@@ -145,6 +149,7 @@ class _Pages:
         self._hall.record(_looked("search", request, "q", "partner", "closing", *_PERIOD, "before"))
         found = records.search(self._hall.index, wanted)
         return self._page(
+            request,
             "search.html",
             "Search",
             rows=found[:PAGE],
@@ -172,6 +177,7 @@ class _Pages:
         )
         rows = [{"index": each.index} for each in found]
         return self._page(
+            request,
             "timeline.html",
             "Timeline",
             told=found[:PAGE],
@@ -191,8 +197,11 @@ class _Pages:
         if not partners or (partner and partner not in partners):
             raise HTTPException(404, "No entry bears this number.")
         if not partner and len(partners) > 1:
-            return self._page("choose.html", "Whose exchange?", number=number, partners=partners)
+            return self._page(
+                request, "choose.html", "Whose exchange?", number=number, partners=partners
+            )
         return self._page(
+            request,
             "exchange.html",
             f"Exchange {number}",
             story=self._story(number, partner or partners[0]),
@@ -206,6 +215,7 @@ class _Pages:
         if told is None:
             raise HTTPException(404, "There is no such entry here.")
         return self._page(
+            request,
             "entry.html",
             f"Entry {number}",
             told=told,
@@ -222,6 +232,7 @@ class _Pages:
         receipt = self._hall.prove(number)
         steps = records.checked(receipt, self._hall.source.log)
         return self._page(
+            request,
             "proof.html",
             f"Proof of entry {number}",
             number=number,
@@ -246,6 +257,7 @@ class _Pages:
         if first is None or last is None:
             self._hall.record("console: report form")
             return self._page(
+                request,
                 "ask_report.html",
                 "Report",
                 first=str(iso(period.since))[:10],
@@ -254,34 +266,44 @@ class _Pages:
             )
         if last <= first:
             raise HTTPException(400, "The last day is before the first.")
+        if last - first > LONGEST * DAY_MS:
+            raise HTTPException(400, "A report covers ten years at most.")
         self._hall.record(_looked("report", request, "from", "to", "lang"))
         found = self._hall.count(Period(first, last))
         return HTMLResponse(render(found, self._hall.verified, self._hall.about, language))
 
-    async def missing(self, _: Request, fault: Exception) -> Response:
+    async def missing(self, request: Request, fault: Exception) -> Response:
         """Say that there is no such page, or that it was asked for wrongly."""
         code = getattr(fault, "status_code", 500)
         text = getattr(fault, "detail", "") or "There is no such page."
         return self._page(
-            "fault.html", "Not found" if code == 404 else "Not shown", code, text=text
+            request, "fault.html", "Not found" if code == 404 else "Not shown", code, text=text
         )
 
-    async def fault(self, _: Request, fault: Exception) -> Response:
+    async def fault(self, request: Request, fault: Exception) -> Response:
         """Say why a page is not shown: most often, because the view could not be recorded."""
         text = str(fault) if not isinstance(fault, OSError) else "the view could not be recorded"
-        return self._page("fault.html", "Not shown", 503, text=text)
+        return self._page(request, "fault.html", "Not shown", 503, text=text)
 
     def _story(self, number: str, partner: str) -> Story:
         told = self._hall.index.of_transaction(number, partner)
         return tell(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
 
-    def _page(self, template: str, title: str, code: int = 200, **values: Any) -> Response:  # noqa: ANN401
+    def _page(
+        self,
+        request: Request,
+        template: str,
+        title: str,
+        code: int = 200,
+        **values: Any,  # noqa: ANN401
+    ) -> Response:
         about = self._hall.about
         html = (
             environment()
             .get_template(template)
             .render(
                 title=title,
+                at=request.scope["root_path"],
                 about=about,
                 style=Markup(style()),  # noqa: S704 - a file of ours, nobody's input
                 hall=self._hall,

@@ -2,7 +2,8 @@
 
 (1) The host asked for is this machine by number or `localhost`, and our port: a name that an attacker points at
     127.0.0.1 (DNS rebinding) is refused.
-(2) The link works once and within minutes; it becomes a cookie that no script reads and no other site sends.
+(2) The link works once and within minutes; it becomes a cookie that no script reads and no other site sends. A browser
+    would send it to every port of this machine: so it is for addresses under a path that nobody can guess.
 (3) A browser that says it comes from another site is refused; only one form changes anything, that which leaves.
 (4) No answer may be kept, framed, or read by another site; no page can run a script or fetch from anywhere.
 
@@ -19,7 +20,7 @@ from typing import Any, Final
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-IDLE: Final = 900.0  # seconds without a view, then the console ends; a desk that somebody left
+IDLE: Final = 15  # minutes without a view, then the console ends; a desk that somebody left
 LINK: Final = 300.0  # seconds that the one-time link works
 
 Scope = MutableMapping[str, Any]
@@ -33,10 +34,14 @@ class Gate:
 
     policy   Content-Security-Policy of every page
     clock    seconds that only grow
+    idle     minutes without a view after which the console ends
     """
 
-    def __init__(self, app: App, port: int, policy: str, clock: Callable[[], float]) -> None:
-        self._app, self._port, self._clock = app, port, clock
+    def __init__(
+        self, app: App, port: int, policy: str, clock: Callable[[], float], idle: int = IDLE
+    ) -> None:
+        self._app, self._port, self._clock, self._idle = app, port, clock, 60.0 * idle
+        self._at = f"/{secrets.token_urlsafe(16)}"
         self._token: str | None = secrets.token_urlsafe(32)
         self._session: str | None = None
         self._born = self._seen = clock()
@@ -50,7 +55,7 @@ class Gate:
         now = self._clock()
         if self._session is None:
             return self.left or now - self._born > LINK
-        return self.left or now - self._seen > IDLE
+        return self.left or now - self._seen > self._idle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -66,7 +71,7 @@ class Gate:
 
         if answer is None:
             self._seen = self._clock()
-            await self._app(scope, receive, guarded)
+            await self._app({**scope, "root_path": self._at}, receive, guarded)
         else:
             await answer(scope, receive, guarded)
 
@@ -80,6 +85,8 @@ class Gate:
             return PlainTextResponse("The console has ended. Start it again.", 410)
         if scope["path"].startswith("/enter/"):
             return self._enter(scope)  # (2)
+        if not scope["path"].startswith(f"{self._at}/"):
+            return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
         shown = _cookie(headers.get(b"cookie", b""), self._name)
         if self._session is None or not hmac.compare_digest(shown, self._session.encode()):
             return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
@@ -94,8 +101,9 @@ class Gate:
             return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
         self._token, self._session = None, secrets.token_urlsafe(32)
         self._seen = self._clock()
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(self._name, self._session, httponly=True, samesite="strict", path="/")
+        answer = RedirectResponse(f"{self._at}/", 303)
+        path = f"{self._at}/"
+        answer.set_cookie(self._name, self._session, httponly=True, samesite="strict", path=path)
         return answer
 
     def _strange(self, scope: Scope, headers: dict[bytes, bytes], host: str) -> Response | None:
@@ -108,7 +116,7 @@ class Gate:
         }
         if foreign:
             return PlainTextResponse("Asked for by another site.", 403)
-        if scope["method"] == "POST" and scope["path"] == "/leave":
+        if scope["method"] == "POST" and scope["path"] == f"{self._at}/leave":
             self.left = True
             return PlainTextResponse("The console has ended. Close this window.", 200)
         if scope["method"] not in {"GET", "HEAD"}:

@@ -33,7 +33,9 @@ def serve(hall: Hall, port: int, ready: Callable[[str], None]) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen(16)
-        gate = Gate(application(hall), listening.getsockname()[1], policy(), time.monotonic)
+        gate = Gate(
+            application(hall), listening.getsockname()[1], policy(), time.monotonic, hall.idle
+        )
         ready(gate.link)
         config = uvicorn.Config(
             gate,

@@ -35,6 +35,7 @@ from gateway.auditor.table import DAY_MS, Period
 from gateway.terms import Direction
 
 DAYS_APART: Final = 62  # with no more days than these a chart has a bar a day, else one a month
+LONGEST: Final = 10 * 366  # days of one report: longer than anything is kept
 BECAME: Final = (
     *("match", "masked", "no_match", "pending", "unusable", "answered", "refused"),
     *("abandoned", "open"),

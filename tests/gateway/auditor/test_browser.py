@@ -95,7 +95,7 @@ def link(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def place(browser: Browser, link: str) -> str:
     """The console's address, entered."""
     browser.open(link)
-    return link.partition("/enter/")[0]
+    return str(browser.run("location.href")).removesuffix("/")
 
 
 def tab_to(browser: Browser, name: str, most: int = 40) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_whoever_leaves_by_keyboard_is_out_and_the_console_ends(
     """The one form that changes anything: the browser must send with it where it comes from."""
     with console(archive, tmp_path) as (link, process):
         browser.open(link)
-        browser.open(f"{link.partition('/enter/')[0]}{page}")
+        browser.open(f"{str(browser.run('location.href')).removesuffix('/')}{page}")
         tab_to(browser, "Leave")
         browser.press("Enter")
         browser.loaded()

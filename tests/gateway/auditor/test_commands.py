@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,34 @@ def test_what_was_refused_and_masked_is_listed(archive: Any, tmp_path: Path) -> 
     lines = (tmp_path / "refused.csv").read_text().splitlines()
     assert lines[0].startswith("time,partner,direction,transaction")
     assert len(lines) == 1 + len(told["rows"])
+    assert stat.S_IMODE((tmp_path / "refused.csv").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("refusals", "--csv"),
+        ("report", "--from", "2026-01-01", "--to", "2026-12-31", "-o"),
+    ],
+)
+def test_no_answer_is_written_over_a_file(
+    archive: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Whose name is mistyped by one letter may be the evidence."""
+    evidence = tmp_path / "year.bundle"
+    evidence.write_bytes(b"evidence")
+
+    code, told = run("audit", *words, evidence, "--bundle", archive.bundle, *archive.as_auditor)
+
+    assert (code, "there already" in told["error"]["message"]) == (2, True), told
+    assert evidence.read_bytes() == b"evidence"
+
+
+def test_a_report_of_a_thousand_years_is_not_begun(archive: Any, tmp_path: Path) -> None:
+    ever = ("--from", "1026-01-01", "--to", "2026-12-31", "-o", tmp_path / "report.html")
+    code, told = run("audit", "report", "--bundle", archive.bundle, *ever, *archive.as_auditor)
+
+    assert (code, "ten years" in told["error"]["message"]) == (2, True), told
 
 
 def test_quota_use_is_counted(archive: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -24,60 +22,7 @@ from gateway.cli import reading, viewing
 from gateway.cli.main import app as passerelle
 from gateway.cli.reading import Asked
 from gateway.errors import Remedy
-
-PORT = 7070
-HOST = f"127.0.0.1:{PORT}"
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: dict[str, str]
-    text: str
-
-
-class Visitor:
-    """A browser as far as the pages need one: it keeps a cookie."""
-
-    def __init__(self, gate: Gate, host: str = HOST) -> None:
-        self.gate, self.host, self.cookie = gate, host, ""
-
-    def ask(self, address: str, method: str = "GET", **more: str) -> Answer:
-        path, _, query = address.partition("?")
-        headers = {"host": self.host, "cookie": self.cookie, **more}
-        scope: MutableMapping[str, Any] = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "scheme": "http",
-            "server": ("127.0.0.1", PORT),
-            "client": ("127.0.0.1", 5),
-            "root_path": "",
-            "headers": [
-                (name.replace("_", "-").encode(), value.encode("latin-1"))
-                for name, value in headers.items()
-            ],
-        }
-        sent: list[MutableMapping[str, Any]] = []
-
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: MutableMapping[str, Any]) -> None:
-            sent.append(message)
-
-        asyncio.run(self.gate(scope, receive, send))  # type: ignore[arg-type]
-        begun = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        body = b"".join(each.get("body", b"") for each in sent[1:])
-        if "set-cookie" in begun:
-            self.cookie = begun["set-cookie"].partition(";")[0]
-        return Answer(sent[0]["status"], begun, body.decode())
-
-    def enter(self) -> Answer:
-        return self.ask(self.gate.link.removeprefix(f"http://{HOST}"))
+from tests.gateway.auditor.visitor import HOST, PORT, Visitor
 
 
 class Clock:
@@ -135,6 +80,18 @@ def test_the_link_works_once(visitor: Visitor) -> None:
     assert visitor.ask("/").status == 200
 
 
+def test_the_cookie_is_for_a_path_that_nobody_guesses(visitor: Visitor, seen: list[str]) -> None:
+    """Cookies know no ports: another server of this machine would be sent it for its own pages."""
+    entered = visitor.enter()
+
+    assert re.fullmatch(r"/[\w-]{22}/", entered.headers["location"])
+    assert f"Path={entered.headers['location']};" in entered.headers["set-cookie"]
+    for visitor.at in ("", "/guessed"):
+        assert [visitor.ask(each).status for each in ("/", "/search")] == [403, 403]
+        assert visitor.ask("/leave", "POST").status == 403
+    assert (seen, visitor.gate.left) == ([], False)
+
+
 def test_the_link_ends_where_nobody_comes(visitor: Visitor, clock: Clock) -> None:
     clock.now += LINK + 1
 
@@ -182,11 +139,11 @@ def test_whoever_leaves_ends_it(inside: Visitor) -> None:
 
 
 def test_it_ends_where_nobody_looks(inside: Visitor, clock: Clock) -> None:
-    clock.now += IDLE - 1
+    clock.now += 60 * IDLE - 1
     assert inside.ask("/").status == 200
-    clock.now += IDLE - 1
+    clock.now += 60 * IDLE - 1
     assert inside.ask("/").status == 200
-    clock.now += IDLE + 1
+    clock.now += 60 * IDLE + 1
     assert inside.gate.ended
     assert inside.ask("/").status == 410
 
@@ -272,7 +229,7 @@ def test_the_story_of_an_exchange_leads_to_its_proofs(inside: Visitor, archive: 
 
     assert answer.status == 200
     assert "Who asked" in answer.text
-    proofs = re.findall(r'href="(/entry/\d+/proof)"', answer.text)
+    proofs = re.findall(r'href="/[\w-]{22}(/entry/\d+/proof)"', answer.text)
     assert proofs
     proved = inside.ask(proofs[0])
     assert "The entry stands in the ledger" in proved.text
