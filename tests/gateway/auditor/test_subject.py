@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gateway.audit.entry import EntryType
 from gateway.audit.volume import Volume
 from gateway.auditor.index import Index
 from gateway.auditor.questions import subject_words
@@ -107,6 +108,14 @@ def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) ->
     assert (tmp_path / f"{person}.zip").exists()
     assert unknown == 2
     assert "file number" in said["error"]["message"]
+    with Stored(archive.home) as stored, Index.passing() as index:
+        index.extend(stored, archive.ring)
+        read = list(index.told(f"type = {int(EntryType.AUDIT_READ)}"))[-2:]
+    assert [(each.facts or {})["source"] for each in read] == [
+        f"subject {person}",
+        "subject nobody",
+    ]
+    assert all(not each.frame.subject_reference for each in read)  # for whoever has no key
 
 
 def test_both_languages_have_every_word() -> None:
