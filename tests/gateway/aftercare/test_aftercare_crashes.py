@@ -14,9 +14,10 @@ from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryType
 from gateway.casework import FieldCode
 from gateway.errands import ErrandState
-from gateway.store import errands, subjects
+from gateway.store import errands
 from gateway.store.redress import Standing
 from gateway.terms import Direction
+from tests.gateway.aftercare.asked import LAWFUL, subjects
 
 COMMITS = range(3)  # of a walk with one correction in it: settled or kept, kept, delivered
 
@@ -98,13 +99,7 @@ def test_a_question_is_answered_once_wherever_the_house_dies(
     can, aus = sides
     finger = people.samples(1)[0]
     values = {
-        "partner": "AUS",
-        "agreement": "au@1",
-        "purpose": "VISA_PERMIT_BENEFIT",
-        "case": "C-17",
-        "unit": "U-3",
-        "status": "FOREIGN_NATIONAL",
-        "nationalities": "SYR",
+        **LAWFUL,
         "extractor": finger.extractor,
         f"finger_{finger.position}": base64.b64encode(finger.data).decode(),
     }
