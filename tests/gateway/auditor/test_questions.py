@@ -147,9 +147,13 @@ def test_a_review_that_nobody_ended_is_no_answer() -> None:
 
 
 def test_the_first_answer_of_an_exchange_stays() -> None:
-    again = entry(EntryType.ABANDONED, 5)
-    with indexed([*query(1, 1, **HIT), again]) as index:
-        assert index.rows("SELECT closing, true_outcome FROM exchanges") == [("ANSWERED", "MATCH")]
+    """A copy of the message that is refused later is a refusal of its own; an end that nobody wrote changes nothing."""
+    told = "SELECT closing, true_outcome FROM exchanges ORDER BY idx"
+    copy = entry(EntryType.REFUSAL, 4, 1, EntryClass.DENIED, reason="REPLAYED")
+    with indexed([*query(1, 1, **HIT), copy]) as index:
+        assert index.rows(told) == [("ANSWERED", "MATCH"), ("REFUSED", None)]
+    with indexed([*query(1, 1, **HIT), entry(EntryType.ABANDONED, 5)]) as index:
+        assert index.rows(told) == [("ANSWERED", "MATCH")]
 
 
 def shredded(number: int) -> list[Said]:
@@ -254,7 +258,7 @@ def test_what_the_house_gave_back_is_not_counted_and_each_version_has_its_limit(
         *agreed(query(4, 4)[:1], 1),
         entry(EntryType.ABANDONED, 5, 4),
         *(each for n in (11, 12, 13) for each in agreed(query(n, 20 + n), 2)),
-        *(each for n in (21, 22, 23) for each in query(n, n - 20, outbound=True)),
+        *(each for n in (21, 22, 23) for each in agreed(query(n, n - 20, outbound=True), 1)),
     ]
     limits = {("au", 1, "VISA_PERMIT_BENEFIT"): 2, ("au", 2, "VISA_PERMIT_BENEFIT"): 3}
     with indexed(said) as index:
