@@ -99,11 +99,13 @@ class Assembler:
             "closed_idx": index,
             **_told(facts),
         }
-        # The first answer is the exchange's. Only a review that nobody ended takes one back: it said PENDING.
-        only = "AND closing <> 'ANSWERED'"
-        if closing == "ABANDONED":
-            only = "AND (closing <> 'ANSWERED' OR reviewed_ms IS NOT NULL)"
-        return self._note(frame, values, only=only)
+        # The first answer is the exchange's; only a review that nobody ended takes one back: it said PENDING.
+        answered = self._note(frame, values, only="AND closing <> 'ANSWERED'")
+        if answered or closing != "ABANDONED":
+            return answered
+        # What was read of the answer is still of the answer's leaf, and is forgotten with its detail.
+        ended = {"closing": closing, "closed_ms": time_ms}
+        return self._note(frame, ended, only="AND reviewed_ms IS NOT NULL")
 
     def _note(self, frame: Frame, values: Mapping[str, object], only: str = "") -> bool:
         """Write values beside the question of an entry; False where that is not known."""

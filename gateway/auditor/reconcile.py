@@ -57,6 +57,9 @@ class Part(Enum):
     ACKNOWLEDGEMENT = "acknowledgement"
 
 
+LETTERS: Final = frozenset({Part.CORRECTION, Part.ACKNOWLEDGEMENT})
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message between the two parties as one of them recorded it.
@@ -83,7 +86,7 @@ class Statement:
     made           milliseconds since 1970
     checkpoint     of the ledger that it was made from, signed
     rows           of what the other MUST have recorded too
-    possible       of what we sent, and cannot know whether it came
+    possible       of what we sent and cannot know whether it came; of what is near an edge; of letters of other times
     """
 
     party: str
@@ -164,8 +167,10 @@ def state(
     since, until = period
     rows: dict[bool, set[tuple[bytes, bytes]]] = {True: set(), False: set()}
     for each in messages:
-        if since <= each.time_ms < until:
-            rows[each.sure].add(_row(each, us, other, salt))
+        # What is near an edge, and a letter that may be carried for days, is there to be found, and is not demanded.
+        inside = since + EDGE_MS <= each.time_ms < until - EDGE_MS
+        if since <= each.time_ms < until or each.part in LETTERS:
+            rows[each.sure and inside].add(_row(each, us, other, salt))
     return Statement(
         us,
         other,
@@ -196,7 +201,7 @@ def compare(messages: Sequence[Message], us: str, theirs: Statement) -> Compared
         who, what = _row(each, us, theirs.party, theirs.salt)
         found = said.pop(who, None) or possible.pop(who, None)
         if found is not None:
-            both += found == what
+            both += found == what and since <= each.time_ms < until
             if found != what:
                 differing.append(each)
         elif not each.sure:

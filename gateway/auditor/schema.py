@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = "passerelle/1/index"
+FORMAT: Final = "passerelle/2/index"
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;

@@ -32,7 +32,7 @@ Reason = Annotated[
     epilog=example(
         "passerelle staff add can --person P-1 --role operator -o can/staff/me   # the first, house closed",
         "passerelle staff add can --person P-2 --role operator -o p2 --custody   # the second",
-        "passerelle staff add can --person P-7 --role examiner -o p7   # later ones, by an operator",
+        "passerelle staff add can --person P-7 --role caseworker -o p7   # later ones, by an operator",
     )
 )
 def add(

@@ -15,10 +15,11 @@ from gateway.terms import Direction
 COLUMNS = ("day", "partner", "direction", "purpose", "used", "agreed_per_day")
 
 Limits = Mapping[tuple[str, int, str], int]  # agreement, its version, purpose → queries a day
-# The house gives back what brought no search (protocol 15): a query given up, and prints that could not be used.
+# The house gives back what brought no search (protocol 15): a query given up, and prints that could not be used; not
+# what an examiner could not decide, whose outcome reads the same.
 COUNTED = (
     "closing <> 'REFUSED' AND (direction = 2 OR closing <> 'ABANDONED'"
-    " AND coalesce(true_outcome, '') <> 'QUALITY_INSUFFICIENT')"
+    " AND (reviewed_ms IS NOT NULL OR coalesce(true_outcome, '') <> 'QUALITY_INSUFFICIENT'))"
 )
 
 

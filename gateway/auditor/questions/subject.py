@@ -80,12 +80,12 @@ def subject(index: Index, period: Period, number: str, cases: Sequence[str] = ()
     for read in index.each(wanted, [number, *cases, *values]):
         row, ground = _row(read)
         rows.append(row)
-        if ground or (row[7] != row[8] and row[2] == "they asked"):
+        if ground or (row[7] == "MATCH" != row[8] and row[2] == "they asked"):
             why = f"ground {ground}" if ground else "a match that the partner was not told of"
             findings.append(f"leaf {row[-1]}: {why}; an officer decides whether it is released")
     rows += _corrected(index, rows)
     unread = index.rows(
-        "SELECT count(*) FROM exchanges WHERE (direction = 1 AND closing = 'ANSWERED'"
+        "SELECT count(*) FROM exchanges WHERE (direction = 1 AND (closing = 'ANSWERED' OR reviewed_ms IS NOT NULL)"
         " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
         f" OR direction = 2 AND {int(bool(cases))} AND closing <> 'REFUSED' AND purpose IS NULL) AND {said}",
         values,

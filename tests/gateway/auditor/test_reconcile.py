@@ -108,6 +108,26 @@ def test_a_message_that_they_saw_just_before_the_end_is_ours_just_after() -> Non
     assert compare([replace(theirs, time_ms=UNTIL + 10)], "CAN", stated([theirs])).clean
 
 
+def test_a_letter_that_was_carried_over_the_edge_accuses_nobody() -> None:
+    """Taken in one period, its answer lost, and answered in the next: both ledgers are right, in both periods."""
+    here = replace(message(2), part=Part.CORRECTION, time_ms=UNTIL + 2 * EDGE_MS)
+    there = replace(here, time_ms=UNTIL - 2 * EDGE_MS)
+
+    assert compare([here], "CAN", stated([there])).clean
+    seen = compare([there], "AUS", stated([here], "CAN", "AUS"))
+    assert (seen.clean, seen.both) == (True, 1)
+    opened = replace(here, sure=False, time_ms=SINCE - 2 * EDGE_MS)
+    assert compare([there], "AUS", stated([opened], "CAN", "AUS")).clean
+
+
+def test_what_only_they_have_at_an_edge_is_no_finding() -> None:
+    """Whom we would ask to name it calls it an edge too."""
+    lost = replace(message(1), part=Part.ANSWER, time_ms=UNTIL - EDGE_MS // 2)
+
+    assert compare([], "CAN", stated([lost])).clean
+    assert compare([lost], "AUS", stated([], "CAN", "AUS")).edge == 1
+
+
 def test_a_statement_shows_nothing_of_what_it_states() -> None:
     one = message(1)
     octets = stated([one]).to_bytes()
