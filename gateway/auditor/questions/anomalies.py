@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import DAY_MS, Period, Table, iso
+from gateway.auditor.table import DAY_MS, WAYS, Period, Table, iso
 from gateway.terms import Direction
 
 COLUMNS = ("time", "partner", "direction", "transaction", "what", "detail", "case", "unit", "leaf")
@@ -46,8 +46,16 @@ class Asked:
 
     def row(self, what: str, detail: str) -> tuple[int, tuple[object, ...]]:
         """Return the row that says what is odd about it, after its leaf."""
-        way = "they asked" if self.direction == Direction.INBOUND else "we asked"
-        said = (iso(self.time), self.partner, way, self.number, what, detail, self.case, self.unit)
+        said = (
+            iso(self.time),
+            self.partner,
+            WAYS[self.direction],
+            self.number,
+            what,
+            detail,
+            self.case,
+            self.unit,
+        )
         return self.leaf, (*said, self.leaf)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table
+from gateway.auditor.table import WAYS, Period, Table
 from gateway.terms import Direction
 
 COLUMNS = ("day", "partner", "direction", "purpose", "used", "agreed_per_day")
@@ -46,9 +46,8 @@ def quota(index: Index, period: Period, limits: Limits) -> Table:
     rows, findings = [], []
     for key, count in used.items():
         day, partner, direction, purpose = key
-        way = "they asked" if direction == Direction.INBOUND else "we asked"
         agreed = most.get(key)
-        rows.append((day, partner, way, purpose, count, agreed))
+        rows.append((day, partner, WAYS[direction], purpose, count, agreed))
         if agreed is not None and count > agreed:
             findings.append(
                 f"{day}: {partner} asked {count} times for {purpose}; {agreed} were agreed"

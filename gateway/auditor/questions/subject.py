@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway.audit.entry import EntryType
-from gateway.auditor.index import Index
+from gateway.auditor.index import Index, Row
 from gateway.auditor.questions import subject_words
-from gateway.auditor.table import Period, Table, iso
+from gateway.auditor.table import WAYS, Period, Table, iso
 from gateway.errors import Remedy
 from gateway.terms import Direction
 
@@ -80,7 +80,7 @@ def subject(index: Index, period: Period, number: str, cases: Sequence[str] = ()
     for read in index.each(wanted, [number, *cases, *values]):
         row, ground = _row(read)
         rows.append(row)
-        if ground or (row[7] == "MATCH" != row[8] and row[2] == "they asked"):
+        if ground or (row[7] == "MATCH" != row[8] and row[2] == WAYS[Direction.INBOUND]):
             why = f"ground {ground}" if ground else "a match that the partner was not told of"
             findings.append(f"leaf {row[-1]}: {why}; an officer decides whether it is released")
     rows += _corrected(index, rows)
@@ -110,13 +110,12 @@ def _table(
     return Table(COLUMNS, tuple(ordered), totals, tuple(findings))
 
 
-def _row(read: Sequence[object]) -> tuple[tuple[object, ...], object]:
+def _row(read: Row) -> tuple[tuple[object, ...], object]:
     asked, partner, direction, number, operation, purpose, paragraph, true, shown = read[:9]
     fields, destroyed, about, ground, closing, leaf = read[9:]
-    inbound = direction == Direction.INBOUND
     outcome = shown if closing == "ANSWERED" else closing
     row = (
-        *(iso(asked), partner, "they asked" if inbound else "we asked", number),
+        *(iso(asked), partner, WAYS[direction], number),
         *(operation or "SUBMIT_QUERY", purpose, paragraph),
         *(true if true is not None else outcome, outcome, fields, iso(destroyed), about, leaf),
     )
@@ -134,8 +133,7 @@ def _corrected(index: Index, rows: Sequence[tuple[object, ...]]) -> list[tuple[o
     found: list[tuple[object, ...]] = []
     for at, direction, name, kind, reference, partner, leaf in index.each(wanted):
         if (reference, partner) in mine:
-            way = "they asked" if direction == Direction.INBOUND else "we asked"
-            said = (iso(at), partner, way, name, "CORRECTION", None, None, kind, kind)
+            said = (iso(at), partner, WAYS[direction], name, "CORRECTION", None, None, kind, kind)
             found.append((*said, None, None, reference, leaf))
     return found
 
