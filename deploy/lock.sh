@@ -11,7 +11,7 @@ python3 -m venv "$tmp/venv"
 # No address and no host may enter a lock: it must install from whatever index its reader trusts.
 compile() {
   "$tmp/venv/bin/uv" pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
+    --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" "$@"
 }
 compile --group dev -o requirements.lock "$@"
 compile --extra pkcs11 --constraint requirements.lock -o deploy/requirements.lock

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 LOCKS = ("requirements.lock", "deploy/requirements.lock")
-PIN = re.compile(r"^[a-z0-9][a-z0-9._-]*==[0-9][^ ]*( ; [^\\]+)? \\$")
+PIN = re.compile(r"^[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?==[0-9][^ ]*( ; [^\\]+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 
 
