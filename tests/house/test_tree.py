@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from statistics import median
 
-LONGEST = 400  # lines a module may have
+LONGEST = 800  # lines a module may have; a lower cap cut modules apart that know one thing
 MEDIAN = 150  # lines the middle module may have
 
 
@@ -19,7 +19,7 @@ def test_no_python_lies_under_proto(root: Path) -> None:
     assert not [*(root / "proto").rglob("*.py"), *(root / "proto").rglob("*.pyi")]
 
 
-def test_no_module_is_longer_than_four_hundred_lines(root: Path, sources: tuple[Path, ...]) -> None:
+def test_no_module_is_longer_than_eight_hundred_lines(root: Path, sources: tuple[Path, ...]) -> None:
     tests = (root / "tests").rglob("*.py")
 
     long = {str(path.relative_to(root)): lines(path) for path in (*sources, *tests)}
