@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_public_key,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.errors import CertificateFault
@@ -230,13 +231,21 @@ def validity(certificate: bytes) -> tuple[datetime, datetime]:
 
 
 def parsed(certificate: bytes) -> x509.Certificate:
-    """Return the library's certificate of PEM (its first) or DER. Raises CertificateFault."""
+    """Return the library's certificate of PEM (its first) or DER. Raises CertificateFault.
+
+    A serial number that is not positive breaks RFC 5280 section 4.1.2.2; the library warns today and will refuse.
+    """
     try:
         if b"-----BEGIN" in certificate:
-            return x509.load_pem_x509_certificate(certificate)
-        return x509.load_der_x509_certificate(certificate)
-    except UNREADABLE:
+            read = x509.load_pem_x509_certificate(certificate)
+        else:
+            read = x509.load_der_x509_certificate(certificate)
+        positive = read.serial_number > 0
+    except (*UNREADABLE, CryptographyDeprecationWarning):
         raise CertificateFault("these bytes are no certificate") from None
+    if not positive:
+        raise CertificateFault("the certificate's serial number is not positive")
+    return read
 
 
 def spki(certificate: x509.Certificate) -> bytes:

@@ -171,6 +171,20 @@ def test_a_certificate_of_another_kind_of_key_is_pinned_all_the_same() -> None:
     assert len(pin(certificate)) == 32
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_a_serial_number_below_zero_is_refused() -> None:
+    """RFC 5280 4.1.2.2; where the library only warns of it, as in a gateway that serves, we refuse."""
+    negative = der(LEAF)
+    serial = x509.load_der_x509_certificate(negative).serial_number
+    octets = serial.to_bytes(serial.bit_length() // 8 + 1, "big")
+    assert negative.count(octets) == 1
+    negative = negative.replace(octets, bytes([octets[0] | 0x80]) + octets[1:])
+
+    for read in (pin, party_of, validity):
+        with pytest.raises(CertificateFault):
+            read(negative)
+
+
 @given(st.integers(0, 8 * len(der(LEAF)) - 1))
 def test_no_altered_certificate_raises_anything_else(bit: int) -> None:
     """Whatever a peer presents, reading it ends in an answer or in a CertificateFault."""
