@@ -93,8 +93,8 @@ class FileCustody:
         self.cost = cost
 
     @classmethod
-    def create(cls, path: Path, passphrase: bytes, cost: Argon2Cost = STANDARD) -> FileCustody:
-        """Write a new file at `path` and return its custody.
+    def create(cls, path: Path, passphrase: bytes, cost: Argon2Cost | None = None) -> FileCustody:
+        """Write a new file at `path` and return its custody; a guess costs STANDARD where no cost is named.
 
         Raises CustodyFault for an empty passphrase, and where a file already stands: overwriting it
         would lose every key that was ever wrapped under it.
@@ -103,6 +103,7 @@ class FileCustody:
             raise CustodyFault("an empty passphrase protects nothing; give one")
         if path.exists():
             raise CustodyFault(f"{path} exists, and keys may depend on it; choose another folder")
+        cost = STANDARD if cost is None else cost
         salt = secrets.token_bytes(SALT_BYTES)
         custody = cls(path, _derive(passphrase, salt, cost), cost)
         canary = custody.wrap(CANARY, _canary_aad(salt, cost))

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
+from keys import custody
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +27,28 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+# Building the tree of all commands takes a third of a second, at every invocation of a test's runner: once is enough.
+typer.testing._get_command = cache(typer.testing._get_command)
+
+CHEAP = custody.Argon2Cost(64, 1, 1)
+PRODUCTION = custody.STANDARD
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passphrases() -> Iterator[None]:
+    """Folders made in this process derive their keys cheaply; commands in a process of their own do not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(custody, "STANDARD", CHEAP)
+        yield
+
+
+@pytest.fixture
+def production_cost(monkeypatch: pytest.MonkeyPatch) -> custody.Argon2Cost:
+    """Derive keys at the cost that a real folder has, and return it."""
+    monkeypatch.setattr(custody, "STANDARD", PRODUCTION)
+    return PRODUCTION
 
 
 @pytest.fixture(scope="session")
