@@ -49,6 +49,13 @@ lock:  ## remake requirements.lock and deploy/requirements.lock; needs the netwo
 bench: $(STAMP)  ## measure the exchange on this machine
 	$(BIN)/passerelle bench exchange
 
+# Who names a Python gets that one: an environment of another version is made anew.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(BIN)/python --version 2>&1),$(shell $(PYTHON) --version 2>&1))
+.PHONY: $(STAMP)
+endif
+endif
+
 $(STAMP): requirements.lock pyproject.toml
 	@sh deploy/install.sh $(PYTHON) $(VENV)
 	@touch $@

@@ -15,3 +15,12 @@ compile() {
 }
 compile --group dev -o requirements.lock "$@"
 compile --extra pkcs11 --constraint requirements.lock -o deploy/requirements.lock
+
+# Every Python of requires-python finds a wheel of every package; where one does not, the range ends before it.
+for minor in $(PYTHONPATH=deploy python3 -c 'import require_python; print(*require_python.supported())'); do
+  for machine in x86_64-manylinux_2_28 aarch64-manylinux_2_28; do
+    echo "wheels for Python 3.$minor on $machine"
+    "$tmp/venv/bin/uv" pip install --quiet --dry-run --target "$tmp/none" --require-hashes --only-binary :all: \
+      --python-version "3.$minor" --python-platform "$machine" -r requirements.lock
+  done
+done
