@@ -39,7 +39,7 @@ from keys.sign import VerifyingKey
 SEEDS = range(1, 6)  # five people, of whom three are in the gallery
 ASKED_BEFORE = 3  # answers before the first order, so that there is something to list
 GO_ON = 0.5  # seconds of asking after an order
-LONGEST = 60.0  # seconds to wait for those answers
+LONGEST = 300.0  # seconds to wait for those answers
 NOT_READY = 2.0  # seconds; a house that is not ready is asked again until then
 SINCE = ("--since", "1d")
 

@@ -56,7 +56,7 @@ ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in _FIRST))
 SIGN = {"root": ("1", "2", "3"), "targets": ("1", "2")}  # keepers who sign, as few as it takes
 KEK = "KEK"  # the key above the keys: every seed is wrapped anew
 TURNS = (*(kind.value for kind in ORDER), KEK)
-LONGEST = 60.0  # seconds that one rotation may take; every partner asks many times a second
+LONGEST = 300.0  # seconds until it gives up on one rotation; every partner asks many times a second
 PAUSE = 0.1  # seconds between looks
 DAYS = (KEM_WINDOW + timedelta(hours=1), KEM_WINDOW + DESTRUCTION_WAIT + timedelta(hours=2))
 REASON = "a drill"

@@ -23,7 +23,7 @@ FIELDS = ("LAST_NAME", "DATE_OF_BIRTH")
 WRONG = "DATE_OF_BIRTH"
 RIGHT = "1971-12-31"  # nobody else of the cast was born in that year
 USED_IN = "R-17"  # Australia's own decision
-PATIENCE = 60.0  # seconds; a notice leaves, is settled and acknowledged in rounds of two
+PATIENCE = 300.0  # seconds; a notice leaves, is settled and acknowledged in rounds of two
 PAUSE = 0.5  # seconds between two looks
 
 

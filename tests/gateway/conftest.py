@@ -51,6 +51,7 @@ from keys.envelope import OpeningKey, SealingKey
 from keys.keyset import Keyset
 from keys.sign import SigningKey
 from matcher import synthetic
+from tests.patience import CALL
 
 AGREEMENT = ("au", 1)
 POSITIONS = (2, 7)  # right and left index
@@ -216,7 +217,7 @@ class Forger:
         letter: Letter,
         *,
         keyset: Keyset | None = None,
-        timeout: float = 10.0,
+        timeout: float = CALL,
         method: str = "SubmitQuery",
     ) -> exchange_pb2.SubmitQueryResponse:
         """Put a letter on the wire as it is; raises grpc.RpcError."""
@@ -228,7 +229,7 @@ class Forger:
         octets: bytes,
         *,
         keyset: Keyset | None = None,
-        timeout: float | None = 10.0,
+        timeout: float | None = CALL,
         method: str = "SubmitQuery",
     ) -> exchange_pb2.SubmitQueryResponse:
         """Put bytes on the wire as they are."""
@@ -261,6 +262,12 @@ def verdict(error: grpc.RpcError) -> tuple[str, str]:
 
 
 Forger.verdict = staticmethod(verdict)
+
+
+@pytest.fixture
+def asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no call repeated: what is refused for now is told at once, and its deadline may be generous."""
+    monkeypatch.setattr("gateway.client.channel._repeatable", lambda *_, **__: False)
 
 
 @pytest.fixture

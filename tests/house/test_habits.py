@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 BIN = Path(sys.executable).parent
 SOURCES = ("gateway", "matcher", "keys", "tests", "deploy")
 
@@ -21,7 +23,7 @@ def run(root: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        timeout=600,
+        timeout=PATIENCE,
     )
 
 

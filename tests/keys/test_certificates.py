@@ -32,6 +32,7 @@ from keys.certificates import (
     validity,
 )
 from keys.errors import CertificateFault
+from tests.patience import CALL
 
 NOW = datetime.now(UTC)  # TLS itself reads the clock
 HOSTS = ("127.0.0.1", "::1", "localhost", "gw-1.example.org")
@@ -222,11 +223,11 @@ def test_grpc_shakes_hands_with_our_leaves_and_sees_the_party() -> None:
     try:
         ours = grpc.ssl_channel_credentials(CA, *pair)
         with grpc.secure_channel(f"127.0.0.1:{port}", ours) as channel:
-            assert channel.unary_unary("/test.Echo/Ping")(b"ping", timeout=10) == b"pong"
+            assert channel.unary_unary("/test.Echo/Ping")(b"ping", timeout=CALL) == b"pong"
         bare = grpc.ssl_channel_credentials(CA)
         with grpc.secure_channel(f"127.0.0.1:{port}", bare) as channel:
             with pytest.raises(grpc.RpcError) as refused:
-                channel.unary_unary("/test.Echo/Ping")(b"ping", timeout=10)
+                channel.unary_unary("/test.Echo/Ping")(b"ping", timeout=CALL)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     finally:
         server.stop(None).wait()

@@ -16,6 +16,7 @@ from keys import durable, keyfile, rewrap
 from keys.custody import Argon2Cost, Custody, FileCustody, open_custody
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, Keyset, KeyState
+from tests.patience import PATIENCE
 
 OLD, NEW = b"the old passphrase", b"the new passphrase"
 URI = "file:kek.json"
@@ -198,7 +199,7 @@ def test_a_kill_at_every_write_flush_and_rename_leaves_the_old_or_the_new_keyset
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=PATIENCE,
     )
 
     assert run.returncode == 0, run.stderr[-2000:]

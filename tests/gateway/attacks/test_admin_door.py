@@ -18,6 +18,7 @@ from gateway.client.channel import explain, open_channel
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.v1 import admin_pb2, admin_pb2_grpc
+from tests.patience import CALL
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def knock(
     *,
     act: str = "staff.list",
     arguments: bytes = b"{}",
-    timeout: float | None = 5.0,
+    timeout: float | None = CALL,
 ) -> Any:
     roots = own_bundle(pair.home).tls_ca_pem
     address = f"127.0.0.1:{pair.addresses.admin}"
@@ -91,7 +92,7 @@ def test_no_certificate_does_not_open_the_admin_door(door: Any) -> None:
         grpc.secure_channel(f"127.0.0.1:{door.addresses.admin}", credentials) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        admin_pb2_grpc.AdminServiceStub(channel).Perform(request, timeout=5)
+        admin_pb2_grpc.AdminServiceStub(channel).Perform(request, timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -103,7 +104,7 @@ def test_an_officers_badge_opens_nothing_on_the_exchange(door: Any, people: Any)
             return shown.key_pem, shown.chain
 
     with pytest.raises(grpc.RpcError) as caught:
-        people.forger(door).post(b"", keyset=Officer(), timeout=5)
+        people.forger(door).post(b"", keyset=Officer(), timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -115,7 +116,7 @@ def test_the_exchange_is_not_served_on_the_admin_port(door: Any) -> None:
         open_channel(address, roots=roots, private_key=shown.key_pem, chain=shown.chain) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=5)
+        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -221,12 +222,12 @@ def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
             address, roots=roots, private_key=shown.key_pem, chain=shown.chain
         ) as channel:
             stub = review_pb2_grpc.ReviewServiceStub(channel)
-            assert stub.ListCases(review_pb2.ListCasesRequest(), timeout=5).cases == []
+            assert stub.ListCases(review_pb2.ListCasesRequest(), timeout=CALL).cases == []
             request = review_pb2.SubmitVerdictRequest(case_id="R-1", verdict=1, reason="x")
             with pytest.raises(grpc.RpcError) as caught:
-                stub.SubmitVerdict(request, timeout=5)
+                stub.SubmitVerdict(request, timeout=CALL)
             with pytest.raises(grpc.RpcError) as unsaid:
-                stub.SubmitVerdict(review_pb2.SubmitVerdictRequest(case_id="R-1"), timeout=5)
+                stub.SubmitVerdict(review_pb2.SubmitVerdictRequest(case_id="R-1"), timeout=CALL)
             return explain(caught.value, "").reason, explain(unsaid.value, "").reason
 
     assert listed(door.home.parent / "p7") == ("ACT_REFUSED", "ELEMENT_INVALID")

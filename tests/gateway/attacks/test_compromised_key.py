@@ -25,6 +25,7 @@ from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, KeyState
 from keys.sign import VerifyingKey
+from tests.patience import CALL
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
@@ -149,7 +150,7 @@ def test_a_live_connection_of_a_refused_leaf(pair: Any, people: Any) -> None:
     stop(pair, certificates.pin(leaf), "AUS")
 
     with pytest.raises(people.refused) as refused:
-        partner.query(people.samples(1), deadline=2, **people.matter())
+        partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "CERTIFICATE_NOT_PINNED"
 
 
@@ -162,7 +163,7 @@ def test_a_refused_authority_lets_nobody_in(pair: Any, people: Any) -> None:
     stop(pair, certificates.pin(authority), "AUS")
 
     with pytest.raises(people.refused) as refused:
-        partner.query(people.samples(1), deadline=2, **people.matter())
+        partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "CERTIFICATE_NOT_PINNED"
     assert pair.house.directory.authorities() == b""
     with pytest.raises(UnknownParty):

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from gateway.directory import own_bundle
 from gateway.v1 import exchange_pb2
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
+from tests.patience import CALL, PATIENCE
 
 
 class Stranger:
@@ -47,7 +48,7 @@ def test_no_client_certificate(shared_pair: Any) -> None:
         ) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=5)
+        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -56,7 +57,7 @@ def test_plaintext_is_not_spoken(shared_pair: Any) -> None:
         grpc.insecure_channel(shared_pair.address) as channel,
         pytest.raises(grpc.RpcError) as caught,
     ):
-        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=5)
+        channel.unary_unary("/gateway.v1.ExchangeService/SubmitQuery")(b"", timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -65,7 +66,7 @@ def test_certificate_of_an_unknown_authority(shared_forger: Any) -> None:
     rogue = Stranger(issue_ca("AUS", key, datetime.now(UTC)), key)
 
     with pytest.raises(grpc.RpcError) as caught:
-        shared_forger.send(shared_forger.letter(), keyset=rogue, timeout=5)
+        shared_forger.send(shared_forger.letter(), keyset=rogue, timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -80,7 +81,7 @@ def test_certificate_that_is_not_pinned(shared_forger: Any, trusted: tuple[bytes
 def test_expired_certificate(shared_forger: Any, trusted: tuple[bytes, TlsKey]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.send(
-            shared_forger.letter(), keyset=Stranger(*trusted, days=5, ago=6), timeout=5
+            shared_forger.letter(), keyset=Stranger(*trusted, days=5, ago=6), timeout=CALL
         )
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
@@ -108,7 +109,7 @@ def _handshake(address: str, pair: Any, tmp: Path, version: ssl.TLSVersion) -> s
     context.set_alpn_protocols(["h2"])
     host, _, port = address.partition(":")
     with (
-        socket.create_connection((host, int(port)), timeout=5) as plain,
+        socket.create_connection((host, int(port)), timeout=CALL) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,
     ):
         return str(secure.version())
@@ -125,7 +126,7 @@ def test_tls_1_2_is_refused_and_1_3_is_spoken(shared_pair: Any, tmp_path: Path) 
 
 def test_a_message_of_a_hundred_megabytes(shared_forger: Any) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        shared_forger.post(bytes(100 * 1024 * 1024), timeout=20)
+        shared_forger.post(bytes(100 * 1024 * 1024), timeout=CALL)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -192,10 +193,10 @@ def test_the_health_port_says_serving_and_the_metrics_say_of_no_partner_what_it_
         grpc.ssl_channel_credentials(root_certificates=roots),
     ) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(), timeout=5
+            health_pb2.HealthCheckRequest(), timeout=CALL
         )
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
-    with urlopen(f"http://127.0.0.1:{shared_pair.addresses.metrics}/metrics", timeout=5) as page:
+    with urlopen(f"http://127.0.0.1:{shared_pair.addresses.metrics}/metrics", timeout=CALL) as page:
         text = page.read().decode()
     assert "passerelle_stage_seconds" in text
     named = [line for line in text.splitlines() if '"AUS"' in line]
@@ -229,7 +230,7 @@ def test_a_house_that_would_speak_tls_1_2_does_not_serve(homes: Any) -> None:
         [sys.executable, "-c", _IMPORTED_TOO_EARLY, str(homes[0])],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -17,6 +17,7 @@ from gateway.client.channel import open_channel
 from gateway.directory import own_bundle
 from gateway.store import ledger
 from gateway.v1 import ledger_pb2
+from tests.patience import CALL
 
 UNKNOWN = b"\x7a\x03abc"  # field 15, three bytes
 HASH = bytes(32)
@@ -35,7 +36,7 @@ def channel(shared_pair: Any) -> Iterator[grpc.Channel]:
 def refused(channel: grpc.Channel, method: str, request: bytes) -> tuple[str, str, str]:
     """Send bytes that must be refused; return code, reason and element."""
     with pytest.raises(grpc.RpcError) as caught:
-        channel.unary_unary(f"/gateway.v1.LedgerService/{method}")(request, timeout=10)
+        channel.unary_unary(f"/gateway.v1.LedgerService/{method}")(request, timeout=CALL)
     status = rpc_status.from_call(caught.value)
     assert status is not None
     info = error_details_pb2.ErrorInfo()
@@ -102,7 +103,7 @@ def test_a_partner_proves_an_entry_from_tiles_alone(
         answer = channel.unary_unary(
             "/gateway.v1.LedgerService/GetTile",
             response_deserializer=ledger_pb2.GetTileResponse.FromString,
-        )(ledger_pb2.GetTileRequest(path=path).SerializeToString(), timeout=10)
+        )(ledger_pb2.GetTileRequest(path=path).SerializeToString(), timeout=CALL)
         return bytes(answer.tile)
 
     tiles = Tiles(fetch, checkpoint.size)
@@ -126,6 +127,6 @@ def test_a_lawful_request_is_still_served(channel: grpc.Channel, shared_pair: An
     answer = channel.unary_unary(
         "/gateway.v1.LedgerService/GetInclusionProof",
         response_deserializer=ledger_pb2.GetInclusionProofResponse.FromString,
-    )(request.SerializeToString(), timeout=10)
+    )(request.SerializeToString(), timeout=CALL)
 
     assert answer.leaf_index == size - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.server import inspection
 from gateway.store import ledger
 from gateway.terms import Letter, Outcome
 from matcher.template import Minutiae
+from tests.patience import CALL, PATIENCE
 
 
 def entries(pair: Any, start: int) -> list[tuple[EntryType, EntryClass]]:
@@ -31,8 +33,10 @@ def entries(pair: Any, start: int) -> list[tuple[EntryType, EntryClass]]:
 def test_headers_without_bodies_hold_no_thread(pair: Any, people: Any) -> None:
     """A unary handler would wait for each body in a worker thread; thirty of them would stop the house."""
 
+    answered = threading.Event()
+
     def never() -> Iterator[bytes]:
-        time.sleep(6)
+        answered.wait(PATIENCE)
         yield b""
 
     partner = pair.partner()
@@ -44,7 +48,8 @@ def test_headers_without_bodies_hold_no_thread(pair: Any, people: Any) -> None:
         held = [call.future(never(), timeout=None) for _ in range(28)]
         time.sleep(0.5)
 
-        answer = partner.query(people.samples(1), deadline=5, **people.matter())
+        answer = partner.query(people.samples(1), deadline=CALL, **people.matter())
+        answered.set()
 
         assert answer.outcome is Outcome.MATCH
         assert all(one.code() is grpc.StatusCode.INVALID_ARGUMENT for one in held)
@@ -57,7 +62,7 @@ def test_two_messages_in_one_call(shared_forger: Any) -> None:
     with open_channel(pair.address, roots=roots, private_key=key, chain=chain) as channel:
         call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
         with pytest.raises(grpc.RpcError) as caught:
-            call(iter([b"", b""]), timeout=5)
+            call(iter([b"", b""]), timeout=CALL)
     assert shared_forger.verdict(caught.value) == ("INVALID_ARGUMENT", "HEADER_INVALID")
 
 

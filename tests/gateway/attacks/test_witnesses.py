@@ -25,6 +25,7 @@ from gateway.server.couriers import GrpcCourier
 from gateway.store import ledger, witnessed
 from gateway.v1 import ledger_pb2
 from keys.sign import WitnessKey
+from tests.patience import CALL
 
 
 def add(pair: Any, signed: bytes) -> str:
@@ -33,7 +34,7 @@ def add(pair: Any, signed: bytes) -> str:
         request = ledger_pb2.AddCosignatureRequest(checkpoint=signed)
         try:
             partner._dialogue._courier.carry(
-                line.ledger.AddCosignature, request, time.monotonic() + 10
+                line.ledger.AddCosignature, request, time.monotonic() + CALL
             )
         except Refused as refused:
             return str(refused.metadata.get("element", refused.reason))

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-PATIENCE = 60.0  # seconds; for one answer of a browser on a busy machine
+from tests.patience import PATIENCE
+
 KEYS = {"Tab": ("Tab", 9, ""), "Enter": ("Enter", 13, "\r")}
 
 

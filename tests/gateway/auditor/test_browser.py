@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.auditor.browser import Browser, chromium
+from tests.patience import PATIENCE
 
 # What a page must be for people who cannot see it, or not well: WCAG 2.2, by clause. Returns what is wrong.
 CHECKS = """(() => {
@@ -81,7 +82,7 @@ def console(archive: Any, folder: Path) -> Iterator[tuple[str, subprocess.Popen[
         yield json.loads(process.stdout.readline())["link"], process
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 
@@ -151,7 +152,7 @@ def test_whoever_leaves_by_keyboard_is_out_and_the_console_ends(
         browser.loaded()
 
         assert "another site" not in browser.run("document.body.textContent")
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from gateway.audit.volume import Held, Manifest, Volume, VolumeRefused
 from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
 from gateway.bundle import PartyBundle
+from tests.patience import PATIENCE
 
 FLIPS = 250  # bytes flipped, spread over the file; `drill tamper` does more
 
@@ -179,7 +180,7 @@ def test_a_bundle_is_verified_where_nothing_is_installed(archive: Any) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from gateway.cli.main import app
 from gateway.client import AnswerRejected, DeadlineExceeded, Refused
 from gateway.errors import Fault, Remedy
 from keys.errors import CustodyFault
+from tests.patience import PATIENCE
 
 COMMANDS = [
     *("init", "serve", "check", "query", "state", "details"),
@@ -193,7 +194,7 @@ def test_a_pipe_that_closes_is_no_answer(spawn: Any, words: list[str]) -> None:
     complaint = child.stderr.read()
     child.stderr.close()
 
-    assert child.wait(30) == 141
+    assert child.wait(PATIENCE) == 141
     assert complaint == ""
 
 
@@ -202,7 +203,7 @@ def test_ctrl_c_before_the_command_begins_is_no_traceback(spawn: Any) -> None:
     child = spawn("--version", start_new_session=True)
     time.sleep(0.15)
     child.send_signal(signal.SIGINT)
-    _, complaint = child.communicate(timeout=30)
+    _, complaint = child.communicate(timeout=PATIENCE)
 
     assert "gateway/cli" not in complaint
 

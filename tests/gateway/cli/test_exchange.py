@@ -17,6 +17,7 @@ import pytest
 from gateway.bundle import PartyBundle
 from matcher.fmr import View, write_iso2005
 from matcher.template import Minutiae
+from tests.patience import PATIENCE
 
 FAMILY = "Canary-Red"
 FOREIGN = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
@@ -56,7 +57,7 @@ def two(  # noqa: PLR0917 - fixtures
     yield Two(can, aus, prints, process)
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
     process.stdout.close()
     process.stderr.close()
 
@@ -367,13 +368,14 @@ def test_check_names_what_would_keep_it_from_serving(run: Any, homes: Any, passp
     assert failed == ["agreements"]
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_the_last_test_ends_the_gateway_cleanly(run: Any, two: Two, passphrase: Any) -> None:
     """SIGTERM: calls under way are finished, the end is recorded, exit code 0; then nobody answers."""
     probe = two.prints / "person-1.fmr"
 
     two.process.send_signal(signal.SIGTERM)
-    assert two.process.wait(60) == 0
-    said = ask(run, two, passphrase, "--finger", f"2={probe}", deadline="1")
+    assert two.process.wait(PATIENCE) == 0
+    said = ask(run, two, passphrase, "--finger", f"2={probe}", deadline="50")
 
     assert "Traceback" not in two.process.stderr.read()
     assert said.code == 2

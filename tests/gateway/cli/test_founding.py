@@ -15,6 +15,7 @@ from gateway.cli import founding
 from keys.custody import FileCustody
 from keys.errors import WrongPassphrase
 from keys.keyset import KeyKind, Keyset
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -202,7 +203,7 @@ def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
     for answer in (b"first", b"first", b"second", b"second", b"third", b"third"):
         before = shown.count(b": ")  # the space comes once the terminal echoes no more
         while shown.count(b": ") == before:
-            assert select.select([ours], [], [], 30)[0], shown
+            assert select.select([ours], [], [], PATIENCE)[0], shown
             shown += os.read(ours, 1024)
         os.write(ours, answer + b" secret\n")
     try:
@@ -212,7 +213,7 @@ def test_a_person_is_asked_twice_and_unseen(spawn: Any, tmp_path: Path) -> None:
         pass  # how Linux says that the other end of a terminal is closed
     os.close(ours)
 
-    assert child.wait(30) == 0
+    assert child.wait(PATIENCE) == 0
     assert b"secret" not in shown
     FileCustody.open(tmp_path / "can" / "keys" / "kek.json", b"first secret")
 

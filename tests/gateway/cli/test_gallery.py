@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.server.house import House
+from tests.patience import PATIENCE
 
 
 def enrol(run: Any, homes: Any, passphrase: Any, *words: Any) -> Any:
@@ -175,7 +176,7 @@ def test_a_pipe_that_closes_is_no_fault(spawn: Any, homes: Any) -> None:
     complaint = child.stderr.read()
     child.stderr.close()
 
-    assert child.wait(30) == 141  # 1 would say that the answer is no
+    assert child.wait(PATIENCE) == 141  # 1 would say that the answer is no
     assert "Traceback" not in complaint
 
 
@@ -304,7 +305,7 @@ def test_ctrl_c_says_how_far_it_came_and_the_same_command_continues(
     while child.poll() is None and not _people(run, homes["CAN"]):
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)
-    said, complaint = child.communicate(timeout=60)
+    said, complaint = child.communicate(timeout=PATIENCE)
 
     assert child.returncode == 130, complaint
     document = json.loads(said)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gateway.bundle import PartyBundle, fingerprint
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_a_person_compares_by_ear(
     os.close(theirs)
     shown = b""
     while b"telephone?" not in shown:
-        assert select.select([ours], [], [], 30)[0], shown
+        assert select.select([ours], [], [], PATIENCE)[0], shown
         shown += os.read(ours, 1024)
     os.write(ours, answer)
     try:
@@ -154,7 +155,7 @@ def test_a_person_compares_by_ear(
         pass  # how Linux says that the other end of a terminal is closed
     os.close(ours)
 
-    assert child.wait(30) == code
+    assert child.wait(PATIENCE) == code
     assert printed.encode() in shown
     assert (homes["CAN"] / "parties" / "AUS.json").exists() == (code == 0)
 

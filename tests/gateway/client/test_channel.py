@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -17,6 +18,7 @@ from grpc_status import rpc_status
 from gateway.client.channel import PUSHBACK, Courier
 from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
 from gateway.v1 import ledger_pb2, ledger_pb2_grpc
+from tests.patience import PATIENCE
 
 Step = Callable[[grpc.ServicerContext], None]
 
@@ -95,8 +97,20 @@ def serve() -> Iterator[Callable[..., tuple[Script, Any]]]:
 REQUEST = ledger_pb2.GetConsistencyProofRequest(old_size=1, new_size=2)
 
 
-def carry(method: Any, seconds: float = 5.0, **how: Any) -> Any:
+def carry(method: Any, seconds: float = PATIENCE, **how: Any) -> Any:
     return Courier().carry(method, REQUEST, time.monotonic() + seconds, **how)
+
+
+class Still:
+    """A clock that stands still but while a courier pauses; real calls take no time by it."""
+
+    def __init__(self) -> None:
+        self.now, self.paused = 0.0, list[float]()
+        self.courier = Courier(clock=lambda: self.now, pause=self._pass)
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+        self.paused.append(seconds)
 
 
 @pytest.mark.parametrize("reason", ["DRAINING", "AUDIT_UNAVAILABLE", "IN_PROGRESS", ""])
@@ -113,20 +127,20 @@ def test_what_is_unavailable_is_asked_again_with_the_same_bytes(serve: Any, reas
 
 def test_the_pushback_is_honoured(serve: Any) -> None:
     _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "IN_PROGRESS", pushback=300))
-    began = time.monotonic()
+    still = Still()
 
-    carry(method)
+    still.courier.carry(method, REQUEST, PATIENCE)
 
-    assert time.monotonic() - began >= 0.3
+    assert still.paused == [0.3]
 
 
 def test_a_retry_info_alone_is_honoured_too(serve: Any) -> None:
     _, method = serve(fails(grpc.StatusCode.UNAVAILABLE, "DRAINING", retry_info=0.3))
-    began = time.monotonic()
+    still = Still()
 
-    carry(method)
+    still.courier.carry(method, REQUEST, PATIENCE)
 
-    assert time.monotonic() - began >= 0.3
+    assert still.paused == [0.3]
 
 
 @pytest.mark.parametrize("pushback", [-1, "soon"])
@@ -224,21 +238,25 @@ def test_a_status_that_contradicts_itself_says_no_reason(serve: Any) -> None:
 
 
 def test_retries_end_at_the_deadline_with_the_last_reason(serve: Any) -> None:
-    busy = fails(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", pushback=50)
-    _, method = serve(*[busy] * 50)
-    began = time.monotonic()
+    """No pause goes beyond it: with 40 s between attempts, 100 s hold three."""
+    busy = fails(grpc.StatusCode.UNAVAILABLE, "AUDIT_UNAVAILABLE", pushback=40_000)
+    script, method = serve(*[busy] * 50)
+    still = Still()
 
     with pytest.raises(Refused, match="AUDIT_UNAVAILABLE"):
-        carry(method, 0.4)
+        still.courier.carry(method, REQUEST, 100.0)
 
-    assert time.monotonic() - began < 1.0
+    assert len(script.seen) == 3
+    assert still.paused == [40.0, 40.0]
 
 
 def test_a_call_that_takes_too_long_carries_its_number(serve: Any) -> None:
-    _, method = serve(lambda _: time.sleep(0.5))
+    over = threading.Event()
+    _, method = serve(lambda _: over.wait(PATIENCE))
 
     with pytest.raises(DeadlineExceeded, match="ask for the state") as caught:
-        carry(method, 0.2, number="20260301-aa")
+        Still().courier.carry(method, REQUEST, 0.2, number="20260301-aa")
+    over.set()
 
     assert caught.value.transaction_number == "20260301-aa"
 
@@ -257,7 +275,7 @@ def test_nobody_at_the_address_is_unreachable() -> None:
         method = ledger_pb2_grpc.LedgerServiceStub(channel).GetConsistencyProof
 
         with pytest.raises(Unreachable, match="no answer"):
-            carry(method, 0.5)
+            Still().courier.carry(method, REQUEST, PATIENCE)
 
 
 def test_a_closed_channel_is_unreachable() -> None:

@@ -31,6 +31,7 @@ from gateway.terms import Outcome, PriorTransaction, Purpose, Sample, State
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters
 from keys import envelope
+from tests.patience import CALL
 
 
 def leave(_: object) -> None:
@@ -345,6 +346,7 @@ def test_a_bundle_whose_key_has_not_begun_asks_nothing(
     assert not doors.calls
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_a_peer_of_another_authority_is_unreachable(
     doors: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
@@ -355,11 +357,12 @@ def test_a_peer_of_another_authority_is_unreachable(
         Partner.connect("AUS", keysets["AUS"], other) as partner,
         pytest.raises(Unreachable),
     ):
-        ask(partner, sample, matter, deadline=1.0)
+        ask(partner, sample, matter, deadline=CALL)
 
     assert not doors.calls
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_a_party_that_the_peer_does_not_know_is_unreachable(
     doors: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
@@ -367,7 +370,7 @@ def test_a_party_that_the_peer_does_not_know_is_unreachable(
         Partner.connect("NZL", keysets["NZL"], doors.house.bundle) as partner,
         pytest.raises(Unreachable),
     ):
-        ask(partner, sample, matter, deadline=1.0)
+        ask(partner, sample, matter, deadline=CALL)
 
 
 def test_a_partner_speaks_tls_1_3_and_no_less() -> None:

@@ -16,6 +16,7 @@ from gateway.audit import note
 from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.client.witness import CannotProve, Witness
 from gateway.errors import Remedy
+from tests.patience import PATIENCE
 
 
 def refuse(old: int, new: int) -> Sequence[bytes]:
@@ -191,18 +192,18 @@ def test_nobody_waits_for_a_turn_past_his_deadline(log: Any) -> None:
 
     def slow(old: int, new: int) -> Sequence[bytes]:
         entered.set()
-        leave.wait(10)
+        leave.wait(PATIENCE)
         return log.prove(old, new)
 
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(witness.accept, log.signed(4), log.checkpoint(4), 2, slow)
-        entered.wait(10)
+        entered.wait(PATIENCE)
         with pytest.raises(DeadlineExceeded):
             witness.accept(
                 log.signed(5), log.checkpoint(5), 2, refuse, until=time.monotonic() + 0.05
             )
         leave.set()
-        first.result(10)
+        first.result(PATIENCE)
 
     assert witness.size == 4
 

@@ -16,6 +16,7 @@ from gateway.kit.asking import Asked
 from gateway.kit.people import Person
 from gateway.terms import Outcome, Receipt, Result
 from matcher import synthetic
+from tests.patience import PATIENCE
 
 Passerelle = Callable[..., subprocess.CompletedProcess[str]]
 Shelve = Callable[..., Path]
@@ -34,7 +35,7 @@ def passerelle() -> Passerelle:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=240,
+            timeout=PATIENCE,
         )
 
     return run

@@ -25,6 +25,7 @@ from keys.certificates import TlsKey
 from keys.errors import IllegalTransition, KeysError
 from keys.keyset import KeyKind, KeyState
 from keys.sign import VerifyingKey
+from tests.patience import CALL
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 EARLIER = timedelta(hours=1)
@@ -228,6 +229,7 @@ def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
             house.perform(OPERATOR, "keys.compromised", values)
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
     pair: Any, people: Any, secret: Any
 ) -> None:
@@ -239,7 +241,7 @@ def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
     stop(pair.house, pair.house.keyset.primary(KeyKind.SIGNING).kid)
     stopped = pair.house.sequencer.size
     with pytest.raises(people.refused) as refused:
-        partner.query(people.samples(1), deadline=2, **people.matter())
+        partner.query(people.samples(1), deadline=CALL, **people.matter())
     pair.serving.walk_rounds()
 
     assert stopped > before

@@ -27,6 +27,7 @@ from gateway.terms import Outcome, Sample
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from matcher import fmr
+from tests.patience import CALL, PATIENCE
 
 # The server does at the stage before "search" is over what the file `deed` tells it, once.
 _SERVER = """
@@ -85,7 +86,7 @@ class Place:
             yield f"127.0.0.1:{port}", process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+            process.wait(timeout=PATIENCE)
             process.stdout.close()
 
     def demand_absent(self, samples: list[Sample]) -> None:
@@ -164,10 +165,10 @@ def test_a_crash_in_mid_search_leaves_nothing_before_or_after_the_restart(
         outgoing = partner.compose(probe, **people.matter())
         place.deed.write_text(how)
         with ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(partner.send, outgoing, deadline=50)
-            assert process.wait(timeout=40) == -getattr(signal, how)
+            sent = pool.submit(partner.send, outgoing, deadline=CALL)
+            assert process.wait(timeout=PATIENCE) == -getattr(signal, how)
             partner.close()
-            assert isinstance(sent.exception(timeout=20), PartnerError)
+            assert isinstance(sent.exception(timeout=PATIENCE), PartnerError)
     assert list(place.temporary.iterdir()) == []
     place.demand_absent(probe)
 

@@ -24,6 +24,7 @@ from gateway.store.database import open_store
 from gateway.terms import Outcome
 from keys.custody import open_custody
 from keys.keyset import Keyset
+from tests.patience import CALL, PATIENCE
 
 # The stages of a query in their order; each name is told when its step is over.
 STAGES = [
@@ -77,11 +78,11 @@ def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[
     try:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
-        assert port, (process.wait(timeout=30), said.read_text()[-4000:])
+        assert port, (process.wait(timeout=PATIENCE), said.read_text()[-4000:])
         yield f"127.0.0.1:{port}", process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
         process.stdout.close()
 
 
@@ -106,10 +107,10 @@ def entries(home: Path, message_id: bytes) -> Counter[EntryType]:
 def ask_until_it_dies(partner: Partner, outgoing: Outgoing, process: Any) -> None:
     """Send a query to a server that will not survive it."""
     with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(partner.send, outgoing, deadline=50)
-        assert process.wait(timeout=40) == -signal.SIGKILL
+        sent = pool.submit(partner.send, outgoing, deadline=CALL)
+        assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
         partner.close()  # else it would go on trying until its deadline
-        assert isinstance(sent.exception(timeout=20), PartnerError)
+        assert isinstance(sent.exception(timeout=PATIENCE), PartnerError)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -167,11 +168,12 @@ def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, p
     answered: list[Answer] = []
     with (
         server(home, limit=store.stat().st_size + 400_000) as (address, process),
-        asker(address) as partner,
+        asker(address) as partner,ThreadPoolExecutor(1) as pool
     ):
-        with pytest.raises(PartnerError):
-            _ask_until_it_fails(partner, people, answered)
-        assert process.wait(timeout=20) != 0
+        failed = pool.submit(_ask_until_it_fails, partner, people, answered)
+        assert process.wait(timeout=PATIENCE) != 0
+        partner.close()  # else it would go on trying until its deadline
+        assert isinstance(failed.exception(timeout=PATIENCE), PartnerError)
 
     with server(home) as (address, _), asker(address) as partner:
         for answer in answered:
@@ -181,7 +183,7 @@ def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, p
 
 def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -> None:
     for _ in range(200):
-        answered.append(partner.query(people.samples(1), deadline=3, **people.matter()))  # noqa: PERF401 - kept when it fails
+        answered.append(partner.query(people.samples(1), deadline=CALL, **people.matter()))  # noqa: PERF401 - kept when it fails
 
 
 def test_a_serving_house_leaves_no_core_image(homes: Any) -> None:

@@ -13,6 +13,7 @@ from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store.reviews import CaseState
 from gateway.terms import Outcome, State
+from tests.patience import PATIENCE
 
 _ACT = """
 import os, signal, sys
@@ -67,7 +68,7 @@ def test_killed_around_a_commit_a_case_is_whole(
     bench.house.close()
 
     script = [sys.executable, "-c", _ACT, bench.house.home, case.case, what, when]
-    done = subprocess.run(script, capture_output=True, check=False, timeout=60)
+    done = subprocess.run(script, capture_output=True, check=False, timeout=PATIENCE)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     if what == "expire":

@@ -28,6 +28,7 @@ from gateway.store.people import write_record
 from gateway.terms import Outcome, ServiceLevel, State
 from keys.custody import open_custody
 from keys.keyset import Keyset
+from tests.patience import CALL, PATIENCE
 
 AGREEMENT = ("au", 2)
 ONE_FINGER = (2,)  # of a mate scores some 12; two fingers some 21
@@ -250,7 +251,7 @@ def server(home: Path, die_at: str = "never") -> Iterator[tuple[str, Any]]:
         yield f"127.0.0.1:{process.stdout.readline().strip()}", process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
         process.stdout.close()
 
 
@@ -272,10 +273,10 @@ def test_killed_on_its_way_to_an_examiner_a_query_has_one_case(
             people.samples(1, positions=ONE_FINGER), **people.matter(agreement=AGREEMENT)
         )
         with ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(partner.send, outgoing, deadline=50)
-            assert process.wait(timeout=40) == -signal.SIGKILL
+            sent = pool.submit(partner.send, outgoing, deadline=CALL)
+            assert process.wait(timeout=PATIENCE) == -signal.SIGKILL
             partner.close()
-            assert isinstance(sent.exception(timeout=20), PartnerError)
+            assert isinstance(sent.exception(timeout=PATIENCE), PartnerError)
 
     with server(home) as (address, _), asker(address) as partner:
         assert partner.send(outgoing).outcome is Outcome.REVIEW_PENDING

@@ -13,6 +13,7 @@ from gateway.errors import Remedy
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.server.serving import Serving
+from tests.patience import CALL
 
 
 def checks(home: Any, secret: Any) -> dict[str, inspection.Check]:
@@ -95,6 +96,7 @@ def test_a_house_whose_keys_have_ended_does_not_serve(
             Serving(house).start()
 
 
+@pytest.mark.usefixtures("asked_once")
 def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) -> None:
     partner = pair.partner()
     partner.query(people.samples(1), **people.matter())
@@ -104,5 +106,5 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
     pair.serving.walk_rounds()
 
     with pytest.raises(people.refused) as refused:
-        partner.query(people.samples(1), deadline=2, **people.matter())
+        partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "DRAINING"

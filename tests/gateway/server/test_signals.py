@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
+
 _WAITS = """
 import os, signal, sys, threading, time
 from gateway.server.signals import heard
@@ -26,7 +28,7 @@ with heard() as asked_to_end:
         os.kill(os.getpid(), number)
     elif how != "nobody":
         threading.Thread(target=tell, daemon=True).start()
-    print(asked_to_end(0.5 if how == "nobody" else 60))
+    print(asked_to_end(0.5 if how == "nobody" else 86_400))
 """
 
 
@@ -38,7 +40,7 @@ def test_a_signal_ends_the_wait_at_once(number: int, how: str) -> None:
         [sys.executable, "-c", _WAITS, str(int(number)), how],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     assert said.stdout == "True\n"
@@ -49,7 +51,7 @@ def test_where_nobody_asks_the_wait_ends_by_itself() -> None:
         [sys.executable, "-c", _WAITS, "15", "nobody"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     assert said.stdout == "False\n"

@@ -27,6 +27,7 @@ from gateway.store.schema import quotas, replay, transactions
 from gateway.store.sequencer import Sequencer
 from gateway.store.transactions import Claims, begin_request
 from gateway.terms import Purpose
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -128,7 +129,7 @@ def run(desk: Desk, body: str, *arguments: str) -> subprocess.CompletedProcess[b
     program = PROGRAM + textwrap.dedent(body)
     folder = str(Path(__file__).parent)
     command = [sys.executable, "-c", program, folder, str(desk.path), *arguments]
-    return subprocess.run(command, check=False, capture_output=True, timeout=120)
+    return subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("kib", [100, 333, 1024])

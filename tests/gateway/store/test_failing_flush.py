@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.slow  # the trials, once for all tests
 DRIVER = Path(__file__).with_name("failing_flush.py")
 BEFORE, CEDED, LEFT = 3, 9, 74  # as the driver says; EX_IOERR, as docs/operators.md says
@@ -84,7 +86,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], dict
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return dict(zip(TRIALS, map(json.loads, done.stdout.splitlines()), strict=True))

@@ -25,6 +25,7 @@ from gateway.store.database import Database
 from gateway.store.schema import leaves
 from gateway.store.sequencer import Sequencer
 from keys.sign import LogKey
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -136,7 +137,7 @@ def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stderr
