@@ -177,6 +177,23 @@ class Limits(_Section):
     # Seconds. How far two honest clocks may differ (protocol 4). Whoever raises it lengthens the time in
     # which a stolen message can be sent.
     clock_skew_s: Annotated[float, Field(ge=0, le=120)] = 120.0
+    # Connections to the partners' listener in all. Each costs a file descriptor and some 50 KiB; `passerelle check` says
+    # whether the process may have so many. Whoever lowers it can shut partners out, whoever raises it lets a crowd cost more.
+    connections: Annotated[int, Field(ge=8, le=16_384)] = 512
+    # Connections to that listener on which nobody was identified yet, in all and from one IPv4 address (one /64 of
+    # IPv6); beyond, the oldest is cut. A partner is identified with their first call, within a second; sixteen leave
+    # room for several behind one address. Whoever raises them lets strangers hold more of `connections`.
+    strangers: Annotated[int, Field(ge=4, le=8_192)] = 128
+    strangers_per_address: Annotated[int, Field(ge=2, le=8_192)] = 16
+    # Seconds in which a connection must bring its first lawful call. A TLS handshake over a bad line takes two or three.
+    # Whoever raises it lets silence last longer.
+    identified_s: Annotated[float, Field(ge=2, le=300)] = 20.0
+    # Connections of one partner; beyond, the one longest silent is cut. A client library holds one for each process.
+    # Whoever raises it lets one partner take more of `connections`.
+    connections_per_partner: Annotated[int, Field(ge=2, le=1_024)] = 64
+    # Seconds that a thread of ours may stand still before the process is ended for a supervisor to start it anew. The
+    # longest step has no sign of life for 15 s. Whoever raises it lets a stuck gateway stand longer.
+    watchdog_s: Annotated[float, Field(ge=5, le=55)] = 45.0
     # Seconds. How long a message lives; replay rows are kept for as long and a margin (protocol 8).
     message_life_s: Annotated[float, Field(gt=0, le=600)] = 600.0
 
@@ -293,7 +310,9 @@ def write_default(
 
     Raises `Remedy` where the settings are already there, or would not be accepted.
     """
-    address, _, port = listen.rpartition(":")
+    _, _, port = listen.rpartition(":")
+    # Health asks for no certificate: on a network only where somebody says so in the file.
+    loopback = "[::1]" if listen.startswith("[") else "127.0.0.1"
     # Port 0 takes any free port, and then health and metrics do too; else they are the next two.
     first = int(port) if port.isdigit() else 0
     text = _DEFAULT.format(
@@ -301,7 +320,7 @@ def write_default(
         legal_name=_quoted(legal_name or party),
         listen=_quoted(listen),
         hosts=_quoted(list(dict.fromkeys([host, *more_hosts, "127.0.0.1", "localhost"]))),
-        health=_quoted(f"{address}:{first + 1 if first else 0}"),
+        health=_quoted(f"{loopback}:{first + 1 if first else 0}"),
         metrics_port=first + 2 if first else 0,
     )
     path = home / FILE

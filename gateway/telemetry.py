@@ -85,6 +85,18 @@ _overdue = Gauge(
     ["kept"],
     registry=REGISTRY,
 )
+_shed = Counter(
+    "passerelle_connections_cut",
+    "Connections that we cut, by listener and reason; above zero somebody holds more than they may.",
+    ["listener", "reason"],
+    registry=REGISTRY,
+)
+_connections = Gauge(
+    "passerelle_connections",
+    "Connections to a listener at the last look.",
+    ["listener"],
+    registry=REGISTRY,
+)
 _evidence = Gauge(
     "passerelle_evidence_left_seconds",
     "Seconds until nothing is answered because evidence is late, by what is late; absent while nothing is.",
@@ -116,6 +128,17 @@ def count_erased(kept: str, count: int) -> None:
 def show_overdue(kept: str, count: int) -> None:
     """Show how many things of a class are overdue; 0 when all is done."""
     _overdue.labels(kept).set(count)
+
+
+def count_shed(listener: str, reason: str) -> None:
+    """Count a connection that was cut."""
+    _shed.labels(listener, reason).inc()
+
+
+def show_connections(counts: Mapping[str, int]) -> None:
+    """Show how many connections each listener has."""
+    for listener, count in counts.items():
+        _connections.labels(listener).set(count)
 
 
 def show_evidence(kind: str, seconds: float | None) -> None:

@@ -22,7 +22,10 @@ def serve(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Open the doors to partners until SIGTERM or Ctrl-C; calls under way are finished first."""
+    """Open the doors to partners until SIGTERM or Ctrl-C; calls under way are finished first.
+
+    Exit code 74: the ledger could not be written. 75: a thread stood still. After both a supervisor starts it again.
+    """
     del as_json
     from gateway.server.house import House
     from gateway.server.serving import Serving
@@ -43,7 +46,9 @@ def serve(
         console.emit(context, document, shown)
 
     with House.open(home, passphrase_of(home, passphrase_file)) as house:
-        Serving(house).run(ready)
+        code = Serving(house).run(ready)
+    if code:
+        raise typer.Exit(code)
 
 
 def check(

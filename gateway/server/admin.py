@@ -25,7 +25,7 @@ from gateway.errors import (
     SecondPersonRequired,
 )
 from gateway.office.acts import NotAllowed, TwoPersons
-from gateway.server import intercept, listeners
+from gateway.server import descriptors, intercept, listeners
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.reviewing import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
@@ -66,10 +66,21 @@ class Desks:
     def __init__(self, house: House, ready: Callable[[], None]) -> None:
         self._house = house
         self._ready = ready
+        self._work = listeners.Work()
         self._log = telemetry.logger("admin")
 
-    def start(self, identity: listeners.Shown) -> int:
-        """Open the door and say where it is; return its port. Raises Remedy when the address is taken."""
+    def start(
+        self,
+        identity: listeners.Shown,
+        *,
+        connections: int = descriptors.ADMIN,
+        identified: Callable[[str, str], None] = lambda _peer, _person: None,
+    ) -> int:
+        """Open the door and say where it is; return its port. Raises Remedy when the address is taken.
+
+        connections   to the listener in all
+        identified    is told of each officer's call, as the interceptor's
+        """
         house, settings = self._house, self._house.settings
         door = intercept.Door(
             self._identify,
@@ -77,6 +88,7 @@ class Desks:
             ready=self._ready,
             refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
             hold=lambda _name, _started: None,
+            identified=identified,
         )
         self._server, port = listeners.guarded(
             settings.admin.listen,
@@ -85,10 +97,12 @@ class Desks:
             interceptor=door,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
+            connections=connections,
             name="admin",
         )
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self._perform), self._server)
-        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
+        perform = self._work.counting(self._perform)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(perform), self._server)
+        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(perform), self._server)
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
@@ -99,7 +113,7 @@ class Desks:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
             (self._house.home / FILE).unlink()
-        self._server.stop(grace).wait()
+        listeners.drain(self._server, self._work, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""

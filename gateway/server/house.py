@@ -50,6 +50,7 @@ from gateway.office.witnesses import Witnesses, policy_of
 from gateway.server import stamper
 from gateway.server.acts import desk_of
 from gateway.server.postman import Postman
+from gateway.server.watchdog import Watchdog
 from gateway.store import decisions, kek, subjects, transactions
 from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
@@ -106,6 +107,7 @@ class House:
         statutes: Statutes,
         database: Database,
         sequencer: Sequencer,
+        watchdog: Watchdog,
         clock: Callable[[], datetime],
         closing: ExitStack,
     ) -> None:
@@ -118,6 +120,7 @@ class House:
         self.statutes = statutes
         self.database = database
         self.sequencer = sequencer
+        self.watchdog = watchdog
         self.data_key = DataRing(lambda: self.keyset)
         self.registry = Registry(database, sequencer, self.data_key, clock)
         self.gallery = Gallery(database, self.data_key)
@@ -231,6 +234,7 @@ class House:
             def keys() -> Keyset:  # the pen needs the keys in force, whose changes it records
                 return keyroom.current
 
+            watchdog = Watchdog(settings.limits.watchdog_s)
             sequencer = Sequencer(
                 database,
                 lambda: keys().log_keys(),
@@ -239,7 +243,9 @@ class House:
                 clock,
                 on_fatal=on_fatal,
                 on_commit=lambda _, seconds: telemetry.observe_commit(seconds),
+                progress=watchdog.beat,
             )
+            watchdog.also("sequencer", lambda: sequencer.busy)
             sequencer.start()
             stack.callback(sequencer.close)
             keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, clock)
@@ -281,6 +287,7 @@ class House:
                 statutes=statutes,
                 database=database,
                 sequencer=sequencer,
+                watchdog=watchdog,
                 clock=clock,
                 closing=stack.pop_all(),
             )

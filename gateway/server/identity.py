@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
+from errno import errorcode
 from hashlib import sha256
 
 import grpc
@@ -52,8 +53,9 @@ class Identity:
 class Wardrobe:
     """Holds the identity that is handed out; follows the keyset."""
 
-    def __init__(self, alarms: StandingAlarms) -> None:
-        self._alarms = alarms
+    def __init__(self, alarms: StandingAlarms, progress: Callable[[], None] = lambda: None) -> None:
+        """Prepare; `progress` is told between two handshakes, for who watches the threads."""
+        self._alarms, self._progress = alarms, progress
         self._lock = threading.Lock()
         self._current: Identity | None = None
         self._leaf: tuple[bytes, bytes] | None = None  # key id and chain of what is handed out
@@ -94,20 +96,37 @@ class Wardrobe:
         """Look from outside which leaf each listener shows, by name; return whether all show ours."""
         with self._lock:  # not while another one is handed out
             expected = serial_of(self().chain_pem)
-            seen = {name: leaf_shown(*where) for name, where in listeners.items()}
+            seen = self._seen(listeners)
         shown = {
             (name, serial_of(leaf)): certificates.validity(leaf)[1].timestamp()
             for name, leaf in seen.items()
             if leaf is not None
         }
         telemetry.show_leaves(shown)
-        wrong = [name for name in listeners if (name, expected) not in shown]
-        if not wrong:
+        silent = [name for name, leaf in seen.items() if leaf is None]
+        other = [name for name in seen if name not in silent and (name, expected) not in shown]
+        if other:
+            self._log.error("tls_leaf_differs", stage=",".join(other))
+            self._alarms.begin(SHOWN, "ANOTHER_LEAF_SHOWN")
+        elif silent:
+            self._log.error("tls_leaf_unseen", stage=",".join(silent), reason="NO_ANSWER")
+            self._alarms.begin(SHOWN, "NO_LEAF_SHOWN")
+        elif len(seen) == len(listeners):
             self._alarms.end(SHOWN)
             return True
-        self._log.error("tls_leaf_differs", stage=",".join(wrong))
-        self._alarms.begin(SHOWN, "ANOTHER_LEAF_SHOWN")
         return False
+
+    def _seen(self, listeners: Mapping[str, tuple[str, int]]) -> dict[str, bytes | None]:
+        """Return the leaf that each listener shows, None for one that does not answer; not what we could not look at."""
+        seen = {}
+        for name, where in listeners.items():
+            self._progress()
+            try:
+                seen[name] = leaf_shown(*where)
+            except OSError as want:  # it says nothing of the listener: no alarm begins or ends
+                reason = errorcode.get(want.errno or 0, "")
+                self._log.error("tls_leaf_unseen", stage=name, reason=reason)
+        return seen
 
 
 def serial_of(certificate: bytes) -> str:

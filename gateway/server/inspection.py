@@ -24,7 +24,7 @@ from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
 from gateway.office.expiry import Level, Told
 from gateway.office.witnesses import witnesses_of
-from gateway.server import ending
+from gateway.server import descriptors, ending
 from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects, verifying, witnessed
 from gateway.store.database import Database, open_store
@@ -139,6 +139,8 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings))
+    run("descriptors", lambda: descriptors.said(settings))
+    run("health", lambda: _health(settings))
     run("memory", _memory)
     return [*found, *_ends(ending.of_folder(home, keyset[0] if keyset else None, now), now)]
 
@@ -262,6 +264,14 @@ def _gallery(home: Path) -> str:
     return (
         f"{said}; {counts.without_status} WITHOUT A STATUS are masked: passerelle registry import"
     )
+
+
+def _health(settings: Settings) -> str:
+    listen = settings.health.listen
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if host in {"localhost", "::1"} or host.startswith("127."):
+        return f"{listen}, on this machine alone"
+    return f"{listen}: WHOEVER REACHES IT may ask, without a certificate; health.listen on loopback unless that is meant"
 
 
 def _memory() -> str:

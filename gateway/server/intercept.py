@@ -111,6 +111,7 @@ class Door(grpc.ServerInterceptor):
     ready      raises the Refusal that says why the house does not serve
     refused    is told of each refusal that no ledger entry of its own follows: partner, reason
     hold       waits until the answer of a method that began at a monotonic time may leave
+    identified is told of each call that passed step 2: the connection's other end as gRPC names it, partner
     """
 
     def __init__(
@@ -121,12 +122,14 @@ class Door(grpc.ServerInterceptor):
         ready: Callable[[], None],
         refused: Callable[[str, str], None],
         hold: Callable[[str, float], None],
+        identified: Callable[[str, str], None] = lambda _peer, _partner: None,
     ) -> None:
         self._identify = identify
         self._limits = limits
         self._ready = ready
         self._refused = refused
         self._hold = hold
+        self._identified = identified
         self._allowances: dict[str, _Allowance] = {}
         self._lock = threading.Lock()
         self._log = telemetry.logger("door")
@@ -160,6 +163,7 @@ class Door(grpc.ServerInterceptor):
             self._ready()  # (0)
             self._deadline(context)  # (1)
             partner, certificate = self._identity(context)  # (2)
+            self._identified(context.peer(), partner)
             with self._admission(partner):  # (1), (3)
                 token = _caller.set(
                     Caller(partner, certificate, started, _remaining(context), context.is_active)

@@ -1,19 +1,22 @@
 """The listeners: mutual TLS 1.3 for partners and for our people, health for the orchestrator, metrics as text.
 
 Health has a port of its own, because a saturated exchange also refuses health checks. It holds nothing
-personal; it still speaks TLS, under the same leaf, without asking for a certificate.
+personal; it still speaks TLS, under the same leaf, without asking for a certificate: whoever reaches it may ask, so
+what one of them can hold (a message, streams, a connection, a while) is small.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gateway.errors import Remedy
+from gateway.server.health import Health
 from gateway.server.identity import Identity
 
 # Measured with grpcio 1.85.1 (protocol 12); milliseconds and bytes.
@@ -30,12 +33,93 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 300_000),
     ("grpc.http2.max_ping_strikes", 2),
     ("grpc.so_reuseport", 0),  # a second gateway on the port is an error, not a partner in load
+    (
+        "grpc.server_handshake_timeout_ms",
+        5_000,
+    ),  # TLS and HTTP/2 settings; the library's own is 120 s
 )
+
+# Health: a question is a few bytes and its answer comes at once; a probe that stays connected comes again.
+HEALTH_STREAMS = (
+    2  # calls at once on a connection; each may hold a thread that waits for its message
+)
+_HEALTH_OPTIONS: tuple[tuple[str, int], ...] = (
+    *(
+        option
+        for option in _OPTIONS
+        if option[0] in {"grpc.so_reuseport", "grpc.server_handshake_timeout_ms"}
+    ),
+    ("grpc.max_receive_message_length", 512),
+    ("grpc.max_metadata_size", 4 * 1024),
+    ("grpc.absolute_max_metadata_size", 8 * 1024),
+    ("grpc.max_concurrent_streams", HEALTH_STREAMS),
+    ("grpc.max_connection_age_ms", 30_000),
+    ("grpc.max_connection_age_grace_ms", 2_000),
+    ("grpc.max_connection_idle_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 300_000),
+    ("grpc.http2.max_ping_strikes", 2),
+)
+
+# Seconds after which a server that stops cancels what it does no work on: callers who do not send their message, or do
+# not read their answer. A slow line has that long to take the last bytes.
+UNREAD = 2.0
+LOOK = 0.05  # seconds between two looks whether a server has stopped
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 WAITING = (
     64  # calls that may wait for a thread; more are refused at once, for each may hold a megabyte
 )
+
+
+class Work:
+    """Counts the calls that we work on; not those that wait for their sender, nor for their reader."""
+
+    def __init__(self) -> None:
+        self._busy = 0
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self) -> int:
+        """Calls that we work on now."""
+        return self._busy
+
+    def counting(self, handle: Callable[P, T]) -> Callable[P, T]:
+        """Return what does the same as `handle`, and counts."""
+
+        def counted(*given: P.args, **named: P.kwargs) -> T:
+            self._add(1)
+            try:
+                return handle(*given, **named)
+            finally:
+                self._add(-1)
+
+        return counted
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self._busy += number
+
+
+def drain(server: grpc.Server, work: Work, grace: float) -> bool:
+    """Let no caller in, finish what is worked on, and stop; return whether the server stopped in time.
+
+    grace   seconds for calls that we work on; one that waits for its caller to send or to read has UNREAD
+    """
+    end = server.stop(grace)
+    begun = idle = time.monotonic()
+    cancelled = False
+    while not end.wait(LOOK):
+        now = time.monotonic()
+        idle = now if work.busy else idle
+        if now - begun > grace + 2 * UNREAD:
+            return False
+        if now - idle > UNREAD and not cancelled:
+            cancelled = True
+            server.stop(0)  # at once; unlike None, it does not wait for it
+    return True
 
 
 Shown = Callable[[], Identity]  # our leaf and its key, as of now
@@ -50,9 +134,12 @@ def guarded(
     interceptor: grpc.ServerInterceptor,
     threads: int,
     max_message: int,
+    connections: int,
     name: str = "exchange",
 ) -> tuple[grpc.Server, int]:
     """Return the partners' server, or that of our own people, not yet started, and its port.
+
+    connections   in all, with those that still shake hands; more are closed as they come
 
     The fetcher runs on every new connection, so a partner imported or removed, and a new leaf of ours, count from
     the next one on; until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
@@ -66,18 +153,31 @@ def guarded(
         futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name),
         interceptors=[interceptor],
         maximum_concurrent_rpcs=threads + WAITING,
-        options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message)],
+        options=[
+            *_OPTIONS,
+            ("grpc.max_receive_message_length", max_message),
+            ("grpc.max_allowed_incoming_connections", connections),
+        ],
     )
     return server, _bind(server, address, credentials)
 
 
-def health_check(address: str, identity: Shown) -> tuple[grpc.Server, health.HealthServicer, int]:
-    """Return the orchestrator's server, not yet started, its servicer and its port."""
+def health_check(
+    address: str, identity: Shown, *, connections: int
+) -> tuple[grpc.Server, Health, int]:
+    """Return the orchestrator's server, not yet started, what it answers from, and its port.
+
+    There is a thread for every call that its connections can hold, so that those who send no message keep nobody from
+    asking; the threads are made as they are needed.
+    """
+    calls = connections * HEALTH_STREAMS
+    servicer = Health()
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=2, thread_name_prefix="health"), options=_OPTIONS
+        futures.ThreadPoolExecutor(max_workers=calls, thread_name_prefix="health"),
+        handlers=[servicer.handlers()],
+        maximum_concurrent_rpcs=calls,
+        options=[*_HEALTH_OPTIONS, ("grpc.max_allowed_incoming_connections", connections)],
     )
-    servicer = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     credentials = grpc.dynamic_ssl_server_credentials(
         _configuration(identity(), None),
         lambda: _configuration(identity(), None),
@@ -86,11 +186,9 @@ def health_check(address: str, identity: Shown) -> tuple[grpc.Server, health.Hea
     return server, servicer, _bind(server, address, credentials)
 
 
-def set_serving(servicer: Any, services: Sequence[str], *, serving: bool) -> None:  # noqa: ANN401 - untyped
+def set_serving(servicer: Health, services: Sequence[str], *, serving: bool) -> None:
     """Tell the orchestrator whether we serve, as a whole and for each service."""
-    status = health_pb2.HealthCheckResponse
-    for name in ("", *services):
-        servicer.set(name, status.SERVING if serving else status.NOT_SERVING)
+    servicer.show(("", *services), serving=serving)
 
 
 def near(address: str) -> str:

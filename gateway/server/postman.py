@@ -7,14 +7,17 @@ not answered then waits for the house to serve.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gateway import telemetry
 from gateway.casework import Details
 from gateway.client.errors import SplitView
 from gateway.errands import Asking, Errand, Seeking
-from gateway.errors import PasserelleError
+from gateway.errors import Draining, PasserelleError
 from gateway.exchange.courier import Courier
 from gateway.exchange.notices import Notices, Post
 from gateway.exchange.outbound import Outbound
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 READING = 600.0  # seconds between two readings of the partners' directories
 EVERY = 2.0  # seconds between walks; each looks at what is open alone
+STOPPING = 3.0  # seconds that a stop waits for both threads; what it was at is kept, and done at the next start
 
 
 class Postman:
@@ -36,6 +40,7 @@ class Postman:
     def __init__(self, house: House) -> None:
         self._house = house
         self._pool: Pool | None = None
+        self._watchdog = house.watchdog
         post = Post(
             self._courier,
             house.database,
@@ -52,6 +57,7 @@ class Postman:
         self._stop = threading.Event()
         self._walking = threading.Lock()
         self._threads: tuple[threading.Thread, ...] = ()
+        self._ending = False  # while threads are to end: no letter of theirs is begun
         self._log = telemetry.logger("postman")
 
     def ask(self, asking: Asking) -> Errand:
@@ -73,18 +79,27 @@ class Postman:
             thread.start()
 
     def stop(self) -> None:
-        """End after the letter under way, and close every channel; idempotent."""
-        self._stop.set()
+        """Close every channel, so that whatever waits for a partner ends, and end; idempotent.
+
+        A letter that is cut is carried again at the next start, as after a break of the line.
+        """
         threads, self._threads = self._threads, ()
+        self._stop.set()
+        self._ending = bool(threads)
+        if self._pool is not None:
+            self._pool.close()
+        until = monotonic() + STOPPING
         for thread in threads:
-            thread.join()
-        with self._walking:
-            if self._pool is not None:
-                self._pool.close()
+            thread.join(max(0.0, until - monotonic()))
+            if thread.is_alive():
+                self._log.error("thread_left_behind", state=thread.name)
+        self._ending = any(thread.is_alive() for thread in threads)
+        if self._pool is not None:
+            self._pool.close()  # what was made meanwhile
 
     def walk(self) -> None:
         """Do what is due now."""
-        with self._walking:
+        with self._alone():
             duties.settle_due(self._house.files)
             self._notices.walk()
             self._outbound.walk()
@@ -94,7 +109,7 @@ class Postman:
         for bundle in self._house.directory.parties():
             if bundle.root is None or self._stop.is_set():
                 continue
-            with self._walking:
+            with self._alone():
                 try:
                     self._couriers()(bundle.party).keep_up()
                 except SplitView as split:
@@ -110,21 +125,35 @@ class Postman:
         self._log.error("split_view", partner=party)
         self._house.witnesses.accuse(party, digest)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until neither thread uses a channel, and take them."""
+        self._watchdog.hold(self._walking)
+        try:
+            yield
+        finally:
+            self._walking.release()
+
     def _read(self) -> None:
-        while not self._stop.wait(READING):
-            try:
-                self.keep_up()
-            except Exception as error:  # noqa: BLE001 - the next reading comes all the same
-                self._log.error("reading_failed", kind=type(error).__name__)
+        with self._watchdog.watching("directories"):
+            while not self._watchdog.rest(self._stop, READING):
+                try:
+                    self.keep_up()
+                except Exception as error:  # noqa: BLE001 - the next reading comes all the same
+                    self._log.error("reading_failed", kind=type(error).__name__)
 
     def _run(self) -> None:
-        while not self._stop.wait(EVERY):
-            try:
-                self.walk()
-            except Exception as error:  # noqa: BLE001 - a walk that fails is not the end of the house
-                self._log.error("walk_failed", kind=type(error).__name__)
+        with self._watchdog.watching("postman"):
+            while not self._watchdog.rest(self._stop, EVERY):
+                try:
+                    self.walk()
+                except Exception as error:  # noqa: BLE001 - a walk that fails is not the end of the house
+                    self._log.error("walk_failed", kind=type(error).__name__)
 
     def _courier(self, party: str) -> Courier:
+        self._watchdog.beat()  # before each letter
+        if self._ending:
+            raise Draining
         return self._couriers()(party)
 
     def _couriers(self) -> Pool:

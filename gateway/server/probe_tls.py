@@ -7,6 +7,7 @@ look at the first byte of the answer: a handshake record is a welcome, an alert 
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from contextlib import suppress
@@ -15,6 +16,9 @@ from gateway.errors import Fault
 
 HANDSHAKE = 22  # ContentType of RFC 8446 section 5.1
 TIMEOUT = 15.0  # seconds; it is our own listener, on a machine that may be busy
+LOOK_TIMEOUT = 5.0  # seconds; in every round, and the next round looks again
+# What says that this process could not look: descriptors, ports, memory. It says nothing of the listener.
+OWN_WANT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
 
 def demand_tls_1_3(host: str, port: int) -> None:
@@ -29,16 +33,21 @@ def demand_tls_1_3(host: str, port: int) -> None:
 
 
 def leaf_shown(host: str, port: int) -> bytes | None:
-    """Return the leaf, DER, that a listener shows to a stranger who makes a new connection; None for none."""
+    """Return the leaf, DER, that a listener shows to a stranger who makes a new connection; None for none.
+
+    Raises OSError where this process had no descriptor, or nothing else, to look with.
+    """
     context = _stranger()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         with (
-            socket.create_connection((host, port), timeout=TIMEOUT) as plain,
+            socket.create_connection((host, port), timeout=LOOK_TIMEOUT) as plain,
             context.wrap_socket(plain) as secure,
         ):
             return secure.getpeercert(binary_form=True)
-    except OSError:  # an SSLError is one
+    except OSError as fault:  # an SSLError is one
+        if fault.errno in OWN_WANT:
+            raise
         return None
 
 

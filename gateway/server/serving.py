@@ -6,13 +6,12 @@ Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The ho
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from prometheus_client import start_http_server
 
 from gateway import telemetry
 from gateway.audit.entry import EntryType
@@ -33,13 +32,25 @@ from gateway.office.clockwatch import ClockWatch
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
-from gateway.server import admin, directory, intercept, listeners, services, signals
+from gateway.server import (
+    admin,
+    connections,
+    descriptors,
+    directory,
+    intercept,
+    listeners,
+    services,
+    signals,
+)
+from gateway.server.guard import Guard
 from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
+from gateway.server.metrics import Metrics
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
 from gateway.server.stamper import Stamper
 from gateway.server.tiler import Tiler
+from gateway.server.watchdog import EXIT_STUCK
 from gateway.terms import Operation
 from keys.certificates import pin
 
@@ -48,6 +59,12 @@ if TYPE_CHECKING:
 
 GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
 ROUND = 30.0  # seconds between the caretaker's rounds
+TICK = 1.0  # seconds between two looks at who stands still
+STOPPING = 3.0  # seconds that a stop waits for the round under way; each step of it can be cut
+LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended however far it came
+LAST_STUCK = 20.0  # seconds, of a process in which a thread stands still
+SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what stands still
+WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
 )
@@ -80,15 +97,21 @@ class Serving:
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
         self._admin = admin.Desks(house, self._admin_ready)
-        self._identity = Wardrobe(StandingAlarms(house.database, house.sequencer, house.clock))
+        self._alarms = StandingAlarms(house.database, house.sequencer, house.clock)
+        self._identity = Wardrobe(self._alarms, house.watchdog.beat)
+        self._guard = Guard(house.watchdog)
+        self._work = listeners.Work()
+        self._rounds: threading.Thread | None = None
+        self._enough = threading.Event()  # rounds
         self._tiler = Tiler(
             Publisher(
                 house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
             ),
             house.overdue,
             house.clock,
+            house.watchdog,
         )
-        self._stamper = Stamper(house.stamping)
+        self._stamper = Stamper(house.stamping, house.watchdog)
         self._clockwatch = ClockWatch(house.sequencer, house.clock)
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
@@ -120,7 +143,9 @@ class Serving:
             ready=self._ready,
             refused=self._refused.count,
             hold=self._hold,
+            identified=self._guard.identified,
         )
+        share = descriptors.shares(settings, descriptors.limit())
         self._server, port = listeners.guarded(
             settings.exchange.listen,
             self._identity,
@@ -128,24 +153,30 @@ class Serving:
             interceptor=door,
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
+            connections=share["exchange"],
         )
-        services.install(
-            self._server, self.corridor.handle, self._stages, house.sequencer, house.witnesses
-        )
+        handle = self._work.counting(self.corridor.handle)
+        services.install(self._server, handle, self._stages, house.sequencer, house.witnesses)
         directory.install(self._server, house.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(
-            settings.health.listen, self._identity
+            settings.health.listen, self._identity, connections=share["health"]
         )
-        metrics, self._metrics_thread = start_http_server(
-            settings.health.metrics_port, "127.0.0.1", registry=telemetry.REGISTRY
+        self._metrics = Metrics(
+            settings.health.metrics_port, telemetry.REGISTRY, descriptors.METRICS
         )
-        self._metrics = metrics
         self._server.start()
         demand_tls_1_3(listeners.near(settings.exchange.listen), port)
         house.record(EntryType.START)
+        self._alarms.end(WATCHDOG)
         self._open.set()
-        admin_port = self._admin.start(self._identity)
+        admin_port = self._admin.start(
+            self._identity, connections=share["admin"], identified=self._guard.identified
+        )
         self._health.start()
+        self._metrics.start()
+        metrics_port = int(self._metrics.server_port)
+        ports = {"exchange": port, "admin": admin_port, "health": health_port}
+        self._protect({**ports, "metrics": metrics_port}, share)
         house.postman.start()
         self._tiler.start()
         self._stamper.start()
@@ -158,24 +189,74 @@ class Serving:
             "admin": (near(settings.admin.listen), admin_port),
         }
         self._identity.look(self._doors)
-        return Addresses(port, health_port, int(metrics.server_port), admin_port)
+        return Addresses(port, health_port, metrics_port, admin_port)
 
-    def run(self, ready: Callable[[Addresses], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `ready` is told the addresses once the doors are open."""
+    def run(self, ready: Callable[[Addresses], None]) -> int:
+        """Serve until SIGTERM or SIGINT, or until a thread of ours stands still; return what the process is to end with.
+
+        `ready` is told the addresses once the doors are open. For the main thread of a process that ends with it: whoever
+        hears the signal does nothing else, and an end that does not come to its own is cut.
+        """
         forbid_core()
+        descriptors.raise_limit()
         with signals.heard() as asked_to_end:
             ready(self.start())
-            while not asked_to_end(ROUND):
-                try:
-                    self.walk_rounds()
-                except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
-                    self._log.error("round_failed", kind=type(error).__name__)
+            self._begin_rounds()
+            stuck: list[str] = []
+            while not stuck and not asked_to_end(TICK):
+                stuck = self._house.watchdog.late(time.monotonic())
+            _end_at_last(LAST_STUCK if stuck else LAST)
+            if stuck:
+                self._say_stuck(stuck)
             self.stop()
+        return EXIT_STUCK if stuck else 0
 
-    def walk_rounds(self) -> None:
+    def _begin_rounds(self) -> None:
+        def turns() -> None:
+            watchdog = self._house.watchdog
+            with watchdog.watching("rounds"):
+                while not watchdog.rest(self._enough, ROUND):
+                    try:
+                        self.walk_rounds(lambda _: watchdog.beat())
+                    except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
+                        self._log.error("round_failed", kind=type(error).__name__)
+
+        self._rounds = threading.Thread(target=turns, name="rounds", daemon=True)
+        self._rounds.start()
+
+    def _say_stuck(self, names: list[str]) -> None:
+        """Say who stands still and where: to the log, to the orchestrator, and to the ledger if it can take it."""
+        for name in names:
+            self._log.error("watchdog", state=name, stage=self._house.watchdog.where(name))
+        listeners.set_serving(self._servicer, NAMES, serving=False)
+        reason = f"{names[0].upper()}_SILENT"
+        _bounded(SAID, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
+
+    def _protect(self, ports: dict[str, int], share: dict[str, int]) -> None:
+        """Have the connections of each listener watched."""
+        limits = self._house.settings.limits
+        strangers, age = limits.strangers, limits.identified_s
+        for name, port in ports.items():
+            most = share[name]
+            if name == "exchange":
+                bears = connections.Limits(
+                    min(strangers, most // 2),
+                    min(limits.strangers_per_address, most // 2),
+                    age,
+                    min(limits.connections_per_partner, most // 2),
+                )
+            else:
+                # Half, so that whoever comes next finds a place; all addresses alike, for these are on loopback.
+                bears = connections.Limits(
+                    most // 2, most // 2, OTHERS_AGE.get(name, age), most // 2
+                )
+            self._guard.protect(name, port, bears)
+        self._guard.start()
+
+    def walk_rounds(self, alive: Callable[[str], None] = lambda _: None) -> None:
         """Give up requests whose message can come no more, erase what is due, write the counts.
 
-        The orchestrator learns here whether we still serve.
+        The orchestrator learns here whether we still serve. `alive` is told each step before it begins.
         """
         house = self._house
         self._clockwatch.round()
@@ -184,21 +265,26 @@ class Serving:
             # until the clock is right goes on, and says then that it was set.
             listeners.set_serving(self._servicer, NAMES, serving=False)
             return
+        alive("own_keys")
         try:
             demand_current(house.keyset, house.clock())
             self._ended = False
         except Remedy as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
+        alive("abandoned")
         lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
         if lost:
             self._log.warning("abandoned", count=lost)
+        alive("reviews")
         house.reviews.expire()
         house.ceremony.expire()
+        alive("retention")
         try:
             house.watch.round()
         except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts
             self._log.error("retention_failed", kind=type(error).__name__)
+        alive("publishing")
         house.publishing.round()
         self._tiler.look()
         try:
@@ -207,36 +293,52 @@ class Serving:
         except Refusal:
             serving = False
         listeners.set_serving(self._servicer, NAMES, serving=serving)
+        alive("listeners")
         self._identity.look(self._doors)
+        alive("agreements")
         house.statutes.round()
+        alive("rotation")
         house.turning.round()
+        alive("resealing")
         house.resealing.round()
+        alive("expiry")
         house.lookout.round()
+        alive("witnesses")
         house.witnesses.round()
+        alive("quotas")
         self._thrift.round()
         for fault in house.directory.faults:
             self._log.warning("bundle_unreadable", file=fault.file)
         self._refused.flush()
 
     def stop(self) -> None:
-        """Drain: refuse new calls, finish those under way, record the end."""
+        """Drain: refuse new calls, finish those that are worked on, record the end. Waits for no caller."""
         listeners.set_serving(self._servicer, NAMES, serving=False)
         self._open.clear()
-        unmeasured = threading.Thread(target=self._metrics.shutdown)  # looks up twice a second
-        unmeasured.start()
-        self._house.postman.stop()
-        self._tiler.stop()
-        self._stamper.stop()
-        self._admin.stop(GRACE)
-        self._server.stop(GRACE).wait()
-        self._health.stop(None).wait()
-        unmeasured.join()
-        self._metrics.server_close()
-        self._metrics_thread.join()
+        self._enough.set()
+        parts = {
+            "exchange": lambda: listeners.drain(self._server, self._work, GRACE),
+            "admin": lambda: self._admin.stop(GRACE),
+            "health": lambda: listeners.drain(self._health, listeners.Work(), 0),
+            "metrics": self._metrics.stop,
+            "postman": self._house.postman.stop,
+            "publisher": self._tiler.stop,
+            "stamper": self._stamper.stop,
+            "rounds": self._end_rounds,
+        }
+        for name in _bounded(GRACE + STOPPING, parts):
+            self._log.error("thread_left_behind", state=name)
+        self._guard.stop()
         self._refused.flush()
         self._house.record(EntryType.STOP)
         self._tiler.finish()
         self._log.info("stopped", entries=self._house.sequencer.size)
+
+    def _end_rounds(self) -> None:
+        if self._rounds is not None:
+            self._rounds.join(STOPPING)
+            if self._rounds.is_alive():
+                self._log.error("thread_left_behind", state=self._rounds.name)
 
     def _built(self) -> Corridor:
         house = self._house
@@ -326,3 +428,36 @@ class Serving:
 _HELD = frozenset(
     {"GetCapabilities", "SubmitQuery", "GetQueryState", "RedeliverResult", "RequestHitDetails"}
 )
+
+# Seconds that a connection to these may last: nobody is identified there, and each answer is a moment's work.
+OTHERS_AGE = {"health": 40.0, "metrics": 10.0}
+
+
+def _bounded(seconds: float, works: Mapping[str, Callable[[], object]]) -> list[str]:
+    """Do several things at once, each in a thread of its own; return what was not done in time, or failed."""
+    done: set[str] = set()
+
+    def one(name: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+            done.add(name)
+        except Exception as error:  # noqa: BLE001 - the others are done all the same
+            telemetry.logger("serving").error("step_failed", state=name, kind=type(error).__name__)
+
+    threads = [
+        threading.Thread(target=one, args=item, name=f"end-{item[0]}", daemon=True)
+        for item in works.items()
+    ]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [name for name in works if name not in done]
+
+
+def _end_at_last(seconds: float) -> None:
+    """End this process when the time is up, whatever it waits for then; a thread that stands still may hold its end up."""
+    timer = threading.Timer(seconds, os._exit, (EXIT_STUCK,))
+    timer.daemon = True
+    timer.start()

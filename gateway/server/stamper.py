@@ -14,9 +14,12 @@ from urllib.parse import urlsplit
 from gateway import telemetry
 from gateway.audit import stamp
 from gateway.office.stamping import Stamping
+from gateway.server.watchdog import Watchdog
 
 EVERY: Final = 30.0  # seconds between two looks whether a stamp is due
 LONGEST: Final = 20.0  # seconds for an answer
+RESOLVES: Final = 300.0  # seconds without a sign of life: the system's resolver, and LONGEST for each address it names
+STOPPING: Final = 1.0  # seconds that a stop waits
 HEADERS: Final = {
     "Content-Type": "application/timestamp-query",
     "Accept": "application/timestamp-reply",
@@ -29,8 +32,8 @@ _log = telemetry.logger("stamper")
 class Stamper:
     """Walks until it is stopped."""
 
-    def __init__(self, stamping: Stamping) -> None:
-        self._stamping = stamping
+    def __init__(self, stamping: Stamping, watchdog: Watchdog) -> None:
+        self._stamping, self._watchdog = stamping, watchdog
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -41,20 +44,24 @@ class Stamper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the question under way; idempotent."""
+        """End; a question under way is not waited for long, for nothing is lost with it. Idempotent."""
         self._stop.set()
         thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+        if thread is None:
+            return
+        thread.join(STOPPING)
+        if thread.is_alive():
+            _log.error("thread_left_behind", state=thread.name)
 
     def _run(self) -> None:
-        while True:
-            try:
-                self._stamping.round()
-            except Exception as error:  # noqa: BLE001 - the next look comes all the same
-                _log.error("stamping_failed", kind=type(error).__name__)
-            if self._stop.wait(EVERY):
-                return
+        with self._watchdog.watching("stamper", RESOLVES):
+            while True:
+                try:
+                    self._stamping.round()
+                except Exception as error:  # noqa: BLE001 - the next look comes all the same
+                    _log.error("stamping_failed", kind=type(error).__name__)
+                if self._watchdog.rest(self._stop, EVERY):
+                    return
 
 
 def post(address: str, request: bytes, longest: float = LONGEST) -> bytes:

@@ -20,6 +20,7 @@ from gateway.directory import own_bundle
 from gateway.errors import PasserelleError, Remedy
 from gateway.office.overdue import Overdue
 from gateway.office.tiling import AnotherPublishes, Publisher
+from gateway.server.watchdog import Watchdog
 from gateway.store import ledger
 from gateway.store.database import Database, open_store
 
@@ -27,6 +28,10 @@ EVERY: Final = (
     2.0  # seconds between two looks; each makes at most one checkpoint and its partial tiles
 )
 BEHIND: Final = 60.0  # seconds of silence; who catches up with a day's entries says so at each file
+HANGS: Final = (
+    600.0  # seconds; silence is an alarm after BEHIND, but a disk may come back, and answers go on
+)
+STOPPING: Final = 3.0  # seconds that a stop waits for the file under way
 KIND: Final = "TILES"
 PATIENCE, PAUSE = (
     20,
@@ -40,13 +45,19 @@ class Tiler:
     """Walks until it is stopped; a step that fails is told, and the next one comes all the same."""
 
     def __init__(
-        self, publisher: Publisher, overdue: Overdue, clock: Callable[[], datetime]
+        self,
+        publisher: Publisher,
+        overdue: Overdue,
+        clock: Callable[[], datetime],
+        watchdog: Watchdog,
     ) -> None:
         self._publisher, self._overdue, self._clock = publisher, overdue, clock
+        self._watchdog = watchdog
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._fine = time.monotonic()  # no step of the clock looks like a file that is late
         self._fault = ""
+        self._hung = False
 
     def start(self) -> None:
         """Begin to publish."""
@@ -56,16 +67,30 @@ class Tiler:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the file under way; idempotent."""
+        """End after the file under way; a disk that hangs is not waited for. Idempotent."""
         self._stop.set()
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.join()
+            thread.join(STOPPING)
+        if thread is not None and thread.is_alive():
+            self._hung = True
+            _log.error("thread_left_behind", state=thread.name)
+            return
         self._stop.clear()
 
     def finish(self) -> None:
-        """Publish what was recorded last, once nothing more will be; a failure is told and no more."""
-        self._publish()
+        """Publish what was recorded last, once nothing more will be; a failure is told and no more.
+
+        Whatever is not on disk in a while is left to the next start.
+        """
+        if self._hung:
+            return
+        last = threading.Thread(target=self._publish, name="publisher", daemon=True)
+        last.start()
+        last.join(STOPPING)
+        if last.is_alive():
+            self._stop.set()  # after the file under way
+            _log.error("thread_left_behind", state=last.name)
 
     def step(self) -> None:
         """Publish what is new; what keeps us from it is told and counted down, never raised."""
@@ -93,18 +118,20 @@ class Tiler:
             self._overdue.settled(KIND)
 
     def _still_going(self, _: int) -> None:
+        self._watchdog.beat()
         if not self._fault:  # after a failure only a published checkpoint is good news
             self._fine = time.monotonic()
 
     def _run(self) -> None:
-        while True:
-            try:
-                self.step()
-            except Exception as error:  # noqa: BLE001 - a step that fails is not the end of the house
-                self._fault = type(error).__name__
-                _log.error("publishing_failed", kind=self._fault)
-            if self._stop.wait(EVERY):
-                return
+        with self._watchdog.watching("publisher", HANGS):
+            while True:
+                try:
+                    self.step()
+                except Exception as error:  # noqa: BLE001 - a step that fails is not the end of the house
+                    self._fault = type(error).__name__
+                    _log.error("publishing_failed", kind=self._fault)
+                if self._watchdog.rest(self._stop, EVERY):
+                    return
 
 
 def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:

@@ -104,6 +104,7 @@ class Sequencer:
         wait: float = WAIT,
         on_fatal: Callable[[BaseException], None] | None = None,
         on_commit: Callable[[int, float], None] | None = None,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare a sequencer; `start` takes the pen.
 
@@ -112,11 +113,14 @@ class Sequencer:
         audit_key   what the details of the next commit are sealed to
         on_fatal    is told, on the sequencer's thread, why nothing will be committed any more
         on_commit   is told of each batch: leaves, and the seconds that its COMMIT took
+        progress    is told in a caller's thread that their commit was answered, for who watches the threads
         """
         self._database = database
         self._log_keys, self._log, self._audit_key = log_keys, log_identity, audit_key
         self._clock, self._group, self._wait = clock, group, wait
         self._on_fatal, self._on_commit = on_fatal, on_commit
+        self._progress = progress
+        self._busy: float | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._open = self._failed = self._tidied = False
@@ -133,6 +137,11 @@ class Sequencer:
     def healthy(self) -> bool:
         """Whether a commit would be taken now: nothing failed, and the clock is not behind the last leaf."""
         return self._open and self._clock_ms() >= self._head.time_ms - CLOCK_TOLERANCE
+
+    @property
+    def busy(self) -> float | None:
+        """When the batch under way began, in monotonic seconds; None while there is none."""
+        return self._busy
 
     def start(self) -> None:
         """Take the pen, verify the ledger's tail, and begin.
@@ -197,7 +206,10 @@ class Sequencer:
             if not self._open:
                 raise AuditUnavailable
             self._queue.put(pending)
-        return pending.answer.result()
+        try:
+            return pending.answer.result()
+        finally:
+            self._progress()
 
     def receipt(self, index: int, checkpoint_size: int | None = None) -> Receipt:
         """Return the receipt of a durable leaf: the same bytes whenever it is asked for."""
@@ -238,7 +250,9 @@ class Sequencer:
         batch: list[_Pending] = []
         try:
             while batch := self._gather():
+                self._busy = time.monotonic()
                 self._write(pen, batch)
+                self._busy = None
         except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
             self._fail(error, batch)
 

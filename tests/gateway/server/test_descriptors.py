@@ -1,0 +1,64 @@
+"""Listeners together never have the descriptors that the ledger and the store need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway import config
+from gateway.server import descriptors, inspection
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> config.Settings:
+    config.write_default(tmp_path, "CAN", "127.0.0.1:0", "localhost")
+    return config.load(tmp_path)
+
+
+@pytest.mark.parametrize("most", [64, 128, 256, 512, 868, 1024, 65_536])
+def test_all_listeners_full_leave_a_reserve_however_low_the_limit(
+    settings: config.Settings, most: int
+) -> None:
+    shares = descriptors.shares(settings, most)
+
+    assert sum(shares.values()) <= most - min(descriptors.RESERVE, most // 2) + 3 * 4
+    assert all(count >= descriptors.FEWEST for count in shares.values())
+
+
+def test_where_there_are_enough_each_listener_has_what_the_settings_say(
+    settings: config.Settings,
+) -> None:
+    need = descriptors.enough(settings)
+
+    assert descriptors.shares(settings, need) == descriptors.wanted(settings)
+    assert descriptors.shares(settings, need - 1)["exchange"] < settings.limits.connections
+
+
+def test_check_says_that_the_limit_is_too_low_and_what_to_do(
+    settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors, "within_reach", lambda: 256)
+    assert descriptors.said(settings).startswith("TOO LOW: 256 file descriptors of 872")
+    assert "ulimit -n" in descriptors.said(settings)
+    monkeypatch.setattr(descriptors, "within_reach", lambda: 4096)
+    assert descriptors.said(settings).startswith("4096 file descriptors, 872 needed")
+
+
+def test_check_says_that_health_is_open_to_whoever_reaches_it(settings: config.Settings) -> None:
+    def said(listen: str) -> str:
+        return inspection._health(
+            settings.model_copy(update={"health": config.Health(listen=listen)})
+        )
+
+    for near in ("127.0.0.1:7444", "[::1]:7444", "localhost:7444"):
+        assert "on this machine alone" in said(near)
+    for far in ("0.0.0.0:7444", "[::]:7444", "gateway.example:7444"):
+        assert "WHOEVER REACHES IT" in said(far)
+
+
+def test_descriptors_in_use_are_those_of_this_process(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert file.fileno() in descriptors.in_use()
+    assert descriptors.excess(90, 100) == 5
+    assert descriptors.excess(10, 100) == 0
