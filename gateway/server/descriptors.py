@@ -1,7 +1,8 @@
 """File descriptors: how many this process may have, how many it has, and how many of them listeners may take.
 
-A connection is a descriptor, and so is a file of the store. Where they run out, a partner who is connected gets an error
-and the ledger cannot be read; so listeners together never have more than is left beside a reserve of our own.
+A connection is a descriptor, and so is a file of the store. Where they run out, a partner who is connected gets an error,
+the ledger cannot be read, and grpcio 1.85.1 may die of an accept that fails. So they must not run out: listeners
+together have no more than is left beside a reserve of our own and beside connections that are accepted to be closed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ MOST: Final = 65_536  # what we ask the system for, at most; more than any liste
 RESERVE: Final = (
     256  # ours: 40 threads with two files of the store each, key files, tiles, letters to partners
 )
+BURST: Final = 1024  # accepted at a moment when the listener is full, and not closed yet: a tenth of a second of a flood
+OURS: Final = 3 / 4  # of a limit that is too low for all this is kept from the listeners
 FEWEST: Final = 4  # connections that each listener has however low the limit is
 PRESSED: Final = 0.85  # share of the limit above which connections of strangers are cut
 FOLDER: Final = "/dev/fd"  # this process's own, on Linux and macOS
@@ -71,18 +74,18 @@ def wanted(settings: Settings) -> dict[str, int]:
 def shares(settings: Settings, most: int) -> dict[str, int]:
     """Return how many connections each listener gets where the process may have `most` descriptors.
 
-    As the settings say, or less in proportion where the limit is too low for them: half of it stays ours at least.
+    As the settings say, or less in proportion where the limit is too low for them.
     """
     asked = wanted(settings)
-    left, total = most - min(RESERVE, most // 2), sum(asked.values())
+    left, total = most - min(RESERVE + BURST, int(most * OURS)), sum(asked.values())
     if total <= left:
         return asked
     return {name: max(FEWEST, count * left // total) for name, count in asked.items()}
 
 
 def enough(settings: Settings) -> int:
-    """Return how many descriptors the settings need: every listener full, and our reserve."""
-    return sum(wanted(settings).values()) + RESERVE
+    """Return how many descriptors the settings need: every listener full, a burst, and our reserve."""
+    return sum(wanted(settings).values()) + RESERVE + BURST
 
 
 def excess(used: int, most: int) -> int:

@@ -5,9 +5,12 @@ process: the system says whose it is, and shuts it down for us. Twice a second:
 
 (1) who was identified since the last look, as the interceptor told it
 (2) each socket of ours that one of our ports accepted, by its inode
-(3) what is too much → shut down, on a second descriptor that was made sure of: the first may be another's by then
+(3) what is too much → shut down, on the library's own descriptor, which the library then closes
 
-A place for that second descriptor is kept from the start, so that this works where none is left.
+Never on a second descriptor of it: the kernel keeps a connection in the library's poll set until the last one is closed,
+and the library, which has closed its own by then, would be told of what it no longer has.
+So between the last look and the shutting down a descriptor may become another connection's. That one is cut instead,
+and its owner connects again; a file is not touched. It takes no descriptor, so it works where none is left.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Guard:
         watchdog: Watchdog,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; from the first look until `stop` the guard has two descriptors of its own.
+        """Prepare.
 
         clock   monotonic seconds
         """
@@ -58,7 +61,6 @@ class Guard:
         self._told = -TOLD
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._null = self._place = -1  # descriptors, from the first look on
 
     def protect(self, listener: str, port: int, limits: Limits) -> None:
         """Look after one listener from the next look on."""
@@ -78,24 +80,18 @@ class Guard:
 
     def start(self) -> None:
         """Begin to look."""
-        self._keep()
         self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and give the two descriptors back; idempotent."""
+        """End; idempotent."""
         self._stop.set()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
-        for number in (self._place, self._null):
-            if number >= 0:
-                os.close(number)
-        self._place = self._null = -1
 
     def look(self) -> Mapping[int, Why]:
         """Look once and cut what is too much; return what that was, by inode."""
-        self._keep()
         with self._lock:
             marks, self._marks = self._marks, {}
         used, now = descriptors.in_use(), self._clock()
@@ -106,18 +102,13 @@ class Guard:
         excess = descriptors.excess(len(used), descriptors.limit())
         shed = to_shed(self._known.values(), self._limits, now, excess)
         for key, why in shed.items():
-            if self._shut(numbers[key], key):
+            if _shut(numbers[key], key):
                 self._cut[self._known[key].listener, why] += 1
                 telemetry.count_shed(self._known[key].listener, why)
         here = Counter(one.listener for one in self._known.values())
         telemetry.show_connections({name: here[name] for name in self._limits})
         self._tell(now)
         return shed
-
-    def _keep(self) -> None:
-        if self._place < 0:
-            self._null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            self._place = os.dup(self._null)
 
     def _run(self) -> None:
         with self._watchdog.watching("guard"):
@@ -156,17 +147,6 @@ class Guard:
         listener = self._ports.get(port)
         return None if listener is None else Connection(inode, listener, peer, now, now)
 
-    def _shut(self, number: int, inode: int) -> bool:
-        """Shut a connection down, if it is still the one that was seen."""
-        try:
-            os.dup2(number, self._place, inheritable=False)
-        except OSError:  # it ended meanwhile
-            return False
-        try:
-            return _inode(self._place) == inode and _shutdown(self._place)
-        finally:
-            os.dup2(self._null, self._place, inheritable=False)
-
     def _tell(self, now: float) -> None:
         if not self._cut or now - self._told < TOLD:
             return
@@ -202,9 +182,15 @@ def _ends(number: int) -> tuple[int, Peer] | None:
     return ours[1], peer_of(theirs[0], theirs[1])
 
 
-def _shutdown(number: int) -> bool:
-    held = socket.socket(fileno=number)
+def _shut(number: int, inode: int) -> bool:
+    """Shut a connection down, if it is still the one that was seen; return whether it was."""
     try:
+        held = socket.socket(fileno=number)
+    except OSError:  # it ended meanwhile
+        return False
+    try:
+        if _inode(number) != inode:
+            return False
         held.shutdown(socket.SHUT_RDWR)
     except OSError:
         return False

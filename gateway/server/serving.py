@@ -161,9 +161,7 @@ class Serving:
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity, connections=share["health"]
         )
-        self._metrics = Metrics(
-            settings.health.metrics_port, telemetry.REGISTRY, descriptors.METRICS
-        )
+        self._metrics = Metrics(settings.health.metrics_port, telemetry.REGISTRY, share["metrics"])
         self._server.start()
         demand_tls_1_3(listeners.near(settings.exchange.listen), port)
         house.record(EntryType.START)

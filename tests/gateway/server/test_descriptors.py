@@ -22,7 +22,8 @@ def test_all_listeners_full_leave_a_reserve_however_low_the_limit(
 ) -> None:
     shares = descriptors.shares(settings, most)
 
-    assert sum(shares.values()) <= most - min(descriptors.RESERVE, most // 2) + 3 * 4
+    kept = min(descriptors.RESERVE + descriptors.BURST, int(most * descriptors.OURS))
+    assert sum(shares.values()) <= most - kept + 3 * descriptors.FEWEST
     assert all(count >= descriptors.FEWEST for count in shares.values())
 
 
@@ -39,10 +40,10 @@ def test_check_says_that_the_limit_is_too_low_and_what_to_do(
     settings: config.Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(descriptors, "within_reach", lambda: 256)
-    assert descriptors.said(settings).startswith("TOO LOW: 256 file descriptors of 872")
+    assert descriptors.said(settings).startswith("TOO LOW: 256 file descriptors of 1896")
     assert "ulimit -n" in descriptors.said(settings)
     monkeypatch.setattr(descriptors, "within_reach", lambda: 4096)
-    assert descriptors.said(settings).startswith("4096 file descriptors, 872 needed")
+    assert descriptors.said(settings).startswith("4096 file descriptors, 1896 needed")
 
 
 def test_check_says_that_health_is_open_to_whoever_reaches_it(settings: config.Settings) -> None:

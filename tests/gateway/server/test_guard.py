@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.server.connections import Limits, Why
-from gateway.server.guard import Guard
+from gateway.server.guard import Guard, _shut
 from gateway.server.watchdog import Watchdog
 
 FEW = Limits(strangers=8, by_address=4, age=1e9, by_partner=2)
@@ -126,7 +126,7 @@ def test_a_descriptor_that_is_anothers_by_now_is_not_touched(
     watched.look()
     number = listening.ends[0][1].fileno()
 
-    assert watched._shut(number, next(iter(watched._known)) + 1) is False
+    assert _shut(number, next(iter(watched._known)) + 1) is False
     assert not cut(client)
 
 
