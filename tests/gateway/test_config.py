@@ -68,6 +68,43 @@ def test_absolute_paths_and_other_custodies_stay_as_they_are(home: Path) -> None
     assert settings.store.path == Path("/var/lib/passerelle.db")
 
 
+@pytest.mark.parametrize(
+    ("listen", "health"),
+    [
+        ("0.0.0.0:7443", "127.0.0.1:7444"),
+        ("[::]:7443", "[::1]:7444"),
+        ("10.0.0.7:0", "127.0.0.1:0"),
+    ],
+)
+def test_a_listener_on_a_network_leaves_health_on_loopback(
+    tmp_path: Path, listen: str, health: str
+) -> None:
+    """Health asks for no certificate: somebody has to say in the file that it is on a network."""
+    write_default(tmp_path, "AUS", listen, "gateway.example")
+    assert load(tmp_path).health.listen == health
+
+    path = tmp_path / config.FILE
+    path.write_text(path.read_text().replace(f'listen = "{health}"', 'listen = "0.0.0.0:7444"'))
+    assert load(tmp_path).health.listen == "0.0.0.0:7444"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connections = 7",
+        "connections = 100000",
+        "strangers = 0",
+        "strangers_per_address = 1",
+        "identified_s = 1000",
+        "connections_per_partner = 1",
+        "watchdog_s = 600",
+    ],
+)
+def test_a_limit_on_strangers_cannot_be_set_out_of_reach(home: Path, text: str) -> None:
+    add(home, f"\n[limits]\n{text}\n")
+    assert refused(home).startswith(f"limits.{text.split(' = ', maxsplit=1)[0]}")
+
+
 def test_any_free_port_is_any_free_port_for_health_and_metrics_too(tmp_path: Path) -> None:
     write_default(tmp_path, "AUS", "127.0.0.1:0", "localhost")
 
