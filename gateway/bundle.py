@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from gateway import moments
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
@@ -205,11 +206,10 @@ class _Object:
         return value
 
     def time(self, name: str) -> datetime:
-        text = self.text(name, _time)
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            raise self.wrong(name, "no such moment") from None
+        moment = moments.read(self.text(name, _time))
+        if moment is None:
+            raise self.wrong(name, f"no such moment, or not {moments.RULE}")
+        return moment
 
     def each(
         self, name: str, most: int, take: Callable[[object, str], _T], *, least: int = 1

@@ -28,6 +28,8 @@ SKEW = timedelta(minutes=2)  # protocol 4: how far two honest clocks may differ
 NONCE_BYTES = 16
 MAX_TEXT = 600_000  # bytes; the largest agreement file and its frame
 
+# OverflowError: a time of the calendar's last hours, which no other zone can write
+_UNREADABLE = (*(ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError),)
 _ACTION = re.compile(r"[a-z]{1,32}\.[a-z-]{1,32}", re.ASCII)
 _PERSON = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
@@ -146,7 +148,7 @@ class Proposal:
                 and made._shaped()
                 and made.text() == octets
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except _UNREADABLE:
             raise MalformedProposal from None
         if not sound:
             raise MalformedProposal

@@ -100,7 +100,7 @@ class KeyRecord:
                 wrapped=fields.octets("wrapped"),
                 reason=fields.text("reason"),
             )
-        except ValueError:
+        except (ValueError, OverflowError):
             raise fields.fault("a key's record") from None
 
 

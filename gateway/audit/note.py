@@ -20,6 +20,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Final
 
+from gateway import moments
 from gateway.audit.errors import NoteRefused
 from gateway.audit.tree import EMPTY_ROOT, HASH_SIZE
 from keys.sign import LogKey, WitnessKey, verify_ed25519, verify_mldsa44
@@ -236,12 +237,15 @@ def open_checkpoint(note: bytes, ed25519_vkey: str, mldsa44_vkey: str) -> Checkp
 def signed_at(note: bytes, mldsa44_vkey: str) -> int:
     """Return the second since 1970 that the key's ML-DSA-44 lines state, the earliest of them.
 
-    Only `open_checkpoint` says that they verify. Raises `NoteRefused` for a note without such a line.
+    Only `open_checkpoint` says that they verify. Raises `NoteRefused` for a note without such a line, and for a
+    time that is not of the calendar of `gateway.moments`: the structure has room for any 64 bits.
     """
     key = VerifierKey.parse(mldsa44_vkey)
     own = [s for s in parse_note(note).signatures if (s.name, s.key_id) == (key.name, key.key_id)]
     if not own:
         raise NoteRefused("the note states no time")
+    if any(moments.of_seconds(line.stated) is None for line in own):
+        raise NoteRefused(f"the note states a time that is not {moments.RULE}")
     return min(line.stated for line in own)
 
 

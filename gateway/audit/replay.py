@@ -37,7 +37,7 @@ Threshold: TypeAlias = Callable[[float, int, int], float]
 """FPIR, people in the gallery and fingers searched → the least score that is a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
-_AGE = re.compile(r"(-?\d+) days")
+_AGE = re.compile(r"(-?\d{1,5}) days")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from gateway import moments
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.proof import LogIdentity
@@ -255,7 +256,7 @@ def _parse(octets: bytes) -> Statement:
         and re.fullmatch(r"[0-9a-f]{64}", salt) is not None
         and isinstance(note, str)
         and len(note) <= MAX_NOTE
-        and all(type(each) is int and 0 <= each < 2**53 for each in numbers)
+        and all(type(each) is int and 0 <= each <= moments.END_SECOND * 1000 for each in numbers)
         and all(isinstance(each, str) and _PARTY.fullmatch(each) for each in names)
         and numbers[0] < numbers[1]
     )

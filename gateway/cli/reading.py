@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import moments
 from gateway.cli import console, desk
 from gateway.cli.opening import passphrase_of
 from gateway.errors import Remedy
@@ -155,9 +156,11 @@ def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path
 
 
 def moment(day: datetime | None, *, end: bool = False) -> int | None:
-    """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none."""
+    """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none. Raises Remedy."""
     if day is None:
         return None
+    if not moments.sound(day.replace(tzinfo=UTC)):
+        raise Remedy(f"{day:%Y-%m-%d} is not {moments.RULE}")
     begins = int(day.replace(tzinfo=UTC).timestamp()) * 1000
     return begins + 86_400_000 if end else begins
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway import moments
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
@@ -51,6 +52,8 @@ def moment(text: str) -> datetime:
             "a time such as 2026-03-01T12:00, UTC, or 90m, 24h, 3d ago"
         ) from None
     found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if not moments.sound(found):
+        raise typer.BadParameter(moments.RULE)
     return found.replace(microsecond=found.microsecond // 1000 * 1000)
 
 

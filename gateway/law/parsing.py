@@ -124,7 +124,7 @@ def _names(file: Document, path: str) -> tuple[Name, ...]:
         )
         name = Name(
             file.string(f"{row}.name", _text),
-            file.day(f"{row}.since"),
+            file.day(f"{row}.since", past=True),
             successor,
             file.paragraph(f"{row}.paragraph"),
         )

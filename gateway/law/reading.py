@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TypeVar
 
+from gateway import moments
 from gateway.errors import PasserelleError
 
 MAX_BYTES = 65_536  # an agreement is a few pages; more is a mistake or an attack
@@ -141,12 +142,15 @@ class Document:
             raise self.wrong(path, "not between 0 and 1")
         return value
 
-    def day(self, path: str) -> datetime:
-        """Return the first moment of a date, UTC."""
+    def day(self, path: str, *, past: bool = False) -> datetime:
+        """Return the first moment of a date, UTC; `past` = as long ago as may be, for a name that is only compared."""
         value = self._leaf(path)
         if not isinstance(value, date) or isinstance(value, datetime):
             raise self.wrong(path, "not a date")
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        day = datetime(value.year, value.month, value.day, tzinfo=UTC)
+        if day >= moments.END or (day < moments.FIRST and not past):
+            raise self.wrong(path, f"not {moments.RULE}")
+        return day
 
     def finish(self) -> None:
         """Refuse every key that nobody asked for."""

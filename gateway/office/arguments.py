@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TypeVar
 
+from gateway import moments
 from gateway.errors import Remedy
 
 PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -113,12 +114,9 @@ class Arguments:
         value = self._left.pop(name, None)
         if value is None:
             return None
-        try:
-            moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None or moment.microsecond % 1000:
-            raise Remedy(f"{name}: a time with its zone, e.g. 2026-03-01T00:00:00+00:00")
+        moment = moments.read(value) if isinstance(value, str) else None
+        if moment is None or moment.microsecond % 1000:
+            raise Remedy(f"{name}: {moments.RULE} with its zone, e.g. 2026-03-01T00:00:00+00:00")
         return moment
 
     def octets(self, name: str, length: int) -> bytes:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from gateway import moments
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import Remedy
 from gateway.law.standing import STATELESS
@@ -129,12 +130,9 @@ def _countries(texts: Mapping[str, str], name: str) -> frozenset[str]:
 def _moment(text: str, now: datetime) -> datetime:
     if not text:
         return now
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None or moment.microsecond % 1000:
-        raise BadRow("confirmed: a time with its zone, e.g. 2026-03-01T00:00:00+00:00")
-    if not moment.year >= 1970 or moment > now:
+    moment = moments.read(text)
+    if moment is None or moment.microsecond % 1000:
+        raise BadRow(f"confirmed: {moments.RULE} with its zone, e.g. 2026-03-01T00:00:00+00:00")
+    if moment > now:
         raise BadRow("confirmed: not in the future")
     return moment

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from gateway import moments
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import SignatureLine, VerifierKey, line_of, parse_note, with_lines
@@ -260,10 +261,8 @@ def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | Non
 def _stated(note: bytes, name: str) -> str | None:
     """Return when a witness says that it cosigned; None where no calendar has that time."""
     said = [line.stated for line in parse_note(note).signatures if line.name == name]
-    try:
-        return datetime.fromtimestamp(max(said, default=0), UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return None
+    found = moments.of_seconds(max(said, default=0))
+    return None if found is None else found.isoformat(timespec="seconds")
 
 
 def _merged(notes: list[bytes]) -> bytes:

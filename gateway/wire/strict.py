@@ -24,12 +24,10 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from gateway import moments
 from gateway.errors import ElementInvalid, ElementMissing, InvalidArgument
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_SECOND = (
-    253_402_300_799  # seconds; 9999-12-31T23:59:59Z, the end of protobuf's and Python's time
-)
 NANOS_PER_MILLI = 1_000_000
 
 M = TypeVar("M", bound=Message)
@@ -158,14 +156,15 @@ class Fields:
         return self.time(name) if self._message.HasField(name) else None
 
     def time(self, name: str) -> datetime:
-        """Take a time of whole milliseconds, 1970 to 9999."""
+        """Take a time of whole milliseconds, of the calendar of `gateway.moments`."""
         if not self._message.HasField(name):
             raise self.absent(name)
         stamp: Timestamp = self._value(name)
         millis, rest = divmod(stamp.nanos, NANOS_PER_MILLI)
-        if rest or not 0 <= millis < 1000 or not 0 <= stamp.seconds <= LAST_SECOND:
+        second = moments.of_seconds(stamp.seconds)
+        if second is None or rest or not 0 <= millis < 1000:
             raise self.wrong(name)
-        return EPOCH + timedelta(seconds=stamp.seconds, milliseconds=millis)
+        return second + timedelta(milliseconds=millis)
 
     def _known(self, name: str, kind: type[E], value: int) -> E:
         if value == 0:  # UNSPECIFIED, though a noun of ours may use the number

@@ -103,6 +103,8 @@ def test_garbage_is_no_proposal(octets: bytes) -> None:
         {"expires": "2026-11-01T13:00:00.001Z"},
         {"expires": "2026-11-01T12:00:00.000Z"},
         {"created": "2026-11-01T12:00:00Z"},
+        {"expires": "9999-12-31T23:59:59.000-14:00"},  # no other zone can write it
+        {"created": "0001-01-01T00:00:00.000+14:00"},
         {"proposer": "a b"},
         {"extra": 1},
     ],

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from gateway import moments
 from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryType
 from gateway.audit.story import Story, tell
@@ -363,4 +364,6 @@ def _moment(text: str, *, end: bool = False) -> int | None:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise wrong from None
+    if not moments.sound(day):
+        raise wrong
     return int(day.timestamp()) * 1000 + (DAY_MS if end else 0)

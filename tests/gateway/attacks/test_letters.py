@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import moments
 from gateway.errors import PasserelleError, Refusal
 from gateway.server import inspection
 from gateway.terms import (
@@ -21,7 +22,7 @@ from gateway.terms import (
     Modality,
     RecordFormat,
 )
-from gateway.v1 import exchange_pb2
+from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire import letters
 from keys import sign
 from keys.envelope import OpeningKey, SealingKey
@@ -156,6 +157,42 @@ def test_brought_to_another_rpc(shared_forger: Any) -> None:
 def test_a_clock_beyond_the_window(shared_forger: Any, offset: int) -> None:
     moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=offset)
     letter = shared_forger.letter(create_time=moment, expire_time=moment + timedelta(minutes=5))
+
+    assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
+
+
+@pytest.mark.parametrize("element", ["create_time", "expire_time"])
+@pytest.mark.parametrize(
+    ("seconds", "nanos"),
+    [
+        (-62_135_596_800, 0),  # 0001-01-01
+        (-1, 0),
+        (0, -1_000_000),
+        (moments.END_SECOND, 0),
+        (253_402_300_799, 999_000_000),  # 9999-12-31T23:59:59.999
+        (253_402_300_799, 999_999_999),
+        (2**63 - 1, 0),
+    ],
+)
+def test_a_time_at_the_edge_of_the_calendar_is_a_fault_of_the_header(
+    shared_forger: Any, lawful: Letter, element: str, seconds: int, nanos: int
+) -> None:
+    """A sum of such a time and a clock's skew leaves Python's calendar; it is refused before any sum."""
+    header = types_pb2.Header.FromString(lawful.header)
+    stamp = getattr(header, element)
+    stamp.seconds, stamp.nanos = seconds, nanos
+    late = replace(lawful, header=header.SerializeToString(deterministic=True))
+
+    assert shared_forger.refused(late) == ("INVALID_ARGUMENT", "HEADER_INVALID")
+
+
+def test_the_last_moment_of_our_calendar_is_outside_the_window_and_no_fault(
+    shared_forger: Any,
+) -> None:
+    last = moments.END - timedelta(minutes=5)
+    letter = shared_forger.letter(
+        create_time=last, expire_time=moments.END - timedelta(milliseconds=1)
+    )
 
     assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
 

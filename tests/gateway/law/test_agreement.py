@@ -304,6 +304,8 @@ def test_what_may_be_left_out_may_be_left_out() -> None:
         ("fpir = 1e-4", 'fpir = "1e-4"', "search.fpir"),
         ("fpir = 1e-4", "", "search.fpir"),
         ("until = 2031-01-01", "until = 2026-01-01", "agreement.until"),
+        ("until = 2031-01-01", "until = 2200-01-01", "agreement.until"),
+        ("in_force = 2026-01-01", "in_force = 0001-01-01", "agreement.in_force"),
         ("until = 2031-01-01", "until = 2031-01-01T00:00:00Z", "agreement.until"),
         ("in_force = 2026-01-01", 'in_force = "2026-01-01"', "agreement.in_force"),
         ("version = 1", "version = 0", "agreement.version"),

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import ElementInvalid, ElementMissing, HeaderInvalid, InvalidArgument
+from gateway.moments import END_SECOND
 from gateway.terms import (
     Header,
     Letter,
@@ -146,7 +147,15 @@ def test_a_header_with_one_wrong_field_is_refused_and_the_field_is_named(
 @pytest.mark.parametrize("name", ["create_time", "expire_time"])
 @pytest.mark.parametrize(
     ("seconds", "nanos"),
-    [(-1, 0), (253_402_300_800, 0), (2**62, 0), (5, 1), (5, -1_000_000), (5, 1_000_000_000)],
+    [
+        *((-1, 0), (2**62, 0), (5, 1), (5, -1_000_000), (5, 1_000_000_000)),
+        (-62_135_596_800, 0),  # the year 1
+        (
+            253_402_300_799,
+            999_000_000,
+        ),  # the last moment of protobuf and Python: a sum ends in neither
+        (END_SECOND, 0),  # the first beyond our calendar
+    ],
 )
 def test_a_time_that_is_no_whole_millisecond_of_this_age_is_refused(
     header: HeaderOf, name: str, seconds: int, nanos: int
