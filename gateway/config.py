@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +25,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from gateway import files, toml
 from gateway.errors import Remedy
+from gateway.toml import TomlRefused
 from keys import rewrap
 
 FILE = "passerelle.toml"
@@ -38,8 +38,6 @@ Address = Annotated[
     str, Field(pattern=r"^(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}$")
 ]
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
-
-_where = re.compile(r"\(at (line \d+), column \d+\)")
 
 
 class _Section(BaseModel):
@@ -326,8 +324,8 @@ def write_default(
     path = home / FILE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with files.exclusive(path) as file:
+            file.write(text.encode())
     except FileExistsError:
         raise Remedy(f"{path} is there already; take another folder, or edit that file") from None
     try:
@@ -368,18 +366,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE + 1)
-        if len(octets) > MAX_FILE:
-            raise Remedy(f"{path} is larger than any settings file; is it the right one?")
-        tree = tomllib.loads(octets.decode("utf-8"))
+        tree = toml.read(octets, MAX_FILE)
     except FileNotFoundError:
         raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
     except OSError as error:
         raise Remedy(f"{path} cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        found = _where.search(str(error))
-        raise Remedy(f"{path}: not TOML{', ' + found[1] if found else ', at its end'}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise Remedy(f"{path}: not TOML in UTF-8") from None
+    except TomlRefused as fault:
+        raise Remedy(f"{path}: {fault}; correct it there") from None
     if "home" in tree:
         raise Remedy(f"{FILE}: home is not a setting; it is the folder of the file")
     return tree

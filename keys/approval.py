@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from keys import strictjson
 from keys.errors import IllegalTransition, KeysError
 from keys.record import stamp
 
@@ -135,7 +136,7 @@ class Proposal:
     def parse(cls, octets: bytes) -> Proposal:
         """Return the proposal that `octets` spell, and no others. Raises MalformedProposal."""
         try:
-            tree = json.loads(octets.decode("ascii"))
+            tree = strictjson.read(octets, MAX_TEXT)
             values, format_ = tree.pop("values"), tree.pop("format")
             created, expires = (datetime.fromisoformat(tree.pop(n)) for n in ("created", "expires"))
             made = cls(

@@ -19,7 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from keys import strictjson
 from keys.errors import CustodyFault, DamagedFile
+from keys.strictjson import JsonRefused
 
 T = TypeVar("T")
 
@@ -39,10 +41,10 @@ def encode(body: Mapping[str, object]) -> bytes:
 def decode(path: Path, content: bytes) -> dict[str, object]:
     """Return the body of a file's content. Raises DamagedFile unless it is exactly as written."""
     try:
-        body = json.loads(content)
+        body = strictjson.read(content, LARGEST_FILE)
         whole = isinstance(body, dict) and canonical(body) == content
         checksum = body.pop(CHECKSUM) if whole else None
-    except (ValueError, RecursionError, KeyError):
+    except (JsonRefused, KeyError):
         whole, checksum = False, None
     if not whole or checksum != hashlib.sha256(canonical(body)).hexdigest():
         raise DamagedFile(path, "the file is truncated or altered")
@@ -84,6 +86,7 @@ def replace(path: Path, content: bytes) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
     try:
         try:
+            os.fchmod(descriptor, 0o600)  # a umask can take more away than we want
             _write(descriptor, content)
             os.fsync(descriptor)
         finally:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Self
 
+from gateway import files
 from gateway.audit.tree import Frontier
 from gateway.audit.volume import (
     BLOCK,
@@ -38,8 +39,7 @@ class Writer:
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._digest = hashlib.sha256()
         self._counts: dict[str, int] = {}
-        self._file: IO[bytes] = self._temporary.open("xb")
-        os.fchmod(self._file.fileno(), 0o600)
+        self._file: IO[bytes] = files.exclusive(self._temporary)
 
     def __enter__(self) -> Self:
         """Begin."""

@@ -21,6 +21,8 @@ from gateway.audit import tree
 from gateway.audit.errors import AuditFault, ProofRefused
 from gateway.audit.note import MAX_NOTE, Checkpoint
 from gateway.audit.proof import LogIdentity
+from keys import strictjson
+from keys.strictjson import JsonRefused
 
 FORMAT: Final = "passerelle/1/contradiction"
 MOST: Final = 4 * MAX_NOTE  # bytes of a file: two notes, quoted, and a proof that did not prove
@@ -73,8 +75,8 @@ def read(octets: bytes) -> tuple[str, bytes, bytes]:
     if len(octets) > MOST:
         raise EvidenceRefused("the file is larger than any evidence")
     try:
-        document = json.loads(octets)
-    except (ValueError, RecursionError):
+        document = strictjson.read(octets, MOST)
+    except JsonRefused:
         document = None
     if not isinstance(document, dict) or not _NEEDED <= document.keys() <= _KNOWN:
         raise EvidenceRefused("the file is no evidence of a witness")

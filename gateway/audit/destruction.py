@@ -23,6 +23,7 @@ from gateway.audit.note import Checkpoint
 from gateway.audit.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.terms import Receipt
+from keys import strictjson
 
 FORMAT: Final = "passerelle/1/destruction"
 RECEIPT_ID: Final = re.compile(r"D-[0-9a-f]{32}")
@@ -54,16 +55,14 @@ def write(identifier: str, receipt: Receipt) -> bytes:
 def read(octets: bytes) -> tuple[str, Receipt]:
     """Read the file strictly; raises `ReceiptRefused`. Nothing about it is verified yet."""
     try:
-        if len(octets) > LARGEST:
-            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
-        document = json.loads(octets)
+        document = strictjson.read(octets, LARGEST)
         if not isinstance(document, dict) or document.keys() != _KEYS:
-            raise ValueError  # noqa: TRY301
+            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
         if document["format"] != FORMAT or not RECEIPT_ID.fullmatch(document["receipt"]):
             raise ValueError  # noqa: TRY301
         leaf = base64.b64decode(document["leaf"], validate=True)
         return document["receipt"], Receipt(leaf, document["proof"].encode())
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, binascii.Error):
         raise ReceiptRefused("this is no file of a destruction receipt") from None
 
 

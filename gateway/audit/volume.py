@@ -35,7 +35,9 @@ from gateway.audit.entry import DEK_SIZE, DETAIL_SIZES, LEAF_SIZE
 from gateway.audit.errors import AuditFault
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.tree import HASH_SIZE, Frontier
+from keys import strictjson
 from keys.envelope import OVERHEAD
+from keys.strictjson import JsonRefused
 
 FORMAT: Final = "passerelle/1/volume"
 PAGE: Final = 256  # entries of one member, as of one tile
@@ -275,9 +277,9 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
 
 def _manifest(content: bytes) -> Manifest:
     try:
-        values = json.loads(content)
+        values = strictjson.read(content, MOST_DOCUMENT)
         whole = isinstance(values, dict) and canonical(values) == content
-    except (ValueError, RecursionError):
+    except JsonRefused:
         whole = False
     if not whole or values.keys() != set(FACTS) or values.pop("format") != FORMAT:
         raise VolumeRefused("the manifest is not one of ours, or of another format")

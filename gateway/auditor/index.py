@@ -11,7 +11,6 @@ What was shredded is forgotten here too, when the RETENTION entry that says so i
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from typing import Any, Final, Self, TypeAlias
 
 import apsw
 
+from gateway import files
 from gateway.audit.chapters import Told
 from gateway.audit.entry import (
     EPOCH,
@@ -320,11 +320,7 @@ def secret_of(
     with suppress(FileNotFoundError):
         return unwrap(path.read_bytes(), aad)
     secret = secrets.token_bytes(SECRET)
-    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(number, "wb") as file:
-        file.write(wrap(secret, aad))
-        file.flush()
-        os.fsync(file.fileno())
+    files.create(path, wrap(secret, aad))
     return secret
 
 

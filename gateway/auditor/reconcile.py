@@ -30,6 +30,8 @@ from gateway import moments
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.proof import LogIdentity
+from keys import strictjson
+from keys.strictjson import JsonRefused
 
 FORMAT: Final = "passerelle/1/reconciliation"
 SALT: Final = 32  # bytes
@@ -239,8 +241,8 @@ def _parse(octets: bytes) -> Statement:
             "the file is larger than any statement: ask for one of a shorter period"
         )
     try:
-        document = json.loads(octets)
-    except (ValueError, RecursionError):
+        document = strictjson.read(octets, LARGEST)
+    except JsonRefused:
         document = None
     if not isinstance(document, dict) or document.keys() != _KEYS or document["format"] != FORMAT:
         raise StatementRefused("the file is no statement of ours")

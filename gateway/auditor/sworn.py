@@ -21,6 +21,7 @@ from gateway.audit.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.auditor.reconcile import StatementRefused
 from gateway.terms import Receipt
+from keys import strictjson
 
 FORMAT: Final = "passerelle/1/statement-receipt"
 LARGEST: Final = 2 * MAX_TEXT  # bytes of a file; the proof's text, quoted, and one leaf
@@ -45,16 +46,14 @@ def write(receipt: Receipt) -> bytes:
 def read(octets: bytes) -> Receipt:
     """Read the file strictly; raises `StatementRefused`. Nothing about it is verified yet."""
     try:
-        if len(octets) > LARGEST:
-            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
-        document = json.loads(octets)
+        document = strictjson.read(octets, LARGEST)
         if not isinstance(document, dict) or document.keys() != _KEYS:
-            raise ValueError  # noqa: TRY301
+            raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
         if document["format"] != FORMAT:
             raise ValueError  # noqa: TRY301
         leaf = base64.b64decode(document["leaf"], validate=True)
         return Receipt(leaf, document["proof"].encode())
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
+    except (ValueError, TypeError, AttributeError, binascii.Error):
         raise StatementRefused("this is no file of a statement's receipt") from None
 
 

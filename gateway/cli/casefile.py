@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from gateway import files
 from gateway.casework import FieldCode
 from gateway.cli.records import Bad, Unusable
 from gateway.errors import Remedy
+from gateway.files import FileRefused
+from keys import strictjson
+from keys.strictjson import JsonRefused
 
 LONGEST = 65_536  # characters of a line; names, dates and paths take far less
 MAX_PHOTOGRAPH = 196_608  # bytes; what one answer to a partner holds beside the other fields
@@ -77,7 +81,7 @@ def _heading(file: Path, cells: list[str]) -> list[str]:
 
 def _json_lines(file: Path) -> Iterator[tuple[int, dict[str, str] | Unusable]]:
     with file.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_bounded(stream), 1):
             if not line.strip():
                 continue
             try:
@@ -86,17 +90,25 @@ def _json_lines(file: Path) -> Iterator[tuple[int, dict[str, str] | Unusable]]:
                 yield number, fault
 
 
+def _bounded(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file; of one that is too long a beginning that `_object` refuses, and no more."""
+    while line := stream.readline(LONGEST + 1):
+        yield line
+        while len(line) > LONGEST and not line.endswith(b"\n"):
+            line = stream.readline(LONGEST + 1)
+
+
 def _object(line: bytes, *, keep_empty: bool = False) -> dict[str, str]:
     if len(line) > LONGEST:
         raise Unusable(f"longer than {LONGEST} bytes; photographs are named by path")
     try:
-        pairs = json.loads(line.decode("utf-8"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        raise Unusable("no JSON object in UTF-8") from None
-    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        stated = strictjson.read(line, LONGEST)
+    except JsonRefused as fault:
+        raise Unusable(f"no JSON object in UTF-8: {fault}") from None
+    if not isinstance(stated, dict):
         raise Unusable("no JSON object in UTF-8")
     row: dict[str, str] = {}
-    for key, value in pairs:
+    for key, value in stated.items():
         name = _name(key)
         if name is None:
             raise Unusable("a column of no known name")
@@ -121,24 +133,18 @@ def _name(cell: str) -> str | None:
 def _with_photograph(folder: Path, row: dict[str, str]) -> dict[str, str]:
     if not row.get(PHOTOGRAPH):
         return row
-    path = folder / row[PHOTOGRAPH]
     try:
-        if not path.is_file():
-            raise Unusable(f"{PHOTOGRAPH}: no such file")
-        with path.open("rb") as stream:
-            octets = stream.read(MAX_PHOTOGRAPH + 1)
-    except (OSError, ValueError):
-        raise Unusable(f"{PHOTOGRAPH}: cannot be read") from None
-    if len(octets) > MAX_PHOTOGRAPH:
-        raise Unusable(f"{PHOTOGRAPH}: larger than {MAX_PHOTOGRAPH} bytes; take a smaller one")
+        octets = files.read_below(folder, row[PHOTOGRAPH], MAX_PHOTOGRAPH)
+    except FileRefused as fault:
+        raise Unusable(f"{PHOTOGRAPH}: {fault}") from None
     return {**row, PHOTOGRAPH: base64.b64encode(octets).decode()}
 
 
 def changes(file: Path) -> dict[str, str]:
     """Return what one JSON object says of a person; null becomes empty, which removes. Raises Remedy."""
     try:
-        octets = file.read_bytes()
+        octets = files.read(file, LONGEST)
         row = _object(octets.replace(b"\n", b" "), keep_empty=True)
         return _with_photograph(file.parent, row)
-    except Unusable as fault:
+    except (Unusable, FileRefused) as fault:
         raise Remedy(f"{file}: {fault}") from None

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk, graph
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
-from gateway.errors import Remedy
 
 app = typer.Typer(
     help="Correct what was disclosed, and answer for what was disclosed to us.",
@@ -153,7 +153,7 @@ def trace(
         raise No("nothing of this was disclosed or received")
     for path, drawn in ((svg, graph.svg), (dot, graph.dot)):
         if path is not None:
-            _write(path, drawn(root))
+            files.write(path, drawn(root).encode())
     console.emit(context, {"ok": True, **found}, *graph.tree(root))
 
 
@@ -224,10 +224,3 @@ def _do(
     return desk.perform(
         home, act, values, officer=officer, passphrase=passphrase_of(home, passphrase_file)
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise Remedy(f"{path} cannot be written: {fault.strerror}") from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.casework import TEXT, DetailsOutcome, Field, FieldCode
 from gateway.cli import console
 from gateway.cli.asking import PURPOSES, Deadline, To, agreement_of, choice
@@ -100,8 +100,7 @@ def _written(told: Disclosed, folder: Path | None) -> dict[FieldCode, str]:
             folder
             / f"{told.transaction_number}-{each.code.name}.{each.mime_type.partition('/')[2]}"
         )
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(each.value)
+        files.create(path, each.value)
         places[each.code] = str(path)
     return places
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Home, Json, PassphraseFile, example
 from gateway.cli.opening import passphrase_of
@@ -122,7 +123,7 @@ def sign(
     """Add a keeper's signature to a draft, on any machine; it needs no house."""
     del as_json
     content = _with_signatures(file.read_bytes(), [keeper], keepers_passphrase_file)
-    file.write_bytes(content)
+    files.write(file, content)
     console.emit(context, {"ok": True, "file": str(file)}, f"signed       {file}")
 
 
@@ -173,7 +174,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
             content = base64.b64decode(str(do("directory.draft", {"role": role})["metadata"]))
         content = _with_signatures(content, keepers, keepers_passphrase_file)
         if output is not None:
-            output.write_bytes(content)
+            files.write(output, content)
             console.emit(
                 context,
                 {"ok": True, "role": role, "file": str(output), "adopted": False},

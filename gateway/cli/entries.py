@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, reading
 from gateway.cli.console import Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -95,9 +96,9 @@ def prove(
         asked = Asked(where, bundle, reason, None, None, officer, passphrase_file)
         source = _source(asked, f"prove {number}", closing)
         receipt = source.prove(number)
-    out.write_bytes(receipt.tlog_proof)
+    files.write(out, receipt.tlog_proof)
     if leaf is not None:
-        leaf.write_bytes(receipt.leaf)
+        files.write(leaf, receipt.leaf)
     document = {"ok": True, "index": number, "file": str(out), "bytes": len(receipt.tlog_proof)}
     console.emit(context, document, f"proof  {out}  entry {number}")
 

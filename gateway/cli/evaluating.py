@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Code, Json, No, example, note
 
@@ -150,7 +151,7 @@ def explain(
         return
     found = explained(first.minutiae, second.minutiae, (probe.name, gallery.name))
     if plot is not None:
-        plot.write_text(found.picture, encoding="utf-8")
+        files.write(plot, found.picture.encode())
     console.emit(context, found.document, *_explained(found.document, plot))
 
 
@@ -190,7 +191,7 @@ def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) 
         curves += [curve(other, comparisons) for other, comparisons in others]
     elif len(whole) > 1:
         curves += [curve(each.name, each.comparisons) for each in whole]
-    plot.write_text(det_plot(curves), encoding="utf-8")
+    files.write(plot, det_plot(curves).encode())
 
 
 def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged]) -> None:

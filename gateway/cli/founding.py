@@ -27,6 +27,7 @@ from typing import Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Json, No
 from gateway.cli.desk import OWN
@@ -279,7 +280,7 @@ def _furnish(  # noqa: PLR0917 - what a folder is made of
         now=now,
         root=root,
     ).to_bytes()
-    (home / "party.json").write_bytes(bundle)
+    files.create(home / "party.json", bundle)
     return _agreements(settings.agreements.folder, charter.party), fingerprint(bundle)
 
 
@@ -290,7 +291,7 @@ def _agreements(folder: Path, party: str) -> list[str]:
 
     ours = {name: text for name, text in packaged().items() if parse(text, name).home == party}
     for name, text in ours.items():
-        (folder / name).write_bytes(text)
+        files.create(folder / name, text)
     return sorted(ours)
 
 

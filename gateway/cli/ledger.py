@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As
@@ -196,7 +197,7 @@ def destruction(
     if not RECEIPT_ID.fullmatch(receipt):
         raise Remedy("a receipt is D- and 32 hexadecimal digits, as the answer to the query says")
     octets = inspection.destruction(home, receipt)
-    out.write_bytes(octets)
+    files.write(out, octets)
     console.emit(
         context,
         {"ok": True, "receipt": receipt, "file": str(out), "bytes": len(octets)},

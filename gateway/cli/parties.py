@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Home, Json, No, example
 from gateway.errors import Remedy
@@ -47,7 +48,7 @@ def export(
     octets = bundle.to_bytes()
     printed = fingerprint(octets)
     if output is not None:
-        output.write_bytes(octets)
+        files.write(output, octets)
     elif not as_json:
         sys.stdout.write(octets.decode("ascii"))
         sys.stdout.flush()

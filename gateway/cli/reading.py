@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway import moments
+from gateway import files, moments
 from gateway.cli import console, desk
 from gateway.cli.opening import passphrase_of
 from gateway.errors import Remedy
@@ -197,11 +197,10 @@ def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[o
     if str(file) == "-":
         csv.writer(sys.stdout).writerows(chain([names], safe))
         return
-    number = os.open(
-        file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600
-    )  # cases and people stand in it
-    with os.fdopen(number, "w", newline="", encoding="utf-8") as stream:
+    with files.creating(file) as octets:
+        stream = io.TextIOWrapper(octets, encoding="utf-8", newline="")
         csv.writer(stream).writerows(chain([names], safe))
+        stream.detach()  # flushed; who lent the file closes it
 
 
 def _plain(cell: object) -> str:

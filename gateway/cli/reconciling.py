@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk, reading
 from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -93,9 +94,9 @@ def reconcile(
         if len(ours.to_bytes()) > LARGEST:
             raise Remedy("the period is too long for one statement: state a shorter one")
         receipt = None if where is None else _sworn(where, ours, asked)
-        out.write_bytes(ours.to_bytes())
+        files.create(out, ours.to_bytes())
         if receipt is not None:
-            _receipt_of(out).write_bytes(receipt)
+            files.create(_receipt_of(out), receipt)
     if theirs is None:
         within = [each for each in messages if period[0] <= each.time_ms < period[1]]
         count = sum(each.part is Part.QUESTION for each in within)

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import typer
 
+from gateway import files
 from gateway.errors import Remedy
+from gateway.files import FileRefused
 
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
@@ -27,6 +29,7 @@ UNSTATED = "unstated"  # extractor, where nobody says which software made the re
 # Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between.
 COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
 LINKED = "a linked folder is not followed; name it itself"
+ELSEWHERE = "a link that leads out of the folder; name the file itself"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
 
 _subject = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -45,6 +48,7 @@ class Source:
     subject    whose it is; a pseudonym
     position   finger 1 to 10; 0 = the record says it itself
     status     what the person is to the law, and the nationalities; empty = not said
+    below      folder of the manifest that names it, which `path` is seen from; None where a person named the file
     """
 
     label: str
@@ -54,6 +58,7 @@ class Source:
     extractor: str
     status: str = ""
     nationalities: str = ""
+    below: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def from_paths(paths: Sequence[Path], position: int, extractor: str) -> Sources:
 def from_manifest(manifest: Path, extractor: str) -> Sources:
     """Return the files of a CSV with the columns path, subject, position and, if wanted, extractor.
 
-    Paths are relative to the manifest's folder. Lines of one subject need not stand together. Raises
+    Paths are relative to the manifest's folder, and lie in it: the names came with the file. Lines of one subject need not stand together. Raises
     `Remedy` for a file that is no manifest.
     """
     good, bad = [], []
@@ -138,15 +143,13 @@ def read(source: Source) -> tuple[bytes, int]:
 
     Raises `Unusable` with the reason.
     """
-    if reason := _objection(source.path):
-        raise Unusable(reason)
     try:
-        with source.path.open("rb") as file:
-            octets = file.read(MAX_RECORD + 1)
-    except OSError as fault:
-        raise Unusable(_why(fault)) from None
-    if len(octets) > MAX_RECORD:
-        raise Unusable(f"larger than {MAX_RECORD} bytes; this is no record")
+        if source.below is None:
+            octets = files.read(source.path, MAX_RECORD)
+        else:
+            octets = files.read_below(source.below, str(source.path), MAX_RECORD)
+    except FileRefused as fault:
+        raise Unusable(str(fault)) from None
     return octets, source.position or _stated(octets)
 
 
@@ -179,7 +182,18 @@ def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:
         bad += [Bad(str(Path(folder) / each), LINKED) for each in linked if not _hidden(each)]
         inner[:] = sorted(name for name in inner if not _hidden(name) and name not in linked)
         for name in sorted(name for name in names if not _hidden(name)):
-            yield from _files(Path(folder) / name, bad)
+            file = Path(folder) / name
+            if file.is_symlink() and file.exists() and not _stays(file, path):
+                bad.append(Bad(str(file), ELSEWHERE))
+            else:
+                yield from _files(file, bad)
+
+
+def _stays(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return False
 
 
 def _is_folder(path: Path) -> bool:
@@ -240,10 +254,11 @@ def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Sou
     stated, status, nationalities = (*line[3:], "", "", "")[:3]
     return Source(
         label=label,
-        path=manifest.parent / path,
+        path=Path(path),
         subject=subject,
         position=int(position),
         extractor=stated or extractor,
         status=status,
         nationalities=nationalities,
+        below=manifest.parent,
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway import files
 from gateway.cli import casefile, console, desk
 from gateway.cli.casefile import Line
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
@@ -299,9 +300,8 @@ def groups(
             lines += page["groups"]
             last = bool(page["last"])
             after = int(lines[-1][0]) if lines else 0
-    out.touch(0o600, exist_ok=False)
     rows = [("subject", "sex", "age_band", "region"), *lines]
-    out.write_text("".join(",".join(each) + "\n" for each in rows), encoding="ascii")
+    files.create(out, "".join(",".join(each) + "\n" for each in rows).encode("ascii"))
     console.emit(
         context,
         {"ok": True, "file": str(out), "people": len(lines)},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, reading
 from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -76,7 +77,7 @@ def report(
         found = figures_of(room, period)
         verified = verify(asked, room, party)
         about = about_of(asked, room, party)
-    out.write_text(render(found, verified, about, language), encoding="utf-8")
+    files.create(out, render(found, verified, about, language).encode())
     clean = verified.ok and not found.findings
     document = {
         "ok": clean,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -168,7 +169,7 @@ def _draw(found: Mapping[str, Any], out: Path) -> list[Path]:
 
     from gateway.kit.drawing import Mark, overlay
 
-    files = []
+    written = []
     for each in found["fingers"]:
         several = len(found["fingers"]) > 1
         file = out.with_stem(f"{out.stem}-{each['position']}") if several else out
@@ -185,7 +186,6 @@ def _draw(found: Mapping[str, Any], out: Path) -> list[Path]:
         ties = [(a, b) for a, b in each["pairs"]]
         title = f"{found['case']}, finger {each['position']}"
         picture = overlay(probe, record, ties, (title, f"due {found['due']}"))
-        file.touch(mode=0o600)
-        file.write_text(picture, encoding="utf-8")
-        files.append(file)
-    return files
+        files.create(file, picture.encode())
+        written.append(file)
+    return written

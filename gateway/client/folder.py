@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import toml
 from gateway.bundle import PartyBundle
 from gateway.directory import Directory
 from gateway.errors import Remedy
+from gateway.toml import TomlRefused
 from keys.custody import open_custody
 from keys.keyset import Keyset
 
 SETTINGS = "passerelle.toml"
+LARGEST = 65_536  # bytes of it; what the gateway itself reads
 CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the home folder
 KEYSET = "keys/keyset.json"  # default of [keys] keyset
 PARTIES = "parties"  # default of [directory] folder
@@ -70,11 +72,12 @@ def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folde
 
 def _settings(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            return toml.read(file.read(LARGEST + 1), LARGEST)
     except FileNotFoundError:
         raise Remedy(f"{path} does not exist; make the folder with `passerelle init`") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise Remedy(f"{path}: not TOML: {fault}") from None
+    except TomlRefused as fault:
+        raise Remedy(f"{path}: {fault}; correct it there") from None
 
 
 def _setting(settings: dict[str, object], section: str, name: str, default: str) -> str:

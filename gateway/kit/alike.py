@@ -12,6 +12,7 @@ house's. A test at level 0.01 cries wolf once in a hundred times: before it says
 from __future__ import annotations
 
 import csv
+import io
 import random
 import tempfile
 import threading
@@ -22,6 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway import files
 from gateway.client import Matter, Partner
 from gateway.client.folder import read_folder
 from gateway.errors import Remedy
@@ -248,19 +250,20 @@ def _manifest(folder: Path, casts: dict[str, Cast]) -> Path:
     """Write whose finger each record is, and what the person is to the law."""
     folder.mkdir(mode=0o700)
     manifest = folder / "enrol.csv"
-    with manifest.open("w", encoding="utf-8", newline="") as file:
+    with io.StringIO(newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "subject", "position", "extractor", "status", "nationalities"))
         for kind in KINDS:
             cast = casts[kind.name]
             for person in cast.people if kind.status else ():
                 for one in person.impressions[ENROLLED_IMPRESSION]:
-                    path = folder / f"{kind.name}-{person.pseudonym}-{one.position}.fmr"
-                    path.write_bytes(one.data)
+                    path = f"{kind.name}-{person.pseudonym}-{one.position}.fmr"
+                    files.write(folder / path, one.data)
                     subject = f"{kind.name}-{person.pseudonym}"
                     rows.writerow(
                         (path, subject, one.position, cast.extractor, *(kind.status or ()))
                     )
+        files.create(manifest, file.getvalue().encode())
     return manifest
 
 

@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway import files
 from gateway.config import FILE
 from gateway.kit import commands, metering, parties, yardstick
 from gateway.kit.askers import Askers
@@ -182,7 +183,7 @@ def unbound(party: Party, clients: int) -> None:
     settings = party.home / FILE
     limits = _SETTINGS.format(clients=clients + SPARE_THREADS, threads=2 * clients + SPARE_THREADS)
     text = settings.read_text(encoding="utf-8")
-    settings.write_text(text.replace("[exchange]\n", limits, 1), encoding="utf-8")
+    files.write(settings, text.replace("[exchange]\n", limits, 1).encode())
     parties.agree(party, "bench.toml", _agreement())
 
 

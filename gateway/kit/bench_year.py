@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from gateway import files
 from gateway.audit.volume import Volume
 from gateway.auditor.groups import HEAD
 from gateway.auditor.index import Index, secret_of
@@ -128,13 +129,12 @@ def measured(
 
 def _founded(folder: Path) -> Keyset:
     (folder / "auditor").mkdir(mode=0o700, parents=True)
-    (folder / "auditor.pass").touch(0o600)
-    (folder / "auditor.pass").write_bytes(WORDS)
+    files.write(folder / "auditor.pass", WORDS)
     custody = FileCustody.create(folder / "auditor" / "kek.json", WORDS)
     auditor = Keyset.create_auditor(BEGINS, "CAN", custody)
     auditor.save(folder / "auditor" / "keyset.json")
     lines = [tuple(HEAD), *subjects(Random(6))]  # noqa: S311 - invented people
-    (folder / "groups.csv").write_text("".join(",".join(each) + "\n" for each in lines))
+    files.write(folder / "groups.csv", "".join(",".join(each) + "\n" for each in lines).encode())
     return auditor
 
 

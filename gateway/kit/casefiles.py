@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+from gateway import files
 from gateway.kit.people import NATIONALITY, Cast, Person, standing
 
 SIDE = 64  # pixels of the picture that stands for a photograph
@@ -16,14 +17,14 @@ PHOTOGRAPH = "specimen.png"
 
 def write_records(cast: Cast, folder: Path) -> Path:
     """Write what `registry import` reads, a row for each enrolled person, and the picture that they share."""
-    (folder / PHOTOGRAPH).write_bytes(picture())
+    files.write(folder / PHOTOGRAPH, picture())
     file = folder / "people.jsonl"
     rows = [
         json.dumps(_row(number, person))
         for number, person in enumerate(cast.people, 1)
         if person.enrolled
     ]
-    file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    files.write(file, ("\n".join(rows) + "\n").encode())
     return file
 
 

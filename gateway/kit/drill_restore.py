@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import files
 from gateway.client import Partner
 from gateway.client.folder import read_folder
 from gateway.directory import own_bundle
@@ -144,7 +145,7 @@ class _Drill:
             *("--manifest", people.write_manifest(cast, self._folder / "records")),
             *("--passphrase-file", can.passphrase_file),
         )
-        self._recovery_pass.write_text(secrets.token_hex(24), encoding="utf-8")
+        files.write(self._recovery_pass, secrets.token_hex(24).encode())
         self._recovery_pass.chmod(0o600)
         commands.run(
             *("recovery", "new", self._recovery),
@@ -163,7 +164,7 @@ class _Drill:
         flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
         got_through = 0
         for content in (whole[: -len(whole) // 3], flipped):
-            copy.write_bytes(content)
+            files.write(copy, content)
             got_through += self._restores(can, self._folder / "damaged", None, file=copy)
         other = self._folder / "other"
         recovery.create(other, self._recovery_pass.read_bytes())

@@ -28,6 +28,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
+from gateway import files
 from gateway.client import Matter, Partner
 from gateway.client.folder import read_folder
 from gateway.directory import own_bundle
@@ -158,8 +159,7 @@ class Turner:
         if self._file is None:
             raise Remedy("the file with the passphrase was not named")
         new = self._file.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_text(secrets.token_urlsafe(24) + "\n", encoding="ascii")
+        files.write(new, secrets.token_urlsafe(24).encode("ascii") + b"\n")
         values = {"passphrase_file": str(new.absolute()), "reason": REASON}
         self._house.perform(TWO, "custody.rewrap", values)
         new.replace(self._file)

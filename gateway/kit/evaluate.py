@@ -5,6 +5,7 @@ Scores are those of a gallery that aligns everybody: the search that partners ge
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gateway import files
 from gateway.kit.specimens import Read, Specimen, find, numbered, read
 from matcher import measure
 from matcher.gallery import Gallery
@@ -181,8 +183,9 @@ def save(path: Path, probes: Side, gallery: Side, scores: Floats) -> None:
     arrays: dict[str, Any] = {"names": np.array(probes.names()), "scores": scores}
     if gallery is not probes:
         arrays["gallery_names"] = np.array(gallery.names())
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    with io.BytesIO() as packed:
+        np.savez_compressed(packed, **arrays)
+        files.write(path, packed.getvalue())
 
 
 def specimens_of(names: Sequence[str]) -> tuple[Specimen, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway import files
 from gateway.audit.note import VerifierKey, line_of
 from gateway.client import Partner
 from gateway.directory import own_bundle
@@ -39,7 +40,7 @@ def handed_over(can: Party, auditor: Path, scratch: Path) -> Promise:
     whole = commands.run("ledger", "verify", bundle, "--party", party, accept=(0, 1))
     octets = bytearray(bundle.read_bytes())
     octets[len(octets) // 2 + FLIPPED] ^= 1
-    spoilt.write_bytes(octets)
+    files.create(spoilt, bytes(octets))
     found = commands.run("ledger", "verify", spoilt, "--party", party, accept=(0, 1))
     return Promise(
         "the ledger leaves in one file that is verified without the gateway; a flipped byte is found",
@@ -52,8 +53,7 @@ def handed_over(can: Party, auditor: Path, scratch: Path) -> Promise:
 def watched(can: Party, scratch: Path) -> Promise:
     """Let somebody who is no partner look at the published files, and cosign what is there."""
     folder, secret = scratch / "commissioner", scratch / "commissioner.pass"
-    secret.touch(0o600)
-    secret.write_bytes(b"the demonstration's witness")
+    files.create(secret, b"the demonstration's witness")
     words = ("--passphrase-file", secret)
     commands.run("witness", "new", folder, "--name", WITNESS, *words)
     seen = commands.run(

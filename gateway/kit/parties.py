@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import config
+from gateway import config, files
 from gateway.errors import Remedy
 from gateway.kit import commands
 from gateway.office.signatures import SUFFIX, signature
@@ -104,8 +104,8 @@ def agree(party: Party, name: str, text: str) -> None:
     custody = open_custody(settings.keys.custody, party.passphrase)
     key = Keyset.load(settings.keys.keyset, custody).signing()
     file = settings.agreements.folder / name
-    file.with_name(name + SUFFIX).write_text(signature(key, text.encode()), encoding="ascii")
-    file.write_text(text, encoding="utf-8")
+    files.write(file.with_name(name + SUFFIX), signature(key, text.encode()).encode("ascii"))
+    files.write(file, text.encode())
 
 
 def free_port() -> int:
@@ -127,6 +127,5 @@ def _is_free(port: int) -> bool:
 
 
 def _passphrase(file: Path) -> Path:
-    file.touch(mode=0o600, exist_ok=False)
-    file.write_text(secrets.token_urlsafe(PASSPHRASE_BYTES) + "\n", encoding="ascii")
+    files.create(file, secrets.token_urlsafe(PASSPHRASE_BYTES).encode("ascii") + b"\n")
     return file

@@ -8,6 +8,7 @@ that is enrolled, all others are asked with. The data tell nobody's sex, age or 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections import defaultdict
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
+from gateway import files
 from gateway.casework import SubjectKind
 from gateway.errors import Remedy
 from gateway.terms import Modality, RecordFormat, Sample
@@ -170,19 +172,19 @@ def _invented(who: synthetic.Person, position: int, impression: int) -> Print:
 
 
 def write_manifest(cast: Cast, folder: Path) -> Path:
-    """Write what `gallery enrol` reads: which file is whose finger; records without a file get one."""
+    """Write what `gallery enrol` reads: which file is whose finger; its records lie beside it."""
     folder.mkdir(mode=0o700)
     manifest = folder / "enrol.csv"
-    with manifest.open("w", encoding="utf-8", newline="") as file:
+    with io.StringIO(newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("path", "subject", "position", "extractor", "status", "nationalities"))
         for person in cast.people:
             for one in person.impressions[ENROLLED_IMPRESSION] if person.enrolled else ():
-                path = one.path or folder / f"{person.pseudonym}-{one.position}.fmr"
-                if one.path is None:
-                    path.write_bytes(one.data)
+                name = f"{person.pseudonym}-{one.position}_{ENROLLED_IMPRESSION}.fmr"
+                files.write(folder / name, one.data)
                 status = standing(person)
-                rows.writerow((path, person.pseudonym, one.position, cast.extractor, *status))
+                rows.writerow((name, person.pseudonym, one.position, cast.extractor, *status))
+        files.create(manifest, file.getvalue().encode())
     return manifest
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway import files
 from gateway.kit import commands, parties
 from gateway.kit.asking import AGREEMENT, PURPOSE, UNIT, Asked
 from gateway.kit.parties import Party
@@ -80,7 +81,7 @@ class Redress:
         Returns the promise, and how many notices were acknowledged.
         """
         changes = folder / "changed.json"
-        changes.write_text(json.dumps({WRONG: RIGHT}), encoding="utf-8")
+        files.write(changes, json.dumps({WRONG: RIGHT}).encode())
         who = person.pseudonym
         self._in_can("registry", "update", who, "--data", changes)
         kind = ("--kind", "WRONG_VALUE", "--field", WRONG, "--reason", "typed wrong at the desk")
@@ -110,7 +111,7 @@ class Redress:
         for each in one.person.impressions[one.impression]:
             path = each.path or folder / f"asked-{each.position}.fmr"
             if each.path is None:
-                path.write_bytes(each.data)
+                files.write(path, each.data)
             fingers += ["--finger", f"{each.position}={path}"]
         told = self._in_aus(
             *("ask", "--to", self._can.id, "--agreement", f"{AGREEMENT[0]}@{AGREEMENT[1]}"),

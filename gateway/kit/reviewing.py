@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway import files
 from gateway.client import Answer
 from gateway.kit import commands
 from gateway.kit.asking import DEADLINE, Asked, matter
@@ -48,7 +49,7 @@ def agreement() -> str:
 def agree(can: Party, scratch: Path) -> str:
     """Have one operator propose the agreement, and the other approve it; return its digest."""
     file = scratch / f"{AGREEMENT[0]}.toml"
-    file.write_text(agreement(), encoding="utf-8")
+    files.write(file, agreement().encode())
     done = commands.run(
         *("agreements", "sign", can.home, file, "--reason", "a demonstration"),
         *("--passphrase-file", can.passphrase_file),

@@ -15,7 +15,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway import files
 from gateway.errors import Remedy
+from gateway.files import FileRefused
 from matcher.formats import read_views
 from matcher.probe import assess
 from matcher.template import MalformedRecord, Minutiae
@@ -29,13 +31,17 @@ _named = re.compile(r"(?P<finger>.+)_(?P<impression>[^_]+)")
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """One record: its path, its name relative to what is evaluated, its set, finger and impression."""
+    """One record: its path, its name relative to what is evaluated, its set, finger and impression.
+
+    below   folder of the manifest that names it, which `path` is seen from; None where a person named the file
+    """
 
     path: Path
     name: str
     set: str
     finger: str
     impression: str
+    below: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +82,12 @@ def read(specimen: Specimen) -> Read:
     """Return a record's minutiae, or the reason why it counts as a failure to enrol."""
     form = "UNREADABLE"
     try:
-        with specimen.path.open("rb") as file:
-            octets = file.read(MOST_BYTES + 1)
-        if len(octets) > MOST_BYTES:
-            return Read(specimen, form, None, f"larger than {MOST_BYTES} bytes")
+        if specimen.below is None:
+            octets = files.read(specimen.path, MOST_BYTES)
+        else:
+            octets = files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
         form, views = read_views(octets)
-    except OSError as fault:
-        return Read(specimen, form, None, fault.strerror or type(fault).__name__)
-    except MalformedRecord as fault:
+    except (FileRefused, MalformedRecord) as fault:
         return Read(specimen, form, None, str(fault))
     if len(views) != 1:
         return Read(specimen, form, None, f"holds {len(views)} views; one impression a record")
@@ -146,5 +150,5 @@ def _listed(manifest: Path) -> Found:
             raise Remedy(f"{manifest} line {number}: names a file twice")
         home = line.get("set") or PurePosixPath(name).parent.as_posix()
         home = manifest.stem if home == "." else home
-        specimens[name] = Specimen(manifest.parent / name, name, home, finger, impression)
+        specimens[name] = Specimen(Path(name), name, home, finger, impression, manifest.parent)
     return Found(tuple(specimens[name] for name in sorted(specimens)), ())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from gateway import files
 from gateway.audit import tiles, tree
 from gateway.audit.errors import AuditFault
 from gateway.office import published
@@ -98,11 +99,11 @@ class Files:
         if changed is None:
             file.unlink()
         else:
-            file.write_bytes(changed)
+            files.write(file, changed)
         try:
             return bool(self._findings())
         finally:
-            file.write_bytes(content)
+            files.write(file, content)
 
     def _findings(self) -> list[str]:
         """Return what is wrong with the published files; one that is missing may be a notice."""

@@ -8,8 +8,11 @@ Old versions are read as they were: what is not there, or no paragraph, cites no
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable
+
+from gateway import toml
+from gateway.law.reading import MAX_BYTES
+from gateway.toml import TomlRefused
 
 PARAGRAPH = re.compile(r"[A-Z][A-Za-z ]{1,31} \d{1,4}(\.\d{1,3})?(\([0-9a-z]{1,4}\)){0,4}")
 
@@ -22,8 +25,8 @@ def citations(files: Iterable[bytes]) -> Callable[[str], str]:
     trees: dict[str, dict[str, object]] = {}
     for octets in files:
         try:
-            tree = tomllib.loads(octets.decode("utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+            tree = toml.read(octets, MAX_BYTES)
+        except TomlRefused:
             continue
         stated = tree.get("agreement")
         if isinstance(stated, dict):

@@ -7,20 +7,19 @@ restriction would otherwise be none.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TypeVar
 
-from gateway import moments
+from gateway import moments, toml
 from gateway.errors import PasserelleError
+from gateway.toml import TomlRefused
 
 MAX_BYTES = 65_536  # an agreement is a few pages; more is a mistake or an attack
 MOST = 2**31 - 1  # the largest number that a file may state; what the ledger can hold
 PARAGRAPH = re.compile(r"[A-Z][A-Za-z ]{1,31} \d{1,4}(\.\d{1,3})?(\([0-9a-z]{1,4}\)){0,4}")
 
-_where = re.compile(r"\(at line (\d+), column \d+\)")
 _heading = re.compile(r"\[{1,2}\s*([^\]]+?)\s*\]{1,2}")
 _E = TypeVar("_E", bound=Enum)
 
@@ -46,19 +45,11 @@ class Document:
         self.name = name
         self._asked: set[str] = set()
         self._tables: set[str] = set()
-        if len(text) > MAX_BYTES:
-            raise MalformedAgreement(name, "", 0, f"longer than {MAX_BYTES} bytes")
         try:
-            self._text = text.decode("utf-8")
-            self._tree = tomllib.loads(self._text)
-        except UnicodeDecodeError:
-            raise MalformedAgreement(name, "", 0, "not UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
-            found = _where.search(str(error))
-            line = int(found[1]) if found else self._text.count("\n") + 1
-            raise MalformedAgreement(name, "", line, "not TOML") from None
-        except RecursionError:
-            raise MalformedAgreement(name, "", 0, "nested too deeply") from None
+            self._tree = toml.read(text, MAX_BYTES)
+        except TomlRefused as fault:
+            raise MalformedAgreement(name, "", fault.line, fault.why) from None
+        self._text = text.decode("utf-8")
 
     def has(self, path: str) -> bool:
         """Return whether anything stands at `path`."""

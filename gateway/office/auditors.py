@@ -15,6 +15,7 @@ from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.keystates import entry, standing
 from gateway.office.turning import Turning
+from keys import strictjson
 from keys.errors import MalformedKey
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
@@ -27,6 +28,7 @@ _PLAN = (
     "Entries of the ledger are sealed to the auditor's new key from now on.",
     "The auditor keeps the old private key: what was recorded before opens to nothing else.",
 )
+MOST = 4 * PUBLIC_BYTES  # bytes of the file: the public half in hexadecimal, and its frame
 _SUCCEEDED = "the auditor's new key is in use"
 
 
@@ -38,7 +40,7 @@ def public_file(public: bytes) -> bytes:
 def read_public(octets: bytes) -> bytes:
     """Return the public half in such a file; raises Remedy for anything else."""
     try:
-        public = bytes.fromhex(json.loads(octets)["public"])
+        public = bytes.fromhex(strictjson.read(octets, MOST)["public"])
     except (ValueError, TypeError, KeyError):
         public = b""
     if public_file(public) != octets or len(public) != PUBLIC_BYTES:

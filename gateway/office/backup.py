@@ -16,13 +16,13 @@ their own (backup_keys): a shredded detail must not live on in a backup that is 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from gateway import files
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import own_bundle
@@ -32,7 +32,7 @@ from gateway.office.arguments import Arguments
 from gateway.store import copying
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
-from keys import durable, recovery
+from keys import durable, recovery, strictjson
 from keys.envelope import PUBLIC_BYTES, SealingKey
 from keys.errors import MalformedKey, OpenRefused
 from keys.record import stamp
@@ -92,7 +92,7 @@ class Manifest:
     def parse(cls, text: bytes) -> Manifest:
         """Read it strictly. Raises OpenRefused: whoever sealed something else is not us."""
         try:
-            said = json.loads(text)
+            said = strictjson.read(text, MOST_MANIFEST)
             found = cls(
                 str(said["party"]),
                 str(said["made"]),
@@ -102,7 +102,7 @@ class Manifest:
             whole = found.to_bytes() == text and len(found.items) <= MOST_FILES
             names = [item.name for item in found.items]
             whole = whole and len(set(names)) == len(names) and all(map(_below, names))
-        except (ValueError, TypeError, LookupError, RecursionError):
+        except (ValueError, TypeError, LookupError):
             whole = False
         if not whole:
             raise OpenRefused
@@ -218,11 +218,8 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
 
 
 def _seal(content: Iterable[bytes], draft: Path, recipient: SealingKey) -> None:
-    with draft.open("xb") as file:
-        os.fchmod(file.fileno(), 0o600)
+    with files.creating(draft) as file:
         recovery.seal(content, file, recipient)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read(opening: Iterator[bytes], draft: Path) -> Manifest:
@@ -236,13 +233,10 @@ def read(opening: Iterator[bytes], draft: Path) -> Manifest:
         path = draft / item.name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         digest = hashlib.sha256()
-        with path.open("xb") as file:
-            os.fchmod(file.fileno(), 0o600)
+        with files.creating(path) as file:
             for piece in pieces.pieces(item.size):
                 digest.update(piece)
                 file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
         if digest.hexdigest() != item.digest:
             raise OpenRefused
     pieces.end()
@@ -291,7 +285,7 @@ def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Pat
     home, store = settings.home, settings.store.path
     without = {*without, settings.keys.passphrase_file or home, store}
     found = {store.relative_to(home).as_posix(): copy}
-    for folder, names, files in os.walk(home):
+    for folder, names, inside in os.walk(home):
         names[:] = sorted(
             name
             for name in names
@@ -299,7 +293,7 @@ def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Pat
             and not name.startswith(".")
             and Path(folder) / name != settings.evidence.tiles
         )
-        for name in sorted(files):
+        for name in sorted(inside):
             path = Path(folder) / name
             if name.startswith(".") or name in _PASSING or name.endswith(_SUFFIXES):
                 continue

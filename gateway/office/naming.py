@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from pathlib import Path
+from typing import Any
 
-from gateway import config
+from gateway import config, toml
 from gateway.errors import Remedy
+from gateway.toml import TomlRefused
 from keys import durable
 
 VARIABLE = "PASSERELLE_KEYS__CUSTODY"
@@ -23,7 +24,7 @@ def custody_of(home: Path) -> str:
     named = os.environ.get(VARIABLE)
     if named is not None:
         return named
-    keys = tomllib.loads(_text(home)).get("keys", {})
+    keys = _tree(_text(home)).get("keys", {})
     return str(keys.get("custody", config.Keys().custody))
 
 
@@ -44,11 +45,20 @@ def name_custody(home: Path, uri: str) -> None:
         durable.replace(home / config.FILE, _renamed(_text(home), uri).encode())
 
 
+def _tree(text: str) -> dict[str, Any]:
+    try:
+        return toml.read(text.encode(), config.MAX_FILE)
+    except TomlRefused as fault:
+        raise Remedy(f"{config.FILE}: {fault}; correct it there") from None
+
+
 def _text(home: Path) -> str:
     try:
         return (home / config.FILE).read_text(encoding="utf-8")
     except OSError as fault:
         raise Remedy(f"{home / config.FILE} cannot be read: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise Remedy(f"{home / config.FILE}: not UTF-8; correct it there") from None
 
 
 def _renamed(text: str, uri: str) -> str:
@@ -66,11 +76,11 @@ def _renamed(text: str, uri: str) -> str:
     elif not found:
         written += ["", "[keys]", new]
     changed = "\n".join(written) + "\n"
-    wanted = tomllib.loads(text)
+    wanted = _tree(text)
     wanted.setdefault("keys", {})["custody"] = uri
     try:
-        same = tomllib.loads(changed) == wanted
-    except tomllib.TOMLDecodeError:
+        same = _tree(changed) == wanted
+    except Remedy:
         same = False
     if not same:
         raise Remedy(f"{config.FILE}: write the custody on a line of its own under [keys]")

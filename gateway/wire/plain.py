@@ -7,11 +7,11 @@ What is read has a bounded size and depth before anybody looks at it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from typing import NoReturn
 
 from gateway.errors import Remedy
+from keys import strictjson
+from keys.strictjson import JsonRefused
 
 LARGEST = 1_000_000  # bytes; with its frame a message stays under gRPC's 1 MiB (protocol 12)
 DEEPEST = 12  # containers within each other; an act's arguments need three or four
@@ -22,19 +22,14 @@ def read(octets: bytes) -> dict[str, object]:
     if len(octets) > LARGEST:
         raise Remedy(f"larger than {LARGEST} bytes: send it in parts")
     try:
-        value = json.loads(
-            octets.decode("utf-8"),
-            object_pairs_hook=_once,
-            parse_constant=_no_number,
-            parse_float=_finite,
-        )
-    except (ValueError, RecursionError):
+        value = strictjson.read(octets, LARGEST, DEEPEST)
+    except JsonRefused as fault:
         raise Remedy(
-            "not one JSON object in UTF-8, each name once and each number finite"
+            f"not one JSON object in UTF-8, each name once and each number finite: {fault}"
         ) from None
     if not isinstance(value, dict):
         raise Remedy("a JSON object is expected, with a name for each argument")
-    _look(value, 0)
+    _look(value)
     return value
 
 
@@ -46,34 +41,14 @@ def write(values: Mapping[str, object]) -> bytes:
     return octets
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
-
-
-def _no_number(_: str) -> NoReturn:
-    raise ValueError
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError
-    return value
-
-
-def _look(value: object, depth: int) -> None:
-    """Refuse what lies too deep, and a text that is not of whole characters."""
-    if depth > DEEPEST:
-        raise Remedy(f"more than {DEEPEST} lists and objects within each other")
+def _look(value: object) -> None:
+    """Refuse a text that is not of whole characters."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            _look(name, depth)
-            _look(inner, depth + 1)
+            _look(name)
+            _look(inner)
     elif isinstance(value, list):
         for inner in value:
-            _look(inner, depth + 1)
+            _look(inner)
     elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
         raise Remedy("a text holds half a character")

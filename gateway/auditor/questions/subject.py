@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway import files
 from gateway.audit.entry import EntryType
 from gateway.auditor.index import Index, Row
 from gateway.auditor.questions import subject_words
@@ -140,17 +141,15 @@ def _corrected(index: Index, rows: Sequence[tuple[object, ...]]) -> list[tuple[o
 
 def write_pack(pack: Pack, out: Path, languages: Sequence[str]) -> list[str]:
     """Write the pack as a folder, or as one file where the name ends in .zip; return the names in it."""
-    files = pack.texts(languages)
+    texts = pack.texts(languages)
     if out.exists():
         raise Remedy(f"{out} is there already; a pack is never written over another")
     if out.suffix == ".zip":
-        with zipfile.ZipFile(out, "x") as archive:
-            for name, content in files.items():
+        with files.creating(out) as file, zipfile.ZipFile(file, "w") as archive:
+            for name, content in texts.items():
                 archive.writestr(name, content)
-        out.chmod(0o600)
-        return sorted(files)
+        return sorted(texts)
     out.mkdir(mode=0o700)
-    for name, content in files.items():
-        (out / name).write_bytes(content)
-        (out / name).chmod(0o600)
-    return sorted(files)
+    for name, content in texts.items():
+        files.create(out / name, content)
+    return sorted(texts)

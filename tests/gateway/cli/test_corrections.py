@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gateway.cli import graph
+from gateway.cli import corrections, graph
 from gateway.cli.graph import Node
 
 NUMBER = "20260301-0123456789abcdef0123"
@@ -130,6 +130,22 @@ def test_the_graph_is_a_tree_for_eyes() -> None:
         "    ├── WRONG_PERSON: LATE (late)",
         "    └── WRONG_PERSON: DESTROYED",
     ]
+
+
+@pytest.mark.parametrize("option", ["--svg", "--dot"])
+def test_where_a_person_was_disclosed_is_drawn_for_its_owner_alone(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.setattr(corrections, "_do", lambda *_: TRACE)
+    drawn = tmp_path / "trace"
+    drawn.write_text("before", encoding="utf-8")
+    drawn.chmod(0o644)
+
+    said = run("corrections", "trace", tmp_path, "--subject", "F-1", option, drawn)
+
+    assert said.code == 0, said.err
+    assert drawn.stat().st_mode & 0o777 == 0o600
+    assert "F-1" in drawn.read_text(encoding="utf-8")
 
 
 def test_the_graph_is_a_picture_that_parses_and_holds_every_node() -> None:

@@ -44,6 +44,8 @@ def test_a_folder_is_measured(run: Any, prints: Path, tmp_path: Path) -> None:
         assert arrays["scores"].dtype == np.float32
         assert arrays["names"].tolist() == sorted(arrays["names"].tolist())
     assert (tmp_path / "d.svg").read_text().startswith("<svg")
+    for written in ("d.svg", "s.npz"):  # scores say who is whom
+        assert (tmp_path / written).stat().st_mode & 0o777 == 0o600
 
 
 def test_runs_are_drawn_beside_each_other(run: Any, prints: Path, tmp_path: Path) -> None:

@@ -102,6 +102,43 @@ def test_a_manifest_says_who_and_which_finger(
     ]
 
 
+def test_a_manifest_names_nothing_outside_its_folder(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    """It came from somebody else: a path out of it would read another file in our name."""
+    outside = prints.parent / "outside.fmr"
+    outside.write_bytes((prints / "person-1.fmr").read_bytes())
+    (prints / "link.fmr").symlink_to(outside)
+    (prints / "linked").symlink_to(prints.parent)
+    (prints / "people.csv").write_text(
+        f"{outside},P-1,2\n../outside.fmr,P-2,2\nlink.fmr,P-3,2\nlinked/outside.fmr,P-4,2\n"
+        "person-1.fmr,P-5,2\n"
+    )
+
+    said = enrol(run, homes, passphrase, "--manifest", prints / "people.csv")
+
+    assert (said.code, said.document["enrolled"]) == (1, 1)
+    reasons = [one["reason"] for one in said.document["bad"]]
+    assert ["move it there" in each for each in reasons] == [True, True, False, False]
+    assert ["put the file itself there" in each for each in reasons] == [False, False, True, True]
+    assert [f"line {number})" in one["file"] for number, one in enumerate(said.document["bad"], 1)]
+
+
+def test_a_link_in_a_folder_that_leads_out_of_it_is_named(
+    run: Any, homes: Any, passphrase: Any, prints: Path
+) -> None:
+    outside = prints.parent / "outside.fmr"
+    outside.write_bytes((prints / "person-1.fmr").read_bytes())
+    (prints / "link.fmr").symlink_to(outside)
+
+    said = enrol(run, homes, passphrase, prints, "--position", 2)
+
+    assert (said.code, said.document["enrolled"]) == (1, 3)
+    assert [one["reason"] for one in said.document["bad"]] == [
+        "a link that leads out of the folder; name the file itself"
+    ]
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'path,"unclosed\n'])
 def test_a_manifest_that_is_none_is_one_line(
     run: Any, homes: Any, passphrase: Any, tmp_path: Path, content: bytes

@@ -25,6 +25,10 @@ def offered(run: Any, homes: Any, tmp_path: Path) -> tuple[Path, str]:
     return file, said.document["fingerprint"]
 
 
+def test_an_exported_bundle_is_its_owners_alone(offered: tuple[Path, str]) -> None:
+    assert offered[0].stat().st_mode & 0o777 == 0o600
+
+
 def test_a_bundle_leaves_by_stdout_as_it_is(run: Any, homes: Any) -> None:
     said = run("party", "export", homes["AUS"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,58 @@ def test_a_file_that_is_no_csv_is_one_line(tmp_path: Path, text: str) -> None:
         list(casefile.rows(file))
 
     assert CANARY not in str(told.value)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("{outside}", "move it there"),
+        ("../secret.jpg", "move it there"),
+        ("inner/../../secret.jpg", "move it there"),
+        ("link.jpg", "put the file itself there"),
+        ("linked/secret.jpg", "put the file itself there"),
+        ("pipe.jpg", "no regular file"),
+        ("huge.jpg", "larger than"),
+    ],
+)
+def test_a_photograph_lies_below_the_file_that_names_it(
+    tmp_path: Path, suffix: str, path: str, remedy: str
+) -> None:
+    """Whoever made the file would have any picture of this machine stored, and shown to a partner."""
+    folder = tmp_path / "table"
+    (folder / "inner").mkdir(parents=True)
+    outside = tmp_path / "secret.jpg"
+    outside.write_bytes(b"\xff\xd8\xff" + CANARY.encode())
+    (folder / "link.jpg").symlink_to(outside)
+    (folder / "linked").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe.jpg")
+    with (folder / "huge.jpg").open("wb") as file:
+        file.truncate(casefile.MAX_PHOTOGRAPH + 1)
+    named = path.format(outside=outside)
+    table = folder / f"people{suffix}"
+    row = {"reference": "F-1", "PHOTOGRAPH": named}
+    text = json.dumps(row) if suffix == ".jsonl" else f"reference,PHOTOGRAPH\nF-1,{named}"
+    table.write_text(text + "\n", encoding="utf-8")
+
+    (found,) = casefile.rows(table)
+
+    assert isinstance(found, Bad)
+    assert found.label == f"{table.name} line {1 if suffix == '.jsonl' else 2}"
+    assert remedy in found.reason
+    assert CANARY not in found.reason
+
+
+def test_a_line_without_an_end_is_refused_without_being_held(tmp_path: Path) -> None:
+    table = tmp_path / "people.jsonl"
+    table.write_bytes(b"x" * (3 * casefile.LONGEST) + b'\n{"reference": "F-1"}\n')
+
+    first, second = casefile.rows(table)
+
+    assert isinstance(first, Bad)
+    assert "longer than" in first.reason
+    assert isinstance(second, Line)
+    assert (second.number, second.row) == (2, {"reference": "F-1"})
 
 
 @settings(max_examples=60, deadline=None)

@@ -159,7 +159,7 @@ def test_records_without_a_file_get_one(tmp_path: Path) -> None:
     manifest = people.write_manifest(cast, tmp_path / "made")
 
     with manifest.open(newline="") as file:
-        paths = [Path(row["path"]) for row in csv.DictReader(file)]
+        paths = [manifest.parent / row["path"] for row in csv.DictReader(file)]
     assert [path.read_bytes() for path in paths] == [
         one.data for one in cast.people[0].impressions[1]
     ]

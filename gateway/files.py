@@ -1,0 +1,150 @@
+"""Files that a command writes, and files that another file names.
+
+What a command writes holds people, cases or keys, so it is for its owner's eyes only, whatever the umask, and
+never lands where a link points. Only the tiles that a web server hands out are meant for others
+(`gateway.office.tiling`).
+
+A file named in a table came with the table, from whoever made it: it lies below the table's folder and is
+reached without a link, or somebody else's file would be read in our name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from gateway.errors import PasserelleError, Remedy
+from keys import durable
+
+MODE: Final = 0o600  # of every file that a command writes
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN: Final = (
+    os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+)  # a FIFO without a writer is not waited for
+
+
+class FileRefused(PasserelleError):
+    """A file is not read; the text says why and holds nothing of it."""
+
+
+def exclusive(path: Path) -> BinaryIO:
+    """Open a new file of mode 0600 for writing. Raises FileExistsError, for a link too."""
+    handle = os.open(path, _NEW, MODE)
+    os.fchmod(handle, MODE)  # a umask can only take away, and what it takes the next writing lacks
+    return os.fdopen(handle, "wb")
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[BinaryIO]:
+    """Lend a new file to write into; it is there whole and flushed, or not at all. Raises Remedy, OSError."""
+    try:
+        file = exclusive(path)
+    except FileExistsError:
+        raise Remedy(f"{path} is there already; name a new file") from None
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+
+
+def create(path: Path, octets: bytes) -> None:
+    """Write a new file. Raises Remedy where something is there already, OSError where it cannot be."""
+    with creating(path) as file:
+        file.write(octets)
+
+
+def write(path: Path, octets: bytes) -> None:
+    """Write a file, or put another in the place of the one that is there. Raises Remedy.
+
+    A link is not followed and not replaced either: it may be /dev/stdout, or lead to somebody's file.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise Remedy(f"{path} is a link or no file; name a file")
+    if not path.parent.is_dir():
+        raise Remedy(f"{path} cannot be written: there is no folder {path.parent}")
+    try:
+        durable.replace(path, octets)
+    except OSError as fault:
+        raise Remedy(f"{path} cannot be written: {fault.strerror}") from None
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return a file that a person named, of at most `most` bytes; links are followed. Raises FileRefused."""
+    try:
+        handle = os.open(path, _OPEN)
+    except FileNotFoundError:
+        raise FileRefused("a link to nothing" if path.is_symlink() else "no such file") from None
+    except (OSError, ValueError) as fault:
+        raise FileRefused(_why(fault)) from None
+    return _content(handle, most)
+
+
+def read_below(folder: Path, name: str, most: int) -> bytes:
+    """Return a file that a table in `folder` names, of at most `most` bytes.
+
+    Each part of the name is opened in the one before it and none may be a link, so that nobody can exchange a
+    folder for a link in between. Raises FileRefused.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
+        raise FileRefused("not below the folder of the file that names it; move it there")
+    try:
+        at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as fault:
+        raise FileRefused(_why(fault)) from None
+    try:
+        for part in parts[:-1]:
+            inner = os.open(
+                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at
+            )
+            os.close(at)
+            at = inner
+        handle = os.open(parts[-1], _OPEN | os.O_NOFOLLOW, dir_fd=at)
+    except FileNotFoundError:
+        raise FileRefused("no such file") from None
+    except (OSError, ValueError) as fault:
+        if _linked(folder, parts):
+            raise FileRefused(
+                "a link, which may lead elsewhere; put the file itself there"
+            ) from None
+        raise FileRefused(_why(fault)) from None
+    finally:
+        os.close(at)
+    return _content(handle, most)
+
+
+def _content(handle: int, most: int) -> bytes:
+    """Read an open file and close it; its kind and size are looked at before anything is read."""
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise FileRefused("no regular file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            octets = b"" if found.st_size > most else file.read(most + 1)
+    except OSError as fault:
+        raise FileRefused(_why(fault)) from None
+    finally:
+        os.close(handle)
+    if found.st_size > most or len(octets) > most:
+        raise FileRefused(f"larger than {most} bytes")
+    return octets
+
+
+def _linked(folder: Path, parts: tuple[str, ...]) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return any(folder.joinpath(*parts[: at + 1]).is_symlink() for at in range(len(parts)))
+    return False
+
+
+def _why(fault: Exception) -> str:
+    return getattr(fault, "strerror", None) or "cannot be opened"

@@ -1,0 +1,99 @@
+"""One writer: whatever a command writes goes through `gateway.files` or `keys.durable`, mode 0600."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WRITERS = {"gateway/files.py", "keys/durable.py"}
+METHODS = {"write_text", "write_bytes", "touch", "savefig"}
+COPIES = {"copy", "copy2", "copyfile", "copytree", "mkstemp", "NamedTemporaryFile"}
+ARCHIVES = {"ZipFile", "TarFile"}
+# Who else makes a file, and why that is right; the number is how often.
+ALLOWED = {
+    "gateway/auditor/console/viewlog.py": (1, "a log that grows line by line, made 0600"),
+    "gateway/auditor/questions/subject.py": (1, "an archive inside a file that gateway.files made"),
+    "gateway/auditor/watching.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/client/updater.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/client/witness.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/kit/commands.py": (1, "the log of a server of the demonstration, in a folder of 0700"),
+    "gateway/kit/drill_restore.py": (2, "copies of files of 0600 within a scratch folder of 0700"),
+    "gateway/kit/drill_rotation.py": (1, "a copy of a whole home, whose modes go with it"),
+    "gateway/kit/lawbook.py": (1, "a page of the documentation, for everybody who has the source"),
+    "gateway/kit/scratch.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/office/tiling.py": (2, "the published ledger: a web server of another user reads it"),
+    "gateway/store/copying.py": (2, "a scratch file of 0600, given to SQLite by its name"),
+    "gateway/store/database.py": (2, "the store itself and its lock, 0600, opened for SQLite"),
+    "gateway/store/trial/powercut.py": (1, "the disk of a simulated power cut"),
+    "gateway/store/trial/tamper.py": (2, "copies of a store that a trial damages"),
+}
+
+
+def _makes(tree: ast.AST) -> Iterator[int]:
+    """Yield the line of everything that may make a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "O_CREAT":
+            yield node.lineno
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        attribute = isinstance(function, ast.Attribute)
+        name = function.attr if attribute else getattr(function, "id", "")
+        modes = [
+            each.value
+            for each in (*node.args[:2], *(k.value for k in node.keywords if k.arg == "mode"))
+            if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        ]
+        writes = any(set(mode) & set("wxa+") and len(mode) <= 3 for mode in modes)
+        if (
+            (attribute and name in METHODS)
+            or (name in COPIES and (not attribute or getattr(function.value, "id", "") in MODULES))
+            or (name in {"open", *ARCHIVES} and writes)
+        ):
+            yield node.lineno
+
+
+MODULES = {"shutil", "tempfile"}
+
+
+def test_no_module_makes_a_file_past_the_one_writer(root: Path) -> None:
+    found: dict[str, list[int]] = {}
+    for path in sorted((*root.glob("gateway/**/*.py"), *root.glob("keys/**/*.py"))):
+        name = path.relative_to(root).as_posix()
+        lines = list(_makes(ast.parse(path.read_text(encoding="utf-8"))))
+        if lines and name not in WRITERS:
+            found[name] = lines
+
+    assert {name: len(lines) for name, lines in found.items()} == {
+        name: count for name, (count, _) in ALLOWED.items()
+    }, f"write with gateway.files, or say here why not: {found}"
+    assert all(reason for _, reason in ALLOWED.values())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "path.write_text('x')",
+        "path.write_bytes(b'x')",
+        "path.open('w')",
+        "path.open(mode='xb')",
+        "open(path, 'a')",
+        "os.open(path, os.O_WRONLY | os.O_CREAT)",
+        "figure.savefig(path)",
+        "path.touch(0o600)",
+        "shutil.copy(a, b)",
+        "zipfile.ZipFile(path, 'x')",
+    ],
+)
+def test_a_writer_of_any_kind_is_noticed(line: str) -> None:
+    assert list(_makes(ast.parse(line))) == [1]
+
+
+@pytest.mark.parametrize(
+    "line", ["path.open('rb')", "open(path)", "log.open(signed)", "dict.copy()"]
+)
+def test_a_reader_is_none(line: str) -> None:
+    assert not list(_makes(ast.parse(line)))
