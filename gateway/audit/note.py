@@ -193,17 +193,18 @@ def parse_note(raw: bytes) -> Note:
 def open_note(raw: bytes, keys: Sequence[VerifierKey]) -> str:
     """Return the text of a note that every one of `keys` has signed.
 
-    Lines of keys that are not given are ignored, as signed-note demands; a line of a given key that
-    does not verify refuses the whole note. Raises `NoteRefused`, also when no key is given.
+    Lines of keys that are not given are ignored, as signed-note demands, and cost nothing; a given key has one line,
+    which is verified once, and refuses the whole note where it does not verify. Raises `NoteRefused`, also when no
+    key is given.
     """
     if not keys:
         raise NoteRefused("no key was given to verify the note with")
     note = parse_note(raw)
     for key in keys:
-        claims = [s for s in note.signatures if (s.name, s.key_id) == (key.name, key.key_id)]
-        if not claims:
+        claim = _claim(note, key)
+        if claim is None:
             raise NoteRefused(f"the note lacks its {key.type.name} signature")
-        if not all(_verifies(key, note.text, claim.payload) for claim in claims):
+        if not _verifies(key, note.text, claim.payload):
             raise NoteRefused(f"the note's {key.type.name} signature does not verify")
     return note.text
 
@@ -235,18 +236,18 @@ def open_checkpoint(note: bytes, ed25519_vkey: str, mldsa44_vkey: str) -> Checkp
 
 
 def signed_at(note: bytes, mldsa44_vkey: str) -> int:
-    """Return the second since 1970 that the key's ML-DSA-44 lines state, the earliest of them.
+    """Return the second since 1970 that the key's ML-DSA-44 line states.
 
     Only `open_checkpoint` says that they verify. Raises `NoteRefused` for a note without such a line, and for a
     time that is not of the calendar of `gateway.moments`: the structure has room for any 64 bits.
     """
     key = VerifierKey.parse(mldsa44_vkey)
-    own = [s for s in parse_note(note).signatures if (s.name, s.key_id) == (key.name, key.key_id)]
-    if not own:
+    own = _claim(parse_note(note), key)
+    if own is None:
         raise NoteRefused("the note states no time")
-    if any(moments.of_seconds(line.stated) is None for line in own):
+    if moments.of_seconds(own.stated) is None:
         raise NoteRefused(f"the note states a time that is not {moments.RULE}")
-    return min(line.stated for line in own)
+    return own.stated
 
 
 def sign_checkpoint(
@@ -273,7 +274,8 @@ def cosign(note: bytes, name: str, key: WitnessKey, time: datetime) -> bytes:
     name   the witness's; it is signed with the checkpoint, so that nobody's line passes for another's
     time   aware; when the witness saw that the tree continues the one before
 
-    What the note says MUST have been verified before. Raises `NoteRefused`.
+    An older line of the same key gives way to it: a key has one. What the note says MUST have been verified before.
+    Raises `NoteRefused`, also where the note has no room for another line.
     """
     parsed = parse_note(note)
     seconds = int(time.timestamp())
@@ -283,26 +285,46 @@ def cosign(note: bytes, name: str, key: WitnessKey, time: datetime) -> bytes:
     verifier = VerifierKey(name, KeyType.MLDSA44, key.public)
     signature = key.sign(_subtree(name, stamp, Checkpoint.parse(parsed.text)))
     line = SignatureLine(name, verifier.key_id, stamp + signature)
-    return Note(parsed.text, (*parsed.signatures, line)).format()
+    others = [s for s in parsed.signatures if (s.name, s.key_id) != (name, line.key_id)]
+    return _demand_room(Note(parsed.text, (*others, line))).format()
 
 
-def line_of(note: bytes, key: VerifierKey) -> SignatureLine | None:
+def line_of(note: bytes | Note, key: VerifierKey) -> SignatureLine | None:
     """Return the line of one key under a note, once it verified; None where the key has none.
 
-    Raises `NoteRefused` where a line of the key does not verify.
+    note   as `parse_note` returned it, where several keys are looked for
+
+    Raises `NoteRefused` where the line of the key does not verify, or it has two.
     """
-    parsed = parse_note(note)
-    claims = [s for s in parsed.signatures if (s.name, s.key_id) == (key.name, key.key_id)]
-    if not all(_verifies(key, parsed.text, claim.payload) for claim in claims):
+    parsed = note if isinstance(note, Note) else parse_note(note)
+    claim = _claim(parsed, key)
+    if claim is not None and not _verifies(key, parsed.text, claim.payload):
         raise NoteRefused(f"the line of {key.name} does not verify")
-    return claims[0] if claims else None
+    return claim
 
 
 def with_lines(note: bytes, lines: Sequence[SignatureLine]) -> bytes:
-    """Return a note with more lines under it; those that are there already are not repeated."""
+    """Return a note with more lines under it; those that are there already are not repeated.
+
+    Raises `NoteRefused` where there are more than a note has room for.
+    """
     parsed = parse_note(note)
     more = [line for line in lines if line not in parsed.signatures]
-    return Note(parsed.text, (*parsed.signatures, *more)).format()
+    return _demand_room(Note(parsed.text, (*parsed.signatures, *more))).format()
+
+
+def _claim(note: Note, key: VerifierKey) -> SignatureLine | None:
+    """Return the line that claims to be a key's; None where there is none. Raises `NoteRefused` for two."""
+    claims = [s for s in note.signatures if (s.name, s.key_id) == (key.name, key.key_id)]
+    if len(claims) > 1:
+        raise NoteRefused(f"{key.name} has two lines under the note")
+    return claims[0] if claims else None
+
+
+def _demand_room(note: Note) -> Note:
+    if len(note.signatures) > MAX_SIGNATURES:
+        raise NoteRefused(f"a note has room for {MAX_SIGNATURES} signature lines")
+    return note
 
 
 def _lines(checkpoint: Checkpoint, log_key: LogKey, stamp: bytes) -> tuple[SignatureLine, ...]:

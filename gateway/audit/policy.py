@@ -23,6 +23,9 @@ from gateway.audit.note import Checkpoint, KeyType, VerifierKey, line_of, parse_
 from gateway.audit.proof import LogIdentity
 
 MAX_POLICY: Final = 131_072  # bytes; 32 ML-DSA-44 vkeys of 1.8 KB, and room
+MAX_WITNESSES: Final = 28  # what fits under one note (32 lines) beside two pairs of the log
+MAX_GROUPS: Final = 32
+DEEPEST: Final = 8  # groups within each other
 NONE: Final = "none"
 
 _name = re.compile(rb"[!-~]{1,64}")
@@ -77,11 +80,16 @@ class Policy:
         A line that does not verify counts for nothing.
         """
         found = set()
+        try:
+            parsed = parse_note(note)
+        except NoteRefused:
+            return frozenset()
         for name, key in self.witnesses.items():
             for each in (key, *((more or {}).get(key.name, ()))):
                 try:
-                    if each.name == key.name and line_of(note, each) is not None:
+                    if each.name == key.name and line_of(parsed, each) is not None:
                         found.add(name)
+                        break
                 except NoteRefused:
                     continue
         return frozenset(found)
@@ -143,6 +151,7 @@ class _Reader:
         self.witnesses: dict[str, VerifierKey] = {}
         self.groups: dict[str, Group] = {}
         self.grouped: set[str] = set()
+        self.depths: dict[str, int] = {}
         self.quorum = ""
 
     def read(self, words: list[str]) -> None:
@@ -151,10 +160,17 @@ class _Reader:
                 self.logs.append(self._key(vkey))
             case ["witness", name, vkey]:
                 self._new(name)
+                if len(self.witnesses) == MAX_WITNESSES:
+                    raise PolicyRefused(f"more than {MAX_WITNESSES} witnesses")
                 self.witnesses[name] = self._key(vkey)
             case ["group", name, threshold, *members] if members:
                 self._new(name)
+                if len(self.groups) == MAX_GROUPS:
+                    raise PolicyRefused(f"more than {MAX_GROUPS} groups")
                 self.groups[name] = self._group(threshold, members)
+                self.depths[name] = 1 + max(self.depths.get(each, 0) for each in members)
+                if self.depths[name] > DEEPEST:
+                    raise PolicyRefused(f"more than {DEEPEST} groups within each other")
             case ["quorum", name]:
                 if self.quorum:
                     raise PolicyRefused("a second quorum")
@@ -184,6 +200,8 @@ class _Reader:
             raise PolicyRefused("a name has 1 to 64 visible characters")
 
     def _group(self, threshold: str, members: list[str]) -> Group:
+        if len(members) > MAX_WITNESSES + MAX_GROUPS:
+            raise PolicyRefused("a group names more than there can be")
         for member in members:
             if member not in self.witnesses and member not in self.groups:
                 raise PolicyRefused("a group names nothing of an earlier line")

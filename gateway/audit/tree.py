@@ -157,6 +157,7 @@ def verify_inclusion(
     The walk is RFC 9162 2.1.3.2. Raises `ProofRefused` also for a hash that is not 32 bytes and for a
     proof one hash too long or too short.
     """
+    _demand_short(proof)
     _demand_hashes(leaf, expected, *proof)
     if not 0 <= index < size:
         raise ProofRefused("the index lies outside the tree")
@@ -185,6 +186,7 @@ def verify_consistency(
     The walk is RFC 9162 2.1.4.2. Raises `ProofRefused` also for old = 0, old > new, a hash that is not
     32 bytes, a proof too long or too short, and equal sizes with a proof or with different roots.
     """
+    _demand_short(proof)
     _demand_hashes(old_root, new_root, *proof)
     if not 0 < old <= new:
         raise ProofRefused("no consistency between trees of these sizes")
@@ -222,6 +224,11 @@ def _climb(path: Sequence[bytes], position: int, last: int) -> tuple[bytes, byte
     if last:
         raise ProofRefused("the consistency proof is too short")
     return before, after
+
+
+def _demand_short(proof: Sequence[bytes]) -> None:
+    if len(proof) > MAX_PROOF:
+        raise ProofRefused("the proof has more hashes than any tree has levels")
 
 
 def _demand_hashes(*hashes: bytes) -> None:

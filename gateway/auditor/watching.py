@@ -20,14 +20,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, OpenerDirector, build_opener
 
-from gateway.audit import contradiction, note
+from gateway.audit import evidence, note
 from gateway.audit.errors import NoteRefused, ProofRefused, TileRefused
 from gateway.audit.note import MAX_NOTE, Checkpoint
 from gateway.audit.proof import LogIdentity
@@ -81,7 +80,10 @@ class Watcher:
             grown = kept is None or self._log.open(kept).size < seen.size
             if grown:
                 durable.replace(self._kept, signed)  # (3)
-            line = note.cosign(signed, self._name, self._key, now)  # (4)
+            try:
+                line = note.cosign(signed, self._name, self._key, now)  # (4)
+            except NoteRefused as fault:
+                raise Remedy(f"the checkpoint cannot be cosigned: {fault}") from None
             durable.replace(self.cosigned, line)
         return Seen(seen, grown, line, self.cosigned)
 
@@ -126,9 +128,7 @@ class Watcher:
             self._accuse(str(fault), kept or signed, signed)
 
     def _accuse(self, why: str, kept: bytes, seen: bytes) -> None:
-        name = sha256(kept + seen).hexdigest()[:16]
-        path = self._kept.with_name(f"{self._kept.stem}.split-{name}.json")
-        durable.replace(path, contradiction.write(why, self._log.origin, kept, seen))
+        path = evidence.keep(self._kept, why, self._log.origin, (kept, seen))
         raise HistoryRewritten(why, path)
 
     @contextmanager

@@ -291,10 +291,11 @@ def quorum(
     """
     del as_json
     from gateway.audit import quorum as counting
-    from gateway.audit.policy import NONE, Policy
+    from gateway.audit.policy import MAX_POLICY, NONE, Policy
     from gateway.audit.volume import Volume
 
-    demanded, log = Policy.parse(policy.read_bytes()), _log(party)
+    with policy.open("rb") as stated:
+        demanded, log = Policy.parse(stated.read(MAX_POLICY + 1)), _log(party)
     demanded.demand(log)
     with Volume.open(bundle) as volume:
         size = volume.size

@@ -140,7 +140,10 @@ class Dialogue:
             name, key, now = line.witness_name, line.witness_key, line.clock()
             if key is None:
                 return checkpoint
-            cosigned = note.cosign(kept.signed, name, key, now)
+            try:
+                cosigned = note.cosign(kept.signed, name, key, now)
+            except NoteRefused as fault:
+                raise AnswerRejected("checkpoint", str(fault)) from None
             request = ledger_pb2.AddCosignatureRequest(checkpoint=cosigned)
             self._courier.carry(line.ledger.AddCosignature, request, until)
         return checkpoint

@@ -14,7 +14,6 @@ so an older tree is fine where the ledger proves that it is the beginning of the
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import math
 import os
 import threading
@@ -25,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.audit import contradiction, tree
+from gateway.audit import evidence, tree
 from gateway.audit.errors import NoteRefused, ProofRefused
 from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
@@ -166,11 +165,8 @@ class Witness:
         """Keep both signed checkpoints: either proves nothing alone, together they convict."""
         path = None
         if self._path is not None:
-            name = hashlib.sha256(kept.signed + seen.signed).hexdigest()[:16]
-            path = self._path.with_name(f"{self._path.stem}.split-{name}.json")
-            origin = kept.checkpoint.origin
-            evidence = contradiction.write(accusation, origin, kept.signed, seen.signed, hashes)
-            durable.replace(path, evidence)
+            notes = kept.signed, seen.signed
+            path = evidence.keep(self._path, accusation, kept.checkpoint.origin, notes, hashes)
         raise SplitView(
             f"do not use this answer and inform the partner's auditor: {accusation}"
             f" (kept size {kept.checkpoint.size}, seen size {seen.checkpoint.size})",

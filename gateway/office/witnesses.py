@@ -24,8 +24,17 @@ from typing import Final
 from gateway import moments
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.errors import NoteRefused
-from gateway.audit.note import SignatureLine, VerifierKey, line_of, parse_note, with_lines
-from gateway.audit.policy import NONE, Policy, PolicyRefused
+from gateway.audit.note import (
+    MAX_SIGNATURES,
+    Checkpoint,
+    Note,
+    SignatureLine,
+    VerifierKey,
+    line_of,
+    parse_note,
+    with_lines,
+)
+from gateway.audit.policy import MAX_POLICY, NONE, Policy, PolicyRefused
 from gateway.audit.proof import LogIdentity
 from gateway.config import Settings
 from gateway.directory import Directory
@@ -143,7 +152,7 @@ class Witnesses:
         """
         with self._database.reader() as reader:
             for size in witnessed.sizes(reader, LOOKED_AT):
-                note = _merged(witnessed.under(reader, size))
+                note = self._merged(witnessed.under(reader, size))
                 if self._enough(note):
                     return note
         return b""
@@ -218,12 +227,25 @@ class Witnesses:
         keys = [VerifierKey.parse(b.witness) for b in self._directory.parties() if b.witness]
         return {key.name: [key] for key in keys}
 
+    def _merged(self, notes: list[bytes]) -> bytes:
+        """Return one note with the lines of several over the same checkpoint; of too many, those that the policy names."""
+        if not notes:
+            raise Fault("a size without a note")
+        first, *others = map(parse_note, notes)
+        named = set() if self._policy is None else {k.name for k in self._policy.witnesses.values()}
+        lines = [line for each in (first, *others) for line in each.signatures]
+        own = Checkpoint.parse(first.text).origin
+        lines.sort(key=lambda line: (line.name != own, line.name not in named))
+        kept = list(dict.fromkeys(lines))[:MAX_SIGNATURES]
+        return Note(first.text, tuple(kept)).format()
+
     @staticmethod
     def _lines(note: bytes, keys: list[VerifierKey]) -> dict[str, SignatureLine]:
         found = {}
+        parsed = parse_note(note)
         for key in keys:
             try:
-                line = line_of(note, key)
+                line = line_of(parsed, key)
             except NoteRefused:
                 raise ElementInvalid(element="cosignature") from None
             if line is not None:
@@ -248,7 +270,8 @@ def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | Non
     if path is None:
         return None
     try:
-        policy = Policy.parse(path.read_bytes())
+        with path.open("rb") as file:
+            policy = Policy.parse(file.read(MAX_POLICY + 1))
         if log is not None:
             policy.demand(log)
     except FileNotFoundError:
@@ -263,11 +286,3 @@ def _stated(note: bytes, name: str) -> str | None:
     said = [line.stated for line in parse_note(note).signatures if line.name == name]
     found = moments.of_seconds(max(said, default=0))
     return None if found is None else found.isoformat(timespec="seconds")
-
-
-def _merged(notes: list[bytes]) -> bytes:
-    """Return one note with the lines of several over the same checkpoint."""
-    if not notes:
-        raise Fault("a size without a note")
-    first, *others = notes
-    return with_lines(first, [line for note in others for line in parse_note(note).signatures])

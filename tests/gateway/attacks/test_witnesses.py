@@ -294,6 +294,30 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
     assert last.subject_reference == f"SPLIT/{sha256(b'{}').hexdigest()[:32]}"
 
 
+def test_more_witnesses_than_a_note_has_room_for_still_make_a_note(
+    pair: Any, newest: bytes
+) -> None:
+    """Forty partners cosign one size: what is shown is a note that parses, with our own lines in it."""
+    now, log = pair.house.clock(), pair.house.witnesses._log()
+    notes = [
+        note.cosign(newest, f"w{n}", WitnessKey.from_seed(n.to_bytes(32, "big")), now)
+        for n in range(1, 41)
+    ]
+
+    merged = pair.house.witnesses._merged(notes)
+
+    assert len(note.parse_note(merged).signatures) == note.MAX_SIGNATURES
+    assert log.open(merged) == log.open(newest)
+
+
+@pytest.mark.parametrize("most", [note.MAX_NOTE, note.MAX_NOTE + 1])
+def test_a_cosignature_is_bounded_before_it_is_read(pair: Any, most: int) -> None:
+    before = pair.house.sequencer.size
+
+    assert add(pair, b"x" * most) == "checkpoint"
+    assert pair.house.sequencer.size == before
+
+
 def test_our_own_gateway_accuses_once_for_each_evidence(pair: Any) -> None:
     before = pair.house.sequencer.size
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.audit import note as module
 from gateway.audit.note import (
     MAX_NOTE,
     MAX_SIGNATURES,
@@ -21,14 +22,18 @@ from gateway.audit.note import (
     NoteRefused,
     SignatureLine,
     VerifierKey,
+    cosign,
+    line_of,
     open_checkpoint,
     open_note,
     parse_note,
     sign_checkpoint,
+    signed_at,
+    with_lines,
 )
 from gateway.audit.proof import LogIdentity
 from gateway.audit.tree import EMPTY_ROOT
-from keys.sign import LogKey, verify_mldsa44
+from keys.sign import LogKey, WitnessKey, verify_mldsa44
 
 ORIGIN = "can.example/exchange-log"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -129,8 +134,91 @@ def test_a_good_line_does_not_excuse_a_bad_one_of_the_same_key() -> None:
     good = note.signatures[0]
     bad = replace(good, payload=bytes(64))
 
-    with pytest.raises(NoteRefused, match="does not verify"):
+    with pytest.raises(NoteRefused, match="two lines"):
         opened(replace(note, signatures=(*note.signatures, bad)).format())
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the keys whose signatures are verified from now on."""
+    verified: list[str] = []
+    real = module._verifies
+
+    def count(key: VerifierKey, text: str, payload: bytes) -> bool:
+        verified.append(key.name)
+        return real(key, text, payload)
+
+    monkeypatch.setattr(module, "_verifies", count)
+    return verified
+
+
+def strangers(count: int) -> list[SignatureLine]:
+    return [SignatureLine(f"stranger-{n}", b"\0\0\0\1", bytes(8 + 2420)) for n in range(count)]
+
+
+def test_as_many_lines_as_a_note_has_room_for_are_read_and_one_more_is_not() -> None:
+    note = parse_note(NOTE)
+    full = replace(note, signatures=(*note.signatures, *strangers(MAX_SIGNATURES - 2)))
+    more = replace(note, signatures=(*note.signatures, *strangers(MAX_SIGNATURES - 1)))
+
+    assert len(full.format()) <= MAX_NOTE
+    assert opened(full.format()) == CHECKPOINT
+    with pytest.raises(NoteRefused, match="1 to 32 signature lines"):
+        opened(more.format())
+    with pytest.raises(NoteRefused, match="too large"):
+        parse_note(NOTE.ljust(MAX_NOTE + 1, b"x"))
+
+
+def test_lines_of_strangers_cost_nothing_and_a_known_key_is_verified_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    note = parse_note(NOTE)
+    full = replace(note, signatures=(*strangers(MAX_SIGNATURES - 2), *note.signatures))
+    verified = counted(monkeypatch)
+
+    opened(full.format())
+
+    assert verified == [ORIGIN, ORIGIN]  # its two keys
+
+
+def test_a_key_that_has_two_lines_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty lines of one key would be thirty signatures to verify."""
+    note = parse_note(NOTE)
+    many = replace(note, signatures=(*note.signatures, *[note.signatures[1]] * 30)).format()
+    verified = counted(monkeypatch)
+
+    with pytest.raises(NoteRefused, match="two lines"):
+        opened(many)
+    with pytest.raises(NoteRefused, match="two lines"):
+        signed_at(many, LOG.mldsa44_vkey)
+    with pytest.raises(NoteRefused, match="two lines"):
+        line_of(many, VerifierKey.parse(LOG.mldsa44_vkey))
+    assert len(verified) <= 1
+
+
+def test_a_witness_that_cosigns_again_has_one_line() -> None:
+    witness = WitnessKey.from_seed(bytes(32))
+    first = cosign(NOTE, "w", witness, NOW)
+    again = cosign(first, "w", witness, NOW + timedelta(days=1))
+
+    assert len(parse_note(again).signatures) == 3
+    line = line_of(again, VerifierKey("w", KeyType.MLDSA44, witness.public))
+    assert line is not None
+    assert line.stated == int(NOW.timestamp()) + 86_400
+
+
+def test_a_note_without_room_is_not_cosigned_and_gets_no_line() -> None:
+    note = parse_note(NOTE)
+    lines = strangers(MAX_SIGNATURES - 2)
+    full = replace(note, signatures=(*note.signatures, *lines)).format()
+    last = replace(note, signatures=(*note.signatures, *lines[:-1])).format()
+    witness = WitnessKey.from_seed(bytes(32))
+
+    parse_note(cosign(last, "w", witness, NOW))
+    with pytest.raises(NoteRefused, match="has room for 32"):
+        cosign(full, "w", witness, NOW)
+    assert with_lines(full, lines) == full
+    with pytest.raises(NoteRefused, match="has room for 32"):
+        with_lines(full, [SignatureLine("w", b"\0\0\0\2", b"x")])
 
 
 def test_lines_of_strangers_are_ignored() -> None:

@@ -10,9 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.audit import note
+from gateway.audit import policy as policies
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import Checkpoint, KeyType, VerifierKey
-from gateway.audit.policy import Policy, PolicyRefused
+from gateway.audit.policy import (
+    DEEPEST,
+    MAX_GROUPS,
+    MAX_POLICY,
+    MAX_WITNESSES,
+    Policy,
+    PolicyRefused,
+)
 from gateway.audit.proof import LogIdentity
 from keys.sign import LogKey, WitnessKey
 
@@ -96,6 +104,72 @@ def test_nothing_is_wanted_only_where_it_is_written() -> None:
 def test_a_file_that_breaks_a_rule_is_refused_and_the_line_named(line: str) -> None:
     with pytest.raises(PolicyRefused, match=r"line \d+"):
         policy(*line.split("\n"))
+
+
+def crowd(count: int) -> list[str]:
+    keys = (WitnessKey.from_seed(n.to_bytes(32, "big")) for n in range(1000, 1000 + count))
+    return [
+        f"witness w{n} {VerifierKey(f'w{n}', KeyType.MLDSA44, key.public).format()}"
+        for n, key in enumerate(keys)
+    ]
+
+
+def chain(depth: int) -> list[str]:
+    first = ["group g1 any aus"]
+    return [*first, *(f"group g{n} any g{n - 1}" for n in range(2, depth + 1)), f"quorum g{depth}"]
+
+
+def test_as_many_witnesses_as_one_note_has_room_for_and_no_more() -> None:
+    most = MAX_WITNESSES - len(NAMES)
+
+    assert len(policy(*crowd(most), "quorum none").witnesses) == MAX_WITNESSES
+    assert MAX_WITNESSES + 4 <= note.MAX_SIGNATURES  # beside two pairs of the ledger
+    with pytest.raises(PolicyRefused, match=r"line \d+: more than 28 witnesses"):
+        policy(*crowd(most + 1), "quorum none")
+
+
+def test_groups_nest_so_deep_and_no_deeper_and_there_are_so_many() -> None:
+    """Ten thousand within each other fit into the file; whoever counts them would never come back."""
+    assert policy(*chain(DEEPEST)).satisfied(frozenset({"aus"}))
+    with pytest.raises(PolicyRefused, match="more than 8 groups within each other"):
+        policy(*chain(DEEPEST + 1))
+
+    many = [*crowd(MAX_WITNESSES - len(NAMES))]
+    many += [f"group s{n} any w{n}" for n in range(MAX_WITNESSES - len(NAMES))]
+    many += ["group a any aus", "group b any nzl", "group c any gbr", "group d any a"]
+    many += ["group e any b", "group f any c", "group g any d"]
+    assert len(policy(*many, "quorum none").groups) == MAX_GROUPS
+    with pytest.raises(PolicyRefused, match="more than 32 groups"):
+        policy(*many, "group h any e", "quorum none")
+
+
+def test_a_policy_file_is_bounded_in_bytes() -> None:
+    whole = "\n".join([f"witness aus {vkey('aus')}", "quorum aus", ""]).encode()
+
+    Policy.parse(whole.ljust(MAX_POLICY, b"\n"))
+    with pytest.raises(PolicyRefused, match="longer than"):
+        Policy.parse(whole.ljust(MAX_POLICY + 1, b"\n"))
+    with pytest.raises(PolicyRefused, match="more than there can be"):
+        policy(f"group g any {'aus ' * (MAX_WITNESSES + MAX_GROUPS + 1)}", "quorum none")
+
+
+def test_a_note_is_parsed_once_however_many_witnesses_a_policy_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rules = policy(*crowd(MAX_WITNESSES - len(NAMES)), "quorum none")
+    signed = cosigned("aus", "nzl")
+    parsed: list[bytes] = []
+    real = note.parse_note
+
+    def count(raw: bytes) -> note.Note:
+        parsed.append(raw)
+        return real(raw)
+
+    for module in (note, policies):
+        monkeypatch.setattr(module, "parse_note", count)
+
+    assert rules.cosigned(signed) == {"aus", "nzl"}
+    assert len(parsed) == 1
 
 
 def test_one_key_under_two_names_is_one_witness() -> None:

@@ -15,6 +15,7 @@ from pymerkle import InmemoryTree
 
 from gateway.audit.tree import (
     EMPTY_ROOT,
+    MAX_PROOF,
     Frontier,
     ProofRefused,
     consistency_proof,
@@ -243,3 +244,16 @@ def test_a_rewritten_past_is_refused_whichever_root_is_false(stored: Stored) -> 
         verify_consistency(proof, old=6, new=11, old_root=new, new_root=new)
     with pytest.raises(ProofRefused, match="new root"):
         verify_consistency(proof, old=6, new=11, old_root=old, new_root=old)
+
+
+def test_a_proof_of_more_hashes_than_any_tree_has_levels_is_not_looked_at() -> None:
+    """Nothing of it is hashed, nor even held against the length of a hash."""
+    root = bytes(32)
+    for count, why in ((MAX_PROOF, "too long"), (MAX_PROOF + 1, "more hashes than any tree")):
+        hashes = [bytes(32)] * count
+        with pytest.raises(ProofRefused, match=why):
+            verify_inclusion(root, hashes, index=0, size=2, expected=root)
+        with pytest.raises(ProofRefused, match=why):
+            verify_consistency(hashes, old=1, new=2, old_root=root, new_root=root)
+    with pytest.raises(ProofRefused, match="more hashes than any tree"):
+        verify_consistency([b""] * (MAX_PROOF + 1), old=1, new=2, old_root=root, new_root=root)

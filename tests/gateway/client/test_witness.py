@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.audit import note
+from gateway.audit import contradiction, evidence, note
 from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.client.witness import CannotProve, Witness
 from gateway.errors import Remedy
@@ -89,6 +89,56 @@ def test_a_forked_tree_convicts(log: Any, kept_in: Path, restarted: bool) -> Non
     assert str(caught.value.evidence) in str(caught.value)
     assert witness.size == 5
     assert kept_in.read_bytes() == evidence["kept"].encode()
+
+
+def test_a_fork_that_grows_fills_no_folder(log: Any, kept_in: Path) -> None:
+    """Each new checkpoint of it contradicts the one that we keep; the first is enough."""
+    witness = Witness(log.identity, kept_in)
+    show(witness, log, 5)
+    forged = log.fork(3)
+    found = set()
+    for size in range(6, 26):
+        forged.grow(size - forged.checkpoint().size, b"another history")
+        with pytest.raises(SplitView) as caught:
+            show(witness, forged, size)
+        found.add(caught.value.evidence)
+
+    assert len(found) == 1
+    assert list(kept_in.parent.glob("*.split-*")) == list(found)
+
+
+def test_evidence_of_one_kind_is_bounded_and_a_stronger_kind_has_its_own_room(
+    log: Any, tmp_path: Path
+) -> None:
+    """A ledger that shows a good tree between two forks earns a new file each time, up to a few."""
+    beside = tmp_path / "CAN.checkpoint"
+    log.grow(20)
+    seen = log.signed(25)
+
+    weak = [
+        evidence.keep(beside, "cannot prove", "log", (log.signed(size), seen))
+        for size in range(1, 21)
+    ]
+    strong = evidence.keep(beside, "two trees of one size", "log", (log.signed(3), seen))
+
+    assert len(set(weak)) == evidence.MOST
+    assert weak[evidence.MOST :] == [min(weak)] * (20 - evidence.MOST)
+    assert strong not in weak
+    files = list(tmp_path.iterdir())
+    assert len(files) == evidence.MOST + 1
+    assert all(each.stat().st_size <= contradiction.MOST for each in files)
+    assert all(each.stat().st_mode & 0o777 == 0o600 for each in files)
+
+
+def test_evidence_that_is_there_is_not_written_over(log: Any, tmp_path: Path) -> None:
+    """Its digest stands in our ledger."""
+    beside = tmp_path / "CAN.checkpoint"
+    first = evidence.keep(beside, "rewritten", "log", (log.signed(3), log.signed(4)))
+    octets = first.read_bytes()
+
+    again = evidence.keep(beside, "rewritten", "log", (log.signed(3), log.signed(5)))
+
+    assert (again, again.read_bytes()) == (first, octets)
 
 
 def test_two_trees_of_one_size_convict(log: Any, kept_in: Path) -> None:
