@@ -61,7 +61,7 @@ def import_(
 
     A row states the whole record of its person; the same row again changes nothing. status is CITIZEN,
     PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT, nationalities are ISO alpha-3 codes with spaces between,
-    PHOTOGRAPH is the path of a JPEG or PNG beside the file. People may be enrolled before or after.
+    PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
     """
     del as_json
     with file.open("rb") as stream:
