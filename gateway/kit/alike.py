@@ -258,7 +258,8 @@ def _manifest(folder: Path, casts: dict[str, Cast]) -> Path:
             for person in cast.people if kind.status else ():
                 for one in person.impressions[ENROLLED_IMPRESSION]:
                     path = f"{kind.name}-{person.pseudonym}-{one.position}.fmr"
-                    files.write(folder / path, one.data)
+                    with files.exclusive(folder / path) as record:
+                        record.write(one.data)
                     subject = f"{kind.name}-{person.pseudonym}"
                     rows.writerow(
                         (path, subject, one.position, cast.extractor, *(kind.status or ()))

@@ -181,7 +181,8 @@ def write_manifest(cast: Cast, folder: Path) -> Path:
         for person in cast.people:
             for one in person.impressions[ENROLLED_IMPRESSION] if person.enrolled else ():
                 name = f"{person.pseudonym}-{one.position}_{ENROLLED_IMPRESSION}.fmr"
-                files.write(folder / name, one.data)
+                with files.exclusive(folder / name) as record:  # thousands: not each is flushed
+                    record.write(one.data)
                 status = standing(person)
                 rows.writerow((name, person.pseudonym, one.position, cast.extractor, *status))
         files.create(manifest, file.getvalue().encode())
