@@ -45,6 +45,9 @@ AGREEMENT = b"passerelle/1/agreement"  # context of an agreement file's, by its 
 WITNESS_LABEL = b"passerelle/1/witness"  # what a witness's key is drawn out of its log's pair under
 PROPOSAL = b"passerelle/1/admin-proposal"  # context of an officer's signature below a proposal
 APPROVAL = b"passerelle/1/admin-approval"  # and of another's below the answer to it
+OFFICER_REQUEST = (
+    b"passerelle/1/officer-request"  # of an officer's below the request for a certificate
+)
 
 
 def representative(message: bytes, context: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """How commands of our own people reach the house: by its admin door, or, while it is closed, from inside.
 
-Either way an officer's badge says who acts; `perform` is the same act with the same answer. Only making and
-ending officers can be done without a badge, while the house is closed, by whoever holds its keys' passphrase.
+Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
+inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
+can be done without a certificate, while the house is closed, by whoever holds its keys' passphrase.
 
 What takes two persons is proposed under the officer's signature, and done when another has approved it.
 """
@@ -9,6 +10,7 @@ What takes two persons is proposed under the officer's signature, and done when 
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.console import No, emit
+from gateway.cli.console import No, emit, passphrase_from
 from gateway.cli.opening import passphrase_of
 from gateway.errors import PasserelleError, Remedy
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.client.credential import Credential
 
 DOOR = "door.json"  # gateway.server.admin writes it while the house serves
-OWN = Path("staff/me")  # of a home folder: the credential that is taken where none is named
+VARIABLE = "PASSERELLE_OFFICER_PASSPHRASE_FILE"  # names the file with the officer's passphrase; else a prompt
 KNOCK = 1.0  # seconds; the listener is on this machine
 
 As = Annotated[
@@ -34,10 +36,11 @@ As = Annotated[
         "--as",
         metavar="FOLDER",
         envvar="PASSERELLE_OFFICER",
-        help="Credential of the officer who acts, made by `passerelle staff add`."
-        " Default: staff/me in the home folder, where present.",
+        help="The acting officer's own folder, made by `passerelle staff request`. Its passphrase is asked for, or read"
+        f" from the file that {VARIABLE} names.",
     ),
 ]
+_NOBODY = "say who acts: give --as FOLDER, made by `passerelle staff request`"
 
 
 class TwoNeeded(No):
@@ -76,11 +79,11 @@ def perform_or_propose(
 
     A proposal's answer has the names `proposal`, `plan` and `expires`; `said` tells of it.
     """
-    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+    shown = credential_of(officer)
+    with at_desk(home, officer=shown, passphrase=passphrase) as do:
         try:
             return do(act, values)
         except TwoNeeded:
-            shown = credential_of(home, officer)
             if shown is None:
                 raise
         drafted = do("proposals.draft", {"action": act, "values": dict(values)})
@@ -110,18 +113,20 @@ def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool
 def at_desk(
     home: Path,
     *,
-    officer: Path | None = None,
+    officer: Path | Credential | None = None,
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> Iterator[Perform]:
     """Stand at the desk of a house for several acts.
 
-    officer   folder of the credential; where None, staff/me of the home folder
+    officer   folder of the credential, or the credential, opened; None for who holds the keys' passphrase
     """
-    shown = None if custody else credential_of(home, officer)
+    if custody:
+        officer = None
+    shown = credential_of(officer) if isinstance(officer, Path) else officer
     address = _address(home)
     if address is None:
-        with _inside(home, shown, passphrase or passphrase_of(home, None)) as do:
+        with _inside(home, shown, passphrase or passphrase_of(home, None), custody) as do:
             yield do
         return
     if shown is None:
@@ -130,13 +135,22 @@ def at_desk(
         yield do
 
 
-def credential_of(home: Path, officer: Path | None) -> Credential | None:
-    """Return the credential of the officer who acts, where there is one."""
+def credential_of(officer: Path | None) -> Credential | None:
+    """Return the credential of the officer who acts, opened with the officer's own passphrase; None for None."""
     from gateway.client import credential
 
-    own = home / OWN
-    folder = officer or (own if (own / credential.FILE).is_file() else None)
-    return None if folder is None else credential.read(folder)
+    return None if officer is None else credential.read(officer, secret_of(officer))
+
+
+def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
+    """Return what fetches the passphrase of an officer's own folder, or the PIN of the token that keeps its keys."""
+    named = os.environ.get(VARIABLE)
+    return passphrase_from(
+        Path(named) if named else None,
+        f"the officer's keys in {folder}",
+        new=new,
+        option=f"in {VARIABLE} the name of a",
+    )
 
 
 @contextmanager
@@ -158,11 +172,11 @@ def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
 
 @contextmanager
 def _inside(
-    home: Path, shown: Credential | None, passphrase: Callable[[], bytes]
+    home: Path, shown: Credential | None, passphrase: Callable[[], bytes], custody: bool
 ) -> Iterator[Perform]:
     from gateway.errors import StaffUnknown
     from gateway.office.acts import NotAllowed, TwoPersons
-    from gateway.office.staff import CUSTODIAL, CUSTODY
+    from gateway.office.staff import CUSTODIAL, CUSTODY, FOUNDING
     from gateway.server.house import House
     from gateway.wire import plain
 
@@ -170,9 +184,11 @@ def _inside(
 
         def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
             if shown is None and act not in CUSTODIAL:
-                raise Remedy("say who acts: give --as FOLDER, made by `passerelle staff add`")
+                raise Remedy(_NOBODY)
+            if shown is None and not custody and act in FOUNDING:
+                raise Remedy(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
             try:
-                officer = CUSTODY if shown is None else house.staff.officer(shown.chain)
+                officer = CUSTODY if shown is None else house.admit(shown.chain, shown.shows)
                 return plain.read(
                     plain.write(house.attend(officer, act, plain.read(plain.write(values))))
                 )

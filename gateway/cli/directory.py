@@ -11,13 +11,13 @@ import typer
 from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Home, Json, PassphraseFile, example
+from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
 
 app = typer.Typer(
     help="See how our directory stands, and have its keepers sign.", no_args_is_help=True
 )
 
-As = Annotated[Path | None, typer.Option("--as", metavar="FOLDER", help="Credential of who acts.")]
 Keepers = Annotated[
     list[Path] | None,
     typer.Option("--keeper", metavar="FOLDER", help="A keeper's folder; repeat it for each."),

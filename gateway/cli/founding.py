@@ -30,8 +30,7 @@ import typer
 from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Json, No
-from gateway.cli.desk import OWN
-from gateway.cli.staff import enlist
+from gateway.cli.staff import enlist, requested
 from gateway.errors import Remedy
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
@@ -108,11 +107,11 @@ def init(
         ),
     ] = None,
     operator: Annotated[
-        list[str] | None,
+        list[Path] | None,
         typer.Option(
-            metavar="PERSON",
-            help="Pseudonym of an operator; name two, for what is dangerous takes two. The first one's credential"
-            " is kept in staff/me of the folder, the others' in staff/PERSON, to be handed over.",
+            metavar="FILE",
+            help="Request of an operator, made by `passerelle staff request` on the operator's own machine; name two, for"
+            " what is dangerous takes two. Each one's certificate is written beside it, certificate.json.",
         ),
     ] = None,
     as_json: Json = False,
@@ -123,6 +122,7 @@ def init(
 
     forbid_core()
     charter = _charter(party, legal_name, listen, tuple(host or ()))
+    operators = requested(operator or [])
     # Asked for once, though a first operator needs it a second time.
     passphrase = functools.cache(
         console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
@@ -147,9 +147,8 @@ def init(
         raise Remedy(
             f"{folder} cannot be made: {why}; take a folder below one that you may write to"
         ) from None
-    for place, person in enumerate(operator or ()):
-        out = folder / (OWN if place == 0 else Path("staff", person))
-        enlist(folder, person, ["operator"], out, passphrase=passphrase, custody=True)
+    for wanted, out in operators:
+        enlist(folder, wanted, ["operator"], out, passphrase=passphrase, custody=True)
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(
         context,
@@ -162,7 +161,7 @@ def init(
             "agreements": agreements,
             "auditor": str(folder / AUDITOR),
             "keepers": str(folder / KEEPERS),
-            "operator": str(folder / OWN) if operator else None,
+            "operators": {wanted.person: str(out) for wanted, out in operators},
         },
         f"party        {party}  {charter.legal_name}",
         f"folder       {folder}",
@@ -171,6 +170,7 @@ def init(
         note,
         f"auditor      {folder / AUDITOR}  → hand it to the auditor and delete it here",
         f"keepers      {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
+        *(f"operator     {wanted.person}  {out}" for wanted, out in operators),
         f"next         passerelle party export {folder} → to your partners",
     )
 

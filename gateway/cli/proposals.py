@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
-from gateway.cli.desk import As, Perform
+from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
 from gateway.cli.rewrapping import watched
 from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.client.credential import Credential
 
 app = typer.Typer(
     help="See what waits for a second person; approve it, reject it.", no_args_is_help=True
@@ -97,13 +99,14 @@ def approve(
     state that they were proposed in; whatever changed since, it is refused.
     """
     del as_json
-    with desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file)) as do:
+    shown = desk.credential_of(officer)
+    with desk.at_desk(home, officer=shown, passphrase=passphrase_of(home, passphrase_file)) as do:
         found = do("proposals.show", {"id": identifier})
         console.confirm("\n".join(_lines(found)), "Approve, and have it done now?", yes=yes)
         with watched():
             done = do(
                 "proposals.approve",
-                {"id": identifier, "signature": _answer(home, officer, found, "APPROVE")},
+                {"id": identifier, "signature": _answer(shown, found, "APPROVE")},
             )
     console.emit(context, {"ok": True, **done}, f"done  {identifier}  {found['action']}")
 
@@ -127,8 +130,11 @@ def reject(
 ) -> None:
     """Reject what another person proposed."""
     del as_json
-    with desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file)) as do:
-        done = _rejected(do, home, officer, identifier, reason)
+    shown = desk.credential_of(officer)
+    with desk.at_desk(home, officer=shown, passphrase=passphrase_of(home, passphrase_file)) as do:
+        found = do("proposals.show", {"id": identifier})
+        signature = _answer(shown, found, "REJECT")
+        done = do("proposals.reject", {"id": identifier, "reason": reason, "signature": signature})
     console.emit(context, {"ok": True, **done}, f"rejected  {identifier}")
 
 
@@ -154,23 +160,14 @@ def withdraw(
     console.emit(context, {"ok": True, **done}, f"withdrawn  {identifier}")
 
 
-def _rejected(
-    do: Perform, home: Path, officer: Path | None, identifier: str, reason: str
-) -> dict[str, object]:
-    found = do("proposals.show", {"id": identifier})
-    signature = _answer(home, officer, found, "REJECT")
-    return do("proposals.reject", {"id": identifier, "reason": reason, "signature": signature})
-
-
-def _answer(home: Path, officer: Path | None, found: dict[str, object], verdict: str) -> str:
+def _answer(shown: Credential | None, found: dict[str, object], verdict: str) -> str:
     """Return the officer's own signature below the answer to the words that were shown."""
     from datetime import UTC, datetime
 
     from keys.approval import Proposal, Verdict, approval_text
 
-    shown = desk.credential_of(home, officer)
     if shown is None:
-        raise Remedy("say who answers: give --as FOLDER, made by `passerelle staff add`")
+        raise Remedy("say who answers: give --as FOLDER, made by `passerelle staff request`")
     text = str(found["text"]).encode("ascii")
     if Proposal.parse(text).id != found["id"]:
         raise Remedy("what was shown is not what was proposed; do not approve it, and report it")

@@ -1,11 +1,11 @@
-"""`passerelle staff`: who our officers are, who lets them in, and who shows them out."""
+"""`passerelle staff`: an officer's own keys, who our officers are, who lets them in, and who shows them out."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,11 @@ from gateway.cli.console import Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
 from gateway.errors import Remedy
+from gateway.office.arguments import PSEUDONYM
+
+if TYPE_CHECKING:
+    from keys.custody import Custody
+    from keys.officer import Request
 
 app = typer.Typer(
     help="See who may act for us, let a person in, show one out.", no_args_is_help=True
@@ -28,18 +33,151 @@ Reason = Annotated[
 ]
 
 
+Token = Annotated[
+    str,
+    typer.Option(
+        metavar="URI",
+        help="Seal the keys by a key in this token, pkcs11:…, instead of a passphrase; its PIN is asked for in the"
+        " passphrase's place. No token holds the signature keys themselves yet.",
+    ),
+]
+Secret = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        envvar=desk.VARIABLE,
+        help="File with the officer's own passphrase; else a prompt, twice.",
+    ),
+]
+RequestFile = Annotated[
+    Path, typer.Option(metavar="FILE", help="What the person made by `passerelle staff request`.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Where the certificate goes; default: certificate.json beside the request.",
+    ),
+]
+
+
+Custodial = Annotated[
+    bool,
+    typer.Option(
+        "--custody",
+        help="At a stopped gateway: as whoever holds the keys' passphrase, not as an operator. It is how the first two"
+        " operators come in; whatever it does after that is an ALARM.",
+    ),
+]
+
+
 @app.command(
     epilog=example(
-        "passerelle staff add can --person P-1 --role operator -o can/staff/me   # the first, house closed",
-        "passerelle staff add can --person P-2 --role operator -o p2 --custody   # the second",
-        "passerelle staff add can --person P-7 --role caseworker -o p7   # later ones, by an operator",
+        "passerelle staff request me --person P-7   # on P-7's own machine",
+        "passerelle staff request me --person P-7"
+        " --token 'pkcs11:token=p7;object=officer?module-path=/usr/lib/softhsm/libsofthsm2.so'",
+    )
+)
+def request(
+    context: typer.Context,
+    *,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder of your own for the keys; new.")
+    ],
+    person: Person,
+    token: Token = "",
+    passphrase_file: Secret = None,
+    as_json: Json = False,
+) -> None:
+    """Make your own keys, on your own machine, and the request by which an operator adds you. It needs no gateway.
+
+    Hand request.json to an operator and read its fingerprint out to whoever approves. The other files stay with you.
+    """
+    del as_json
+    from gateway.bundle import fingerprint
+    from keys import officer
+
+    _demand_own(folder)
+    if not PSEUDONYM.fullmatch(person):
+        raise Remedy("a pseudonym has 1 to 64 of A-Z, a-z, 0-9, dot, underline and hyphen")
+    custody = _sealing(folder, token, passphrase_file)
+    made = officer.make(folder, person, custody, token=token)
+    printed, file = fingerprint(made.content()), folder / officer.REQUEST
+    console.emit(
+        context,
+        {"ok": True, "person": person, "request": str(file), "fingerprint": printed},
+        f"person       {person}",
+        f"request      {file}  → give it to an operator",
+        f"fingerprint  {printed}  → read it out to those who add you",
+        f"next         passerelle staff install {folder} FILE   # with the certificate that comes back",
+    )
+
+
+@app.command(
+    epilog=example("passerelle staff install me certificate.json   # on P-7's own machine")
+)
+def install(
+    context: typer.Context,
+    *,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder that `staff request` made.")
+    ],
+    certificate: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The certificate that an operator gave you.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Put your certificate beside your keys, where it was issued for them. It needs no gateway and no passphrase."""
+    del as_json
+    from gateway.client import credential
+
+    said = credential.install(folder, certificate, datetime.now(UTC))
+    console.emit(
+        context,
+        {"ok": True, "person": said.person, "roles": list(said.roles), "folder": str(folder)},
+        f"person   {said.person}",
+        f"roles    {', '.join(said.roles)}",
+        f"folder   {folder}  → passerelle … --as {folder}",
+    )
+
+
+@app.command(epilog=example("passerelle staff seal can/staff/me ~/me   # of an earlier version"))
+def seal(
+    context: typer.Context,
+    *,
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Folder with keys in clear.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of your own to make.")],
+    token: Token = "",
+    passphrase_file: Secret = None,
+    as_json: Json = False,
+) -> None:
+    """Seal keys that an earlier version left in clear: the same keys and certificate, in a folder of your own."""
+    del as_json
+    from gateway.client import credential
+
+    _demand_own(folder)
+    person = credential.seal(old, folder, lambda: _sealing(folder, token, passphrase_file), token)
+    console.emit(
+        context,
+        {"ok": True, "person": person, "folder": str(folder)},
+        f"person   {person}",
+        f"folder   {folder}  → delete {old}, and what backups have of it",
+    )
+
+
+@app.command(
+    epilog=example(
+        "passerelle staff add can --request p7/request.json --role caseworker --as me",
+        "passerelle staff add can --request p2/request.json --role operator --custody   # the second operator",
     )
 )
 def add(
     context: typer.Context,
     *,
     home: Home,
-    person: Person,
+    request: RequestFile,
     role: Annotated[
         list[str],
         typer.Option(
@@ -47,54 +185,68 @@ def add(
             help="operator, registrar, caseworker, examiner or auditor; may be repeated.",
         ),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder for key and badge; new.")
-    ],
-    days: Annotated[int, typer.Option(min=1, max=90, help="How long the badge lives.")] = 90,
-    custody: Annotated[
-        bool,
-        typer.Option(
-            "--custody",
-            help="At a stopped gateway: as whoever holds the keys' passphrase, not as an operator. It is how"
-            " the second operator comes in; where two could do it, it is an ALARM.",
-        ),
-    ] = False,
+    out: Out = None,
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long the certificate lives.")] = 90,
+    custody: Custodial = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a person in: make a key and have our authority issue a badge for it, of some roles.
+    """Let a person in who made the keys on their own machine: have our authority issue a certificate, of some roles.
 
-    Hand the folder to the person. Nobody adds to himself. An operator or an examiner is let in by two: this proposes it, and after
-    another's approval `passerelle staff collect` puts the badge into the folder. Without --as, and while the gateway is stopped, whoever
-    holds the keys' passphrase may do it: that is how the first operator is made.
+    Have the person read out the fingerprint, and give them the certificate. Nobody adds to himself. An operator or an examiner
+    is let in by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
     """
     del as_json
-    given = enlist(
+    done = enlist(
         home,
-        person,
+        read_request(request),
         role,
-        out,
+        _certificate(request, out),
         days=days,
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
         custody=custody,
     )
-    if desk.said(context, home, {**given, "folder": str(out)}):
-        return
-    console.emit(
-        context,
-        {"ok": True, **given, "folder": str(out)},
-        f"person   {person}",
-        f"roles    {', '.join(sorted(set(role)))}",
-        f"until    {given['expires']}",
-        f"folder   {out}  → hand it to the person; it holds the key",
-    )
+    if not desk.said(context, home, done):
+        _tell(context, done)
+
+
+def read_request(file: Path) -> Request:
+    """Return the request in a file; raises Remedy where it is none, or was not signed by the keys in it."""
+    from keys.errors import SignatureRefused
+    from keys.officer import MAX_REQUEST, Request
+
+    try:
+        with file.open("rb") as stream:
+            return Request.parse(stream.read(MAX_REQUEST + 1))
+    except SignatureRefused:
+        raise Remedy(
+            f"{file} is no request as `passerelle staff request` writes it, or was altered; have the person send it again"
+        ) from None
+
+
+def requested(files: list[Path]) -> list[tuple[Request, Path]]:
+    """Return requests, and where their certificates go, all of them looked at before anything is done.
+
+    Raises Remedy where one is none, two are one person's, or a certificate lies there already.
+    """
+    for file in files:
+        if not file.is_file():
+            raise Remedy(
+                f"{file} is no request file; each operator makes their own: passerelle staff request FOLDER --person P-1"
+            )
+    found = [(read_request(file), _certificate(file, None)) for file in files]
+    if len({wanted.person for wanted, _ in found}) != len(found):
+        raise Remedy("two requests are of one person; two operators are two persons")
+    for _, out in found:
+        _demand_free(out)
+    return found
 
 
 def enlist(
     home: Path,
-    person: str,
+    request: Request,
     roles: list[str],
     out: Path,
     *,
@@ -103,97 +255,142 @@ def enlist(
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> dict[str, object]:
-    """Make a key, have a badge issued for it and keep both in `out`; return what was granted."""
-    from gateway.client import credential
-    from keys import sign
-    from keys.certificates import SEED_BYTES, TlsKey
+    """Have a certificate issued for a request, written to `out`; return what was granted, or the proposal of it."""
+    from gateway.bundle import fingerprint
 
-    if (out / credential.FILE).exists() or (out / credential.ASKED).exists():
-        raise Remedy(f"{out} holds a credential already; take another folder, or move it away")
-    seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(sign.SEED_BYTES)
-    values = {
-        "person": person,
-        "roles": roles,
-        "days": days,
-        "public": TlsKey.from_seed(seed).public.hex(),
-        "approving": sign.SigningKey.from_seed(approving).public.hex(),
-    }
-    try:
-        granted = desk.perform(
-            home, "staff.add", values, officer=officer, passphrase=passphrase, custody=custody
-        )
-    except desk.TwoNeeded:
-        # The keys are kept first; `staff collect` puts the badge beside them once it is approved.
-        credential.ask(out, seed, approving)
-        return desk.perform_or_propose(
+    _demand_free(out)
+    values = {**request.values(), "roles": roles, "days": days}
+    printed = {"person": request.person, "fingerprint": fingerprint(request.content())}
+    if custody:
+        granted = desk.perform(home, "staff.add", values, passphrase=passphrase, custody=True)
+    else:
+        granted = desk.perform_or_propose(
             home, "staff.add", values, officer=officer, passphrase=passphrase
         )
+    return {**printed, **(granted if "proposal" in granted else _written(granted, out))}
+
+
+def _written(granted: dict[str, object], out: Path) -> dict[str, object]:
+    from gateway.client import credential
+    from keys import durable
+
     chain, authority = str(granted.pop("certificate")), str(granted.pop("authority"))
-    credential.write(out, seed, approving, chain.encode(), authority.encode())
-    return granted
+    durable.replace(out, credential.certificate_file(chain.encode(), authority.encode()))
+    return {**granted, "certificate": str(out)}
 
 
-@app.command(epilog=example("passerelle staff end can --person P-7"))
+def _tell(context: typer.Context, granted: dict[str, object]) -> None:
+    roles = granted["roles"]
+    console.emit(
+        context,
+        {"ok": True, **granted},
+        f"person       {granted['person']}",
+        f"roles        {', '.join(roles) if isinstance(roles, list) else ''}",
+        f"until        {granted['expires']}",
+        f"fingerprint  {granted['fingerprint']}  → the person's own; have them read it out",
+        f"certificate  {granted['certificate']}  → give it to the person: passerelle staff install",
+    )
+
+
+def _certificate(request: Path, out: Path | None) -> Path:
+    """Return where the certificate for a request goes: named as it, with the one word for the other."""
+    if out is not None:
+        return out
+    named = request.name.replace("request", "certificate")
+    return request.with_name(named if named != request.name else f"{request.stem}.certificate.json")
+
+
+def _demand_free(out: Path) -> None:
+    if out.exists():
+        raise Remedy(f"{out} exists; name another file with -o, or move it away")
+
+
+def _demand_own(folder: Path) -> None:
+    """Raise Remedy for a folder that is not new, or lies in a party's: what is an officer's is not the gateway's."""
+    from gateway import config
+    from keys import officer
+
+    for above in (folder.absolute(), *folder.resolve().parents):
+        if (above / config.FILE).is_file():
+            raise Remedy(
+                f"{folder} lies in {above}, the folder of a party: keep your keys in a folder of your own, outside it"
+            )
+    if (folder / officer.FILE).exists() or (folder / officer.KEK).exists():
+        raise Remedy(f"{folder} holds keys already; take another folder, or move it away")
+
+
+def _sealing(folder: Path, token: str, file: Path | None) -> Custody:
+    """Return what seals an officer's keys: a new passphrase, asked for twice, or the key in a token."""
+    from gateway.server.secrecy import forbid_core
+    from keys import officer
+    from keys.custody import FileCustody, create_custody
+    from keys.pkcs11 import SCHEME
+
+    forbid_core()
+    if token and not token.startswith(f"{SCHEME}:"):
+        raise typer.BadParameter(
+            "write pkcs11:token=…;object=…?module-path=…", param_hint="--token"
+        )
+    secret = console.passphrase_from(file, f"the officer's keys in {folder}", new=not token)
+    if token:
+        return create_custody(token, secret)
+    return FileCustody.create(folder / officer.KEK, secret())
+
+
+@app.command(epilog=example("passerelle staff end can --person P-7 --as me"))
 def end(
     context: typer.Context,
     *,
     home: Home,
     person: Person,
+    custody: Custodial = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show a person out: every badge of hers ends at once, also in the middle of a connection."""
+    """Show a person out: every certificate of theirs ends at once, also in the middle of a connection."""
     del as_json
-    done = desk.perform_or_propose(
-        home,
-        "staff.end",
-        {"person": person},
-        officer=officer,
-        passphrase=passphrase_of(home, passphrase_file),
-    )
+    passphrase, values = passphrase_of(home, passphrase_file), {"person": person}
+    if custody:
+        done = desk.perform(home, "staff.end", values, passphrase=passphrase, custody=True)
+    else:
+        done = desk.perform_or_propose(
+            home, "staff.end", values, officer=officer, passphrase=passphrase
+        )
     if desk.said(context, home, done):
         return
     console.emit(context, {"ok": True, **done}, f"{person}  {done['ended']} badges ended")
 
 
 @app.command(
-    epilog=example("passerelle staff collect can p8   # after another operator approved it")
+    epilog=example(
+        "passerelle staff collect can --request p8/request.json --as me   # after another operator approved it"
+    )
 )
 def collect(
     context: typer.Context,
     *,
     home: Home,
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Folder that `staff add` made for the person.")
-    ],
+    request: RequestFile,
+    out: Out = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Put the badge of a person whom two let in beside the keys that were made for it."""
+    """Write the certificate of a person whom two let in; give it to the person."""
     del as_json
-    from gateway.client import credential
-    from keys.certificates import TlsKey
+    from gateway.bundle import fingerprint
 
-    seed, approving = credential.asked(folder)
+    wanted, file = read_request(request), _certificate(request, out)
+    _demand_free(file)
     given = desk.perform(
         home,
         "staff.badge",
-        {"public": TlsKey.from_seed(seed).public.hex()},
+        {"public": wanted.public.hex()},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    chain, authority = str(given.pop("certificate")), str(given.pop("authority"))
-    credential.write(folder, seed, approving, chain.encode(), authority.encode())
-    (folder / credential.ASKED).unlink()
-    console.emit(
-        context,
-        {"ok": True, **given, "folder": str(folder)},
-        f"person   {given['person']}",
-        f"until    {given['expires']}",
-        f"folder   {folder}  → hand it to the person; it holds the keys",
-    )
+    _tell(context, {"fingerprint": fingerprint(wanted.content()), **_written(given, file)})
 
 
 @app.command(
@@ -209,7 +406,7 @@ def suspend(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a person out at once, until two let her in again. One operator may; it is an ALARM."""
+    """Keep a person out at once, until two let them in again. One operator may; it is an ALARM."""
     del as_json
     done = desk.perform(
         home,

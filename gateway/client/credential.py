@@ -1,126 +1,164 @@
-"""An officer's credential: the key of a badge and the badge, in a folder of the officer's own.
+"""An officer's credential: the officer's own keys and the certificate that a gateway issued for them, in one folder.
 
-    officer.json   two keys, badge, and the authority that the house's own certificate is issued by; mode 0600
+    officer.json      both keys, sealed under the officer's own passphrase or by a token (keys.officer)
+    certificate.json  the certificate, and the authority that the gateway's own is issued by; public
 
-One key is the badge's, for TLS; the other signs what the officer proposes and approves, and nothing else.
-
-The keys are made where the folder is made and leave it only into the memory of a command.
+The keys are made where the folder is and leave it only into the memory of a command. The certificate comes by hand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from gateway.errors import Remedy
-from keys import certificates, durable, sign
+from keys import certificates, durable, officer, sign
 from keys.badge import Badge, read_badge
-from keys.certificates import TlsKey, private_key_pem
-from keys.errors import CertificateFault
+from keys.certificates import private_key_pem
+from keys.custody import Custody
+from keys.errors import CertificateFault, DamagedFile
 from keys.handle import handle
-from keys.sign import SigningKey
+from keys.officer import OfficerKeys
 
-FILE = "officer.json"
-ASKED = "asked.json"  # keys whose badge another operator has still to approve
-FORMAT = 2
-_ASKED = frozenset({"format", "seed", "approving"})
-_MEMBERS = frozenset({"format", "seed", "approving", "badge", "authority"})
+CERTIFICATE = "certificate.json"
+FORMAT = "passerelle/1/officer-certificate"
+MAX_CERTIFICATE = 1 << 16  # bytes; two or three certificates of about 800 each
+_MEMBERS = frozenset({"format", "badge", "authority"})
+_CLEAR = frozenset({"format", "seed", "approving", "badge", "authority"})
 
 
 @handle
 class Credential:
     """What an officer shows; `key_pem` is for memory only."""
 
-    __slots__ = ("_approving", "_key", "authority", "chain")
+    __slots__ = ("_keys", "authority", "chain")
 
-    def __init__(self, key: TlsKey, approving: SigningKey, chain: bytes, authority: bytes) -> None:
-        self._key = key
-        self._approving = approving
+    def __init__(self, keys: OfficerKeys, chain: bytes, authority: bytes) -> None:
+        self._keys = keys
         self.chain = chain
         self.authority = authority
 
     @property
     def key_pem(self) -> bytes:
         """The private key as TLS wants it."""
-        return private_key_pem(self._key)
+        return private_key_pem(self._keys.tls)
 
     def proposes(self, text: bytes) -> bytes:
         """Return the signature below a proposal: 3,373 bytes."""
-        return self._approving.sign(text, sign.PROPOSAL)
+        return self._keys.approving.sign(text, sign.PROPOSAL)
 
     def answers(self, text: bytes) -> bytes:
         """Return the signature below the answer to another's proposal."""
-        return self._approving.sign(text, sign.APPROVAL)
+        return self._keys.approving.sign(text, sign.APPROVAL)
+
+    def shows(self, nonce: bytes) -> bytes:
+        """Return the TLS key's signature over a gateway's challenge: 64 bytes."""
+        return officer.signed(self._keys.tls, officer.challenge(nonce))
 
     def bearer(self, now: datetime) -> Badge:
-        """Return who the badge says that it is; raises Remedy where it is out of date or not whole."""
+        """Return who the certificate says that it is; raises Remedy where it is out of date or not whole."""
         try:
             return read_badge(self.chain, self.authority, now)
         except CertificateFault as fault:
             raise Remedy(str(fault)) from None
 
 
-def write(folder: Path, seed: bytes, approving: bytes, chain: bytes, authority: bytes) -> None:
-    """Keep a credential in `folder`, made with mode 0700; raises Remedy where one is there."""
-    if (folder / FILE).exists():
-        raise Remedy(f"{folder} holds a credential already; take another folder, or move it away")
+def certificate_file(chain: bytes, authority: bytes) -> bytes:
+    """Return the file in which a certificate goes to its person."""
     body = {
         "format": FORMAT,
-        "seed": durable.text_of(seed),
-        "approving": durable.text_of(approving),
         "badge": chain.decode("ascii"),
         "authority": authority.decode("ascii"),
     }
-    durable.replace(folder / FILE, durable.encode(body))
+    return durable.encode(body)
 
 
-def ask(folder: Path, seed: bytes, approving: bytes) -> None:
-    """Keep keys whose badge is still to come, in `folder`, made with mode 0700."""
-    body = {
-        "format": FORMAT,
-        "seed": durable.text_of(seed),
-        "approving": durable.text_of(approving),
-    }
-    durable.replace(folder / ASKED, durable.encode(body))
+def install(folder: Path, file: Path, now: datetime) -> Badge:
+    """Put a certificate beside the keys that it was issued for; return what it says.
 
-
-def asked(folder: Path) -> tuple[bytes, bytes]:
-    """Return the seeds that `ask` kept; raises Remedy where there are none, KeysError where damaged."""
-    path = folder / ASKED
-    if not path.is_file():
-        raise Remedy(f"{folder} waits for no badge; `passerelle staff add` makes such a folder")
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _ASKED)
-    if fields.number("format") != FORMAT:
-        raise fields.fault("format")
-    return fields.octets("seed"), fields.octets("approving")
-
-
-def read(folder: Path) -> Credential:
-    """Read a credential; raises Remedy where there is none, KeysError where it is damaged or open to others.
-
-    The key and the badge belong together, or the folder was put together from two.
+    Raises Remedy where it is for another key or person, or out of date; DamagedFile where it is no such file.
     """
-    path = folder / FILE
+    with file.open("rb") as stream:
+        octets = stream.read(MAX_CERTIFICATE)
+    chain, authority = _certificate(file, octets)
+    _demand_sealed(folder)
+    person, public = officer.named(folder)
+    try:
+        said = read_badge(chain, authority, now)
+        fits = certificates.public_of(chain) == public and said.person == person
+    except CertificateFault as fault:
+        raise Remedy(f"{file}: {fault}") from None
+    if not fits:
+        raise Remedy(
+            f"{file} was issued for other keys than those in {folder}; take the one for {person}"
+        )
+    durable.replace(folder / CERTIFICATE, octets)
+    return said
+
+
+def seal(old: Path, folder: Path, custody: Callable[[], Custody], token: str) -> str:
+    """Write a credential whose keys lie in clear into `folder`, sealed; return whose it is. The old one stays.
+
+    custody   makes what seals, once the old file is known to be one
+    """
+    path = old / officer.FILE
+    if not path.is_file():
+        raise Remedy(f"{old} holds no credential")
+    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _CLEAR)
+    chain, authority = fields.text("badge").encode(), fields.text("authority").encode()
+    try:
+        validity = certificates.validity(chain)
+        person = read_badge(chain, authority, validity[0]).person
+    except CertificateFault:
+        raise fields.fault("badge") from None
+    officer.seal(old, person, folder, custody(), token=token)
+    durable.replace(folder / CERTIFICATE, certificate_file(chain, authority))
+    return person
+
+
+def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
+    """Open a credential; raises Remedy where there is none, KeysError where it is damaged or open to others.
+
+    secret   the officer's passphrase, or the PIN of the token
+
+    The key and the certificate belong together, or the folder was put together from two.
+    """
+    _demand_sealed(folder)
+    path = folder / CERTIFICATE
     if not path.is_file():
         raise Remedy(
-            f"{folder} holds no credential; an operator makes one with `passerelle staff add`"
+            f"{folder} has keys and no certificate yet: give its {officer.REQUEST} to an operator, who adds you, and"
+            f" put what comes back there: passerelle staff install {folder} FILE"
         )
-    body = durable.decode(path, durable.read(path))
-    if body.get("format") == 1:
-        raise Remedy(
-            f"{path} was made before proposals and has no key to sign them;"
-            " have an operator make another with `passerelle staff add`"
-        )
-    fields = durable.Fields(path, body, _MEMBERS)
-    if fields.number("format") != FORMAT:
-        raise fields.fault("format")
+    chain, authority = _certificate(path, durable.read(path))
+    keys = officer.load(folder, secret)
     try:
-        key = TlsKey.from_seed(fields.octets("seed"))
-        approving = SigningKey.from_seed(fields.octets("approving"))
-        chain, authority = fields.text("badge").encode(), fields.text("authority").encode()
-        same = certificates.public_of(chain) == key.public
-    except (ValueError, CertificateFault):
-        raise fields.fault("badge") from None
+        same = certificates.public_of(chain) == keys.tls.public
+    except CertificateFault:
+        same = False
     if not same:
-        raise fields.fault("badge")
-    return Credential(key, approving, chain, authority)
+        raise DamagedFile(path, "it was issued for another key", "install the one for these keys")
+    return Credential(keys, chain, authority)
+
+
+def _certificate(path: Path, octets: bytes) -> tuple[bytes, bytes]:
+    fields = durable.Fields(path, durable.decode(path, octets), _MEMBERS)
+    if fields.text("format") != FORMAT:
+        raise fields.fault("format")
+    return fields.text("badge").encode(), fields.text("authority").encode()
+
+
+def _demand_sealed(folder: Path) -> None:
+    if not (folder / officer.FILE).is_file():
+        raise Remedy(
+            f"{folder} holds no officer's keys; make them on your own machine with `passerelle staff request`"
+        )
+    if officer.format_of(folder) == officer.CLEAR:
+        raise Remedy(
+            f"the keys in {folder} lie there in clear; seal them: passerelle staff seal {folder} NEW-FOLDER"
+        )
+    if officer.format_of(folder) != officer.FORMAT:
+        raise Remedy(
+            f"{folder} was made by another version; make new keys with `passerelle staff request`"
+        )

@@ -66,7 +66,7 @@ class Casework:
         who = "R-1 registrar and caseworker, A-1 auditor, by operator O-1; X-1 examiner, by O-1 and O-2"
         self.telling.fact("let in", who)
         records = casefiles.write_records(self.cast, self.folder / "records")
-        done = commands.run("registry", "import", self.can.home, records, "--as", registrar)
+        done = commands.run("registry", "import", self.can.home, records, officer=registrar)
         what = f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen"
         self.telling.fact("case files", what)
         return badges

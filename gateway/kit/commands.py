@@ -20,6 +20,7 @@ from typing import Any, Self
 from gateway.errors import Remedy
 
 PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
+SECRET = f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # as gateway.cli.desk reads it
 READY_SECONDS = 60.0  # for a start: self-tests, gallery, quantum, on a machine that is busy
 STOP_SECONDS = 45.0  # for a stop; the house drains for 30
 RUN_SECONDS = 300.0  # for any other command
@@ -30,13 +31,18 @@ _START = "from gateway.cli.main import app; app(prog_name='passerelle')"
 Document = Mapping[str, Any]
 
 
-def run(*words: str | Path, accept: Collection[int] = (0,)) -> Document:
+def run(
+    *words: str | Path, accept: Collection[int] = (0,), officer: Path | None = None
+) -> Document:
     """Run one command to its end and return its JSON document.
 
-    accept  exit codes that leave a document worth reading
+    accept   exit codes that leave a document worth reading
+    officer  folder of whoever acts; the file with their passphrase is `secret_of(officer)`
 
     Raises `Remedy` with the command's own last words.
     """
+    if officer is not None:
+        words = (*words, "--as", officer)
     done = subprocess.run(  # noqa: S603 - our own interpreter and our own words
         _argv(*words, "--json"),
         capture_output=True,
@@ -44,11 +50,18 @@ def run(*words: str | Path, accept: Collection[int] = (0,)) -> Document:
         check=False,
         stdin=subprocess.DEVNULL,
         timeout=RUN_SECONDS,
-        env=environment(),
+        env=environment()
+        if officer is None
+        else {**environment(), SECRET: str(secret_of(officer))},
     )
     if done.returncode not in accept:
         raise Remedy(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")
     return _document(done.stdout, str(words[0]))
+
+
+def secret_of(officer: Path) -> Path:
+    """Return the file with the passphrase of an officer's folder: beside it, on what stands for their own machine."""
+    return officer.with_name("passphrase")
 
 
 def environment() -> dict[str, str]:

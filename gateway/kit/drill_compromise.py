@@ -140,7 +140,7 @@ class _Drill:
     def run(self) -> Figures:
         self._tell("founding two parties")  # (1)
         self._cast = people.invented(SEEDS)
-        self._can = parties.found(self._folder, "CAN", "Canada", "O-1")
+        self._can = parties.found(self._folder, "CAN", "Canada", parties.FIRST)
         self._aus = parties.found(self._folder, "AUS", "Australia")
         for one, other in ((self._can, self._aus), (self._aus, self._can)):
             parties.introduce(one, other)
@@ -238,15 +238,22 @@ class _Drill:
         """Give the order; return what it lists."""
         started = time.monotonic()
         theirs = () if of is None else ("--partner", of.id)
-        done = commands.run("keys", "compromised", self._can.home, kid, *SINCE, *theirs)
+        done = commands.run(
+            *("keys", "compromised", self._can.home, kid, *SINCE, *theirs), officer=self._officer()
+        )
         self._orders.append(time.monotonic() - started)
         return list(done["affected"])
 
     def _list(self, kid: str, of: Party | None = None) -> list[dict[str, Any]]:
         theirs = () if of is None else ("--partner", of.id)
         return list(
-            commands.run("keys", "affected", self._can.home, kid, *SINCE, *theirs)["affected"]
+            commands.run(
+                *("keys", "affected", self._can.home, kid, *SINCE, *theirs), officer=self._officer()
+            )["affected"]
         )
+
+    def _officer(self) -> Path:
+        return self._can.officer(parties.FIRST)
 
     def _successor(self) -> str:
         """Return the id of the sealing key that our entry names now."""

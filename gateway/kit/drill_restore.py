@@ -94,7 +94,8 @@ class _Drill:
             self._tell("backing up while the house serves")  # (2)
             began = time.monotonic()
             backed = commands.run(
-                "backup", can.home, self._file, "--passphrase-file", can.passphrase_file
+                *("backup", can.home, self._file, "--passphrase-file", can.passphrase_file),
+                officer=can.officer(parties.FIRST),
             )
             took = time.monotonic() - began
             queries += _ask(aus, can, cast)  # (3)
@@ -136,7 +137,7 @@ class _Drill:
 
     def _found(self) -> tuple[Party, Party, Cast]:
         cast = people.invented(SEEDS)
-        can = parties.found(self._folder, "CAN", "Canada", "O-1")
+        can = parties.found(self._folder, "CAN", "Canada", parties.FIRST)
         aus = parties.found(self._folder, "AUS", "Australia")
         for one, other in ((can, aus), (aus, can)):
             parties.introduce(one, other)

@@ -34,7 +34,8 @@ def handed_over(can: Party, auditor: Path, scratch: Path) -> Promise:
     bundle, spoilt = scratch / "can.bundle", scratch / "spoilt.bundle"
     commands.run(
         *("ledger", "export", can.home, "-o", bundle, "--reason", "the demonstration's audit"),
-        *("--as", auditor, "--passphrase-file", can.passphrase_file),
+        *("--passphrase-file", can.passphrase_file),
+        officer=auditor,
     )
     party = can.home / "party.json"
     whole = commands.run("ledger", "verify", bundle, "--party", party, accept=(0, 1))

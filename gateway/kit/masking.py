@@ -39,9 +39,10 @@ def explained(can: Party, auditor: Path, asked: Sequence[Asked]) -> str:
     for number in sorted(_numbers([one for one in asked if one.person.citizen])):
         told = commands.run(
             *("audit", "explain", can.home, number, "--only", "decision"),
-            *("--reason", "the demonstration's complaint 1", "--as", auditor),
+            *("--reason", "the demonstration's complaint 1"),
             *("--key", can.home / "auditor", "--key-passphrase-file", can.auditor_file),
             accept=(0, 1),
+            officer=auditor,
         )
         lines = told["answers"]["decision"]
         if any(line["what"] == "masked" for line in lines):

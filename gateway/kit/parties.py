@@ -31,6 +31,10 @@ class Party:
     auditor_file: Path
     keepers_file: Path = Path()
 
+    def officer(self, person: str) -> Path:
+        """Return the folder of a person's own keys, on what stands for that person's own machine."""
+        return self.home.parent / f"{self.id.lower()}-{person}" / "keys"
+
     def passphrase(self) -> bytes:
         """Return the passphrase of its keys."""
         return self.passphrase_file.read_bytes().strip()
@@ -56,7 +60,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
         _passphrase(folder / f"{party.lower()}-auditor.pass"),
         _passphrase(folder / f"{party.lower()}-keepers.pass"),
     )
-    first = [word for each in operators for word in ("--operator", each)]
+    first = [word for each in operators for word in ("--operator", _asks(made, each))]
     commands.run(
         *("init", made.home, "--party", party, "--legal-name", legal_name),
         *("--listen", f"127.0.0.1:{free_port()}"),
@@ -69,24 +73,39 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
 
 
 def let_in(party: Party, person: str, *roles: str) -> Path:
-    """Have a badge made for somebody, by an operator, or two where it takes two; return the folder that holds it."""
-    badge = party.home.parent / f"{party.id.lower()}-{person}"
+    """Have a person make keys, and an operator let them in, or two where it takes two; return the person's folder.
+
+    Into a party without operators its custody lets them, at a stopped gateway.
+    """
+    first = party.officer(FIRST) if party.officer(FIRST).exists() else None
+    request, own = _asks(party, person), party.officer(person)
     each = [word for role in roles for word in ("--role", role)]
     passphrase = "--passphrase-file", party.passphrase_file
-    done = commands.run(
-        *("staff", "add", party.home, "--person", person, "-o", badge), *each, *passphrase
-    )
+    wanted = ("--request", request, *passphrase)
+    how = ("--custody",) if first is None else ()
+    done = commands.run("staff", "add", party.home, *wanted, *how, *each, officer=first)
     if "proposal" in done:
         approve(party, SECOND, done)
-        commands.run("staff", "collect", party.home, badge, *passphrase)
-    return badge
+        commands.run("staff", "collect", party.home, *wanted, officer=first)
+    commands.run("staff", "install", own, request.with_name("certificate.json"))
+    return own
+
+
+def _asks(party: Party, person: str) -> Path:
+    """Have a person make keys under a passphrase of their own; return the request, in the folder of those keys."""
+    own = party.officer(person)
+    own.parent.mkdir(mode=0o700)
+    secret = _passphrase(commands.secret_of(own))
+    made = commands.run("staff", "request", own, "--person", person, "--passphrase-file", secret)
+    return Path(str(made["request"]))
 
 
 def approve(party: Party, person: str, proposed: commands.Document) -> commands.Document:
     """Have another operator approve what a command proposed; return what came of it."""
     return commands.run(
         *("proposals", "approve", party.home, str(proposed["proposal"]), "--yes"),
-        *("--as", party.home / "staff" / person, "--passphrase-file", party.passphrase_file),
+        *("--passphrase-file", party.passphrase_file),
+        officer=party.officer(person),
     )
 
 

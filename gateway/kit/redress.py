@@ -133,7 +133,7 @@ def _run(
 ) -> Mapping[str, Any]:
     """Run a command in a party's open house: its home folder stands after the command's own words."""
     own = 1 if words[0] in {"ask", "use"} else 2
-    return commands.run(*words[:own], party.home, *words[own:], "--as", badge, accept=accept)
+    return commands.run(*words[:own], party.home, *words[own:], officer=badge, accept=accept)
 
 
 def _told(done: list[Mapping[str, Any]]) -> str:

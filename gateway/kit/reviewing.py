@@ -14,7 +14,7 @@ from gateway.client import Answer
 from gateway.kit import commands
 from gateway.kit.asking import DEADLINE, Asked, matter
 from gateway.kit.attacks import Stage
-from gateway.kit.parties import SECOND, Party, approve
+from gateway.kit.parties import FIRST, SECOND, Party, approve
 from gateway.kit.promise import Promise
 from gateway.law.library import packaged
 from gateway.terms import Outcome, QueryState, State
@@ -53,6 +53,7 @@ def agree(can: Party, scratch: Path) -> str:
     done = commands.run(
         *("agreements", "sign", can.home, file, "--reason", "a demonstration"),
         *("--passphrase-file", can.passphrase_file),
+        officer=can.officer(FIRST),
     )
     return str(approve(can, SECOND, done)["answer"]["digest"])
 
@@ -70,17 +71,17 @@ def decided(
         **matter(one.person.pseudonym, agreement=AGREEMENT),
     )
     before = stage.partner.state(answer.transaction_number)
-    cases = commands.run("review", "list", can.home, "--as", examiner, accept=(0, 1))["cases"]
+    cases = commands.run("review", "list", can.home, officer=examiner, accept=(0, 1))["cases"]
     if len(cases) != 1:
         return Promise(SAYS, f"{answer.outcome.name}, {len(cases)} cases wait", kept=False), {}
     case = str(cases[0]["case"])
     seen = commands.run(
-        "review", "show", can.home, case, "--as", examiner, "--out", scratch / "overlay.svg"
+        "review", "show", can.home, case, "--out", scratch / "overlay.svg", officer=examiner
     )
     pairs = sum(len(finger["pairs"]) for finger in seen["fingers"])
     reason = f"{pairs} minutiae agree in {len(seen['fingers'])} fingers"
     said = ("--verdict", "SAME", "--reason", reason)
-    commands.run("review", "decide", can.home, case, "--as", examiner, *said)
+    commands.run("review", "decide", can.home, case, *said, officer=examiner)
     after = stage.partner.state(answer.transaction_number)
     promise = Promise(
         SAYS, f"{_told(answer, before, after)}; {reason}", _kept(answer, before, after)

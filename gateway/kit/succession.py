@@ -17,7 +17,7 @@ from gateway.errors import Remedy
 from gateway.kit import commands
 from gateway.kit.asking import DEADLINE, matter
 from gateway.kit.attacks import Stage
-from gateway.kit.parties import SECOND, Party
+from gateway.kit.parties import FIRST, SECOND, Party
 from gateway.kit.promise import Promise
 from gateway.terms import Outcome
 
@@ -85,18 +85,23 @@ def succeeded(stage: Stage, can: Party) -> tuple[Promise, Promise, int]:
 
 def alone(can: Party) -> Promise:
     """Have one operator propose to revoke a key and approve it himself, then another reject it."""
-    keys = commands.run("keys", "list", can.home, accept=(0, 1))["keys"]
+    first = can.officer(FIRST)
+    keys = commands.run("keys", "list", can.home, accept=(0, 1), officer=first)["keys"]
     kid = next(k["kid"] for k in keys if (k["kind"], k["state"]) == ("KEM", "ACTIVE"))
-    asked = commands.run("keys", "revoke", can.home, kid, "--reason", "to see who stops me")
+    asked = commands.run(
+        "keys", "revoke", can.home, kid, "--reason", "to see who stops me", officer=first
+    )
     identifier = str(asked["proposal"])
-    own = commands.run("proposals", "approve", can.home, identifier, "--yes", accept=(1,))
+    own = commands.run(
+        "proposals", "approve", can.home, identifier, "--yes", accept=(1,), officer=first
+    )
     commands.run(
         *("proposals", "reject", can.home, identifier, "--reason", "nothing is wrong with it"),
-        *("--as", can.home / "staff" / SECOND),
+        officer=can.officer(SECOND),
     )
     [row] = [
         one
-        for one in commands.run("proposals", "list", can.home, "--all")["proposals"]
+        for one in commands.run("proposals", "list", can.home, "--all", officer=first)["proposals"]
         if one["id"] == identifier
     ]
     said = str(own["error"]["message"])
@@ -110,7 +115,10 @@ def _rotated(can: Party, kind: str) -> bool:
     """Rotate one kind and wait until its successor is in use; the house promotes what the partner has seen."""
     until = time.monotonic() + LONGEST
     while time.monotonic() < until:
-        done = commands.run("keys", "rotate", can.home, kind, "--reason", "a demonstration")
+        done = commands.run(
+            *("keys", "rotate", can.home, kind, "--reason", "a demonstration"),
+            officer=can.officer(FIRST),
+        )
         if done["promoted"]:
             return True
     raise Remedy(f"no partner was seen with the new {kind} key in {LONGEST:.0f} s")

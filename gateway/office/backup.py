@@ -7,7 +7,8 @@ The database is copied first, in one read transaction, and everything else after
 entry are as new as the ledger or newer, which is what the next opening records. Nothing is unsealed for it: seeds
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
-Left out: what was never to stay on this machine (auditor, keepers), the passphrase file, what a running house
+Left out: what was never to stay on this machine (auditor, keepers, an officer's keys wherever somebody put them,
+sealed or in clear, known by what is in the file), the passphrase file, what a running house
 leaves lying (locks, its door's address), what begins with a dot, and the published tiles: they are made from rows
 again, and newer ones than the rows would accuse the restored house of having been set back. The keys to sealed details go into a file of
 their own (backup_keys): a shredded detail must not live on in a backup that is kept for years.
@@ -35,6 +36,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from keys import durable, recovery, strictjson
 from keys.envelope import PUBLIC_BYTES, SealingKey
 from keys.errors import MalformedKey, OpenRefused
+from keys.officer import is_private
 from keys.record import stamp
 
 FORMAT = "passerelle backup 1"
@@ -297,7 +299,9 @@ def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Pat
             path = Path(folder) / name
             if name.startswith(".") or name in _PASSING or name.endswith(_SUFFIXES):
                 continue
-            if path.absolute() not in without and path.is_file() and not path.is_symlink():
+            if path.absolute() in without or not path.is_file() or path.is_symlink():
+                continue
+            if not is_private(path):
                 found[path.relative_to(home).as_posix()] = path
     return found
 

@@ -129,7 +129,7 @@ _STEPS: Mapping[Kind, Steps] = MappingProxyType(
 
 _REMEDIES: Mapping[Kind, str] = MappingProxyType(
     {
-        Kind.BADGE: "passerelle staff add",
+        Kind.BADGE: "a new request of theirs: passerelle staff request, then passerelle staff add",
         Kind.KEK: "passerelle keys rewrap",
         Kind.AGREEMENT: "agree on its next version, then passerelle agreements sign",
         Kind.PARTNER_SIGNING: "ask the partner for its new bundle, then passerelle party import",

@@ -7,18 +7,22 @@ Nobody adds to himself or ends himself: an operator does it for another person, 
 an operator, or becomes one, or becomes an examiner: two examiners decide who was found, and one person could
 otherwise invent both. One alone may suspend anybody else, which is an ALARM; two let in again.
 
+Who is added made the keys on their own machine, and their request, which goes with the act, shows that they hold both
+private halves and ask as this person. So nobody adds a key that is another's, or that nobody has.
+
 While the house is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
-ones and a way back; where operators could have done it instead, that is an ALARM too.
+ones and a way back. It is silent only while it founds (`founds`); ever after it is an ALARM too, whoever is in force
+at that moment: to end, suspend or outlive the operators first changes nothing.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.bundle import fingerprint
 from gateway.errors import Remedy, StaffUnknown
 from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role, always
 from gateway.office.arguments import Arguments
@@ -27,20 +31,21 @@ from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.store.staff import Member
 from keys import certificates, sign
+from keys import officer as officers
 from keys.badge import MOST_DAYS, badge, issue_badge, read_badge
-from keys.errors import CertificateFault
+from keys.errors import CertificateFault, SignatureRefused
 from keys.keyset import KeyKind, Keyset
+from keys.officer import PROOF_BYTES, PUBLIC_BYTES, Request
 
 CUSTODY = Officer(
     "custody", frozenset({Role.OPERATOR}), custodial=True
 )  # whoever holds the keys' passphrase
 # All that CUSTODY may do: let people in and out, and see.
-CUSTODIAL = frozenset({"staff.add", "staff.end", "staff.list", "keys.list", "keys.show"})
-PUBLIC_BYTES = 91  # SubjectPublicKeyInfo of a P-256 key (RFC 5480)
-ENOUGH = 2  # operators who can do it by themselves
+FOUNDING = frozenset({"staff.add", "staff.end"})
+CUSTODIAL = FOUNDING | {"staff.list", "keys.list", "keys.show"}
+ENOUGH = 2  # operators who can do all of it by themselves
 DENIALS = timedelta(minutes=1)  # one ALARM a person in this time says that acts were denied
 
-_APPROVING = re.compile(rf"[0-9a-f]{{{2 * sign.PUBLIC_BYTES}}}")
 _ROLES = {role.value: role for role in Role}
 _OPERATORS = frozenset({Role.OPERATOR})
 _WEIGHTY = (Role.OPERATOR.value, Role.EXAMINER.value)  # nobody becomes one by one person's word
@@ -91,6 +96,19 @@ class Staff:
             raise StaffUnknown
         return Officer(held.person, frozenset(_ROLES[name] for name in held.roles))
 
+    def present(self, certificate: bytes, shows: Callable[[bytes], bytes], nonce: bytes) -> Officer:
+        """Return who bears a certificate whose key is there too: `shows` signs the challenge of this nonce.
+
+        For whoever opens the house from inside; at the listener TLS has asked the same. Raises StaffUnknown.
+        """
+        found = self.officer(certificate)
+        try:
+            public = certificates.public_of(certificate)
+            officers.demand_signed(public, shows(nonce), officers.challenge(nonce))
+        except (CertificateFault, SignatureRefused):
+            raise StaffUnknown from None
+        return found
+
     def asked(self, officer: Officer, act: str) -> None:
         """Record that somebody of ours asks for an act, and as which of us."""
         facts = {
@@ -111,15 +129,28 @@ class Staff:
         self._sequencer.commit((Leaf(_frame(EntryType.ALARM), facts),))
 
     def _add(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        person = arguments.text("person")
+        request = Request(
+            arguments.text("person"),
+            arguments.octets("public", PUBLIC_BYTES),
+            arguments.octets("approving", sign.PUBLIC_BYTES),
+            arguments.octets("proof", PROOF_BYTES),
+        )
         roles = arguments.words("roles", _ROLES)
-        public = arguments.octets("public", PUBLIC_BYTES)
-        signs = bytes.fromhex(arguments.optional("approving", _APPROVING))
         days = arguments.number("days", 1, MOST_DAYS, MOST_DAYS)
+        person, public = request.person, request.public
         _demand_other(officer, person)
+        try:
+            request.demand_proof()
+        except SignatureRefused:
+            raise Remedy(
+                "proof: not signed by both keys of the request for this person; have the person make it anew:"
+                " passerelle staff request"
+            ) from None
 
         def do() -> Answer:
             now = self._clock()
+            if any(m.approving == request.approving and m.person != person for m in self.members()):
+                raise Remedy("this key is another person's; have the person make a request anew")
             keyset = self._keyset()
             authority = keyset.primary(KeyKind.TLS_CA).certificate
             try:
@@ -130,7 +161,7 @@ class Staff:
             except CertificateFault as fault:
                 raise Remedy(str(fault)) from None
             pin = sha256(public).digest()
-            new = Member(pin, person, roles, now, expires, approving=signs)
+            new = Member(pin, person, roles, now, expires, approving=request.approving)
             self._commit(officer, new, "GRANTED", staff.grant(new))
             return {
                 **_plain(new, now),
@@ -303,15 +334,24 @@ class Staff:
             "due": of.expires.isoformat(timespec="seconds"),
         }
         leaves = [Leaf(_frame(EntryType.STAFF, of.pin), facts)]
-        if officer is CUSTODY and self._operated():
+        if officer.custodial and not founds(self.members(), of, ends=state == "ENDED"):
             why = {"actor": officer.person, "reason": "CUSTODY_INSTEAD_OF_OPERATOR"}
             leaves.append(Leaf(_frame(EntryType.ALARM, of.pin), why))
         self._sequencer.commit(leaves, (effect,))
 
-    def _operated(self) -> bool:
-        now = self._clock()
-        who = {m.person for m in self.members() if m.live(now) and Role.OPERATOR.value in m.roles}
-        return len(who) >= ENOUGH
+
+def founds(known: Collection[Member], of: Member, *, ends: bool) -> bool:
+    """Tell whether CUSTODY may do this without an alarm: only the first and the second operator come in by it.
+
+    known   every certificate ever granted, ended ones too: what once was an operator counts for ever, so no order of
+            acts, no suspension and no clock that is set brings the silence of the first day back
+    of      who is let in, or out where `ends`
+    """
+    name = Role.OPERATOR.value
+    ever = {each.person for each in known if name in each.roles}
+    if not ever:
+        return True  # nobody could have done it instead
+    return len(ever) < ENOUGH and not ends and name in of.roles and of.person not in ever
 
 
 def _weighs(values: Mapping[str, object]) -> bool:
@@ -323,7 +363,16 @@ def _plan_add(values: Mapping[str, object]) -> tuple[str, ...]:
     roles = values.get("roles")
     named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
     days = values.get("days", MOST_DAYS)
-    return (f"{values.get('person')} is let in, as {named}, for {days} days.",)
+    return (
+        f"{values.get('person')} is let in, as {named}, for {days} days.",
+        f"The keys' fingerprint is {_fingerprint(values)}. Have {values.get('person')} read it out before you approve.",
+    )
+
+
+def _fingerprint(values: Mapping[str, object]) -> str:
+    """Return the fingerprint of the request in an act's arguments, which were read before."""
+    public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
+    return fingerprint(Request(str(values.get("person")), public, approving, b"").content())
 
 
 def _plan_end(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ from keys.completing import completed
 from keys.custody import open_custody
 from keys.datakey import DataRing
 from keys.keyset import Keyset
+from keys.officer import CHALLENGE_BYTES
 
 _NEW_KIND = "first of a kind that the keyset lacked"
 EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried
@@ -334,6 +335,10 @@ class House:
         except NotAllowed:
             self.staff.denied(officer, act)
             raise
+
+    def admit(self, certificate: bytes, shows: Callable[[bytes], bytes]) -> Officer:
+        """Return who bears a certificate and its key, as `Staff.present`; the challenge is drawn here."""
+        return self.staff.present(certificate, shows, self.random(CHALLENGE_BYTES))
 
     def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
         """Do one act for whoever came to the desk; that it was asked is recorded first, whatever comes of it."""

@@ -34,6 +34,7 @@ from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
+from keys.officer import is_private
 
 NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)  # past their end nothing is answered
 
@@ -141,8 +142,21 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("evidence", lambda: _evidence(settings))
     run("descriptors", lambda: descriptors.said(settings))
     run("health", lambda: _health(settings))
+    run("officers", lambda: _officers(home))
     run("memory", _memory)
     return [*found, *_ends(ending.of_folder(home, keyset[0] if keyset else None, now), now)]
+
+
+def _officers(home: Path) -> str:
+    """Raise Remedy where an officer's keys lie in the party's folder, as versions before requests left them."""
+    found = [path for path in sorted((home / "staff").rglob("*.json")) if is_private(path)]
+    if found:
+        folder = found[0].parent
+        raise Remedy(
+            f"an officer's keys lie in {folder}; their owner takes them out: passerelle staff seal {folder} FOLDER,"
+            " then delete it"
+        )
+    return "no officer's keys in the folder"
 
 
 def demand_current(keyset: Keyset, now: datetime) -> None:

@@ -5,6 +5,7 @@ Folders are made once for each test process, by the code of `passerelle init`, a
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from grpc_status import rpc_status
 
 from gateway.bundle import fingerprint
 from gateway.casework import Status, SubjectKind
+from gateway.cli import desk, staff
 from gateway.cli.founding import Charter, found
 from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
@@ -45,8 +47,8 @@ from gateway.terms import (
 )
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters, payloads
-from keys import envelope, sign
-from keys.custody import open_custody
+from keys import envelope, officer, sign
+from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.envelope import OpeningKey, SealingKey
 from keys.keyset import Keyset
 from keys.sign import SigningKey
@@ -60,6 +62,10 @@ STRANGER = 99  # seed of somebody who is not
 EXTRACTOR = "synthetic-1"
 # A house that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
 FLOOR = "[exchange]\nquantum_floor_ms = 50"
+
+# Officers' folders of tests are sealed under one passphrase, which costs next to nothing; test_officer has the real cost.
+CHEAP = Argon2Cost(8, 1, 1)
+OFFICERS = b"the officers' own"
 
 
 def secret() -> bytes:
@@ -355,6 +361,62 @@ def people() -> People:
 @pytest.fixture(scope="session", name="secret")
 def secret_fixture() -> Callable[[], bytes]:
     return secret
+
+
+@pytest.fixture(scope="session", autouse=True)
+def officers_passphrase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Have commands of this process read the passphrase of officers' folders from a file."""
+    file = tmp_path_factory.mktemp("officers") / "passphrase"
+    file.touch(mode=0o600)
+    file.write_bytes(OFFICERS)
+    os.environ[desk.VARIABLE] = str(file)
+    yield file
+    del os.environ[desk.VARIABLE]
+
+
+def own_keys(folder: Path, person: str) -> officer.Request:
+    """Make a person's keys in a folder, sealed at next to no cost."""
+    custody = FileCustody.create(folder / officer.KEK, OFFICERS, CHEAP)
+    return officer.make(folder, person, custody)
+
+
+def let_in(
+    home: Path,
+    person: str,
+    roles: list[str],
+    folder: Path,
+    *,
+    passphrase: Callable[[], bytes] = secret,
+    by: Path | None = None,
+) -> dict[str, object]:
+    """Have a person make keys in `folder` and be added, by the operator of a folder, or by custody."""
+    wanted, file = own_keys(folder, person), folder / "certificate.json"
+    return staff.enlist(
+        home, wanted, roles, file, officer=by, passphrase=passphrase, custody=by is None
+    )
+
+
+@pytest.fixture(scope="session", name="own_keys")
+def own_keys_fixture() -> Callable[[Path, str], officer.Request]:
+    return own_keys
+
+
+@pytest.fixture(scope="session", name="let_in")
+def let_in_fixture() -> Callable[..., dict[str, object]]:
+    return let_in
+
+
+def wish(person: str, *roles: str, **more: object) -> dict[str, object]:
+    """Return the arguments of `staff.add` for a person with new keys."""
+    keys = officer.OfficerKeys(
+        person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES)
+    )
+    return {**keys.request().values(), "roles": list(roles), **more}
+
+
+@pytest.fixture(scope="session", name="wish")
+def wish_fixture() -> Callable[..., dict[str, object]]:
+    return wish
 
 
 @pytest.fixture(scope="session", name="serve")

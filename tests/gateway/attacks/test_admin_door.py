@@ -11,8 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.cli.desk import at_desk, perform
-from gateway.cli.staff import enlist
+from gateway.cli.desk import at_desk, perform, secret_of
 from gateway.client import credential
 from gateway.client.channel import explain, open_channel
 from gateway.directory import own_bundle
@@ -22,16 +21,16 @@ from tests.patience import CALL
 
 
 @pytest.fixture(scope="module")
-def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any) -> Path:
-    """A house with an operator, whose credential is the default one, and an examiner."""
+def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any) -> Path:
+    """A house with an operator and an examiner, whose folders lie beside."""
     import shutil
 
     root = tmp_path_factory.mktemp("door")
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)
     home = root / "can"
-    enlist(home, "P-7", ["examiner"], root / "p7", passphrase=secret)
-    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
+    let_in(home, "P-7", ["examiner"], root / "p7")
+    let_in(home, "P-1", ["operator"], root / "p1")
     return home
 
 
@@ -57,8 +56,12 @@ def knock(
         return stub.Perform(admin_pb2.PerformRequest(act=act, arguments=arguments), timeout=timeout)
 
 
+def opened(folder: Path) -> credential.Credential:
+    return credential.read(folder, secret_of(folder))
+
+
 def refused(pair: Any, folder: Path | None = None, **how: Any) -> tuple[str, str]:
-    shown = credential.read(folder or pair.home / "staff" / "me")
+    shown = opened(folder or pair.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
         knock(pair, shown.key_pem, shown.chain, **how)
     found = explain(caught.value, "")
@@ -66,7 +69,7 @@ def refused(pair: Any, folder: Path | None = None, **how: Any) -> tuple[str, str
 
 
 def test_an_officer_comes_in(door: Any) -> None:
-    found = perform(door.home, "staff.list", {})
+    found = perform(door.home, "staff.list", {}, officer=door.home.parent / "p1")
 
     assert [row["person"] for row in found["staff"]] == ["P-1", "P-7"]
 
@@ -97,7 +100,7 @@ def test_no_certificate_does_not_open_the_admin_door(door: Any) -> None:
 
 
 def test_an_officers_badge_opens_nothing_on_the_exchange(door: Any, people: Any) -> None:
-    shown = credential.read(door.home / "staff" / "me")
+    shown = opened(door.home.parent / "p1")
 
     class Officer:
         def tls(self) -> tuple[bytes, bytes]:
@@ -109,7 +112,7 @@ def test_an_officers_badge_opens_nothing_on_the_exchange(door: Any, people: Any)
 
 
 def test_the_exchange_is_not_served_on_the_admin_port(door: Any) -> None:
-    shown = credential.read(door.home / "staff" / "me")
+    shown = opened(door.home.parent / "p1")
     address = f"127.0.0.1:{door.addresses.admin}"
     roots = own_bundle(door.home).tls_ca_pem
     with (
@@ -163,34 +166,30 @@ def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypat
         raise RuntimeError("canary")
 
     monkeypatch.setattr(door.house.desk, "perform", broken)
-    shown = credential.read(door.home / "staff" / "me")
+    shown = opened(door.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
         knock(door, shown.key_pem, shown.chain)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "canary" not in str(caught.value)
 
 
-def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, secret: Any) -> None:
-    folder = door.home.parent / "p8"
-    enlist(door.home, "P-8", ["auditor"], folder)
+def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in: Any) -> None:
+    folder, operator = door.home.parent / "p8", door.home.parent / "p1"
+    let_in(door.home, "P-8", ["auditor"], folder, by=operator)
 
     with at_desk(door.home, officer=folder) as do:
         assert do("staff.list", {})
-        perform(door.home, "staff.end", {"person": "P-8"})
+        perform(door.home, "staff.end", {"person": "P-8"}, officer=operator)
         with pytest.raises(Remedy, match="ask an operator"):
             do("staff.list", {})
 
 
 def test_an_open_house_does_nothing_for_a_passphrase_alone(
-    door: Any, tmp_path: Path, secret: Any
+    door: Any, tmp_path: Path, let_in: Any
 ) -> None:
     """While the house serves, its door asks who acts; nobody slips in beside it."""
-    (door.home / "staff" / "me").rename(tmp_path / "me")
-    try:
-        with pytest.raises(Remedy, match="--as FOLDER"):
-            enlist(door.home, "P-9", ["auditor"], tmp_path / "p9", passphrase=secret)
-    finally:
-        (tmp_path / "me").rename(door.home / "staff" / "me")
+    with pytest.raises(Remedy, match="--as FOLDER"):
+        let_in(door.home, "P-9", ["auditor"], tmp_path / "p9")
 
 
 def test_the_address_is_for_our_user_alone(door: Any) -> None:
@@ -201,22 +200,23 @@ def test_the_address_is_for_our_user_alone(door: Any) -> None:
 
 
 def test_a_credential_put_together_from_two_is_refused(door: Any, tmp_path: Path) -> None:
-    from keys import durable
+    import shutil
+
     from keys.errors import DamagedFile
 
-    one = durable.decode(Path("a"), (door.home / "staff/me/officer.json").read_bytes())
-    two = durable.decode(Path("b"), (door.home.parent / "p7/officer.json").read_bytes())
-    durable.replace(tmp_path / "officer.json", durable.encode({**one, "badge": two["badge"]}))
+    mixed = tmp_path / "mixed"
+    shutil.copytree(door.home.parent / "p7", mixed)
+    shutil.copy(door.home.parent / "p1" / "certificate.json", mixed)
 
     with pytest.raises(DamagedFile):
-        perform(door.home, "staff.list", {}, officer=tmp_path)
+        perform(door.home, "staff.list", {}, officer=mixed)
 
 
 def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
     from gateway.v1 import review_pb2, review_pb2_grpc
 
     def listed(folder: Path) -> Any:
-        shown = credential.read(folder)
+        shown = opened(folder)
         roots, address = own_bundle(door.home).tls_ca_pem, f"127.0.0.1:{door.addresses.admin}"
         with open_channel(
             address, roots=roots, private_key=shown.key_pem, chain=shown.chain
@@ -231,4 +231,4 @@ def test_the_typed_review_service_asks_for_the_same_role(door: Any) -> None:
             return explain(caught.value, "").reason, explain(unsaid.value, "").reason
 
     assert listed(door.home.parent / "p7") == ("ACT_REFUSED", "ELEMENT_INVALID")
-    assert listed(door.home / "staff" / "me") == ("ROLE_REQUIRED", "ELEMENT_INVALID")
+    assert listed(door.home.parent / "p1") == ("ROLE_REQUIRED", "ELEMENT_INVALID")

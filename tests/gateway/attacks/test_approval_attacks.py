@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,12 +15,21 @@ from gateway.errors import Remedy
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons, never
 from gateway.office.staff import CUSTODY
 from gateway.server.house import House
+from gateway.store.staff import Member, grant
 from keys import sign
 from keys.approval import Proposal, Verdict, approval_text
-from keys.certificates import TlsKey
+from keys.officer import OfficerKeys
 from keys.sign import SigningKey
 
 OPERATORS = frozenset({Role.OPERATOR})
+
+
+def keys_of(person: str) -> OfficerKeys:
+    return OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+
+
+def wish(keys: OfficerKeys, *roles: str) -> dict[str, Any]:
+    return {**keys.request().values(), "roles": list(roles)}
 
 
 class Desk:
@@ -34,12 +44,9 @@ class Desk:
         self.id = self.propose()
 
     def enter(self, name: str) -> SigningKey:
-        key = SigningKey.generate()
-        values = {"person": name, "roles": ["operator"], "approving": key.public.hex()}
-        self.house.perform(
-            CUSTODY, "staff.add", {**values, "public": TlsKey.generate().public.hex()}
-        )
-        return key
+        keys = keys_of(name)
+        self.house.perform(CUSTODY, "staff.add", wish(keys, "operator"))
+        return keys.approving
 
     def do(self, name: str, act: str, **values: object) -> dict[str, Any]:
         return dict(self.house.perform(Officer(name, OPERATORS), act, values))
@@ -195,8 +202,14 @@ def test_what_somebody_proposed_who_was_shown_out_is_not_approved(desk: Desk) ->
 
 
 def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) -> None:
-    values = {"person": "P-3", "roles": ["operator"], "public": TlsKey.generate().public.hex()}
-    desk.house.perform(CUSTODY, "staff.add", values)
+    """Of a version that made none; `staff.add` lets nobody in any more without it."""
+    now = desk.house.clock()
+    row = Member(bytes(32), "P-3", ("operator",), now, now + timedelta(days=9), approving=b"")
+    desk.house.sequencer.commit((), (grant(row),))
+    without = wish(keys_of("P-4"), "operator")
+    del without["approving"]
+    with pytest.raises(Remedy, match="approving"):
+        desk.house.perform(CUSTODY, "staff.add", without)
 
     with pytest.raises(NotAllowed, match="a role that the act asks for"):
         desk.yes("P-3", SigningKey.generate())
@@ -232,15 +245,14 @@ def test_who_was_shown_out_for_good_takes_no_part(desk: Desk, ended: str, says: 
 
 def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) -> None:
     """A colleague of one's own invention, under a name and keys of one's own."""
-    key = SigningKey.generate()
-    values = {"person": "P-7", "roles": ["caseworker"], "approving": key.public.hex()}
-    desk.do("P-1", "staff.add", **values, public=TlsKey.generate().public.hex())
+    keys = keys_of("P-7")
+    desk.do("P-1", "staff.add", **wish(keys, "caseworker"))
     puppet = Officer("P-7", frozenset({Role.CASEWORKER}))
     said = approval_text(desk.words(), "P-7", Verdict.APPROVE)
-    yes = {"id": desk.id, "signature": key.sign(said, sign.APPROVAL).hex()}
-    wish = {"action": "hold.release", "values": desk.values}
+    yes = {"id": desk.id, "signature": keys.approving.sign(said, sign.APPROVAL).hex()}
+    wanted = {"action": "hold.release", "values": desk.values}
 
-    for act, arguments in (("proposals.approve", yes), ("proposals.draft", wish)):
+    for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
         with pytest.raises(NotAllowed):
             desk.house.perform(puppet, act, arguments)
     for name, one in desk.house.desk._acts.items():
@@ -253,16 +265,16 @@ def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
     desk: Desk, there: bool
 ) -> None:
     """P-1 gives P-2, or whoever two will make an operator later, a lesser badge with a key that P-1 holds."""
-    name, mine = ("P-2" if there else "P-3"), SigningKey.generate()
-    values = {"person": name, "roles": ["caseworker"], "approving": mine.public.hex()}
+    name = "P-2" if there else "P-3"
+    mine = keys_of(name)
     try:
-        desk.do("P-1", "staff.add", **values, public=TlsKey.generate().public.hex())
+        desk.do("P-1", "staff.add", **wish(mine, "caseworker"))
     except TwoPersons:
         assert there
     if not there:
         desk.enter(name)
     said = approval_text(desk.words(), name, Verdict.APPROVE)
-    yes = {"id": desk.id, "signature": mine.sign(said, sign.APPROVAL).hex()}
+    yes = {"id": desk.id, "signature": mine.approving.sign(said, sign.APPROVAL).hex()}
 
     for roles in (frozenset({Role.CASEWORKER}), OPERATORS):
         with pytest.raises(NotAllowed, match="no key in force of that person"):

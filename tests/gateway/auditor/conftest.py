@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.staff import enlist
 from gateway.client import Refused
 from gateway.server.stored import Stored
 from gateway.terms import Purpose
@@ -39,15 +38,20 @@ class Archive:
 
 
 @pytest.fixture(scope="session")
-def archive(
-    folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any, serve: Any, people: Any
+def archive(  # noqa: PLR0917 - fixtures
+    folders: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    secret: Any,
+    serve: Any,
+    people: Any,
+    let_in: Any,
 ) -> Archive:
     root = tmp_path_factory.mktemp("archive")
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)
     home = root / "can"
-    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
-    enlist(home, "A-1", ["auditor"], root / "a1", passphrase=secret)
+    let_in(home, "P-1", ["operator"], root / "p1")
+    let_in(home, "A-1", ["auditor"], root / "a1", by=root / "p1")
     for name, words in (("auditor", b"the auditor's own"), ("house", secret())):
         (root / f"{name}.pass").write_bytes(words)
         (root / f"{name}.pass").chmod(0o600)

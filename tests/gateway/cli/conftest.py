@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from matcher import synthetic
 
+HOUSE = b"correct horse battery"
 START = "from gateway.cli.main import app; app(prog_name='passerelle')"
 
 
@@ -75,7 +76,7 @@ def spawn() -> Callable[..., subprocess.Popen[str]]:
 @pytest.fixture(scope="session")
 def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
-    (folder / "house").write_text("correct horse battery\n")
+    (folder / "house").write_bytes(HOUSE + b"\n")
     (folder / "auditor").write_text("another one\n")
     (folder / "keepers").write_text("a third of them\n")
     for file in folder.iterdir():
@@ -86,6 +87,24 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def passphrase(secrets_folder: Path) -> tuple[str, Path]:
     return ("--passphrase-file", secrets_folder / "house")
+
+
+@pytest.fixture
+def officer(
+    let_in: Any, homes: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Path]:
+    """Let a person of CAN in at the stopped gateway; return their folder. Commands take the first one's unless told."""
+    made: list[Path] = []
+
+    def start(person: str, *roles: str) -> Path:
+        folder = tmp_path / person.lower().replace("-", "")
+        let_in(homes["CAN"], person, list(roles), folder, passphrase=lambda: HOUSE)
+        if not made:
+            monkeypatch.setenv("PASSERELLE_OFFICER", str(folder))
+        made.append(folder)
+        return folder
+
+    return start
 
 
 @pytest.fixture(scope="session")

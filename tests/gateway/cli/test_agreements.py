@@ -9,16 +9,15 @@ from gateway.law.library import packaged
 
 
 def test_a_new_version_goes_from_check_to_signature_to_list(
-    homes: Any, run: Any, passphrase: Any, tmp_path: Path
+    homes: Any, run: Any, passphrase: Any, officer: Any, tmp_path: Path
 ) -> None:
     home, file = homes["CAN"], tmp_path / "au-2.toml"
     text = packaged()["au.toml"].decode().replace("version = 1", "version = 2")
     file.write_text(text.replace("in_force = 2026-01-01", "in_force = 2090-01-01"))
     assert run("agreements", "check", file, "--json").document["agreement"] == "au@2"
 
-    for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
-        words = ("--person", person, "--role", "operator", "-o", folder, "--custody")
-        assert run("staff", "add", home, *words, *passphrase).code == 0
+    for person in ("P-1", "P-2"):
+        officer(person, "operator")
     sign = ("agreements", "sign", home, file, "--reason", "countersigned", *passphrase, "--json")
     proposed = run(*sign)
     assert proposed.code == 0, proposed.err

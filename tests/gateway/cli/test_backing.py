@@ -9,12 +9,11 @@ import pytest
 
 
 @pytest.fixture
-def can(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Path:
+def can(homes: Any, officer: Any) -> Path:
     """A house with two operators: P-1 is at the desk, P-2 has his own folder."""
+    for person in ("P-1", "P-2"):
+        officer(person, "operator")
     home: Path = homes["CAN"]
-    for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
-        words = ("--person", person, "--role", "operator", "-o", folder, "--custody")
-        assert run("staff", "add", home, *words, *passphrase).code == 0
     return home
 
 

@@ -19,18 +19,14 @@ LAWFUL = (
 
 
 @pytest.fixture
-def caseworker(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Any:
+def caseworker(homes: Any, run: Any, passphrase: Any, officer: Any) -> Any:
     """Return what runs a command of CAN's as a caseworker."""
     home = homes["CAN"]
-    said = run(
-        *("staff", "add", home, "--person", "P-7", "--role", "caseworker", "-o", tmp_path / "p7"),
-        *passphrase,
-    )
-    assert said.code == 0, said.err
+    own = officer("P-7", "caseworker")
 
     def do(*words: Any) -> Any:
         *verbs, rest = words
-        return run(*verbs, home, *rest, "--as", tmp_path / "p7", *passphrase, "--json")
+        return run(*verbs, home, *rest, "--as", own, *passphrase, "--json")
 
     return do
 

@@ -17,13 +17,9 @@ def keepers_file(secrets_folder: Path) -> tuple[str, Path]:
 
 
 @pytest.fixture
-def home(run: Any, homes: dict[str, Path], passphrase: Any) -> Path:
+def home(homes: dict[str, Path], officer: Any) -> Path:
     """A closed house with a first operator."""
-    said = run(
-        *("staff", "add", homes["CAN"], "--person", "O-1", "--role", "operator"),
-        *("-o", homes["CAN"] / "staff" / "me", *passphrase),
-    )
-    assert said.code == 0, said.err
+    officer("O-1", "operator")
     return homes["CAN"]
 
 

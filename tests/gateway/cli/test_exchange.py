@@ -35,7 +35,13 @@ class Two:
 
 @pytest.fixture(scope="module")
 def two(  # noqa: PLR0917 - fixtures
-    run: Any, spawn: Any, founded: Any, passphrase: Any, tmp_path_factory: Any, record: Any
+    run: Any,
+    spawn: Any,
+    founded: Any,
+    passphrase: Any,
+    tmp_path_factory: Any,
+    record: Any,
+    let_in: Any,
 ) -> Iterator[Two]:
     folder = tmp_path_factory.mktemp("exchange")
     can, aus = (Path(shutil.copytree(founded[p], folder / p)) for p in ("CAN", "AUS"))
@@ -50,7 +56,9 @@ def two(  # noqa: PLR0917 - fixtures
         record(prints / f"person-{seed}.fmr", seed, impression=1)
     said = run("gallery", "enrol", can, prints, "--position", 2, *FOREIGN, *passphrase)
     assert said.code == 0, said.err
-    keep_records(run, can, folder, passphrase)
+    registrar = folder / "registrar"
+    let_in(can, "P-1", ["registrar"], registrar, passphrase=passphrase[1].read_bytes().strip)
+    keep_records(run, can, registrar, passphrase)
     process = spawn("serve", can, *passphrase, "--json")
     ready = process.stdout.readline()
     assert json.loads(ready)["ok"], process.stderr.read()
@@ -62,17 +70,15 @@ def two(  # noqa: PLR0917 - fixtures
     process.stderr.close()
 
 
-def keep_records(run: Any, can: Path, folder: Path, passphrase: Any) -> None:
+def keep_records(run: Any, can: Path, registrar: Path, passphrase: Any) -> None:
     """Have a registrar write down what is held of the first person."""
     row = {"reference": "person-1", "status": "FOREIGN_NATIONAL", "nationalities": ["IND"]}
+    folder = registrar.parent
     photograph = folder / "one.jpg"
     photograph.write_bytes(b"\xff\xd8\xff\xe0" + bytes(3000))
     file = folder / "people.jsonl"
     file.write_text(json.dumps({**row, "LAST_NAME": FAMILY, "PHOTOGRAPH": "one.jpg"}) + "\n")
-    officer = folder / "registrar"
-    words = ("--person", "P-1", "--role", "registrar", "-o", officer)
-    assert run("staff", "add", can, *words, *passphrase).code == 0
-    said = run("registry", "import", can, file, "--as", officer, *passphrase)
+    said = run("registry", "import", can, file, "--as", registrar, *passphrase)
     assert said.code == 0, said.err
 
 

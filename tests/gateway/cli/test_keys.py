@@ -9,13 +9,9 @@ import pytest
 
 
 @pytest.fixture
-def home(homes: Any, run: Any, passphrase: Any) -> Any:
+def home(homes: Any, officer: Any) -> Any:
     """CAN, with an operator, P-1."""
-    said = run(
-        *("staff", "add", homes["CAN"], "--person", "P-1", "--role", "operator"),
-        *("-o", homes["CAN"] / "staff" / "me", *passphrase),
-    )
-    assert said.code == 0, said.err
+    officer("P-1", "operator")
     return homes["CAN"]
 
 
@@ -42,11 +38,9 @@ def kid(keys: Any) -> Any:
 
 
 @pytest.fixture
-def approve(home: Any, run: Any, passphrase: Any, tmp_path: Any) -> Any:
+def approve(home: Any, run: Any, passphrase: Any, officer: Any, tmp_path: Any) -> Any:
     """Approve a proposal as P-1, or as P-2, who is let in for it."""
-    words = ("--person", "P-2", "--role", "operator", "-o", tmp_path / "p2", "--custody")
-    assert run("staff", "add", home, *words, *passphrase).code == 0
-    folders = {"P-1": home / "staff" / "me", "P-2": tmp_path / "p2"}
+    folders = {"P-1": tmp_path / "p1", "P-2": officer("P-2", "operator")}
 
     def start(proposal: str, by: str) -> Any:
         words = ("proposals", "approve", home, proposal, "--yes", *passphrase)

@@ -7,20 +7,23 @@ from typing import Any
 
 import pytest
 
+from gateway.bundle import fingerprint
+from keys.officer import Request
+
 
 @pytest.fixture
-def can(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Path:
+def can(homes: Any, officer: Any) -> Path:
     """A house with two operators: P-1 is at the desk, P-2 has his own folder."""
+    for person in ("P-1", "P-2"):
+        officer(person, "operator")
     home: Path = homes["CAN"]
-    for person, folder in (("P-1", home / "staff" / "me"), ("P-2", tmp_path / "p2")):
-        words = ("--person", person, "--role", "operator", "-o", folder, "--custody")
-        assert run("staff", "add", home, *words, *passphrase).code == 0
     return home
 
 
 @pytest.fixture
-def proposed(can: Path, run: Any, passphrase: Any, tmp_path: Path) -> str:
-    words = ("--person", "P-3", "--role", "operator", "-o", tmp_path / "p3")
+def proposed(can: Path, run: Any, passphrase: Any, own_keys: Any, tmp_path: Path) -> str:
+    own_keys(tmp_path / "p3", "P-3")
+    words = ("--request", tmp_path / "p3" / "request.json", "--role", "operator")
     said = run("staff", "add", can, *words, *passphrase, "--json")
     assert said.code == 0, said.err
     return str(said.document["proposal"])
@@ -32,11 +35,14 @@ def test_an_operator_is_let_in_by_two_and_collects_the_badge(
     waiting = run("proposals", "list", can, *passphrase)
     assert waiting.code == 1
     assert proposed in waiting.out
-    collect = ("staff", "collect", can, tmp_path / "p3", *passphrase)
+    request = tmp_path / "p3" / "request.json"
+    collect = ("staff", "collect", can, "--request", request, *passphrase)
     assert run(*collect).code == 2
 
     shown = run("proposals", "show", can, proposed, *passphrase)
     assert "P-3 is let in, as operator, for 90 days." in shown.out
+    printed = fingerprint(Request.parse(request.read_bytes()).content())
+    assert printed in shown.out
     approve = ("proposals", "approve", can, proposed, "--as", tmp_path / "p2", *passphrase)
     done = run(*approve, "--yes")
     assert done.code == 0, done.err

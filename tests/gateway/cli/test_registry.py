@@ -26,14 +26,10 @@ F-4,CLAIMANT,PAK,{CANARY},1980-02-30,
 
 
 @pytest.fixture
-def registrar(homes: Any, run: Any, passphrase: Any, tmp_path: Path) -> Any:
+def registrar(homes: Any, run: Any, passphrase: Any, officer: Any) -> Any:
     """Return what runs a registry command as a registrar."""
     home = homes["CAN"]
-    made = run(
-        *("staff", "add", home, "--person", "P-1", "--role", "registrar"),
-        *("-o", home / "staff" / "me", *passphrase),
-    )
-    assert made.code == 0, made.err
+    officer("P-1", "registrar")
     return lambda verb, *words: run("registry", verb, home, *words, *passphrase, "--json")
 
 

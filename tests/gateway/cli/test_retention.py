@@ -9,14 +9,10 @@ import pytest
 
 
 @pytest.fixture
-def home(homes: Any, run: Any, passphrase: Any, prints: Path) -> Path:
+def home(homes: Any, run: Any, passphrase: Any, officer: Any, prints: Path) -> Path:
     """A house with two officers and three people."""
     folder: Path = homes["CAN"]
-    made = run(
-        *("staff", "add", folder, "--person", "P-1", "--role", "operator"),
-        *("--role", "caseworker", "-o", folder / "staff" / "me", *passphrase),
-    )
-    assert made.code == 0, made.err
+    officer("P-1", "operator", "caseworker")
     enrolled = run(
         "gallery", "enrol", folder, prints, "--extractor", "e-1", "--position", "2", *passphrase
     )
@@ -39,7 +35,9 @@ def test_status_run_and_dry_run_of_a_young_house_find_nothing_due(
     assert done.document == {"ok": True, "erased": {}, "journal_empty": True, "overdue": []}
 
 
-def test_a_hold_is_placed_listed_and_released(home: Path, run: Any, passphrase: Any) -> None:
+def test_a_hold_is_placed_listed_and_released(
+    home: Path, run: Any, passphrase: Any, officer: Any
+) -> None:
     placed = run(
         *("retention", "hold", "place", home, "--person", "person-1"),
         *("--reason", "access request 14", *passphrase, "--json"),
@@ -52,9 +50,7 @@ def test_a_hold_is_placed_listed_and_released(home: Path, run: Any, passphrase: 
     assert "person-1" in listed.out
 
     words = ("retention", "hold", "release", home, identifier, "--reason", "closed", *passphrase)
-    other = home.parent / "p2"
-    person = ("--person", "P-2", "--role", "operator", "-o", other, "--custody")
-    assert run("staff", "add", home, *person, *passphrase).code == 0
+    other = officer("P-2", "operator")
     proposal = run(*words, "--json").document["proposal"]
     approve = ("proposals", "approve", home, proposal, "--yes", "--as", other, *passphrase)
     assert run(*approve).code == 0

@@ -16,13 +16,9 @@ from gateway.directory import own_bundle
 
 
 @pytest.fixture
-def home(homes: Any, run: Any, passphrase: Any) -> Path:
+def home(homes: Any, officer: Any) -> Path:
     home: Path = homes["CAN"]
-    made = run(
-        *("staff", "add", home, "--person", "P-1", "--role", "operator"),
-        *("-o", home / "staff" / "me", *passphrase),
-    )
-    assert made.code == 0, made.err
+    officer("P-1", "operator")
     return home
 
 

@@ -21,7 +21,7 @@ from gateway.server.house import House
 from gateway.server.restore import restore
 from gateway.store import copying, ledger
 from gateway.store.database import open_store
-from keys import recovery
+from keys import durable, recovery
 from keys.envelope import OpeningKey, SealingKey
 from keys.errors import OpenRefused, WrongPassphrase
 from keys.keyset import KeyKind
@@ -196,6 +196,34 @@ def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_pa
         for name in names
         if name.startswith(("auditor", "keepers", ".")) or name.endswith((".pen", "door.json"))
     ]
+
+
+def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
+    ready: Any, house: House, own_keys: Any, tmp_path: Path
+) -> None:
+    """Somebody put their keys into the party's folder, or a version before left them there in clear."""
+    own_keys(house.home / "staff" / "p7", "P-7")
+    own_keys(tmp_path / "p8", "P-8")
+    sealed = (tmp_path / "p8" / "officer.json").read_bytes()
+    clear = durable.encode({"format": 2, "seed": "c2VlZA==", "approving": "YXBwcm92aW5n"})
+    for name, octets in (
+        ("staff/me/officer.json", clear),
+        ("staff/me/asked.json", clear),
+        ("agreements/notes.txt", sealed),
+        ("witness/old", clear),
+    ):
+        durable.replace(house.home / name, octets)
+
+    told = ready.do_plain("backup.begin")
+    manifest = backup.write(
+        house.settings, SealingKey(RECOVERY.public), told["made"], tmp_path / "can.backup"
+    )
+
+    names = {item.name for item in manifest.items}
+    kept = {"staff/p7/request.json", "staff/p7/kek.json"}  # nothing that anybody could act with
+    assert {name for name in names if name.startswith("staff/")} == kept
+    assert not names & {"agreements/notes.txt", "witness/old"}
+    assert {"passerelle.toml", "party.json", "keys/keyset.json"} <= names
 
 
 def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,7 +20,7 @@ from gateway.server.house import House
 from gateway.store import ledger
 from keys import sign
 from keys.approval import Proposal, Verdict, approval_text
-from keys.certificates import TlsKey
+from keys.officer import OfficerKeys
 from keys.sign import SigningKey
 
 HOLD = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
@@ -79,15 +80,10 @@ def house(homes: Any, secret: Any) -> Iterator[House]:
 
 
 def enter(house: House, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
-    key = SigningKey.generate()
-    values = {
-        "person": person,
-        "roles": [role.value for role in roles],
-        "public": TlsKey.generate().public.hex(),
-        "approving": key.public.hex(),
-    }
+    keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+    values = {**keys.request().values(), "roles": [role.value for role in roles]}
     house.perform(by, "staff.add", values)
-    return Person(Officer(person, frozenset(roles)), key)
+    return Person(Officer(person, frozenset(roles)), keys.approving)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from gateway.audit.entry import EntryType, decode
 from gateway.auditor.groups import read_groups
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.cli.main import app
-from gateway.cli.staff import enlist
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.grouping import _COUNTRIES, _REGIONS, groups_of
 from gateway.server.house import House
@@ -78,8 +77,10 @@ def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
     assert ("F", "30-44", "Asia") in read_groups(tmp_path / "groups.csv").values()
 
 
-def test_a_registrar_writes_the_file_by_command(homes: Any, secret: Any, tmp_path: Path) -> None:
-    enlist(homes[0], "R-1", ["registrar"], tmp_path / "r1", passphrase=secret)
+def test_a_registrar_writes_the_file_by_command(
+    homes: Any, secret: Any, let_in: Any, tmp_path: Path
+) -> None:
+    let_in(homes[0], "R-1", ["registrar"], tmp_path / "r1")
     (tmp_path / "pass").write_bytes(secret())
     (tmp_path / "pass").chmod(0o600)
     row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}

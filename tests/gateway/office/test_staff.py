@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -12,10 +14,13 @@ import pytest
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy, StaffUnknown
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
-from gateway.office.staff import CUSTODY
+from gateway.office.staff import CUSTODY, founds
 from gateway.server.house import House
 from gateway.store import ledger
-from keys.certificates import TlsKey
+from gateway.store.staff import Member
+from keys import officer, sign
+from keys.certificates import SEED_BYTES, TlsKey
+from keys.officer import PROOF_BYTES, OfficerKeys
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
@@ -26,8 +31,28 @@ def house(homes: Any, secret: Any) -> Iterator[House]:
         yield opened
 
 
-def add(house: House, person: str, *roles: str, by: Officer = OPERATOR, **more: Any) -> bytes:
-    values = {"person": person, "roles": list(roles), "public": TlsKey.generate().public.hex()}
+def keys_of(person: str, seed: int = 0, approving: int = 0) -> OfficerKeys:
+    """Return the keys of a person: of numbers, for the same again, or by chance."""
+    seeds = (
+        number.to_bytes(size, "big") if number else secrets.token_bytes(size)
+        for number, size in ((seed, SEED_BYTES), (approving, sign.SEED_BYTES))
+    )
+    return OfficerKeys(person, *seeds)
+
+
+def wish(person: str, *roles: str, **numbers: int) -> dict[str, Any]:
+    return {**keys_of(person, **numbers).request().values(), "roles": list(roles)}
+
+
+def add(
+    house: House,
+    person: str,
+    *roles: str,
+    by: Officer = OPERATOR,
+    keys: OfficerKeys | None = None,
+    **more: Any,
+) -> bytes:
+    values = {**(keys or keys_of(person)).request().values(), "roles": list(roles)}
     return str(house.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
 
 
@@ -44,7 +69,7 @@ def test_a_badge_makes_an_officer(house: House) -> None:
 
 def test_nobody_adds_to_himself_or_ends_himself(house: House) -> None:
     for act, more in (
-        ("staff.add", {"roles": ["auditor"], "public": "00" * 91}),
+        ("staff.add", wish("P-1", "auditor")),
         ("staff.end", {}),
     ):
         with pytest.raises(NotAllowed, match="another operator"):
@@ -106,13 +131,13 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) ->
     from keys.badge import badge, issue_badge
     from keys.keyset import KeyKind
 
-    key = TlsKey.generate()
-    add(house, "P-7", "caseworker", public=key.public.hex())
+    keys = keys_of("P-7")
+    add(house, "P-7", "caseworker", keys=keys)
     risen = issue_badge(
         badge("P-7", ["caseworker", "operator"]),
         house.keyset.primary(KeyKind.TLS_CA).certificate,
         house.keyset.tls_ca(),
-        key.public,
+        keys.tls.public,
         house.clock(),
     )
     with pytest.raises(StaffUnknown):
@@ -120,11 +145,11 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) ->
 
 
 def test_a_key_is_granted_once(house: House) -> None:
-    key = TlsKey.generate().public.hex()
-    add(house, "P-7", "caseworker", public=key)
+    add(house, "P-7", "caseworker", keys=keys_of("P-7", seed=1))
 
-    with pytest.raises(Remedy, match="granted before"):
-        add(house, "P-8", "auditor", public=key)
+    for person in ("P-7", "P-8"):
+        with pytest.raises(Remedy, match="granted before"):
+            add(house, person, "auditor", keys=keys_of(person, seed=1))
 
 
 def test_custody_instead_of_an_operator_is_an_alarm(house: House) -> None:
@@ -135,6 +160,109 @@ def test_custody_instead_of_an_operator_is_an_alarm(house: House) -> None:
 
     add(house, "P-3", "operator", by=CUSTODY)
     assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+
+
+CUSTODIAL_ACTS = (
+    ("add", "P-1", "operator"),
+    ("add", "P-2", "operator"),
+    ("add", "P-3", "operator"),
+    ("add", "P-7", "caseworker"),
+    ("end", "P-1", "operator"),
+    ("end", "P-2", "operator"),
+    # Not by custody: an operator suspended the other, or somebody set the clock forward.
+    ("suspend", "P-1", ""),
+    ("expire", "", ""),
+)
+
+
+def silent(order: tuple[tuple[str, str, str], ...]) -> list[tuple[str, str, str]]:
+    """Return which acts of custody pass without an alarm where they come in this order."""
+    table: list[Member] = []
+    quiet = []
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    for place, (verb, person, role) in enumerate(order):
+        new = Member(bytes([place]), person, (role,), now, now + timedelta(days=90))
+        if verb in {"add", "end"} and founds(table, new, ends=verb == "end"):
+            quiet.append((verb, person, role))
+        match verb:
+            case "add":
+                table.append(new)
+            case "end":
+                table = [replace(m, ended=now) if m.person == person else m for m in table]
+            case "suspend":
+                table = [replace(m, suspended=now) if m.person == person else m for m in table]
+            case "expire":
+                now += timedelta(days=91)
+    return quiet
+
+
+def test_no_order_of_acts_lets_custody_do_more_in_silence_than_to_found() -> None:
+    """All orders of five acts: after the first operator came in, the one silent act is the second's coming in."""
+    longest = 0
+    for order in product(CUSTODIAL_ACTS, repeat=5):
+        quiet = silent(order)
+        operators = [each for each in quiet if each[0] == "add" and each[2] == "operator"]
+        assert len(operators) <= 2
+        assert len({person for _, person, _ in operators}) == len(operators)
+        if operators:
+            after = quiet[quiet.index(operators[0]) + 1 :]
+            assert after == operators[1:]
+        longest = max(longest, len(operators))
+    assert longest == 2  # and founding itself is no alarm
+
+
+@pytest.mark.parametrize("first", ["end", "suspend", "wait"])
+def test_who_puts_the_operators_away_first_is_as_loud(house: House, first: str) -> None:
+    for person in ("P-1", "P-2"):
+        add(house, person, "operator", by=CUSTODY)
+    for person, other in (("P-2", "P-1"), ("P-1", "P-2")):
+        if first == "end":
+            house.perform(CUSTODY, "staff.end", {"person": person})
+            assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+        if first == "suspend":
+            values = {"person": person, "reason": "lost"}
+            house.perform(Officer(other, frozenset({Role.OPERATOR})), "staff.suspend", values)
+    if first == "wait":
+        now = house.clock()
+        house.staff._clock = lambda: now + timedelta(days=91)
+
+    add(house, "P-3", "operator", by=CUSTODY)
+
+    assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+
+
+def test_a_certificate_without_its_key_opens_nothing_from_inside(house: House) -> None:
+    """Certificates are public; whoever opens the house's folder with another's certificate is nobody."""
+    mine, other = keys_of("P-7"), keys_of("P-8")
+    certificate = add(house, "P-7", "caseworker", keys=mine)
+    seen: list[bytes] = []
+
+    def replayed(nonce: bytes) -> bytes:
+        seen.append(officer.signed(mine.tls, officer.challenge(nonce)))
+        return seen[0]
+
+    def by_another(nonce: bytes) -> bytes:
+        return officer.signed(other.tls, officer.challenge(nonce))
+
+    assert house.admit(certificate, replayed).person == "P-7"
+    for shows in (
+        replayed,
+        by_another,
+        lambda _: b"",
+        lambda _: bytes(64),
+        lambda nonce: officer.signed(mine.tls, nonce),
+    ):
+        with pytest.raises(StaffUnknown):
+            house.admit(certificate, shows)
+
+
+def test_nobody_is_added_with_a_key_that_signs_for_another(house: House) -> None:
+    """P-1's own second self: another name and another TLS key over the same approving key."""
+    add(house, "P-7", "caseworker", keys=keys_of("P-7", approving=5))
+
+    with pytest.raises(Remedy, match="another person's"):
+        add(house, "P-8", "auditor", keys=keys_of("P-8", approving=5))
+    add(house, "P-7", "auditor", keys=keys_of("P-7", approving=5))
 
 
 def test_one_person_makes_or_ends_no_operator(house: House) -> None:
@@ -175,8 +303,9 @@ def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
 
 
 def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) -> None:
-    key = TlsKey.generate().public.hex()
-    add(house, "P-7", "caseworker", public=key)
+    keys = keys_of("P-7")
+    key = keys.tls.public.hex()
+    add(house, "P-7", "caseworker", keys=keys)
 
     again = house.perform(OPERATOR, "staff.badge", {"public": key})
     assert house.staff.officer(str(again["certificate"]).encode()).person == "P-7"
@@ -198,11 +327,17 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) 
         {"days": 91},
         {"public": "00" * 91},
         {"public": "zz"},
+        {"public": TlsKey.generate().public.hex()},
+        {"approving": ""},
+        {"approving": "00" * sign.PUBLIC_BYTES},
+        {"proof": "00" * PROOF_BYTES},
+        {"proof": ""},
+        {"person": "P-8"},
     ],
 )
 def test_a_wrong_argument_lets_nobody_in(house: House, values: dict[str, Any]) -> None:
     before = house.perform(OPERATOR, "staff.list", {})
-    good = {"person": "P-7", "roles": ["caseworker"], "public": TlsKey.generate().public.hex()}
+    good = wish("P-7", "caseworker")
 
     with pytest.raises(Remedy):
         house.perform(OPERATOR, "staff.add", {**good, **values})

@@ -21,7 +21,6 @@ from gateway.server.serving import Serving
 from gateway.store import affected, ledger
 from gateway.store.affected import Use, iter_affected
 from keys import certificates, durable
-from keys.certificates import TlsKey
 from keys.errors import IllegalTransition, KeysError
 from keys.keyset import KeyKind, KeyState
 from keys.sign import VerifyingKey
@@ -80,13 +79,10 @@ def test_one_person_suspends_and_the_entry_is_published_without_the_key(
         assert alarms(house)[-1] == "COMPROMISED"
 
 
-def test_a_suspended_authority_shuts_no_officer_out(homes: Any, secret: Any) -> None:
+def test_a_suspended_authority_shuts_no_officer_out(homes: Any, secret: Any, wish: Any) -> None:
     """Else the order would shut out the two who have to promote its successor; the staff table still decides."""
     with opened(homes[0], secret) as house:
-        public = TlsKey.generate().public.hex()
-        added = house.perform(
-            CUSTODY, "staff.add", {"person": "P-2", "roles": ["operator"], "public": public}
-        )
+        added = house.perform(CUSTODY, "staff.add", wish("P-2", "operator"))
         stop(house, house.keyset.primary(KeyKind.TLS_CA).kid)
 
         badge = str(added["certificate"]).encode()

@@ -12,16 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.cli.staff import enlist
 
 
 @pytest.fixture(scope="module")
-def audited(folders: Path, tmp_path_factory: pytest.TempPathFactory, secret: Any) -> Any:
+def audited(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any) -> Any:
     root = tmp_path_factory.mktemp("audited")
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)
-    enlist(root / "can", "P-1", ["operator"], root / "can" / "staff" / "me", passphrase=secret)
-    enlist(root / "can", "A-1", ["auditor"], root / "a1", passphrase=secret)
+    let_in(root / "can", "P-1", ["operator"], root / "p1")
+    let_in(root / "can", "A-1", ["auditor"], root / "a1", by=root / "p1")
     (root / "auditor.pass").write_bytes(b"the auditor's own")
     (root / "auditor.pass").chmod(0o600)
     return root

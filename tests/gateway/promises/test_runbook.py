@@ -40,8 +40,8 @@ class Runbook:
             "DIR": str(can.home),
             "THEIRS": VerifyingKey(folder_of_aus.keyset.signing().public).key_id.hex(),
             "CAN.json": str(folder / "CAN-anew.json"),
-            "p1": str(parties.let_in(can, "O-1", "operator")),
-            "p2": str(parties.let_in(can, "O-2", "operator")),
+            "p1": str(can.officer(parties.FIRST)),
+            "p2": str(can.officer(parties.SECOND)),
         }
         self.said: list[tuple[str, Any]] = []
 
@@ -51,7 +51,12 @@ class Runbook:
         accept = (0, 1) if tuple(words[:2]) in LOOKS else (0,)
         if "--csv" in words:
             words.remove("--csv")  # one document is read here; the form has its own test
-        said = commands.run(*words, accept=accept)
+        officer = None
+        if "--as" in words:
+            place = words.index("--as")
+            officer = Path(words[place + 1])
+            del words[place : place + 2]
+        said = commands.run(*words, accept=accept, officer=officer)
         self.said.append((" ".join(words[:2]), said))
         if words[:2] == ["keys", "list"] and "KEY" not in self.names:
             found = [row for row in said["keys"] if row["kind"] == "SIGNING"]
@@ -65,7 +70,7 @@ class Runbook:
 
 @pytest.fixture
 def runbook(tmp_path: Path) -> Iterator[Runbook]:
-    can = parties.found(tmp_path, "CAN", "Canada")
+    can = parties.found(tmp_path, "CAN", "Canada", parties.FIRST, parties.SECOND)
     aus = parties.found(tmp_path, "AUS", "Australia")
     for one, other in ((can, aus), (aus, can)):
         parties.introduce(one, other)

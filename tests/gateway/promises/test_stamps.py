@@ -31,7 +31,6 @@ from gateway.audit.volume import Volume
 from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
 from gateway.cli.main import app
-from gateway.cli.staff import enlist
 from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue, Remedy
 from gateway.office.stamping import Authority
@@ -376,14 +375,14 @@ def test_a_house_that_was_closed_for_a_day_is_late_from_its_opening_on(
 
 @needs_openssl
 def test_an_operator_has_the_ledger_stamped_by_command(
-    folders: Path, tsa: Tsa, tmp_path: Path, secret: Any
+    folders: Path, tsa: Tsa, tmp_path: Path, secret: Any, let_in: Any
 ) -> None:
     home = tmp_path / "can"
     shutil.copytree(folders / "can", home)
     passphrase = tmp_path / "house.pass"
     passphrase.write_bytes(secret())
     passphrase.chmod(0o600)
-    enlist(home, "P-1", ["operator"], tmp_path / "me", passphrase=secret)
+    let_in(home, "P-1", ["operator"], tmp_path / "me")
     words = ["ledger", "stamp", str(home), "--as", str(tmp_path / "me"), "--json"]
     words += ["--passphrase-file", str(passphrase)]
 

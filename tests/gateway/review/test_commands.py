@@ -11,19 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.cli.staff import enlist
 from gateway.server.serving import Serving
 from gateway.terms import Outcome, ServiceLevel, State
 
 
 @pytest.fixture
-def officers(bench: Any, tmp_path: Path, secret: Any) -> dict[str, Path]:
+def officers(bench: Any, tmp_path: Path, secret: Any, let_in: Any) -> dict[str, Path]:
     """Credentials of an operator and of two examiners; the house is closed meanwhile and opened again."""
     home = bench.house.home
     bench.house.close()
     made = {"P-1": "operator", "P-7": "examiner", "P-8": "examiner"}
     for person, role in made.items():
-        enlist(home, person, [role], tmp_path / person, passphrase=secret)
+        let_in(home, person, [role], tmp_path / person)
     from gateway.server.house import House
 
     bench.house = House.open(home, secret)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from prometheus_client import generate_latest
 from gateway import telemetry
 from gateway.audit.entry import EntryType, decode
 from gateway.cli.desk import perform
-from gateway.cli.staff import enlist
 from gateway.client import Partner, PartnerError
 from gateway.directory import own_bundle
 from gateway.errors import Fault
@@ -202,21 +202,21 @@ def test_old_and_new_authority_are_both_good_while_one_follows_the_other(
 
 
 def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
-    homes: Any, serve: Any, secret: Any
+    homes: Any, serve: Any, let_in: Any, tmp_path: Path
 ) -> None:
-    home = homes[0]
-    enlist(home, "P-1", ["operator"], home / "staff" / "me", passphrase=secret)
+    home, officer = homes[0], tmp_path / "p1"
+    let_in(home, "P-1", ["operator"], officer)
     with serve(*homes) as pair:
         first = pair.house.keyset.primary(KeyKind.TLS_CA).kid
         turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE)
         turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
         pair.house.keyroom.publish(actor="O-1")
 
-        assert perform(home, "staff.list", {})["staff"]
+        assert perform(home, "staff.list", {}, officer=officer)["staff"]
 
         turn(pair, KeyKind.TLS_CA, KeyState.DEACTIVATED, kid=first)
         with pytest.raises(PartnerError):
-            perform(home, "staff.list", {})
+            perform(home, "staff.list", {}, officer=officer)
 
 
 def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> None:

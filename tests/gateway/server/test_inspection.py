@@ -108,3 +108,14 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "DRAINING"
+
+
+def test_an_officers_keys_in_the_folder_are_said_with_the_way_out(
+    homes: Any, secret: Any, own_keys: Any
+) -> None:
+    own_keys(homes[0] / "staff" / "me", "P-1")
+
+    found = checks(homes[0], secret)["officers"]
+
+    assert not found.ok
+    assert "passerelle staff seal" in found.detail
