@@ -1,7 +1,7 @@
 """File descriptors: how many this process may have, how many it has, and how many of them listeners may take.
 
 A connection is a descriptor, and so is a file of the store. Where they run out, a partner who is connected gets an error,
-the ledger cannot be read, and grpcio 1.85.1 may die of an accept that fails. So they must not run out: listeners
+and the ledger cannot be read. So they must not run out: listeners
 together have no more than is left beside a reserve of our own and beside connections that are accepted to be closed.
 """
 

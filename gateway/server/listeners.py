@@ -144,11 +144,7 @@ def guarded(
     The fetcher runs on every new connection, so a partner imported or removed, and a new leaf of ours, count from
     the next one on; until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
     """
-    credentials = grpc.dynamic_ssl_server_credentials(
-        _configuration(identity(), authorities()),
-        lambda: _configuration(identity(), authorities()),
-        require_client_authentication=True,
-    )
+    credentials = _credentials(lambda: (identity(), authorities()), asks=True)
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name),
         interceptors=[interceptor],
@@ -178,11 +174,7 @@ def health_check(
         maximum_concurrent_rpcs=calls,
         options=[*_HEALTH_OPTIONS, ("grpc.max_allowed_incoming_connections", connections)],
     )
-    credentials = grpc.dynamic_ssl_server_credentials(
-        _configuration(identity(), None),
-        lambda: _configuration(identity(), None),
-        require_client_authentication=False,
-    )
+    credentials = _credentials(lambda: (identity(), None), asks=False)
     return server, servicer, _bind(server, address, credentials)
 
 
@@ -195,6 +187,30 @@ def near(address: str) -> str:
     """Return the host by which this machine reaches a listener of its own."""
     host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - we connect, not listen
+
+
+def _credentials(
+    shown: Callable[[], tuple[Identity, bytes | None]], *, asks: bool
+) -> grpc.ServerCredentials:
+    """Return credentials that follow `shown`, and are replaced only where it changed.
+
+    grpcio 1.85.1 replaces them without a lock: done at each of many connections at once, it dies.
+    """
+    lock = threading.Lock()
+    held = shown()
+
+    def fetch() -> Any:  # noqa: ANN401 - opaque to grpc's users
+        nonlocal held
+        with lock:
+            now = shown()
+            if now == held:
+                return None
+            held = now
+            return _configuration(*now)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(*held), fetch, require_client_authentication=asks
+    )
 
 
 def _configuration(identity: Identity, authorities: bytes | None) -> Any:  # noqa: ANN401 - opaque to grpc's users
