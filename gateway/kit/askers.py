@@ -13,7 +13,7 @@ from gateway.errors import Remedy
 from gateway.kit import commands
 from gateway.kit.load import Plan, Round, Spell
 
-END_SECONDS = 60.0  # for the questions that are under way when it is told to end
+END_SECONDS = 300.0  # for the questions that are under way when it is told to end
 
 
 class Askers:

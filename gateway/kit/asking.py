@@ -17,7 +17,7 @@ from gateway.terms import Outcome, Purpose
 AGREEMENT = ("au", 1)  # packaged with Passerelle: Canada and Australia, Division 3
 PURPOSE = Purpose.TRAVEL_ENTER_REMAIN  # IRPR 315.41(1)(b), which that agreement permits
 UNIT = "demo-unit"
-DEADLINE = 20.0  # seconds; a busy laptop is no reason to fail
+DEADLINE = 50.0  # seconds; a busy laptop is no reason to fail
 SIDE_BY_SIDE = min(
     6, 2 * (os.cpu_count() or 1)
 )  # questions; below the eight that a partner may have

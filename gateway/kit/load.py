@@ -23,7 +23,7 @@ from gateway.client.folder import read_folder
 from gateway.kit.people import ENROLLED_IMPRESSION, Person, invented
 from gateway.terms import Outcome, Purpose, Sample
 
-DEADLINE = 30.0  # seconds; a loaded server is slow, not wrong
+DEADLINE = 50.0  # seconds; a loaded server is slow, not wrong
 PROBED = 24  # people of the gallery that are asked about, and as many strangers
 ASKED_IMPRESSION = ENROLLED_IMPRESSION + 1
 SEEDS_FROM = 1  # of the people of a gallery; the first are the same whatever its size

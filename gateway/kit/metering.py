@@ -9,7 +9,7 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 STAGES = "passerelle_stage_seconds"
-TIMEOUT = 10.0  # seconds; a loaded server still answers its monitoring
+TIMEOUT = 60.0  # seconds; a loaded server still answers its monitoring
 
 
 @dataclass(frozen=True, slots=True)

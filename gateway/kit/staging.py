@@ -31,7 +31,7 @@ from gateway.server.serving import Serving
 HOME = "CAN"
 PARTNERS = (("AUS", "au"), ("NZL", "nz"), ("GBR", "uk"), ("USA", "us-visa"))  # with our agreements
 EVERY = 0.5  # seconds between the caretaker's rounds
-END_SECONDS = 60.0  # for the question under way when a caller is told to end
+END_SECONDS = 300.0  # for the question under way when a caller is told to end
 
 
 def agreement(name: str) -> str:

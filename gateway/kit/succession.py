@@ -22,7 +22,7 @@ from gateway.kit.promise import Promise
 from gateway.terms import Outcome
 
 KINDS = ("KEM", "SIGNING", "TLS_LEAF")  # what a partner must know of before it is in use
-LONGEST = 300.0  # seconds until it gives up on one rotation; the partner is seen within one question
+LONGEST = 300.0  # seconds for one rotation; the partner is seen within one question
 ROTATES = "keys are replaced while AUS asks, once AUS was seen to know them, and no question fails"
 LATE = "what was sealed to the old key before is answered still, for 48 hours"
 SELF = "nobody approves his own proposal; another person rejects it"

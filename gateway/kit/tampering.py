@@ -22,7 +22,7 @@ from keys import envelope, sign
 
 SUBMIT = "/gateway.v1.ExchangeService/SubmitQuery"
 ENVELOPE_TAG = b"\x0a"  # SubmitQueryRequest.envelope, field 1, length-delimited (protobuf encoding)
-DEADLINE = 10.0  # seconds
+DEADLINE = 50.0  # seconds
 
 Call = Callable[..., bytes]
 

@@ -168,7 +168,8 @@ def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, p
     answered: list[Answer] = []
     with (
         server(home, limit=store.stat().st_size + 400_000) as (address, process),
-        asker(address) as partner,ThreadPoolExecutor(1) as pool
+        asker(address) as partner,
+        ThreadPoolExecutor(1) as pool,
     ):
         failed = pool.submit(_ask_until_it_fails, partner, people, answered)
         assert process.wait(timeout=PATIENCE) != 0
