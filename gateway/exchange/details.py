@@ -2,10 +2,11 @@
 
 (1) the request is strict, its number new, its purpose and agreement are those of the query
 (2) the agreement names every field for that purpose; else it is refused, and that depends on the request alone
-(3) a reference that was used is not used for more or other fields
-(4) FIRST COMMIT; only then is anybody looked at
-(5) one look at one record: the person's, or of somebody drawn by chance where the reference leads nowhere
-(6) today's record, status, agreement and decisions are asked once, field by field
+(3) FIRST COMMIT; only then is anybody looked at
+(4) one look at one record: the person's, or of somebody drawn by chance where the reference leads nowhere
+(5) today's record, status, agreement and decisions are asked once, field by field
+(6) a reference that was used is not used for more or other fields: said only where the person may be revealed today,
+    since of everybody else a used reference is as unavailable as one that never was
 (7) the answer is of one size. Unknown, expired, someone else's, or about a person who may no longer be
     revealed: one answer, UNAVAILABLE, status OK
 (8) SECOND COMMIT: a row for each datum that leaves, the use of the reference, and the RESPONSE
@@ -75,12 +76,12 @@ class RequestHitDetails:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
-        """Do (1) to (3)."""
+        """Do (1) and (2)."""
         wanted = wire.read_details_request(payload)
         header = request.header
         with self._desk.database.reader() as reader:
             query = transactions.transaction(reader, header.sender, header.transaction_reference)
-            used = disclosures.number_used(reader, header.sender, header.transaction_number)
+            used = transactions.number_used(reader, header)
         if used:
             raise TransactionReused  # (1)
         if query is not None and query.agreement_id != header.agreement_id:
@@ -90,24 +91,21 @@ class RequestHitDetails:
         work = Work(wanted, self._claimed(header, query))
         # (2) Of nobody nothing is disclosed; what is refused here is refused whoever it is.
         _plan(request, work, NOBODY, (), now)
-        hit = self._hit(header, wanted, now)
-        if hit is not None and not hit.allows(wanted.fields):
-            raise HitReferenceSpent  # (3)
         return Admitted(request, wanted.reply_key, _request_facts(header, wanted), work)
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
-        """Do (5) to (7)."""
+        """Do (4) to (7)."""
         work, request = admitted.work, admitted.request
         if not isinstance(work, Work):
             raise TypeError
         wanted, now = work.wanted, self._desk.clock()
         hit = self._hit(request.header, wanted, now)
-        if hit is not None and not hit.allows(wanted.fields):
-            raise HitReferenceSpent  # (3) again: another use came between
         partner = request.header.sender
-        record, decided = look(self._desk, partner, hit.subject if hit else None)  # (5)
-        plan = _plan(request, work, record.status, decided, now)  # (6)
+        record, decided = look(self._desk, partner, hit.subject if hit else None)  # (4)
+        plan = _plan(request, work, record.status, decided, now)  # (5)
         stages.mark("details")
+        if hit is not None and plan.available and not hit.allows(wanted.fields):
+            raise HitReferenceSpent  # (6)
         if hit is None:
             disclosure = Disclosure(UNAVAILABLE, {"why": "the reference leads to nobody"})
         else:

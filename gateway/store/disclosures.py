@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, insert, or_, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gateway.casework import Field, FieldCode
 from gateway.errors import HitReferenceSpent, TransactionReused
 from gateway.store.casebook import disclosures
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.schema import hit_references, transactions
+from gateway.store.schema import hit_references
 from gateway.store.times import milliseconds
 
 _BETWEEN = ","  # field numbers in a row
@@ -49,13 +49,6 @@ def find_hit(
         return None
     used = None if row.fields is None else frozenset(_codes(row.fields))
     return LiveHit(reference, row.subject_id, used)
-
-
-def number_used(connection: Connection, partner: str, number: str) -> bool:
-    """Return whether a partner used a number before, for a query or for details that it got."""
-    asked = exists().where(transactions.c.partner == partner, transactions.c.number == number)
-    got = exists().where(disclosures.c.partner == partner, disclosures.c.details_number == number)
-    return bool(connection.execute(select(or_(asked, got))).scalar())
 
 
 def disclosed(

@@ -14,8 +14,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    exists,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
+from gateway.audit.entry import EntryType, decode
 from gateway.errors import Fault, TransactionReused
 from gateway.law.quota import Usage
 from gateway.store.effects import LEAF, Effect, says
@@ -32,9 +43,9 @@ from gateway.store.replay import (
     orphans,
     stored_reply,
 )
-from gateway.store.schema import hit_references, transactions
+from gateway.store.schema import hit_references, leaves, replay, transactions
 from gateway.store.times import milliseconds, moment
-from gateway.terms import Header, Letter, Outcome, Purpose, State
+from gateway.terms import Header, Letter, Operation, Outcome, Purpose, State
 from keys.datakey import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
@@ -58,6 +69,7 @@ __all__ = [
     "decide_reviewed",
     "find_replay",
     "finish_request",
+    "number_used",
     "open_finding",
     "open_result",
     "orphans",
@@ -73,6 +85,8 @@ __all__ = [
 HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 RESULT_LABEL = b"passerelle/1/result"
 FINDING_LABEL = b"passerelle/1/finding"
+# Operations whose letters say one thing again under its number: reminders, and what a crash cut off.
+_AGAIN = frozenset({Operation.SUBMIT_CORRECTION, Operation.ACK_CORRECTION})
 _NUMBER = 8  # bytes of a subject's number; zeros = nobody, so that presence and length say nothing
 
 
@@ -181,6 +195,25 @@ def transaction(connection: Connection, partner: str, number: str) -> Transactio
     )
 
 
+def number_used(connection: Connection, header: Header) -> bool:
+    """Return whether the sender used the number of a message in another one, whatever that asked.
+
+    Letters about one correction share its number: for them only another operation is another use. The ledger remembers for ever: a number stands in the REQUEST entry of the message that used it, whatever
+    became of it. The commit of the request asks once more, for messages at the same moment.
+    """
+    wanted = select(leaves.c.leaf).where(
+        _requested(header.sender, header.transaction_number),
+        leaves.c.message_id != header.message_id,
+    )
+    first = connection.execute(wanted.order_by(leaves.c.idx).limit(1)).scalar()
+    if first is None:
+        return False
+    # Nothing else came in under the number of the first, so the first says what it is used for.
+    return (
+        header.operation not in _AGAIN or decode(first).subject_reference != header.operation.name
+    )
+
+
 def begin_request(
     header: Header, transcript: bytes, claims: Claims | None, now: datetime
 ) -> tuple[Effect, ...]:
@@ -190,6 +223,8 @@ def begin_request(
     bytes; TransactionReused for a number that is; QuotaExceeded where a limit is reached.
     """
     effects = [first_sight(header, transcript, now)]
+    if header.transaction_number:
+        effects.append(_claimed(header))
     if claims is not None:
         effects.append(_number(header, claims, now))
         effects.extend(reserve(header.sender, claims, now))
@@ -300,6 +335,42 @@ def open_finding(data_key: DataRing, partner: str, number: str, sealed: bytes) -
     except OpenRefused:
         raise Fault("a finding does not open: altered, moved, or of another key") from None
     return Finding(int.from_bytes(octets[:_NUMBER], "big") or None, bool(octets[_NUMBER]))
+
+
+def _requested(partner: str, number: str) -> ColumnElement[bool]:
+    """Name the REQUEST entries of a number; its type is spelt out, so that the index of those alone serves."""
+    return and_(
+        leaves.c.partner == partner,
+        leaves.c.transaction_number == number,
+        leaves.c.type == literal_column(str(int(EntryType.REQUEST))),
+    )
+
+
+def _claimed(header: Header) -> Effect:
+    """Use up the number of a message for this message alone; comes after `first_sight` in its commit.
+
+    Messages of the last quarter of an hour are found by their rows of replay, those of the same commit too; whatever
+    was before, by the ledger. An operation whose letters repeat a number asked the ledger when it was admitted.
+    """
+    seen = replay.alias()
+    others = and_(
+        seen.c.sender == header.sender,
+        seen.c.transaction_number == header.transaction_number,
+        seen.c.message_id != header.message_id,
+    )
+    taken: ColumnElement[bool]
+    if header.operation in _AGAIN:
+        taken = exists().where(others, seen.c.operation != int(header.operation))
+    else:
+        taken = or_(
+            exists().where(others),
+            exists().where(_requested(header.sender, header.transaction_number)),
+        )
+    mine = and_(replay.c.sender == header.sender, replay.c.message_id == header.message_id)
+    claimed = (
+        update(replay).where(mine, ~taken).values(transaction_number=header.transaction_number)
+    )
+    return Effect(claimed, rows=1, refusal=says(TransactionReused))
 
 
 def _number(header: Header, claims: Claims, now: datetime) -> Effect:

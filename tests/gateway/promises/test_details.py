@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -334,3 +336,75 @@ def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
         transaction_reference=answer.transaction_number,
     )
     return lambda: replace(people.call(letter), operation=_operation())
+
+
+def test_a_used_reference_tells_nothing_of_who_was_hidden_since(pair: Pair, people: People) -> None:
+    """Same fields, other fields, more fields, another number: a hidden person is as unavailable as nobody.
+
+    Were a used reference refused for other fields before the person is looked at, a person hidden since would be told
+    apart from a reference that is over.
+    """
+    partner = pair.partner()
+    record(pair, 1)
+    record(pair, 2)
+    hidden, over = ask(partner, people, 1), ask(partner, people, 2)
+    for answer in (hidden, over):
+        assert details(partner, people, answer).details.outcome is DetailsOutcome.DISCLOSED
+    record(pair, 1, kind=SubjectKind.CITIZEN, nationalities=frozenset({"CAN"}))
+    end = hit_references.update().where(hit_references.c.reference == over.result.hit_reference)
+    pair.house.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
+    seen: dict[str, list[Any]] = {"hidden": [], "over": [], "guessed": []}
+
+    for fields in (WANTED, (FieldCode.GENDER,), (*WANTED, FieldCode.FIRST_NAME), WANTED[:1]):
+        for name, answer in (("hidden", hidden), ("over", over), ("guessed", hidden)):
+            reference = bytes(range(16)) if name == "guessed" else None
+            size = pair.house.sequencer.size
+            told = details(partner, people, answer, tuple(sorted(fields)), reference)
+            frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+            kinds = [(frame.type, frame.entry_class, frame.subject_reference) for frame in frames]
+            seen[name].append((told.details, told.envelope_size, kinds))
+
+    assert seen["hidden"] == seen["over"] == seen["guessed"]
+    assert {told.outcome for told, _, _ in seen["hidden"]} == {DetailsOutcome.UNAVAILABLE}
+
+
+def test_a_number_answered_unavailable_stays_used(partner: Partner, people: People) -> None:
+    answer = ask(partner, people, 2)
+    told = details(partner, people, answer, reference=bytes(range(16)))
+    assert told.details.outcome is DetailsOutcome.UNAVAILABLE
+
+    again = reason(partner, people, answer, transaction_number=told.transaction_number)
+    with pytest.raises(Refused) as query:
+        ask(partner, people, transaction_number=told.transaction_number)
+
+    assert again == ("TRANSACTION_REUSED", "")
+    assert query.value.reason == "TRANSACTION_REUSED"
+
+
+def test_two_requests_at_once_under_one_number_get_one_answer(
+    partner: Partner, people: People, shared_pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are admitted before either is recorded; the commit lets one of them in."""
+    answer = ask(partner, people, 2)
+    number = "20260301-0000000000000000a11c"
+    both = threading.Barrier(2)
+    admit = RequestHitDetails.admit
+
+    def together(self: RequestHitDetails, *what: Any) -> Any:
+        admitted = admit(self, *what)
+        both.wait(timeout=30)
+        return admitted
+
+    monkeypatch.setattr(RequestHitDetails, "admit", together)
+
+    def one(asker: Partner) -> str:
+        try:
+            told = details(asker, people, answer, WANTED[:1], transaction_number=number)
+        except Refused as refused:
+            return refused.reason
+        return told.details.outcome.name
+
+    with ThreadPoolExecutor(2) as threads:
+        ends = list(threads.map(one, [partner, shared_pair.partner()]))
+
+    assert sorted(ends) == ["DISCLOSED", "TRANSACTION_REUSED"]

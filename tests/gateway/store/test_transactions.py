@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from gateway.store.schema import hit_references, transactions
 from gateway.store.transactions import (
     LIFE_CYCLE,
     Act,
+    Claims,
     Hit,
     ReplayState,
     Usage,
@@ -28,7 +30,7 @@ from gateway.store.transactions import (
     orphans,
     step,
 )
-from gateway.terms import Letter, Operation, Outcome, State
+from gateway.terms import Letter, Operation, Outcome, Purpose, State
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
@@ -272,9 +274,9 @@ def test_a_crash_after_the_request_is_resumed_or_abandoned(counter: Counterpart)
 
 
 def test_an_abandoned_message_without_a_query_disturbs_no_other(counter: Counterpart) -> None:
-    """A standing request may bear the number of a query; its end is not the query's."""
+    """A standing request bears a number of its own, if any; its end is no query's."""
     counter.begin(counter.desk.header(1, "AUS-0001"))
-    counter.begin(counter.desk.header(2, "AUS-0001", Operation.GET_CAPABILITIES), None)
+    counter.begin(counter.desk.header(2, "AUS-0002", Operation.GET_CAPABILITIES), None)
     counter.finish(counter.desk.header(1, "AUS-0001"))
     counter.desk.clock.move(minutes=16)
     with counter.sequencer._database.reader() as reader:
@@ -286,6 +288,31 @@ def test_an_abandoned_message_without_a_query_disturbs_no_other(counter: Counter
     assert row is not None
     assert row.state is State.DECIDED
     assert counter.usage() == Usage(1, 1)
+
+
+@pytest.mark.parametrize("other", [each for each in Operation if each])
+def test_a_number_serves_one_message_whatever_it_asks(
+    counter: Counterpart, other: Operation
+) -> None:
+    """A query's number is no other message's, and no other's is a query's, at the same moment too."""
+    desk = counter.desk
+    counter.begin(desk.header(1, "AUS-0001"))
+    query = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=9, year_limit=9)
+    claims = query if other is Operation.SUBMIT_QUERY else None
+    with pytest.raises(TransactionReused):
+        counter.begin(desk.header(2, "AUS-0001", other), claims)
+
+    counter.begin(desk.header(3, "AUS-0002", other), claims)
+    with pytest.raises(TransactionReused):
+        counter.begin(desk.header(4, "AUS-0002"))
+    counter.begin(replace(desk.header(5, "AUS-0001", other), sender="NZL"), claims)  # of another
+
+
+def test_letters_about_one_correction_share_its_number(counter: Counterpart) -> None:
+    counter.begin(counter.desk.header(1, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
+    counter.begin(counter.desk.header(2, "AUS-0001", Operation.SUBMIT_CORRECTION), None)
+    with pytest.raises(TransactionReused):
+        counter.begin(counter.desk.header(3, "AUS-0001", Operation.ACK_CORRECTION), None)
 
 
 def test_what_is_deleted_is_in_no_file(counter: Counterpart) -> None:
