@@ -125,10 +125,11 @@ def list_(
     del as_json
     from rich.table import Column, Table
 
-    found = desk.perform(
+    found = desk.perform_all(
         home,
         "decision.list",
         {"person": person, "lifted": lifted},
+        "decisions",
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )

@@ -67,6 +67,37 @@ def perform(
         return do(act, values)
 
 
+def perform_all(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    rows: str,
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Have an act that lists in pages done until its last page; return its answer with all `rows`."""
+    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+        return pages(do, act, values, (rows,))
+
+
+def pages(
+    do: Perform, act: str, values: Mapping[str, object], lists: tuple[str, ...]
+) -> dict[str, object]:
+    """Return the answer of an act with the rows of all its pages, for each of the named lists."""
+    whole = do(act, values)
+    while whole.get("next_page_token"):
+        page = do(act, {**values, "page_token": whole["next_page_token"]})
+        whole |= {name: [*_rows(whole, name), *_rows(page, name)] for name in lists}
+        whole["next_page_token"] = page.get("next_page_token", "")
+    return whole
+
+
+def _rows(answer: Mapping[str, object], name: str) -> list[object]:
+    found = answer.get(name)
+    return found if isinstance(found, list) else []
+
+
 def perform_or_propose(
     home: Path,
     act: str,

@@ -42,10 +42,11 @@ def list_(
     del as_json
     from rich.table import Table
 
-    found = desk.perform(
+    found = desk.perform_all(
         home,
         "proposals.list",
         {"all": everything},
+        "proposals",
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )

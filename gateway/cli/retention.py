@@ -198,10 +198,11 @@ def list_(
     del as_json
     from rich.table import Column, Table
 
-    found = desk.perform(
+    found = desk.perform_all(
         home,
         "hold.list",
         {"released": released},
+        "holds",
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )

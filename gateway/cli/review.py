@@ -43,7 +43,14 @@ def list_(
     del as_json
     from rich.table import Table
 
-    found = _do(home, "review.list", {}, officer, passphrase_file)
+    found: Any = desk.perform_all(
+        home,
+        "review.list",
+        {},
+        "cases",
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
     table = Table("case", "time left", "state", "verdicts", "in hand of", box=None)
     for each in found["cases"]:
         table.add_row(

@@ -457,8 +457,13 @@ def list_(
     del as_json
     from rich.table import Table
 
-    found = desk.perform(
-        home, "staff.list", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    found = desk.perform_all(
+        home,
+        "staff.list",
+        {},
+        "staff",
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
     )
     table = Table("person", "roles", "until", "", box=None)
     rows = found["staff"]

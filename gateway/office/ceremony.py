@@ -22,6 +22,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Desk, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
+from gateway.office.paging import Page
 from gateway.office.staff import Staff
 from gateway.store import proposals
 from gateway.store.database import Database
@@ -164,11 +165,13 @@ class Ceremony:
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer
         everything = arguments.flag("all")
+        page = Page(arguments)
 
         def do() -> Answer:
             with self._database.reader() as reader:
                 found = proposals.every(reader, open_only=not everything)
-            return {"proposals": [_told(kept) for kept in found]}
+            shown, more = page.slice(found)
+            return {"proposals": [_told(kept) for kept in shown], "next_page_token": more}
 
         return do
 

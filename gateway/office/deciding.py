@@ -15,6 +15,7 @@ from gateway.casework import FieldCode, Ground, Scope
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
+from gateway.office.paging import Page
 from gateway.store import decisions, subjects
 from gateway.store.database import Database
 from gateway.store.decisions import EVERYBODY, Decision
@@ -98,6 +99,7 @@ class Deciding:
         del officer
         reference = arguments.optional("person", FILE_NUMBER)
         ended = arguments.flag("lifted")
+        page = Page(arguments)
 
         def do() -> Answer:
             subject = self._subject(reference) if reference else None
@@ -107,7 +109,11 @@ class Deciding:
                     for one in decisions.every(reader, subject)
                     if ended or one.lifted is None
                 ]
-            return {"decisions": [_told(one, person or "") for one, person in found]}
+            shown, more = page.slice(found)
+            return {
+                "decisions": [_told(one, person or "") for one, person in shown],
+                "next_page_token": more,
+            }
 
         return do
 

@@ -10,6 +10,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import FILE_NUMBER, Arguments
+from gateway.office.paging import Page
 from gateway.store import holds, subjects
 from gateway.store.database import Database
 from gateway.store.holds import Hold, HoldKind
@@ -112,11 +113,13 @@ class Holding:
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer
         ended = arguments.flag("released")
+        page = Page(arguments)
 
         def do() -> Answer:
             with self._database.reader() as reader:
                 found = holds.every(reader)
-            return {"holds": [_told(one) for one in found if ended or one.released is None]}
+            shown, more = page.slice([one for one in found if ended or one.released is None])
+            return {"holds": [_told(one) for one in shown], "next_page_token": more}
 
         return do
 

@@ -25,6 +25,7 @@ from gateway.law.verdicts import conclude
 from gateway.office import evidence
 from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
+from gateway.office.paging import Page
 from gateway.store import reviews, subjects, transactions
 from gateway.store.database import Database
 from gateway.store.reviews import Case, CaseState, Evidence
@@ -91,8 +92,17 @@ class Reviews:
         return ended
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
-        return lambda: {"cases": [_plain(each, self.clock()) for each in self._waiting()]}
+        del officer
+        page = Page(arguments)
+
+        def do() -> Answer:
+            shown, more = page.slice(self._waiting())
+            return {
+                "cases": [_plain(each, self.clock()) for each in shown],
+                "next_page_token": more,
+            }
+
+        return do
 
     def _lease(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         name = arguments.text("case")

@@ -26,6 +26,7 @@ from gateway.bundle import fingerprint
 from gateway.errors import Remedy, StaffUnknown
 from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role, always
 from gateway.office.arguments import Arguments
+from gateway.office.paging import Page
 from gateway.store import staff
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
@@ -312,11 +313,13 @@ class Staff:
         return [[each.pin.hex(), *each.roles] for each in self.members() if each.live(now)]
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer, arguments
+        del officer
+        page = Page(arguments)
 
         def do() -> Answer:
             now = self._clock()
-            return {"staff": [_plain(each, now) for each in self.members()]}
+            shown, more = page.slice(self.members())
+            return {"staff": [_plain(each, now) for each in shown], "next_page_token": more}
 
         return do
 

@@ -29,8 +29,14 @@ class Review(review_pb2_grpc.ReviewServiceServicer):
     ) -> review_pb2.ListCasesResponse:
         """List the cases that wait."""
         del context
-        found = self._act(request, "review.list", {})
-        return review_pb2.ListCasesResponse(cases=[_case(each) for each in found["cases"]])
+        wanted: dict[str, object] = {"page_token": request.page_token}
+        if request.page_size:
+            wanted["page_size"] = request.page_size
+        found = self._act(request, "review.list", wanted)
+        return review_pb2.ListCasesResponse(
+            cases=[_case(each) for each in found["cases"]],
+            next_page_token=found["next_page_token"],
+        )
 
     def LeaseCase(  # noqa: N802
         self, request: review_pb2.LeaseCaseRequest, context: grpc.ServicerContext

@@ -130,8 +130,9 @@ def case(connection: Connection, name: str) -> Case | None:
 
 
 def waiting(connection: Connection) -> list[Case]:
-    """Return the cases that wait, the most urgent first."""
-    wanted = select(reviews).where(_in(WAITING)).order_by(reviews.c.due_ms, reviews.c.case_id)
+    """Return the cases that wait, the most urgent first, without what is sealed of them."""
+    columns = [column for column in reviews.c if column.name not in _ERASED]
+    wanted = select(*columns).where(_in(WAITING)).order_by(reviews.c.due_ms, reviews.c.case_id)
     return [_case(row) for row in connection.execute(wanted)]
 
 
@@ -271,8 +272,8 @@ def _case(row: Row[Any]) -> Case:
         leased_until=None if row.lease_ms is None else moment(row.lease_ms),
         first_examiner=row.first_examiner,
         first_verdict=None if row.first_verdict is None else Verdict(row.first_verdict),
-        sealed=row.sealed,
-        sealed_key=row.sealed_key,
+        sealed=getattr(row, "sealed", None),
+        sealed_key=getattr(row, "sealed_key", None),
     )
 
 
