@@ -57,11 +57,16 @@ ERRANDS: dict[tuple[ErrandState, ErrandAct], ErrandState] = {
 }
 
 
+UNREAD = b""  # stands for a folder that was not read; nothing sealed is empty
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """One query of ours as its row has it; `sealed` is its folder.
+    """One query of ours as its row has it; `sealed` is its folder: None where it was erased, UNREAD in a list.
 
-    subject   our own client whom it is about, where the officer named one
+    subject    our own client whom it is about, where the officer named one
+    received   the fields that the partner may have disclosed under it: those that came, and those that we asked for
+               without hearing back; None where the row is older than that record
     """
 
     partner: str
@@ -80,6 +85,7 @@ class Errand:
     asked_index: int
     answered_index: int | None
     sealed: bytes | None = field(repr=False)
+    received: frozenset[FieldCode] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,8 @@ class Folder:
     answer      payload of the answer
     receipt     leaf and proof of the partner's ledger, which stand for the answer
     details     payloads of details that were disclosed to us later
-    corrected   payloads of notices that correct them, where they were used and are kept
+    corrected   payloads of notices that correct them, where they were used and are kept; those that came since
+                revision 0005 of the store lie apart
     """
 
     letter: bytes = field(default=b"", repr=False)

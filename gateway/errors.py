@@ -337,15 +337,20 @@ class RateLimited(ResourceExhausted):
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The partner has used up what the agreement allows for this purpose."""
+    """The partner has used up what it is allowed: by the agreement for a purpose, or of corrections."""
 
     reason = "QUOTA_EXCEEDED"
     retry_after = -1.0
 
-    def __init__(self, renews: datetime) -> None:
-        super().__init__(
-            f"budget spent; it renews {renews:%Y-%m-%d %H:%M} UTC", reset_time=renews.isoformat()
-        )
+    def __init__(self, renews: datetime | None = None) -> None:
+        """Say when it renews; None where no day renews it."""
+        if renews is None:
+            super().__init__("there is a limit, which no day renews, and it is reached")
+        else:
+            super().__init__(
+                f"budget spent; it renews {renews:%Y-%m-%d %H:%M} UTC",
+                reset_time=renews.isoformat(),
+            )
         self.renews = renews
 
 

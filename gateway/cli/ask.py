@@ -139,7 +139,14 @@ def list_(
     del as_json
     from rich.table import Table
 
-    found = _do(home, "asked.list", {"case": case}, officer, passphrase_file)
+    found: Any = desk.perform_all(
+        home,
+        "asked.list",
+        {"case": case},
+        "asked",
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
     table = Table("query", "partner", "case", "state", "asked", "used in", box=None)
     for each in found["asked"]:
         table.add_row(
@@ -150,21 +157,42 @@ def list_(
     console.emit(context, {"ok": True, **found}, shown)
 
 
-@app.command(epilog=example("passerelle asked show can 20260301-0123456789abcdef0123"))
+@app.command(
+    epilog=example(
+        "passerelle asked show can 20260301-0123456789abcdef0123",
+        "passerelle asked show can 20260301-0123456789abcdef0123 --all",
+    )
+)
 def show(
     context: typer.Context,
     *,
     home: Home,
     number: Number,
     partner: Partner = "",
+    page: Annotated[
+        str, typer.Option(metavar="TOKEN", help="Go on where an earlier page ended.")
+    ] = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="All pages; by default the first.")
+    ] = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show an answer; that it was shown is recorded. Whether it was then used, say with `passerelle use`."""
+    """Show an answer; that it was shown is recorded. Whether it was then used, say with `passerelle use`.
+
+    Photographs make an answer long: a page holds a few, and each page that is shown is recorded.
+    """
     del as_json
-    values = {"number": number, "partner": partner}
-    found = _do(home, "asked.show", values, officer, passphrase_file)
+    values = {"number": number, "partner": partner, "page_token": page}
+    found: Any
+    with desk.at_desk(
+        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    ) as perform:
+        if everything:
+            found = desk.pages(perform, "asked.show", values, ("fields", "corrected"))
+        else:
+            found = perform("asked.show", values)
     lines = [f"state    {found['state']}"]
     if "outcome" in found:
         lines.append(f"outcome  {found['outcome']}")
@@ -172,6 +200,8 @@ def show(
         for notice in found["corrected"]:
             lines.append(f"corrected: {notice['kind']} {', '.join(notice['fields'])}")
             lines += [_line(each) for each in notice["right"]]
+    if found.get("next_page_token"):
+        lines.append(f"more     --page {found['next_page_token']}, or --all")
     console.emit(context, {"ok": True, **found}, *lines)
 
 

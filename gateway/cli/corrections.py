@@ -109,7 +109,7 @@ def list_(
     from rich.table import Table
 
     values = {"partner": partner, "open": unfinished}
-    found = _do(home, "corrections.list", values, officer, passphrase_file)
+    found = _all(home, "corrections.list", values, officer, passphrase_file, rows="corrections")
     table = Table("correction", "way", "partner", "query", "kind", "state", "due", box=None)
     for each in found["corrections"]:
         way = "out" if each["direction"] == "OUTBOUND" else "in"
@@ -147,7 +147,7 @@ def trace(
     """Show where it went: person or query, disclosures, corrections, and who has acknowledged or is late."""
     del as_json
     values = {"subject": subject, "number": number}
-    found = _do(home, "corrections.trace", values, officer, passphrase_file)
+    found = _all(home, "corrections.trace", values, officer, passphrase_file, rows="disclosed")
     root = graph.of_trace(found)
     if not root.below:
         raise No("nothing of this was disclosed or received")
@@ -223,4 +223,18 @@ def _do(
 ) -> Any:  # noqa: ANN401 - what the act answers, as JSON has it
     return desk.perform(
         home, act, values, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )
+
+
+def _all(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    officer: Path | None,
+    passphrase_file: Path | None,
+    *,
+    rows: str,
+) -> Any:  # noqa: ANN401 - what the act answers, as JSON has it
+    return desk.perform_all(
+        home, act, values, rows, officer=officer, passphrase=passphrase_of(home, passphrase_file)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateway.aftercare import (
     CorrectionAck,
@@ -19,19 +19,32 @@ from gateway.aftercare import (
 )
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errands import ErrandState
-from gateway.errors import CorrectionUnknown, ElementInvalid, ElementsInconsistent, InProgress
+from gateway.errors import (
+    CorrectionUnknown,
+    ElementInvalid,
+    ElementsInconsistent,
+    InProgress,
+    TransactionReused,
+)
 from gateway.exchange.walk import Admitted, Conclusion, Request
 from gateway.law import duty
-from gateway.store import corrections, errands
+from gateway.store import corrections, errands, transactions
+from gateway.store.corrections import Bounds
 from gateway.store.database import Database
 from gateway.store.redress import Act, Correction, Standing
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.telemetry import Stages
-from gateway.terms import Direction, Outcome
+from gateway.terms import Direction, Header, Outcome
 from gateway.wire import corrections as wire
+from gateway.wire.received import codes_in
 from keys.datakey import DataRing
 
+# Of one query: a mistake has a field or two, and is put right once or twice; a dozen is beyond any honest history.
+A_QUERY = 12
+# Of a partner and UTC day: a tenth of the busiest partner's queries of a day (protocol 13), 26 MB at their largest.
+# What comes beyond is told again by its sender the next day.
+A_DAY = 100
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)
 # What we asked and hold, held or used; of anything else there is nothing to correct.
 _HELD = (
@@ -62,19 +75,17 @@ class SubmitCorrection:
         notice = wire.read_notice(payload)
         header = request.header
         with self._desk.database.reader() as reader:
+            used = transactions.number_used(reader, header)
             known = corrections.find(reader, header.sender, notice.id, Direction.INBOUND)
-            errand = errands.find(reader, header.sender, header.transaction_reference)
-        if known is not None:
-            if (known.number, known.kind) != (header.transaction_reference, notice.kind):
-                raise ElementsInconsistent(element="correction_id")
-        elif errand is None or errand.state in (ErrandState.REFUSED, ErrandState.EXPIRED):
-            raise CorrectionUnknown
-        elif errand.state not in _HELD:
-            raise InProgress  # its answer is still under way to us; the correction waits for it
-        elif errand.outcome not in (Outcome.MATCH, None):
-            # Nothing was disclosed: there is nobody that it could be about. What we have erased since, we no
-            # longer know to have been a match; the partner does.
-            raise CorrectionUnknown
+        _demand_number(header, notice.id, used=used)
+        if known is None:
+            self._demand_disclosed(header, notice)
+            with self._desk.database.reader() as reader:
+                corrections.demand_room(
+                    reader, header.sender, header.transaction_reference, _bounds(now)
+                )
+        elif (known.number, known.kind) != (header.transaction_reference, notice.kind):
+            raise ElementsInconsistent(element="correction_id")
         correction = known or Correction(
             id=notice.id,
             partner=header.sender,
@@ -88,6 +99,27 @@ class SubmitCorrection:
         )
         work = _Notice(correction, notice, known is not None)
         return Admitted(request, notice.reply_key, _facts(request, correction, notice), work)
+
+    def _demand_disclosed(self, header: Header, notice: CorrectionNotice) -> None:
+        """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
+        with self._desk.database.reader() as reader:
+            errand = errands.outline(reader, header.sender, header.transaction_reference)
+            if errand is None or errand.state in (ErrandState.REFUSED, ErrandState.EXPIRED):
+                raise CorrectionUnknown
+            if errand.state not in _HELD:
+                raise InProgress  # its answer is still under way to us; the correction waits for it
+            if errand.outcome not in (Outcome.MATCH, None):
+                # There is nobody that it could be about. What we have erased since, we no longer know to have
+                # been a match; the partner does.
+                raise CorrectionUnknown
+            received = errand.received
+            if received is None and notice.fields:
+                whole = errands.find(reader, header.sender, header.transaction_reference)
+                if whole is None or whole.sealed is None:
+                    return  # it was erased before we kept this record: nothing is left to be put right, or added to
+                received = codes_in(errands.folder_of(self._desk.data_key, whole))
+        if received is not None and not received.issuperset(notice.fields):
+            raise CorrectionUnknown
 
     def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002 - the port's shape
         """Take it, once."""
@@ -105,7 +137,8 @@ class SubmitCorrection:
         payload = wire.kept_bytes(work.notice)
         sealed = corrections.seal(self._desk.data_key, correction, corrections.Papers(payload))
         leaf = Leaf(_frame(EntryType.CORRECTION, admitted.request, correction), admitted.facts)
-        effects = (corrections.opened(correction, sealed, leaf=0),)
+        bounds = _bounds(self._desk.clock())
+        effects = corrections.opened(correction, sealed, leaf=0, bounds=bounds)
         return Conclusion(answer, facts, leaves=(leaf,), effects=effects)
 
 
@@ -120,7 +153,9 @@ class AckCorrection:
         ack = wire.read_ack(payload)
         header = request.header
         with self._desk.database.reader() as reader:
+            used = transactions.number_used(reader, header)
             found = corrections.find(reader, header.sender, ack.id, Direction.OUTBOUND)
+        _demand_number(header, ack.id, used=used)
         if found is None or found.number != header.transaction_reference:
             raise CorrectionUnknown
         if not found.open - SKEW <= ack.completed <= now + SKEW:
@@ -157,7 +192,7 @@ class AckCorrection:
             note=ack.note or None,
         )
         leaf = Leaf(_frame(EntryType.ACKNOWLEDGEMENT, admitted.request, correction), admitted.facts)
-        return Conclusion(answer, facts, leaves=(leaf,), effects=(closed,))
+        return Conclusion(answer, facts, leaves=(leaf,), effects=closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +206,23 @@ class _Notice:
 class _Ack:
     correction: Correction
     ack: CorrectionAck
+
+
+def _bounds(now: datetime) -> Bounds:
+    utc = now.astimezone(UTC)
+    day = utc.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Bounds(a_query=A_QUERY, a_day=A_DAY, day=day, renews=day + timedelta(days=1))
+
+
+def _demand_number(header: Header, identifier: bytes, *, used: bool) -> None:
+    """Refuse a number that is not the correction's own, or that was used for anything else.
+
+    Letters about one correction, reminders among them, bear its identifier as their number.
+    """
+    if header.transaction_number != identifier.hex():
+        raise ElementsInconsistent(element="header.transaction_number")
+    if used:
+        raise TransactionReused
 
 
 def _frame(kind: EntryType, request: Request, correction: Correction) -> Frame:

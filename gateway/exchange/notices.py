@@ -10,9 +10,10 @@ A crash between any two of them changes nothing but the time: the other side tak
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway import telemetry
 from gateway.aftercare import CorrectionAck
@@ -34,6 +35,9 @@ from gateway.wire import corrections as wire
 from keys.datakey import DataRing
 
 MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is written anew
+_FULL = (
+    "QUOTA_EXCEEDED"  # the partner takes no more today, or of this query; the duty to tell remains
+)
 _TO_SEND = (Standing.OPEN, Standing.UNSENT)
 _CAN_BE_LATE = (Standing.OPEN, Standing.SENT, Standing.SETTLED)
 
@@ -60,15 +64,24 @@ class Notices:
     def walk(self) -> None:
         """Do what is due now; a partner that does not answer is not asked twice in one walk."""
         away: set[str] = set()
-        with self._post.database.reader() as reader:
-            open_ones = corrections.unfinished(reader)
-        for correction in open_ones:
+        for correction in self._due():
             try:
                 self._attend(correction, away)
             except InProgress:
                 continue  # it was moved on while we looked; the next walk sees where it is
             except UnknownParty:
                 self._log.warning("partner_unknown", partner=correction.partner)
+
+    def _due(self) -> Iterator[Correction]:
+        """Yield what is due now, page by page: however much waits for others, little of it is held at once."""
+        now, after = self._post.clock(), None
+        while True:
+            with self._post.database.reader() as reader:
+                page = corrections.due(reader, now, after)
+            yield from page
+            if len(page) < corrections.PAGE:
+                return
+            after = corrections.key_of(page[-1])
 
     def _attend(self, correction: Correction, away: set[str]) -> None:
         now = self._post.clock()
@@ -100,7 +113,8 @@ class Notices:
         return correction.state is not Standing.REFUSED
 
     def _carry(self, correction: Correction, now: datetime) -> Delivery:
-        papers = corrections.papers_of(self._post.data_key, correction)
+        with self._post.database.reader() as reader:
+            papers = corrections.papers_of(reader, self._post.data_key, correction)
         if not papers.letter or papers.until <= milliseconds(now + MARGIN):
             written = self._written(correction, papers)
             if written is None:  # no key to seal to; its new bundle must come first
@@ -108,8 +122,10 @@ class Notices:
                 return Delivery(Fate.STALE, "KEY_STALE")
             papers = written
             sealed = corrections.seal(self._post.data_key, correction, papers)
-            self._commit((), corrections.kept(correction, sealed=sealed))  # (1)
+            self._commit((), *corrections.kept(correction, sealed=sealed))  # (1)
         delivery = self._post.couriers(correction.partner).carry(papers.letter)  # (2)
+        if delivery.reason == _FULL:
+            delivery = replace(delivery, fate=Fate.AWAY)
         if delivery.fate is Fate.DELIVERED and not _answers(delivery, correction):
             delivery = replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED:payload")
         if delivery.fate is Fate.DELIVERED and delivery.receipt is not None:
@@ -166,15 +182,14 @@ class Notices:
             "transaction_reference": correction.number,
             "state_before": correction.state.name,
         }
-        effect = self._moves(correction, papers, now)
-        self._commit((Leaf(frame, facts),), effect)
+        self._commit((Leaf(frame, facts),), *self._moves(correction, papers, now))
 
-    def _moves(self, correction: Correction, papers: Papers, now: datetime) -> Effect:
+    def _moves(self, correction: Correction, papers: Papers, now: datetime) -> tuple[Effect, ...]:
         moment = milliseconds(now)
         if correction.direction is Direction.INBOUND:
             return corrections.moved(correction, Act.SEND, ack_ms=moment, attempts=0)
         told = replace(papers, letter=b"", until=0)  # a reminder is a new letter
-        values = {
+        values: dict[str, Any] = {
             "sealed": corrections.seal(self._post.data_key, correction, told),
             "next_ms": milliseconds(duty.reminder(now, correction.due)),
             "attempts": 0,
@@ -188,7 +203,7 @@ class Notices:
         sealed = corrections.seal(self._post.data_key, correction, papers)
         later = milliseconds(now + duty.pause(attempts))
         self._commit(
-            (), corrections.kept(correction, sealed=sealed, attempts=attempts, next_ms=later)
+            (), *corrections.kept(correction, sealed=sealed, attempts=attempts, next_ms=later)
         )
 
     def alarm(self, correction: Correction, act: Act | None, reason: str) -> None:
@@ -207,7 +222,7 @@ class Notices:
             "reason": reason,
             "due": correction.due.isoformat(),
         }
-        effects = () if act is None else (corrections.moved(correction, act),)
+        effects = () if act is None else corrections.moved(correction, act)
         self._post.sequencer.commit((Leaf(frame, facts),), effects)
         self._log.error(
             "correction_alarm",
@@ -216,8 +231,8 @@ class Notices:
             reason=reason,
         )
 
-    def _commit(self, leaves: tuple[Leaf, ...], effect: Effect) -> None:
-        self._post.sequencer.commit(leaves, (effect,))
+    def _commit(self, leaves: tuple[Leaf, ...], *effects: Effect) -> None:
+        self._post.sequencer.commit(leaves, effects)
 
 
 def _answers(delivery: Delivery, correction: Correction) -> bool:

@@ -32,6 +32,7 @@ from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.terms import About, Operation, Outcome, Query, Result, State
 from gateway.wire import payloads
+from gateway.wire.received import codes_in, unfolded
 from keys.envelope import SMALLEST_REQUEST_QUERY
 
 FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
@@ -120,6 +121,7 @@ class Outbound:
             asked_index=-1,
             answered_index=None,
             sealed=errands.seal(self._post.data_key, asking.partner, number, folder),
+            received=frozenset(),
         )
         leaf = traces.asked(asking, written, permission)
         self._post.sequencer.commit((leaf,), (errands.asking(errand), *reserved))  # (3)
@@ -218,13 +220,14 @@ class Outbound:
             self._pause(errand)  # nothing new
             return
         receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
-        folder = Folder(answer=payloads.result_bytes(result), receipt=receipt)
+        folder = unfolded(Folder(answer=payloads.result_bytes(result), receipt=receipt))
         values: dict[str, object] = {
             "sealed": errands.seal(self._post.data_key, errand.partner, errand.number, folder)
         }
         if not pending:
             now = milliseconds(self._post.clock())
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
+            values |= {"received": errands.bits(codes_in(folder))}
         act = ErrandAct.PEND if pending else ErrandAct.ANSWER
         leaf = traces.received(errand, delivery.receipt, result)
         self._commit(leaf, errands.moved(errand, act, leaf=None if pending else 0, **values))

@@ -16,10 +16,12 @@ from gateway.errors import Refusal, Remedy
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.exchange.notices import Post
 from gateway.store import errands
+from gateway.store.effects import Effect
 from gateway.store.sequencer import Leaf
 from gateway.terms import About, Direction, Operation, Outcome
 from gateway.wire import details as wire
 from gateway.wire import payloads
+from gateway.wire.received import codes_in
 
 _HELD = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
 
@@ -40,16 +42,22 @@ class Seeker:
             raise Remedy("there is no match under this number that details could be asked of")
         reference = payloads.read_result(folder.answer).hit_reference
         written = self._written(errand, seeking, reference)
-        self._commit(_asked(errand, seeking, written))
+        before = codes_in(folder)
+        asked = errands.may_receive(errand, seeking.fields, before)
+        self._commit(_asked(errand, seeking, written), asked)
         delivery = self._post.couriers(errand.partner).carry(written.octets)
         details = _told(delivery)
+        absent = set(seeking.fields) - (before if errand.received is None else errand.received)
         if details is None or delivery.receipt is None:
-            self._commit(_unanswered(errand, written, delivery))
+            refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
+            heard = (errands.not_received(errand, absent),) if refused else ()
+            self._commit(_unanswered(errand, written, delivery), *heard)
             raise Remedy(f"the partner gave no details ({delivery.reason}); ask again later")
         kept = replace(folder, details=(*folder.details, delivery.payload))
         sealed = errands.seal(self._post.data_key, errand.partner, errand.number, kept)
         leaf = _received(errand, written, delivery, details)
-        self._post.sequencer.commit((leaf,), (errands.kept(errand, sealed),))
+        absent -= {each.code for each in details.fields}
+        self._commit(leaf, errands.kept(errand, sealed, absent))
         return details
 
     def _written(self, errand: Errand, seeking: Seeking, reference: bytes) -> Written:
@@ -77,8 +85,8 @@ class Seeker:
             raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
         return written
 
-    def _commit(self, leaf: Leaf) -> None:
-        self._post.sequencer.commit((leaf,), ())
+    def _commit(self, leaf: Leaf, *effects: Effect) -> None:
+        self._post.sequencer.commit((leaf,), effects)
 
 
 def _told(delivery: Delivery) -> Details | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from gateway.aftercare import CorrectionKind, CorrectionNotice
-from gateway.casework import Details, Field
+from gateway.casework import Details, Field, FieldCode
 from gateway.errands import Folder
 from gateway.wire import details as wire
+from gateway.wire.received import fields_in
 
 
 def without(folder: Folder, notice: CorrectionNotice) -> Folder:
@@ -35,15 +37,25 @@ def _amended(payload: bytes, notice: CorrectionNotice) -> bytes:
     return wire.details_bytes(Details(details.outcome, fields, details.withholding))
 
 
-def fields_of(folder: Folder) -> tuple[Field, ...]:
-    """Return every datum that a folder holds, in the order in which it came."""
-    return tuple(each for payload in folder.details for each in wire.read_details(payload).fields)
+def about(held: Collection[FieldCode], notice: CorrectionNotice) -> CorrectionNotice | None:
+    """Return what a notice says of fields that are held; None where it says nothing of them.
+
+    Nothing else enters a file: what was asked for and never came was neither received nor used.
+    """
+    named = tuple(code for code in notice.fields if code in held)
+    if notice.fields and not named:
+        return None
+    right = tuple(each for each in notice.corrected if each.code in held)
+    kind = notice.kind
+    if kind is CorrectionKind.WRONG_VALUE and not right:
+        kind = CorrectionKind.WITHDRAWN  # wrong, and what is right was told of other fields only
+    return replace(notice, kind=kind, fields=named, corrected=right)
 
 
 def right_already(folder: Folder, notice: CorrectionNotice) -> bool:
     """Whether a folder holds, of what a notice sets right, the values of the notice or newer ones."""
     right = {each.code: each for each in notice.corrected}
-    held = [each for each in fields_of(folder) if each.code in right]
+    held = [each for each in fields_in(folder) if each.code in right]
     return bool(held) and all(
         each.value == right[each.code].value or _newer(each, right[each.code]) for each in held
     )

@@ -109,7 +109,7 @@ class AskingDesk:
             return None
         with self._files.database.reader() as reader:
             theirs = transactions.transaction(reader, partner, prior)
-            own = errands.find(reader, partner, prior)
+            own = errands.outline(reader, partner, prior)
         if theirs is not None and theirs.outcome is Outcome.MATCH and theirs.finding is not None:
             key = self._files.data_key
             return transactions.open_finding(key, partner, prior, theirs.finding).subject

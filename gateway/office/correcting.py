@@ -21,6 +21,7 @@ from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
 from gateway.store import corrections, disclosures, propagation, subjects
 from gateway.store.corrections import Papers
+from gateway.store.effects import Effect
 from gateway.store.propagation import Recipient
 from gateway.store.redress import Correction, Standing
 from gateway.store.sequencer import Leaf
@@ -193,7 +194,9 @@ class Correcting:
         for each in open_ones:
             alike = (each.direction, each.kind) == (Direction.OUTBOUND, correction.kind)
             if alike and each.state is not Standing.ACKNOWLEDGED:
-                said = wire.read_notice(corrections.papers_of(self._files.data_key, each).notice)
+                with self._files.database.reader() as reader:
+                    papers = corrections.papers_of(reader, self._files.data_key, each)
+                said = wire.read_notice(papers.notice)
                 if (said.fields, said.corrected) == (notice.fields, notice.corrected):
                     return True
         return False
@@ -204,7 +207,8 @@ class Correcting:
         wanted: _Wanted,
         notices: Sequence[tuple[Correction, CorrectionNotice]],
     ) -> None:
-        leaves, effects = [], []
+        leaves: list[Leaf] = []
+        effects: list[Effect] = []
         for position, (correction, notice) in enumerate(notices):
             frame = Frame(
                 type=EntryType.CORRECTION,
@@ -226,7 +230,7 @@ class Correcting:
             leaves.append(Leaf(frame, {name: value for name, value in facts.items() if value}))
             papers = Papers(wire.kept_bytes(notice))
             sealed = corrections.seal(self._files.data_key, correction, papers)
-            effects.append(corrections.opened(correction, sealed, leaf=position))
+            effects += corrections.opened(correction, sealed, leaf=position)
             if (
                 wanted.kind is not CorrectionKind.WRONG_VALUE
             ):  # what is taken back is not given again

@@ -7,11 +7,11 @@ and in the end an alarm (law.md 3.4).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway import telemetry
 from gateway.aftercare import CorrectionKind, CorrectionNotice, CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errands import Errand, ErrandAct, ErrandState, Folder
@@ -22,14 +22,13 @@ from gateway.office import amending
 from gateway.store import corrections, errands
 from gateway.store.database import Database
 from gateway.store.effects import Effect
-from gateway.store.redress import Act, Correction, Standing
+from gateway.store.redress import Act, Correction
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import milliseconds
 from gateway.terms import Direction
 from gateway.wire import corrections as wire
+from gateway.wire.received import codes_in, unfolded
 from keys.datakey import DataRing
-
-_OPEN = (Standing.OPEN, Standing.LATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class _Done:
     """What settling comes to, besides the correction's own row."""
 
     outcome: CorrectionOutcome
-    effect: Effect | None
+    effects: tuple[Effect, ...] = ()
     note: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     leaves: tuple[Leaf, ...] = ()
@@ -72,20 +71,32 @@ def use_of(errand: Errand) -> Use:
 
 
 def settle_due(files: Files) -> int:
-    """Settle every correction of a partner that the record of use decides; return how many."""
-    with files.database.reader() as reader:
-        waiting = [
-            each
-            for each in corrections.unfinished(reader)
-            if each.direction is Direction.INBOUND and each.state in _OPEN
-        ]
+    """Settle every correction of a partner that the record of use decides; return how many.
+
+    One that does not open is logged and stays; it stops none of the others.
+    """
     settled = 0
-    for correction in waiting:
-        with suppress(
-            InProgress
-        ):  # the answer or the correction was touched meanwhile; the next walk
+    for correction in _decidable(files.database):
+        try:
             settled += settle(files, correction, None) is not None
+        except InProgress:
+            continue  # the answer or the correction was touched meanwhile; the next walk
+        except Fault:
+            telemetry.logger("duties").error(
+                "correction_unreadable", partner=correction.partner, correction=correction.id.hex()
+            )
     return settled
+
+
+def _decidable(database: Database) -> Iterator[Correction]:
+    after: corrections.Key | None = None
+    while True:
+        with database.reader() as reader:
+            page = corrections.decidable(reader, after)
+        yield from page
+        if len(page) < corrections.PAGE:
+            return
+        after = corrections.key_of(page[-1])
 
 
 def settle(files: Files, correction: Correction, word: Word | None) -> CorrectionOutcome | None:
@@ -96,7 +107,7 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
     with files.database.reader() as reader:
         errand = errands.find(reader, correction.partner, correction.number)
     if errand is None:  # its row has reached its end: nothing is left that could be inaccurate
-        done = _Done(CorrectionOutcome.DESTROYED, None)
+        done = _Done(CorrectionOutcome.DESTROYED)
     else:
         use = use_of(errand)
         if use is not Use.UNKNOWN:
@@ -105,18 +116,24 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
             return None
         else:
             use = Use.RECORDED if word.used_in else Use.NONE
-        notice = wire.read_notice(corrections.papers_of(files.data_key, correction).notice)
-        done = _duty(files, errand, notice, use, word)
+        with files.database.reader() as reader:
+            papers = corrections.papers_of(reader, files.data_key, correction)
+        done = _duty(files, errand, (correction, wire.read_notice(papers.notice)), use, word)
     _commit(files, correction, done, word)
     return done.outcome
 
 
 def _duty(
-    files: Files, errand: Errand, notice: CorrectionNotice, use: Use, word: Word | None
+    files: Files,
+    errand: Errand,
+    told: tuple[Correction, CorrectionNotice],
+    use: Use,
+    word: Word | None,
 ) -> _Done:
-    folder = errands.folder_of(files.data_key, errand)
+    notice = told[1]
+    folder = unfolded(errands.folder_of(files.data_key, errand))
     if use is Use.RECORDED:
-        return _noted(files, errand, notice, folder, word)
+        return _noted(files, errand, told, folder, word)
     left = amending.without(folder, notice)
     replaced = amending.right_already(left, notice)
     outcome = duty.outcome(use, replaced=replaced)
@@ -126,32 +143,43 @@ def _duty(
     if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == Folder()):
         return _Done(
             outcome,
-            errands.moved(errand, ErrandAct.DESTROY, sealed=None, outcome=None),
+            (errands.moved(errand, ErrandAct.DESTROY, sealed=None, outcome=None),),
             facts={"destroyed": "answer,details"},
         )
     if gone or left == folder:
-        return _Done(outcome, None)  # nothing of it is here
+        return _Done(outcome)  # nothing of it is here
     sealed = errands.seal(files.data_key, errand.partner, errand.number, left)
-    return _Done(outcome, errands.kept(errand, sealed), facts={"destroyed": "details"})
+    return _Done(outcome, (errands.kept(errand, sealed),), facts={"destroyed": "details"})
 
 
 def _noted(
-    files: Files, errand: Errand, notice: CorrectionNotice, folder: Folder, word: Word | None
+    files: Files,
+    errand: Errand,
+    told: tuple[Correction, CorrectionNotice],
+    folder: Folder,
+    word: Word | None,
 ) -> _Done:
-    """Keep what was used, the right values beside it, and a note (315.27(3))."""
-    note = f"N-{files.random(8).hex()}"
-    payload = wire.kept_bytes(notice)
-    kept = replace(folder, corrected=(*folder.corrected, payload))
-    sealed = errands.seal(files.data_key, errand.partner, errand.number, kept)
+    """Keep what was used, the right values beside it, and a note (315.27(3)); beside nothing there is only the note."""
+    correction, notice = told
+    note, now = f"N-{files.random(8).hex()}", files.clock()
+    kept = None if errand.sealed is None else amending.about(codes_in(folder), notice)
+    filed: tuple[Effect, ...] = ()
+    if kept is not None:
+        payload = wire.kept_bytes(kept)
+        filed = (corrections.filed(files.data_key, correction, payload, now),)
     if errand.used is not None:
-        facts = {"used_in": errand.used_in}
-        return _Done(CorrectionOutcome.USED_NOTE_TO_FILE, errands.kept(errand, sealed), note, facts)
+        return _Done(
+            CorrectionOutcome.USED_NOTE_TO_FILE,
+            (errands.unmoved(errand), *filed),
+            note,
+            {"used_in": errand.used_in},
+        )
     if word is None:
         raise Fault("a use that nobody recorded was settled")
-    now = milliseconds(files.clock())
+    used = errands.moved(errand, ErrandAct.USE, used_ms=milliseconds(now), used_in=word.used_in)
     return _Done(
         CorrectionOutcome.USED_NOTE_TO_FILE,
-        errands.moved(errand, ErrandAct.USE, used_ms=now, used_in=word.used_in, sealed=sealed),
+        (used, *filed),
         note,
         {"used_in": word.used_in},
         (use_leaf(errand, word.person, word.used_in, word.reason),),
@@ -200,5 +228,4 @@ def _commit(files: Files, correction: Correction, done: _Done, word: Word | None
         next_ms=milliseconds(now),
         attempts=0,
     )
-    effects = (settled,) if done.effect is None else (settled, done.effect)
-    files.sequencer.commit((*done.leaves, Leaf(frame, facts)), effects)
+    files.sequencer.commit((*done.leaves, Leaf(frame, facts)), (*settled, *done.effects))

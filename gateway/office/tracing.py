@@ -19,6 +19,7 @@ from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.correcting import IDENTIFIER
 from gateway.office.duties import Files, Word
+from gateway.office.paging import WRONG, Page
 from gateway.office.reading import NUMBER, PARTY
 from gateway.store import corrections, errands, propagation, redress, subjects
 from gateway.store.propagation import Recipient
@@ -51,16 +52,16 @@ class Tracing:
         del officer
         partner = arguments.optional("partner", PARTY)
         unfinished = arguments.flag("open")
+        page = Page(arguments)
+        after = _after(page)
 
         def do() -> Answer:
             with self._files.database.reader() as reader:
-                found = (
-                    corrections.unfinished(reader)
-                    if unfinished
-                    else corrections.every(reader, partner)
+                found = corrections.every(
+                    reader, partner, unfinished=unfinished, after=after, limit=page.size + 1
                 )
-            mine = [each for each in found if not partner or each.partner == partner]
-            return {"corrections": [self._told(each) for each in mine]}
+            shown, more = page.cut(found, _key)
+            return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
 
         return do
 
@@ -68,6 +69,7 @@ class Tracing:
         del officer
         reference = arguments.optional("subject", FILE_NUMBER)
         number = arguments.optional("number", NUMBER)
+        page = Page(arguments)
         if bool(reference) == bool(number):
             raise Remedy("name either a subject by its file number or a query by its number")
 
@@ -79,9 +81,10 @@ class Tracing:
                 else:
                     subject = subjects.find(reader, reference)
                     found = () if subject is None else propagation.of_subject(reader, key, subject)
+                shown, more = page.slice(found)
                 received = errands.by_number(reader, number) if number else ()
                 pairs = [
-                    *((each.partner, each.number) for each in found),
+                    *((each.partner, each.number) for each in shown),
                     *((each.partner, each.number) for each in received),
                 ]
                 links = {pair: corrections.every(reader, *pair) for pair in pairs}
@@ -90,8 +93,9 @@ class Tracing:
                 "subject": reference,
                 "number": number,
                 "disclosed": [
-                    _recipient(each, links[each.partner, each.number], now) for each in found
+                    _recipient(each, links[each.partner, each.number], now) for each in shown
                 ],
+                "next_page_token": more,
                 "received": [
                     {
                         "partner": each.partner,
@@ -120,7 +124,7 @@ class Tracing:
         def do() -> Answer:
             correction = self._found(identifier, _UNSETTLED)
             with self._files.database.reader() as reader:
-                errand = errands.find(reader, correction.partner, correction.number)
+                errand = errands.outline(reader, correction.partner, correction.number)
             if used_in and errand is not None and duties.use_of(errand) is Use.NONE:
                 raise Remedy("nobody was ever shown it, so it cannot have been used")
             word = Word(officer.person, reason, used_in)
@@ -148,7 +152,7 @@ class Tracing:
             facts = {"actor": officer.person, "state_before": correction.state.name}
             now = milliseconds(self._files.clock())
             again = corrections.moved(correction, redress.Act.RETRY, next_ms=now, attempts=0)
-            self._files.sequencer.commit((Leaf(frame, facts),), (again,))
+            self._files.sequencer.commit((Leaf(frame, facts),), again)
             return self._told(self._found(identifier, tuple(Standing)))
 
         return do
@@ -170,7 +174,7 @@ class Tracing:
         if not correction.note or correction.direction is Direction.OUTBOUND:
             return facts
         with self._files.database.reader() as reader:
-            errand = errands.find(reader, correction.partner, correction.number)
+            errand = errands.outline(reader, correction.partner, correction.number)
         english, french = note_to_file(
             Noted(
                 reference=correction.note,
@@ -182,6 +186,22 @@ class Tracing:
             )
         )
         return {**facts, "note_en": english, "note_fr": french}
+
+
+def _key(correction: Correction) -> tuple[int | str, ...]:
+    opened, partner, identifier, direction = corrections.key_of(correction)
+    return opened, partner, identifier.hex(), direction
+
+
+def _after(page: Page) -> corrections.Key | None:
+    told = page.after(int, str, str, int)
+    if told is None:
+        return None
+    opened, partner, identifier, direction = told
+    try:
+        return int(str(opened)), str(partner), bytes.fromhex(str(identifier)), int(str(direction))
+    except ValueError:
+        raise Remedy(WRONG) from None
 
 
 def told(correction: Correction, now: datetime) -> dict[str, object]:

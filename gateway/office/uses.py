@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import TEXT, Field
-from gateway.errands import Errand, ErrandAct, ErrandState, Folder, Seeking
+from gateway.errands import Errand, ErrandAct, ErrandState, Seeking
 from gateway.errors import InProgress, Remedy
-from gateway.office import amending
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.asking import Asker, field_codes, told
 from gateway.office.duties import Files, use_leaf
+from gateway.office.paging import Page, token
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import errands
+from gateway.store import corrections, errands
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.terms import Direction, Outcome
 from gateway.wire import corrections as corrections_wire
-from gateway.wire import payloads
+from gateway.wire import payloads, plain
+from gateway.wire.received import fields_in, unfolded
 
 _CASEWORKERS = frozenset({Role.CASEWORKER})
 _SHOWN = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
+# Bytes of what a page of an answer holds. The largest item, a notice with a photograph and every text at its longest, is
+# written in about half a megabyte; both together stay below what one message holds (`gateway.wire.plain`).
+PAGE_BYTES = 450_000
 _TOUCHED = "it was touched at this moment; look at it and say it again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Filed:
+    """A notice that lies apart; read when its page is shown."""
+
+    id: bytes
 
 
 class Uses:
@@ -45,30 +57,79 @@ class Uses:
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         del officer
         case = arguments.optional("case")
+        page = Page(arguments)
+        after = _after(page)
 
         def do() -> Answer:
             with self._files.database.reader() as reader:
-                return {"asked": [told(each) for each in errands.every(reader, case)]}
+                found = errands.every(reader, case, after=after, limit=page.size + 1)
+            shown, more = page.cut(found, errands.key_of)
+            return {"asked": [told(each) for each in shown], "next_page_token": more}
 
         return do
 
     def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         find = self._named(arguments)
+        page = Page(arguments)
+        start = page.start()
 
         def do() -> Answer:
             errand = find()
             if errand.state not in _SHOWN:
                 return told(errand)
-            folder = errands.folder_of(self._files.data_key, errand)
+            contents = self._contents(errand, start, page.size)
             leaf = _shown(errand, officer)
             try:
                 moved = errands.moved(errand, ErrandAct.SHOW)
                 self._files.sequencer.commit((leaf,), (moved,))
             except InProgress:
                 raise Remedy(_TOUCHED) from None
-            return {**told(find()), **_contents(errand, folder)}
+            return {**told(find()), **contents}
 
         return do
+
+    def _contents(self, errand: Errand, start: int, most: int) -> dict[str, object]:
+        """Return what was answered, from item `start` on; right values stand beside those that were used (315.27(3)).
+
+        An item is a field, or a notice. Either may be a photograph, so a page ends at so many bytes too; it has one
+        item at least.
+        """
+        key = self._files.data_key
+        folder = unfolded(errands.folder_of(key, errand))
+        until = ""
+        if folder.answer and errand.outcome is Outcome.MATCH:
+            expires = payloads.read_result(folder.answer).details_expire_time
+            until = expires.isoformat() if expires else ""
+        fields: list[dict[str, object]] = []
+        corrected: list[dict[str, object]] = []
+        with self._files.database.reader() as reader:
+            filed = corrections.notices_filed(reader, errand.partner, errand.number)
+            items: tuple[Field | bytes | _Filed, ...] = (
+                *fields_in(folder),
+                *folder.corrected,
+                *map(_Filed, filed),
+            )
+            end, size = start, 0
+            for item in items[start : start + most]:
+                if isinstance(item, Field):
+                    shown = _shown_field(item)
+                elif isinstance(item, bytes):
+                    shown = _shown_notice(item)
+                else:
+                    named = errand.partner, errand.number, item.id
+                    shown = _shown_notice(corrections.notice_filed(reader, key, *named))
+                size += len(plain.write(shown))
+                if size > PAGE_BYTES and end > start:
+                    break
+                (fields if isinstance(item, Field) else corrected).append(shown)
+                end += 1
+        return {
+            "outcome": errand.outcome.name if errand.outcome else "",
+            "details_until": until,
+            "fields": fields,
+            "corrected": corrected,
+            "next_page_token": token(end) if end < len(items) else "",
+        }
 
     def _details(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         find = self._named(arguments)
@@ -122,13 +183,22 @@ class Uses:
         def find() -> Errand:
             with self._files.database.reader() as reader:
                 found = errands.by_number(reader, number)
-            if partner:
-                found = tuple(each for each in found if each.partner == partner)
-            if len(found) != 1:
+                if partner:
+                    found = tuple(each for each in found if each.partner == partner)
+                whole = [errands.find(reader, each.partner, number) for each in found]
+            if len(whole) != 1 or whole[0] is None:
                 raise Remedy("we asked nobody under this number; `passerelle asked list` names all")
-            return found[0]
+            return whole[0]
 
         return find
+
+
+def _after(page: Page) -> errands.Key | None:
+    told = page.after(int, str, str)
+    if told is None:
+        return None
+    asked, number, partner = told
+    return int(str(asked)), str(number), str(partner)
 
 
 def _shown(errand: Errand, officer: Officer) -> Leaf:
@@ -142,26 +212,12 @@ def _shown(errand: Errand, officer: Officer) -> Leaf:
     return Leaf(frame, {"actor": officer.person, "case": errand.case, "source": "answer"})
 
 
-def _contents(errand: Errand, folder: Folder) -> dict[str, object]:
-    """Return what was answered; right values stand beside those that were used (315.27(3))."""
-    outcome = errand.outcome.name if errand.outcome else ""
-    until = ""
-    if folder.answer and errand.outcome is Outcome.MATCH:
-        expires = payloads.read_result(folder.answer).details_expire_time
-        until = expires.isoformat() if expires else ""
-    notices = [corrections_wire.read_notice(each) for each in folder.corrected]
+def _shown_notice(payload: bytes) -> dict[str, object]:
+    notice = corrections_wire.read_notice(payload)
     return {
-        "outcome": outcome,
-        "details_until": until,
-        "fields": [_shown_field(field) for field in amending.fields_of(folder)],
-        "corrected": [
-            {
-                "kind": notice.kind.name,
-                "fields": [code.name for code in notice.fields],
-                "right": [_shown_field(field) for field in notice.corrected],
-            }
-            for notice in notices
-        ],
+        "kind": notice.kind.name,
+        "fields": [code.name for code in notice.fields],
+        "right": [_shown_field(field) for field in notice.corrected],
     }
 
 

@@ -12,9 +12,11 @@ from gateway.store.schema import blob, integer, metadata, text
 
 __all__ = [
     "asked",
+    "correction_papers",
     "corrections",
     "decisions",
     "disclosures",
+    "filed_notices",
     "holds",
     "metadata",
     "proposals",
@@ -72,8 +74,8 @@ reviews = Table(
     Index(None, "state", "due_ms"),
 )
 
-# Corrections both ways (direction 1 = a partner told us, 2 = we tell a partner). `sealed` holds the fields
-# and values; it goes when the duty is done.
+# Corrections both ways (direction 1 = a partner told us, 2 = we tell a partner). `sealed` is empty since
+# revision 0005: what a correction says lies in `correction_papers`, where no list and no round reads it.
 corrections = Table(
     "corrections",
     metadata,
@@ -95,11 +97,25 @@ corrections = Table(
     text("note", null=True),
     integer("open_index"),
     Index(None, "partner", "number"),
+    Index(None, "partner", "direction", "open_ms"),
     Index(None, "state", "next_ms"),
+    Index(None, "state", "due_ms"),
+)
+
+# What a correction says, and the letter that carries it: up to half a megabyte, a photograph among it. Read one
+# at a time; it goes when the duty is done.
+correction_papers = Table(
+    "correction_papers",
+    metadata,
+    blob("id", key=True),
+    text("partner", key=True),
+    integer("direction", key=True),
+    blob("sealed"),
 )
 
 # What we asked partners. `sealed` holds question and answer; `used_ms` is when the answer was used for an
-# administrative purpose, `used_in` the pseudonym of the record that used it.
+# administrative purpose, `used_in` the pseudonym of the record that used it. `received` has the bit of each
+# field code that the partner may have disclosed under it; NULL in rows from before revision 0005.
 asked = Table(
     "asked",
     metadata,
@@ -120,8 +136,21 @@ asked = Table(
     text("used_in", null=True),
     integer("asked_index"),
     integer("answered_index", null=True),
+    integer("received", null=True),
     Index(None, "case_reference"),
     Index(None, "state", "answer_ms"),
+)
+
+# Notices about an answer that was used: the right values stand beside it (IRPR 315.27(3)), one row a notice,
+# sealed. They go with the folder of the answer.
+filed_notices = Table(
+    "filed_notices",
+    metadata,
+    text("partner", key=True),
+    text("number", key=True),
+    blob("id", key=True),
+    integer("file_ms"),
+    blob("sealed"),
 )
 
 # A hold stops every erasure of what it names until it is released.

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 
-from gateway.errands import ERRANDS, Errand, ErrandAct, ErrandState, Folder
+from gateway.casework import FieldCode
+from gateway.errands import ERRANDS, UNREAD, Errand, ErrandAct, ErrandState, Folder
 from gateway.errors import Fault, InProgress, TransactionReused
 from gateway.store.casebook import asked
 from gateway.store.effects import LEAF, Effect, says
@@ -46,6 +59,7 @@ def asking(errand: Errand) -> Effect:
         subject_id=errand.subject,
         ask_ms=milliseconds(errand.ask),
         asked_index=LEAF,
+        received=None if errand.received is None else bits(errand.received),
     )
     return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
 
@@ -60,10 +74,41 @@ def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: 
     return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
 
 
-def kept(errand: Errand, sealed: bytes) -> Effect:
-    """Return what replaces the folder and moves nothing."""
+def kept(errand: Errand, sealed: bytes, absent: Collection[FieldCode] = ()) -> Effect:
+    """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come."""
     row = update(asked).where(_same(errand)).values(sealed=sealed)
+    if absent:
+        row = row.values(received=asked.c.received.op("&")(~bits(absent)))
     return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def unmoved(errand: Errand) -> Effect:
+    """Return what changes nothing, and lets the commit raise InProgress where the answer was touched meanwhile."""
+    row = update(asked).where(_same(errand)).values(state=int(errand.state))
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def may_receive(
+    errand: Errand, fields: Collection[FieldCode], before: Collection[FieldCode]
+) -> Effect:
+    """Return what says that fields are asked for: until we hear back the partner may have disclosed them.
+
+    before   those that are known to have come, for a row that says nothing of them
+    """
+    known = func.coalesce(asked.c.received, bits(before))
+    row = update(asked).where(_named(errand)).values(received=known.op("|")(bits(fields)))
+    return Effect(row, rows=1)
+
+
+def not_received(errand: Errand, fields: Collection[FieldCode]) -> Effect:
+    """Return what says that fields which were asked for were not disclosed."""
+    row = update(asked).where(_named(errand))
+    return Effect(row.values(received=asked.c.received.op("&")(~bits(fields))), rows=1)
+
+
+def bits(fields: Collection[FieldCode]) -> int:
+    """Return fields as the column has them: the bit of each code."""
+    return sum(1 << int(code) for code in set(fields))
 
 
 def find(connection: Connection, partner: str, number: str) -> Errand | None:
@@ -73,9 +118,16 @@ def find(connection: Connection, partner: str, number: str) -> Errand | None:
     return None if row is None else _read(row)
 
 
+def outline(connection: Connection, partner: str, number: str) -> Errand | None:
+    """Return what we asked a partner under a number, without its folder."""
+    wanted = _OUTLINE.where(asked.c.partner == partner, asked.c.number == number)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _read(row)
+
+
 def by_number(connection: Connection, number: str) -> tuple[Errand, ...]:
-    """Return what we asked under a number, of whichever partners."""
-    wanted = select(asked).where(asked.c.number == number).order_by(asked.c.partner)
+    """Return what we asked under a number, of whichever partners, without folders."""
+    wanted = _OUTLINE.where(asked.c.number == number).order_by(asked.c.partner)
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
@@ -85,9 +137,22 @@ def unanswered(connection: Connection) -> tuple[Errand, ...]:
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def every(connection: Connection, case: str = "", limit: int = 1000) -> tuple[Errand, ...]:
-    """Return what we asked, the newest first; of all cases or of one."""
-    wanted = select(asked).order_by(asked.c.ask_ms.desc(), asked.c.number).limit(limit)
+Key = tuple[int, str, str]  # where a list of what we asked goes on
+
+
+def key_of(errand: Errand) -> Key:
+    """Return where a list that ended with this query goes on."""
+    return milliseconds(errand.ask), errand.number, errand.partner
+
+
+def every(
+    connection: Connection, case: str = "", *, after: Key | None = None, limit: int = 1000
+) -> tuple[Errand, ...]:
+    """Return what we asked, the newest first, without folders; of all cases or of one, beyond `after`."""
+    order = asked.c.ask_ms, asked.c.number, asked.c.partner
+    wanted = _OUTLINE.order_by(*(column.desc() for column in order)).limit(limit)
+    if after is not None:
+        wanted = wanted.where(tuple_(*order) < tuple_(*(literal(each) for each in after)))
     if case:
         wanted = wanted.where(asked.c.case_reference == case)
     return tuple(_read(row) for row in connection.execute(wanted))
@@ -103,6 +168,7 @@ def folder_of(data_key: DataRing, errand: Errand) -> Folder:
     """Return the folder of a query; an empty one where it was erased. Raises Fault where it was altered."""
     if errand.sealed is None:
         return Folder()
+    _demand_whole(errand)
     try:
         told = json.loads(data_key.open(errand.sealed, aad(errand.partner, errand.number)))
     except OpenRefused:
@@ -126,11 +192,23 @@ def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
     return [_spelt(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
+_OUTLINE = select(*(column for column in asked.c if column.name != "sealed"))
+
+
+def _named(errand: Errand) -> ColumnElement[bool]:
+    return and_(asked.c.partner == errand.partner, asked.c.number == errand.number)
+
+
+def _demand_whole(errand: Errand) -> None:
+    if errand.sealed == UNREAD:
+        raise Fault("a query of ours was read without its folder")
+
+
 def _same(errand: Errand) -> ColumnElement[bool]:
-    """Name the row as long as it is as it was read."""
+    """Name the row as long as it is as it was read, with its folder."""
+    _demand_whole(errand)
     return and_(
-        asked.c.partner == errand.partner,
-        asked.c.number == errand.number,
+        _named(errand),
         asked.c.state == int(errand.state),
         asked.c.sealed == errand.sealed if errand.sealed else asked.c.sealed.is_(None),
     )
@@ -153,8 +231,13 @@ def _read(row: Row[Any]) -> Errand:
         used_in=row.used_in or "",
         asked_index=row.asked_index,
         answered_index=row.answered_index,
-        sealed=row.sealed,
+        sealed=getattr(row, "sealed", UNREAD),
+        received=None if row.received is None else _codes(row.received),
     )
+
+
+def _codes(received: int) -> frozenset[FieldCode]:
+    return frozenset(code for code in FieldCode if received >> int(code) & 1)
 
 
 def aad(partner: str, number: str) -> bytes:

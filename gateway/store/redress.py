@@ -5,7 +5,7 @@ Outbound we told a partner; inbound a partner told us.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum, auto
 
@@ -77,7 +77,7 @@ LIFE_CYCLE: dict[Direction, dict[tuple[Standing, Act], Standing]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """A correction as its row has it.
+    """A correction as its row has it; what it says lies apart (`gateway.store.corrections.papers_of`).
 
     number   the query that it is about: the partner's outbound, ours inbound
     send     outbound: when the partner had it; inbound: when the duty was done
@@ -100,7 +100,6 @@ class Correction:
     outcome: CorrectionOutcome | None = None
     note: str = ""
     open_index: int = -1
-    sealed: bytes | None = field(default=None, repr=False)
 
 
 def step(direction: Direction, state: Standing, act: Act) -> Standing:

@@ -15,8 +15,7 @@ from sqlalchemy.engine import Row
 
 from gateway.errors import Fault
 from gateway.store import corrections, errands, people, reviews, subjects, transactions
-from gateway.store.casebook import asked
-from gateway.store.casebook import corrections as correction_rows
+from gateway.store.casebook import asked, correction_papers, filed_notices
 from gateway.store.casebook import reviews as review_rows
 from gateway.store.effects import Effect
 from gateway.store.schema import samples
@@ -25,14 +24,20 @@ from gateway.store.schema import transactions as transaction_rows
 from keys.datakey import TAG_BYTES, DataRing
 from keys.errors import OpenRefused
 
+LARGE = 20  # things of up to half a megabyte
+
 
 @dataclass(frozen=True, slots=True)
 class Drawer:
-    """A column of sealed things, and what each of them is bound to."""
+    """A column of sealed things, and what each of them is bound to.
+
+    most   how many are held at a time: few, where one may be a photograph or several
+    """
 
     table: Table
     name: str
     bound: Callable[[Row[Any]], bytes]
+    most: int = 500
 
     @property
     def column(self) -> Column[bytes]:
@@ -58,8 +63,13 @@ DRAWERS = (
         lambda r: transactions.aad(transactions.FINDING_LABEL, r.partner, r.number),
     ),
     Drawer(review_rows, "sealed_key", lambda r: reviews.aad(r.case_id, b"key")),
-    Drawer(correction_rows, "sealed", lambda r: corrections.aad(r.partner, r.id, r.direction)),
-    Drawer(asked, "sealed", lambda r: errands.aad(r.partner, r.number)),
+    Drawer(
+        correction_papers, "sealed", lambda r: corrections.aad(r.partner, r.id, r.direction), LARGE
+    ),
+    Drawer(
+        filed_notices, "sealed", lambda r: corrections.filed_aad(r.partner, r.number, r.id), LARGE
+    ),
+    Drawer(asked, "sealed", lambda r: errands.aad(r.partner, r.number), LARGE),
 )
 
 
@@ -80,7 +90,7 @@ def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iter
     that no key opens.
     """
     for drawer in DRAWERS:
-        wanted = select(drawer.table).where(drawer.otherwise(tag)).limit(most)
+        wanted = select(drawer.table).where(drawer.otherwise(tag)).limit(min(most, drawer.most))
         rows = connection.execute(wanted).all()
         most -= len(rows)
         for row in rows:

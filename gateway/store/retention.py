@@ -105,7 +105,11 @@ def erase(
         statement = delete(shelf.table).where(*here)
         return (Effect(statement, rows=len(items), refusal=says(Moved)),)
     emptied = update(shelf.table).where(*here).values(dict(shelf.emptied))
-    return (Effect(emptied, rows=len(items), refusal=says(Moved)),)
+    effects = [Effect(emptied, rows=len(items), refusal=says(Moved))]
+    if shelf.along is not None:
+        same = tuple_(*(shelf.along.c[str(column.key)] for column in shelf.key))
+        effects.append(Effect(delete(shelf.along).where(same.in_([one.key for one in items]))))
+    return tuple(effects)
 
 
 def widened(connection: Connection, finder: Finder, items: Sequence[Item]) -> list[Item]:

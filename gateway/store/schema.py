@@ -19,8 +19,11 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy import (
+    text as sql,
+)
 
-REVISION = "0004"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0005"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -68,6 +71,10 @@ leaves = Table(
     Index(None, "partner", "message_id"),
     Index(None, "transaction_number"),
     Index(None, "type", "time_ms"),
+    # Which numbers a partner has used: REQUEST entries alone (type 1, a stable number of the ledger).
+    Index(
+        "ix_leaves_request_number", "partner", "transaction_number", sqlite_where=sql("type = 1")
+    ),
 )
 
 # Hashes of complete subtrees above the leaves: node (level, number) covers leaves number·2^level onwards.

@@ -28,7 +28,7 @@ from gateway.audit.entry import EntryType
 from gateway.audit.shredding import CLASS_OF
 from gateway.errands import ErrandState
 from gateway.law.retention import Kept
-from gateway.store.casebook import asked, corrections, disclosures
+from gateway.store.casebook import asked, corrections, disclosures, filed_notices
 from gateway.store.redress import Standing
 from gateway.store.replay import ReplayState
 from gateway.store.schema import detail_keys, hit_references, leaves, replay, transactions
@@ -45,6 +45,7 @@ class Shelf:
     number    transaction number that the row is about; partner likewise; subject where the row says it
     leaf      the leaf that the row is a detail of, where it is one
     emptied   columns that erasing empties; None = the row goes
+    along     a table whose rows under the same key go with it
     """
 
     table: Table
@@ -57,6 +58,7 @@ class Shelf:
     leaf: ColumnElement[Any] = field(default_factory=lambda: literal(None))
     measure: ColumnElement[Any] | None = None
     emptied: Mapping[str, None] | None = None
+    along: Table | None = None
 
     def rows(self, cutoffs: Mapping[str, int]) -> Select[Any]:
         """Return what selects the rows that are due; `cutoffs` by partner, "" for all others."""
@@ -148,6 +150,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             number=asked.c.number,
             subject=asked.c.subject_id,
             emptied=MappingProxyType({"sealed": None, "outcome": None}),
+            along=filed_notices,
         ),
         Kept.USED_RESULT: Shelf(
             table=asked,
@@ -158,6 +161,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             number=asked.c.number,
             subject=asked.c.subject_id,
             emptied=MappingProxyType({"sealed": None}),
+            along=filed_notices,
         ),
         Kept.ASKED: Shelf(
             table=asked,

@@ -28,12 +28,13 @@ from gateway.server import house as rooms
 from gateway.server.house import House
 from gateway.server.serving import Serving
 from gateway.store import corrections, errands, ledger
-from gateway.store.casebook import disclosures
+from gateway.store.casebook import correction_papers, disclosures
 from gateway.store.effects import Effect
 from gateway.store.redress import Correction
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
-from gateway.terms import Direction, Outcome, Purpose
+from gateway.terms import Direction, Outcome, Purpose, Result
+from gateway.wire import payloads
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.gateway.aftercare.asked import LAWFUL
@@ -91,6 +92,11 @@ class Side:
         with self.house.database.reader() as reader:
             return corrections.every(reader)
 
+    def papers(self) -> int:
+        """Return of how many corrections it is still kept what they say."""
+        with self.house.database.reader() as reader:
+            return len(reader.execute(correction_papers.select()).all())
+
     def errand(self, partner: str, number: str) -> Errand:
         with self.house.database.reader() as reader:
             found = errands.find(reader, partner, number)
@@ -136,7 +142,15 @@ class Side:
         details: bytes = b"",
     ) -> None:
         """Record that we asked a partner, and what it answered."""
-        folder = Folder(answer=b"an answer", details=(details,) if details else ())
+        match = outcome is Outcome.MATCH
+        answer = Result(
+            outcome=outcome,
+            decide_time=self.clock.now(),
+            request_leaf_hash=bytes(32),
+            hit_reference=bytes(16) if match else b"",
+            details_expire_time=self.clock.now() + timedelta(days=30) if match else None,
+        )
+        folder = Folder(answer=payloads.result_bytes(answer), details=(details,) if details else ())
         errand = Errand(
             partner=partner,
             number=number,

@@ -217,7 +217,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     monkeypatch.setattr("gateway.server.postman.EVERY", 3600.0)
 
     clock.pass_(minutes=7)
-    can.house.postman._outbound.carry_on(errand)
+    can.house.postman._outbound.carry_on(can.errand("AUS", errand.number))
 
     assert can.errand("AUS", errand.number).state is ErrandState.ANSWERED
     assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"

@@ -209,7 +209,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
 ) -> None:
     """The partner acknowledges while the receipt of our reminder is under way: an honest ledger stays whole."""
     can, aus = sides
-    aus.asked("CAN", NUMBER, ErrandState.SHOWN)
+    aus.asked("CAN", NUMBER, ErrandState.SHOWN, details=_details(b"1990-01-01"))
     _open(can, NUMBER)
     can.walk()
     aus.walk()

@@ -13,7 +13,7 @@ from gateway.client import Partner
 from gateway.directory import own_bundle
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
-from gateway.store import errands
+from gateway.store import corrections, errands
 from gateway.store.redress import Standing
 from gateway.terms import Direction, Outcome
 from gateway.wire import details as details_wire
@@ -58,7 +58,7 @@ def test_a_wrong_match_that_nobody_saw_is_destroyed_and_acknowledged(
     (theirs,) = aus.corrections()
     assert (ours.state, ours.outcome) == (Standing.ACKNOWLEDGED, CorrectionOutcome.DESTROYED)
     assert (theirs.state, theirs.direction) == (Standing.ACKNOWLEDGED, Direction.INBOUND)
-    assert ours.sealed is theirs.sealed is None
+    assert can.papers() == aus.papers() == 0
     kept = aus.errand("CAN", matched)
     assert (kept.state, kept.sealed, kept.outcome) == (ErrandState.DESTROYED, None, None)
     classes = [each.entry_class for each in can.frames(EntryType.CORRECTION)]
@@ -86,7 +86,9 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     folder = errands.folder_of(aus.house.data_key, kept)
     assert kept.state is ErrandState.USED
     assert folder.details == (dob(b"1990-01-01"),)
-    assert len(folder.corrected) == 1
+    assert folder.corrected == ()
+    with aus.house.database.reader() as reader:
+        assert corrections.notices_filed(reader, "CAN", matched) == (ours.id,)
 
 
 def test_what_was_seen_waits_for_a_caseworker_and_raises_an_alarm(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from gateway.cli import corrections, graph
+from gateway.cli import corrections, desk, graph
 from gateway.cli.graph import Node
 
 NUMBER = "20260301-0123456789abcdef0123"
@@ -90,6 +91,28 @@ def test_nothing_asked_is_an_empty_list_and_nothing_to_use(caseworker: Any) -> N
 
     assert (listed.code, listed.document["asked"]) == (0, [])
     assert shown.code == used.code == 2
+
+
+def test_the_pages_of_a_list_come_together_as_one() -> None:
+    asked: list[object] = []
+
+    def perform(act: str, values: Mapping[str, object]) -> dict[str, object]:
+        asked.append((act, values["number"], values["page_token"]))
+        place = len(asked)
+        return {
+            "state": "USED",
+            "fields": ["a"] if place == 1 else [],
+            "corrected": [place],
+            "next_page_token": f"t{place}" if place < 3 else "",
+        }
+
+    whole = desk.pages(
+        perform, "asked.show", {"number": NUMBER, "page_token": ""}, ("fields", "corrected")
+    )
+
+    assert asked == [("asked.show", NUMBER, each) for each in ("", "t1", "t2")]
+    assert (whole["fields"], whole["corrected"]) == (["a"], [1, 2, 3])
+    assert whole["next_page_token"] == ""
 
 
 CORRECTION = {

@@ -12,6 +12,7 @@ from gateway.casework import Details, DetailsOutcome, Field, FieldCode
 from gateway.errands import Folder
 from gateway.office import amending
 from gateway.wire import details as wire
+from gateway.wire.received import fields_in
 
 
 def field(value: bytes, version: str) -> Field:
@@ -49,7 +50,7 @@ def test_a_notice_that_was_overtaken_does_not_put_the_older_value_back(
         left = amending.without(left, notice(right))
         assert amending.right_already(left, notice(right))
 
-    assert [each.value for each in amending.fields_of(left)] == [TENTH.value]
+    assert [each.value for each in fields_in(left)] == [TENTH.value]
 
 
 def test_versions_that_are_no_numbers_leave_the_last_word_to_who_speaks_last() -> None:
@@ -57,7 +58,7 @@ def test_versions_that_are_no_numbers_leave_the_last_word_to_who_speaks_last() -
 
     left = amending.without(folder(held), notice(told))
 
-    assert [each.value for each in amending.fields_of(left)] == [told.value]
+    assert [each.value for each in fields_in(left)] == [told.value]
 
 
 def test_nothing_held_is_nothing_set_right() -> None:

@@ -62,7 +62,8 @@ def test_who_has_the_right_value_already_does_not_keep_it_from_whoever_has_not(
     assert [each["number"] for each in opened] == [old.transaction_number]
     with pair.house.database.reader() as reader:
         (row,) = corrections.every(reader)
-    notice = wire.read_notice(corrections.papers_of(pair.house.data_key, row).notice)
+        papers = corrections.papers_of(reader, pair.house.data_key, row)
+    notice = wire.read_notice(papers.notice)
     assert notice.fields == BIRTH
 
 
