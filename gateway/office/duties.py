@@ -14,6 +14,7 @@ from datetime import datetime
 
 from gateway.aftercare import CorrectionKind, CorrectionNotice, CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.each import each
 from gateway.errands import Errand, ErrandAct, ErrandState, Folder
 from gateway.errors import Fault, InProgress
 from gateway.law import duty
@@ -80,11 +81,15 @@ def settle_due(files: Files) -> int:
             if each.direction is Direction.INBOUND and each.state in _OPEN
         ]
     settled = 0
-    for correction in waiting:
+
+    def attend(correction: Correction) -> None:
+        nonlocal settled
         with suppress(
             InProgress
         ):  # the answer or the correction was touched meanwhile; the next walk
             settled += settle(files, correction, None) is not None
+
+    each(waiting, attend, "corrections")
     return settled
 
 

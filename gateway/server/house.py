@@ -171,7 +171,7 @@ class House:
         self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
-        self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
+        self.lookout.add_partners(directory.parties, expiry.of_partner)
         self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
         self.publishing = Publishing(
             home,
