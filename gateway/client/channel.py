@@ -37,6 +37,10 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.enable_retries", 0),  # the only retries are ours, counted and of identical bytes
+    (
+        "grpc.enable_http_proxy",
+        0,
+    ),  # whom we ask is whom the entry names, whatever the environment says
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -62,7 +66,8 @@ def open_channel(address: str, *, roots: bytes, private_key: bytes, chain: bytes
     credentials = grpc.ssl_channel_credentials(
         root_certificates=roots, private_key=private_key, certificate_chain=chain
     )
-    return grpc.secure_channel(address, credentials, options=_OPTIONS)
+    # Without the scheme a host of the name `unix` would be one: a socket of this machine.
+    return grpc.secure_channel(f"dns:///{address}", credentials, options=_OPTIONS)
 
 
 class Courier:

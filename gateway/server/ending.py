@@ -34,13 +34,13 @@ def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, .
     keyset   None where it could not be opened
     """
     settings = config.load(home)
-    folder, party = settings.directory.folder, settings.house.party
+    party = settings.house.party
     sources: list[Callable[[], Iterable[Expiring]]] = [
         lambda: () if keyset is None else expiry.of_keyset(keyset),
         lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now), now),
-        lambda: expiry.of_partners(Directory(folder, party, barred=refused(settings)).parties()),
+        lambda: expiry.of_partners(Directory.of(settings, barred=refused(settings)).parties()),
         lambda: of_files(DirectoryFiles(home / FOLDER), party),
     ]
     things: list[Expiring] = []

@@ -269,9 +269,7 @@ class House:
             statutes.clear()
             register = adoption.Register(database, sequencer, own.party, clock)
             barring = Barring(database, sequencer)
-            directory = Directory(
-                settings.directory.folder, settings.house.party, register, barring.of
-            )
+            directory = Directory.of(settings, register, barring.of)
             house = cls(
                 home=home,
                 settings=settings,

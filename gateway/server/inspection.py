@@ -202,7 +202,7 @@ def _own(home: Path, settings: Settings) -> str:
 
 
 def _partners(settings: Settings, now: datetime) -> str:
-    directory = Directory(settings.directory.folder, settings.house.party)
+    directory = Directory.of(settings)
     if directory.faults:
         raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
     parties = directory.parties()

@@ -116,7 +116,7 @@ def test_a_round_says_before_each_job_that_it_is_alive(shared_pair: Any) -> None
 
 def test_an_alarm_that_cannot_be_recorded_stops_no_job() -> None:
     class Deaf:
-        def begin(self, name: str, reason: str) -> None:
+        def begin(self, *_: str) -> None:
             raise Unforeseen
 
         end = begin
