@@ -8,6 +8,7 @@ partner sees the same message and answers it once (protocol 8).
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar, cast
@@ -77,10 +78,15 @@ class Courier:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._clock = clock
-        self._pause = pause
+        self._closed = threading.Event()
+        self._pause = self._closed.wait if pause is None else pause
+
+    def close(self) -> None:
+        """End what is waited for between two attempts, and carry nothing more."""
+        self._closed.set()
 
     def carry(
         self,
@@ -102,6 +108,8 @@ class Courier:
         attempt, wait = 0, FIRST_WAIT
         last: PartnerError | None = None
         while (left := until - self._clock()) > 0:
+            if self._closed.is_set():
+                raise Unreachable("the channel is closed", transaction_number=number)
             attempt += 1
             try:
                 return method(request, timeout=left), attempt

@@ -11,8 +11,8 @@ A crash between any two of them changes nothing but the time: the other side tak
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from gateway import telemetry
 from gateway.aftercare import CorrectionAck
@@ -20,6 +20,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.directory import UnknownParty
 from gateway.errors import InProgress, Refusal
 from gateway.exchange.courier import Couriers, Delivery, Fate
+from gateway.exchange.setbacks import Setbacks
 from gateway.law import duty
 from gateway.law.duty import Timers
 from gateway.store import corrections
@@ -48,6 +49,7 @@ class Post:
     data_key: DataRing
     clock: Callable[[], datetime]
     timers: Callable[[str], Timers] = lambda _: duty.STANDARD
+    setbacks: Setbacks = field(default_factory=lambda: Setbacks(lambda: datetime.now(UTC)))
 
 
 class Notices:
@@ -57,30 +59,44 @@ class Notices:
         self._post = post
         self._log = telemetry.logger("notices")
 
-    def walk(self) -> None:
-        """Do what is due now; a partner that does not answer is not asked twice in one walk."""
-        away: set[str] = set()
+    def walk(self, partner: str, go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Do what is due of one partner's now; return whether it did not answer: it is not asked twice in one walk.
+
+        go_on   whether the partner's time is not over yet; what is left waits for its next turn
+        """
+        away = False
         with self._post.database.reader() as reader:
-            open_ones = corrections.unfinished(reader)
+            open_ones = corrections.unfinished(reader, partner)
+        setbacks = self._post.setbacks
+        setbacks.only(partner, "correction", {_name(correction) for correction in open_ones})
         for correction in open_ones:
+            if not go_on():
+                break
+            if not setbacks.ready(partner, _name(correction)):
+                continue
             try:
-                self._attend(correction, away)
+                away = self._attend(correction, away=away) or away
             except InProgress:
                 continue  # it was moved on while we looked; the next walk sees where it is
             except UnknownParty:
-                self._log.warning("partner_unknown", partner=correction.partner)
+                self._log.warning("partner_unknown", partner=partner)
+            except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
+                setbacks.failed(partner, _name(correction), fault)
+            else:
+                setbacks.settled(partner, _name(correction))
+        return away
 
-    def _attend(self, correction: Correction, away: set[str]) -> None:
+    def _attend(self, correction: Correction, *, away: bool) -> bool:
+        """Do what one correction needs; return whether its partner did not answer."""
         now = self._post.clock()
         if self._late(correction, now):
             self.alarm(correction, Act.ALARM, "LATE")
             correction = replace(
                 correction, state=step(correction.direction, correction.state, Act.ALARM)
             )
-        if not self._wanted(correction, now) or correction.partner in away:
-            return
-        if self._carry(correction, now).fate is Fate.AWAY:
-            away.add(correction.partner)
+        if away or not self._wanted(correction, now):
+            return False
+        return self._carry(correction, now).fate is Fate.AWAY
 
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
@@ -218,6 +234,10 @@ class Notices:
 
     def _commit(self, leaves: tuple[Leaf, ...], effect: Effect) -> None:
         self._post.sequencer.commit(leaves, (effect,))
+
+
+def _name(correction: Correction) -> tuple[str, str]:
+    return "correction", f"{correction.direction.name}/{correction.id.hex()}"
 
 
 def _answers(delivery: Delivery, correction: Correction) -> bool:

@@ -72,12 +72,12 @@ def use_of(errand: Errand) -> Use:
     return Use.UNKNOWN if seen else Use.NONE
 
 
-def settle_due(files: Files) -> int:
-    """Settle every correction of a partner that the record of use decides; return how many."""
+def settle_due(files: Files, partner: str = "") -> int:
+    """Settle every correction of partners, or of one, that the record of use decides; return how many."""
     with files.database.reader() as reader:
         waiting = [
             each
-            for each in corrections.unfinished(reader)
+            for each in corrections.unfinished(reader, partner)
             if each.direction is Direction.INBOUND and each.state in _OPEN
         ]
     settled = 0

@@ -266,7 +266,7 @@ class House:
             keyroom.change(
                 lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor=""
             )
-            statutes.clear()
+            statutes.begin()
             register = adoption.Register(database, sequencer, own.party, clock)
             barring = Barring(database, sequencer)
             directory = Directory.of(settings, register, barring.of)

@@ -97,10 +97,20 @@ def find(
     return None if found is None else _read(found)
 
 
-def unfinished(connection: Connection) -> tuple[Correction, ...]:
-    """Return every correction whose duty is not done and acknowledged, the oldest first."""
-    going = [int(each) for each in Standing if each is not Standing.ACKNOWLEDGED]
-    wanted = select(corrections).where(corrections.c.state.in_(going))
+_GOING = [int(each) for each in Standing if each is not Standing.ACKNOWLEDGED]
+
+
+def partners(connection: Connection) -> tuple[str, ...]:
+    """Return the partners with whom a correction is unfinished."""
+    wanted = select(corrections.c.partner).where(corrections.c.state.in_(_GOING)).distinct()
+    return tuple(connection.scalars(wanted))
+
+
+def unfinished(connection: Connection, partner: str = "") -> tuple[Correction, ...]:
+    """Return every correction, or a partner's, whose duty is not done and acknowledged, the oldest first."""
+    wanted = select(corrections).where(corrections.c.state.in_(_GOING))
+    if partner:
+        wanted = wanted.where(corrections.c.partner == partner)
     return tuple(_read(row) for row in connection.execute(wanted.order_by(corrections.c.open_ms)))
 
 

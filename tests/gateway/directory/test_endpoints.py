@@ -139,7 +139,7 @@ def test_an_entry_that_moves_inside_us_by_its_directory_waits_for_people(
     octets = first.to_bytes()
     directory.import_bundle(octets, fingerprint(octets))
 
-    with pytest.raises(EntryWaits, match="its endpoint 127.0.0.1:7446 is our own"):
+    with pytest.raises(EntryWaits, match=r"its endpoint 127\.0\.0\.1:7446 is our own"):
         directory.update_bundle(replace(first, version=4, endpoints=("127.0.0.1:7446",)).to_bytes())
 
     assert directory.party("AUS") == first
