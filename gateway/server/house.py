@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -155,6 +156,7 @@ class House:
             policy=policy_of(settings.evidence.policy, own_bundle(home).log),
             wanted=timedelta(seconds=settings.evidence.cosigned_s),
         )
+        self.cutter = stamper.Cutter()  # of questions to the time stamp authority
         evidence = settings.evidence
         self.stamping = Stamping(
             database,
@@ -164,7 +166,7 @@ class House:
             authority=authority_of(
                 evidence.authority, evidence.authority_roots, evidence.stamped_s
             ),
-            post=stamper.post,
+            post=partial(stamper.post, cutter=self.cutter),
         )
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))

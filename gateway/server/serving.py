@@ -90,7 +90,7 @@ class Serving:
             house.overdue,
             house.clock,
         )
-        self._stamper = Stamper(house.stamping)
+        self._stamper = Stamper(house.stamping, house.cutter)
         self._clockwatch = ClockWatch(house.sequencer, house.clock)
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock

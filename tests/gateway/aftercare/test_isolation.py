@@ -13,10 +13,12 @@ import pytest
 
 from gateway.audit.entry import EntryType
 from gateway.bundle import PartyBundle, fingerprint
+from gateway.casework import FieldCode
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange import setbacks
 from gateway.server import postman as sending
+from gateway.store import subjects
 from gateway.store.redress import Standing
 from gateway.telemetry import exposition
 
@@ -54,12 +56,14 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], N
     return breaks
 
 
-def owe(side: Any, partner: str, number: str) -> None:
-    """Have us owe a partner the notice of a correction."""
-    from gateway.casework import FieldCode
-
-    side.disclosed(partner, number, 1, FieldCode.DATE_OF_BIRTH)
-    side.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
+def owe(side: Any, partner: str, *numbers: str, person: str = "P-1") -> None:
+    """Have us owe a partner the notices of a correction."""
+    with side.house.database.reader() as reader:
+        subject = subjects.find(reader, person)
+    assert subject is not None
+    for number in numbers:
+        side.disclosed(partner, number, subject, FieldCode.DATE_OF_BIRTH)
+    side.act("corrections.open", subject=person, kind="WRONG_PERSON", reason="two files")
 
 
 def standing(side: Any, partner: str) -> list[Standing]:
@@ -80,7 +84,7 @@ def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
     can, aus = sides
     owe(can, "AAA", NUMBER)  # its name comes first, and its notice is the oldest
     aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
-    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
     broken(can, "AAA", fault)
 
     can.walk()
@@ -130,8 +134,7 @@ def test_one_row_that_fails_stops_no_other_to_the_same_partner(
     numbers = (NUMBER, "20260301-bbbbbbbbbbbbbbbbbbbb")
     for number in numbers:
         aus.asked("CAN", number)
-        can.disclosed("AUS", number, 1, _born())
-    can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
+    owe(can, "AUS", *numbers)
     notices = can.house.postman._notices
     real = notices._carry
 
@@ -179,8 +182,8 @@ def silent() -> Any:
         yield int(listening.getsockname()[1])
 
 
-def other(can: Any, aus: Any, port: int) -> None:
-    """Have CAN know a partner AAA that is reached on a port: AUS's keys would be refused, so it has made its own."""
+def other(can: Any, port: int) -> None:
+    """Have CAN know a partner AAA that is reached on a port."""
     from tests.gateway.directory.conftest import make
 
     bundle: PartyBundle = replace(
@@ -190,7 +193,6 @@ def other(can: Any, aus: Any, port: int) -> None:
     )
     octets = bundle.to_bytes()
     can.house.directory.import_bundle(octets, fingerprint(octets))
-    del aus
 
 
 def test_a_partner_that_says_nothing_delays_no_message_to_another(
@@ -198,7 +200,7 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
 ) -> None:
     """With the threads that serve: while one call hangs, the other partner's notice arrives; a stop cuts the call."""
     can, aus = sides
-    other(can, aus, silent)
+    other(can, silent)
     aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
     can.house.postman.stop()
     monkeypatch.setattr(sending, "EVERY", 0.1)
@@ -215,7 +217,7 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
     can.house.postman.start()
     assert hanging.wait(LONG)
 
-    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
     assert until(lambda: standing(can, "AUS") == [Standing.SENT])
 
     assert standing(can, "AAA")[0] is Standing.OPEN
@@ -270,9 +272,3 @@ def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
     assert (
         'passerelle_outgoing_failures_total{kind="KeyError",partner="AAA"}' in exposition().decode()
     )
-
-
-def _born() -> Any:
-    from gateway.casework import FieldCode
-
-    return FieldCode.DATE_OF_BIRTH
