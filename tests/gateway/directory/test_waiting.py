@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway import config
+from gateway.audit.entry import EntryType, decode
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import MAX_KEYS, dropped
 from gateway.directory import Directory, EntryWaits, PartyBundle, fingerprint, own_bundle
+from gateway.server import inspection
+from gateway.server.house import utc_now
+from gateway.store import ledger
 from keys.envelope import OpeningKey
 from keys.sign import LogKey, SigningKey
 
@@ -177,7 +182,6 @@ def test_keys_of_today_may_be_replaced_at_once(
 ) -> None:
     """Signing and sealing keys, TLS authority and leaves prove the present: a stolen one must go without people."""
     first = trust(directory, held(aus))
-    del nzl
     fresh = newer(
         first,
         OLD,
@@ -229,3 +233,28 @@ def test_a_partner_whose_directory_drops_its_pair_is_asked_as_before(
     assert folder.party("CAN").log == own.log
     assert [fault.file for fault in folder.faults] == ["CAN.waiting"]
     assert partner.send(partner.compose(people.samples(1), **people.matter())).receipt
+
+
+def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None:
+    own = own_bundle(pair.asker)
+    bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
+    with pytest.raises(EntryWaits):
+        pair.house.directory.update_bundle(bad.to_bytes())
+    told = [
+        check
+        for check in inspection.check(pair.home, lambda: b"", utc_now())
+        if check.name == "partners"
+    ]
+    assert not told[0].ok
+    assert "AUS.waiting" in told[0].detail
+
+    for _ in range(3):
+        pair.serving.walk_rounds()
+    trust(Directory.of(config.load(pair.home)), bad)
+    pair.serving.walk_rounds()
+
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    alarms = [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
+    assert alarms == ["RAISE/PARTNER_FILE/AUS.waiting", "CLEAR/PARTNER_FILE/AUS.waiting"]
+    adopted = [frame for frame in frames if frame.type is EntryType.DIRECTORY]
+    assert (adopted[-1].partner_id, adopted[-1].directory_version) == ("AUS", bad.version)
