@@ -19,9 +19,7 @@ def test_no_python_lies_under_proto(root: Path) -> None:
     assert not [*(root / "proto").rglob("*.py"), *(root / "proto").rglob("*.pyi")]
 
 
-def test_no_module_is_longer_than_eight_hundred_lines(
-    root: Path, sources: tuple[Path, ...]
-) -> None:
+def test_no_module_is_longer_than_eight_hundred_lines(root: Path, sources: tuple[Path, ...]) -> None:
     tests = (root / "tests").rglob("*.py")
 
     long = {str(path.relative_to(root)): lines(path) for path in (*sources, *tests)}
