@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from gateway import moments
+from gateway import endpoints, moments
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
@@ -40,7 +40,6 @@ MAX_NAME = 200  # characters
 MAX_VERSION = 2**63 - 1
 PIN = 32  # bytes; SHA-256
 _party = re.compile(r"[A-Z0-9-]{2,32}")
-_endpoint = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[1-9][0-9]{0,4}")
 _any = re.compile(r"[^\x00-\x1f\x7f]{1,8192}")
 _pem = re.compile(r"[A-Za-z0-9+/=\n -]{1,8192}")
 _digest = re.compile(r"[0-9a-f]{64}")
@@ -281,7 +280,12 @@ def _legal_name(members: _Object) -> str:
 
 
 def _endpoint_of(value: object, path: str) -> str:
-    return _text(value, path, _endpoint)
+    text = _text(value, path, _any)
+    try:
+        endpoints.parse(text)
+    except endpoints.MalformedEndpoint as fault:
+        raise MalformedBundle(path, str(fault)) from None
+    return text
 
 
 def _octets(value: object, path: str) -> bytes:
@@ -340,6 +344,31 @@ def _witness(members: _Object, party: str) -> str:
     if key.type is not KeyType.MLDSA44 or key.name != witness_name(party):
         raise members.wrong("witness", f"not an ML-DSA-44 key of the name {witness_name(party)}")
     return vkey
+
+
+def dropped(held: PartyBundle, new: PartyBundle) -> str:
+    """Return what of the ledger that we hold of a party its newer entry no longer vouches for, or nothing.
+
+    Every ledger pair that signs must stay named: as the pair in use, beside it, or among those that were stopped,
+    and then not from a moment before the entry that we hold was issued, which named it as in use. A pair that was
+    stopped stays so; the oldest leaves only a full list. All else in an entry is about today and may be replaced.
+    """
+    before, after = held.log, new.log
+    if before.origin != after.origin:
+        return "names another ledger"
+    signing = {after.vkeys, *after.past}
+    ended = {(ed25519, mldsa44): until for ed25519, mldsa44, until in after.stopped}
+    gone = {(ed25519, mldsa44) for ed25519, mldsa44, _ in before.stopped}
+    for pair in (before.vkeys, *before.past):
+        if pair not in signing and pair not in ended:
+            return "drops a ledger pair that we know"
+        if pair not in signing and ended[pair] < held.issue_time.timestamp():
+            return "disowns what a ledger pair that we know signed before"
+    if gone & signing:
+        return "signs again with a ledger pair that was stopped"
+    if gone - ended.keys() and len(after.stopped) < MAX_KEYS:
+        return "drops a ledger pair that was stopped"
+    return ""
 
 
 def witness_name(party: str) -> str:

@@ -121,6 +121,10 @@ class Directory(_Section):
     # Path of the folder of partners' bundles. Whoever can write there decides who is a partner; what was
     # imported is in the ledger.
     folder: Path = Path("parties")
+    # host:port of partners' endpoints that are allowed though they are on this machine, on its link or a name of
+    # ours, as behind a tunnel. Without an exception a gateway on a network connects to none of these. Whoever
+    # adds one can have our own outgoing connections reach it.
+    allowed_endpoints: tuple[Address, ...] = ()
 
 
 class Agreements(_Section):
@@ -276,7 +280,9 @@ def _anchored(settings: Settings) -> Settings:
                 "passphrase_file": None if named is None else settings.at(named),
             }
         ),
-        "directory": Directory(folder=settings.at(settings.directory.folder)),
+        "directory": settings.directory.model_copy(
+            update={"folder": settings.at(settings.directory.folder)}
+        ),
         "agreements": Agreements(folder=settings.at(settings.agreements.folder)),
         "store": Store(path=settings.at(settings.store.path)),
         "evidence": evidence.model_copy(

@@ -4,6 +4,10 @@ Folder: one file `<PARTY>.json` for each partner, the bytes whose fingerprint tw
 running house knows changes with the folder: a new file counts from the next call on, a removed one no
 longer. A file that cannot be read leaves the last good one in force and is a fault to be seen; a version
 never goes back. A key that the house refuses is in no bundle that this room hands out, whatever the file says.
+
+A newer entry that a partner's own directory vouches for is taken by itself, unless it drops what we rely on: its
+ledger's known keys, or an endpoint that is none of ours. That one is put aside as `<PARTY>.waiting`, the entry that
+we hold stays in force, and people decide: they compare its fingerprint and import it, or they do not.
 """
 
 from __future__ import annotations
@@ -12,13 +16,21 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from gateway.bundle import MAX_BUNDLE, BundleKey, MalformedBundle, PartyBundle, fingerprint
+from gateway import endpoints
+from gateway.bundle import (
+    MAX_BUNDLE,
+    BundleKey,
+    MalformedBundle,
+    PartyBundle,
+    dropped,
+    fingerprint,
+)
 from gateway.errors import PasserelleError, Remedy
 from keys import durable
 from keys.certificates import authorities_in, pin
@@ -26,10 +38,14 @@ from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.sign import VerifyingKey
 
+if TYPE_CHECKING:
+    from gateway.config import Settings
+
 __all__ = [
     "BundleKey",
     "BundleRefused",
     "Directory",
+    "EntryWaits",
     "MalformedBundle",
     "PartyBundle",
     "UnknownParty",
@@ -39,10 +55,15 @@ __all__ = [
 ]
 
 POST_QUANTUM = "ml-dsa"  # the key type of TAP 21
+WAITING: Final = ".waiting"  # of the file of an entry that waits for people
 
 
 class BundleRefused(Remedy):
     """A bundle is well formed, and still not one to trust."""
+
+
+class EntryWaits(BundleRefused):
+    """A newer entry drops what we rely on: it waits for people, and the one in force stays."""
 
 
 class UnknownParty(PasserelleError):
@@ -110,7 +131,10 @@ class Directory:
         own: str,
         register: Register | None = None,
         barred: Barred = lambda _: frozenset(),
+        rule: endpoints.Rule | None = None,
     ) -> None:
+        """Read the folder; `rule` says which endpoints of newer entries we connect to, None as on one machine."""
+        self._rule = rule or endpoints.Rule()
         self._folder = folder
         self._own = own
         self._register = register
@@ -120,10 +144,22 @@ class Directory:
         self._recorded = False
         self._current()
 
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        register: Register | None = None,
+        barred: Barred = lambda _: frozenset(),
+    ) -> Self:
+        """Return the directory that settings name, under their rule for endpoints."""
+        rule = endpoints.Rule.of(settings)
+        return cls(settings.directory.folder, settings.house.party, register, barred, rule)
+
     @property
     def faults(self) -> tuple[Unreadable, ...]:
         """The files that do not count as they are; of each the last good version is in force, if any."""
-        return self._current().faults
+        current = self._current()
+        return (*current.faults, *self._waiting(current.bundles))
 
     def parties(self) -> tuple[PartyBundle, ...]:
         """Return all partners in order of their ids."""
@@ -182,7 +218,8 @@ class Directory:
 
         The same bytes again change nothing. Raises `MalformedBundle`, or `BundleRefused` for another
         fingerprint, our own bundle, a version that does not grow, or a pin or signing key that another
-        partner has: then one of the two could speak for the other.
+        partner has: then one of the two could speak for the other. An endpoint that is not to be one refuses it
+        too; that it drops what we relied on does not, for whoever compares a fingerprint decides that.
         """
         bundle = PartyBundle.parse(octets)
         if _spoken(stated) != _spoken(fingerprint(octets)):
@@ -195,13 +232,18 @@ class Directory:
         known = bundles.get(bundle.party)
         if known is not None and known.to_bytes() == octets:
             return known
-        return self._follow(bundle, octets, bundles)
+        self._demand_following(bundle, bundles)
+        objection = self._rule.objection(bundle)
+        if objection:
+            raise BundleRefused(objection)
+        return self._follow(bundle, octets)
 
     def update_bundle(self, octets: bytes) -> PartyBundle:
         """Take a newer bundle of a partner that its own directory vouches for; durable when it returns.
 
         The same bytes again change nothing. Raises `MalformedBundle`, or `BundleRefused` for a party that was
-        never imported by hand, a version that does not grow, or a key that another partner has.
+        never imported by hand, a version that does not grow, or a key that another partner has; `EntryWaits` for
+        one that drops what we rely on, which is put aside for people.
         """
         bundle = PartyBundle.parse(octets)
         bundles = self._current().bundles
@@ -210,13 +252,48 @@ class Directory:
             raise BundleRefused(
                 "a partner's first bundle is imported by hand, its fingerprint compared"
             )
-        if known.to_bytes() != octets:
-            return self._follow(bundle, octets, bundles)
-        return self.party(bundle.party)
+        if known.to_bytes() == octets:
+            return self.party(bundle.party)
+        self._demand_following(bundle, bundles)
+        why = self._objection(known, bundle)
+        if why:
+            self._put_aside(bundle.party, octets)
+            raise EntryWaits(self._told(bundle, why))
+        return self._follow(bundle, octets)
 
-    def _follow(
-        self, bundle: PartyBundle, octets: bytes, bundles: dict[str, PartyBundle]
-    ) -> PartyBundle:
+    def _objection(self, known: PartyBundle, newer: PartyBundle) -> str:
+        return dropped(known, newer) or self._rule.objection(newer)
+
+    def _told(self, bundle: PartyBundle, why: str) -> str:
+        printed = fingerprint(bundle.to_bytes()).replace(" ", "-")
+        return (
+            f"version {bundle.version} waits for people, and the one in force stays: {why}. Compare {printed}"
+            f" with its owner over the telephone, then `passerelle party import DIR"
+            f" {self._folder.name}/{bundle.party}{WAITING}`"
+        )
+
+    def _put_aside(self, party: str, octets: bytes) -> None:
+        path = self._folder / f"{party}{WAITING}"
+        if not path.is_file() or path.read_bytes() != octets:
+            durable.replace(path, octets)
+
+    def _waiting(self, bundles: dict[str, PartyBundle]) -> Iterator[Unreadable]:
+        """Yield the entries that were put aside and are still newer than the one in force."""
+        for party, known in bundles.items():
+            path = self._folder / f"{party}{WAITING}"
+            try:
+                with path.open("rb") as file:
+                    bundle = PartyBundle.parse(file.read(MAX_BUNDLE + 1))
+            except FileNotFoundError:
+                continue
+            except (OSError, MalformedBundle):
+                yield Unreadable(path.name, "cannot be read: remove it, and the entry comes again")
+                continue
+            why = self._objection(known, bundle)
+            if bundle.version > known.version:
+                yield Unreadable(path.name, self._told(bundle, why or "it was refused"))
+
+    def _demand_following(self, bundle: PartyBundle, bundles: dict[str, PartyBundle]) -> None:
         known = bundles.get(bundle.party)
         if known is not None and bundle.version <= known.version:
             raise BundleRefused(
@@ -226,7 +303,10 @@ class Directory:
         rival = _rival(bundle, bundles)
         if rival:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}; ask both of them")
+
+    def _follow(self, bundle: PartyBundle, octets: bytes) -> PartyBundle:
         durable.replace(self._folder / f"{bundle.party}.json", octets)
+        (self._folder / f"{bundle.party}{WAITING}").unlink(missing_ok=True)  # it has been decided
         return self.party(bundle.party)  # read back, so that it is in force, and not only on disk
 
     def _current(self) -> _Snapshot:
@@ -264,6 +344,8 @@ class Directory:
                 faults.append(Unreadable(name, error.strerror or "cannot be read"))
             except (MalformedBundle, BundleRefused) as error:
                 faults.append(Unreadable(name, str(error)))
+            except Exception as error:  # noqa: BLE001 - one file keeps no other partner out
+                faults.append(Unreadable(name, f"cannot be read: {type(error).__name__}"))
             else:
                 last = bundle
             if last is not None and not _rival(last, bundles):
@@ -338,11 +420,20 @@ def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
     """Return what changes whenever a bundle does: a rename brings another inode."""
     with os.scandir(folder) as entries:
         files = [
-            (entry.name, entry.stat())
+            _stamped(entry)
             for entry in entries
             if entry.name.endswith(".json") and not entry.name.startswith(".")
         ]
-    return tuple(sorted((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in files))
+    return tuple(sorted(files))
+
+
+def _stamped(entry: os.DirEntry[str]) -> tuple[str, int, int, int]:
+    """Return what changes whenever a file does; a link that leads nowhere is a file that cannot be read."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return entry.name, 0, 0, 0
+    return entry.name, status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _spoken(text: str) -> str:

@@ -115,6 +115,18 @@ _leaf = Gauge(
     ["listener", "serial"],
     registry=REGISTRY,
 )
+_job_failures = Counter(
+    "passerelle_job_failures",
+    "Rounds of a periodic job that failed, by job and kind of exception; the other jobs ran.",
+    ["job", "kind"],
+    registry=REGISTRY,
+)
+_outgoing_failures = Counter(
+    "passerelle_outgoing_failures",
+    "Failures that nobody foresaw while a message to a partner was sent or its directory read, by partner and kind.",
+    ["partner", "kind"],
+    registry=REGISTRY,
+)
 _evidence_late: set[str] = set()  # as with expiries
 _leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
@@ -169,6 +181,16 @@ def show_expiries(ends: Mapping[tuple[str, str, str], float]) -> None:
     for labels, seconds in ends.items():
         _expiry.labels(*labels).set(seconds)
         _expiries.add(labels)
+
+
+def count_job_failure(job: str, kind: str) -> None:
+    """Count a round of a periodic job that failed, by the type of what it raised."""
+    _job_failures.labels(job, kind).inc()
+
+
+def count_outgoing_failure(partner: str, kind: str) -> None:
+    """Count what nobody foresaw on the way to a partner, by the type of what was raised; never its text."""
+    _outgoing_failures.labels(partner, kind).inc()
 
 
 def count_call(operation: str, code: str, reason: str) -> None:

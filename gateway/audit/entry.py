@@ -93,7 +93,7 @@ FACTS: Final = frozenset(
         *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),
         *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
         *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),
-        *("missing_there", "authority", "token", "witness", "step_ms"),
+        *("missing_there", "authority", "token", "witness", "step_ms", "endpoints"),
     }
 )
 

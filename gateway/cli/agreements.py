@@ -32,12 +32,17 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
     from gateway.server import ending
 
     now = datetime.now(UTC)
-    found = [each for versions in ending.agreements(home, now).values() for each in versions]
-    rows = [_row(agreement, now) for agreement in found]
+    found = ending.agreements(home, now)
+    held = (each for versions in found.agreements.values() for each in versions)
+    rows = [_row(agreement, now) for agreement in held]
+    faults = [str(fault) for fault in found.faults]
+    for fault in faults:
+        console.note(f"not counted: {fault}")
     console.emit(
         context,
-        {"ok": True, "agreements": rows},
+        {"ok": not faults, "agreements": rows, "faults": faults},
         *(f"{row['agreement']:14} {row['partner']:10} {row['stands']}" for row in rows),
+        code=console.Code.NO if faults else console.Code.DONE,
     )
 
 
@@ -54,7 +59,7 @@ def show(
     from gateway.server import ending
 
     now = datetime.now(UTC)
-    for versions in ending.agreements(home, now).values():
+    for versions in ending.agreements(home, now).agreements.values():
         for agreement in versions:
             if agreement.name == name:
                 told = lines(agreement, now)

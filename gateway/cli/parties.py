@@ -106,11 +106,18 @@ def import_(
         raise Remedy(f"{file}: {fault}; ask its owner to send it again") from None
     printed = bundles.fingerprint(octets)
     stated = fingerprint if fingerprint is not None else _compare(offered, printed)
-    directory = Directory(settings.directory.folder, settings.house.party)
+    directory = Directory.of(settings)
+    known = next((one for one in directory.stated() if one.party == offered.party), None)
+    drops = "" if known is None else bundles.dropped(known, offered)
     try:
         trusted = directory.import_bundle(octets, stated)
     except BundleRefused as refused:
         raise No(str(refused)) from None
+    if drops:
+        console.note(
+            f"dropped      it {drops}: if it is so by its owner's word, move"
+            f" witness/{trusted.party}.checkpoint away, which the old pair signed, and keep it as evidence"
+        )
     console.emit(
         context,
         {
@@ -119,6 +126,7 @@ def import_(
             "version": trusted.version,
             "fingerprint": printed,
             "endpoints": list(trusted.endpoints),
+            "dropped": drops,
         },
         f"party        {trusted.party}  {trusted.legal_name}  version {trusted.version}",
         f"endpoint     {', '.join(trusted.endpoints)}",
@@ -137,7 +145,7 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
     from gateway.directory import Directory
 
     settings, now = config.load(home), datetime.now(UTC)
-    directory = Directory(settings.directory.folder, settings.house.party)
+    directory = Directory.of(settings)
     table = Table("party", "version", "endpoint", "sealing key", "fingerprint", "name", box=None)
     rows = []
     for bundle in directory.parties():

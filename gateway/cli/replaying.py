@@ -145,7 +145,7 @@ def _known(home: Path) -> dict[str, Agreement]:
     from gateway.server import ending
 
     found = ending.agreements(home, datetime.now(UTC))
-    return {each.name: each for versions in found.values() for each in versions}
+    return {each.name: each for versions in found.agreements.values() for each in versions}
 
 
 def _proposed(file: Path) -> Agreement:

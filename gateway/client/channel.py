@@ -8,6 +8,7 @@ partner sees the same message and answers it once (protocol 8).
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar, cast
@@ -37,6 +38,10 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.enable_retries", 0),  # the only retries are ours, counted and of identical bytes
+    (
+        "grpc.enable_http_proxy",
+        0,
+    ),  # whom we ask is whom the entry names, whatever the environment says
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -62,7 +67,8 @@ def open_channel(address: str, *, roots: bytes, private_key: bytes, chain: bytes
     credentials = grpc.ssl_channel_credentials(
         root_certificates=roots, private_key=private_key, certificate_chain=chain
     )
-    return grpc.secure_channel(address, credentials, options=_OPTIONS)
+    # Without the scheme a host of the name `unix` would be one: a socket of this machine.
+    return grpc.secure_channel(f"dns:///{address}", credentials, options=_OPTIONS)
 
 
 class Courier:
@@ -72,10 +78,15 @@ class Courier:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._clock = clock
-        self._pause = pause
+        self._closed = threading.Event()
+        self._pause = self._closed.wait if pause is None else pause
+
+    def close(self) -> None:
+        """End what is waited for between two attempts, and carry nothing more."""
+        self._closed.set()
 
     def carry(
         self,
@@ -97,6 +108,8 @@ class Courier:
         attempt, wait = 0, FIRST_WAIT
         last: PartnerError | None = None
         while (left := until - self._clock()) > 0:
+            if self._closed.is_set():
+                raise Unreachable("the channel is closed", transaction_number=number)
             attempt += 1
             try:
                 return method(request, timeout=left), attempt

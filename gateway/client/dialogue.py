@@ -57,7 +57,8 @@ class Dialogue:
         return self._lines.current.author
 
     def close(self) -> None:
-        """Close the channel."""
+        """Close the channel, and cut what is under way on it."""
+        self._courier.close()
         self._lines.close()
         self._freshness.close()
 

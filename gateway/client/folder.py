@@ -6,13 +6,14 @@ and its configuration machinery; names and precedence are those of `passerelle.t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import toml
+from gateway import endpoints, toml
 from gateway.bundle import PartyBundle
 from gateway.directory import Directory
 from gateway.errors import Remedy
@@ -24,6 +25,7 @@ SETTINGS = "passerelle.toml"
 LARGEST = 65_536  # bytes of it; what the gateway itself reads
 CUSTODY = "file:keys/kek.json"  # default of [keys] custody; relative to the home folder
 KEYSET = "keys/keyset.json"  # default of [keys] keyset
+LISTEN = "127.0.0.1:7443"  # default of [exchange] listen
 PARTIES = "parties"  # default of [directory] folder
 WITNESS = Path("witness")
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
@@ -66,8 +68,16 @@ def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folde
         keyset=keyset,
         peer=PartyBundle.parse(bundle.read_bytes()),
         witness=home / WITNESS / f"{peer}.checkpoint",
-        keep=Directory(parties, party).update_bundle,
+        keep=Directory(parties, party, rule=_rule(settings)).update_bundle,
     )
+
+
+def _rule(settings: dict[str, object]) -> endpoints.Rule:
+    """Return which endpoints of the peer's newer entries we connect to."""
+    listen = _setting(settings, "exchange", "listen", LISTEN)
+    hosts = _settings_list(settings, "exchange", "hosts")
+    allowed = _settings_list(settings, "directory", "allowed_endpoints")
+    return endpoints.Rule.made((listen,), hosts, allowed)
 
 
 def _settings(path: Path) -> dict[str, object]:
@@ -87,6 +97,20 @@ def _setting(settings: dict[str, object], section: str, name: str, default: str)
     value = os.environ.get(f"PASSERELLE_{section}__{name}".upper(), stated)
     if not isinstance(value, str):
         raise Remedy(f"{SETTINGS}: [{section}] {name} must be a text")
+    return value
+
+
+def _settings_list(settings: dict[str, object], section: str, name: str) -> list[str]:
+    """Return a setting that is a list of texts, in the environment as JSON; empty by default."""
+    table = settings.get(section)
+    stated = table.get(name, []) if isinstance(table, dict) else []
+    variable = os.environ.get(f"PASSERELLE_{section}__{name}".upper())
+    try:
+        value = stated if variable is None else json.loads(variable)
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise Remedy(f"{SETTINGS}: [{section}] {name} must be a list of texts")
     return value
 
 

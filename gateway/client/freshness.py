@@ -17,6 +17,7 @@ from pathlib import Path
 from gateway.bundle import MalformedBundle, PartyBundle
 from gateway.client.errors import DirectoryRefused, PartnerError
 from gateway.client.updater import Source, Trust
+from gateway.directory import EntryWaits
 from gateway.errors import Remedy
 
 EVERY = 600.0  # seconds; protocol's accept windows are days, and evidence of a new key should not take one
@@ -87,6 +88,8 @@ class Freshness:
             if self._keep is not None:
                 return self._keep(octets)
             bundle = PartyBundle.parse(octets)
+        except EntryWaits:
+            return held  # put aside for people, who decide; what we hold is in force until then
         except (Remedy, MalformedBundle) as fault:
             raise DirectoryRefused(
                 f"the directory of {held.party} names an entry not to be believed: {fault}"

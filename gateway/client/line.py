@@ -89,6 +89,7 @@ class Lines:
     def __init__(self, first: Line, open_line: Callable[[PartyBundle], Line]) -> None:
         self._current = first
         self._open = open_line
+        self._ending: set[Line] = set()
         self._lock = threading.Lock()
 
     @property
@@ -108,6 +109,8 @@ class Lines:
             with self._lock:
                 line.users -= 1
                 over = line.retired and line.users == 0
+                if over:
+                    self._ending.discard(line)
             if over:
                 line.channel.close()
 
@@ -118,12 +121,17 @@ class Lines:
             old, self._current = self._current, line
             old.retired = True
             over = old.users == 0 and old.channel is not line.channel
+            if not over:
+                self._ending.add(old)
         if over:
             old.channel.close()
 
     def close(self) -> None:
-        """Close the current channel."""
-        self._current.channel.close()
+        """Close every channel; calls under way end at once."""
+        with self._lock:
+            open_ones = {self._current, *self._ending}
+        for line in open_ones:
+            line.channel.close()
 
 
 class DirectorySource:

@@ -11,8 +11,8 @@ A crash between any two of them changes nothing but the time: the other side tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway import telemetry
@@ -21,6 +21,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.directory import UnknownParty
 from gateway.errors import InProgress, Refusal
 from gateway.exchange.courier import Couriers, Delivery, Fate
+from gateway.exchange.setbacks import Setbacks
 from gateway.law import duty
 from gateway.law.duty import Timers
 from gateway.store import corrections
@@ -52,6 +53,7 @@ class Post:
     data_key: DataRing
     clock: Callable[[], datetime]
     timers: Callable[[str], Timers] = lambda _: duty.STANDARD
+    setbacks: Setbacks = field(default_factory=lambda: Setbacks(lambda: datetime.now(UTC)))
 
 
 class Notices:
@@ -61,39 +63,55 @@ class Notices:
         self._post = post
         self._log = telemetry.logger("notices")
 
-    def walk(self) -> None:
-        """Do what is due now; a partner that does not answer is not asked twice in one walk."""
-        away: set[str] = set()
-        for correction in self._due():
+    def walk(self, partner: str, go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Do what is due of one partner's now; return whether it did not answer: it is not asked twice in one walk.
+
+        go_on   whether the partner's time is not over yet; what is left waits for its next turn
+        """
+        away = False
+        setbacks, seen = self._post.setbacks, set[tuple[str, str]]()
+        for correction in self._due(partner):
+            if not go_on():
+                break
+            seen.add(_name(correction))
+            if not setbacks.ready(partner, _name(correction)):
+                continue
             try:
-                self._attend(correction, away)
+                away = self._attend(correction, away=away) or away
             except InProgress:
                 continue  # it was moved on while we looked; the next walk sees where it is
             except UnknownParty:
-                self._log.warning("partner_unknown", partner=correction.partner)
+                self._log.warning("partner_unknown", partner=partner)
+            except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
+                setbacks.failed(partner, _name(correction), fault)
+            else:
+                setbacks.settled(partner, _name(correction))
+        else:
+            setbacks.only(partner, "correction", seen)
+        return away
 
-    def _due(self) -> Iterator[Correction]:
-        """Yield what is due now, page by page: however much waits for others, little of it is held at once."""
+    def _due(self, partner: str) -> Iterator[Correction]:
+        """Yield what is due now, page by page: however much waits, little of it is held at once."""
         now, after = self._post.clock(), None
         while True:
             with self._post.database.reader() as reader:
-                page = corrections.due(reader, now, after)
+                page = corrections.due(reader, now, partner, after)
             yield from page
             if len(page) < corrections.PAGE:
                 return
             after = corrections.key_of(page[-1])
 
-    def _attend(self, correction: Correction, away: set[str]) -> None:
+    def _attend(self, correction: Correction, *, away: bool) -> bool:
+        """Do what one correction needs; return whether its partner did not answer."""
         now = self._post.clock()
         if self._late(correction, now):
             self.alarm(correction, Act.ALARM, "LATE")
             correction = replace(
                 correction, state=step(correction.direction, correction.state, Act.ALARM)
             )
-        if not self._wanted(correction, now) or correction.partner in away:
-            return
-        if self._carry(correction, now).fate is Fate.AWAY:
-            away.add(correction.partner)
+        if away or not self._wanted(correction, now):
+            return False
+        return self._carry(correction, now).fate is Fate.AWAY
 
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
@@ -233,6 +251,10 @@ class Notices:
 
     def _commit(self, leaves: tuple[Leaf, ...], *effects: Effect) -> None:
         self._post.sequencer.commit(leaves, effects)
+
+
+def _name(correction: Correction) -> tuple[str, str]:
+    return "correction", f"{correction.direction.name}/{correction.id.hex()}"
 
 
 def _answers(delivery: Delivery, correction: Correction) -> bool:

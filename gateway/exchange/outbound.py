@@ -127,35 +127,58 @@ class Outbound:
         self._post.sequencer.commit((leaf,), (errands.asking(errand), *reserved))  # (3)
         return errand
 
-    def walk(self) -> None:
-        """Carry on with everything that is unanswered and whose pause is over."""
+    def walk(
+        self, partner: str, go_on: Callable[[], bool] = lambda: True, *, away: bool = False
+    ) -> bool:
+        """Carry on with what one partner has not answered and whose pause is over; return whether it is away.
+
+        go_on   whether the partner's time is not over yet; what is left waits for its next turn
+        away    it did not answer just now: nothing is sent, and what waits too long is given up
+        """
         now = self._post.clock()
         with self._post.database.reader() as reader:
-            waiting = errands.unanswered(reader)
+            waiting = errands.unanswered(reader, partner)
+        self._post.setbacks.only(partner, "errand", {_name(errand) for errand in waiting})
         for errand in waiting:
             _, at = self._pauses.get((errand.partner, errand.number), (0, now))
-            if at <= now:
-                self.carry_on(errand)
+            if not go_on():
+                break
+            if at <= now and self._post.setbacks.ready(partner, _name(errand)):
+                away = self._attended(errand, away=away) or away
+        return away
 
     def carry_on(self, errand: Errand) -> Errand:
-        """Carry the letter, or ask for the state; return where the errand stands afterwards."""
+        """Carry the letter, or ask for the state; return where the errand stands afterwards.
+
+        What fails as nobody foresaw is counted, and tried again in a walk: the question is recorded by now.
+        """
+        self._attended(errand, away=False)
+        return self._now_at(errand)
+
+    def _attended(self, errand: Errand, *, away: bool) -> bool:
+        """Do what one errand needs; return whether its partner did not answer."""
         key = errand.partner, errand.number
         with self._lock:
             if key in self._carrying:
-                return errand
+                return False
             self._carrying.add(key)
         try:
-            self._carried(errand)
+            silent = not away and self._carried(errand)
             self._given_up(self._now_at(errand))
         except UnknownParty:
             self._pause(errand)  # its bundle is gone
             self._given_up(self._now_at(errand))
         except InProgress:
             self._pause(errand)  # moved on meanwhile
+        except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
+            self._post.setbacks.failed(errand.partner, _name(errand), fault)
+        else:
+            self._post.setbacks.settled(errand.partner, _name(errand))
+            return silent
         finally:
             with self._lock:
                 self._carrying.discard(key)
-        return self._now_at(errand)
+        return False
 
     def _now_at(self, errand: Errand) -> Errand:
         with self._post.database.reader() as reader:
@@ -168,24 +191,25 @@ class Outbound:
             self._expired(errand, "UNANSWERED")
             self._pauses.pop((errand.partner, errand.number), None)
 
-    def _carried(self, errand: Errand) -> None:
+    def _carried(self, errand: Errand) -> bool:
+        """Send what is to be sent; return whether nobody answered."""
         folder = errands.folder_of(self._post.data_key, errand)
         alive = folder.letter and milliseconds(self._post.clock()) < folder.until
         if errand.state is ErrandState.PENDING or not alive:
-            self._state(errand)
-            return
+            return self._state(errand)
         delivery = self._post.couriers(errand.partner).carry(folder.letter)
         if delivery.fate is Fate.DELIVERED:
             self._answered(errand, delivery, _result(delivery))
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
-            self._state(errand)
+            return self._state(errand)
         elif delivery.fate in (Fate.REFUSED, Fate.STALE):
             self._refused(errand, delivery.reason)
         else:
             self._doubt(errand, delivery)
+        return delivery.fate is Fate.AWAY
 
-    def _state(self, errand: Errand) -> None:
-        """Ask what became of it; the partner repeats what it recorded."""
+    def _state(self, errand: Errand) -> bool:
+        """Ask what became of it; the partner repeats what it recorded. Return whether nobody answered."""
         courier = self._post.couriers(errand.partner)
         written = courier.write(
             Operation.GET_QUERY_STATE,
@@ -195,7 +219,7 @@ class Outbound:
         )
         if written is None:
             self._pause(errand)
-            return
+            return False
         delivery = courier.carry(written.octets)
         if delivery.fate is Fate.REFUSED and delivery.reason == _UNKNOWN:
             self._expired(errand, "NEVER_TAKEN")
@@ -209,6 +233,7 @@ class Outbound:
                 self._answered(errand, delivery, told[1])
             else:
                 self._pause(errand)
+        return delivery.fate is Fate.AWAY
 
     def _answered(self, errand: Errand, delivery: Delivery, result: Result | None) -> None:
         """(5)."""
@@ -259,6 +284,10 @@ class Outbound:
 
     def _commit(self, leaf: Leaf, effect: Effect) -> None:
         self._post.sequencer.commit((leaf,), (effect,))
+
+
+def _name(errand: Errand) -> tuple[str, str]:
+    return "errand", errand.number
 
 
 def _result(delivery: Delivery) -> Result | None:

@@ -31,16 +31,18 @@ from keys.record import KeyEvent, KeyRecord
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A directory entry as read: whose, which version, SHA-256 of its bytes in hexadecimal."""
+    """A directory entry as read: whose, which version, SHA-256 of its bytes in hexadecimal, where it is reached."""
 
     party: str
     version: int
     digest: str
+    endpoints: tuple[str, ...] = ()
 
 
 def entry(bundle: PartyBundle) -> Entry:
     """Return what is recorded of a bundle."""
-    return Entry(bundle.party, bundle.version, sha256(bundle.to_bytes()).hexdigest())
+    digest = sha256(bundle.to_bytes()).hexdigest()
+    return Entry(bundle.party, bundle.version, digest, bundle.endpoints)
 
 
 def adopt(
@@ -261,7 +263,8 @@ def _directory_leaf(entry: Entry, by: Mapping[str, str] = MappingProxyType({})) 
         directory_version=entry.version,
     )
     facts = {"partner_version": str(entry.version), "source": entry.digest}
-    return Leaf(frame, {**by, **facts})
+    where = {"endpoints": ",".join(entry.endpoints)} if entry.endpoints else {}
+    return Leaf(frame, {**by, **facts, **where})
 
 
 def _withdrawal_leaf(party: str, held: Adopted) -> Leaf:

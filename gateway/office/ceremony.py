@@ -15,10 +15,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.each import each
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Desk, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
@@ -91,15 +92,15 @@ class Ceremony:
             found = [
                 k for k in proposals.every(reader, open_only=False) if k.state is State.APPROVED
             ]
-        for kept in found:
-            self._moved(kept, State.FAILED, kept.decider, note=STOPPED)
+        # One that cannot be moved stays as it is: what it decided is not done, and the gateway opens.
+        with suppress(Exception):
+            each(found, lambda k: self._moved(k, State.FAILED, k.decider, note=STOPPED), "stopped")
 
     def expire(self) -> None:
         """End what nobody approved in its time."""
         with self._database.reader() as reader:
             found = proposals.expired(reader, self._clock())
-        for kept in found:
-            self._moved(kept, State.EXPIRED, "")
+        each(found, lambda kept: self._moved(kept, State.EXPIRED, ""), "proposals")
 
     # Proposing
 

@@ -8,12 +8,13 @@ and in the end an alarm (law.md 3.4).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway import telemetry
 from gateway.aftercare import CorrectionKind, CorrectionNotice, CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.each import each
 from gateway.errands import Errand, ErrandAct, ErrandState, Folder
 from gateway.errors import Fault, InProgress
 from gateway.law import duty
@@ -70,29 +71,28 @@ def use_of(errand: Errand) -> Use:
     return Use.UNKNOWN if seen else Use.NONE
 
 
-def settle_due(files: Files) -> int:
-    """Settle every correction of a partner that the record of use decides; return how many.
+def settle_due(files: Files, partner: str = "") -> int:
+    """Settle every correction of partners, or of one, that the record of use decides; return how many.
 
-    One that does not open is logged and stays; it stops none of the others.
+    One that fails stops none of the others; the first failure is raised when all were tried.
     """
     settled = 0
-    for correction in _decidable(files.database):
-        try:
+
+    def attend(correction: Correction) -> None:
+        nonlocal settled
+        # The answer or the correction was touched meanwhile: the next walk.
+        with suppress(InProgress):
             settled += settle(files, correction, None) is not None
-        except InProgress:
-            continue  # the answer or the correction was touched meanwhile; the next walk
-        except Fault:
-            telemetry.logger("duties").error(
-                "correction_unreadable", partner=correction.partner, correction=correction.id.hex()
-            )
+
+    each(_decidable(files.database, partner), attend, "corrections")
     return settled
 
 
-def _decidable(database: Database) -> Iterator[Correction]:
+def _decidable(database: Database, partner: str) -> Iterator[Correction]:
     after: corrections.Key | None = None
     while True:
         with database.reader() as reader:
-            page = corrections.decidable(reader, after)
+            page = corrections.decidable(reader, partner, after)
         yield from page
         if len(page) < corrections.PAGE:
             return

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from itertools import chain
 
 from gateway import telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.errors import PasserelleError
+from gateway.bundle import PartyBundle
+from gateway.each import each
 from gateway.office.expiry import Expiring, Level, Told, outlook
 from gateway.store import alarms
 from gateway.store.alarms import AlarmStands
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
-from keys.errors import KeysError
 
 PREFIX = "EXPIRY/"
 MOST_SHOWN = 256  # gauges; the soonest ends, so that a folder of a thousand partners stays readable
@@ -37,11 +39,22 @@ class Lookout:
     ) -> None:
         self._database, self._sequencer, self._clock = database, sequencer, clock
         self._sources: list[Source] = []
-        self._last: dict[Source, tuple[Expiring, ...]] = {}
+        self._partners: tuple[
+            Callable[[], Iterable[PartyBundle]], Callable[[PartyBundle], Iterable[Expiring]]
+        ] = (tuple, lambda _: ())
+        self._last: dict[Source | str, tuple[Expiring, ...]] = {}
 
     def add(self, source: Source) -> None:
         """Look at what `source` yields, from the next look on."""
         self._sources.append(source)
+
+    def add_partners(
+        self,
+        bundles: Callable[[], Iterable[PartyBundle]],
+        of: Callable[[PartyBundle], Iterable[Expiring]],
+    ) -> None:
+        """Look at each partner's entry alone, from the next look on: one that cannot be read hides no other's end."""
+        self._partners = bundles, of
 
     def look(self) -> tuple[Told, ...]:
         """Return everything that ends, the soonest first.
@@ -50,11 +63,26 @@ class Lookout:
         """
         now = self._clock()
         for source in self._sources:
-            try:
-                self._last[source] = tuple(source(now))
-            except (PasserelleError, KeysError, OSError) as fault:
-                _log.warning("outlook_unreadable", kind=type(fault).__name__)
-        return outlook(now, (each for things in self._last.values() for each in things))
+            self._read(source, partial(source, now))
+        try:
+            self._look_at_partners()
+        except Exception as fault:  # noqa: BLE001 - what ends with us is told all the same
+            _log.warning("outlook_unreadable", kind=type(fault).__name__)
+        return outlook(now, chain.from_iterable(self._last.values()))
+
+    def _look_at_partners(self) -> None:
+        bundles, of = self._partners
+        known = {bundle.party: bundle for bundle in bundles()}
+        for name in [key for key in self._last if isinstance(key, str) and key not in known]:
+            del self._last[name]
+        for party, bundle in known.items():
+            self._read(party, partial(of, bundle))
+
+    def _read(self, key: Source | str, source: Callable[[], Iterable[Expiring]]) -> None:
+        try:
+            self._last[key] = tuple(source())
+        except Exception as fault:  # noqa: BLE001 - the other sources are read all the same
+            _log.warning("outlook_unreadable", kind=type(fault).__name__)
 
     def round(self) -> None:
         """Show the gauges, raise what has come nearer, clear what was renewed."""
@@ -68,12 +96,16 @@ class Lookout:
         with self._database.reader() as reader:
             stand = {name for name in alarms.raised(reader) if name.startswith(PREFIX)}
         due = {_name(one): one for one in told if one.level is not Level.FINE}
-        for name in sorted(due.keys() - stand):
-            self._raise(due[name], name, {each for each in stand if _same(each, name)})
         live = {_object(name) for name in due}
-        for name in sorted(stand - due.keys()):
-            if _object(name) not in live:
-                self._clear(name)
+        over = [name for name in sorted(stand - due.keys()) if _object(name) not in live]
+        try:
+            each(
+                sorted(due.keys() - stand),
+                lambda name: self._raise(due[name], name, {n for n in stand if _same(n, name)}),
+                "expiry",
+            )
+        finally:
+            each(over, self._clear, "expiry")
 
     def _raise(self, one: Told, name: str, before: set[str]) -> None:
         thing = one.thing
@@ -84,8 +116,8 @@ class Lookout:
             "note": thing.remedy,
         }
         effects: tuple[Effect, ...] = alarms.raise_alarm(name, self._clock())
-        for each in sorted(before):
-            effects += alarms.clear_alarm(each)
+        for nearer in sorted(before):
+            effects += alarms.clear_alarm(nearer)
         with suppress(AlarmStands):
             self._sequencer.commit((Leaf(_frame("RAISE", name), facts),), effects)
 

@@ -16,6 +16,7 @@ from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.shredding import CLASS_OF, Erased
+from gateway.each import each
 from gateway.law.retention import RULES, Kept, Schedule
 from gateway.store import copying, holds, retention
 from gateway.store.database import Database
@@ -95,15 +96,19 @@ class Retention:
         """Erase what is due, so many batches of each class at most; the next run goes on where this one stopped."""
         with self._lock:
             done = Run()
-            for kept in SHELVES:
-                self._clear(kept, done, actor, batches)
-            if done.erased:
-                self._traces = self._traces or self._clock()
-            if self._traces and any(self._sequencer.tidy() for _ in range(TIDYINGS)):
-                self._traces = None
-            copying.sweep(self._database.path.parent)
+            try:
+                each(SHELVES, lambda kept: self._clear(kept, done, actor, batches), "retention")
+            finally:
+                self._tidied(done)
             done.tidy = self._traces is None
             return done
+
+    def _tidied(self, done: Run) -> None:
+        if done.erased:
+            self._traces = self._traces or self._clock()
+        if self._traces and any(self._sequencer.tidy() for _ in range(TIDYINGS)):
+            self._traces = None
+        copying.sweep(self._database.path.parent)
 
     def survey(self) -> tuple[Shelfful, ...]:
         """Return what stands on each shelf now."""

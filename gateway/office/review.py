@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from gateway import telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import Verdict
+from gateway.each import each
 from gateway.errors import Remedy
 from gateway.law import policy
 from gateway.law.verdicts import conclude
@@ -68,10 +69,10 @@ class Reviews:
     def expire(self) -> int:
         """End the cases whose time is over; return how many. For the caretaker, also after a restart."""
         ended = 0
-        for case in self._waiting():
+
+        def end(case: Case) -> None:
+            nonlocal ended
             now = self.clock()
-            if case.due > now:
-                break  # the most urgent come first
             receipt = self._destruction(case)
             self.sequencer.commit(
                 (
@@ -86,9 +87,14 @@ class Reviews:
             )
             ended += 1
             self._untidy = True
-        self._tidy()
-        if ended:
-            telemetry.logger("review").error("review_overdue", count=ended)
+
+        now = self.clock()
+        try:
+            each((case for case in self._waiting() if case.due <= now), end, "reviews")
+        finally:
+            self._tidy()
+            if ended:
+                telemetry.logger("review").error("review_overdue", count=ended)
         return ended
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:

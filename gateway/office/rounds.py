@@ -11,9 +11,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.each import each
 from gateway.errors import InProgress
 from gateway.store import transactions
 from gateway.store.database import Database
+from gateway.store.replay import Orphan
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction
 
@@ -31,9 +33,11 @@ def sweep(
     with database.reader() as reader:
         lost = transactions.orphans(reader, now)
     abandoned = 0
-    for orphan in lost:
+
+    def abandon(orphan: Orphan) -> None:
+        nonlocal abandoned
         if (orphan.sender, orphan.message_id) in running():
-            continue
+            return
         frame = Frame(
             type=EntryType.ABANDONED,
             entry_class=EntryClass.OTHER,
@@ -47,4 +51,6 @@ def sweep(
         with suppress(InProgress):  # it was answered between our look and our commit
             sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
             abandoned += 1
+
+    each(lost, abandon, "abandoned")
     return abandoned

@@ -10,8 +10,9 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from gateway.law.agreement import Agreement, Agreements
 from gateway.law.library import arranged, packaged
@@ -24,6 +25,15 @@ from keys.sign import SigningKey, VerifyingKey
 
 SUFFIX = ".sig"
 
+_CHANGED = "is in the ledger with other content: give changed content a higher version"
+_KEPT = (
+    "is in the ledger and in no file: the text that was adopted stays in force. Put it back, and end an agreement"
+    " by a version"
+)
+_LOST = (
+    "is in the ledger, in no file and kept nowhere: no version of it is in force, and its queries are refused. Put"
+    " the file back as it was"
+)
 _line = re.compile(r"passerelle/1/agreement ([0-9a-f]{64}) ([A-Za-z0-9+/=]{1,8192})\n?")
 
 Keys = Callable[[bytes], VerifyingKey | None]  # our signing key of that id, if it is in use now
@@ -31,10 +41,11 @@ Keys = Callable[[bytes], VerifyingKey | None]  # our signing key of that id, if 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The agreements folder as it was read: files and signatures by file name."""
+    """The agreements folder as it was read: files and signatures by file name, and why others could not be read."""
 
     files: Mapping[str, bytes]
     signatures: Mapping[str, bytes]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 def signature(key: SigningKey, text: bytes) -> str:
@@ -43,29 +54,82 @@ def signature(key: SigningKey, text: bytes) -> str:
     return f"passerelle/1/agreement {key.key_id.hex()} {octets}\n"
 
 
-def vetted(folder: Folder, keys: Keys, adopted: Mapping[str, Adopted]) -> Agreements:
-    """Return the agreements of a folder, every one of which is well formed and ours.
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """What counts of a folder, and what does not.
 
-    Raises `MalformedAgreement`, which names file and line, for the first that is not: then none is taken. A version
-    that was adopted and is in no file refuses them all too.
+    agreements   well formed and ours; of each, every version that the ledger has
+    texts        the bytes of those that lie in the folder, by agreement and version
+    faults       what does not count, or is not where it should be: each names file and line
     """
-    known = {hashlib.sha256(text).hexdigest() for text in packaged().values()}
-    parsed = {}
-    for name, text in sorted(folder.files.items()):
+
+    agreements: Agreements
+    texts: Mapping[str, bytes]
+    faults: tuple[MalformedAgreement, ...]
+
+
+def vetted(
+    folder: Folder, keys: Keys, adopted: Mapping[str, Adopted], kept: Mapping[str, bytes]
+) -> Vetted:
+    """Return what counts of a folder; one file that does not leaves all others as they are.
+
+    adopted   what the ledger has, by agreement and version
+    kept      the texts of those that were kept when they were adopted
+
+    A version that the ledger has stays in force with the text that was adopted, whatever became of its file. Where
+    that text is nowhere to be had, no version of its agreement is in force: an older one would permit what the newer
+    one ended.
+    """
+    known = {hashlib.sha256(text).hexdigest(): text for text in packaged().values()}
+    parsed: dict[str, Agreement] = {}
+    faults = [MalformedAgreement(name, "", 0, why) for name, why in folder.unreadable.items()]
+    for name in sorted(folder.files):
+        try:
+            parsed[name] = _ours(name, folder, keys, adopted, known.keys())
+        except MalformedAgreement as fault:
+            faults.append(fault)
+    texts = {agreement.name: folder.files[name] for name, agreement in parsed.items()}
+    lost: set[str] = set()
+    for gone in sorted(adopted.keys() - texts.keys()):
+        text = known.get(adopted[gone].digest) or kept.get(gone, b"")
+        if hashlib.sha256(text).hexdigest() == adopted[gone].digest:
+            parsed[f"{gone}.kept"] = parse(text, gone)
+            faults.append(MalformedAgreement(gone, "", 0, _KEPT))
+        else:
+            lost.add(gone.rpartition("@")[0])
+            faults.append(MalformedAgreement(gone, "", 0, _LOST))
+    found: dict[str, tuple[Agreement, ...]] = {}
+    for name in sorted({each.id for each in parsed.values()} - lost):
+        files = {file: each for file, each in parsed.items() if each.id == name}
+        try:
+            found |= arranged(files)
+        except MalformedAgreement as fault:
+            faults.append(fault)
+            found |= arranged({a.name: a for a in files.values() if a.name in adopted})
+    return Vetted(MappingProxyType(found), texts, tuple(faults))
+
+
+def _ours(
+    name: str,
+    folder: Folder,
+    keys: Keys,
+    adopted: Mapping[str, Adopted],
+    packaged_digests: Collection[str],
+) -> Agreement:
+    """Return the agreement of one file; raises MalformedAgreement where it is malformed, not ours, or changed."""
+    text = folder.files[name]
+    try:
         agreement = parse(text, name)
-        held = adopted.get(agreement.name)
-        if agreement.digest not in known and (held is None or held.digest != agreement.digest):
-            _demand_signed(name, text, folder.signatures.get(name + SUFFIX), keys)
-        parsed[name] = agreement
-    _demand_complete(parsed, adopted)
-    return arranged(parsed)
-
-
-def _demand_complete(parsed: Mapping[str, Agreement], adopted: Mapping[str, Adopted]) -> None:
-    """Refuse a folder without a version that the ledger has: an older one would be in force again, or none."""
-    for gone in sorted(adopted.keys() - {each.name for each in parsed.values()}):
-        why = "is in the ledger and in no file: put it back, and end an agreement by a version"
-        raise MalformedAgreement(gone, "", 0, why)
+    except MalformedAgreement:
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever is wrong with a file, it is that file's
+        raise MalformedAgreement(name, "", 0, f"cannot be read: {type(fault).__name__}") from None
+    held = adopted.get(agreement.name)
+    if held is not None and held.digest != agreement.digest:
+        raise MalformedAgreement(name, "agreement.version", 0, _CHANGED)
+    if held is None and agreement.digest not in packaged_digests:
+        _demand_signed(name, text, folder.signatures.get(name + SUFFIX), keys)
+    return agreement
 
 
 def _demand_signed(name: str, text: bytes, line: bytes | None, keys: Keys) -> None:

@@ -66,8 +66,11 @@ class Stamping:
         """Return what may be done here."""
         return (Act("ledger.stamp", frozenset({Role.OPERATOR, Role.AUDITOR}), self._asked),)
 
-    def round(self) -> None:
-        """Have the newest checkpoint stamped where it is time; a failure is told and counted, never raised."""
+    def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Have the newest checkpoint stamped where it is time; a failure is told and counted, never raised.
+
+        stopping   whether we end: what was cut for that is no failure, and nothing more is recorded
+        """
         if self._authority is None:
             self._overdue.settled(NAME)
             return
@@ -78,6 +81,8 @@ class Stamping:
         try:
             self.stamp()
         except Exception as fault:  # noqa: BLE001 - whatever it was, there is no stamp, and that is counted down
+            if stopping():
+                return
             # A house that was closed for a day is late from its opening on, or it would not answer at once;
             # what was late before it closed still is (`Overdue`).
             self._overdue.late(NAME, max(due, self._begun), self._clock(), type(fault).__name__)

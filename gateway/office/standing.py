@@ -36,6 +36,12 @@ class StandingAlarms:
         if self._stands(name):
             self._commit(name, Leaf(_frame("CLEAR", name)), alarms.clear_alarm(name))
 
+    def standing(self, prefix: str) -> set[str]:
+        """Return the names of the alarms that stand and begin so, less the prefix."""
+        with self._database.reader() as reader:
+            names = alarms.raised(reader)
+        return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
     def _stands(self, name: str) -> bool:
         with self._database.reader() as reader:
             return name in alarms.raised(reader)

@@ -1,13 +1,14 @@
 """The agreements in force: read when the house opens, and again in its rounds, so that a new one needs no restart.
 
-A folder is taken whole or not at all. While the house serves, one that is malformed, unsigned or contradicts the
-ledger leaves everything as it was: one ALARM, until the folder is right again, and a line in the log.
+Each file counts for itself. One that is malformed, unsigned or contradicts the ledger leaves everything else as it is,
+and what was adopted in force: one ALARM, until the folder is right again, and a line in the log. The same holds when
+the house opens: what a house that serves refuses does not keep it from starting.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from gateway.law.reading import MAX_BYTES, MalformedAgreement
 from gateway.office import adoption, signatures
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import Arguments
-from gateway.office.signatures import SUFFIX, Folder
+from gateway.office.signatures import SUFFIX, Folder, Vetted
 from gateway.store import alarms, governance
 from gateway.store.alarms import AlarmStands
 from gateway.store.database import Database
@@ -42,12 +43,20 @@ _log = telemetry.logger("statutes")
 
 
 def read_folder(folder: Path) -> Folder:
-    """Return the files of an agreements folder and their signatures."""
+    """Return the files of an agreements folder and their signatures; what cannot be read is named with the reason."""
+    unreadable: dict[str, str] = {}
 
     def those(pattern: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted(folder.glob(pattern))}
+        found = {}
+        for path in sorted(folder.glob(pattern)):
+            try:
+                with path.open("rb") as file:
+                    found[path.name] = file.read(MAX_BYTES + 1)  # what is longer is refused by that
+            except OSError as fault:
+                unreadable[path.name] = f"cannot be read: {fault.strerror}"
+        return found
 
-    return Folder(those("*.toml"), those(f"*.toml{SUFFIX}"))
+    return Folder(those("*.toml"), those(f"*.toml{SUFFIX}"), unreadable)
 
 
 class Statutes:
@@ -70,7 +79,13 @@ class Statutes:
         self._clock = clock
         self._seen = read_folder(folder)
         self._refused: Folder | None = None
-        self.current = self._vetted(self._seen)
+        self._vetted_last = self._vetted(self._seen)
+        self.current: Agreements = self._vetted_last.agreements
+
+    def begin(self) -> None:
+        """Keep the texts of what was adopted at the opening, and say what does not count, or that all does."""
+        self._keep(self._vetted_last)
+        self._tell(self._vetted_last.faults)
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -78,26 +93,52 @@ class Statutes:
         return (Act("agreements.sign", operators, self._sign, always, self._state, _plan),)
 
     def round(self) -> None:
-        """Read the folder again; what is new in it is adopted, or the whole of it refused."""
+        """Read the folder again: what is new in it is adopted, file by file, and what does not count is said."""
         found = read_folder(self._folder)
         if found == (self._refused or self._seen):
             return
+        new = self._vetted(found)
         try:
-            new = self._vetted(found)
             adoption.adopt(
                 self._database,
                 self._sequencer,
                 keyset=self._keyset(),
-                agreements=[each for versions in new.values() for each in versions],
+                agreements=[each for versions in new.agreements.values() for each in versions],
                 entries=(),
                 now=self._clock(),
             )
-        except (MalformedAgreement, Remedy) as fault:
+        except Remedy as fault:
+            self._tell((fault,))
             self._refused = found
-            self._alarm(fault)
+            return
+        self._keep(new)
+        if dict(new.agreements) != dict(self.current):
+            self.current = new.agreements
+            _log.info("agreements_read", count=sum(map(len, new.agreements.values())))
+        self._tell(new.faults)
+        self._seen, self._refused = found, None
+
+    def _keep(self, new: Vetted) -> None:
+        """Keep the texts that are in force and not kept yet."""
+        with self._database.reader() as reader:
+            kept = governance.texts(reader)
+            adopted = governance.adopted(reader, Subject.AGREEMENT)
+        effects = [
+            governance.keep_text(name, text)
+            for name, text in new.texts.items()
+            if name in adopted and kept.get(name) != text
+        ]
+        if effects:
+            self._sequencer.commit((), effects)
+
+    def _tell(self, faults: Sequence[MalformedAgreement | Remedy]) -> None:
+        """Raise the alarm for what does not count, with a line in the log for each; end it where all does."""
+        for fault in faults:
+            file = fault.file if isinstance(fault, MalformedAgreement) else ""
+            _log.error("agreements_refused", file=_plain(file), reason=_plain(str(fault)))
+        if faults:
+            self._alarm(_plain(str(faults[0])))
         else:
-            self.current, self._seen, self._refused = new, found, None
-            _log.info("agreements_read", count=sum(map(len, new.values())))
             self.clear()
 
     def clear(self) -> None:
@@ -108,20 +149,19 @@ class Statutes:
             with suppress(AlarmStands):
                 self._sequencer.commit((Leaf(_frame("CLEAR")),), alarms.clear_alarm(ALARM))
 
-    def _alarm(self, fault: MalformedAgreement | Remedy) -> None:
-        file = fault.file if isinstance(fault, MalformedAgreement) else ""
-        _log.error("agreements_refused", file=file, reason=str(fault)[:LONGEST_REASON])
+    def _alarm(self, reason: str) -> None:
         with suppress(AlarmStands):
             self._sequencer.commit(
-                (Leaf(_frame("RAISE"), {"reason": str(fault)[:LONGEST_REASON]}),),
+                (Leaf(_frame("RAISE"), {"reason": reason}),),
                 alarms.raise_alarm(ALARM, self._clock()),
             )
 
-    def _vetted(self, folder: Folder) -> Agreements:
+    def _vetted(self, folder: Folder) -> Vetted:
         with self._database.reader() as reader:
             adopted = governance.adopted(reader, Subject.AGREEMENT)
+            kept = governance.texts(reader)
         now = self._clock()
-        return signatures.vetted(folder, lambda kid: self._key(kid, now), adopted)
+        return signatures.vetted(folder, lambda kid: self._key(kid, now), adopted, kept)
 
     def _state(self) -> object:
         """Return what is in force: an approval counts beside the same agreements as its proposal."""
@@ -174,6 +214,11 @@ def _plan(values: Mapping[str, object]) -> tuple[str, ...]:
         f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
         f"SHA-256 of the file: {agreement.digest}.",
     )
+
+
+def _plain(text: str) -> str:
+    """Return what an entry can hold of a complaint: a file may have any name."""
+    return text.encode("ascii", errors="replace").decode("ascii")[:LONGEST_REASON]
 
 
 def _frame(verb: str) -> Frame:

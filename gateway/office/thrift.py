@@ -11,6 +11,7 @@ from datetime import datetime
 
 from gateway import telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.each import each
 from gateway.law.agreement import Agreement, Agreements
 from gateway.law.quota import Counter, counters
 from gateway.store import alarms, quotas
@@ -48,14 +49,19 @@ class Thrift:
             _name(agreement, counter): (agreement, counter)
             for agreement, counter in self._counters(now)
         }
-        for name in sorted(due.keys() - told):
-            self._tell(name, *due[name], now)
-        for name in sorted(told - due.keys()):  # begun again, or the agreement allows more now
-            with suppress(AlarmStands):
-                self._sequencer.commit((), alarms.clear_alarm(name))
+        try:
+            each(
+                sorted(due.keys() - told), lambda name: self._tell(name, *due[name], now), "quotas"
+            )
+        finally:  # begun again, or the agreement allows more now
+            each(sorted(told - due.keys()), self._forget, "quotas")
+
+    def _forget(self, name: str) -> None:
+        with suppress(AlarmStands):
+            self._sequencer.commit((), alarms.clear_alarm(name))
 
     def _counters(self, now: datetime) -> Iterator[tuple[Agreement, Counter]]:
-        for agreement in (each for versions in self._agreements().values() for each in versions):
+        for agreement in (one for versions in self._agreements().values() for one in versions):
             limits = agreement.answering.quotas
             if limits is None or not agreement.covers(now):
                 continue

@@ -58,11 +58,13 @@ class Watch:
     def round(self) -> None:
         """Erase in every twentieth round, and in each while something is overdue; then look."""
         if self._rounds % TURN == 0 or self._late:
-            done = self._retention.run(batches=TURN_BATCHES)
+            try:
+                done = self._retention.run(batches=TURN_BATCHES)
+            finally:
+                self.look()  # what could not be erased is late by its class, whatever kept it
             for kept, count in done.erased.items():
                 telemetry.count_erased(kept.name, count)
             self._rounds += not done.more  # else the next round goes on
-            self.look()
         else:
             self._rounds += 1
             self._settle(self._retention.late_traces())

@@ -255,7 +255,7 @@ class Witnesses:
 
 def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:
     """Return the keys of all witnesses that are known, by name: of our partners' bundles and of the policy."""
-    parties = Directory(settings.directory.folder, settings.house.party).parties()
+    parties = Directory.of(settings).parties()
     keys = [VerifierKey.parse(each.witness) for each in parties if each.witness]
     policy = policy_of(settings.evidence.policy)
     keys += [] if policy is None else policy.witnesses.values()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -137,29 +138,41 @@ class Pool:
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
         self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
+        self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
+        self._closed = False
 
     def __call__(self, party: str) -> GrpcCourier:
-        """Return the courier to a partner; raises UnknownParty where no bundle of it is known."""
+        """Return the courier to a partner; raises UnknownParty where no bundle of it is known.
+
+        Where the pool was closed it is a closed one, which carries nothing. Making one reads files of the partner's
+        that another process may hold: that is waited for by whoever wants this partner.
+        """
         bundle, keyset = self._directory.party(party), self._keyset()
         with self._lock:
+            making = self._making[party]
+        with making:
             known = self._made.get(party)
             if known is not None and known[0] == bundle and known[1] is keyset:
                 return known[2]
-            if known is not None:
-                known[2].close()
             courier = GrpcCourier(
                 self._partner(bundle, keyset), lambda split: self._accuse(party, split)
             )
-            self._made[party] = bundle, keyset, courier
+            with self._lock:
+                self._made[party] = bundle, keyset, courier
+                late = self._closed
+            for old in (known and known[2], courier if late else None):
+                if old is not None:
+                    old.close()
             return courier
 
     def close(self) -> None:
-        """Close every channel."""
+        """Close every channel; what is under way ends at once as if nobody had answered."""
         with self._lock:
-            for _, _, courier in self._made.values():
-                courier.close()
-            self._made.clear()
+            self._closed = True
+            made = [courier for _, _, courier in self._made.values()]
+        for courier in made:
+            courier.close()
 
     def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
         return Partner.connect(

@@ -12,12 +12,11 @@ from gateway import config
 from gateway.config import Settings
 from gateway.directory import Barred, Directory, own_bundle
 from gateway.errors import PasserelleError
-from gateway.law.agreement import Agreements
 from gateway.office import expiry
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.office.expiry import Expiring, Level, Told
 from gateway.office.publishing import of_files
-from gateway.office.signatures import vetted
+from gateway.office.signatures import Vetted, vetted
 from gateway.office.statutes import read_folder
 from gateway.store import bars, governance, kek, staff
 from gateway.store.database import open_store
@@ -34,13 +33,13 @@ def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, .
     keyset   None where it could not be opened
     """
     settings = config.load(home)
-    folder, party = settings.directory.folder, settings.house.party
+    party = settings.house.party
     sources: list[Callable[[], Iterable[Expiring]]] = [
         lambda: () if keyset is None else expiry.of_keyset(keyset),
         lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
         lambda: expiry.of_staff(_members(settings), now),
-        lambda: expiry.of_agreements(agreements(home, now), now),
-        lambda: expiry.of_partners(Directory(folder, party, barred=refused(settings)).parties()),
+        lambda: expiry.of_agreements(agreements(home, now).agreements, now),
+        lambda: expiry.of_partners(Directory.of(settings, barred=refused(settings)).parties()),
         lambda: of_files(DirectoryFiles(home / FOLDER), party),
     ]
     things: list[Expiring] = []
@@ -59,13 +58,14 @@ def said(one: Told, now: datetime) -> str:
     return f"{whose}{thing.kind.value} {thing.name} {verb} {thing.ends:%Y-%m-%d %H:%M}{way}"
 
 
-def agreements(home: Path, now: datetime) -> Agreements:
-    """Return the agreements of a folder as a house would take them; raises as that would, naming file and line."""
+def agreements(home: Path, now: datetime) -> Vetted:
+    """Return what a house would take of a folder's agreements, and what it would not, naming file and line."""
     settings, own = config.load(home), own_bundle(home)
     folder = read_folder(settings.agreements.folder)
     with _reading(settings) as reader:
         adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
-    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted)
+        kept = governance.texts(reader)
+    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted, kept)
 
 
 def refused(settings: Settings) -> Barred:

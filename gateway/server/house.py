@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -159,6 +160,7 @@ class House:
             policy=policy_of(settings.evidence.policy, own_bundle(home).log),
             wanted=timedelta(seconds=settings.evidence.cosigned_s),
         )
+        self.cutter = stamper.Cutter()  # of questions to the time stamp authority
         evidence = settings.evidence
         self.stamping = Stamping(
             database,
@@ -168,14 +170,14 @@ class House:
             authority=authority_of(
                 evidence.authority, evidence.authority_roots, evidence.stamped_s
             ),
-            post=stamper.post,
+            post=partial(stamper.post, cutter=self.cutter),
         )
         self.lookout = Lookout(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
         self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
-        self.lookout.add(lambda _: expiry.of_partners(directory.parties()))
+        self.lookout.add_partners(directory.parties, expiry.of_partner)
         self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
         self.publishing = Publishing(
             home,
@@ -273,12 +275,10 @@ class House:
             keyroom.change(
                 lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor=""
             )
-            statutes.clear()
+            statutes.begin()
             register = adoption.Register(database, sequencer, own.party, clock)
             barring = Barring(database, sequencer)
-            directory = Directory(
-                settings.directory.folder, settings.house.party, register, barring.of
-            )
+            directory = Directory.of(settings, register, barring.of)
             house = cls(
                 home=home,
                 settings=settings,

@@ -218,7 +218,7 @@ def _own(home: Path, settings: Settings) -> str:
 
 
 def _partners(settings: Settings, now: datetime) -> str:
-    directory = Directory(settings.directory.folder, settings.house.party)
+    directory = Directory.of(settings)
     if directory.faults:
         raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
     parties = directory.parties()
@@ -239,7 +239,10 @@ def _partners(settings: Settings, now: datetime) -> str:
 
 def _agreements(home: Path, now: datetime) -> str:
     found = ending.agreements(home, now)
-    names = [each.name for versions in found.values() for each in versions if in_force(each, now)]
+    if found.faults:
+        raise Fault("; ".join(map(str, found.faults)))
+    versions = [each for known in found.agreements.values() for each in known]
+    names = [each.name for each in versions if in_force(each, now)]
     return ", ".join(names) or "none in force: every query is refused"
 
 

@@ -29,6 +29,7 @@ from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.office.clockwatch import ClockWatch
+from gateway.office.partnerfiles import PartnerFiles
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
@@ -38,6 +39,7 @@ from gateway.server import (
     descriptors,
     directory,
     intercept,
+    jobs,
     listeners,
     services,
     signals,
@@ -111,21 +113,20 @@ class Serving:
             house.clock,
             house.watchdog,
         )
-        self._stamper = Stamper(house.stamping, house.watchdog)
+        self._stamper = Stamper(house.stamping, house.cutter, house.watchdog)
         self._clockwatch = ClockWatch(house.sequencer, house.clock)
         self._thrift = Thrift(
             house.database, house.sequencer, lambda: house.agreements, house.clock
         )
+        self._partners = PartnerFiles(house.directory, self._alarms)
         self._log = telemetry.logger("serving")
+        self._jobs = jobs.Jobs(self._table(), self._alarms)
 
     def start(self) -> Addresses:
         """Load, record the start, open the doors; raises Remedy when a port is taken."""
         house, settings = self._house, self._house.settings
         demand_current(house.keyset, house.clock())
-        rounds.sweep(house.database, house.sequencer, house.clock())
-        house.reviews.expire()
-        house.watch.round()
-        house.publishing.round()
+        jobs.Jobs(self._due_at_start(), self._alarms).run()
         self.engine.load(house.gallery)
         house.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
@@ -252,62 +253,77 @@ class Serving:
         self._guard.start()
 
     def walk_rounds(self, alive: Callable[[str], None] = lambda _: None) -> None:
-        """Give up requests whose message can come no more, erase what is due, write the counts.
+        """Run every periodic job once; what one raises stops no other.
 
-        The orchestrator learns here whether we still serve. `alive` is told each step before it begins.
+        alive   is told each job's name before it begins
         """
-        house = self._house
+        alive("clock")
         self._clockwatch.round()
-        if not house.sequencer.healthy:
+        if not self._house.sequencer.healthy:
             # The clock fell behind the last entry. Whatever the rounds would record ends the process; who waits
             # until the clock is right goes on, and says then that it was set.
             listeners.set_serving(self._servicer, NAMES, serving=False)
             return
-        alive("own_keys")
+        self._jobs.run(alive)
+
+    def _due_at_start(self) -> tuple[jobs.Job, ...]:
+        """Return what is made up for before the first call is answered."""
+        house = self._house
+        return (
+            ("abandoned", self._sweep),
+            ("reviews", house.reviews.expire),
+            ("retention", house.watch.round),
+            ("publishing", house.publishing.round),
+        )
+
+    def _table(self) -> tuple[jobs.Job, ...]:
+        """Return what a round runs, in this order."""
+        house = self._house
+        return (
+            ("own_keys", self._look_at_keys),
+            ("abandoned", self._sweep),
+            ("reviews", house.reviews.expire),
+            ("proposals", house.ceremony.expire),
+            ("retention", house.watch.round),
+            ("publishing", house.publishing.round),
+            ("tiles", self._tiler.look),
+            ("readiness", self._show_readiness),
+            ("listeners", lambda: self._identity.look(self._doors)),
+            ("agreements", house.statutes.round),
+            ("rotation", house.turning.round),
+            ("resealing", house.resealing.round),
+            ("expiry", house.lookout.round),
+            ("witnesses", house.witnesses.round),
+            ("quotas", self._thrift.round),
+            ("partners", self._partners.round),
+            ("refusals", self._refused.flush),
+        )
+
+    def _look_at_keys(self) -> None:
         try:
-            demand_current(house.keyset, house.clock())
+            demand_current(self._house.keyset, self._house.clock())
             self._ended = False
         except Remedy as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
-        alive("abandoned")
-        lost = rounds.sweep(house.database, house.sequencer, house.clock(), self.corridor.running)
+
+    def _sweep(self) -> None:
+        house = self._house
+        running = self.corridor.running
+        lost = rounds.sweep(house.database, house.sequencer, house.clock(), running)
         if lost:
             self._log.warning("abandoned", count=lost)
-        alive("reviews")
-        house.reviews.expire()
-        house.ceremony.expire()
-        alive("retention")
-        try:
-            house.watch.round()
-        except Exception as error:  # noqa: BLE001 - the dead man's switch counts how long this lasts
-            self._log.error("retention_failed", kind=type(error).__name__)
-        alive("publishing")
-        house.publishing.round()
-        self._tiler.look()
+
+    def _show_readiness(self) -> None:
+        """Tell the orchestrator whether we still serve."""
+        serving = False
         try:
             self._ready()
             serving = True
         except Refusal:
-            serving = False
-        listeners.set_serving(self._servicer, NAMES, serving=serving)
-        alive("listeners")
-        self._identity.look(self._doors)
-        alive("agreements")
-        house.statutes.round()
-        alive("rotation")
-        house.turning.round()
-        alive("resealing")
-        house.resealing.round()
-        alive("expiry")
-        house.lookout.round()
-        alive("witnesses")
-        house.witnesses.round()
-        alive("quotas")
-        self._thrift.round()
-        for fault in house.directory.faults:
-            self._log.warning("bundle_unreadable", file=fault.file)
-        self._refused.flush()
+            pass
+        finally:
+            listeners.set_serving(self._servicer, NAMES, serving=serving)
 
     def stop(self) -> None:
         """Drain: refuse new calls, finish those that are worked on, record the end. Waits for no caller."""

@@ -64,7 +64,8 @@ class Stored:
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
         folder = self._settings.agreements.folder
-        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.toml"))}
+        files = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
+        return {path.stem: path.read_bytes() for path in files}
 
     def newest(self) -> bytes:
         """Return the last signed checkpoint."""

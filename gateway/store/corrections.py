@@ -199,9 +199,9 @@ def find(
 
 
 def decidable(
-    connection: Connection, after: Key | None = None, limit: int = PAGE
+    connection: Connection, partner: str = "", after: Key | None = None, limit: int = PAGE
 ) -> tuple[Correction, ...]:
-    """Return corrections of partners that the record of use decides, the oldest first, beyond `after`.
+    """Return corrections of partners, or of one, that the record of use decides, the oldest first, beyond `after`.
 
     Whatever a caseworker must be asked about is not among them, however many there are.
     """
@@ -219,13 +219,19 @@ def decidable(
             ),
         )
     )
-    return _page(connection, wanted, after, limit)
+    return _page(connection, _with(wanted, partner), after, limit)
 
 
 def due(
-    connection: Connection, now: datetime, after: Key | None = None, limit: int = PAGE
+    connection: Connection,
+    now: datetime,
+    partner: str = "",
+    after: Key | None = None,
+    limit: int = PAGE,
 ) -> tuple[Correction, ...]:
     """Return corrections about which something is to be sent or said now, the oldest first, beyond `after`.
+
+    Those with all partners, or with one.
 
     Our own that were not sent are always among them: how soon they must be is the agreement's to say.
     """
@@ -249,7 +255,14 @@ def due(
             and_(columns.direction == outbound, columns.state == int(Standing.OPEN)),
         )
     )
-    return _page(connection, wanted, after, limit)
+    return _page(connection, _with(wanted, partner), after, limit)
+
+
+def partners(connection: Connection) -> tuple[str, ...]:
+    """Return the partners with whom a correction is unfinished."""
+    going = [int(each) for each in Standing if each is not Standing.ACKNOWLEDGED]
+    wanted = select(corrections.c.partner).where(corrections.c.state.in_(going)).distinct()
+    return tuple(connection.scalars(wanted))
 
 
 def under(connection: Connection, identifier: bytes) -> tuple[Correction, ...]:
@@ -362,6 +375,10 @@ def _page(
     if after is not None:
         wanted = wanted.where(tuple_(*_ORDER) > tuple_(*(literal(each) for each in after)))
     return tuple(_read(row) for row in connection.execute(wanted.order_by(*_ORDER).limit(limit)))
+
+
+def _with(wanted: Select[Any], partner: str) -> Select[Any]:
+    return wanted.where(corrections.c.partner == partner) if partner else wanted
 
 
 def _of_query(partner: str, number: str) -> Select[Any]:

@@ -131,9 +131,17 @@ def by_number(connection: Connection, number: str) -> tuple[Errand, ...]:
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def unanswered(connection: Connection) -> tuple[Errand, ...]:
-    """Return what waits for an answer, the oldest first."""
-    wanted = select(asked).where(asked.c.state.in_(_OPEN)).order_by(asked.c.ask_ms)
+def waited_for(connection: Connection) -> tuple[str, ...]:
+    """Return the partners that owe us an answer."""
+    return tuple(
+        connection.scalars(select(asked.c.partner).where(asked.c.state.in_(_OPEN)).distinct())
+    )
+
+
+def unanswered(connection: Connection, partner: str) -> tuple[Errand, ...]:
+    """Return what waits for a partner's answer, the oldest first."""
+    wanted = select(asked).where(asked.c.state.in_(_OPEN), asked.c.partner == partner)
+    wanted = wanted.order_by(asked.c.ask_ms)
     return tuple(_read(row) for row in connection.execute(wanted))
 
 

@@ -21,6 +21,8 @@ from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
 from keys.keyset import KeyEvent, KeyKind, KeyState
 
+_TEXT = "agreement-text/"  # of the keys under which texts are kept
+
 
 class Subject(Enum):
     """What kind of thing was adopted."""
@@ -58,6 +60,22 @@ def adopted(connection: Connection, subject: Subject) -> dict[str, Adopted]:
         name: Adopted(time=moment(held.pop("time_ms")), **held)
         for name, held in _named(connection, subject.value).items()
     }
+
+
+def texts(connection: Connection) -> dict[str, bytes]:
+    """Return the texts of agreements that were kept, by agreement and version."""
+    wanted = select(values).where(values.c.key.startswith(_TEXT, autoescape=True))
+    return {row.key.removeprefix(_TEXT): row.value.encode() for row in connection.execute(wanted)}
+
+
+def keep_text(name: str, text: bytes) -> Effect:
+    """Return what keeps the text of an agreement that is adopted; nothing where it is kept already.
+
+    A file may be overwritten; what was adopted has to be had as long as it is in force. Its digest is what is
+    believed, so the text needs no entry.
+    """
+    row = insert(values).values(key=_TEXT + name, value=text.decode())
+    return Effect(row.prefix_with("OR IGNORE"))
 
 
 def adopt(

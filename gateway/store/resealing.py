@@ -86,15 +86,25 @@ def otherwise(connection: Connection, tag: bytes) -> int:
 def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iterator[Effect]:
     """Yield what brings at most so many things to the key of `tag`, which must be the one that seals.
 
-    A thing that was changed or erased meanwhile stays as it then is. Raises Fault, naming the table, for a thing
-    that no key opens.
+    A thing that was changed or erased meanwhile stays as it then is. One that no key opens keeps no other back:
+    where nothing else is left, raises Fault that names its table.
     """
+    broken: Fault | None = None
+    moved = False
     for drawer in DRAWERS:
         wanted = select(drawer.table).where(drawer.otherwise(tag)).limit(min(most, drawer.most))
         rows = connection.execute(wanted).all()
         most -= len(rows)
         for row in rows:
-            yield _move(drawer, ring, row)
+            try:
+                effect = _move(drawer, ring, row)
+            except Fault as fault:
+                broken = broken or fault
+            else:
+                moved = True
+                yield effect
+    if broken is not None and not moved:
+        raise broken
 
 
 def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.proof import LogIdentity
 from gateway.bundle import PartyBundle, fingerprint
+from keys.sign import LogKey
 from tests.patience import PATIENCE
 
 
@@ -186,3 +188,28 @@ def test_a_key_past_its_end_is_still_used_and_listed_so(run: Any, homes: Any, of
 
     assert [one["current"] for one in listed] == [True]
     assert "still used" in " ".join(run("party", "list", homes["CAN"]).out.split())
+
+
+def test_an_entry_that_waits_is_listed_with_its_remedy_and_taken_by_its_fingerprint(
+    run: Any, homes: Any, offered: Any
+) -> None:
+    file, printed = offered
+    assert run("party", "import", homes["CAN"], file, "--fingerprint", printed).code == 0
+    known = PartyBundle.parse(file.read_bytes())
+    log = LogIdentity.from_log_key(known.log.origin, LogKey.generate())
+    newer = replace(known, version=known.version + 1, log=log).to_bytes()
+    waiting = homes["CAN"] / "parties" / "AUS.waiting"
+    waiting.write_bytes(newer)
+
+    listed = run("party", "list", homes["CAN"], "--json")
+    assert listed.code == 1
+    (fault,) = listed.document["faults"]
+    stated = fingerprint(newer).replace(" ", "-")
+    assert fault["file"] == "AUS.waiting"
+    assert stated in fault["reason"]
+
+    said = run("party", "import", homes["CAN"], waiting, "--fingerprint", stated, "--json")
+    assert said.code == 0
+    assert said.document["dropped"] == "drops a ledger pair that we know"
+    assert "witness/AUS.checkpoint" in said.err
+    assert run("party", "list", homes["CAN"], "--json").code == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +17,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.client.channel import PUSHBACK, Courier
+from gateway.client import Partner
+from gateway.client.channel import PUSHBACK, Courier, open_channel
 from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
 from gateway.v1 import ledger_pb2, ledger_pb2_grpc
 from tests.patience import PATIENCE
@@ -285,3 +288,73 @@ def test_a_closed_channel_is_unreachable() -> None:
 
     with pytest.raises(Unreachable, match="closed"):
         carry(method)
+
+
+def test_no_proxy_of_the_environment_sees_whom_we_ask(
+    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gRPC would send a CONNECT with the partner's name to it; nobody listens at this one."""
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+
+    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+        assert partner.capabilities()
+
+    assert doors.calls
+
+
+def test_a_host_of_the_name_of_a_scheme_is_a_name(
+    keysets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`unix:7443` would be a socket of this machine to gRPC: nothing of ours is connected to."""
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("7443")
+        listening.listen(1)
+        listening.settimeout(0.5)
+        key, chain = keysets["AUS"].tls()
+        roots = keysets["CAN"].tls_ca_pem
+        with open_channel("unix:7443", roots=roots, private_key=key, chain=chain) as channel:
+            call = channel.unary_unary("/gateway.v1.ExchangeService/GetCapabilities")
+            with pytest.raises(grpc.RpcError):
+                call(b"", timeout=1.0)
+            with pytest.raises(TimeoutError):
+                listening.accept()
+
+
+def test_a_closed_courier_ends_its_wait_between_two_attempts() -> None:
+    courier, waiting = Courier(), threading.Event()
+    told: list[BaseException] = []
+
+    def away(*_: object, timeout: float) -> Any:
+        waiting.set()
+        raise _Away
+
+    def carry() -> None:
+        try:
+            courier.carry(away, object(), time.monotonic() + 3600.0)
+        except Unreachable as fault:
+            told.append(fault)
+
+    thread = threading.Thread(target=carry)
+    thread.start()
+    assert waiting.wait(30)
+    courier.close()
+    thread.join(30)
+
+    assert len(told) == 1
+
+
+class _Away(grpc.RpcError):
+    """Nobody answers."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return ""
+
+    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()

@@ -151,8 +151,15 @@ def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secre
         house.sequencer.commit((), (Effect(update(samples).values(sealed=b"x" * 99)),))
         turned(house)
 
-        with pytest.raises(Fault, match="samples"):
-            house.resealing.step()
+        for _ in range(8):
+            try:
+                moved = house.resealing.step()
+            except Fault as fault:
+                told = fault
+                break
+            assert moved > 0  # what is sound has the new key; what is not keeps none back
+
+        assert "samples" in str(told)
 
 
 def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:

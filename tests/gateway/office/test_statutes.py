@@ -10,11 +10,14 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
-from gateway.law.reading import MalformedAgreement
+from gateway.law.reading import MAX_BYTES
+from gateway.office import signatures
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.server import inspection
 from gateway.server.house import House, utc_now
 from gateway.store import ledger
+from gateway.store.effects import Effect
+from gateway.store.schema import values
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
@@ -138,8 +141,9 @@ def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_olde
         assert len(opened.agreements["au"]) == 2
     (homes[0] / "agreements" / "au-2.toml").unlink()
 
-    with pytest.raises(MalformedAgreement, match="au@2: is in the ledger"):
-        House.open(homes[0], secret)
+    with House.open(homes[0], secret) as opened:
+        assert [each.version for each in opened.agreements["au"]] == [1, 2]
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
     found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
@@ -153,16 +157,126 @@ def test_a_future_version_written_over_the_one_in_force_leaves_no_gap(
 
     house.statutes.round()
 
-    assert [each.version for each in house.agreements["au"]] == [1]
+    assert [each.version for each in house.agreements["au"]] == [1, 2]
     assert house.agreements["au"][0].covers(utc_now())
+    assert not house.agreements["au"][1].covers(utc_now())
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
-def test_a_house_does_not_open_on_an_unsigned_file(homes: Any, secret: Any) -> None:
-    (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_file_that_a_running_house_refuses_does_not_keep_it_from_starting(
+    homes: Any, secret: Any, agree: Any, attack: str
+) -> None:
+    path = homes[0] / "agreements" / "au-2.toml"
+    if attack not in {"unsigned", "malformed"}:
+        agree(homes[0], "au-2.toml", second(homes))
+    wrong(attack, path, second(homes))
 
-    with pytest.raises(MalformedAgreement, match="not signed: run"), House.open(homes[0], secret):
-        pass
+    with House.open(homes[0], secret) as opened:
+        assert [each.version for each in opened.agreements["au"]] == [1]
+        assert {"nz", "uk"} <= opened.agreements.keys()
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+
+
+def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, house: House, agree: Any) -> None:
+    """One partner's file is malformed, another's next version comes beside it."""
+    (homes[0] / "agreements" / "nz-2.toml").write_text("[agreement\n")
+    agree(homes[0], "au-2.toml", second(homes))
+
+    house.statutes.round()
+
+    assert [each.version for each in house.agreements["au"]] == [1, 2]
+    assert [each.version for each in house.agreements["nz"]] == [1]
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+
+
+def test_a_text_that_was_overwritten_stays_in_force_as_it_was_adopted(
+    homes: Any, secret: Any, agree: Any
+) -> None:
+    """The file is not needed any more: what was adopted is kept with its digest, also across a restart."""
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret) as opened:
+        before = dict(opened.agreements)
+    path = homes[0] / "agreements" / "au-2.toml"
+    path.write_text(second(homes).replace("fpir = 1e-4", "fpir = 1e-2"))
+
+    with House.open(homes[0], secret) as opened:
+        assert dict(opened.agreements) == before
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+
+    path.write_text(second(homes))
+    with House.open(homes[0], secret) as opened:
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
+
+
+def lose(house: House, name: str) -> None:
+    """Have a text be kept nowhere, as in a folder from before texts were kept."""
+    row = values.delete().where(values.c.key == f"agreement-text/{name}")
+    house.sequencer.commit((), (Effect(row, rows=1),))
+
+
+def test_an_agreement_whose_text_is_nowhere_is_not_in_force_and_the_others_are(
+    homes: Any, secret: Any, agree: Any
+) -> None:
+    """Also its older versions: they would permit what the newer one ended."""
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret) as opened:
+        lose(opened, "au@2")
+    (homes[0] / "agreements" / "au-2.toml").unlink()
+
+    with House.open(homes[0], secret) as opened:
+        assert "au" not in opened.agreements
+        assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert "kept nowhere: no version of it is in force" in found["agreements"].detail
+
+
+def test_a_kept_text_that_was_altered_is_not_believed(homes: Any, secret: Any, agree: Any) -> None:
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret) as opened:
+        row = values.update().where(values.c.key == "agreement-text/au@2")
+        easier = second(homes).replace("fpir = 1e-4", "fpir = 1e-2")
+        opened.sequencer.commit((), (Effect(row.values(value=easier), rows=1),))
+    (homes[0] / "agreements" / "au-2.toml").unlink()
+
+    with House.open(homes[0], secret) as opened:
+        assert "au" not in opened.agreements
+
+
+@pytest.mark.parametrize("odd", ["folder", "link", "large", "name", "twice", "unforeseen"])
+def test_an_odd_file_stops_no_round_and_no_start(
+    homes: Any, secret: Any, odd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = homes[0] / "agreements" / "odd.toml"
+    match odd:
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to(homes[0] / "nowhere")
+        case "large":
+            path.write_bytes(b"#" * (MAX_BYTES + 10))
+        case "name":
+            path.with_name("caf\udce9.toml").write_text("[agreement\n")
+        case "twice":
+            path.write_bytes((homes[0] / "agreements" / "au.toml").read_bytes())
+        case _:
+            path.write_text("x = 1")
+            real = signatures.parse
+
+            def parse(text: bytes, name: str) -> Any:
+                if name == path.name:
+                    raise OverflowError("nobody foresaw this")
+                return real(text, name)
+
+            monkeypatch.setattr(signatures, "parse", parse)
+
+    with House.open(homes[0], secret) as opened:
+        opened.statutes.round()
+        assert opened.agreements["au"][0].covers(utc_now())
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert not found["agreements"].ok
 
 
 def test_what_was_adopted_outlives_its_signature(homes: Any, secret: Any, agree: Any) -> None:

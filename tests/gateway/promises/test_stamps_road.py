@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import Remedy
 from gateway.office.stamping import Authority, authority_of
-from gateway.server.stamper import post
+from gateway.server.stamper import Cutter, Stamper, post
 
 
 class Road:
@@ -86,3 +86,55 @@ def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
     with pytest.raises(Remedy, match="cannot be read"):
         authority_of("https://tsa.example.ca", tmp_path / "none", 3600)
     assert authority_of(None, None, 3600) is None
+
+
+def test_a_stop_cuts_a_question_that_is_under_way() -> None:
+    """An authority that keeps us waiting for hours: SIGTERM is not one of those who wait."""
+    asked = threading.Event()
+
+    def silent(_: socket.socket, over: threading.Event) -> None:
+        asked.set()
+        over.wait()
+
+    class Stamps:
+        def round(self, stopping: Callable[[], bool]) -> None:
+            with suppress(OSError):
+                post(road.address, b"a request", longest=3600.0, cutter=cutter)
+            assert stopping()
+
+    road, cutter = Road(silent), Cutter()
+    stamper = Stamper(Stamps(), cutter)  # type: ignore[arg-type]
+    try:
+        stamper.start()
+        assert asked.wait(30)
+        stamper.stop()
+        assert not [one for one in threading.enumerate() if one.name == "stamper"]
+    finally:
+        road.close()
+
+
+def test_what_comes_after_the_cut_is_no_answer() -> None:
+    cutter = Cutter()
+    cutter.cut()
+    road = Road(_drip)
+    try:
+        with pytest.raises(OSError, match="does not answer"):
+            post(road.address, b"a request", longest=3600.0, cutter=cutter)
+    finally:
+        road.close()
+
+
+def test_a_question_cut_by_a_stop_is_no_late_stamp(pair: Any) -> None:
+    """Nothing may be recorded after the STOP entry."""
+
+    def cut(*_: object) -> bytes:
+        raise OSError("cut")
+
+    stamping = pair.house.stamping
+    stamping._authority = Authority("http://127.0.0.1:9/", b"", timedelta(0))
+    stamping._post = cut
+    size = pair.house.sequencer.size
+
+    stamping.round(lambda: True)
+
+    assert pair.house.sequencer.size == size

@@ -1,0 +1,274 @@
+"""One partner's trouble stays its own: a broken, silent or hostile one holds up no message to another."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType
+from gateway.bundle import PartyBundle, fingerprint
+from gateway.casework import FieldCode
+from gateway.errands import ErrandState
+from gateway.errors import Remedy
+from gateway.exchange import setbacks
+from gateway.server import postman as sending
+from gateway.store import subjects
+from gateway.store.redress import Standing
+from gateway.telemetry import exposition
+
+LONG = 30.0  # seconds after which a test gives up
+NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
+
+
+class Unforeseen(Exception):
+    """What nobody who wrote the sending thought of."""
+
+
+def until(true: Callable[[], bool]) -> bool:
+    ends = time.monotonic() + LONG
+    while not true() and time.monotonic() < ends:
+        time.sleep(0.05)
+    return true()
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], None]:
+    """Return what makes everything about one partner fail, as an entry that nobody foresaw would."""
+
+    def breaks(side: Any, partner: str, fault: Exception) -> None:
+        real = side.house.postman._courier
+
+        def courier(party: str) -> Any:
+            if party == partner:
+                raise fault
+            return real(party)
+
+        post = replace(side.house.postman._notices._post, couriers=courier)
+        for carrier in (side.house.postman._notices, side.house.postman._outbound):
+            monkeypatch.setattr(carrier, "_post", post)
+
+    return breaks
+
+
+def owe(side: Any, partner: str, *numbers: str, person: str = "P-1") -> None:
+    """Have us owe a partner the notices of a correction."""
+    with side.house.database.reader() as reader:
+        subject = subjects.find(reader, person)
+    assert subject is not None
+    for number in numbers:
+        side.disclosed(partner, number, subject, FieldCode.DATE_OF_BIRTH)
+    side.act("corrections.open", subject=person, kind="WRONG_PERSON", reason="two files")
+
+
+def standing(side: Any, partner: str) -> list[Standing]:
+    return [each.state for each in side.corrections() if each.partner == partner]
+
+
+def alarms(side: Any, name: str) -> list[str]:
+    found = [frame.subject_reference for frame in side.frames(EntryType.ALARM)]
+    return [each for each in found if each.endswith(name)]
+
+
+@pytest.mark.parametrize(
+    "fault", [KeyError("its value"), Remedy("its checkpoint is damaged"), Unforeseen("its value")]
+)
+def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
+    sides: Any, broken: Any, clock: Any, capsys: Any, fault: Exception
+) -> None:
+    can, aus = sides
+    owe(can, "AAA", NUMBER)  # its name comes first, and its notice is the oldest
+    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
+    broken(can, "AAA", fault)
+
+    can.walk()
+
+    assert standing(can, "AUS") == [Standing.SENT]
+    assert standing(can, "AAA") == [Standing.OPEN]
+    kind = type(fault).__name__
+    assert (
+        f'passerelle_outgoing_failures_total{{kind="{kind}",partner="AAA"}}'
+        in exposition().decode()
+    )
+    told = capsys.readouterr().err
+    assert "outgoing_failed" in told
+    assert "its value" not in told
+
+    for _ in range(setbacks.PERSISTS):
+        clock.pass_(minutes=6)
+        can.walk()
+    assert alarms(can, "OUTGOING/AAA") == ["RAISE/OUTGOING/AAA"]
+    assert alarms(can, "OUTGOING/AUS") == []
+
+
+def test_the_alarm_ends_when_its_messages_go_their_way(
+    sides: Any, broken: Any, clock: Any, monkeypatch: Any
+) -> None:
+    can, aus = sides
+    aus.asked("CAN", NUMBER)
+    owe(can, "AUS", NUMBER)
+    broken(can, "AUS", Unforeseen())
+    for _ in range(setbacks.PERSISTS):
+        can.walk()
+        clock.pass_(minutes=6)
+    assert alarms(can, "OUTGOING/AUS") == ["RAISE/OUTGOING/AUS"]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(sending, "EVERY", 3600.0)
+    can.walk()
+
+    assert standing(can, "AUS") == [Standing.SENT]
+    assert alarms(can, "OUTGOING/AUS") == ["RAISE/OUTGOING/AUS", "CLEAR/OUTGOING/AUS"]
+
+
+def test_one_row_that_fails_stops_no_other_to_the_same_partner(
+    sides: Any, monkeypatch: Any
+) -> None:
+    can, aus = sides
+    numbers = (NUMBER, "20260301-bbbbbbbbbbbbbbbbbbbb")
+    for number in numbers:
+        aus.asked("CAN", number)
+    owe(can, "AUS", *numbers)
+    notices = can.house.postman._notices
+    real = notices._carry
+
+    def carry(correction: Any, now: Any) -> Any:
+        if correction.number == NUMBER:
+            raise Unforeseen
+        return real(correction, now)
+
+    monkeypatch.setattr(notices, "_carry", carry)
+    can.walk()
+
+    found = {each.number: each.state for each in can.corrections()}
+    assert found == {NUMBER: Standing.OPEN, numbers[1]: Standing.SENT}
+
+
+def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
+    sides: Any, ask: Any, clock: Any, monkeypatch: Any
+) -> None:
+    """It is in the ledger by then: the caseworker is told that it is asked, not that something broke."""
+    can, _ = sides
+    outbound = can.house.postman._outbound
+    real, failing = outbound._carried, [True]
+
+    def carried(errand: Any) -> bool:
+        if failing.pop() if failing else False:
+            raise Unforeseen
+        return bool(real(errand))
+
+    monkeypatch.setattr(outbound, "_carried", carried)
+    told = ask(1)
+    assert told["state"] == "ASKED"
+
+    clock.pass_(seconds=5)
+    can.walk()
+
+    assert can.errand("AUS", told["number"]).state is ErrandState.ANSWERED
+
+
+@pytest.fixture
+def silent() -> Any:
+    """A listener that takes connections and says nothing: a partner that is away in the slowest way."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(8)
+        yield int(listening.getsockname()[1])
+
+
+def other(can: Any, port: int) -> None:
+    """Have CAN know a partner AAA that is reached on a port."""
+    from tests.gateway.directory.conftest import make
+
+    bundle: PartyBundle = replace(
+        make("AAA").bundle,
+        endpoints=(f"127.0.0.1:{port}",),
+        kem=can.house.directory.party("AUS").kem,
+    )
+    octets = bundle.to_bytes()
+    can.house.directory.import_bundle(octets, fingerprint(octets))
+
+
+def test_a_partner_that_says_nothing_delays_no_message_to_another(
+    sides: Any, silent: int, monkeypatch: Any
+) -> None:
+    """With the threads that serve: while one call hangs, the other partner's notice arrives; a stop cuts the call."""
+    can, aus = sides
+    other(can, silent)
+    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    can.house.postman.stop()
+    monkeypatch.setattr(sending, "EVERY", 0.1)
+    hanging, real = threading.Event(), can.house.postman._notices._carry
+
+    def carry(correction: Any, now: Any) -> Any:
+        if correction.partner == "AAA":
+            hanging.set()
+        return real(correction, now)
+
+    monkeypatch.setattr(can.house.postman._notices, "_carry", carry)
+    monkeypatch.setattr("gateway.server.couriers.PATIENCE", 55.0)  # the longest that AUS takes
+    owe(can, "AAA", NUMBER)
+    can.house.postman.start()
+    assert hanging.wait(LONG)
+
+    owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
+    assert until(lambda: standing(can, "AUS") == [Standing.SENT])
+
+    assert standing(can, "AAA")[0] is Standing.OPEN
+    can.house.postman.stop()  # with most of the call left, its threads end
+    names = {thread.name for thread in threading.enumerate()}
+    assert not any(name.startswith(("sending-", "reading-")) for name in names)
+
+
+def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
+    sides: Any, monkeypatch: Any
+) -> None:
+    can, aus = sides
+    aus.asked("CAN", NUMBER)
+    hang, reading = threading.Event(), threading.Event()
+    courier = can.house.postman._courier("AUS")
+
+    def keep_up() -> bool:
+        reading.set()
+        return not hang.wait(LONG)
+
+    monkeypatch.setattr(courier, "keep_up", keep_up)
+    reader = threading.Thread(target=can.house.postman._read, args=("AUS",))
+    reader.start()
+    try:
+        assert reading.wait(LONG)
+        owe(can, "AUS", NUMBER)
+        can.walk()
+        assert standing(can, "AUS") == [Standing.SENT]
+    finally:
+        hang.set()
+        reader.join()
+
+
+def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
+    sides: Any, monkeypatch: Any
+) -> None:
+    can, _ = sides
+    postman, read = can.house.postman, []
+
+    def couriers() -> Callable[[str], Any]:
+        def courier(party: str) -> Any:
+            read.append(party)
+            raise KeyError(party)
+
+        return courier
+
+    monkeypatch.setattr(postman, "_followed", lambda: ["AAA", "AUS"])
+    monkeypatch.setattr(postman, "_couriers", couriers)
+    postman.keep_up()
+
+    assert read == ["AAA", "AUS"]
+    assert (
+        'passerelle_outgoing_failures_total{kind="KeyError",partner="AAA"}' in exposition().decode()
+    )

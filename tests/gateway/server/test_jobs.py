@@ -1,0 +1,147 @@
+"""One periodic job that fails stops no other; it is counted, and an alarm where it goes on failing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.audit.entry import EntryType, decode
+from gateway.each import each
+from gateway.server.jobs import PERSISTS, Jobs
+from gateway.store import ledger
+from gateway.telemetry import exposition
+
+NAMES = (
+    "own_keys",
+    "abandoned",
+    "reviews",
+    "proposals",
+    "retention",
+    "publishing",
+    "tiles",
+    "readiness",
+    "listeners",
+    "agreements",
+    "rotation",
+    "resealing",
+    "expiry",
+    "witnesses",
+    "quotas",
+    "partners",
+    "refusals",
+)
+
+
+class Unforeseen(Exception):
+    """What nobody who wrote a job thought of."""
+
+
+def breaking(jobs: Jobs, broken: str, ran: list[str]) -> Callable[[], None]:
+    """Have every job say that it ran, and one raise; return what puts the table back."""
+    table = jobs._table
+
+    def work(name: str, real: Callable[[], object]) -> Callable[[], None]:
+        def do() -> None:
+            ran.append(name)
+            if name == broken:
+                raise Unforeseen("with a value in its text")
+            real()
+
+        return do
+
+    jobs._table = tuple((name, work(name, real)) for name, real in table)
+
+    def mended() -> None:
+        jobs._table = table
+
+    return mended
+
+
+def test_the_table_is_what_is_tried_here(shared_pair: Any) -> None:
+    assert shared_pair.serving._jobs.names == NAMES
+
+
+@pytest.mark.parametrize("broken", NAMES)
+def test_a_job_that_fails_stops_no_other(shared_pair: Any, broken: str) -> None:
+    ran: list[str] = []
+    mended = breaking(shared_pair.serving._jobs, broken, ran)
+    try:
+        shared_pair.serving.walk_rounds()
+    finally:
+        mended()
+
+    assert ran == list(NAMES)
+    counted = f'passerelle_job_failures_total{{job="{broken}",kind="Unforeseen"}}'
+    assert counted in exposition().decode()
+
+
+def alarms(pair: Any, name: str) -> list[str]:
+    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    return [
+        frame.subject_reference
+        for frame in frames
+        if frame.type is EntryType.ALARM and frame.subject_reference.endswith(name)
+    ]
+
+
+def test_a_job_that_goes_on_failing_is_one_alarm_until_it_succeeds(
+    shared_pair: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mended = breaking(shared_pair.serving._jobs, "witnesses", [])
+    try:
+        for _ in range(PERSISTS - 1):
+            shared_pair.serving.walk_rounds()
+        assert alarms(shared_pair, "JOB/witnesses") == []
+        for _ in range(3):
+            shared_pair.serving.walk_rounds()
+    finally:
+        mended()
+    assert alarms(shared_pair, "JOB/witnesses") == ["RAISE/JOB/witnesses"]
+
+    shared_pair.serving.walk_rounds()
+
+    assert alarms(shared_pair, "JOB/witnesses") == ["RAISE/JOB/witnesses", "CLEAR/JOB/witnesses"]
+    assert "with a value" not in capsys.readouterr().err
+
+
+def test_a_round_says_before_each_job_that_it_is_alive(shared_pair: Any) -> None:
+    heard: list[str] = []
+
+    shared_pair.serving.walk_rounds(heard.append)
+
+    assert heard == ["clock", *NAMES, ""]
+
+
+def test_an_alarm_that_cannot_be_recorded_stops_no_job() -> None:
+    class Deaf:
+        def begin(self, *_: str) -> None:
+            raise Unforeseen
+
+        end = begin
+
+    ran: list[str] = []
+
+    def fails() -> None:
+        raise Unforeseen
+
+    jobs = Jobs((("one", fails), ("two", lambda: ran.append("two"))), Deaf())  # type: ignore[arg-type]
+    for _ in range(PERSISTS):
+        assert jobs.run() == ("one",)
+
+    assert ran == ["two"] * PERSISTS
+
+
+def test_one_bad_item_stops_no_other_and_is_told_to_whoever_runs_the_loop() -> None:
+    done: list[int] = []
+
+    def do(item: int) -> None:
+        if item % 2:
+            raise Unforeseen(item)
+        done.append(item)
+
+    with pytest.raises(Unforeseen, match="1"):
+        each(range(6), do, "a test")
+
+    assert done == [0, 2, 4]
