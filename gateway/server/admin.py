@@ -25,7 +25,7 @@ from gateway.errors import (
     SecondPersonRequired,
 )
 from gateway.office.acts import NotAllowed, TwoPersons
-from gateway.server import intercept, listeners
+from gateway.server import admission, intercept, listeners
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.reviewing import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from gateway.server.house import House
 
 FILE = "door.json"  # in the party's folder while the house serves: {"admin": "host:port"}
-THREADS = 8  # acts under way; an import sends one part after the other, so this is eight officers
-LIMITS = intercept.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
+THREADS = (
+    2  # that receive calls; acts are done in threads of their own, as many as officers have places
+)
+LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
 
 
 class Admin(admin_pb2_grpc.AdminServiceServicer):
@@ -71,18 +73,19 @@ class Desks:
     def start(self, identity: listeners.Shown) -> int:
         """Open the door and say where it is; return its port. Raises Remedy when the address is taken."""
         house, settings = self._house, self._house.settings
-        door = intercept.Door(
+        self._door = intercept.Door(
             self._identify,
             LIMITS,
             ready=self._ready,
             refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
-            hold=lambda _name, _started: None,
+            leaves=lambda _name, _started, now: now,
+            name="admin",
         )
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
             lambda: house.keyset.badge_ca_pem,
-            interceptor=door,
+            interceptor=self._door,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
             name="admin",
@@ -100,6 +103,7 @@ class Desks:
         with suppress(FileNotFoundError):
             (self._house.home / FILE).unlink()
         self._server.stop(grace).wait()
+        self._door.stop(grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""

@@ -7,7 +7,6 @@ Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The ho
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +23,8 @@ from gateway.exchange.desk import Desk
 from gateway.exchange.details import RequestHitDetails
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import SubmitQuery
-from gateway.exchange.refused import RefusalCounter
+from gateway.exchange.refused import Copies, RefusalCounter
+from gateway.exchange.shares import Gate, heavy_at_once
 from gateway.exchange.standing import GetCapabilities, GetQuota
 from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
@@ -33,7 +33,7 @@ from gateway.office.clockwatch import ClockWatch
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
-from gateway.server import admin, directory, intercept, listeners, services, signals
+from gateway.server import admin, admission, directory, intercept, listeners, services, signals
 from gateway.server.identity import Wardrobe
 from gateway.server.inspection import demand_current, stopped
 from gateway.server.probe_tls import demand_tls_1_3
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from gateway.server.house import House
 
 GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
+UNFINISHED = (
+    5.0  # seconds for the search of a call whose stream is ended; its commit fails after that
+)
 ROUND = 30.0  # seconds between the caretaker's rounds
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
@@ -108,24 +111,26 @@ class Serving:
         self._quantum = self._measured_quantum()
         self._identity.begin(house.keyset)
         house.keyroom.follow(self._identity.follow)
-        door = intercept.Door(
+        self._door = intercept.Door(
             self._identify,
-            intercept.Limits(
+            admission.Limits(
                 calls=settings.exchange.calls_per_partner,
                 rate=settings.exchange.rate_per_second,
                 burst=settings.exchange.rate_burst,
                 shortest=settings.limits.min_deadline_ms / 1000,
                 longest=settings.limits.max_deadline_s,
+                unidentified_rate=settings.exchange.unidentified_per_second,
+                unidentified_burst=settings.exchange.unidentified_burst,
             ),
             ready=self._ready,
             refused=self._refused.count,
-            hold=self._hold,
+            leaves=self._leaves,
         )
         self._server, port = listeners.guarded(
             settings.exchange.listen,
             self._identity,
             self._authorities,
-            interceptor=door,
+            interceptor=self._door,
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
         )
@@ -229,6 +234,7 @@ class Serving:
         self._stamper.stop()
         self._admin.stop(GRACE)
         self._server.stop(GRACE).wait()
+        self._door.stop(UNFINISHED)
         self._health.stop(None).wait()
         unmeasured.join()
         self._metrics.server_close()
@@ -261,6 +267,12 @@ class Serving:
             clock=house.clock,
             own_version=house.own_version,
             refused=self._refused,
+            gate=Gate(heavy_at_once()),
+            copies=Copies(
+                house.settings.exchange.copies_per_second,
+                house.settings.exchange.copies_burst,
+                house.clock,
+            ),
         )
         return Corridor(
             rooms,
@@ -284,11 +296,10 @@ class Serving:
         if floor == 0:
             taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
-        return Quantum(floor, step, time.monotonic, time.sleep)
+        return Quantum(floor, step)
 
-    def _hold(self, name: str, started: float) -> None:
-        if name in _HELD:
-            self._quantum.hold(started)
+    def _leaves(self, name: str, started: float, now: float) -> float:
+        return self._quantum.leaves(started, now) if name in _HELD else now
 
     def _ready(self) -> None:
         if not self._open.is_set():
