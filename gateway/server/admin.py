@@ -102,8 +102,7 @@ class Desks:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
             (self._house.home / FILE).unlink()
-        self._server.stop(grace).wait()
-        self._door.stop(grace)
+        self._door.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""

@@ -14,7 +14,9 @@ Steps (protocol 4):
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -47,6 +49,11 @@ from keys.errors import KeysError
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
 PUSHBACK = "grpc-retry-pushback-ms"  # trailer that gRPC clients obey; RetryInfo they ignore
 
+SLOW = (
+    2.0  # seconds that a caller has to send its message or take its answer once the listener closes
+)
+UNFINISHED = 5.0  # seconds after that for work whose call was cut off
+
 _codes = {code.name: code for code in grpc.StatusCode}
 
 
@@ -69,7 +76,7 @@ def caller() -> Caller:
     return _caller.get()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Open:
     """One call: its method, its stream, and what sends on it (None ends it). `partner` is empty until it is known."""
 
@@ -109,12 +116,23 @@ class Door(grpc.ServerInterceptor):
         self._identified = identified
         self._admission = Admission(limits)
         self._unidentified = Unidentified(limits, monotonic())
+        self._awaited: set[_Open] = set()
+        self._lock = threading.Lock()
         self._workers = Workers(f"{name}-calls")
         self._log = telemetry.logger("door")
 
-    def stop(self, grace: float) -> None:
-        """End the threads once the server is stopped; what is still under way gets so many seconds."""
-        if not self._workers.stop(grace):
+    def close(self, server: grpc.Server, grace: float) -> None:
+        """Stop a server whose calls come through here: calls under way get so many seconds to be answered.
+
+        Who is waited for, to send a message or to take an answer, gets `SLOW` of them: both can be had again.
+        """
+        ended = server.stop(grace)
+        while not ended.wait(SLOW):
+            with self._lock:
+                slow = list(self._awaited)
+            for call in slow:
+                call.context.cancel()
+        if not self._workers.stop(UNFINISHED):
             self._log.warning("calls_unfinished")
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401 - grpc's types
@@ -179,7 +197,7 @@ class Door(grpc.ServerInterceptor):
             Caller(call.partner, certificate, call.started, _remaining(context), context.is_active)
         )
         try:
-            answer = behaviour(_only(requests), context)
+            answer = behaviour(self._message(call, requests), context)
         except Refusal as refusal:
             self._admission.free_place(call.partner)
             self._refuse(call, refusal)
@@ -197,15 +215,31 @@ class Door(grpc.ServerInterceptor):
         else:
             self._deliver(call, answer)
 
+    def _message(self, call: _Open, requests: Iterator[Any]) -> Any:  # noqa: ANN401 - any request
+        with self._awaiting(call):
+            return _only(requests)
+
     def _deliver(self, call: _Open, answer: Any) -> None:  # noqa: ANN401 - any response
         """Send an answer. This waits while the caller does not read, until its deadline at most."""
         try:
-            call.send(answer)
+            with self._awaiting(call):
+                call.send(answer)
         finally:
             # Before the end of the stream is sent, so that whoever has read it finds the place free.
             self._admission.free_place(call.partner)
         telemetry.count_call(call.name, "OK", "")
         call.send(None)
+
+    @contextmanager
+    def _awaiting(self, call: _Open) -> Iterator[None]:
+        """Remember a call while its caller is waited for."""
+        with self._lock:
+            self._awaited.add(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._awaited.discard(call)
 
     def _turn_away(self, call: _Open, refusal: Refusal) -> None:
         """Refuse a call before its caller is identified: against the share of a partner, or that of an address."""

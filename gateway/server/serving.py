@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from gateway.server.house import House
 
 GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
-UNFINISHED = (
-    5.0  # seconds for the search of a call whose stream is ended; its commit fails after that
-)
 ROUND = 30.0  # seconds between the caretaker's rounds
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
@@ -233,8 +230,7 @@ class Serving:
         self._tiler.stop()
         self._stamper.stop()
         self._admin.stop(GRACE)
-        self._server.stop(GRACE).wait()
-        self._door.stop(UNFINISHED)
+        self._door.close(self._server, GRACE)
         self._health.stop(None).wait()
         unmeasured.join()
         self._metrics.server_close()

@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ from keys.custody import open_custody
 from keys.envelope import OpeningKey, SealingKey
 from keys.keyset import Keyset
 from keys.sign import SigningKey
-from matcher import synthetic
+from matcher import fmr, synthetic
 
 AGREEMENT = ("au", 1)
 POSITIONS = (2, 7)  # right and left index
@@ -78,6 +78,20 @@ def samples(seed: int, impression: int = 2, positions: tuple[int, ...] = POSITIO
         )
         for position in positions
     ]
+
+
+def poor(sample: Sample, count: int) -> Sample:
+    """Return a sample with only so many minutiae left."""
+    view = fmr.read(sample.data).views[0]
+    full = view.minutiae
+    left = replace(
+        full,
+        xy=full.xy[:count],
+        angle=full.angle[:count],
+        kind=full.kind[:count],
+        quality=full.quality[:count],
+    )
+    return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))
 
 
 def status(
@@ -335,6 +349,7 @@ class People:
     call = staticmethod(call)
     forger = Forger
     samples = staticmethod(samples)
+    poor = staticmethod(poor)
     rows = staticmethod(rows)
     status = staticmethod(status)
     matter = staticmethod(matter)
