@@ -35,6 +35,11 @@ class Workers:
         )
         self._scheduler.start()
 
+    @property
+    def waiting(self) -> int:
+        """How much work waits for its moment."""
+        return len(self._departures)
+
     def do(self, work: Callable[[], None]) -> bool:
         """Do work as soon as there is a thread; False where it is too late for that."""
         with self._changed:

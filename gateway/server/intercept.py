@@ -52,6 +52,10 @@ PUSHBACK = "grpc-retry-pushback-ms"  # trailer that gRPC clients obey; RetryInfo
 SLOW = (
     2.0  # seconds that a caller has to send its message or take its answer once the listener closes
 )
+PACE = 0.25  # seconds after which a caller beyond its share is told so: half of what it is told to wait at least
+MOST_PACED = (
+    256  # answers and refusals that wait for their moment; beyond it a refusal leaves at once
+)
 UNFINISHED = 5.0  # seconds after that for work whose call was cut off
 
 _codes = {code.name: code for code in grpc.StatusCode}
@@ -268,7 +272,14 @@ class Door(grpc.ServerInterceptor):
         telemetry.count_call(call.name, refusal.code, refusal.reason)
         if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:
             self._refused(call.partner, refusal.reason)
-        _end(call, _codes[refusal.code], str(refusal), _trailers(refusal))
+
+        def end() -> None:
+            _end(call, _codes[refusal.code], str(refusal), _trailers(refusal))
+
+        if isinstance(refusal, _PACED) and self._workers.waiting < MOST_PACED:
+            self._workers.do_at(monotonic() + PACE, end)
+        else:
+            end()
 
     def _fail(self, call: _Open, error: Exception) -> None:
         """Answer what is a fault of ours with a number that stands in the log; a caller who left gets nothing."""
@@ -323,6 +334,10 @@ _SUMMARISED = (
     StaffUnknown,
     TooManyCalls,
 )
+
+
+# Beyond a share: whoever calls again as soon as it is refused calls four times a second, not some hundred times.
+_PACED = (RateLimited, TooManyCalls)
 
 
 def _only(requests: Iterator[Any]) -> Any:  # noqa: ANN401

@@ -34,7 +34,7 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 
 
 WAITING = (
-    64  # calls that may wait for a thread; more are refused at once, for each may hold a megabyte
+    256  # calls that nobody has looked at yet; more are refused by the library, whoever they are of
 )
 
 
