@@ -69,11 +69,21 @@ class Addresses:
 
 
 class Serving:
-    """The doors of one open house. `observe` is told of each step as it ends (tests stop there)."""
+    """The doors of one open house. `observe` is told of each step as it ends (tests stop there).
 
-    def __init__(self, house: House, *, observe: Callable[[str], None] | None = None) -> None:
+    at_once   pieces of heavy work at the same time; None = as this machine has processors for
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        observe: Callable[[str], None] | None = None,
+        at_once: int | None = None,
+    ) -> None:
         self._house = house
         self._observe = observe
+        self._gate = Gate(at_once or heavy_at_once())
         self.engine = InProcessEngine()
         self._open = threading.Event()
         self._ended = False
@@ -263,7 +273,7 @@ class Serving:
             clock=house.clock,
             own_version=house.own_version,
             refused=self._refused,
-            gate=Gate(heavy_at_once()),
+            gate=self._gate,
             copies=Copies(
                 house.settings.exchange.copies_per_second,
                 house.settings.exchange.copies_burst,

@@ -59,6 +59,7 @@ STRANGER = 99  # seed of somebody who is not
 EXTRACTOR = "synthetic-1"
 # A house that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
 FLOOR = "[exchange]\nquantum_floor_ms = 50"
+AT_ONCE = 4  # pieces of heavy work at the same time, on whatever machine
 
 
 def secret() -> bytes:
@@ -326,7 +327,8 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
     )
     fatal: list[BaseException] = []
     with ExitStack() as closing, House.open(home, secret, on_fatal=fatal.append) as house:
-        serving = Serving(house, observe=observe)
+        # Some tests call inside of a call: those need turns for both.
+        serving = Serving(house, observe=observe, at_once=AT_ONCE)
         addresses = serving.start()
         try:
             yield Pair(home, asker, keyset, house, serving, addresses, closing)

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -218,14 +218,15 @@ def test_a_caller_who_left_while_waiting_for_a_turn_leaves_no_entry(
 ) -> None:
     """Dropped before the first commit, as any call found dead there."""
     with serve(*homes) as pair:
-        corridor, forger = pair.serving.corridor, people.forger(pair)
+        turns, forger = pair.serving._gate._turns, people.forger(pair)
         size = pair.house.sequencer.size
-        with corridor._rooms.gate.turn("NZL") as busy, raw(pair) as channel:
-            assert busy.enter()  # another partner's long search
+        with ExitStack() as busy, raw(pair) as channel:
+            while turns._free:  # other partners' long searches
+                assert busy.enter_context(pair.serving._gate.turn("NZL")).enter()
             one = channel.unary_unary(SUBMIT).future(octets(forger), timeout=30)
-            until(lambda: "AUS" in corridor._rooms.gate._turns._waiting)
+            until(lambda: "AUS" in turns._waiting)
             one.cancel()
-            until(lambda: "AUS" not in corridor._rooms.gate._turns._waiting)
+            until(lambda: "AUS" not in turns._waiting)
 
         until(lambda: pair.serving._door._admission.taken("AUS") == 0)
         assert pair.house.sequencer.size == size
