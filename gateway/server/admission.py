@@ -92,10 +92,12 @@ class Unidentified:
 
     def spend(self, address: str, now: float) -> None:
         """Count one refusal; raises RateLimited."""
-        with self._lock:
-            together = self._together.take(now)
-        if not (self._by_address.take(address, now) and together):
+        # Its own share first: one address that floods must not use up what is for all of them.
+        if not self._by_address.take(address, now):
             raise RateLimited
+        with self._lock:
+            if not self._together.take(now):
+                raise RateLimited
 
     def begin(self, address: str) -> bool:
         """Count one refusal that is on its way; False where an address takes none of those it has."""

@@ -381,6 +381,16 @@ def test_addresses_together_meet_a_limit_however_many_they_are(
     assert passed <= ADDRESSES * (limits.unidentified_burst + now * limits.unidentified_rate) + 1e-6
 
 
+def test_one_address_that_floods_leaves_the_others_their_share() -> None:
+    limits = Limits(2, 1.0, 5, 0.1, 60.0, unidentified_rate=1.0, unidentified_burst=2)
+    unidentified = Unidentified(limits, 0.0)
+    for _ in range(1_000):
+        with suppress(RateLimited):
+            unidentified.spend("192.0.2.7", 0.0)
+
+    unidentified.spend("192.0.2.8", 0.0)
+
+
 def test_refusals_that_an_address_does_not_take_are_bounded() -> None:
     limits = Limits(2, 1.0, 5, 0.1, 60.0, unidentified_open=3)
     unidentified = Unidentified(limits, 0.0)
