@@ -131,7 +131,11 @@ class Door(grpc.ServerInterceptor):
         Who is waited for, to send a message or to take an answer, gets `SLOW` of them: both can be had again.
         """
         ended = server.stop(grace)
+        last = monotonic() + grace + UNFINISHED
         while not ended.wait(SLOW):
+            if monotonic() > last:
+                self._log.error("server_unfinished")
+                break
             with self._lock:
                 slow = list(self._awaited)
             for call in slow:
@@ -232,7 +236,7 @@ class Door(grpc.ServerInterceptor):
             # Before the end of the stream is sent, so that whoever has read it finds the place free.
             self._admission.free_place(call.partner)
         telemetry.count_call(call.name, "OK", "")
-        call.send(None)
+        _close(call)
 
     @contextmanager
     def _awaiting(self, call: _Open) -> Iterator[None]:
@@ -398,7 +402,16 @@ def _end(
     call.context.set_code(code)
     call.context.set_details(text)
     call.context.set_trailing_metadata(trailers)
-    call.send(None)
+    _close(call)
+
+
+def _close(call: _Open) -> None:
+    """Send the end of a stream, unless the library has: for bytes that are no message it does so by itself.
+
+    A second end is accepted by grpcio 1.85.1 and never completes; the server then never stops.
+    """
+    if call.context.is_active():
+        call.send(None)
 
 
 # Trailers of what a flood is refused with, made once; these are all raised without a word of their own.

@@ -189,6 +189,19 @@ def _never(closing: threading.Event) -> Iterator[bytes]:
     yield b""
 
 
+def test_bytes_that_are_no_message_leave_no_call_behind(
+    homes: Any, serve: Any, people: Any
+) -> None:
+    """The library ends such a call itself; a second end would never complete, nor the closing of the gateway."""
+    with serve(*homes) as pair:
+        forger = people.forger(pair)
+        for _ in range(20):
+            with pytest.raises(grpc.RpcError):
+                forger.post(b"\xff\xff\xff\xff\x01")
+        until(lambda: not pair.serving._server._state.rpc_states)
+        assert pair.serving._door._admission.taken("AUS") == 0
+
+
 def test_a_call_that_was_cancelled_keeps_its_place_until_its_work_is_over(
     homes: Any, serve: Any, people: Any
 ) -> None:
