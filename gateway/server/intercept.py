@@ -98,7 +98,7 @@ class Door(grpc.ServerInterceptor):
     ready       raises the Refusal that says why the house does not serve
     refused     is told of each refusal that no ledger entry of its own follows: partner, reason
     leaves      method, when its call began, now -> the monotonic time at which its answer may leave
-    identified  is told the peer of each call whose caller is known
+    identified  is told of each call whose caller is known: the connection's other end as gRPC names it, partner
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Door(grpc.ServerInterceptor):
         ready: Callable[[], None],
         refused: Callable[[str, str], None],
         leaves: Callable[[str, float, float], float],
-        identified: Callable[[str], None] = lambda _peer: None,
+        identified: Callable[[str, str], None] = lambda _peer, _partner: None,
         name: str = "exchange",
     ) -> None:
         self._identify = identify
@@ -180,7 +180,7 @@ class Door(grpc.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
             self._fail(call, error)
             return
-        self._identified(call.context.peer())
+        self._identified(call.context.peer(), partner)
         call = replace(call, partner=partner)
         try:
             self._admission.spend(partner, call.started)  # (3)
