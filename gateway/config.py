@@ -67,16 +67,29 @@ class Exchange(_Section):
     # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
     # partners' handshakes fail.
     hosts: tuple[Host, ...] = ("127.0.0.1", "localhost")
-    # Threads. Eight for each of three partners, and four to answer refusals meanwhile (protocol 13). More
-    # costs memory; fewer makes partners wait for each other.
-    worker_threads: Annotated[int, Field(ge=1, le=512)] = 28
-    # Concurrent calls. One partner must not occupy all the threads (protocol 12).
+    # Threads that receive calls: they say who calls, refuse or hand over, and never wait. Calls are answered in
+    # threads of their own, as many as partners have places. More only compete for the processor; with fewer a
+    # certificate that is slow to read delays the next caller.
+    worker_threads: Annotated[int, Field(ge=1, le=512)] = 4
+    # Concurrent calls, from the first look at a message until its answer was taken. Each has a thread, up to
+    # 1 MiB of request and up to 300 kB of answer, so this bounds a partner's share of all three (protocol 12).
+    # Whoever raises it lets one partner keep more memory; whose turn it is to search goes by partners all the same.
     calls_per_partner: Annotated[int, Field(ge=1, le=512)] = 8
     # Calls a second, refilling a bucket of `rate_burst` calls. A partner's year is 1,100 queries a day, a
     # core answers some hundreds a second: this stops a runaway client, not a busy one. The legal quota is
     # the agreement's. Whoever raises both lets one partner load the gateway.
     rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
     rate_burst: Annotated[int, Field(ge=1, le=100_000)] = 400
+    # Copies of a message that was seen before: a second, refilling a bucket of `copies_burst`. An honest client
+    # sends three in ten seconds after a break; each copy is the work of a verification and up to 300 kB of answer.
+    # Whoever raises both makes old messages a load that no quota counts.
+    copies_per_second: Annotated[float, Field(gt=0, le=100_000)] = 2.0
+    copies_burst: Annotated[int, Field(ge=1, le=100_000)] = 16
+    # Refusals a second to one address (IPv6: one /64) whose caller is not identified, refilling a bucket of
+    # `unidentified_burst`; beyond it they say RATE_LIMITED and are cheaper. All addresses together have ten times
+    # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets strangers load us.
+    unidentified_per_second: Annotated[float, Field(gt=0, le=100_000)] = 10.0
+    unidentified_burst: Annotated[int, Field(ge=1, le=100_000)] = 50
     # Milliseconds; the earliest moment an answer leaves. 0 = measured from the gallery at hand, never
     # below 50. Whoever lowers it can let the time of an answer say what the answer does not.
     quantum_floor_ms: Annotated[int, Field(ge=0, le=10_000)] = 0

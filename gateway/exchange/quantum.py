@@ -7,6 +7,9 @@ floor leaves at the next step: what an observer sees is a whole number of steps 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from math import ceil
 
 SMALLEST_FLOOR = (
@@ -29,19 +32,42 @@ def departure(elapsed: float, floor: float, step: float) -> float:
     return floor + ceil((elapsed - floor) / step - 1e-9) * step
 
 
+@dataclass(frozen=True, slots=True)
 class Quantum:
-    """Holds answers; `now` and `sleep` are the edge."""
+    """The beat on which answers leave; seconds."""
 
-    def __init__(
-        self, floor: float, step: float, now: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:
-        self.floor = floor
-        self.step = step
-        self._now = now
-        self._sleep = sleep
+    floor: float
+    step: float
 
-    def hold(self, started: float) -> None:
-        """Wait until the answer to a call that began at `started` may leave."""
-        wait = started + departure(self._now() - started, self.floor, self.step) - self._now()
-        if wait > 0:
-            self._sleep(wait)
+    def leaves(self, started: float, now: float) -> float:
+        """Return the moment at which the answer, ready `now`, to a call that began at `started` may leave."""
+        return started + departure(now - started, self.floor, self.step)
+
+
+class Departures:
+    """What waits for its moment, soonest first. Not for two threads; moments are seconds of any one clock."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = count()
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._heap)
+
+    def add(self, moment: float, leave: Callable[[], None]) -> bool:
+        """Let `leave` wait for its moment; return whether it is now the soonest."""
+        entry = (moment, next(self._number), leave)
+        heappush(self._heap, entry)
+        return self._heap[0] is entry
+
+    def due(self, now: float) -> list[Callable[[], None]]:
+        """Take out what may leave by `now`, in order of its moments, and of its coming where these are the same."""
+        taken = []
+        while self._heap and self._heap[0][0] <= now:
+            taken.append(heappop(self._heap)[2])
+        return taken
+
+    def pause(self, now: float) -> float | None:
+        """Return the seconds until the soonest may leave; None where nothing waits."""
+        return max(0.0, self._heap[0][0] - now) if self._heap else None

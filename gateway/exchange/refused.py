@@ -12,46 +12,75 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import AuditUnavailable, RateLimited
+from gateway.exchange.shares import Buckets
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction
 
 RECORDED = 60  # refusals of a partner that get their own leaf in a minute; honest clients have few
+RECORDED_DAY = (
+    2_000  # and in a day: as many as a day has queries; the rest is counted, none is forgotten
+)
 STANDING = 120  # calls of a partner in a minute to operations that no legal quota bounds
+STANDING_DAY = (
+    20_000  # and in a day: four follow-ups to each query of the largest agreement (4,384 a day)
+)
 
 
 class Allowance:
-    """So many of something for each partner in each minute; forgets what is past."""
+    """So many of something for each partner in each minute and each UTC day; forgets what is past.
 
-    def __init__(self, most: int, clock: Callable[[], datetime]) -> None:
-        self._most = most
+    Names are those of identified callers only. A restart begins the day anew: no partner can cause one.
+    """
+
+    def __init__(self, minute: int, day: int, clock: Callable[[], datetime]) -> None:
+        self._most = {"%Y-%m-%dT%H:%M": minute, "%Y-%m-%d": day}
+        self._used: dict[str, tuple[str, Counter[str]]] = {}
         self._clock = clock
-        self._minute = ""
-        self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def take(self, partner: str) -> bool:
-        """Use one; False where the minute's are used up."""
-        minute = f"{self._clock():%Y-%m-%dT%H:%MZ}"
+        """Use one; False where the minute's or the day's are used up."""
+        now = self._clock().astimezone(UTC)
         with self._lock:
-            if minute != self._minute:
-                self._minute, self._used = minute, Counter()
-            self._used[partner] += 1
-            return self._used[partner] <= self._most
+            counts = []
+            for period in self._most:
+                name, used = self._used.get(period, ("", Counter()))
+                if name != (current := now.strftime(period)):
+                    name, used = self._used[period] = current, Counter()
+                counts.append((used, self._most[period]))
+            if any(used[partner] >= most for used, most in counts):
+                return False
+            for used, _ in counts:
+                used[partner] += 1
+            return True
 
 
 class Standing:
     """The allowance of calls that are about nobody; beyond it they are RATE_LIMITED."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._allowance = Allowance(STANDING, clock)
+        self._allowance = Allowance(STANDING, STANDING_DAY, clock)
 
     def take(self, partner: str) -> None:
         """Use one; raises RateLimited."""
         if not self._allowance.take(partner):
+            raise RateLimited
+
+
+class Copies:
+    """The allowance of copies of messages that were seen: the stored answer is read, sealed as it was, and sent."""
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], datetime]) -> None:
+        self._buckets = Buckets(rate, burst)
+        self._clock = clock
+
+    def take(self, partner: str) -> None:
+        """Use one; raises RateLimited."""
+        if not self._buckets.take(partner, self._clock().timestamp()):
             raise RateLimited
 
 
@@ -61,7 +90,7 @@ class RefusalCounter:
     def __init__(self, sequencer: Sequencer, clock: Callable[[], datetime]) -> None:
         self._sequencer = sequencer
         self._clock = clock
-        self._own_leaves = Allowance(RECORDED, clock)
+        self._own_leaves = Allowance(RECORDED, RECORDED_DAY, clock)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._minute = ""
         self._lock = threading.Lock()

@@ -19,6 +19,9 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
 (21) the doors hold the answer to its quantum and send it
 
+From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it waits
+for none of them at the disk. Before (6) a copy of a message seen before is counted, and refused beyond its share.
+
 A refusal from step 6 on is a REFUSAL leaf before it is an error, up to an allowance; then it is counted. A call found dead before step 14 is
 dropped; after it, it is carried to its end and the answer waits for a retry or `GetQueryState`.
 """
@@ -49,7 +52,8 @@ from gateway.errors import (
     SenderMismatch,
 )
 from gateway.exchange.entries import Recorder, Written
-from gateway.exchange.refused import RefusalCounter, Standing
+from gateway.exchange.refused import Copies, RefusalCounter, Standing
+from gateway.exchange.shares import Gate, Turn
 from gateway.exchange.walk import Admitted, Call, Conclusion, Request, Unfinished, Walk
 from gateway.law.agreement import Agreements
 from gateway.law.policy import may_answer_header
@@ -90,6 +94,8 @@ class Rooms:
     clock: Callable[[], datetime]
     own_version: Callable[[], int]
     refused: RefusalCounter
+    gate: Gate
+    copies: Copies
 
 
 class Corridor:
@@ -112,9 +118,12 @@ class Corridor:
         header = self._read(call)  # (4), (5)
         transcript = envelope.transcript_hash(call.letter.header, call.letter.sealed)
         try:
-            self._authenticate(call, header)  # (6)
-            with self._claimed(header, transcript):
-                return self._answer(call, header, transcript)
+            self._spend_copy(header, transcript)
+            with self._rooms.gate.turn(header.sender) as turn:
+                _begin(call, turn)
+                self._authenticate(call, header)  # (6)
+                with self._claimed(header, transcript):
+                    return self._answer(call, header, transcript, turn)
         except _Recorded as recorded:
             raise recorded.cause from None
         except (AuditUnavailable, DeadlineTooShort, InProgress, RateLimited):
@@ -123,7 +132,7 @@ class Corridor:
             self._record.refusal(header, transcript, refusal)
             raise
 
-    def _answer(self, call: Call, header: Header, transcript: bytes) -> Reply:
+    def _answer(self, call: Call, header: Header, transcript: bytes, turn: Turn) -> Reply:
         self._check_keys(header)  # (7)
         row = self._replayed(header, transcript)  # (8)
         call.stages.mark("replay")
@@ -136,13 +145,17 @@ class Corridor:
         admitted = self._admit(call, header, transcript)  # (9)–(13)
         call.stages.mark("admit")
         if row is None:
-            if not call.alive() or call.remaining() <= MARGIN:
+            if _patience(call) <= 0:
                 raise DeadlineTooShort
+            turn.leave()  # the disk is waited for, and others may work
             leaf_hash = self._record.request(admitted)  # (14)
+            call.stages.mark("record_request")
+            turn.enter()  # from here on the call is carried to its end, however long that takes
+            call.stages.mark("turn")
         else:  # a crash stood between 14 and 20: the same REQUEST leaf serves
             leaf_hash = self._rooms.sequencer.leaf_hash(row.request_index)
-        call.stages.mark("record_request")
-        return self._conclude(call, admitted, leaf_hash)
+            call.stages.mark("record_request")
+        return self._conclude(call, admitted, leaf_hash, turn)
 
     def _admit(self, call: Call, header: Header, transcript: bytes) -> Admitted:
         """(9) to (13); the opened payload lives in this frame alone."""
@@ -151,7 +164,7 @@ class Corridor:
         _demand_key(admitted.reply_key)
         return admitted
 
-    def _conclude(self, call: Call, admitted: Admitted, leaf_hash: bytes) -> Reply:
+    def _conclude(self, call: Call, admitted: Admitted, leaf_hash: bytes, turn: Turn) -> Reply:
         """(15) to (20). Whatever ends it, what the operation used is destroyed, and that is recorded."""
         leaves: tuple[Leaf, ...] = ()
         try:
@@ -161,13 +174,16 @@ class Corridor:
             leaves = conclusion.leaves if conclusion.undone is None else conclusion.undone
             written = self._write(admitted, conclusion)  # (19)
             call.stages.mark("seal")
+            turn.leave()
             reply = self._record.response(admitted, conclusion, written)  # (20)
         except AuditUnavailable:
             raise
         except Unfinished as unfinished:
+            turn.leave()
             self._record.unfinished(admitted.request, unfinished.leaves, unfinished.cause)
             raise _Recorded(unfinished.cause) from None
         except Exception as error:  # noqa: BLE001 - whatever it was, it is recorded and raised again
+            turn.leave()
             self._record.unfinished(admitted.request, leaves, error)
             raise _Recorded(error) from None
         call.stages.mark("record_response")
@@ -231,6 +247,19 @@ class Corridor:
         finally:
             with self._lock:
                 del self._running[key]
+
+    def _spend_copy(self, header: Header, transcript: bytes) -> None:
+        """Count a copy of a message that was seen; raises RateLimited, which is cheaper than its verification.
+
+        What is told, that these very bytes came before, is told to the partner whose certificate the caller has.
+        """
+        with self._lock:
+            known = self._running.get((header.sender, header.message_id))
+        if known is None:
+            with self._rooms.database.reader() as reader:
+                known = transactions.seen(reader, header.sender, header.message_id)
+        if known == transcript:
+            self._rooms.copies.take(header.sender)
 
     def _replayed(self, header: Header, transcript: bytes) -> transactions.ReplayRow | None:
         with self._rooms.database.reader() as reader:
@@ -301,6 +330,18 @@ class Corridor:
         sealed = envelope.seal(packed, octets, recipient)
         signature = signer.sign(envelope.transcript(octets, sealed), sign.RESPONSE)
         return Written(header, Letter(octets, sealed, signature))
+
+
+def _begin(call: Call, turn: Turn) -> None:
+    """Wait for a turn before the first commit; raises DeadlineTooShort where the caller cannot wait any longer."""
+    if not turn.enter(lambda: _patience(call)):
+        raise DeadlineTooShort
+    call.stages.mark("turn")
+
+
+def _patience(call: Call) -> float:
+    """Return the seconds that a call may still wait before its first commit; none where nobody listens."""
+    return call.remaining() - MARGIN if call.alive() else 0.0
 
 
 def _next_second(now: datetime) -> datetime:

@@ -43,7 +43,7 @@ ASKERS_A_CORE = (
     4  # questions under way: answers wait for their beat, the server must not wait for them
 )
 PROCESSES = 2  # of askers; one interpreter alone would hold the server up, more would take its time
-SPARE_THREADS = 8  # of the server, beyond one for each asker; proofs of consistency are calls too
+SPARE_PLACES = 8  # of a partner, beyond one for each asker; proofs of consistency are calls too
 CRYPTO = ("verify", "open", "seal")  # the server's stages that are cryptography
 SEARCH = ("prepare", "search")  # and those that are biometrics
 
@@ -51,7 +51,8 @@ AGREEMENT = ("bench", 1)
 _SETTINGS = """\
 [exchange]
 calls_per_partner = {clients}
-worker_threads = {threads}
+copies_per_second = 100000
+copies_burst = 100000
 rate_per_second = 100000
 rate_burst = 100000
 """
@@ -181,7 +182,7 @@ def _parties(folder: Path, load: Load) -> tuple[Party, Party]:
 def unbound(party: Party, clients: int) -> None:
     """Set limits of rate, calls and quota out of the way of so many askers; the law stays Australia's."""
     settings = party.home / FILE
-    limits = _SETTINGS.format(clients=clients + SPARE_THREADS, threads=2 * clients + SPARE_THREADS)
+    limits = _SETTINGS.format(clients=clients + SPARE_PLACES)
     text = settings.read_text(encoding="utf-8")
     files.write(settings, text.replace("[exchange]\n", limits, 1).encode())
     parties.agree(party, "bench.toml", _agreement())

@@ -25,7 +25,7 @@ from gateway.errors import (
     SecondPersonRequired,
 )
 from gateway.office.acts import NotAllowed, TwoPersons
-from gateway.server import descriptors, intercept, listeners
+from gateway.server import admission, descriptors, intercept, listeners
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.reviewing import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from gateway.server.house import House
 
 FILE = "door.json"  # in the party's folder while the house serves: {"admin": "host:port"}
-THREADS = 8  # acts under way; an import sends one part after the other, so this is eight officers
-LIMITS = intercept.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
+THREADS = (
+    2  # that receive calls; acts are done in threads of their own, as many as officers have places
+)
+LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
 
 
 class Admin(admin_pb2_grpc.AdminServiceServicer):
@@ -66,7 +68,6 @@ class Desks:
     def __init__(self, house: House, ready: Callable[[], None]) -> None:
         self._house = house
         self._ready = ready
-        self._work = listeners.Work()
         self._log = telemetry.logger("admin")
 
     def start(
@@ -82,27 +83,27 @@ class Desks:
         identified    is told of each officer's call, as the interceptor's
         """
         house, settings = self._house, self._house.settings
-        door = intercept.Door(
+        self._door = intercept.Door(
             self._identify,
             LIMITS,
             ready=self._ready,
             refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
-            hold=lambda _name, _started: None,
+            leaves=lambda _name, _started, now: now,
             identified=identified,
+            name="admin",
         )
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
             lambda: house.keyset.badge_ca_pem,
-            interceptor=door,
+            interceptor=self._door,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
             connections=connections,
             name="admin",
         )
-        perform = self._work.counting(self._perform)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(perform), self._server)
-        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(perform), self._server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self._perform), self._server)
+        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
@@ -113,7 +114,7 @@ class Desks:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
             (self._house.home / FILE).unlink()
-        listeners.drain(self._server, self._work, grace)
+        self._door.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""

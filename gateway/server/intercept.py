@@ -18,9 +18,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -32,6 +32,7 @@ from gateway.errors import (
     CertificateNotPinned,
     DeadlineRequired,
     DeadlineTooShort,
+    Draining,
     HeaderInvalid,
     InProgress,
     OutsideTimeWindow,
@@ -41,29 +42,23 @@ from gateway.errors import (
     StaffUnknown,
     TooManyCalls,
 )
+from gateway.server.admission import Admission, Limits, Unidentified, address_of
+from gateway.server.answering import Workers
 from keys.errors import KeysError
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
 PUSHBACK = "grpc-retry-pushback-ms"  # trailer that gRPC clients obey; RetryInfo they ignore
 
+SLOW = (
+    2.0  # seconds that a caller has to send its message or take its answer once the listener closes
+)
+PACE = 0.25  # seconds after which a caller beyond its share is told so: half of what it is told to wait at least
+MOST_PACED = (
+    256  # answers and refusals that wait for their moment; beyond it a refusal leaves at once
+)
+UNFINISHED = 5.0  # seconds after that for work whose call was cut off
+
 _codes = {code.name: code for code in grpc.StatusCode}
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one partner may ask of the doors at once.
-
-    calls        concurrent calls; more are refused, not queued
-    rate, burst  calls per second, calls; a token bucket
-    shortest     seconds; less time than this is not worth beginning (protocol 12)
-    longest      seconds
-    """
-
-    calls: int
-    rate: float
-    burst: int
-    shortest: float
-    longest: float
 
 
 @dataclass(slots=True)
@@ -77,25 +72,6 @@ class Caller:
     alive: Callable[[], bool]
 
 
-@dataclass(slots=True)
-class _Allowance:
-    """One partner's token bucket and places."""
-
-    tokens: float
-    at: float
-    places: threading.Semaphore
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def take(self, limits: Limits, now: float) -> bool:
-        with self.lock:
-            self.tokens = min(float(limits.burst), self.tokens + (now - self.at) * limits.rate)
-            self.at = now
-            if self.tokens < 1:
-                return False
-            self.tokens -= 1
-            return True
-
-
 _caller: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -104,14 +80,25 @@ def caller() -> Caller:
     return _caller.get()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Open:
+    """One call: its method, its stream, and what sends on it (None ends it). `partner` is empty until it is known."""
+
+    name: str
+    context: grpc.ServicerContext
+    send: Callable[[Any], None]
+    started: float
+    partner: str = ""
+
+
 class Door(grpc.ServerInterceptor):
     """The one interceptor of a listener, the exchange's and the admin's.
 
-    identify   certificate -> who it is, or None; asked on every call, so that revocation is immediate
-    ready      raises the Refusal that says why the house does not serve
-    refused    is told of each refusal that no ledger entry of its own follows: partner, reason
-    hold       waits until the answer of a method that began at a monotonic time may leave
-    identified is told of each call that passed step 2: the connection's other end as gRPC names it, partner
+    identify    certificate -> who it is, or None; asked on every call, so that revocation is immediate
+    ready       raises the Refusal that says why the house does not serve
+    refused     is told of each refusal that no ledger entry of its own follows: partner, reason
+    leaves      method, when its call began, now -> the monotonic time at which its answer may leave
+    identified  is told of each call whose caller is known: the connection's other end as gRPC names it, partner
     """
 
     def __init__(
@@ -121,18 +108,40 @@ class Door(grpc.ServerInterceptor):
         *,
         ready: Callable[[], None],
         refused: Callable[[str, str], None],
-        hold: Callable[[str, float], None],
+        leaves: Callable[[str, float, float], float],
         identified: Callable[[str, str], None] = lambda _peer, _partner: None,
+        name: str = "exchange",
     ) -> None:
         self._identify = identify
         self._limits = limits
         self._ready = ready
         self._refused = refused
-        self._hold = hold
+        self._leaves = leaves
         self._identified = identified
-        self._allowances: dict[str, _Allowance] = {}
+        self._admission = Admission(limits)
+        self._unidentified = Unidentified(limits, monotonic())
+        self._awaited: set[_Open] = set()
         self._lock = threading.Lock()
+        self._workers = Workers(f"{name}-calls")
         self._log = telemetry.logger("door")
+
+    def close(self, server: grpc.Server, grace: float) -> None:
+        """Stop a server whose calls come through here: calls under way get so many seconds to be answered.
+
+        Who is waited for, to send a message or to take an answer, gets `SLOW` of them: both can be had again.
+        """
+        ended = server.stop(grace)
+        last = monotonic() + grace + UNFINISHED
+        while not ended.wait(SLOW):
+            if monotonic() > last:
+                self._log.error("server_unfinished")
+                break
+            with self._lock:
+                slow = list(self._awaited)
+            for call in slow:
+                call.context.cancel()
+        if not self._workers.stop(UNFINISHED):
+            self._log.warning("calls_unfinished")
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:  # noqa: ANN401 - grpc's types
         """Wrap the handler of every unary call; there are no others on this listener."""
@@ -141,52 +150,156 @@ class Door(grpc.ServerInterceptor):
             return handler
         name = str(details.method).rsplit("/", 1)[-1]
 
-        def guarded(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:  # noqa: ANN401
-            return self._guard(name, handler.unary_unary, requests, context)
+        def guarded(
+            requests: Iterator[Any], context: grpc.ServicerContext, send: Callable[[Any], None]
+        ) -> None:
+            self._receive(_Open(name, context, send, monotonic()), handler.unary_unary, requests)
 
-        # As a stream of one: a unary handler would wait for the body in a worker thread before anybody was
-        # asked who he is, and a few headers without bodies would hold every thread.
-        return grpc.stream_unary_rpc_method_handler(
+        # As a stream of one, there and back; on the wire that is a unary call. A unary handler would wait for the
+        # body in one of the server's threads before anybody was asked who they are, and again until its answer may
+        # leave. A non-blocking one returns, and whoever has the stream sends on it later.
+        guarded.experimental_non_blocking = True  # type: ignore[attr-defined]
+        return grpc.stream_stream_rpc_method_handler(
             guarded, handler.request_deserializer, handler.response_serializer
         )
 
-    def _guard(
+    def _receive(
         self,
-        name: str,
+        call: _Open,
         behaviour: Callable[[Any, grpc.ServicerContext], Any],
         requests: Iterator[Any],
-        context: grpc.ServicerContext,
-    ) -> Any:  # noqa: ANN401
-        partner = ""
-        started = monotonic()
+    ) -> None:
+        """Do (0) to (3), which wait for nobody; the rest is done in a thread of the partner's own share."""
         try:
             self._ready()  # (0)
-            self._deadline(context)  # (1)
-            partner, certificate = self._identity(context)  # (2)
-            self._identified(context.peer(), partner)
-            with self._admission(partner):  # (1), (3)
-                token = _caller.set(
-                    Caller(partner, certificate, started, _remaining(context), context.is_active)
-                )
-                try:
-                    answer = behaviour(_only(requests), context)
-                finally:
-                    _caller.reset(token)
+            self._deadline(call.context)  # (1)
+            partner, certificate = self._identity(call.context)  # (2)
         except Refusal as refusal:
-            telemetry.count_call(name, refusal.code, refusal.reason)
-            if isinstance(refusal, _SUMMARISED) or name in _UNRECORDED:
-                self._refused(partner, refusal.reason)
-            _abort(context, refusal)
+            self._turn_away(call, refusal)
+            return
+        except Exception as error:  # noqa: BLE001 - nothing of it may reach the caller
+            self._fail(call, error)
+            return
+        self._identified(call.context.peer(), partner)
+        call = replace(call, partner=partner)
+        try:
+            self._admission.spend(partner, call.started)  # (3)
+            self._admission.take_place(partner)  # (1)
+        except Refusal as refusal:
+            self._refuse(call, refusal)
+            return
+        if not self._workers.do(lambda: self._work(call, certificate, behaviour, requests)):
+            self._admission.free_place(partner)
+            self._refuse(call, Draining())
+
+    def _work(
+        self,
+        call: _Open,
+        certificate: bytes,
+        behaviour: Callable[[Any, grpc.ServicerContext], Any],
+        requests: Iterator[Any],
+    ) -> None:
+        """Read the message and answer it; the place is kept until the answer was taken."""
+        context = call.context
+        token = _caller.set(
+            Caller(call.partner, certificate, call.started, _remaining(context), context.is_active)
+        )
+        try:
+            answer = behaviour(self._message(call, requests), context)
+        except Refusal as refusal:
+            self._admission.free_place(call.partner)
+            self._refuse(call, refusal)
+            return
         except Exception as error:  # noqa: BLE001 - the last fence: nothing of it may reach the caller
-            error_id = secrets.token_hex(8)
-            self._log.error(
-                "unhandled", error_id=error_id, operation=name, kind=type(error).__name__
-            )
-            telemetry.count_call(name, "INTERNAL", "INTERNAL")
-            _abort_internal(context, error_id)
-        self._hold(name, started)  # (21) the place is free while the answer waits for its quantum
-        telemetry.count_call(name, "OK", "")
-        return answer
+            self._admission.free_place(call.partner)
+            self._fail(call, error)
+            return
+        finally:
+            _caller.reset(token)
+        now = monotonic()
+        moment = self._leaves(call.name, call.started, now)  # (21)
+        if moment > now:
+            self._workers.do_at(moment, lambda: self._deliver(call, answer))
+        else:
+            self._deliver(call, answer)
+
+    def _message(self, call: _Open, requests: Iterator[Any]) -> Any:  # noqa: ANN401 - any request
+        with self._awaiting(call):
+            return _only(requests)
+
+    def _deliver(self, call: _Open, answer: Any) -> None:  # noqa: ANN401 - any response
+        """Send an answer. This waits while the caller does not read, until its deadline at most."""
+        try:
+            with self._awaiting(call):
+                call.send(answer)
+        finally:
+            # Before the end of the stream is sent, so that whoever has read it finds the place free.
+            self._admission.free_place(call.partner)
+        telemetry.count_call(call.name, "OK", "")
+        _close(call)
+
+    @contextmanager
+    def _awaiting(self, call: _Open) -> Iterator[None]:
+        """Remember a call while its caller is waited for."""
+        with self._lock:
+            self._awaited.add(call)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._awaited.discard(call)
+
+    def _turn_away(self, call: _Open, refusal: Refusal) -> None:
+        """Refuse a call before its caller is identified: against the share of a partner, or that of an address."""
+        address = address_of(call.context.peer())
+        try:
+            known, _ = self._identity(call.context)
+        except Exception:  # noqa: BLE001 - whatever it was, nobody is known
+            known = ""
+        try:
+            if known:
+                self._admission.spend(known, call.started)
+            else:
+                self._unidentified.spend(address, call.started)
+        except RateLimited as limited:
+            refusal = limited
+        if not known:
+            if not self._unidentified.begin(address):
+                call.context.cancel()
+                return
+            if not call.context.add_callback(lambda: self._unidentified.end(address)):
+                self._unidentified.end(address)
+                return
+        self._refuse(call, refusal)
+
+    def _refuse(self, call: _Open, refusal: Refusal) -> None:
+        telemetry.count_call(call.name, refusal.code, refusal.reason)
+        if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:
+            self._refused(call.partner, refusal.reason)
+
+        def end() -> None:
+            _end(call, _codes[refusal.code], str(refusal), _trailers(refusal))
+
+        if isinstance(refusal, _PACED) and self._workers.waiting < MOST_PACED:
+            self._workers.do_at(monotonic() + PACE, end)
+        else:
+            end()
+
+    def _fail(self, call: _Open, error: Exception) -> None:
+        """Answer what is a fault of ours with a number that stands in the log; a caller who left gets nothing."""
+        if isinstance(error, grpc.RpcError) and not call.context.is_active():
+            telemetry.count_call(call.name, "CANCELLED", "")
+            return
+        error_id = secrets.token_hex(8)
+        self._log.error(
+            "unhandled", error_id=error_id, operation=call.name, kind=type(error).__name__
+        )
+        telemetry.count_call(call.name, "INTERNAL", "INTERNAL")
+        text = f"internal error {error_id}"
+        info = error_details_pb2.ErrorInfo(
+            reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id}
+        )
+        _end(call, grpc.StatusCode.INTERNAL, text, _rich("INTERNAL", text, [_packed(info)]))
 
     def _deadline(self, context: grpc.ServicerContext) -> None:
         remaining = _time_left(context)
@@ -208,24 +321,6 @@ class Door(grpc.ServerInterceptor):
             raise CertificateNotPinned
         return caller, bytes(certificates[0])
 
-    @contextmanager
-    def _admission(self, partner: str) -> Iterator[None]:
-        now = monotonic()
-        with self._lock:
-            allowance = self._allowances.get(partner)
-            if allowance is None:
-                places = threading.Semaphore(self._limits.calls)
-                allowance = _Allowance(float(self._limits.burst), now, places)
-                self._allowances[partner] = allowance
-        if not allowance.take(self._limits, now):
-            raise RateLimited
-        if not allowance.places.acquire(blocking=False):
-            raise TooManyCalls
-        try:
-            yield
-        finally:
-            allowance.places.release()
-
 
 # Methods of LedgerService: they write no entries, so all their refusals are counted.
 _UNRECORDED = frozenset({"GetCheckpoint", "GetInclusionProof", "GetConsistencyProof"})
@@ -243,6 +338,10 @@ _SUMMARISED = (
     StaffUnknown,
     TooManyCalls,
 )
+
+
+# Beyond a share: whoever calls again as soon as it is refused calls four times a second, not some hundred times.
+_PACED = (RateLimited, TooManyCalls)
 
 
 def _only(requests: Iterator[Any]) -> Any:  # noqa: ANN401
@@ -263,13 +362,17 @@ def _time_left(context: grpc.ServicerContext) -> float | None:
     return left
 
 
-def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
-    """Answer one ErrorInfo and, where retrying makes sense, when."""
+def _trailers(refusal: Refusal) -> tuple[tuple[str, str | bytes], ...]:
+    """Return one ErrorInfo and, where retrying makes sense, when."""
+    return _ready_made.get(type(refusal)) or _built(refusal)
+
+
+def _built(refusal: Refusal) -> tuple[tuple[str, str | bytes], ...]:
     info = error_details_pb2.ErrorInfo(
         reason=refusal.reason, domain=DOMAIN, metadata=refusal.metadata
     )
     details = [_packed(info)]
-    trailers: tuple[tuple[str, str], ...] = ()
+    trailers: tuple[tuple[str, str | bytes], ...] = ()
     if refusal.retry_after is not None:
         wait = int(refusal.retry_after * 1000)
         trailers = ((PUSHBACK, str(wait)),)
@@ -277,14 +380,7 @@ def _abort(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
             delay = duration_pb2.Duration()
             delay.FromMilliseconds(wait)
             details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    _send(context, _codes[refusal.code], str(refusal), details, trailers)
-
-
-def _abort_internal(context: grpc.ServicerContext, error_id: str) -> NoReturn:
-    info = error_details_pb2.ErrorInfo(
-        reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id}
-    )
-    _send(context, grpc.StatusCode.INTERNAL, f"internal error {error_id}", [_packed(info)])
+    return (*_rich(refusal.code, str(refusal), details), *trailers)
 
 
 def _packed(message: Any) -> any_pb2.Any:  # noqa: ANN401 - any protobuf message
@@ -293,24 +389,33 @@ def _packed(message: Any) -> any_pb2.Any:  # noqa: ANN401 - any protobuf message
     return packed
 
 
-@dataclass(frozen=True, slots=True)
-class _Status(grpc.Status):
-    """What gRPC sends in place of an answer; aborting forgets trailers that were set before it."""
-
-    code: grpc.StatusCode
-    details: str
-    trailing_metadata: tuple[tuple[str, str | bytes], ...]
+def _rich(code: str, text: str, details: list[any_pb2.Any]) -> tuple[tuple[str, str | bytes], ...]:
+    number = _codes[code].value[0]
+    status = status_pb2.Status(code=number, message=text, details=details)
+    return tuple(rpc_status.to_status(status).trailing_metadata)
 
 
-def _send(
-    context: grpc.ServicerContext,
-    code: grpc.StatusCode,
-    text: str,
-    details: list[any_pb2.Any],
-    trailers: tuple[tuple[str, str], ...] = (),
-) -> NoReturn:
-    rich = rpc_status.to_status(
-        status_pb2.Status(code=code.value[0], message=text, details=details)
-    )
-    context.abort_with_status(_Status(code, text, (*rich.trailing_metadata, *trailers)))
-    raise AssertionError  # abort never returns
+def _end(
+    call: _Open, code: grpc.StatusCode, text: str, trailers: tuple[tuple[str, str | bytes], ...]
+) -> None:
+    """End a call without an answer; this waits for nobody."""
+    call.context.set_code(code)
+    call.context.set_details(text)
+    call.context.set_trailing_metadata(trailers)
+    _close(call)
+
+
+def _close(call: _Open) -> None:
+    """Send the end of a stream, unless the library has: for bytes that are no message it does so by itself.
+
+    A second end is accepted by grpcio 1.85.1 and never completes; the server then never stops.
+    """
+    if call.context.is_active():
+        call.send(None)
+
+
+# Trailers of what a flood is refused with, made once; these are all raised without a word of their own.
+_ready_made: dict[type[Refusal], tuple[tuple[str, str | bytes], ...]] = {
+    kind: _built(kind())
+    for kind in (CertificateNotPinned, DeadlineRequired, Draining, RateLimited, TooManyCalls)
+}

@@ -8,10 +8,9 @@ what one of them can hold (a message, streams, a connection, a while) is small.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import grpc
 
@@ -60,66 +59,9 @@ _HEALTH_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_ping_strikes", 2),
 )
 
-# Seconds after which a server that stops cancels what it does no work on: callers who do not send their message, or do
-# not read their answer. A slow line has that long to take the last bytes.
-UNREAD = 2.0
-LOOK = 0.05  # seconds between two looks whether a server has stopped
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
 WAITING = (
-    64  # calls that may wait for a thread; more are refused at once, for each may hold a megabyte
+    256  # calls that nobody has looked at yet; more are refused by the library, whoever they are of
 )
-
-
-class Work:
-    """Counts the calls that we work on; not those that wait for their sender, nor for their reader."""
-
-    def __init__(self) -> None:
-        self._busy = 0
-        self._lock = threading.Lock()
-
-    @property
-    def busy(self) -> int:
-        """Calls that we work on now."""
-        return self._busy
-
-    def counting(self, handle: Callable[P, T]) -> Callable[P, T]:
-        """Return what does the same as `handle`, and counts."""
-
-        def counted(*given: P.args, **named: P.kwargs) -> T:
-            self._add(1)
-            try:
-                return handle(*given, **named)
-            finally:
-                self._add(-1)
-
-        return counted
-
-    def _add(self, number: int) -> None:
-        with self._lock:
-            self._busy += number
-
-
-def drain(server: grpc.Server, work: Work, grace: float) -> bool:
-    """Let no caller in, finish what is worked on, and stop; return whether the server stopped in time.
-
-    grace   seconds for calls that we work on; one that waits for its caller to send or to read has UNREAD
-    """
-    end = server.stop(grace)
-    begun = idle = time.monotonic()
-    cancelled = False
-    while not end.wait(LOOK):
-        now = time.monotonic()
-        idle = now if work.busy else idle
-        if now - begun > grace + 2 * UNREAD:
-            return False
-        if now - idle > UNREAD and not cancelled:
-            cancelled = True
-            server.stop(0)  # at once; unlike None, it does not wait for it
-    return True
 
 
 Shown = Callable[[], Identity]  # our leaf and its key, as of now
@@ -194,7 +136,8 @@ def _credentials(
 ) -> grpc.ServerCredentials:
     """Return credentials that follow `shown`, and are replaced only where it changed.
 
-    grpcio 1.85.1 replaces them without a lock: done at each of many connections at once, it dies.
+    A process that replaced them at every connection could end without a word under grpcio 1.85.1; why was not read in
+    its source. One that replaces them where they changed did not.
     """
     lock = threading.Lock()
     held = shown()

@@ -23,7 +23,8 @@ from gateway.exchange.desk import Desk
 from gateway.exchange.details import RequestHitDetails
 from gateway.exchange.quantum import Quantum, floor_of
 from gateway.exchange.query import SubmitQuery
-from gateway.exchange.refused import RefusalCounter
+from gateway.exchange.refused import Copies, RefusalCounter
+from gateway.exchange.shares import Gate, heavy_at_once
 from gateway.exchange.standing import GetCapabilities, GetQuota
 from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
@@ -35,6 +36,7 @@ from gateway.office.thrift import Thrift
 from gateway.office.tiling import Publisher
 from gateway.server import (
     admin,
+    admission,
     connections,
     descriptors,
     directory,
@@ -88,11 +90,21 @@ class Addresses:
 
 
 class Serving:
-    """The doors of one open house. `observe` is told of each step as it ends (tests stop there)."""
+    """The doors of one open house. `observe` is told of each step as it ends (tests stop there).
 
-    def __init__(self, house: House, *, observe: Callable[[str], None] | None = None) -> None:
+    at_once   pieces of heavy work at the same time; None = as this machine has processors for
+    """
+
+    def __init__(
+        self,
+        house: House,
+        *,
+        observe: Callable[[str], None] | None = None,
+        at_once: int | None = None,
+    ) -> None:
         self._house = house
         self._observe = observe
+        self._gate = Gate(at_once or heavy_at_once())
         self.engine = InProcessEngine()
         self._open = threading.Event()
         self._ended = False
@@ -102,7 +114,6 @@ class Serving:
         self._alarms = StandingAlarms(house.database, house.sequencer, house.clock)
         self._identity = Wardrobe(self._alarms, house.watchdog.beat)
         self._guard = Guard(house.watchdog)
-        self._work = listeners.Work()
         self._rounds: threading.Thread | None = None
         self._enough = threading.Event()  # rounds
         self._tiler = Tiler(
@@ -132,18 +143,20 @@ class Serving:
         self._quantum = self._measured_quantum()
         self._identity.begin(house.keyset)
         house.keyroom.follow(self._identity.follow)
-        door = intercept.Door(
+        self._door = intercept.Door(
             self._identify,
-            intercept.Limits(
+            admission.Limits(
                 calls=settings.exchange.calls_per_partner,
                 rate=settings.exchange.rate_per_second,
                 burst=settings.exchange.rate_burst,
                 shortest=settings.limits.min_deadline_ms / 1000,
                 longest=settings.limits.max_deadline_s,
+                unidentified_rate=settings.exchange.unidentified_per_second,
+                unidentified_burst=settings.exchange.unidentified_burst,
             ),
             ready=self._ready,
             refused=self._refused.count,
-            hold=self._hold,
+            leaves=self._leaves,
             identified=self._guard.identified,
         )
         share = descriptors.shares(settings, descriptors.limit())
@@ -151,13 +164,14 @@ class Serving:
             settings.exchange.listen,
             self._identity,
             self._authorities,
-            interceptor=door,
+            interceptor=self._door,
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
             connections=share["exchange"],
         )
-        handle = self._work.counting(self.corridor.handle)
-        services.install(self._server, handle, self._stages, house.sequencer, house.witnesses)
+        services.install(
+            self._server, self.corridor.handle, self._stages, house.sequencer, house.witnesses
+        )
         directory.install(self._server, house.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity, connections=share["health"]
@@ -331,9 +345,9 @@ class Serving:
         self._open.clear()
         self._enough.set()
         parts = {
-            "exchange": lambda: listeners.drain(self._server, self._work, GRACE),
+            "exchange": lambda: self._door.close(self._server, GRACE),
             "admin": lambda: self._admin.stop(GRACE),
-            "health": lambda: listeners.drain(self._health, listeners.Work(), 0),
+            "health": lambda: self._health.stop(0).wait(STOPPING),
             "metrics": self._metrics.stop,
             "postman": self._house.postman.stop,
             "publisher": self._tiler.stop,
@@ -377,6 +391,12 @@ class Serving:
             clock=house.clock,
             own_version=house.own_version,
             refused=self._refused,
+            gate=self._gate,
+            copies=Copies(
+                house.settings.exchange.copies_per_second,
+                house.settings.exchange.copies_burst,
+                house.clock,
+            ),
         )
         return Corridor(
             rooms,
@@ -400,11 +420,10 @@ class Serving:
         if floor == 0:
             taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
-        return Quantum(floor, step, time.monotonic, time.sleep)
+        return Quantum(floor, step)
 
-    def _hold(self, name: str, started: float) -> None:
-        if name in _HELD:
-            self._quantum.hold(started)
+    def _leaves(self, name: str, started: float, now: float) -> float:
+        return self._quantum.leaves(started, now) if name in _HELD else now
 
     def _ready(self) -> None:
         if not self._open.is_set():

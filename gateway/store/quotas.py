@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     ScalarSelect,
     and_,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 
@@ -106,8 +108,50 @@ def reserve(
     return tuple(effects)
 
 
-def release_quota(partner: str, number: str, message_id: bytes) -> tuple[Effect, ...]:
-    """Return what gives back the day's and the year's quota of a query; twice is as good as once."""
+def poor_allowance(day_limit: int) -> int:
+    """Return how many queries a day, too poor to search, give their quota back: a tenth of the day's quota, or ten.
+
+    Each is three entries that the quota does not count, so without an end one finger lifted too early, sent again
+    and again, fills the disk. Ten taken again for a hundred that are good is more than a bad scanner has.
+    """
+    return max(10, day_limit // 10)
+
+
+def release_poor(
+    partner: str, number: str, message_id: bytes, most: int, now: datetime
+) -> tuple[Effect, ...]:
+    """Give back the quota of a query too poor to search, for `most` of them a UTC day; the next ones keep theirs used.
+
+    The count stands in the rows of the quotas, under a period of its own, and is kept with the RESPONSE.
+    """
+    key = {
+        "partner": partner,
+        "purpose": int(Purpose.NONE),
+        "direction": int(Direction.INBOUND),
+        "period": _poor(now),
+    }
+    here = and_(*(quotas.c[name] == value for name, value in key.items()))
+    row = select(*(literal(value) for value in key.values()), literal(0)).where(
+        ~exists().where(here)
+    )
+    counter = insert(quotas).from_select([*key, "used"], row)
+    left = _used(partner, Direction.INBOUND, _poor(now)) < most
+    counted = update(quotas).where(here, left).values(used=quotas.c.used + 1)
+    return (
+        Effect(counter),
+        *release_quota(partner, number, message_id, left),
+        Effect(counted),
+    )
+
+
+def release_quota(
+    partner: str, number: str, message_id: bytes, while_: ColumnElement[bool] | None = None
+) -> tuple[Effect, ...]:
+    """Return what gives back the day's and the year's quota of a query; twice is as good as once.
+
+    while_   a condition under which it is given back; None = always
+    """
+    still = true() if while_ is None else while_
     own = and_(
         transactions.c.partner == partner,
         transactions.c.number == number,
@@ -116,9 +160,10 @@ def release_quota(partner: str, number: str, message_id: bytes) -> tuple[Effect,
     day = select(transactions.c.quota_day).where(own).scalar_subquery()
     purpose = select(transactions.c.purpose).where(own).scalar_subquery()
     year = literal("Y") + func.substr(day, 2, 4)
-    given_back = (
+    restored = (
         update(quotas)
         .where(
+            still,
             quotas.c.partner == partner,
             quotas.c.direction == int(Direction.INBOUND),
             quotas.c.purpose == purpose,
@@ -126,13 +171,19 @@ def release_quota(partner: str, number: str, message_id: bytes) -> tuple[Effect,
         )
         .values(used=quotas.c.used - 1)
     )
-    return Effect(given_back), Effect(update(transactions).where(own).values(quota_day=None))
+    let_go = update(transactions).where(own, still).values(quota_day=None)
+    return Effect(restored), Effect(let_go)
 
 
 def periods(now: datetime) -> tuple[str, str]:
     """Return the names of the UTC day and year of a moment."""
     utc = now.astimezone(UTC)
     return f"D{utc:%Y-%m-%d}", f"Y{utc:%Y}"
+
+
+def _poor(now: datetime) -> str:
+    """Return the name of the period that counts what was given back in a UTC day."""
+    return f"P{now.astimezone(UTC):%Y-%m-%d}"
 
 
 def _used(partner: str, direction: Direction, period: str) -> ScalarSelect[int]:

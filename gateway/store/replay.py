@@ -63,6 +63,15 @@ def find_replay(connection: Connection, sender: str, message_id: bytes) -> Repla
     return ReplayRow(row.transcript, state, row.request_index, reply)
 
 
+def seen(connection: Connection, sender: str, message_id: bytes) -> bytes | None:
+    """Return the transcript of a message that was seen; None for one never seen, or too long ago to come again."""
+    wanted = select(replay.c.transcript).where(
+        replay.c.sender == sender, replay.c.message_id == message_id
+    )
+    transcript: bytes | None = connection.execute(wanted).scalar()
+    return transcript
+
+
 def stored_reply(connection: Connection, partner: str, number: str, now: datetime) -> Reply | None:
     """Return the reply to the query under `number`, byte for byte, for a day after it was given."""
     wanted = select(replay).where(

@@ -30,7 +30,7 @@ from gateway.audit.entry import EntryType, decode
 from gateway.errors import Fault, TransactionReused
 from gateway.law.quota import Usage
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.quotas import Claims, periods, release_quota, reserve, usage
+from gateway.store.quotas import Claims, periods, release_poor, release_quota, reserve, usage
 from gateway.store.replay import (
     REPLY_LIFE,
     Orphan,
@@ -41,6 +41,7 @@ from gateway.store.replay import (
     first_sight,
     forgotten,
     orphans,
+    seen,
     stored_reply,
 )
 from gateway.store.schema import hit_references, leaves, replay, transactions
@@ -76,6 +77,7 @@ __all__ = [
     "release_quota",
     "seal_finding",
     "seal_result",
+    "seen",
     "step",
     "stored_reply",
     "transaction",
@@ -135,14 +137,15 @@ class Settled:
 
     result          payload bytes of the result, sealed by `seal_result`
     finding         who was found, shown or not, sealed by `seal_finding`; None = as it was recorded before
-    release_quota   whether the query counts for nothing, because nothing was searched
+    release_most    None = the query counts; else it counts for nothing, because nothing was searched, as long as
+                    fewer than so many of the UTC day did
     """
 
     outcome: Outcome
     result: bytes = field(repr=False)
     finding: bytes | None = field(default=None, repr=False)
     hit: Hit | None = None
-    release_quota: bool = False
+    release_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,8 +412,9 @@ def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
     effects = [Effect(decided, rows=1, leaf=-1, refusal=already)]
     if settled.hit is not None:
         effects.append(_reference(header.sender, number, settled.hit))
-    if settled.release_quota:
-        effects.extend(release_quota(header.sender, number, header.message_id))
+    if settled.release_most is not None:
+        most = settled.release_most
+        effects.extend(release_poor(header.sender, number, header.message_id, most, now))
     return effects
 
 

@@ -10,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.envelope import OpeningKey, SealingKey
 from keys.keyset import Keyset
 from keys.sign import SigningKey
-from matcher import synthetic
+from matcher import fmr, synthetic
 from tests.patience import CALL
 
 AGREEMENT = ("au", 1)
@@ -62,6 +62,7 @@ STRANGER = 99  # seed of somebody who is not
 EXTRACTOR = "synthetic-1"
 # A house that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
 FLOOR = "[exchange]\nquantum_floor_ms = 50"
+AT_ONCE = 4  # pieces of heavy work at the same time, on whatever machine
 
 # Officers' folders of tests are sealed under one passphrase, which costs next to nothing; test_officer has the real cost.
 CHEAP = Argon2Cost(8, 1, 1)
@@ -85,6 +86,20 @@ def samples(seed: int, impression: int = 2, positions: tuple[int, ...] = POSITIO
         )
         for position in positions
     ]
+
+
+def poor(sample: Sample, count: int) -> Sample:
+    """Return a sample with only so many minutiae left."""
+    view = fmr.read(sample.data).views[0]
+    full = view.minutiae
+    left = replace(
+        full,
+        xy=full.xy[:count],
+        angle=full.angle[:count],
+        kind=full.kind[:count],
+        quality=full.quality[:count],
+    )
+    return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))
 
 
 def status(
@@ -325,7 +340,8 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
     )
     fatal: list[BaseException] = []
     with ExitStack() as closing, House.open(home, secret, on_fatal=fatal.append) as house:
-        serving = Serving(house, observe=observe)
+        # Some tests call inside of a call: those need turns for both.
+        serving = Serving(house, observe=observe, at_once=AT_ONCE)
         addresses = serving.start()
         try:
             yield Pair(home, asker, keyset, house, serving, addresses, closing)
@@ -348,6 +364,7 @@ class People:
     call = staticmethod(call)
     forger = Forger
     samples = staticmethod(samples)
+    poor = staticmethod(poor)
     rows = staticmethod(rows)
     status = staticmethod(status)
     matter = staticmethod(matter)

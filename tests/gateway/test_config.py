@@ -44,6 +44,24 @@ def test_a_new_party_has_settings_that_load(home: Path) -> None:
     assert (settings.exchange.quantum_floor_ms, settings.exchange.quantum_step_ms) == (0, 25)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "worker_threads",
+        "calls_per_partner",
+        "rate_per_second",
+        "rate_burst",
+        "copies_per_second",
+        "copies_burst",
+        "unidentified_per_second",
+        "unidentified_burst",
+    ],
+)
+def test_no_share_can_be_set_to_nothing_or_to_no_end(home: Path, name: str) -> None:
+    for value in (0, -1, 1_000_000):
+        assert f"exchange.{name}" in refused(home, exchange={name: value})
+
+
 def test_paths_are_those_of_the_folder(home: Path) -> None:
     settings = load(home)
 

@@ -73,7 +73,7 @@ class Side:
 
     def open(self, observe: Callable[[str], None] | None = None) -> Side:
         self.house = self.stack.enter_context(House.open(self.home, _secret))
-        self.serving = Serving(self.house, observe=observe)
+        self.serving = Serving(self.house, observe=observe, at_once=4)  # as in serve()
         self.serving.start()
         self.stack.callback(self.serving.stop)
         return self

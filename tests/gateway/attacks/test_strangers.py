@@ -263,7 +263,7 @@ with House.open(Path(home), lambda: b"a passphrase for tests") as house:
     if how == "rounds":
         serving._clockwatch.round = stand
     if how == "letters":
-        house.postman.walk = stand
+        house.postman._settle = stand
     if how == "sequencer":
         module.LAST_STUCK = 4.0
     def ready(where):
@@ -407,8 +407,7 @@ def test_a_gateway_that_stops_waits_for_no_caller_who_sends_nothing(pair: Any) -
         call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
         held = call.future(never(), timeout=50)
         grpc.channel_ready_future(channel).result(timeout=30)
-        server, work = pair.serving._server, pair.serving._work
-        assert listeners.drain(server, work, grace=3600.0)
+        pair.serving._door.close(pair.serving._server, grace=3600.0)
         assert held.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
         end.set()
 

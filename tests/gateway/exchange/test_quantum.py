@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange.quantum import SMALLEST_FLOOR, Quantum, departure, floor_of
+from gateway.exchange.quantum import SMALLEST_FLOOR, Departures, Quantum, departure, floor_of
 
 seconds = st.floats(0.0, 100.0)
 steps = st.floats(0.001, 1.0)
@@ -47,10 +47,37 @@ def test_the_quantum_of_the_protocol(elapsed: float, leaves: float) -> None:
     assert departure(elapsed, 0.05, 0.025) == pytest.approx(leaves)
 
 
-def test_holding_sleeps_for_what_is_left() -> None:
-    slept: list[float] = []
-    quantum = Quantum(0.05, 0.025, now=lambda: 10.03, sleep=slept.append)
+def test_an_answer_is_given_its_moment_from_when_its_call_began() -> None:
+    quantum = Quantum(0.05, 0.025)
 
-    quantum.hold(10.0)
+    assert quantum.leaves(10.0, now=10.03) == pytest.approx(10.05)
+    assert quantum.leaves(10.0, now=10.06) == pytest.approx(10.075)
 
-    assert slept == [pytest.approx(0.02)]
+
+@given(st.lists(st.floats(0.0, 10.0), max_size=30), st.lists(st.floats(0.0, 12.0), max_size=30))
+def test_each_answer_leaves_once_at_its_moment_soonest_first(
+    moments: list[float], looks: list[float]
+) -> None:
+    departures, left = Departures(), []
+    for moment in moments:
+        departures.add(moment, lambda moment=moment: left.append(moment))
+
+    for now in [*sorted(looks), 12.0]:
+        before = len(left)
+        for leave in departures.due(now):
+            leave()
+        assert left[before:] == [moment for moment in sorted(moments) if moment in left[before:]]
+        assert all(moment <= now for moment in left)
+        assert departures.pause(now) is None or departures.pause(now) > 0
+
+    assert left == sorted(moments)
+    assert len(departures) == 0
+
+
+def test_whoever_waits_is_told_of_a_sooner_departure() -> None:
+    departures = Departures()
+
+    assert departures.add(5.0, lambda: None)
+    assert not departures.add(6.0, lambda: None)
+    assert departures.add(4.0, lambda: None)
+    assert departures.pause(3.0) == 1.0

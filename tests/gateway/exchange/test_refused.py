@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from gateway.audit.entry import EntryType, decode
-from gateway.exchange.refused import RefusalCounter
+from gateway.errors import RateLimited
+from gateway.exchange.refused import (
+    RECORDED,
+    RECORDED_DAY,
+    STANDING,
+    STANDING_DAY,
+    Allowance,
+    Copies,
+    RefusalCounter,
+)
 from gateway.server.house import House, utc_now
 from gateway.store import ledger
 
@@ -42,6 +53,39 @@ def test_a_new_minute_writes_the_old_one(homes: Any, secret: Any) -> None:
         assert summaries(house) == ["AUS"]
         counter.flush()
         assert summaries(house) == ["AUS", "AUS"]
+
+
+@pytest.mark.parametrize("most", [(RECORDED, RECORDED_DAY), (STANDING, STANDING_DAY)])
+def test_a_day_has_an_end_for_what_no_quota_counts(most: tuple[int, int]) -> None:
+    """However fast a partner calls, all day long; and the next day and the next partner begin anew."""
+    start = datetime(2026, 12, 31, tzinfo=UTC)
+    now = [start]
+    allowance = Allowance(*most, lambda: now[0])
+    taken = 0
+    for minute in range(24 * 60):
+        now[0] = start + timedelta(minutes=minute)
+        this = sum(allowance.take("AUS") for _ in range(most[0] + 5))
+        assert this <= most[0]
+        taken += this
+
+    assert taken == most[1]
+    assert allowance.take("NZL")
+    now[0] = start + timedelta(days=1)
+    assert allowance.take("AUS")
+
+
+def test_copies_have_a_share_of_their_own_for_each_partner() -> None:
+    now = [datetime(2026, 12, 31, tzinfo=UTC)]
+    copies = Copies(2.0, 3, lambda: now[0])
+    for _ in range(3):
+        copies.take("AUS")
+    with pytest.raises(RateLimited):
+        copies.take("AUS")
+    copies.take("NZL")
+
+    now[0] += timedelta(seconds=1)
+
+    copies.take("AUS")
 
 
 def test_nothing_counted_writes_nothing(homes: Any, secret: Any) -> None:

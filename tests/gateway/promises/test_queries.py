@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,10 +18,8 @@ from gateway.terms import (
     Presence,
     PriorTransaction,
     Purpose,
-    Sample,
     State,
 )
-from matcher import fmr
 from tests.patience import CALL, PATIENCE
 
 # Pair, Forger and their fixtures stand in tests/gateway/conftest.py.
@@ -128,7 +125,7 @@ def test_a_probe_that_decides_nothing_is_never_a_no_match(
     sample = people.samples(1)[0]
     partner = shared_pair.partner()
 
-    answer = partner.query([_poor(sample, count)], **people.matter())
+    answer = partner.query([people.poor(sample, count)], **people.matter())
 
     assert answer.outcome is Outcome.QUALITY_INSUFFICIENT
     assert [problem.position for problem in answer.result.problems] == [sample.position]
@@ -140,7 +137,7 @@ def test_one_good_finger_is_searched_and_the_poor_one_is_named(
 ) -> None:
     good, poor = people.samples(people.stranger)
 
-    answer = shared_pair.partner().query([good, _poor(poor, 2)], **people.matter())
+    answer = shared_pair.partner().query([good, people.poor(poor, 2)], **people.matter())
 
     assert answer.outcome is Outcome.NO_MATCH
     assert [problem.position for problem in answer.result.problems] == [poor.position]
@@ -292,20 +289,6 @@ def test_no_byte_of_a_probe_stays_in_the_folder(homes: Any, people: Any, serve: 
         pair.partner().query(probe, **people.matter())
         _demand_absent(homes[0], [sample.data[24:] for sample in probe])
     _demand_absent(homes[0], [sample.data[24:] for sample in probe])
-
-
-def _poor(sample: Sample, count: int) -> Sample:
-    """Return a sample with only so many minutiae left."""
-    view = fmr.read(sample.data).views[0]
-    full = view.minutiae
-    left = replace(
-        full,
-        xy=full.xy[:count],
-        angle=full.angle[:count],
-        kind=full.kind[:count],
-        quality=full.quality[:count],
-    )
-    return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))
 
 
 def _demand_absent(folder: Any, needles: list[bytes]) -> None:

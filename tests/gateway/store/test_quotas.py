@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from gateway.errors import (
     QuotaExceeded,
 )
+from gateway.law.quota import Quota
+from gateway.store.quotas import poor_allowance, used
 from gateway.store.schema import quotas, replay, transactions
 from gateway.store.transactions import (
     Claims,
@@ -111,7 +113,7 @@ def test_a_query_that_was_not_searched_costs_nothing(counter: Counterpart) -> No
 
     counter.desk.clock.move(days=1)  # what is given back is the day on which it was reserved
     counter.finish(
-        counter.desk.header(1, "AUS-0001"), Outcome.QUALITY_INSUFFICIENT, release_quota=True
+        counter.desk.header(1, "AUS-0001"), Outcome.QUALITY_INSUFFICIENT, release_most=10
     )
 
     assert counter.usage() == Usage(0, 1)
@@ -131,6 +133,71 @@ def test_a_quota_is_given_back_once(counter: Counterpart) -> None:
     counter.sequencer.commit([], release_quota("AUS", "AUS-0002", head.message_id))  # not its own
 
     assert counter.usage() == Usage(1, 1)
+
+
+@pytest.mark.parametrize(("day", "poor"), [(1, 10), (99, 10), (101, 10), (4384, 438)])
+def test_a_tenth_of_the_day_or_ten_too_poor_to_search_cost_nothing(day: int, poor: int) -> None:
+    assert poor_allowance(day) == poor
+
+
+def test_queries_too_poor_to_search_cost_nothing_up_to_an_allowance_a_day(
+    counter: Counterpart,
+) -> None:
+    def poor(message: int) -> None:
+        head = counter.desk.header(message, f"AUS-{message:04}")
+        counter.begin(head)
+        counter.finish(head, Outcome.QUALITY_INSUFFICIENT, release_most=2)
+
+    poor(1)
+    poor(2)
+    assert counter.usage() == Usage(0, 0)
+
+    poor(3)
+    poor(4)
+    assert counter.usage() == Usage(2, 2)
+    with counter.sequencer._database.reader() as reader:
+        assert used(reader, "AUS", Direction.INBOUND, counter.desk.clock()) == Usage(
+            2, 2, {Purpose.VISA_PERMIT_BENEFIT: Quota(2, 2)}
+        )
+
+    counter.desk.clock.move(days=1)
+    poor(5)
+    assert counter.usage() == Usage(0, 2)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(0, 4))
+def test_queries_of_a_day_are_bounded_by_quota_and_allowance_whatever_their_quality(
+    tmp_path_factory: pytest.TempPathFactory,
+    desk_of: Callable[[Path], Desk],
+    counter_of: Callable[[Desk], Counterpart],
+    poor: list[bool],
+    most: int,
+) -> None:
+    """Each query that begins is three entries; what begins is the quota, and what gave its quota back."""
+    desk = desk_of(tmp_path_factory.mktemp("poor"))
+    claims = Claims(purpose=Purpose.CITIZENSHIP, day_limit=5, year_limit=1000)
+    begun = 0
+    try:
+        counter = counter_of(desk)
+        for number, each in enumerate(poor, 1):
+            head = desk.header(number, f"AUS-{number:04}")
+            try:
+                counter.begin(head, claims)
+            except QuotaExceeded:
+                continue
+            begun += 1
+            outcome = Outcome.QUALITY_INSUFFICIENT if each else Outcome.NO_MATCH
+            counter.finish(head, outcome, release_most=most if each else None)
+        assert begun <= 5 + most
+        assert counter.usage().day == begun - min(most, begun, _given_back(poor, begun, most))
+    finally:
+        desk.close()
+
+
+def _given_back(poor: list[bool], begun: int, most: int) -> int:
+    """Return how many of the queries that began, which are the first ones, gave their quota back."""
+    return min(most, sum(poor[:begun]))
 
 
 def test_usage_counts_one_direction(counter: Counterpart) -> None:

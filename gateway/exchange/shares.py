@@ -1,0 +1,213 @@
+"""Each partner's share: tokens that refill with time, and turns at the work that fills a processor.
+
+Both cores take the time, or nothing, from outside: `Bucket` is told `now` in seconds of any one clock, `Turns`
+only who comes and who goes. `Gate` is `Turns` with threads that wait.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+LOOK: Final = 0.25  # seconds between looks at whether a waiting caller is still there
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket; a clock that is set back refills nothing.
+
+    rate    tokens a second
+    burst   tokens; as many as it holds, and what it begins with
+    """
+
+    rate: float
+    burst: float
+    at: float
+    tokens: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin full."""
+        self.tokens = self.burst
+
+    def take(self, now: float) -> bool:
+        """Use one token; False where there is none."""
+        self._refill(now)
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+    def full(self, now: float) -> bool:
+        """Return whether it is as a new one would be, and may be forgotten."""
+        self._refill(now)
+        return self.tokens >= self.burst
+
+    def _refill(self, now: float) -> None:
+        self.tokens = min(self.burst, self.tokens + max(0.0, now - self.at) * self.rate)
+        self.at = now
+
+
+class Buckets:
+    """A bucket for each name; those that are full again are forgotten, so that the map stays as small as the traffic.
+
+    most   names remembered at once; beyond it the one that was used least lately is forgotten
+    """
+
+    def __init__(self, rate: float, burst: float, most: int = 4096) -> None:
+        self._rate, self._burst, self._most = rate, burst, most
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return how many names are remembered."""
+        return len(self._buckets)
+
+    def take(self, name: str, now: float) -> bool:
+        """Use one token of `name`; False where it has none."""
+        with self._lock:
+            bucket = self._buckets.get(name)
+            if bucket is None:
+                self._forget(now)
+                bucket = self._buckets[name] = Bucket(self._rate, self._burst, now)
+            self._buckets.move_to_end(name)
+            return bucket.take(now)
+
+    def _forget(self, now: float) -> None:
+        """Make room from the end that was used least lately."""
+        while self._buckets:
+            name, bucket = next(iter(self._buckets.items()))
+            if len(self._buckets) < self._most and not bucket.full(now):
+                return
+            del self._buckets[name]
+
+
+class Place:
+    """One wait for a turn, and then the turn; `given` is set when it begins."""
+
+    __slots__ = ("given", "who")
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        self.given = threading.Event()
+
+
+class Turns:
+    """Who may work next: at most `most` at once, partner by partner in turn, first come first within one.
+
+    Start-time fair queueing with pieces of one size: each turn moves its partner's tag on by one, the lowest tag is
+    next, and who was away comes back at the tag that was served last. So whoever comes waits for the pieces that are
+    being worked on, not for those that another partner brought before, and nobody who waits is passed over more than
+    twice by any one of the others. Not for two threads.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._waiting: dict[str, deque[Place]] = {}
+        self._tags: dict[str, int] = {}
+        self._served = 0
+
+    def come(self, who: str) -> Place:
+        """Wait for a turn; it may be given at once."""
+        place = Place(who)
+        if who not in self._waiting:
+            self._waiting[who] = deque()
+            self._tags[who] = max(self._tags.get(who, 0), self._served)
+        self._waiting[who].append(place)
+        self._give()
+        return place
+
+    def go(self, place: Place) -> None:
+        """End a turn, or stop waiting for one."""
+        if place.given.is_set():
+            self._free += 1
+            self._give()
+            return
+        waiting = self._waiting[place.who]
+        waiting.remove(place)
+        if not waiting:
+            del self._waiting[place.who]
+
+    def _give(self) -> None:
+        while self._free and self._waiting:
+            who = min(self._waiting, key=self._tags.__getitem__)
+            place = self._waiting[who].popleft()
+            if not self._waiting[who]:
+                del self._waiting[who]
+            self._served = self._tags[who]
+            self._tags[who] += 1
+            # Who is away and behind would come back at the tag served last all the same.
+            self._tags = {
+                each: tag
+                for each, tag in self._tags.items()
+                if tag > self._served or each in self._waiting
+            }
+            self._free -= 1
+            place.given.set()
+
+
+def heavy_at_once() -> int:
+    """Return how many pieces of heavy work may run at once: one less than the processors, for the disk and TLS."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (here or 1) - 1)
+
+
+class Turn:
+    """A partner's turn at the gate, which may be left while a disk is waited for, and entered again."""
+
+    def __init__(self, gate: Gate, who: str) -> None:
+        self._gate, self._who = gate, who
+        self._place: Place | None = None
+
+    def enter(self, patience: Callable[[], float] | None = None) -> bool:
+        """Wait for a turn; False when `patience` says that no second is left. Without it, as long as it takes."""
+        self._place = self._gate.wait(self._who, patience)
+        return self._place is not None
+
+    def leave(self) -> None:
+        """Let the next one work; twice is as good as once."""
+        place, self._place = self._place, None
+        if place is not None:
+            self._gate.go(place)
+
+
+class Gate:
+    """Lets so many pieces of heavy work run at once, by turns among partners.
+
+    Python runs one thread at a time, and gives each an equal part: without a gate a partner with eight calls under
+    way takes eight ninths of the processor from one that has a single call.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._turns = Turns(most)
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, who: str) -> Iterator[Turn]:
+        """Yield a turn that is not entered yet; it is left at the end, whatever happens."""
+        one = Turn(self, who)
+        try:
+            yield one
+        finally:
+            one.leave()
+
+    def wait(self, who: str, patience: Callable[[], float] | None) -> Place | None:
+        """Return a place whose turn it is; None when no patience is left."""
+        with self._lock:
+            place = self._turns.come(who)
+        while not place.given.is_set():
+            left = LOOK if patience is None else patience()
+            if left <= 0:
+                self.go(place)
+                return None
+            place.given.wait(min(left, LOOK))
+        return place
+
+    def go(self, place: Place) -> None:
+        """End a turn, or stop waiting for one."""
+        with self._lock:
+            self._turns.go(place)
