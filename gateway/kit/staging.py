@@ -6,9 +6,6 @@ walks his rounds every half second, so that what waits for the next round does n
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -18,8 +15,8 @@ from typing import Self
 
 import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
 from gateway import telemetry
-from gateway.errors import Remedy
 from gateway.kit import bench, commands, parties
+from gateway.kit.child import Child
 from gateway.kit.load import SEEDS_FROM, Plan
 from gateway.kit.people import ENROLLED_IMPRESSION, invented, write_manifest
 from gateway.kit.steady import PEOPLE, Tally
@@ -31,12 +28,18 @@ from gateway.server.serving import Serving
 HOME = "CAN"
 PARTNERS = (("AUS", "au"), ("NZL", "nz"), ("GBR", "uk"), ("USA", "us-visa"))  # with our agreements
 EVERY = 0.5  # seconds between the caretaker's rounds
-END_SECONDS = 300.0  # for the question under way when a caller is told to end
 
 
 def agreement(name: str) -> str:
     """Return the id of an agreement of the drill, made of a packaged one."""
     return f"drill-{name}"
+
+
+def with_quota(name: str, day: int = MOST) -> str:
+    """Return the text of a packaged agreement under the drill's name for it, with so many queries a day."""
+    text = packaged()[f"{name}.toml"].decode()
+    text = text.replace(f'id = "{name}"', f'id = "{agreement(name)}"')
+    return text.replace('preset = "hvdsp-400000"', f"day = {day}\nyear = {MOST}")
 
 
 class Stage:
@@ -102,10 +105,7 @@ class Stage:
         """Set limits and quotas out of the way, and enrol people who do not exist."""
         bench.unbound(self.home, 2 * self._count)
         for _, name in PARTNERS[: self._count]:
-            text = packaged()[f"{name}.toml"].decode()
-            text = text.replace(f'id = "{name}"', f'id = "{agreement(name)}"')
-            text = text.replace('preset = "hvdsp-400000"', f"day = {MOST}\nyear = {MOST}")
-            parties.agree(self.home, f"{agreement(name)}.toml", text)
+            parties.agree(self.home, f"{agreement(name)}.toml", with_quota(name))
         people = invented(
             range(SEEDS_FROM, SEEDS_FROM + PEOPLE), (ENROLLED_IMPRESSION,), lambda _: True
         )
@@ -124,73 +124,24 @@ class Stage:
                 log.warning("round_failed", kind=type(error).__name__)
 
 
-class Calling:
+class Calling(Child):
     """`python -m gateway.kit.steady`, running; a context manager that leaves no process behind."""
 
     def __init__(self, plan: Plan) -> None:
+        super().__init__("gateway.kit.steady")
         self._plan = plan
-        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         """Start it; it connects by itself."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.kit.steady"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=commands.environment(),
-        )
-        self._tell(json.dumps(asdict(self._plan)))
+        super().__enter__()
+        self.tell(asdict(self._plan))
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close its stdin, at which it ends."""
-        process = self._running()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
     def wait_ready(self) -> None:
         """Wait until it is connected; raises `Remedy` where it cannot."""
-        self._hear()
+        self.hear()
 
     def end(self) -> Tally:
         """Tell it to end, wait for the question under way, and return what came of its calls."""
-        self._tell("end")
-        return Tally(**json.loads(self._hear()))
-
-    def _tell(self, line: str) -> None:
-        stdin = self._running().stdin
-        if stdin is None:
-            raise AssertionError
-        try:
-            stdin.write(line + "\n")
-            stdin.flush()
-        except BrokenPipeError:
-            raise _ended() from None
-
-    def _hear(self) -> str:
-        stdout = self._running().stdout
-        line = stdout.readline() if stdout is not None else ""
-        if not line:
-            raise _ended()
-        return line
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            raise AssertionError
-        return self._process
-
-
-def _ended() -> Remedy:
-    return Remedy("a caller ended early; what it wrote above says why")
+        self.tell("end")
+        return Tally(**self.hear())

@@ -25,7 +25,7 @@ from gateway.audit.entry import EntryType, decode
 from gateway.client import Partner
 from gateway.config import load
 from gateway.directory import own_bundle
-from gateway.server import inspection, listeners
+from gateway.server import inspection, intercept, listeners
 from gateway.store import ledger
 from gateway.store.database import open_store
 from gateway.terms import Outcome
@@ -433,7 +433,7 @@ def test_a_gateway_that_stops_finishes_what_it_works_on(
         assert begun.wait(60)
         stopping = threading.Thread(target=pair.serving.stop)
         stopping.start()
-        go.wait(3 * listeners.UNREAD)  # longer than a call has that nobody works on
+        go.wait(3 * intercept.SLOW)  # longer than a call has that nobody works on
         go.set()
         asking.join()
         stopping.join()
