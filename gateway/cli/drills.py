@@ -142,6 +142,8 @@ def restore(
     console.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
 
 
+app.command(epilog=trials.PRESSURE)(trials.pressure)
+
 app.command(epilog=trials.POWERCUT)(trials.powercut)
 
 app.command(epilog=trials.TAMPER)(trials.tamper)

@@ -1,4 +1,4 @@
-"""`passerelle drill powercut` and `drill tamper`: what must never happen, tried many times."""
+"""`passerelle drill powercut`, `drill tamper` and `drill pressure`: what must never happen, tried many times."""
 
 from __future__ import annotations
 
@@ -95,3 +95,64 @@ def tamper(
 
 
 TAMPER = example("passerelle drill tamper", "passerelle drill tamper --trials 5000 --json")
+
+
+def pressure(
+    context: typer.Context,
+    *,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="One kind of pressure alone; may be repeated."),
+    ] = None,
+    questions: Annotated[
+        int,
+        typer.Option(min=5, max=1000, help="Another partner's questions under each; ten a second."),
+    ] = 40,
+    workdir: Workdir = Path(".drill"),
+    as_json: Json = False,
+) -> None:
+    """Press a gateway from outside while another partner asks; exit 0 only if that partner notices nothing.
+
+    Kinds: silent-connections, slow-readers, many-streams, replay, poor-prints, corrections, broken-partner, bad-file,
+    stuck-thread. Every question must be answered, 95 of 100 within 1.5 times what they take in quiet; memory and
+    descriptors must be given back, stops be clean within 10 seconds, and the ledger hold. Four minutes; the gateway is one
+    of the drill's own, on loopback, with 512 file descriptors.
+    """
+    del as_json
+    from rich.console import Console
+    from rich.table import Table
+
+    from gateway.kit.drill_pressure import drill
+    from gateway.kit.pressure_kinds import Kind
+
+    known = [each.value for each in Kind]
+    if any(each not in known for each in kind or ()):
+        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="--kind")
+    with Console(stderr=True).status("founding the parties") as status:
+        figures = drill(
+            workdir,
+            kinds=[Kind(each) for each in kind or known],
+            questions=questions,
+            tell=status.update,
+        )
+    table = Table(box=None)
+    for name in ("kind", "asked", "unanswered", "p95 / quiet", "MiB kept", "descriptors kept"):
+        table.add_column(name, justify="left" if name == "kind" else "right")
+    for each in figures.by_kind:
+        kept = f"{each.memory_kept_mib:.0f}", str(each.descriptors_kept)
+        row = each.kind, str(each.asked), str(each.unanswered), f"{each.p95_ratio:.2f}", *kept
+        table.add_row(*row)
+    missed = [f"MISSED  {each.kind}: {what}" for each in figures.by_kind for what in each.missed]
+    whole = "holds" if figures.ledger_ok else "does NOT hold"
+    clean = "clean" if figures.clean_stops else "NOT clean"
+    stops = f"stop within {figures.stop_s:.1f} s, {clean}; the ledger {whole}"
+    verdict = "nobody outside could stop it" if figures.ok else "another partner was HELD UP"
+    document = {"ok": figures.ok, **asdict(figures)}
+    code = Code.DONE if figures.ok else Code.NO
+    console.emit(context, document, table, *missed, stops, verdict, code=code)
+
+
+PRESSURE = example(
+    "passerelle drill pressure",
+    "passerelle drill pressure --kind slow-readers --kind replay --questions 100 --json",
+)

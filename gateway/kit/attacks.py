@@ -93,7 +93,7 @@ def forbidden(stage: Stage) -> Promise:
 def poor(stage: Stage) -> tuple[Promise, Answer]:
     """Ask with prints that show next to nothing; return the promise and the answer."""
     person, prints = stage.somebody
-    faint = tuple(Print(one.position, _faint(one.data, one.position)) for one in prints)
+    faint = tuple(Print(one.position, faint(one.data, one.position)) for one in prints)
     answer = stage.partner.query(stage.cast.samples(faint), **matter(person.pseudonym))
     problems = ", ".join(f"finger {p.position} {p.code.name}" for p in answer.result.problems)
     promise = Promise(
@@ -123,7 +123,7 @@ def alike(asked: Sequence[Asked], poor_size: int) -> Promise:
     )
 
 
-def _faint(data: bytes, position: int) -> bytes:
+def faint(data: bytes, position: int) -> bytes:
     """Return a record of the same finger that shows three minutiae, in the same format."""
     read = fmr.read(data)
     whole = read.views[0].minutiae

@@ -27,6 +27,8 @@ RUN_SECONDS = 900.0  # until it gives up on any other command
 SAID = 2000  # characters of a failed command's last words
 
 _START = "from gateway.cli.main import app; app(prog_name='passerelle')"
+# A shell that lowers its limit and becomes what it is told: the process keeps its id.
+_LIMITED = ("/bin/sh", "-c", 'ulimit -n "$0" && exec "$@"')
 
 Document = Mapping[str, Any]
 
@@ -72,21 +74,30 @@ def environment() -> dict[str, str]:
 class Server:
     """`passerelle serve`, running; a context manager that leaves no process behind.
 
-    Attributes, once entered: `exchange` and `metrics`, the ports that it listens on.
+    Attributes, once entered: `exchange`, `health`, `metrics` and `admin`, the ports that it listens on.
     """
 
-    def __init__(self, home: Path, passphrase_file: Path, log: Path) -> None:
-        self._words = ("serve", home, "--passphrase-file", passphrase_file, "--json")
+    def __init__(
+        self, home: Path, passphrase_file: Path, log: Path, *, descriptors: int | None = None
+    ) -> None:
+        """Prepare it.
+
+        descriptors  file descriptors that it may have, and no more; None leaves it what we have
+        """
+        argv = _argv("serve", home, "--passphrase-file", passphrase_file, "--json")
+        self._argv = argv if descriptors is None else [*_LIMITED, str(descriptors), *argv]
         self._log = log
         self._process: subprocess.Popen[str] | None = None
         self.exchange = 0
+        self.health = 0
         self.metrics = 0
+        self.admin = 0
 
     def __enter__(self) -> Self:
         """Start it and wait until its doors are open; raises `Remedy` with its last words."""
         with self._log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 - as above
-                _argv(*self._words),
+                self._argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -99,7 +110,9 @@ class Server:
             self._end(self._process)
             raise
         self.exchange = int(document["exchange"])
+        self.health = int(document["health"])
         self.metrics = int(document["metrics"])
+        self.admin = int(document["admin"])
         return self
 
     def __exit__(
@@ -122,6 +135,11 @@ class Server:
     def pid(self) -> int:
         """The process that serves."""
         return self._process.pid if self._process is not None else 0
+
+    @property
+    def ended(self) -> int | None:
+        """The exit code of a process that ended by itself; None while it runs."""
+        return self._process.poll() if self._process is not None else None
 
     def _first_line(self, process: subprocess.Popen[str]) -> Document:
         if process.stdout is None:

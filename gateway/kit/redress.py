@@ -28,11 +28,11 @@ PATIENCE = 300.0  # seconds; a notice leaves, is settled and acknowledged in rou
 PAUSE = 0.5  # seconds between two looks
 
 
-def mirrored() -> str:
-    """Return Australia's agreement as Australia's house has it: the parties, and their countries, changed about."""
-    text = packaged()["au.toml"].decode()
-    text = text.replace('home = "CAN"', 'home = "AUS"').replace(
-        'partner = "AUS"', 'partner = "CAN"'
+def mirrored(name: str = "au", partner: str = "AUS") -> str:
+    """Return a packaged agreement as the partner's house has it: the parties, and their countries, changed about."""
+    text = packaged()[f"{name}.toml"].decode()
+    text = text.replace('home = "CAN"', f'home = "{partner}"').replace(
+        f'partner = "{partner}"', 'partner = "CAN"'
     )
     for one, other in (
         ("[[parties.home]]", "[[parties.partner]]"),

@@ -21,7 +21,7 @@ from gateway.wire import letters
 from keys import envelope, sign
 
 SUBMIT = "/gateway.v1.ExchangeService/SubmitQuery"
-ENVELOPE_TAG = b"\x0a"  # SubmitQueryRequest.envelope, field 1, length-delimited (protobuf encoding)
+ENVELOPE_TAG = b"\x0a"  # envelope of every request of ExchangeService, field 1, length-delimited (protobuf encoding)
 DEADLINE = 50.0  # seconds
 
 Call = Callable[..., bytes]
@@ -60,11 +60,8 @@ class Road:
 
     def send(self, letter: Letter) -> Told:
         """Send a letter once; raises `PartnerError` where there was neither answer nor refusal."""
-        octets = letters.envelope_bytes(letter)
         try:
-            return Told(
-                self._submit(ENVELOPE_TAG + _varint(len(octets)) + octets, timeout=DEADLINE)
-            )
+            return Told(self._submit(request(letter), timeout=DEADLINE))
         except grpc.RpcError as error:
             if not isinstance(error, grpc.Call):
                 raise PartnerError("the channel is closed") from None
@@ -72,6 +69,12 @@ class Road:
             if isinstance(explained, Refused):
                 return Told(code=explained.code, reason=explained.reason)
             raise explained from None
+
+
+def request(letter: Letter) -> bytes:
+    """Return the bytes of a request that holds a letter; all operations of the exchange spell it so."""
+    octets = letters.envelope_bytes(letter)
+    return ENVELOPE_TAG + _varint(len(octets)) + octets
 
 
 def flipped(letter: Letter, part: str, at: int) -> Letter:
