@@ -93,8 +93,8 @@ def forbidden(stage: Stage) -> Promise:
 def poor(stage: Stage) -> tuple[Promise, Answer]:
     """Ask with prints that show next to nothing; return the promise and the answer."""
     person, prints = stage.somebody
-    faint = tuple(Print(one.position, faint(one.data, one.position)) for one in prints)
-    answer = stage.partner.query(stage.cast.samples(faint), **matter(person.pseudonym))
+    too_few = tuple(Print(one.position, faint(one.data, one.position)) for one in prints)
+    answer = stage.partner.query(stage.cast.samples(too_few), **matter(person.pseudonym))
     problems = ", ".join(f"finger {p.position} {p.code.name}" for p in answer.result.problems)
     promise = Promise(
         "prints too poor to search are sent back, and are never a no match",
