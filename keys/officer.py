@@ -9,7 +9,6 @@ we know holds ML-DSA keys, so a token keeps the key that seals the seeds: they a
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from keys import certificates, durable, pkcs11, sign
+from keys import certificates, durable, pkcs11, sign, strictjson
 from keys.certificates import TlsKey, p256
 from keys.custody import Custody, FileCustody, open_custody
 from keys.errors import CertificateFault, CustodyFault, DamagedFile, MalformedKey, SignatureRefused
@@ -105,14 +104,14 @@ class Request:
     def parse(cls, octets: bytes) -> Request:
         """Read a request file and check its proof. Raises SignatureRefused for anything else."""
         try:
-            said = json.loads(octets) if len(octets) <= MAX_REQUEST else None
+            said = strictjson.read(octets, MAX_REQUEST)
             if not isinstance(said, dict) or said.keys() != _REQUESTED:
                 raise SignatureRefused
             made = cls(
                 str(said["person"]),
                 *(bytes.fromhex(str(said[name])) for name in ("public", "approving", "proof")),
             )
-        except (ValueError, RecursionError):
+        except ValueError:
             raise SignatureRefused from None
         if made.to_bytes() != octets or not _PERSON.fullmatch(made.person):
             raise SignatureRefused

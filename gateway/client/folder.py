@@ -6,7 +6,6 @@ and its configuration machinery; names and precedence are those of `passerelle.t
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from gateway.bundle import PartyBundle
 from gateway.directory import Directory
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
+from keys import strictjson
 from keys.custody import open_custody
 from keys.keyset import Keyset
 
@@ -106,7 +106,7 @@ def _settings_list(settings: dict[str, object], section: str, name: str) -> list
     stated = table.get(name, []) if isinstance(table, dict) else []
     variable = os.environ.get(f"PASSERELLE_{section}__{name}".upper())
     try:
-        value = stated if variable is None else json.loads(variable)
+        value = stated if variable is None else strictjson.read(variable.encode(), LARGEST)
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway import config
+from gateway import config, files
 from gateway.audit.entry import EntryType, decode
 from gateway.client import Matter, Partner, PartnerError, Refused
 from gateway.client.folder import read_folder
@@ -370,7 +370,7 @@ class Stage:
         self._fingers: list[str | Path] = []
         for one in asked.impressions[ASKED_IMPRESSION]:
             file = folder / f"asked-{one.position}.fmr"
-            file.write_bytes(one.data)
+            files.write(file, one.data)
             self._fingers += ["--finger", f"{one.position}={file}"]
         records = casefiles.write_records(cast, folder)
         asked_too = {

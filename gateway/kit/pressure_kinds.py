@@ -24,6 +24,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+from gateway import files
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import PartyBundle
 from gateway.casework import FieldCode
@@ -128,14 +129,14 @@ _ARRIVED = {"ANSWERED", "SHOWN"}
 def bad_file(stage: Stage, told: Told) -> Iterator[None]:
     """Put bad files where the gateway reads, while the block runs; then start it anew with them there."""
     unsigned = packaged()["us-visa.toml"].replace(b'id = "us-visa"', b'id = "unsigned"')
-    files = {
+    bad = {
         stage.can.home / "agreements" / "unsigned.toml": unsigned,
         stage.can.home / "agreements" / "garbled.toml": b"\xff\xfe\x00",
         stage.can.home / "parties" / "ZZZ.json": b"{",
     }
     with ExitStack() as stack:
-        for path, content in files.items():
-            path.write_bytes(content)
+        for path, content in bad.items():
+            files.write(path, content)
             stack.callback(path.unlink, missing_ok=True)
         kid = rotated(stage)
         yield

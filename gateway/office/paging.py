@@ -7,7 +7,6 @@ were shown; what changed between two pages may be missed or shown twice, what st
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -15,9 +14,11 @@ from typing import TypeVar
 
 from gateway.errors import Remedy
 from gateway.office.arguments import Arguments
+from keys import strictjson
 
 SIZE = 200  # rows of a page, where nobody says; a row of any list takes at most 4 KB of the 1 MB of an answer
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,400}")
+LONGEST_TOKEN = 400  # characters; what it holds is shorter still
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOKEN}}}")
 WRONG = "page_token: not one that this list gave; ask for the first page, without it"
 
 T = TypeVar("T")
@@ -36,10 +37,9 @@ class Page:
         if not self._token:
             return None
         try:
-            values = json.loads(
-                base64.urlsafe_b64decode(self._token + "=" * (-len(self._token) % 4))
-            )
-        except (binascii.Error, ValueError, RecursionError):
+            octets = base64.urlsafe_b64decode(self._token + "=" * (-len(self._token) % 4))
+            values = strictjson.read(octets, LONGEST_TOKEN)
+        except ValueError:
             raise Remedy(WRONG) from None
         if not isinstance(values, list) or [type(each) for each in values] != list(kinds):
             raise Remedy(WRONG)

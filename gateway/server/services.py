@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import grpc
 
 from gateway import telemetry
-from gateway.errors import ElementInvalid
+from gateway.errors import DeadlineTooShort, ElementInvalid
+from gateway.exchange.shares import Gate
 from gateway.exchange.walk import Call
 from gateway.server import intercept
 from gateway.terms import Operation, Reply
@@ -137,11 +139,24 @@ class Witnessed(Protocol):
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
-    """LedgerService over proofs; what it serves is signed by itself, and a request is read strictly."""
+    """LedgerService over proofs; what it serves is signed by itself, and a request is read strictly.
 
-    def __init__(self, proofs: Proofs, witnesses: Witnessed) -> None:
+    Its work goes by the turns at the processors that partners share, as that of the exchange does.
+    """
+
+    def __init__(self, proofs: Proofs, witnesses: Witnessed, gate: Gate) -> None:
         self._proofs = proofs
         self._witnesses = witnesses
+        self._gate = gate
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for a turn; raises DeadlineTooShort where the caller cannot wait any longer."""
+        caller = intercept.caller()
+        with self._gate.turn(caller.partner) as turn:
+            if not turn.enter(lambda: caller.remaining() if caller.alive() else 0.0):
+                raise DeadlineTooShort
+            yield
 
     def GetCheckpoint(  # noqa: N802
         self, request: ledger_pb2.GetCheckpointRequest, context: grpc.ServicerContext
@@ -149,9 +164,10 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Return the newest signed checkpoint."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        return ledger_pb2.GetCheckpointResponse(
-            checkpoint=self._proofs.latest_checkpoint(), cosigned=self._witnesses.cosigned()
-        )
+        with self._turn():
+            return ledger_pb2.GetCheckpointResponse(
+                checkpoint=self._proofs.latest_checkpoint(), cosigned=self._witnesses.cosigned()
+            )
 
     def GetInclusionProof(  # noqa: N802
         self, request: ledger_pb2.GetInclusionProofRequest, context: grpc.ServicerContext
@@ -159,7 +175,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Return the proof that a leaf is in the tree of a given size."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        index, hashes = self._proofs.inclusion(request.leaf_hash, request.tree_size)
+        with self._turn():
+            index, hashes = self._proofs.inclusion(request.leaf_hash, request.tree_size)
         return ledger_pb2.GetInclusionProofResponse(leaf_index=index, hashes=hashes)
 
     def GetConsistencyProof(  # noqa: N802
@@ -168,7 +185,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Return the proof that one tree is a prefix of another."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        hashes = self._proofs.consistency(request.old_size, request.new_size)
+        with self._turn():
+            hashes = self._proofs.consistency(request.old_size, request.new_size)
         return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
 
     def GetTile(  # noqa: N802
@@ -177,7 +195,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Return a tile of hashes; never one of entries."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        return ledger_pb2.GetTileResponse(tile=self._proofs.tile(request.path))
+        with self._turn():
+            return ledger_pb2.GetTileResponse(tile=self._proofs.tile(request.path))
 
     def AddCosignature(  # noqa: N802
         self, request: ledger_pb2.AddCosignatureRequest, context: grpc.ServicerContext
@@ -185,7 +204,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         """Keep a witness's cosignature of a checkpoint of ours."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
-        self._witnesses.add(intercept.caller().partner, request.checkpoint)
+        with self._turn():
+            self._witnesses.add(intercept.caller().partner, request.checkpoint)
         return ledger_pb2.AddCosignatureResponse()
 
 
@@ -193,9 +213,11 @@ def install(
     server: grpc.Server,
     handle: Callable[[Call], Reply],
     stages: Callable[[], telemetry.Stages],
+    *,
     proofs: Proofs,
     witnesses: Witnessed,
+    gate: Gate,
 ) -> None:
     """Put both services behind a server's doors."""
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
-    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses), server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses, gate), server)

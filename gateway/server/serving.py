@@ -170,7 +170,12 @@ class Serving:
             connections=share["exchange"],
         )
         services.install(
-            self._server, self.corridor.handle, self._stages, house.sequencer, house.witnesses
+            self._server,
+            self.corridor.handle,
+            self._stages,
+            proofs=house.sequencer,
+            witnesses=house.witnesses,
+            gate=self._gate,
         )
         directory.install(self._server, house.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(

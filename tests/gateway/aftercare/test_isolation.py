@@ -13,7 +13,7 @@ import pytest
 
 from gateway.audit.entry import EntryType
 from gateway.bundle import PartyBundle, fingerprint
-from gateway.casework import FieldCode
+from gateway.casework import Details, DetailsOutcome, Field, FieldCode
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange import setbacks
@@ -21,6 +21,7 @@ from gateway.server import postman as sending
 from gateway.store import subjects
 from gateway.store.redress import Standing
 from gateway.telemetry import exposition
+from gateway.wire import details as details_wire
 
 LONG = 30.0  # seconds after which a test gives up
 NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
@@ -56,6 +57,12 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], N
     return breaks
 
 
+def born() -> bytes:
+    """Return the payload of details that disclosed a date of birth."""
+    one = Field(code=FieldCode.DATE_OF_BIRTH, value=b"1990-01-01", authority="IRPR 315.41(2)(a)")
+    return details_wire.details_bytes(Details(DetailsOutcome.DISCLOSED, (one,)))
+
+
 def owe(side: Any, partner: str, *numbers: str, person: str = "P-1") -> None:
     """Have us owe a partner the notices of a correction."""
     with side.house.database.reader() as reader:
@@ -83,7 +90,7 @@ def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
 ) -> None:
     can, aus = sides
     owe(can, "AAA", NUMBER)  # its name comes first, and its notice is the oldest
-    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb", details=born())
     owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
     broken(can, "AAA", fault)
 
@@ -111,7 +118,7 @@ def test_the_alarm_ends_when_its_messages_go_their_way(
     sides: Any, broken: Any, clock: Any, monkeypatch: Any
 ) -> None:
     can, aus = sides
-    aus.asked("CAN", NUMBER)
+    aus.asked("CAN", NUMBER, details=born())
     owe(can, "AUS", NUMBER)
     broken(can, "AUS", Unforeseen())
     for _ in range(setbacks.PERSISTS):
@@ -133,7 +140,7 @@ def test_one_row_that_fails_stops_no_other_to_the_same_partner(
     can, aus = sides
     numbers = (NUMBER, "20260301-bbbbbbbbbbbbbbbbbbbb")
     for number in numbers:
-        aus.asked("CAN", number)
+        aus.asked("CAN", number, details=born())
     owe(can, "AUS", *numbers)
     notices = can.house.postman._notices
     real = notices._carry
@@ -201,7 +208,7 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
     """With the threads that serve: while one call hangs, the other partner's notice arrives; a stop cuts the call."""
     can, aus = sides
     other(can, silent)
-    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb")
+    aus.asked("CAN", "20260301-bbbbbbbbbbbbbbbbbbbb", details=born())
     can.house.postman.stop()
     monkeypatch.setattr(sending, "EVERY", 0.1)
     hanging, real = threading.Event(), can.house.postman._notices._carry
@@ -230,7 +237,7 @@ def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
     sides: Any, monkeypatch: Any
 ) -> None:
     can, aus = sides
-    aus.asked("CAN", NUMBER)
+    aus.asked("CAN", NUMBER, details=born())
     hang, reading = threading.Event(), threading.Event()
     courier = can.house.postman._courier("AUS")
 

@@ -341,7 +341,7 @@ def test_a_witness_by_its_commands(
     code, shown = run("witness", "show", words[0], "--party", party)
     assert (code, shown["size"], shown["evidence"]) == (0, size, [])
 
-    me = ("--passphrase-file", archive.root / "house.pass")
+    me = ("--passphrase-file", archive.root / "house.pass", "--as", archive.root / "p1")
     code, refused = run("witness", "submit", archive.home, told["cosigned"], *me)
     assert code != 0
     assert "evidence.policy" in refused["error"]["message"]

@@ -155,7 +155,7 @@ def test_the_graph_is_a_tree_for_eyes() -> None:
 def test_where_a_person_was_disclosed_is_drawn_for_its_owner_alone(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
-    monkeypatch.setattr(corrections, "_do", lambda *_: TRACE)
+    monkeypatch.setattr(corrections, "_all", lambda *_, **__: TRACE)
     drawn = tmp_path / "trace"
     drawn.write_text("before", encoding="utf-8")
     drawn.chmod(0o644)

@@ -14,7 +14,7 @@ from gateway.cli.staff import enlist
 from gateway.client import credential
 from keys import durable, sign
 from keys.certificates import SEED_BYTES
-from keys.custody import STANDARD, FileCustody
+from keys.custody import Argon2Cost, FileCustody
 from keys.errors import WrongPassphrase
 from keys.officer import OfficerKeys, load
 from keys.sign import VerifyingKey
@@ -29,7 +29,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 
 def test_a_person_makes_keys_that_are_sealed_at_full_cost_and_gives_away_a_request_alone(
-    run: Any, secret_file: Path, tmp_path: Path
+    run: Any, secret_file: Path, tmp_path: Path, production_cost: Argon2Cost
 ) -> None:
     folder = tmp_path / "p7"
     said = run(
@@ -40,7 +40,7 @@ def test_a_person_makes_keys_that_are_sealed_at_full_cost_and_gives_away_a_reque
     assert said.document["request"] == str(folder / "request.json")
     assert {path.name for path in folder.iterdir()} == {"kek.json", "officer.json", "request.json"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
-    assert FileCustody.open(folder / "kek.json", b"known to P-7 alone").cost == STANDARD
+    assert FileCustody.open(folder / "kek.json", b"known to P-7 alone").cost == production_cost
     keys = load(folder, lambda: b"known to P-7 alone")
     held = json.loads((folder / "officer.json").read_text())
     assert (held["person"], keys.person) == ("P-7", "P-7")

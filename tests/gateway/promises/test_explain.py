@@ -86,7 +86,9 @@ def test_a_number_that_nobody_used_is_a_finding(house: Any) -> None:
 
 
 def test_an_operator_may_not_read(house: Any) -> None:
+    operator = str(house.home.parent / "p1")
     words = ["audit", "explain", str(house.home), "T-00000000", "--reason", "curious", "--json"]
+    words += ["--as", operator]
 
     result = CliRunner().invoke(app, words, prog_name="passerelle")
 

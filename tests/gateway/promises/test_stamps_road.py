@@ -15,6 +15,7 @@ import pytest
 from gateway.errors import Remedy
 from gateway.office.stamping import Authority, authority_of
 from gateway.server.stamper import Cutter, Stamper, post
+from gateway.server.watchdog import Watchdog
 
 
 class Road:
@@ -103,7 +104,7 @@ def test_a_stop_cuts_a_question_that_is_under_way() -> None:
             assert stopping()
 
     road, cutter = Road(silent), Cutter()
-    stamper = Stamper(Stamps(), cutter)  # type: ignore[arg-type]
+    stamper = Stamper(Stamps(), cutter, Watchdog(60.0))  # type: ignore[arg-type]
     try:
         stamper.start()
         assert asked.wait(30)

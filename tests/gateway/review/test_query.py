@@ -152,7 +152,10 @@ def test_a_masked_subject_never_shows_review_pending(reviewing: Any, people: Any
 def test_whoever_became_a_citizen_before_the_verdict_is_masked(reviewing: Any, people: Any) -> None:
     with reviewing() as pair:
         partner, answer = ask(pair, people, 1)
-        house, case = pair.house, waiting(pair)[0]
+        house = pair.house
+        with house.database.reader() as reader:
+            case = reviews.case(reader, waiting(pair)[0].case)
+        assert case is not None
         subject = reviews.unseal(house.data_key, case).subject
         record = house.people.record(subject)
         citizen = replace(record, status=people.status(SubjectKind.CITIZEN))
