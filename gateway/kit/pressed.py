@@ -303,10 +303,10 @@ class Stage:
             *("ask", self.can.home, "--to", party.id, "--agreement", f"{under}@1"),
             *("--purpose", Purpose.TRAVEL_ENTER_REMAIN.name, "--case", CASE, "--unit", UNIT),
             *("--status", "FOREIGN_NATIONAL", "--nationality", NATIONALITY),
-            *(*self._fingers, "--as", self.caseworker),
+            *self._fingers,
         )
         for _ in range(TRIES):
-            told = commands.run(*words, accept=(0, 1, 2))
+            told = commands.run(*words, accept=(0, 1, 2), officer=self.caseworker)
             if "asked" in told:
                 return str(told["asked"][0]["number"])
         raise Remedy(f"the gateway did not ask {party.id}: {told['error']}")
@@ -316,13 +316,13 @@ class Stage:
 
         What was moved on at that very moment is asked for again, as its answer says.
         """
-        words = ("asked", "show", self.can.home, number, "--as", self.caseworker)
-        told = commands.run(*words, accept=(0, 1, 2))
+        words = ("asked", "show", self.can.home, number)
+        told = commands.run(*words, accept=(0, 1, 2), officer=self.caseworker)
         for _ in range(TRIES - 1):
             if told["ok"]:
                 break
             time.sleep(2 * LOOK)
-            told = commands.run(*words, accept=(0, 1, 2))
+            told = commands.run(*words, accept=(0, 1, 2), officer=self.caseworker)
         return told
 
     @contextmanager
@@ -341,7 +341,9 @@ class Stage:
         wanted = ("CAN", "AUS", "NZL", *(("GBR",) if self._broken else ()))
         with ThreadPoolExecutor() as pool:
             found = list(
-                pool.map(lambda one: parties.found(self.folder, one, "A drill", "O-1"), wanted)
+                pool.map(
+                    lambda one: parties.found(self.folder, one, "A drill", parties.FIRST), wanted
+                )
             )
             self.can, self.asks, self.presses = found[:3]
             self.broken = found[3] if self._broken else None
@@ -384,8 +386,9 @@ class Stage:
         if self._corrections:
             registrar = parties.let_in(self.presses, "R-1", "registrar")
             commands.run(
-                *("registry", "import", self.presses.home, records, "--as", registrar),
+                *("registry", "import", self.presses.home, records),
                 *("--passphrase-file", self.presses.passphrase_file),
+                officer=registrar,
             )
 
     def _acquaint(self) -> None:
@@ -400,12 +403,12 @@ class Stage:
     def _use(self, number: str) -> None:
         """Have the caseworker learn two fields and use them: corrections of what was used stay with the case."""
         self.number = number
-        officer = ("--as", self.caseworker)
+        who = self.caseworker
         wanted = ("--field", "DATE_OF_BIRTH", "--field", "PHOTOGRAPH")
         about = ("--case", CASE, "--unit", UNIT)
-        commands.run("asked", "details", self.can.home, number, *wanted, *about, *officer)
-        commands.run("asked", "show", self.can.home, number, *officer)
-        commands.run("use", self.can.home, number, "--in", USED_IN, *officer)
+        commands.run("asked", "details", self.can.home, number, *wanted, *about, officer=who)
+        commands.run("asked", "show", self.can.home, number, officer=who)
+        commands.run("use", self.can.home, number, "--in", USED_IN, officer=who)
 
     def _end(self) -> None:
         if self._server is not None:

@@ -30,11 +30,12 @@ from gateway.bundle import PartyBundle
 from gateway.casework import FieldCode
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.kit import commands
+from gateway.kit import commands, parties
 from gateway.kit.parties import Party
 from gateway.kit.pressed import DAY, LOOK, Stage
 from gateway.kit.pressing import Pressure
 from gateway.law.library import packaged
+from gateway.server.watchdog import EXIT_STUCK
 from keys import durable
 from keys.sign import LogKey
 
@@ -165,15 +166,17 @@ def stuck_thread(stage: Stage, told: Told) -> Iterator[None]:
     code = stage.server.ended
     if code is None and not _in_use(stage, kid):
         told.missed.append(f"nobody noticed in {STUCK:.0f} s that a thread was stuck")
-    if code is not None and code < 0:
-        told.missed.append(f"it did not end cleanly: signal {-code}")
+    if code not in (None, EXIT_STUCK):
+        told.missed.append(f"it did not end as one in which a thread stands still: {code}")
     if stage.revive() and not stage.asker.ask(1).latencies:
         told.missed.append("it did not serve when it was started anew")
 
 
 def rotated(stage: Stage) -> str:
     """Ask for a sealing key's successor, which housekeeping puts in use once every partner was seen; return its id."""
-    asked = commands.run("keys", "rotate", stage.can.home, "KEM", "--reason", REASON)
+    operator = stage.can.officer(parties.FIRST)
+    words = ("keys", "rotate", stage.can.home, "KEM", "--reason", REASON)
+    asked = commands.run(*words, officer=operator)
     stage.seen()
     return str(asked["key"])
 
@@ -226,7 +229,10 @@ def _drop_pair(stage: Stage, broken: Party) -> None:
 def _in_use(stage: Stage, kid: str) -> bool:
     if stage.server.ended is not None:
         return False
-    keys = commands.run("keys", "list", stage.can.home, accept=(0, 1))["keys"]
+    operator = stage.can.officer(parties.FIRST)
+    # Exit code 2 where the gateway ended between the look and the command, which would then open the folder itself.
+    told = commands.run("keys", "list", stage.can.home, accept=(0, 1, 2), officer=operator)
+    keys = told.get("keys", [])
     return any((one["kid"], one["state"]) == (kid, "ACTIVE") for one in keys)
 
 
