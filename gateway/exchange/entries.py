@@ -40,23 +40,32 @@ class Recorder:
         self._clock = clock
         self._sightings = sightings
 
-    def request(self, admitted: Admitted) -> bytes:
+    def request(self, admitted: Admitted, waits: Callable[[], None]) -> bytes:
         """(14): nothing is compared before this is durable; return the hash of the REQUEST leaf.
 
         With it is kept which version of our entry the sender uses, where that was not seen before.
+
+        waits   is called once everything is prepared, before the disk is waited for
         """
         request, now = admitted.request, self._clock()
         header = request.header
         frame = self._frame(EntryType.REQUEST, EntryClass.ACCEPTED, header, request.transcript)
         effects = transactions.begin_request(header, request.transcript, admitted.claims, now)
         sight = self._sightings.effects(header.sender, header.directory_version, now)
+        waits()
         done = self._commit((Leaf(frame, admitted.facts),), (*effects, *sight))
         if sight:
             self._sightings.kept(header.sender, header.directory_version)
         return done.leaf_hashes[0]
 
-    def response(self, admitted: Admitted, conclusion: Conclusion, written: Written) -> Reply:
-        """(20): what this does not make durable does not leave."""
+    def response(
+        self,
+        admitted: Admitted,
+        conclusion: Conclusion,
+        written: Written,
+        waits: Callable[[], None],
+    ) -> Reply:
+        """(20): what this does not make durable does not leave; `waits` as in `request`."""
         request, answer, letter = admitted.request, written.header, written.letter
         frame = replace(
             self._frame(
@@ -77,6 +86,7 @@ class Recorder:
             response_index=conclusion.response_index,
         )
         leaves = (*conclusion.leaves, Leaf(frame, conclusion.facts))
+        waits()
         done = self._commit(leaves, (*conclusion.effects, *effects))
         if isinstance(conclusion.answer, Reply):
             return conclusion.answer

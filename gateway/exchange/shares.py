@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+RECENT: Final = (
+    64  # calls; who began one of the last so many is there still, between two of its questions
+)
 LOOK: Final = 0.25  # seconds between looks at whether a waiting caller is still there
 
 
@@ -150,6 +153,51 @@ class Turns:
             place.given.set()
 
 
+class Lanes:
+    """How many calls of a partner are under way at once, turns and waits for the disk together.
+
+    As many as it brings while it is alone; one at a time while others come too, so that a commit, and the interpreter
+    between two turns, is shared by partners and not by calls. Others count until so many calls came after theirs. Not
+    for two threads.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+        self._waiting: dict[str, deque[Place]] = {}
+        self._recent: deque[str] = deque(maxlen=RECENT)
+
+    def come(self, who: str) -> Place:
+        """Begin a call, or wait until it may begin."""
+        place = Place(who)
+        if self._may(who):
+            self._begin(place)
+        else:
+            self._waiting.setdefault(who, deque()).append(place)
+        return place
+
+    def go(self, place: Place) -> None:
+        """End a call, or stop waiting. Who waits has another call under way, whose end lets it begin."""
+        if not place.given.is_set():
+            self._waiting[place.who].remove(place)
+        else:
+            self._open[place.who] -= 1
+            if not self._open[place.who]:
+                del self._open[place.who]
+        while (waiting := self._waiting.get(place.who)) and self._may(place.who):
+            self._begin(waiting.popleft())
+        if not self._waiting.get(place.who):
+            self._waiting.pop(place.who, None)
+
+    def _may(self, who: str) -> bool:
+        alone = all(each == who for each in (*self._open, *self._recent))
+        return alone or not self._open[who]
+
+    def _begin(self, place: Place) -> None:
+        self._open[place.who] += 1
+        self._recent.append(place.who)
+        place.given.set()
+
+
 def heavy_at_once() -> int:
     """Return how many pieces of heavy work may run at once: one less than the processors, for the disk and TLS."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -161,10 +209,15 @@ class Turn:
 
     def __init__(self, gate: Gate, who: str) -> None:
         self._gate, self._who = gate, who
+        self._lane: Place | None = None
         self._place: Place | None = None
 
     def enter(self, patience: Callable[[], float] | None = None) -> bool:
         """Wait for a turn; False when `patience` says that no second is left. Without it, as long as it takes."""
+        if self._lane is None:
+            self._lane = self._gate.begin(self._who, patience)
+            if self._lane is None:
+                return False
         self._place = self._gate.wait(self._who, patience)
         return self._place is not None
 
@@ -173,6 +226,13 @@ class Turn:
         place, self._place = self._place, None
         if place is not None:
             self._gate.go(place)
+
+    def end(self) -> None:
+        """End the call whose turns these were."""
+        self.leave()
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            self._gate.end(lane)
 
 
 class Gate:
@@ -184,6 +244,7 @@ class Gate:
 
     def __init__(self, most: int) -> None:
         self._turns = Turns(most)
+        self._lanes = Lanes()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -193,21 +254,39 @@ class Gate:
         try:
             yield one
         finally:
-            one.leave()
+            one.end()
+
+    def begin(self, who: str, patience: Callable[[], float] | None) -> Place | None:
+        """Return the place of a call that may begin; None when no patience is left."""
+        with self._lock:
+            place = self._lanes.come(who)
+        return place if _given(place, patience, self.end) else None
+
+    def end(self, place: Place) -> None:
+        """End a call, or stop waiting to begin one."""
+        with self._lock:
+            self._lanes.go(place)
 
     def wait(self, who: str, patience: Callable[[], float] | None) -> Place | None:
         """Return a place whose turn it is; None when no patience is left."""
         with self._lock:
             place = self._turns.come(who)
-        while not place.given.is_set():
-            left = LOOK if patience is None else patience()
-            if left <= 0:
-                self.go(place)
-                return None
-            place.given.wait(min(left, LOOK))
-        return place
+        return place if _given(place, patience, self.go) else None
 
     def go(self, place: Place) -> None:
         """End a turn, or stop waiting for one."""
         with self._lock:
             self._turns.go(place)
+
+
+def _given(
+    place: Place, patience: Callable[[], float] | None, give_up: Callable[[Place], None]
+) -> bool:
+    """Wait until a place is given; give it up, and return False, when no patience is left."""
+    while not place.given.is_set():
+        left = LOOK if patience is None else patience()
+        if left <= 0:
+            give_up(place)
+            return False
+        place.given.wait(min(left, LOOK))
+    return True

@@ -118,9 +118,9 @@ class Corridor:
         header = self._read(call)  # (4), (5)
         transcript = envelope.transcript_hash(call.letter.header, call.letter.sealed)
         try:
-            self._spend_copy(header, transcript)
             with self._rooms.gate.turn(header.sender) as turn:
                 _begin(call, turn)
+                self._spend_copy(header, transcript)
                 self._authenticate(call, header)  # (6)
                 with self._claimed(header, transcript):
                     return self._answer(call, header, transcript, turn)
@@ -147,8 +147,8 @@ class Corridor:
         if row is None:
             if _patience(call) <= 0:
                 raise DeadlineTooShort
-            turn.leave()  # the disk is waited for, and others may work
-            leaf_hash = self._record.request(admitted)  # (14)
+            # (14) The turn is left where the disk begins to be waited for, and others may work.
+            leaf_hash = self._record.request(admitted, turn.leave)
             call.stages.mark("record_request")
             turn.enter()  # from here on the call is carried to its end, however long that takes
             call.stages.mark("turn")
@@ -174,8 +174,7 @@ class Corridor:
             leaves = conclusion.leaves if conclusion.undone is None else conclusion.undone
             written = self._write(admitted, conclusion)  # (19)
             call.stages.mark("seal")
-            turn.leave()
-            reply = self._record.response(admitted, conclusion, written)  # (20)
+            reply = self._record.response(admitted, conclusion, written, turn.leave)  # (20)
         except AuditUnavailable:
             raise
         except Unfinished as unfinished:

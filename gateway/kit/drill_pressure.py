@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.exchange.refused import RECORDED
 from gateway.kit import commands
 from gateway.kit.asking import percentile
 from gateway.kit.pressed import Holding, Spell, Stage
@@ -27,10 +28,10 @@ WARM_UP = 10  # questions before anything counts: caches, TLS, the store's pool
 SHARE = 0.95
 RATIO = 1.5  # how much later than in quiet an answer may come
 STOP = 10.0  # seconds
-ENTRIES_EACH, ENTRIES_FEW = (
-    0.5,
-    60,
-)  # entries that a kind may write: for each letter sent, and besides
+ENTRIES_EACH = 3  # entries of an answered letter: REQUEST, DESTRUCTION or CORRECTION, RESPONSE
+ENTRIES_FEW = (
+    2 * RECORDED + 10
+)  # refusals with an entry of their own in two minutes, and a few counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,4 +231,4 @@ def together(
 
 def most_entries(sent: Mapping[str, int]) -> float:
     """Return how many entries may come of what somebody sent, by what came of it."""
-    return ENTRIES_EACH * sent.get("sent", 0) + ENTRIES_FEW
+    return ENTRIES_EACH * sent.get("answered", 0) + ENTRIES_FEW

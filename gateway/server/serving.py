@@ -7,6 +7,7 @@ Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The ho
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 
 GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
 ROUND = 30.0  # seconds between the caretaker's rounds
+SWITCH = 0.0005  # seconds that a thread keeps the interpreter while others wait for it; Python's own is ten times that, and
+# a call waits so long after each of its forty statements of SQL, whenever another partner's work is under way
 TICK = 1.0  # seconds between two looks at who stands still
 STOPPING = 3.0  # seconds that a stop waits for the round under way; each step of it can be cut
 LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended however far it came
@@ -217,6 +220,7 @@ class Serving:
         """
         forbid_core()
         descriptors.raise_limit()
+        sys.setswitchinterval(SWITCH)
         with signals.heard() as asked_to_end:
             ready(self.start())
             self._begin_rounds()

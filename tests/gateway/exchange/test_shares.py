@@ -9,7 +9,16 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange.shares import Bucket, Buckets, Gate, Place, Turns, heavy_at_once
+from gateway.exchange.shares import (
+    RECENT,
+    Bucket,
+    Buckets,
+    Gate,
+    Lanes,
+    Place,
+    Turns,
+    heavy_at_once,
+)
 
 WAIT = 10.0  # seconds after which a test gives up
 
@@ -131,6 +140,50 @@ def test_a_caller_who_cannot_wait_any_longer_leaves_no_hole_in_the_row() -> None
         assert third.enter(lambda: WAIT)
         third.leave()
         assert first.enter(lambda: WAIT)
+
+
+def test_a_partner_alone_has_as_many_calls_under_way_as_it_brings() -> None:
+    lanes = Lanes()
+
+    assert all(lanes.come("A").given.is_set() for _ in range(8))
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(["come", "go", "give up"]))))
+def test_beside_others_a_partner_has_one_call_under_way_at_a_time(
+    acts: list[tuple[str, str]],
+) -> None:
+    """Whoever comes first begins, nobody waits who has none under way, and all begin in the order in which they came."""
+    lanes, waiting, working = Lanes(), list[Place](), list[Place]()
+    for who in "AB":  # both are there
+        working.append(lanes.come(who))
+    for who, act in acts[: RECENT - 2]:
+        mine = [place for place in working if place.who == who]
+        if act == "come":
+            waiting.append(lanes.come(who))
+        elif act == "go" and mine:
+            working.remove(mine[0])
+            lanes.go(mine[0])
+        elif act == "give up" and (own := [place for place in waiting if place.who == who]):
+            waiting.remove(own[-1])
+            lanes.go(own[-1])
+        for place in [place for place in waiting if place.given.is_set()]:
+            assert (
+                place
+                is first_of_each(waiting)[[p.who for p in first_of_each(waiting)].index(place.who)]
+            )
+            waiting.remove(place)
+            working.append(place)
+        assert all(count == 1 for count in Counter(place.who for place in working).values())
+        assert all(any(each.who == place.who for each in working) for place in waiting)
+
+
+def test_a_partner_whose_neighbours_left_is_alone_again() -> None:
+    lanes = Lanes()
+    lanes.go(lanes.come("B"))
+    for _ in range(RECENT):
+        lanes.go(lanes.come("A"))
+
+    assert all(lanes.come("A").given.is_set() for _ in range(8))
 
 
 def test_an_exception_in_a_turn_ends_it() -> None:
