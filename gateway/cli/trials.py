@@ -115,7 +115,7 @@ def pressure(
 
     Kinds: silent-connections, slow-readers, many-streams, replay, poor-prints, corrections, broken-partner, bad-file,
     stuck-thread. Every question must be answered, 95 of 100 within 1.5 times what they take in quiet; memory and
-    descriptors must be given back, stops be clean within 10 seconds, and the ledger hold. Four minutes; the gateway is one
+    descriptors must be given back, stops be clean within 10 seconds, and the ledger hold. Five minutes; the gateway is one
     of the drill's own, on loopback, with 512 file descriptors.
     """
     del as_json
