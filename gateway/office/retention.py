@@ -63,6 +63,10 @@ class Run:
     tidy: bool = True
 
 
+def _take(lock: threading.Lock) -> None:
+    lock.acquire()
+
+
 @dataclass(frozen=True, slots=True)
 class _Page:
     """Some of what is due of a class, as it was at one moment."""
@@ -84,17 +88,26 @@ class Retention:
         finder: Finder,
         schedule: Callable[[], Schedule],
         clock: Callable[[], datetime],
+        *,
+        take: Callable[[threading.Lock], None] = _take,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `finder` opens whom a query found, `schedule` returns the periods in force."""
+        """Prepare; `finder` opens whom a query found, `schedule` returns the periods in force.
+
+        take    takes the lock of a run: another run may have it for longer than a watched thread may be silent
+        alive   is told before each page that is read: one of held things commits nothing
+        """
         self._database, self._sequencer = database, sequencer
         self._finder, self._schedule, self._clock = finder, schedule, clock
+        self._take, self._alive = take, alive
         self._lock = threading.Lock()
         self._cursors: dict[Kept, Key] = {}
         self._traces: datetime | None = clock()  # since when the journal may hold what was erased
 
     def run(self, *, actor: str = CARETAKER, batches: int) -> Run:
         """Erase what is due, so many batches of each class at most; the next run goes on where this one stopped."""
-        with self._lock:
+        self._take(self._lock)
+        try:
             done = Run()
             try:
                 each(SHELVES, lambda kept: self._clear(kept, done, actor, batches), "retention")
@@ -102,6 +115,8 @@ class Retention:
                 self._tidied(done)
             done.tidy = self._traces is None
             return done
+        finally:
+            self._lock.release()
 
     def _tidied(self, done: Run) -> None:
         if done.erased:
@@ -203,6 +218,7 @@ class Retention:
 
     def _page(self, kept: Kept, after: Key | None, now: datetime) -> _Page | None:
         """Return the next of what is due of a class, and the holds of the same moment."""
+        self._alive()
         with self._database.reader() as reader:
             until = retention.cutoffs(reader, kept, self._schedule(), now)
             standing = holds.standing(reader)

@@ -142,7 +142,13 @@ class House:
         self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
         self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
         self.retention = Retention(
-            database, sequencer, self._found, lambda: schedule_of(self.agreements), self.clock
+            database,
+            sequencer,
+            self._found,
+            lambda: schedule_of(self.agreements),
+            self.clock,
+            take=watchdog.hold,
+            alive=watchdog.beat,
         )
         self.watch = Watch(database, sequencer, self.retention, self.clock)
         self.overdue = Overdue(

@@ -1,0 +1,88 @@
+"""A run of the rounds gives signs of life while another run has the lock, and while it reads what is held."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.office import retention
+from gateway.office.retention import Retention
+from gateway.server import watchdog as module
+from gateway.server.watchdog import Watchdog
+from gateway.store.holds import HoldKind
+
+if TYPE_CHECKING:
+    from tests.gateway.store.retention.conftest import Keeper
+
+LONG = 20.0  # seconds after which a test gives up
+
+
+def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 0.01)
+    watchdog, beats = Watchdog(5.0), threading.Semaphore(0)
+    beat = watchdog.beat
+    monkeypatch.setattr(watchdog, "beat", lambda: (beat(), beats.release()))
+    desk = Retention(
+        keeper.database,
+        keeper.sequencer,
+        lambda *_: None,
+        retention.Schedule,
+        keeper.clock,
+        take=watchdog.hold,
+    )
+
+    def rounds() -> None:
+        with watchdog.watching("rounds"):
+            desk.run(batches=1)
+
+    thread = threading.Thread(target=rounds, daemon=True)
+    with desk._lock:  # as an officer's run has it
+        thread.start()
+        for _ in range(3):
+            assert beats.acquire(timeout=LONG)
+    thread.join(LONG)
+
+    assert not thread.is_alive()
+    assert not desk._lock.locked()
+
+
+def test_a_run_that_fails_leaves_the_lock_to_the_next(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(retention.copying, "sweep", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            keeper.run()
+
+    assert keeper.run() == {}
+
+
+def test_each_page_of_held_things_is_a_sign(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(1, 8):
+        keeper.query(number, f"AUS-{number:04}")
+    keeper.hold(HoldKind.EVERYTHING, "")
+    keeper.clock.move(days=1, minutes=2)
+    signs: list[int] = []
+    desk = Retention(
+        keeper.database,
+        keeper.sequencer,
+        lambda *_: None,
+        retention.Schedule,
+        keeper.clock,
+        alive=lambda: signs.append(1),
+    )
+
+    assert not desk.run(batches=100).erased
+    ran = len(signs)
+    keeper.clock.move(days=300)
+    desk.late()
+
+    assert ran >= 4
+    assert len(signs) - ran >= 4
