@@ -92,6 +92,7 @@ class Desks:
             identified=identified,
             name="admin",
         )
+        house.watchdog.also("admin-departures", self._door.sign)
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,

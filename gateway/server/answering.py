@@ -24,11 +24,12 @@ class Workers:
     """
 
     def __init__(self, name: str) -> None:
-        self._pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix=f"{name}-calls")
         self._departures = Departures()
         self._changed = threading.Condition()
         self._busy = 0
-        self._ended = False
+        self._ended = self._shut = False
+        self._at: object = None  # which work the scheduler hands on now
         self._log = telemetry.logger("answering")
         self._scheduler = threading.Thread(
             target=self._schedule, name=f"{name}-departures", daemon=True
@@ -40,13 +41,27 @@ class Workers:
         """How much work waits for its moment."""
         return len(self._departures)
 
+    def sign(self) -> object:
+        """Return the scheduler's sign of life: None while it waits, always the same once an error ended it."""
+        return self._at if self._scheduler.is_alive() or self._ended else "ended"
+
     def do(self, work: Callable[[], None]) -> bool:
-        """Do work as soon as there is a thread; False where it is too late for that."""
+        """Do work as soon as there is a thread; False where it is too late for that.
+
+        Where no thread can be made now, the pool keeps the work, and the next thread that is free takes it.
+        """
         with self._changed:
             if self._ended:
                 return False
             self._busy += 1
-        self._pool.submit(self._run, work)
+        try:
+            self._pool.submit(self._run, work)
+        except RuntimeError as error:
+            with self._changed:
+                if self._shut:  # it was not kept
+                    self._busy -= 1
+                    return False
+            self._log.error("thread_missing", kind=type(error).__name__)
         return True
 
     def do_at(self, moment: float, work: Callable[[], None]) -> None:
@@ -61,6 +76,7 @@ class Workers:
             self._ended = True
             self._changed.notify_all()
             over = self._changed.wait_for(lambda: not self._busy, grace)
+            self._shut = True
         self._scheduler.join()
         self._pool.shutdown(wait=False)
         return over
@@ -86,4 +102,9 @@ class Workers:
                 if not due:
                     self._changed.wait(self._departures.pause(now))
             for work in due:
-                self.do(work)
+                self._at = work
+                try:
+                    self.do(work)
+                except Exception as error:  # noqa: BLE001 - whatever it was, others wait for their moment
+                    self._log.error("departure_failed", kind=type(error).__name__)
+            self._at = None

@@ -122,8 +122,12 @@ class Door(grpc.ServerInterceptor):
         self._unidentified = Unidentified(limits, monotonic())
         self._awaited: set[_Open] = set()
         self._lock = threading.Lock()
-        self._workers = Workers(f"{name}-calls")
+        self._workers = Workers(name)
         self._log = telemetry.logger("door")
+
+    def sign(self) -> object:
+        """Return the sign of life of the thread that lets answers leave."""
+        return self._workers.sign()
 
     def close(self, server: grpc.Server, grace: float) -> None:
         """Stop a server whose calls come through here: calls under way get so many seconds to be answered.

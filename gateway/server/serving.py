@@ -162,6 +162,7 @@ class Serving:
             leaves=self._leaves,
             identified=self._guard.identified,
         )
+        house.watchdog.also("exchange-departures", self._door.sign)
         share = descriptors.shares(settings, descriptors.limit())
         self._server, port = listeners.guarded(
             settings.exchange.listen,
@@ -251,7 +252,7 @@ class Serving:
         for name in names:
             self._log.error("watchdog", state=name, stage=self._house.watchdog.where(name))
         listeners.set_serving(self._servicer, NAMES, serving=False)
-        reason = f"{names[0].upper()}_SILENT"
+        reason = names[0].upper().replace("-", "_") + "_SILENT"
         _bounded(SAID, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
 
     def _protect(self, ports: dict[str, int], share: dict[str, int]) -> None:

@@ -31,16 +31,22 @@ class Turns:
         self._ended = False
 
     def offer(self, partner: str) -> bool:
-        """Put a partner in line; False where it is there already, or has its turn now."""
+        """Put a partner in line; False where it is there already, has its turn now, or nobody could serve it."""
         with self._changed:
             if self._ended or partner in self._taken or partner in self._line:
                 return False
-            self._line.append(partner)
-            if self._idle < len(self._line) and len(self._threads) < self._most:
+            if self._idle <= len(self._line) and len(self._threads) < self._most:
                 name = f"{self._name}-{len(self._threads)}"
                 thread = threading.Thread(target=self._work, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as fault:  # this machine has none now
+                    _log.error("thread_missing", partner=partner, kind=type(fault).__name__)
+                    if not self._threads:
+                        return False
+                else:
+                    self._threads.append(thread)
+            self._line.append(partner)
             self._changed.notify()
             return True
 
