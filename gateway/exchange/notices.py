@@ -68,7 +68,7 @@ class Notices:
 
         go_on   whether the partner's time is not over yet; what is left waits for its next turn
         """
-        away = False
+        away = full = False
         setbacks, seen = self._post.setbacks, set[tuple[str, str]]()
         for correction in self._due(partner):
             if not go_on():
@@ -77,7 +77,10 @@ class Notices:
             if not setbacks.ready(partner, _name(correction)):
                 continue
             try:
-                away = self._attend(correction, away=away) or away
+                silent = away or (full and correction.direction is Direction.OUTBOUND)
+                delivery = self._attend(correction, silent=silent)
+                away = away or (delivery is not None and delivery.fate is Fate.AWAY)
+                full = full or (delivery is not None and delivery.reason == _FULL)
             except InProgress:
                 continue  # it was moved on while we looked; the next walk sees where it is
             except UnknownParty:
@@ -101,17 +104,17 @@ class Notices:
                 return
             after = corrections.key_of(page[-1])
 
-    def _attend(self, correction: Correction, *, away: bool) -> bool:
-        """Do what one correction needs; return whether its partner did not answer."""
+    def _attend(self, correction: Correction, *, silent: bool) -> Delivery | None:
+        """Do what one correction needs; return what became of its letter, None where none was sent."""
         now = self._post.clock()
         if self._late(correction, now):
             self.alarm(correction, Act.ALARM, "LATE")
             correction = replace(
                 correction, state=step(correction.direction, correction.state, Act.ALARM)
             )
-        if away or not self._wanted(correction, now):
-            return False
-        return self._carry(correction, now).fate is Fate.AWAY
+        if silent or not self._wanted(correction, now):
+            return None
+        return self._carry(correction, now)
 
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
@@ -142,13 +145,11 @@ class Notices:
             sealed = corrections.seal(self._post.data_key, correction, papers)
             self._commit((), *corrections.kept(correction, sealed=sealed))  # (1)
         delivery = self._post.couriers(correction.partner).carry(papers.letter)  # (2)
-        if delivery.reason == _FULL:
-            delivery = replace(delivery, fate=Fate.AWAY)
         if delivery.fate is Fate.DELIVERED and not _answers(delivery, correction):
             delivery = replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED:payload")
         if delivery.fate is Fate.DELIVERED and delivery.receipt is not None:
             self._delivered(correction, papers, delivery.receipt, now)  # (3)
-        elif delivery.fate is Fate.REFUSED:
+        elif delivery.fate is Fate.REFUSED and delivery.reason != _FULL:
             self.alarm(correction, Act.REFUSE, delivery.reason)  # (4)
         else:
             letterless = replace(papers, letter=b"", until=0)

@@ -17,10 +17,12 @@ from gateway.casework import Details, DetailsOutcome, Field, FieldCode
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange import setbacks
+from gateway.exchange.courier import Delivery, Fate
 from gateway.server import postman as sending
 from gateway.store import subjects
 from gateway.store.redress import Standing
 from gateway.telemetry import exposition
+from gateway.terms import Direction
 from gateway.wire import details as details_wire
 
 LONG = 30.0  # seconds after which a test gives up
@@ -155,6 +157,54 @@ def test_one_row_that_fails_stops_no_other_to_the_same_partner(
 
     found = {each.number: each.state for each in can.corrections()}
     assert found == {NUMBER: Standing.OPEN, numbers[1]: Standing.SENT}
+
+
+def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
+    sides: Any, monkeypatch: Any
+) -> None:
+    """It answered: it is not away. Its acknowledgements leave, and no second notice is tried in this turn."""
+    can, aus = sides
+    numbers = (NUMBER, "20260301-bbbbbbbbbbbbbbbbbbbb")
+    for number in numbers:
+        aus.asked("CAN", number, details=born())
+    owe(can, "AUS", *numbers)
+    notices = can.house.postman._notices
+    carried: list[tuple[Direction, str]] = []
+
+    class Full:
+        def __init__(self, real: Any) -> None:
+            self.write = real.write
+
+        def carry(self, _: bytes) -> Delivery:
+            carried.append((Direction.OUTBOUND, "QUOTA_EXCEEDED"))
+            return Delivery(Fate.REFUSED, "QUOTA_EXCEEDED")
+
+    real_courier = can.house.postman._courier
+    monkeypatch.setattr(
+        notices, "_post", replace(notices._post, couriers=lambda party: Full(real_courier(party)))
+    )
+    assert not notices.walk("AUS")
+    assert len(carried) == 1
+    assert [each.state for each in can.corrections()] == [Standing.OPEN, Standing.OPEN]
+    assert not [each for each in can.frames(EntryType.ALARM) if each.transaction_number]
+
+    first, second = can.corrections()
+    now = can.house.clock()
+    due = [
+        replace(first, next=now),
+        replace(second, next=now),
+        replace(second, next=now, direction=Direction.INBOUND, state=Standing.SETTLED, attempts=0),
+    ]
+
+    def carry(correction: Any, _: Any) -> Delivery:
+        carried.append((correction.direction, correction.number))
+        return Delivery(Fate.REFUSED, "QUOTA_EXCEEDED")
+
+    carried.clear()
+    monkeypatch.setattr(notices, "_due", lambda _: due)
+    monkeypatch.setattr(notices, "_carry", carry)
+    assert not notices.walk("AUS")
+    assert [each for each, _ in carried] == [Direction.OUTBOUND, Direction.INBOUND]
 
 
 def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
