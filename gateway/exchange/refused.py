@@ -85,41 +85,29 @@ class Copies:
 
 
 class RefusalCounter:
-    """Counts refusals by partner and reason, and writes the counts of each finished minute."""
+    """Counts refusals by partner, reason and minute; the rounds write the counts, twice a minute."""
 
     def __init__(self, sequencer: Sequencer, clock: Callable[[], datetime]) -> None:
         self._sequencer = sequencer
         self._clock = clock
         self._own_leaves = Allowance(RECORDED, RECORDED_DAY, clock)
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._minute = ""
+        self._counts: Counter[tuple[str, str, str]] = Counter()
         self._lock = threading.Lock()
 
     def count(self, partner: str, reason: str) -> None:
-        """Add one; the first refusal of a new minute writes the counts of the last."""
+        """Add one. This waits for no disk: the threads that receive calls are few."""
         minute = f"{self._clock():%Y-%m-%dT%H:%MZ}"
         with self._lock:
-            done, at = self._take(minute) if minute != self._minute else (Counter(), "")
-            self._minute = minute
-            self._counts[partner, reason] += 1
-        self._write(done, at)
+            self._counts[partner, reason, minute] += 1
 
     def recordable(self, partner: str) -> bool:
         """Return whether one more refusal of this partner may have a leaf of its own this minute."""
         return self._own_leaves.take(partner)
 
     def flush(self) -> None:
-        """Write what is counted; called every minute and when the house closes."""
+        """Write what is counted; called every round and when the house closes."""
         with self._lock:
-            done, at = self._take("")
-        self._write(done, at)
-
-    def _take(self, minute: str) -> tuple[Counter[tuple[str, str]], str]:
-        done, at = self._counts, self._minute
-        self._counts, self._minute = Counter(), minute
-        return done, at
-
-    def _write(self, counts: Counter[tuple[str, str]], minute: str) -> None:
+            counts, self._counts = self._counts, Counter()
         if not counts:
             return
         leaves = tuple(
@@ -133,7 +121,7 @@ class RefusalCounter:
                 ),
                 {"reason": reason, "count": str(number)},
             )
-            for (partner, reason), number in sorted(counts.items())
+            for (partner, reason, minute), number in sorted(counts.items())
         )
         try:
             self._sequencer.commit(leaves, ())
