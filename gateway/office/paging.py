@@ -19,6 +19,8 @@ from keys import strictjson
 SIZE = 200  # rows of a page, where nobody says; a row of any list takes at most 4 KB of the 1 MB of an answer
 LONGEST_TOKEN = 400  # characters; what it holds is shorter still
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOKEN}}}")
+LARGEST = 1 << 63  # beyond every whole number of SQLite
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate: JSON can write one alone, UTF-8 cannot
 WRONG = "page_token: not one that this list gave; ask for the first page, without it"
 
 T = TypeVar("T")
@@ -42,6 +44,8 @@ class Page:
         except ValueError:
             raise Remedy(WRONG) from None
         if not isinstance(values, list) or [type(each) for each in values] != list(kinds):
+            raise Remedy(WRONG)
+        if not all(_storable(each) for each in values):
             raise Remedy(WRONG)
         return values
 
@@ -67,6 +71,13 @@ class Page:
         start = self.start()
         end = start + self.size
         return rows[start:end], token(end) if len(rows) > end else ""
+
+
+def _storable(value: object) -> bool:
+    """Whether a row could hold a value: the database takes no longer number and no half of a character."""
+    if isinstance(value, int):
+        return -LARGEST <= value < LARGEST
+    return not isinstance(value, str) or value.isascii() or not _HALF.search(value)
 
 
 def token(*values: int | str) -> str:
