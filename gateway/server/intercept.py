@@ -262,6 +262,8 @@ class Door(grpc.ServerInterceptor):
             known = ""
         try:
             if known:
+                self._identified(call.context.peer(), known)
+                call = replace(call, partner=known)
                 self._admission.spend(known, call.started)
             else:
                 self._unidentified.spend(address, call.started)

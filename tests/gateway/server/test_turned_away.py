@@ -1,0 +1,82 @@
+"""A call that is refused before its message is read counts for the partner whose certificate it came with."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any, cast
+
+import grpc
+import pytest
+
+from gateway.errors import Draining
+from gateway.server.admission import Limits
+from gateway.server.intercept import Door, _Open
+
+LIMITS = Limits(
+    calls=4,
+    rate=10.0,
+    burst=10,
+    shortest=0.1,
+    longest=60.0,
+    unidentified_rate=10.0,
+    unidentified_burst=10,
+)
+PEER = "ipv4:127.0.0.1:50000"
+
+
+class Context:
+    """A call with a certificate; `left` seconds remain, None = its caller stated no deadline."""
+
+    def __init__(self, left: float | None) -> None:
+        self._left, self.code = left, None
+
+    def time_remaining(self) -> float | None:
+        return self._left
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"x509_pem_cert": [b"a certificate"]}
+
+    def peer(self) -> str:
+        return PEER
+
+    def is_active(self) -> bool:
+        return True
+
+    def set_code(self, code: Any) -> None:
+        self.code = code
+
+    def set_details(self, details: str) -> None:
+        pass
+
+    def set_trailing_metadata(self, trailers: Any) -> None:
+        pass
+
+
+def not_ready() -> None:
+    raise Draining
+
+
+@pytest.mark.parametrize("how", ["not ready", "no deadline"])
+def test_a_partner_who_is_refused_at_once_is_no_stranger(how: str) -> None:
+    identified: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
+    door = Door(
+        lambda _: "AUS",
+        LIMITS,
+        ready=not_ready if how == "not ready" else lambda: None,
+        refused=lambda partner, reason: refused.append((partner, reason)),
+        leaves=lambda _name, _started, now: now,
+        identified=lambda peer, partner: identified.append((peer, partner)),
+        name="test",
+    )
+    context = Context(None if how == "no deadline" else 10.0)
+    sent: list[Any] = []
+    call = _Open("GetQuota", cast("grpc.ServicerContext", context), sent.append, monotonic())
+    try:
+        door._receive(call, lambda *_: None, iter(()))
+    finally:
+        door._workers.stop(10.0)
+
+    assert sent == [None]
+    assert identified == [(PEER, "AUS")]
+    assert refused == ([("AUS", "DEADLINE_REQUIRED")] if how == "no deadline" else [])
