@@ -190,7 +190,7 @@ class Postman:
         self._house.witnesses.accuse(party, digest)
 
     def _dispatch(self, sending: Turns) -> None:
-        with self._watchdog.watching("postman"):
+        with self._watchdog.watching("outgoing"):
             while not self._watchdog.rest(self._stop, EVERY):
                 try:
                     self._settle()

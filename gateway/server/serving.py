@@ -359,7 +359,7 @@ class Serving:
             "admin": lambda: self._admin.stop(GRACE),
             "health": lambda: self._health.stop(0).wait(STOPPING),
             "metrics": self._metrics.stop,
-            "postman": self._house.postman.stop,
+            "outgoing": self._house.postman.stop,
             "publisher": self._tiler.stop,
             "stamper": self._stamper.stop,
             "rounds": self._end_rounds,

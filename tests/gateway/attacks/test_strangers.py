@@ -349,7 +349,7 @@ def test_a_process_with_few_descriptors_and_a_crowd_on_every_listener_stays_whol
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "thread"), [("rounds", "rounds"), ("letters", "postman")])
+@pytest.mark.parametrize(("how", "thread"), [("rounds", "rounds"), ("letters", "outgoing")])
 def test_a_thread_that_stands_still_is_said_and_the_process_ends_in_order(
     homes: Any, serve: Any, how: str, thread: str
 ) -> None:
