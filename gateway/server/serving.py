@@ -69,6 +69,7 @@ SWITCH = 0.0005  # seconds that a thread keeps the interpreter while others wait
 TICK = 1.0  # seconds between two looks at who stands still
 STOPPING = 3.0  # seconds that a stop waits for the round under way; each step of it can be cut
 LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended however far it came
+LAST_STARTING = 5.0  # seconds, of a process that does not serve yet
 LAST_STUCK = 20.0  # seconds, of a process in which a thread stands still
 SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what stands still
 WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
@@ -222,8 +223,10 @@ class Serving:
         forbid_core()
         descriptors.raise_limit()
         sys.setswitchinterval(SWITCH)
-        with signals.heard() as asked_to_end:
-            ready(self.start())
+        with signals.heard(_leave) as asked_to_end:
+            addresses = self.start()
+            asked_to_end(0.0)  # from here on a signal is waited for, and the end is recorded
+            ready(addresses)
             self._begin_rounds()
             stuck: list[str] = []
             while not stuck and not asked_to_end(TICK):
@@ -497,6 +500,12 @@ def _bounded(seconds: float, works: Mapping[str, Callable[[], object]]) -> list[
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     return [name for name in works if name not in done]
+
+
+def _leave() -> None:
+    """End a process that was asked to while it starts: what it recorded is whole, and it answered nobody yet."""
+    _end_at_last(LAST_STARTING)
+    raise SystemExit(0)
 
 
 def _end_at_last(seconds: float) -> None:

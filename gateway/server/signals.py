@@ -18,19 +18,31 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def heard() -> Iterator[Callable[[float], bool]]:
+def heard(early: Callable[[], None] = lambda: None) -> Iterator[Callable[[float], bool]]:
     """Take SIGTERM and SIGINT, and yield what waits for one: for so many seconds, and whether one came.
+
+    early   is called, once, in the main thread for a signal that comes before anybody waits; it may raise
 
     For the main thread alone. Both stay taken afterwards: a house that closes is not hurried by a second one.
     """
     ear, mouth = socket.socketpair()
     with ear, mouth:
         mouth.setblocking(False)
+        waited = False
+
+        def take(*_: object) -> None:
+            nonlocal waited
+            if not waited:
+                waited = True
+                early()
+
         for number in SIGNALS:
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, take)
         before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
 
         def wait(seconds: float) -> bool:
+            nonlocal waited
+            waited = True
             end = time.monotonic() + seconds
             while (left := end - time.monotonic()) > 0:
                 ear.settimeout(left)

@@ -264,6 +264,8 @@ with House.open(Path(home), lambda: b"a passphrase for tests") as house:
         serving._clockwatch.round = stand
     if how == "letters":
         house.postman._settle = stand
+    if how == "start":
+        serving.engine.load = stand
     if how == "sequencer":
         module.LAST_STUCK = 4.0
     def ready(where):
@@ -390,6 +392,27 @@ def test_a_signal_is_heard_while_a_thread_of_ours_waits_for_ever(homes: Any, how
         assert running.wait(timeout=30) == 0
     assert last_entry(home) is EntryType.STOP
     assert inspection.verify_ledger(home).ok
+
+
+def test_a_signal_that_comes_while_the_gateway_starts_ends_it(homes: Any, serve: Any) -> None:
+    """Loading may take long, or stand still: nothing was answered yet, and what is recorded is whole."""
+    home = homes[0]
+    with subprocess.Popen(
+        [sys.executable, "-c", _SERVER, str(home), "0", "start"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "stuck\n"
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(timeout=60) == 0
+        finally:
+            running.kill()
+    assert inspection.verify_ledger(home).ok
+    with serve(*homes):
+        assert EntryType.START in [frame.type for frame in frames(home)]
 
 
 def test_a_gateway_that_stops_waits_for_no_caller_who_sends_nothing(pair: Any) -> None:

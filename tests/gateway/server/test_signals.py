@@ -46,6 +46,36 @@ def test_a_signal_ends_the_wait_at_once(number: int, how: str) -> None:
     assert said.stdout == "True\n"
 
 
+_EARLY = """
+import os, sys
+from gateway.server.signals import heard
+
+told = []
+with heard(lambda: told.append(1)) as asked_to_end:
+    if sys.argv[1] == "early":
+        os.kill(os.getpid(), 15)
+        os.kill(os.getpid(), 15)
+    else:
+        asked_to_end(0.0)
+        os.kill(os.getpid(), 15)
+    print(len(told), asked_to_end(86_400))
+"""
+
+
+@pytest.mark.parametrize(("when", "told"), [("early", "1 True\n"), ("later", "0 True\n")])
+def test_a_signal_before_anybody_waits_is_told_once_and_heard_all_the_same(
+    when: str, told: str
+) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", _EARLY, when],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert said.stdout == told
+
+
 def test_where_nobody_asks_the_wait_ends_by_itself() -> None:
     said = subprocess.run(
         [sys.executable, "-c", _WAITS, "15", "nobody"],
