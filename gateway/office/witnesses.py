@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -44,6 +45,7 @@ from gateway.office.arguments import Arguments
 from gateway.office.overdue import Overdue
 from gateway.store import witnessed
 from gateway.store.database import Database
+from gateway.store.effects import Effect
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import moment
 
@@ -56,6 +58,14 @@ _WRONG: Final = {
 LOOKED_AT: Final = (
     64  # of the latest cosigned sizes, in which the newest with a quorum is looked for
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Whose lines a note bears, and what is to be kept of them."""
+
+    names: tuple[str, ...]
+    effects: tuple[Effect, ...]
 
 
 class Witnesses:
@@ -122,6 +132,15 @@ class Witnesses:
     def add(self, party: str, note: bytes) -> list[str]:
         """Keep what a witness said and return whose lines were kept; raises ElementInvalid where it is not of a checkpoint of ours, or nobody's.
 
+        party   who brings it, as in `examine`
+        """
+        examined = self.examine(party, note)
+        self.keep(examined)
+        return list(examined.names)
+
+    def examine(self, party: str, note: bytes) -> Examined:
+        """Verify what a witness said, and write nothing; raises ElementInvalid as `add` does.
+
         party   who brings it: its own witness's line counts, and the lines of witnesses whom the policy names
         """
         try:
@@ -130,20 +149,24 @@ class Witnesses:
             raise ElementInvalid(element="checkpoint") from None
         with self._database.reader() as reader:
             ours = witnessed.root_of(reader, checkpoint.size)
-            known = {name: size for size, name, _ in witnessed.latest(reader)}
+            known = {name: (size, kept) for size, name, kept in witnessed.latest(reader)}
         if ours is None or ours[0] != checkpoint.root:
             raise ElementInvalid(element="checkpoint")
         found = self._lines(note, self._known(party))  # (2)
         if not found:
             raise ElementInvalid(element="cosignature")
-        effects = [
-            effect
-            for name, line in found.items()
-            if known.get(name, 0) <= checkpoint.size  # what is older says nothing more
-            for effect in witnessed.kept(checkpoint.size, name, with_lines(ours[1], [line]))
-        ]
-        self._sequencer.commit((), effects)  # (3)
-        return sorted(found)
+        effects: list[Effect] = []
+        for name, line in found.items():
+            size, last = known.get(name, (0, b""))
+            said = with_lines(ours[1], [line])
+            if size <= checkpoint.size and said != last:  # what is older says nothing more
+                effects += witnessed.kept(checkpoint.size, name, said)
+        return Examined(tuple(sorted(found)), tuple(effects))
+
+    def keep(self, examined: Examined) -> None:
+        """Keep what was examined; what is kept already costs no commit."""
+        if examined.effects:
+            self._sequencer.commit((), examined.effects)  # (3)
 
     def cosigned(self) -> bytes:
         """Return our newest checkpoint under which lines of a whole quorum stand, with every line that we have.

@@ -12,6 +12,7 @@ from gateway import telemetry
 from gateway.errors import DeadlineTooShort, ElementInvalid
 from gateway.exchange.shares import Gate
 from gateway.exchange.walk import Call
+from gateway.office.witnesses import Examined
 from gateway.server import intercept
 from gateway.terms import Operation, Reply
 from gateway.v1 import (
@@ -134,8 +135,11 @@ class Witnessed(Protocol):
     def cosigned(self) -> bytes:
         """Return the newest checkpoint that enough witnesses cosigned; empty before the first."""
 
-    def add(self, party: str, note: bytes) -> list[str]:
-        """Keep a cosignature that a party brings, return whose it was; raises ElementInvalid."""
+    def examine(self, party: str, note: bytes) -> Examined:
+        """Verify a cosignature that a party brings; raises ElementInvalid."""
+
+    def keep(self, examined: Examined) -> None:
+        """Keep what was examined; this waits for the disk."""
 
 
 class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
@@ -205,7 +209,8 @@ class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
         del context
         refuse_unknown(request, "request", ElementInvalid)
         with self._turn():
-            self._witnesses.add(intercept.caller().partner, request.checkpoint)
+            examined = self._witnesses.examine(intercept.caller().partner, request.checkpoint)
+        self._witnesses.keep(examined)  # the disk is waited for, and others may work
         return ledger_pb2.AddCosignatureResponse()
 
 

@@ -256,6 +256,22 @@ def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
     assert len(witnesses.latest()) == 1
 
 
+def test_a_cosignature_that_is_kept_already_costs_no_commit(
+    pair: Any, newest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witnesses, brought, commits = pair.house.witnesses, cosign(pair, newest), []
+    commit = pair.house.sequencer.commit
+    monkeypatch.setattr(
+        witnesses._sequencer, "commit", lambda *what: commits.append(what) or commit(*what)
+    )
+
+    names = witnesses.add("AUS", brought)
+    once = len(commits)
+
+    assert witnesses.add("AUS", brought) == names
+    assert (once, len(commits)) == (1, 1)
+
+
 def test_old_cosignatures_brought_again_fill_no_table(
     pair: Any, people: Any, newest: bytes
 ) -> None:
