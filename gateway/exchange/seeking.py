@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.audit.entry import EntryClass, EntryType, Frame, decode
-from gateway.casework import Details, DetailsRequest
+from gateway.casework import Details, DetailsRequest, FieldCode
 from gateway.errands import Errand, ErrandState, Seeking
 from gateway.errors import Refusal, Remedy
 from gateway.exchange.courier import Delivery, Fate, Written
@@ -50,15 +50,22 @@ class Seeker:
         absent = set(seeking.fields) - (before if errand.received is None else errand.received)
         if details is None or delivery.receipt is None:
             refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
+            absent -= self._came(errand)
             heard = (errands.not_received(errand, absent),) if refused else ()
             self._commit(_unanswered(errand, written, delivery), *heard)
             raise Remedy(f"the partner gave no details ({delivery.reason}); ask again later")
         kept = replace(folder, details=(*folder.details, delivery.payload))
         sealed = errands.seal(self._post.data_key, errand.partner, errand.number, kept)
         leaf = _received(errand, written, delivery, details)
-        absent -= {each.code for each in details.fields}
-        self._commit(leaf, errands.kept(errand, sealed, absent))
+        came = {each.code for each in details.fields}
+        self._commit(leaf, errands.kept(errand, sealed, absent - came, came))
         return details
+
+    def _came(self, errand: Errand) -> set[FieldCode]:
+        """Return what has come by now: another request may have been answered while this one was under way."""
+        with self._post.database.reader() as reader:
+            now = errands.find(reader, errand.partner, errand.number)
+        return set() if now is None else set(codes_in(errands.folder_of(self._post.data_key, now)))
 
     def _written(self, errand: Errand, seeking: Seeking, reference: bytes) -> Written:
         def payload(reply_key: bytes) -> bytes:

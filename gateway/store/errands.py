@@ -74,11 +74,20 @@ def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: 
     return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
 
 
-def kept(errand: Errand, sealed: bytes, absent: Collection[FieldCode] = ()) -> Effect:
-    """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come."""
+def kept(
+    errand: Errand,
+    sealed: bytes,
+    absent: Collection[FieldCode] = (),
+    came: Collection[FieldCode] = (),
+) -> Effect:
+    """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come.
+
+    came   what did come, whatever another request at the same time was told meanwhile
+    """
     row = update(asked).where(_same(errand)).values(sealed=sealed)
-    if absent:
-        row = row.values(received=asked.c.received.op("&")(~bits(absent)))
+    if absent or came:
+        known = asked.c.received.op("&")(~bits(absent))
+        row = row.values(received=known.op("|")(bits(came)))
     return Effect(row, rows=1, refusal=says(InProgress))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType
-from gateway.casework import SubjectKind
+from gateway.casework import FieldCode, SubjectKind
 from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.exchange import outbound
@@ -286,3 +287,44 @@ def _errands(side: Any) -> Any:
 
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("first", ["refused", "answered"])
+def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
+    sides: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Two ask for the same field of one match; one is told no, the other the value: it did come."""
+    can, aus = sides
+    record(aus, b"1990-01-01")
+    number = ask(1)["number"]
+    wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
+    real, told = can.house.postman._seeker._post.couriers, []
+
+    class Overtaken:
+        def __init__(self, courier: Any) -> None:
+            self._courier, self.write = courier, courier.write
+
+        def carry(self, letter: bytes) -> Delivery:
+            told.append(letter)
+            if len(told) == 1 and first == "answered":
+                denied = errands.not_received(
+                    can.errand("AUS", number), {FieldCode.DATE_OF_BIRTH}
+                )  # as another commits that read the row before us, and was refused
+                can.house.sequencer.commit((), (denied,))
+                return self._courier.carry(letter)
+            if len(told) == 1:
+                can.act("asked.details", **wanted)
+                return Delivery(Fate.REFUSED, "HIT_REFERENCE_SPENT")
+            return self._courier.carry(letter)
+
+    seeker = can.house.postman._seeker
+    monkeypatch.setattr(
+        seeker, "_post", replace(seeker._post, couriers=lambda party: Overtaken(real(party)))
+    )
+    if first == "refused":
+        with pytest.raises(Remedy):
+            can.act("asked.details", **wanted)
+    else:
+        assert can.act("asked.details", **wanted)["fields"] == ["DATE_OF_BIRTH"]
+
+    assert FieldCode.DATE_OF_BIRTH in can.errand("AUS", number).received
