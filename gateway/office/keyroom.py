@@ -11,7 +11,8 @@ Publishing is a step of its own: our public entry one version higher, in the led
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -51,14 +52,17 @@ class KeyRoom:
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
+        *,
+        take: Callable[[threading.RLock], object] = lambda lock: lock.acquire(),
     ) -> None:
+        """Prepare; `take` takes the lock of a change: another change may wait long for a slow token."""
         self._home = home
         self._file = file
         self._current = keyset
         self._database = database
         self._sequencer = sequencer
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock, self._take = threading.RLock(), take
         self._torn = False
         self._followers: list[Callable[[Keyset], None]] = []
         self._carriers: list[Callable[[PartyBundle], None]] = []
@@ -109,7 +113,7 @@ class KeyRoom:
         disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew,
         and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
         """
-        with self._lock:
+        with self._turn():
             self._demand_whole()
             now = self._moment()
             keyset, events = decide(self._current, now)  # (1)
@@ -127,6 +131,15 @@ class KeyRoom:
             for follower in self._followers:
                 follower(keyset)
             return events
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one change be made at a time."""
+        self._take(self._lock)
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _demand_unused(self, keyset: Keyset, events: tuple[KeyEvent, ...]) -> None:
         """Refuse to destroy a data key with which something of ours is sealed."""
@@ -164,7 +177,7 @@ class KeyRoom:
 
         leap   by how much the version grows in any case: a restored folder has forgotten some
         """
-        with self._lock:
+        with self._turn():
             now, own = self._clock(), own_bundle(self._home)
             root = DirectoryFiles(self._home / FOLDER).anchor()
             if leap or own.root != root or not renewal.says(own, self._current, now):
@@ -189,7 +202,7 @@ class KeyRoom:
         Raises what the new custody or the disk raises, with the old one in force; Remedy where a change waits to
         be recorded; AuditUnavailable where the ledger would take no entry.
         """
-        with self._lock:
+        with self._turn():
             self._demand_whole()
             if not self._sequencer.healthy:
                 raise AuditUnavailable

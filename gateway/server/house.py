@@ -257,7 +257,15 @@ class House:
             watchdog.also("sequencer", lambda: sequencer.busy)
             sequencer.start()
             stack.callback(sequencer.close)
-            keyroom = KeyRoom(home, settings.keys.keyset, keyset, database, sequencer, clock)
+            keyroom = KeyRoom(
+                home,
+                settings.keys.keyset,
+                keyset,
+                database,
+                sequencer,
+                clock,
+                take=watchdog.hold,
+            )
             restored = restoring.marked(home)
             if restored is not None:
                 restoring.record(restored, sequencer)

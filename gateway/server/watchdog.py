@@ -97,7 +97,7 @@ class Watchdog:
         self.beat()
         return asked.is_set()
 
-    def hold(self, lock: threading.Lock) -> None:
+    def hold(self, lock: threading.Lock | threading.RLock) -> None:
         """Take a lock, and go on giving signs while another thread has it: that one is watched itself."""
         while not lock.acquire(timeout=SLICE):
             self.beat()

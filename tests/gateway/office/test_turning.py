@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +15,7 @@ from gateway.audit.entry import EntryType
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.office import keymoves
+from gateway.server import watchdog
 from gateway.server.house import House
 from keys import durable
 from keys.keyset import KeyKind, KeyState
@@ -171,3 +173,20 @@ def test_a_house_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
     with House.open(homes[0], secret) as house:
         house.turning.round()
         assert keydesk(house).state(new) is KeyState.ACTIVE
+
+
+def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_token(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "SLICE", 0.01)
+    beats = threading.Semaphore(0)
+    monkeypatch.setattr(house.watchdog, "beat", beats.release)
+    rounds = threading.Thread(target=lambda: house.keyroom.publish(actor="rounds"), daemon=True)
+
+    with house.keyroom._lock:  # as an officer's change has it
+        rounds.start()
+        for _ in range(3):
+            assert beats.acquire(timeout=20.0)
+    rounds.join(20.0)
+
+    assert not rounds.is_alive()
