@@ -15,7 +15,8 @@ from typing import Any, Final, NoReturn
 DEEPEST: Final = 32  # containers within each other; the directory's metadata need eight
 LONGEST_NUMBER: Final = 32  # characters; 64 bits need 20, a float of Python's 24
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# A text that never ends is one token too, or each quote in it would be tried anew.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 class JsonRefused(ValueError):

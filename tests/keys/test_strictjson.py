@@ -46,6 +46,14 @@ def test_what_is_too_deep_is_refused_before_the_library_begins(
         strictjson.read(b"[" * (DEEPEST + 1), MOST)
 
 
+def test_a_text_that_never_ends_is_walked_once_and_refused() -> None:
+    open_text = '"' + '\\"' * 50
+
+    assert sum(1 for _ in strictjson._TOKEN.finditer(open_text)) == 1
+    with pytest.raises(JsonRefused):
+        strictjson.read(open_text.encode(), MOST)
+
+
 @pytest.mark.parametrize(
     "octets",
     [
