@@ -75,7 +75,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
 def let_in(party: Party, person: str, *roles: str) -> Path:
     """Have a person make keys, and an operator let them in, or two where it takes two; return the person's folder.
 
-    Into a party without operators its custody lets them, at a stopped gateway.
+    Into a party without operators its custody lets them, at a stopped gateway, and each is an ALARM there.
     """
     first = party.officer(FIRST) if party.officer(FIRST).exists() else None
     request, own = _asks(party, person), party.officer(person)

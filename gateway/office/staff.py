@@ -348,13 +348,12 @@ def founds(known: Collection[Member], of: Member, *, ends: bool) -> bool:
 
     known   every certificate ever granted, ended ones too: what once was an operator counts for ever, so no order of
             acts, no suspension and no clock that is set brings the silence of the first day back
-    of      who is let in, or out where `ends`
+    of      who is let in, or out where `ends`; who comes in as more than an operator, or as something else, is no
+            founder, also where there never was an operator
     """
     name = Role.OPERATOR.value
     ever = {each.person for each in known if name in each.roles}
-    if not ever:
-        return True  # nobody could have done it instead
-    return len(ever) < ENOUGH and not ends and name in of.roles and of.person not in ever
+    return not ends and of.roles == (name,) and of.person not in ever and len(ever) < ENOUGH
 
 
 def _weighs(values: Mapping[str, object]) -> bool:

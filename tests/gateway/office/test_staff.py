@@ -167,6 +167,7 @@ CUSTODIAL_ACTS = (
     ("add", "P-2", "operator"),
     ("add", "P-3", "operator"),
     ("add", "P-7", "caseworker"),
+    ("add", "E-1", "examiner"),
     ("end", "P-1", "operator"),
     ("end", "P-2", "operator"),
     # Not by custody: an operator suspended the other, or somebody set the clock forward.
@@ -197,17 +198,13 @@ def silent(order: tuple[tuple[str, str, str], ...]) -> list[tuple[str, str, str]
 
 
 def test_no_order_of_acts_lets_custody_do_more_in_silence_than_to_found() -> None:
-    """All orders of five acts: after the first operator came in, the one silent act is the second's coming in."""
+    """All orders of five acts: what is silent is the coming in of two operators, and nothing else."""
     longest = 0
     for order in product(CUSTODIAL_ACTS, repeat=5):
         quiet = silent(order)
-        operators = [each for each in quiet if each[0] == "add" and each[2] == "operator"]
-        assert len(operators) <= 2
-        assert len({person for _, person, _ in operators}) == len(operators)
-        if operators:
-            after = quiet[quiet.index(operators[0]) + 1 :]
-            assert after == operators[1:]
-        longest = max(longest, len(operators))
+        assert all((verb, role) == ("add", "operator") for verb, _, role in quiet)
+        assert len({person for _, person, _ in quiet}) == len(quiet) <= 2
+        longest = max(longest, len(quiet))
     assert longest == 2  # and founding itself is no alarm
 
 
