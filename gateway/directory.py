@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from gateway import endpoints
+from gateway import endpoints, files
 from gateway.bundle import (
     MAX_BUNDLE,
     BundleKey,
@@ -32,6 +32,7 @@ from gateway.bundle import (
     fingerprint,
 )
 from gateway.errors import PasserelleError, Remedy
+from gateway.files import FileRefused
 from keys import durable
 from keys.certificates import authorities_in, pin
 from keys.envelope import SealingKey
@@ -281,12 +282,11 @@ class Directory:
         """Yield the entries that were put aside and are still newer than the one in force."""
         for party, known in bundles.items():
             path = self._folder / f"{party}{WAITING}"
-            try:
-                with path.open("rb") as file:
-                    bundle = PartyBundle.parse(file.read(MAX_BUNDLE + 1))
-            except FileNotFoundError:
+            if not path.exists():
                 continue
-            except (OSError, MalformedBundle):
+            try:
+                bundle = PartyBundle.parse(files.read(path, MAX_BUNDLE))
+            except (FileRefused, MalformedBundle):
                 yield Unreadable(path.name, "cannot be read: remove it, and the entry comes again")
                 continue
             why = self._objection(known, bundle)
@@ -340,9 +340,7 @@ class Directory:
             last = self._snapshot.bundles.get(name.removesuffix(".json"))
             try:
                 bundle = self._read(name, last, bundles)
-            except OSError as error:
-                faults.append(Unreadable(name, error.strerror or "cannot be read"))
-            except (MalformedBundle, BundleRefused) as error:
+            except (FileRefused, MalformedBundle, BundleRefused) as error:
                 faults.append(Unreadable(name, str(error)))
             except Exception as error:  # noqa: BLE001 - one file keeps no other partner out
                 faults.append(Unreadable(name, f"cannot be read: {type(error).__name__}"))
@@ -356,8 +354,7 @@ class Directory:
     def _read(
         self, name: str, last: PartyBundle | None, others: dict[str, PartyBundle]
     ) -> PartyBundle:
-        with (self._folder / name).open("rb") as file:
-            bundle = PartyBundle.parse(file.read(MAX_BUNDLE + 1))
+        bundle = PartyBundle.parse(files.read(self._folder / name, MAX_BUNDLE))
         if f"{bundle.party}.json" != name or bundle.party == self._own:
             raise BundleRefused(f"it is the bundle of {bundle.party}")
         if last is not None and bundle.version < last.version:
@@ -419,12 +416,12 @@ def _alone(bundle: PartyBundle) -> set[bytes]:
 def _stamp(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
     """Return what changes whenever a bundle does: a rename brings another inode."""
     with os.scandir(folder) as entries:
-        files = [
+        found = [
             _stamped(entry)
             for entry in entries
             if entry.name.endswith(".json") and not entry.name.startswith(".")
         ]
-    return tuple(sorted(files))
+    return tuple(sorted(found))
 
 
 def _stamped(entry: os.DirEntry[str]) -> tuple[str, int, int, int]:

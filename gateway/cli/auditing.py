@@ -141,7 +141,8 @@ def _from_house(
 
     told = take(read["entries"], opening)
     folder = load(home).agreements.folder
-    cite = citations(path.read_bytes() for path in sorted(folder.glob("*.toml")))
+    there = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
+    cite = citations(path.read_bytes() for path in there)
     return tell(told, number, str(read["partner"]), cite, opened=opened(told))
 
 

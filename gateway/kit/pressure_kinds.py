@@ -7,8 +7,8 @@ broken partner   one partner's listener takes connections and says nothing, anot
                  longer; a letter to a third must leave all the same
 bad file         a file in the folder of agreements that nobody signed, one that is no text, a partner's entry that is
                  none; what housekeeping does must go on, and a restart must serve
-stuck thread     a file in that folder of which nothing can be read, ever (a FIFO): housekeeping goes on all the same, or
-                 the gateway ends by itself and serves when a supervisor has started it anew
+stuck thread     a file in that folder of which nothing can be read, ever (a FIFO): housekeeping goes on all the same, and
+                 a restart serves with the file still there
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ from gateway.kit.parties import Party
 from gateway.kit.pressed import DAY, LOOK, Stage
 from gateway.kit.pressing import Pressure
 from gateway.law.library import packaged
-from gateway.server.watchdog import EXIT_STUCK
 from keys import durable
 from keys.sign import LogKey
 
 LETTER = 30.0  # seconds in which a letter to a partner that serves leaves; the outbox looks every 2
 ROUND = 45.0  # seconds in which housekeeping comes round; it does every 30
-STUCK = 120.0  # seconds in which a thread that does not come round is noticed: a round, a minute, a stop
+STUCK = 120.0  # seconds in which housekeeping comes round beside such a file; four rounds
 MUTE = 3  # letters to a partner that never answers; each is waited for, for 5 seconds
 GIVEN_BACK = 10  # queries too poor to search that may give their quota back, of so small a quota
 AT_ONCE = 3  # of them; an officer may have four acts under way
@@ -143,33 +142,42 @@ def bad_file(stage: Stage, told: Told) -> Iterator[None]:
         yield
         if not _until(lambda: _in_use(stage, kid), ROUND):
             told.missed.append("housekeeping stood still: a key that all had seen was not promoted")
-        stage.stop()
-        try:
-            stage.start()
-        except Remedy as fault:
-            told.missed.append(f"it did not start: {str(fault)[-200:]}")
-    if not stage.runs:
+        _anew(stage, told)
+    if not stage.revive() and not stage.runs:
         stage.start()
 
 
 @contextmanager
 def stuck_thread(stage: Stage, told: Told) -> Iterator[None]:
-    """Let who reads a folder wait for ever, while the block runs; then as long as it takes to be noticed."""
+    """Put a file of which nothing can ever be read into a folder, while the block runs; then start anew with it there."""
     fifo = stage.can.home / "agreements" / "stuck.toml"
     os.mkfifo(fifo)
     try:
         kid = rotated(stage)
         yield
         _until(lambda: stage.server.ended is not None or _in_use(stage, kid), STUCK)
+        code = stage.server.ended
+        if code is not None:
+            told.missed.append(f"it ended by itself, with exit code {code}")
+        elif not _in_use(stage, kid):
+            told.missed.append(f"housekeeping stood still for {STUCK:.0f} s")
+        _anew(stage, told)
     finally:
         _let_go(fifo)
-    code = stage.server.ended
-    if code is None and not _in_use(stage, kid):
-        told.missed.append(f"nobody noticed in {STUCK:.0f} s that a thread was stuck")
-    if code not in (None, EXIT_STUCK):
-        told.missed.append(f"it did not end as one in which a thread stands still: {code}")
-    if stage.revive() and not stage.asker.ask(1).latencies:
+    if not stage.revive() and not stage.runs:
+        stage.start()
+    if not stage.asker.ask(1).latencies:
         told.missed.append("it did not serve when it was started anew")
+
+
+def _anew(stage: Stage, told: Told) -> None:
+    """Start the gateway anew, whether it ended by itself or not; say where it does not start."""
+    try:
+        if not stage.revive():
+            stage.stop()
+            stage.start()
+    except Remedy as fault:
+        told.missed.append(f"it did not start: {str(fault)[-200:]}")
 
 
 def rotated(stage: Stage) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gateway import files
 from gateway.bundle import Anchor
 from gateway.errors import Fault
 from keys import durable
@@ -114,8 +115,6 @@ class DirectoryFiles:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError:
+        return files.read(path, LARGEST)
+    except files.FileRefused:
         return None
-    return content if len(content) <= LARGEST else None

@@ -145,7 +145,7 @@ def _shown(name: str) -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if path.is_file() else None  # a FIFO is not waited for
     except OSError:
         return None
 

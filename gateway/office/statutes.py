@@ -13,9 +13,10 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from gateway import telemetry
+from gateway import files, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
+from gateway.files import FileRefused
 from gateway.law.agreement import Agreements
 from gateway.law.parsing import parse
 from gateway.law.reading import MAX_BYTES, MalformedAgreement
@@ -50,10 +51,9 @@ def read_folder(folder: Path) -> Folder:
         found = {}
         for path in sorted(folder.glob(pattern)):
             try:
-                with path.open("rb") as file:
-                    found[path.name] = file.read(MAX_BYTES + 1)  # what is longer is refused by that
-            except OSError as fault:
-                unreadable[path.name] = f"cannot be read: {fault.strerror}"
+                found[path.name] = files.read(path, MAX_BYTES)  # a FIFO is not waited for
+            except FileRefused as fault:
+                unreadable[path.name] = f"cannot be read: {fault}"
         return found
 
     return Folder(those("*.toml"), those(f"*.toml{SUFFIX}"), unreadable)

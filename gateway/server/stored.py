@@ -67,6 +67,11 @@ class Stored:
         files = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
         return {path.stem: path.read_bytes() for path in files}
 
+    def _entries(self) -> list[Path]:
+        """Return the files of the partners' entries; what is no file has no bytes to export."""
+        found = sorted(self._settings.directory.folder.glob("*.json"))
+        return [path for path in found if path.is_file()]
+
     def newest(self) -> bytes:
         """Return the last signed checkpoint."""
         with self._database.reader() as reader:
@@ -122,7 +127,7 @@ class Stored:
             )
             with Writer(path) as writer:
                 writer.document("party.json", (self._home / "party.json").read_bytes())
-                for partner in sorted(self._settings.directory.folder.glob("*.json")):
+                for partner in self._entries():
                     writer.document(f"partners/{partner.name}", partner.read_bytes())
                 for name, content in self.agreements().items():
                     writer.document(f"agreements/{name}.toml", content)

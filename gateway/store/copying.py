@@ -66,7 +66,7 @@ def snapshot(path: Path) -> Iterator[Copy]:
 def sweep(folder: Path) -> int:
     """Remove copies that a killed process left lying, keys to details among them; return how many."""
     gone = 0
-    for path in folder.glob(f"{_PREFIX}*.db"):
+    for path in filter(Path.is_file, folder.glob(f"{_PREFIX}*.db")):
         with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its maker lives
             _remove(path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -411,6 +412,30 @@ def let_in(
     return staff.enlist(
         home, wanted, roles, file, officer=by, passphrase=passphrase, custody=by is None
     )
+
+
+@pytest.fixture
+def pipe() -> Iterator[Callable[[Path], Path]]:
+    """Return what puts a FIFO in a folder; who waits for it is let go after a while, so that a test fails, and ends."""
+    made: list[Path] = []
+    done = threading.Event()
+
+    def let_go() -> None:
+        while not done.wait(10.0):
+            for path in made:
+                with suppress(OSError):  # nobody waits
+                    os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+
+    def make(path: Path) -> Path:
+        os.mkfifo(path)
+        made.append(path)
+        return path
+
+    thread = threading.Thread(target=let_go, daemon=True)
+    thread.start()
+    yield make
+    done.set()
+    thread.join()
 
 
 @pytest.fixture(scope="session", name="own_keys")

@@ -90,6 +90,20 @@ def test_what_one_prover_keeps_between_proofs_changes_none(
             demand_proof(receipt.tlog_proof, receipt.leaf, index, log)
 
 
+def test_an_entry_of_which_nothing_can_be_read_is_no_part_of_an_export(
+    archive: Any, tmp_path: Path, pipe: Any
+) -> None:
+    odd = pipe(archive.home / "parties" / "ZZZ.json")
+    try:
+        with Stored(archive.home) as stored:
+            stored.export(tmp_path / "b", since=None, reason="a test", now=datetime.now(UTC))
+    finally:
+        odd.unlink()
+
+    with Volume.open(tmp_path / "b") as volume:
+        assert "ZZZ" not in volume.partners()
+
+
 def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> None:
     out, leaf = tmp_path / "3.tlog-proof", tmp_path / "3.leaf"
 

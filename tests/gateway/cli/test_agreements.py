@@ -69,3 +69,18 @@ def test_an_unsigned_file_is_named_by_check_and_list(homes: Any, run: Any, passp
     for said in (run("agreements", "list", homes["CAN"]), run("check", homes["CAN"], *passphrase)):
         assert said.code != 0
         assert "au-2.toml line 1" in said.err + said.out
+
+
+def test_a_file_of_which_nothing_can_be_read_is_named_by_check_and_list(
+    homes: Any, run: Any, passphrase: Any, pipe: Any
+) -> None:
+    pipe(homes["CAN"] / "agreements" / "pipe.toml")
+    pipe(homes["CAN"] / "parties" / "ZZZ.json")
+
+    listed = run("agreements", "list", homes["CAN"])
+    checked = run("check", homes["CAN"], *passphrase)
+
+    for said in (listed, checked):
+        assert said.code != 0
+        assert "pipe.toml: cannot be read: no regular file" in said.err + said.out
+    assert "ZZZ.json: no regular file" in checked.err + checked.out

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -190,6 +190,21 @@ def test_a_new_file_counts_at_once_and_a_removed_one_no_longer(
     assert directory.partner_by_pin(aus.bundle.tls_pins[0]) is None
     with pytest.raises(UnknownParty):
         directory.party("AUS")
+
+
+@pytest.mark.parametrize("name", ["AUS.json", "ZZZ.json", "AUS.waiting"])
+def test_an_entry_of_which_nothing_can_be_read_is_named_and_waited_for_by_nobody(
+    directory: Directory, folder: Path, aus: Party, pipe: Any, name: str
+) -> None:
+    trust(directory, aus.bundle)
+    assert directory.party("AUS") == aus.bundle
+    (folder / name).unlink(missing_ok=True)
+    pipe(folder / name)
+
+    assert directory.party("AUS") == aus.bundle
+    (fault,) = directory.faults
+    assert fault.file == name
+    assert fault.why.startswith(("no regular file", "cannot be read"))
 
 
 @pytest.mark.parametrize("octets", [b"", b"{}", bytes(MAX_BUNDLE + 5)])

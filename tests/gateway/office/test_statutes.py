@@ -244,6 +244,22 @@ def test_a_kept_text_that_was_altered_is_not_believed(homes: Any, secret: Any, a
         assert "au" not in opened.agreements
 
 
+@pytest.mark.parametrize("name", ["pipe.toml", "au.toml.sig"])
+def test_a_file_of_which_nothing_can_be_read_is_named_and_waited_for_by_nobody(
+    homes: Any, secret: Any, pipe: Any, name: str
+) -> None:
+    file = homes[0] / "agreements" / name
+    file.unlink(missing_ok=True)
+    pipe(file)
+
+    with House.open(homes[0], secret) as opened:
+        opened.statutes.round()
+        assert opened.agreements["au"][0].covers(utc_now())
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert f"{name}: cannot be read: no regular file" in found["agreements"].detail
+
+
 @pytest.mark.parametrize("odd", ["folder", "link", "large", "name", "twice", "unforeseen"])
 def test_an_odd_file_stops_no_round_and_no_start(
     homes: Any, secret: Any, odd: str, monkeypatch: pytest.MonkeyPatch
