@@ -36,6 +36,7 @@ KEK = "kek.json"
 REQUEST = "request.json"
 FORMAT = 3  # of officer.json; 1 and 2 had the seeds in clear
 CLEAR = 2  # the last format in clear that had both seeds
+CLEAR_MEMBERS = frozenset({"format", "seed", "approving", "badge", "authority"})  # of format 2
 REQUEST_FORMAT = "passerelle/1/officer-request"
 PUBLIC_BYTES = 91  # SubjectPublicKeyInfo of a P-256 key (RFC 5480)
 PROOF_BYTES = sign.SIGNATURE_BYTES + 64  # the composite signature, then r and s of ECDSA P-256
@@ -43,7 +44,6 @@ MAX_REQUEST = 1 << 15  # bytes; a request has about 11,000
 CHALLENGE_BYTES = 32
 
 _SEALED = frozenset({"format", "person", "token", "public", "approving", "sealed"})
-_CLEAR = frozenset({"format", "seed", "approving", "badge", "authority"})
 _REQUESTED = frozenset({"format", "person", "public", "approving", "proof"})
 _SEED_LABEL = b"passerelle/1/officer"
 _REQUEST_LABEL = REQUEST_FORMAT.encode("ascii")
@@ -193,7 +193,7 @@ def format_of(folder: Path) -> int:
 def seal(old: Path, person: str, folder: Path, custody: Custody, *, token: str = "") -> Request:
     """Write the keys of a file in clear, of format 2, sealed into `folder`; the old file stays as it is."""
     path = old / FILE
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _CLEAR)
+    fields = durable.Fields(path, durable.decode(path, durable.read(path)), CLEAR_MEMBERS)
     if fields.number("format") != CLEAR:
         raise fields.fault("format")
     seeds = fields.octets("seed"), fields.octets("approving")
@@ -209,11 +209,11 @@ def is_private(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         content = file.read(_SNIFFED)
-    return (
-        content.startswith(b"{")
-        and b'"approving"' in content
-        and (b'"sealed"' in content or b'"seed"' in content)
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip()  # as an editor may have saved it
+    sealed, seed, approving, badge = (
+        f'"{name}"'.encode() in content for name in ("sealed", "seed", "approving", "badge")
     )
+    return content.startswith(b"{") and ((sealed and approving) or (seed and (approving or badge)))
 
 
 def signed(key: TlsKey, text: bytes) -> bytes:

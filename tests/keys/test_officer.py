@@ -163,3 +163,28 @@ def test_a_private_file_is_known_under_any_name_and_a_public_one_is_not(
     assert officer.is_private(clear)
     assert not officer.is_private(folder / officer.REQUEST)
     assert not officer.is_private(folder / officer.KEK)
+
+
+@pytest.mark.parametrize("before", [b"", b" \n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf "])
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'{"format":1,"seed":"x","badge":"y","authority":"z"}',
+        b'{"format":2,"seed":"x","approving":"y"}',
+        b'{"format":3,"sealed":"x","approving":"y"}',
+    ],
+)
+def test_a_private_file_is_known_in_every_format_and_as_an_editor_saves_it(
+    tmp_path: Path, before: bytes, written: bytes
+) -> None:
+    (tmp_path / "notes").write_bytes(before + written)
+
+    assert officer.is_private(tmp_path / "notes")
+
+
+def test_a_certificate_is_no_private_file(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(
+        b'{"format":"passerelle/1/officer-certificate","badge":"y","authority":"z"}'
+    )
+
+    assert not officer.is_private(tmp_path / "c")
