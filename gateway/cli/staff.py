@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,7 +195,7 @@ def add(
 ) -> None:
     """Let a person in who made the keys on their own machine: have our authority issue a certificate, of some roles.
 
-    Have the person read out the fingerprint, and give them the certificate. Nobody adds to himself. An operator or an examiner
+    Have the person read out the fingerprint, and give them the certificate. Nobody adds or ends themselves. An operator or an examiner
     is let in by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
     """
     del as_json
@@ -214,12 +215,16 @@ def add(
 
 def read_request(file: Path) -> Request:
     """Return the request in a file; raises Remedy where it is none, or was not signed by the keys in it."""
+    from gateway import files
     from keys.errors import SignatureRefused
     from keys.officer import MAX_REQUEST, Request
 
     try:
-        with file.open("rb") as stream:
-            return Request.parse(stream.read(MAX_REQUEST + 1))
+        return Request.parse(files.read(file, MAX_REQUEST))
+    except files.FileRefused as fault:
+        raise Remedy(
+            f"{file} is no request file ({fault}); each person makes their own: passerelle staff request FOLDER --person P-1"
+        ) from None
     except SignatureRefused:
         raise Remedy(
             f"{file} is no request as `passerelle staff request` writes it, or was altered; have the person send it again"
@@ -231,11 +236,6 @@ def requested(files: list[Path]) -> list[tuple[Request, Path]]:
 
     Raises Remedy where one is none, two are one person's, or a certificate lies there already.
     """
-    for file in files:
-        if not file.is_file():
-            raise Remedy(
-                f"{file} is no request file; each operator makes their own: passerelle staff request FOLDER --person P-1"
-            )
     found = [(read_request(file), _certificate(file, None)) for file in files]
     if len({wanted.person for wanted, _ in found}) != len(found):
         raise Remedy("two requests are of one person; two operators are two persons")
@@ -301,20 +301,19 @@ def _certificate(request: Path, out: Path | None) -> Path:
 
 
 def _demand_free(out: Path) -> None:
+    """Raise Remedy where a certificate could not be written, before anybody is let in by it."""
     if out.exists():
         raise Remedy(f"{out} exists; name another file with -o, or move it away")
+    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
+        raise Remedy(f"{out} cannot be written there; name another file with -o")
 
 
 def _demand_own(folder: Path) -> None:
     """Raise Remedy for a folder that is not new, or lies in a party's: what is an officer's is not the gateway's."""
-    from gateway import config
+    from gateway.client import credential
     from keys import officer
 
-    for above in (folder.absolute(), *folder.resolve().parents):
-        if (above / config.FILE).is_file():
-            raise Remedy(
-                f"{folder} lies in {above}, the folder of a party: keep your keys in a folder of your own, outside it"
-            )
+    credential.demand_outside(folder)
     if (folder / officer.FILE).exists() or (folder / officer.KEK).exists():
         raise Remedy(f"{folder} holds keys already; take another folder, or move it away")
 

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from gateway import files
+from gateway.client.folder import SETTINGS
 from gateway.errors import Remedy
+from gateway.files import FileRefused
 from keys import certificates, durable, officer, sign
 from keys.badge import Badge, read_badge
 from keys.certificates import private_key_pem
@@ -25,7 +28,6 @@ CERTIFICATE = "certificate.json"
 FORMAT = "passerelle/1/officer-certificate"
 MAX_CERTIFICATE = 1 << 16  # bytes; two or three certificates of about 800 each
 _MEMBERS = frozenset({"format", "badge", "authority"})
-_CLEAR = frozenset({"format", "seed", "approving", "badge", "authority"})
 
 
 @handle
@@ -77,11 +79,16 @@ def certificate_file(chain: bytes, authority: bytes) -> bytes:
 def install(folder: Path, file: Path, now: datetime) -> Badge:
     """Put a certificate beside the keys that it was issued for; return what it says.
 
-    Raises Remedy where it is for another key or person, or out of date; DamagedFile where it is no such file.
+    Raises Remedy where it is no certificate, for another key or person, or out of date.
     """
-    with file.open("rb") as stream:
-        octets = stream.read(MAX_CERTIFICATE)
-    chain, authority = _certificate(file, octets)
+    try:
+        octets = files.read(file, MAX_CERTIFICATE)
+        chain, authority = _certificate(file, octets)
+    except (FileRefused, DamagedFile):
+        raise Remedy(
+            f"{file} is no certificate; take the one that an operator gave you, or have it written again:"
+            " passerelle staff collect"
+        ) from None
     _demand_sealed(folder)
     person, public = officer.named(folder)
     try:
@@ -105,7 +112,7 @@ def seal(old: Path, folder: Path, custody: Callable[[], Custody], token: str) ->
     path = old / officer.FILE
     if not path.is_file():
         raise Remedy(f"{old} holds no credential")
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _CLEAR)
+    fields = durable.Fields(path, durable.decode(path, durable.read(path)), officer.CLEAR_MEMBERS)
     chain, authority = fields.text("badge").encode(), fields.text("authority").encode()
     try:
         validity = certificates.validity(chain)
@@ -124,6 +131,7 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
 
     The key and the certificate belong together, or the folder was put together from two.
     """
+    demand_outside(folder)
     _demand_sealed(folder)
     path = folder / CERTIFICATE
     if not path.is_file():
@@ -140,6 +148,15 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
     if not same:
         raise DamagedFile(path, "it was issued for another key", "install the one for these keys")
     return Credential(keys, chain, authority)
+
+
+def demand_outside(folder: Path) -> None:
+    """Raise Remedy for a folder in a party's: what is an officer's is not the gateway's."""
+    for above in (folder.absolute(), *folder.resolve().parents):
+        if (above / SETTINGS).is_file():
+            raise Remedy(
+                f"{folder} lies in {above}, the folder of a party: keep your keys in a folder of your own, outside it"
+            )
 
 
 def _certificate(path: Path, octets: bytes) -> tuple[bytes, bytes]:

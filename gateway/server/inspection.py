@@ -6,6 +6,7 @@ everything it is checked against is public.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -142,14 +143,14 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("evidence", lambda: _evidence(settings))
     run("descriptors", lambda: descriptors.said(settings))
     run("health", lambda: _health(settings))
-    run("officers", lambda: _officers(home))
+    run("officers", lambda: _officers(settings))
     run("memory", _memory)
     return [*found, *_ends(ending.of_folder(home, keyset[0] if keyset else None, now), now)]
 
 
-def _officers(home: Path) -> str:
-    """Raise Remedy where an officer's keys lie in the party's folder, as versions before requests left them."""
-    found = [path for path in sorted((home / "staff").rglob("*.json")) if is_private(path)]
+def _officers(settings: Settings) -> str:
+    """Raise Remedy where an officer's keys lie anywhere in the party's folder, as versions before requests left them."""
+    found = [path for path in _kept(settings) if is_private(path)]
     if found:
         folder = found[0].parent
         raise Remedy(
@@ -157,6 +158,18 @@ def _officers(home: Path) -> str:
             " then delete it"
         )
     return "no officer's keys in the folder"
+
+
+def _kept(settings: Settings) -> Iterator[Path]:
+    """Yield the files in the party's folder that people may have put there: not the store's, no tiles, none hidden."""
+    ours = {settings.evidence.tiles, settings.store.path.parent} - {settings.home}
+    for folder, names, inside in os.walk(settings.home):
+        names[:] = sorted(
+            name for name in names if name[0] != "." and Path(folder) / name not in ours
+        )
+        for path in (Path(folder) / name for name in sorted(inside) if name[0] != "."):
+            if path.is_file() and not path.is_symlink():
+                yield path
 
 
 def demand_current(keyset: Keyset, now: datetime) -> None:

@@ -51,6 +51,9 @@ def members(connection: Connection) -> list[Member]:
     return [_member(row) for row in connection.execute(wanted)]
 
 
+_KNOWN = "this key was granted before: `passerelle staff collect` writes its certificate; else have the person make another"
+
+
 def grant(new: Member) -> Effect:
     """Return what lets a key in; its commit raises Remedy where the key is known already."""
     row = insert(staff).values(
@@ -61,7 +64,7 @@ def grant(new: Member) -> Effect:
         expire_ms=milliseconds(new.expires),
         approving=new.approving or None,
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this key was granted before; make another"))
+    return Effect(row, rows=1, refusal=says(Remedy, _KNOWN))
 
 
 def end(pin: bytes, now: datetime) -> Effect:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -258,4 +259,53 @@ def test_no_credential_is_said_with_its_remedy(homes: Any, run: Any, tmp_path: P
     said = run("staff", "list", homes["CAN"], "--as", tmp_path / "nobody")
 
     assert said.code == 2
+    assert "passerelle staff request" in said.err
+
+
+def test_nobody_is_let_in_whose_certificate_cannot_be_written(
+    homes: Any, run: Any, passphrase: Any, own_keys: Any, tmp_path: Path
+) -> None:
+    own_keys(tmp_path / "p1", "P-1")
+    request, out = tmp_path / "p1" / "request.json", tmp_path / "nowhere" / "certificate.json"
+    add = ("staff", "add", homes["CAN"], "--request", request, "--role", "operator", "--custody")
+
+    said = run(*add, *passphrase, "-o", out)
+    assert said.code == 2
+    assert "name another file" in said.err
+
+    assert run(*add, *passphrase).code == 0  # the key was not granted before
+    said = run(*add, *passphrase, "-o", tmp_path / "again.json")
+    assert said.code == 2
+    assert "passerelle staff collect" in said.err
+
+
+def test_keys_in_a_partys_folder_open_nothing_and_are_found_wherever_they_lie(
+    homes: Any, run: Any, passphrase: Any, officer: Any
+) -> None:
+    own, home = officer("P-1", "operator"), homes["CAN"]
+    inside = home / "agreements" / "mine"
+    shutil.copytree(own, inside)
+
+    said = run("staff", "list", home, "--as", inside, *passphrase)
+    assert said.code == 2
+    assert "the folder of a party" in said.err
+    checked = run("check", home, *passphrase)
+    assert checked.code != 0
+    assert f"an officer's keys lie in {inside}" in checked.err + checked.out
+
+
+def test_a_wrong_file_is_told_from_a_damaged_one_and_where_to_get_the_right_one(
+    homes: Any, run: Any, passphrase: Any, own_keys: Any, tmp_path: Path
+) -> None:
+    own_keys(tmp_path / "p7", "P-7")
+    for file in (tmp_path / "p7" / "request.json", tmp_path / "none", tmp_path):
+        said = run("staff", "install", tmp_path / "p7", file)
+        assert said.code == 2
+        assert "is no certificate" in said.err
+        assert "passerelle staff collect" in said.err
+
+    add = ("staff", "add", homes["CAN"], "--role", "operator", "--custody", *passphrase)
+    said = run(*add, "--request", tmp_path / "none")
+    assert said.code == 2
+    assert "is no request file" in said.err
     assert "passerelle staff request" in said.err
