@@ -77,7 +77,7 @@ def vetted(
     kept      the texts of those that were kept when they were adopted
 
     A version that the ledger has stays in force with the text that was adopted, whatever became of its file. Where
-    that text is nowhere to be had, no version of its agreement is in force: an older one would permit what the newer
+    that text is nowhere to be had, or can no longer be read, no version of its agreement is in force: an older one would permit what the newer
     one ended.
     """
     known = {hashlib.sha256(text).hexdigest(): text for text in packaged().values()}
@@ -92,12 +92,12 @@ def vetted(
     lost: set[str] = set()
     for gone in sorted(adopted.keys() - texts.keys()):
         text = known.get(adopted[gone].digest) or kept.get(gone, b"")
-        if hashlib.sha256(text).hexdigest() == adopted[gone].digest:
-            parsed[f"{gone}.kept"] = parse(text, gone)
+        try:
+            parsed[f"{gone}.kept"] = _adopted(gone, text, adopted[gone].digest)
             faults.append(MalformedAgreement(gone, "", 0, _KEPT))
-        else:
+        except MalformedAgreement as fault:
             lost.add(gone.rpartition("@")[0])
-            faults.append(MalformedAgreement(gone, "", 0, _LOST))
+            faults.append(fault)
     found: dict[str, tuple[Agreement, ...]] = {}
     for name in sorted({each.id for each in parsed.values()} - lost):
         files = {file: each for file, each in parsed.items() if each.id == name}
@@ -107,6 +107,13 @@ def vetted(
             faults.append(fault)
             found |= arranged({a.name: a for a in files.values() if a.name in adopted})
     return Vetted(MappingProxyType(found), texts, tuple(faults))
+
+
+def _adopted(name: str, text: bytes, digest: str) -> Agreement:
+    """Return the agreement of a kept text; raises MalformedAgreement where it is lost, or a later release takes less."""
+    if hashlib.sha256(text).hexdigest() != digest:
+        raise MalformedAgreement(name, "", 0, _LOST)
+    return parse(text, name)
 
 
 def _ours(

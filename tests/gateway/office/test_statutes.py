@@ -10,7 +10,7 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
-from gateway.law.reading import MAX_BYTES
+from gateway.law.reading import MAX_BYTES, MalformedAgreement
 from gateway.office import signatures
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.server import inspection
@@ -242,6 +242,31 @@ def test_a_kept_text_that_was_altered_is_not_believed(homes: Any, secret: Any, a
 
     with House.open(homes[0], secret) as opened:
         assert "au" not in opened.agreements
+
+
+def test_a_kept_text_that_is_read_no_longer_ends_its_agreement_and_no_other(
+    homes: Any, secret: Any, agree: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later release may take less than the one that adopted it."""
+    agree(homes[0], "au-2.toml", second(homes))
+    with House.open(homes[0], secret):
+        pass
+    (homes[0] / "agreements" / "au-2.toml").unlink()
+    real = signatures.parse
+
+    def narrower(text: bytes, name: str) -> Any:
+        if name == "au@2":
+            raise MalformedAgreement(name, "limits", 7, "more than is taken")
+        return real(text, name)
+
+    monkeypatch.setattr(signatures, "parse", narrower)
+
+    with House.open(homes[0], secret) as opened:
+        assert "au" not in opened.agreements
+        assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
+        assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert "au@2 line 7: limits: more than is taken" in found["agreements"].detail
 
 
 @pytest.mark.parametrize("name", ["pipe.toml", "au.toml.sig"])
