@@ -2,7 +2,7 @@
 
 Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
 inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
-can be done without a certificate, while the house is closed, by whoever holds its keys' passphrase.
+can be done without a certificate, while the gateway is stopped, by whoever holds its keys' passphrase.
 
 What takes two persons is proposed under the officer's signature, and done when another has approved it.
 """

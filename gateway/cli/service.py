@@ -22,7 +22,7 @@ def serve(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Open the doors to partners until SIGTERM or Ctrl-C; calls under way are finished first.
+    """Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.
 
     Exit code 74: the ledger could not be written. 75: a thread stood still. After both a supervisor starts it again.
     """

@@ -22,7 +22,7 @@ from gateway.errors import Remedy
 PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
 SECRET = f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # as gateway.cli.desk reads it
 READY_SECONDS = 600.0  # for a start; two cores with ten times their work took over 60
-STOP_SECONDS = 300.0  # until a stop is forced; the house drains for 30 and then ends by itself
+STOP_SECONDS = 300.0  # until a stop is forced; the gateway drains for 30 and then ends by itself
 RUN_SECONDS = 900.0  # until it gives up on any other command
 SAID = 2000  # characters of a failed command's last words
 

@@ -173,7 +173,7 @@ class Stage:
         self._logs = 0
 
     def __enter__(self) -> Self:
-        """Found the parties, and open the gateway's doors; raises Remedy where a part does not start."""
+        """Found the parties, and start the gateway; raises Remedy where a part does not start."""
         self._found()
         self._enrol()
         with ExitStack() as stack:

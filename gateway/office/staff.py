@@ -100,7 +100,7 @@ class Staff:
     def present(self, certificate: bytes, shows: Callable[[bytes], bytes], nonce: bytes) -> Officer:
         """Return who bears a certificate whose key is there too: `shows` signs the challenge of this nonce.
 
-        For whoever opens the house from inside; at the listener TLS has asked the same. Raises StaffUnknown.
+        For whoever opens a stopped gateway; at the listener TLS has asked the same. Raises StaffUnknown.
         """
         found = self.officer(certificate)
         try:

@@ -2,7 +2,7 @@
 
 Each file counts for itself. One that is malformed, unsigned or contradicts the ledger leaves everything else as it is,
 and what was adopted in force: one ALARM, until the folder is right again, and a line in the log. The same holds when
-the house opens: what a house that serves refuses does not keep it from starting.
+the gateway starts: what it refuses while it serves does not keep it from starting.
 """
 
 from __future__ import annotations
