@@ -98,11 +98,10 @@ def import_(
             "a fingerprint is 32 letters and digits, A-Z and 2-7, however grouped",
             param_hint="--fingerprint",
         )
-    with file.open("rb") as stream:
-        octets = stream.read(bundles.MAX_BUNDLE + 1)
     try:
+        octets = files.read(file, bundles.MAX_BUNDLE)
         offered = bundles.PartyBundle.parse(octets)
-    except bundles.MalformedBundle as fault:
+    except (files.FileRefused, bundles.MalformedBundle) as fault:
         raise Remedy(f"{file}: {fault}; ask its owner to send it again") from None
     printed = bundles.fingerprint(octets)
     stated = fingerprint if fingerprint is not None else _compare(offered, printed)

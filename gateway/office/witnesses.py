@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway import moments
+from gateway import files, moments
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import (
@@ -293,12 +293,11 @@ def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | Non
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            policy = Policy.parse(file.read(MAX_POLICY + 1))
+        policy = Policy.parse(files.read(path, MAX_POLICY))
         if log is not None:
             policy.demand(log)
-    except FileNotFoundError:
-        raise Remedy(f"{path}: evidence.policy names a file that is not there") from None
+    except files.FileRefused as fault:
+        raise Remedy(f"{path}: evidence.policy names a file that cannot be read: {fault}") from None
     except PolicyRefused as fault:
         raise Remedy(f"{path}: {fault}") from None
     return policy

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +24,8 @@ from gateway.audit.policy import (
     PolicyRefused,
 )
 from gateway.audit.proof import LogIdentity
+from gateway.errors import Remedy
+from gateway.office.witnesses import policy_of
 from keys.sign import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -282,3 +286,10 @@ def test_a_line_that_does_not_verify_carries_no_quorum_further() -> None:
     moved = note.with_lines(checkpoint(9), [line])
 
     assert policy("quorum aus").reached([moved, of_size(5, "aus")]) == 5
+
+
+def test_a_policy_of_which_nothing_can_be_read_is_refused_and_waited_for_by_nobody(
+    tmp_path: Path, pipe: Any
+) -> None:
+    with pytest.raises(Remedy, match=r"evidence\.policy names a file .* no regular file"):
+        policy_of(pipe(tmp_path / "policy"))

@@ -213,3 +213,12 @@ def test_an_entry_that_waits_is_listed_with_its_remedy_and_taken_by_its_fingerpr
     assert said.document["dropped"] == "drops a ledger pair that we know"
     assert "witness/AUS.checkpoint" in said.err
     assert run("party", "list", homes["CAN"], "--json").code == 0
+
+
+def test_a_bundle_of_which_nothing_can_be_read_is_refused_and_waited_for_by_nobody(
+    run: Any, homes: Any, pipe: Any, tmp_path: Path
+) -> None:
+    said = run("party", "import", homes["CAN"], pipe(tmp_path / "aus.json"))
+
+    assert said.code == 2
+    assert "no regular file" in said.err
