@@ -291,7 +291,8 @@ def test_keys_in_a_partys_folder_open_nothing_and_are_found_wherever_they_lie(
     assert "the folder of a party" in said.err
     checked = run("check", home, *passphrase)
     assert checked.code != 0
-    told = "".join((checked.err + checked.out).split())  # a table breaks its lines where the screen ends
+    # A table breaks its lines where the screen ends.
+    told = "".join((checked.err + checked.out).split())
     assert f"anofficer'skeysliein{inside}" in told
 
 
