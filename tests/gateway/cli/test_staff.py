@@ -289,11 +289,9 @@ def test_keys_in_a_partys_folder_open_nothing_and_are_found_wherever_they_lie(
     said = run("staff", "list", home, "--as", inside, *passphrase)
     assert said.code == 2
     assert "the folder of a party" in said.err
-    checked = run("check", home, *passphrase)
+    checked = run("check", home, *passphrase, "--json")
     assert checked.code != 0
-    # A table breaks its lines where the screen ends.
-    told = "".join((checked.err + checked.out).split())
-    assert f"anofficer'skeysliein{inside}" in told
+    assert f"an officer's keys lie in {inside}" in checked.out
 
 
 def test_a_wrong_file_is_told_from_a_damaged_one_and_where_to_get_the_right_one(
