@@ -42,8 +42,9 @@ from gateway.errors import (
     StaffUnknown,
     TooManyCalls,
 )
-from gateway.server.admission import Admission, Limits, Unidentified, address_of
+from gateway.server.admission import Admission, Limits, Unidentified
 from gateway.server.answering import Workers
+from gateway.server.connections import address_of
 from keys.errors import KeysError
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
