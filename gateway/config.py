@@ -67,6 +67,10 @@ class Exchange(_Section):
     # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
     # partners' handshakes fail.
     hosts: tuple[Host, ...] = ("127.0.0.1", "localhost")
+    # host:port of an HTTP proxy by which partners are reached (CONNECT). None = directly: `http_proxy` and its like in
+    # the environment are never heeded, nor is the way to our own admin port. TLS and pins go through it unchanged; it
+    # learns whom we ask, when and how much. What `no_proxy` names is reached directly. Whoever sets it sees that.
+    proxy: Address | None = None
     # Threads that receive calls: they say who calls, refuse or hand over, and never wait. Calls are answered in
     # threads of their own, as many as partners have places. More only compete for the processor; with fewer a
     # certificate that is slow to read delays the next caller.
@@ -383,13 +387,11 @@ def _quoted(value: object) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_FILE + 1)
-        tree = toml.read(octets, MAX_FILE)
-    except FileNotFoundError:
+        tree = toml.read(files.read(path, MAX_FILE), MAX_FILE)
+    except files.FileMissing:
         raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
-    except OSError as error:
-        raise Remedy(f"{path} cannot be read: {error.strerror}") from None
+    except files.FileRefused as fault:
+        raise Remedy(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
         raise Remedy(f"{path}: {fault}; correct it there") from None
     if "home" in tree:

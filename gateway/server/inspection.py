@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from gateway import config
+from gateway import config, files
 from gateway.audit import stamp
 from gateway.audit.destruction import write
 from gateway.audit.proof import LogIdentity
@@ -92,9 +92,9 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
     roots = None
     try:
         if settings.evidence.authority_roots is not None:
-            roots = settings.evidence.authority_roots.read_bytes()
-    except OSError as fault:
-        text = f"evidence.authority_roots cannot be read: {fault.strerror}"
+            roots = files.read(settings.evidence.authority_roots, stamp.MOST_ROOTS)
+    except files.FileRefused as fault:
+        text = f"evidence.authority_roots cannot be read: {fault}"
         yield Finding(Severity.FAULT, 0, text, Place.LEDGER)
     notes = {size: row[1] for size, row in found.items() if row is not None}
     told = {each.digest: each.index for each in entries}
