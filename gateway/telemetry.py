@@ -127,6 +127,18 @@ _outgoing_failures = Counter(
     ["partner", "kind"],
     registry=REGISTRY,
 )
+_serving = Gauge(
+    "passerelle_serving",
+    "1 while calls are answered; 0 while they are not, with the reason. Every half minute it is found out anew.",
+    ["gateway", "reason"],
+    registry=REGISTRY,
+)
+_serving_since = Gauge(
+    "passerelle_serving_since_seconds",
+    "Since when that is so, in seconds since 1970.",
+    registry=REGISTRY,
+)
+_served: set[tuple[str, str]] = set()  # what is shown now
 _evidence_late: set[str] = set()  # as with expiries
 _leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
@@ -161,6 +173,17 @@ def show_evidence(kind: str, seconds: float | None) -> None:
     elif kind in _evidence_late:
         _evidence_late.remove(kind)
         _evidence.remove(kind)
+
+
+def show_serving(party: str, reason: str, now: float) -> None:
+    """Show whether we answer: "" while we do, else the reason; `now`, seconds since 1970, counts where that is new."""
+    if (party, reason) in _served:
+        return
+    _serving.clear()
+    _served.clear()
+    _serving.labels(party, reason).set(0 if reason else 1)
+    _serving_since.set(now)
+    _served.add((party, reason))
 
 
 def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:

@@ -41,6 +41,7 @@ try:
         scrutiny,
         service,
         staff,
+        status,
         viewing,
         witness,
         worst,
@@ -95,6 +96,7 @@ app.command(
 )(founding.init)
 app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
 app.command(epilog=example("passerelle check can", "passerelle check can --json"))(service.check)
+app.command(epilog=status.EPILOG)(status.status)
 app.command(
     epilog=example(
         "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"

@@ -23,7 +23,7 @@ from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
-from gateway.office.expiry import Level, Told
+from gateway.office.expiry import Keys, Level, Told
 from gateway.office.witnesses import witnesses_of
 from gateway.server import descriptors, ending
 from gateway.server.secrecy import swap_in_use
@@ -193,7 +193,7 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
 
 
-def stopped(keyset: Keyset) -> tuple[KeyKind, ...]:
+def stopped(keyset: Keys) -> tuple[KeyKind, ...]:
     """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
     active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
     return tuple(kind for kind in NEEDED if kind not in active)
