@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -184,6 +184,17 @@ class Evidence(_Section):
     stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
 
 
+class Telemetry(_Section):
+    """What is written to the log; none of it is content."""
+
+    # info, warning or error: lines below it are not written. Whoever raises it makes a fault harder to find; the ledger
+    # has what has to be kept.
+    level: Literal["info", "warning", "error"] = "info"
+    # The access log, one line a call: info = all, warning = those that were refused, error = faults of ours alone. It
+    # says who called what, when and how it ended, which tells of the volume of queries. Whoever raises it sees less.
+    access: Literal["info", "warning", "error"] = "info"
+
+
 class Limits(_Section):
     """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
 
@@ -238,6 +249,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     evidence: Evidence = Evidence()
     limits: Limits = Limits()
+    telemetry: Telemetry = Telemetry()
 
     def digest(self) -> str:
         """Return what the ledger states of all settings in force: SHA-256 of their JSON, hexadecimal. None is secret."""

@@ -226,6 +226,8 @@ class Serving:
         hears the signal does nothing else, and an end that does not come to its own is cut.
         """
         forbid_core()
+        told = self._house.settings.telemetry
+        telemetry.set_levels(told.level, told.access)
         descriptors.raise_limit()
         sys.setswitchinterval(SWITCH)
         with signals.heard(_leave) as asked_to_end:
