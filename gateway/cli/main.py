@@ -95,7 +95,11 @@ app.command(
     )
 )(founding.init)
 app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
-app.command(epilog=example("passerelle check can", "passerelle check can --json"))(service.check)
+app.command(
+    epilog=example(
+        "passerelle check can", "passerelle check can --json", "passerelle check can --partner AUS"
+    )
+)(service.check)
 app.command(epilog=status.EPILOG)(status.status)
 app.command(
     epilog=example(
