@@ -5,8 +5,8 @@
     TLS           1.3, and a leaf of their authority for that name
     pin           their entry names that leaf
     certificate   they know ours
-    signature     they accept our signature, we theirs, and their receipt proves that they recorded it
     clock         theirs and ours agree
+    signature     they accept our signature, we theirs, and their receipt proves that they recorded it
     capabilities  what they accept from us
     entry         whether we hold their newest
 
@@ -48,8 +48,8 @@ STEPS: Final = (
     "TLS",
     "pin",
     "certificate",
-    "signature",
     "clock",
+    "signature",
     "capabilities",
     "entry",
 )
@@ -202,13 +202,13 @@ def _exchange(home: Path, partner: Partner) -> Iterator[tuple[str, str]]:
     """Yield the steps of a question and its answer."""
     told = _asked(home, partner)
     yield "certificate", "they know our TLS leaf"
+    yield "clock", _clock(told.ahead)
     yield (
         "signature",
         (
             f"ours is accepted, theirs holds; entry {told.index} of {told.size} of their ledger is the receipt"
         ),
     )
-    yield "clock", _clock(told.ahead)
     known = told.capabilities
     purposes = ", ".join(each.name for each in known.purposes)
     yield "capabilities", f"purposes {purposes or 'none: no agreement with us is in force there'}"
