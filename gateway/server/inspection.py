@@ -25,7 +25,7 @@ from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
 from gateway.office.expiry import Keys, Level, Told
 from gateway.office.witnesses import witnesses_of
-from gateway.server import descriptors, ending
+from gateway.server import descriptors, ending, named
 from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects, verifying, witnessed
 from gateway.store.database import Database, open_store
@@ -141,6 +141,8 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings))
+    run("files", lambda: named.try_files(settings))
+    run("time stamps", lambda: named.try_authority(settings))
     run("descriptors", lambda: descriptors.said(settings))
     run("health", lambda: _health(settings))
     run("officers", lambda: _officers(settings))
