@@ -68,8 +68,9 @@ class Exchange(_Section):
     # partners' handshakes fail.
     hosts: tuple[Host, ...] = ("127.0.0.1", "localhost")
     # host:port of an HTTP proxy by which partners are reached (CONNECT). None = directly: `http_proxy` and its like in
-    # the environment are never heeded, nor is the way to our own admin port. TLS and pins go through it unchanged; it
-    # learns whom we ask, when and how much. What `no_proxy` names is reached directly. Whoever sets it sees that.
+    # the environment are not heeded, and the way to our own admin port goes through none. TLS and pins go through it
+    # unchanged; it learns whom we ask, when and how much. What `no_proxy` names is reached directly all the same. Whoever
+    # sets it can have our traffic watched and cut, not read.
     proxy: Address | None = None
     # Threads that receive calls: they say who calls, refuse or hand over, and never wait. Calls are answered in
     # threads of their own, as many as partners have places. More only compete for the processor; with fewer a
