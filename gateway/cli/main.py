@@ -22,6 +22,7 @@ try:
         directory,
         drills,
         entries,
+        entry,
         evaluating,
         founding,
         gallery,
@@ -116,6 +117,7 @@ app.command(
     )
 )(detailing.details)
 app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
+parties.app.command(epilog=entry.EPILOG)(entry.show)
 app.add_typer(parties.app, name="party")
 app.add_typer(directory.app, name="directory")
 app.add_typer(gallery.app, name="gallery")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from gateway.bundle import PartyBundle
 from tests.patience import PATIENCE
 
 
@@ -48,3 +54,44 @@ def test_watching_ends_with_ctrl_c_and_without_a_traceback(
     assert "DOES NOT SERVE" in first
     assert watching.returncode == 130
     assert "Traceback" not in err
+
+
+def test_a_partner_that_does_not_answer_is_exit_code_1_with_the_step(
+    run: Any, homes: Any, secrets_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "AUS.json"
+    printed = run("party", "export", homes["AUS"], "-o", file, "--json").document["fingerprint"]
+    run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+    entry = PartyBundle.parse(file.read_bytes())
+    gone = replace(entry, endpoints=("127.0.0.1:1",))  # a port of the system's, at which nobody is
+    (homes["CAN"] / "parties" / "AUS.json").write_bytes(gone.to_bytes())
+    how = ("--partner", "AUS", "--passphrase-file", secrets_folder / "house")
+
+    said = run("check", homes["CAN"], *how, "--json")
+
+    assert said.code == 1
+    assert [(one["name"], one["ok"]) for one in said.document["steps"]] == [
+        ("name", True),
+        ("connection", False),
+    ]
+    assert said.document["not_known"][0] == "TLS"
+    assert "not known" in run("check", homes["CAN"], *how).out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setenv("_PASSERELLE_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("COMP_WORDS", "passerelle sta")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "passerelle sta")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    done = subprocess.run(
+        [sys.executable, "-c", "from gateway.cli.main import app; app(prog_name='passerelle')"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+    assert {"status", "state", "staff"} <= set(re.findall(r"[a-z]+", done.stdout))
+    assert "serve" not in done.stdout.split()
