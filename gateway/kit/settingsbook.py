@@ -127,14 +127,17 @@ def _bounds(metadata: list[Any]) -> str:
 
 
 def _notes(source: str) -> dict[tuple[str, str], str]:
-    """Return the comment above each setting, by class and name."""
+    """Return the comment above each setting, or above the one before it that it goes with, by class and name."""
     lines = source.splitlines()
     found = {}
     for kind in (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)):
+        shared: list[str] = []
         for node in kind.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 above = list(_above(lines, node.lineno - 2))
-                found[kind.name, node.target.id] = " ".join(reversed(above))
+                # Two settings may share the words above the first of them.
+                shared = above or shared
+                found[kind.name, node.target.id] = " ".join(reversed(shared))
     return found
 
 

@@ -7,7 +7,6 @@ A part that cannot be read is named, and the others are told all the same.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +28,7 @@ from gateway.store import alarms, ledger, subjects
 from gateway.store.database import open_store
 from gateway.store.ledger import Last
 from gateway.store.subjects import Counts
-from keys import keyfile
+from keys import keyfile, strictjson
 from keys.errors import KeysError
 
 T = TypeVar("T")
@@ -218,7 +217,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
 def _said(home: Path) -> str | None:
     """Return what the process says of itself; None where nobody answers where one said that it listens."""
     try:
-        written = json.loads(files.read(home / FILE, MOST_DOOR))
+        written = strictjson.read(files.read(home / FILE, MOST_DOOR), MOST_DOOR)
         host, _, port = str(written["metrics"]).rpartition(":")
         asked = HTTPConnection(host, int(port), timeout=ANSWERS)  # by itself it heeds no proxy
         try:

@@ -12,6 +12,7 @@ from gateway.office.acts import Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.paging import WRONG, Page, token
 from gateway.office.staff import CUSTODY
+from tests.pages import demand_pages
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
@@ -38,30 +39,6 @@ def test_half_a_character_is_refused() -> None:
 def test_what_a_list_gave_is_taken() -> None:
     assert page(token(7, "Zoë 😀")).after(int, str) == [7, "Zoë 😀"]
     assert page(token((1 << 63) - 1)).after(int) == [(1 << 63) - 1]
-
-
-def whole(house: Any, officer: Officer, act: str, rows: str, size: int) -> list[Any]:
-    """Return all rows of a list, page after page, as a command reads them; no page is longer than was asked."""
-    found: list[Any] = []
-    token = ""
-    for _ in range(100):
-        asked = {"page_size": size, **({"page_token": token} if token else {})}
-        page = house.perform(officer, act, asked)
-        assert len(page[rows]) <= size
-        found += page[rows]
-        token = page["next_page_token"]
-        if not token:
-            return found
-        assert len(page[rows]) == size
-    pytest.fail("the list has no end")
-
-
-def demand_pages(house: Any, officer: Officer, act: str, rows: str) -> None:
-    """Have a list read in pages of each small size: always the same rows, in their order, each once."""
-    (at_once,) = (house.perform(officer, act, {})[rows],)
-    assert len(at_once) >= 5
-    for size in (1, 2, len(at_once) - 1, len(at_once), len(at_once) + 1):
-        assert whole(house, officer, act, rows, size) == at_once
 
 
 def test_holds_are_listed_in_pages(house: Any) -> None:
