@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -67,6 +67,11 @@ class Exchange(_Section):
     # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
     # partners' handshakes fail.
     hosts: tuple[Host, ...] = ("127.0.0.1", "localhost")
+    # host:port of an HTTP proxy by which partners are reached (CONNECT). None = directly: `http_proxy` and its like in
+    # the environment are not heeded, and the way to our own admin port goes through none. TLS and pins go through it
+    # unchanged; it learns whom we ask, when and how much. What `no_proxy` names is reached directly all the same. Whoever
+    # sets it can have our traffic watched and cut, not read.
+    proxy: Address | None = None
     # Threads that receive calls: they say who calls, refuse or hand over, and never wait. Calls are answered in
     # threads of their own, as many as partners have places. More only compete for the processor; with fewer a
     # certificate that is slow to read delays the next caller.
@@ -180,6 +185,17 @@ class Evidence(_Section):
     stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
 
 
+class Telemetry(_Section):
+    """What is written to the log; none of it is content."""
+
+    # info, warning or error: lines below it are not written. Whoever raises it makes a fault harder to find; the ledger
+    # has what has to be kept.
+    level: Literal["info", "warning", "error"] = "info"
+    # The access log, one line a call: info = all, warning = those that were refused, error = faults of ours alone. It
+    # says who called what, when and how it ended, which tells of the volume of queries. Whoever raises it sees less.
+    access: Literal["info", "warning", "error"] = "info"
+
+
 class Limits(_Section):
     """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
 
@@ -234,6 +250,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     evidence: Evidence = Evidence()
     limits: Limits = Limits()
+    telemetry: Telemetry = Telemetry()
 
     def digest(self) -> str:
         """Return what the ledger states of all settings in force: SHA-256 of their JSON, hexadecimal. None is secret."""
@@ -383,13 +400,11 @@ def _quoted(value: object) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_FILE + 1)
-        tree = toml.read(octets, MAX_FILE)
-    except FileNotFoundError:
+        tree = toml.read(files.read(path, MAX_FILE), MAX_FILE)
+    except files.FileMissing:
         raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
-    except OSError as error:
-        raise Remedy(f"{path} cannot be read: {error.strerror}") from None
+    except files.FileRefused as fault:
+        raise Remedy(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
         raise Remedy(f"{path}: {fault}; correct it there") from None
     if "home" in tree:

@@ -83,7 +83,7 @@ def own_bundle(home: Path) -> PartyBundle:
 
 @functools.lru_cache(maxsize=8)
 def _own(path: Path, *_stamp: int) -> PartyBundle:
-    return PartyBundle.parse(path.read_bytes())
+    return PartyBundle.parse(files.named(path, MAX_BUNDLE))
 
 
 @dataclass(frozen=True, slots=True)

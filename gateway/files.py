@@ -32,6 +32,10 @@ class FileRefused(PasserelleError):
     """A file is not read; the text says why and holds nothing of it."""
 
 
+class FileMissing(FileRefused):
+    """There is no such file."""
+
+
 def exclusive(path: Path) -> BinaryIO:
     """Open a new file of mode 0600 for writing. Raises FileExistsError, for a link too."""
     handle = os.open(path, _NEW, MODE)
@@ -83,10 +87,18 @@ def read(path: Path, most: int) -> bytes:
     try:
         handle = os.open(path, _OPEN)
     except FileNotFoundError:
-        raise FileRefused("a link to nothing" if path.is_symlink() else "no such file") from None
+        raise FileMissing("a link to nothing" if path.is_symlink() else "no such file") from None
     except (OSError, ValueError) as fault:
         raise FileRefused(_why(fault)) from None
     return _content(handle, most)
+
+
+def named(path: Path, most: int) -> bytes:
+    """Return a file that a person named, as `read` does; raises Remedy, which says its name and why."""
+    try:
+        return read(path, most)
+    except FileRefused as fault:
+        raise Remedy(f"{path}: {fault}") from None
 
 
 def read_below(folder: Path, name: str, most: int) -> bytes:

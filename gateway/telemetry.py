@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 FIELDS = frozenset(
     {
         "address",  # one of our listeners
+        "code",  # gRPC's, of how a call ended
         "count",
         "entries",
         "error_id",
@@ -30,11 +31,13 @@ FIELDS = frozenset(
         "kind",  # an exception's type, never its text
         "operation",
         "partner",
+        "peer",  # the address, or network, that a call came from
         "reason",  # a refusal's, from the closed list
         "seconds",
         "size",
         "stage",
         "state",  # of a key or of the house
+        "step",  # of the protocol, section 4
         "version",
     }
 )
@@ -44,6 +47,10 @@ MAX_TEXT = (
 
 # Seconds; from a header parsed (50 µs) to the longest deadline (60 s), finer where the targets lie.
 BUCKETS = (0.00005, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 60)
+
+ACCESS = "access"  # the logger of calls, whose level is set apart
+LEVELS = {"info": 20, "warning": 30, "error": 40}
+_least = {"": LEVELS["info"], ACCESS: LEVELS["info"]}  # by logger, "" for all others
 
 _event = re.compile(r"[a-z][a-z0-9 _.-]{0,63}")
 
@@ -127,6 +134,18 @@ _outgoing_failures = Counter(
     ["partner", "kind"],
     registry=REGISTRY,
 )
+_serving = Gauge(
+    "passerelle_serving",
+    "1 while calls are answered; 0 while they are not, with the reason. Every half minute it is found out anew.",
+    ["gateway", "reason"],
+    registry=REGISTRY,
+)
+_serving_since = Gauge(
+    "passerelle_serving_since_seconds",
+    "Since when that is so, in seconds since 1970.",
+    registry=REGISTRY,
+)
+_served: set[tuple[str, str]] = set()  # what is shown now
 _evidence_late: set[str] = set()  # as with expiries
 _leaves: set[tuple[str, str]] = set()  # as with expiries
 _expiries: set[tuple[str, str, str]] = set()  # what is shown now; what is renewed is shown no more
@@ -161,6 +180,17 @@ def show_evidence(kind: str, seconds: float | None) -> None:
     elif kind in _evidence_late:
         _evidence_late.remove(kind)
         _evidence.remove(kind)
+
+
+def show_serving(party: str, reason: str, now: float) -> None:
+    """Show whether we answer: "" while we do, else the reason; `now`, seconds since 1970, counts where that is new."""
+    if (party, reason) in _served:
+        return
+    _serving.clear()
+    _served.clear()
+    _serving.labels(party, reason).set(0 if reason else 1)
+    _serving_since.set(now)
+    _served.add((party, reason))
 
 
 def show_leaves(ends: Mapping[tuple[str, str], float]) -> None:
@@ -280,6 +310,7 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     bound: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         _Stderr(),
         processors=[
+            _loud_enough(name),
             _allow_listed,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -290,6 +321,24 @@ def logger(name: str) -> structlog.typing.FilteringBoundLogger:
         context_class=dict,
     )
     return bound
+
+
+def set_levels(level: str, access: str) -> None:
+    """Write from now on what is at least as loud: "info", "warning" or "error"; of calls, and of everything else."""
+    _least.update({"": LEVELS[level], ACCESS: LEVELS[access]})
+
+
+def _loud_enough(
+    name: str,
+) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:
+    of = name if name in _least else ""
+
+    def keep(_: object, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if LEVELS.get(method, LEVELS["error"]) < _least[of]:
+            raise structlog.DropEvent
+        return line
+
+    return keep
 
 
 def _named(name: str) -> Callable[[Any, str, MutableMapping[str, Any]], MutableMapping[str, Any]]:

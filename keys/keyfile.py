@@ -15,9 +15,9 @@ from pathlib import Path
 from keys import durable
 from keys.custody import Custody
 from keys.errors import CustodyFault, DamagedFile
-from keys.lifecycle import Owner
+from keys.lifecycle import KeyKind, Owner
 from keys.pae import pae
-from keys.record import NAMES, KeyRecord
+from keys.record import NAMES, KeyRecord, primary
 
 FORMAT = "passerelle keyset 1"
 SEAL_LABEL = b"passerelle/1/keyset"
@@ -32,6 +32,10 @@ class KeyFile:
     party: str
     hosts: tuple[str, ...]
     records: tuple[KeyRecord, ...]
+
+    def primary(self, kind: KeyKind) -> KeyRecord:
+        """Return the key of `kind` that produces. Raises KeyNotUsable."""
+        return primary(self.records, kind)
 
 
 def last_of(path: Path) -> Path:
@@ -84,10 +88,27 @@ def read(path: Path, custody: Custody) -> KeyFile:
         if when is None:
             raise
         raise DamagedFile(path, fault.what, _remedy(path, when)) from None
+    fields = _fields(path, body)
+    _check_seal(path, fields, {name: body[name] for name in _BODY}, custody)
+    return _content(path, fields)
+
+
+def stated(path: Path) -> KeyFile:
+    """Return what the file says, though nobody opened its seal: to be shown to a person, never to decide by.
+
+    Raises DamagedFile, CustodyFault (absent).
+    """
+    return _content(path, _fields(path, durable.decode(path, durable.read(path))))
+
+
+def _fields(path: Path, body: Mapping[str, object]) -> durable.Fields:
     fields = durable.Fields(path, body, _BODY | {"seal"})
     if fields.text("format") != FORMAT:
         raise fields.fault("format")
-    _check_seal(path, fields, {name: body[name] for name in _BODY}, custody)
+    return fields
+
+
+def _content(path: Path, fields: durable.Fields) -> KeyFile:
     try:
         owner = Owner(fields.text("owner"))
     except ValueError:

@@ -27,7 +27,7 @@ from keys.keyfile import KeyFile
 from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, step
 from keys.live import Live, draw, revive
 from keys.moving import demand, end
-from keys.record import KeyEvent, KeyRecord, newborn, whole
+from keys.record import KeyEvent, KeyRecord, newborn, primary, whole
 from keys.sign import LogKey, SigningKey
 
 __all__ = [
@@ -158,10 +158,7 @@ class Keyset:
 
         Raises KeyNotUsable when none is ACTIVE.
         """
-        active = [r for r in self.records if r.kind is kind and r.state is KeyState.ACTIVE]
-        if not active:
-            raise KeyNotUsable(f"no {kind.value} key is ACTIVE; promote one, or make one first")
-        return max(active, key=lambda record: (record.created, record.kid))
+        return primary(self.records, kind)
 
     def published(self, kind: KeyKind) -> tuple[KeyRecord, ...]:
         """Return the keys of `kind` that partners should know: PREACTIVE and ACTIVE, primary last."""

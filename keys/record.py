@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from keys import durable
+from keys.errors import KeyNotUsable
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
 from keys.pae import pae
 
@@ -129,6 +131,17 @@ class Named(Protocol):
     def public(self) -> bytes:
         """The public half."""
         ...
+
+
+def primary(records: Iterable[KeyRecord], kind: KeyKind) -> KeyRecord:
+    """Return the key of `kind` that produces: of the ACTIVE ones the latest made.
+
+    Raises KeyNotUsable when none is ACTIVE.
+    """
+    active = [each for each in records if each.kind is kind and each.state is KeyState.ACTIVE]
+    if not active:
+        raise KeyNotUsable(f"no {kind.value} key is ACTIVE; promote one, or make one first")
+    return max(active, key=lambda record: (record.created, record.kid))
 
 
 def newborn(key: Named, kind: KeyKind, state: KeyState, now: datetime, reason: str) -> KeyRecord:

@@ -23,6 +23,9 @@ from gateway.audit.verify import Finding, Place, Severity
 if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
+MOST_ROOTS: Final = (
+    1 << 20
+)  # bytes of a file of roots; what a system trusts, all of it, has 220,000
 MOST: Final = 65_536  # bytes of an answer; one with its certificates has about 6,000
 SKEW: Final = timedelta(minutes=2)  # that two honest clocks may differ (protocol 4)
 

@@ -13,11 +13,13 @@ alone nothing of people.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from gateway import files
 from gateway.errors import PasserelleError
 
 DIMENSIONS: Final = ("sex", "age_band", "region")
@@ -40,12 +42,11 @@ class GroupsRefused(PasserelleError):
 def read_groups(path: Path) -> Groups:
     """Return the groups of a file; raises GroupsRefused."""
     try:
-        if path.stat().st_size > MOST:
-            raise GroupsRefused(f"{path}: more than {MOST} bytes")
-        with path.open(newline="", encoding="ascii") as file:
-            lines = csv.reader(file, strict=True)
-            return _read(path, enumerate(lines, 1))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(files.read(path, MOST).decode("ascii"), newline="")
+        return _read(path, enumerate(csv.reader(text, strict=True), 1))
+    except files.FileRefused as fault:
+        raise GroupsRefused(f"{path}: {fault}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise GroupsRefused(f"{path} cannot be read as CSV in ASCII") from error
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
@@ -79,10 +81,10 @@ def check(context: typer.Context, file: File, as_json: Json = False) -> None:
     """Read a file as a house would; a complaint names the line (exit code 1). Says nothing of its signature."""
     del as_json
     from gateway.law.parsing import parse
-    from gateway.law.reading import MalformedAgreement
+    from gateway.law.reading import MAX_BYTES, MalformedAgreement
 
     try:
-        agreement = parse(file.read_bytes(), file.name)
+        agreement = parse(files.named(file, MAX_BYTES), file.name)
     except MalformedAgreement as fault:
         raise No(str(fault)) from None
     row = _row(agreement, datetime.now(UTC))
@@ -113,11 +115,20 @@ def sign(
     answer = desk.perform_or_propose(
         home,
         "agreements.sign",
-        {"file": file.name, "text": file.read_text(encoding="utf-8"), "reason": reason},
+        {"file": file.name, "text": _text(file), "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
     desk.said(context, home, answer)
+
+
+def _text(file: Path) -> str:
+    from gateway.law.reading import MAX_BYTES
+
+    try:
+        return files.named(file, MAX_BYTES).decode()
+    except UnicodeDecodeError:
+        raise Remedy(f"{file}: not UTF-8; save it so") from None
 
 
 def _row(agreement: Agreement, now: datetime) -> dict[str, str]:

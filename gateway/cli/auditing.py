@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.audit.story import Question
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Json, PassphraseFile, example
@@ -138,11 +139,12 @@ def _from_house(
     from gateway.audit.story import tell
     from gateway.config import load
     from gateway.law.citing import citations
+    from gateway.law.reading import MAX_BYTES
 
     told = take(read["entries"], opening)
     folder = load(home).agreements.folder
     there = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
-    cite = citations(path.read_bytes() for path in there)
+    cite = citations(files.named(path, MAX_BYTES) for path in there)
     return tell(told, number, str(read["partner"]), cite, opened=opened(told))
 
 

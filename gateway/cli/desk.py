@@ -22,12 +22,12 @@ import typer
 from gateway.cli.console import No, emit, passphrase_from
 from gateway.cli.opening import passphrase_of
 from gateway.errors import PasserelleError, Remedy
+from gateway.kit.commands import OFFICERS_PASSPHRASE
 
 if TYPE_CHECKING:
     from gateway.client.credential import Credential
 
 DOOR = "door.json"  # gateway.server.admin writes it while the house serves
-VARIABLE = "PASSERELLE_OFFICER_PASSPHRASE_FILE"  # names the file with the officer's passphrase; else a prompt
 KNOCK = 1.0  # seconds; the listener is on this machine
 
 As = Annotated[
@@ -37,7 +37,7 @@ As = Annotated[
         metavar="FOLDER",
         envvar="PASSERELLE_OFFICER",
         help="The acting officer's own folder, made by `passerelle staff request`. Its passphrase is asked for, or read"
-        f" from the file that {VARIABLE} names.",
+        f" from the file that {OFFICERS_PASSPHRASE} names.",
     ),
 ]
 _NOBODY = "say who acts: give --as FOLDER, made by `passerelle staff request`"
@@ -175,12 +175,12 @@ def credential_of(officer: Path | None) -> Credential | None:
 
 def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
     """Return what fetches the passphrase of an officer's own folder, or the PIN of the token that keeps its keys."""
-    named = os.environ.get(VARIABLE)
+    named = os.environ.get(OFFICERS_PASSPHRASE)
     return passphrase_from(
         Path(named) if named else None,
         f"the officer's keys in {folder}",
         new=new,
-        option=f"in {VARIABLE} the name of a",
+        option=f"in {OFFICERS_PASSPHRASE} the name of a",
     )
 
 

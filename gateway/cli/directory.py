@@ -122,7 +122,9 @@ def sign(
 ) -> None:
     """Add a keeper's signature to a draft, on any machine; it needs no house."""
     del as_json
-    content = _with_signatures(file.read_bytes(), [keeper], keepers_passphrase_file)
+    from gateway.client.updater import LARGEST
+
+    content = _with_signatures(files.named(file, LARGEST), [keeper], keepers_passphrase_file)
     files.write(file, content)
     console.emit(context, {"ok": True, "file": str(file)}, f"signed       {file}")
 
@@ -166,10 +168,12 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
     signed: Path | None,
     keepers_passphrase_file: Path | None,
 ) -> None:
+    from gateway.client.updater import LARGEST
+
     home, officer, passphrase_file = house
     with desk.at_desk(home, officer=officer, passphrase=passphrase_of(home, passphrase_file)) as do:
         if signed is not None:
-            content = signed.read_bytes()
+            content = files.named(signed, LARGEST)
         else:
             content = base64.b64decode(str(do("directory.draft", {"role": role})["metadata"]))
         content = _with_signatures(content, keepers, keepers_passphrase_file)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -188,9 +189,9 @@ def adopt(
     del as_json
     from gateway import bundle
     from gateway.errors import Remedy
-    from gateway.office.auditors import read_public
+    from gateway.office.auditors import MOST, read_public
 
-    octets = file.read_bytes()
+    octets = files.named(file, MOST)
     public = read_public(octets)
     heard, printed = (
         re.sub(r"[\s-]", "", each).upper() for each in (fingerprint, bundle.fingerprint(octets))

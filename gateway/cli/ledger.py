@@ -12,7 +12,7 @@ from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As
-from gateway.cli.opening import passphrase_of
+from gateway.cli.opening import log_of, passphrase_of
 from gateway.errors import Remedy
 
 SHOWN = 50  # findings printed for eyes; --json has them all
@@ -232,11 +232,10 @@ def verify_receipt(
     del as_json
     from gateway.audit import destruction as receipts
     from gateway.audit.errors import ReceiptRefused
-    from gateway.bundle import PartyBundle
 
-    log = PartyBundle.parse(party.read_bytes()).log
+    log, octets = log_of(party), files.named(file, receipts.LARGEST)
     try:
-        found = receipts.verify(file.read_bytes(), log, datetime.now(UTC), receipt)
+        found = receipts.verify(octets, log, datetime.now(UTC), receipt)
     except ReceiptRefused as refused:
         raise No(str(refused)) from None
     frame = found.frame
@@ -281,12 +280,13 @@ def stamp(
 def _verify_bundle(
     context: typer.Context, file: Path, party: Path | None, authority_roots: Path | None
 ) -> None:
+    from gateway.audit.stamp import MOST_ROOTS
     from gateway.audit.volume import Volume
     from gateway.audit.whole import verify_volume
-    from gateway.bundle import PartyBundle, fingerprint
+    from gateway.bundle import MAX_BUNDLE, PartyBundle, fingerprint
 
     with Volume.open(file) as volume:
-        octets = volume.party if party is None else party.read_bytes()
+        octets = volume.party if party is None else files.named(party, MAX_BUNDLE)
         log = PartyBundle.parse(octets).log
         if party is None:
             console.note(f"held against the keys in the bundle: {fingerprint(octets)}")
@@ -298,7 +298,7 @@ def _verify_bundle(
                 advance(count - done)
                 done = count
 
-            roots = None if authority_roots is None else authority_roots.read_bytes()
+            roots = None if authority_roots is None else files.named(authority_roots, MOST_ROOTS)
             report = verify_volume(volume, log, progress, roots=roots)
             first = volume.manifest.first
     _tell(context, report, first)

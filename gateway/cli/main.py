@@ -22,6 +22,7 @@ try:
         directory,
         drills,
         entries,
+        entry,
         evaluating,
         founding,
         gallery,
@@ -41,6 +42,7 @@ try:
         scrutiny,
         service,
         staff,
+        status,
         viewing,
         witness,
         worst,
@@ -54,7 +56,6 @@ app = typer.Typer(
     cls=Guarded,
     name="passerelle",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=example(
@@ -94,7 +95,12 @@ app.command(
     )
 )(founding.init)
 app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
-app.command(epilog=example("passerelle check can", "passerelle check can --json"))(service.check)
+app.command(
+    epilog=example(
+        "passerelle check can", "passerelle check can --json", "passerelle check can --partner AUS"
+    )
+)(service.check)
+app.command(epilog=status.EPILOG)(status.status)
 app.command(
     epilog=example(
         "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
@@ -111,6 +117,7 @@ app.command(
     )
 )(detailing.details)
 app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
+parties.app.command(epilog=entry.EPILOG)(entry.show)
 app.add_typer(parties.app, name="party")
 app.add_typer(directory.app, name="directory")
 app.add_typer(gallery.app, name="gallery")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gateway import files
 from gateway.cli import console
+
+if TYPE_CHECKING:
+    from gateway.audit.proof import LogIdentity
 
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
@@ -22,6 +27,13 @@ def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
     return console.passphrase_from(
         file or settings.keys.passphrase_file, f"{settings.house.party}'s keys"
     )
+
+
+def log_of(party: Path) -> LogIdentity:
+    """Return the ledger keys in a party's bundle that a person named."""
+    from gateway.bundle import MAX_BUNDLE, PartyBundle
+
+    return PartyBundle.parse(files.named(party, MAX_BUNDLE)).log
 
 
 def effective(home: Path) -> dict[str, object]:

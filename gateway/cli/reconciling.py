@@ -13,7 +13,7 @@ from gateway import files
 from gateway.cli import console, desk, reading
 from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
-from gateway.cli.opening import passphrase_of
+from gateway.cli.opening import log_of, passphrase_of
 from gateway.cli.reading import Asked, Bundle, Since, Until, Where, Why
 from gateway.errors import Remedy
 
@@ -116,17 +116,15 @@ def reconcile(
 def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
     from gateway.auditor import sworn
     from gateway.auditor.reconcile import LARGEST, Statement
-    from gateway.bundle import PartyBundle
 
-    with file.open("rb") as stream:
-        octets = stream.read(LARGEST + 1)
+    octets = files.named(file, LARGEST)
     statement = Statement.parse(octets)
     if statement.party != other:
         raise Remedy(f"the statement is of {statement.party}, not of {other}")
     if statement.made < statement.until:
         raise Remedy("the statement was made before its period ended: ask for a new one")
     if party is not None:
-        log = PartyBundle.parse(party.read_bytes()).log
+        log = log_of(party)
         statement.signed_size(log)
         receipt = _receipt_of(file)
         if not receipt.is_file():
@@ -134,7 +132,7 @@ def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
                 f"{receipt} is not there: without it anybody could have made the statement; ask for it, "
                 f"or leave --party out"
             )
-        sworn.verify(receipt.read_bytes(), octets, us=us, log=log, now=_now())
+        sworn.verify(files.named(receipt, sworn.LARGEST), octets, us=us, log=log, now=_now())
     return statement
 
 

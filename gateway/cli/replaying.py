@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.auditing import Reason, auditor_key
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
@@ -150,8 +151,9 @@ def _known(home: Path) -> dict[str, Agreement]:
 
 def _proposed(file: Path) -> Agreement:
     from gateway.law.parsing import parse
+    from gateway.law.reading import MAX_BYTES
 
-    return parse(file.read_bytes(), file.name)
+    return parse(files.named(file, MAX_BYTES), file.name)
 
 
 def _row(each: Replayed) -> dict[str, object]:

@@ -12,6 +12,7 @@ from gateway import files
 from gateway.cli import console, reading
 from gateway.cli.console import Code, Json, PassphraseFile, example
 from gateway.cli.desk import As
+from gateway.cli.opening import log_of
 from gateway.cli.reading import Asked, Bundle, Key, KeyPassphrase, Room, Where, Why
 from gateway.errors import Remedy
 
@@ -112,12 +113,11 @@ def verify(asked: Asked, room: Room, party: Path | None = None) -> Report:
         return inspection.verify_ledger(asked.where)
     from gateway.audit.whole import verify_volume
     from gateway.auditor.source import VolumeSource
-    from gateway.bundle import PartyBundle
 
     source = room.source
     if not isinstance(source, VolumeSource):
         raise Remedy("a bundle is needed, or a home folder")
-    log = source.log if party is None else PartyBundle.parse(party.read_bytes()).log
+    log = source.log if party is None else log_of(party)
     with console.bar("verifying", source.size - source.first) as advance:
         told = 0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from gateway import files
 from gateway.cli import console, inquiries, reading
 from gateway.cli.console import Json, PassphraseFile, example
 from gateway.cli.desk import As
@@ -232,10 +233,8 @@ def _cases(file: Path | None) -> frozenset[str] | None:
     if file is None:
         return None
     try:
-        if file.stat().st_size > MOST_CASES:
-            raise Remedy(f"{file}: more than {MOST_CASES} bytes is no list of cases")
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = files.named(file, MOST_CASES).decode().splitlines()
+    except UnicodeDecodeError:
         raise Remedy(f"{file} cannot be read: one case reference a line, in UTF-8") from None
     return frozenset(line.strip() for line in lines if line.strip())
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,6 +55,13 @@ def serve(
 def check(
     context: typer.Context,
     home: Home,
+    partner: Annotated[
+        str,
+        typer.Option(
+            metavar="PARTY",
+            help="Try a real exchange with this partner instead, step by step, up to the first that fails.",
+        ),
+    ] = "",
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
@@ -62,6 +70,9 @@ def check(
     Exit code 1: something fails, or ends within a week.
     """
     del as_json
+    if partner:
+        _reach(context, home, partner, passphrase_file)
+        return
     from rich.table import Table
     from rich.text import Text
 
@@ -86,3 +97,26 @@ def check(
         f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
     )
     console.emit(context, document, *lines, table, code=Code.DONE if ok else Code.NO)
+
+
+def _reach(context: typer.Context, home: Path, partner: str, passphrase_file: Path | None) -> None:
+    """Say what came of each step of an exchange with a partner."""
+    from rich.table import Table
+
+    from gateway.server import reaching
+
+    found = reaching.reach(home, partner, passphrase_of(home, passphrase_file))
+    table = Table("step", "", "detail", box=None)
+    for one in found:
+        table.add_row(one.name, "ok" if one.ok else "FAILS", one.detail)
+    left = [step for step in reaching.STEPS if step not in {one.name for one in found}]
+    for step in left:
+        table.add_row(step, "-", "not known")
+    ok = all(one.ok for one in found)
+    document = {
+        "ok": ok,
+        "partner": partner,
+        "steps": [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in found],
+        "not_known": left,
+    }
+    console.emit(context, document, table, code=Code.DONE if ok else Code.NO)

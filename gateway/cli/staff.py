@@ -46,7 +46,7 @@ Secret = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        envvar=desk.VARIABLE,
+        envvar=desk.OFFICERS_PASSPHRASE,
         help="File with the officer's own passphrase; else a prompt, twice.",
     ),
 ]

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.desk import As
-from gateway.cli.opening import passphrase_of
+from gateway.cli.opening import log_of, passphrase_of
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.audit.contradiction import Judged
-    from gateway.audit.proof import LogIdentity
     from gateway.auditor.watching import Seen, Watcher
 
 AAD = b"passerelle/1/witness-key"
 NAME = "name"  # file of the witness's name
+MOST_KEPT = 4_096  # bytes of either file; a sealed seed and a name have some hundred
 KEY = "witness.key"
 NAMED = re.compile(
     r"[a-z0-9]([a-z0-9.-]{0,62})(/[A-Za-z0-9._~/-]{1,64})?"
@@ -137,11 +138,13 @@ def run(
 def show(context: typer.Context, *, folder: Folder, party: Party, as_json: Json = False) -> None:
     """Say what a witness remembers of a ledger, and what evidence it keeps; needs no passphrase."""
     del as_json
-    log = _log(party)
+    from gateway.audit.note import MAX_NOTE
+
+    log = log_of(party)
     kept = folder / f"{log.origin.replace('/', '-')}.checkpoint"
     if not kept.is_file():
         raise No(f"{folder} has not seen {log.origin} yet")
-    checkpoint, at = log.read(kept.read_bytes())
+    checkpoint, at = log.read(files.named(kept, MAX_NOTE))
     evidence = sorted(str(path) for path in folder.glob(f"{kept.stem}.split-*.json"))
     document = {
         "ok": not evidence,
@@ -187,14 +190,15 @@ def check(
     del as_json
     from gateway.audit import contradiction
     from gateway.audit.errors import TileRefused
+    from gateway.audit.note import MAX_NOTE
     from gateway.audit.tiles import Tiles
     from gateway.auditor.watching import fetching
 
-    log = _log(party)
+    log = log_of(party)
     if len(evidence) == 1:
-        said, one, other = contradiction.read(evidence[0].read_bytes())
+        said, one, other = contradiction.read(files.named(evidence[0], contradiction.MOST))
     elif len(evidence) == 2:
-        said, (one, other) = "", (path.read_bytes() for path in evidence)
+        said, (one, other) = "", (files.named(path, MAX_NOTE) for path in evidence)
     else:
         raise Remedy("name one evidence file, or two checkpoints")
     node = None
@@ -226,8 +230,9 @@ def submit(
 ) -> None:
     """Bring an independent witness's cosignature to the house whose checkpoint it is."""
     del as_json
-    with note.open("rb") as file:
-        octets = file.read(131_073)
+    from gateway.audit.note import MAX_NOTE
+
+    octets = files.named(note, MAX_NOTE)
     told = desk.perform(
         home,
         "witness.add",
@@ -294,8 +299,7 @@ def quorum(
     from gateway.audit.policy import MAX_POLICY, NONE, Policy
     from gateway.audit.volume import Volume
 
-    with policy.open("rb") as stated:
-        demanded, log = Policy.parse(stated.read(MAX_POLICY + 1)), _log(party)
+    demanded, log = Policy.parse(files.named(policy, MAX_POLICY)), log_of(party)
     demanded.demand(log)
     with Volume.open(bundle) as volume:
         size = volume.size
@@ -324,15 +328,9 @@ def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher
         raise Remedy(f"{folder} holds no witness: passerelle witness new {folder} --name …")
     passphrase = console.passphrase_from(passphrase_file, "the witness's key")()
     custody = FileCustody.open(folder / "kek.json", passphrase)
-    key = WitnessKey.from_seed(custody.unwrap((folder / KEY).read_bytes(), AAD))
-    name = (folder / NAME).read_text(encoding="utf-8").strip()
-    return Watcher(folder, _log(party), name, key)
-
-
-def _log(party: Path) -> LogIdentity:
-    from gateway.bundle import PartyBundle
-
-    return PartyBundle.parse(party.read_bytes()).log
+    key = WitnessKey.from_seed(custody.unwrap(files.named(folder / KEY, MOST_KEPT), AAD))
+    name = files.named(folder / NAME, MOST_KEPT).decode().strip()
+    return Watcher(folder, log_of(party), name, key)
 
 
 def _tell(context: typer.Context, seen: Seen, *, once: bool) -> None:

@@ -205,16 +205,10 @@ def _demand_one_form(as_csv: bool, as_json: bool) -> None:
 def _all(perform: Perform, key: str, partner: str, since: datetime) -> list[dict[str, Any]]:
     """Read page after page; one reading is recorded, however many pages it takes."""
     asked: dict[str, object] = {"key": key, "partner": partner, "since": since.isoformat()}
-    found: list[dict[str, Any]] = []
-    while True:
-        page = perform("keys.affected", asked)
-        entries = page["entries"]
-        if not isinstance(entries, list):
-            raise Remedy("the house handed no list of entries; is it of this release?")
-        found += entries
-        if not page["more"] or not entries:
-            return found
-        asked["after"] = entries[-1]["index"]
+    entries = desk.pages(perform, "keys.affected", asked, ("entries",))["entries"]
+    if not isinstance(entries, list):
+        raise Remedy("the house handed no list of entries; is it of this release?")
+    return entries
 
 
 def _stopped(home: Path, stopped: dict[str, Any]) -> list[str]:

@@ -38,10 +38,6 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.enable_retries", 0),  # the only retries are ours, counted and of identical bytes
-    (
-        "grpc.enable_http_proxy",
-        0,
-    ),  # whom we ask is whom the entry names, whatever the environment says
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -62,13 +58,24 @@ class Method(Protocol[Q_contra, A_co]):
         """Send one request and wait for its answer."""
 
 
-def open_channel(address: str, *, roots: bytes, private_key: bytes, chain: bytes) -> grpc.Channel:
-    """Return a channel that trusts only `roots` and shows our leaf certificate; all three are PEM."""
+# Whom we ask is whom the entry names, whatever `http_proxy` and its like say in the environment.
+_DIRECT = (("grpc.enable_http_proxy", 0),)
+
+
+def open_channel(
+    address: str, *, roots: bytes, private_key: bytes, chain: bytes, proxy: str | None = None
+) -> grpc.Channel:
+    """Return a channel that trusts only `roots` and shows our leaf certificate; all three are PEM.
+
+    proxy   host:port of an HTTP proxy that is asked to CONNECT to `address`, which it learns; TLS goes through it.
+            None = none, whatever the environment says
+    """
+    way = _DIRECT if proxy is None else (("grpc.http_proxy", f"http://{proxy}"),)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=roots, private_key=private_key, certificate_chain=chain
     )
     # Without the scheme a host of the name `unix` would be one: a socket of this machine.
-    return grpc.secure_channel(f"dns:///{address}", credentials, options=_OPTIONS)
+    return grpc.secure_channel(f"dns:///{address}", credentials, options=(*_OPTIONS, *way))
 
 
 class Courier:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import endpoints, toml
-from gateway.bundle import PartyBundle
+from gateway import endpoints, files, toml
+from gateway.bundle import MAX_BUNDLE, PartyBundle
 from gateway.directory import Directory
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
@@ -28,6 +28,7 @@ KEYSET = "keys/keyset.json"  # default of [keys] keyset
 LISTEN = "127.0.0.1:7443"  # default of [exchange] listen
 PARTIES = "parties"  # default of [directory] folder
 WITNESS = Path("witness")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}")
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
 
 
@@ -40,6 +41,7 @@ class Folder:
     peer: PartyBundle
     witness: Path
     keep: Callable[[bytes], PartyBundle]
+    proxy: str | None = None
 
 
 def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folder:
@@ -66,10 +68,19 @@ def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folde
     return Folder(
         party=party,
         keyset=keyset,
-        peer=PartyBundle.parse(bundle.read_bytes()),
+        peer=PartyBundle.parse(files.named(bundle, MAX_BUNDLE)),
         witness=home / WITNESS / f"{peer}.checkpoint",
         keep=Directory(parties, party, rule=_rule(settings)).update_bundle,
+        proxy=_proxy(settings),
     )
+
+
+def _proxy(settings: dict[str, object]) -> str | None:
+    """Return the proxy by which peers are reached; None for none."""
+    stated = _setting(settings, "exchange", "proxy", "")
+    if stated and not _ADDRESS.fullmatch(stated):
+        raise Remedy(f"{SETTINGS}: [exchange] proxy is host:port, as proxy.example:3128")
+    return stated or None
 
 
 def _rule(settings: dict[str, object]) -> endpoints.Rule:
@@ -82,10 +93,11 @@ def _rule(settings: dict[str, object]) -> endpoints.Rule:
 
 def _settings(path: Path) -> dict[str, object]:
     try:
-        with path.open("rb") as file:
-            return toml.read(file.read(LARGEST + 1), LARGEST)
-    except FileNotFoundError:
+        return toml.read(files.read(path, LARGEST), LARGEST)
+    except files.FileMissing:
         raise Remedy(f"{path} does not exist; make the folder with `passerelle init`") from None
+    except files.FileRefused as fault:
+        raise Remedy(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
         raise Remedy(f"{path}: {fault}; correct it there") from None
 

@@ -163,9 +163,13 @@ class DirectorySource:
 
 
 def dialling(
-    party: str, keyset: Keyset, address: str | None, clock: Callable[[], datetime]
+    party: str,
+    keyset: Keyset,
+    address: str | None,
+    clock: Callable[[], datetime],
+    proxy: str | None = None,
 ) -> Callable[[PartyBundle], Line]:
-    """Return what opens a line by a bundle: to `address`, else to the bundle's first endpoint."""
+    """Return what opens a line by a bundle: to `address`, else to the bundle's first endpoint; `proxy` as `open_channel`."""
 
     def open_line(bundle: PartyBundle) -> Line:
         private_key, chain = keyset.tls()
@@ -174,6 +178,7 @@ def dialling(
             roots=bundle.tls_ca_pem,
             private_key=private_key,
             chain=chain,
+            proxy=proxy,
         )
         return Line(party, keyset, bundle, channel, clock)
 

@@ -72,7 +72,12 @@ class Partner:
         """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/."""
         folder = read_folder(home, peer, passphrase)
         return cls.connect(
-            folder.party, folder.keyset, folder.peer, witness=folder.witness, keep=folder.keep
+            folder.party,
+            folder.keyset,
+            folder.peer,
+            witness=folder.witness,
+            keep=folder.keep,
+            proxy=folder.proxy,
         )
 
     @classmethod
@@ -87,13 +92,15 @@ class Partner:
         keep: Keep | None = None,
         refresh: float = EVERY,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        proxy: str | None = None,
     ) -> Self:
         """Return a partner over a new mTLS channel to `address`, else to the bundle's first endpoint.
 
         keep     makes a newer bundle durable, that the peer's directory vouches for, and returns what to believe
         refresh  seconds between two readings of the peer's directory, where its bundle says where that begins
+        proxy    host:port of an HTTP proxy through which the peer is reached; None = directly
         """
-        dial = dialling(party, keyset, address, clock)
+        dial = dialling(party, keyset, address, clock, proxy)
         folder = None if witness is None else witness.with_suffix(".tuf")
         return cls(
             party=party,

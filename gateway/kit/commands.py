@@ -20,7 +20,9 @@ from typing import Any, Self
 from gateway.errors import Remedy
 
 PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
-SECRET = f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # as gateway.cli.desk reads it
+OFFICERS_PASSPHRASE = (
+    f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts
+)
 READY_SECONDS = 600.0  # for a start; two cores with ten times their work took over 60
 STOP_SECONDS = 300.0  # until a stop is forced; the gateway drains for 30 and then ends by itself
 RUN_SECONDS = 900.0  # until it gives up on any other command
@@ -54,7 +56,7 @@ def run(
         timeout=RUN_SECONDS,
         env=environment()
         if officer is None
-        else {**environment(), SECRET: str(secret_of(officer))},
+        else {**environment(), OFFICERS_PASSPHRASE: str(secret_of(officer))},
     )
     if done.returncode not in accept:
         raise Remedy(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")

@@ -68,7 +68,11 @@ DUE = timedelta(days=3)  # until when a correction is to be acknowledged
 _HEALTH = "/grpc.health.v1.Health/"
 _CORRECT = "/gateway.v1.ExchangeService/SubmitCorrection"
 _SLOW = (("grpc.http2.lookahead_bytes", WINDOW), ("grpc.http2.bdp_probe", 0))
-_OWN = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
+_OWN = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+)
 
 Options = Sequence[tuple[str, int]]
 

@@ -24,10 +24,13 @@ from gateway.store.staff import Member
 from keys import certificates, rotation
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, KeyNotUsable
+from keys.keyfile import KeyFile
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 from keys.record import KeyRecord
 from keys.sign import VerifyingKey
+
+Keys = Keyset | KeyFile  # opened, or as the file states them
 
 SHOWN = 16  # hexadecimal digits of a key id or pin, enough to tell ours apart
 KEK_YEAR = timedelta(days=365)  # keys.md 3
@@ -191,7 +194,7 @@ def outlook(now: datetime, things: Iterable[Expiring]) -> tuple[Told, ...]:
     return tuple(sorted(told, key=lambda one: (one.thing.ends, one.thing.kind.value)))
 
 
-def level(keyset: Keyset, record: KeyRecord, now: datetime) -> Level:
+def level(keyset: Keys, record: KeyRecord, now: datetime) -> Level:
     """Return the level of one key of ours; a key that is not in use ends without anybody's doing."""
     found = _of_key(keyset, record.kind)
     if found is None or found[0].kid != record.kid:
@@ -199,7 +202,7 @@ def level(keyset: Keyset, record: KeyRecord, now: datetime) -> Level:
     return level_of(found[1], now)
 
 
-def of_keyset(keyset: Keyset) -> Iterator[Expiring]:
+def of_keyset(keyset: Keys) -> Iterator[Expiring]:
     """Yield the keys in use, one of each kind. A kind that has none is the readiness' to tell."""
     for kind in KeyKind:
         found = _of_key(keyset, kind)
@@ -207,7 +210,7 @@ def of_keyset(keyset: Keyset) -> Iterator[Expiring]:
             yield found[1]
 
 
-def of_kek(keyset: Keyset, since: datetime | None) -> Iterator[Expiring]:
+def of_kek(keyset: Keys, since: datetime | None) -> Iterator[Expiring]:
     """Yield the key above the keys; `since` when it is in use, else it is as old as the first key under it."""
     born = since or min((record.created for record in keyset.records), default=None)
     if born is not None:
@@ -262,7 +265,7 @@ def of_role(kind: Kind, name: str, ends: datetime, remedy: str, partner: str = "
     return Expiring(_short(name), kind, partner, ends, remedy)
 
 
-def _of_key(keyset: Keyset, kind: KeyKind) -> tuple[KeyRecord, Expiring] | None:
+def _of_key(keyset: Keys, kind: KeyKind) -> tuple[KeyRecord, Expiring] | None:
     try:
         record = keyset.primary(kind)
     except KeyNotUsable:

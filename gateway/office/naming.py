@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gateway import config, toml
+from gateway import config, files, toml
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
 from keys import durable
@@ -54,9 +54,7 @@ def _tree(text: str) -> dict[str, Any]:
 
 def _text(home: Path) -> str:
     try:
-        return (home / config.FILE).read_text(encoding="utf-8")
-    except OSError as fault:
-        raise Remedy(f"{home / config.FILE} cannot be read: {fault.strerror}") from None
+        return files.named(home / config.FILE, config.MAX_FILE).decode()
     except UnicodeDecodeError:
         raise Remedy(f"{home / config.FILE}: not UTF-8; correct it there") from None
 

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from gateway import files
 from gateway.audit import note, stamp
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.stamp import SKEW, StampRefused
@@ -150,8 +151,7 @@ def authority_of(address: str | None, roots: Path | None, every: float) -> Autho
     if roots is None:
         raise Remedy("evidence.authority needs evidence.authority_roots: whose stamps are believed")
     try:
-        return Authority(address, roots.read_bytes(), timedelta(seconds=every))
-    except OSError as fault:
-        raise Remedy(
-            f"{roots}: evidence.authority_roots cannot be read: {fault.strerror}"
-        ) from None
+        octets = files.read(roots, stamp.MOST_ROOTS)
+    except files.FileRefused as fault:
+        raise Remedy(f"{roots}: evidence.authority_roots cannot be read: {fault}") from None
+    return Authority(address, octets, timedelta(seconds=every))

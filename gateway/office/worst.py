@@ -29,6 +29,7 @@ from gateway.office.arguments import LONGEST_REASON, Arguments
 from gateway.office.barring import Barring
 from gateway.office.keymoves import KEY, named
 from gateway.office.keyroom import KeyRoom
+from gateway.office.paging import Page
 from gateway.store.affected import Affected, iter_affected
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
@@ -40,7 +41,6 @@ from keys.lifecycle import KeyKind, KeyState
 from keys.record import KeyEvent
 from keys.sign import VerifyingKey
 
-PAGE = 500  # entries of one answer; a line each, and the caller asks for the next page
 SUSPECTED = "its secrecy is in doubt"
 
 _WORDS = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LONGEST_REASON}}}")
@@ -160,15 +160,17 @@ class WorstDay:
 
     def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         key, partner, since = _read(arguments)
-        after = arguments.number("after", -1, 2**62, -1)
+        page = Page(arguments)
 
         def do() -> Answer:
             kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
+            begun = page.after(int)
+            after = -1 if begun is None else int(str(begun[0]))
             found = iter_affected(self._database, kid, since, after=after)
-            rows = list(islice(found, PAGE + 1))
-            if after < 0:
+            shown, more = page.cut(list(islice(found, page.size + 1)), lambda one: (one.index,))
+            if begun is None:  # one reading is recorded, however many pages it takes
                 self._read_by(officer, partner, kid, since)
-            return {"entries": [_row(one) for one in rows[:PAGE]], "more": len(rows) > PAGE}
+            return {"entries": [_row(one) for one in shown], "next_page_token": more}
 
         return do
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
@@ -36,7 +37,7 @@ from keys import durable
 if TYPE_CHECKING:
     from gateway.server.house import House
 
-FILE = "door.json"  # in the party's folder while the house serves: {"admin": "host:port"}
+FILE: Final = "door.json"  # in the party's folder while the house serves: {"admin": "host:port", …}
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )
@@ -76,11 +77,13 @@ class Desks:
         *,
         connections: int = descriptors.ADMIN,
         identified: Callable[[str, str], None] = lambda _peer, _person: None,
+        beside: Mapping[str, str] = MappingProxyType({}),
     ) -> int:
         """Open the door and say where it is; return its port. Raises Remedy when the address is taken.
 
         connections   to the listener in all
         identified    is told of each officer's call, as the interceptor's
+        beside        what else is written beside the address: other listeners, by name
         """
         house, settings = self._house, self._house.settings
         self._door = intercept.Door(
@@ -107,7 +110,7 @@ class Desks:
         review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
-        where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}"}
+        where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
         durable.replace(house.home / FILE, json.dumps(where).encode())
         return port
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Final
-from urllib.parse import unquote
 
 from gateway.errors import RateLimited, TooManyCalls
 from gateway.exchange.shares import Bucket, Buckets
 
 REFUSED: Final = 20  # calls that one costs whose message was read and refused: with 200 calls a second, ten such a second
 ADDRESSES: Final = 10  # times the share of one address that all unidentified callers have together
-SITE_BITS: Final = (
-    64  # of an IPv6 address: whoever has one has all others of its network (RFC 6177)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +116,3 @@ class Unidentified:
             self._open[address] -= 1
             if not self._open[address]:
                 del self._open[address]
-
-
-def address_of(peer: str) -> str:
-    """Return whose limit a gRPC peer meets: an IPv4 address, an IPv6 network, or the peer as it is called."""
-    kind, _, rest = unquote(peer).partition(":")
-    host = rest.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    try:
-        found = ip_address(host)
-    except ValueError:
-        return peer
-    return str(found) if found.version == 4 else str(ip_network((found, SITE_BITS), strict=False))

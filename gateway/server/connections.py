@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import unquote
 
@@ -124,24 +124,21 @@ def _beyond(
 
 def origin(address: str) -> str:
     """Return what counts as one sender: an IPv4 address, or the network of an IPv6 one; other text as it is."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
+    parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((int(parsed), NETWORK), strict=False))
-    return str(parsed)
+    return str(parsed or address)
+
+
+def address_of(peer: str) -> str:
+    """Return whose limit a call meets, by what gRPC calls its connection's other end: its origin; other text as it is."""
+    named = peer_named(peer)
+    return peer if named is None else origin(named.address)
 
 
 def peer_of(host: str, port: int) -> Peer:
     """Return a peer as the system names it: without a scope, and an IPv4 address that came in by IPv6 as what it is."""
-    text = host.partition("%")[0]
-    try:
-        parsed = ip_address(text)
-    except ValueError:
-        return Peer(text, port)
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return Peer(str(mapped or parsed), port)
+    return Peer(str(_parsed(host) or host), port)
 
 
 def peer_named(text: str) -> Peer | None:
@@ -151,3 +148,13 @@ def peer_named(text: str) -> Peer | None:
     if kind not in {"ipv4", "ipv6"} or not port.isdecimal():
         return None
     return peer_of(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def _parsed(host: str) -> IPv4Address | IPv6Address | None:
+    """Return an address without its scope; one of IPv4 that is written as IPv6 (RFC 4291 2.5.5.2) as what it is."""
+    try:
+        parsed = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed

@@ -132,9 +132,10 @@ class Pool:
         clock: Callable[[], datetime],
         *,
         accuse: Callable[[str, SplitView], None] = lambda *_: None,
+        proxy: str | None = None,
     ) -> None:
-        """Prepare; `accuse` is told which partner's ledger has two histories."""
-        self._accuse = accuse
+        """Prepare; `accuse` is told which partner's ledger has two histories, `proxy` is as in `Partner.connect`."""
+        self._accuse, self._proxy = accuse, proxy
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
         self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
@@ -183,6 +184,7 @@ class Pool:
             keep=self._directory.update_bundle,
             refresh=math.inf,  # the postman reads partners' directories; letters do not wait for it
             clock=self._clock,
+            proxy=self._proxy,
         )
 
 

@@ -14,23 +14,22 @@ from gateway.directory import Barred, Directory, own_bundle
 from gateway.errors import PasserelleError
 from gateway.office import expiry
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
-from gateway.office.expiry import Expiring, Level, Told
+from gateway.office.expiry import Expiring, Keys, Level, Told
 from gateway.office.publishing import of_files
 from gateway.office.signatures import Vetted, vetted
 from gateway.office.statutes import read_folder
 from gateway.store import bars, governance, kek, staff
 from gateway.store.database import open_store
 from keys.errors import KeysError
-from keys.keyset import Keyset
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-def of_folder(home: Path, keyset: Keyset | None, now: datetime) -> tuple[Told, ...]:
+def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...]:
     """Return what ends, the soonest first; what cannot be read is for another check to tell.
 
-    keyset   None where it could not be opened
+    keyset   None where it could not be opened, or read
     """
     settings = config.load(home)
     party = settings.house.party

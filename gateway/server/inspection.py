@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from gateway import config
+from gateway import config, files
 from gateway.audit import stamp
 from gateway.audit.destruction import write
 from gateway.audit.proof import LogIdentity
@@ -23,9 +23,9 @@ from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
-from gateway.office.expiry import Level, Told
+from gateway.office.expiry import Keys, Level, Told
 from gateway.office.witnesses import witnesses_of
-from gateway.server import descriptors, ending
+from gateway.server import descriptors, ending, named
 from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects, verifying, witnessed
 from gateway.store.database import Database, open_store
@@ -92,9 +92,9 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
     roots = None
     try:
         if settings.evidence.authority_roots is not None:
-            roots = settings.evidence.authority_roots.read_bytes()
-    except OSError as fault:
-        text = f"evidence.authority_roots cannot be read: {fault.strerror}"
+            roots = files.read(settings.evidence.authority_roots, stamp.MOST_ROOTS)
+    except files.FileRefused as fault:
+        text = f"evidence.authority_roots cannot be read: {fault}"
         yield Finding(Severity.FAULT, 0, text, Place.LEDGER)
     notes = {size: row[1] for size, row in found.items() if row is not None}
     told = {each.digest: each.index for each in entries}
@@ -141,6 +141,8 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("store", lambda: _store(settings))
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings))
+    run("files", lambda: named.try_files(settings))
+    run("time stamps", lambda: named.try_authority(settings))
     run("descriptors", lambda: descriptors.said(settings))
     run("health", lambda: _health(settings))
     run("officers", lambda: _officers(settings))
@@ -193,7 +195,7 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
 
 
-def stopped(keyset: Keyset) -> tuple[KeyKind, ...]:
+def stopped(keyset: Keys) -> tuple[KeyKind, ...]:
     """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
     active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
     return tuple(kind for kind in NEEDED if kind not in active)

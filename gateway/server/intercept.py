@@ -42,8 +42,10 @@ from gateway.errors import (
     StaffUnknown,
     TooManyCalls,
 )
-from gateway.server.admission import Admission, Limits, Unidentified, address_of
+from gateway.server.access import AccessLog, step_of
+from gateway.server.admission import Admission, Limits, Unidentified
 from gateway.server.answering import Workers
+from gateway.server.connections import address_of
 from keys.errors import KeysError
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
@@ -63,13 +65,14 @@ _codes = {code.name: code for code in grpc.StatusCode}
 
 @dataclass(slots=True)
 class Caller:
-    """Who calls, by which certificate, and how much of their time is left."""
+    """Who calls, by which certificate, and how much of their time is left; `stages` where the call has a stopwatch."""
 
     partner: str
     certificate: bytes
     started: float
     remaining: Callable[[], float]
     alive: Callable[[], bool]
+    stages: telemetry.Stages | None = None
 
 
 _caller: ContextVar[Caller] = ContextVar("caller")
@@ -124,6 +127,7 @@ class Door(grpc.ServerInterceptor):
         self._lock = threading.Lock()
         self._workers = Workers(name)
         self._log = telemetry.logger("door")
+        self._access = AccessLog(name)
 
     def sign(self) -> object:
         """Return the sign of life of the thread that lets answers leave."""
@@ -190,11 +194,11 @@ class Door(grpc.ServerInterceptor):
             self._admission.spend(partner, call.started)  # (3)
             self._admission.take_place(partner)  # (1)
         except Refusal as refusal:
-            self._refuse(call, refusal)
+            self._refuse(call, refusal, step_of(refusal, None))
             return
         if not self._workers.do(lambda: self._work(call, certificate, behaviour, requests)):
             self._admission.free_place(partner)
-            self._refuse(call, Draining())
+            self._refuse(call, Draining(), 0)
 
     def _work(
         self,
@@ -205,15 +209,17 @@ class Door(grpc.ServerInterceptor):
     ) -> None:
         """Read the message and answer it; the place is kept until the answer was taken."""
         context = call.context
-        token = _caller.set(
-            Caller(call.partner, certificate, call.started, _remaining(context), context.is_active)
+        known = Caller(
+            call.partner, certificate, call.started, _remaining(context), context.is_active
         )
+        token = _caller.set(known)
         try:
             answer = behaviour(self._message(call, requests), context)
         except Refusal as refusal:
             self._admission.charge(call.partner, monotonic())
             self._admission.free_place(call.partner)
-            self._refuse(call, refusal)
+            over = None if known.stages is None else known.stages.seconds
+            self._refuse(call, refusal, None if over is None else step_of(refusal, over))
             return
         except Exception as error:  # noqa: BLE001 - the last fence: nothing of it may reach the caller
             self._admission.free_place(call.partner)
@@ -241,6 +247,7 @@ class Door(grpc.ServerInterceptor):
             # Before the end of the stream is sent, so that whoever has read it finds the place free.
             self._admission.free_place(call.partner)
         telemetry.count_call(call.name, "OK", "")
+        self._access.answered(call.name, call.partner, monotonic() - call.started)
         _close(call)
 
     @contextmanager
@@ -256,7 +263,7 @@ class Door(grpc.ServerInterceptor):
 
     def _turn_away(self, call: _Open, refusal: Refusal) -> None:
         """Refuse a call before its caller is identified: against the share of a partner, or that of an address."""
-        address = address_of(call.context.peer())
+        step, address = step_of(refusal, None), address_of(call.context.peer())
         try:
             known, _ = self._identity(call.context)
         except Exception:  # noqa: BLE001 - whatever it was, nobody is known
@@ -269,18 +276,27 @@ class Door(grpc.ServerInterceptor):
             else:
                 self._unidentified.spend(address, call.started)
         except RateLimited as limited:
-            refusal = limited
+            refusal, step = limited, step_of(limited, None)
         if not known:
             if not self._unidentified.begin(address):
+                self._tell(call, refusal, step)
                 call.context.cancel()
                 return
             if not call.context.add_callback(lambda: self._unidentified.end(address)):
                 self._unidentified.end(address)
                 return
-        self._refuse(call, refusal)
+        self._refuse(call, refusal, step)
 
-    def _refuse(self, call: _Open, refusal: Refusal) -> None:
+    def _tell(self, call: _Open, refusal: Refusal, step: int | None) -> None:
+        now, peer = monotonic(), address_of(call.context.peer())
+        self._access.refused(
+            call.name, call.partner, peer, refusal, step=step, now=now, seconds=now - call.started
+        )
+
+    def _refuse(self, call: _Open, refusal: Refusal, step: int | None) -> None:
+        """Refuse a call; `step` of the protocol, None where it has none that is told."""
         telemetry.count_call(call.name, refusal.code, refusal.reason)
+        self._tell(call, refusal, step)
         if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:
             self._refused(call.partner, refusal.reason)
 
@@ -296,12 +312,17 @@ class Door(grpc.ServerInterceptor):
         """Answer what is a fault of ours with a number that stands in the log; a caller who left gets nothing."""
         if isinstance(error, grpc.RpcError) and not call.context.is_active():
             telemetry.count_call(call.name, "CANCELLED", "")
+            self._access.failed(
+                call.name, call.partner, "CANCELLED", "", monotonic() - call.started
+            )
             return
         error_id = secrets.token_hex(8)
         self._log.error(
             "unhandled", error_id=error_id, operation=call.name, kind=type(error).__name__
         )
         telemetry.count_call(call.name, "INTERNAL", "INTERNAL")
+        spent = monotonic() - call.started
+        self._access.failed(call.name, call.partner, "INTERNAL", error_id, spent)
         text = f"internal error {error_id}"
         info = error_details_pb2.ErrorInfo(
             reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id}

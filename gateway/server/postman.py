@@ -257,6 +257,7 @@ class Postman:
                     house.directory,
                     house.clock,
                     accuse=self._accuse,
+                    proxy=house.settings.exchange.proxy,
                 )
             return self._pool
 

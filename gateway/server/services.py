@@ -37,6 +37,7 @@ class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
 
     def _reply(self, operation: Operation, envelope: types_pb2.Envelope) -> Reply:
         caller = intercept.caller()
+        caller.stages = self._stages()
         return self._handle(
             Call(
                 caller=caller.partner,
@@ -44,7 +45,7 @@ class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
                 letter=letters.letter_of(envelope),
                 remaining=caller.remaining,
                 alive=caller.alive,
-                stages=self._stages(),
+                stages=caller.stages,
             )
         )
 

@@ -73,6 +73,8 @@ LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended how
 LAST_STARTING = 5.0  # seconds, of a process that does not serve yet
 LAST_STUCK = 20.0  # seconds, of a process in which a thread stands still
 SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what stands still
+KEYS_ENDED = "KEYS_ENDED"  # why we do not serve: a key without which nothing is answered has ended, or is stopped
+FAULT = "FAULT"  # likewise: what nobody foresaw, which the log names
 WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
@@ -194,7 +196,10 @@ class Serving:
         self._alarms.end(WATCHDOG)
         self._open.set()
         admin_port = self._admin.start(
-            self._identity, connections=share["admin"], identified=self._guard.identified
+            self._identity,
+            connections=share["admin"],
+            identified=self._guard.identified,
+            beside={"metrics": f"127.0.0.1:{self._metrics.server_port}"},
         )
         self._health.start()
         self._metrics.start()
@@ -204,7 +209,7 @@ class Serving:
         house.postman.start()
         self._tiler.start()
         self._stamper.start()
-        listeners.set_serving(self._servicer, NAMES, serving=True)
+        self._tell("")
         self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
         near = listeners.near
         self._doors = {
@@ -222,6 +227,8 @@ class Serving:
         hears the signal does nothing else, and an end that does not come to its own is cut.
         """
         forbid_core()
+        told = self._house.settings.telemetry
+        telemetry.set_levels(told.level, told.access)
         descriptors.raise_limit()
         sys.setswitchinterval(SWITCH)
         with signals.heard(_leave) as asked_to_end:
@@ -259,7 +266,7 @@ class Serving:
         """Say who stands still and where: to the log, to the orchestrator, and to the ledger if it can take it."""
         for name in names:
             self._log.error("watchdog", state=name, stage=self._house.watchdog.where(name))
-        listeners.set_serving(self._servicer, NAMES, serving=False)
+        self._tell(WATCHDOG)
         reason = names[0].upper().replace("-", "_") + "_SILENT"
         _bounded(SAID, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
 
@@ -294,7 +301,7 @@ class Serving:
         if not self._house.sequencer.healthy:
             # The clock fell behind the last entry. Whatever the rounds would record ends the process; who waits
             # until the clock is right goes on, and says then that it was set.
-            listeners.set_serving(self._servicer, NAMES, serving=False)
+            self._tell(AuditUnavailable.reason)
             return
         self._jobs.run(alive)
 
@@ -348,18 +355,25 @@ class Serving:
 
     def _show_readiness(self) -> None:
         """Tell the orchestrator whether we still serve."""
-        serving = False
+        why = FAULT
         try:
             self._ready()
-            serving = True
-        except Refusal:
-            pass
+            why = ""
+        except Draining:  # while the doors are open it is a key that is missing
+            why = KEYS_ENDED if self._open.is_set() else Draining.reason
+        except Refusal as refusal:
+            why = refusal.reason
         finally:
-            listeners.set_serving(self._servicer, NAMES, serving=serving)
+            self._tell(why)
+
+    def _tell(self, why: str) -> None:
+        """Say from now on whether we serve, "", or why not: to the orchestrator, and to `passerelle status`."""
+        listeners.set_serving(self._servicer, NAMES, serving=not why)
+        telemetry.show_serving(self._house.party, why, self._house.clock().timestamp())
 
     def stop(self) -> None:
         """Drain: refuse new calls, finish those that are worked on, record the end. Waits for no caller."""
-        listeners.set_serving(self._servicer, NAMES, serving=False)
+        self._tell(Draining.reason)
         self._open.clear()
         self._enough.set()
         parts = {

@@ -12,12 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
-from gateway import config
+from gateway import config, files
 from gateway.audit import note
 from gateway.audit.binding import Writer
 from gateway.audit.errors import AuditFault
 from gateway.audit.tree import Frontier
-from gateway.audit.volume import Held, Manifest
+from gateway.audit.volume import MOST_DOCUMENT, Held, Manifest
 from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.store import ledger, subjects, witnessed
@@ -64,8 +64,8 @@ class Stored:
     def agreements(self) -> dict[str, bytes]:
         """Return the files of the agreements, by name."""
         folder = self._settings.agreements.folder
-        files = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
-        return {path.stem: path.read_bytes() for path in files}
+        found = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
+        return {path.stem: files.named(path, MOST_DOCUMENT) for path in found}
 
     def _entries(self) -> list[Path]:
         """Return the files of the partners' entries; what is no file has no bytes to export."""
@@ -126,9 +126,9 @@ class Stored:
                 software=_software(),
             )
             with Writer(path) as writer:
-                writer.document("party.json", (self._home / "party.json").read_bytes())
+                writer.document("party.json", files.named(self._home / "party.json", MOST_DOCUMENT))
                 for partner in self._entries():
-                    writer.document(f"partners/{partner.name}", partner.read_bytes())
+                    writer.document(f"partners/{partner.name}", files.named(partner, MOST_DOCUMENT))
                 for name, content in self.agreements().items():
                     writer.document(f"agreements/{name}.toml", content)
                 writer.frontier(Frontier(first, ledger.peaks(reader, first)))

@@ -20,7 +20,7 @@ from gateway.audit.volume import Held
 from gateway.errors import ElementInvalid, Fault
 from gateway.store.database import Database
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
-from gateway.store.times import milliseconds
+from gateway.store.times import milliseconds, moment
 from gateway.terms import Receipt
 
 PAGE = (
@@ -91,6 +91,28 @@ def extent(connection: Connection) -> tuple[int, int]:
     highest = connection.execute(select(func.max(leaves.c.idx))).scalar()
     newest = connection.execute(select(func.max(checkpoints.c.size))).scalar()
     return 0 if highest is None else highest + 1, newest or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The newest entry, or the newest of its type; `partner` is empty where it is with none."""
+
+    index: int
+    time: datetime
+    partner: str
+
+
+def last(connection: Connection, kind: EntryType | None = None) -> Last | None:
+    """Return the newest entry, of a type where one is named; None where there is none."""
+    wanted = select(leaves.c.idx, leaves.c.time_ms, leaves.c.partner).limit(1)
+    if kind is None:
+        wanted = wanted.order_by(leaves.c.idx.desc())
+    else:
+        wanted = wanted.where(leaves.c.type == kind).order_by(
+            leaves.c.time_ms.desc(), leaves.c.idx.desc()
+        )
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else Last(row.idx, moment(row.time_ms), row.partner)
 
 
 def receipt(connection: Connection, index: int, checkpoint_size: int | None = None) -> Receipt:

@@ -388,9 +388,9 @@ def officers_passphrase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     file = tmp_path_factory.mktemp("officers") / "passphrase"
     file.touch(mode=0o600)
     file.write_bytes(OFFICERS)
-    os.environ[desk.VARIABLE] = str(file)
+    os.environ[desk.OFFICERS_PASSPHRASE] = str(file)
     yield file
-    del os.environ[desk.VARIABLE]
+    del os.environ[desk.OFFICERS_PASSPHRASE]
 
 
 def own_keys(folder: Path, person: str) -> officer.Request:

@@ -269,7 +269,7 @@ def test_the_folder_of_the_file_is_not_a_setting(home: Path) -> None:
         (b"[house", "line 1: not TOML"),
         (b"\xff", "UTF-8"),
         (b"a = " + b"[" * 50_000, "line 1: more than 16 levels"),
-        (b"#" * 70_000, "longer than 65536 bytes"),
+        (b"#" * 70_000, "larger than 65536 bytes"),
         (b"", "house"),
     ],
 )

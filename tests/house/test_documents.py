@@ -12,7 +12,9 @@ import pytest
 import typer.main
 from click.testing import CliRunner
 
+from gateway import config
 from gateway.cli.main import app
+from gateway.kit import settingsbook
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
@@ -121,3 +123,18 @@ def test_the_readme_is_two_screens_and_names_the_two_words() -> None:
     assert len(text.splitlines()) <= SCREENS
     assert "make demo" in text
     assert "make test" in text
+
+
+def test_the_reference_of_settings_is_what_the_code_says() -> None:
+    """`make settings` makes it; every setting is in it, with its default and the words beside it."""
+    text = settingsbook.render()
+
+    assert (ROOT / settingsbook.PLACE).read_text(encoding="utf-8") == text, "run `make settings`"
+    sections = re.findall(r"^### ([a-z_]+\.[a-z0-9_]+)\n\n(.+);.*\.\n\n(.+)$", text, re.MULTILINE)
+    named = [
+        f"{section}.{key}"
+        for section, field in config.Settings.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", ())
+    ]
+    assert [name for name, _, _ in sections] == named
+    assert all(len(words) > 20 for _, _, words in sections)

@@ -41,3 +41,39 @@ def test_nothing_from_outside_is_read_past_the_bounded_readers(root: Path) -> No
     }
 
     assert found == set(OURS)
+
+
+WHOLE = re.compile(r"\.(read_bytes|read_text)\(|\.open\((\"rb\"|encoding)")
+STREAMED = {
+    "gateway/cli/casefile.py": "a table or JSON lines, line by line, each bounded",
+    "gateway/cli/console.py": "a passphrase, which may come out of a pipe; at most 1 KiB",
+    "gateway/cli/desk.py": "where our own gateway listens, out of its own folder",
+    "gateway/cli/records.py": "a manifest, line by line",
+    "gateway/cli/registry.py": "a table, to count its lines",
+}
+
+
+def test_a_file_that_a_person_names_is_read_within_a_bound(root: Path) -> None:
+    """`gateway.files` looks at kind and size first: no device, no FIFO, nothing that fills the memory."""
+    found = {
+        path.relative_to(root).as_posix()
+        for path in (root / "gateway/cli").rglob("*.py")
+        if WHOLE.search(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == set(STREAMED)
+
+
+def test_no_channel_of_ours_is_captured_by_a_proxy_of_the_environment(root: Path) -> None:
+    opening = {
+        path.relative_to(root).as_posix(): text
+        for path in (root / "gateway").rglob("*.py")
+        if re.search(r"\bgrpc\.(in)?secure_channel\(", text := path.read_text(encoding="utf-8"))
+    }
+
+    assert set(opening) == {
+        "gateway/client/channel.py",
+        "gateway/kit/pressing.py",
+        "gateway/server/identity.py",
+    }
+    assert all('("grpc.enable_http_proxy", 0)' in text for text in opening.values())

@@ -196,7 +196,10 @@ def test_the_address_is_for_our_user_alone(door: Any) -> None:
     file = door.home / "door.json"
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text()) == {"admin": f"127.0.0.1:{door.addresses.admin}"}
+    assert json.loads(file.read_text()) == {
+        "admin": f"127.0.0.1:{door.addresses.admin}",
+        "metrics": f"127.0.0.1:{door.addresses.metrics}",
+    }
 
 
 def test_a_credential_put_together_from_two_is_refused(door: Any, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
 from gateway.errors import RateLimited, Refusal, TooManyCalls
 from gateway.server import intercept
-from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified, address_of
+from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified
+from gateway.server.connections import address_of
 from gateway.store import ledger
 from gateway.store.quotas import poor_allowance
 from gateway.terms import Outcome, Purpose
@@ -469,6 +470,9 @@ def test_refusals_that_an_address_does_not_take_are_bounded() -> None:
         ("ipv6:[2001:db8::7]:50123", "2001:db8::/64"),
         ("ipv6:%5B2001:db8:0:0:ffff::7%5D:50123", "2001:db8::/64"),
         ("ipv6:%5B::1%5D:4", "::/64"),
+        ("ipv6:%5B::ffff:192.0.2.7%5D:50123", "192.0.2.7"),
+        ("ipv6:[::ffff:c000:207]:50123", "192.0.2.7"),
+        ("ipv6:%5Bfe80::7%25eth0%5D:4", "fe80::/64"),
         ("unix:/run/x", "unix:/run/x"),
         ("ipv4:rubbish", "ipv4:rubbish"),
     ],

@@ -15,7 +15,8 @@ import pytest
 
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import PartyBundle, fingerprint
-from keys.sign import LogKey
+from keys.certificates import parsed
+from keys.sign import LogKey, VerifyingKey
 from tests.patience import PATIENCE
 
 
@@ -121,6 +122,46 @@ def test_partners_are_listed(run: Any, homes: Any, offered: Any) -> None:
         ("AUS", printed, True)
     ]
     assert "AUS" in run("party", "list", homes["CAN"]).out
+
+
+def test_a_partner_is_shown_key_by_key_with_the_ids_that_they_see(
+    run: Any, homes: Any, offered: Any
+) -> None:
+    file, printed = offered
+    run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+    entry = PartyBundle.parse(file.read_bytes())
+
+    shown = run("party", "show", homes["CAN"], "AUS", "--json").document
+    own = run("party", "show", homes["AUS"], "--json").document
+
+    assert (shown["party"], shown["fingerprint"], shown["version"]) == ("AUS", printed, 1)
+    assert shown["keys"] == own["keys"]
+    by_kind = {one["kind"]: one for one in shown["keys"]}
+    assert by_kind["SIGNING"]["id"] == VerifyingKey(entry.signing[0].public).key_id.hex()
+    assert by_kind["TLS_LEAF"]["id"] == entry.tls_pins[0].hex()
+    assert int(by_kind["TLS_CA"]["serial"], 16) == parsed(entry.tls_ca_pem).serial_number
+    assert {one["state"] for one in shown["keys"]} == {"valid", "pinned"}
+    assert by_kind["SIGNING"]["id"] in run("party", "show", homes["CAN"], "AUS").out
+
+
+def test_a_partner_that_nobody_knows_is_not_shown(run: Any, homes: Any) -> None:
+    said = run("party", "show", homes["CAN"], "NZL")
+
+    assert said.code == 1
+    assert "known: none yet" in said.err
+
+
+def test_an_ended_key_of_a_partner_is_shown_as_ended(run: Any, homes: Any, offered: Any) -> None:
+    file, printed = offered
+    run("party", "import", homes["CAN"], file, "--fingerprint", printed)
+    entry = PartyBundle.parse(file.read_bytes())
+    now = datetime.now(UTC).replace(microsecond=0)
+    old = replace(entry.kem[0], not_before=now - timedelta(90), not_after=now - timedelta(1))
+    (homes["CAN"] / "parties" / "AUS.json").write_bytes(replace(entry, kem=(old,)).to_bytes())
+
+    keys = run("party", "show", homes["CAN"], "AUS", "--json").document["keys"]
+
+    assert [one["state"] for one in keys if one["kind"] == "KEM"] == ["ended"]
 
 
 def test_a_damaged_file_is_named_and_counts_no_more(run: Any, homes: Any, offered: Any) -> None:

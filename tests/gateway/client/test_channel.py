@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import pytest
@@ -303,6 +305,52 @@ def test_no_proxy_of_the_environment_sees_whom_we_ask(
         assert partner.capabilities()
 
     assert doors.calls
+
+
+class Tunnel(socketserver.BaseRequestHandler):
+    """An HTTP proxy that can do CONNECT, to this machine alone, and remembers for whom."""
+
+    asked: ClassVar[list[str]] = []
+
+    def handle(self) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.request.recv(1)
+        target = head.split()[1].decode()
+        self.asked.append(target)
+        with socket.create_connection(("127.0.0.1", int(target.rpartition(":")[2]))) as there:
+            self.request.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            ends = {self.request: there, there: self.request}
+            while True:
+                for ready in select.select(list(ends), [], [])[0]:
+                    octets = ready.recv(65_536)
+                    if not octets:
+                        return
+                    ends[ready].sendall(octets)
+
+
+@pytest.fixture
+def proxy() -> Iterator[str]:
+    Tunnel.asked.clear()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tunnel) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_the_proxy_that_is_set_carries_tls_through_and_no_other_is_asked(
+    doors: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has to go through one names it; a proxy of the environment is none the less not heeded."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("no_grpc_proxy", raising=False)
+
+    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle, proxy=proxy) as partner:
+        assert partner.capabilities()
+
+    assert set(Tunnel.asked) == {doors.house.bundle.endpoints[0]}
 
 
 def test_a_host_of_the_name_of_a_scheme_is_a_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,29 @@ def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PASSERELLE_KEYS__CUSTODY", "file:nowhere/kek.json")
 
     with pytest.raises(CustodyFault):
+        read_folder(home, "CAN", secret)
+
+
+def test_the_proxy_of_the_settings_is_used_and_one_of_another_form_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_folder(home, "CAN", secret).proxy is None
+    (home / "passerelle.toml").write_text(f"{SETTINGS}[exchange]\nproxy = 'proxy.example:3128'\n")
+    assert read_folder(home, "CAN", secret).proxy == "proxy.example:3128"
+    monkeypatch.setenv("PASSERELLE_EXCHANGE__PROXY", "http://proxy.example:3128")
+    with pytest.raises(Remedy, match=r"proxy\.example:3128"):
+        read_folder(home, "CAN", secret)
+
+
+def test_a_settings_file_that_is_no_file_or_too_long_is_refused_and_not_waited_for(
+    home: Path,
+) -> None:
+    (home / "passerelle.toml").write_bytes(b"#" * 65_537)
+    with pytest.raises(Remedy, match="larger than 65536 bytes"):
+        read_folder(home, "CAN", secret)
+    (home / "passerelle.toml").unlink()
+    os.mkfifo(home / "passerelle.toml")  # to read one without a writer would last for ever
+    with pytest.raises(Remedy, match="no regular file"):
         read_folder(home, "CAN", secret)
 
 

@@ -22,6 +22,7 @@ from keys import sign
 from keys.approval import Proposal, Verdict, approval_text
 from keys.officer import OfficerKeys
 from keys.sign import SigningKey
+from tests.pages import demand_pages
 
 HOLD = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
 
@@ -302,3 +303,10 @@ def test_a_draft_leaves_nothing_behind(house: House, one: Person) -> None:
 
     assert house.sequencer.size == size
     assert json.loads(str(drafted["text"]))["values"] == values
+
+
+def test_proposals_are_listed_in_pages(house: House, one: Person) -> None:
+    for _ in range(5):
+        one.propose(house, "hold.release", placed(house, one))
+
+    demand_pages(house, one.officer, "proposals.list", "proposals")

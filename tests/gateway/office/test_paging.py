@@ -1,14 +1,21 @@
-"""A token of a page that somebody made up is refused by name, whatever stands in it."""
+"""Lists are whole over several pages; a token that somebody made up is refused by name, whatever stands in it."""
 
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
 from gateway.errors import Remedy
+from gateway.office.acts import Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.paging import WRONG, Page, token
+from gateway.office.staff import CUSTODY
+from tests.pages import demand_pages
+
+OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
+CASEWORKER = Officer("P-2", frozenset({Role.CASEWORKER}))
 
 
 def page(text: str) -> Page:
@@ -32,3 +39,42 @@ def test_half_a_character_is_refused() -> None:
 def test_what_a_list_gave_is_taken() -> None:
     assert page(token(7, "Zoë 😀")).after(int, str) == [7, "Zoë 😀"]
     assert page(token((1 << 63) - 1)).after(int) == [(1 << 63) - 1]
+
+
+def test_holds_are_listed_in_pages(house: Any) -> None:
+    for number in range(5):
+        values = {"kind": "person", "reference": "P-1", "reason": f"request {number}"}
+        house.perform(CASEWORKER, "hold.place", values)
+
+    demand_pages(house, OPERATOR, "hold.list", "holds")
+
+
+def test_decisions_are_listed_in_pages(house: Any) -> None:
+    for number in range(5):
+        values = {
+            "person": f"P-{number + 1}",
+            "scope": "ALL",
+            "ground": "NATIONAL_SECURITY",
+            "reason": "as decided",
+        }
+        house.perform(CASEWORKER, "decision.refuse", values)
+
+    demand_pages(house, CASEWORKER, "decision.list", "decisions")
+
+
+def test_staff_are_listed_in_pages(house: Any, wish: Any) -> None:
+    for number in range(5):
+        house.perform(CUSTODY, "staff.add", wish(f"P-{number + 20}", "auditor"))
+
+    demand_pages(house, OPERATOR, "staff.list", "staff")
+
+
+def test_a_page_of_no_size_or_of_more_than_fits_is_refused(house: Any) -> None:
+    for size in (0, -1, 201):
+        with pytest.raises(Remedy, match="page_size"):
+            house.perform(OPERATOR, "hold.list", {"page_size": size})
+
+
+def test_a_token_of_another_list_is_refused(house: Any) -> None:
+    with pytest.raises(Remedy, match=WRONG):
+        house.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})

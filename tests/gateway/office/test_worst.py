@@ -12,7 +12,6 @@ import pytest
 from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
 from gateway.errors import Draining, Remedy, StaffUnknown
-from gateway.office import worst
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.office.staff import CUSTODY
 from gateway.server import inspection
@@ -290,7 +289,6 @@ def test_only_what_came_since_is_listed_and_in_pages(
     pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long list comes page after page; each entry once."""
-    monkeypatch.setattr(worst, "PAGE", 2)
     monkeypatch.setattr(affected, "STRIDE", 5)
     partner, house = pair.partner(), pair.house
     numbers = [
@@ -300,13 +298,14 @@ def test_only_what_came_since_is_listed_and_in_pages(
     whole = list(iter_affected(house.database, kid, house.clock() - EARLIER))
     assert [one.number for one in whole] == numbers
 
-    values = {"key": kid.hex(), "since": whole[1].time.isoformat()}
+    values = {"key": kid.hex(), "since": whole[1].time.isoformat(), "page_size": 2}
     first = house.perform(OPERATOR, "keys.affected", values)
     second = house.perform(
-        OPERATOR, "keys.affected", {**values, "after": first["entries"][-1]["index"]}
+        OPERATOR, "keys.affected", {**values, "page_token": first["next_page_token"]}
     )
     assert [row["transaction"] for row in (*first["entries"], *second["entries"])] == numbers[1:]
-    assert (first["more"], second["more"]) == (True, False)
+    assert [len(each["entries"]) for each in (first, second)] == [2, 2]
+    assert second["next_page_token"] == ""
     later = datetime.now(UTC) + EARLIER
     assert list(iter_affected(house.database, kid, later)) == []
 

@@ -19,6 +19,7 @@ from gateway.server import inspection
 from gateway.server.house import House, desk_of
 from gateway.store.reviews import CaseState
 from gateway.terms import Outcome, ServiceLevel, State
+from tests.pages import demand_pages
 
 
 @pytest.mark.parametrize(
@@ -331,3 +332,10 @@ def test_a_lease_never_outlives_the_case(bench: Any) -> None:
 
     assert shown["held_until"] == shown["due"]
     assert timedelta(seconds=shown["seconds_left"]) <= timedelta(minutes=5)
+
+
+def test_cases_that_wait_are_listed_in_pages(bench: Any) -> None:
+    for seed in (1, 2, 3, 1, 2):
+        bench.pending(seed)
+
+    demand_pages(bench.house, bench.first, "review.list", "cases")

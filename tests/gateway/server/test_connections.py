@@ -9,6 +9,7 @@ from gateway.server.connections import (
     Limits,
     Peer,
     Why,
+    address_of,
     origin,
     peer_named,
     peer_of,
@@ -101,6 +102,16 @@ def test_the_library_and_the_system_name_the_same_peer(
     grpc_name: str, system: tuple[str, int]
 ) -> None:
     assert peer_named(grpc_name) == peer_of(*system)
+
+
+def test_refusals_and_connections_are_counted_under_the_same_sender() -> None:
+    for named, system in (
+        ("ipv6:%5B::ffff:10.0.0.7%5D:443", "::ffff:10.0.0.7"),
+        ("ipv4:10.0.0.7:443", "10.0.0.7"),
+        ("ipv6:%5B2001:db8::1%5D:443", "2001:db8::9"),
+    ):
+        assert address_of(named) == origin(system) == origin(peer_of(system, 443).address)
+    assert origin("::ffff:10.0.0.7") != origin("::ffff:10.0.0.8")
 
 
 @pytest.mark.parametrize("text", ["", "unix:/tmp/x", "ipv4:127.0.0.1", "ipv4:127.0.0.1:x"])

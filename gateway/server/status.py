@@ -1,0 +1,240 @@
+"""Whether a folder's gateway serves, why not, since when, and what is due: told without a passphrase.
+
+What the serving process says of itself is read from its metrics on loopback; the rest is in the store, and in what the
+files of the folder state. No key is opened, so of our own keys it is told what the file says, whose seal nobody checked.
+A part that cannot be read is named, and the others are told all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from gateway import config, files
+from gateway.audit.entry import EntryType
+from gateway.config import Settings
+from gateway.errors import PasserelleError
+from gateway.office import overdue
+from gateway.office.expiry import Keys, Level, Told
+from gateway.server import ending, inspection
+from gateway.server.admin import FILE
+from gateway.store import alarms, ledger, subjects
+from gateway.store.database import open_store
+from gateway.store.ledger import Last
+from gateway.store.subjects import Counts
+from keys import keyfile, strictjson
+from keys.errors import KeysError
+
+T = TypeVar("T")
+
+ANSWERS: Final = 3.0  # seconds for the process to answer on loopback
+MOST: Final = 1 << 20  # bytes of its metrics; a busy gateway has some 100,000
+MOST_DOOR: Final = 4_096  # bytes of the file that says where it listens
+LOCKS: Final = Path("/proc/locks")  # Linux's list of held locks; elsewhere nothing is known of them
+_SERVING: Final = re.compile(
+    r'^passerelle_serving\{gateway="([A-Z0-9-]{2,32})",reason="([A-Z0-9_]{0,64})"\} [01](?:\.0)?$',
+    re.MULTILINE,
+)
+_SINCE: Final = re.compile(r"^passerelle_serving_since_seconds ([0-9.e+]{1,32})$", re.MULTILINE)
+
+# Why nothing is answered, and what to do about it.
+REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "NEVER_STARTED": (
+            "it was not started yet",
+            "passerelle check DIR, then passerelle serve DIR",
+        ),
+        "STOPPED": ("it was stopped", "passerelle serve DIR"),
+        "ENDED": (
+            "its process ended and recorded no STOP",
+            "see the end of its log, then passerelle serve DIR",
+        ),
+        "OPEN": (
+            "a process holds the folder and serves nobody: it starts, ends, or is another command",
+            "wait, or look at that process",
+        ),
+        "SILENT": (
+            "its process is there and does not say whether it serves",
+            "see the end of its log; a supervisor starts it again",
+        ),
+        "DRAINING": ("it is being stopped", "passerelle serve DIR, once it has ended"),
+        "KEYS_ENDED": (
+            "a key without which nothing is answered is past its end, or stopped",
+            "passerelle keys list DIR, then keys rotate or keys promote",
+        ),
+        "AUDIT_UNAVAILABLE": (
+            "the ledger cannot record: the clock is behind its last entry, or the disk failed",
+            "compare the clock and the disk with the log",
+        ),
+        "DIRECTORY_STALE": ("our directory has ended", "passerelle directory renew DIR"),
+        "RETENTION_OVERDUE": (
+            "what should be erased is not",
+            "passerelle retention status DIR, then passerelle retention run DIR",
+        ),
+        "EVIDENCE_OVERDUE": (
+            "published files, cosignatures or time stamps are late for too long",
+            "passerelle check DIR says which",
+        ),
+        "ENGINE_UNAVAILABLE": ("the gallery is not loaded", "see the log"),
+        "WATCHDOG": ("a thread of it stands still", "its supervisor starts it again; see the log"),
+        "FAULT": ("its readiness could not be found out", "see the log"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of a gateway at a moment.
+
+    why      "" while it serves, else a word of `REMEDIES`, or the refusal's reason
+    since    when that began, as far as it is known
+    answer   the newest answer to a partner
+    entries  how many the ledger has
+    newest   its newest entry
+    late     evidence that is late, and since when
+    raised   other alarms that stand, and since when
+    missing  kinds of keys without which nothing is answered, and of which none is ACTIVE
+    due      what ends soon, the soonest first
+    unread   parts that could not be read, and why
+    """
+
+    party: str
+    why: str
+    since: datetime | None
+    answer: Last | None = None
+    gallery: Counts | None = None
+    entries: int = 0
+    newest: Last | None = None
+    late: Mapping[str, datetime] = field(default_factory=dict)
+    raised: Mapping[str, datetime] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    due: tuple[Told, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def serving(self) -> bool:
+        """Whether partners are answered."""
+        return not self.why
+
+    def told(self, home: Path) -> tuple[str, str]:
+        """Return in words why it does not serve, and what to do about it; both empty while it does."""
+        if self.serving:
+            return "", ""
+        words, remedy = REMEDIES.get(self.why, (self.why, "see the log"))
+        return words, remedy.replace("DIR", str(home))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    gallery: Counts | None = None
+    entries: int = 0
+    newest: Last | None = None
+    answer: Last | None = None
+    start: Last | None = None
+    stop: Last | None = None
+    raised: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def look(home: Path, now: datetime) -> Status:
+    """Return how a folder's gateway stands; raises Remedy where the folder has no settings."""
+    settings = config.load(home)
+    unread: list[str] = []
+
+    def part(name: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except (PasserelleError, KeysError, OSError) as fault:
+            unread.append(f"{name}: {fault}")
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are told
+            unread.append(f"{name}: {type(fault).__name__}")
+        return None
+
+    stored = part("store", lambda: _stored(settings)) or _Stored()
+    keys: Keys | None = part("keys", lambda: keyfile.stated(settings.keys.keyset))
+    due = part("ends", lambda: ending.of_folder(home, keys, now)) or ()
+    why, since = _standing(home, settings, stored)
+    raised, evidence = stored.raised, overdue.PREFIX
+    return Status(
+        settings.house.party,
+        why,
+        since,
+        answer=stored.answer,
+        gallery=stored.gallery,
+        entries=stored.entries,
+        newest=stored.newest,
+        late={
+            name.removeprefix(evidence): at
+            for name, at in raised.items()
+            if name.startswith(evidence)
+        },
+        raised={name: at for name, at in raised.items() if not name.startswith(evidence)},
+        missing=tuple(kind.value for kind in inspection.stopped(keys)) if keys else (),
+        due=tuple(one for one in due if one.level is not Level.FINE),
+        unread=tuple(unread),
+    )
+
+
+def _stored(settings: Settings) -> _Stored:
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            return _Stored(
+                subjects.counts(reader),
+                ledger.extent(reader)[0],
+                ledger.last(reader),
+                ledger.last(reader, EntryType.RESPONSE),
+                ledger.last(reader, EntryType.START),
+                ledger.last(reader, EntryType.STOP),
+                alarms.raised_since(reader),
+            )
+    finally:
+        database.close()
+
+
+def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, datetime | None]:
+    """Return why it does not serve, "" where it does, and since when."""
+    said = _said(home)
+    if said is not None:
+        found, since = _SERVING.search(said), _SINCE.search(said)
+        if found and since and found[1] == settings.house.party:
+            return found[2], datetime.fromtimestamp(float(since[1]), UTC)
+    start, stop = stored.start, stored.stop
+    if _held(settings.store.path):
+        return ("SILENT" if (home / FILE).exists() else "OPEN"), None
+    if start is None:
+        return "NEVER_STARTED", None
+    if stop is not None and stop.index > start.index:
+        return "STOPPED", stop.time
+    return "ENDED", stored.newest.time if stored.newest else None
+
+
+def _said(home: Path) -> str | None:
+    """Return what the process says of itself; None where nobody answers where one said that it listens."""
+    try:
+        written = strictjson.read(files.read(home / FILE, MOST_DOOR), MOST_DOOR)
+        host, _, port = str(written["metrics"]).rpartition(":")
+        asked = HTTPConnection(host, int(port), timeout=ANSWERS)  # by itself it heeds no proxy
+        try:
+            asked.request("GET", "/metrics")
+            return asked.getresponse().read(MOST).decode()
+        finally:
+            asked.close()
+    except (PasserelleError, OSError, HTTPException, ValueError, KeyError, TypeError):
+        return None
+
+
+def _held(store: Path) -> bool:
+    """Say whether a process holds the lock of a store, as far as this system tells; asking takes no lock."""
+    pen = store.with_name(f"{store.name}.pen")
+    try:
+        inode = f":{pen.stat().st_ino} "
+        held = LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any("FLOCK" in line and inode in line for line in held)
