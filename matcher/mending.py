@@ -118,8 +118,7 @@ def _mended(data: bytes, guess: _Guess) -> Mended | None:
         repairs.append(f"{len(tail)} zero bytes behind the record cut off")
     if guess.stated != guess.end:
         repairs.append(f"length {guess.stated} put right: the record has {guess.end} bytes")
-    record = bytearray(data[: guess.end])
-    struct.pack_into(guess.layout, record, guess.at, guess.end)
+    record = _whole(data, guess)
     moved = sum(_brought_in(record, each) for each in guess.placed)
     if moved:
         repairs.append(f"minutiae on the edge of the image moved in by one pixel: {moved}")
@@ -144,15 +143,28 @@ def _brought_in(record: bytearray, placed: fmr.Placed) -> int:
 
 
 def _told(data: bytes, guesses: list[_Guess], fault: MalformedRecord) -> MalformedRecord:
-    """Return the strict reader's complaint, or that of bytes behind a record which else would be one."""
+    """Return what is wrong with the record beside the slips that we repair; else the strict reader's complaint."""
     for guess in guesses:
-        behind = len(data) - guess.end
-        if guess.stated == guess.end and behind:
+        behind = data[guess.end :]
+        if abs(guess.stated - guess.end) > SLIP:
+            continue
+        if any(behind):
             return MalformedRecord(
-                f"{behind} bytes follow the record and are not all zero: another finger's",
+                f"{len(behind)} bytes follow the record and are not all zero: another finger's",
                 guess.end,
             )
+        try:
+            fmr.read(bytes(_whole(data, guess)))
+        except MalformedRecord as own:
+            return own
     return fault
+
+
+def _whole(data: bytes, guess: _Guess) -> bytearray:
+    """Return the record without what follows it, its length right."""
+    record = bytearray(data[: guess.end])
+    struct.pack_into(guess.layout, record, guess.at, guess.end)
+    return record
 
 
 def _alone(data: bytes, guess: _Guess, view: fmr.Placed) -> bytes:

@@ -20,7 +20,7 @@ from matcher.template import MOST_MINUTIAE, MalformedRecord
 RS, US = b"\x1e", b"\x1f"  # between subfields, between items
 HUNDREDTHS = 1000.0  # of a millimetre: that many make a centimetre
 DEGREES = 360  # angle units of a turn
-FIRST_POSITION, PATTERN, FIRST_MINUTIAE = 6, 10, 12  # 9.006 FGP, 9.010 MIN, 9.012 MRC
+OLD_POSITION, OLD_COUNT, OLD_MINUTIAE = 6, 10, 12  # 9.006 FGP, 9.010 MIN, 9.012 MRC
 REGION, FINGER, MARKED = 300, 302, 331  # 9.300 ROI, 9.302 FPP, 9.331 MIN
 LEAST_LEGACY = 2  # quality 0 was set by hand, 1 says nothing; 2 is the best and 63 the worst
 WORST_LEGACY = 63
@@ -59,7 +59,7 @@ def view(fields: Fields, impression: int, at: int) -> View:
     """
     if MARKED in fields:
         return _extended(fields, impression)
-    if FIRST_MINUTIAE in fields:
+    if OLD_MINUTIAE in fields:
         return _legacy(fields, impression)
     raise MalformedRecord(
         f"a Type-9 record with {named(fields)}, and no minutiae that are read", at
@@ -67,10 +67,10 @@ def view(fields: Fields, impression: int, at: int) -> View:
 
 
 def _legacy(fields: Fields, impression: int) -> View:
-    at, content = fields[FIRST_MINUTIAE]
+    at, content = fields[OLD_MINUTIAE]
     rows = [each.split(US) for each in content.split(RS)]
     _bounded(rows, at)
-    stated = fields.get(PATTERN)
+    stated = fields.get(OLD_COUNT)
     if stated is not None and _integer(stated[1], stated[0]) != len(rows):
         raise MalformedRecord("another number of minutiae than is stated", at)
     places, kinds, qualities = [], [], []
@@ -91,7 +91,7 @@ def _legacy(fields: Fields, impression: int) -> View:
         np.array(kinds, dtype=np.int64),
         np.array(qualities, dtype=np.int64),
     )
-    position = _position(fields.get(FIRST_POSITION, (at, b"0")))
+    position = _position(fields.get(OLD_POSITION, (at, b"0")))
     return _viewed(position, impression, raw, frame, at)
 
 

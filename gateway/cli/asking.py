@@ -13,7 +13,7 @@ from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
 from gateway.cli.opening import demand_no_law, passphrase_of
-from gateway.cli.records import Sources, Unusable
+from gateway.cli.records import Nameless, Sources, Unusable
 from gateway.terms import (
     Missing,
     Outcome,
@@ -194,7 +194,8 @@ def samples_of(named: Sources) -> tuple[Sample, ...]:
         try:
             taken = records.read(source)
         except Unusable as fault:
-            raise No(f"not asked: {source.label}: {fault}") from None
+            remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
+            raise No(f"not asked: {source.label}: {fault}{remedy}") from None
         records.tell_repairs(source.label, taken.repairs)
         samples += [
             stated(record, position, source.extractor) for position, record in taken.fingers

@@ -17,7 +17,7 @@ import typer
 from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.opening import passphrase_of
-from gateway.cli.records import Bad, Source, Sources, Unusable
+from gateway.cli.records import Bad, Nameless, Source, Sources, Unusable
 
 if TYPE_CHECKING:
     from gateway.casework import Status
@@ -203,7 +203,10 @@ def _rows(
             status = said.of(source)
             taken = records.read(source)
         except Unusable as fault:
-            bad.append(Bad(source.label, str(fault)))
+            remedy = (
+                "; say it by --position or in a manifest" if isinstance(fault, Nameless) else ""
+            )
+            bad.append(Bad(source.label, f"{fault}{remedy}"))
             continue
         if taken.repairs:
             repaired.append(Repaired(source.label, taken.repairs))

@@ -33,7 +33,6 @@ UNSTATED = "unstated"  # extractor, where nobody says which software made the re
 COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
 LINKED = "a linked folder is not followed; name it itself"
 ELSEWHERE = "a link that leads out of the folder; name the file itself"
-NAMELESS = "the record says no finger; say which: --position, --finger POSITION=FILE, or a manifest"
 MAX_LINES = 10_000_000  # lines of a manifest; more is another file
 
 _subject = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -42,6 +41,10 @@ _finger = re.compile(r"(?P<position>[0-9]{1,2})=(?P<path>.+)")
 
 class Unusable(Exception):
     """A file, or a line of a manifest, cannot be used; the text says why."""
+
+
+class Nameless(Unusable):
+    """Nobody says which finger a record is of; a command says by which of its options that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def read(source: Source) -> Taken:
     """Return the fingers of a file, each as a record that partners read.
 
     Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
-    with the reason.
+    with the reason, its kind `Nameless` where nobody names the finger.
     """
     from matcher import formats
     from matcher.template import MalformedRecord
@@ -186,7 +189,7 @@ def _chosen(
     stated = [position for position, _ in found]
     if not source.position:
         if 0 in stated:
-            raise Unusable(NAMELESS)
+            raise Nameless("the record says no finger")
         if len(set(stated)) < len(stated):
             raise Unusable(f"holds {len(stated)} records, two of one finger; keep one of them")
         return tuple(found), ()

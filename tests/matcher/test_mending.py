@@ -97,6 +97,17 @@ def test_bytes_behind_a_record_that_are_not_zero_are_another_fingers(
 
 
 @pytest.mark.parametrize("form", Format)
+def test_what_else_is_wrong_with_a_padded_record_is_the_reason(form: Format) -> None:
+    """Zero bytes are repaired, so of them nothing is said; a minutia far outside is what is wrong."""
+    data = bytearray(record(form))
+    (placed,) = fmr.walk(bytes(data), form, fmr.detect_at(bytes(data))[1])
+    struct.pack_into(">H", data, placed.minutiae, 0x4FFF)
+
+    with pytest.raises(MalformedRecord, match="a minutia outside the image"):
+        mend(bytes(data) + bytes(30))
+
+
+@pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("axis", [0, 1])
 def test_a_minutia_on_the_edge_is_moved_in_by_one_and_told(form: Format, axis: int) -> None:
     """Where a width is the largest coordinate, and not one more."""
