@@ -1,9 +1,9 @@
-"""ANSI/NIST-ITL transaction files: the INCITS 378 blocks of their Type-9 records ⇄ templates.
+"""ANSI/NIST-ITL transaction files: the minutiae of their Type-9 records ⇄ templates.
 
 A file is a chain of logical records; Type-1 comes first and says what follows. Text records are fields
 `T.NNN:` between separators and state their length in their first field; binary records begin with theirs.
-Of all of them we read Type-1 and the fields 9.126-9.137 of Type-9 (ANSI/NIST-ITL 1-2011, 8.9.5); the others
-are stepped over by their length. Type-2 holds descriptive text, names and dates of birth among it: a file
+Of all of them we read Type-1 and Type-9: the fields 9.126-9.137 (ANSI/NIST-ITL 1-2011, 8.9.5), and where a record
+has none of them what `matcher.type9` reads; the others are stepped over by their length. Type-2 holds descriptive text, names and dates of birth among it: a file
 that has one is refused before anything else is looked at.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from matcher import type9
 from matcher.record import (
     INCITS_UNITS,
     MOST_VIEWS,
@@ -42,6 +43,7 @@ FORMAT_TYPES = (
     514,
     515,
 )  # its finger minutiae records: plain, with private, with all extended data
+M1 = frozenset(range(126, 151))  # the fields of an INCITS 378 block
 VERSION = b"0500"  # ANSI/NIST-ITL 1-2011
 
 _field = re.compile(rb"([0-9]{1,2})\.([0-9]{1,9}):")
@@ -87,7 +89,7 @@ def read(data: bytes) -> tuple[View, ...]:
     """Return the views of all Type-9 records, in order, rescaled to 197 pixels per centimetre.
 
     Raises DescriptiveText where there is a Type-2 record, MalformedRecord for anything else that the standard
-    does not allow, for a Type-9 record without an INCITS 378 block and for a file without a Type-9 record.
+    does not allow, for a Type-9 record with nothing but a vendor's features and for a file without a Type-9 record.
     """
     kinds = _contents(data)
     records = _walk(data, kinds)
@@ -213,8 +215,13 @@ def _integer(text: bytes, offset: int) -> int:
 
 
 def _view(data: bytes, record: _Logical) -> View:
-    """Return the view in a Type-9 record's INCITS 378 block."""
+    """Return the view of a Type-9 record: of its INCITS 378 block, where it has one."""
     fields = _fields(data, record)
+    if not fields.keys() & M1:
+        impression = _integer(_only(fields, 3, record.start)[1], record.start)
+        if impression > 255:
+            raise MalformedRecord("no such impression", record.start)
+        return type9.view(fields, impression, record.start)
 
     def items(number: int) -> tuple[int, list[bytes]]:
         offset, content = _only(fields, number, record.start)

@@ -11,7 +11,7 @@ import struct
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +37,15 @@ __all__ = [
     "MOST_POSITION",
     "Format",
     "Frame",
+    "Placed",
     "Record",
     "View",
     "at_197",
     "detect",
+    "detect_at",
     "read",
+    "rows_of",
+    "walk",
     "write",
     "write_incits2004",
     "write_iso2005",
@@ -101,8 +105,28 @@ class _Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a view lies in its record, and what it says before its minutiae.
+
+    begin, end       bytes of the record that are the view, extended data and all
+    minutiae, count  where its minutiae begin, and how many there are
+    row              how one of them is laid out
+    """
+
+    position: int
+    impression: int
+    quality: int
+    frame: Frame
+    begin: int
+    minutiae: int
+    count: int
+    row: np.dtype[Any]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Fields:
-    """What a view says before its minutiae; number is its own among those of its finger."""
+    """What a view says before its minutiae."""
 
     position: int
     impression: int
@@ -113,7 +137,7 @@ class _Fields:
 
 def detect(data: bytes) -> Format:
     """Return the format that magic, version and lengths say; raise MalformedRecord where none fits."""
-    return _detect(data)[0]
+    return detect_at(data)[0]
 
 
 def read(data: bytes) -> Record:
@@ -122,14 +146,28 @@ def read(data: bytes) -> Record:
     Raises MalformedRecord for anything that the standard does not allow, for a resolution of 0 or beyond
     200-4,000 ppi, for a minutia outside the image, for a record without a view, and for trailing bytes.
     """
-    form, offset = _detect(data)
-    cursor = _Cursor(data, offset)
-    views = _READERS[form](cursor, form)
-    if cursor.at != len(data):
-        raise MalformedRecord("bytes follow the last view", cursor.at)
-    first = cast("Frame", views[0].frame)  # no reader leaves it out
+    form, offset = detect_at(data)
+    placed = walk(data, form, offset)
+    if placed[-1].end != len(data):
+        raise MalformedRecord("bytes follow the last view", placed[-1].end)
+    views = [_view(data, each, form) for each in placed]
+    first = placed[0].frame
     x_ppcm, y_ppcm = int(first.x_ppcm), int(first.y_ppcm)
     return Record(form, first.width, first.height, x_ppcm, y_ppcm, tuple(views))
+
+
+def walk(data: bytes, form: Format, offset: int) -> tuple[Placed, ...]:
+    """Return where the views of a record of that format lie, whatever length it states; `offset` follows that field.
+
+    Raises MalformedRecord where a header breaks the standard or something is cut short. Minutiae are not looked at,
+    nor what follows the last view.
+    """
+    return tuple(_WALKERS[form](_Cursor(data, offset), form))
+
+
+def rows_of(data: bytes, placed: Placed) -> np.ndarray[Any, Any]:
+    """Return the minutiae of a view as they are laid out, fields x, y, angle and, where stated, quality; read-only."""
+    return np.frombuffer(data, dtype=placed.row, count=placed.count, offset=placed.minutiae)
 
 
 def write(record: Record) -> bytes:
@@ -166,8 +204,8 @@ def at_197(form: Format, views: Sequence[View]) -> Record:
     return Record(form, width, height, PPCM, PPCM, plain)
 
 
-def _detect(data: bytes) -> tuple[Format, int]:
-    """Return the format and the offset of what follows the length field."""
+def detect_at(data: bytes) -> tuple[Format, int]:
+    """Return the format as `detect` does, and the offset of what follows the length field."""
     size = len(data)
     if size < LEAST_LENGTH:
         raise MalformedRecord("shorter than any header", size)
@@ -206,7 +244,7 @@ def _sums_up(data: bytes) -> bool:
     return bool(number) and at == len(data)
 
 
-def _read_first(cursor: _Cursor, form: Format) -> list[View]:
+def _walk_first(cursor: _Cursor, form: Format) -> list[Placed]:
     """Return the views of an ISO 2005 or INCITS 2004 record: one frame for all, said in the header."""
     if form is Format.INCITS_378_2004:
         cursor.take(OWNER, "the header is")
@@ -220,11 +258,11 @@ def _read_first(cursor: _Cursor, form: Format) -> list[View]:
         check_position(position, at)
         quality = check_quality(quality, at + 2)
         fields = _Fields(position, mixed & 0x0F, quality, frame, count)
-        views.append(_view(cursor, fields, form))
+        views.append(_placed(cursor, fields, at))
     return views
 
 
-def _read_incits2009(cursor: _Cursor, form: Format) -> list[View]:
+def _walk_incits2009(cursor: _Cursor, _form: Format) -> list[Placed]:
     cursor.take(OWNER, "the header is")
     _, _, number, _ = cursor.take(INCITS2009, "the header is")
     views = []
@@ -235,18 +273,18 @@ def _read_incits2009(cursor: _Cursor, form: Format) -> list[View]:
         quality = check_quality(quality, at + 3)
         fields = _Fields(position, impression, quality, Frame(*frame), count)
         fields.frame.check(at + 8)
-        views.append(_view(cursor, fields, form))
+        views.append(_placed(cursor, fields, at))
     return views
 
 
-def _read_iso2011(cursor: _Cursor, form: Format) -> list[View]:
+def _walk_iso2011(cursor: _Cursor, _form: Format) -> list[Placed]:
     number, certified = cursor.take(ISO2011, "the header is")
     if certified > 1:
         raise MalformedRecord("no such certification flag", cursor.at - 1)
-    return [_representation(cursor, form, certified) for _ in range(_lawful(number, cursor.at - 3))]
+    return [_representation(cursor, certified) for _ in range(_lawful(number, cursor.at - 3))]
 
 
-def _representation(record: _Cursor, form: Format, certified: int) -> View:
+def _representation(record: _Cursor, certified: int) -> Placed:
     start = record.at
     length = record.take(CAPTURE2011, "a view is")[0]
     record.at = start
@@ -269,17 +307,17 @@ def _representation(record: _Cursor, form: Format, certified: int) -> View:
     frame = Frame(width, height, x_ppcm, y_ppcm)
     frame.check(at + 2)
     fields = _Fields(position, impression, quality, frame, count)
-    view = _view(cursor, fields, form, MINUTIA if nibbles >> 4 == 6 else SHORT_MINUTIA)
+    view = _placed(cursor, fields, start, MINUTIA if nibbles >> 4 == 6 else SHORT_MINUTIA)
     if cursor.at != cursor.end:
         raise MalformedRecord("bytes follow the extended data of a view", cursor.at)
     return view
 
 
-_READERS = {
-    Format.ISO_19794_2_2005: _read_first,
-    Format.INCITS_378_2004: _read_first,
-    Format.INCITS_378_2009: _read_incits2009,
-    Format.ISO_19794_2_2011: _read_iso2011,
+_WALKERS = {
+    Format.ISO_19794_2_2005: _walk_first,
+    Format.INCITS_378_2004: _walk_first,
+    Format.INCITS_378_2009: _walk_incits2009,
+    Format.ISO_19794_2_2011: _walk_iso2011,
 }
 
 
@@ -289,10 +327,26 @@ def _lawful(views: int, offset: int) -> int:
     return views
 
 
-def _view(cursor: _Cursor, fields: _Fields, form: Format, row: np.dtype[Any] = MINUTIA) -> View:
+def _placed(cursor: _Cursor, fields: _Fields, begin: int, row: np.dtype[Any] = MINUTIA) -> Placed:
+    """Step over the minutiae and extended data of a view; return where it lies."""
     start = cursor.at
     cursor.skip(fields.count * row.itemsize, "the minutiae are")
-    rows = np.frombuffer(cursor.data, dtype=row, count=fields.count, offset=start)
+    cursor.extended()
+    return Placed(
+        position=fields.position,
+        impression=fields.impression,
+        quality=fields.quality,
+        frame=fields.frame,
+        begin=begin,
+        minutiae=start,
+        count=fields.count,
+        row=row,
+        end=cursor.at,
+    )
+
+
+def _view(data: bytes, placed: Placed, form: Format) -> View:
+    rows = rows_of(data, placed)
     x, y = rows["x"].astype(np.int64), rows["y"].astype(np.int64)
     zero = np.zeros(len(rows), dtype=np.int64)
     raw = Raw(
@@ -300,11 +354,11 @@ def _view(cursor: _Cursor, fields: _Fields, form: Format, row: np.dtype[Any] = M
         np.stack([x & MOST_COORDINATE, y & MOST_COORDINATE], axis=1),
         rows["angle"].astype(np.int64),
         x >> KIND_SHIFT,
-        rows["quality"].astype(np.int64) if row is MINUTIA else zero,
+        rows["quality"].astype(np.int64) if placed.row is MINUTIA else zero,
     )
-    minutiae = to_minutiae(raw, fields.frame, ANGLE_UNITS[form], start, row.itemsize)
-    cursor.extended()
-    return View(fields.position, fields.impression, fields.quality, minutiae, fields.frame)
+    units = ANGLE_UNITS[form]
+    minutiae = to_minutiae(raw, placed.frame, units, placed.minutiae, placed.row.itemsize)
+    return View(placed.position, placed.impression, placed.quality, minutiae, placed.frame)
 
 
 def _with_header(record: Record, body: bytes) -> bytes:

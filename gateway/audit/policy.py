@@ -1,14 +1,15 @@
 """Whose cosignatures a checkpoint needs: the policy file of C2SP tlog-policy (C2SP/C2SP@5ba5ee8).
 
-    log <vkey>                           the log; ours is named by its ML-DSA-44 key
-    witness <name> <vkey>                a witness
+    log <vkey> [<url>]                   the log; ours is named by either of its two keys
+    witness <name> <vkey> [<url>]        a witness, by a cosigner's key: ML-DSA-44 (0x06) or Ed25519 (0x04)
     group <name> <all|any|k> <member>…   k of the members; members are witnesses or groups of earlier lines
     quorum <name>                        exactly one: a witness, a group, or `none`
 
-Names refer backwards only, each is in one group at most, and no key stands twice. The file is read as bytes. A
-quorum of `none` permits what nobody cosigned; whoever wants that must write it. Both log signatures are
-demanded besides, whatever the file says: a policy that took any listed log key would let whoever forges Ed25519
-write history.
+Names refer backwards only, each is in one group at most, and no key stands twice. Words stand between spaces and
+tabs, lines end in a line feed; other control characters are refused. URLs are for programs that ring a log or a
+witness up: they are passed over. A quorum of `none` permits what nobody cosigned; whoever wants that must write it.
+Both log signatures are demanded besides, whatever the file says: a policy that took any listed log key would let
+whoever forges Ed25519 write history.
 """
 
 from __future__ import annotations
@@ -22,13 +23,23 @@ from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import Checkpoint, KeyType, VerifierKey, line_of, parse_note
 from gateway.audit.proof import LogIdentity
 
-MAX_POLICY: Final = 131_072  # bytes; 32 ML-DSA-44 vkeys of 1.8 KB, and room
-MAX_WITNESSES: Final = 28  # what fits under one note (32 lines) beside two pairs of the log
+MAX_POLICY: Final = 262_144  # bytes; 32 logs and 32 witnesses of 1.8 KB each, their URLs, and room
+MAX_WITNESSES: Final = (
+    32  # as the specification asks for; a note has room for them and two pairs of the log
+)
 MAX_GROUPS: Final = 32
 DEEPEST: Final = 8  # groups within each other
 NONE: Final = "none"
+LOGS: Final = {KeyType.MLDSA44: "ML-DSA-44 (0x06)", KeyType.ED25519: "Ed25519 (0x01)"}
+COSIGNERS: Final = {
+    KeyType.MLDSA44: "ML-DSA-44 (0x06)",
+    KeyType.ED25519_COSIGNER: "an Ed25519 cosigner (0x04)",
+}
 
-_name = re.compile(rb"[!-~]{1,64}")
+# A note's key name may be a witness's, and is as long. The controls beyond ASCII would move a terminal's cursor.
+_name = re.compile(r"[!-~\xa0-\U0010ffff]{1,255}")
+_control = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_blank = re.compile(rb"[ \t]+")
 _number = re.compile(r"[1-9][0-9]{0,3}")
 
 
@@ -61,7 +72,7 @@ class Policy:
     def demand(self, log: LogIdentity) -> None:
         """Raise `PolicyRefused` where the policy names ledgers, and not this one by any of its pairs."""
         pairs = (log.vkeys, *log.past, *(each[:2] for each in log.stopped))
-        own = {VerifierKey.parse(lattice).public for _, lattice in pairs}
+        own = {VerifierKey.parse(vkey).public for pair in pairs for vkey in pair}
         if self.logs and own.isdisjoint(each.public for each in self.logs):
             raise PolicyRefused(f"the policy is of another ledger than {log.origin}")
 
@@ -129,15 +140,16 @@ def _parse(octets: bytes) -> Policy:
         raise PolicyRefused(f"the policy is longer than {MAX_POLICY} bytes")
     reader = _Reader()
     for number, line in enumerate(octets.split(b"\n"), 1):
-        words = line.split()
+        if _control.search(line):
+            raise PolicyRefused(
+                f"line {number}: a control character; lines end in a line feed alone, without a carriage return"
+            )
+        words = [word for word in _blank.split(line) if word]
         if not words or words[0].startswith(b"#"):
             continue
-        if not all(
-            _name.fullmatch(word) or (len(word) < 4096 and word.isascii()) for word in words
-        ):
-            raise PolicyRefused(f"line {number}: not words of visible ASCII")
         try:
-            reader.read([word.decode("ascii") for word in words])
+            # Octets beyond ASCII are opaque: what is no UTF-8 keeps a spelling of its own, and is never equal to another.
+            reader.read([word.decode("utf-8", "backslashreplace") for word in words])
         except (PolicyRefused, NoteRefused) as fault:
             raise PolicyRefused(f"line {number}: {fault}") from None
     return reader.policy()
@@ -156,13 +168,13 @@ class _Reader:
 
     def read(self, words: list[str]) -> None:
         match words:
-            case ["log", vkey]:
-                self.logs.append(self._key(vkey))
-            case ["witness", name, vkey]:
+            case ["log", vkey] | ["log", vkey, _]:
+                self.logs.append(self._key(vkey, LOGS))
+            case ["witness", name, vkey] | ["witness", name, vkey, _]:
                 self._new(name)
                 if len(self.witnesses) == MAX_WITNESSES:
                     raise PolicyRefused(f"more than {MAX_WITNESSES} witnesses")
-                self.witnesses[name] = self._key(vkey)
+                self.witnesses[name] = self._key(vkey, COSIGNERS)
             case ["group", name, threshold, *members] if members:
                 self._new(name)
                 if len(self.groups) == MAX_GROUPS:
@@ -178,17 +190,19 @@ class _Reader:
                     raise PolicyRefused("the quorum names nothing of an earlier line")
                 self.quorum = name
             case _:
-                raise PolicyRefused("not log, witness, group or quorum, or not with its words")
+                raise PolicyRefused(
+                    "not `log VKEY [URL]`, `witness NAME VKEY [URL]`, `group NAME K MEMBER…` or `quorum NAME`"
+                )
 
     def policy(self) -> Policy:
         if not self.quorum:
             raise PolicyRefused("there is no quorum line; `quorum none` says that none is wanted")
         return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
 
-    def _key(self, vkey: str) -> VerifierKey:
+    def _key(self, vkey: str, types: Mapping[KeyType, str]) -> VerifierKey:
         key = VerifierKey.parse(vkey)
-        if key.type is not KeyType.MLDSA44:
-            raise PolicyRefused("the key is not ML-DSA-44")
+        if key.type not in types:
+            raise PolicyRefused(f"the key is not of {' or '.join(types.values())}")
         if key.public in {each.public for each in (*self.logs, *self.witnesses.values())}:
             raise PolicyRefused("the key stands twice, under whatever names: it is one witness")
         return key
@@ -196,8 +210,8 @@ class _Reader:
     def _new(self, name: str) -> None:
         if name in self.witnesses or name in self.groups or name == NONE:
             raise PolicyRefused("the name stands twice, or is kept for `quorum none`")
-        if not _name.fullmatch(name.encode()):
-            raise PolicyRefused("a name has 1 to 64 visible characters")
+        if not _name.fullmatch(name):
+            raise PolicyRefused("a name has 1 to 255 visible characters")
 
     def _group(self, threshold: str, members: list[str]) -> Group:
         if len(members) > MAX_WITNESSES + MAX_GROUPS:

@@ -62,6 +62,7 @@ _SAID: Final = (
     *("partner_id", "transaction_number", "agreement_id", "agreement_version"),
     *("signing_key_id", "kem_key_id", "directory_version"),
 )
+_PAIR: Final = (KeyType.ED25519, KeyType.MLDSA44)  # of a log's two keys, in this order
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
 
 
@@ -85,7 +86,7 @@ class LogIdentity:
     def __post_init__(self) -> None:
         for pair in (self.vkeys, *self.past, *(each[:2] for each in self.stopped)):
             stated = [(key.name, key.type) for key in map(VerifierKey.parse, pair)]
-            if stated != [(self.origin, KeyType.ED25519), (self.origin, KeyType.MLDSA44)]:
+            if stated != [(self.origin, each) for each in _PAIR]:
                 raise NoteRefused(
                     "a log has an Ed25519 key and an ML-DSA-44 key that bear its name"
                 )
@@ -297,7 +298,7 @@ def verify_progress(old: Checkpoint | None, new: Checkpoint, hashes: Sequence[by
 
 def _vkeys(origin: str, public: bytes) -> tuple[str, str]:
     halves = public[:ED25519_SIZE], public[ED25519_SIZE:]
-    ed25519, mldsa44 = map(VerifierKey, (origin, origin), KeyType, halves)
+    ed25519, mldsa44 = map(VerifierKey, (origin, origin), _PAIR, halves)
     return ed25519.format(), mldsa44.format()
 
 

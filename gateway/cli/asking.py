@@ -13,16 +13,14 @@ from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
 from gateway.cli.opening import demand_no_law, passphrase_of
-from gateway.cli.records import Sources, Unusable
+from gateway.cli.records import Nameless, Sources, Unusable
 from gateway.terms import (
     Missing,
-    Modality,
     Outcome,
     Presence,
     PriorTransaction,
     Purpose,
     QueryState,
-    RecordFormat,
     Result,
     Sample,
     ServiceLevel,
@@ -187,31 +185,21 @@ def named_records(
 
 def samples_of(named: Sources) -> tuple[Sample, ...]:
     """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
-    from matcher import fmr
-    from matcher.template import MalformedRecord
+    from gateway.wire.stating import stated
 
     if not named.good:
         raise typer.BadParameter("name a record: --finger 2=FILE", param_hint="--finger")
     samples = []
     for source in named.good:
         try:
-            octets, position = records.read(source)
-            record = fmr.read(octets)
-        except (Unusable, MalformedRecord) as fault:
-            raise No(f"not asked: {source.label}: {fault}") from None
-        if not position:
-            raise No(f"not asked: {source.label}: says no finger; say --finger POSITION=FILE")
-        if any(view.position not in (0, position) for view in record.views):
-            raise No(f"not asked: {source.label}: the record says another finger than {position}")
-        samples.append(
-            Sample(
-                modality=Modality.FINGER,
-                position=position,
-                format=RecordFormat(int(record.format)),
-                extractor=source.extractor,
-                data=octets,
-            )
-        )
+            taken = records.read(source)
+        except Unusable as fault:
+            remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
+            raise No(f"not asked: {source.label}: {fault}{remedy}") from None
+        records.tell_repairs(source.label, taken.repairs)
+        samples += [
+            stated(record, position, source.extractor) for position, record in taken.fingers
+        ]
     return tuple(samples)
 
 

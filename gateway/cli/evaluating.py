@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway import files
-from gateway.cli import console
+from gateway.cli import console, records
 from gateway.cli.console import Code, Json, No, example, note
 
 if TYPE_CHECKING:
@@ -204,6 +204,12 @@ def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged
         note(f"not enrolled: {one['file']}: {one['reason']}")
     if len(failed) > SHOWN:
         note(f"not enrolled: {len(failed) - SHOWN} more  → --json names them all")
+    repaired = [
+        *evaluate.repaired(probes),
+        *(evaluate.repaired(gallery) if gallery is not probes else []),
+    ]
+    for each in repaired[:SHOWN]:
+        records.tell_repairs(each["file"], each["repairs"])
     for name in probes.ignored[:SHOWN]:
         note(f"not a record's name: {name}")
     total = len(probes.records) + (0 if gallery is probes else len(gallery.records))
@@ -213,6 +219,7 @@ def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged
         "formats": evaluate.formats(probes),
         "failure_to_enrol": len(failed) / total,
         "not_enrolled": failed,
+        "repaired": repaired,
         "ignored": list(probes.ignored),
         "sets": [each.figures for each in sets],
         **evaluate.summarise(sets),

@@ -17,7 +17,7 @@ import typer
 from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.opening import passphrase_of
-from gateway.cli.records import Bad, Source, Sources, Unusable
+from gateway.cli.records import Bad, Nameless, Source, Sources, Unusable
 
 if TYPE_CHECKING:
     from gateway.casework import Status
@@ -86,9 +86,10 @@ def enrol(
 ) -> None:
     """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
 
-    Each file is a person of its own, whose number is the file's name without suffix, however the path was
-    typed. Two files of one name, or several fingers of one person, need a manifest. After Ctrl-C the same
-    command continues.
+    Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, or ANSI/NIST transactions with Type-9
+    minutiae. Each file is a person of its own, whose number is the file's name without suffix, however the path was
+    typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
+    file by file. After Ctrl-C the same command continues.
     """
     del as_json
     named = _named(paths or [], position, manifest, extractor)
@@ -102,18 +103,18 @@ def enrol(
         personal.read_status(
             {"status": status, "nationalities": nationalities}, datetime.now(UTC)
         )  # a slip of the hand is told once, not once a file
-    bad = list(named.bad)
+    bad, repaired = list(named.bad), list[Repaired]()
     with (
         House.open(home, passphrase_of(home, passphrase_file)) as house,
         console.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
         said = _Said(status, nationalities, house.clock())
-        rows = _rows(named.good, bad, advance, said)
+        rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
-        report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows), advance)
+        report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows))
     bad += [Bad(one.label, one.reason) for one in report.bad]
-    _tell(context, report, bad, broken_off=broken_off())
+    _tell(context, report, (bad, repaired), broken_off=broken_off())
 
 
 @app.command(epilog=example("passerelle gallery stats can", "passerelle gallery stats can --json"))
@@ -178,21 +179,39 @@ class _Said:
             raise Unusable(str(fault)) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A file that was read although its record broke its standard, and what was done to it."""
+
+    label: str
+    repairs: tuple[str, ...]
+
+
 def _rows(
-    sources: tuple[Source, ...], bad: list[Bad], advance: Callable[[int], None], said: _Said
+    sources: tuple[Source, ...],
+    noted: tuple[list[Bad], list[Repaired]],
+    advance: Callable[[int], None],
+    said: _Said,
 ) -> Iterator[Row]:
-    """Read file after file; what cannot be read is noted in `bad` and passed over."""
+    """Read file after file; what cannot be read is noted and passed over, what was repaired is noted."""
     from gateway.office.registry import Row
 
+    bad, repaired = noted
     for source in sources:
+        advance(1)
         try:
             status = said.of(source)
-            octets, position = records.read(source)
+            taken = records.read(source)
         except Unusable as fault:
-            bad.append(Bad(source.label, str(fault)))
-            advance(1)
+            remedy = (
+                "; say it by --position or in a manifest" if isinstance(fault, Nameless) else ""
+            )
+            bad.append(Bad(source.label, f"{fault}{remedy}"))
             continue
-        yield Row(source.label, source.subject, position, source.extractor, octets, status)
+        if taken.repairs:
+            repaired.append(Repaired(source.label, taken.repairs))
+        for position, octets in taken.fingers:
+            yield Row(source.label, source.subject, position, source.extractor, octets, status)
 
 
 @contextmanager
@@ -211,7 +230,18 @@ def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _tell(context: typer.Context, report: Report, bad: list[Bad], *, broken_off: bool) -> None:
+def _tell(
+    context: typer.Context,
+    report: Report,
+    noted: tuple[list[Bad], list[Repaired]],
+    *,
+    broken_off: bool,
+) -> None:
+    bad, repaired = noted
+    for each in repaired[:SHOWN]:
+        records.tell_repairs(each.label, each.repairs)
+    if len(repaired) > SHOWN:
+        console.note(f"repaired: {len(repaired) - SHOWN} more  → --json names them all")
     for one in bad[:SHOWN]:
         console.note(f"not enrolled: {one.label}: {one.reason}")
     if len(bad) > SHOWN:
@@ -221,11 +251,13 @@ def _tell(context: typer.Context, report: Report, bad: list[Bad], *, broken_off:
         "enrolled": report.enrolled,
         "unchanged": report.unchanged,
         "people": report.people,
+        "repaired": [{"file": one.label, "repairs": list(one.repairs)} for one in repaired],
         "bad": [{"file": one.label, "reason": one.reason} for one in bad],
     }
     lines = [
         f"enrolled   {report.enrolled} records of {report.people} people",
         f"unchanged  {report.unchanged}",
+        f"repaired   {len(repaired)}",
         f"bad        {len(bad)}",
     ]
     code = Code.NO if bad else Code.DONE

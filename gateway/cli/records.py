@@ -1,7 +1,8 @@
 """Which files hold whose fingers: from paths, from a manifest, or from `--finger 2=FILE`.
 
-The records of most sensors say position 0, unknown; whoever names the file then says the finger. A file
-that cannot be used is named with its reason and never stops the others.
+The records of most sensors say position 0, unknown; whoever names the file then says the finger. A file may hold
+several fingers, and is then of one person with each of them. A file that cannot be used is named with its reason
+and never stops the others.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from pathlib import Path
 import typer
 
 from gateway import files
+from gateway.cli import console
 from gateway.errors import Remedy
 from gateway.files import FileRefused
 
 MAX_RECORD = (
     65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
 )
+MAX_FILE = 1 << 24  # bytes; a transaction file with ten images, uncompressed, has some millions
 UNSTATED = "unstated"  # extractor, where nobody says which software made the records
 # Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between.
 COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
@@ -38,6 +41,10 @@ _finger = re.compile(r"(?P<position>[0-9]{1,2})=(?P<path>.+)")
 
 class Unusable(Exception):
     """A file, or a line of a manifest, cannot be used; the text says why."""
+
+
+class Nameless(Unusable):
+    """Nobody says which finger a record is of; a command says by which of its options that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,14 @@ class Bad:
 
     label: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a file gave: position and record of each finger, and what was repaired or left out to have them."""
+
+    fingers: tuple[tuple[int, bytes], ...] = field(repr=False)
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,31 +153,53 @@ def from_fingers(stated: Iterable[str], extractor: str) -> Sources:
     return Sources(tuple(good))
 
 
-def read(source: Source) -> tuple[bytes, int]:
-    """Return the record of a file and the finger it is of, 0 where neither file nor user says.
+def read(source: Source) -> Taken:
+    """Return the fingers of a file, each as a record that partners read.
 
-    Raises `Unusable` with the reason.
+    Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
+    with the reason, its kind `Nameless` where nobody names the finger.
     """
-    try:
-        if source.below is None:
-            octets = files.read(source.path, MAX_RECORD)
-        else:
-            octets = files.read_below(source.below, str(source.path), MAX_RECORD)
-    except FileRefused as fault:
-        raise Unusable(str(fault)) from None
-    return octets, source.position or _stated(octets)
-
-
-def _stated(octets: bytes) -> int:
-    """Return the finger that a record itself names; what is wrong with it, its reader says later."""
-    from matcher import fmr
+    from matcher import formats
     from matcher.template import MalformedRecord
 
     try:
-        views = fmr.read(octets).views
-    except MalformedRecord:
-        return 0
-    return views[0].position if len(views) == 1 else 0
+        if source.below is None:
+            octets = files.read(source.path, MAX_FILE)
+        else:
+            octets = files.read_below(source.below, str(source.path), MAX_FILE)
+        found = formats.opened(octets)
+    except (FileRefused, MalformedRecord) as fault:
+        raise Unusable(str(fault)) from None
+    fingers, left_out = _chosen([(one.position, one.record) for one in found.prints], source)
+    if any(len(record) > MAX_RECORD for _, record in fingers):
+        raise Unusable(f"the record is larger than {MAX_RECORD} bytes")
+    return Taken(fingers, (*found.repairs, *left_out))
+
+
+def tell_repairs(label: str, repairs: Sequence[str]) -> None:
+    """Say on stderr what was repaired in a file; nothing where nothing was."""
+    if repairs:
+        console.note(f"repaired: {label}: {'; '.join(repairs)}")
+
+
+def _chosen(
+    found: list[tuple[int, bytes]], source: Source
+) -> tuple[tuple[tuple[int, bytes], ...], tuple[str, ...]]:
+    """Return the fingers that are wanted of those in a file, and in words which were left."""
+    stated = [position for position, _ in found]
+    if not source.position:
+        if 0 in stated:
+            raise Nameless("the record says no finger")
+        if len(set(stated)) < len(stated):
+            raise Unusable(f"holds {len(stated)} records, two of one finger; keep one of them")
+        return tuple(found), ()
+    several = " and ".join(str(position) for position in stated)
+    if len(found) == 1 and stated[0] in {0, source.position}:
+        return ((source.position, found[0][1]),), ()
+    if stated.count(source.position) != 1:
+        raise Unusable(f"the record says finger {several}, you say {source.position}")
+    record = dict(found)[source.position]
+    return ((source.position, record),), (f"of fingers {several} only {source.position} taken",)
 
 
 def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:

@@ -257,6 +257,11 @@ def _refuse_contradictions(probe: Biometrics) -> None:
             raise Unaskable(
                 f"samples[{index}].extractor", "must be 1 to 48 of letters, digits and . _ -"
             )
+        if sample.impression not in payloads.IMPRESSIONS:
+            raise Unaskable(
+                f"samples[{index}].impression",
+                "must be the impression type that the record states: 0-15, 20-29, 41 or 42",
+            )
     missing = [absent.position for absent in probe.missing]
     if len(set(missing)) < len(missing):
         raise Unaskable("missing", "names one finger twice")

@@ -170,6 +170,15 @@ def failures(side: Side) -> list[dict[str, str]]:
     ]
 
 
+def repaired(side: Side) -> list[dict[str, Any]]:
+    """Return the records that were repaired to be read, and how."""
+    return [
+        {"file": each.specimen.name, "repairs": list(each.repairs)}
+        for each in side.records
+        if each.repairs
+    ]
+
+
 def formats(side: Side) -> dict[str, int]:
     """Return how many records are of each format."""
     counts: dict[str, int] = {}

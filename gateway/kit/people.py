@@ -20,7 +20,8 @@ from pathlib import Path
 from gateway import files
 from gateway.casework import SubjectKind
 from gateway.errors import Remedy
-from gateway.terms import Modality, RecordFormat, Sample
+from gateway.terms import Sample
+from gateway.wire.stating import stated
 from matcher import fmr, synthetic
 from matcher.template import MalformedRecord
 
@@ -92,16 +93,7 @@ class Cast:
 
     def samples(self, prints: Sequence[Print]) -> tuple[Sample, ...]:
         """Return prints as a query carries them."""
-        return tuple(
-            Sample(
-                modality=Modality.FINGER,
-                position=one.position,
-                format=RecordFormat(int(fmr.detect(one.data))),
-                extractor=self.extractor,
-                data=one.data,
-            )
-            for one in prints
-        )
+        return tuple(stated(one.data, one.position, self.extractor) for one in prints)
 
 
 def find_records(start: Path) -> Path | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from gateway import files
 from gateway.errors import Remedy
 from gateway.files import FileRefused
-from matcher.formats import read_views
+from matcher import formats
 from matcher.probe import assess
 from matcher.template import MalformedRecord, Minutiae
 
@@ -46,12 +46,13 @@ class Specimen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """A record as far as it could be read: the minutiae, or why it cannot be enrolled."""
+    """A record as far as it could be read: the minutiae, or why it cannot be enrolled; and what was repaired for it."""
 
     specimen: Specimen
     form: str
     minutiae: Minutiae | None = field(repr=False)
     reason: str
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,22 @@ def find(place: Path) -> Found:
 
 def read(specimen: Specimen) -> Read:
     """Return a record's minutiae, or the reason why it counts as a failure to enrol."""
-    form = "UNREADABLE"
     try:
         if specimen.below is None:
             octets = files.read(specimen.path, MOST_BYTES)
         else:
             octets = files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
-        form, views = read_views(octets)
+        found = formats.opened(octets)
     except (FileRefused, MalformedRecord) as fault:
-        return Read(specimen, form, None, str(fault))
-    if len(views) != 1:
-        return Read(specimen, form, None, f"holds {len(views)} views; one impression a record")
-    poor = assess(views[0].minutiae)
+        return Read(specimen, "UNREADABLE", None, str(fault))
+    if len(found.prints) != 1:
+        reason = f"holds {len(found.prints)} fingers; one impression a record"
+        return Read(specimen, found.form, None, reason)
+    minutiae = found.prints[0].view.minutiae
+    poor = assess(minutiae)
     if poor is not None:
-        return Read(specimen, form, None, poor.lower().replace("_", " "))
-    return Read(specimen, form, views[0].minutiae, "")
+        return Read(specimen, found.form, None, poor.lower().replace("_", " "))
+    return Read(specimen, found.form, minutiae, "", found.repairs)
 
 
 def numbered(names: list[str], more: list[str] | None = None) -> tuple[NDArray[np.intp], ...]:

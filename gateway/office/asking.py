@@ -17,16 +17,8 @@ from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
 from gateway.store import errands, subjects, transactions
-from gateway.terms import (
-    Biometrics,
-    Modality,
-    Outcome,
-    PriorTransaction,
-    Purpose,
-    RecordFormat,
-    Sample,
-)
-from matcher import fmr
+from gateway.terms import Biometrics, Outcome, PriorTransaction, Purpose, Sample
+from gateway.wire.stating import stated
 from matcher.template import MalformedRecord
 
 AGREEMENT = re.compile(r"[a-z][a-z0-9-]{0,31}@[1-9][0-9]{0,8}")
@@ -152,20 +144,9 @@ class AskingDesk:
 
 def _sample(number: int, record: str, extractor: str) -> Sample:
     try:
-        octets = base64.b64decode(record, validate=True)
-        read = fmr.read(octets)
-    except (binascii.Error, MalformedRecord):
-        raise Remedy(f"finger_{number}: no record that partners could read") from None
-    if len(read.views) != 1 or read.views[0].position not in (0, number):
-        raise Remedy(f"finger_{number}: the record is of another finger, or of several")
-    return Sample(
-        modality=Modality.FINGER,
-        position=number,
-        format=RecordFormat(int(read.format)),
-        extractor=extractor,
-        data=octets,
-        impression=read.views[0].impression,
-    )
+        return stated(base64.b64decode(record, validate=True), number, extractor)
+    except (binascii.Error, MalformedRecord) as fault:
+        raise Remedy(f"finger_{number}: no record that partners could read: {fault}") from None
 
 
 def _countries(arguments: Arguments, name: str) -> frozenset[str]:

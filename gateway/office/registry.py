@@ -6,7 +6,7 @@ another record for a finger that is enrolled already is a fault of that file, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -74,10 +74,11 @@ class Registry:
         self._database, self._sequencer = database, sequencer
         self._data_key, self._clock = data_key, clock
 
-    def enrol(self, rows: Iterable[Row], progress: Callable[[int], None] | None = None) -> Report:
-        """Enrol rows grouped by subject; `progress` is told how many rows are done.
+    def enrol(self, rows: Iterable[Row]) -> Report:
+        """Enrol rows grouped by subject.
 
-        Rows of one subject should stand together; a subject that comes again later is extended.
+        Rows of one subject should stand together; a subject that comes again later is extended. Of whom no record is
+        good nothing is written, no status either: a file that was refused is nobody.
         """
         report = Report()
         pending: list[_Pending] = []
@@ -85,22 +86,22 @@ class Registry:
             members = list(group)
             if any(one.reference == reference for one in pending):
                 self._commit(pending, report)
-            samples = [s for s in self._samples(reference, members, report) if s is not None]
-            status = self._status(reference, members, report)
+            samples, good = self._samples(reference, members, report)
+            status = self._status(reference, good, report)
             if samples or status:
-                pending.append(_Pending(reference, tuple(samples), status))
+                pending.append(_Pending(reference, samples, status))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
-            if progress is not None:
-                progress(len(members))
         self._commit(pending, report)
         return report
 
     def _samples(
         self, reference: str, rows: list[Row], report: Report
-    ) -> Iterator[subjects.NewSample | None]:
+    ) -> tuple[tuple[subjects.NewSample, ...], list[Row]]:
+        """Return the samples that are new, and the rows whose record is held now, new or not."""
         with self._database.reader() as reader:
             held = subjects.samples_of(reader, self._data_key, reference)
+        new, good = list[subjects.NewSample](), list[Row]()
         for row in rows:
             try:
                 sample = _read(row)
@@ -110,13 +111,16 @@ class Registry:
             before = held.get(row.position)
             if before is None:
                 held[row.position] = row.data
-                yield sample
+                new.append(sample)
+                good.append(row)
             elif before == row.data:
                 report.unchanged += 1
+                good.append(row)
             else:
                 report.bad.append(
                     BadRow(row.label, f"finger {row.position} of this subject has another record")
                 )
+        return tuple(new), good
 
     def _status(self, reference: str, rows: list[Row], report: Report) -> Status | None:
         """Return the status to record; None where none is said, or the person has one already."""
@@ -187,14 +191,15 @@ class _BadRecord(Exception):
 
 
 def _read(row: Row) -> subjects.NewSample:
-    if not 1 <= row.position <= 10:
-        raise _BadRecord("finger position must be 1 to 10; say --position or use a manifest")
     try:
         record = fmr.read(row.data)
     except MalformedRecord as fault:
         raise _BadRecord(str(fault)) from None
     if len(record.views) != 1:
         raise _BadRecord(f"the record holds {len(record.views)} views; enrol one finger a record")
+    # What the record is comes first: to say of a picture that its position is missing would be no help.
+    if not 1 <= row.position <= 10:
+        raise _BadRecord("finger position must be 1 to 10; say --position or use a manifest")
     view = record.views[0]
     if view.position not in (0, row.position):
         raise _BadRecord(f"the record says finger {view.position}, the command {row.position}")

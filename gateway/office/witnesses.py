@@ -156,9 +156,9 @@ class Witnesses:
         if not found:
             raise ElementInvalid(element="cosignature")
         effects: list[Effect] = []
-        for name, line in found.items():
+        for name, lines in found.items():
             size, last = known.get(name, (0, b""))
-            said = with_lines(ours[1], [line])
+            said = with_lines(ours[1], lines)
             if size <= checkpoint.size and said != last:  # what is older says nothing more
                 effects += witnessed.kept(checkpoint.size, name, said)
         return Examined(tuple(sorted(found)), tuple(effects))
@@ -263,17 +263,18 @@ class Witnesses:
         return Note(first.text, tuple(kept)).format()
 
     @staticmethod
-    def _lines(note: bytes, keys: list[VerifierKey]) -> dict[str, SignatureLine]:
-        found = {}
+    def _lines(note: bytes, keys: list[VerifierKey]) -> dict[str, list[SignatureLine]]:
+        """Return the lines of known keys by name: one witness may sign with a key of each type."""
+        found: dict[str, list[SignatureLine]] = {}
         parsed = parse_note(note)
         for key in keys:
             try:
                 line = line_of(parsed, key)
             except NoteRefused:
                 raise ElementInvalid(element="cosignature") from None
-            if line is not None:
-                found[key.name] = line
-        return found
+            if line is not None and line not in found.setdefault(key.name, []):
+                found[key.name].append(line)
+        return {name: lines for name, lines in found.items() if lines}
 
 
 def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:

@@ -1018,7 +1018,7 @@ class BiometricSample(_message.Message):
     position: _builtins.int
     """Names the finger: 1 to 5 right thumb to little finger, 6 to 10 left."""
     impression: _builtins.int
-    """Names the impression type of ANSI/NIST-ITL field 14.003."""
+    """Names the impression type of ANSI/NIST-ITL field 14.003; equals the record's own."""
     width: _builtins.int
     """States the image width in pixels; equals the record's own."""
     height: _builtins.int

@@ -63,9 +63,9 @@ EXTRACTOR = re.compile(
     r"[A-Za-z0-9._-]{1,48}"
 )  # a product and its version; no space, as in pseudonyms
 
-# ANSI/NIST-ITL field 14.003: plain and rolled, live and not, latent, swipe, contactless. Palms and
-# unknown sources are not impressions of one finger.
-_impressions = frozenset({0, 1, 2, 3, 4, 8, 24, 25})
+# Every impression type that the four record standards, their amendments and ANSI/NIST-ITL field 14.003 name: what a
+# record may state of its finger, its sender may state too.
+IMPRESSIONS = frozenset({*range(16), *range(20, 30), 41, 42})
 
 # The finger of ten, the eye of two; a face has no position (ANSI/NIST-ITL fields 14.013, 17.003).
 _positions = {Modality.FINGER: (1, FINGERS), Modality.IRIS: (1, 2), Modality.FACE: (0, 0)}
@@ -151,7 +151,7 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
     fields = Fields(message, path)
     modality = fields.choice("modality", Modality)
     position = fields.number("position", *_positions[modality])
-    if message.impression not in _impressions:
+    if message.impression not in IMPRESSIONS:
         raise fields.wrong("impression")
     if not message.compression:
         raise fields.absent("compression")

@@ -77,6 +77,29 @@ def made() -> Iterator[tuple[str, bytes]]:
     yield "refuse-type-9-own-end", transaction.replace(b"9.133:0", b"9.133:\x1c")
     yield "refuse-type-2-announced", transaction.replace(b"\x1e9\x1f00", b"\x1e2\x1f00")
     yield "refuse-type-2-smuggled", transaction.replace(b"9.001:", b"2.001:", 1)
+    yield (
+        "accept-type-9-legacy",
+        _transaction(b"9.003:6\x1d9.004:S\x1d9.006:02\x1d9.010:2\x1d9.012:" + LEGACY),
+    )
+    yield (
+        "accept-type-9-extended",
+        _transaction(
+            b"9.003:0\x1d9.004:U\x1d9.300:2500\x1f2000\x1f0\x1f0\x1d9.302:8\x1d9.331:" + EXTENDED
+        ),
+    )
+    yield "refuse-type-9-vendor", _transaction(b"9.003:0\x1d9.004:U\x1d9.031:secret")
+
+
+LEGACY = b"001\x1f01320715248\x1f0\x1fA\x1f2,1\x1e002\x1f02280918078\x1f63\x1fB"
+EXTENDED = b"1908\x1f41\x1f186\x1fE\x1f\x1e1669\x1f46\x1f360\x1fB\x1f"
+
+
+def _transaction(fields: bytes) -> bytes:
+    """Return a transaction file of one Type-9 record with these fields after the second."""
+    rest = b"\x1d9.002:00\x1d" + fields + b"\x1c"
+    length = len(b"9.001:") + len(rest) + (2 if len(rest) < 92 else 3)
+    first = b"\x1d1.002:0500\x1d1.003:1\x1f1\x1e9\x1f00\x1d1.004:SRE\x1c"
+    return b"1.001:%d" % (len(first) + 8) + first + b"9.001:%d" % length + rest
 
 
 def main() -> None:

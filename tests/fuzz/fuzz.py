@@ -13,12 +13,18 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matcher.formats import read_views
+from matcher import ansinist, fmr
+from matcher.formats import opened
 from matcher.template import MalformedRecord
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOW = 1.0  # seconds; a record of 64 KB is read in milliseconds
 TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, 0x1C, 0x1D, 0x1E, 0x1F, 0x30, 0x39)
+
+
+def strictly(data: bytes) -> None:
+    """Read a record as a partner's is read, or a transaction file."""
+    (ansinist if ansinist.is_transaction(data) else fmr).read(data)
 
 
 def corpus() -> dict[str, bytes]:
@@ -55,7 +61,7 @@ def finds(rounds: int, seed: int) -> Iterator[tuple[bytes, str]]:
         data = mutated(seeds, rng)
         started = time.perf_counter()
         try:
-            read_views(data)
+            opened(data)
         except MalformedRecord:
             pass
         except Exception as fault:  # noqa: BLE001 - that is what a find is

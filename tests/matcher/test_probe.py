@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher import synthetic
+from matcher.calibration import threshold
 from matcher.fmr import Format, Record, View, read, write
 from matcher.gallery import Gallery
 from matcher.probe import (
@@ -39,10 +42,11 @@ def on_one_spot(count: int) -> Minutiae:
     [
         (scattered(0), "TOO_FEW_MINUTIAE"),
         (scattered(3), "TOO_FEW_MINUTIAE"),
-        (scattered(5), "TOO_FEW_MINUTIAE"),
+        (scattered(4), None),
         (on_one_spot(40), "TOO_FEW_MINUTIAE"),
         (scattered(20, spread=20.0), "AREA_TOO_SMALL"),
-        (scattered(20, quality=5), "QUALITY_TOO_LOW"),
+        (scattered(20, quality=5), None),
+        (scattered(4, spread=20.0), "AREA_TOO_SMALL"),
         (scattered(20), None),
         (scattered(20, quality=60), None),
         (scattered(255), None),
@@ -50,6 +54,51 @@ def on_one_spot(count: int) -> Minutiae:
 )
 def test_a_poor_finger_is_named_with_its_reason(minutiae: Minutiae, code: str | None) -> None:
     assert assess(minutiae) == code
+
+
+@pytest.mark.parametrize("scale", [1, 5, 18, 50, 100])
+def test_what_an_extractor_calls_good_is_its_own_affair(scale: int) -> None:
+    """Some state 18 to 20 for good minutiae: no number of a scale that is not known refuses a record."""
+    for seed in range(20):
+        one = synthetic.impression(synthetic.person(seed), 2, 1)
+        stated = replace(one, quality=np.full(len(one), scale))
+
+        assert assess(stated) is assess(one) is None
+
+
+def test_records_of_four_minutiae_are_enrolled_and_score_low() -> None:
+    """They prove little, so they reach little: at four minutiae no two people's come near a threshold."""
+    rng = np.random.default_rng(4)
+    gallery, probes = Gallery(), []
+    for number in range(60):
+        whole = synthetic.impression(synthetic.person(number), 2, 1)
+        kept = rng.choice(len(whole), 4, replace=False)
+        few = replace(
+            whole,
+            **{name: getattr(whole, name)[kept] for name in ("xy", "angle", "kind", "quality")},
+        )
+        if assess(few) is None:
+            gallery.add(number, [(2, few)])
+            probes.append((number, prepare([(2, few)])))
+
+    most = max(
+        float(found.score[found.subject != number].max())
+        for number, probe in probes
+        for found in [gallery.search(probe, 60)]
+    )
+
+    assert len(probes) >= 57
+    assert most < threshold(1e-4, 60, 1).score
+
+
+def test_few_minutiae_that_point_one_way_are_taken_where_they_stand_apart() -> None:
+    apart = np.array([[50, 50], [250, 80], [90, 300], [270, 330]])
+    angle = np.array([1.0, 1.1, 0.95, 1.05])
+    zeros = np.zeros(4)
+
+    assert assess(Minutiae(apart, angle, zeros, zeros, 400, 400)) is None
+    near = 200 + (apart - 200) / 6
+    assert assess(Minutiae(near, angle, zeros, zeros, 400, 400)) is not None
 
 
 def test_minutiae_on_one_line_span_no_area() -> None:

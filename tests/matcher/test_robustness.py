@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,23 @@ def test_no_real_finger_is_too_crowded_or_too_parallel(shared: Path, extractor: 
 
     assert len(faults) == 40
     assert "QUALITY_TOO_LOW" not in faults
+
+
+@pytest.mark.parametrize("extractor", ["secugen", "fingerjet", "fingerjet-ansi"])
+def test_no_real_record_with_four_minutiae_is_refused_whatever_quality_it_states(
+    shared: Path, extractor: str
+) -> None:
+    folder = shared / "data" / "fingerprint" / "fvc2002" / extractor
+    refused = []
+    for path in sorted(folder.glob("DB*/*")):
+        read = fmr.read(path.read_bytes()).views[0].minutiae
+        rng = np.random.default_rng(len(read))
+        for quality in (read.quality, rng.integers(18, 21, len(read))):
+            stated = replace(read, quality=quality)
+            if assess(stated) is not None and len(distinct(stated)) >= 4:
+                refused.append(path.name)
+
+    assert refused == []
 
 
 def test_of_too_many_minutiae_the_best_and_most_central_are_compared() -> None:

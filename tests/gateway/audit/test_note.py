@@ -162,7 +162,7 @@ def test_as_many_lines_as_a_note_has_room_for_are_read_and_one_more_is_not() -> 
 
     assert len(full.format()) <= MAX_NOTE
     assert opened(full.format()) == CHECKPOINT
-    with pytest.raises(NoteRefused, match="1 to 32 signature lines"):
+    with pytest.raises(NoteRefused, match=f"1 to {MAX_SIGNATURES} signature lines"):
         opened(more.format())
     with pytest.raises(NoteRefused, match="too large"):
         parse_note(NOTE.ljust(MAX_NOTE + 1, b"x"))
@@ -214,10 +214,10 @@ def test_a_note_without_room_is_not_cosigned_and_gets_no_line() -> None:
     witness = WitnessKey.from_seed(bytes(32))
 
     parse_note(cosign(last, "w", witness, NOW))
-    with pytest.raises(NoteRefused, match="has room for 32"):
+    with pytest.raises(NoteRefused, match=f"has room for {MAX_SIGNATURES}"):
         cosign(full, "w", witness, NOW)
     assert with_lines(full, lines) == full
-    with pytest.raises(NoteRefused, match="has room for 32"):
+    with pytest.raises(NoteRefused, match=f"has room for {MAX_SIGNATURES}"):
         with_lines(full, [SignatureLine("w", b"\0\0\0\2", b"x")])
 
 

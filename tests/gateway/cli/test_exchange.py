@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.bundle import PartyBundle
+from matcher import fmr, synthetic
 from matcher.fmr import View, write_iso2005
 from matcher.template import Minutiae
 from tests.patience import PATIENCE
@@ -122,6 +123,22 @@ def test_somebody_known_is_a_match_with_a_receipt(
     assert (two.aus / "witness" / "CAN.checkpoint").is_file()
 
 
+@pytest.mark.parametrize("stated", [1, 3, 4, 8, 9, 25, 29])
+def test_a_print_is_asked_about_whatever_its_impression(
+    run: Any, two: Two, passphrase: Any, tmp_path: Path, stated: int
+) -> None:
+    """Rolled, scanned, latent, swipe, vertical roll, contactless, other: the query states what the record states."""
+    form = fmr.Format.ISO_19794_2_2005 if stated < 16 else fmr.Format.INCITS_378_2009
+    finger = synthetic.impression(synthetic.person(3), 2, 2)
+    probe = tmp_path / "index.fmr"
+    probe.write_bytes(fmr.write(fmr.at_197(form, [fmr.View(0, stated, 80, finger)])) + bytes(9))
+
+    said = ask(run, two, passphrase, "--finger", f"2={probe}")
+
+    assert (said.code, said.document["outcome"]) == (0, "MATCH"), said.err
+    assert "9 zero bytes" in said.err  # the file is repaired here; what leaves is a whole record
+
+
 def test_a_stranger_is_an_answer_too(
     run: Any, two: Two, passphrase: Any, tmp_path: Path, record: Any
 ) -> None:
@@ -209,7 +226,7 @@ def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
         (("--finger", "2={good}", "--prior", "20260301-aa"), {}, 2, "--prior"),
         (("--prior", "20260301-aa"), {}, 1, "PRIOR_TRANSACTION_UNKNOWN"),
         (("--manifest", "{people}"), {}, 1, "several people"),
-        (("--finger", "2={thumb}"), {}, 1, "another finger"),
+        (("--finger", "2={thumb}"), {}, 1, "says finger 1, you say 2"),
         (("--finger", "2={good}"), {"agreement": "au"}, 2, "ID@VERSION"),
         (("--finger", "2={good}"), {"purpose": "CURIOSITY"}, 2, "--purpose"),
         (("--finger", "2={good}", "--missing", "4=LOST"), {}, 2, "--missing"),

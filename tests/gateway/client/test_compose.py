@@ -49,6 +49,16 @@ def test_an_extractor_that_no_partner_reads_is_not_sent(
     assert not doors.calls
 
 
+@pytest.mark.parametrize("impression", [16, 19, 30, 43, 255])
+def test_an_impression_that_no_standard_has_is_not_sent(
+    partner: Any, doors: Any, sample: Any, matter: Any, impression: int
+) -> None:
+    with pytest.raises(PartnerError, match=r"samples\[0\]\.impression"):
+        partner.query([replace(sample, impression=impression)], **matter)
+
+    assert not doors.calls
+
+
 def test_one_finger_is_sampled_once(partner: Any, doors: Any, sample: Any, matter: Any) -> None:
     with pytest.raises(PartnerError, match="one position twice"):
         partner.query([sample, replace(sample, data=b"another")], **matter)

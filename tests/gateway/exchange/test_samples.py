@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import ElementsInconsistent, RecordUnparseable
 from gateway.exchange.samples import read_sample
-from gateway.terms import Modality, RecordFormat, Sample
+from gateway.terms import Biometrics, Modality, Query, RecordFormat, Sample
+from gateway.wire import payloads
+from gateway.wire.stating import stated
 from matcher import ansinist, fmr, synthetic
+from matcher.template import MalformedRecord
 
 FINGER = synthetic.impression(synthetic.person(3), 2, 1)
 
@@ -56,3 +60,55 @@ def test_a_declared_size_is_that_of_the_view(form: RecordFormat) -> None:
     assert len(read_sample(replace(sample(form), width=360, height=400, ppi=500), "s"))
     with pytest.raises(ElementsInconsistent):
         read_sample(replace(sample(form), width=361), "s")
+
+
+@pytest.mark.parametrize("form", RecordFormat)
+def test_whatever_impression_a_record_states_can_be_asked_about(form: RecordFormat) -> None:
+    """Rolled, latent, swipe, contactless and the rest: the sample states it, the wire carries it, it is read."""
+    room = 16 if form in {RecordFormat.ISO_19794_2_2005, RecordFormat.INCITS_378_2004} else 256
+    for impression in sorted(payloads.IMPRESSIONS):
+        if impression < room:
+            view = fmr.View(2, impression, 80, FINGER)
+            record = fmr.write(fmr.at_197(fmr.Format(int(form)), [view]))
+            probe = Biometrics((stated(record, 2, "test"),))
+            query = Query(case="C", unit="U", person="P", reply_key=bytes(1216), probe=probe)
+
+            heard = payloads.read_query(payloads.query_bytes(query)).probe
+
+            assert isinstance(heard, Biometrics)
+            assert heard.samples[0].impression == impression
+            assert (read_sample(heard.samples[0], "s").xy == FINGER.xy).all()
+
+
+def test_the_impressions_are_those_of_the_standards_and_their_amendments() -> None:
+    """0-9 and 10-15 of the first editions, 20-29 of the second and their amendments, 41 and 42 of ISO 2011."""
+    assert sorted(payloads.IMPRESSIONS) == [*range(16), *range(20, 30), 41, 42]
+
+
+def test_a_sample_that_states_another_impression_than_its_record_is_refused() -> None:
+    with pytest.raises(ElementsInconsistent):
+        read_sample(replace(sample(RecordFormat.ISO_19794_2_2005), impression=1), "s")
+
+
+def test_the_records_of_other_makers_are_asked_with(shared: Path) -> None:
+    folder = shared / "cases" / "impression"
+    if not folder.is_dir():
+        pytest.skip(f"no cases at {folder}")
+    for path in sorted(folder.iterdir()):
+        one = stated(path.read_bytes(), 2, "test")
+        query = Query(
+            case="C", unit="U", person="P", reply_key=bytes(1216), probe=Biometrics((one,))
+        )
+
+        payloads.read_query(payloads.query_bytes(query))
+        assert len(read_sample(one, "s")) == 34
+
+
+def test_a_record_of_two_fingers_or_of_another_is_not_stated() -> None:
+    two = fmr.write(
+        fmr.at_197(fmr.Format.ISO_19794_2_2005, [fmr.View(at, 0, 0, FINGER) for at in (2, 7)])
+    )
+
+    for record, position in ((two, 2), (synthetic.record(FINGER, 2), 3)):
+        with pytest.raises(MalformedRecord):
+            stated(record, position, "test")

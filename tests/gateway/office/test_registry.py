@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.audit.entry import EntryType, decode
+from gateway.casework import Status, SubjectKind
 from gateway.office.registry import Row
 from gateway.server import inspection
 from gateway.server.house import House
-from gateway.store import ledger
+from gateway.store import ledger, subjects
 
 
 @pytest.fixture
@@ -88,12 +89,40 @@ def test_a_person_who_comes_twice_in_one_run_is_extended(house: Any, people: Any
     assert inspection.stats(house.home).subjects == 5 + 2
 
 
-def test_progress_counts_every_row(house: Any, people: Any) -> None:
-    done: list[int] = []
+def test_a_refused_record_leaves_no_person_and_no_status_behind(house: Any, people: Any) -> None:
+    """A file that is no record must not be somebody to whom a status was given."""
+    foreign = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({"IND"}))
+    readme = Row("README.txt", "README", 2, "x", b"read me", foreign)
+    size = house.sequencer.size
 
-    house.registry.enrol(people.rows(50) + people.rows(51), done.append)
+    report = house.registry.enrol([readme])
 
-    assert sum(done) == 4
+    assert (report.people, report.enrolled, [one.label for one in report.bad]) == (
+        0,
+        0,
+        ["README.txt"],
+    )
+    assert house.sequencer.size == size
+    with house.database.reader() as reader:
+        assert subjects.find(reader, "README") is None
+
+
+def test_a_status_comes_with_a_record_that_is_held_already(house: Any, people: Any) -> None:
+    foreign = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({"IND"}))
+    rows = people.rows(50)
+    house.registry.enrol([replace(row, status=None) for row in rows])
+
+    report = house.registry.enrol([replace(rows[0], status=foreign)])
+
+    assert (report.people, report.unchanged, report.bad) == (1, 1, [])
+
+
+def test_what_a_record_is_comes_before_its_position(house: Any) -> None:
+    report = house.registry.enrol(
+        [Row("print.wsq", "P-60", 0, "x", bytes.fromhex("ffa0ffa8") * 20)]
+    )
+
+    assert "position" not in report.bad[0].reason
 
 
 def test_records_are_sealed_at_rest(house: Any, people: Any) -> None:

@@ -1,0 +1,152 @@
+"""Type-9 records without an INCITS 378 block: which kind they are, and two kinds with units and origin right."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from matcher import ansinist, fmr, formats, synthetic
+from matcher.gallery import Gallery
+from matcher.probe import prepare
+from matcher.template import MalformedRecord, Minutiae
+from tests.matcher.test_ansinist import RS, US, file, text
+
+FINGER = synthetic.impression(synthetic.person(7), 2, 1)
+UNIT = 1000 / 197  # hundredths of a millimetre in a pixel
+
+
+def legacy(minutiae: Minutiae, **changed: str) -> dict[int, str]:
+    """Return the fields that biomdi's fmr2an2k makes of a finger: y from the bottom, directions turned about."""
+    rows = []
+    for number, (xy, angle) in enumerate(zip(minutiae.xy, minutiae.angle, strict=True), 1):
+        x, y = round(float(xy[0]) * UNIT), round((minutiae.height - float(xy[1])) * UNIT)
+        turned = round(math.degrees(float(angle)) + 180) % 360
+        rows.append(US.join([f"{number:03}", f"{x:04}{y:04}{turned:03}", "2", "A", "2,1"]))
+    fields = {
+        2: "00", 3: "6", 4: "S", 5: US.join(["EXISTING IMAGE", "A"]), 6: "02", 7: US.join(["T", "UN"]),
+        10: str(len(rows)), 11: "1", 12: RS.join(rows),
+    }  # fmt: skip
+    return fields | {int(name[1:]): value for name, value in changed.items()}
+
+
+def extended(minutiae: Minutiae, **changed: str) -> dict[int, str]:
+    """Return the fields of the extended feature set: y from the top, directions as in INCITS 378."""
+    rows = []
+    for xy, angle in zip(minutiae.xy, minutiae.angle, strict=True):
+        x, y = (round(float(each) * UNIT) for each in xy)
+        rows.append(US.join([str(x), str(y), str(round(math.degrees(float(angle)))), "E", ""]))
+    sides = [str(math.ceil(each * UNIT)) for each in (minutiae.width, minutiae.height)]
+    fields = {
+        2: "00", 3: "1", 4: "U", 300: US.join([*sides, "0", "0"]), 302: US.join(["2", "", "", ""]),
+        331: RS.join(rows),
+    }  # fmt: skip
+    return fields | {int(name[1:]): value for name, value in changed.items()}
+
+
+def view(fields: dict[int, str]) -> fmr.View:
+    (found,) = ansinist.read(file((9, text(9, fields))))
+    return found
+
+
+def around(angle: np.ndarray) -> np.ndarray:
+    return np.abs((np.asarray(angle, dtype=np.float64) + np.pi) % (2 * np.pi) - np.pi)
+
+
+@pytest.mark.parametrize(("fields", "impression"), [(legacy(FINGER), 6), (extended(FINGER), 1)])
+def test_units_origin_and_direction_are_those_of_our_records(
+    fields: dict[int, str], impression: int
+) -> None:
+    found = view(fields)
+
+    apart = found.minutiae.xy - FINGER.xy
+    assert (
+        np.abs(apart - apart.mean(axis=0)).max() < 0.3
+    )  # pixels; where the picture ends is not said
+    assert around(found.minutiae.angle - FINGER.angle).max() < math.radians(0.6)
+    assert (found.position, found.impression) == (2, impression)
+
+
+@pytest.mark.parametrize("make", [legacy, extended])
+def test_a_finger_matches_itself_through_either_kind(make: object) -> None:
+    fields = make(FINGER)  # type: ignore[operator]
+    opened = formats.opened(file((9, text(9, fields))))
+    other = synthetic.impression(synthetic.person(7), 2, 2)
+    people = Gallery()
+    people.add(1, [(2, opened.prints[0].view.minutiae)])
+    people.add(2, [(2, synthetic.impression(synthetic.person(8), 2, 1))])
+
+    found = people.search(prepare([(2, other)]), 2)
+
+    assert found.subject[0] == 1
+    assert found.score[0] > 4
+
+
+def test_the_qualities_of_before_2011_run_from_63_to_2() -> None:
+    row = "{0:03}" + US + "01000100000" + US + "{1}" + US + "D"
+    stated = [0, 1, 2, 32, 63]
+    fields = legacy(FINGER, f10="5", f12=RS.join(row.format(n, q) for n, q in enumerate(stated, 1)))
+
+    found = view(fields).minutiae
+
+    assert found.quality.tolist() == [0, 0, 100, 51, 1]
+    assert found.kind.tolist() == [0] * 5
+
+
+def test_a_transaction_becomes_records_that_partners_read() -> None:
+    both = file((9, text(9, legacy(FINGER))), (9, text(9, extended(FINGER, f3="25", f302="7"))))
+
+    opened = formats.opened(both)
+
+    assert [one.position for one in opened.prints] == [2, 7]
+    assert [fmr.read(one.record).format.name for one in opened.prints] == [
+        "ISO_19794_2_2005",
+        "ISO_19794_2_2011",  # the earlier edition has no room for that impression
+    ]
+    assert [one.view.impression for one in opened.prints] == [6, 25]
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [(13, "IAFIS"), (31, "Cogent"), (56, "Motorola"), (71, "MorphoTrak"), (100, "NEC"), (151, "Identix")],
+)  # fmt: skip
+def test_the_features_of_a_vendor_are_named_and_not_read(field: int, name: str) -> None:
+    with pytest.raises(MalformedRecord, match=name):
+        view({2: "00", 3: "0", 4: "U", field: "12345"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        legacy(FINGER, f10="3"), legacy(FINGER, f6="13"), legacy(FINGER, f12="001"),
+        legacy(FINGER, f10="1", f12=US.join(["001", "01000100361", "0", "A"])),
+        legacy(FINGER, f10="1", f12=US.join(["001", "0100010036", "0", "A"])),
+        legacy(FINGER, f10="1", f12=US.join(["001", "01000100000", "64", "A"])),
+        legacy(FINGER, f10="1", f12=US.join(["001", "01000100000", "0", "E"])),
+        extended(FINGER, f302="20"), extended(FINGER, f300="10" + US + "10"), extended(FINGER, f300="0"),
+        extended(FINGER, f331=US.join(["1", "1", "361", "E"])), extended(FINGER, f331=US.join(["1", "1"])),
+        extended(FINGER, f331=US.join(["1", "1", "0", "A"])), extended(FINGER, f331=US.join(["-1", "1", "0", "E"])),
+        extended(FINGER, f331=RS.join([US.join(["1", "1", "0", "E"])] * 256)),
+        extended(FINGER, f300="99999" + US + "99999"),
+        {2: "00", 3: "0", 4: "U"}, {2: "00", 4: "S", 12: "x"}, {2: "00", 3: "256", 4: "S", 12: "x"},
+    ],
+    ids=range(19),
+)  # fmt: skip
+def test_what_either_kind_has_no_meaning_for_is_refused(fields: dict[int, str]) -> None:
+    with pytest.raises(MalformedRecord):
+        view(fields)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"\xff\xa0\xff\xa8", "WSQ"), (b"\xff\xd8\xff\xe0", "JPEG picture"), (b"\x89PNG\r\n", "PNG"),
+        (b"FAC\x00010\0", "face"), (b"FIR\x00010\0", "finger images"), (b"IIR\x00010\0", "iris"),
+        (b"%PDF-1.7", "PDF"), (b"PK\3\4", "ZIP"), (b"<?xml", "XML"), (b"hello", "not a finger minutiae record"),
+        (b"", "empty"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_record_is_called_what_it_is(start: bytes, kind: str) -> None:
+    with pytest.raises(MalformedRecord, match=kind):
+        formats.opened(start + bytes(100) if start else b"")
