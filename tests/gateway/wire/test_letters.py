@@ -318,7 +318,7 @@ def test_an_envelope_has_three_parts_of_bounded_size(letter: Letter, element: st
     with pytest.raises(HeaderInvalid) as caught:
         letters.letter_of(letters.envelope_of(letter))
 
-    assert caught.value.metadata == {"element": element}
+    assert caught.value.metadata["element"] == element
 
 
 def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
@@ -356,7 +356,7 @@ def test_a_field_beside_the_envelope_is_refused() -> None:
             letters.envelope_in(message)
     with pytest.raises(HeaderInvalid) as caught:
         letters.letter_of(inside.envelope)
-    assert caught.value.metadata == {"element": "envelope"}
+    assert caught.value.metadata["element"] == "envelope"
 
 
 def test_a_request_without_an_envelope_is_refused() -> None:
