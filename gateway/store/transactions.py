@@ -41,6 +41,7 @@ from gateway.store.replay import (
     first_sight,
     forgotten,
     orphans,
+    refused,
     seen,
     stored_reply,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "open_finding",
     "open_result",
     "orphans",
+    "refused",
     "release_quota",
     "seal_finding",
     "seal_result",
