@@ -43,6 +43,31 @@ class Maker:
             log=log,
         )
 
+    def connect(self, address: str, bundle: bytes) -> None:
+        self.peer = second.Bundle(bundle)
+        roots = "".join(self.peer.values["tls_ca"]).encode()
+        credentials = grpc.ssl_channel_credentials(roots, self.tls.key, self.tls.leaf)
+        self.channel = grpc.secure_channel(address, credentials)
+
+    def compose(
+        self, operation: str, payload: Callable[[bytes], bytes], at_least: int = 0, **more: Any
+    ) -> second.Question:
+        now = time.time_ns() // 1_000_000
+        values = {
+            "operation": second.OPERATIONS.index(operation) + 1,
+            "sender_id": "AUS",
+            "recipient_id": "CAN",
+            "message_id": secrets.token_bytes(16),
+            "create_time": now,
+            "expire_time": now + 300_000,
+            "directory_version": self.peer.version,
+            **more,
+        }
+        recipient = self.peer.kem(now)
+        return second.compose(
+            values, payload, signer=self.signing, recipient=recipient, at_least=at_least
+        )
+
     def query(self, samples: Any, at_least: int = second.SMALLEST_QUERY) -> second.Question:
         records = [
             {"position": each.position, "format": 1, "extractor": "synthetic-1", "data": each.data}
