@@ -22,7 +22,7 @@ from gateway.terms import (
     ServiceLevel,
 )
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire import letters
+from gateway.wire import letters, spelling
 
 HeaderOf = Callable[..., Header]
 EVERY_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -260,7 +260,10 @@ def test_a_flipped_byte_of_a_header_is_refused_or_changes_what_it_says(
     except HeaderInvalid:
         return
     assert read != header()
-    assert letters.header_bytes(read) == bytes(octets)
+    kind = (
+        types_pb2.Header.DESCRIPTOR
+    )  # a flip may make a number 0, which is then a default that is stated
+    assert letters.header_bytes(read) == spelling.without_defaults(kind, bytes(octets))
 
 
 def test_every_truncation_of_a_header_is_refused(header: HeaderOf) -> None:
