@@ -80,7 +80,7 @@ class Exchange(_Section):
     # the agreement's. Whoever raises both lets one partner load the gateway.
     rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
     rate_burst: Annotated[int, Field(ge=1, le=100_000)] = 400
-    # Copies of a message that was seen before: a second, refilling a bucket of `copies_burst`. An honest client
+    # Copies of a message that was seen before, answered or refused: a second, refilling a bucket of `copies_burst`. An honest client
     # sends three in ten seconds after a break; each copy is the work of a verification and up to 300 kB of answer.
     # Whoever raises both makes old messages a load that no quota counts.
     copies_per_second: Annotated[float, Field(gt=0, le=100_000)] = 2.0

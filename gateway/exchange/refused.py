@@ -10,7 +10,7 @@ loses those of the current one, as a call dropped before step 14 is lost.
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -28,6 +28,8 @@ STANDING = 120  # calls of a partner in a minute to operations that no legal quo
 STANDING_DAY = (
     20_000  # and in a day: four follow-ups to each query of the largest agreement (4,384 a day)
 )
+
+REMEMBERED = 1024  # messages of a partner: more than it can have in doubt at once, 100 KiB
 
 
 class Allowance:
@@ -72,16 +74,37 @@ class Standing:
 
 
 class Copies:
-    """The allowance of copies of messages that were seen: the stored answer is read, sealed as it was, and sent."""
+    """The allowance of copies of messages that were seen: each costs a verification and is answered or refused again.
+
+    Each partner's last `REMEMBERED` messages are known from memory, so that a copy beyond the allowance is refused
+    before it is verified, or the store read. Copies of older ones are counted once the store knows them.
+    """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], datetime]) -> None:
         self._buckets = Buckets(rate, burst)
         self._clock = clock
+        self._known: dict[str, OrderedDict[bytes, bytes]] = {}
+        self._lock = threading.Lock()
 
     def take(self, partner: str) -> None:
         """Use one; raises RateLimited."""
         if not self._buckets.take(partner, self._clock().timestamp()):
             raise RateLimited
+
+    def knows(self, partner: str, message_id: bytes, transcript: bytes) -> bool:
+        """Return whether these very bytes are remembered."""
+        with self._lock:
+            known = self._known.get(partner)
+            return known is not None and known.get(message_id) == transcript
+
+    def remember(self, partner: str, message_id: bytes, transcript: bytes) -> None:
+        """Remember an authentic message, whether it is answered or refused."""
+        with self._lock:
+            known = self._known.setdefault(partner, OrderedDict())
+            known[message_id] = transcript
+            known.move_to_end(message_id)
+            if len(known) > REMEMBERED:
+                known.popitem(last=False)
 
 
 class RefusalCounter:

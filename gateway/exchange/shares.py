@@ -45,6 +45,11 @@ class Bucket:
         self.tokens -= 1
         return True
 
+    def charge(self, tokens: float, now: float) -> None:
+        """Use up more tokens, there or not; what is owed is refilled within a second."""
+        self._refill(now)
+        self.tokens = max(-self.rate, self.tokens - tokens)
+
     def full(self, now: float) -> bool:
         """Return whether it is as a new one would be, and may be forgotten."""
         self._refill(now)
@@ -73,12 +78,20 @@ class Buckets:
     def take(self, name: str, now: float) -> bool:
         """Use one token of `name`; False where it has none."""
         with self._lock:
-            bucket = self._buckets.get(name)
-            if bucket is None:
-                self._forget(now)
-                bucket = self._buckets[name] = Bucket(self._rate, self._burst, now)
-            self._buckets.move_to_end(name)
-            return bucket.take(now)
+            return self._of(name, now).take(now)
+
+    def charge(self, name: str, tokens: float, now: float) -> None:
+        """Use up more tokens of `name`, there or not."""
+        with self._lock:
+            self._of(name, now).charge(tokens, now)
+
+    def _of(self, name: str, now: float) -> Bucket:
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            self._forget(now)
+            bucket = self._buckets[name] = Bucket(self._rate, self._burst, now)
+        self._buckets.move_to_end(name)
+        return bucket
 
     def _forget(self, now: float) -> None:
         """Make room from the end that was used least lately."""

@@ -20,7 +20,7 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (21) the doors hold the answer to its quantum and send it
 
 From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it waits
-for none of them at the disk. Before (6) a copy of a message seen before is counted, and refused beyond its share.
+for none of them at the disk. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
 
 A refusal from step 6 on is a REFUSAL leaf before it is an error, up to an allowance; then it is counted. A call found dead before step 14 is
 dropped; after it, it is carried to its end and the answer waits for a retry or `GetQueryState`.
@@ -122,10 +122,11 @@ class Corridor:
         try:
             with self._rooms.gate.turn(header.sender) as turn:
                 _begin(call, turn)
-                self._spend_copy(header, transcript)
+                counted = self._spend_copy(header, transcript)
                 self._authenticate(call, header)  # (6)
+                self._rooms.copies.remember(header.sender, header.message_id, transcript)
                 with self._claimed(header, transcript):
-                    return self._answer(call, header, transcript, turn)
+                    return self._answer(call, header, transcript, turn, counted=counted)
         except _Recorded as recorded:
             raise recorded.cause from None
         except (AuditUnavailable, DeadlineTooShort, InProgress, RateLimited):
@@ -134,9 +135,11 @@ class Corridor:
             self._record.refusal(header, transcript, refusal)
             raise
 
-    def _answer(self, call: Call, header: Header, transcript: bytes, turn: Turn) -> Reply:
+    def _answer(
+        self, call: Call, header: Header, transcript: bytes, turn: Turn, *, counted: bool
+    ) -> Reply:
         self._check_keys(header)  # (7)
-        row = self._replayed(header, transcript)  # (8)
+        row = self._replayed(header, transcript, counted=counted)  # (8)
         call.stages.mark("replay")
         if row is not None and row.reply is not None:
             return row.reply
@@ -259,24 +262,29 @@ class Corridor:
             with self._lock:
                 del self._running[key]
 
-    def _spend_copy(self, header: Header, transcript: bytes) -> None:
-        """Count a copy of a message that was seen; raises RateLimited, which is cheaper than its verification.
+    def _spend_copy(self, header: Header, transcript: bytes) -> bool:
+        """Count a copy of a message that is remembered, and return whether it is one; raises RateLimited.
 
         What is told, that these very bytes came before, is told to the partner whose certificate the caller has.
         """
-        with self._lock:
-            known = self._running.get((header.sender, header.message_id))
-        if known is None:
-            with self._rooms.database.reader() as reader:
-                known = transactions.seen(reader, header.sender, header.message_id)
-        if known == transcript:
-            self._rooms.copies.take(header.sender)
+        copies = self._rooms.copies
+        known = copies.knows(header.sender, header.message_id, transcript)
+        if known:
+            copies.take(header.sender)
+        return known
 
-    def _replayed(self, header: Header, transcript: bytes) -> transactions.ReplayRow | None:
+    def _replayed(
+        self, header: Header, transcript: bytes, *, counted: bool
+    ) -> transactions.ReplayRow | None:
+        """(8); a copy that was not counted when it came is counted here."""
         with self._rooms.database.reader() as reader:
             row = transactions.find_replay(reader, header.sender, header.message_id)
-        if row is not None and row.transcript != transcript:
+        if row is None:
+            return None
+        if row.transcript != transcript:
             raise ReplayConflict
+        if not counted:
+            self._rooms.copies.take(header.sender)
         return row
 
     def _check_keys(self, header: Header) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from gateway.errors import RateLimited, TooManyCalls
 from gateway.exchange.shares import Bucket, Buckets
 
+REFUSED: Final = 20  # calls that one costs whose message was read and refused: with 200 calls a second, ten such a second
 ADDRESSES: Final = 10  # times the share of one address that all unidentified callers have together
 SITE_BITS: Final = (
     64  # of an IPv6 address: whoever has one has all others of its network (RFC 6177)
@@ -57,6 +58,13 @@ class Admission:
         """Count one call; raises RateLimited."""
         if not self._buckets.take(partner, now):
             raise RateLimited
+
+    def charge(self, partner: str, now: float) -> None:
+        """Count a refused message: it was read, verified perhaps and recorded, and brings its sender nothing.
+
+        Whoever sends many is soon refused before their messages are read.
+        """
+        self._buckets.charge(partner, REFUSED - 1, now)
 
     def take_place(self, partner: str) -> None:
         """Take one of the partner's places; raises TooManyCalls."""

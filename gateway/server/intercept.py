@@ -213,6 +213,7 @@ class Door(grpc.ServerInterceptor):
         try:
             answer = behaviour(self._message(call, requests), context)
         except Refusal as refusal:
+            self._admission.charge(call.partner, monotonic())
             self._admission.free_place(call.partner)
             self._refuse(call, refusal)
             return

@@ -7,7 +7,7 @@ effect says which leaf is meant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import BindParameter, Connection, CursorResult, Integer, bindparam
@@ -33,6 +33,7 @@ class EffectRefused(Exception):
 class Effect:
     """One statement and what it means when it cannot apply.
 
+    values    by name, for a statement made once and used by many; building one takes longer than SQLite takes to do it
     rows      how many rows it must touch; None = any number
     leaf      which leaf of its commit `LEAF` stands for, counted like a list: 0 the first, -1 the last
     refusal   reads why, after the commit was rolled back, and returns what its caller is told
@@ -42,15 +43,18 @@ class Effect:
     rows: int | None = None
     leaf: int | None = None
     refusal: Callable[[Connection], PasserelleError] | None = field(default=None, repr=False)
+    values: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     def apply(self, connection: Connection, indices: Sequence[int]) -> None:
         """Execute the statement; `indices` are those of the leaves of the same commit.
 
         Raises EffectRefused on a conflict or another number of rows. Only the sequencer calls this.
         """
-        places = {} if self.leaf is None else {"leaf_index": indices[self.leaf]}
+        values = dict(self.values)
+        if self.leaf is not None:
+            values["leaf_index"] = indices[self.leaf]
         try:
-            done: CursorResult[object] = connection.execute(self.statement, places)
+            done: CursorResult[object] = connection.execute(self.statement, values)
         except IntegrityError:
             raise EffectRefused(self) from None
         if self.rows is not None and done.rowcount != self.rows:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from gateway.audit import note, proof, tree
 from gateway.audit.entry import EntryType, MalformedEntry, decode
@@ -47,16 +47,25 @@ class Head:
     note: bytes | None = field(repr=False)
 
 
+# Made once: building a statement takes longer than SQLite takes to execute it, and a proof asks for one a level.
+_LEAF: Select[bytes] = select(leaves.c.leaf).where(leaves.c.idx == bindparam("at"))
+_LEAF_HASH: Select[bytes] = select(leaves.c.leaf_hash).where(leaves.c.idx == bindparam("at"))
+_NODE: Select[bytes] = select(nodes.c.hash).where(
+    nodes.c.level == bindparam("level"), nodes.c.number == bindparam("at")
+)
+_CHECKPOINTS = select(checkpoints.c.size, checkpoints.c.note)
+_COVERING = (
+    _CHECKPOINTS.where(checkpoints.c.size > bindparam("at")).order_by(checkpoints.c.size).limit(1)
+)
+_OF_SIZE = _CHECKPOINTS.where(checkpoints.c.size == bindparam("at"))
+
+
 def node(connection: Connection) -> Callable[[int, int], bytes]:
     """Return the reader of complete subtrees that `gateway.audit.tree` asks; it raises Fault at a gap."""
 
     def get(level: int, number: int) -> bytes:
-        wanted: Select[bytes]
-        if level == 0:
-            wanted = select(leaves.c.leaf_hash).where(leaves.c.idx == number)
-        else:
-            wanted = select(nodes.c.hash).where(nodes.c.level == level, nodes.c.number == number)
-        found = connection.execute(wanted).scalar()
+        wanted = _NODE if level else _LEAF_HASH
+        found: bytes | None = connection.execute(wanted, {"level": level, "at": number}).scalar()
         if found is None:
             raise Fault(f"the ledger lacks the subtree of level {level} at leaf {number << level}")
         return found
@@ -66,8 +75,7 @@ def node(connection: Connection) -> Callable[[int, int], bytes]:
 
 def leaf(connection: Connection, index: int) -> bytes:
     """Return the bytes of a leaf; raises Fault when there is none at `index`."""
-    wanted: Select[bytes] = select(leaves.c.leaf).where(leaves.c.idx == index)
-    found = connection.execute(wanted).scalar()
+    found: bytes | None = connection.execute(_LEAF, {"at": index}).scalar()
     if found is None:
         raise Fault(f"the ledger has no leaf {index}")
     return found
@@ -92,12 +100,9 @@ def receipt(connection: Connection, index: int, checkpoint_size: int | None = No
 
     Raises Fault when no such checkpoint or leaf is stored.
     """
-    covering = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size).limit(1)
-    if checkpoint_size is None:
-        covering = covering.where(checkpoints.c.size > index)
-    else:
-        covering = covering.where(checkpoints.c.size == checkpoint_size)
-    found = connection.execute(covering).one_or_none()
+    covering = _COVERING if checkpoint_size is None else _OF_SIZE
+    at = index if checkpoint_size is None else checkpoint_size
+    found = connection.execute(covering, {"at": at}).one_or_none()
     if found is None or not 0 <= index < found.size:
         raise Fault(f"no stored checkpoint covers leaf {index}")
     hashes = tree.inclusion_proof(index, found.size, node(connection))

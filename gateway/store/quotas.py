@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     ScalarSelect,
+    String,
     and_,
+    bindparam,
     exists,
     func,
     insert,
@@ -25,6 +28,44 @@ from gateway.law.quota import Quota, Usage, renewals
 from gateway.store.effects import Effect, says
 from gateway.store.schema import quotas, transactions
 from gateway.terms import Direction, Purpose
+
+# Made once: building a statement takes longer than SQLite takes to execute it.
+_HERE = and_(
+    quotas.c.partner == bindparam("who"),
+    quotas.c.purpose == bindparam("why"),
+    quotas.c.direction == bindparam("way"),
+    quotas.c.period == bindparam("time"),
+)
+_COUNTER = insert(quotas).from_select(
+    ["partner", "purpose", "direction", "period", "used"],
+    select(
+        bindparam("who", type_=String),
+        bindparam("why", type_=Integer),
+        bindparam("way", type_=Integer),
+        bindparam("time", type_=String),
+        literal(0),
+    ).where(~exists().where(_HERE)),
+)
+_all = quotas.alias()
+_IN_ALL = select(func.coalesce(func.sum(_all.c.used), 0)).where(
+    _all.c.partner == bindparam("who"),
+    _all.c.direction == bindparam("way"),
+    _all.c.period == bindparam("time"),
+)
+_COUNTED = (
+    update(quotas)
+    .where(
+        _HERE,
+        _IN_ALL.scalar_subquery() < bindparam("limit"),
+        quotas.c.used < bindparam("most"),
+    )
+    .values(used=quotas.c.used + 1)
+)
+_POOR_COUNTED = (
+    update(quotas)
+    .where(_HERE, _IN_ALL.scalar_subquery() < bindparam("most"))
+    .values(used=quotas.c.used + 1)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +90,9 @@ def usage(
 ) -> Usage:
     """Return what the partner has used of its quota."""
     day, year = (
-        connection.execute(select(_used(partner, direction, period))).scalar() or 0
+        connection.execute(
+            _IN_ALL, {"who": partner, "way": int(direction), "time": period}
+        ).scalar_one()
         for period in periods(now)
     )
     return Usage(day, year)
@@ -89,22 +132,13 @@ def reserve(
         (year, claims.year_limit, own.year, new_year),
         (day, claims.day_limit, own.day, tomorrow),
     ):
-        key = {
-            "partner": partner,
-            "purpose": int(claims.purpose),
-            "direction": int(direction),
-            "period": period,
-        }
-        here = and_(*(quotas.c[name] == value for name, value in key.items()))
-        absent = ~exists().where(here)
-        row = select(*(literal(value) for value in key.values()), literal(0)).where(absent)
-        counter = insert(quotas).from_select([*key, "used"], row)
-        counted = (
-            update(quotas)
-            .where(here, _used(partner, direction, period) < limit, quotas.c.used < most)
-            .values(used=quotas.c.used + 1)
-        )
-        effects += [Effect(counter), Effect(counted, rows=1, refusal=says(QuotaExceeded, renews))]
+        key = _key(partner, claims.purpose, direction, period)
+        limits = {**key, "limit": limit, "most": most}
+        refusal = says(QuotaExceeded, renews)
+        effects += [
+            Effect(_COUNTER, values=key),
+            Effect(_COUNTED, rows=1, refusal=refusal, values=limits),
+        ]
     return tuple(effects)
 
 
@@ -124,23 +158,12 @@ def release_poor(
 
     The count stands in the rows of the quotas, under a period of its own, and is kept with the RESPONSE.
     """
-    key = {
-        "partner": partner,
-        "purpose": int(Purpose.NONE),
-        "direction": int(Direction.INBOUND),
-        "period": _poor(now),
-    }
-    here = and_(*(quotas.c[name] == value for name, value in key.items()))
-    row = select(*(literal(value) for value in key.values()), literal(0)).where(
-        ~exists().where(here)
-    )
-    counter = insert(quotas).from_select([*key, "used"], row)
+    key = _key(partner, Purpose.NONE, Direction.INBOUND, _poor(now))
     left = _used(partner, Direction.INBOUND, _poor(now)) < most
-    counted = update(quotas).where(here, left).values(used=quotas.c.used + 1)
     return (
-        Effect(counter),
+        Effect(_COUNTER, values=key),
         *release_quota(partner, number, message_id, left),
-        Effect(counted),
+        Effect(_POOR_COUNTED, values={**key, "most": most}),
     )
 
 
@@ -179,6 +202,10 @@ def periods(now: datetime) -> tuple[str, str]:
     """Return the names of the UTC day and year of a moment."""
     utc = now.astimezone(UTC)
     return f"D{utc:%Y-%m-%d}", f"Y{utc:%Y}"
+
+
+def _key(partner: str, purpose: Purpose, direction: Direction, period: str) -> dict[str, object]:
+    return {"who": partner, "why": int(purpose), "way": int(direction), "time": period}
 
 
 def _poor(now: datetime) -> str:

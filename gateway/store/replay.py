@@ -9,7 +9,17 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from gateway.audit.grammar import REPLAY_WINDOW
 from gateway.errors import InProgress, PasserelleError, Refusal, ReplayConflict, remade
@@ -55,10 +65,21 @@ class Orphan:
     request_index: int
 
 
+# Made once: building a statement takes longer than SQLite takes to execute it.
+_OF = and_(replay.c.sender == bindparam("who"), replay.c.message_id == bindparam("id"))
+_ROW = select(replay).where(_OF)
+_TRANSCRIPT = select(replay.c.transcript).where(_OF)
+_SEEN = insert(replay).values(request_index=LEAF)
+_ANSWERED = (
+    update(replay)
+    .where(_OF, replay.c.state == int(ReplayState.RUNNING))
+    .values(state=int(ReplayState.DONE), response_index=LEAF)
+)
+
+
 def find_replay(connection: Connection, sender: str, message_id: bytes) -> ReplayRow | None:
     """Return what is known of a message; None for one never seen, or seen too long ago to come again."""
-    wanted = select(replay).where(replay.c.sender == sender, replay.c.message_id == message_id)
-    row = connection.execute(wanted).one_or_none()
+    row = connection.execute(_ROW, {"who": sender, "id": message_id}).one_or_none()
     if row is None:
         return None
     state = ReplayState(row.state)
@@ -69,10 +90,8 @@ def find_replay(connection: Connection, sender: str, message_id: bytes) -> Repla
 
 def seen(connection: Connection, sender: str, message_id: bytes) -> bytes | None:
     """Return the transcript of a message that was seen; None for one never seen, or too long ago to come again."""
-    wanted = select(replay.c.transcript).where(
-        replay.c.sender == sender, replay.c.message_id == message_id
-    )
-    transcript: bytes | None = connection.execute(wanted).scalar()
+    values = {"who": sender, "id": message_id}
+    transcript: bytes | None = connection.execute(_TRANSCRIPT, values).scalar()
     return transcript
 
 
@@ -119,18 +138,17 @@ def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
     """
     over = max(header.expire_time + REPLAY_MARGIN, now + REPLAY_WINDOW + LEAF_DELAY)
     expires = milliseconds(over)
-    seen = insert(replay).values(
-        sender=header.sender,
-        message_id=header.message_id,
-        transcript=transcript,
-        state=int(ReplayState.RUNNING),
-        operation=int(header.operation),
-        transaction_number=header.transaction_number,
-        request_index=LEAF,
-        expires_ms=expires,
-        stored_until_ms=expires,
-    )
-    return Effect(seen, rows=1, leaf=0, refusal=_who_was_first(header, transcript))
+    values = {
+        "sender": header.sender,
+        "message_id": header.message_id,
+        "transcript": transcript,
+        "state": int(ReplayState.RUNNING),
+        "operation": int(header.operation),
+        "transaction_number": header.transaction_number,
+        "expires_ms": expires,
+        "stored_until_ms": expires,
+    }
+    return Effect(_SEEN, rows=1, leaf=0, refusal=_who_was_first(header, transcript), values=values)
 
 
 def answered(
@@ -140,21 +158,19 @@ def answered(
 
     stored_until   None = as long as the message could come again
     """
-    done = (
-        update(replay)
-        .where(_running(header.sender, header.message_id))
-        .values(
-            state=int(ReplayState.DONE),
-            response_index=LEAF if response_index is None else response_index,
-            header=letter.header,
-            sealed=letter.sealed,
-            signature=letter.signature,
-        )
-    )
+    values: dict[str, object] = {
+        "who": header.sender,
+        "id": header.message_id,
+        "header": letter.header,
+        "sealed": letter.sealed,
+        "signature": letter.signature,
+    }
+    if response_index is not None:
+        values["leaf_index"] = response_index
     if stored_until is not None:
-        done = done.values(stored_until_ms=milliseconds(stored_until))
+        values["stored_until_ms"] = milliseconds(stored_until)
     leaf = -1 if response_index is None else None
-    return Effect(done, rows=1, leaf=leaf, refusal=says(InProgress))
+    return Effect(_ANSWERED, rows=1, leaf=leaf, refusal=says(InProgress), values=values)
 
 
 def refused(header: Header, refusal: Refusal) -> Effect:
@@ -176,10 +192,7 @@ def forgotten(orphan: Orphan) -> Effect:
 
 def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], PasserelleError]:
     def explain(connection: Connection) -> PasserelleError:
-        wanted = select(replay.c.transcript).where(
-            replay.c.sender == header.sender, replay.c.message_id == header.message_id
-        )
-        first = connection.execute(wanted).scalar()
+        first = seen(connection, header.sender, header.message_id)
         return InProgress() if first == transcript else ReplayConflict()
 
     return explain

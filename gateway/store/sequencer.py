@@ -54,6 +54,11 @@ GROUP = 64  # commits; one flush serves them all, beyond this latency grows and 
 WAIT = 0.005  # seconds; about one flush, so a lone query waits at most twice what the disk takes
 CLOCK_TOLERANCE = 2000  # milliseconds that the clock may stand behind the last leaf (ledger.md 10)
 
+# Made once: SQLAlchemy works out anew of each statement whether it compiled its like before.
+_LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
+    insert, (leaves, nodes, details, detail_keys, checkpoints)
+)
+
 # Errors of one statement; every other error of the driver may mean that the disk did not take the batch.
 _OF_ONE_STATEMENT = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
 
@@ -124,6 +129,7 @@ class Sequencer:
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._open = self._failed = self._tidied = False
+        self._company = True  # whether the batch before held more than one commit, as far as known
         self._head = ledger.Head(0, 0, None)
         self._peaks: dict[tuple[int, int], bytes] = {}
         self._thread: threading.Thread | None = None
@@ -257,12 +263,15 @@ class Sequencer:
             self._fail(error, batch)
 
     def _gather(self) -> list[_Pending]:
-        """Return the next batch; empty when the sequencer is closed and its queue is drained."""
+        """Return the next batch; empty when the sequencer is closed and its queue is drained.
+
+        Who came alone the last time is not waited with: what comes while a batch is written is the next one's company.
+        """
         first = self._queue.get()
         if first is None:
             return []
         batch = [first]
-        until = time.monotonic() + self._wait
+        until = time.monotonic() + (self._wait if self._company else 0.0)
         while len(batch) < self._group:
             try:
                 pending = self._queue.get(timeout=max(0.0, until - time.monotonic()))
@@ -272,6 +281,7 @@ class Sequencer:
                 self._queue.put(None)  # after this batch
                 break
             batch.append(pending)
+        self._company = len(batch) > 1
         return batch
 
     def _write(self, pen: Connection, batch: Sequence[_Pending]) -> None:
@@ -325,23 +335,20 @@ class Sequencer:
 
     def _put(self, pen: Connection, sheet: Sheet) -> bytes:
         """Write the rows of a batch and its checkpoint; return the signed note, which nobody has seen."""
-        pen.execute(insert(leaves), sheet.leaves)
-        for table, rows in (
-            (nodes, sheet.nodes),
-            (details, sheet.details),
-            (detail_keys, sheet.detail_keys),
+        pen.execute(_LEAVES, sheet.leaves)
+        for statement, rows in (
+            (_NODES, sheet.nodes),
+            (_DETAILS, sheet.details),
+            (_DETAIL_KEYS, sheet.detail_keys),
         ):
             if rows:
-                pen.execute(insert(table), rows)
+                pen.execute(statement, rows)
         root = tree.root_at(sheet.size, sheet.get)
         checkpoint = note.Checkpoint(self._log.origin, sheet.size, root)
         primary, *others = self._log_keys()
         signed = note.sign_checkpoint(checkpoint, primary, moment(sheet.time_ms), others)
-        pen.execute(
-            insert(checkpoints).values(
-                size=sheet.size, root=root, time_ms=sheet.time_ms, note=signed
-            )
-        )
+        newest = {"size": sheet.size, "root": root, "time_ms": sheet.time_ms, "note": signed}
+        pen.execute(_CHECKPOINT, newest)
         return signed
 
     def _fail(self, error: BaseException, batch: Sequence[_Pending]) -> None:

@@ -17,7 +17,10 @@ from enum import Enum, auto
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
+    Update,
     and_,
+    bindparam,
     exists,
     insert,
     literal_column,
@@ -116,6 +119,66 @@ LIFE_CYCLE: dict[tuple[State, Act], State] = {
 }
 
 
+def _of(partner: str, number: str, message_id: bytes) -> ColumnElement[bool]:
+    return and_(_named(partner, number), transactions.c.message_id == message_id)
+
+
+def _reviewing(act: Act) -> ColumnElement[bool]:
+    return and_(_may(act), transactions.c.state == int(State.REVIEWING))
+
+
+def _named(partner: str, number: str) -> ColumnElement[bool]:
+    return and_(transactions.c.partner == partner, transactions.c.number == number)
+
+
+def _may(act: Act) -> ColumnElement[bool]:
+    """Name the rows whose state allows `act`: the database keeps to the table too."""
+    return transactions.c.state.in_([int(state) for state, each in LIFE_CYCLE if each is act])
+
+
+# Made once: building a statement takes longer than SQLite takes to execute it.
+_NUMBER_USED = insert(transactions).values(request_index=LEAF)
+_SETTLED = {
+    act: update(transactions)
+    .where(
+        transactions.c.partner == bindparam("who"),
+        transactions.c.number == bindparam("by_number"),
+        transactions.c.message_id == bindparam("by_message"),
+        _may(act),
+    )
+    .values(response_index=LEAF)
+    for act in (Act.REVIEW, Act.DECIDE)
+}
+_REQUESTED = and_(
+    leaves.c.partner == bindparam("who"),
+    leaves.c.transaction_number == bindparam("claimed"),
+    # Spelt out, so that the index of these entries alone serves.
+    leaves.c.type == literal_column(str(int(EntryType.REQUEST))),
+)
+_FIRST_USE = (
+    select(leaves.c.leaf)
+    .where(_REQUESTED, leaves.c.message_id != bindparam("id"))
+    .order_by(leaves.c.idx)
+    .limit(1)
+)
+_seen = replay.alias()
+_OTHERS = and_(
+    _seen.c.sender == bindparam("who"),
+    _seen.c.transaction_number == bindparam("claimed"),
+    _seen.c.message_id != bindparam("id"),
+)
+
+
+def _claiming(taken: ColumnElement[bool]) -> Update:
+    mine = and_(replay.c.sender == bindparam("who"), replay.c.message_id == bindparam("id"))
+    number = bindparam("claimed", type_=String)
+    return update(replay).where(mine, ~taken).values(transaction_number=number)
+
+
+_CLAIMED = _claiming(or_(exists().where(_OTHERS), exists().where(_REQUESTED)))
+_CLAIMED_AGAIN = _claiming(exists().where(_OTHERS, _seen.c.operation != bindparam("same")))
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A reference by which the partner may ask for details of one subject until it expires."""
@@ -206,11 +269,12 @@ def number_used(connection: Connection, header: Header) -> bool:
     Letters about one correction share its number: for them only another operation is another use. The ledger remembers for ever: a number stands in the REQUEST entry of the message that used it, whatever
     became of it. The commit of the request asks once more, for messages at the same moment.
     """
-    wanted = select(leaves.c.leaf).where(
-        _requested(header.sender, header.transaction_number),
-        leaves.c.message_id != header.message_id,
-    )
-    first = connection.execute(wanted.order_by(leaves.c.idx).limit(1)).scalar()
+    values = {
+        "who": header.sender,
+        "claimed": header.transaction_number,
+        "id": header.message_id,
+    }
+    first = connection.execute(_FIRST_USE, values).scalar()
     if first is None:
         return False
     # Nothing else came in under the number of the first, so the first says what it is used for.
@@ -342,76 +406,53 @@ def open_finding(data_key: DataRing, partner: str, number: str, sealed: bytes) -
     return Finding(int.from_bytes(octets[:_NUMBER], "big") or None, bool(octets[_NUMBER]))
 
 
-def _requested(partner: str, number: str) -> ColumnElement[bool]:
-    """Name the REQUEST entries of a number; its type is spelt out, so that the index of those alone serves."""
-    return and_(
-        leaves.c.partner == partner,
-        leaves.c.transaction_number == number,
-        leaves.c.type == literal_column(str(int(EntryType.REQUEST))),
-    )
-
-
 def _claimed(header: Header) -> Effect:
     """Use up the number of a message for this message alone; comes after `first_sight` in its commit.
 
     Messages of the last quarter of an hour are found by their rows of replay, those of the same commit too; whatever
     was before, by the ledger. An operation whose letters repeat a number asked the ledger when it was admitted.
     """
-    seen = replay.alias()
-    others = and_(
-        seen.c.sender == header.sender,
-        seen.c.transaction_number == header.transaction_number,
-        seen.c.message_id != header.message_id,
-    )
-    taken: ColumnElement[bool]
-    if header.operation in _AGAIN:
-        taken = exists().where(others, seen.c.operation != int(header.operation))
-    else:
-        taken = or_(
-            exists().where(others),
-            exists().where(_requested(header.sender, header.transaction_number)),
-        )
-    mine = and_(replay.c.sender == header.sender, replay.c.message_id == header.message_id)
-    claimed = (
-        update(replay).where(mine, ~taken).values(transaction_number=header.transaction_number)
-    )
-    return Effect(claimed, rows=1, refusal=says(TransactionReused))
+    values = {
+        "who": header.sender,
+        "id": header.message_id,
+        "claimed": header.transaction_number,
+        "same": int(header.operation),
+    }
+    statement = _CLAIMED_AGAIN if header.operation in _AGAIN else _CLAIMED
+    return Effect(statement, rows=1, refusal=says(TransactionReused), values=values)
 
 
 def _number(header: Header, claims: Claims, now: datetime) -> Effect:
     """Use up the transaction number; what is durable here is searched next, without a commit between."""
-    row = insert(transactions).values(
-        partner=header.sender,
-        number=header.transaction_number,
-        message_id=header.message_id,
-        purpose=int(claims.purpose),
-        agreement=header.agreement_id,
-        version=header.agreement_version,
-        state=int(step(State.RECEIVED, Act.SEARCH)),
-        request_index=LEAF,
-        receive_ms=milliseconds(now),
-        quota_day=periods(now)[0],
-    )
-    return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
+    values = {
+        "partner": header.sender,
+        "number": header.transaction_number,
+        "message_id": header.message_id,
+        "purpose": int(claims.purpose),
+        "agreement": header.agreement_id,
+        "version": header.agreement_version,
+        "state": int(step(State.RECEIVED, Act.SEARCH)),
+        "receive_ms": milliseconds(now),
+        "quota_day": periods(now)[0],
+    }
+    return Effect(_NUMBER_USED, rows=1, leaf=0, refusal=says(TransactionReused), values=values)
 
 
 def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
     number = header.transaction_number
     act = Act.REVIEW if settled.outcome is Outcome.REVIEW_PENDING else Act.DECIDE
-    decided = (
-        update(transactions)
-        .where(_of(header.sender, number, header.message_id), _may(act))
-        .values(
-            state=int(step(State.SEARCHING, act)),
-            outcome=int(settled.outcome),
-            result=settled.result,
-            subject=settled.finding,
-            response_index=LEAF,
-            decide_ms=milliseconds(now),
-        )
-    )
+    values = {
+        "who": header.sender,
+        "by_number": number,
+        "by_message": header.message_id,
+        "state": int(step(State.SEARCHING, act)),
+        "outcome": int(settled.outcome),
+        "result": settled.result,
+        "subject": settled.finding,
+        "decide_ms": milliseconds(now),
+    }
     already = says(Fault, "the query is not in a state in which it can be decided")
-    effects = [Effect(decided, rows=1, leaf=-1, refusal=already)]
+    effects = [Effect(_SETTLED[act], rows=1, leaf=-1, refusal=already, values=values)]
     if settled.hit is not None:
         effects.append(_reference(header.sender, number, settled.hit))
     if settled.release_most is not None:
@@ -429,23 +470,6 @@ def _reference(partner: str, number: str, hit: Hit) -> Effect:
         expires_ms=milliseconds(hit.expires),
     )
     return Effect(row, rows=1)
-
-
-def _of(partner: str, number: str, message_id: bytes) -> ColumnElement[bool]:
-    return and_(_named(partner, number), transactions.c.message_id == message_id)
-
-
-def _reviewing(act: Act) -> ColumnElement[bool]:
-    return and_(_may(act), transactions.c.state == int(State.REVIEWING))
-
-
-def _named(partner: str, number: str) -> ColumnElement[bool]:
-    return and_(transactions.c.partner == partner, transactions.c.number == number)
-
-
-def _may(act: Act) -> ColumnElement[bool]:
-    """Name the rows whose state allows `act`: the database keeps to the table too."""
-    return transactions.c.state.in_([int(state) for state, each in LIFE_CYCLE if each is act])
 
 
 def aad(label: bytes, partner: str, number: str) -> bytes:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
-from gateway.errors import RateLimited, TooManyCalls
+from gateway.errors import RateLimited, Refusal, TooManyCalls
 from gateway.server import intercept
 from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified, address_of
 from gateway.store import ledger
@@ -101,6 +101,53 @@ def test_a_copy_beyond_its_share_is_refused_before_its_signature_is_verified(
             corridor.handle(people.call(letter))
 
         assert verified == []
+
+
+def test_copies_of_a_refused_message_are_counted_too(
+    homes: Any, serve: Any, people: Any, monkeypatch: Any
+) -> None:
+    """Else one letter over its quota, sent on and on, has all its signatures verified and its seal opened."""
+    configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
+    with serve(*homes) as pair:
+        corridor = pair.serving.corridor
+        letter = people.forger(pair).letter(agreement_version=9)
+        for _ in range(2):
+            with pytest.raises(Refusal):
+                corridor.handle(people.call(letter))
+        monkeypatch.setattr(corridor, "_authenticate", pytest.fail)
+
+        with pytest.raises(RateLimited):
+            corridor.handle(people.call(letter))
+
+
+def test_a_copy_of_what_was_answered_before_a_restart_is_counted_once_it_is_known(
+    homes: Any, serve: Any, people: Any
+) -> None:
+    configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
+    with serve(*homes) as pair:
+        letter = people.forger(pair).letter()
+        pair.serving.corridor.handle(people.call(letter))
+    with serve(*homes) as pair:
+        corridor = pair.serving.corridor
+        corridor.handle(people.call(letter))
+
+        with pytest.raises(RateLimited):
+            corridor.handle(people.call(letter))
+
+
+def test_who_sends_what_is_refused_is_soon_refused_before_it_is_read() -> None:
+    """A refused message costs as much as twenty calls; what is owed is over in a second."""
+    limits = Limits(calls=2, rate=40.0, burst=60, shortest=0.1, longest=60.0)
+    admission = Admission(limits)
+    for _ in range(
+        8
+    ):  # three use up all tokens; five more, under way at that moment, cost no more than a second
+        admission.charge("AUS", 0.0)
+    with pytest.raises(RateLimited):
+        admission.spend("AUS", 0.5)
+
+    admission.spend("NZL", 0.5)
+    admission.spend("AUS", 1.1)
 
 
 def test_other_bytes_under_a_seen_message_id_are_no_copy_and_still_a_conflict(

@@ -12,6 +12,7 @@ from gateway.errors import RateLimited
 from gateway.exchange.refused import (
     RECORDED,
     RECORDED_DAY,
+    REMEMBERED,
     STANDING,
     STANDING_DAY,
     Allowance,
@@ -87,6 +88,18 @@ def test_copies_have_a_share_of_their_own_for_each_partner() -> None:
     now[0] += timedelta(seconds=1)
 
     copies.take("AUS")
+
+
+def test_a_copy_is_known_by_its_bytes_and_only_the_last_messages_are_remembered() -> None:
+    copies = Copies(2.0, 3, lambda: datetime(2026, 12, 31, tzinfo=UTC))
+    for number in range(REMEMBERED + 1):
+        copies.remember("AUS", number.to_bytes(16, "big"), b"transcript")
+    first, last = bytes(16), REMEMBERED.to_bytes(16, "big")
+
+    assert copies.knows("AUS", last, b"transcript")
+    assert not copies.knows("AUS", last, b"another")
+    assert not copies.knows("NZL", last, b"transcript")
+    assert not copies.knows("AUS", first, b"transcript")
 
 
 def test_nothing_counted_writes_nothing(homes: Any, secret: Any) -> None:

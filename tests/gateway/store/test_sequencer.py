@@ -152,6 +152,17 @@ def test_commits_that_wait_together_share_one_flush(desk: Desk) -> None:
     assert [count for count, _ in desk.commits] == [64]
 
 
+def test_who_came_alone_the_last_time_is_not_waited_with(desk: Desk) -> None:
+    """Else a lone question waits for company twice, and nobody comes."""
+    sequencer = desk.sequencer(wait=0.01)
+    sequencer.commit([answer(desk)])
+    sequencer._wait = 3600.0
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(sequencer.commit, [answer(desk, 2)]).result(timeout=60)
+
+    assert done.indices == (1,)
+
+
 def test_receipts_are_the_same_bytes_later_and_after_a_restart(desk: Desk) -> None:
     first = desk.sequencer()
     committed = first.commit([answer(desk)])
