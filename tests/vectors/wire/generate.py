@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -275,7 +276,7 @@ def bundle(draws: Draws) -> dict[str, Any]:
 
 
 def rejections(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return headers that are refused or, where a default is stated, read; with what a partner is told."""
+    """Return headers and payloads that are refused or, where a default is stated, read; and what a sender is told."""
     octets: bytes = asked["header"]
     tail = octets[-35:]  # field 20: two bytes of tag, one of length, 32
     kinds = {
@@ -288,15 +289,34 @@ def rejections(asked: dict[str, Any]) -> list[dict[str, Any]]:
         "no suite": octets[:2] + octets[4:],
         "cut short": octets[:-1],
     }
-    found = []
-    for name, spelt in kinds.items():
-        try:
-            letters.parse_header(spelt)
-            told = None
-        except Refusal as refusal:
-            told = {"reason": refusal.reason, "metadata": refusal.metadata}
-        found.append({"name": name, "header": spelt, "told": told})
-    return found
+    headers = [told(name, "header", spelt, letters.parse_header) for name, spelt in kinds.items()]
+    query: bytes = asked["payload"]
+    flags = query.index(b"\x2a\x00")
+    before, after = query[:flags], query[flags + 2 :]
+    payload_kinds = {
+        "flags that state their default": before + b"\x2a\x02\x08\x00" + after,
+        "no flags": before + after,
+        "no reply key": query[1219:],
+        "a reply key that is too short": b"\x0a\x01k" + query[1219:],
+        "a name where a pseudonym belongs": query.replace(b"C-2026-17", b"J. Smith!"),
+        "no probe": before + b"\x2a\x00",
+        "a prior number that is too short": before + b"\x2a\x00\x3a\x01x",
+        "an unknown field": query + b"\x42\x04Jane",
+    }
+    return headers + [
+        told(name, "payload", spelt, payloads.read_query) for name, spelt in payload_kinds.items()
+    ]
+
+
+def told(name: str, part: str, spelt: bytes, read: Callable[[bytes], object]) -> dict[str, Any]:
+    """Return what a sender is told of these bytes; None where they are read."""
+    try:
+        read(spelt)
+    except Refusal as refusal:
+        said = {"reason": refusal.reason, "metadata": refusal.metadata}
+    else:
+        said = None
+    return {"name": name, part: spelt, "told": said}
 
 
 def plain(value: Any) -> Any:
