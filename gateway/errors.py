@@ -60,6 +60,7 @@ paths and versions for machines. No reason depends on a person: what depends on 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import ClassVar
 
@@ -107,7 +108,7 @@ class SenderMismatch(Unauthenticated):
 
 
 class EnvelopeRejected(Unauthenticated):
-    """The envelope was not accepted; the ledger knows why, the caller does not."""
+    """The envelope was not accepted: its signing key, its signature or its seal."""
 
     reason = "ENVELOPE_REJECTED"
 
@@ -402,3 +403,19 @@ class DeadlineTooShort(DeadlineExceeded):
     """Less time is left than any answer takes."""
 
     reason = "DEADLINE_TOO_SHORT"
+
+
+def remade(reason: str, message: str, metadata: Mapping[str, str]) -> Refusal:
+    """Return a refusal as it was recorded; raises Fault for a reason that is none of ours."""
+    kind = next((each for each in _kinds(Refusal) if each.__dict__.get("reason") == reason), None)
+    if kind is None:
+        raise Fault("a recorded refusal has a reason that is not in the tree")
+    refusal = kind.__new__(kind)  # some have words of their own, made from what is not recorded
+    Refusal.__init__(refusal, message, **metadata)
+    return refusal
+
+
+def _kinds(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)

@@ -40,6 +40,9 @@ SALT_BYTES = (
     32  # of the commitment; without it a guessed payload could be confirmed from the header
 )
 OVERHEAD = 1120 + 16  # bytes that HPKE adds: X-Wing encapsulation and AES-GCM tag
+SEALED_SIZES = tuple(
+    OVERHEAD + SALT_BYTES + size for size in SIZE_CLASSES
+)  # bytes that a sealed payload can have
 MLKEM768_PUBLIC_BYTES = 1184  # FIPS 203 table 3
 PUBLIC_BYTES = MLKEM768_PUBLIC_BYTES + 32
 SEED_BYTES = 32  # an X-Wing private key is its seed
@@ -193,7 +196,7 @@ def open_sealed(sealed: bytes, header: bytes, commitment: bytes, key: OpeningKey
     (1) the length is that of a size class, (2) HPKE opens under this header, (3) salt and padded bytes
     are those that the sender committed to, (4) the length fits and all padding is zero.
     """
-    if len(sealed) - OVERHEAD - SALT_BYTES not in SIZE_CLASSES:  # (1)
+    if len(sealed) not in SEALED_SIZES:  # (1)
         raise OpenRefused
     plaintext = key.decrypt(sealed, pae(HPKE_LABEL, header))  # (2)
     salt, padded = plaintext[:SALT_BYTES], plaintext[SALT_BYTES:]

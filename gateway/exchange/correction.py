@@ -139,7 +139,7 @@ class SubmitCorrection:
         leaf = Leaf(_frame(EntryType.CORRECTION, admitted.request, correction), admitted.facts)
         bounds = _bounds(self._desk.clock())
         effects = corrections.opened(correction, sealed, leaf=0, bounds=bounds)
-        return Conclusion(answer, facts, leaves=(leaf,), effects=effects)
+        return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=effects)
 
 
 class AckCorrection:
@@ -192,7 +192,7 @@ class AckCorrection:
             note=ack.note or None,
         )
         leaf = Leaf(_frame(EntryType.ACKNOWLEDGEMENT, admitted.request, correction), admitted.facts)
-        return Conclusion(answer, facts, leaves=(leaf,), effects=closed)
+        return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=closed)
 
 
 @dataclass(frozen=True, slots=True)

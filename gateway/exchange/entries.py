@@ -110,6 +110,15 @@ class Recorder:
         frame = self._frame(kind, EntryClass.DENIED, header, transcript)
         self._commit((Leaf(frame, facts),), ())
 
+    def denied(self, request: Request, leaves: tuple[Leaf, ...], refusal: Refusal) -> None:
+        """An operation says no after its first commit: the message is closed, and a copy of it hears the same."""
+        facts = {"operation": request.header.operation.name, "reason": refusal.reason}
+        frame = self._frame(
+            EntryType.REFUSAL, EntryClass.DENIED, request.header, request.transcript
+        )
+        closed = transactions.refused(request.header, refusal)
+        self._commit((*leaves, Leaf(frame, facts)), (closed,))
+
     def unfinished(self, request: Request, leaves: tuple[Leaf, ...], cause: Exception) -> None:
         """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
         reason = cause.reason if isinstance(cause, Refusal) else "INTERNAL"

@@ -20,7 +20,7 @@ def read_sample(sample: Sample, element: str) -> Minutiae:
     try:
         record = fmr.read(sample.data)
     except MalformedRecord as fault:
-        raise RecordUnparseable(element=f"{element}.data") from fault
+        raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
     if int(record.format) != int(sample.format):
         raise ElementsInconsistent(element=f"{element}.format")
     if len(record.views) != 1:

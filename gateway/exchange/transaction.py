@@ -6,7 +6,7 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (5)  it is inside its time window
 (6)  the signing key is known and both halves of the signature verify
 (7)  the key it is sealed to still opens; the sender's view of our entry is not ahead of it
-(8)  the same bytes under the same message id get the stored reply, and we stop
+(8)  the same bytes under the same message id get the stored reply, or refusal, and we stop
 (9)  the agreement permits the purpose that the header states
 (10) the seal opens; commitment and padding are right
 (11) the payload is strict, and so is each record                                   ┐ Walk.admit
@@ -50,6 +50,7 @@ from gateway.errors import (
     Refusal,
     ReplayConflict,
     SenderMismatch,
+    Unavailable,
 )
 from gateway.exchange.entries import Recorder, Written
 from gateway.exchange.refused import Copies, RefusalCounter, Standing
@@ -63,6 +64,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.sightings import Sightings
 from gateway.terms import Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
+from gateway.wire.strict import NOT_HERE
 from keys import envelope, sign
 from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefused, UnknownKey
 from keys.keyset import Keyset
@@ -141,6 +143,8 @@ class Corridor:
         call.stages.mark("replay")
         if row is not None and row.reply is not None:
             return row.reply
+        if row is not None and row.refusal is not None:
+            raise _Recorded(row.refusal)
         if header.operation is not Operation.SUBMIT_QUERY:
             self._standing.take(
                 header.sender
@@ -186,7 +190,10 @@ class Corridor:
             raise _Recorded(unfinished.cause) from None
         except Exception as error:  # noqa: BLE001 - whatever it was, it is recorded and raised again
             turn.leave()
-            self._record.unfinished(admitted.request, leaves, error)
+            if isinstance(error, Refusal) and _final(admitted, error):
+                self._record.denied(admitted.request, leaves, error)
+            else:
+                self._record.unfinished(admitted.request, leaves, error)
             raise _Recorded(error) from None
         call.stages.mark("record_response")
         return reply
@@ -197,24 +204,29 @@ class Corridor:
         if header.sender != call.caller:
             raise SenderMismatch
         if header.message_type is not MessageType.REQUEST:
-            raise HeaderInvalid(element="header.message_type")
+            raise HeaderInvalid(element="header.message_type", rule=NOT_HERE)
         if header.recipient != self._rooms.party:
-            raise HeaderInvalid(element="header.recipient_id")
+            raise HeaderInvalid(element="header.recipient_id", rule=NOT_HERE)
         if header.operation is not call.operation:
-            raise HeaderInvalid(element="header.operation")
+            raise HeaderInvalid(element="header.operation", rule=NOT_HERE)
+        _demand_size(call)
         now, skew = self._rooms.clock(), timedelta(seconds=self._rooms.limits.clock_skew_s)
         life = header.expire_time - header.create_time
-        if (
-            header.create_time > now + skew
-            or now > header.expire_time + skew
-            or not timedelta(0) < life <= timedelta(seconds=self._rooms.limits.message_life_s)
-        ):
-            raise OutsideTimeWindow(server_time=now.isoformat(timespec="milliseconds"))
+        fault = ""
+        if header.create_time > now + skew:
+            fault = "FROM_THE_FUTURE"
+        elif now > header.expire_time + skew:
+            fault = "EXPIRED"
+        elif life > timedelta(seconds=self._rooms.limits.message_life_s):
+            fault = "LIVES_TOO_LONG"
+        if fault:
+            moment = now.isoformat(timespec="milliseconds")
+            raise OutsideTimeWindow(rule=fault, server_time=moment)
         call.stages.mark("header")
         return header
 
     def _authenticate(self, call: Call, header: Header) -> None:
-        """(6): one answer for every fault; the ledger's detail names the check."""
+        """(6): whoever holds the public key can tell the two faults apart, so the caller is told which it was."""
         letter = call.letter
         try:
             key = self._rooms.directory.signing_key(
@@ -223,9 +235,9 @@ class Corridor:
             text = envelope.transcript(letter.header, letter.sealed)
             key.verify(letter.signature, text, sign.REQUEST)
         except (UnknownKey, KeyNotUsable):
-            raise _rejected("signing key") from None
+            raise _rejected("SIGNING_KEY") from None
         except SignatureRefused:
-            raise _rejected("signature") from None
+            raise _rejected("SIGNATURE") from None
         call.stages.mark("verify")
 
     def running(self) -> frozenset[tuple[str, bytes]]:
@@ -278,13 +290,14 @@ class Corridor:
     def _check_keys(self, header: Header) -> None:
         """(7)."""
         version = self._rooms.own_version()
-        stale = KeyStale(directory_version=str(version))
-        if header.directory_version > version:
-            raise stale  # it believes an entry of ours that we have not published
+        if header.directory_version > version:  # it believes an entry that we have not published
+            element = "header.directory_version"
+            raise KeyStale(element=element, directory_version=str(version))
         try:
             self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock())
         except (UnknownKey, KeyNotUsable):
-            raise stale from None
+            element = "header.recipient_kem_key_id"
+            raise KeyStale(element=element, directory_version=str(version)) from None
 
     def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
         """(9) and (10): the request, and the payload that it sealed."""
@@ -300,7 +313,7 @@ class Corridor:
                 self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock()),
             )
         except OpenRefused:
-            raise _rejected("seal") from None
+            raise _rejected("SEAL") from None
         call.stages.mark("open")
         version = self._rooms.directory.party(header.sender).version
         return Request(header, transcript, agreement, version), payload
@@ -360,10 +373,30 @@ def _next_second(now: datetime) -> datetime:
     return now + timedelta(microseconds=-now.microsecond % 1_000_000)
 
 
+def _final(admitted: Admitted, refusal: Refusal) -> bool:
+    """Return whether a refusal after the first commit is the answer, and not a fault of ours that a retry may mend.
+
+    A query is never denied there: it has an outcome, or a fault kept it from one.
+    """
+    return admitted.claims is None and not isinstance(refusal, Unavailable)
+
+
+def _demand_size(call: Call) -> None:
+    """Refuse a sealed payload of no size class, or a query that its size tells from others (protocol 6)."""
+    least = envelope.SMALLEST_REQUEST_QUERY if call.operation is Operation.SUBMIT_QUERY else 0
+    padded = len(call.letter.sealed) - envelope.OVERHEAD - envelope.SALT_BYTES
+    if padded not in envelope.SIZE_CLASSES or padded < least:
+        raise HeaderInvalid(element="envelope.sealed", rule="SIZE_CLASS")
+
+
 def _rejected(check: str) -> EnvelopeRejected:
-    """Name the failed check for the ledger's sealed detail; the caller is not told."""
-    refusal = EnvelopeRejected()
-    refusal.add_note(check)
+    """Name the failed check, to the caller and in the ledger's sealed detail.
+
+    SIGNING_KEY and SIGNATURE anybody can find out who has the sender's public keys; SEAL is one word for all that
+    depends on our private key: that it opens, the commitment, the padding.
+    """
+    refusal = EnvelopeRejected(check=check)
+    refusal.add_note(check.lower().replace("_", " "))
     return refusal
 
 
@@ -372,4 +405,4 @@ def _demand_key(octets: bytes) -> None:
     try:
         envelope.SealingKey(octets)
     except MalformedKey:
-        raise ElementInvalid(element="reply_kem_public_key") from None
+        raise ElementInvalid(element="reply_kem_public_key", rule="NOT_A_KEY") from None

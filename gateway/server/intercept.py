@@ -24,6 +24,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -46,6 +47,7 @@ from gateway.server.access import AccessLog, step_of
 from gateway.server.admission import Admission, Limits, Unidentified
 from gateway.server.answering import Workers
 from gateway.server.connections import address_of
+from gateway.wire.strict import NOT_A_MESSAGE
 from keys.errors import KeysError
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
@@ -168,7 +170,7 @@ class Door(grpc.ServerInterceptor):
         # leave. A non-blocking one returns, and whoever has the stream sends on it later.
         guarded.experimental_non_blocking = True  # type: ignore[attr-defined]
         return grpc.stream_stream_rpc_method_handler(
-            guarded, handler.request_deserializer, handler.response_serializer
+            guarded, _reading(handler.request_deserializer), handler.response_serializer
         )
 
     def _receive(
@@ -375,9 +377,24 @@ _PACED = (RateLimited, TooManyCalls)
 def _only(requests: Iterator[Any]) -> Any:  # noqa: ANN401
     """Return the one message of a call; its deadline bounds the wait. Raises HeaderInvalid for none or two."""
     request = next(requests, None)
-    if request is None or next(requests, None) is not None:
-        raise HeaderInvalid(element="request")
+    if request is None or request is _UNREADABLE or next(requests, None) is not None:
+        raise HeaderInvalid(element="request", rule=NOT_A_MESSAGE)
     return request
+
+
+_UNREADABLE = object()
+
+
+def _reading(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return what reads a message; bytes that are none get a reason of ours, where gRPC would say INTERNAL."""
+
+    def read(octets: bytes) -> Any:  # noqa: ANN401
+        try:
+            return deserialize(octets)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
 
 
 def _remaining(context: grpc.ServicerContext) -> Callable[[], float]:

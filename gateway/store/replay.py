@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 from gateway.audit.grammar import REPLAY_WINDOW
-from gateway.errors import InProgress, PasserelleError, ReplayConflict
+from gateway.errors import InProgress, PasserelleError, Refusal, ReplayConflict, remade
 from gateway.store import ledger
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.schema import replay
@@ -34,20 +35,22 @@ REPLY_LIFE = timedelta(hours=24)  # of a stored reply, for `RedeliverResult` (pr
 
 
 class ReplayState(IntEnum):
-    """Whether a message is being answered, or was."""
+    """Whether a message is being answered, was answered, or was refused after its REQUEST was recorded."""
 
     RUNNING = 1
     DONE = 2
+    REFUSED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRow:
-    """A message that was seen; reply is what it was answered with, or None while it is being answered."""
+    """A message that was seen, and what it was answered or refused with; neither while it is being answered."""
 
     transcript: bytes
     state: ReplayState
     request_index: int
     reply: Reply | None = field(repr=False)
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,8 @@ def find_replay(connection: Connection, sender: str, message_id: bytes) -> Repla
         return None
     state = ReplayState(row.state)
     reply = _reply(connection, row) if state is ReplayState.DONE else None
-    return ReplayRow(row.transcript, state, row.request_index, reply)
+    refusal = _refusal(row.refusal) if state is ReplayState.REFUSED else None
+    return ReplayRow(row.transcript, state, row.request_index, reply, refusal)
 
 
 def seen(connection: Connection, sender: str, message_id: bytes) -> bytes | None:
@@ -169,6 +173,17 @@ def answered(
     return Effect(_ANSWERED, rows=1, leaf=leaf, refusal=says(InProgress), values=values)
 
 
+def refused(header: Header, refusal: Refusal) -> Effect:
+    """Keep what a message was refused with after its REQUEST, as long as the message could come again."""
+    said = {"reason": refusal.reason, "message": str(refusal), "metadata": refusal.metadata}
+    row = (
+        update(replay)
+        .where(_running(header.sender, header.message_id))
+        .values(state=int(ReplayState.REFUSED), refusal=json.dumps(said))
+    )
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
 def forgotten(orphan: Orphan) -> Effect:
     """Drop a message that was never answered; its time is over, so its id may be used again."""
     row = delete(replay).where(_running(orphan.sender, orphan.message_id))
@@ -186,6 +201,11 @@ def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], 
 def _reply(connection: Connection, row: Row[Any]) -> Reply:
     letter = Letter(row.header, row.sealed, row.signature)
     return Reply(letter, ledger.receipt(connection, row.response_index))
+
+
+def _refusal(said: str) -> Refusal:
+    kept = json.loads(said)
+    return remade(kept["reason"], kept["message"], kept["metadata"])
 
 
 def _running(sender: str, message_id: bytes) -> ColumnElement[bool]:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text as sql,
 )
 
-REVISION = "0005"  # the newest migration; a store of another revision is migrated or refused
+REVISION = "0012"  # the newest migration; a store of another revision is migrated or refused
 
 # Constraints get names, so that a later migration can speak of them on every database.
 metadata = MetaData(
@@ -135,6 +135,7 @@ replay = Table(
     blob("signature", null=True),
     integer("expires_ms"),
     integer("stored_until_ms"),
+    text("refusal", null=True),
     Index(None, "sender", "transaction_number"),
     Index(None, "state", "stored_until_ms"),
 )

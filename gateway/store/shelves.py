@@ -128,7 +128,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=replay,
             key=(replay.c.sender, replay.c.message_id),
             since=func.max(replay.c.expires_ms, replay.c.stored_until_ms),
-            ripe=replay.c.state == int(ReplayState.DONE),
+            ripe=replay.c.state.in_([int(ReplayState.DONE), int(ReplayState.REFUSED)]),
             partner=replay.c.sender,
             number=replay.c.transaction_number,
         ),

@@ -44,6 +44,7 @@ from gateway.store.replay import (
     first_sight,
     forgotten,
     orphans,
+    refused,
     seen,
     stored_reply,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "open_finding",
     "open_result",
     "orphans",
+    "refused",
     "release_quota",
     "seal_finding",
     "seal_result",

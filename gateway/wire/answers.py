@@ -24,7 +24,7 @@ from gateway.wire.details import (
     withholding_message,
     withholding_of,
 )
-from gateway.wire.strict import Fields, decode, timestamp
+from gateway.wire.strict import LIST, Fields, decode, timestamp
 
 MAX_ANSWER = 4_092  # bytes; the smallest size class, which every answer without details has
 HIT_REFERENCE = 16  # bytes; random
@@ -58,7 +58,7 @@ def _result(message: exchange_pb2.QueryResult, path: str) -> Result:
     if message.HasField("withholding") and outcome is not Outcome.REFUSED:
         raise fields.wrong("withholding")
     if len(message.problems) > MAX_PROBLEMS:
-        raise fields.wrong("problems")
+        raise fields.wrong("problems", LIST)
     problems = tuple(
         _problem(problem, fields.element(f"problems[{index}]"))
         for index, problem in enumerate(message.problems)

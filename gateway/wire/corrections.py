@@ -15,7 +15,7 @@ from gateway.aftercare import (
 from gateway.casework import FieldCode
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire.details import MAX_FIELDS, PSEUDONYM, REPLY_KEY, field_message, fields_of
-from gateway.wire.strict import Fields, decode, timestamp
+from gateway.wire.strict import LIST, Fields, decode, timestamp
 
 MAX_NOTICE = 262_140  # bytes; the largest size class: a corrected photograph may be in it
 MAX_ACK = 4_092  # bytes; the smallest size class
@@ -33,7 +33,7 @@ def read_notice(octets: bytes) -> CorrectionNotice:
             "fields"
         )  # without fields it is the match itself that is wrong or withdrawn
     if codes != tuple(sorted(codes)):
-        raise fields.wrong("fields")
+        raise fields.wrong("fields", LIST)
     corrected = fields_of(message.corrected, fields, "corrected")
     if kind is CorrectionKind.WRONG_VALUE and not corrected:
         raise fields.absent("corrected")

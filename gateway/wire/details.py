@@ -19,7 +19,7 @@ from gateway.casework import (
     Withholding,
 )
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire.strict import Fields, decode
+from gateway.wire.strict import CHARACTERS, LIST, Fields, decode
 
 MAX_DETAILS = 262_140  # bytes; the largest size class, which every answer with details takes
 MAX_REQUEST = 4_092  # bytes; the smallest size class
@@ -46,7 +46,7 @@ def read_details_request(octets: bytes) -> DetailsRequest:
     if not wanted:
         raise fields.absent("fields")
     if wanted != tuple(sorted(wanted)):
-        raise fields.wrong("fields")
+        raise fields.wrong("fields", LIST)
     return DetailsRequest(
         reply_key=fields.octets("reply_kem_public_key", REPLY_KEY),
         hit_reference=fields.octets("hit_reference", HIT_REFERENCE),
@@ -93,13 +93,13 @@ def fields_of(
 ) -> tuple[Field, ...]:
     """Return disclosed fields, each code at most once and in the order of the codes."""
     if len(messages) > MAX_FIELDS:
-        raise parent.wrong(name)
+        raise parent.wrong(name, LIST)
     found = tuple(
         _field(each, parent.element(f"{name}[{index}]")) for index, each in enumerate(messages)
     )
     codes = [each.code for each in found]
     if codes != sorted(set(codes)):
-        raise parent.wrong(name)
+        raise parent.wrong(name, LIST)
     return found
 
 
@@ -148,9 +148,9 @@ def _field(message: exchange_pb2.DisclosedField, path: str) -> Field:
     media = fields.text("mime_type", MEDIA)
     value = fields.octets("value", 1, MAX_TEXT if media == TEXT else MAX_IMAGE)
     if media == TEXT and not words(value):
-        raise fields.wrong("value")
+        raise fields.wrong("value", CHARACTERS)
     if len(message.caveats) > MAX_CAVEATS:
-        raise fields.wrong("caveats")
+        raise fields.wrong("caveats", LIST)
     return Field(
         code=fields.choice("field", FieldCode),
         value=value,

@@ -33,7 +33,7 @@ from gateway.wire.answers import (
     state_bytes,
 )
 from gateway.wire.letters import TRANSACTION
-from gateway.wire.strict import Fields, decode, timestamp
+from gateway.wire.strict import LIST, UNKNOWN_VALUE, Fields, decode, timestamp
 
 __all__ = [
     "capabilities_bytes",
@@ -109,9 +109,9 @@ def read_query(octets: bytes) -> Query:
 def _biometrics(message: exchange_pb2.BiometricProbe) -> Biometrics:
     fields = Fields(message, "biometrics")
     if len(message.samples) > MAX_SAMPLES:
-        raise fields.wrong("samples")
+        raise fields.wrong("samples", LIST)
     if len(message.missing) > FINGERS:
-        raise fields.wrong("missing")
+        raise fields.wrong("missing", LIST)
     if not message.samples:
         raise fields.absent("samples")
     samples = tuple(
@@ -131,7 +131,7 @@ def _refuse_duplicates(probe: Biometrics) -> None:
     seen: set[tuple[Modality, int]] = set()
     for element, modality, position in _named(probe):
         if (modality, position) in seen:
-            raise ElementInvalid(element=element)
+            raise ElementInvalid(element=element, rule=LIST)
         seen.add((modality, position))
 
 
@@ -152,11 +152,11 @@ def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
     modality = fields.choice("modality", Modality)
     position = fields.number("position", *_positions[modality])
     if message.impression not in IMPRESSIONS:
-        raise fields.wrong("impression")
+        raise fields.wrong("impression", UNKNOWN_VALUE)
     if not message.compression:
         raise fields.absent("compression")
     if message.compression != exchange_pb2.COMPRESSION_NONE:
-        raise fields.wrong("compression")
+        raise fields.wrong("compression", UNKNOWN_VALUE)
     record = fields.octets("data", 1, MAX_RECORD)
     if fields.octets("sha256", HASH) != hashlib.sha256(record).digest():
         raise ElementsInconsistent(element=fields.element("sha256"))

@@ -6,7 +6,7 @@ from gateway.aftercare import QuotaState
 from gateway.terms import Purpose
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire.letters import AGREEMENT
-from gateway.wire.strict import Fields, decode, timestamp
+from gateway.wire.strict import LIST, Fields, decode, timestamp
 
 MAX_QUOTAS = 4_092  # bytes; the smallest size class
 MAX_STATES = 64  # counters of one partner: a handful of agreements, six purposes, two periods
@@ -17,7 +17,7 @@ def read_quotas(octets: bytes) -> tuple[QuotaState, ...]:
     """Return the counters that `octets` spell."""
     message = decode(exchange_pb2.QuotaStates, octets, limit=MAX_QUOTAS, element="payload")
     if len(message.quotas) > MAX_STATES:
-        raise Fields(message).wrong("quotas")
+        raise Fields(message).wrong("quotas", LIST)
     return tuple(_state(each, f"quotas[{index}]") for index, each in enumerate(message.quotas))
 
 

@@ -3,13 +3,13 @@
 (1) the length is bounded before anything is parsed
 (2) it parses, and strings are UTF-8
 (3) no field is unknown, at any depth: what we do not understand might mean something to another reader
-(4) it serialises again to the same bytes. Protobuf lets a singular field stand twice (the last wins),
-    fields stand in any order, numbers be padded and defaults be written out. Two readers that differ on
-    such a message would differ on what was asked, and bytes that mean nothing could carry anything; so
-    a message has one spelling, that of ascending field numbers, which the libraries of protobuf write.
+(4) it serialises again to the same bytes, default values aside (`gateway.wire.spelling`). Protobuf lets a
+    singular field stand twice (the last wins), fields stand in any order and numbers be padded. Two readers
+    that differ on such a message would differ on what was asked, and bytes that mean nothing could carry
+    anything; so a message has one spelling, that of ascending field numbers, which its libraries write.
 (5) each field is taken by its rule through `Fields`; enumeration numbers are looked up, never cast
 
-Refusals name the element by its path and never hold its value.
+Refusals name the element by its path and the rule that it breaks, and never hold its value.
 """
 
 from __future__ import annotations
@@ -26,9 +26,23 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from gateway import moments
 from gateway.errors import ElementInvalid, ElementMissing, InvalidArgument
+from gateway.wire import spelling
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NANOS_PER_MILLI = 1_000_000
+
+# The rule that an element breaks, in `ErrorInfo.metadata` under `rule`; beside them those of `gateway.wire.spelling`.
+# docs/wire-format.md lists them for whoever writes a client.
+ABSENT = "ABSENT"
+LENGTH = "LENGTH"
+NOT_A_MESSAGE = "NOT_A_MESSAGE"
+UNKNOWN_FIELD = "UNKNOWN_FIELD"
+UNKNOWN_VALUE = "UNKNOWN_VALUE"
+CHARACTERS = "CHARACTERS"
+RANGE = "RANGE"
+LIST = "LIST"
+TIME = "TIME"
+NOT_HERE = "NOT_HERE"
 
 M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=IntEnum)
@@ -44,21 +58,27 @@ def decode(
 ) -> M:
     """Return the message that `octets` spell, or raise `refusal` naming `element` or what is inside it."""
     if len(octets) > limit:  # (1)
-        raise refusal(element=element)
+        raise refusal(element=element, rule=LENGTH)
     try:
         message = kind.FromString(octets)  # (2)
     except DecodeError:
-        raise refusal(element=element) from None
+        raise refusal(element=element, rule=NOT_A_MESSAGE) from None
     refuse_unknown(message, element, refusal)  # (3)
-    if message.SerializeToString(deterministic=True) != octets:  # (4)
-        raise refusal(element=element)
+    once = message.SerializeToString(deterministic=True)
+    if once != octets:  # (4)
+        try:
+            said = spelling.without_defaults(message.DESCRIPTOR, octets)
+        except spelling.Misspelt as fault:
+            raise refusal(element=element, rule=fault.rule) from None
+        if said != once:
+            raise refusal(element=element, rule=spelling.OTHER)
     return message
 
 
 def refuse_unknown(message: Message, element: str, refusal: type[InvalidArgument]) -> None:
     """Refuse a field that the schema does not have, in `message` or anything inside it."""
     if len(UnknownFieldSet(message)):
-        raise refusal(element=element)
+        raise refusal(element=element, rule=UNKNOWN_FIELD)
     for path, inner in _inside(message):
         refuse_unknown(inner, f"{element}.{path}" if element else path, refusal)
 
@@ -100,11 +120,11 @@ class Fields:
 
     def absent(self, name: str) -> InvalidArgument:
         """Return the refusal that says that `name` is absent."""
-        return self._missing(element=self.element(name))
+        return self._missing(element=self.element(name), rule=ABSENT)
 
-    def wrong(self, name: str) -> InvalidArgument:
-        """Return the refusal that says that `name` is out of range, unknown or out of place."""
-        return self._invalid(element=self.element(name))
+    def wrong(self, name: str, rule: str = NOT_HERE) -> InvalidArgument:
+        """Return the refusal that says that `name` breaks a rule; unless said, that it does not belong with the rest."""
+        return self._invalid(element=self.element(name), rule=rule)
 
     def text(self, name: str, pattern: re.Pattern[str], *, required: bool = True) -> str:
         """Take a string that matches `pattern` as a whole; empty is absent."""
@@ -113,7 +133,7 @@ class Fields:
             if required:
                 raise self.absent(name)
         elif not pattern.fullmatch(value):
-            raise self.wrong(name)
+            raise self.wrong(name, CHARACTERS)
         return value
 
     def octets(self, name: str, least: int, most: int = 0, *, required: bool = True) -> bytes:
@@ -123,14 +143,14 @@ class Fields:
             if required:
                 raise self.absent(name)
         elif not least <= len(value) <= (most or least):
-            raise self.wrong(name)
+            raise self.wrong(name, LENGTH)
         return value
 
     def number(self, name: str, least: int, most: int) -> int:
         """Take a whole number of `least` to `most`."""
         value = int(self._value(name))
         if not least <= value <= most:
-            raise self.wrong(name)
+            raise self.wrong(name, RANGE)
         return value
 
     def choice(self, name: str, kind: type[E]) -> E:
@@ -148,7 +168,7 @@ class Fields:
         """Take at most `most` different numbers."""
         values = tuple(int(value) for value in self._value(name))
         if len(values) > most or len(set(values)) != len(values):
-            raise self.wrong(name)
+            raise self.wrong(name, LIST)
         return values
 
     def moment(self, name: str) -> datetime | None:
@@ -163,16 +183,16 @@ class Fields:
         millis, rest = divmod(stamp.nanos, NANOS_PER_MILLI)
         second = moments.of_seconds(stamp.seconds)
         if second is None or rest or not 0 <= millis < 1000:
-            raise self.wrong(name)
+            raise self.wrong(name, TIME)
         return second + timedelta(milliseconds=millis)
 
     def _known(self, name: str, kind: type[E], value: int) -> E:
         if value == 0:  # UNSPECIFIED, though a noun of ours may use the number
-            raise self.wrong(name)
+            raise self.wrong(name, UNKNOWN_VALUE)
         try:
             return kind(value)
         except ValueError:
-            raise self.wrong(name) from None
+            raise self.wrong(name, UNKNOWN_VALUE) from None
 
     def _value(self, name: str) -> Any:  # noqa: ANN401 - the schema knows, the type checker does not
         return getattr(self._message, name)

@@ -23,6 +23,7 @@ OURS = {
     "gateway/store/dossier.py": "records that this program wrote and sealed",
     "gateway/store/errands.py": "rows of our own store",
     "gateway/store/governance.py": "rows of our own store",
+    "gateway/store/replay.py": "rows of our own store",
     "gateway/store/reviews.py": "rows of our own store",
     "gateway/store/rotations.py": "rows of our own store",
     "keys/approval.py": "its own values, spelt again",

@@ -28,6 +28,7 @@ from gateway.terms import About, Direction, Operation
 from gateway.wire import corrections as wire
 from gateway.wire import details as details_wire
 from gateway.wire import plain
+from tests.patience import CALL
 
 NUMBER = "20260301-ffffffffffffffffffff"
 OTHER = "20260301-eeeeeeeeeeeeeeeeeeee"
@@ -150,6 +151,42 @@ def test_corrections_at_one_moment_do_not_pass_their_end_together(sides: Any) ->
         _commit(can, second)
 
     assert len(can.corrections()) == can.papers() == 1
+
+
+def test_a_correction_that_finds_no_room_at_its_commit_is_denied_and_is_in_no_entry_as_taken(
+    sides: Any, canada: Partner, monkeypatch: Any
+) -> None:
+    """The second was admitted before the first was kept: its refusal is the answer, and a copy hears it again."""
+    can, _ = sides
+    monkeypatch.setattr(correction, "A_DAY", 0)
+    asked_first = iter([True])
+
+    def demand_room(*what: Any) -> None:
+        if not next(asked_first, False):
+            looked(*what)
+
+    looked = corrections.demand_room
+    monkeypatch.setattr(corrections, "demand_room", demand_room)
+    can.asked("AUS", NUMBER, ErrandState.SHOWN, details=received(field(DOB, b"1990-01-01")))
+    notice = wrong(field(DOB, b"1991-01-01"))
+    about = About(number=notice.id.hex(), reference=NUMBER)
+    outgoing = canada.write(
+        Operation.SUBMIT_CORRECTION,
+        lambda key: wire.notice_bytes(replace(notice, reply_key=key)),
+        about,
+    )
+
+    told = []
+    for _ in range(2):
+        with pytest.raises(Refused) as caught:
+            canada.carry(outgoing, deadline=CALL)
+        told.append((caught.value.reason, caught.value.metadata["reset_time"]))
+
+    assert told[0] == told[1]
+    assert told[0][0] == "QUOTA_EXCEEDED"
+    assert can.frames(EntryType.CORRECTION) == []
+    refused = can.frames(EntryType.REFUSAL)
+    assert [each.entry_class for each in refused] == [EntryClass.DENIED]
 
 
 def test_a_hundred_that_wait_cost_a_round_and_a_list_nothing_of_what_they_say(

@@ -120,7 +120,7 @@ def test_signed_by_an_unknown_key(shared_forger: Any) -> None:
 
 
 def test_a_commitment_to_other_bytes(shared_forger: Any) -> None:
-    """The commitment is checked after opening; the partner hears the same as for a bad signature."""
+    """The commitment is checked after opening; whatever fails there is one word, SEAL."""
     assert shared_forger.refused(shared_forger.letter(commitment=bytes(32))) == REJECTED
 
 

@@ -6,18 +6,22 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import literal, select
 
-from gateway.audit.entry import EntryType, decode
+from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.casework import Datum, DetailsOutcome, FieldCode, Record, SubjectKind
 from gateway.client import Disclosed, Refused
+from gateway.client.follow import compose_details
 from gateway.exchange.details import RequestHitDetails
+from gateway.server import inspection
 from gateway.store import ledger, subjects
 from gateway.store import people as store
 from gateway.store.casebook import disclosures
+from gateway.store.replay import ReplayState, find_replay, orphans
 from gateway.store.schema import hit_references, transactions
 from gateway.terms import Outcome, Purpose
 from keys.envelope import SIZE_CLASSES
@@ -126,6 +130,51 @@ def test_the_same_fields_are_told_again_and_never_more(partner: Partner, people:
     assert widened == other == ("HIT_REFERENCE_SPENT", "")
 
 
+def test_a_spent_reference_is_denied_once_and_a_copy_hears_the_same(
+    partner: Partner, people: People, shared_pair: Pair
+) -> None:
+    """It is known after the first commit alone; the message is closed by it, and not given up a quarter later."""
+    answer = ask(partner, people)
+    details(partner, people, answer, fields=WANTED[:1])
+    outgoing = compose_details(
+        partner._author,
+        answer.transaction_number,
+        answer.result.hit_reference,
+        WANTED[1:],
+        people.matter(),
+        floor=0,
+    )
+
+    def reason_of_it() -> str:
+        with pytest.raises(Refused) as caught:
+            partner.carry(outgoing)
+        return caught.value.reason
+
+    before = frames(shared_pair, outgoing.question.message_id)
+    first = reason_of_it()
+    once = frames(shared_pair, outgoing.question.message_id)
+    copies = {reason_of_it() for _ in range(2)}
+
+    assert (before, first, copies) == ([], "HIT_REFERENCE_SPENT", {"HIT_REFERENCE_SPENT"})
+    assert [(each.type, each.entry_class) for each in once] == [
+        (EntryType.REQUEST, EntryClass.ACCEPTED),
+        (EntryType.REFUSAL, EntryClass.DENIED),
+    ]
+    assert frames(shared_pair, outgoing.question.message_id) == once
+    with shared_pair.house.database.reader() as reader:
+        kept = find_replay(reader, "AUS", outgoing.question.message_id)
+        open_ones = orphans(reader, shared_pair.house.clock() + timedelta(days=1))
+    assert kept is not None
+    assert kept.state is ReplayState.REFUSED
+    assert outgoing.question.message_id not in {each.message_id for each in open_ones}
+    assert inspection.verify_ledger(shared_pair.home).ok
+
+
+def frames(pair: Pair, message_id: bytes) -> list[Frame]:
+    every = map(decode, ledger.iter_leaves(pair.house.database))
+    return [each for each in every if each.message_id == message_id]
+
+
 def test_two_requests_at_once_do_not_widen_a_reference(
     partner: Partner, people: People, shared_pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +191,8 @@ def test_two_requests_at_once_do_not_widen_a_reference(
 
     assert reason(partner, people, answer, fields=WANTED[1:])[0] == "HIT_REFERENCE_SPENT"
     assert rows(shared_pair, answer) == {int(FieldCode.LAST_NAME)}
+    last = decode([*ledger.iter_leaves(shared_pair.house.database)][-1])
+    assert (last.type, last.entry_class) == (EntryType.REFUSAL, EntryClass.DENIED)
 
 
 def test_a_field_that_is_not_agreed_is_refused_by_its_place(

@@ -105,7 +105,7 @@ def test_a_no_match_has_neither_details_nor_a_ground(name: str, part: dict[str, 
     with pytest.raises(ElementInvalid) as caught:
         payloads.read_result(payloads.result_bytes(replace(RESULT, **part)))
 
-    assert caught.value.metadata == {"element": name}
+    assert caught.value.metadata["element"] == name
 
 
 @given(st.sampled_from(State), results())
@@ -145,7 +145,7 @@ def test_a_result_with_one_wrong_field_is_refused(
 
     named = "hit_reference" if value == Outcome.MATCH.value else name
     assert type(caught.value) is kind
-    assert caught.value.metadata == {"element": named}
+    assert caught.value.metadata["element"] == named
 
 
 def test_a_result_says_when_and_only_a_match_has_details() -> None:
@@ -171,7 +171,7 @@ def test_a_problem_is_stated_by_its_rules(position: int, code: int, element: str
     with pytest.raises(InvalidArgument) as caught:
         payloads.read_result(message.SerializeToString())
 
-    assert caught.value.metadata == {"element": element}
+    assert caught.value.metadata["element"] == element
 
 
 def test_problems_are_bounded() -> None:
@@ -189,7 +189,7 @@ def test_a_state_has_a_result_when_it_is_decided_and_only_then() -> None:
     with pytest.raises(ElementInvalid) as early:
         payloads.read_state(payloads.state_bytes(QueryState(State.SEARCHING, RESULT)))
 
-    assert absent.value.metadata == early.value.metadata == {"element": "result"}
+    assert absent.value.metadata["element"] == early.value.metadata["element"] == "result"
 
 
 def test_an_element_of_a_result_in_a_state_has_its_whole_path() -> None:
@@ -201,7 +201,7 @@ def test_an_element_of_a_result_in_a_state_has_its_whole_path() -> None:
     with pytest.raises(ElementInvalid) as caught:
         payloads.read_state(message.SerializeToString())
 
-    assert caught.value.metadata == {"element": "result.problems[0].position"}
+    assert caught.value.metadata["element"] == "result.problems[0].position"
 
 
 CAPABILITIES = Capabilities(
@@ -238,4 +238,4 @@ def test_capabilities_with_one_wrong_list_are_refused(name: str, value: list[int
     with pytest.raises(ElementInvalid) as caught:
         payloads.read_capabilities(message.SerializeToString())
 
-    assert caught.value.metadata == {"element": name}
+    assert caught.value.metadata["element"] == name

@@ -22,7 +22,7 @@ from gateway.terms import (
     ServiceLevel,
 )
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire import letters
+from gateway.wire import letters, spelling
 
 HeaderOf = Callable[..., Header]
 EVERY_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -260,7 +260,10 @@ def test_a_flipped_byte_of_a_header_is_refused_or_changes_what_it_says(
     except HeaderInvalid:
         return
     assert read != header()
-    assert letters.header_bytes(read) == bytes(octets)
+    kind = (
+        types_pb2.Header.DESCRIPTOR
+    )  # a flip may make a number 0, which is then a default that is stated
+    assert letters.header_bytes(read) == spelling.without_defaults(kind, bytes(octets))
 
 
 def test_every_truncation_of_a_header_is_refused(header: HeaderOf) -> None:
@@ -318,7 +321,7 @@ def test_an_envelope_has_three_parts_of_bounded_size(letter: Letter, element: st
     with pytest.raises(HeaderInvalid) as caught:
         letters.letter_of(letters.envelope_of(letter))
 
-    assert caught.value.metadata == {"element": element}
+    assert caught.value.metadata["element"] == element
 
 
 def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
@@ -356,7 +359,7 @@ def test_a_field_beside_the_envelope_is_refused() -> None:
             letters.envelope_in(message)
     with pytest.raises(HeaderInvalid) as caught:
         letters.letter_of(inside.envelope)
-    assert caught.value.metadata == {"element": "envelope"}
+    assert caught.value.metadata["element"] == "envelope"
 
 
 def test_a_request_without_an_envelope_is_refused() -> None:

@@ -29,7 +29,7 @@ from gateway.terms import (
     Sample,
 )
 from gateway.v1 import exchange_pb2
-from gateway.wire import payloads
+from gateway.wire import payloads, spelling
 
 QueryOf = Callable[..., Query]
 SampleOf = Callable[..., Sample]
@@ -332,7 +332,10 @@ def test_a_flipped_byte_of_a_query_is_refused_or_changes_what_it_says(
     except InvalidArgument:
         return
     assert read != query()
-    assert payloads.query_bytes(read) == bytes(octets)
+    kind = (
+        exchange_pb2.QueryPayload.DESCRIPTOR
+    )  # a flip may make a number 0, which is then a default that is stated
+    assert payloads.query_bytes(read) == spelling.without_defaults(kind, bytes(octets))
 
 
 @given(st.binary(max_size=300))
