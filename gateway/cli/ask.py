@@ -42,11 +42,17 @@ def ask(
     status: Annotated[str, typer.Option(help=f"Of the person: {', '.join(STATUSES)}.")],
     nationality: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Of the person, alpha-3; all of them. XXA: stateless."),
+        typer.Option(
+            metavar="CODE",
+            help="Of the person, as passports have them (GBR, GBN …); all of them. XXA: stateless.",
+        ),
     ] = None,
     alleged_persecution: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Country that the person says persecutes them."),
+        typer.Option(
+            metavar="CODE",
+            help="Country that the person says persecutes them, or NONE; must be said of a claimant.",
+        ),
     ] = None,
     claimant: Annotated[
         bool, typer.Option("--claimant", help="The person has claimed refuge here.")
