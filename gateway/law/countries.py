@@ -39,7 +39,7 @@ NATIONALS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {country: frozenset(codes.split()) for country, codes in _tree["nationals"].items()}
 )
 
-RULE: Final = "ISO 3166-1 alpha-3 or, for a nationality, ICAO 9303-3 section 5 (GBR, not UK or GRB)"
+RULE: Final = "ISO 3166-1 alpha-3 or, for a nationality, ICAO 9303-3 section 5 (GBR, not UK)"
 
 
 class UnknownCode(PasserelleError):
@@ -62,7 +62,7 @@ def demand_nationalities(codes: Collection[str]) -> None:
 def demand_states(codes: Collection[str]) -> None:
     """Raise UnknownCode unless each is the code of a country or territory."""
     if not (NATIONALITIES - STATES).isdisjoint(codes):
-        raise UnknownCode("a code of a class of persons is no country (GBR, not GBN)")
+        raise UnknownCode("a code of a class of persons is no country: state the country")
     _demand(codes, STATES)
 
 

@@ -68,14 +68,15 @@ class AskingDesk:
         agreement, _, version = arguments.text("agreement", AGREEMENT).partition("@")
         purpose = arguments.choice("purpose", Purpose)
         case, unit = arguments.text("case"), arguments.text("unit")
-        alleged = "alleged_persecution_region_codes"
-        none = arguments.optional(alleged, COUNTRIES) == countries.NONE
+        persecutors, none = _persecutors(arguments)
         status = Status(
             kind=arguments.choice("status", SubjectKind),
-            nationalities=_codes(arguments, "nationalities", countries.demand_nationalities),
-            persecutors=frozenset()
-            if none
-            else _codes(arguments, alleged, countries.demand_states),
+            nationalities=_listed(
+                arguments.optional("nationalities", COUNTRIES),
+                "nationalities",
+                countries.demand_nationalities,
+            ),
+            persecutors=persecutors,
             no_persecutor=none,
             confirmed=self._files.clock(),  # the case system states it now
         )
@@ -177,11 +178,17 @@ def _sample(number: int, record: str, extractor: str) -> Sample:
     )
 
 
-def _codes(
-    arguments: Arguments, name: str, demand: Callable[[Collection[str]], None]
-) -> frozenset[str]:
-    """Take country codes, comma between; raises Remedy for one that is on no list."""
+def _persecutors(arguments: Arguments) -> tuple[frozenset[str], bool]:
+    """Take countries of alleged persecution, and whether it is said that there are none."""
+    name = "alleged_persecution_region_codes"
     stated = arguments.optional(name, COUNTRIES)
+    if stated == countries.NONE:
+        return frozenset(), True
+    return _listed(stated, name, countries.demand_states), False
+
+
+def _listed(stated: str, name: str, demand: Callable[[Collection[str]], None]) -> frozenset[str]:
+    """Return country codes; raises Remedy for one that is on no list."""
     codes = stated.split(",") if stated else []
     try:
         demand(codes)
