@@ -253,6 +253,37 @@ def details(
     )
 
 
+@app.command(
+    epilog=example(
+        "passerelle asked irrelevant can 20260301-0123456789abcdef0123 --reason 'another case'"
+    )
+)
+def irrelevant(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Number,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why it is not relevant; it goes into the ledger.")
+    ],
+    partner: Partner = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Destroy an answer that is not relevant and was not used, with its details, at once (IRPR 315.26).
+
+    What was used is kept, and so is what a hold keeps. There is no way back.
+    """
+    del as_json
+    if not yes:
+        typer.confirm(f"Destroy the answer to {number}?", abort=True, err=True)
+    values = {"number": number, "partner": partner, "reason": reason}
+    found = _do(home, "asked.irrelevant", values, officer, passphrase_file)
+    console.emit(context, {"ok": True, **found}, f"{number}  {found['state']}")
+
+
 def use(
     context: typer.Context,
     *,

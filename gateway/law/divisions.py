@@ -126,9 +126,8 @@ _DIVISION_3 = Bounds(
         True: _FOREIGN | _RESIDENT | {Row.PARTNER_PERMANENT_RESIDENT},
     },
     asked=_FOREIGN,
-    matched=frozenset(
-        FieldCode
-    ),  # the stricter reading of 315.38 with 315.39: accurate and reliable of nobody unmatched
+    # The stricter reading of 315.38 with 315.39: nothing is accurate and reliable of whom nobody matched.
+    matched=frozenset(FieldCode),
     duty=Duty.MUST,
     persecution=True,
 )
@@ -141,9 +140,8 @@ _OUTSIDE = Bounds(
     fields=dict.fromkeys(_DIVISION_3.fields, ""),
     reveal={False: _FOREIGN, True: _FOREIGN},
     asked=_FOREIGN,
-    matched=frozenset(
-        FieldCode
-    ),  # the stricter reading of 315.38 with 315.39: accurate and reliable of nobody unmatched
+    # The stricter reading of 315.38 with 315.39: nothing is accurate and reliable of whom nobody matched.
+    matched=frozenset(FieldCode),
     duty=Duty.MUST,
     persecution=True,
 )

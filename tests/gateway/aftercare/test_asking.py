@@ -168,6 +168,44 @@ def test_nothing_is_used_that_was_not_shown_and_a_use_is_an_entry(sides: Any, as
     assert len(can.frames(EntryType.USE)) == 1
 
 
+def test_315_26_what_an_officer_finds_irrelevant_is_destroyed_at_once(sides: Any, ask: Any) -> None:
+    """Not after thirty days: answer, details and outcome go with the entry that says who found it so, and why."""
+    can, aus = sides
+    record(aus, b"1990-01-01")
+    number = ask(1)["number"]
+    wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
+    can.act("asked.details", **wanted)
+
+    told = can.act("asked.irrelevant", number=number, reason="of another case")
+
+    gone = can.errand("AUS", number)
+    assert (told["state"], gone.sealed, gone.outcome) == ("DESTROYED", None, None)
+    (entry,) = can.frames(EntryType.RETENTION)
+    assert entry.subject_reference == "UNUSED_RESULT/1"
+    with pytest.raises(Remedy, match="DESTROYED"):
+        can.act("use.record", number=number, used_in="R-1")
+    with pytest.raises(Remedy, match="no match under this number"):
+        can.act("asked.details", **wanted)
+
+
+def test_315_26_what_was_used_or_is_held_is_not_destroyed(sides: Any, ask: Any) -> None:
+    """Privacy Act s. 6(1) keeps what was used; a hold keeps what somebody still needs."""
+    can, _ = sides
+    used, held = ask(1)["number"], ask(2)["number"]
+    can.act("asked.show", number=used)
+    can.act("use.record", number=used, used_in="R-1")
+    hold = {"kind": "transaction", "reference": f"AUS/{held}", "reason": "a court"}
+    can.act("hold.place", Officer("P-9", frozenset({Role.OPERATOR, Role.AUDITOR})), **hold)
+
+    with pytest.raises(Remedy, match="this query is USED"):
+        can.act("asked.irrelevant", number=used, reason="why")
+    with pytest.raises(Remedy, match=r"hold .* keeps this answer"):
+        can.act("asked.irrelevant", number=held, reason="why")
+
+    assert can.errand("AUS", held).sealed
+    assert can.frames(EntryType.RETENTION) == []
+
+
 def test_a_partner_corrects_what_we_asked_and_used(sides: Any, ask: Any) -> None:
     """The circle: Canada asks, uses, is told that it was wrong, notes it to the file, and says so."""
     can, aus = sides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -237,4 +238,9 @@ def test_irpr_315_26_and_315_27_periods_and_timers_are_stated(bench: Any) -> Non
     agreement = bench.agreements["us-visa"]
 
     assert agreement.retention["UNUSED_RESULT"].paragraph == "IRPR 315.26"
+    assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)
     assert agreement.timers.paragraph == "IRPR 315.27(1)"
+    assert (agreement.timers.send, agreement.timers.acknowledge) == (
+        timedelta(hours=24),
+        timedelta(hours=72),
+    )

@@ -6,12 +6,14 @@ The tables are those of law.md, typed out again; nothing here is read from an ag
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gateway.casework import Datum, FieldCode, Ground, Record, Scope, SubjectKind, Withholding
 from gateway.errors import (
+    AgreementNotInForce,
     FieldNotPermitted,
     ModalityNotPermitted,
     PersecutionExclusion,
@@ -169,6 +171,14 @@ def test_irpr_315_36_parties_have_legal_names_and_successors(bench: Any, name: s
     agreement = bench.agreements[name]
 
     assert agreement.partner_name(bench.now) == expected[name]
+    assert agreement.home_names[-1].name == "Minister of Citizenship and Immigration of Canada"
+    with pytest.raises(AgreementNotInForce):  # 315.36(b): of these departments, and nobody else
+        may_answer(
+            replace(bench.header(agreement, VISA), sender="USA"),
+            bench.query(),
+            agreement,
+            bench.now,
+        )
     assert all(each.paragraph == "IRPR 315.36" for each in agreement.partner_names)
 
 
@@ -326,6 +336,12 @@ def test_irpr_315_42_and_315_43_timers_and_periods_are_stated(bench: Any, name: 
     agreement = bench.agreements[name]
 
     assert agreement.timers.paragraph == "IRPR 315.42(1)"
+    assert (agreement.timers.send, agreement.timers.acknowledge) == (
+        timedelta(hours=24),
+        timedelta(hours=72),
+    )
+    assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)
+    assert agreement.retention["USED_RESULT"].period == timedelta(days=730)
     assert agreement.retention["UNUSED_RESULT"].paragraph == "IRPR 315.43(1)"
     assert agreement.review is None  # 315.43(2): no examiner between search and destruction
     assert replace(agreement, review=None) == agreement

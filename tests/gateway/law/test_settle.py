@@ -103,6 +103,7 @@ def test_irpr_315_21_and_315_36_who_may_be_revealed(  # noqa: PLR0917
 def test_irpr_315_41_1_d_a_resident_is_revealed_under_it(bench: Any) -> None:
     settled = settle(MATCH, bench.person(RESIDENT), permit(bench, "au", claim=True))
 
+    assert settled.shown is Outcome.MATCH
     assert settled.why == "au@1:answer.reveal.PERMANENT_RESIDENT.DECLARED"
     cell = bench.agreements["au"].answering.reveal
     assert {each.paragraph for each in cell.values() if each.rule == settled.why} == {
