@@ -31,6 +31,18 @@ TITLE = (
     "AGREEMENT"  # code of the caveat that every field bears: the title under which it was exchanged
 )
 
+# What a change of status does not change: a right value of these says nothing of what a person has become since.
+LASTING = frozenset(
+    {
+        FieldCode.LAST_NAME,
+        FieldCode.FIRST_NAME,
+        FieldCode.ALIAS,
+        FieldCode.DATE_OF_BIRTH,
+        FieldCode.GENDER,
+        FieldCode.COUNTRY_OF_BIRTH,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -171,14 +183,16 @@ def may_amend(
 ) -> frozenset[FieldCode]:
     """Return of which fields that a partner received it may be told the right value (IRPR 315.27(1), 315.42(1)).
 
-    The duty outlives the agreement, so whether that is in force is not asked. Who may not be revealed today, what a
-    rule withholds and what an official refused stay unsaid all the same; a notice bears no terms, so they open nothing.
+    The duty outlives the agreement, so whether that is in force is not asked. It outlives the person's status too: of
+    whoever became a citizen or a resident since, the error in what was said of them before must be set right, and is, as
+    far as it is no news of what they became. Of the persecuted, and of whom too little is known, nothing is said; what a
+    rule withholds and what an official refused stay unsaid; a notice bears no terms, so they open nothing.
     """
     row = standing_of(status, agreement, now)
     cell = agreement.answering.reveal.get((row, claim))
-    if cell is None or not cell.reveal or persecuted(status, agreement.partner_countries):
+    if cell is None or row is Row.UNKNOWN or persecuted(status, agreement.partner_countries):
         return frozenset()
-    left = set(received)
+    left = set(received) if cell.reveal else LASTING.intersection(received)
     for rule in _applying(agreement, row):
         left -= rule.codes
     for one in decisions:

@@ -160,12 +160,10 @@ class Correcting:
                 return None
             named = tuple(each.code for each in corrected)
             hidden = [code.name for code in named if code not in self._tells(to, record)]
-            if (
-                hidden
-            ):  # a citizen's to nobody; who may not be revealed to this partner, to it alone
+            if hidden:
                 raise Remedy(
                     f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
-                    " right value can be told: withdraw what was disclosed with --kind WITHDRAWN"
+                    " right value can be told: name the other fields, and withdraw these with --kind WITHDRAWN"
                 )
         correction = Correction(
             id=self._files.random(IDENTIFIER),
