@@ -14,7 +14,7 @@ from gateway.aftercare import CorrectionKind
 from gateway.errands import ErrandState
 from gateway.store import transactions
 from gateway.store.casebook import asked, corrections
-from gateway.terms import Direction, Outcome, State
+from gateway.terms import Outcome, State
 from keys.datakey import DataRing
 
 _ANSWERED = (int(ErrandState.ANSWERED), int(ErrandState.SHOWN), int(ErrandState.USED))
@@ -44,7 +44,7 @@ def find_issued(connection: Connection, partner: str, number: str) -> Issued | N
     if row is None:
         return None
     answered = row.outcome == int(Outcome.MATCH) and row.state in _ANSWERED
-    taken = taken_back(connection, partner, number, Direction.INBOUND)
+    taken = taken_back(connection, partner, number)
     return Issued(row.subject_id, answered and not taken)
 
 
@@ -60,7 +60,7 @@ def find_received(
         return None
     found = transactions.open_finding(data_key, partner, number, earlier.finding).subject
     decided = earlier.state is State.DECIDED and found is not None
-    taken = taken_back(connection, partner, number, Direction.OUTBOUND)
+    taken = taken_back(connection, partner, number)
     return Issued(found, decided and not taken)
 
 
@@ -79,15 +79,11 @@ def shown_match(
     return found if found is not None and found.matched else None
 
 
-def taken_back(connection: Connection, partner: str, number: str, direction: Direction) -> bool:
-    """Return whether who answered a query said since that the match was a mistake, or withdrew what was disclosed.
-
-    direction   INBOUND: the partner answered and took it back; OUTBOUND: we did
-    """
+def taken_back(connection: Connection, partner: str, number: str) -> bool:
+    """Return whether a query or its answer was withdrawn since, or said to be of another person, by either side."""
     notice = exists().where(
         corrections.c.partner == partner,
         corrections.c.number == number,
-        corrections.c.direction == int(direction),
         corrections.c.kind != int(CorrectionKind.WRONG_VALUE),
     )
     return bool(connection.execute(select(notice)).scalar())

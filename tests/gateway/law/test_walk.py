@@ -79,6 +79,16 @@ def revealable(division: int, kind: SubjectKind, foreign: bool, claim: bool) -> 
     fields=[FieldCode.LAST_NAME, FieldCode.PROTECTION_DECISION], decisions=[],
 )  # fmt: skip
 @example(
+    name="au", purpose=Purpose.VISA_PERMIT_BENEFIT, kind=SubjectKind.FOREIGN_NATIONAL,
+    nations=frozenset({"SYR"}), persecutors=frozenset(), answered=True, matched=True, age=1, claim=False, year=2026,
+    fields=[FieldCode.LAST_NAME], decisions=[],
+)  # fmt: skip
+@example(
+    name="us-visa", purpose=Purpose.DATA_ACCURACY, kind=SubjectKind.FOREIGN_NATIONAL,
+    nations=frozenset({"SYR"}), persecutors=frozenset(), answered=True, matched=True, age=1, claim=False, year=2026,
+    fields=[FieldCode.LAST_NAME], decisions=[],
+)  # fmt: skip
+@example(
     name="us-asylum", purpose=Purpose.NONE, kind=SubjectKind.CLAIMANT,
     nations=frozenset({"SYR"}), persecutors=frozenset({"USA"}), answered=True, matched=True, age=1, claim=False, year=2026,
     fields=[FieldCode.CLAIM_IDENTITY], decisions=[],
