@@ -40,7 +40,7 @@ def row_of(
 
     A nationality of the home country makes a citizen, whatever the stated kind. Nationalities must be stated, a
     stateless person's too (XXA): who has none on record may be anybody's national, and so may whoever has one that is
-    no code, or only codes that tell none (XXB, XXC, XXX). So may a claimant who was not asked who persecutes them be
+    no code, or only codes that tell none (XXB: a refugee). So may a claimant who was not asked who persecutes them be
     somebody whom the partner persecutes.
     """
     if status.kind is SubjectKind.CITIZEN or status.nationalities.intersection(home):
