@@ -145,8 +145,8 @@ class Correcting:
             )
         if told[0].state in (ErrandState.ASKED, ErrandState.PENDING):
             raise Remedy("it is not answered yet; correct it once `passerelle asked list` says so")
-        if told[0].state in (ErrandState.REFUSED, ErrandState.EXPIRED):
-            raise Remedy("the partner never took this query, so there is nothing to correct")
+        if told[0].state is ErrandState.REFUSED:
+            raise Remedy("the partner refused this query and kept nothing of it to correct")
         return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
