@@ -39,7 +39,7 @@ class Mutant:
     @property
     def name(self) -> str:
         """What it is called in a report: the paragraphs, and what is put where."""
-        put = self.broken.new.strip() or "nothing"
+        put = " ".join(self.broken.new.split()) or "nothing"
         return f"{', '.join(self.row.paragraphs)}: {self.broken.file}: {put}"
 
 
