@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PROTOS := $(wildcard proto/gateway/v1/*.proto)
 SRC    := gateway matcher keys tests deploy
 
-.PHONY: demo test check lint types rooms settings settings-current law law-current proto proto-current buf lock bench clean
+.PHONY: demo test check lint types rooms settings settings-current law law-current law-mutants proto proto-current buf lock bench clean
 
 demo: $(STAMP)  ## the main job on this machine, from nothing
 	$(BIN)/passerelle demo
@@ -38,6 +38,9 @@ law: $(STAMP)  ## remake docs/law.md from docs/law.toml
 
 law-current: $(STAMP)  ## every paragraph of Part 19.1 has its row, and the row tells the truth
 	$(BIN)/python -m gateway.kit.lawbook --check
+
+law-mutants: $(STAMP)  ## break the rule of every row of docs/law.md: the row's own test must fail; minutes
+	$(BIN)/python -m gateway.kit.lawmutants
 
 proto: $(STAMP)  ## remake gateway/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \

@@ -1,7 +1,7 @@
 """The nouns of what follows a match: a person's status and record, and what is disclosed of it.
 
 Standard library only, all frozen; numbers of the enumerations are those of `proto/gateway/v1`. Countries
-are ISO 3166-1 alpha-3 codes. Times are aware datetimes in UTC, whole milliseconds.
+are ISO 3166-1 alpha-3 codes, or those of ICAO 9303-3 section 5. Times are aware datetimes in UTC, whole milliseconds.
 """
 
 from __future__ import annotations
@@ -82,13 +82,20 @@ class Status:
 
     nationalities   all of them, Canada's included; a dual citizen has two
     persecutors     countries in which the person alleges persecution (IRPR 315.3, 315.4(2))
+    no_persecutor   that it is none was said; without it an empty `persecutors` says that nobody answered
     confirmed       when the case system last confirmed this; None = never
     """
 
     kind: SubjectKind
     nationalities: frozenset[str] = frozenset()
     persecutors: frozenset[str] = frozenset()
+    no_persecutor: bool = False
     confirmed: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an answer that contradicts itself."""
+        if self.persecutors and self.no_persecutor:
+            raise ValueError("persecution is alleged somewhere and nowhere")
 
 
 NOBODY = Status(kind=SubjectKind.UNKNOWN)  # of whom nothing is known; the law masks it

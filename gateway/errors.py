@@ -30,6 +30,7 @@ PasserelleError
 │   │   ├── RetentionOverdue           RETENTION_OVERDUE
 │   │   ├── EvidenceOverdue            EVIDENCE_OVERDUE
 │   │   ├── PersecutionExclusion       PERSECUTION_EXCLUSION
+│   │   ├── PersecutionNotStated       PERSECUTION_NOT_STATED
 │   │   ├── SubjectOutOfScope          SUBJECT_OUT_OF_SCOPE
 │   │   └── ActRefused                 ACT_REFUSED
 │   ├── AlreadyExists              ALREADY_EXISTS
@@ -255,6 +256,12 @@ class PersecutionExclusion(FailedPrecondition):
     """The person alleges persecution in the country that would be asked (IRPR 315.4(2))."""
 
     reason = "PERSECUTION_EXCLUSION"
+
+
+class PersecutionNotStated(FailedPrecondition):
+    """A claimant's countries of alleged persecution must be said, or that there are none (IRPR 315.4(2))."""
+
+    reason = "PERSECUTION_NOT_STATED"
 
 
 class SubjectOutOfScope(FailedPrecondition):

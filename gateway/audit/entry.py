@@ -90,6 +90,7 @@ FACTS: Final = frozenset(
         *("correction", "correction_kind", "correction_outcome", "note", "due", "recipients"),
         *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
         *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
+        "applications",
         *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),
         *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
         *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),

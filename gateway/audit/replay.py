@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 from gateway.audit.chapters import Told
 from gateway.audit.entry import EntryType
-from gateway.casework import NOBODY, Status, SubjectKind
+from gateway.casework import NOBODY, FieldCode, Status, SubjectKind
 from gateway.errors import Refusal
 from gateway.law.agreement import Agreement
 from gateway.law.policy import Found, Permit, may_answer, settle
+from gateway.law.standing import persecution_told
 from gateway.terms import (
     Biometrics,
     Header,
@@ -107,7 +108,9 @@ def again(past: Past, agreement: Agreement, threshold: Threshold) -> Replayed:
         return Replayed(past, refusal.reason, refusal.metadata.get("element", ""))
     if past.told.get("true_outcome") not in SEARCHED:
         return Replayed(past, past.shown, permit.rules[0])
-    settled = settle(_found(past, permit, threshold), _status(past), permit)
+    # What is held was not recorded by older releases, which did not ask for it.
+    held = () if past.told.get("applications") == "none" else (FieldCode.APPLICATION_HISTORY,)
+    settled = settle(_found(past, permit, threshold), _status(past), permit, held=held)
     return Replayed(past, settled.shown.name, settled.why)
 
 
@@ -180,10 +183,13 @@ def _status(past: Past) -> Status:
     if not told.get("status_kind"):
         return NOBODY
     age = _AGE.fullmatch(told.get("status_age", ""))
+    kind = _told_kind(told["status_kind"])
+    persecutors, none = persecution_told(told.get("persecutors", ""), kind)
     return Status(
-        kind=_told_kind(told["status_kind"]),
+        kind=kind,
         nationalities=frozenset(filter(None, told.get("nationalities", "").split(","))),
-        persecutors=frozenset(filter(None, told.get("persecutors", "").split(","))),
+        persecutors=persecutors,
+        no_persecutor=none,
         confirmed=past.time - timedelta(days=int(age[1])) if age else None,
     )
 

@@ -42,11 +42,17 @@ def ask(
     status: Annotated[str, typer.Option(help=f"Of the person: {', '.join(STATUSES)}.")],
     nationality: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Of the person, alpha-3; all of them. XXA: stateless."),
+        typer.Option(
+            metavar="CODE",
+            help="Of the person, as passports have them (GBR, GBN …); all of them. XXA: stateless.",
+        ),
     ] = None,
     alleged_persecution: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Country that the person says persecutes them."),
+        typer.Option(
+            metavar="CODE",
+            help="Country that the person says persecutes them, or NONE; must be said of a claimant.",
+        ),
     ] = None,
     claimant: Annotated[
         bool, typer.Option("--claimant", help="The person has claimed refuge here.")
@@ -245,6 +251,37 @@ def details(
     console.emit(
         context, {"ok": code is Code.DONE, **found}, f"{found['outcome']}  {names}", code=code
     )
+
+
+@app.command(
+    epilog=example(
+        "passerelle asked irrelevant can 20260301-0123456789abcdef0123 --reason 'another case'"
+    )
+)
+def irrelevant(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Number,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why it is not relevant; it goes into the ledger.")
+    ],
+    partner: Partner = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Destroy an answer that is not relevant and was not used, with its details, at once (IRPR 315.26).
+
+    What was used is kept, and so is what a hold keeps. There is no way back.
+    """
+    del as_json
+    if not yes:
+        typer.confirm(f"Destroy the answer to {number}?", abort=True, err=True)
+    values = {"number": number, "partner": partner, "reason": reason}
+    found = _do(home, "asked.irrelevant", values, officer, passphrase_file)
+    console.emit(context, {"ok": True, **found}, f"{number}  {found['state']}")
 
 
 def use(

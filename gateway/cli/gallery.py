@@ -79,7 +79,9 @@ def enrol(
     ] = "",
     nationality: Annotated[
         list[str] | None,
-        typer.Option(metavar="AAA", help="Their nationalities, ISO alpha-3; may be repeated."),
+        typer.Option(
+            metavar="AAA", help="Their nationalities, as passports have them; may be repeated."
+        ),
     ] = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,

@@ -60,8 +60,9 @@ def import_(
     """Take in records, one a row; each bad row is named with its reason, the others are taken (exit code 1).
 
     A row states the whole record of its person; the same row again changes nothing. status is CITIZEN,
-    PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT, nationalities are ISO alpha-3 codes with spaces between,
-    PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
+    PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT; nationalities are codes as passports have them, with spaces
+    between; persecutors, likewise, are the countries in which the person alleges persecution, or NONE, and must be said
+    of a claimant. PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
     """
     del as_json
     with file.open("rb") as stream:
@@ -140,11 +141,15 @@ def update(
         typer.Option(help="CITIZEN, PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT."),
     ] = "",
     nationality: Annotated[
-        list[str] | None, typer.Option(metavar="AAA", help="All of them; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="AAA", help="All of them, as passports have them; may be repeated."),
     ] = None,
     persecutor: Annotated[
         list[str] | None,
-        typer.Option(metavar="AAA", help="Countries of alleged persecution; may be repeated."),
+        typer.Option(
+            metavar="AAA",
+            help="Countries of alleged persecution; may be repeated. NONE: there are none.",
+        ),
     ] = None,
     data: Annotated[
         Path | None,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.aftercare import (
     CorrectionAck,
+    CorrectionKind,
     CorrectionNotice,
     CorrectionStanding,
     CorrectionState,
@@ -65,13 +66,13 @@ class Desk:
 
 
 class SubmitCorrection:
-    """What a partner disclosed to us under a query of ours is inaccurate."""
+    """What a partner disclosed to us under a query of ours, or by one of its own, is inaccurate."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
-        """Find what it is about: a query of ours that this very partner answered with a match."""
+        """Find what it is about: a query of ours that this very partner answered with a match, or one of its own."""
         notice = wire.read_notice(payload)
         header = request.header
         with self._desk.database.reader() as reader:
@@ -103,7 +104,11 @@ class SubmitCorrection:
     def _demand_disclosed(self, header: Header, notice: CorrectionNotice) -> None:
         """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
         with self._desk.database.reader() as reader:
-            errand = errands.outline(reader, header.sender, header.transaction_reference)
+            number = header.transaction_reference
+            errand = errands.outline(reader, header.sender, number)
+            asked = transactions.transaction(reader, header.sender, number)
+            if errand is None and asked is not None and _of_the_query(notice):
+                return  # its own query to us: the prints were another person's, or it takes the question back
             if errand is None or errand.state in (ErrandState.REFUSED, ErrandState.EXPIRED):
                 raise CorrectionUnknown
             if errand.state not in _HELD:
@@ -193,6 +198,11 @@ class AckCorrection:
         )
         leaf = Leaf(_frame(EntryType.ACKNOWLEDGEMENT, admitted.request, correction), admitted.facts)
         return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=closed)
+
+
+def _of_the_query(notice: CorrectionNotice) -> bool:
+    """Return whether a notice can be about a query itself, which tells no field and has no right value."""
+    return notice.kind is not CorrectionKind.WRONG_VALUE and not notice.fields
 
 
 @dataclass(frozen=True, slots=True)

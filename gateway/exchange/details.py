@@ -41,7 +41,7 @@ from gateway.store import disclosures, transactions
 from gateway.store.disclosures import LiveHit
 from gateway.store.effects import Effect
 from gateway.telemetry import Stages
-from gateway.terms import Header
+from gateway.terms import Header, Outcome
 from gateway.wire import details as wire
 from keys.envelope import SIZE_CLASSES
 
@@ -63,10 +63,15 @@ NOTHING = Disclosure(None, {})
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a request needs after its first commit; `claimed`: its query declared a refugee claim there."""
+    """What a request needs after its first commit.
+
+    claimed   its query declared a refugee claim there
+    matched   its query established a match
+    """
 
     wanted: DetailsRequest
     claimed: bool
+    matched: bool
 
 
 class RequestHitDetails:
@@ -88,7 +93,8 @@ class RequestHitDetails:
             raise AgreementNotInForce(element="header.agreement_id")
         if query is not None and query.purpose is not header.purpose:
             raise PurposeNotPermitted(element="header.purpose")
-        work = Work(wanted, self._claimed(header, query))
+        matched = query is not None and query.outcome is Outcome.MATCH
+        work = Work(wanted, self._claimed(header, query), matched)
         # (2) Of nobody nothing is disclosed; what is refused here is refused whoever it is.
         _plan(request, work, NOBODY, (), now)
         return Admitted(request, wanted.reply_key, _request_facts(header, wanted), work)
@@ -175,6 +181,7 @@ def _plan(
         decided,
         now,
         claim=work.claimed,
+        matched=work.matched,
     )
 
 

@@ -56,6 +56,7 @@ from matcher.template import Minutiae
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is
 )
+NOT_ESTABLISHED = "NO_MATCH_ESTABLISHED"  # fact: a number that no match stands behind
 SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for the auditor
 
 
@@ -170,17 +171,14 @@ class SubmitQuery:
 
         The partner's own earlier query is one too only where the agreement says so: a looser reading of 315.38.
         """
-        issued = earlier = None
+        issued = None
         with self._desk.database.reader() as reader:
             if isinstance(probe, PriorTransaction):
                 issued = asked.find_issued(reader, header.sender, probe.number)
-                if agreement.same_direction:
-                    earlier = transactions.transaction(reader, header.sender, probe.number)
+                if issued is None and agreement.same_direction:
+                    key = self._desk.data_key
+                    issued = asked.find_received(reader, key, header.sender, probe.number)
             used = transactions.transaction(reader, header.sender, header.transaction_number)
-        if issued is None and earlier is not None and earlier.finding is not None:
-            key = self._desk.data_key
-            found = transactions.open_finding(key, header.sender, earlier.number, earlier.finding)
-            issued = Issued(found.subject)
         if issued is None and isinstance(probe, PriorTransaction):
             raise PriorTransactionUnknown
         if used is not None and used.message_id != header.message_id:
@@ -238,7 +236,7 @@ class SubmitQuery:
             )
             if work.wanted is not None:
                 wanted = replace(work.wanted, hit_reference=hit.reference)
-                asked_too = details.Work(wanted, work.permit.claim)
+                asked_too = details.Work(wanted, work.permit.claim, matched=True)
                 disclosure = details.at_once(self._desk, request, asked_too, decision, now)
         recorded = Result(
             outcome=decision.shown,
@@ -335,9 +333,16 @@ class SubmitQuery:
 
 
 def _named(issued: Issued | None) -> Candidate:
-    """Return whom a number of ours was about, beyond doubt: nothing is compared (IRPR 315.38)."""
-    subject = None if issued is None else issued.subject
-    return Candidate(float("-inf") if subject is None else float("inf"), 0.0, subject)
+    """Return whom a number stands for: nothing is compared, so only a match that is established counts.
+
+    Where the answer to that number was another, nobody is spoken of (IRPR 315.23(2)(c), 315.38 with 315.39); the
+    asker gave that answer, and learns nothing by ours.
+    """
+    if issued is None or issued.subject is None:
+        return Candidate(float("-inf"), 0.0, None)
+    if not issued.matched:
+        return Candidate(float("-inf"), 0.0, None, {"reason": NOT_ESTABLISHED})
+    return Candidate(float("inf"), 0.0, issued.subject)
 
 
 def _wanted(query: Query, permit: Permit) -> DetailsRequest | None:

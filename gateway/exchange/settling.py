@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from gateway.casework import Record, Withholding
+from gateway.casework import FieldCode, Record, Withholding
 from gateway.exchange.desk import Desk
 from gateway.law.policy import Decided, Found, Permit, settle
+from gateway.law.standing import persecution_said
 from gateway.terms import Outcome
 
 
@@ -52,7 +53,7 @@ def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> D
     """Return what is shown of a candidate; the truth stays in the facts."""
     record, decided = look(desk, partner, candidate.subject)
     score = Found(candidate.score, candidate.threshold, candidate.floor)
-    found = settle(score, record.status, permit, decided)
+    found = settle(score, record.status, permit, decided, held=record.data.keys())
     facts = {
         **candidate.facts,
         "true_outcome": found.true.name,
@@ -88,6 +89,7 @@ def standing(record: Record, now: datetime) -> Mapping[str, str]:
         "status_kind": record.status.kind.name,
         "status_age": "never confirmed" if confirmed is None else f"{(now - confirmed).days} days",
         "nationalities": ",".join(sorted(record.status.nationalities)),
-        "persecutors": ",".join(sorted(record.status.persecutors)),
+        "persecutors": persecution_said(record.status),
+        "applications": "held" if FieldCode.APPLICATION_HISTORY in record.data else "none",
         "record_version": str(record.version),
     }

@@ -9,6 +9,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.errands import Asking, Errand
 from gateway.errors import Refusal
 from gateway.exchange.courier import Written
+from gateway.law.standing import persecution_said
 from gateway.store.sequencer import Leaf
 from gateway.terms import Biometrics, Direction, Outcome, Receipt, Result
 
@@ -81,7 +82,7 @@ def _facts(asking: Asking) -> dict[str, str]:
         "refugee_claimant": str(asking.claimant).lower(),
         "status_kind": asking.status.kind.name,
         "nationalities": ",".join(sorted(asking.status.nationalities)),
-        "persecutors": ",".join(sorted(asking.status.persecutors)),
+        "persecutors": persecution_said(asking.status),
     }
     if isinstance(asking.probe, Biometrics):
         facts["positions"] = ",".join(str(sample.position) for sample in asking.probe.samples)

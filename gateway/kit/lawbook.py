@@ -63,11 +63,26 @@ _HEAD = """\
 Every paragraph of Part 19.1 of the Immigration and Refugee Protection Regulations (IRPR), the rule that carries it in
 an agreement file, the code that obeys the rule, a test that would fail if it did not, and what the ledger has of it.
 
-Made by `make law` from `docs/law.toml`; `make check` fails when a paragraph has no row, or when a rule, a symbol, a test
-or a fact named here does not exist. **Rule** is a place in a file of `gateway/law/agreements/`. **Evidence** is a ledger
+Made by `make law` from `docs/law.toml`; `make check` fails when a paragraph has no row or no test, or when a rule, a
+symbol, a test or a fact named here does not exist. `make law-mutants` breaks the rules of every row, as `law.toml` says
+how, and reports each that the row's own tests do not notice.
+
+**Division 2 is rules only.** Its agreement file says what may be told to Homeland Security about a claimant, and the
+tests hold it to that; no message and no command of this release tells anybody anything under it (IRPR 315.32(1): the
+method is that of article 6 of the Asylum Annex, which is not ours).
+ **Rule** is a place in a file of `gateway/law/agreements/`. **Evidence** is a ledger
 entry and its facts, sealed for the auditor; `passerelle audit explain` shows them. A dash says that the paragraph binds
 people or parties and leaves nothing for a machine to do, or that the machine's part is another paragraph's.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """How a rule is broken to see that a test notices: in a file, the first `old` gives way to `new`."""
+
+    file: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,7 @@ class Row:
     code: tuple[str, ...]
     tests: tuple[str, ...]
     evidence: tuple[str, ...]
+    breaks: tuple[Break, ...] = ()
 
 
 def read(text: str) -> tuple[Row, ...]:
@@ -87,10 +103,13 @@ def read(text: str) -> tuple[Row, ...]:
     names = ("paragraphs", "rules", "code", "tests", "evidence")
     rows = []
     for number, stated in enumerate(tomllib.loads(text)["row"], 1):
-        if stated.keys() - {"says", *names} or not stated.get("says"):
-            raise Remedy(f"{SOURCE}, row {number}: says, and of {', '.join(names)} what there is")
+        if stated.keys() - {"says", "breaks", *names} or not stated.get("says"):
+            raise Remedy(
+                f"{SOURCE}, row {number}: says, and of {', '.join(names)}, breaks what there is"
+            )
         lists = {name: tuple(stated.get(name, ())) for name in names}
-        rows.append(Row(says=stated["says"], **lists))
+        breaks = tuple(Break(*each) for each in stated.get("breaks", ()))
+        rows.append(Row(says=stated["says"], breaks=breaks, **lists))
     return tuple(rows)
 
 
@@ -112,8 +131,13 @@ def faults(rows: Iterable[Row], root: Path) -> Iterator[str]:
         yield from (f"{where}: no symbol {name}" for name in row.code if not _has_symbol(name))
         yield from (f"{where}: no test {test}" for test in row.tests if not _has_test(root, test))
         yield from (f"{where}: no fact {what}" for what in row.evidence if not _has_fact(what))
-        if row.code and not row.tests:
-            yield f"{where}: code without a test"
+        if not row.tests:
+            yield f"{where}: names no test"
+        if not row.breaks:
+            yield f"{where}: says of no rule how it is broken"
+        yield from (
+            f"{where}: no place {each.old!r}" for each in row.breaks if not _has(root, each)
+        )
 
 
 def page(rows: Iterable[Row]) -> str:
@@ -187,6 +211,15 @@ def _has_test(root: Path, test: str) -> bool:
         return False
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return any(isinstance(each, ast.FunctionDef) and each.name == name for each in tree.body)
+
+
+def _has(root: Path, broken: Break) -> bool:
+    path = root / broken.file
+    return (
+        path.is_file()
+        and broken.old != broken.new
+        and broken.old in path.read_text(encoding="utf-8")
+    )
 
 
 def _has_fact(what: str) -> bool:

@@ -68,7 +68,7 @@ class Block:
 class Withheld:
     """Fields that are refused by rule.
 
-    persecution   only of those who allege persecution in the partner's country
+    persecution   only of those who allege persecution in the partner's country, of whom nothing is said since
     visible       whether the partner is told that something is refused
     """
 
@@ -127,7 +127,8 @@ class Answering:
 
     claims      purposes under which the query's claim flag declares a refugee claim there
     reveal      table 3.3 of law.md: every row with and without a declared claim
-    persecution paragraph under which nobody who alleges persecution there is spoken of; empty = no such rule
+    persecution paragraph under which nobody who alleges persecution there is spoken of; empty = the file is silent, and
+                nobody is all the same
     """
 
     purposes: Mapping[Purpose, str]
@@ -160,7 +161,8 @@ class Agreement:
 
     division           of IRPR Part 19.1; 0 = an arrangement outside it
     in_force, until    the first moment in force, and the first no longer (None = open-ended)
-    home_countries, partner_countries   whose nationals are home's and the partner's, alpha-3
+    home_countries, partner_countries   codes that nationals of home and of the partner carry: those that the file
+                       names, and all that belong to a country that it names (`gateway.law.countries`)
     max_age            how long after its confirmation a person's status may be relied on
     fpir               share of non-mated searches that may raise a candidate, 0 < fpir < 1
     prior_transaction  paragraph under which a number may stand for samples; empty = not permitted
@@ -214,6 +216,13 @@ class Agreement:
     def rule(self, key: str) -> str:
         """Return the id of the rule that stands at `key` of the file."""
         return f"{self.name}:{key}"
+
+    @property
+    def persecution_rule(self) -> str:
+        """The id of the rule by which nobody who alleges persecution there is spoken of."""
+        withheld = (each.rule for each in self.answering.withheld if each.persecution)
+        stated = self.rule("answer.persecution")
+        return stated if self.answering.persecution else next(withheld, stated)
 
     def covers(self, now: datetime) -> bool:
         """Return whether this version is in force at `now`."""

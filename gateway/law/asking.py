@@ -1,7 +1,7 @@
 """May we ask? Decided before a packet leaves, from what our own case system says of the person.
 
-In this order: a country that the person says persecutes them is never asked (IRPR 315.4(2)); then the purpose,
-the person, what the query carries, and how much is left.
+In this order: a country that the person says persecutes them is never asked, nor any of a claimant who was not asked
+who does (IRPR 315.4(2)); then the purpose, the person, what the query carries, and how much is left.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from gateway.errors import (
     AgreementNotInForce,
     ModalityNotPermitted,
     PersecutionExclusion,
+    PersecutionNotStated,
     PurposeNotPermitted,
     SubjectOutOfScope,
 )
 from gateway.law.agreement import Agreement
 from gateway.law.quota import Quotas, Usage, demand_left
-from gateway.law.standing import row_of
+from gateway.law.standing import persecuted, row_of, unanswered
 from gateway.terms import Modality, Purpose
+
+# A number stands for prints only where it is that of a query received in respect of the person (IRPR 315.38).
+_ISSUED = "The number is of a query of ours, and not of one received: ask with fingers."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +33,15 @@ class Ask:
 
     subject      our own client, as the case system states: kind, nationalities, alleged persecutors
     modalities   of the samples; empty where a prior transaction number stands for them
+    claimant     whether a claim for refugee protection or an application for protection was made, whatever the kind
+    issued       whether the number that stands for samples is one of ours, and not of a query received
     """
 
     purpose: Purpose
     subject: Status
     modalities: frozenset[Modality] = frozenset({Modality.FINGER})
+    claimant: bool = False
+    issued: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +60,16 @@ class AskPermit:
 def may_ask(ask: Ask, agreement: Agreement, usage: Usage, now: datetime) -> AskPermit:
     """Return the permit to ask the partner of `agreement`.
 
-    Raises `AgreementNotInForce`, `PersecutionExclusion`, `PurposeNotPermitted`, `SubjectOutOfScope`,
-    `ModalityNotPermitted`, or `QuotaExceeded`, which says when it renews.
+    Raises `AgreementNotInForce`, `PersecutionExclusion`, `PersecutionNotStated`, `PurposeNotPermitted`,
+    `SubjectOutOfScope`, `ModalityNotPermitted`, or `QuotaExceeded`, which says when it renews.
     """
     asking = agreement.asking
     if not agreement.covers(now):
         raise AgreementNotInForce(element="agreement")
-    if ask.subject.persecutors & agreement.partner_countries:
+    if persecuted(ask.subject, agreement.partner_countries):
         raise PersecutionExclusion
+    if unanswered(ask.subject, claimant=ask.claimant):
+        raise PersecutionNotStated(element="alleged_persecution_region_codes")
     paragraph = asking.purposes.get(ask.purpose)
     if paragraph is None or asking.quotas is None:
         raise PurposeNotPermitted(element="purpose")
@@ -76,6 +86,8 @@ def may_ask(ask: Ask, agreement: Agreement, usage: Usage, now: datetime) -> AskP
         raise ModalityNotPermitted(element="modalities")
     if not ask.modalities and not agreement.prior_transaction:
         raise ModalityNotPermitted(element="prior_transaction_number")
+    if ask.issued and not agreement.same_direction:
+        raise ModalityNotPermitted(_ISSUED, element="prior_transaction_number")
     demand_left(asking.quotas, usage, ask.purpose, now)
     carried = [f"modalities.{modality.name}" for modality in sorted(ask.modalities)]
     keys = [

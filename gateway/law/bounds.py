@@ -93,7 +93,7 @@ def _about_block(block: Block, agreement: Agreement, bounds: Bounds) -> Iterator
         elif bounds.fields[code] not in {"", block.paragraph}:
             yield f"{path}.paragraph", f"a field in it rests on {bounds.fields[code]}"
     if not block.needs_match and bounds.matched.intersection(block.codes):
-        yield f"{path}.needs_match", "a field in it needs an established match"
+        yield f"{path}.needs_match", "a field in it needs an established match: must be true"
     if not block.purposes <= agreement.answering.purposes.keys():
         yield f"{path}.purposes", "names a purpose that is not permitted"
     if not block.rows <= frozenset().union(*bounds.reveal.values()):

@@ -24,11 +24,23 @@ from gateway.casework import (
 )
 from gateway.errors import AgreementNotInForce, FieldNotPermitted, PurposeNotPermitted
 from gateway.law.agreement import Agreement, Block, Duty, Withheld
-from gateway.law.standing import Row, row_of
+from gateway.law.standing import Row, persecuted, row_of
 from gateway.terms import Header, Purpose
 
 TITLE = (
     "AGREEMENT"  # code of the caveat that every field bears: the title under which it was exchanged
+)
+
+# What a change of status does not change: a right value of these says nothing of what a person has become since.
+LASTING = frozenset(
+    {
+        FieldCode.LAST_NAME,
+        FieldCode.FIRST_NAME,
+        FieldCode.ALIAS,
+        FieldCode.DATE_OF_BIRTH,
+        FieldCode.GENDER,
+        FieldCode.COUNTRY_OF_BIRTH,
+    }
 )
 
 
@@ -105,12 +117,14 @@ def may_disclose(  # noqa: PLR0917 - all that a plan depends on
     now: datetime,
     *,
     claim: bool,
+    matched: bool,
 ) -> Plan:
-    """Return what may be disclosed of the person of an established match.
+    """Return what may be disclosed of a person.
 
     status      of the person, today, from our own record
     decisions   of officials about this person and partner
-    claim       whether the query that led to the match declared a refugee claim in the asking country
+    claim       whether the query declared a refugee claim in the asking country
+    matched     whether the query established a match; without one, what needs a match stays unsaid
 
     Raises `AgreementNotInForce` and `PurposeNotPermitted` as `may_answer_header`; `FieldNotPermitted` for a field
     that nobody may learn for this purpose. No refusal depends on the person: what may not be said of this one is
@@ -128,7 +142,11 @@ def may_disclose(  # noqa: PLR0917 - all that a plan depends on
         if code not in possible:
             raise FieldNotPermitted(element=f"fields[{index}]")
     begun = [agreement.rule(f"answer.purposes.{header.purpose.name}")]
-    blocks = _blocks(agreement, header.purpose, claim=declared)
+    blocks = [
+        block
+        for block in _blocks(agreement, header.purpose, claim=declared)
+        if matched or not block.needs_match
+    ]
     return _planned(request.fields, blocks, begun, status, agreement, decisions, now, declared)
 
 
@@ -165,16 +183,17 @@ def may_amend(
 ) -> frozenset[FieldCode]:
     """Return of which fields that a partner received it may be told the right value (IRPR 315.27(1), 315.42(1)).
 
-    The duty outlives the agreement, so whether that is in force is not asked. Who may not be revealed today, what a
-    rule withholds and what an official refused stay unsaid all the same; a notice bears no terms, so they open nothing.
+    The duty outlives the agreement, so whether that is in force is not asked. It outlives the person's status too: of
+    whoever became a citizen or a resident since, the error in what was said of them before must be set right, and is, as
+    far as it is no news of what they became. Of the persecuted, and of whom too little is known, nothing is said; what a
+    rule withholds and what an official refused stay unsaid; a notice bears no terms, so they open nothing.
     """
     row = standing_of(status, agreement, now)
-    persecuted = bool(status.persecutors & agreement.partner_countries)
     cell = agreement.answering.reveal.get((row, claim))
-    if cell is None or not cell.reveal or (persecuted and agreement.answering.persecution):
+    if cell is None or row is Row.UNKNOWN or persecuted(status, agreement.partner_countries):
         return frozenset()
-    left = set(received)
-    for rule in _applying(agreement, row, persecuted=persecuted):
+    left = set(received) if cell.reveal else LASTING.intersection(received)
+    for rule in _applying(agreement, row):
         left -= rule.codes
     for one in decisions:
         left -= frozenset(FieldCode) if one.scope is Scope.ALL else one.fields
@@ -245,9 +264,8 @@ def _planned(  # noqa: PLR0917 - the same list
     row = standing_of(status, agreement, now)
     cell = agreement.answering.reveal[row, claim]
     rules = [*begun, agreement.rule("status"), cell.rule]
-    persecuted = bool(status.persecutors & agreement.partner_countries)
-    if persecuted and agreement.answering.persecution:
-        return Plan({}, rules=(*rules, agreement.rule("answer.persecution")), available=False)
+    if persecuted(status, agreement.partner_countries):
+        return Plan({}, rules=(*rules, agreement.persecution_rule), available=False)
     if not cell.reveal:
         return Plan({}, rules=tuple(rules), available=False)
     caveats = [Caveat(TITLE, agreement.title), *agreement.caveats]
@@ -258,7 +276,7 @@ def _planned(  # noqa: PLR0917 - the same list
                 sifting.fields[code] = block.paragraph
                 sifting.rules.append(block.rule)
                 break
-    for rule in _applying(agreement, row, persecuted=persecuted):
+    for rule in _applying(agreement, row):
         if sifting.fields.keys() & rule.codes:
             sifting.rules.append(rule.rule)
         if rule.visible:
@@ -270,9 +288,10 @@ def _planned(  # noqa: PLR0917 - the same list
     return sifting.plan()
 
 
-def _applying(agreement: Agreement, row: Row, *, persecuted: bool) -> Iterator[Withheld]:
+def _applying(agreement: Agreement, row: Row) -> Iterator[Withheld]:
+    """Yield what is withheld of a person who may be spoken of, which the persecuted may not."""
     for rule in agreement.answering.withheld:
-        if row in rule.rows and (persecuted or not rule.persecution):
+        if row in rule.rows and not rule.persecution:
             yield rule
 
 

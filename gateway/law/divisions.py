@@ -90,15 +90,8 @@ _DIVISION_1 = Bounds(
     },
     reveal={False: _FOREIGN | _RESIDENT, True: _FOREIGN | _RESIDENT},
     asked=_FOREIGN | _RESIDENT,
-    matched=frozenset(
-        {
-            FieldCode.IMMIGRATION_STATUS,
-            FieldCode.ADMISSIBILITY_INFO,
-            FieldCode.ADMISSIBILITY_DECISION,
-            FieldCode.PRIOR_REQUIREMENTS_FAILURE,
-            FieldCode.APPLICATION_HISTORY,
-        }
-    ),
+    # 315.25(1)(c) demands it of immigration data; of the rest 315.23(2)(c), the only ground on which anybody is answered.
+    matched=frozenset(FieldCode),
     in_claim=frozenset({FieldCode.APPLICATION_HISTORY}),
     duty=Duty.MAY,
 )
@@ -133,6 +126,8 @@ _DIVISION_3 = Bounds(
         True: _FOREIGN | _RESIDENT | {Row.PARTNER_PERMANENT_RESIDENT},
     },
     asked=_FOREIGN,
+    # The stricter reading of 315.38 with 315.39: nothing is accurate and reliable of whom nobody matched.
+    matched=frozenset(FieldCode),
     duty=Duty.MUST,
     persecution=True,
 )
@@ -145,6 +140,8 @@ _OUTSIDE = Bounds(
     fields=dict.fromkeys(_DIVISION_3.fields, ""),
     reveal={False: _FOREIGN, True: _FOREIGN},
     asked=_FOREIGN,
+    # The stricter reading of 315.38 with 315.39: nothing is accurate and reliable of whom nobody matched.
+    matched=frozenset(FieldCode),
     duty=Duty.MUST,
     persecution=True,
 )

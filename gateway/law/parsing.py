@@ -3,7 +3,7 @@
     [agreement]              format = 2, id, version, title, division, home, partner, in_force, until (optional)
     [[parties.home]] …       name, since, paragraph, successor_of (optional): legal names, oldest first
     [[parties.partner]] …    the same
-    [countries]              home, partner: whose nationals are whose, alpha-3; none for an organisation
+    [countries]              home, partner: whose nationals are whose, codes of countries.toml; none for an organisation
     [status]                 max_age_days, paragraph
     [modalities]             modality = "paragraph": what a query may carry
     [references]             PRIOR_TRANSACTION = "paragraph", SAME_DIRECTION = "paragraph" (both optional)
@@ -35,7 +35,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from gateway.casework import Caveat
-from gateway.law import bounds
+from gateway.law import bounds, countries
 from gateway.law.agreement import Agreement, Band, Kept, Name, Timers
 from gateway.law.reading import Document
 from gateway.law.stating import answering, asking
@@ -93,8 +93,8 @@ def parse(text: bytes, name: str = "agreement") -> Agreement:
         partner=partner,
         home_names=_names(file, "parties.home"),
         partner_names=_names(file, "parties.partner"),
-        home_countries=frozenset(file.texts("countries.home", _country)),
-        partner_countries=frozenset(file.texts("countries.partner", _country)),
+        home_countries=_countries(file, "countries.home"),
+        partner_countries=_countries(file, "countries.partner"),
         in_force=in_force,
         until=until,
         max_age=timedelta(days=file.count("status.max_age_days", 1, 3653)),
@@ -114,6 +114,15 @@ def parse(text: bytes, name: str = "agreement") -> Agreement:
     file.finish()
     bounds.demand(agreement, file)
     return agreement
+
+
+def _countries(file: Document, path: str) -> frozenset[str]:
+    """Return the codes that nationals carry of the countries that are named there."""
+    named = file.texts(path, _country)
+    known = countries.NATIONALITIES - countries.UNTOLD - {countries.STATELESS}
+    if not known.issuperset(named):
+        raise file.wrong(path, f"names a code that is none of {countries.RULE}")
+    return countries.nationals(named)
 
 
 def _names(file: Document, path: str) -> tuple[Name, ...]:

@@ -12,7 +12,7 @@ No clock, no store, no randomness: the same values give the same decision years 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,8 +34,9 @@ from gateway.law.disclosure import (
     on_terms,
     standing_of,
 )
+from gateway.law.divisions import BOUNDS
 from gateway.law.quota import Quota, Quotas
-from gateway.law.standing import Row
+from gateway.law.standing import Row, persecuted
 from gateway.terms import Biometrics, Header, Modality, Outcome, Purpose, Query
 
 __all__ = [
@@ -181,17 +182,24 @@ def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime
 
 
 def settle(
-    found: Found, status: Status, permit: Permit, decisions: Sequence[Decided] = ()
+    found: Found,
+    status: Status,
+    permit: Permit,
+    decisions: Sequence[Decided] = (),
+    *,
+    held: Collection[FieldCode] = (),
 ) -> Settled:
     """Return what is shown once the search is complete, of the person found or of the decoy where nobody was.
 
     The same is done whoever it is: one row, one cell, one comparison. Who may not be revealed is NO_MATCH, and
-    never waits for an examiner (table 3.3 of law.md). Of whom an official refuses everything to this partner, a
+    never waits for an examiner (table 3.3 of law.md); nor may whoever alleges persecution there, or of whom, where a
+    claim is declared, nothing is held that may be told (IRPR 315.25(2)). Of whom an official refuses everything to this partner, a
     match is REFUSED with its ground, where the agreement speaks of refusals, else NO_MATCH; whom the table hides
     stays hidden, decision or not. Raises ValueError for a score that is no number: what was not compared is not
     NO_MATCH.
 
     decisions   of officials about this person and partner, not lifted
+    held        codes of what the person's record holds
     """
     if math.isnan(found.score) or math.isnan(found.threshold):
         raise ValueError("a search without a score is no answer")
@@ -206,6 +214,9 @@ def settle(
         rules = (*rules, agreement.rule("review"))
     if not cell.reveal:
         return Settled(Outcome.NO_MATCH, true, cell.rule, rules, alarm=row is Row.UNKNOWN)
+    hides = _hides(status, permit, held)
+    if hides:
+        return Settled(Outcome.NO_MATCH, true, hides, (*rules, hides))
     whole = _refused(decisions, agreement)
     if true is not Outcome.MATCH or whole is None:
         return Settled(true, true, cell.rule, rules)
@@ -214,6 +225,21 @@ def settle(
         return Settled(Outcome.NO_MATCH, true, rule, (*rules, rule))
     withholding = Withholding(Scope.ALL, whole.ground)
     return Settled(Outcome.REFUSED, true, rule, (*rules, rule), withholding=withholding)
+
+
+def _hides(status: Status, permit: Permit, held: Collection[FieldCode]) -> str:
+    """Return the rule that hides a person whom the table would reveal; empty where none does.
+
+    A bare match tells that we hold the person. Where a claim is declared there, it is told only of whom something may
+    be told: an application is held, to which the match is related (a reading of IRPR 315.25(2)).
+    """
+    agreement = permit.agreement
+    if persecuted(status, agreement.partner_countries):
+        return agreement.persecution_rule
+    left = BOUNDS[agreement.division].in_claim
+    if permit.claim and left is not None and left.isdisjoint(held):
+        return agreement.rule(f"answer.claims.{permit.purpose.name}")
+    return ""
 
 
 def _refused(decisions: Sequence[Decided], agreement: Agreement) -> Decided | None:

@@ -12,20 +12,24 @@ from typing import Protocol
 from gateway.casework import Details, FieldCode, Record, Status, SubjectKind
 from gateway.errands import Asking, Errand, Seeking
 from gateway.errors import Refusal, Remedy
+from gateway.law import countries
+from gateway.law.countries import UnknownCode
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import errands, subjects, transactions
-from gateway.terms import Biometrics, Outcome, PriorTransaction, Purpose, Sample
+from gateway.store import asked, errands, subjects
+from gateway.terms import Biometrics, PriorTransaction, Purpose, Sample
 from gateway.wire.stating import stated
 from matcher.template import MalformedRecord
 
 AGREEMENT = re.compile(r"[a-z][a-z0-9-]{0,31}@[1-9][0-9]{0,8}")
-COUNTRIES = re.compile(r"[A-Z]{3}(,[A-Z]{3}){0,15}")
+COUNTRIES = re.compile(r"[A-Za-z]{1,8}(,[A-Za-z]{1,8}){0,15}")  # codes are looked up, word for word
 EXTRACTOR = re.compile(r"[A-Za-z0-9._-]{1,48}")
 MOST_FINGERS = 10
 _CASEWORKERS = frozenset({Role.CASEWORKER})
+# What our record says stands, whatever an officer says: who is no third country's national, and who has claimed refuge.
+_SETTLED = frozenset({SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT, SubjectKind.CLAIMANT})
 
 
 class Asker(Protocol):
@@ -57,10 +61,16 @@ class AskingDesk:
         agreement, _, version = arguments.text("agreement", AGREEMENT).partition("@")
         purpose = arguments.choice("purpose", Purpose)
         case, unit = arguments.text("case"), arguments.text("unit")
+        persecutors, none = _persecutors(arguments)
         status = Status(
             kind=arguments.choice("status", SubjectKind),
-            nationalities=_countries(arguments, "nationalities"),
-            persecutors=_countries(arguments, "alleged_persecution_region_codes"),
+            nationalities=_listed(
+                arguments.optional("nationalities", COUNTRIES),
+                "nationalities",
+                countries.demand_nationalities,
+            ),
+            persecutors=persecutors,
+            no_persecutor=none,
             confirmed=self._files.clock(),  # the case system states it now
         )
         claimant = arguments.flag("claimant") or status.kind is SubjectKind.CLAIMANT
@@ -94,17 +104,17 @@ class AskingDesk:
     def _known(self, partner: str, prior: str) -> int | None:
         """Return whom a number that stands for fingers is about; raises Remedy for one that would tell something.
 
-        It is the number of a query of this partner's that was answered with a match, or of one of ours to it. Any
-        other would tell a partner of another's query, or that we know whom it was told that we do not (315.38).
+        It is the number of a query of this partner's that was answered with a match, and that stands. Any other would
+        tell a partner of another's query, or that we know whom it was told that we do not (315.38). Whether one of ours
+        may stand for fingers is the law's to say.
         """
         if not prior:
             return None
         with self._files.database.reader() as reader:
-            theirs = transactions.transaction(reader, partner, prior)
+            theirs = asked.shown_match(reader, self._files.data_key, partner, prior)
             own = errands.outline(reader, partner, prior)
-        if theirs is not None and theirs.outcome is Outcome.MATCH and theirs.finding is not None:
-            key = self._files.data_key
-            return transactions.open_finding(key, partner, prior, theirs.finding).subject
+        if theirs is not None:
+            return theirs.subject
         if own is None:
             raise Remedy("prior: no query of this partner by that number was answered with a match")
         return own.subject
@@ -113,12 +123,13 @@ class AskingDesk:
         """Return what an officer states, and what our own records say that bars more: they are not asked around."""
         for subject in ours:
             held = self._people(subject or 0).status
-            settled = held.kind in (SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT)
+            persecutors = stated.persecutors | held.persecutors
             stated = replace(
                 stated,
-                kind=held.kind if settled else stated.kind,
+                kind=held.kind if held.kind in _SETTLED else stated.kind,
                 nationalities=stated.nationalities | held.nationalities,
-                persecutors=stated.persecutors | held.persecutors,
+                persecutors=persecutors,
+                no_persecutor=not persecutors and (stated.no_persecutor or held.no_persecutor),
             )
         return stated
 
@@ -149,10 +160,23 @@ def _sample(number: int, record: str, extractor: str) -> Sample:
         raise Remedy(f"finger_{number}: no record that partners could read: {fault}") from None
 
 
-def _countries(arguments: Arguments, name: str) -> frozenset[str]:
-    """Take ISO 3166-1 alpha-3 codes, comma between."""
-    stated = arguments.optional(name, COUNTRIES)
-    return frozenset(stated.split(",")) if stated else frozenset()
+def _persecutors(arguments: Arguments) -> tuple[frozenset[str], bool]:
+    """Take countries of alleged persecution, and whether it is said that there are none."""
+    name = "alleged_persecution_region_codes"
+    said = arguments.optional(name, COUNTRIES)
+    if said == countries.NONE:
+        return frozenset(), True
+    return _listed(said, name, countries.demand_states), False
+
+
+def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> frozenset[str]:
+    """Return country codes; raises Remedy for one that is on no list."""
+    codes = said.split(",") if said else []
+    try:
+        demand(codes)
+    except UnknownCode as fault:
+        raise Remedy(f"{name}: {fault}") from None
+    return frozenset(codes)
 
 
 def told(errand: Errand) -> dict[str, object]:

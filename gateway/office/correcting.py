@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gateway.aftercare import CorrectionKind, CorrectionNotice
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import Field, FieldCode, Record
+from gateway.errands import ErrandState
 from gateway.errors import Remedy
 from gateway.law import duty
 from gateway.law.duty import Timers
@@ -19,7 +20,7 @@ from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import corrections, disclosures, propagation, subjects
+from gateway.store import corrections, disclosures, errands, propagation, subjects
 from gateway.store.corrections import Papers
 from gateway.store.effects import Effect
 from gateway.store.propagation import Recipient
@@ -29,6 +30,10 @@ from gateway.terms import Direction
 from gateway.wire import corrections as wire
 
 IDENTIFIER = 16  # bytes; random, one for each recipient, so that two partners cannot compare them
+_NOBODY = (
+    "nothing of this was disclosed to anybody, so there is nobody to tell; `passerelle corrections trace` shows"
+    " what was"
+)
 _WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
 
 
@@ -109,14 +114,13 @@ class Correcting:
             else:
                 subject = subjects.find(reader, wanted.subject)
                 found = () if subject is None else propagation.of_subject(reader, key, subject)
+        if wanted.number and not found:
+            return self._asked(wanted)
         if wanted.partner:
             found = tuple(each for each in found if each.partner == wanted.partner)
         told = tuple(each for each in found if _concerns(wanted, each))
         if not told:
-            raise Remedy(
-                "nothing of this was disclosed to anybody, so there is nobody to tell; `passerelle"
-                " corrections trace` shows what was"
-            )
+            raise Remedy(_NOBODY)
         if wanted.number and len({(each.partner, each.number) for each in told}) > 1:
             numbers = {each.partner for each in told if each.number == wanted.number}
             if len(numbers) > 1 and not wanted.partner:
@@ -124,6 +128,26 @@ class Correcting:
                     f"several partners used this number: name one of {', '.join(sorted(numbers))}"
                 )
         return told
+
+    def _asked(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+        """Return whom a query of ours went to: it disclosed whose prints they are, and for what (IRPR 315.23(1))."""
+        with self._files.database.reader() as reader:
+            found = errands.by_number(reader, wanted.number)
+        told = [each for each in found if wanted.partner in {"", each.partner}]
+        if not told:
+            raise Remedy(_NOBODY)
+        if len(told) > 1:
+            names = ", ".join(sorted(each.partner for each in told))
+            raise Remedy(f"several partners were asked under this number: name one of {names}")
+        if wanted.kind is CorrectionKind.WRONG_VALUE or wanted.fields:
+            raise Remedy(
+                "a query tells no field: say --kind WRONG_PERSON where the prints are another's, or WITHDRAWN"
+            )
+        if told[0].state in (ErrandState.ASKED, ErrandState.PENDING):
+            raise Remedy("it is not answered yet; correct it once `passerelle asked list` says so")
+        if told[0].state is ErrandState.REFUSED:
+            raise Remedy("the partner refused this query and kept nothing of it to correct")
+        return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
         """Return today's record, where right values are to be told."""
@@ -160,12 +184,10 @@ class Correcting:
                 return None
             named = tuple(each.code for each in corrected)
             hidden = [code.name for code in named if code not in self._tells(to, record)]
-            if (
-                hidden
-            ):  # a citizen's to nobody; who may not be revealed to this partner, to it alone
+            if hidden:
                 raise Remedy(
                     f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
-                    " right value can be told: withdraw what was disclosed with --kind WITHDRAWN"
+                    " right value can be told: name the other fields, and withdraw these with --kind WITHDRAWN"
                 )
         correction = Correction(
             id=self._files.random(IDENTIFIER),

@@ -20,7 +20,7 @@ from gateway.errors import Fault, InProgress
 from gateway.law import duty
 from gateway.law.duty import Use
 from gateway.office import amending
-from gateway.store import corrections, errands
+from gateway.store import corrections, disclosures, errands
 from gateway.store.database import Database
 from gateway.store.effects import Effect
 from gateway.store.redress import Act, Correction
@@ -106,8 +106,11 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
     """
     with files.database.reader() as reader:
         errand = errands.find(reader, correction.partner, correction.number)
-    if errand is None:  # its row has reached its end: nothing is left that could be inaccurate
-        done = _Done(CorrectionOutcome.DESTROYED)
+    if errand is None:
+        # A query of the partner's own: its prints went with the search, and what led on from it goes now. Of a query of
+        # ours whose row has reached its end nothing is left that could be inaccurate.
+        gone = disclosures.withdrawn(correction.partner, correction.number, files.clock())
+        done = _Done(CorrectionOutcome.DESTROYED, (gone,))
     else:
         use = use_of(errand)
         if use is not Use.UNKNOWN:

@@ -2,8 +2,8 @@
 
     reference        the local file number, as prints are enrolled under
     status           CITIZEN, PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT
-    nationalities    all of them, ISO 3166-1 alpha-3, with spaces between (stateless: XXA)
-    persecutors      countries in which the person alleges persecution, likewise; may be absent
+    nationalities    all of them, with spaces between: ISO 3166-1 alpha-3, or ICAO 9303-3 (GBN …; stateless: XXA)
+    persecutors      countries in which the person alleges persecution, likewise, or NONE; a claimant's must be said
     confirmed        when the status was last confirmed, ISO 8601; absent = now
     LAST_NAME …      any field that a paragraph lets out, by its code
     PHOTOGRAPH       JPEG or PNG, in base64
@@ -16,14 +16,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from gateway import moments
 from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import Remedy
-from gateway.law.standing import STATELESS
+from gateway.law import countries
+from gateway.law.countries import UnknownCode
+from gateway.law.standing import unanswered
 from gateway.office.arguments import FILE_NUMBER
 from gateway.wire.details import MAX_IMAGE, MAX_TEXT, words
 
@@ -35,13 +37,21 @@ LARGEST = 212_992  # bytes of all values; with paragraphs and caveats they fit i
 UNKNOWN_COLUMN = (
     "a column of no known name; known are reference, status and the like, and field codes"
 )
-_COUNTRY = re.compile(r"[A-Z]{3}")
 _DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 _FORMS = {
     FieldCode.DATE_OF_BIRTH: (_DATE, "a date, YYYY-MM-DD; what is unknown is left out at its end"),
-    FieldCode.COUNTRY_OF_BIRTH: (_COUNTRY, "three letters, ISO 3166-1 alpha-3"),
-    FieldCode.PASSPORT_ISSUING_COUNTRY: (_COUNTRY, "three letters, ISO 3166-1 alpha-3"),
 }
+_LISTS = {
+    FieldCode.COUNTRY_OF_BIRTH: (
+        countries.BIRTHPLACES,
+        "a country of ISO 3166-1 alpha-3, or one that is no more, of ISO 3166-3",
+    ),
+    FieldCode.PASSPORT_ISSUING_COUNTRY: (
+        countries.ISSUERS,
+        "who issues passports, of ISO 3166-1 alpha-3 or ICAO 9303-3 section 5",
+    ),
+}
+MOST_CODES = 10  # nationalities, or countries of persecution, of one person
 _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
@@ -74,17 +84,26 @@ def read_status(texts: Mapping[str, str], now: datetime) -> Status:
     kind = texts.get("status", "")
     if kind not in KINDS:
         raise BadRow(f"status: one of {', '.join(KINDS)}")
-    nationalities = _countries(texts, "nationalities")
+    nationalities = _codes(texts, "nationalities", countries.demand_nationalities)
     if not nationalities:
-        raise BadRow(
-            f"nationalities: at least one, ISO 3166-1 alpha-3; a stateless person's is {STATELESS}"
-        )
-    return Status(
+        raise BadRow(f"nationalities: at least one; a stateless person's is {countries.STATELESS}")
+    none = texts.get("persecutors", "").strip() == countries.NONE
+    persecutors = (
+        frozenset[str]() if none else _codes(texts, "persecutors", countries.demand_states)
+    )
+    status = Status(
         kind=SubjectKind[kind],
         nationalities=nationalities,
-        persecutors=_countries(texts, "persecutors"),
+        persecutors=persecutors,
+        no_persecutor=none,
         confirmed=_moment(texts.get("confirmed", ""), now),
     )
+    if unanswered(status):
+        raise BadRow(
+            "persecutors: a claimant's must be said, the countries or NONE (IRPR 315.4(2));"
+            " `passerelle registry import` has the column"
+        )
+    return status
 
 
 def same(held: Record, stated: Record, *, dated: bool) -> bool:
@@ -98,6 +117,9 @@ def _datum(code: FieldCode, value: str) -> Datum:
         raise BadRow("FINGERPRINTS: prints are enrolled by `passerelle gallery enrol`")
     if code is FieldCode.PHOTOGRAPH:
         return _photograph(value)
+    known, what = _LISTS.get(code, (frozenset((value,)), ""))
+    if value not in known:
+        raise BadRow(f"{code.name}: not a code of {what}")
     pattern, rule = _FORMS.get(code, (None, ""))
     if pattern is not None and not pattern.fullmatch(value):
         raise BadRow(f"{code.name}: {rule}")
@@ -120,10 +142,16 @@ def _photograph(value: str) -> Datum:
     return Datum(octets, media)
 
 
-def _countries(texts: Mapping[str, str], name: str) -> frozenset[str]:
+def _codes(
+    texts: Mapping[str, str], name: str, demand: Callable[[Collection[str]], None]
+) -> frozenset[str]:
     codes = texts.get(name, "").split()
-    if len(codes) > 10 or not all(_COUNTRY.fullmatch(code) for code in codes):
-        raise BadRow(f"{name}: three letters each, ISO 3166-1 alpha-3, with spaces between")
+    if len(codes) > MOST_CODES:
+        raise BadRow(f"{name}: at most {MOST_CODES}, with spaces between")
+    try:
+        demand(codes)
+    except UnknownCode as fault:
+        raise BadRow(f"{name}: {fault}") from None
     return frozenset(codes)
 
 

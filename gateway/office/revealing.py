@@ -57,9 +57,9 @@ def reveals(house: House) -> Reveals:
         for agreement in house.agreements.get(header.agreement_id, ()):
             if agreement.version == header.agreement_version:
                 permit = replace(may_answer(header, query, agreement, opened), time=house.clock())
-                status = house.people.record(evidence.subject).status
+                record = house.people.record(evidence.subject)
                 decided = house.decisions(evidence.subject, header.sender)
-                return settle(_SURE, status, permit, decided)
+                return settle(_SURE, record.status, permit, decided, held=record.data.keys())
         # The agreement has left the house since; nobody is shown without one.
         return Settled(Outcome.NO_MATCH, Outcome.MATCH, "no agreement")
 

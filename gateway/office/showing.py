@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from gateway.casework import TEXT, FieldCode, Record
+from gateway.law import countries
 
 
 def shown(record: Record) -> dict[str, object]:
@@ -22,7 +23,9 @@ def as_row(record: Record) -> dict[str, object]:
     return {
         "status": status.kind.name,
         "nationalities": " ".join(sorted(status.nationalities)),
-        "persecutors": " ".join(sorted(status.persecutors)),
+        "persecutors": countries.NONE
+        if status.no_persecutor
+        else " ".join(sorted(status.persecutors)),
         "confirmed": "" if confirmed is None else confirmed.isoformat(timespec="milliseconds"),
         **{code.name: _plain(record, code) for code in record.data},
     }

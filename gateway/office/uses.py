@@ -7,16 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.audit.shredding import Erased
 from gateway.casework import TEXT, Field
 from gateway.errands import Errand, ErrandAct, ErrandState, Seeking
 from gateway.errors import InProgress, Remedy
+from gateway.law.retention import Kept
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.asking import Asker, field_codes, told
 from gateway.office.duties import Files, use_leaf
 from gateway.office.paging import Page, token
 from gateway.office.reading import NUMBER, PARTY
-from gateway.store import corrections, errands
+from gateway.store import corrections, errands, holds
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
 from gateway.terms import Direction, Outcome
@@ -52,6 +54,7 @@ class Uses:
             Act("asked.show", _CASEWORKERS, self._show),
             Act("asked.details", _CASEWORKERS, self._details),
             Act("use.record", _CASEWORKERS, self._use),
+            Act("asked.irrelevant", _CASEWORKERS, self._irrelevant),
         )
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
@@ -176,6 +179,34 @@ class Uses:
 
         return do
 
+    def _irrelevant(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Destroy an answer that an officer finds not relevant, with its details, now (IRPR 315.26)."""
+        find = self._named(arguments)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            errand = find()
+            if errand.state not in (ErrandState.ANSWERED, ErrandState.SHOWN):
+                raise Remedy(
+                    f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
+                )
+            with self._files.database.reader() as reader:
+                standing = holds.standing(reader)
+            whom = frozenset() if errand.subject is None else frozenset({errand.subject})
+            about = holds.Named(errand.partner, frozenset({errand.number}), whom)
+            hold = standing.keeps(about)
+            if hold is not None:
+                raise Remedy(f"hold {hold.id} keeps this answer; release it first")
+            gone = errands.irrelevant(errand, standing.serial)
+            try:
+                self._files.sequencer.commit((_destroyed(errand, officer, reason),), (gone,))
+            except InProgress:
+                raise Remedy(_TOUCHED) from None
+            self._files.sequencer.tidy()  # what was erased leaves the journal too
+            return told(find())
+
+        return do
+
     def _named(self, arguments: Arguments) -> Callable[[], Errand]:
         number = arguments.text("number", NUMBER)
         partner = arguments.optional("partner", PARTY)
@@ -210,6 +241,30 @@ def _shown(errand: Errand, officer: Officer) -> Leaf:
         transaction_number=errand.number,
     )
     return Leaf(frame, {"actor": officer.person, "case": errand.case, "source": "answer"})
+
+
+def _destroyed(errand: Errand, officer: Officer, reason: str) -> Leaf:
+    """Return the entry of an erasure before its time; as that of the rounds, and by whom and why."""
+    kept = Kept.UNUSED_RESULT
+    frame = Frame(
+        type=EntryType.RETENTION,
+        entry_class=EntryClass.OTHER,
+        subject_reference=Erased(kept.name, 1).reference(),
+    )
+    answered = (errand.answer or errand.ask).isoformat()
+    facts = {
+        "retention_class": kept.name,
+        "paragraph": "IRPR 315.26",
+        "count": "1",
+        "first": answered,
+        "last": answered,
+        "actor": officer.person,
+        "reason": reason,
+        "partner": errand.partner,
+        "transaction_reference": errand.number,
+        "case": errand.case,
+    }
+    return Leaf(frame, facts)
 
 
 def _shown_notice(payload: bytes) -> dict[str, object]:

@@ -14,11 +14,11 @@ from gateway.errors import AgreementNotInForce
 from gateway.law import asking as law
 from gateway.law import disclosure, duty
 from gateway.law.agreement import Agreement
-from gateway.store import quotas, transactions
+from gateway.store import asked, quotas, transactions
 from gateway.store.effects import Effect
 from gateway.store.propagation import Recipient
 from gateway.store.quotas import Claims
-from gateway.terms import Biometrics, Direction
+from gateway.terms import Biometrics, Direction, PriorTransaction
 
 if TYPE_CHECKING:
     from gateway.server.house import House
@@ -32,14 +32,20 @@ def may_ask(
     Raises the Refusal of our own law.
     """
     agreement = _agreement(house, asking)
+    probe = asking.probe
+    issued = False
+    if isinstance(probe, PriorTransaction):
+        with house.database.reader() as reader:
+            key, partner = house.data_key, asking.partner
+            issued = asked.shown_match(reader, key, partner, probe.number) is None
     ask = law.Ask(
         purpose=asking.purpose,
         subject=asking.status,
         modalities=frozenset(
-            {sample.modality for sample in asking.probe.samples}
-            if isinstance(asking.probe, Biometrics)
-            else ()
+            {sample.modality for sample in probe.samples} if isinstance(probe, Biometrics) else ()
         ),
+        claimant=asking.claimant,
+        issued=issued,
     )
     with house.database.reader() as reader:
         used = quotas.used(reader, asking.partner, Direction.OUTBOUND, now)

@@ -1,6 +1,7 @@
 """A person's record as bytes, before they are sealed: one way to write it, and only that is read.
 
 plaintext = u32be(length) ‖ head ‖ value ‖ value …      head = JSON: status, then code, media, length
+`no_persecutor` stands in the head only where it is said: records of older releases are written so too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def octets_of(record: Record) -> bytes:
         "kind": int(status.kind),
         "nationalities": sorted(status.nationalities),
         "persecutors": sorted(status.persecutors),
+        **({"no_persecutor": True} if status.no_persecutor else {}),
         "confirmed": None if status.confirmed is None else milliseconds(status.confirmed),
         "data": [[int(code), datum.mime_type, len(datum.value)] for code, datum in data],
     }
@@ -45,6 +47,7 @@ def record_in(octets: bytes, version: int) -> Record:
             kind=SubjectKind(head["kind"]),
             nationalities=frozenset(head["nationalities"]),
             persecutors=frozenset(head["persecutors"]),
+            no_persecutor=bool(head.get("no_persecutor", False)),
             confirmed=None if head["confirmed"] is None else moment(head["confirmed"]),
         ),
         data=MappingProxyType(data),

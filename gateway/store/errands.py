@@ -24,6 +24,7 @@ from sqlalchemy import (
 from gateway.casework import FieldCode
 from gateway.errands import ERRANDS, UNREAD, Errand, ErrandAct, ErrandState, Folder
 from gateway.errors import Fault, InProgress, TransactionReused
+from gateway.store import holds
 from gateway.store.casebook import asked
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.times import milliseconds, moment
@@ -72,6 +73,17 @@ def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: 
     after = step(errand.state, act)
     row = update(asked).where(_same(errand)).values(state=int(after), **values)
     return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
+
+
+def irrelevant(errand: Errand, seen: int) -> Effect:
+    """Return what destroys an answer that was not used, if no hold was placed or released since the serial `seen`.
+
+    The commit raises InProgress where either was touched meanwhile.
+    """
+    after = step(errand.state, ErrandAct.DESTROY)
+    row = update(asked).where(_same(errand), holds.unmoved(seen))
+    row = row.values(state=int(after), sealed=None, outcome=None)
+    return Effect(row, rows=1, refusal=says(InProgress))
 
 
 def kept(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit.lawbook import PAGE, PARAGRAPHS, SOURCE, Row, faults, page, read
+from gateway.kit.lawbook import PAGE, PARAGRAPHS, SOURCE, Break, Row, faults, page, read
+from gateway.kit.lawmutants import survivors
 
 DIVIDED = re.compile(r"^ (\((?:\d|[a-z]|[ivx]+)\)) ")
 
@@ -47,18 +49,45 @@ def test_a_paragraph_without_a_row_is_a_fault(root: Path, rows: tuple[Row, ...])
         {"tests": ("tests/gateway/law/test_settle.py::test_that_is_gone",)},
         {"tests": ("tests/gateway/law/gone.py::test_x",)},
         {"tests": ()},
+        {"breaks": ()},
+        {"breaks": (Break("gateway/law/gone.py", "a", "b"),)},
+        {"breaks": (Break("gateway/law/policy.py", "words that stand nowhere", "b"),)},
+        {"breaks": (Break("gateway/law/policy.py", "def settle", "def settle"),)},
         {"evidence": ("REQUEST name",)},
         {"evidence": ("RUMOUR purpose",)},
         {"paragraphs": ("315.41(4)",)},
     ],
 )
 def test_a_row_that_names_what_is_not_there_is_a_fault(
-    root: Path, rows: tuple[Row, ...], wrong: dict[str, tuple[str, ...]]
+    root: Path, rows: tuple[Row, ...], wrong: dict[str, tuple[Any, ...]]
 ) -> None:
     row = next(row for row in rows if row.paragraphs == ("315.41(2)(a)",))
     others = [each for each in rows if each is not row]
 
     assert list(faults([*others, replace(row, **wrong)], root))
+
+
+@pytest.mark.slow
+def test_a_broken_rule_that_its_own_test_does_not_notice_is_a_survivor(root: Path) -> None:
+    """One break is noticed, one changes nothing that the test looks at; the source itself stays as it is."""
+    duty = root / "gateway/law/duty.py"
+    before = duty.read_bytes()
+    noticed = Break("gateway/law/duty.py", "    if use is Use.RECORDED:", "    if False:")
+    harmless = Break("gateway/law/duty.py", "doubles", "grows")
+    row = Row(
+        paragraphs=("315.27(3)",),
+        says="a note to file",
+        rules=(),
+        code=(),
+        tests=("tests/gateway/law/test_duty.py::test_315_27_3_what_was_used_is_kept_with_a_note",),
+        evidence=(),
+        breaks=(noticed, harmless),
+    )
+
+    found = survivors(root, [row], workers=1)
+
+    assert [each.broken for each in found] == [harmless]
+    assert duty.read_bytes() == before
 
 
 def test_a_row_with_a_key_of_its_own_is_refused() -> None:

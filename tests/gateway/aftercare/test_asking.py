@@ -52,6 +52,8 @@ def test_an_answer_is_recorded_before_anyone_sees_it(sides: Any, ask: Any, peopl
         ({"nationalities": "AUS"}, "SUBJECT_OUT_OF_SCOPE"),
         ({"nationalities": ""}, "SUBJECT_OUT_OF_SCOPE"),
         ({"status": "PERMANENT_RESIDENT"}, "SUBJECT_OUT_OF_SCOPE"),
+        ({"status": "CLAIMANT"}, "PERSECUTION_NOT_STATED"),
+        ({"claimant": True}, "PERSECUTION_NOT_STATED"),
         ({"purpose": "CITIZENSHIP"}, "PURPOSE_NOT_PERMITTED"),
         ({"purpose": "DATA_ACCURACY"}, "PURPOSE_NOT_PERMITTED"),
         ({"agreement": "nz@1"}, "AGREEMENT_NOT_IN_FORCE"),
@@ -71,6 +73,76 @@ def test_315_4_2_what_the_law_stops_never_leaves_and_is_recorded(
     assert carried == []
     with can.house.database.reader() as reader:
         assert errands.every(reader) == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"nationalities": "GRB"},
+        {"nationalities": "SYR,ZZZ"},
+        {"nationalities": "gbr"},
+        {"nationalities": "UNO"},
+        {"alleged_persecution_region_codes": "GRB"},
+        {"alleged_persecution_region_codes": "NONE,AUS"},
+        {"alleged_persecution_region_codes": "GBN"},
+    ],
+)
+def test_a_code_that_is_on_no_list_is_not_asked_with(
+    stopping: Any, fingers: Any, other: dict[str, str]
+) -> None:
+    """A slip of the pen hides nobody, and bars nobody from a persecutor."""
+    can, carried = stopping
+    (name,) = other
+
+    with pytest.raises(Remedy, match=f"^{name}: ") as told:
+        can.act("ask", **{**LAWFUL, **fingers(1), **other})
+
+    assert not any(code in str(told.value) for code in ("ZZZ", "gbr", "UNO"))
+    assert carried == []
+
+
+def test_a_claimant_of_whom_none_is_said_to_be_alleged_is_asked_about(ask: Any) -> None:
+    told = ask(1, status="CLAIMANT", alleged_persecution_region_codes="NONE")
+
+    assert told["state"] == "ANSWERED"
+
+
+def test_an_officer_who_does_not_say_what_a_claimant_alleges_is_told_by_the_record(
+    sides: Any, ask: Any
+) -> None:
+    """Whose record says CLAIMANT is one, whatever is typed; what the record answers counts as answered."""
+    can, _ = sides
+    record(can, b"1990-01-01", kind=SubjectKind.CLAIMANT)
+    with pytest.raises(Blocked, match="PERSECUTION_NOT_STATED"):
+        ask(1, subject="P-1")
+
+    record(can, b"1990-01-01", kind=SubjectKind.CLAIMANT, no_persecutor=True)
+
+    assert ask(1, subject="P-1")["state"] == "ANSWERED"
+
+
+def test_a_number_of_our_own_is_not_asked_back(sides: Any, ask: Any) -> None:
+    """315.38: the number is of a query received. Stopped as any other unlawful question, and recorded."""
+    can, aus = sides
+    number = ask(1, subject="P-1")["number"]
+    before = len(aus.frames(EntryType.REQUEST))
+
+    with pytest.raises(Blocked, match=r"MODALITY_NOT_PERMITTED: .* ask with fingers"):
+        can.act("ask", **{**LAWFUL, "prior": number})
+
+    assert classes(can, EntryType.ASKED)[-1] is EntryClass.DENIED
+    assert len(aus.frames(EntryType.REQUEST)) == before
+
+
+def test_a_match_that_we_took_back_is_not_asked_back(sides: Any, ask: Any) -> None:
+    """It was another person: what the number stood for is gone, on both sides."""
+    can, aus = sides
+    record(can, b"1990-01-01")
+    number = ask(1, subject="P-1")["number"]
+    aus.act("corrections.open", number=number, kind="WRONG_PERSON", reason="two files")
+
+    with pytest.raises(Remedy, match="prior: no query"):
+        aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.CASEWORKER}, key=lambda r: r.value))
@@ -94,6 +166,44 @@ def test_nothing_is_used_that_was_not_shown_and_a_use_is_an_entry(sides: Any, as
 
     assert (told["state"], told["used_in"]) == ("USED", "R-1")
     assert len(can.frames(EntryType.USE)) == 1
+
+
+def test_315_26_what_an_officer_finds_irrelevant_is_destroyed_at_once(sides: Any, ask: Any) -> None:
+    """Not after thirty days: answer, details and outcome go with the entry that says who found it so, and why."""
+    can, aus = sides
+    record(aus, b"1990-01-01")
+    number = ask(1)["number"]
+    wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
+    can.act("asked.details", **wanted)
+
+    told = can.act("asked.irrelevant", number=number, reason="of another case")
+
+    gone = can.errand("AUS", number)
+    assert (told["state"], gone.sealed, gone.outcome) == ("DESTROYED", None, None)
+    (entry,) = can.frames(EntryType.RETENTION)
+    assert entry.subject_reference == "UNUSED_RESULT/1"
+    with pytest.raises(Remedy, match="DESTROYED"):
+        can.act("use.record", number=number, used_in="R-1")
+    with pytest.raises(Remedy, match="no match under this number"):
+        can.act("asked.details", **wanted)
+
+
+def test_315_26_what_was_used_or_is_held_is_not_destroyed(sides: Any, ask: Any) -> None:
+    """Privacy Act s. 6(1) keeps what was used; a hold keeps what somebody still needs."""
+    can, _ = sides
+    used, held = ask(1)["number"], ask(2)["number"]
+    can.act("asked.show", number=used)
+    can.act("use.record", number=used, used_in="R-1")
+    hold = {"kind": "transaction", "reference": f"AUS/{held}", "reason": "a court"}
+    can.act("hold.place", Officer("P-9", frozenset({Role.OPERATOR, Role.AUDITOR})), **hold)
+
+    with pytest.raises(Remedy, match="this query is USED"):
+        can.act("asked.irrelevant", number=used, reason="why")
+    with pytest.raises(Remedy, match=r"hold .* keeps this answer"):
+        can.act("asked.irrelevant", number=held, reason="why")
+
+    assert can.errand("AUS", held).sealed
+    assert can.frames(EntryType.RETENTION) == []
 
 
 def test_a_partner_corrects_what_we_asked_and_used(sides: Any, ask: Any) -> None:

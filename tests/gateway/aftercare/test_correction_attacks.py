@@ -29,7 +29,7 @@ from gateway.terms import Outcome
 from gateway.wire import details as details_wire
 
 NUMBER = "20260301-bbbbbbbbbbbbbbbbbbbb"
-DOB = FieldCode.DATE_OF_BIRTH
+DOB, STATUS = FieldCode.DATE_OF_BIRTH, FieldCode.IMMIGRATION_STATUS
 
 
 @pytest.fixture
@@ -157,31 +157,37 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
     assert kept.state is ErrandState.ANSWERED  # the match stands
 
 
-def test_the_right_value_of_a_citizen_is_told_to_nobody(sides: Any) -> None:
-    """A citizen is never revealed, not even by correcting what went out before."""
-    can, _ = sides
-    subject, version = _person(can, b"1990-01-01")
-    can.disclosed("AUS", NUMBER, subject, DOB, version=version)
-    _person(can, b"1991-01-01", Kind.CITIZEN)
-
-    with pytest.raises(Remedy, match="WITHDRAWN"):
-        can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
-    can.act("corrections.open", subject="P-1", kind="WITHDRAWN", reason="why")
-
-    assert len(can.corrections()) == 1
-
-
 @pytest.mark.parametrize(
-    ("kind", "nationality"), [(Kind.PERMANENT_RESIDENT, "SYR"), (Kind.FOREIGN_NATIONAL, "AUS")]
+    ("kind", "nationality"),
+    [(Kind.CITIZEN, "CAN"), (Kind.PERMANENT_RESIDENT, "SYR"), (Kind.FOREIGN_NATIONAL, "AUS")],
 )
-def test_a_correction_does_not_reveal_whom_an_answer_would_hide(
+def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_became_is_not_told(
     sides: Any, kind: Kind, nationality: str
 ) -> None:
-    """315.36: whoever has come out of scope since the answer is spoken of no more, nor by a right value."""
+    """315.27(1), 315.42(1): the duty is about what was said before; a new status is no correction of an old one."""
+    can, aus = sides
+    subject, version = _person(can, b"1990-01-01")
+    can.disclosed("AUS", NUMBER, subject, DOB, STATUS, version=version)
+    aus.asked("CAN", NUMBER, details=_details(b"1990-01-01"))
+    _person(can, b"1991-01-01", kind, nationality)
+    wanted = {"subject": "P-1", "kind": "WRONG_VALUE", "reason": "typed wrong"}
+
+    with pytest.raises(Remedy, match=r"IMMIGRATION_STATUS .* AUS .*WITHDRAWN"):
+        can.act("corrections.open", **wanted)
+    can.act("corrections.open", **wanted, fields=["DATE_OF_BIRTH"])
+    can.walk()
+    aus.walk()
+
+    kept = aus.errand("CAN", NUMBER)
+    (payload,) = errands.folder_of(aus.house.data_key, kept).details
+    assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
+
+
+def test_of_whom_the_partner_persecutes_no_right_value_is_told(sides: Any) -> None:
     can, _ = sides
     subject, version = _person(can, b"1990-01-01")
     can.disclosed("AUS", NUMBER, subject, DOB, version=version)
-    _person(can, b"1991-01-01", kind, nationality)
+    _person(can, b"1991-01-01", persecutors=frozenset({"AUS"}))
 
     with pytest.raises(Remedy, match=r"DATE_OF_BIRTH .* AUS .*WITHDRAWN"):
         can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
@@ -237,7 +243,11 @@ def _details(value: bytes) -> bytes:
 
 
 def _person(
-    can: Any, born: bytes, kind: Kind = Kind.FOREIGN_NATIONAL, nationality: str = "SYR"
+    can: Any,
+    born: bytes,
+    kind: Kind = Kind.FOREIGN_NATIONAL,
+    nationality: str = "SYR",
+    persecutors: frozenset[str] = frozenset(),
 ) -> tuple[int, int]:
     """Write another version of P-1's record; return the subject and the version."""
     house = can.house
@@ -245,8 +255,13 @@ def _person(
         subject = subjects.find(reader, "P-1")
     assert subject is not None
     record = Record(
-        status=Status(kind=kind, nationalities=frozenset({nationality}), confirmed=can.clock.now()),
-        data={DOB: Datum(born)},
+        status=Status(
+            kind=kind,
+            nationalities=frozenset({nationality}),
+            persecutors=persecutors,
+            confirmed=can.clock.now(),
+        ),
+        data={DOB: Datum(born), STATUS: Datum(b"as it is today")},
         version=house.people.record(subject).version + 1,
     )
     written = people.write_record(subject, record, house.data_key, can.clock.now())

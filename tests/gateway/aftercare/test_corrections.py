@@ -17,6 +17,7 @@ from gateway.store import corrections, errands
 from gateway.store.redress import Standing
 from gateway.terms import Direction, Outcome
 from gateway.wire import details as details_wire
+from tests.gateway.aftercare.asked import LAWFUL
 
 NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
 
@@ -185,6 +186,41 @@ def test_nothing_disclosed_is_nothing_to_correct(sides: Any) -> None:
         can.act("corrections.open", subject="P-2", kind="WRONG_PERSON", reason="why")
     with pytest.raises(Remedy, match="nothing of this was disclosed"):
         can.act("corrections.open", number=NUMBER, kind="WITHDRAWN", reason="why")
+
+    assert can.corrections() == ()
+
+
+def test_315_27_1_a_query_with_another_persons_prints_is_corrected_too(
+    sides: Any, ask: Any
+) -> None:
+    """A query discloses (315.23(1)): whose prints, for what. Its receiver lets go of what it led to, and says so."""
+    can, aus = sides
+    number = ask(1, subject="P-1")["number"]
+    for wrong in ({"kind": "WRONG_VALUE"}, {"kind": "WITHDRAWN", "fields": ["GENDER"]}):
+        with pytest.raises(Remedy, match="a query tells no field"):
+            can.act("corrections.open", number=number, reason="why", **wrong)
+
+    can.act("corrections.open", number=number, kind="WRONG_PERSON", reason="two files")
+    can.walk()
+    aus.walk()
+
+    (told,) = can.corrections()
+    assert (told.partner, told.number) == ("AUS", number)
+    assert told.outcome is CorrectionOutcome.DESTROYED
+    wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
+    assert can.act("asked.details", **wanted)["outcome"] == "UNAVAILABLE"
+    with pytest.raises(Remedy, match="prior: no query"):
+        aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
+
+
+def test_a_query_that_its_partner_refused_or_has_not_answered_is_not_corrected(
+    sides: Any,
+) -> None:
+    can, _ = sides
+    for state, number in ((ErrandState.ASKED, "A-00000001"), (ErrandState.REFUSED, "A-00000002")):
+        can.asked("AUS", number, state=state)
+        with pytest.raises(Remedy, match=r"not answered yet|kept nothing"):
+            can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")
 
     assert can.corrections() == ()
 

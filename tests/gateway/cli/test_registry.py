@@ -17,11 +17,11 @@ from gateway.cli.records import Bad
 from gateway.errors import Remedy
 
 CANARY = "Canary-Blue"
-CSV = f"""reference,status,nationalities,LAST_NAME,DATE_OF_BIRTH,photograph
-F-1,FOREIGN_NATIONAL,IND,{CANARY},1990-01-01,ann.jpg
-F-2,NOBODY,IND,{CANARY},,
-F-3,CITIZEN,CAN IND,{CANARY},,missing.jpg
-F-4,CLAIMANT,PAK,{CANARY},1980-02-30,
+CSV = f"""reference,status,nationalities,persecutors,LAST_NAME,DATE_OF_BIRTH,photograph
+F-1,FOREIGN_NATIONAL,IND,,{CANARY},1990-01-01,ann.jpg
+F-2,NOBODY,IND,,{CANARY},,
+F-3,CITIZEN,CAN IND,,{CANARY},,missing.jpg
+F-4,CLAIMANT,PAK,NONE,{CANARY},1980-02-30,
 """
 
 

@@ -91,6 +91,7 @@ def person(
         kind=kind,
         nationalities=frozenset(nationalities or ("SYR",)),
         persecutors=persecutors,
+        no_persecutor=not persecutors,
         confirmed=NOW - timedelta(days=days),
     )
 

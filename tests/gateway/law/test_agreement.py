@@ -187,7 +187,13 @@ def test_a_file_becomes_an_agreement_that_says_the_same() -> None:
     assert agreement.review == Band(1e-2, 2, "IRPR 315.39")
     assert not agreement.single_step
     assert agreement.caveats == (Caveat("ONWARD", "Not to be passed on."),)
-    assert agreement.partner_countries == {"AUS", "NFK"}
+    assert agreement.partner_countries == {
+        "AUS",
+        "NFK",
+        "CCK",
+        "CXR",
+        "HMD",
+    }  # and what belongs to them
     assert agreement.max_age == timedelta(days=365)
     assert agreement.timers.acknowledge == timedelta(hours=72)
     assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -58,6 +59,7 @@ def planned(
         more.get("decisions", ()),
         bench.now,
         claim=claim,
+        matched=more.get("matched", True),
     )
 
 
@@ -151,6 +153,45 @@ def test_irpr_315_25_2_a_refugee_claim_there_leaves_applications_alone(
         planned(bench, code, purpose=purpose, claim=True)
 
 
+@pytest.mark.parametrize("purpose", sorted(PURPOSES))
+def test_irpr_315_25_2_a_bare_match_is_told_only_of_whom_an_application_is_held(
+    bench: Any, purpose: Purpose
+) -> None:
+    """That we hold the person is information too; it is related to an application only where there is one."""
+    agreement = bench.agreements["us-visa"]
+    asked = bench.header(agreement, purpose)
+    claiming = may_answer(asked, bench.query(claimant=True), agreement, bench.now)
+    plain = may_answer(asked, bench.query(), agreement, bench.now)
+    found, others = Found(9.0, 4.0), set(FieldCode) - {FieldCode.APPLICATION_HISTORY}
+
+    hidden = settle(found, bench.person(), claiming, held=others)
+
+    assert (hidden.shown, hidden.true) == (Outcome.NO_MATCH, Outcome.MATCH)
+    assert hidden.why == f"us-visa@1:answer.claims.{purpose.name}"
+    assert settle(found, bench.person(), claiming, held=set(FieldCode)).shown is Outcome.MATCH
+    assert settle(found, bench.person(), plain, held=others).shown is Outcome.MATCH
+
+
+def test_irpr_315_23_2_c_nothing_is_disclosed_without_an_established_match(bench: Any) -> None:
+    """Asked back by a number whose query established none, or without any query: no field."""
+    assert not planned(bench, *FIELDS, matched=False).fields
+    assert set(planned(bench, *FIELDS).fields) == set(FIELDS)
+
+
+@pytest.mark.parametrize("kind", [SubjectKind.FOREIGN_NATIONAL, SubjectKind.CLAIMANT])
+def test_whom_the_united_states_persecute_they_are_not_told_of(
+    bench: Any, kind: SubjectKind
+) -> None:
+    agreement = bench.agreements["us-visa"]
+    persecuted = bench.person(kind, persecutors=frozenset({"PRI"}))
+    permit = may_answer(bench.header(agreement, VISA), bench.query(), agreement, bench.now)
+
+    hidden = settle(Found(9.0, 4.0), persecuted, permit, held=FieldCode)
+
+    assert (hidden.shown, hidden.why) == (Outcome.NO_MATCH, "us-visa@1:answer.persecution")
+    assert not planned(bench, FieldCode.LAST_NAME, status=persecuted).available
+
+
 def test_irpr_315_25_3_what_is_not_reliable_is_not_disclosed(bench: Any) -> None:
     plan = planned(bench, FieldCode.LAST_NAME, status=bench.person(days=400))
 
@@ -197,4 +238,9 @@ def test_irpr_315_26_and_315_27_periods_and_timers_are_stated(bench: Any) -> Non
     agreement = bench.agreements["us-visa"]
 
     assert agreement.retention["UNUSED_RESULT"].paragraph == "IRPR 315.26"
+    assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)
     assert agreement.timers.paragraph == "IRPR 315.27(1)"
+    assert (agreement.timers.send, agreement.timers.acknowledge) == (
+        timedelta(hours=24),
+        timedelta(hours=72),
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gateway.casework import FieldCode, SubjectKind
 from gateway.errors import AgreementNotInForce, FieldNotPermitted, PurposeNotPermitted
+from gateway.law.divisions import BOUNDS
 from gateway.law.library import packaged
 from gateway.law.parsing import parse
 from gateway.law.policy import Ask, may_answer_header, may_ask, may_tell
@@ -80,8 +82,23 @@ def test_irpr_315_28_the_participants_are_named(bench: Any) -> None:
     assert "Border Services" in agreement.home_names[0].name
 
 
+def test_irpr_315_29_an_objective_opens_no_purpose_of_its_own(bench: Any) -> None:
+    """What the Annex is for is no ground on which anybody may ask, or be answered."""
+    agreement = bench.agreements["us-asylum"]
+
+    opened = (BOUNDS[2], agreement.asking, agreement.answering)
+    assert [len(each) for each in (opened[0].ask, opened[0].answer)] == [0, 0]
+    assert [len(each.purposes) for each in opened[1:]] == [0, 0]
+    assert "Asylum" in agreement.title
+
+
 def test_irpr_315_31_to_315_35_what_remains_is_stated(bench: Any) -> None:
     agreement = bench.agreements["us-asylum"]
+
+    assert (agreement.timers.send, agreement.timers.acknowledge) == (
+        timedelta(hours=24),
+        timedelta(hours=72),
+    )
 
     assert agreement.retention["UNUSED_RESULT"].paragraph == "IRPR 315.34"
     assert agreement.timers.paragraph == "IRPR 315.35(1)"

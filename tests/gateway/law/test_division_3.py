@@ -6,22 +6,25 @@ The tables are those of law.md, typed out again; nothing here is read from an ag
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from gateway.casework import Datum, FieldCode, Ground, Record, Scope, SubjectKind, Withholding
 from gateway.errors import (
+    AgreementNotInForce,
     FieldNotPermitted,
     ModalityNotPermitted,
     PersecutionExclusion,
+    PersecutionNotStated,
     PurposeNotPermitted,
     SubjectOutOfScope,
 )
 from gateway.law.disclosure import Decided, disclose, may_disclose
-from gateway.law.policy import Ask, may_answer, may_answer_header, may_ask
+from gateway.law.policy import Ask, Found, may_answer, may_answer_header, may_ask, settle
 from gateway.law.quota import Usage
-from gateway.terms import Biometrics, Modality, PriorTransaction, Purpose
+from gateway.terms import Biometrics, Modality, Outcome, PriorTransaction, Purpose
 
 NAMES = ("au", "nz", "uk")
 NATIONS = {"au": "AUS", "nz": "NZL", "uk": "GBR"}
@@ -71,7 +74,12 @@ def answered(bench: Any, name: str, purpose: Purpose, *, claim: bool = False) ->
 
 
 def planned(
-    bench: Any, name: str, *fields: FieldCode, status: Any = None, decisions: Any = ()
+    bench: Any,
+    name: str,
+    *fields: FieldCode,
+    status: Any = None,
+    decisions: Any = (),
+    matched: bool = True,
 ) -> Any:
     agreement = bench.agreements[name]
     return may_disclose(
@@ -82,6 +90,7 @@ def planned(
         decisions,
         bench.now,
         claim=False,
+        matched=matched,
     )
 
 
@@ -162,6 +171,14 @@ def test_irpr_315_36_parties_have_legal_names_and_successors(bench: Any, name: s
     agreement = bench.agreements[name]
 
     assert agreement.partner_name(bench.now) == expected[name]
+    assert agreement.home_names[-1].name == "Minister of Citizenship and Immigration of Canada"
+    with pytest.raises(AgreementNotInForce):  # 315.36(b): of these departments, and nobody else
+        may_answer(
+            replace(bench.header(agreement, VISA), sender="USA"),
+            bench.query(),
+            agreement,
+            bench.now,
+        )
     assert all(each.paragraph == "IRPR 315.36" for each in agreement.partner_names)
 
 
@@ -244,15 +261,68 @@ def test_irpr_315_41_3_what_an_official_determines_must_be_refused(
 
 
 def test_irpr_315_41_3_by_rule_the_persecuted_are_not_told_of(bench: Any, name: str) -> None:
-    """The absence looks like a record that does not have the datum."""
+    """They look like nobody, from the search on: an absent field, or a refusal, would betray the claim."""
     persecuted = bench.person(CLAIMANT, persecutors=frozenset({NATIONS[name]}))
-    wanted = (FieldCode.LAST_NAME, FieldCode.IMMIGRATION_STATUS, FieldCode.PROTECTION_DECISION)
+    elsewhere = bench.person(CLAIMANT, persecutors=frozenset({"IRN"}))
+    permit = answered(bench, name, VISA)
+    found = Found(9.0, 4.0)
 
-    plan = planned(bench, name, *wanted, status=persecuted)
+    plan = planned(bench, name, *FIELDS, status=persecuted)
+    hidden = settle(found, persecuted, permit)
 
-    assert set(plan.fields) == {FieldCode.LAST_NAME}
-    assert plan.withholding is None
-    assert f"{name}@1:answer.withheld.persecuted" in plan.rules
+    assert (plan.available, dict(plan.fields), plan.withholding) == (False, {}, None)
+    assert (hidden.shown, hidden.true, hidden.alarm) == (Outcome.NO_MATCH, Outcome.MATCH, False)
+    assert hidden.why == plan.rules[-1] == f"{name}@1:answer.persecution"
+    assert settle(found, elsewhere, permit).shown is Outcome.MATCH
+    assert set(planned(bench, name, *FIELDS, status=elsewhere).fields) == set(FIELDS)
+
+
+def test_irpr_315_4_2_a_claimant_who_was_not_asked_is_neither_asked_about_nor_told_of(
+    bench: Any, name: str
+) -> None:
+    """A bar is not met by an empty box: that no country is alleged is said. Until it is, it may be the asking one."""
+    silent = replace(bench.person(CLAIMANT), no_persecutor=False)
+    other = replace(bench.person(FOREIGN), no_persecutor=False)
+
+    with pytest.raises(PersecutionNotStated):
+        asked(bench, name, VISA, silent)
+    with pytest.raises(PersecutionNotStated):
+        asked(bench, name, VISA, other, claimant=True)
+    hidden = settle(Found(9.0, 4.0), silent, answered(bench, name, VISA))
+    assert (hidden.shown, hidden.alarm) == (Outcome.NO_MATCH, True)
+    assert asked(bench, name, VISA, bench.person(CLAIMANT), claimant=True)
+    assert asked(bench, name, VISA, other)
+
+
+def test_a_country_of_persecution_that_no_list_has_bars_every_partner(
+    bench: Any, name: str
+) -> None:
+    """What an older release recorded as it was typed: GRB may have meant the partner."""
+    mistyped = bench.person(CLAIMANT, persecutors=frozenset({"GRB"}))
+
+    with pytest.raises(PersecutionExclusion):
+        asked(bench, name, VISA, mistyped)
+    assert settle(Found(9.0, 4.0), mistyped, answered(bench, name, VISA)).shown is Outcome.NO_MATCH
+
+
+def test_irpr_315_39_nothing_is_disclosed_without_an_established_match(
+    bench: Any, name: str
+) -> None:
+    """The stricter reading of 315.38: a number alone is not a match."""
+    assert not planned(bench, name, *FIELDS, matched=False).fields
+    assert planned(bench, name, *FIELDS, matched=True).fields
+
+
+def test_irpr_315_38_a_number_of_our_own_is_not_asked_back(bench: Any, name: str) -> None:
+    """A number stands for prints where it is that of a query received; the looser reading is off."""
+    number = {"modalities": frozenset(), "claimant": False}
+
+    with pytest.raises(ModalityNotPermitted, match="ask with fingers"):
+        asked(bench, name, VISA, bench.person(), issued=True, **number)
+    assert (
+        f"{name}@1:references.PRIOR_TRANSACTION"
+        in asked(bench, name, VISA, bench.person(), **number).rules
+    )
 
 
 def test_irpr_315_41_who_became_a_citizen_since_is_unavailable(bench: Any, name: str) -> None:
@@ -266,6 +336,12 @@ def test_irpr_315_42_and_315_43_timers_and_periods_are_stated(bench: Any, name: 
     agreement = bench.agreements[name]
 
     assert agreement.timers.paragraph == "IRPR 315.42(1)"
+    assert (agreement.timers.send, agreement.timers.acknowledge) == (
+        timedelta(hours=24),
+        timedelta(hours=72),
+    )
+    assert agreement.retention["UNUSED_RESULT"].period == timedelta(days=30)
+    assert agreement.retention["USED_RESULT"].period == timedelta(days=730)
     assert agreement.retention["UNUSED_RESULT"].paragraph == "IRPR 315.43(1)"
     assert agreement.review is None  # 315.43(2): no examiner between search and destruction
     assert replace(agreement, review=None) == agreement

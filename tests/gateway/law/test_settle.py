@@ -88,10 +88,11 @@ def test_irpr_315_21_and_315_36_who_may_be_revealed(  # noqa: PLR0917
     found: Found,
 ) -> None:
     here = frozenset(NATIONS[name] if nation == "*" else nation for nation in nations)
-    status = Status(kind=kind, nationalities=here, confirmed=bench.now)
+    status = Status(kind=kind, nationalities=here, no_persecutor=True, confirmed=bench.now)
     true = Outcome.MATCH if found is MATCH else Outcome.REVIEW_PENDING
     for claim, revealed in ((False, plain), (True, claiming)):
-        settled = settle(found, status, permit(bench, name, claim=claim, review=True))
+        given = permit(bench, name, claim=claim, review=True)
+        settled = settle(found, status, given, held=(FieldCode.APPLICATION_HISTORY,))
 
         assert settled.true is true
         assert settled.shown is (true if revealed else Outcome.NO_MATCH)
@@ -102,6 +103,7 @@ def test_irpr_315_21_and_315_36_who_may_be_revealed(  # noqa: PLR0917
 def test_irpr_315_41_1_d_a_resident_is_revealed_under_it(bench: Any) -> None:
     settled = settle(MATCH, bench.person(RESIDENT), permit(bench, "au", claim=True))
 
+    assert settled.shown is Outcome.MATCH
     assert settled.why == "au@1:answer.reveal.PERMANENT_RESIDENT.DECLARED"
     cell = bench.agreements["au"].answering.reveal
     assert {each.paragraph for each in cell.values() if each.rule == settled.why} == {
@@ -159,6 +161,7 @@ def test_what_was_not_compared_is_not_a_no_match(bench: Any) -> None:
     days=st.integers(-400, 800),
     claim=st.booleans(),
     score=st.floats(-5, 15),
+    held=st.frozensets(st.sampled_from(FieldCode), max_size=3),
 )
 def test_nobody_is_revealed_whom_the_table_masks(  # noqa: PLR0917
     bench: Any,
@@ -168,10 +171,12 @@ def test_nobody_is_revealed_whom_the_table_masks(  # noqa: PLR0917
     days: int,
     claim: bool,
     score: float,
+    held: frozenset[FieldCode],
 ) -> None:
     status = bench.person(kind, days=days)
     object.__setattr__(status, "nationalities", nations)
-    settled = settle(Found(score, 4.0, 2.0), status, permit(bench, name, claim=claim, review=True))
+    given = permit(bench, name, claim=claim, review=True)
+    settled = settle(Found(score, 4.0, 2.0), status, given, held=held)
     if settled.shown is Outcome.NO_MATCH:
         return
     assert settled.shown is settled.true
@@ -181,6 +186,7 @@ def test_nobody_is_revealed_whom_the_table_masks(  # noqa: PLR0917
     assert days <= 365
     if name == "us-visa":
         assert "USA" not in nations
+        assert not claim or FieldCode.APPLICATION_HISTORY in held
     elif kind is SubjectKind.PERMANENT_RESIDENT:
         assert claim
     else:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.casework import Datum, FieldCode, Ground, Record, Scope, Status, SubjectKind
 from gateway.errors import Refusal
 from gateway.law.citing import citations
+from gateway.law.countries import STATES
 from gateway.law.disclosure import Decided, disclose, may_disclose, may_tell
 from gateway.law.library import packaged
 from gateway.terms import Purpose
@@ -32,8 +33,12 @@ NEVER = {
     3: {FieldCode.FINGERPRINTS, FieldCode.CITIZENSHIP, FieldCode.TRAVEL_DOCUMENT_NUMBER},
 }
 COUNTRIES = st.frozensets(
-    st.sampled_from(["CAN", "AUS", "NZL", "GBR", "USA", "SYR", "XXA"]), max_size=3
+    st.sampled_from(
+        ["CAN", "AUS", "NZL", "GBR", "GBN", "GBO", "USA", "PRI", "SYR", "XXA", "XXB", "XXX", "GRB"]
+    ),
+    max_size=3,
 )
+RESIDENT = SubjectKind.PERMANENT_RESIDENT
 FULL = Record(data={code: Datum(b"x") for code in FieldCode}, version=1)
 decided = st.builds(
     Decided,
@@ -60,6 +65,8 @@ def revealable(division: int, kind: SubjectKind, foreign: bool, claim: bool) -> 
     kind=st.sampled_from(SubjectKind),
     nations=COUNTRIES,
     persecutors=COUNTRIES,
+    answered=st.booleans(),
+    matched=st.booleans(),
     age=st.integers(-3, 400),
     claim=st.booleans(),
     year=st.integers(2025, 2027),
@@ -68,12 +75,22 @@ def revealable(division: int, kind: SubjectKind, foreign: bool, claim: bool) -> 
 )
 @example(
     name="au", purpose=Purpose.VISA_PERMIT_BENEFIT, kind=SubjectKind.CLAIMANT,
-    nations=frozenset({"SYR"}), persecutors=frozenset({"AUS"}), age=1, claim=True, year=2026,
+    nations=frozenset({"SYR"}), persecutors=frozenset({"AUS"}), answered=True, matched=True, age=1, claim=True, year=2026,
     fields=[FieldCode.LAST_NAME, FieldCode.PROTECTION_DECISION], decisions=[],
 )  # fmt: skip
 @example(
+    name="au", purpose=Purpose.VISA_PERMIT_BENEFIT, kind=SubjectKind.FOREIGN_NATIONAL,
+    nations=frozenset({"SYR"}), persecutors=frozenset(), answered=True, matched=True, age=1, claim=False, year=2026,
+    fields=[FieldCode.LAST_NAME], decisions=[],
+)  # fmt: skip
+@example(
+    name="us-visa", purpose=Purpose.DATA_ACCURACY, kind=SubjectKind.FOREIGN_NATIONAL,
+    nations=frozenset({"SYR"}), persecutors=frozenset(), answered=True, matched=True, age=1, claim=False, year=2026,
+    fields=[FieldCode.LAST_NAME], decisions=[],
+)  # fmt: skip
+@example(
     name="us-asylum", purpose=Purpose.NONE, kind=SubjectKind.CLAIMANT,
-    nations=frozenset({"SYR"}), persecutors=frozenset({"USA"}), age=1, claim=False, year=2026,
+    nations=frozenset({"SYR"}), persecutors=frozenset({"USA"}), answered=True, matched=True, age=1, claim=False, year=2026,
     fields=[FieldCode.CLAIM_IDENTITY], decisions=[],
 )  # fmt: skip
 def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
@@ -83,6 +100,8 @@ def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
     kind: SubjectKind,
     nations: frozenset[str],
     persecutors: frozenset[str],
+    answered: bool,
+    matched: bool,
     age: int,
     claim: bool,
     year: int,
@@ -94,6 +113,7 @@ def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
         kind=kind,
         nationalities=nations,
         persecutors=persecutors,
+        no_persecutor=answered and not persecutors,
         confirmed=now - timedelta(days=age),
     )
     division = agreement.division
@@ -102,7 +122,9 @@ def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
             plan = may_tell(fields, status, agreement, decisions, now)
         else:
             request, header = bench.details(*fields), bench.header(agreement, purpose)
-            plan = may_disclose(request, header, status, agreement, decisions, now, claim=claim)
+            plan = may_disclose(
+                request, header, status, agreement, decisions, now, claim=claim, matched=matched
+            )
     except Refusal:
         return
     given_out = disclose(FULL, plan)
@@ -131,9 +153,14 @@ def test_nothing_is_disclosed_without_a_rule_that_names_it(  # noqa: PLR0917
     codes = {field.code for field in given_out}
     if division == 1 and declared:
         assert codes == {FieldCode.APPLICATION_HISTORY}
-    if NATIONS[name] in persecutors:
-        assert division != 2
-        assert not codes & {FieldCode.PROTECTION_DECISION, FieldCode.IMMIGRATION_STATUS}
+    assert matched or division == 2
+    assert NATIONS[name] not in persecutors
+    assert persecutors <= STATES
+    assert kind is not SubjectKind.CLAIMANT or persecutors or answered
+    assert nations - {"XXB", "XXX"}
+    assert "GRB" not in nations
+    if name == "uk":
+        assert not nations & {"GBN", "GBO", "GBS", "GBP", "GBD"} or kind is RESIDENT
     for decision in decisions:
         on_terms = division == 1 and decision.terms
         refused = set(FieldCode) if decision.scope is Scope.ALL else decision.fields

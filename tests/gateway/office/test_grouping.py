@@ -84,6 +84,7 @@ def test_a_registrar_writes_the_file_by_command(
     (tmp_path / "pass").write_bytes(secret())
     (tmp_path / "pass").chmod(0o600)
     row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}
+    row["persecutors"] = "NONE"
     with House.open(homes[0], secret) as house:
         house.perform(ANN, "registry.import", {"rows": [row]})
     out = tmp_path / "groups.csv"

@@ -205,7 +205,14 @@ def test_no_entry_and_no_row_holds_a_value_in_the_open(house: House) -> None:
         ("nationalities", ""),
         ("nationalities", "India"),
         ("nationalities", "IND,PAK"),
+        ("nationalities", "GRB"),
+        ("nationalities", "ZZZ IND"),
+        ("nationalities", "UNO"),
+        ("nationalities", "YUG"),
         ("persecutors", "IN"),
+        ("persecutors", "GRB"),
+        ("persecutors", "GBN"),
+        ("persecutors", "NONE PAK"),
         ("confirmed", "2026-11-22"),
         ("confirmed", "2027-01-01T00:00:00+00:00"),
         ("confirmed", "yesterday"),
@@ -215,6 +222,8 @@ def test_no_entry_and_no_row_holds_a_value_in_the_open(house: House) -> None:
         ("DATE_OF_BIRTH", "1990-13"),
         ("DATE_OF_BIRTH", "01/02/1990"),
         ("COUNTRY_OF_BIRTH", "India"),
+        ("COUNTRY_OF_BIRTH", "GBN"),
+        ("PASSPORT_ISSUING_COUNTRY", "GRB"),
         ("PHOTOGRAPH", "no base64!"),
         ("PHOTOGRAPH", base64.b64encode(b"GIF89a").decode()),
         ("PHOTOGRAPH", base64.b64encode(b"\xff\xd8\xff" + bytes(200_000)).decode()),
@@ -226,6 +235,32 @@ def test_a_column_that_breaks_its_rule_is_named(column: str, value: str) -> None
         read_row({**ROW, column: value}, NOW)
 
     assert not value or value not in str(told.value)
+
+
+def test_codes_of_passports_and_of_countries_that_are_no_more_are_taken() -> None:
+    stated = {"COUNTRY_OF_BIRTH": "YUG", "PASSPORT_ISSUING_COUNTRY": "UNO"}
+    _, record = read_row({**ROW, "nationalities": "GBN XXB", **stated}, NOW)
+
+    assert record.status.nationalities == {"GBN", "XXB"}
+    assert {record.data[FieldCode[name]].value.decode() for name in stated} == {"YUG", "UNO"}
+
+
+def test_who_persecutes_a_claimant_is_said_and_not_left_out(house: House) -> None:
+    """IRPR 315.4(2) is a bar: an empty column is no answer, NONE is one, and it is kept as said."""
+    claimant = {**ROW, "status": "CLAIMANT", "persecutors": ""}
+    with pytest.raises(BadRow, match="persecutors: a claimant's must be said"):
+        read_row(claimant, NOW)
+
+    take(house, {**claimant, "persecutors": "NONE"})
+    shown = house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+
+    assert held(house).status.no_persecutor
+    assert shown["persecutors"] == "NONE"
+    house.perform(
+        ANN, "registry.update", {"reference": "F-100", "changes": [{"persecutors": "PAK"}]}
+    )
+    assert held(house).status.persecutors == {"PAK"}
+    assert not held(house).status.no_persecutor
 
 
 def test_a_column_that_nobody_knows_is_not_repeated() -> None:

@@ -18,6 +18,7 @@ from gateway.server import inspection
 from gateway.store import ledger
 from keys.custody import FileCustody
 from keys.keyset import Keyset
+from matcher.probe import prepare
 
 
 def run(*words: object) -> Any:
@@ -45,6 +46,28 @@ def test_a_receipt_is_written_by_the_house_and_holds_for_its_partner(
         assert (told["partner"], told["transaction"]) == ("AUS", answer.transaction_number)
         found = destruction.verify(file.read_bytes(), own_bundle(pair.home).log, datetime.now(UTC))
         assert found.index == answer.receipt_index - 1  # in the same commit, before the answer
+
+
+@pytest.mark.parametrize("seed", [1, 99])
+def test_prints_and_templates_are_empty_when_the_answer_leaves(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """IRPR 315.43(2): a receipt says so; here it is looked at. Match or not."""
+    made: list[Any] = []
+
+    def keeping(fingers: Any) -> Any:
+        made.extend(minutiae.xy for _, minutiae in fingers)
+        probe = prepare(fingers)
+        made.extend(finger.vectors for _, finger in probe.fingers)
+        assert all(array.any() for array in made)
+        return probe
+
+    monkeypatch.setattr("gateway.exchange.query.prepare", keeping)
+
+    pair.partner().query(people.samples(seed), **people.matter())
+
+    assert len(made) == 4
+    assert not any(array.any() for array in made)
 
 
 def test_a_receipt_of_another_query_or_house_is_a_no(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
+from gateway.aftercare import CorrectionKind
 from gateway.audit.entry import EntryType, decode
 from gateway.casework import (
     NOBODY,
@@ -20,13 +21,14 @@ from gateway.casework import (
     Withholding,
 )
 from gateway.client import Answer, Refused
+from gateway.errands import ErrandState
 from gateway.store import decisions, ledger, subjects
 from gateway.store import people as store
-from gateway.store.casebook import asked
+from gateway.store.casebook import asked, corrections
 from gateway.store.effects import Effect
 from gateway.store.schema import transactions
 from gateway.store.transactions import Finding, open_finding
-from gateway.terms import Outcome, PriorTransaction, Purpose
+from gateway.terms import Direction, Outcome, PriorTransaction, Purpose
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Pair, People
@@ -232,8 +234,16 @@ def replace_record(people: Any, record: Any) -> Any:
     return Failing()
 
 
-def issue(pair: Pair, number: str, partner: str, subject: int | None) -> None:
-    """Write down that we once asked a partner about a person under a number."""
+def issue(
+    pair: Pair,
+    number: str,
+    partner: str,
+    subject: int | None,
+    *,
+    outcome: Outcome | None = Outcome.MATCH,
+    state: ErrandState = ErrandState.ANSWERED,
+) -> None:
+    """Write down that we once asked a partner about a person under a number, and what it answered."""
     row = asked.insert().values(
         partner=partner,
         number=number,
@@ -242,7 +252,8 @@ def issue(pair: Pair, number: str, partner: str, subject: int | None) -> None:
         agreement="au",
         version=1,
         case_reference="C-1",
-        state=1,
+        state=int(state),
+        outcome=None if outcome is None else int(outcome),
         subject_id=subject,
         ask_ms=1,
         asked_index=0,
@@ -266,6 +277,68 @@ def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
     assert known.result.destruction_receipt_id[:2] == prints.result.destruction_receipt_id[:2]
     frames = [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database, size)]
     assert frames == [EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE] * 3
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.NO_MATCH, ErrandState.ANSWERED),
+        (Outcome.NO_MATCH, ErrandState.USED),
+        (Outcome.REFUSED, ErrandState.SHOWN),
+        (Outcome.QUALITY_INSUFFICIENT, ErrandState.SHOWN),
+        (None, ErrandState.ASKED),
+        (None, ErrandState.PENDING),
+        (None, ErrandState.EXPIRED),
+        (Outcome.MATCH, ErrandState.DESTROYED),
+        (None, ErrandState.SHOWN),  # erased since: we no longer know
+    ],
+)
+def test_who_answered_no_match_learns_nothing_by_asking_back(
+    pair: Pair, people: People, outcome: Outcome | None, state: ErrandState
+) -> None:
+    """IRPR 315.23(2)(c), 315.38 with 315.39: without an established match nobody is spoken of, nor anything told."""
+    issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1), outcome=outcome, state=state)
+
+    answer = pair.partner().query(PriorTransaction("CAN-ASKED-1"), **people.matter())
+
+    assert (answer.outcome, answer.result.hit_reference) == (Outcome.NO_MATCH, b"")
+    assert finding(pair, answer)[1] == Finding(None)
+
+
+def test_a_match_that_its_partner_took_back_discloses_nothing(pair: Pair, people: People) -> None:
+    """Who said that the match was of another person asks back about nobody."""
+    issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1), state=ErrandState.USED)
+    told = {"id": bytes(16), "partner": "AUS", "number": "CAN-ASKED-1", "state": 2}
+    row = corrections.insert().values(
+        **told,
+        direction=int(Direction.INBOUND),
+        kind=int(CorrectionKind.WRONG_PERSON),
+        opened_by="AUS",
+        open_ms=1,
+        due_ms=1,
+        next_ms=1,
+        attempts=0,
+        open_index=0,
+    )
+    pair.house.sequencer.commit((), (Effect(row, rows=1),))
+
+    answer = pair.partner().query(PriorTransaction("CAN-ASKED-1"), **people.matter())
+
+    assert (answer.outcome, answer.result.hit_reference) == (Outcome.NO_MATCH, b"")
+
+
+def test_a_person_whom_the_partner_persecutes_looks_like_a_stranger(
+    pair: Pair, people: People
+) -> None:
+    """Neither the match nor an absent field tells a country that somebody fled from it."""
+    persecuted = people.status(SubjectKind.CLAIMANT, "IND", persecutors=frozenset({"AUS"}))
+    change(pair, 1, persecuted)
+
+    hidden, absent = ask(pair, people, 1), ask(pair, people, people.stranger)
+
+    assert hidden.outcome is absent.outcome is Outcome.NO_MATCH
+    assert hidden.envelope_size == absent.envelope_size
+    assert finding(pair, hidden)[1] == Finding(subject_of(pair, 1))
 
 
 def test_a_number_gives_no_more_than_prints_would(pair: Pair, people: People) -> None:
