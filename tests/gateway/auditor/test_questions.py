@@ -158,11 +158,11 @@ def test_a_pack_of_an_abandoned_review_hides_no_match_and_counts_what_is_erased(
 
 
 def test_the_first_answer_of_an_exchange_stays() -> None:
-    """A copy of the message that is refused later is a refusal of its own; an end that nobody wrote changes nothing."""
+    """A copy of the message that is refused later is no second question; an end that nobody wrote changes nothing."""
     told = "SELECT closing, true_outcome FROM exchanges ORDER BY idx"
     copy = entry(EntryType.REFUSAL, 4, 1, EntryClass.DENIED, reason="REPLAYED")
     with indexed([*query(1, 1, **HIT), copy]) as index:
-        assert index.rows(told) == [("ANSWERED", "MATCH"), ("REFUSED", None)]
+        assert index.rows(told) == [("ANSWERED", "MATCH")]
     with indexed([*query(1, 1, **HIT), entry(EntryType.ABANDONED, 5)]) as index:
         assert index.rows(told) == [("ANSWERED", "MATCH")]
 
