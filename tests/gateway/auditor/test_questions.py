@@ -428,3 +428,42 @@ def test_the_time_of_answers_says_nothing_of_a_number_that_is_withheld() -> None
 
     assert found.received.counts == (None, None, 40, 40)
     assert [each.half is None for each in found.pace] == [True, True, False, False]
+
+
+def of_house(kind: EntryType, hours: float, of: str = "", **facts: str) -> Said:
+    """Return an entry that is about nobody's message."""
+    frame = Frame(
+        type=kind,
+        entry_class=EntryClass.OTHER,
+        time=BEGINS + timedelta(hours=hours),
+        subject_reference=of,
+    )
+    return Said(frame, facts)
+
+
+def test_changes_say_who_was_let_in_and_what_changed_of_the_person_of_the_exchange() -> None:
+    changed = {
+        "state_before": "FOREIGN_NATIONAL",
+        "state_after": "CLAIMANT",
+        "fields_before": "LAST_NAME",
+        "fields": "LAST_NAME,ALIAS",
+        "fields_changed": "STATUS,NATIONALITIES,PERSECUTORS,ALIAS",
+    }
+    said = [
+        of_house(EntryType.STAFF, 1, "ab" * 32, actor="O-1", person="P-9", roles="caseworker"),
+        of_house(EntryType.UPDATED, 2, "S-77", actor="R-1", subject="77", **changed),
+        of_house(EntryType.UPDATED, 3, "S-78", actor="R-1", subject="78", fields_changed="GENDER"),
+        *query(1, 4, subject="77", **HIT),
+    ]
+    with indexed(said) as index:
+        staff, person = changes(index, "20260101-00000001", 24 * 3_600_000).documents()
+    with indexed(said, opened=False) as index:
+        sealed = changes(index, "20260101-00000001", 24 * 3_600_000)
+
+    assert (staff["who"], staff["change"]) == ("O-1", "person P-9, roles caseworker")
+    assert (person["of"], person["who"]) == ("S-77", "R-1")
+    assert person["change"] == (
+        "state_before FOREIGN_NATIONAL, state_after CLAIMANT, fields_before LAST_NAME,"
+        " fields LAST_NAME,ALIAS, fields_changed STATUS,NATIONALITIES,PERSECUTORS,ALIAS"
+    )
+    assert len(sealed.rows) == 3  # whom it is about is sealed, so all of them may be
