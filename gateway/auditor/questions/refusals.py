@@ -16,7 +16,6 @@ an official stated, or the rule of the agreement; of what breaks the protocol it
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -24,7 +23,7 @@ from typing import Final
 from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.auditor.assembling import says_no
-from gateway.auditor.index import Index
+from gateway.auditor.index import Index, facts_in
 from gateway.auditor.table import WAYS, Period, Table, iso
 from gateway.errors import FieldNotPermitted
 from gateway.law.citing import ground_of
@@ -94,7 +93,7 @@ def _refused(index: Index, period: Period, cite: Cite) -> list[Cells]:
         asked,
         closed,
     ) in index.each(wanted, values):
-        facts = json.loads(sealed) if sealed else {}
+        facts = facts_in(sealed)
         reason = facts.get("reason")
         row: Cells = {
             "time": iso(ms),
@@ -141,7 +140,7 @@ def _of_ours(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
         row = _row("refused", (ms, partner, Direction.OUTBOUND, number, leaf))
         row |= {"reason": reason, "because": element}
         if not message:
-            facts = json.loads(sealed) if sealed else {}
+            facts = facts_in(sealed)
             stated = ", ".join(f"{name} {facts[name]}" for name in _STATED if facts.get(name))
             row |= {
                 "what": "stopped",
@@ -178,7 +177,7 @@ def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
         sealed,
         leaf,
     ) in index.each(wanted, values):
-        facts = json.loads(sealed) if sealed else {}
+        facts = facts_in(sealed)
         row = _row(_told(true, shown, ground), (ms, partner, way, number, leaf))
         rules = _rules(facts, why, row["what"])
         if not rules and kept and way == Direction.INBOUND:

@@ -29,7 +29,7 @@ from gateway import files
 from gateway.audit import bases
 from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryType
-from gateway.auditor.index import Index, Row
+from gateway.auditor.index import Index, Row, facts_in
 from gateway.auditor.questions import subject_words
 from gateway.auditor.table import WAYS, Period, Table, iso
 from gateway.errors import Remedy
@@ -273,7 +273,7 @@ def _nameless(index: Index, period: Period, cases: Sequence[str]) -> int:
 
 def _said(row: Said, cite: Cite) -> Said:
     """Return what is told of an exchange; `officer` is why an officer looks at it first."""
-    facts = json.loads(row["told"]) if row["told"] else {}
+    facts = facts_in(row["told"])
     inbound = row["direction"] == Direction.INBOUND
     told = row["disclosed_outcome"] if row["closing"] == "ANSWERED" else row["closing"]
     paragraph, operation = row["paragraph"], row["operation"] or Operation.SUBMIT_QUERY.name
@@ -333,7 +333,7 @@ def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:
         " ORDER BY entries.idx DESC LIMIT 1"
     )
     for at, direction, name, stated, partner, leaf in index.each(wanted):
-        facts = json.loads(stated)
+        facts = facts_in(stated)
         if (facts.get("transaction_reference", ""), partner) not in mine:
             continue
         # What the other side did about ours it tells us; what we did about theirs we record as ours.
