@@ -275,10 +275,12 @@ def _whom(frame: Frame) -> str:
 
 def afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Iterator[Line]:
     """Yield what followed: who saw and used an answer, details, corrections."""
-    followed = [*of_type(own, *_AFTER), *later]
-    for each in sorted(followed, key=lambda one: one.index):
-        if each.facts is not None and each.facts.get("transaction_reference", number) != number:
-            continue
+    followed = [
+        each
+        for each in later
+        if each.facts is None or each.facts.get("transaction_reference", number) == number
+    ]
+    for each in sorted((*of_type(own, *_AFTER), *followed), key=lambda one: one.index):
         what = each.frame.type.name.lower().replace("_", " ")
         operation = _fact(each, "operation", quiet=True)
         when = each.frame.time.isoformat(timespec="seconds")

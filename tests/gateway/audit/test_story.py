@@ -207,6 +207,14 @@ def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
     )
 
 
+def test_the_number_of_a_correction_tells_the_correction() -> None:
+    facts = {"transaction_reference": "T-9999", "correction_kind": "WRONG_VALUE", "actor": "P-7"}
+
+    story = tell([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
+
+    assert {"WRONG_VALUE", "P-7"} <= set(values(story, Question.AFTERWARDS))
+
+
 def test_a_message_that_came_again_is_asked_once() -> None:
     copy = entry(2, EntryType.REFUSAL, {"reason": "ENVELOPE_REJECTED"}, EntryClass.DENIED)
 
