@@ -1,11 +1,18 @@
-"""The chapters of a story: each reads the entries of one exchange and yields what they say."""
+"""The chapters of a story: each reads the entries of one exchange and yields what they say.
+
+An exchange is a partner's question to us, or ours to a partner; both are told as fully. What only the other side's
+ledger knows, such as the threshold of its search, is said to stand there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.law.citing import ground_of
+from gateway.terms import Direction
 
 SEALED = "sealed: give the auditor's key to read it"
 Cite = Callable[[str], str]  # rule id → the paragraph it rests on; empty where none is known
@@ -30,6 +37,13 @@ class Line:
     paragraph: str = ""
 
 
+_ASKED = (EntryType.REQUEST, EntryType.ASKED)  # a partner's question, and ours
+_TOLD = (EntryType.RESPONSE, EntryType.ANSWER_RECEIVED)
+# What bears the number of a question and is no part of it: who saw the answer, used it, was warned.
+_AFTER = (
+    *(EntryType.USE, EntryType.AUDIT_READ, EntryType.ALARM, EntryType.HOLD),
+    *(EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT),
+)
 _SENT = (
     ("operation", "operation"),
     ("modality", "modality"),
@@ -39,6 +53,18 @@ _SENT = (
     ("sizes", "sizes, bytes"),
     ("extractors", "extractors"),
     ("prior_transaction", "number asked back"),
+)
+_RETURNED = (
+    ("disclosed_outcome", "outcome shown"),
+    ("outcome_received", "outcome told to us"),
+    ("authorities", "by"),
+    ("withheld", "withheld"),
+    ("fields_withheld", "asked for and kept back"),
+)
+_STATED = (
+    ("status_kind", "status stated of the person"),
+    ("nationalities", "nationalities stated"),
+    ("persecutors", "countries of persecution stated"),
 )
 _SEARCHED = (
     ("calibration", "calibration"),
@@ -54,54 +80,57 @@ _SEARCHED = (
 
 
 def who(own: Sequence[Told]) -> Iterator[Line]:
-    """Yield who asked, when and under which agreement."""
-    for each in of_type(own, EntryType.REQUEST, EntryType.REFUSAL):
+    """Yield who asked, when and under which agreement; of a message that came again, once."""
+    for each in of_type(own, *_ASKED) or of_type(own, EntryType.REFUSAL)[:1]:
         frame = each.frame
-        yield Line("asked by", frame.partner_id, each.index)
+        if frame.direction is Direction.OUTBOUND:
+            yield Line("we asked", _whom(frame), each.index)
+        else:
+            yield Line("asked by", frame.partner_id, each.index)
         yield Line("at", frame.time.isoformat(timespec="milliseconds"), each.index)
         if frame.agreement_id:
             agreed = f"{frame.agreement_id}@{frame.agreement_version}"
             yield Line("under", agreed, each.index, _fact(each, "paragraph", quiet=True))
-        yield from _lines(each, (("unit", "unit"), ("person", "responsible person")))
+        people = (("unit", "unit"), ("person", "responsible person"), ("actor", "our officer"))
+        yield from _lines(each, people)
 
 
 def purpose(own: Sequence[Told]) -> Iterator[Line]:
     """Yield the purpose and the case."""
-    for each in of_type(own, EntryType.REQUEST):
+    for each in of_type(own, *_ASKED):
         paragraph = _fact(each, "paragraph", quiet=True)
+        where = "here" if each.frame.direction is Direction.OUTBOUND else "there"
         yield Line("purpose", _fact(each, "purpose"), each.index, paragraph)
-        yield from _lines(each, (("case", "case"), ("refugee_claimant", "refuge claimed there")))
+        claim = ("refugee_claimant", f"refuge claimed {where}")
+        yield from _lines(each, (("case", "case"), claim))
 
 
 def content(own: Sequence[Told]) -> Iterator[Line]:
     """Yield what was sent and what was returned; names of fields, never values."""
-    for each in of_type(own, EntryType.REQUEST):
-        yield Line("transcript of the question", each.frame.transcript.hex(), each.index)
-        yield from _lines(each, _SENT)
-    for each in of_type(own, EntryType.RESPONSE):
-        yield Line("transcript of the answer", each.frame.transcript.hex(), each.index)
-        yield from _lines(
-            each,
-            (
-                ("disclosed_outcome", "outcome shown"),
-                ("fields", "fields disclosed"),
-                ("authorities", "by"),
-                ("withheld", "withheld"),
-            ),
-        )
+    for each in of_type(own, *_ASKED):
+        if each.frame.transcript:  # what our own law stopped was never written
+            yield Line("transcript of the question", each.frame.transcript.hex(), each.index)
+        yield from _lines(each, (*_SENT, ("fields", "fields asked for")))
+    for each in of_type(own, *_TOLD):
+        if each.frame.transcript:
+            yield Line("transcript of the answer", each.frame.transcript.hex(), each.index)
+        yield from _disclosed(each)
+        yield from _lines(each, _RETURNED)
 
 
 def calibration(own: Sequence[Told]) -> Iterator[Line]:
     """Yield algorithm, threshold, gallery and score of the search."""
     for each in of_type(own, EntryType.RESPONSE, EntryType.REVIEW, EntryType.VERDICT):
         yield from _lines(each, _SEARCHED)
+    for each in of_type(own, EntryType.ANSWER_RECEIVED):
+        yield Line("searched by", f"{each.frame.partner_id}; its ledger says how", each.index)
 
 
 def keys(own: Sequence[Told], mine: Sequence[Told]) -> Iterator[Line]:
     """Yield the keys that protected it, and the life of each."""
     used: dict[str, tuple[str, int]] = {}
-    for each in of_type(own, EntryType.REQUEST, EntryType.RESPONSE):
-        asked = each.frame.type is EntryType.REQUEST
+    for each in of_type(own, *_ASKED, *_TOLD):
+        asked = each.frame.type in _ASKED
         for octets, what in (
             (each.frame.signing_key_id, "signed" if asked else "answer signed"),
             (each.frame.kem_key_id, "sealed to" if asked else "answer sealed to"),
@@ -134,6 +163,10 @@ def destruction(own: Sequence[Told]) -> Iterator[Line]:
             "IRPR 315.43(2)",
         )
         yield from _lines(each, (("destroyed", "what"),), quiet=True)
+    for each in of_type(own, EntryType.ANSWER_RECEIVED):
+        if receipt := _fact(each, "destruction_receipt", quiet=True):
+            partner = each.frame.partner_id
+            yield Line(f"receipt of {partner} for its destruction", receipt, each.index)
 
 
 def review(own: Sequence[Told]) -> Iterator[Line]:
@@ -153,45 +186,101 @@ def review(own: Sequence[Told]) -> Iterator[Line]:
             ),
             quiet=True,
         )
+    for each in of_type(own, EntryType.ANSWER_RECEIVED):
+        if each.frame.entry_class is EntryClass.ACCEPTED:
+            when = each.frame.time.isoformat(timespec="seconds")
+            yield Line(f"waits for an examiner of {each.frame.partner_id} since", when, each.index)
 
 
 def decision(own: Sequence[Told], cite: Cite) -> Iterator[Line]:
-    """Yield what was permitted, masked or refused, rule by rule."""
+    """Yield what was permitted, masked, stopped or refused, rule by rule."""
     for each in own:
-        if each.frame.type is EntryType.REFUSAL:
-            label = "refused" if each.frame.entry_class is EntryClass.DENIED else "not completed"
-            yield Line(label, _fact(each, "reason"), each.index)
-            yield from _lines(each, (("element", "because of"), ("why", "check")), quiet=True)
-        elif each.frame.type is EntryType.ABANDONED:
-            yield Line("given up", "no outcome; never a NO_MATCH", each.index)
+        yield from _ended(each, cite)
+        if each.frame.type is EntryType.ASKED:
+            yield from _lines(each, _STATED, quiet=True)
         elif each.frame.type in {EntryType.RESPONSE, EntryType.VERDICT} and each.facts:
-            true, shown = (each.facts.get(f"{name}_outcome", "") for name in ("true", "disclosed"))
-            if true and true != shown:
-                yield Line("masked", f"{true}, shown as {shown}", each.index)
-            elif true:
-                yield Line("answered", shown, each.index)
-            yield from _lines(
-                each,
-                (
-                    ("status_kind", "status of the person found"),
-                    ("status_age", "status confirmed, days before"),
-                    ("ground", "ground of refusal"),
-                ),
-                quiet=True,
-            )
+            yield from _shown(each, each.facts)
         if each.facts:
             for rule in filter(None, each.facts.get("policy_trace", "").split(",")):
                 yield Line("rule", rule, each.index, cite(rule))
             why = each.facts.get("why", "")
             if why and each.frame.type is EntryType.RESPONSE:
-                yield Line("decided by rule", why, each.index, cite(why))
+                yield Line(
+                    "decided by rule" if ":" in why else "because", why, each.index, cite(why)
+                )
 
 
-def afterwards(later: Sequence[Told], number: str) -> Iterator[Line]:
-    """Yield what followed: details, corrections, uses."""
-    for each in later:
-        if each.facts is not None and each.facts.get("transaction_reference", number) != number:
-            continue
+def _ended(each: Told, cite: Cite) -> Iterator[Line]:
+    """Yield how a question ended otherwise than by an answer of ours."""
+    kind, denied = each.frame.type, each.frame.entry_class is EntryClass.DENIED
+    if kind is EntryType.REFUSAL:
+        yield from _no(each, "refused" if denied else "not completed", cite)
+    elif kind is EntryType.ASKED and denied:
+        yield from _no(each, "stopped by our own law, nothing was sent", cite)
+    elif kind is EntryType.ABANDONED:
+        yield Line("given up", "no outcome; never a NO_MATCH", each.index)
+        yield from _lines(each, (("reason", "because"),), quiet=True)
+    elif kind is EntryType.ANSWER_RECEIVED:
+        yield from _answer(each)
+
+
+def _shown(each: Told, facts: Mapping[str, str]) -> Iterator[Line]:
+    """Yield what an asker was shown of what is true."""
+    true, shown = (facts.get(f"{name}_outcome", "") for name in ("true", "disclosed"))
+    if true and true != shown:
+        label = "refused by an official" if shown == "REFUSED" else "masked"
+        yield Line(label, f"{true}, shown as {shown}", each.index)
+    elif shown:
+        yield Line("answered", shown, each.index)
+    told = (
+        ("status_kind", "status of the person found"),
+        ("status_age", "status confirmed, days before"),
+        ("ground", "ground of refusal"),
+    )
+    yield from _lines(each, told, quiet=True)
+
+
+def _no(each: Told, label: str, cite: Cite) -> Iterator[Line]:
+    """Yield why something was refused, and the rule on which that rests, with its paragraph."""
+    frame, reason = each.frame, _fact(each, "reason")
+    rule = ground_of(reason, frame.direction, frame.agreement_id, frame.agreement_version)
+    yield Line(label, reason, each.index, cite(rule) if rule else "")
+    yield from _lines(each, (("element", "because of"), ("why", "check")), quiet=True)
+    if rule:
+        yield Line("by rule", rule, each.index, cite(rule))
+
+
+def _answer(each: Told) -> Iterator[Line]:
+    """Yield what a partner answered to us."""
+    partner = each.frame.partner_id
+    if each.frame.entry_class is EntryClass.DENIED:
+        yield Line(f"refused by {partner}", _fact(each, "reason"), each.index)
+        return
+    yield Line(f"answered by {partner}", _fact(each, "outcome_received"), each.index)
+    yield from _lines(each, (("ground", "ground of its refusal"),), quiet=True)
+
+
+def _disclosed(each: Told) -> Iterator[Line]:
+    """Yield the fields that were disclosed, each with the paragraph that let it out."""
+    if each.facts is None:
+        return
+    for name, paragraph in bases.read(each.facts).items():
+        yield Line("field disclosed", name, each.index, paragraph)
+
+
+def _whom(frame: Frame) -> str:
+    stopped = frame.entry_class is EntryClass.DENIED
+    return f"{frame.partner_id}; nothing was sent" if stopped else frame.partner_id
+
+
+def afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Iterator[Line]:
+    """Yield what followed: who saw and used an answer, details, corrections."""
+    followed = [
+        each
+        for each in later
+        if each.facts is None or each.facts.get("transaction_reference", number) == number
+    ]
+    for each in sorted((*of_type(own, *_AFTER), *followed), key=lambda one: one.index):
         what = each.frame.type.name.lower().replace("_", " ")
         operation = _fact(each, "operation", quiet=True)
         when = each.frame.time.isoformat(timespec="seconds")
@@ -201,9 +290,13 @@ def afterwards(later: Sequence[Told], number: str) -> Iterator[Line]:
             each,
             (
                 ("fields", "fields"),
-                ("authorities", "by"),
+                ("authorities", "under"),
                 ("case", "case"),
                 ("person", "responsible person"),
+                ("actor", "by"),
+                ("used_in", "used in"),
+                ("outcome_received", "outcome told to us"),
+                ("disclosed_outcome", "outcome shown"),
                 ("correction_kind", "what was wrong"),
                 ("correction_outcome", "what was done"),
                 ("note", "note to file"),

@@ -95,6 +95,7 @@ FACTS: Final = frozenset(
         *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
         *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),
         *("missing_there", "authority", "token", "witness", "step_ms", "endpoints"),
+        *("field_authorities", "fields_withheld", "fields_before", "fields_changed"),
     }
 )
 
@@ -194,6 +195,7 @@ class SealedDetail:
     commitment: bytes
 
 
+_OF_ONE_SIZE = frozenset({EntryType.RESPONSE, EntryType.ANSWER_RECEIVED})
 _IDENTIFIER = re.compile(r"[!-~]{0,64}")
 _PATTERNS = {
     "partner_id": re.compile(r"(?:[A-Z0-9-]{2,32})?"),
@@ -302,12 +304,12 @@ def parse_detail(padded: bytes) -> dict[str, str]:
 def seal_detail(frame: Frame, detail: Detail, audit_key: SealingKey) -> SealedDetail:
     """Seal a detail so that it belongs to this frame and only the audit role reads it.
 
-    The time and the commitment of `frame` may be set later; nothing else may change. Details of a
-    RESPONSE fill the largest class, so that their size does not tell a hit, which has scores to state,
-    from a no-hit. Raises `MalformedEntry`.
+    The time and the commitment of `frame` may be set later; nothing else may change. Details of an
+    answer, given or received, fill the largest class, so that their size does not tell a hit, which has
+    scores or fields to state, from a no-hit. Raises `MalformedEntry`.
     """
     _demand_fields(frame)
-    largest = DETAIL_SIZES[-1] if frame.type is EntryType.RESPONSE else 0
+    largest = DETAIL_SIZES[-1] if frame.type in _OF_ONE_SIZE else 0
     padded = detail_bytes(detail, at_least=largest)
     dek, nonce = secrets.token_bytes(DEK_SIZE), secrets.token_bytes(NONCE_SIZE)
     ciphertext = nonce + AESGCM(dek).encrypt(nonce, padded, detail_aad(frame))

@@ -13,7 +13,7 @@ from enum import Enum
 
 from gateway.audit import chapters
 from gateway.audit.chapters import Cite, Line, Told, of_type
-from gateway.audit.entry import EntryType
+from gateway.audit.entry import EntryClass, EntryType
 
 
 class Question(Enum):
@@ -69,12 +69,24 @@ def tell(
         Question.DESTRUCTION: tuple(chapters.destruction(own)),
         Question.REVIEW: tuple(chapters.review(own)),
         Question.DECISION: tuple(chapters.decision(own, cite)),
-        Question.AFTERWARDS: tuple(chapters.afterwards(later, number)),
+        Question.AFTERWARDS: tuple(chapters.afterwards(own, later, number)),
     }
-    return Story(number, partner, answers, tuple(_findings(own, opened=opened)))
+    return Story(number, partner, answers, tuple(_findings(own, answers, opened=opened)))
 
 
-def _findings(own: Sequence[Told], *, opened: bool) -> Iterator[str]:
+def _unanswered(own: Sequence[Told]) -> bool:
+    """Return whether a question of ours left and nothing says what became of it; one that was stopped never left."""
+    left = any(each.frame.message_id for each in of_type(own, EntryType.ASKED))
+    ended = (
+        each.frame.type is EntryType.ABANDONED or each.frame.entry_class is not EntryClass.ACCEPTED
+        for each in of_type(own, EntryType.ANSWER_RECEIVED, EntryType.ABANDONED)
+    )
+    return left and not any(ended)
+
+
+def _findings(
+    own: Sequence[Told], answers: Mapping[Question, tuple[Line, ...]], *, opened: bool
+) -> Iterator[str]:
     if not own:
         yield "no entry of this partner bears this number"
         return
@@ -83,6 +95,11 @@ def _findings(own: Sequence[Told], *, opened: bool) -> Iterator[str]:
         *(EntryType.RESPONSE, EntryType.REFUSAL, EntryType.ABANDONED)
     }:
         yield "the request was neither answered, refused nor given up"
+    if _unanswered(own):
+        yield "our question was neither answered, refused nor given up"
+    if not any(answers.values()):
+        names = ", ".join(sorted(kind.name for kind in kinds))
+        yield f"no entry of this number tells of a question: there are {names} alone"
     searched = any(
         each.frame.subject_reference == "SUBMIT_QUERY" for each in of_type(own, EntryType.RESPONSE)
     )

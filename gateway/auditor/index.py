@@ -312,6 +312,11 @@ class Index:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
 
+def facts_in(text: str | None) -> dict[str, str]:
+    """Return the facts of a detail as the index holds them; none where it is sealed or gone."""
+    return json.loads(text) if text else {}
+
+
 def secret_of(
     folder: Path, wrap: Callable[[bytes, bytes], bytes], unwrap: Callable[[bytes, bytes], bytes]
 ) -> bytes:

@@ -2,17 +2,20 @@
 
     entries     one row a leaf: what the frame says, and the leaf without its padding
     details     what was opened of the details, as JSON; forgotten when the key to it was shredded
-    exchanges   one row a question, ours or a partner's: what was asked, how it ended, who looked at it
+    exchanges   one row a question, ours or a partner's: what was asked, how it ended, who looked at it. A message that
+                came again, spoilt or whole, is the same question
 
-Times are milliseconds since 1970, UTC. `direction` is 1 where a partner asked us, 2 where we asked. What is sealed
-and could not be opened is NULL, never an empty word.
+Times are milliseconds since 1970, UTC. `direction` is 1 where a partner asked us, 2 where we asked; what our own law
+stopped has no message identifier, since it never left. What is sealed and could not be opened is NULL, never an empty
+word. `wanted` are the fields that were asked for, `fields` those that were disclosed, `kept_back` those that the law or
+an official kept from the asker.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-FORMAT: Final = "passerelle/2/index"
+FORMAT: Final = "passerelle/3/index"
 
 TABLES: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -30,6 +33,7 @@ CREATE TABLE exchanges (
     closing TEXT, closed_ms INTEGER, closed_idx INTEGER, reviewed_ms INTEGER, verdict_ms INTEGER, verdict_idx INTEGER,
     destroyed_ms INTEGER, destroyed_idx INTEGER, receipt TEXT,
     purpose TEXT, paragraph TEXT, "case" TEXT, unit TEXT, person TEXT, transaction_reference TEXT,
+    prior TEXT, wanted TEXT, kept_back TEXT,
     reason TEXT, element TEXT, why TEXT, true_outcome TEXT, disclosed_outcome TEXT, ground TEXT, status_kind TEXT,
     calibration TEXT, gallery_size INTEGER, threshold REAL, scores REAL, fpir REAL, duration_ms INTEGER,
     verdict TEXT, examiner TEXT, fields TEXT, subject TEXT);
@@ -45,13 +49,18 @@ CREATE INDEX exchanges_duty ON exchanges (asked_ms, closing, reviewed_ms, destro
     WHERE direction = 1 AND operation = 'SUBMIT_QUERY';
 CREATE INDEX exchanges_reference ON exchanges (transaction_reference);
 CREATE INDEX exchanges_subject ON exchanges (subject) WHERE subject IS NOT NULL;
+CREATE INDEX exchanges_prior ON exchanges (prior) WHERE prior IS NOT NULL;
 """
 
-ASKED: Final = ("purpose", "paragraph", "case", "unit", "person", "transaction_reference", "fields")
+ASKED: Final = (
+    *("purpose", "paragraph", "case", "unit", "person", "transaction_reference", "prior", "wanted"),
+)
 CLOSED: Final = (
     *("reason", "element", "why", "true_outcome", "disclosed_outcome", "ground", "status_kind"),
     *("calibration", "gallery_size", "threshold", "scores", "fpir", "duration_ms", "fields"),
-    "subject",
+    *("kept_back", "subject"),
 )
 DECIDED: Final = ("true_outcome", "disclosed_outcome", "why", "verdict", "examiner", "subject")
 NUMBERS: Final = frozenset({"gallery_size", "threshold", "scores", "fpir", "duration_ms"})
+# Columns that are named otherwise than the fact that fills them.
+FACTS: Final = {"prior": "prior_transaction", "wanted": "fields", "kept_back": "fields_withheld"}

@@ -67,13 +67,13 @@ def explain(
         raise Remedy("name the transaction: its number is in the answer to the query")
     if (where is None) is (bundle is None):
         raise Remedy("name either a home folder or --bundle FILE")
-    if where is None:
-        asked = Asked(None, bundle, reason, key, key_passphrase_file)
-        story = _from_bundle(asked, number, partner)
+    if where is None or key is not None:
+        asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+        story = _from_index(asked, number, partner)
     else:
+        # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
         if not reason:
             raise Remedy("say why you read: --reason WORDS; a live house records it first")
-        opening = auditor_key(key, key_passphrase_file)
         read = desk.perform(
             where,
             "audit.transaction",
@@ -81,7 +81,7 @@ def explain(
             officer=officer,
             passphrase=passphrase_of(where, passphrase_file),
         )
-        story = _from_house(where, read, number, opening)
+        story = _from_house(where, read, number)
     questions = list(Question) if only is None else [only]
     console.emit(
         context,
@@ -132,23 +132,21 @@ def renew(
     )
 
 
-def _from_house(
-    home: Path, read: Mapping[str, object], number: str, opening: OpeningRing | None
-) -> Story:
+def _from_house(home: Path, read: Mapping[str, object], number: str) -> Story:
     from gateway.audit.handed import opened, take
     from gateway.audit.story import tell
     from gateway.config import load
     from gateway.law.citing import citations
     from gateway.law.reading import MAX_BYTES
 
-    told = take(read["entries"], opening)
+    told = take(read["entries"], None)
     folder = load(home).agreements.folder
     there = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
     cite = citations(files.named(path, MAX_BYTES) for path in there)
     return tell(told, number, str(read["partner"]), cite, opened=opened(told))
 
 
-def _from_bundle(asked: Asked, number: str, partner: str) -> Story:
+def _from_index(asked: Asked, number: str, partner: str) -> Story:
     from gateway.audit.handed import opened
     from gateway.audit.story import tell
     from gateway.law.citing import citations
@@ -207,6 +205,8 @@ def _lines(story: Story, questions: list[Question]) -> Iterator[str]:
     yield f"transaction {story.number} of {story.partner or 'nobody'}"
     for question in questions:
         lines = story.answers[question]
+        if not lines and len(questions) == 1:
+            yield f"nothing is recorded of this ({question.value})"
         if not lines:
             continue
         yield f"\n{question.value}"

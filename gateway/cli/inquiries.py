@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from gateway.audit.chapters import Cite
     from gateway.auditor.table import Period, Table
+    from gateway.law.quota import Quotas
 
 SHOWN = 50  # rows printed for eyes; --json and --csv have them all
 
@@ -94,9 +95,10 @@ def quota(
     csv: Csv = None,
     as_json: Json = False,
 ) -> None:
-    """Count queries by partner, purpose and day, beside what was agreed.
+    """Count queries by partner, purpose and day, and of the year so far, beside what was agreed both ways.
 
-    Exit code 0: within what was agreed. 1: a day went over it. 2: could not be answered.
+    ALL is all purposes together. Exit code 0: within what was agreed. 1: a day or a year went over it. 2: could not
+    be answered.
     """
     del as_json
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
@@ -321,23 +323,25 @@ def words(
     return f"{what}{of}{''.join(f' {word} {day:%Y-%m-%d}' for word, day in times if day)}{more}"
 
 
-def limits_of(room: Room) -> dict[tuple[str, int, str], int]:
-    """Return the most queries a day that each version of an agreement permits, by purpose."""
+def limits_of(room: Room) -> dict[tuple[str, int, int], Quotas]:
+    """Return how much each version of an agreement lets them ask us, and us ask them."""
     from gateway.law.parsing import parse
     from gateway.law.reading import MalformedAgreement
+    from gateway.terms import Direction
 
-    found: dict[tuple[str, int, str], int] = {}
+    found: dict[tuple[str, int, int], Quotas] = {}
     for name, text in room.source.agreements().items():
         try:
             agreement = parse(text, name)
         except MalformedAgreement:
             continue
-        answering = agreement.answering
-        if answering.quotas is None:
-            continue
-        for purpose in answering.purposes:
-            limit = answering.quotas.purposes.get(purpose, answering.quotas.overall)
-            found[agreement.id, agreement.version, purpose.name] = limit.day
+        both = (
+            (Direction.INBOUND, agreement.answering.quotas),
+            (Direction.OUTBOUND, agreement.asking.quotas),
+        )
+        for direction, quotas in both:
+            if quotas is not None:
+                found[agreement.id, agreement.version, int(direction)] = quotas
     return found
 
 

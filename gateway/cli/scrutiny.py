@@ -28,12 +28,14 @@ from gateway.cli.reading import (
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:
+    from gateway.auditor.questions.subject import Decided
     from gateway.auditor.table import Period, Table
 
 DIMENSIONS: Final = ("sex", "age_band", "region")
 LANGUAGES: Final = ("en", "fr")
 LONGEST_WHOM = 100  # characters of what the entry of a reading says of whom it was about
 MOST_CASES: Final = 64 << 20  # bytes of a list of cases
+_WITHHELD: Final = re.compile(r"([0-9]{1,12})=((?:1[89]|2[0-8])(?:\([0-9a-z.]{1,5}\)){0,3})")
 _HOURS: Final = re.compile(r"([01]?[0-9]|2[0-3])-([01]?[0-9]|2[0-3])")
 
 
@@ -156,6 +158,20 @@ def subject(
             metavar="CASE", help="A case of the person in which we asked; may be repeated."
         ),
     ] = None,
+    release: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="LEAF",
+            help="A leaf among the findings that an officer releases; may be repeated.",
+        ),
+    ] = None,
+    withhold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEAF=SECTION",
+            help="One that an officer withholds, and the section of the Privacy Act, e.g. 17=21; may be repeated.",
+        ),
+    ] = None,
     bundle: Bundle = None,
     since: Since = None,
     until: Until = None,
@@ -170,8 +186,8 @@ def subject(
 ) -> None:
     """Write all exchanges about one person into a pack that answers their access request.
 
-    Officers, examiners, scores and other people are left out. What an officer should look at before it is
-    released, such as a match that the partner was not told of, is a finding.
+    Officers, examiners, scores and other people are left out. A match that the partner was not told of and a
+    ground of refusal are left out too, each with a finding, until an officer has decided: --release or --withhold.
 
     Exit code 0: written. 1: written, with findings. 2: could not be answered.
     """
@@ -185,12 +201,14 @@ def subject(
     if out.exists():
         raise Remedy(f"{out} is there already; a pack is never written over another")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    decided = _decided(release or [], withhold or [])
 
     def ask(room: Room, period: Period) -> Table:
         from gateway.auditor.questions import subject as question
 
         number = _number(room, person)
-        pack = question.subject(room.index, period, number, tuple(case or ()))
+        cite = inquiries.cited(room)
+        pack = question.subject(room.index, period, number, tuple(case or ()), cite, decided)
         question.write_pack(pack, out, languages)
         console.note(f"pack  {out}")
         return pack.table
@@ -198,6 +216,23 @@ def subject(
     # Sealed with the reading: who looked for whom is asked one day, and who reads the frames learns nothing.
     words = inquiries.words(_whom(person, case or []), since, partner, until)
     inquiries.answer(context, asked, words, (since, until, partner), csv, ask=ask)
+
+
+def _decided(release: list[int], withhold: list[str]) -> Decided:
+    """Return what an officer decided; raises Remedy for what is no leaf, no section, or both at once."""
+    from gateway.auditor.questions.subject import Decided
+
+    withheld: dict[int, str] = {}
+    for each in withhold:
+        found = _WITHHELD.fullmatch(each)
+        if found is None:
+            raise Remedy(
+                "--withhold is a leaf and a section of the Privacy Act from 18 to 28: 17=21, 17=22(1)(b)"
+            )
+        withheld[int(found[1])] = found[2]
+    if both := sorted(withheld.keys() & set(release)):
+        raise Remedy(f"leaf {both[0]} is both released and withheld: decide one of them")
+    return Decided(frozenset(release), withheld)
 
 
 def _whom(person: str, cases: list[str]) -> str:

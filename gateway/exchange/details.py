@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.audit import bases
 from gateway.casework import (
     NOBODY,
     Details,
@@ -206,6 +207,9 @@ def _disclosed(
     facts |= {
         "fields": ",".join(field.code.name for field in fields),
         "authorities": ",".join(sorted({field.authority for field in fields})),
+        "field_authorities": bases.written(fields),
+        # What is kept from the asker whether it is recorded or not; what is not recorded is not withheld.
+        "fields_withheld": ",".join(code.name for code in wanted.fields if code not in plan.fields),
     }
     if plan.withholding is not None:
         facts |= {"withheld": plan.withholding.scope.name, "ground": plan.withholding.ground.name}

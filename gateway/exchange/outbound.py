@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from gateway import telemetry
 from gateway.directory import UnknownParty
 from gateway.errands import Asking, Errand, ErrandAct, ErrandState, Folder
-from gateway.errors import InProgress, Refusal, Remedy
+from gateway.errors import AuditUnavailable, InProgress, Refusal, Remedy
 from gateway.exchange import traces
 from gateway.exchange.courier import Delivery, Fate
 from gateway.exchange.notices import Post
@@ -68,10 +68,12 @@ class Outbound:
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
         try:
             permission, reserved = self._may_ask(asking, now)  # (1)
-        except Refusal as refusal:
+            errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
+        except AuditUnavailable:
+            raise
+        except Refusal as refusal:  # also the last of a quota that went meanwhile
             self._post.sequencer.commit((traces.stopped(asking, number, refusal),), ())
             raise
-        errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
         return self.carry_on(errand)
 
     def _recorded(

@@ -31,7 +31,8 @@ from gateway.exchange.settling import Candidate, Decision, settled
 from gateway.exchange.walk import Admitted, Conclusion, Request, Unfinished
 from gateway.law.agreement import Agreement
 from gateway.law.policy import Permit, may_answer
-from gateway.store import asked, quotas, transactions
+from gateway.law.quota import poor_allowance
+from gateway.store import asked, transactions
 from gateway.store.asked import Issued
 from gateway.store.reviews import Evidence
 from gateway.store.sequencer import Leaf
@@ -311,7 +312,7 @@ class SubmitQuery:
             result=transactions.seal_result(key, partner, number, payloads.result_bytes(recorded)),
             finding=transactions.seal_finding(key, partner, number, finding),
             hit=hit,
-            release_most=quotas.poor_allowance(work.permit.quota.day)
+            release_most=poor_allowance(work.permit.quota.day)
             if decision.shown is Outcome.QUALITY_INSUFFICIENT
             else None,
         )

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.casework import Details, DetailsRequest, FieldCode
 from gateway.errands import Errand, ErrandState, Seeking
 from gateway.errors import Refusal, Remedy
+from gateway.exchange import traces
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.exchange.notices import Post
 from gateway.store import errands
@@ -141,6 +143,8 @@ def _received(errand: Errand, written: Written, delivery: Delivery, details: Det
         "outcome_received": details.outcome.name,
         "fields": ",".join(field.code.name for field in details.fields),
         "authorities": ",".join(sorted({field.authority for field in details.fields})),
+        "field_authorities": bases.written(details.fields),
+        **traces.withheld(details.withholding),
     }
     return Leaf(frame, {name: value for name, value in facts.items() if value})
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame, decode
+from gateway.casework import Withholding
 from gateway.errands import Asking, Errand
 from gateway.errors import Refusal
 from gateway.exchange.courier import Written
@@ -83,6 +85,7 @@ def _facts(asking: Asking) -> dict[str, str]:
         "status_kind": asking.status.kind.name,
         "nationalities": ",".join(sorted(asking.status.nationalities)),
         "persecutors": persecution_said(asking.status),
+        "subject": "" if asking.subject is None else str(asking.subject),
     }
     if isinstance(asking.probe, Biometrics):
         facts["positions"] = ",".join(str(sample.position) for sample in asking.probe.samples)
@@ -114,8 +117,23 @@ def received(errand: Errand, receipt: Receipt, result: Result) -> Leaf:
         "case": errand.case,
         "outcome_received": result.outcome.name,
         "destruction_receipt": result.destruction_receipt_id,
+        **withheld(result.withholding),
     }
+    if result.details is not None:  # an agreement with one step
+        facts |= {
+            "fields": ",".join(field.code.name for field in result.details.fields),
+            "authorities": ",".join(sorted({f.authority for f in result.details.fields})),
+            "field_authorities": bases.written(result.details.fields),
+            **withheld(result.details.withholding),
+        }
     return Leaf(frame, {name: value for name, value in facts.items() if value})
+
+
+def withheld(withholding: Withholding | None) -> dict[str, str]:
+    """Return what a partner says that it refuses, and on which ground."""
+    if withholding is None:
+        return {}
+    return {"withheld": withholding.scope.name, "ground": withholding.ground.name}
 
 
 def denied(errand: Errand, reason: str) -> Leaf:

@@ -169,7 +169,7 @@ class Life:
         return {
             "operation": "SUBMIT_QUERY",
             "purpose": purpose,
-            "paragraph": f"IRPR 315.41(1)({letter})",
+            "paragraph": f"IRPR {'315.23' if frame.partner_id == 'USA' else '315.41'}(1)({letter})",
             "case": f"C-{self.random.randint(1, max(10, self.entries * 2))}",
             "unit": f"U-{self.random.randint(1, 12)}",
             "person": f"{frame.partner_id}-{self.random.randint(1, 200)}",
@@ -190,6 +190,8 @@ class Life:
         """A question of ours, its answer, and what became of it."""
         facts = self._asking(frame)
         facts["actor"] = f"P-{self.random.randint(1, 60)}"
+        facts["paragraph"] = facts["paragraph"].replace("315.41", "315.4")
+        facts["policy_trace"] = facts["policy_trace"].replace(":answer.", ":ask.")
         del facts["operation"], facts["person"], facts["modality"]
         mine = replace(frame, direction=OUT, subject_reference="")
         self._put(now, Said(_as(mine, EntryType.ASKED, OTHER), facts))
@@ -284,7 +286,9 @@ class Life:
         }
         said = {"operation": "REQUEST_HIT_DETAILS", **about}
         self._put(now, Said(follow, said))
+        paragraph = "315.25(1)(a)" if frame.partner_id == "USA" else "315.41(2)(a)"
         told = {**about, "subject": whom["subject"], "disclosed_outcome": "DISCLOSED"}
+        told |= {"field_authorities": f"IRPR {paragraph}={about['fields']}"}
         self._put(now + timedelta(seconds=1), self._answer(follow, told))
 
     def _correction(self, now: datetime, frame: Frame) -> None:

@@ -90,6 +90,15 @@ def demand_left(quotas: Quotas, usage: Usage, purpose: Purpose, now: datetime) -
         raise QuotaExceeded(max(spent))
 
 
+def poor_allowance(day_limit: int) -> int:
+    """Return how many queries a day, too poor to search, give their quota back: a tenth of the day's quota, or ten.
+
+    Each is three entries that the quota does not count, so without an end one finger lifted too early, sent again
+    and again, fills the disk. Ten taken again for a hundred that are good is more than a bad scanner has.
+    """
+    return max(10, day_limit // 10)
+
+
 def _counters(quotas: Quotas, usage: Usage, now: datetime) -> Iterator[Counter]:
     day, year = renewals(now)
     limits = {Purpose.NONE: quotas.overall, **quotas.purposes}

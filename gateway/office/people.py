@@ -193,7 +193,7 @@ class RecordRoom:
         effect = people.write_record(placed.subject, record, self._data_key, self._clock())
         batch.about.add(reference)
         batch.effects += [*subjects.enrol(placed, self._data_key), effect]
-        batch.leaves.append(_updated(officer, placed.subject, record))
+        batch.leaves.append(_updated(officer, placed.subject, held, record))
         return "imported"
 
     def _commit(self, batch: _Batch) -> None:
@@ -209,7 +209,8 @@ class RecordRoom:
             return subject, people.read_record(reader, self._data_key, subject)
 
 
-def _updated(officer: Officer, subject: int, record: Record) -> Leaf:
+def _updated(officer: Officer, subject: int, held: Record, record: Record) -> Leaf:
+    """Return the entry of a change: what was held, what is held now, what is other; names of fields, never values."""
     frame = Frame(
         type=EntryType.UPDATED, entry_class=EntryClass.OTHER, subject_reference=f"S-{subject}"
     )
@@ -218,6 +219,10 @@ def _updated(officer: Officer, subject: int, record: Record) -> Leaf:
         "subject": str(subject),
         "record_version": str(record.version),
         "status_kind": record.status.kind.name,
+        "state_before": held.status.kind.name,
+        "state_after": record.status.kind.name,
+        "fields_before": ",".join(personal.names(held)),
         "fields": ",".join(code.name for code in record.data),
+        "fields_changed": ",".join(personal.changed(held, record)),
     }
     return Leaf(frame, facts)

@@ -112,6 +112,30 @@ def same(held: Record, stated: Record, *, dated: bool) -> bool:
     return held.version > 0 and held.status == status and dict(held.data) == dict(stated.data)
 
 
+def names(record: Record) -> tuple[str, ...]:
+    """Return the names of the fields that are held."""
+    return tuple(code.name for code in record.data)
+
+
+def changed(held: Record, stated: Record) -> tuple[str, ...]:
+    """Return the names of all that is other than it was, nationalities, persecutors and the confirmation included.
+
+    A field is named too where it is new, or gone.
+    """
+    before, after = held.status, stated.status
+    status = (
+        ("STATUS", before.kind, after.kind),
+        ("NATIONALITIES", before.nationalities, after.nationalities),
+        ("PERSECUTORS", before.persecutors, after.persecutors),
+        ("CONFIRMED", before.confirmed, after.confirmed),
+    )
+    codes = sorted({*held.data, *stated.data})
+    return (
+        *(name for name, old, new in status if old != new),
+        *(code.name for code in codes if held.data.get(code) != stated.data.get(code)),
+    )
+
+
 def _datum(code: FieldCode, value: str) -> Datum:
     if code is FieldCode.FINGERPRINTS:
         raise BadRow("FINGERPRINTS: prints are enrolled by `passerelle gallery enrol`")

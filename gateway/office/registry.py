@@ -13,6 +13,7 @@ from itertools import groupby
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import Record, Status
+from gateway.office.personal import changed
 from gateway.store import people, subjects
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
@@ -178,6 +179,7 @@ def _leaf(one: subjects.Placed, status: Status | None) -> Leaf:
     }
     if status is not None:
         facts |= {"status_kind": status.kind.name, "record_version": "1"}
+        facts |= {"fields_changed": ",".join(changed(Record(), Record(status=status)))}
     frame = Frame(
         type=EntryType.ENROLLED if one.samples else EntryType.UPDATED,
         entry_class=EntryClass.OTHER,

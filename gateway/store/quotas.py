@@ -142,15 +142,6 @@ def reserve(
     return tuple(effects)
 
 
-def poor_allowance(day_limit: int) -> int:
-    """Return how many queries a day, too poor to search, give their quota back: a tenth of the day's quota, or ten.
-
-    Each is three entries that the quota does not count, so without an end one finger lifted too early, sent again
-    and again, fills the disk. Ten taken again for a hundred that are good is more than a bad scanner has.
-    """
-    return max(10, day_limit // 10)
-
-
 def release_poor(
     partner: str, number: str, message_id: bytes, most: int, now: datetime
 ) -> tuple[Effect, ...]:

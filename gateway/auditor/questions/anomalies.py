@@ -2,7 +2,7 @@
 
 no case         a query that names no case, or one that is not on the list of cases that was given
 repeated        a case was asked about so many times within a day: nothing new can have been learnt
-same person     one person was found so many times within a day, in different cases
+same person     one person was found, or asked about by us, so many times within a day, in different cases
 odd hour        asked at an hour of the day, UTC, at which that party asks hardly ever
 
 None of it is an offence; each is worth a question to whoever asked.
@@ -142,22 +142,23 @@ def _same_person(index: Index, period: Period) -> Rows:
     said, values = period.where("asked_ms")
     often = (
         f"SELECT subject FROM exchanges WHERE {_ASKED} AND subject IS NOT NULL AND {said}"
-        f" GROUP BY subject HAVING count(*) >= {REPEATS}"
+        f" GROUP BY subject, direction HAVING count(*) >= {REPEATS}"
     )
     wanted = (
         f"SELECT {_READ}, subject FROM exchanges WHERE {_ASKED} AND subject IN ({often}) AND {said}"
         " ORDER BY asked_ms"
     )
-    recent: dict[str, deque[Asked]] = {}
+    recent: dict[tuple[str, int], deque[Asked]] = {}
     for *read, subject in index.each(wanted, [*values, *values]):
         each = Asked(*read)
-        asked = recent.setdefault(str(subject), deque())
+        asked = recent.setdefault((str(subject), each.direction), deque())
         asked.append(each)
         while asked[0].time <= each.time - DAY_MS:
             asked.popleft()
         count = len({one.case for one in asked})
         if count >= REPEATS:
-            yield each.row("same person", f"found in {count} cases within a day")
+            how = "found" if each.direction == Direction.INBOUND else "asked about"
+            yield each.row("same person", f"{how} in {count} cases within a day")
 
 
 def _odd(index: Index, period: Period, hours: Hours | None, habits: Habits) -> Rows:

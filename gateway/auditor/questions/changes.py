@@ -1,7 +1,8 @@
 """Question 16: who changed configuration just before an exchange.
 
-Keys, directory, agreements, staff, proposals, custody, restores, starts and stops, and settings that were other
-at a start than at the one before. Not what was only read.
+Keys, directory, agreements, staff, proposals, custody, restores, starts and stops, settings that were other at a start
+than at the one before, holds, and what officials decided. Of people what was changed of the one whom the exchange is about,
+by names of fields, never values; where nobody was found or the details are sealed, of everybody. Not what was only read.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ CHANGING: Final = (
     *(EntryType.CUSTODY, EntryType.RESTORE, EntryType.BACKUP, EntryType.START, EntryType.STOP),
     *(EntryType.CLOCK, EntryType.HOLD),
 )
+OF_PEOPLE: Final = (
+    *(EntryType.ENROLLED, EntryType.UPDATED, EntryType.REMOVED, EntryType.DECISION),
+)
 _SHOWN: Final = (
-    *("action", "state_before", "state_after", "roles", "reason", "evidence", "partner_version"),
-    *("agreement_digest", "settings_digest", "software", "step_ms"),
+    *("person", "action", "state_before", "state_after", "roles", "reason", "evidence"),
+    *("partner_version", "agreement_digest", "settings_digest", "software", "step_ms"),
+    *("fields_before", "fields", "fields_changed", "decision", "ground"),
 )
 
 
@@ -44,12 +49,29 @@ def changes(index: Index, number: str, window_ms: int, partner: str = "") -> Tab
     at, leaf = asked[0]
     if not isinstance(at, int) or not isinstance(leaf, int):
         raise Remedy("no entry bears this transaction number")
-    kinds = ", ".join(str(int(kind)) for kind in CHANGING)
+    kinds = ", ".join(str(int(kind)) for kind in (*CHANGING, *OF_PEOPLE))
     told = index.told(
         f"type IN ({kinds}) AND time_ms >= ? AND entries.idx < ?", (at - window_ms, leaf)
     )
-    rows = tuple(_row(each) for each in told)
+    whom = _whom(index, number, partner or "".join(partners))
+    rows = tuple(_row(each) for each in told if _concerns(each, whom))
     return Table(COLUMNS, rows, {"transaction": number, "time": iso(at), "changes": len(rows)})
+
+
+def _whom(index: Index, number: str, partner: str) -> frozenset[str]:
+    """Return whom a transaction is about, by number of the registry; nobody where that is not known."""
+    wanted = "SELECT DISTINCT subject FROM exchanges WHERE number = ? AND partner = ? AND subject IS NOT NULL"
+    return frozenset(str(row[0]) for row in index.rows(wanted, (number, partner)))
+
+
+def _concerns(each: Told, whom: frozenset[str]) -> bool:
+    """Whether a change may have mattered: of a person, only where it is the one whom the exchange is about."""
+    if each.frame.type not in OF_PEOPLE:
+        return True
+    if not whom:
+        return each.frame.type is not EntryType.ENROLLED  # a gallery may be filled in a day
+    about = (each.facts or {}).get("subject") or each.frame.subject_reference.removeprefix("S-")
+    return about in whom
 
 
 def _row(each: Told) -> tuple[object, ...]:

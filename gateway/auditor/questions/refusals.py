@@ -1,82 +1,225 @@
-"""Question 9: all masked and refused answers, and why.
+"""Question 9: all that was refused, masked, withheld or stopped, both ways, each with its ground and its paragraph.
 
-refused        the law, the agreement or the protocol said no; the partner was told the reason
-masked         something was found and not shown; the partner saw a no-hit
-not completed  the house was at fault; a retry may have been answered
-counted        too cheap to provoke for an entry of its own: a count for each minute and reason
+refused          the law, the agreement, the protocol or an official said no, and whoever asked was told so
+partly refused   an official refused some of the fields, and whoever asked was told so
+withheld         fields were asked for and kept back by rule, as if nothing were recorded
+masked           somebody was found and not shown; the partner saw a no-hit
+unavailable      details of a match were asked for and not given; the partner is not told why
+stopped          a question of ours that our own law stopped: nothing left
+copy refused     a spoilt copy of a message, or a second message under its identifier; the good one was accepted
+not completed    the house was at fault; a retry may have been answered
+counted          too cheap to provoke for an entry of its own: a count for each minute and reason
+
+A message that came again and was refused again for the same reason is one row; `times` says how often. The ground is what
+an official stated, or the rule of the agreement; of what breaks the protocol it is the protocol, and no paragraph.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryClass, EntryType
-from gateway.auditor.index import Index
+from gateway.auditor.assembling import says_no
+from gateway.auditor.index import Index, facts_in
 from gateway.auditor.table import WAYS, Period, Table, iso
+from gateway.errors import FieldNotPermitted
+from gateway.law.citing import ground_of
+from gateway.terms import Direction
 
 COLUMNS = (
-    *("time", "partner", "direction", "transaction", "what", "reason", "because", "paragraph"),
-    "leaf",
+    *("time", "partner", "direction", "transaction", "what", "reason", "ground", "because"),
+    *("paragraph", "times", "leaf"),
 )
+PROTOCOL: Final = "the gateway protocol"  # the ground of what breaks it
+_KINDS: Final = (EntryType.REFUSAL, EntryType.REPLAY_CONFLICT, EntryType.REFUSAL_SUMMARY)
+_STATED: Final = (
+    "status_kind",
+    "nationalities",
+    "persecutors",
+)  # of a person whom we would ask about
+# The question that a refused message belongs to, if it was ever accepted.
+_QUESTION: Final = (
+    "(SELECT e.idx FROM exchanges e WHERE e.message_id = entries.message_id AND e.partner = entries.partner"
+    " AND e.direction = 1 AND e.message_id <> x'' ORDER BY e.idx DESC LIMIT 1)"
+)
+
+Cells = dict[str, object]
 
 
 def refusals(index: Index, period: Period, cite: Cite) -> Table:
-    """Return every refusal and every masked answer of a period, in order of time."""
-    # What an examiner decided was masked by the verdict, not by the answer before it.
-    said, values = period.where("coalesce(verdict_ms, closed_ms)")
-    wanted = (
-        "SELECT coalesce(verdict_ms, closed_ms), partner, direction, number, closing, reason, element, why, true_outcome,"
-        " coalesce(verdict_idx, closed_idx)"
-        f" FROM exchanges WHERE {said} AND (closing = 'REFUSED' OR true_outcome <> disclosed_outcome)"
-    )
-    rows: list[tuple[int, tuple[object, ...]]] = []
-    for ms, partner, way, number, closing, reason, element, why, true, leaf in index.each(
-        wanted, values
-    ):
-        refused = closing == "REFUSED"
-        because = (element or why) if refused else f"{true} not shown: {why or 'sealed'}"
-        what = "refused" if refused else "masked"
-        cited = cite(str(why)) if why else ""
-        row = (iso(ms), partner, WAYS.get(way), number, what, reason, because, cited or None, leaf)
-        rows.append((_int(leaf), row))
-    rows += _others(index, period)
-    rows.sort(key=lambda pair: pair[0])
-    found = tuple(row for _, row in rows)
+    """Return all of them in a period, in the order of their entries."""
+    rows = [
+        *_refused(index, period, cite),
+        *_of_ours(index, period, cite),
+        *_kept_back(index, period, cite),
+    ]
+    rows.sort(key=lambda row: int(str(row["leaf"])))
     by_reason = Counter(
-        f"{row[4]}: {row[5] or (row[6] if row[4] == 'masked' else 'sealed')}" for row in found
+        f"{row['what']}: {row['reason'] or row['because'] or 'sealed'}" for row in rows
     )
+    found = tuple(tuple(row.get(name) for name in COLUMNS) for row in rows)
     return Table(COLUMNS, found, {"by_reason": dict(by_reason.most_common())})
 
 
-def _others(index: Index, period: Period) -> list[tuple[int, tuple[object, ...]]]:
-    """Return searches that were not completed, and counts of what was refused unread."""
-    said, values = period.where("time_ms")
-    kinds = (
-        f"(type = {int(EntryType.REFUSAL_SUMMARY)} OR type = {int(EntryType.REPLAY_CONFLICT)}"
-        f" OR (type = {int(EntryType.REFUSAL)} AND class = {int(EntryClass.OTHER)}))"
-    )
-    columns = (
-        "time_ms, partner, direction, number, type, subject, facts ->> 'reason', facts ->> 'count'"
-    )
+def _refused(index: Index, period: Period, cite: Cite) -> list[Cells]:
+    """Return what partners sent and was refused, from the entries of it: one row a message and reason."""
+    said, values = period.where("entries.time_ms")
+    said = said.replace("partner =", "entries.partner =")
+    kinds = ", ".join(str(int(kind)) for kind in _KINDS)
     wanted = (
-        f"SELECT entries.idx, {columns} FROM entries LEFT JOIN details USING (idx)"
-        f" WHERE {kinds} AND {said}"
+        "SELECT entries.idx, entries.time_ms, entries.partner, entries.direction, entries.number, type, class,"
+        " subject_, entries.agreement, entries.version, hex(entries.message_id), facts, asked, closed"
+        " FROM (SELECT entries.*, entries.subject AS subject_, e.idx AS asked, e.closed_idx AS closed FROM entries"
+        f" LEFT JOIN exchanges e ON e.idx = {_QUESTION} WHERE type IN ({kinds}) AND {said}) AS entries"
+        " LEFT JOIN details USING (idx) ORDER BY entries.idx"
     )
-    rows: list[tuple[int, tuple[object, ...]]] = []
-    for leaf, ms, partner, way, number, kind, subject, reason, count in index.each(wanted, values):
-        counted = kind == EntryType.REFUSAL_SUMMARY
-        what = "counted" if counted else "not completed"
-        if kind == EntryType.REPLAY_CONFLICT:
-            what = "refused"
-        because = f"{count or '?'} in the minute {subject}" if counted else None
-        row = (
-            *(iso(ms), partner or None, WAYS.get(way, WAYS[1]), number or None, what, reason),
-            *(because, None, leaf),
-        )
-        rows.append((_int(leaf), row))
-    return rows
+    rows: dict[tuple[object, ...], Cells] = {}
+    for (
+        leaf,
+        ms,
+        partner,
+        way,
+        number,
+        kind,
+        cls,
+        minute,
+        agreed,
+        version,
+        message,
+        sealed,
+        asked,
+        closed,
+    ) in index.each(wanted, values):
+        facts = facts_in(sealed)
+        reason = facts.get("reason")
+        row: Cells = {
+            "time": iso(ms),
+            "partner": partner or None,
+            "direction": WAYS.get(way, WAYS[1]),
+            "transaction": number or None,
+            "reason": reason,
+            "because": facts.get("element") or facts.get("why"),
+            "times": 1,
+            "leaf": leaf,
+        }
+        if kind == EntryType.REFUSAL_SUMMARY:
+            count = facts.get("count")
+            row |= {"what": "counted", "because": f"{count or '?'} in the minute {minute}"}
+            row |= {"times": int(count) if count else None}
+        else:
+            copy = asked is not None and closed not in (leaf, asked)
+            row["what"] = _what(cls, facts, copy=copy)
+        if reason and row["what"] != "not completed":
+            row |= _ground(ground_of(reason, Direction(way or 1), agreed, version), cite)
+        key = (partner, message, row["what"], reason, row["because"]) if message else (leaf,)
+        if (known := rows.setdefault(key, row)) is not row:
+            known["times"] = int(str(known["times"])) + 1
+    return list(rows.values())
 
 
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else -1
+def _what(entry_class: int, facts: Mapping[str, str], *, copy: bool) -> str:
+    if entry_class == EntryClass.OTHER and not says_no(facts):
+        return "not completed"
+    return "copy refused" if copy else "refused"
+
+
+def _of_ours(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
+    """Yield our questions that a partner refused, or that our own law stopped."""
+    said, values = period.where("closed_ms")
+    wanted = (
+        "SELECT closed_ms, partner, number, reason, element, agreement, version, message_id, facts, closed_idx"
+        " FROM exchanges LEFT JOIN details ON details.idx = exchanges.idx"
+        f" WHERE direction = 2 AND closing = 'REFUSED' AND {said}"
+    )
+    for ms, partner, number, reason, element, agreed, version, message, sealed, leaf in index.each(
+        wanted, values
+    ):
+        row = _row("refused", (ms, partner, Direction.OUTBOUND, number, leaf))
+        row |= {"reason": reason, "because": element}
+        if not message:
+            facts = facts_in(sealed)
+            stated = ", ".join(f"{name} {facts[name]}" for name in _STATED if facts.get(name))
+            row |= {
+                "what": "stopped",
+                "because": ", ".join(filter(None, (element, stated))) or None,
+            }
+            row |= _ground(ground_of(reason or "", Direction.OUTBOUND, agreed, version), cite)
+        yield row
+
+
+def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
+    """Yield the answers that told less than there was: masked, refused in part or whole, withheld, unavailable."""
+    # What an examiner decided was masked by the verdict, not by the answer before it.
+    said, values = period.where("coalesce(verdict_ms, closed_ms)")
+    wanted = (
+        "SELECT coalesce(verdict_ms, closed_ms), partner, direction, number, reason, why, true_outcome, disclosed_outcome,"
+        " exchanges.ground, kept_back, agreement, version, facts, coalesce(verdict_idx, closed_idx)"
+        " FROM exchanges LEFT JOIN details ON details.idx = closed_idx"
+        f" WHERE {said} AND closing <> 'REFUSED' AND (true_outcome <> disclosed_outcome OR ground IS NOT NULL"
+        " OR kept_back <> '' OR disclosed_outcome IN ('UNAVAILABLE', 'REFUSED'))"
+    )
+    for (
+        ms,
+        partner,
+        way,
+        number,
+        reason,
+        why,
+        true,
+        shown,
+        ground,
+        kept,
+        agreed,
+        version,
+        sealed,
+        leaf,
+    ) in index.each(wanted, values):
+        facts = facts_in(sealed)
+        row = _row(_told(true, shown, ground), (ms, partner, way, number, leaf))
+        rules = _rules(facts, why, row["what"])
+        if not rules and kept and way == Direction.INBOUND:
+            rules = [ground_of(FieldNotPermitted.reason, Direction.INBOUND, agreed, version)]
+        because = f"{true} not shown: {why or 'sealed'}" if row["what"] == "masked" else why
+        row["reason"] = reason or (shown if shown in {"REFUSED", "UNAVAILABLE"} else None)
+        row["because"] = f"kept back: {kept}" if kept else because
+        row["ground"] = ground or ", ".join(rules) or None
+        row["paragraph"] = ", ".join(dict.fromkeys(filter(None, map(cite, rules)))) or None
+        yield row
+
+
+def _told(true: str | None, shown: str | None, ground: str | None) -> str:
+    if shown in {"REFUSED", "UNAVAILABLE"}:
+        return shown.lower()
+    if true is not None and shown is not None and true != shown:
+        return "masked"
+    return "partly refused" if ground else "withheld"
+
+
+def _rules(facts: Mapping[str, str], why: str | None, what: object) -> list[str]:
+    """Return the rules that kept something back, out of all that were relied on."""
+    relied = list(filter(None, facts.get("policy_trace", "").split(",")))
+    if what in {"masked", "refused"}:
+        return [why] if why else []
+    if what == "unavailable":
+        return relied[-1:]  # nothing is asked after the rule that hides a person
+    return [each for each in relied if ":answer.withheld." in each or ":answer.refusal" in each]
+
+
+def _ground(rule: str, cite: Cite) -> Cells:
+    return {"ground": rule or PROTOCOL, "paragraph": (cite(rule) if rule else "") or None}
+
+
+def _row(what: str, of: tuple[int, str, int, str, int]) -> Cells:
+    ms, partner, way, number, leaf = of
+    return {
+        "time": iso(ms),
+        "partner": partner,
+        "direction": WAYS.get(way),
+        "transaction": number,
+        "what": what,
+        "times": 1,
+        "leaf": leaf,
+    }

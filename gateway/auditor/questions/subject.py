@@ -1,10 +1,15 @@
 """Question 8: all exchanges about one person, as a pack that can be handed to the person who asks for it.
 
 What is in it: when, with which party, for which purpose and paragraph, what was found and what was told, which fields
-were disclosed (names, not values), when the prints were destroyed, what was corrected. What is left out, since it is
-about others: officers, examiners and units, scores, other people's queries, keys.
+were disclosed (names, not values), each with its legal basis, when the prints were destroyed, who corrected what. What
+is left out, since it is about others: officers, examiners and units, scores, other people's queries, keys.
 
-What may have to be withheld from the person too (Privacy Act s. 19, 21, 22) is a finding: an officer looks first.
+Ours about the person are in it too: those that named the person, those in the cases that are given, those that asked back by
+the number of a query that found the person, and what followed any of them.
+
+What may have to be withheld from the person too (Privacy Act s. 19, 21, 22), a match that the partner was not told of or a
+ground of refusal, is left out of letter and JSON alike until an officer has decided: it is released, or said to be
+withheld under its section. Until then it is a finding, and the pack calls itself a draft.
 """
 
 from __future__ import annotations
@@ -12,52 +17,118 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from gateway import files
+from gateway.audit import bases
+from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryType
-from gateway.auditor.index import Index, Row
+from gateway.auditor.index import Index, Row, facts_in
 from gateway.auditor.questions import subject_words
 from gateway.auditor.table import WAYS, Period, Table, iso
 from gateway.errors import Remedy
-from gateway.terms import Direction
+from gateway.law.citing import ground_of
+from gateway.terms import Direction, Operation
 
 COLUMNS = (
     *("time", "partner", "direction", "transaction", "operation", "purpose", "paragraph", "found"),
-    *("told", "fields", "destroyed", "about", "leaf"),
+    *("told", "fields", "not_disclosed", "withheld", "destroyed", "about", "in_pack", "leaf"),
 )
 NAME: Final = re.compile(r"S-([1-9][0-9]{0,18})")
 LANGUAGES: Final = ("en", "fr")
-_READ: Final = (
-    "asked_ms, partner, direction, number, operation, purpose, paragraph, true_outcome, disclosed_outcome,"
-    " fields, destroyed_ms, transaction_reference, ground, closing, idx"
+BY_NUMBER: Final = "QUERY_BY_NUMBER"  # nothing was compared, and there were no prints
+STOPPED: Final = "STOPPED"  # by our own law: nothing was sent
+TO_DECIDE: Final = "--release LEAF, or --withhold LEAF=SECTION of the Privacy Act"
+COMPARED: Final = "COMPARED"  # an examiner looked at the person's record, and it was somebody else, or nobody knows
+TOLD: Final = {Direction.INBOUND: "they told", Direction.OUTBOUND: "we told"}  # of a correction
+_NAMES: Final = (
+    *("idx", "asked_ms", "partner", "direction", "number", "message_id", "operation", "agreement"),
+    *("version", "closing", "purpose", "paragraph", "transaction_reference", "prior", "wanted"),
+    *("reason", "why", "true_outcome", "disclosed_outcome", "fields", "ground", "destroyed_ms"),
+    "verdict",
 )
+_READ: Final = (
+    f"{', '.join(_NAMES)}, (SELECT facts FROM details WHERE details.idx = exchanges.closed_idx)"
+)
+
+Said = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What an officer decided of what could not be released at once, by leaf.
+
+    released   it is in the pack
+    withheld   it is said to be withheld under this section of the Privacy Act
+    """
+
+    released: frozenset[int] = frozenset()
+    withheld: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+UNDECIDED: Final = Decided()
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """What goes to one person: the same rows for machines and, in each language, for eyes.
+    """What goes to one person: the same for machines and, in each language, for eyes.
 
-    unknown   exchanges of the time of which nobody knows any more whom they were about
+    table      for the auditor: every exchange, and whether it is in the pack
+    said       what is told of each that is in it
+    unknown    exchanges of the time of which nobody knows any more whom they were about
+    undecided  how many wait for an officer, and are left out
+    withheld   how many are withheld, by section of the Privacy Act
     """
 
     subject: str
     table: Table
+    said: tuple[Said, ...]
     unknown: int = 0
+    undecided: int = 0
+    withheld: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def texts(self, languages: Sequence[str]) -> Mapping[str, bytes]:
         """Return the files of the pack by name."""
-        exchanges = list(self.table.documents())
         found = {
-            f"{each}.txt": subject_words.text(each, self.subject, exchanges, self.unknown).encode()
+            f"{each}.txt": subject_words.text(
+                each, self.subject, self.said, self._notices(each)
+            ).encode()
             for each in languages
         }
-        document = {"subject": self.subject, "exchanges": exchanges, "erased": self.unknown}
+        document = {
+            "subject": self.subject,
+            "exchanges": list(self.said),
+            "draft": bool(self.undecided),
+            "undecided": self.undecided,
+            "erased": self.unknown,
+            "withheld": [
+                {"count": count, "section": section}
+                for section, count in sorted(self.withheld.items())
+            ],
+        }
         found["exchanges.json"] = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
         return found
+
+    def _notices(self, language: str) -> list[str]:
+        """Return what is said of what is not in the pack."""
+        words = subject_words.WORDS[language]
+        said = [
+            words["held back"].format(count=count, section=section)
+            for section, count in sorted(self.withheld.items())
+        ]
+        if self.undecided:
+            said.insert(0, words["draft"].format(count=self.undecided))
+        if self.unknown:
+            said.append(words["erased"].format(count=self.unknown))
+        if not (self.said or self.withheld or self.undecided):
+            said.append(words["none"])
+        return said
 
 
 def number_of(name: str) -> str | None:
@@ -66,77 +137,242 @@ def number_of(name: str) -> str | None:
     return found[1] if found else None
 
 
-def subject(index: Index, period: Period, number: str, cases: Sequence[str] = ()) -> Pack:
-    """Return every exchange about one person: found under this number, or asked by us in one of these cases.
+def subject(  # noqa: PLR0917 - what a pack depends on
+    index: Index,
+    period: Period,
+    number: str,
+    cases: Sequence[str] = (),
+    cite: Cite = lambda _: "",
+    decided: Decided = UNDECIDED,
+) -> Pack:
+    """Return every exchange about one person: found under this number, or asked by us of the person.
 
     number   of the registry, as details and frames state it; "" where only cases are known
+    cases    in which we asked about the person, where the question named nobody
+
+    Raises Remedy for a leaf that was decided and is none of those that need it.
     """
     if not index.opened:
         raise Remedy("whom an exchange was about is sealed: give the auditor's key (--key)")
-    said, values = period.where("asked_ms")
-    marks = ", ".join("?" * len(cases))
-    whose = f'subject = ? OR (direction = 2 AND "case" IN ({marks}))'
-    wanted = f"SELECT {_READ} FROM exchanges WHERE ({whose}) AND {said} ORDER BY idx"
-    rows, findings = [], []
-    for read in index.each(wanted, [number, *cases, *values]):
-        row, ground = _row(read)
-        rows.append(row)
-        if ground or (row[7] == "MATCH" != row[8] and row[2] == WAYS[Direction.INBOUND]):
-            why = f"ground {ground}" if ground else "a match that the partner was not told of"
-            findings.append(f"leaf {row[-1]}: {why}; an officer decides whether it is released")
-    rows += _corrected(index, rows)
-    unread = index.rows(
-        "SELECT count(*) FROM exchanges WHERE (direction = 1 AND (closing = 'ANSWERED' OR reviewed_ms IS NOT NULL)"
-        " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
-        f" OR direction = 2 AND {int(bool(cases))} AND closing <> 'REFUSED' AND purpose IS NULL) AND {said}",
-        values,
-    )[0][0]
+    found = [_said(row, cite) for row in _about(index, period, number, cases)]
+    found += _corrected(index, found)
+    found.sort(key=lambda each: int(each["leaf"]))
+    sifted = _sifted(found, decided)
+    findings, unread = list(sifted.findings), _unread(index, period)
     if unread:
         findings.append(
             f"{unread} exchanges of this time are erased or sealed: whom they were about is not known, and the pack says so"
         )
     totals = {
         "subject": f"S-{number}" if number else "",
-        "exchanges": len(rows),
+        "exchanges": len(sifted.rows),
+        "in_pack": len(sifted.said),
         "shredded": unread,
+        "ours_that_name_nobody": _nameless(index, period, cases),
     }
+    table = Table(COLUMNS, tuple(sifted.rows), totals, tuple(findings))
     named = f"S-{number}" if number else ", ".join(cases)
-    return Pack(named, _table(rows, totals, findings), int(unread))
+    left_out = len(sifted.findings)
+    return Pack(named, table, tuple(sifted.said), unread, left_out, dict(sifted.withheld))
 
 
-def _table(
-    rows: Sequence[tuple[object, ...]], totals: Mapping[str, object], findings: Sequence[str]
-) -> Table:
-    ordered = sorted(rows, key=lambda row: int(str(row[-1])))
-    return Table(COLUMNS, tuple(ordered), totals, tuple(findings))
+@dataclass(slots=True)
+class _Sifted:
+    """What an auditor sees of everything, and what goes out."""
+
+    rows: list[tuple[object, ...]] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+    withheld: Counter[str] = field(default_factory=Counter)
 
 
-def _row(read: Row) -> tuple[tuple[object, ...], object]:
-    asked, partner, direction, number, operation, purpose, paragraph, true, shown = read[:9]
-    fields, destroyed, about, ground, closing, leaf = read[9:]
-    outcome = shown if closing == "ANSWERED" else closing
-    row = (
-        *(iso(asked), partner, WAYS[direction], number),
-        *(operation or "SUBMIT_QUERY", purpose, paragraph),
-        *(true if true is not None else outcome, outcome, fields, iso(destroyed), about, leaf),
-    )
-    return row, ground
+def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
+    """Take out what an officer withheld, or has not decided yet; raises Remedy for a decision about anything else."""
+    sifted, awaited = _Sifted(), set[int]()
+    for each in found:
+        leaf, why = each["leaf"], each.pop("officer", "")
+        section = decided.withheld.get(leaf, "")
+        hidden = bool(why) and leaf not in decided.released
+        awaited |= {leaf} if why else set()
+        if hidden and not section:
+            sifted.findings.append(f"leaf {leaf}: {why}; left out until it is decided: {TO_DECIDE}")
+        sifted.rows.append(_cells(each, _standing(each, section, hidden=hidden)))
+        if not hidden:
+            sifted.said.append(each)
+        elif each["withheld"] is not None:  # its ground alone; what was exchanged is told
+            more = {"withheld_from_you": section} if section else {}
+            sifted.said.append({**each, "withheld": None, **more})
+        elif section:  # that there was an exchange
+            sifted.withheld[section] += 1
+    if strange := sorted({*decided.released, *decided.withheld} - awaited):
+        raise Remedy(
+            f"leaf {strange[0]}: nothing of this person is to be decided there; the findings name the leaves"
+        )
+    return sifted
 
 
-def _corrected(index: Index, rows: Sequence[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    """Return the corrections of these exchanges: what was wrong, when it was told."""
-    mine = {(str(row[3]), str(row[1])) for row in rows}
+def _standing(each: Said, section: str, *, hidden: bool) -> str:
+    if not hidden:
+        return "yes"
+    what = "all" if each["withheld"] is None else "ground"
+    return f"{what} withheld, s. {section}" if section else f"{what} left out"
+
+
+def _about(index: Index, period: Period, number: str, cases: Sequence[str]) -> list[Said]:
+    """Return the exchanges about a person, and what followed them."""
+    said, values = period.where("asked_ms")
+    marks = ", ".join("?" * len(cases))
+    whose = f'subject = ? OR (direction = 2 AND "case" IN ({marks}))'
+    read = f"SELECT {_READ} FROM exchanges WHERE {{}} AND {said} ORDER BY idx"
+    found = [
+        _named(row) for row in index.each(read.format(f"({whose})"), [number, *cases, *values])
+    ]
+    followed = f"transaction_reference = ? AND partner = ? AND direction = ? AND operation = '{Operation.REQUEST_HIT_DETAILS.name}'"
+    more = [
+        _named(row)
+        for each in found
+        for row in chain(
+            index.each(
+                read.format(followed),
+                [each["number"], each["partner"], each["direction"], *values],
+            ),
+            index.each(
+                read.format("direction = 2 AND prior = ? AND partner = ?"),
+                [each["number"], each["partner"], *values],
+            ),
+        )
+    ]
+    return list({each["idx"]: each for each in (*found, *more)}.values())
+
+
+def _named(row: Row) -> Said:
+    return dict(zip((*_NAMES, "told"), row, strict=True))
+
+
+def _unread(index: Index, period: Period) -> int:
+    """Return how many exchanges of a time may have been about anybody: what would say so is erased."""
+    said, values = period.where("asked_ms")
     wanted = (
-        "SELECT time_ms, direction, number, facts ->> 'correction_kind', facts ->> 'transaction_reference',"
-        " partner, entries.idx FROM entries JOIN details USING (idx)"
+        "SELECT count(*) FROM exchanges WHERE (direction = 1 AND (closing = 'ANSWERED' OR reviewed_ms IS NOT NULL)"
+        " AND operation = 'SUBMIT_QUERY' AND true_outcome IS NULL"
+        f" OR direction = 2 AND closing <> 'REFUSED' AND purpose IS NULL) AND {said}"
+    )
+    return int(index.rows(wanted, values)[0][0])
+
+
+def _nameless(index: Index, period: Period, cases: Sequence[str]) -> int:
+    """Return how many questions of ours named a case and nobody: whom they were about, the case system knows."""
+    said, values = period.where("asked_ms")
+    marks = ", ".join("?" * len(cases))
+    wanted = (
+        "SELECT count(*) FROM exchanges WHERE direction = 2 AND operation = 'SUBMIT_QUERY' AND subject IS NULL"
+        f' AND prior IS NULL AND purpose IS NOT NULL AND "case" NOT IN ({marks}) AND {said}'
+    )
+    return int(index.rows(wanted, [*cases, *values])[0][0])
+
+
+def _said(row: Said, cite: Cite) -> Said:
+    """Return what is told of an exchange; `officer` is why an officer looks at it first."""
+    facts = facts_in(row["told"])
+    inbound = row["direction"] == Direction.INBOUND
+    told = row["disclosed_outcome"] if row["closing"] == "ANSWERED" else row["closing"]
+    paragraph, operation = row["paragraph"], row["operation"] or Operation.SUBMIT_QUERY.name
+    if told == "REFUSED" and not inbound and not row["message_id"]:
+        rule = ground_of(row["reason"] or "", Direction.OUTBOUND, row["agreement"], row["version"])
+        told, paragraph = STOPPED, cite(rule) or paragraph
+    found = row["true_outcome"] or told
+    if row["verdict"] in {"DIFFERENT", "INCONCLUSIVE"} and found != "MATCH":
+        found = COMPARED
+    masked = inbound and row["true_outcome"] == "MATCH" != told
+    disclosed = bases.read({**facts, "fields": row["fields"] or ""})
+    withheld = _withheld(facts, row["ground"])
+    by_number = row["prior"] is not None and operation == Operation.SUBMIT_QUERY.name
+    return {
+        "time": iso(row["asked_ms"]),
+        "partner": row["partner"],
+        "direction": WAYS[row["direction"]],
+        "transaction": row["number"],
+        "operation": BY_NUMBER if by_number else operation,
+        "purpose": row["purpose"],
+        "paragraph": paragraph,
+        "found": found,
+        "told": told,
+        "hidden_by": (cite(row["why"] or "") or None) if masked else None,
+        "fields": [{"field": name, "paragraph": basis} for name, basis in disclosed.items()],
+        "not_disclosed": [
+            name for name in filter(None, (row["wanted"] or "").split(",")) if name not in disclosed
+        ],
+        # A question that is refused as a whole has its ground in the row, which is withheld as a whole.
+        "withheld": None if masked else withheld,
+        "destroyed": None if by_number else iso(row["destroyed_ms"]),
+        "about": row["transaction_reference"],
+        "leaf": row["idx"],
+        "officer": _officer(row, masked=masked),
+    }
+
+
+def _withheld(facts: Mapping[str, str], ground: str | None) -> Said | None:
+    return {"scope": facts.get("withheld", "PART"), "ground": ground} if ground else None
+
+
+def _officer(row: Said, *, masked: bool) -> str:
+    ground = f"ground {row['ground']}" if row["ground"] else ""
+    return ground or ("a match that the partner was not told of" if masked else "")
+
+
+def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:
+    """Yield the corrections of these exchanges: who told whom what was wrong, and what was done about it."""
+    mine = {(str(each["transaction"]), str(each["partner"])) for each in exchanges}
+    wanted = (
+        "SELECT time_ms, direction, number, facts, partner, entries.idx FROM entries JOIN details USING (idx)"
         f" WHERE type = {int(EntryType.CORRECTION)} AND facts ->> 'correction_kind' IS NOT NULL"
     )
-    found: list[tuple[object, ...]] = []
-    for at, direction, name, kind, reference, partner, leaf in index.each(wanted):
-        if (reference, partner) in mine:
-            said = (iso(at), partner, WAYS[direction], name, "CORRECTION", None, None, kind, kind)
-            found.append((*said, None, None, reference, leaf))
-    return found
+    done = (
+        "SELECT facts ->> 'correction_outcome' FROM entries JOIN details USING (idx) WHERE number = ? AND partner = ?"
+        f" AND type = {int(EntryType.ACKNOWLEDGEMENT)} AND direction {{}} ? AND facts ->> 'correction_outcome' <> ''"
+        " ORDER BY entries.idx DESC LIMIT 1"
+    )
+    for at, direction, name, stated, partner, leaf in index.each(wanted):
+        facts = facts_in(stated)
+        if (facts.get("transaction_reference", ""), partner) not in mine:
+            continue
+        # What the other side did about ours it tells us; what we did about theirs we record as ours.
+        outcome = index.rows(done.format("<>"), (name, partner, direction))
+        yield {
+            "time": iso(at),
+            "partner": partner,
+            "direction": TOLD[Direction(direction)],
+            "transaction": name,
+            "operation": "CORRECTION",
+            "purpose": None,
+            "paragraph": None,
+            "found": None,
+            "told": facts["correction_kind"],
+            "hidden_by": None,
+            "fields": [],
+            "corrected": list(filter(None, facts.get("fields", "").split(","))),
+            "outcome": outcome[0][0] if outcome else None,
+            "not_disclosed": [],
+            "withheld": None,
+            "destroyed": None,
+            "about": facts["transaction_reference"],
+            "leaf": leaf,
+        }
+
+
+def _cells(each: Said, standing: str) -> tuple[object, ...]:
+    flat: Said = {
+        **each,
+        "fields": "; ".join(f"{one['field']} {one['paragraph']}".strip() for one in each["fields"])
+        or ",".join(each.get("corrected", ()))
+        or None,
+        "not_disclosed": ",".join(each["not_disclosed"]) or None,
+        "withheld": None
+        if each["withheld"] is None
+        else f"{each['withheld']['scope']}: {each['withheld']['ground']}",
+        "in_pack": standing,
+    }
+    return tuple(flat[name] for name in COLUMNS)
 
 
 def write_pack(pack: Pack, out: Path, languages: Sequence[str]) -> list[str]:

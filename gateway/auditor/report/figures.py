@@ -29,7 +29,7 @@ from gateway.auditor.questions.destruction import (
     end_of,
     kept_after_review,
 )
-from gateway.auditor.questions.quota import COUNTED, Limits
+from gateway.auditor.questions.quota import ALL, LEFT, Limits, uses
 from gateway.auditor.report.timeline import Event, events
 from gateway.auditor.table import DAY_MS, Period
 from gateway.terms import Direction
@@ -155,7 +155,7 @@ class _Volumes:
         said, values = period.where("asked_ms")
         wanted = (
             f"SELECT asked_ms / {DAY_MS}, partner, direction, closing, true_outcome, disclosed_outcome, count(*)"
-            f" FROM exchanges WHERE {_QUERIES} AND {said} GROUP BY 1, 2, 3, 4, 5, 6"
+            f" FROM exchanges WHERE {_QUERIES} AND (direction = 1 OR {LEFT}) AND {said} GROUP BY 1, 2, 3, 4, 5, 6"
         )
         for day, partner, direction, closing, true, shown, count in index.each(wanted, values):
             self._time[direction][bucket_of(day * DAY_MS, period)] += count
@@ -211,24 +211,23 @@ def _masked(index: Index, period: Period, cite: Cite) -> Counter[str]:
 
 
 def _quota(index: Index, period: Period, limits: Limits) -> list[Use]:
-    said, values = period.where("asked_ms")
-    wanted = (
-        f"SELECT partner, purpose, asked_ms / {DAY_MS} AS day, agreement, version, count(*) FROM exchanges"
-        f" WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND {COUNTED} AND purpose IS NOT NULL AND {said}"
-        " GROUP BY 1, 2, 3, 4, 5"
-    )
-    days: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}  # day → queries, and agreed
-    for partner, purpose, day, agreement, version, count in index.each(wanted, values):
-        limit = limits.get((agreement, version, purpose), 0)
-        if limit:
-            each = days.setdefault((partner, purpose), {})
-            before, most = each.get(day, (0, 0))
-            each[day] = before + count, max(most, limit)
+    """Return how partners used what was agreed: for all purposes together, and for each that has a limit of its own."""
+    days: dict[tuple[str, str], list[tuple[int, int]]] = {}  # queries, and agreed, of each day
+    for each in uses(index, period, limits):
+        if each.direction == _INBOUND and each.agreed is not None:
+            pair = each.used, each.agreed.day
+            days.setdefault((each.partner, str(each.purpose)), []).append(pair)
+    # Where a purpose is few, all together would say how few.
+    small = {
+        partner
+        for (partner, purpose), used in days.items()
+        if purpose != ALL and max(count for count, _ in used) < LEAST
+    }
     found = []
-    for (partner, purpose), by_day in sorted(days.items()):
-        used = list(by_day.values())
+    for (partner, purpose), used in sorted(days.items()):
         peak, agreed = max(used, key=lambda pair: pair[0] / pair[1])
-        busiest = 5 * math.ceil(20 * peak / agreed) if peak >= LEAST else None
+        told = peak >= LEAST and not (purpose == ALL and partner in small)
+        busiest = 5 * math.ceil(20 * peak / agreed) if told else None
         warned = sum(most >= count >= 0.8 * most for count, most in used)
         over = sum(count > most for count, most in used)
         found.append(Use(partner, purpose, agreed, busiest, warned, over))

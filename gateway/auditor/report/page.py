@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gateway.audit.verify import Report, Severity
+from gateway.auditor.questions.quota import ALL
 from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
 from gateway.auditor.report.figures import Figures, buckets
@@ -114,7 +115,11 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
         if part.shown():
             made[name] = _rows(words(name), part.shown(), words)
     if found.quota:
-        use = [(f"{each.partner} · {each.purpose}", each.busiest) for each in found.quota]
+        named = {ALL: words("quota.all")}
+        use = [
+            (f"{each.partner} · {named.get(each.purpose, each.purpose)}", each.busiest)
+            for each in found.quota
+        ]
         made["quota"] = charts.rows(
             words("quota.say"),
             [name for name, _ in use],

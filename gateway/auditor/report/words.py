@@ -143,6 +143,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "Le jour le plus chargé de chaque partenaire et finalité, en part de ce qui était convenu par jour.",
     ),
     "purpose": ("Purpose", "Finalité"),
+    "quota.all": ("all purposes", "toutes les finalités"),
     "agreed": ("Agreed a day", "Convenu par jour"),
     "busiest": ("Busiest day, up to", "Jour le plus chargé, jusqu’à"),
     "warned": ("Days at 80 % or more", "Jours à 80 % ou plus"),

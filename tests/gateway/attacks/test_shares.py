@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
 from gateway.errors import RateLimited, Refusal, TooManyCalls
+from gateway.law.quota import poor_allowance
 from gateway.server import intercept
 from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified
 from gateway.server.connections import address_of
 from gateway.store import ledger
-from gateway.store.quotas import poor_allowance
 from gateway.terms import Outcome, Purpose
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters

@@ -133,9 +133,10 @@ def test_a_shortened_detail_is_refused(cut: int) -> None:
         open_detail(frame, detail.ciphertext, detail.sealed_dek[:cut], AUDITOR)
 
 
-def test_the_size_of_an_answers_detail_does_not_tell_a_hit() -> None:
-    """A hit has scores to state and a no-hit has none; both fill the largest class (ledger 1, 6)."""
-    answer = replace(START, type=EntryType.RESPONSE, entry_class=EntryClass.ANSWERED)
+@pytest.mark.parametrize("kind", [EntryType.RESPONSE, EntryType.ANSWER_RECEIVED])
+def test_the_size_of_an_answers_detail_does_not_tell_a_hit(kind: EntryType) -> None:
+    """A hit has scores or fields to state and a no-hit has none; both fill the largest class (ledger 1, 6)."""
+    answer = replace(START, type=kind, entry_class=EntryClass.ANSWERED)
 
     _, without = sealed(answer, {"true_outcome": "NO_MATCH"})
     _, hit = sealed(answer, {"true_outcome": "MATCH", "scores": "1:12.5 " * 200})

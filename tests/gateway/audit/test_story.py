@@ -10,6 +10,7 @@ from gateway.audit.chapters import SEALED, Told
 from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
 from gateway.audit.handed import hand, take
 from gateway.audit.story import Question, Story, tell
+from gateway.terms import Direction
 
 NUMBER, PARTNER = "T-00000001", "AUS"
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -158,6 +159,69 @@ def test_what_followed_is_told_with_the_transaction() -> None:
 
     assert "LAST_NAME" in values(story, Question.AFTERWARDS)
     assert not any("T-00000003" in value for value in values(story, Question.AFTERWARDS))
+
+
+OURS = {"direction": Direction.OUTBOUND, "subject_reference": "", "agreement_id": "au"}
+ASKED = entry(
+    3,
+    EntryType.ASKED,
+    {
+        "purpose": "VISA_PERMIT_BENEFIT",
+        "paragraph": "IRPR 315.4(1)(a)",
+        "case": "C-7",
+        "actor": "P-7",
+    },
+    **{**OURS, "agreement_version": 1, "message_id": b"m" * 16},
+)
+
+
+@pytest.mark.parametrize(
+    ("then", "finding"),
+    [
+        ((), "our question was neither answered"),
+        ((EntryType.ANSWER_RECEIVED, EntryClass.ACCEPTED), "our question was neither answered"),
+        ((EntryType.ANSWER_RECEIVED, EntryClass.ANSWERED), ""),
+        ((EntryType.ANSWER_RECEIVED, EntryClass.DENIED), ""),
+        ((EntryType.ABANDONED, EntryClass.OTHER), ""),
+    ],
+)
+def test_a_question_of_ours_that_nobody_ended_is_a_finding(
+    then: tuple[EntryType, EntryClass] | tuple[()], finding: str
+) -> None:
+    more = [entry(4, then[0], {"reason": "R"}, then[1], **OURS)] if then else []
+
+    story = tell([ASKED, *more], NUMBER, PARTNER)
+
+    assert finding in " ".join(story.findings)
+    assert bool(story.findings) is bool(finding)
+    assert "P-7" in values(story, Question.WHO)
+
+
+def test_a_number_that_tells_nothing_is_never_a_bare_header() -> None:
+    story = tell(
+        [entry(5, EntryType.TIMESTAMP, None, detail_commitment=bytes(32))], NUMBER, PARTNER
+    )
+
+    assert story.findings == (
+        "no entry of this number tells of a question: there are TIMESTAMP alone",
+    )
+
+
+def test_the_number_of_a_correction_tells_the_correction() -> None:
+    facts = {"transaction_reference": "T-9999", "correction_kind": "WRONG_VALUE", "actor": "P-7"}
+
+    story = tell([entry(5, EntryType.CORRECTION, facts)], NUMBER, PARTNER)
+
+    assert {"WRONG_VALUE", "P-7"} <= set(values(story, Question.AFTERWARDS))
+
+
+def test_a_message_that_came_again_is_asked_once() -> None:
+    copy = entry(2, EntryType.REFUSAL, {"reason": "ENVELOPE_REJECTED"}, EntryClass.DENIED)
+
+    story = tell([copy, *WHOLE], NUMBER, PARTNER)
+
+    assert [line.label for line in story.answers[Question.WHO]].count("asked by") == 1
+    assert "ENVELOPE_REJECTED" in values(story, Question.DECISION)
 
 
 def test_what_is_handed_is_taken() -> None:

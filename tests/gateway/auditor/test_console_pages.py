@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from gateway.audit.entry import EntryClass
 from gateway.auditor.console.app import Hall, application
 from gateway.auditor.console.gate import IDLE, LINK, Gate
 from gateway.auditor.console.serving import policy
@@ -22,7 +24,9 @@ from gateway.cli import reading, viewing
 from gateway.cli.main import app as passerelle
 from gateway.cli.reading import Asked
 from gateway.errors import Remedy
+from gateway.kit.year_life import Said
 from tests.gateway.auditor.visitor import HOST, PORT, Visitor
+from tests.gateway.auditor.year import indexed, query
 
 
 class Clock:
@@ -71,6 +75,38 @@ def test_without_the_link_nothing_is_shown(visitor: Visitor, seen: list[str]) ->
     for address in ("/", "/search", "/entry/0", "/report", "/enter/guess", "/enter/"):
         assert visitor.ask(address).status == 403
     assert seen == []
+
+
+def test_our_own_question_is_told_as_fully_as_theirs(hall: Hall, clock: Clock) -> None:
+    """Answered, and stopped by our own law: who of ours, which case, what came back, by which paragraph."""
+    asked = query(1, 1, outbound=True, outcome_received="MATCH")
+    frame = replace(asked[0].frame, agreement_id="au", agreement_version=1)
+    facts = {**(asked[0].facts or {}), "actor": "P-7"}
+    stopped = replace(
+        frame,
+        message_id=b"",
+        entry_class=EntryClass.DENIED,
+        transaction_number="20260101-00000002",
+    )
+    why = {**facts, "reason": "PERSECUTION_EXCLUSION", "persecutors": "AUS"}
+    with indexed([Said(frame, facts), asked[1], Said(stopped, why)]) as index:
+        own = replace(hall, index=index, record=lambda _: None)
+        inside = Visitor(Gate(application(own), PORT, policy(), clock))
+        inside.enter()
+        answered, denied = (inside.ask(f"/exchange/20260101-0000000{n}").text for n in (1, 2))
+
+    for word in (
+        "we asked",
+        "P-7",
+        "U-3",
+        "C-1",
+        "VISA_PERMIT_BENEFIT",
+        "answered by AUS",
+        "MATCH",
+    ):
+        assert word in answered, word
+    for word in ("nothing was sent", "P-7", "PERSECUTION_EXCLUSION", "IRPR 315.4(2)"):
+        assert word in denied, word
 
 
 def test_the_link_works_once(visitor: Visitor) -> None:

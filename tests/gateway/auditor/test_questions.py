@@ -20,7 +20,8 @@ from gateway.auditor.report.figures import figures
 from gateway.auditor.table import DAY_MS, Period
 from gateway.errors import Remedy
 from gateway.kit.year_life import BEGINS, Said
-from gateway.terms import Direction
+from gateway.law.quota import Quota, Quotas
+from gateway.terms import Direction, Purpose
 from tests.gateway.auditor.year import indexed, query
 
 PENDING = {"true_outcome": "REVIEW_PENDING", "disclosed_outcome": "REVIEW_PENDING"}
@@ -158,11 +159,11 @@ def test_a_pack_of_an_abandoned_review_hides_no_match_and_counts_what_is_erased(
 
 
 def test_the_first_answer_of_an_exchange_stays() -> None:
-    """A copy of the message that is refused later is a refusal of its own; an end that nobody wrote changes nothing."""
+    """A copy of the message that is refused later is no second question; an end that nobody wrote changes nothing."""
     told = "SELECT closing, true_outcome FROM exchanges ORDER BY idx"
     copy = entry(EntryType.REFUSAL, 4, 1, EntryClass.DENIED, reason="REPLAYED")
     with indexed([*query(1, 1, **HIT), copy]) as index:
-        assert index.rows(told) == [("ANSWERED", "MATCH"), ("REFUSED", None)]
+        assert index.rows(told) == [("ANSWERED", "MATCH")]
     with indexed([*query(1, 1, **HIT), entry(EntryType.ABANDONED, 5)]) as index:
         assert index.rows(told) == [("ANSWERED", "MATCH")]
 
@@ -273,19 +274,125 @@ def test_what_the_house_gave_back_is_not_counted_and_each_version_has_its_limit(
         *(each for n in (11, 12, 13) for each in agreed(query(n, 20 + n), 2)),
         *(each for n in (21, 22, 23) for each in agreed(query(n, n - 20, outbound=True), 1)),
     ]
-    limits = {("au", 1, "VISA_PERMIT_BENEFIT"): 3, ("au", 2, "VISA_PERMIT_BENEFIT"): 3}
+    three, two = (Quotas(Quota(each, 100)) for each in (3, 2))
+    limits = {("au", 1, 1): three, ("au", 2, 1): three, ("au", 1, 2): Quotas(Quota(9, 90))}
     with indexed(said) as index:
         table = quota(index, Period(), limits)
         (use,) = figures(index, ALL, limits, str).quota
-        lower = quota(index, Period(), {**limits, ("au", 2, "VISA_PERMIT_BENEFIT"): 2})
+        lower = quota(index, Period(), {**limits, ("au", 2, 1): two})
 
     rows = [tuple(row.values())[2:] for row in table.documents()]
-    purpose = "VISA_PERMIT_BENEFIT"
-    assert ("they asked", purpose, 3, 3) in rows[:1]  # an examiner's INCONCLUSIVE counts
-    assert ("they asked", purpose, 3, 3) in rows
-    assert ("we asked", purpose, 3, None) in rows
+    assert rows == [
+        (
+            "they asked",
+            "VISA_PERMIT_BENEFIT",
+            3,
+            None,
+            3,
+            None,
+        ),  # an examiner's INCONCLUSIVE counts
+        ("they asked", "ALL", 3, 3, 3, 100),
+        ("we asked", "VISA_PERMIT_BENEFIT", 3, None, 3, None),
+        ("we asked", "ALL", 3, 9, 3, 90),
+        ("they asked", "VISA_PERMIT_BENEFIT", 3, None, 6, None),
+        ("they asked", "ALL", 3, 3, 6, 100),
+    ]
     assert (table.findings, use.over) == ((), 0)
     assert len(lower.findings) == 1
+
+
+def used(number: int, hours: float, purpose: str, *, outbound: bool = False) -> list[Said]:
+    """Return a query for a purpose under au@1, and its answer."""
+    asked, told = query(number, hours, outbound=outbound)
+    return agreed([Said(asked.frame, {**(asked.facts or {}), "purpose": purpose}), told], 1)
+
+
+def test_purposes_are_summed_against_the_limit_that_binds_them_all() -> None:
+    """Two for visas of two, two for travel of any: four of three, and no purpose by itself went over."""
+    limits = {("au", 1, 1): Quotas(Quota(3, 100), {Purpose.VISA_PERMIT_BENEFIT: Quota(2, 50)})}
+    purposes = ("VISA_PERMIT_BENEFIT", "TRAVEL_ENTER_REMAIN")
+    said = [each for n in range(4) for each in used(n + 1, n, purposes[n % 2])]
+    with indexed(said) as index:
+        table = quota(index, Period(), limits)
+        report = figures(index, ALL, limits, str)
+
+    told = {row["purpose"]: (row["used"], row["agreed_per_day"]) for row in table.documents()}
+    assert told == {purposes[1]: (2, None), purposes[0]: (2, 2), "ALL": (4, 3)}
+    (finding,) = table.findings
+    assert "AUS asked 4 times for all purposes together; 3 were agreed" in finding
+    assert [(use.purpose, use.over) for use in report.quota] == [("ALL", 1), (purposes[0], 0)]
+
+
+def test_the_year_is_counted_from_its_first_day_and_ends_with_it() -> None:
+    """Ten days of two, six of a year: the year's limit goes on the fourth day, whatever day is asked about."""
+    limits = {("au", 1, 1): Quotas(Quota(2, 6))}
+    days = [each for n in range(20) for each in used(n + 1, n * 12, "VISA_PERMIT_BENEFIT")]
+    later = used(99, 24 * 365, "VISA_PERMIT_BENEFIT")
+    with indexed([*days, *later]) as index:
+        whole = quota(index, Period(), limits)
+        last = quota(index, Period(BEGUN + 9 * DAY_MS), limits)
+
+    assert [row["used_in_year"] for row in whole.documents() if row["purpose"] == "ALL"] == [
+        *range(2, 21, 2),
+        1,
+    ]
+    assert whole.findings == ("2026: AUS asked 8 times for all purposes together; 6 were agreed",)
+    assert [(row["day"], row["used_in_year"]) for row in last.documents()][1] == ("2026-01-10", 20)
+    assert last.totals == {"queries": 3}
+
+
+def test_what_we_ask_has_limits_too_and_what_was_stopped_left_nothing() -> None:
+    limits = {("au", 1, 2): Quotas(Quota(1, 100))}
+    stopped = used(9, 3, "VISA_PERMIT_BENEFIT", outbound=True)[0]
+    frame = replace(stopped.frame, message_id=b"", entry_class=EntryClass.DENIED)
+    said = [
+        *used(1, 1, "VISA_PERMIT_BENEFIT", outbound=True),
+        *used(2, 2, "VISA_PERMIT_BENEFIT", outbound=True)[:1],  # refused by them: it left
+        entry(EntryType.ANSWER_RECEIVED, 2.1, 2, EntryClass.DENIED, outbound=True, reason="NO"),
+        Said(frame, {**(stopped.facts or {}), "reason": "PERSECUTION_EXCLUSION"}),
+        *details(5, 4, about=1),
+    ]
+    with indexed(said) as index:
+        table = quota(index, Period(), limits)
+        report = figures(index, ALL, limits, str)
+
+    assert [row["used"] for row in table.documents()] == [2, 2]
+    assert table.findings == (
+        "2026-01-01: we asked AUS 2 times for all purposes together; 1 were agreed",
+    )
+    assert sum(each or 0 for each in report.sent.counts) == 0  # withheld: fewer than ten
+    assert report.quota == ()
+
+
+def details(number: int, hours: float, about: int) -> list[Said]:
+    """Return a request of ours for fields of an earlier match: no query, and no quota is spent on it."""
+    asked, told = query(number, hours, outbound=True, outcome_received="DISCLOSED")
+    reference = {"transaction_reference": f"20260101-{about:08}", "fields": "LAST_NAME"}
+    return [Said(each.frame, {**(each.facts or {}), **reference}) for each in (asked, told)]
+
+
+def test_the_report_counts_what_left() -> None:
+    """Twelve of ours left; three were stopped by our own law, and two asked for details of a match."""
+    left = [each for n in range(12) for each in query(n + 1, n, outbound=True)]
+    stopped = [
+        Said(replace(each.frame, message_id=b"", entry_class=EntryClass.DENIED), each.facts)
+        for n in range(3)
+        for each in query(50 + n, n, outbound=True)[:1]
+    ]
+    with indexed([*left, *stopped, *details(90, 1, 1), *details(91, 2, 2)]) as index:
+        report = figures(index, ALL, {}, str)
+
+    assert (report.sent.total, report.to_partners.total) == (12, 12)
+
+
+def test_poor_prints_are_given_back_up_to_an_allowance() -> None:
+    """Of twelve a day ten are given back: the limit of a day is small, so the allowance is its least."""
+    poor = {"true_outcome": "QUALITY_INSUFFICIENT", "disclosed_outcome": "QUALITY_INSUFFICIENT"}
+    said = [each for n in range(12) for each in agreed(query(n + 1, n, **poor), 1)]
+    with indexed(said) as index:
+        table = quota(index, Period(), {("au", 1, 1): Quotas(Quota(30, 100))})
+
+    assert [row["used"] for row in table.documents()] == [2, 2]
 
 
 def test_answers_that_can_be_read_no_more_are_not_said_to_be_none() -> None:
@@ -321,3 +428,42 @@ def test_the_time_of_answers_says_nothing_of_a_number_that_is_withheld() -> None
 
     assert found.received.counts == (None, None, 40, 40)
     assert [each.half is None for each in found.pace] == [True, True, False, False]
+
+
+def of_house(kind: EntryType, hours: float, of: str = "", **facts: str) -> Said:
+    """Return an entry that is about nobody's message."""
+    frame = Frame(
+        type=kind,
+        entry_class=EntryClass.OTHER,
+        time=BEGINS + timedelta(hours=hours),
+        subject_reference=of,
+    )
+    return Said(frame, facts)
+
+
+def test_changes_say_who_was_let_in_and_what_changed_of_the_person_of_the_exchange() -> None:
+    changed = {
+        "state_before": "FOREIGN_NATIONAL",
+        "state_after": "CLAIMANT",
+        "fields_before": "LAST_NAME",
+        "fields": "LAST_NAME,ALIAS",
+        "fields_changed": "STATUS,NATIONALITIES,PERSECUTORS,ALIAS",
+    }
+    said = [
+        of_house(EntryType.STAFF, 1, "ab" * 32, actor="O-1", person="P-9", roles="caseworker"),
+        of_house(EntryType.UPDATED, 2, "S-77", actor="R-1", subject="77", **changed),
+        of_house(EntryType.UPDATED, 3, "S-78", actor="R-1", subject="78", fields_changed="GENDER"),
+        *query(1, 4, subject="77", **HIT),
+    ]
+    with indexed(said) as index:
+        staff, person = changes(index, "20260101-00000001", 24 * 3_600_000).documents()
+    with indexed(said, opened=False) as index:
+        sealed = changes(index, "20260101-00000001", 24 * 3_600_000)
+
+    assert (staff["who"], staff["change"]) == ("O-1", "person P-9, roles caseworker")
+    assert (person["of"], person["who"]) == ("S-77", "R-1")
+    assert person["change"] == (
+        "state_before FOREIGN_NATIONAL, state_after CLAIMANT, fields_before LAST_NAME,"
+        " fields LAST_NAME,ALIAS, fields_changed STATUS,NATIONALITIES,PERSECUTORS,ALIAS"
+    )
+    assert len(sealed.rows) == 3  # whom it is about is sealed, so all of them may be

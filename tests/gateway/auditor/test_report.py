@@ -25,6 +25,7 @@ from gateway.auditor.report.page import TEMPLATES, About, pictures, render
 from gateway.auditor.report.words import LANGUAGES, WORDS, Words, placeholders
 from gateway.auditor.table import DAY_MS, Period
 from gateway.cli.main import app
+from gateway.law.quota import Quota, Quotas
 
 YEAR = Period(1_767_225_600_000, 1_798_761_600_000)  # 2026
 ABOUT = About(
@@ -34,6 +35,9 @@ COLUMNS = (
     *("idx", "partner", "direction", "operation", "asked_ms", "closing", "closed_ms", "purpose"),
     *("reason", "why", "true_outcome", "disclosed_outcome", "destroyed_ms"),
 )
+
+
+TWENTY: Any = {(None, None, 1): Quotas(Quota(20, 10_000))}  # of rows that name no agreement
 
 
 def asked(index: Index, count: int, **other: object) -> None:
@@ -72,7 +76,7 @@ def index() -> Iterator[Index]:
 
 
 def page(index: Index, language: str = "en", *, whole: bool = True) -> str:
-    found = figures(index, YEAR, {(None, None, "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")  # type: ignore[dict-item]
+    found = figures(index, YEAR, TWENTY, lambda _: "")
     report = Report((), 5, bytes(32), 1, last=object() if whole else None)  # type: ignore[arg-type]
     return render(found, report, ABOUT, language)
 
@@ -193,7 +197,7 @@ def test_a_destruction_that_is_missing_is_counted_exactly(index: Index) -> None:
 
 def test_a_day_over_its_quota_is_a_finding(index: Index) -> None:
     asked(index, 300)  # 24 a day, 20 are agreed
-    found = figures(index, YEAR, {(None, None, "VISA_PERMIT_BENEFIT"): 20}, lambda _: "")  # type: ignore[dict-item]
+    found = figures(index, YEAR, TWENTY, lambda _: "")
 
     (use,) = found.quota
     assert (use.busiest, use.over, use.agreed) == (120, 12, 20)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.law.citing import citations
+from gateway.law.citing import citations, ground_of
 from gateway.law.library import packaged
+from gateway.terms import Direction
 
 FILE = b"""
 [agreement]
@@ -42,6 +43,34 @@ def test_every_packaged_purpose_can_be_cited() -> None:
     cite = citations(packaged().values())
 
     assert cite("au@1:answer.purposes.CITIZENSHIP") == "IRPR 315.41(1)(c)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "direction", "paragraphs"),
+    [
+        ("PURPOSE_NOT_PERMITTED", Direction.INBOUND, ("IRPR 315.41(1)", "IRPR 315.23(1)")),
+        ("PURPOSE_NOT_PERMITTED", Direction.OUTBOUND, ("IRPR 315.4(1)", "IRPR 315.23(1)")),
+        ("PERSECUTION_EXCLUSION", Direction.OUTBOUND, ("IRPR 315.4(2)", "IRPR 315.3")),
+        ("SUBJECT_OUT_OF_SCOPE", Direction.OUTBOUND, ("IRPR 315.36", "IRPR 315.21")),
+        ("MODALITY_NOT_PERMITTED", Direction.INBOUND, ("IRPR 315.38", "IRPR 315.25(1)")),
+        ("FIELD_NOT_PERMITTED", Direction.INBOUND, ("IRPR 315.41(2)", "IRPR 315.25(1)")),
+        ("ENVELOPE_REJECTED", Direction.INBOUND, ("", "")),
+    ],
+)
+def test_a_refusal_cites_the_list_that_does_not_have_it(
+    reason: str, direction: Direction, paragraphs: tuple[str, str]
+) -> None:
+    cite = citations(packaged().values())
+
+    found = [cite(ground_of(reason, direction, name, 1)) for name in ("au", "us-visa")]
+    assert tuple(found) == paragraphs
+
+
+def test_a_table_of_which_one_entry_cites_nothing_cites_nothing() -> None:
+    file = FILE.replace(b'"IRPR 315.41(1)(c)"', b'"IRPR 315.41(1)(c)"\nOTHER = "counsel says so"')
+
+    assert citations([FILE])("xx@3:answer.purposes") == "IRPR 315.41(1)"
+    assert citations([file])("xx@3:answer.purposes") == ""
 
 
 @given(st.text(max_size=60))

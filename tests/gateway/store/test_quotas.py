@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from gateway.errors import (
     QuotaExceeded,
 )
-from gateway.law.quota import Quota
-from gateway.store.quotas import poor_allowance, used
+from gateway.law.quota import Quota, poor_allowance
+from gateway.store.quotas import used
 from gateway.store.schema import quotas, replay, transactions
 from gateway.store.transactions import (
     Claims,
