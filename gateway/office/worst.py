@@ -166,8 +166,7 @@ class WorstDay:
             kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
             found = iter_affected(self._database, kid, since, after=after)
             rows = list(islice(found, PAGE + 1))
-            if after < 0:
-                self._read_by(officer, partner, kid, since)
+            self._read_by(officer, partner, kid, since)  # each page is a reading
             return {"entries": [_row(one) for one in rows[:PAGE]], "more": len(rows) > PAGE}
 
         return do
