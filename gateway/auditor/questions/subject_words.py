@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gateway.law.wording import french
+
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "title": "What was exchanged about you",
@@ -159,7 +161,7 @@ def _said(language: str, name: str, value: object) -> str:
             FIELDS[each][at] if each in FIELDS else each for each in str(value).split(",")
         )
     if name == "paragraph" and language == "fr":
-        return str(value).replace("IRPR", "RIPR")
+        return french(str(value))
     return _word(WORDS[language], value)
 
 

@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gateway.audit.verify import Report, Severity
 from gateway.auditor.report import charts
@@ -21,6 +21,7 @@ from gateway.auditor.report.figures import Figures, buckets
 from gateway.auditor.report.timeline import LANES
 from gateway.auditor.report.words import Words
 from gateway.auditor.table import iso
+from gateway.law.wording import french
 
 TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 NOTICES: Final = 20  # findings of the verification that stand on the page
@@ -80,6 +81,7 @@ def render(found: Figures, verified: Report, about: About, language: str) -> str
         .render(
             t=words,
             n=words.number,
+            cited=partial(cited, words),
             figures=found,
             about=about,
             verified=verified,
@@ -114,12 +116,16 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
         if part.shown():
             made[name] = _rows(words(name), part.shown(), words)
     if found.quota:
-        use = [(f"{each.partner} · {each.purpose}", each.busiest) for each in found.quota]
+        use = [
+            (f"{words.partner(each.partner)} · {words.purpose(each.purpose)}", each.busiest)
+            for each in found.quota
+        ]
         made["quota"] = charts.rows(
             words("quota.say"),
             [name for name, _ in use],
             [value for _, value in use],
-            lambda value: f"{words.number(value)} %",
+            lambda value: f"{words.number(value)}\u00a0%",
+            whole=100,
         )
     if any(each.half is not None for each in found.pace):
         half = Series(words("pace.half"), tuple(_seconds(each.half) for each in found.pace))
@@ -132,9 +138,18 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
 
 def _rows(title: str, shown: Sequence[tuple[str, int | None]], words: Words) -> str:
     names = [
-        words("sealed").split(":")[0].strip() if name == "sealed" else name for name, _ in shown
+        words("sealed").split(":")[0].strip() if name == "sealed" else words.cited(name)
+        for name, _ in shown
     ]
     return charts.rows(title, names, [value for _, value in shown], words.number)
+
+
+def cited(words: Words, text: str) -> Markup:
+    """Return text for the page, with citations as the language writes them: the letter of a paragraph in italics."""
+    safe = str(escape(text))
+    if words.language == "en":
+        return Markup(safe)  # noqa: S704 - escaped above
+    return Markup(french(safe, lambda letter: f"<i>{letter}</i>"))  # noqa: S704 - escaped above, letters are ours
 
 
 def _events(found: Figures, words: Words) -> str:
