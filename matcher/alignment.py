@@ -30,6 +30,7 @@ from matcher.constants import (
 from matcher.finger import Complexes, Finger, resized
 from matcher.mates import mutual, overlap, targets
 from matcher.motion import bending, hypotheses, moved, refit
+from matcher.order import greatest
 from matcher.packing import LEADING, pack, unpack
 from matcher.relaxation import relaxed, strongest
 from matcher.template import Bools, Floats, Ints
@@ -171,7 +172,7 @@ def _settled(
     """Return the finalists' motions (b, h, 2, 3) after refitting, and the probe bent by them, (b, 4, h, n)."""
     mates = mutual(moved(mine, motion), reachable, WIDE)
     weight = mates.close * (mates.within(liked) + np.float32(UNLIKE_WEIGHT))
-    promising = np.argpartition(weight.sum(axis=2), -FINALISTS, axis=1)[:, -FINALISTS:]
+    promising = greatest(weight.sum(axis=2), FINALISTS)
     mates = mates.among(promising)
     weight = weight[np.arange(len(weight))[:, None], promising]
     motion = refit(mine, theirs, mates, weight)

@@ -36,6 +36,9 @@ LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better tha
 FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four strangers before it
 LEAST_FINALISTS = 8  # people
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
+DECIMALS = (
+    3  # of a value by which a stage chooses; what the kernels of another processor change is less
+)
 POSITIONS = 10
 
 Task = TypeVar("Task")
@@ -127,12 +130,12 @@ class Cascade:
             fingers = max(SHORTLIST_FINGERS, people // SHORTLIST_SHARE)
             most = max(LEAST_SHORTLIST, fingers // len(probe.fingers))
             most = most if self.shortlist is None else self.shortlist
-            chosen.append(best_finite(fuse(ratios), max(most, self.limit)))
+            chosen.append(_likeliest(fuse(ratios), max(most, self.limit)))
         if self.shortlist is None:
             values = self._compared(queries, rows, chosen, people, support)
             for number, probe in enumerate(probes):
                 most = max(LEAST_FINALISTS, FINALIST_FINGERS // len(probe.fingers), self.limit)
-                best = best_finite(supported(values[number]), most)
+                best = _likeliest(supported(values[number]), most)
                 chosen[number] = chosen[number][best]
         ratios = self._compared(queries, rows, chosen, people, self._ratio)
         return list(zip(chosen, ratios, strict=True))
@@ -172,6 +175,14 @@ class Cascade:
     def _ask(self, reason: str) -> None:
         if self.expired():
             raise SearchAbandoned(reason)
+
+
+def _likeliest(values: Floats, number: int) -> Ints:
+    """Return the places of the greatest values in rising order: of equals, the first remain the first to the end.
+
+    Values that differ by less than a stage means are equals: a processor's own rounding must not choose.
+    """
+    return np.sort(best_finite(np.round(values, DECIMALS), number))
 
 
 def _handfuls(

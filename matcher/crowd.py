@@ -8,6 +8,7 @@ import numpy as np
 
 from matcher.block import Rows
 from matcher.finger import Frame
+from matcher.order import greatest
 from matcher.template import Floats, Ints
 
 ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
@@ -52,8 +53,7 @@ def best_finite(score: Floats, number: int) -> Ints:
     """Return the places of the best finite scores, best first, ties by place."""
     finite = np.flatnonzero(np.isfinite(score))
     if len(finite) > number:
-        part = np.argpartition(-score[finite], number - 1)[:number]
-        finite = np.sort(finite[part])
+        finite = finite[greatest(score[None, finite], number)[0]]
     return finite[np.argsort(-score[finite], kind="stable")]
 
 

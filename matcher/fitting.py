@@ -61,7 +61,7 @@ def fit_descriptor(minutiae: Sequence[Minutiae], size: int = DESCRIPTOR_SIZE) ->
     raw = np.concatenate([_raw(each) for each in minutiae]).astype(np.float64)
     mean = raw.mean(axis=0)
     variance, directions = np.linalg.eigh(np.cov((raw - mean).T))
-    leading = np.argsort(-variance)[:size]
+    leading = np.argsort(-variance, kind="stable")[:size]
     projection = directions[:, leading] / np.sqrt(variance[leading])
     packed = io.BytesIO()
     np.savez(packed, mean=mean.astype(np.float32), projection=projection.astype(np.float32))
@@ -129,7 +129,7 @@ def _across(
         read = [_row(each, gallery, some) for each in readings(probe, frame, model)]
         parts.append(read[-1] if likelihood is None else _likeliest(read, likelihood))
         order.append(some)
-    return _take(_concatenate(parts), np.argsort(np.concatenate(order)))
+    return _take(_concatenate(parts), np.argsort(np.concatenate(order), kind="stable"))
 
 
 def _likeliest(read: Sequence[Evidence], likelihood: Likelihood) -> Evidence:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from threading import RLock
 
 import numpy as np
@@ -25,6 +26,8 @@ from matcher.template import Bools, Floats, Ints, Minutiae
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
 MOST_FRAMES = 16  # sizes of pictures that have blocks of their own; each may cost a resized canvas one more pass
 
+FILE_DIGITS = 16  # hexadecimal, of a file's SHA-256: enough to tell two of ours apart
+
 Subjects = NDArray[np.uint64]
 
 
@@ -34,6 +37,7 @@ __all__ = [
     "Gallery",
     "SearchAbandoned",
     "UnknownSubject",
+    "reckoned_by",
 ]
 
 
@@ -62,6 +66,25 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.subject)
+
+
+@cache
+def reckoned_by() -> str:
+    """Return what scores depend on beside prints and gallery: fitted files, libraries and the processor's kernels.
+
+    A sum of products is rounded in the order in which these kernels add, so that the scores of two machines may
+    differ in their last digits; which of equals are kept does not (`matcher.order`).
+    """
+    built = np.show_config(mode="dicts")
+    blas, simd = built["Build Dependencies"]["blas"], built["SIMD Extensions"]
+    kernels = "+".join(
+        [*simd.get("baseline", ()), *simd.get("found", ())]
+    )  # numpy leaves empty lists out
+    model, likelihood = default_model().digest, default_likelihood().digest
+    return (
+        f"model {model[:FILE_DIGITS]}, likelihood {likelihood[:FILE_DIGITS]}, numpy {np.__version__},"
+        f" {blas['name']} {blas['version']}, {kernels}"
+    )
 
 
 class Gallery:

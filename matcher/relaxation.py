@@ -21,6 +21,7 @@ from matcher.constants import (
     STRONGEST,
     TURN_TOLERANCE,
 )
+from matcher.order import greatest
 from matcher.template import Bools, Floats, Ints
 
 
@@ -49,7 +50,7 @@ def relaxed(probe: Floats, fingers: Floats, similarity: Floats) -> Pairs:
     flat = similarity.reshape(len(similarity), -1)
     number = min(PAIRS, flat.shape[1])
     rows = np.arange(len(flat))[:, None]
-    top = np.argpartition(flat, flat.shape[1] - number, axis=1)[:, flat.shape[1] - number :]
+    top = greatest(flat, number)
     mine, theirs = np.divmod(top, slots)
     likeness = flat[rows, top]
     usable = likeness > -1.5

@@ -76,6 +76,7 @@ _SEARCHED = (
     ("threshold", "threshold, log10 likelihood ratio"),
     ("review_floor", "review from, log10 likelihood ratio"),
     ("scores", "score of the best candidate"),
+    ("reckoned_by", "reckoned by"),
 )
 
 

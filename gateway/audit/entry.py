@@ -89,6 +89,7 @@ FACTS: Final = frozenset(
         *("status_kind", "status_age", "record_version", "authorities", "withheld", "ground"),
         *("correction", "correction_kind", "correction_outcome", "note", "due", "recipients"),
         *("hold", "retention_class", "roles", "second_examiner", "review_floor", "decision"),
+        *("review_fpir", "reckoned_by", "official_decisions"),
         *("prior_transaction", "outcome_received", "persecutors", "nationalities", "used_in"),
         "applications",
         *("proposal", "approver", "state_digest", "action", "evidence", "missing_partners"),

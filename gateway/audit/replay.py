@@ -7,6 +7,7 @@ the version that was in force, each must come out as it did: anything else is a 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,10 +16,10 @@ from typing import TypeAlias
 
 from gateway.audit.chapters import Told
 from gateway.audit.entry import EntryType
-from gateway.casework import NOBODY, FieldCode, Status, SubjectKind
+from gateway.casework import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind
 from gateway.errors import Refusal
 from gateway.law.agreement import Agreement
-from gateway.law.policy import Found, Permit, may_answer, settle
+from gateway.law.policy import Decided, Found, Permit, may_answer, settle
 from gateway.law.standing import persecution_told
 from gateway.terms import (
     Biometrics,
@@ -38,7 +39,13 @@ Threshold: TypeAlias = Callable[[float, int, int], float]
 """FPIR, people in the gallery and fingers searched → the least score that is a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
-_AGE = re.compile(r"(-?\d{1,5}) days")
+ROUNDING = (
+    0.001  # log10; two numbers of three decimals that differ by less may stand in either order
+)
+_ROUNDED = re.compile(
+    r"-?\d+\.\d{3}"
+)  # how earlier releases recorded scores, thresholds and floors
+_AGE = re.compile(r"(-?\d{1,5}) days(?: (\d{1,2}):(\d{2}):(\d{2}(?:\.\d{6})?))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,8 @@ def again(past: Past, agreement: Agreement, threshold: Threshold) -> Replayed:
         return Replayed(past, past.shown, permit.rules[0])
     # What is held was not recorded by older releases, which did not ask for it.
     held = () if past.told.get("applications") == "none" else (FieldCode.APPLICATION_HISTORY,)
-    settled = settle(_found(past, permit, threshold), _status(past), permit, held=held)
+    found = _found(past, permit, threshold)
+    settled = settle(found, _status(past), permit, _decided(past), held=held)
     return Replayed(past, settled.shown.name, settled.why)
 
 
@@ -162,6 +170,11 @@ def _query(past: Past) -> Query:
 
 
 def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
+    """Return score, threshold and floor as they were recorded; anew only where the permit's share is another.
+
+    Earlier releases recorded three decimals. Where these cannot tell which of two numbers was the greater, the
+    outcome that was recorded beside them does; of a threshold reckoned anew nothing does.
+    """
     told = past.told
     if "scores" not in told:  # asked back by number: somebody is there, or nobody
         hit = told.get("true_outcome") == Outcome.MATCH.name
@@ -169,20 +182,57 @@ def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
     try:
         score, agreed = float(told["scores"]), float(told["fpir"])
         size, fingers = int(told["gallery_size"]), len(told["usable_positions"].split(","))
-        level = float(told["threshold"])
-        floor = float(told["review_floor"]) if told.get("review_floor") else None
+        level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
     except (KeyError, ValueError):
         raise ValueError("the entry does not say score, gallery and fingers") from None
-    if permit.fpir != agreed:  # what was recorded is the threshold of another share
-        level = threshold(permit.fpir, size, fingers)
-    return Found(score, level, floor)
+    if permit.fpir == agreed or (level.rounded and f"{permit.fpir:g}" == told["fpir"]):
+        least = level.beside(score)
+    else:  # what was recorded is the threshold of another share
+        least = _anew(past, score, threshold(permit.fpir, size, fingers))
+    if permit.review is None:
+        return Found(score, least)
+    share = permit.review.floor_fpir
+    if told.get("review_floor") and _same_floor(past, permit):
+        at_least = frozenset({Outcome.MATCH.name, Outcome.REVIEW_PENDING.name})
+        floor = _Level(told["review_floor"], past, reached=at_least).beside(score)
+    else:
+        floor = _anew(past, score, threshold(share, size, fingers))
+    return Found(score, least, floor)
+
+
+class _Level:
+    """A recorded threshold; `reached` are the true outcomes of scores that reached it."""
+
+    def __init__(self, text: str, past: Past, *, reached: frozenset[str]) -> None:
+        self._level = float(text)
+        self._reached = past.told.get("true_outcome") in reached
+        self.rounded = bool(_ROUNDED.fullmatch(text) and _ROUNDED.fullmatch(past.told["scores"]))
+
+    def beside(self, score: float) -> float:
+        """Return the level, or what stands to the score as it was decided where rounding hides that."""
+        if not self.rounded or abs(score - self._level) >= ROUNDING:
+            return self._level
+        return score if self._reached else math.nextafter(score, math.inf)
+
+
+def _anew(past: Past, score: float, level: float) -> float:
+    if _ROUNDED.fullmatch(past.told["scores"]) and abs(score - level) < ROUNDING:
+        raise ValueError("the recorded score has three decimals: too near to the other threshold")
+    return level
+
+
+def _same_floor(past: Past, permit: Permit) -> bool:
+    """Return whether the recorded floor is of the permit's share; earlier releases did not record the share."""
+    share = past.told.get("review_fpir")
+    if permit.review is None or share is None:
+        return past.agreement == permit.agreement.name
+    return float(share) == permit.review.floor_fpir
 
 
 def _status(past: Past) -> Status:
     told = past.told
     if not told.get("status_kind"):
         return NOBODY
-    age = _AGE.fullmatch(told.get("status_age", ""))
     kind = _told_kind(told["status_kind"])
     persecutors, none = persecution_told(told.get("persecutors", ""), kind)
     return Status(
@@ -190,8 +240,32 @@ def _status(past: Past) -> Status:
         nationalities=frozenset(filter(None, told.get("nationalities", "").split(","))),
         persecutors=persecutors,
         no_persecutor=none,
-        confirmed=past.time - timedelta(days=int(age[1])) if age else None,
+        confirmed=_confirmed(past),
     )
+
+
+def _confirmed(past: Past) -> datetime | None:
+    """Return when the status was confirmed; None: never. Earlier releases recorded whole days."""
+    age = _AGE.fullmatch(past.told.get("status_age", ""))
+    if age is None:
+        return None
+    days, hours, minutes, seconds = (float(each or 0) for each in age.groups())
+    return past.time - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _decided(past: Past) -> tuple[Decided, ...]:
+    """Return what officials had decided of the person; earlier releases recorded what came of it alone."""
+    told = past.told.get("official_decisions", "")
+    if not told and past.told.get("withheld") == Scope.ALL.name:
+        told = f"{Scope.ALL.name}/{past.told.get('ground', '')}"
+    try:
+        parts = [each.split("/") for each in told.split(",") if each]
+        return tuple(
+            Decided(Scope[scope], frozenset(), Ground[ground], "".join(terms))
+            for scope, ground, *terms in parts
+        )
+    except (KeyError, ValueError):
+        raise ValueError("the entry names a decision that we do not know") from None
 
 
 def _told_kind(name: str) -> SubjectKind:

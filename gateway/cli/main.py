@@ -16,6 +16,7 @@ try:
         auditing,
         backing,
         benching,
+        conduct,
         corrections,
         decisions,
         detailing,
@@ -166,6 +167,7 @@ auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
 auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
 inquiries.install(auditing.app)
 scrutiny.install(auditing.app)
+conduct.install(auditing.app)
 entries.install(ledger.app)
 ledger.app.command(epilog=reconciling.EPILOG)(reconciling.reconcile)
 keys.app.command(epilog=worst.EPILOG)(worst.compromised)

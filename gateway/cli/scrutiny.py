@@ -206,7 +206,7 @@ def subject(
     def ask(room: Room, period: Period) -> Table:
         from gateway.auditor.questions import subject as question
 
-        number = _number(room, person)
+        number = registry_number(room, person)
         cite = inquiries.cited(room)
         pack = question.subject(room.index, period, number, tuple(case or ()), cite, decided)
         question.write_pack(pack, out, languages)
@@ -245,7 +245,7 @@ def _whom(person: str, cases: list[str]) -> str:
     return "".join(each if " " <= each <= "~" else "?" for each in said)
 
 
-def _number(room: Room, person: str) -> str:
+def registry_number(room: Room, person: str) -> str:
     """Return the number of the registry of a person; raises Remedy where it cannot be known here."""
     from gateway.auditor.questions.subject import number_of
     from gateway.server.stored import Stored

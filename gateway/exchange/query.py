@@ -51,6 +51,7 @@ from gateway.terms import (
 )
 from gateway.wire import letters, payloads
 from matcher import calibration
+from matcher.gallery import reckoned_by
 from matcher.probe import Probe, prepare
 from matcher.template import Minutiae
 
@@ -206,16 +207,19 @@ class SubmitQuery:
             floor = least.score
         best = float(found.score[0]) if len(found.score) else float("-inf")
         facts = {
-            "scores": f"{best:.3f}",
-            "threshold": f"{limit.score:.3f}",
-            "fpir": f"{permit.fpir:g}",
+            # Exactly, the shortest text that reads as the same number: a replay decides by it (audit.replay).
+            "scores": repr(best),
+            "threshold": repr(limit.score),
+            "fpir": repr(permit.fpir),
             "fpir_expected": f"{limit.fpir_expected:.3g}",
             "gallery_size": str(found.size),
             "gallery_version": str(found.version),
             "calibration": limit.calibration_id,
+            "reckoned_by": reckoned_by(),
             "usable_positions": ",".join(str(p) for p in probe.usable),
         }
-        facts |= {} if floor is None else {"review_floor": f"{floor:.3f}"}
+        if permit.review is not None and floor is not None:
+            facts |= {"review_floor": repr(floor), "review_fpir": repr(permit.review.floor_fpir)}
         lowest = limit.score if floor is None else min(floor, limit.score)
         reached = int(found.subject[0]) if best >= lowest else None
         return Candidate(best, limit.score, reached, facts, floor)

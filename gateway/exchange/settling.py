@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.casework import FieldCode, Record, Withholding
 from gateway.exchange.desk import Desk
@@ -63,7 +63,9 @@ def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> D
     }
     if candidate.subject is None:
         return Decision(found.shown, facts)
-    facts |= {"subject": str(candidate.subject), **standing(record, desk.clock())}
+    facts |= {"subject": str(candidate.subject), **standing(record, permit.time)}
+    if decided:
+        facts["official_decisions"] = ",".join(map(_told, decided))
     if found.withholding is not None:
         facts |= {"withheld": found.withholding.scope.name, "ground": found.withholding.ground.name}
     if found.alarm:
@@ -75,6 +77,15 @@ def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> D
     return Decision(found.shown, facts, subject, record, found.withholding)
 
 
+def _age(age: timedelta) -> str:
+    return f"{age.days} days {age - timedelta(days=age.days)}"
+
+
+def _told(one: Decided) -> str:
+    """Return an official's decision as a replay needs it: scope, ground, and whether there are terms."""
+    return "/".join([one.scope.name, one.ground.name, *(["terms"] if one.terms else [])])
+
+
 def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:
     """Return record and officials' decisions of a person, or of somebody drawn by chance in his place."""
     decoy = desk.people.somebody()
@@ -83,11 +94,14 @@ def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequenc
 
 
 def standing(record: Record, now: datetime) -> Mapping[str, str]:
-    """Return what the auditor may know of a person's status: never a name, never a value."""
+    """Return what the auditor may know of a person's status: never a name, never a value.
+
+    now   the moment by which the law judged it; its age is told exactly, for a replay decides by it
+    """
     confirmed = record.status.confirmed
     return {
         "status_kind": record.status.kind.name,
-        "status_age": "never confirmed" if confirmed is None else f"{(now - confirmed).days} days",
+        "status_age": "never confirmed" if confirmed is None else _age(now - confirmed),
         "nationalities": ",".join(sorted(record.status.nationalities)),
         "persecutors": persecution_said(record.status),
         "applications": "held" if FieldCode.APPLICATION_HISTORY in record.data else "none",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,9 +36,21 @@ class Noted:
     fields: tuple[FieldCode, ...] = ()
 
 
+_PARAGRAPH = re.compile(r"(\d(?:\(\d+(?:\.\d+)?\))*)\(([a-z])\)")
+
+
+def french(text: str, italic: Callable[[str], str] = str) -> str:
+    """Return text with its citations as the French regulation has them: RIPR 315.41(1)b) for IRPR 315.41(1)(b).
+
+    italic   sets the letter of a paragraph, which the French text prints in italics
+    """
+    said = text.replace("IRPR", "RIPR")
+    return _PARAGRAPH.sub(lambda found: f"{found[1]}{italic(found[2])})", said)
+
+
 def note_to_file(noted: Noted) -> tuple[str, str]:
     """Return the note in English and in French."""
-    english, french = _KINDS[noted.kind]
+    english, meaning = _KINDS[noted.kind]
     listed = _listed(noted.fields)
     day = f"{noted.told:%Y-%m-%d}"
     return (
@@ -48,8 +61,8 @@ def note_to_file(noted: Noted) -> tuple[str, str]:
             " not be relied on again without this note (IRPR 315.27(3), 315.35(3))."
         ),
         (
-            f"Note {noted.reference} : le {day}, {noted.partner} a avisé que des renseignements communiqués au"
-            f" Canada sous le numéro de transaction {noted.number}{listed} sont inexacts : {french}. Ils avaient"
+            f"Note {noted.reference}\u00a0: le {day}, {noted.partner} a avisé que des renseignements communiqués au"
+            f" Canada sous le numéro de transaction {noted.number}{listed} sont inexacts\u00a0: {meaning}. Ils avaient"
             f" été utilisés à des fins administratives dans {noted.used_in} avant l'avis et sont conservés pour"
             " cette raison; ils ne doivent plus servir sans la présente note (RIPR 315.27(3), 315.35(3))."
         ),

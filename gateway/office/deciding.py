@@ -16,6 +16,7 @@ from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.paging import Page
+from gateway.office.seen import About, seen
 from gateway.store import decisions, subjects
 from gateway.store.database import Database
 from gateway.store.decisions import EVERYBODY, Decision
@@ -96,7 +97,6 @@ class Deciding:
         return do
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer
         reference = arguments.optional("person", FILE_NUMBER)
         ended = arguments.flag("lifted")
         page = Page(arguments)
@@ -110,6 +110,10 @@ class Deciding:
                     if ended or one.lifted is None
                 ]
             shown, more = page.slice(found)
+            rows = [About(one.subject) for one, _ in shown]
+            if subject is not None and not rows:
+                rows = [About(subject)]  # that there is none is told of this person too
+            self._sequencer.commit(seen(officer, "decisions", rows), ())
             return {
                 "decisions": [_told(one, person or "") for one, person in shown],
                 "next_page_token": more,

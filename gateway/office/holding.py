@@ -11,6 +11,7 @@ from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import FILE_NUMBER, Arguments
 from gateway.office.paging import Page
+from gateway.office.seen import About, seen
 from gateway.store import holds, subjects
 from gateway.store.database import Database
 from gateway.store.holds import Hold, HoldKind
@@ -23,6 +24,7 @@ _FORMS = {
     HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
     HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
 }
+_NAMING = frozenset({HoldKind.PERSON, HoldKind.TRANSACTION})
 _PLACERS = frozenset({Role.OPERATOR, Role.CASEWORKER})
 # One operator lets a caseworker in; two let an operator in. So what takes two takes two operators.
 _OPERATORS = frozenset({Role.OPERATOR})
@@ -111,14 +113,22 @@ class Holding:
         )
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer
         ended = arguments.flag("released")
         page = Page(arguments)
 
         def do() -> Answer:
             with self._database.reader() as reader:
                 found = holds.every(reader)
-            shown, more = page.slice([one for one in found if ended or one.released is None])
+                shown, more = page.slice([one for one in found if ended or one.released is None])
+                rows = [
+                    About(subjects.find(reader, one.reference))
+                    if one.kind is HoldKind.PERSON
+                    else About(number=one.reference.partition("/")[2])
+                    for one in shown
+                    if one.kind in _NAMING
+                ]
+            if rows:
+                self._sequencer.commit(seen(officer, "holds", rows), ())
             return {"holds": [_told(one) for one in shown], "next_page_token": more}
 
         return do

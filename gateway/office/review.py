@@ -27,11 +27,12 @@ from gateway.office import evidence
 from gateway.office.acts import Act, Answer, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.paging import Page
+from gateway.office.seen import About, seen
 from gateway.store import reviews, subjects, transactions
 from gateway.store.database import Database
 from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Leaf, Sequencer
-from gateway.terms import Biometrics, Direction, Modality, Outcome, Result
+from gateway.terms import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.wire import payloads
 from keys.datakey import DataRing
 
@@ -117,8 +118,18 @@ class Reviews:
             now, case = self.clock(), self._case(name)
             _demand_second(officer, case)
             until = min(now + LEASE, case.due)
-            self.sequencer.commit((), (reviews.lease(case, officer.person, now, until),))
-            return {**_plain(self._case(name), now), "fingers": self._fingers(case)}
+            found = reviews.unseal(self.data_key, case)
+            query = payloads.read_query(found.payload)
+            entries = seen(
+                officer,
+                "prints",
+                (About(found.subject, query.case),),
+                partner=case.partner,
+                number=case.number,
+                direction=Direction.INBOUND,
+            )
+            self.sequencer.commit(entries, (reviews.lease(case, officer.person, now, until),))
+            return {**_plain(self._case(name), now), "fingers": self._fingers(found, query)}
 
         return do
 
@@ -232,10 +243,8 @@ class Reviews:
             hit=hit,
         )
 
-    def _fingers(self, case: Case) -> list[dict[str, object]]:
+    def _fingers(self, found: Evidence, query: Query) -> list[dict[str, object]]:
         """Return what there is to see: minutiae of the probe and of the candidate's record, nothing else."""
-        found = reviews.unseal(self.data_key, case)
-        query = payloads.read_query(found.payload)
         samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
         probe = {each.position: evidence.minutiae(each.data) for each in samples}
         with self.database.reader() as reader:

@@ -21,6 +21,7 @@ from gateway.office.correcting import IDENTIFIER
 from gateway.office.duties import Files, Word
 from gateway.office.paging import WRONG, Page
 from gateway.office.reading import NUMBER, PARTY
+from gateway.office.seen import About, seen
 from gateway.store import corrections, errands, propagation, redress, subjects
 from gateway.store.propagation import Recipient
 from gateway.store.redress import Correction, Standing
@@ -49,7 +50,6 @@ class Tracing:
         )
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer
         partner = arguments.optional("partner", PARTY)
         unfinished = arguments.flag("open")
         page = Page(arguments)
@@ -61,12 +61,13 @@ class Tracing:
                     reader, partner, unfinished=unfinished, after=after, limit=page.size + 1
                 )
             shown, more = page.cut(found, _key)
+            rows = [About(number=each.number) for each in shown]
+            self._files.sequencer.commit(seen(officer, "corrections", rows, partner=partner), ())
             return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
 
         return do
 
     def _trace(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer
         reference = arguments.optional("subject", FILE_NUMBER)
         number = arguments.optional("number", NUMBER)
         page = Page(arguments)
@@ -75,6 +76,7 @@ class Tracing:
 
         def do() -> Answer:
             key = self._files.data_key
+            subject: int | None = None
             with self._files.database.reader() as reader:
                 if number:
                     found = propagation.of_query(reader, key, number)
@@ -88,6 +90,12 @@ class Tracing:
                     *((each.partner, each.number) for each in received),
                 ]
                 links = {pair: corrections.every(reader, *pair) for pair in pairs}
+            rows = [
+                About(subject, number=number),
+                *(About(each.subject, number=each.number) for each in shown),
+                *(About(case=each.case, number=each.number) for each in received),
+            ]
+            self._files.sequencer.commit(seen(officer, "trace", rows), ())
             now = self._files.clock()
             return {
                 "subject": reference,

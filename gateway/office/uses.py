@@ -18,6 +18,7 @@ from gateway.office.asking import Asker, field_codes, told
 from gateway.office.duties import Files, use_leaf
 from gateway.office.paging import Page, token
 from gateway.office.reading import NUMBER, PARTY
+from gateway.office.seen import About, seen
 from gateway.store import corrections, errands, holds
 from gateway.store.sequencer import Leaf
 from gateway.store.times import milliseconds
@@ -58,7 +59,6 @@ class Uses:
         )
 
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        del officer
         case = arguments.optional("case")
         page = Page(arguments)
         after = _after(page)
@@ -67,6 +67,8 @@ class Uses:
             with self._files.database.reader() as reader:
                 found = errands.every(reader, case, after=after, limit=page.size + 1)
             shown, more = page.cut(found, errands.key_of)
+            rows = [About(case=each.case, number=each.number) for each in shown]
+            self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=case)]), ())
             return {"asked": [told(each) for each in shown], "next_page_token": more}
 
         return do
@@ -79,12 +81,13 @@ class Uses:
         def do() -> Answer:
             errand = find()
             if errand.state not in _SHOWN:
+                self._files.sequencer.commit(_shown(errand, officer, "state"), ())
                 return told(errand)
             contents = self._contents(errand, start, page.size)
-            leaf = _shown(errand, officer)
+            entries = _shown(errand, officer, "answer")
             try:
                 moved = errands.moved(errand, ErrandAct.SHOW)
-                self._files.sequencer.commit((leaf,), (moved,))
+                self._files.sequencer.commit(entries, (moved,))
             except InProgress:
                 raise Remedy(_TOUCHED) from None
             return {**told(find()), **contents}
@@ -232,15 +235,15 @@ def _after(page: Page) -> errands.Key | None:
     return int(str(asked)), str(number), str(partner)
 
 
-def _shown(errand: Errand, officer: Officer) -> Leaf:
-    frame = Frame(
-        type=EntryType.AUDIT_READ,
-        entry_class=EntryClass.OTHER,
-        partner_id=errand.partner,
+def _shown(errand: Errand, officer: Officer, source: str) -> tuple[Leaf, ...]:
+    return seen(
+        officer,
+        source,
+        (About(case=errand.case),),
+        partner=errand.partner,
+        number=errand.number,
         direction=Direction.OUTBOUND,
-        transaction_number=errand.number,
     )
-    return Leaf(frame, {"actor": officer.person, "case": errand.case, "source": "answer"})
 
 
 def _destroyed(errand: Errand, officer: Officer, reason: str) -> Leaf:

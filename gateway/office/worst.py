@@ -168,8 +168,7 @@ class WorstDay:
             after = -1 if begun is None else int(str(begun[0]))
             found = iter_affected(self._database, kid, since, after=after)
             shown, more = page.cut(list(islice(found, page.size + 1)), lambda one: (one.index,))
-            if begun is None:  # one reading is recorded, however many pages it takes
-                self._read_by(officer, partner, kid, since)
+            self._read_by(officer, partner, kid, since)  # each page is a reading
             return {"entries": [_row(one) for one in shown], "next_page_token": more}
 
         return do

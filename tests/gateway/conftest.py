@@ -21,6 +21,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from gateway.audit.entry import EntryType
 from gateway.bundle import fingerprint
 from gateway.casework import Status, SubjectKind
 from gateway.cli import desk, staff
@@ -33,6 +34,7 @@ from gateway.office.registry import Row
 from gateway.office.signatures import signature
 from gateway.server.house import House
 from gateway.server.serving import Addresses, Serving
+from gateway.store.sequencer import Leaf, Sequencer
 from gateway.telemetry import Stages
 from gateway.terms import (
     Biometrics,
@@ -370,6 +372,21 @@ class People:
     rows = staticmethod(rows)
     status = staticmethod(status)
     matter = staticmethod(matter)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[Leaf]:
+    """Return the entries of readings that are committed from now on, with the facts that are then sealed."""
+    found: list[Leaf] = []
+    commit = Sequencer.commit
+
+    def watched(sequencer: Sequencer, leaves: Any, effects: Any = ()) -> Any:
+        done = commit(sequencer, leaves, effects)
+        found.extend(leaf for leaf in leaves if leaf.frame.type is EntryType.AUDIT_READ)
+        return done
+
+    monkeypatch.setattr(Sequencer, "commit", watched)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from gateway.law.wording import french
+
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "title": "What was exchanged about you",
@@ -261,7 +263,7 @@ def _field(language: str, code: str) -> str:
 def _cited(language: str, paragraph: str) -> str:
     if language == "en":
         return paragraph
-    return paragraph.replace("IRPR", "RIPR").replace(" or ", " ou ")
+    return french(paragraph).replace(" or ", " ou ")
 
 
 def _colon(language: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -18,6 +19,10 @@ COLOURS: Final = (BLUE, ORANGE)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 34
 _STUB = 9  # pixels
 _MOST_LABELS = 13
+_NAME = (
+    33  # characters of a line before a bar; 238 pixels hold as many at the width of a wide letter
+)
+_LINE = 15  # pixels from line to line
 
 Number = Callable[[float], str]  # how a number is spelt in the language of the page
 
@@ -66,21 +71,45 @@ def lines(
     return "\n".join([*parts, "</svg>"])
 
 
-def rows(title: str, names: Sequence[str], values: Sequence[float | None], number: Number) -> str:
-    """Return horizontal bars with their names before them and their values behind."""
-    height = 26 * len(names) + 8
-    most = max((value for value in values if value), default=1.0)
-    parts = [_opening(title, height)]
-    for at, (name, value) in enumerate(zip(names, values, strict=True)):
-        y = 4 + 26 * at
-        parts.append(f'<text x="238" y="{y + 16}" text-anchor="end">{escape(_short(name))}</text>')
+def rows(
+    title: str,
+    names: Sequence[str],
+    values: Sequence[float | None],
+    number: Number,
+    whole: float | None = None,
+) -> str:
+    """Return horizontal bars with their names before them and their values behind.
+
+    whole   the value that all bars are measured against, drawn as an outline; else the greatest of them
+    """
+    wrapped = [wrap(name, _NAME, break_long_words=True) or [""] for name in names]
+    height = sum(_high(each) for each in wrapped) + 8
+    most = max([value for value in values if value] + ([whole] if whole else []), default=1.0)
+    width = WIDTH - 246 - 90
+    parts, y = [_opening(title, height)], 4
+    for name, value in zip(wrapped, values, strict=True):
+        for line, words in enumerate(name):
+            at = y + 16 + _LINE * line
+            parts.append(f'<text x="238" y="{at}" text-anchor="end">{escape(words)}</text>')
+        if whole is not None:
+            parts.append(
+                f'<rect x="246" y="{y + 3}" width="{whole / most * width:.1f}" height="18" fill="#fff" stroke="{GREY}"/>'
+            )
         if value is None:
             parts.append(_stub(246, y + 3, 40, 18))
-            continue
-        long = value / most * (WIDTH - 246 - 90)
-        parts.append(f'<rect x="246" y="{y + 3}" width="{long:.1f}" height="18" fill="{BLUE}"/>')
-        parts.append(f'<text x="{252 + long:.1f}" y="{y + 16}">{escape(number(value))}</text>')
+        else:
+            long = value / most * width
+            behind = 252 + max(long, whole / most * width if whole else 0)
+            parts.append(
+                f'<rect x="246" y="{y + 3}" width="{long:.1f}" height="18" fill="{BLUE}"/>'
+            )
+            parts.append(f'<text x="{behind:.1f}" y="{y + 16}">{escape(number(value))}</text>')
+        y += _high(name)
     return "\n".join([*parts, "</svg>"])
+
+
+def _high(lines: Sequence[str]) -> int:
+    return 26 + _LINE * (len(lines) - 1)
 
 
 def lanes(
@@ -185,7 +214,3 @@ def _opening(title: str, height: int) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"'
         f" aria-label={quoteattr(title)}><title>{escape(title)}</title>"
     )
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 34 else f"{name[:33]}…"

@@ -35,6 +35,7 @@ from gateway.auditor.table import DAY_MS, Period
 from gateway.terms import Direction
 
 DAYS_APART: Final = 62  # with no more days than these a chart has a bar a day, else one a month
+HOUR_MS: Final = 3_600_000  # a single day has a bar an hour
 LONGEST: Final = 10 * 366  # days of one report: longer than anything is kept
 BECAME: Final = (
     *("match", "masked", "no_match", "pending", "unusable", "answered", "refused"),
@@ -132,7 +133,9 @@ def figures(index: Index, period: Period, limits: Limits, cite: Cite) -> Figures
 
 
 def buckets(period: Period) -> list[str]:
-    """Return the names of the bars of a chart over a period: days, or months where they are many."""
+    """Return the names of the bars of a chart over a period: hours of a single day, days, or months of many."""
+    if _single(period):
+        return [f"{hour:02}:00" for hour in range(24)]
     first, last = _day(period.since), _day((period.until or period.since + 1) - 1)
     days = [first + timedelta(n) for n in range((last - first).days + 1)]
     return list(dict.fromkeys(_bucket(day, len(days)) for day in days))
@@ -140,8 +143,20 @@ def buckets(period: Period) -> list[str]:
 
 def bucket_of(milliseconds: int, period: Period) -> str:
     """Return the bar in which a moment of a period falls."""
+    if _single(period):
+        return f"{milliseconds % DAY_MS // HOUR_MS:02}:00"
     days = -(-((period.until or 0) - period.since) // DAY_MS)
     return _bucket(_day(milliseconds), days)
+
+
+def _single(period: Period) -> bool:
+    """Return whether a period is one whole day, UTC, or a part of it."""
+    return period.since // DAY_MS == ((period.until or period.since + 1) - 1) // DAY_MS
+
+
+def _step(period: Period) -> int:
+    """Return how finely times are told apart, in milliseconds: no more finely than the bars are."""
+    return HOUR_MS if _single(period) else DAY_MS
 
 
 class _Volumes:
@@ -153,12 +168,13 @@ class _Volumes:
         self._partner: dict[int, Counter[str]] = {1: Counter(), 2: Counter()}
         self.became: Counter[str] = Counter()
         said, values = period.where("asked_ms")
+        step = _step(period)
         wanted = (
-            f"SELECT asked_ms / {DAY_MS}, partner, direction, closing, true_outcome, disclosed_outcome, count(*)"
+            f"SELECT asked_ms / {step}, partner, direction, closing, true_outcome, disclosed_outcome, count(*)"
             f" FROM exchanges WHERE {_QUERIES} AND (direction = 1 OR {LEFT}) AND {said} GROUP BY 1, 2, 3, 4, 5, 6"
         )
-        for day, partner, direction, closing, true, shown, count in index.each(wanted, values):
-            self._time[direction][bucket_of(day * DAY_MS, period)] += count
+        for at, partner, direction, closing, true, shown, count in index.each(wanted, values):
+            self._time[direction][bucket_of(at * step, period)] += count
             self._partner[direction][partner] += count
             if direction == _INBOUND:
                 self.became[_became(closing, true, shown)] += count
@@ -237,14 +253,15 @@ def _quota(index: Index, period: Period, limits: Limits) -> list[Use]:
 def _pace(index: Index, period: Period, received: Cells) -> list[Pace]:
     """Return how long answers took; not where the number of questions is withheld, of which a time would say more."""
     said, values = period.where("asked_ms")
+    step = _step(period)
     wanted = (  # to 10 ms: fewer rows, and nobody's own time
-        f"SELECT asked_ms / {DAY_MS}, (closed_ms - asked_ms + 5) / 10 * 10, count(*) FROM exchanges"
+        f"SELECT asked_ms / {step}, (closed_ms - asked_ms + 5) / 10 * 10, count(*) FROM exchanges"
         f" WHERE direction = 1 AND closing = 'ANSWERED' AND reviewed_ms IS NULL AND {_QUERIES} AND {said}"
         " GROUP BY 1, 2"
     )
     times: dict[str, Counter[int]] = {name: Counter() for name in buckets(period)}
-    for day, took, count in index.each(wanted, values):
-        times[bucket_of(day * DAY_MS, period)][took] += count
+    for at, took, count in index.each(wanted, values):
+        times[bucket_of(at * step, period)][took] += count
     hidden = {name for name in times if received.of(name) is None}
     return [
         Pace(name, None, None)

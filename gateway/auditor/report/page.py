@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from gateway.audit.verify import Report, Severity
 from gateway.auditor.questions.quota import ALL
@@ -22,6 +22,7 @@ from gateway.auditor.report.figures import Figures, buckets
 from gateway.auditor.report.timeline import LANES
 from gateway.auditor.report.words import Words
 from gateway.auditor.table import iso
+from gateway.law.wording import french
 
 TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 NOTICES: Final = 20  # findings of the verification that stand on the page
@@ -81,6 +82,7 @@ def render(found: Figures, verified: Report, about: About, language: str) -> str
         .render(
             t=words,
             n=words.number,
+            cited=partial(cited, words),
             figures=found,
             about=about,
             verified=verified,
@@ -117,14 +119,18 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
     if found.quota:
         named = {ALL: words("quota.all")}
         use = [
-            (f"{each.partner} · {named.get(each.purpose, each.purpose)}", each.busiest)
+            (
+                f"{words.partner(each.partner)} · {named.get(each.purpose) or words.purpose(each.purpose)}",
+                each.busiest,
+            )
             for each in found.quota
         ]
         made["quota"] = charts.rows(
             words("quota.say"),
             [name for name, _ in use],
             [value for _, value in use],
-            lambda value: f"{words.number(value)} %",
+            lambda value: f"{words.number(value)}\u00a0%",
+            whole=100,
         )
     if any(each.half is not None for each in found.pace):
         half = Series(words("pace.half"), tuple(_seconds(each.half) for each in found.pace))
@@ -137,9 +143,18 @@ def pictures(found: Figures, words: Words) -> dict[str, Markup]:
 
 def _rows(title: str, shown: Sequence[tuple[str, int | None]], words: Words) -> str:
     names = [
-        words("sealed").split(":")[0].strip() if name == "sealed" else name for name, _ in shown
+        words("sealed").split(":")[0].strip() if name == "sealed" else words.cited(name)
+        for name, _ in shown
     ]
     return charts.rows(title, names, [value for _, value in shown], words.number)
+
+
+def cited(words: Words, text: str) -> Markup:
+    """Return text for the page, with citations as the language writes them: the letter of a paragraph in italics."""
+    safe = str(escape(text))
+    if words.language == "en":
+        return Markup(safe)  # noqa: S704 - escaped above
+    return Markup(french(safe, lambda letter: f"<i>{letter}</i>"))  # noqa: S704 - escaped above, letters are ours
 
 
 def _events(found: Figures, words: Words) -> str:

@@ -52,7 +52,7 @@ def _event(each: Told) -> Event:
     if frame.agreement_id:
         words.append(f"{frame.agreement_id}@{frame.agreement_version}")
     elif frame.type is not EntryType.KEY and frame.subject_reference:
-        words.append(frame.subject_reference[:32])
+        words.append(frame.subject_reference)
     time_ms = round(frame.time.timestamp() * 1000)
     return Event(
         time_ms, KINDS[frame.type], " ".join(filter(None, words)), frame.partner_id, each.index

@@ -2,10 +2,62 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Final
 
+from gateway.law.wording import french
+
 LANGUAGES: Final = ("en", "fr")
+_PREFIX: Final = re.compile(r"^(RAISE|CLEAR)/")
+
+PURPOSES: Final[dict[str, tuple[str, str]]] = {  # of `terms.Purpose`
+    "VISA_PERMIT_BENEFIT": ("visa, permit or benefit", "visa, permis ou avantage"),
+    "TRAVEL_ENTER_REMAIN": ("travel, entry or stay", "voyage, entrée ou séjour"),
+    "DATA_ACCURACY": ("accuracy of data", "exactitude des données"),
+    "CITIZENSHIP": ("citizenship", "citoyenneté"),
+    "REFUGEE_CLAIM_BY_CANADIAN_PR": (
+        "refugee claim by a permanent resident of Canada",
+        "demande d’asile d’un résident permanent du Canada",
+    ),
+}
+PARTNERS: Final[dict[str, tuple[str, str]]] = {  # by the ids of the agreements beside `gateway.law`
+    "AUS": ("Australia", "Australie"),
+    "CAN": ("Canada", "Canada"),
+    "GBR": ("United Kingdom", "Royaume-Uni"),
+    "NZL": ("New Zealand", "Nouvelle-Zélande"),
+    "USA": ("United States", "États-Unis"),
+}
+# The ledger's own words of events on the page: types of entries, kinds of keys and their states, marks of alarms.
+EVENTS: Final[dict[str, tuple[str, str]]] = {
+    "KEY": ("key", "clé"),
+    "DIRECTORY": ("directory", "annuaire"),
+    "AGREEMENT": ("agreement", "accord"),
+    "ALARM": ("alarm", "alerte"),
+    "CLOCK": ("clock set", "horloge réglée"),
+    "RESTORE": ("restored", "restauration"),
+    "START": ("start", "démarrage"),
+    "STOP": ("stop", "arrêt"),
+    "KEM": ("for encryption", "de chiffrement"),
+    "SIGNING": ("for signing", "de signature"),
+    "TLS_CA": ("of the TLS authority", "de l’autorité TLS"),
+    "TLS_LEAF": ("for TLS", "TLS"),
+    "LOG": ("of the ledger", "du registre"),
+    "AUDIT": ("of the auditor", "de l’auditeur"),
+    "DATA": ("for data at rest", "des données conservées"),
+    "DELEGATION": ("of the directory", "de l’annuaire"),
+    "SNAPSHOT": ("of the directory’s snapshot", "de l’instantané de l’annuaire"),
+    "TIMESTAMP": ("of the directory’s time stamp", "de l’horodatage de l’annuaire"),
+    "PREACTIVE": ("made", "créée"),
+    "ACTIVE": ("in use", "en service"),
+    "SUSPENDED": ("suspended", "suspendue"),
+    "DEACTIVATED": ("retired", "retirée"),
+    "COMPROMISED": ("compromised", "compromise"),
+    "DESTROYED": ("destroyed", "détruite"),
+    "REFUSED": ("refused", "refusée"),
+    "RAISE": ("raised", "déclenchée"),
+    "CLEAR": ("cleared", "levée"),
+}
 
 # key: (English, French). {names} are filled in; a sentence has the same in both.
 WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -49,15 +101,15 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
             " les motifs."
         ),
     ),
-    "verify": ("Is the ledger whole?", "Le registre est-il intact ?"),
+    "verify": ("Is the ledger whole?", "Le registre est-il intact?"),
     "verify.yes": (
         "Yes. {entries} entries and {checkpoints} signed checkpoints were checked; every one agrees.",
-        "Oui. {entries} entrées et {checkpoints} points de contrôle signés ont été vérifiés ; tous concordent.",
+        "Oui. {entries} entrées et {checkpoints} points de contrôle signés ont été vérifiés; tous concordent.",
     ),
     "verify.no": (
         "NO. The ledger is not what it claims to be: {faults} faults. Keep it as it is; believe no figure below.",
         (
-            "NON. Le registre n’est pas ce qu’il prétend être : {faults} défauts. Conservez-le tel quel ; ne vous fiez à"
+            "NON. Le registre n’est pas ce qu’il prétend être : {faults} défauts. Conservez-le tel quel; ne vous fiez à"
             " aucun chiffre ci-dessous."
         ),
     ),
@@ -152,7 +204,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "pace.say": (
         "From the question’s entry to the answer’s, in seconds; answers that an examiner gave are left out.",
         (
-            "De l’inscription de la question à celle de la réponse, en secondes ; sans les réponses données par un"
+            "De l’inscription de la question à celle de la réponse, en secondes; sans les réponses données par un"
             " examinateur."
         ),
     ),
@@ -170,7 +222,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         ),
         (
             "Les empreintes sont détruites après la recherche et avant la réponse, quel que soit le résultat"
-            " (RIPR 315.43(2)) ; une rectification est envoyée sous 24 heures et confirmée sous 72 (RIPR 315.42)."
+            " (RIPR 315.43(2)); une rectification est envoyée sous 24 heures et confirmée sous 72 (RIPR 315.42)."
         ),
     ),
     "duty": ("Duty", "Obligation"),
@@ -186,7 +238,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "events.omitted": (
         "{count} earlier events are left out; passerelle audit changes lists them.",
-        "{count} événements antérieurs sont omis ; passerelle audit changes les énumère.",
+        "{count} événements antérieurs sont omis; passerelle audit changes les énumère.",
     ),
     "event": ("Event", "Événement"),
     "entry": ("Entry", "Entrée"),
@@ -195,6 +247,9 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "lane.directory": ("directory", "annuaire"),
     "lane.service": ("service", "service"),
     "lane.alarms": ("alarms", "alertes"),
+    **{f"purpose.{code}": said for code, said in PURPOSES.items()},
+    **{f"partner.{code}": said for code, said in PARTNERS.items()},
+    **{f"event.{code}": said for code, said in EVENTS.items()},
     "how": ("How to check this page", "Comment vérifier cette page"),
     "how.say": (
         (
@@ -239,14 +294,34 @@ class Words:
         text = f"{milliseconds / 1000:,.2f}\u202fs"
         return text.translate({ord(","): "\u202f", ord("."): ","}) if self._at else text
 
+    def purpose(self, code: str) -> str:
+        """Return a purpose in words; one that has none as it stands."""
+        return self(f"purpose.{code}") if code in PURPOSES else code
+
+    def partner(self, code: str) -> str:
+        """Return a partner by name, with its id; one that has no name here by its id."""
+        return f"{self(f'partner.{code}')} ({code})" if code in PARTNERS else code
+
+    def event(self, what: str) -> str:
+        """Return an event in words; names and what has no word stand as they are."""
+        parts = [part for each in what.split(" ") for part in _PREFIX.sub(r"\1 ", each).split(" ")]
+        return " ".join(self(f"event.{part}") if part in EVENTS else part for part in parts)
+
+    def cited(self, text: str) -> str:
+        """Return text with its citations of the Regulations as the language writes them: RIPR 315.41(1)b)."""
+        return french(text) if self._at else text
+
     def total(self, value: int | None) -> str:
         """Return a total, or that it is small."""
         return self("few") if value is None else self.number(value)
 
 
 def _unbroken(text: str) -> str:
-    """Return French with the spaces about its marks that no line may break at."""
-    for mark in ":;?!»":
+    """Return French with the spaces about its marks that no line may break at, as officials in Canada write it.
+
+    The Translation Bureau's Clefs du français pratique: no space before ; ? and !, one before a colon and %.
+    """
+    for mark in ":%»":
         text = text.replace(f" {mark}", f"\u00a0{mark}")
     return text.replace("« ", "«\u00a0")
 

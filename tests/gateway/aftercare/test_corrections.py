@@ -260,3 +260,37 @@ def test_the_trace_shows_where_it_went_and_who_has_not_answered(sides: Any, matc
     assert (one["partner"], one["number"]) == ("AUS", matched)
     assert [each["state"] for each in one["corrections"]] == ["SENT"]
     assert [each["state"] for each in received["received"][0]["corrections"]] == ["OPEN"]
+
+
+def test_a_trace_and_lists_of_queries_name_whom_they_tell_of(
+    sides: Any, matched: str, readings: Any
+) -> None:
+    can, aus = sides
+    with can.house.database.reader() as reader:
+        from gateway.store import subjects
+
+        subject = str(subjects.find(reader, "P-1"))
+    aus.asked("CAN", matched, ErrandState.SHOWN)
+    can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
+    can.walk()
+    readings.clear()
+
+    can.act("corrections.trace", subject="P-1")
+    can.act("corrections.trace", number=matched)
+    aus.act("corrections.trace", number=matched)
+    can.act("corrections.list")
+    aus.act("asked.list")
+    aus.act("asked.show", number=matched)
+
+    named = [{**leaf.detail, "actor": ""} for leaf in readings]
+    case = named[2]["case"]
+    assert named[:2] == 2 * [
+        {"actor": "", "source": "trace", "subject": subject, "transaction_reference": matched}
+    ]
+    assert named[2:] == [
+        {"actor": "", "source": "trace", "case": case, "transaction_reference": matched},
+        {"actor": "", "source": "corrections", "transaction_reference": matched},
+        {"actor": "", "source": "asked", "case": case, "transaction_reference": matched},
+        {"actor": "", "source": "answer", "case": case},
+    ]
+    assert all(subject not in repr(leaf.frame) for leaf in readings)

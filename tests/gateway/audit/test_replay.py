@@ -143,3 +143,118 @@ def test_an_unknown_purpose_is_not_guessed(asked: dict[str, str]) -> None:
 )
 def test_what_is_sealed_open_or_no_query_is_passed_over(entries: list[Told]) -> None:
     assert not list(answered(entries))
+
+
+def recorded(score: float, threshold: float, true: str, **more: str) -> dict[str, str]:
+    """Facts of a search as the exchange records them: exactly."""
+    told = HIT | {"scores": repr(score), "threshold": repr(threshold), "true_outcome": true}
+    return told | {"disclosed_outcome": true} | more
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "true"),
+    [
+        (3.41504, 3.415236, "NO_MATCH"),  # both are 3.415 with three decimals
+        (3.415236, 3.41504, "MATCH"),
+        (3.415236, 3.415236, "MATCH"),
+        (3.4149999618530273, 3.415, "NO_MATCH"),
+    ],
+)
+def test_a_score_beside_its_threshold_is_decided_as_it_was(
+    score: float, threshold: float, true: str
+) -> None:
+    told = recorded(score, threshold, true)
+
+    assert again(past(told=told), agreement(), level).now == true
+
+
+@pytest.mark.parametrize("true", ["NO_MATCH", "MATCH"])
+def test_of_three_decimals_the_recorded_outcome_says_which_was_greater(true: str) -> None:
+    told = HIT | {"scores": "3.415", "threshold": "3.415"}
+
+    assert (
+        again(
+            past(told=told | {"true_outcome": true, "disclosed_outcome": true}), agreement(), level
+        ).now
+        == true
+    )
+
+
+def test_three_decimals_far_from_the_threshold_are_decided_by_themselves() -> None:
+    """What was answered against its own figures is a finding, in old entries too."""
+    told = HIT | {"scores": "3.415", "threshold": "3.417"}
+
+    assert again(past(told=told), agreement(), level).changed
+
+
+def test_three_decimals_at_a_threshold_reckoned_anew_are_not_decided() -> None:
+    stricter = agreement(("fpir = 1e-4", "fpir = 1e-6"))
+
+    with pytest.raises(ValueError, match="three decimals"):
+        again(past(told=HIT | {"scores": "12.000"}), stricter, level)
+
+
+def test_a_share_of_many_digits_keeps_the_threshold_that_was_recorded() -> None:
+    """FPIR 1.23456789e-4 was once recorded as 0.000123457, which is no other share."""
+    fine = agreement(("fpir = 1e-4", "fpir = 1.23456789e-4"))
+    exactly = recorded(9.0, 8.5, "MATCH", fpir=repr(1.23456789e-4))
+    rounded = HIT | {"fpir": "0.000123457", "threshold": "5.200"}
+
+    for told in (exactly, rounded):
+        assert again(past(told=told), fine, level).now == "MATCH"
+
+
+def reviewing(floor: str) -> Agreement:
+    band = f'floor_fpir = {floor}\npersons = 1\nparagraph = "IRPR 315.39"\n'
+    text = AU.decode() + "\n[review]\n" + band
+    return parse(text.encode(), "au-3.toml")
+
+
+def test_a_review_band_that_is_proposed_is_reckoned_and_not_read_from_the_past() -> None:
+    told = recorded(6.0, 9.0, "NO_MATCH")
+
+    def share(fpir: float, _size: int, _fingers: int) -> float:
+        return 5.0 if fpir == 1e-2 else 12.0
+
+    assert again(past(told=told), reviewing("1e-2"), share).now == "REVIEW_PENDING"
+    assert again(past(told=told), reviewing("2e-3"), share).now == "NO_MATCH"
+
+
+def test_the_floor_that_was_recorded_stands_for_its_own_share_alone() -> None:
+    told = recorded(6.0, 9.0, "REVIEW_PENDING", review_floor="5.5", review_fpir="0.01")
+
+    assert again(past(told=told), reviewing("1e-2"), level).now == "REVIEW_PENDING"
+    assert again(past(told=told), reviewing("2e-3"), level).now == "NO_MATCH"
+
+
+@pytest.mark.parametrize(
+    ("age", "now"),
+    [
+        ("30 days", "MATCH"),  # whole days, as earlier releases recorded
+        ("30 days 0:00:00", "MATCH"),
+        ("30 days 0:00:00.000001", "NO_MATCH"),
+        ("29 days 23:59:59.999999", "MATCH"),
+    ],
+)
+def test_a_status_is_as_old_as_it_was_to_the_microsecond(age: str, now: str) -> None:
+    months = agreement(("max_age_days = 365", "max_age_days = 30"))
+
+    assert again(past(told=HIT | {"status_age": age}), months, level).now == now
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"official_decisions": "PART/PUBLIC_POLICY,ALL/NATIONAL_SECURITY"},
+        {"withheld": "ALL", "ground": "NATIONAL_SECURITY"},  # of earlier releases
+    ],
+)
+def test_what_an_official_refused_is_refused_again(told: dict[str, str]) -> None:
+    shown = HIT | {"disclosed_outcome": "REFUSED"} | told
+
+    assert not again(past(told=shown), agreement(), level).changed
+
+
+def test_a_decision_that_we_do_not_know_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="decision"):
+        again(past(told=HIT | {"official_decisions": "ALL/WHIM"}), agreement(), level)

@@ -20,12 +20,16 @@ from typer.testing import CliRunner
 from gateway.audit.verify import Report
 from gateway.auditor.cells import LEAST, cells, withheld
 from gateway.auditor.index import Index
-from gateway.auditor.report.figures import buckets, figures
-from gateway.auditor.report.page import TEMPLATES, About, pictures, render
+from gateway.auditor.report import charts
+from gateway.auditor.report.figures import bucket_of, buckets, figures
+from gateway.auditor.report.page import TEMPLATES, About, cited, pictures, render
+from gateway.auditor.report.timeline import KINDS
 from gateway.auditor.report.words import LANGUAGES, WORDS, Words, placeholders
 from gateway.auditor.table import DAY_MS, Period
 from gateway.cli.main import app
 from gateway.law.quota import Quota, Quotas
+from gateway.terms import Purpose
+from keys.lifecycle import KeyKind, KeyState
 
 YEAR = Period(1_767_225_600_000, 1_798_761_600_000)  # 2026
 ABOUT = About(
@@ -328,3 +332,60 @@ def test_another_language_is_refused_by_name(archive: Any, tmp_path: Path) -> No
 
     assert result.exit_code == 2
     assert "en, fr" in json.loads(result.stdout)["error"]["message"]
+
+
+def test_a_single_day_is_counted_by_the_hour(index: Index) -> None:
+    day = Period(YEAR.since, YEAR.since + DAY_MS)
+    asked(index, 40)
+
+    found = figures(index, day, {}, str)
+
+    assert found.received.names == tuple(f"{hour:02}:00" for hour in range(24))
+    assert found.received.total == 24  # `asked` puts one an hour
+    assert [bucket_of(YEAR.since + hour * 3_600_000 + 5, day) for hour in (0, 13, 23)] == [
+        "00:00",
+        "13:00",
+        "23:00",
+    ]
+    assert [each.bucket for each in found.pace] == list(found.received.names)
+    assert buckets(Period(YEAR.since, YEAR.since + 2 * DAY_MS)) == ["2026-01-01", "2026-01-02"]
+
+
+def test_a_quota_is_drawn_against_its_whole_limit_and_no_name_is_cut() -> None:
+    name = "Australia (AUS) · refugee claim by a permanent resident of Canada"
+
+    drawn = charts.rows("use", [name], [25], lambda value: f"{value:g} %", whole=100)
+
+    width = charts.WIDTH - 246 - 90
+    assert f'width="{width:.1f}"' in drawn  # the outline of what was agreed
+    assert f'width="{width / 4:.1f}"' in drawn
+    lines = re.findall(r'text-anchor="end">([^<]*)<', drawn)
+    assert " ".join(lines) == name
+    assert "…" not in drawn
+
+
+def test_french_is_written_as_officials_in_canada_write_it() -> None:
+    """No space before ; ? and !, one that does not break before a colon and %, and 315.41(1)b)."""
+    french = Words("fr")
+    said = [french(key) for key in WORDS]
+
+    assert not [text for text in said if re.search(r"[\s\u00a0\u202f][;?!]", text)]
+    assert not [text for text in said if re.search(r"(?<=\w) [:%]", text)]
+    assert french.cited("IRPR 315.41(1)(b)") == "RIPR 315.41(1)b)"
+    assert french.cited("IRPR 315.25(1)(c)(i)") == "RIPR 315.25(1)c)(i)"
+    assert french.cited("IRPR 315.43(2)") == "RIPR 315.43(2)"
+    assert cited(french, "IRPR 315.41(1)(b) <x>") == "RIPR 315.41(1)<i>b</i>) &lt;x&gt;"
+    assert Words("en").cited("IRPR 315.41(1)(b)") == "IRPR 315.41(1)(b)"
+
+
+def test_every_purpose_and_event_has_its_word_in_both_languages() -> None:
+    for words in map(Words, LANGUAGES):
+        for code in Purpose.__members__:
+            if Purpose[code]:
+                assert words.purpose(code) != code
+        for name in (*KINDS, *KeyKind, *KeyState):
+            assert words.event(name.name) != name.name
+    assert Words("fr").event("KEY KEM ACTIVE") == "clé de chiffrement en service"
+    assert Words("fr").event("ALARM RAISE/TILES") == "alerte déclenchée TILES"
+    assert Words("fr").partner("AUS") == "Australie (AUS)"
+    assert Words("fr").partner("XYZ") == "XYZ"

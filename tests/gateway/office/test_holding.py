@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
-from gateway.audit.entry import EntryType, decode
+from gateway.audit.entry import EntryType, decode, detail_bytes
 from gateway.casework import FieldCode, Ground, Scope
 from gateway.errors import Fault, Remedy
 from gateway.law.policy import Decided
 from gateway.office.acts import NotAllowed, Officer, Role
+from gateway.office.seen import About, seen
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store import decisions, ledger, subjects
@@ -223,3 +224,41 @@ def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: Hous
     assert len(listed["decisions"]) == 1
     with pytest.raises(Remedy, match="keeps this person"):
         house.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
+
+
+def test_whoever_lists_decisions_and_holds_leaves_of_whom(house: House, readings: Any) -> None:
+    with house.database.reader() as reader:
+        subject = subjects.find(reader, "P-1")
+    values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
+    house.perform(CASEWORKER, "decision.refuse", values)
+    hold = {"kind": "person", "reference": "P-1", "reason": "access request"}
+    house.perform(CASEWORKER, "hold.place", hold)
+
+    house.perform(CASEWORKER, "decision.list", {})
+    house.perform(CASEWORKER, "decision.list", {"person": "P-1"})
+    house.perform(CASEWORKER, "decision.list", {"person": "P-2"})  # of whom there is none
+    house.perform(OPERATOR, "hold.list", {})
+
+    with house.database.reader() as reader:
+        other = subjects.find(reader, "P-2")
+    assert [(leaf.detail["source"], leaf.detail["subject"]) for leaf in readings] == [
+        ("decisions", str(subject)),
+        ("decisions", str(subject)),
+        ("decisions", str(other)),
+        ("holds", str(subject)),
+    ]
+    assert [leaf.detail["actor"] for leaf in readings] == ["P-2", "P-2", "P-2", OPERATOR.person]
+    assert all(str(subject) not in repr(leaf.frame) for leaf in readings)
+
+
+def test_a_long_list_is_named_in_as_many_entries_as_it_takes() -> None:
+    rows = [About(2**64 - 1 - n, "c" * 64, "n" * 60 + f"{n:04}") for n in range(201)]
+
+    entries = seen(CASEWORKER, "trace", rows)
+
+    told = [
+        number for leaf in entries for number in leaf.detail["transaction_reference"].split(",")
+    ]
+    assert told == [row.number for row in rows]
+    assert all(len(detail_bytes(leaf.detail)) <= 4096 for leaf in entries)
+    assert len(seen(CASEWORKER, "trace", [])) == 1

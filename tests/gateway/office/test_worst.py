@@ -310,14 +310,15 @@ def test_only_what_came_since_is_listed_and_in_pages(
     assert list(iter_affected(house.database, kid, later)) == []
 
 
-def test_reading_the_list_is_recorded_once(pair: Any) -> None:
+def test_each_page_of_the_list_is_a_reading(pair: Any) -> None:
     house = pair.house
     before = house.sequencer.size
 
     listed(house, house.keyset.kem().kid)
+    listed(house, house.keyset.kem().kid, after=5)  # whoever begins with the second page reads too
 
     frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database, before)]
-    assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 1
+    assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 2
 
 
 def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret: Any) -> None:

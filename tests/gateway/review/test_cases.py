@@ -12,7 +12,7 @@ import pytest
 
 from gateway.audit.entry import EntryType
 from gateway.casework import Ground, Scope, Withholding
-from gateway.errors import Remedy
+from gateway.errors import AuditUnavailable, Remedy
 from gateway.law.policy import Settled
 from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.server import inspection
@@ -111,6 +111,40 @@ def test_an_examiner_sees_minutiae_and_nothing_of_whose_they_are(bench: Any) -> 
         assert hidden not in text
     assert "score" not in text
     assert "ratio" not in text
+
+
+def test_whose_prints_were_shown_and_for_which_case_is_sealed_before_they_are(
+    bench: Any, readings: Any
+) -> None:
+    case = bench.pending(seed=3)
+
+    bench.act(bench.first, "lease", case)
+
+    (leaf,) = readings
+    assert leaf.detail == {
+        "actor": bench.first.person,
+        "source": "prints",
+        "subject": str(bench.subject(3)),
+        "case": "C-1",
+    }
+    assert (leaf.frame.partner_id, leaf.frame.transaction_number) == ("AUS", case.number)
+    assert str(bench.subject(3)) not in repr(leaf.frame)
+    assert inspection.verify_ledger(bench.house.home).ok
+
+
+def test_prints_are_not_shown_where_that_cannot_be_recorded(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = bench.pending(seed=3)
+
+    def full(*_: object) -> None:
+        raise AuditUnavailable
+
+    monkeypatch.setattr(type(bench.house.sequencer), "commit", full)
+
+    with pytest.raises(AuditUnavailable):
+        bench.act(bench.first, "lease", case)
+    assert bench.case(case.case).leased_by is None
 
 
 def test_a_lease_is_for_one_and_ends(bench: Any) -> None:
