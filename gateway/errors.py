@@ -5,6 +5,7 @@ PasserelleError
 ├── Refusal                        we understood, and the answer is no
 │   ├── Unauthenticated            UNAUTHENTICATED
 │   │   ├── CertificateNotPinned       CERTIFICATE_NOT_PINNED
+│   │   ├── TlsVersionRefused          TLS_VERSION_REFUSED
 │   │   ├── SenderMismatch             SENDER_MISMATCH
 │   │   ├── EnvelopeRejected           ENVELOPE_REJECTED
 │   │   └── StaffUnknown               STAFF_UNKNOWN
@@ -98,6 +99,12 @@ class CertificateNotPinned(Unauthenticated):
     """The TLS certificate is not one that the partner directory pins."""
 
     reason = "CERTIFICATE_NOT_PINNED"
+
+
+class TlsVersionRefused(Unauthenticated):
+    """The connection is not TLS 1.3, and nothing older is answered."""
+
+    reason = "TLS_VERSION_REFUSED"
 
 
 class SenderMismatch(Unauthenticated):
