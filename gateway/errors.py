@@ -47,6 +47,7 @@ PasserelleError
 │   │   └── QuotaExceeded              QUOTA_EXCEEDED
 │   ├── Unavailable                UNAVAILABLE
 │   │   ├── Draining                   DRAINING
+│   │   ├── KeysUnavailable            KEYS_UNAVAILABLE
 │   │   ├── AuditUnavailable           AUDIT_UNAVAILABLE
 │   │   ├── DirectoryStale             DIRECTORY_STALE
 │   │   ├── EngineUnavailable          ENGINE_UNAVAILABLE
@@ -372,6 +373,13 @@ class Draining(Unavailable):
     """The gateway is shutting down."""
 
     reason = "DRAINING"
+
+
+class KeysUnavailable(Unavailable):
+    """No key is in force to answer with: one was stopped, or has ended; our operators know, and have to act."""
+
+    reason = "KEYS_UNAVAILABLE"
+    retry_after = 30.0
 
 
 class AuditUnavailable(Unavailable):

@@ -212,6 +212,9 @@ class House:
             self.clock,
             self.random,
         )
+        self.shown: dict[
+            str, dict[bytes, bytes]
+        ] = {}  # by partner and pin: leaves that its callers showed
         self.desk = desk_of(self)
         self.ceremony.recover()
         self._closing = closing

@@ -24,6 +24,7 @@ from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
 from gateway.office.expiry import Level, Told
+from gateway.office.keymoves import NEEDED, stopped
 from gateway.office.witnesses import witnesses_of
 from gateway.server import descriptors, ending
 from gateway.server.secrecy import swap_in_use
@@ -34,10 +35,7 @@ from keys import certificates, rotation, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KeyKind, KeyState
 from keys.officer import is_private
-
-NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)  # past their end nothing is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +178,8 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     missing = ", ".join(kind.value for kind in stopped(keyset))
     if missing:
         raise Remedy(
-            f"no {missing} key is ACTIVE: promote a successor, which takes two persons; see `The worst day`"
-            " in docs/operators.md"
+            f"no {missing} key is ACTIVE: promote a successor, or resume the one that was suspended; either takes two"
+            " persons, and `passerelle keys list` shows both"
         )
     ended = [record for record in map(keyset.primary, NEEDED) if rotation.ends(record) <= now]
     if not ended:
@@ -191,12 +189,6 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     )
     ways = ", ".join(f"`passerelle keys rotate DIR {record.kind.value}`" for record in ended)
     raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
-
-
-def stopped(keyset: Keyset) -> tuple[KeyKind, ...]:
-    """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
-    active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
-    return tuple(kind for kind in NEEDED if kind not in active)
 
 
 def _keys(
@@ -289,6 +281,8 @@ def _evidence(settings: Settings) -> str:
 def _gallery(home: Path) -> str:
     counts = stats(home)
     said = f"{counts.subjects} people, {counts.samples} records"
+    if not counts.samples:
+        return f"{said}: NOBODY IS ENROLLED, and no query is answered until somebody is: passerelle gallery enrol"
     if not counts.without_status:
         return said
     return (

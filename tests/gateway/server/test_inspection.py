@@ -107,7 +107,7 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
 
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
-    assert refused.value.reason == "DRAINING"
+    assert refused.value.reason == "KEYS_UNAVAILABLE"
 
 
 def test_an_officers_keys_in_the_folder_are_said_with_the_way_out(
