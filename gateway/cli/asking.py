@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gateway.cli import console, records
-from gateway.cli.console import Code, Home, Json, No, PassphraseFile
+from gateway.cli.console import Code, Home, Json, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
 from gateway.cli.opening import demand_no_law, passphrase_of
 from gateway.cli.records import Sources, Unusable
+from gateway.errors import Remedy
 from gateway.terms import (
     Missing,
     Modality,
@@ -176,12 +177,12 @@ def named_records(
     stated = records.from_fingers(fingers, extractor)
     listed = records.from_manifest(manifest, extractor) if manifest is not None else Sources()
     if len({source.subject for source in listed.good}) > 1:
-        raise No("the manifest names several people; a query asks about one")
+        raise Remedy("the manifest names several people; a query asks about one")
     named = Sources(
         (*loose.good, *stated.good, *listed.good), (*loose.bad, *stated.bad, *listed.bad)
     )
     for one in named.bad:
-        raise No(f"not asked: {one.label}: {one.reason}")
+        raise Remedy(f"not asked: {one.label}: {one.reason}")
     return named
 
 
@@ -198,11 +199,13 @@ def samples_of(named: Sources) -> tuple[Sample, ...]:
             octets, position = records.read(source)
             record = fmr.read(octets)
         except (Unusable, MalformedRecord) as fault:
-            raise No(f"not asked: {source.label}: {fault}") from None
+            raise Remedy(f"not asked: {source.label}: {fault}") from None
         if not position:
-            raise No(f"not asked: {source.label}: says no finger; say --finger POSITION=FILE")
+            raise Remedy(f"not asked: {source.label}: says no finger; say --finger POSITION=FILE")
         if any(view.position not in (0, position) for view in record.views):
-            raise No(f"not asked: {source.label}: the record says another finger than {position}")
+            raise Remedy(
+                f"not asked: {source.label}: the record says another finger than {position}"
+            )
         samples.append(
             Sample(
                 modality=Modality.FINGER,

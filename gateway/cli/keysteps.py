@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def demand_meant(perform: Perform, values: Mapping[str, object], *, yes: bool) -
     if not said["stops_answers"]:
         return
     shown = "\n".join(said["plan"])
-    if yes:
+    if yes or not sys.stdin.isatty():
         console.note(shown)
     console.confirm(shown, "Stop it all the same?", yes=yes)
 

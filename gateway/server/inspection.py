@@ -7,13 +7,14 @@ everything it is checked against is public.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-from gateway import config
+from gateway import config, files
 from gateway.audit import stamp
 from gateway.audit.destruction import write
 from gateway.audit.proof import LogIdentity
@@ -36,6 +37,9 @@ from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
 from keys.officer import is_private
+
+PROBE = 65_536  # bytes that are written and thrown away: some pages of the ledger's log
+LEAST = 64 << 20  # bytes beside the ledger: a busy day's entries and their log, several times over
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("partners", lambda: _partners(settings, now))
     run("agreements", lambda: _agreements(home, now))
     run("store", lambda: _store(settings))
+    run("disk", lambda: _disk(settings))
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings))
     run("descriptors", lambda: descriptors.said(settings))
@@ -258,6 +263,27 @@ def _store(settings: Settings) -> str:
     finally:
         database.close()
     return f"SQLite {report.sqlite_version}, {report.verdict}"
+
+
+def _disk(settings: Settings) -> str:
+    """Raise Remedy where nothing can be written beside the ledger, or little is left; leaves nothing there."""
+    folder = settings.store.path.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as fault:
+        if files.is_full(fault):
+            raise Remedy(files.no_room(folder)) from None
+        raise Remedy(
+            f"{folder} cannot be written: {fault.strerror}; nothing is answered that is not recorded"
+        ) from None
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
+    if free < LEAST:
+        raise Remedy(files.no_room(folder))
+    return f"{free // 1_000_000:,} MB left where the ledger is"
 
 
 def _evidence(settings: Settings) -> str:
