@@ -39,6 +39,9 @@ PUSHBACK = (
 FIRST_WAIT = 0.1  # seconds before the second attempt where the partner names no time
 LONGEST_WAIT = 2.0  # seconds between attempts; waits double up to here
 MESSAGE_BYTES = 1 << 20  # largest message either way (protocol 12)
+LONGEST_LOOK = (
+    5.0  # seconds to shake hands before the first call; two round trips on any road take less
+)
 KEEPALIVE_MS = 300_000  # what the server allows at least between pings (protocol 12)
 
 _OPTIONS = (
@@ -146,12 +149,12 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         )
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
+        until = time.monotonic() + min(LONGEST_LOOK, seconds or LONGEST_LOOK)
         try:
-            with (
-                socket.create_connection(self._place, timeout=seconds) as plain,
-                context.wrap_socket(plain, server_hostname=self._place[0]),
-            ):
-                return
+            with socket.create_connection(self._place, until - time.monotonic()) as plain:
+                plain.settimeout(max(until - time.monotonic(), 0.001))
+                with context.wrap_socket(plain, server_hostname=self._place[0]):
+                    return
         except ssl.SSLError as fault:
             if fault.reason in _OLD:
                 raise TlsTooOld(
