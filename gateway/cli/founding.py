@@ -153,8 +153,9 @@ def init(
             let_in=let_in,
         )
     except BaseException as fault:
-        for _, out in operators:  # none lay there before: `requested` looked
-            out.unlink(missing_ok=True)
+        if not (folder / "party.json").exists():
+            for _, out in operators:  # none lay there before: `requested` looked
+                out.unlink(missing_ok=True)
         given = (passphrase_file, auditor_passphrase_file, keepers_passphrase_file)
         if not isinstance(fault, OSError) or (fault.filename and Path(fault.filename) in given):
             raise

@@ -21,7 +21,7 @@ from keys.record import KeyRecord
 SHORTEST: Final = 8  # hexadecimal digits that name a key, where they name no other
 WHOLE: Final = 64  # digits of an id, and of a pin
 _DIGITS: Final = re.compile(rf"[0-9a-f]{{{SHORTEST},{WHOLE}}}")
-_SPELT: Final = re.compile(r"[\s:]|^(0x|serial=|sha256/+)", re.IGNORECASE)
+_SPELT: Final = re.compile(r"[\s:]|^(0x|serial=)", re.IGNORECASE)
 SPELLING: Final = re.compile(r"[ -~]{1,200}")  # what is read at all
 
 

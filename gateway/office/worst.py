@@ -229,7 +229,9 @@ class WorstDay:
     def _barred_named(self, partner: str, key: str) -> Identified:
         """Return a refused key of a partner by the beginning of any of its ids."""
         barred = self._barring.of(partner)
-        kinds = {one.kid: one for one in self._known(partner)}
+        kinds: dict[bytes, Identified] = {}
+        with suppress(Remedy):  # its bundle may be gone, and what is refused of it stands
+            kinds = {one.kid: one for one in self._known(partner)}
         refused = [kinds.get(kid, Identified(kid, "", (kid.hex(),))) for kid in sorted(barred)]
         found = among(refused, key)
         if len(found) == 1:
