@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -426,14 +426,68 @@ def _refuse_unknown_variables() -> None:
 def _complaints(error: ValidationError) -> list[str]:
     """Return one line for each fault: which key, and what is wrong; never the value."""
     lines = []
-    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+    for fault in error.errors(include_input=False, include_url=False):
         key = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = ", ".join(_known(fault["loc"]))
             lines.append(f"{key} is not a setting; there are: {known}")
         else:
-            lines.append(f"{key}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+            lines.append(f"{key}: {_wanted(key, fault['type'], fault.get('ctx', {}))}")
     return lines
+
+
+# What a setting that has a form looks like, with an example; of a list, each of its members.
+FORMS: Final[Mapping[str, str]] = {
+    "house.party": "2 to 32 of A-Z, 0-9 and hyphen, e.g. CAN",
+    "house.origin": "the name of the ledger: letters, digits, dots, slashes and hyphens, e.g. gateway.example.ca/log",
+    "exchange.listen": "HOST:PORT, e.g. 0.0.0.0:7443, or [::1]:7443",
+    "exchange.hosts": "a name or an address without port, e.g. gateway.example.ca",
+    "admin.listen": "HOST:PORT, e.g. 127.0.0.1:0",
+    "health.listen": "HOST:PORT, e.g. 127.0.0.1:7444",
+    "keys.custody": "file:PATH, e.g. file:keys/kek.json, or a token's URI, pkcs11:…",
+    "directory.allowed_endpoints": "HOST:PORT, e.g. 10.0.0.7:7443",
+    "evidence.authority": "an http or https address, e.g. https://tsa.example.ca/tsr",
+}
+_TYPES: Final[Mapping[str, str]] = {
+    "missing": "is missing",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text, in quotes",
+    "path_type": "the path of a file, in quotes",
+    "tuple_type": 'a list, e.g. ["a", "b"]',
+    "list_type": 'a list, e.g. ["a", "b"]',
+    "model_type": "a section, with a line for each of its settings",
+    "model_attributes_type": "a section, with a line for each of its settings",
+    "dict_type": "a section, with a line for each of its settings",
+}
+_BOUNDS: Final[Mapping[str, str]] = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length} characters",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+}
+
+
+def _wanted(key: str, kind: str, bounds: Mapping[str, object]) -> str:
+    """Return what a setting has to be, in our words: a validator's name patterns and types."""
+    named = key.rstrip("0123456789").rstrip(".")
+    if kind == "string_pattern_mismatch" and named in FORMS:
+        return f"write {FORMS[named]}"
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**bounds)
+    if kind == "value_error":  # raised by a rule of our own, in our words
+        return str(bounds.get("error"))
+    return _TYPES.get(kind, f"another kind of value is wanted ({kind})")
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

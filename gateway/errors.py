@@ -5,6 +5,7 @@ PasserelleError
 ├── Refusal                        we understood, and the answer is no
 │   ├── Unauthenticated            UNAUTHENTICATED
 │   │   ├── CertificateNotPinned       CERTIFICATE_NOT_PINNED
+│   │   ├── TlsVersionRefused          TLS_VERSION_REFUSED
 │   │   ├── SenderMismatch             SENDER_MISMATCH
 │   │   ├── EnvelopeRejected           ENVELOPE_REJECTED
 │   │   └── StaffUnknown               STAFF_UNKNOWN
@@ -47,6 +48,7 @@ PasserelleError
 │   │   └── QuotaExceeded              QUOTA_EXCEEDED
 │   ├── Unavailable                UNAVAILABLE
 │   │   ├── Draining                   DRAINING
+│   │   ├── KeysUnavailable            KEYS_UNAVAILABLE
 │   │   ├── AuditUnavailable           AUDIT_UNAVAILABLE
 │   │   ├── DirectoryStale             DIRECTORY_STALE
 │   │   ├── EngineUnavailable          ENGINE_UNAVAILABLE
@@ -100,6 +102,12 @@ class CertificateNotPinned(Unauthenticated):
     """The TLS certificate is not one that the partner directory pins."""
 
     reason = "CERTIFICATE_NOT_PINNED"
+
+
+class TlsVersionRefused(Unauthenticated):
+    """The connection is not TLS 1.3, and nothing older is answered."""
+
+    reason = "TLS_VERSION_REFUSED"
 
 
 class SenderMismatch(Unauthenticated):
@@ -373,6 +381,13 @@ class Draining(Unavailable):
     """The gateway is shutting down."""
 
     reason = "DRAINING"
+
+
+class KeysUnavailable(Unavailable):
+    """No key is in force to answer with: one was stopped, or has ended; our operators know, and have to act."""
+
+    reason = "KEYS_UNAVAILABLE"
+    retry_after = 30.0
 
 
 class AuditUnavailable(Unavailable):

@@ -11,6 +11,7 @@ reached without a link, or somebody else's file would be read in our name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -26,6 +27,35 @@ _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _OPEN: Final = (
     os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 )  # a FIFO without a writer is not waited for
+
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SQLITE_FULL: Final = 13  # SQLITE_FULL
+
+
+def is_full(fault: BaseException | None) -> bool:
+    """Say whether a fault, or what caused it, is that no space was left: the system's words, or the database's."""
+    while fault is not None:
+        inner = getattr(fault, "orig", None)  # what SQLAlchemy wraps
+        if isinstance(fault, OSError) and fault.errno in _FULL:
+            return True
+        if getattr(inner, "sqlite_errorcode", None) == _SQLITE_FULL:
+            return True
+        fault = fault.__cause__
+    return False
+
+
+def no_room(where: Path) -> str:
+    """Return what to say where no space was left: how much there is, and what to do."""
+    try:
+        found = os.statvfs(where)
+        left = f"{found.f_bavail * found.f_frsize // 1_000_000:,} MB and {found.f_favail:,} files are left"
+    except OSError:
+        left = "how much is left cannot be seen"
+    return (
+        f"no space was left where {where} is ({left}; a quota or a limit of this process may be lower): make room,"
+        " then run it again; what was under way does not count"
+    )
 
 
 class FileRefused(PasserelleError):

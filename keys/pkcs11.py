@@ -2,7 +2,7 @@
 
     pkcs11:token=LABEL;object=NAME?module-path=/path/to/module.so
 
-is a URI of RFC 7512. The key is an AES-256 token object that is SENSITIVE and not EXTRACTABLE; seeds are
+is a URI of RFC 7512 (`keys.tokenuri`). The key is an AES-256 token object that is SENSITIVE and not EXTRACTABLE; seeds are
 encrypted by AES-GCM inside the token. Exactly one thread owns the session and others ask it through a
 queue: a session that two threads use crashes SoftHSM 2.6.1. A token logs in once a process, so all
 custodies of one token share its owner. A PIN is handled like a passphrase and is not kept.
@@ -20,50 +20,20 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 from keys.errors import CustodyFault
 from keys.handle import handle
+from keys.tokenuri import FORM, OF_TOKEN, SCHEME, TokenUri
+
+__all__ = ["FORM", "SCHEME", "Pkcs11Custody", "TokenUri"]
 
 T = TypeVar("T")
 
-SCHEME = "pkcs11"
-FORM = "pkcs11:token=LABEL;object=NAME?module-path=/path/to/module.so"
 KEY_BITS = 256
 NONCE_BYTES = 12  # SP 800-38D, as in `custody`
 TAG_BITS = 128
 ANSWER_S = 30.0  # seconds for one operation; a network token that is silent for longer has failed
-_KNOWN = frozenset({"token", "object", "module-path"})
-
-
-@dataclass(frozen=True, slots=True)
-class TokenUri:
-    """Which object of which token, by which module; no secret."""
-
-    token: str
-    label: str
-    module: str
-
-    @classmethod
-    def parse(cls, uri: str) -> TokenUri:
-        """Read a URI. Raises CustodyFault for another form, and for a PIN in it: a URI is no secret."""
-        scheme, _, rest = uri.partition(":")
-        path, _, query = rest.partition("?")
-        members: dict[str, str] = {}
-        for part in (*path.split(";"), *(query.split("&") if query else ())):
-            name, mark, value = part.partition("=")
-            if name in {"pin-value", "pin-source"}:
-                raise CustodyFault(
-                    "a PIN does not belong into a URI; give it as the passphrase is given"
-                )
-            if not mark or name not in _KNOWN or name in members or not unquote(value):
-                raise CustodyFault(f"not a token that we can name; write {FORM}")
-            members[name] = unquote(value)
-        if scheme != SCHEME or members.keys() != _KNOWN:
-            raise CustodyFault(f"not a token that we can name; write {FORM}")
-        return cls(members["token"], members["object"], members["module-path"])
 
 
 @handle
@@ -89,7 +59,7 @@ class Pkcs11Custody:
         key = owner.do(lambda session: _find(session, named))
         if key is None:
             raise CustodyFault(
-                f"the token {named.token} holds no AES key {named.label}; name another object,"
+                f"the token {named.token} holds no AES key {named.key}; name another object,"
                 " or put back the token that was used"
             )
         owner.do(lambda _: _demand_kept(key, named))
@@ -136,14 +106,17 @@ class Pkcs11Custody:
 
     def describe(self) -> str:
         """Return the token and the object; the module is where the machine says."""
-        return f"{SCHEME}:token={self.uri.token};object={self.uri.label} (AES-256 inside the token)"
+        return f"{SCHEME}:token={self.uri.token};object={self.uri.key} (AES-256 inside the token)"
 
 
 _NOT_OURS = "not wrapped by this custody, or altered since"
 
 
 class _Owner:
-    """The one thread that holds a token's session; it lives as long as the process."""
+    """The one thread that holds a token's session; it lives as long as the process.
+
+    serves   what the token says of itself: one that two URIs name differently is one
+    """
 
     def __init__(self, uri: TokenUri, pin: bytes, *, look_again: bool) -> None:
         self._uri = uri
@@ -155,6 +128,7 @@ class _Owner:
         # A token that is logged in says nothing of a later PIN. What is kept tells a wrong one, in this process.
         self._salt = secrets.token_bytes(32)
         self._proof = self._proved(pin)
+        self.serves: tuple[str, ...] = ()
         threading.Thread(target=self._run, args=(pin,), name="token", daemon=True).start()
         self.do(lambda session: session)
 
@@ -184,7 +158,9 @@ class _Owner:
         session: Any = None
         failed: Exception | None = None
         try:
-            session = _logged_in(self._uri, pin, look_again=self._look_again)
+            token = _token(self._uri, look_again=self._look_again)
+            session = token.open(rw=True, user_pin=pin.decode())
+            self.serves = _says(token)
         except Exception as fault:  # noqa: BLE001 - told to whoever asks first
             failed = fault
         del pin
@@ -239,7 +215,7 @@ _MEANINGS = {
     "PinExpired": "the PIN of the token {token} has expired; set a new one with the token's own tool",
     "UserPinNotInitialized": "the token {token} has no PIN yet; set one with the token's own tool",
     "NoSuchToken": "there is no token {token}; put it in, or name the one that is there",
-    "MultipleTokensReturned": "several tokens are called {token}; leave in the one that is meant",
+    "MultipleTokensReturned": "several tokens fit {token}; state also its serial, e.g. ;serial=0123, or leave in the one that is meant",
     "TokenNotPresent": "there is no token {token}; put it in",
     "TokenNotRecognised": "the token {token} is not one that its module knows; name the right module",
     "TokenWriteProtected": "the token {token} is write-protected; no key can be made in it",
@@ -247,7 +223,7 @@ _MEANINGS = {
     "UserAlreadyLoggedIn": "another part of this process holds the token {token}; restart",
 }
 
-_owners: dict[tuple[str, str], _Owner] = {}
+_owners: dict[tuple[str, tuple[str, ...]], _Owner] = {}
 _owners_lock = threading.Lock()
 
 
@@ -262,10 +238,13 @@ def _owner_of(uri: TokenUri, pin: Callable[[], bytes]) -> _Owner:
     except UnicodeDecodeError:  # PKCS #11 has PINs in UTF-8, and this error would show its bytes
         raise CustodyFault(_MEANINGS["PinIncorrect"].format(token=uri.token)) from None
     with _owners_lock:
-        owner = _owners.get((uri.module, uri.token))
+        beside = [owner for (module, _), owner in _owners.items() if module == uri.module]
+        # Which token is meant is asked of the module where it is used already: in one of its own threads.
+        serves = beside[0].do(lambda _: _says(_token(uri, look_again=False))) if beside else None
+        owner = None if serves is None else _owners.get((uri.module, serves))
         if owner is None:
-            alone = all(module != uri.module for module, _ in _owners)
-            owner = _owners[uri.module, uri.token] = _Owner(uri, given, look_again=alone)
+            owner = _Owner(uri, given, look_again=not beside)
+            _owners[uri.module, owner.serves] = owner
         elif not owner.knows(given):
             raise CustodyFault(_MEANINGS["PinIncorrect"].format(token=uri.token))
         return owner
@@ -284,8 +263,8 @@ def _demand_library(uri: TokenUri) -> None:
         )
 
 
-def _logged_in(uri: TokenUri, pin: bytes, *, look_again: bool) -> Any:  # noqa: ANN401
-    """Log in; look_again: see tokens that came since, which ends every session of the module."""
+def _token(uri: TokenUri, *, look_again: bool) -> Any:  # noqa: ANN401
+    """Return the one token that fits; look_again: see those that came since, which ends every session of the module."""
     import pkcs11
 
     try:
@@ -296,22 +275,66 @@ def _logged_in(uri: TokenUri, pin: bytes, *, look_again: bool) -> Any:  # noqa: 
         raise CustodyFault(
             f"{uri.module} is no PKCS#11 module of this machine; correct module-path"
         ) from None
-    token = library.get_token(token_label=uri.token)
-    return token.open(rw=True, user_pin=pin.decode())
+    found = [token for token in library.get_tokens() if _fits(uri, token, library)]
+    if len(found) == 1:
+        return found[0]
+    which = "MultipleTokensReturned" if found else "NoSuchToken"
+    raise CustodyFault(_MEANINGS[which].format(token=uri.token))
+
+
+def _says(token: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return what a token says of itself: what tells it from every other of its module."""
+    return tuple(str(_spoken(token)[name]) for name in sorted(OF_TOKEN))
+
+
+def _spoken(token: Any) -> dict[str, str]:  # noqa: ANN401
+    serial = token.serial
+    return {
+        "token": token.label,
+        "manufacturer": token.manufacturer_id,
+        "model": token.model,
+        "serial": serial.decode("ascii", errors="replace")
+        if isinstance(serial, bytes)
+        else str(serial),
+    }
+
+
+def _fits(uri: TokenUri, token: Any, library: Any) -> bool:  # noqa: ANN401
+    """Say whether token, slot and library are as a URI states, attribute by attribute (RFC 7512 section 2.5)."""
+    spoken = {name: value.strip() for name, value in _spoken(token).items()}
+    for name, stated in uri.stated:
+        if name in spoken:
+            fits = spoken[name] == stated
+        elif name == "slot-id":
+            fits = token.slot.slot_id == int(stated)
+        elif name == "library-version":
+            major, _, minor = stated.partition(".")
+            fits = library.library_version == (int(major), int(minor or 0))
+        else:
+            of, what = (token.slot, "slot") if name.startswith("slot-") else (library, "library")
+            said = "manufacturer_id" if name.endswith("-manufacturer") else f"{what}_description"
+            fits = str(getattr(of, said)).strip() == stated
+        if not fits:
+            return False
+    return True
 
 
 def _find(session: Any, uri: TokenUri) -> Any:  # noqa: ANN401
     from pkcs11 import Attribute, KeyType, ObjectClass
 
-    wanted = {
+    wanted: dict[Attribute, object] = {
         Attribute.CLASS: ObjectClass.SECRET_KEY,
         Attribute.KEY_TYPE: KeyType.AES,
-        Attribute.LABEL: uri.label,
     }
+    if uri.label:
+        wanted[Attribute.LABEL] = uri.label
+    if uri.id:
+        wanted[Attribute.ID] = uri.id
     found = list(session.get_objects(wanted))
     if len(found) > 1:
         raise CustodyFault(
-            f"the token {uri.token} holds {len(found)} keys {uri.label}; give each its own label"
+            f"the token {uri.token} holds {len(found)} keys {uri.key}; state label (object=) and id (id=), or give each"
+            " its own"
         )
     return found[0] if found else None
 
@@ -328,7 +351,12 @@ def _generate(session: Any, uri: TokenUri) -> Any:  # noqa: ANN401
         Attribute.UNWRAP: False,
     }
     return session.generate_key(
-        KeyType.AES, KEY_BITS, label=uri.label, store=True, template=template
+        KeyType.AES,
+        KEY_BITS,
+        id=uri.id or None,
+        label=uri.label or None,
+        store=True,
+        template=template,
     )
 
 
@@ -338,6 +366,6 @@ def _demand_kept(key: Any, uri: TokenUri) -> None:  # noqa: ANN401
 
     if not (key[Attribute.SENSITIVE] and not key[Attribute.EXTRACTABLE]):
         raise CustodyFault(
-            f"the key {uri.label} could be read out of its token; make one that cannot:"
+            f"the key {uri.key} could be read out of its token; make one that cannot:"
             " passerelle keys rewrap, with another object"
         )

@@ -6,6 +6,7 @@ authority, with its certificates, so that it is checked years later with the aut
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 
+from gateway.audit import stampform
 from gateway.audit.entry import EntryType, Frame
 from gateway.audit.errors import AuditFault
 from gateway.audit.note import NoteRefused
@@ -67,15 +69,55 @@ def check(
 
     response = _decoded(answer)
     builder = VerifierBuilder(nonce=nonce)
+    for certificate in certificates(roots):
+        builder = builder.add_root_certificate(certificate)
     try:
-        for pem in roots:
-            for certificate in x509.load_pem_x509_certificates(pem):
-                builder = builder.add_root_certificate(certificate)
         builder.build().verify_message(response, message)
     except (VerificationError, ValueError) as fault:
-        raise StampRefused(f"the time stamp does not hold: {fault}") from None
+        raise StampRefused(_meaning(str(fault))) from None
     stated = response.tst_info.gen_time
     return stated if stated.tzinfo else stated.replace(tzinfo=UTC)
+
+
+def certificates(roots: Iterable[bytes]) -> list[x509.Certificate]:
+    """Return the certificates of PEM files, each once: a file put together from several names some twice.
+
+    Raises StampRefused where a file holds none.
+    """
+    try:
+        found = [one for pem in roots for one in x509.load_pem_x509_certificates(pem)]
+    except ValueError:
+        raise StampRefused(
+            "the file of the authority's roots holds no certificates in PEM (-----BEGIN CERTIFICATE-----)"
+        ) from None
+    return list(dict.fromkeys(found))
+
+
+def _meaning(fault: str) -> str:
+    """Return what the library's words mean to whoever runs a gateway."""
+    verified = _VERIFY.search(fault)
+    if verified is not None:
+        return (
+            f"the authority's certificate does not lead to one of the given roots ({verified[1]}): are they this"
+            " authority's? ask it for its root, PEM, and put that into the file"
+        )
+    if fault.startswith("Error while verifying"):
+        return "the authority's signature does not hold"
+    return next(
+        (ours for theirs, ours in _MEANINGS.items() if fault.startswith(theirs)),
+        f"it does not hold: {fault}",
+    )
+
+
+_VERIFY: Final = re.compile(r"Verify error: ?([A-Za-z0-9 ,'()-]{1,120})")
+_MEANINGS: Final = {
+    "Nonce mismatch": "it answers another question than the one we asked (nonce)",
+    "Mismatch between": "it is over something else",
+    "Certificates neither": "the answer holds no certificate, though we asked for it: the authority has to add its own",
+    "No leaf certificate": "the answer does not hold the certificate that it was signed with",
+    "The certificate does not contain": "the authority's certificate is not one for time stamps (no extended key usage)",
+    "The EKU extension": "the authority's certificate is not one for time stamps alone (critical extended key usage)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +220,13 @@ def _decoded(answer: bytes) -> TimeStampResponse:
     if not 0 < len(answer) <= MOST:
         raise StampRefused("the answer is empty, or larger than any time stamp")
     try:
-        return decode_timestamp_response(answer)
-    except ValueError:
-        raise StampRefused("the answer is not a time stamp") from None
+        octets = stampform.readable(answer)
+    except stampform.NoAnswer as fault:
+        raise StampRefused(str(fault)) from None
+    try:
+        return decode_timestamp_response(octets)
+    except ValueError as fault:
+        place = ", ".join(re.findall(r'"([A-Za-z:_]{1,60})"', str(fault)))
+        raise StampRefused(
+            f"the time stamp is not written as RFC 3161 has it{f' (in {place})' if place else ''}"
+        ) from None

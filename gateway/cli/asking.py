@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gateway.cli import console, records
-from gateway.cli.console import Code, Home, Json, No, PassphraseFile
+from gateway.cli.console import Code, Home, Json, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
 from gateway.cli.opening import demand_no_law, passphrase_of
 from gateway.cli.records import Nameless, Sources, Unusable
+from gateway.errors import Remedy
 from gateway.terms import (
     Missing,
     Outcome,
@@ -174,12 +175,12 @@ def named_records(
     stated = records.from_fingers(fingers, extractor)
     listed = records.from_manifest(manifest, extractor) if manifest is not None else Sources()
     if len({source.subject for source in listed.good}) > 1:
-        raise No("the manifest names several people; a query asks about one")
+        raise Remedy("the manifest names several people; a query asks about one")
     named = Sources(
         (*loose.good, *stated.good, *listed.good), (*loose.bad, *stated.bad, *listed.bad)
     )
     for one in named.bad:
-        raise No(f"not asked: {one.label}: {one.reason}")
+        raise Remedy(f"not asked: {one.label}: {one.reason}")
     return named
 
 
@@ -195,7 +196,7 @@ def samples_of(named: Sources) -> tuple[Sample, ...]:
             taken = records.read(source)
         except Unusable as fault:
             remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
-            raise No(f"not asked: {source.label}: {fault}{remedy}") from None
+            raise Remedy(f"not asked: {source.label}: {fault}{remedy}") from None
         records.tell_repairs(source.label, taken.repairs)
         samples += [
             stated(record, position, source.extractor) for position, record in taken.fingers

@@ -175,7 +175,9 @@ def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
         raise Remedy(
             f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
         )
-    passphrase: Callable[[], bytes] = console.passphrase_from(passphrase_file, "the auditor's key")
+    passphrase: Callable[[], bytes] = console.passphrase_from(
+        passphrase_file, "the auditor's key", option="--key-passphrase-file"
+    )
     custody = FileCustody.open(folder / "kek.json", passphrase())
     return Keyset.load(folder / "keyset.json", custody)
 

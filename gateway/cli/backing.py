@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from gateway.cli import console, desk
-from gateway.cli.console import Home, Json, No, PassphraseFile, example
+from gateway.cli.console import Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
 
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 
@@ -115,7 +116,9 @@ def restore(
     from keys import recovery as recoveries
 
     forbid_core()
-    asked = console.passphrase_from(recovery_passphrase_file, "the recovery key")
+    asked = console.passphrase_from(
+        recovery_passphrase_file, "the recovery key", option="--recovery-passphrase-file"
+    )
     done = bring_back(
         file,
         folder,
@@ -162,8 +165,10 @@ def new(
 
     forbid_core()
     if folder.exists() and any(folder.iterdir()):
-        raise No(f"{folder} is not empty; make the recovery key in a folder of its own")
-    ask = console.passphrase_from(recovery_passphrase_file, "the recovery key", new=True)
+        raise Remedy(f"{folder} is not empty; make the recovery key in a folder of its own")
+    ask = console.passphrase_from(
+        recovery_passphrase_file, "the recovery key", new=True, option="--recovery-passphrase-file"
+    )
     key = recovery.create(folder, ask())
     _told(context, folder, key.key_id.hex())
 

@@ -2,7 +2,7 @@
 
 0    done, and the answer is good
 1    done, and the answer is no: findings, a refusal, nothing there, some files not enrolled
-2    not done: wrong usage, or it could not be found out
+2    not done: wrong usage, a person said no, or it could not be found out
 130  ended by Ctrl-C, 128 and the signal's number as shells count
 141  whoever read stdout went away before the end; likewise
 
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from gateway import files
 from gateway.errors import PasserelleError, Remedy
 from keys.errors import KeysError
 
@@ -143,7 +144,8 @@ def confirm(shown: str, question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise Remedy("nobody is at the terminal to be asked: look at it first, then say --yes")
     typer.echo(shown, err=True)
-    typer.confirm(question, abort=True, err=True)
+    if not typer.confirm(question, err=True):
+        raise Remedy("not done, as you said")
 
 
 def example(*lines: str) -> str:
@@ -212,6 +214,10 @@ class Guarded(TyperGroup):
             raise
         except BrokenPipeError:
             sys.exit(_unread())
+        except (
+            KeyboardInterrupt
+        ):  # between two commands of ours: while words are read, or stdout is flushed
+            sys.exit(int(Code.INTERRUPTED))
         except Exception as fault:
             if not as_json or not _is_usage(fault):
                 raise
@@ -224,22 +230,39 @@ class Guarded(TyperGroup):
         """Run the command; turn what it raises into one line and an exit code."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
+        except typer.Abort:  # Ctrl-C or Ctrl-D at a question; a "no" is for whoever asked
+            _fail(ctx, "Interrupted", "broken off; nothing more was done", Code.INTERRUPTED, {})
         except BrokenPipeError:
             raise typer.Exit(_unread()) from None
         except KeyboardInterrupt:
             _fail(ctx, "Interrupted", "interrupted", Code.INTERRUPTED, {})
         except (PasserelleError, KeysError) as fault:
             _fail(ctx, type(fault).__name__, str(fault), _code_of(fault), _facts_of(fault))
-        except OSError as fault:
-            where = f"{fault.filename}: " if fault.filename else ""
-            text = f"{where}{fault.strerror or type(fault).__name__}"
-            _fail(ctx, type(fault).__name__, text, Code.UNKNOWN, {})
         except Exception as fault:
             if _is_typers(fault):
                 raise  # wrong usage: typer shows it beside the usage line, exit code 2
+            _systems(ctx, fault)
             _unforeseen(ctx, fault)
+
+
+def _systems(context: Any, fault: Exception) -> None:  # noqa: ANN401
+    """Tell what the system says, with the remedy where no space was left; return where it is no fault of the system's."""
+    if files.is_full(fault):
+        text = files.no_room(_place(fault))
+    elif isinstance(fault, OSError):
+        where = f"{fault.filename}: " if fault.filename else ""
+        text = f"{where}{fault.strerror or type(fault).__name__}"
+    else:
+        return
+    _fail(context, type(fault).__name__, text, Code.UNKNOWN, {})
+
+
+def _place(fault: Exception) -> Path:
+    """Return the folder whose disk is full, as far as the fault names a file; else where we are."""
+    named = getattr(fault, "filename", None)
+    return Path(named).absolute().parent if isinstance(named, str) else Path.cwd()
 
 
 def _is_typers(fault: Exception) -> bool:
@@ -302,14 +325,24 @@ def _code_of(fault: Exception) -> Code:
     """Return 1 where the question was answered with no, 2 where it was not answered."""
     answered = (
         "Refused",
-        "KeyStale",
         "AnswerRejected",
         "ReceiptMissing",
         "SplitView",
         "DirectoryRefused",
     )
     # By name: commands that never ask a partner do not pay for importing gRPC.
-    return Code.NO if isinstance(fault, No) or type(fault).__name__ in answered else Code.UNKNOWN
+    said = isinstance(fault, No) or type(fault).__name__ in answered
+    later = getattr(fault, "code", "") in _LATER or getattr(fault, "reason", "") in _LATER
+    return Code.NO if said and not later else Code.UNKNOWN
+
+
+# A partner that could not answer, or not now, said nothing about what was asked.
+_LATER = frozenset(
+    {
+        *("UNAVAILABLE", "INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "CANCELLED", "DEADLINE_EXCEEDED"),
+        *("RATE_LIMITED", "TOO_MANY_CALLS", "KEY_STALE"),
+    }
+)
 
 
 def _facts_of(fault: Exception) -> dict[str, object]:

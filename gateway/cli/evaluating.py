@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from gateway import files
 from gateway.cli import console, records
 from gateway.cli.console import Code, Json, No, example, note
+from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -108,7 +109,7 @@ def folder(
     probes = evaluate.load(place)
     enrolled = probes if gallery is None else evaluate.load(gallery)
     if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
-        raise No(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
+        raise Remedy(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
     with console.bar("compare", len(probes.records)) as advance:
         side_by_side = threads or os.cpu_count() or 1
         found = evaluate.score_all(
@@ -116,7 +117,7 @@ def folder(
         )
     sets = evaluate.judge(probes, enrolled, found)
     if not sets:
-        raise No(f"{gallery}: no set in it has the name of one in {place}")
+        raise Remedy(f"{gallery}: no set in it has the name of one in {place}")
     if scores is not None:
         evaluate.save(scores, probes, enrolled, found)
     if plot is not None:
@@ -146,7 +147,7 @@ def explain(
     first, second = one(probe), one(gallery)
     for each in (first, second):
         if each.minutiae is None:
-            raise No(f"{each.specimen.name}: not usable: {each.reason}")
+            raise Remedy(f"{each.specimen.name}: not usable: {each.reason}")
     if first.minutiae is None or second.minutiae is None:
         return
     found = explained(first.minutiae, second.minutiae, (probe.name, gallery.name))

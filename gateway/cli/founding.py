@@ -29,7 +29,7 @@ import typer
 
 from gateway import files
 from gateway.cli import console
-from gateway.cli.console import Json, No
+from gateway.cli.console import Json
 from gateway.cli.staff import enlist, requested
 from gateway.errors import Remedy
 
@@ -127,7 +127,9 @@ def init(
     passphrase = functools.cache(
         console.passphrase_from(passphrase_file, f"{party}'s keys", new=True)
     )
-    auditor = console.passphrase_from(auditor_passphrase_file, "the auditor", new=True)
+    auditor = console.passphrase_from(
+        auditor_passphrase_file, "the auditor", new=True, option="--auditor-passphrase-file"
+    )
     keepers = console.passphrase_from(
         keepers_passphrase_file,
         "the directory's keepers",
@@ -135,20 +137,34 @@ def init(
         option="--keepers-passphrase-file",
     )
     now = datetime.now(UTC)
+
+    def let_in(home: Path) -> None:
+        for wanted, out in operators:
+            enlist(home, wanted, ["operator"], out, passphrase=passphrase, custody=True)
+
     try:
         agreements, printed = found(
-            folder, charter, passphrase=passphrase, auditor=auditor, keepers=keepers, now=now
+            folder,
+            charter,
+            passphrase=passphrase,
+            auditor=auditor,
+            keepers=keepers,
+            now=now,
+            let_in=let_in,
         )
-    except OSError as fault:
-        files = (passphrase_file, auditor_passphrase_file, keepers_passphrase_file)
-        if fault.filename and Path(fault.filename) in files:
+    except BaseException as fault:
+        if not (folder / "party.json").exists():
+            for _, out in operators:  # none lay there before: `requested` looked
+                out.unlink(missing_ok=True)
+        given = (passphrase_file, auditor_passphrase_file, keepers_passphrase_file)
+        if not isinstance(fault, OSError) or (fault.filename and Path(fault.filename) in given):
             raise
+        if files.is_full(fault):
+            raise Remedy(files.no_room(folder.absolute().parent)) from None
         why = fault.strerror or type(fault).__name__
         raise Remedy(
             f"{folder} cannot be made: {why}; take a folder below one that you may write to"
         ) from None
-    for wanted, out in operators:
-        enlist(folder, wanted, ["operator"], out, passphrase=passphrase, custody=True)
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(
         context,
@@ -188,17 +204,19 @@ def found(
     auditor: Callable[[], bytes],
     now: datetime,
     keepers: Callable[[], bytes] | None = None,
+    let_in: Callable[[Path], object] = lambda _: None,
 ) -> tuple[list[str], str]:
     """Make `folder`; return the names of its agreement files and our bundle's fingerprint.
 
     (1) nothing is there: an existing folder must be empty
     (2) passphrases are asked for before anything is written; they differ
-    (3) all of it is made in a sibling folder
+    (3) all of it is made in a sibling folder, and who is let in is let in there
     (4) one rename puts it in place
 
+    let_in    takes the sibling folder; whatever stops it stops all
     keepers   the passphrase of the directory's keepers; None for a party that publishes no directory
 
-    Raises `No`, `Remedy` or `KeysError`; nothing half-made stays.
+    Raises `Remedy` or `KeysError`; nothing half-made stays.
     """
     _demand_free(folder)  # (1)
     ours, theirs = passphrase(), auditor()  # (2)
@@ -216,6 +234,7 @@ def found(
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=parent))  # mode 0700
     try:
         made = _furnish(draft, charter, ours, theirs, third, now)  # (3)
+        let_in(draft)
         with suppress(FileNotFoundError):
             folder.rmdir()  # it is empty, or this fails
         draft.rename(folder)  # (4)
@@ -354,9 +373,9 @@ def _anywhere(address: str) -> bool:
 
 def _demand_free(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise No(f"{folder} exists and is no folder; take another name")
+        raise Remedy(f"{folder} exists and is no folder; take another name")
     if folder.is_dir() and any(folder.iterdir()):
-        raise No(f"{folder} exists and is not empty; take another folder, or move it away")
+        raise Remedy(f"{folder} exists and is not empty; take another folder, or move it away")
 
 
 def _flush(folder: Path) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import console, records
-from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.opening import passphrase_of
 from gateway.cli.records import Bad, Nameless, Source, Sources, Unusable
+from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.casework import Status
@@ -96,7 +97,7 @@ def enrol(
     del as_json
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
-        raise No("no record in what was named; name files, or folders that hold some")
+        raise Remedy("no record in what was named; name files, or folders that hold some")
     from gateway.office import personal
     from gateway.server.house import House
 

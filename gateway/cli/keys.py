@@ -12,7 +12,7 @@ from gateway import files
 from gateway.cli import console
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
-from gateway.cli.keysteps import SHOWN, Asker, DryRun, Key, Kind, Reason
+from gateway.cli.keysteps import SHOWN, Asker, DryRun, Key, Kind, Reason, Yes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,7 +33,8 @@ def list_(
 ) -> None:
     """List our keys: what each is for, where it stands, when it ends, who has seen it, and what comes next.
 
-    Exit code 1 where a key in use has ended or ends so soon that somebody has to act now.
+    Exit code 1 where a key in use has ended or ends so soon that somebody has to act now, and where nothing is
+    answered for want of one; the orders that end that are named.
     """
     del as_json
     found = Asker(context, home, officer, passphrase_file).perform("keys.list", {})
@@ -42,11 +43,12 @@ def list_(
     pages = [row for row in found["keys"] if Level[row["level"]].pages]
     console.emit(
         context,
-        {"ok": not pages, **found},
+        {"ok": not pages and not found["silent"], **found},
+        *found["silent"],
         _keys_table(found["keys"]),
         _schedules(found["schedules"]),
         *(f"{step['when'][:16]}  {step['what']}" for step in found["next"]),
-        code=Code.NO if pages else Code.DONE,
+        code=Code.NO if pages or found["silent"] else Code.DONE,
     )
 
 
@@ -212,17 +214,19 @@ def suspend(
     key: Key,
     reason: Reason = "",
     dry_run: DryRun = False,
+    yes: Yes = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """Stop a key at once, alone and loudly: it neither produces nor accepts, and leaves our entry.
 
-    It is an ALARM. Where partners would know no other of its kind, a successor is made with it.
+    It is an ALARM. Where partners would know no other of its kind, a successor is made with it. Where nothing would be
+    answered without it, that is said first, and asked.
     """
     del as_json
     asker = Asker(context, home, officer, passphrase_file)
-    asker.step("keys.suspend", {"key": key, "reason": reason}, dry_run=dry_run)
+    asker.step("keys.suspend", {"key": key, "reason": reason}, dry_run=dry_run, yes=yes)
 
 
 @app.command(epilog=example("passerelle keys resume can 3f9a01c2 --reason 'it was found'"))
@@ -358,7 +362,19 @@ def schedule(
 
 
 _SHOWN = (
-    *("kid", "kind", "state", "since", "reason", "created", "not_before", "ends", "published"),
+    *(
+        "kid",
+        "pin",
+        "serial",
+        "kind",
+        "state",
+        "since",
+        "reason",
+        "created",
+        "not_before",
+        "ends",
+        "published",
+    ),
     *("has_private", "next"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import typer
 
 from gateway.cli import console, desk
 from gateway.cli.console import Code
+from gateway.cli.desk import Perform
 from gateway.cli.opening import passphrase_of
 
 KINDS = (
@@ -34,6 +37,21 @@ Reason = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would happen and when, and do nothing.")
 ]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", help="Do not ask, though nothing is answered from then on; it is said."),
+]
+
+
+def demand_meant(perform: Perform, values: Mapping[str, object], *, yes: bool) -> None:
+    """Where nothing would be answered without a key of ours, say so and ask whether it is meant; raises Remedy for no."""
+    said: dict[str, Any] = perform("keys.suspend", {**values, "dry_run": True})
+    if not said["stops_answers"]:
+        return
+    shown = "\n".join(said["plan"])
+    if yes or not sys.stdin.isatty():
+        console.note(shown)
+    console.confirm(shown, "Stop it all the same?", yes=yes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +68,22 @@ class Asker:
         passphrase = passphrase_of(self.home, self.passphrase_file)
         return desk.perform(self.home, act, values, officer=self.officer, passphrase=passphrase)
 
-    def step(self, act: str, values: Mapping[str, object], *, dry_run: bool) -> None:
+    def step(
+        self, act: str, values: Mapping[str, object], *, dry_run: bool, yes: bool | None = None
+    ) -> None:
         """Take a step, or say what it would do; then say what moved, and what partners need.
 
         What takes two persons is proposed.
+
+        yes   of what stops a key at once: do not ask, though nothing is answered from then on
         """
         if dry_run:
             self._plan(self.perform(act, {**values, "dry_run": True}))
             return
-        passphrase = passphrase_of(self.home, self.passphrase_file)
+        passphrase = functools.cache(passphrase_of(self.home, self.passphrase_file))
+        if yes is not None:
+            with desk.at_desk(self.home, officer=self.officer, passphrase=passphrase) as perform:
+                demand_meant(perform, values, yes=yes)
         done: dict[str, Any] = desk.perform_or_propose(
             self.home, act, values, officer=self.officer, passphrase=passphrase
         )

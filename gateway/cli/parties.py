@@ -188,5 +188,5 @@ def _compare(offered: PartyBundle, printed: str) -> str:
     console.note(f"fingerprint  {printed}")
     question = "Does its owner read out exactly this over the telephone?"
     if not typer.confirm(question, default=False, err=True):
-        raise No("not imported; ask its owner for the bundle again")
+        raise Remedy("not imported, as you said; ask its owner for the bundle again")
     return printed

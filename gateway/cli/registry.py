@@ -201,8 +201,9 @@ def remove(
 ) -> None:
     """Remove a person with prints and record; from then on nobody finds them. There is no way back."""
     del as_json
-    if not yes:
-        typer.confirm(f"Remove {reference} with prints and record?", abort=True, err=True)
+    console.confirm(
+        f"{reference} is removed for good", f"Remove {reference} with prints and record?", yes=yes
+    )
     done = desk.perform(
         home,
         "registry.remove",

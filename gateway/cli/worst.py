@@ -15,6 +15,7 @@ from gateway import moments
 from gateway.cli import console, desk
 from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
+from gateway.cli.keysteps import Yes, demand_meant
 from gateway.cli.opening import passphrase_of
 from gateway.errors import PasserelleError, Remedy
 
@@ -61,7 +62,8 @@ Key = Annotated[
     str,
     typer.Argument(
         metavar="KEY",
-        help="The first 8 or more digits of the key's id, or of a TLS pin; all 64 where no keyset or bundle has it.",
+        help="Its id, TLS pin or certificate serial number, or the first 8 or more digits of one; all 64 of the id where"
+        " no bundle of the partner has it any more.",
     ),
 ]
 Since = Annotated[
@@ -93,6 +95,7 @@ def compromised(
         str, typer.Option(metavar="WORDS", help="What is known of it; it goes into the ledger.")
     ] = "",
     as_csv: Csv = False,
+    yes: Yes = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -101,7 +104,8 @@ def compromised(
 
     One person may; given again it changes nothing and lists again. A key of ours is SUSPENDED, and its revocation
     is proposed: that it never returns, and that its successor signs, takes two persons. A partner's key (--partner)
-    is refused from now on, whatever its bundles say.
+    is refused from now on, whatever its bundles say. Where nothing would be answered without a key of ours, that is said
+    first, and asked.
 
     Exit code 1: stopped here, but our entry could not be published.
     """
@@ -114,6 +118,8 @@ def compromised(
     }
     passphrase = functools.cache(passphrase_of(home, passphrase_file))  # asked for once
     with desk.at_desk(home, officer=officer, passphrase=passphrase) as perform:
+        if not partner:
+            demand_meant(perform, {"key": key, "reason": reason or "suspected"}, yes=yes)
         stopped = perform("keys.compromised", values)
         rows = _all(perform, str(stopped["key"]), partner, since)
     stopped |= _proposed(home, stopped, officer, passphrase)
@@ -156,7 +162,10 @@ def believe(
     *,
     home: Home,
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="All 64 digits of the partner's key id or pin.")
+        str,
+        typer.Argument(
+            metavar="KEY", help="8 or more digits of the partner's key id, pin or serial number."
+        ),
     ],
     partner: Annotated[str, typer.Option("--partner", metavar="ID", help="Whose key it is.")],
     reason: Annotated[str, typer.Option(metavar="WORDS", help="Why; it goes into the ledger.")],
@@ -174,7 +183,9 @@ def believe(
         passphrase=passphrase_of(home, passphrase_file),
     )
     if not desk.said(context, home, done):
-        console.emit(context, {"ok": True, **done}, f"key  {partner} {key[:16]}  BELIEVED again")
+        console.emit(
+            context, {"ok": True, **done}, f"key  {partner} {str(done['key'])[:16]}  BELIEVED again"
+        )
 
 
 def _proposed(

@@ -8,22 +8,30 @@ partner sees the same message and answers it once (protocol 8).
 from __future__ import annotations
 
 import random
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol, TypeVar, cast
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Protocol, TypeVar, cast
 
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from gateway import endpoints
 from gateway.client.errors import (
     DeadlineExceeded,
     KeyStale,
+    OwnCertificateEnded,
     PartnerError,
     Refused,
+    TlsTooOld,
     Unreachable,
 )
+from keys import certificates
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
 PUSHBACK = (
@@ -32,6 +40,9 @@ PUSHBACK = (
 FIRST_WAIT = 0.1  # seconds before the second attempt where the partner names no time
 LONGEST_WAIT = 2.0  # seconds between attempts; waits double up to here
 MESSAGE_BYTES = 1 << 20  # largest message either way (protocol 12)
+LONGEST_LOOK = (
+    5.0  # seconds to shake hands before the first call; two round trips on any road take less
+)
 KEEPALIVE_MS = 300_000  # what the server allows at least between pings (protocol 12)
 
 _OPTIONS = (
@@ -76,6 +87,136 @@ def open_channel(
     )
     # Without the scheme a host of the name `unix` would be one: a socket of this machine.
     return grpc.secure_channel(f"dns:///{address}", credentials, options=(*_OPTIONS, *way))
+
+
+def dial(
+    address: str, *, roots: bytes, private_key: bytes, chain: bytes, proxy: str | None = None
+) -> grpc.Channel:
+    """Return a channel to a partner, over which no call leaves unless both ends may have it; `proxy` as `open_channel`.
+
+    A call raises `OwnCertificateEnded` where our own leaf has ended or has not begun, and `TlsTooOld` where the
+    partner's listener does not complete a handshake of TLS 1.3.
+    """
+    channel = open_channel(address, roots=roots, private_key=private_key, chain=chain, proxy=proxy)
+    return grpc.intercept_channel(channel, _Beforehand(address, chain, proxy))
+
+
+def connected(host: str, port: int, proxy: str | None, seconds: float) -> socket.socket:
+    """Return a connection to a partner's listener, by a proxy where one is named (host:port); raises OSError."""
+    if proxy is None:
+        return socket.create_connection((host, port), timeout=seconds)
+    named, _, at = proxy.rpartition(":")
+    way = HTTPConnection(named.removeprefix("[").removesuffix("]"), int(at), timeout=seconds)
+    way.set_tunnel(host, port)
+    try:
+        way.connect()
+    except HTTPException as fault:
+        raise OSError(f"the proxy {proxy} made no connection: {fault}") from None
+    if way.sock is None:
+        raise OSError(f"the proxy {proxy} made no connection")
+    return way.sock
+
+
+class _Beforehand(grpc.UnaryUnaryClientInterceptor):
+    """What is looked at before a call leaves: our own leaf each time, and TLS 1.3 before a connection is made.
+
+    gRPC's Python API names no lowest version of TLS, and tells a caller none (grpc issue 37305): what it reads from
+    the environment binds every channel of the process, which is not ours to do in a partner's program. So we shake
+    hands first, by TLS 1.3 alone. A listener that speaks it speaks it with gRPC too: nobody between can talk the two
+    down (RFC 8446 section 4.1.3). Looked at again once nobody answered, for another may listen there by then.
+    """
+
+    def __init__(self, address: str, chain: bytes, proxy: str | None) -> None:
+        self._proxy = proxy
+        try:
+            self._place = endpoints.parse(address)
+        except endpoints.MalformedEndpoint as fault:
+            raise Unreachable(f"the partner's address is {fault}") from None
+        self._begins, self._ends = certificates.validity(chain)
+        self._looked = False
+
+    def intercept_unary_unary(
+        self,
+        continuation: Callable[[Any, Any], Any],
+        client_call_details: Any,  # noqa: ANN401 - grpc's types
+        request: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Look, then let the call leave."""
+        self._demand_own_leaf(datetime.now(UTC))  # by the clock that TLS judges by
+        details, begun = client_call_details, time.monotonic()
+        if not self._looked:
+            self._demand_tls_1_3(details.timeout)
+            self._looked = True
+            if details.timeout is not None:
+                left = details.timeout - (time.monotonic() - begun)
+                details = details._replace(timeout=max(left, 0.0))
+        outcome = continuation(details, request)
+        if outcome.code() is grpc.StatusCode.UNAVAILABLE and not _particulars(outcome)[0]:
+            self._looked = False
+        return outcome
+
+    def _demand_own_leaf(self, now: datetime) -> None:
+        if now > self._ends:
+            raise OwnCertificateEnded(
+                f"our own TLS certificate ended on {self._ends:%Y-%m-%d %H:%M} UTC, and no partner lets us in with it:"
+                " make a new one (passerelle keys rotate DIR TLS_LEAF) and have partners import our bundle"
+            )
+        if now < self._begins:
+            raise OwnCertificateEnded(
+                f"our own TLS certificate begins on {self._begins:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}"
+                " here: set this machine's clock"
+            )
+
+    def _demand_tls_1_3(self, seconds: float | None) -> None:
+        """Shake hands; raises TlsTooOld, and `_Silent` where there was no handshake at all."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.check_hostname = (
+            False  # gRPC checks whose certificate it is, on the connection that is used
+        )
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        until = time.monotonic() + min(LONGEST_LOOK, seconds or LONGEST_LOOK)
+        try:
+            with connected(*self._place, self._proxy, until - time.monotonic()) as plain:
+                plain.settimeout(max(until - time.monotonic(), 0.001))
+                with context.wrap_socket(plain, server_hostname=self._place[0]):
+                    return
+        except ssl.SSLError as fault:
+            if fault.reason in _OLD:
+                raise TlsTooOld(
+                    "the partner's listener does not speak TLS 1.3, and we speak nothing older: it is for them to mend"
+                ) from None
+            raise _Silent(f"the TLS handshake failed: {fault.reason or 'cut off'}") from None
+        except OSError as fault:
+            raise _Silent(fault.strerror or str(fault) or type(fault).__name__) from None
+
+
+# How OpenSSL says that the other end would not have this version.
+_OLD = frozenset(
+    {
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "UNSUPPORTED_PROTOCOL",
+        "WRONG_SSL_VERSION",
+        "WRONG_VERSION_NUMBER",
+    }
+)
+
+
+class _Silent(grpc.RpcError):
+    """Nobody shook hands: to a caller the same as gRPC's own UNAVAILABLE."""
+
+    def code(self) -> grpc.StatusCode:
+        """Return what gRPC would say."""
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        """Return why, of the system's or OpenSSL's own words."""
+        return str(self)
+
+    def trailing_metadata(self) -> tuple[Any, ...]:
+        """Return none: nobody answered."""
+        return ()
 
 
 class Courier:

@@ -8,6 +8,8 @@ PartnerError                 carries the transaction number, so that the state c
 ├── DirectoryRefused         the partner's directory cannot be believed, or what we held of it has ended
 ├── SplitView                the partner's ledger shows two histories; both are kept as evidence
 ├── Unreachable              nobody answered
+│   └── TlsTooOld            the partner's listener speaks no TLS 1.3
+├── OwnCertificateEnded      our own TLS certificate has ended, or our clock is wrong; nothing was sent
 ├── DeadlineExceeded         the time is over; the query may have been recorded: ask for its state
 └── NothingToRedeliver       this process does not hold the reply key of that transaction
 
@@ -104,6 +106,14 @@ class SplitView(PartnerError):
 
 class Unreachable(PartnerError):
     """Nobody answered at the partner's endpoint."""
+
+
+class TlsTooOld(Unreachable):
+    """The partner's listener does not speak TLS 1.3."""
+
+
+class OwnCertificateEnded(PartnerError):
+    """Our own TLS certificate is not in force by this machine's clock; nothing was sent."""
 
 
 class DeadlineExceeded(PartnerError):

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 
 from gateway.bundle import PartyBundle, witness_name
-from gateway.client.channel import Courier, Method, open_channel
+from gateway.client.channel import Courier, Method, dial
 from gateway.client.compose import Author
 from gateway.client.errors import Refused
 from gateway.client.updater import Absent
@@ -173,7 +173,7 @@ def dialling(
 
     def open_line(bundle: PartyBundle) -> Line:
         private_key, chain = keyset.tls()
-        channel = open_channel(
+        channel = dial(
             address or bundle.endpoints[0],
             roots=bundle.tls_ca_pem,
             private_key=private_key,

@@ -200,6 +200,8 @@ class SubmitQuery:
     def _search(self, permit: Permit, probe: Probe) -> Candidate:
         """(16): the whole gallery, and the threshold that holds for it."""
         found = self._desk.engine.search(probe, SEARCH_LIMIT, _patience(SEARCH_SECONDS))
+        if not found.size:  # what was not searched is never NO_MATCH
+            raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
         limit = calibration.threshold(permit.fpir, found.size, len(probe.usable))
         floor = None
         if permit.review is not None:

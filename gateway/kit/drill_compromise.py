@@ -239,7 +239,8 @@ class _Drill:
         started = time.monotonic()
         theirs = () if of is None else ("--partner", of.id)
         done = commands.run(
-            *("keys", "compromised", self._can.home, kid, *SINCE, *theirs), officer=self._officer()
+            *("keys", "compromised", self._can.home, kid, *SINCE, *theirs, "--yes"),
+            officer=self._officer(),
         )
         self._orders.append(time.monotonic() - started)
         return list(done["affected"])

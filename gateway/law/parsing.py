@@ -37,7 +37,7 @@ from types import MappingProxyType
 from gateway.casework import Caveat
 from gateway.law import bounds, countries
 from gateway.law.agreement import Agreement, Band, Kept, Name, Timers
-from gateway.law.reading import Document
+from gateway.law.reading import Document, misshapen
 from gateway.law.stating import answering, asking
 from gateway.terms import Modality
 
@@ -174,7 +174,7 @@ def _caveats(file: Document) -> tuple[Caveat, ...]:
     for code in file.keys("disclosure.caveats", optional=True):
         path = f"disclosure.caveats.{code}"
         if not _code.fullmatch(code):
-            raise file.wrong(path, "misshapen")
+            raise file.wrong(path, misshapen(_code))
         caveats.append(Caveat(code, file.string(path, _text)))
     return tuple(caveats)
 

@@ -20,8 +20,23 @@ MAX_BYTES = 65_536  # an agreement is a few pages; more is a mistake or an attac
 MOST = 2**31 - 1  # the largest number that a file may state; what the ledger can hold
 PARAGRAPH = re.compile(r"[A-Z][A-Za-z ]{1,31} \d{1,4}(\.\d{1,3})?(\([0-9a-z]{1,4}\)){0,4}")
 
+# What a text has to look like, with an example; by its pattern.
+WANTED = {
+    PARAGRAPH.pattern: "a paragraph, e.g. IRPR 315.41(1)(a)",
+    r"[a-z][a-z0-9-]{0,31}": "small letters, digits and hyphens, e.g. au",
+    r"[A-Z0-9-]{2,32}": "a party as its bundle names it, e.g. AUS",
+    r"[^\x00-\x1f\x7f]{1,300}": "one line of 1 to 300 characters",
+    r"[A-Z]{3}": "codes of three capitals, e.g. AUS",
+    r"[A-Z0-9_]{1,32}": "capitals, digits and underscores, e.g. NOT_FOR_REMOVAL",
+}
+
 _heading = re.compile(r"\[{1,2}\s*([^\]]+?)\s*\]{1,2}")
 _E = TypeVar("_E", bound=Enum)
+
+
+def misshapen(pattern: re.Pattern[str]) -> str:
+    """Return what is said of a text of another form: what it should be, never the pattern."""
+    return f"misshapen; write {WANTED.get(pattern.pattern, 'it as the packaged agreements do')}"
 
 
 class MalformedAgreement(PasserelleError):
@@ -78,7 +93,7 @@ class Document:
         """Return a text of a form."""
         value = self._leaf(path)
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise self.wrong(path, "misshapen")
+            raise self.wrong(path, misshapen(pattern))
         return value
 
     def paragraph(self, path: str) -> str:
@@ -89,7 +104,7 @@ class Document:
         """Return one of a closed list, by its name."""
         value = self._leaf(path)
         if not isinstance(value, str) or value not in kind.__members__:
-            raise self.wrong(path, "unknown")
+            raise self.wrong(path, f"unknown; it is one of {', '.join(kind.__members__)}")
         return kind[value]
 
     def choices(self, path: str, kind: type[_E]) -> tuple[_E, ...]:
@@ -98,7 +113,9 @@ class Document:
         if not isinstance(value, list) or not value:
             raise self.wrong(path, "not a list of at least one")
         if any(not isinstance(each, str) or each not in kind.__members__ for each in value):
-            raise self.wrong(path, "names what is unknown")
+            raise self.wrong(
+                path, f"names what is unknown; there are {', '.join(kind.__members__)}"
+            )
         if len(set(value)) < len(value):
             raise self.wrong(path, "names one twice")
         return tuple(kind[each] for each in value)
@@ -109,7 +126,7 @@ class Document:
         if not isinstance(value, list) or len(set(map(str, value))) < len(value):
             raise self.wrong(path, "not a list without repeats")
         if any(not isinstance(each, str) or not pattern.fullmatch(each) for each in value):
-            raise self.wrong(path, "misshapen")
+            raise self.wrong(path, misshapen(pattern))
         return tuple(value)
 
     def flag(self, path: str) -> bool:

@@ -17,6 +17,8 @@ from gateway.office.arguments import Arguments
 
 Answer = Mapping[str, object]
 
+REFUSED = "Refused: "  # how a sentence of a plan begins that says that the act would be refused
+
 
 class Role(Enum):
     """What a person of ours is trusted with; a person may have several."""
@@ -78,7 +80,8 @@ class Act:
 
     two     whether these arguments take two persons
     state   plain values, as JSON has them, of what an approval must find as its proposal did
-    plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only
+    plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only. It raises
+            Remedy, or begins a sentence with "Refused: ", where doing it would be refused
     """
 
     name: str

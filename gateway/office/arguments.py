@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway import moments
 from gateway.errors import Remedy
@@ -15,7 +15,58 @@ PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FILE_NUMBER = re.compile(r"[A-Za-z0-9._/-]{1,64}")  # of a person, as it was enrolled under
 LONGEST_REASON = 500  # characters; a reason is a sentence or two, the case file holds the rest
 
+_PARTY = "a partner's name as `passerelle party list` shows it, e.g. AUS"
+_NUMBER = "a transaction's number of 8 to 64 letters, digits and hyphens, e.g. 20260301-0123456789abcdef0123"
+_PERSON = "a file number of at most 64 letters, digits and . _ / -, e.g. F-2026/17"
+_CASE = "a pseudonym of at most 64 letters, digits and . _ -, e.g. C-2026-17"
+_COUNTRIES = "codes of three capitals with commas between, e.g. IRN,SYR"
+
+# What an argument has to look like, with an example: what is said to whoever wrote another.
+WANTED: Final[Mapping[str, str]] = {
+    "action": "an act that takes two persons, e.g. keys.promote",
+    "agreement": "ID@VERSION as `passerelle agreements list` shows it, e.g. au@1",
+    "case": _CASE,
+    "decision": "R- and 16 digits as `passerelle decisions list` shows it, e.g. R-5d2e0c6a9b1f4e37",
+    "digest": "64 hexadecimal digits of a SHA-256",
+    "extractor": "at most 48 letters, digits and . _ -, e.g. acme-extractor-2.1",
+    "file": "the name of an agreement file, without a folder, e.g. au-2.toml",
+    "finger": "a record in base64",
+    "hold": "H- and 16 digits as `passerelle retention hold list` shows it, e.g. H-5d2e0c6a9b1f4e37",
+    "id": "P- and 16 digits as `passerelle proposals list` shows it, e.g. P-5d2e0c6a9b1f4e37",
+    "key": "8 to 64 hexadecimal digits of its id as `passerelle keys list` shows it, e.g. 3f9a01c2",
+    "metadata": "a metadata file of the directory in base64",
+    "nationalities": _COUNTRIES,
+    "alleged_persecution_region_codes": _COUNTRIES,
+    "note": "a cosigned checkpoint in hexadecimal",
+    "number": _NUMBER,
+    "page_token": "what the page before handed as next_page_token",
+    "partner": _PARTY,
+    "passphrase_file": "the whole path of a file that the gateway can read, e.g. /etc/passerelle/new.pass",
+    "person": _CASE,
+    "prior": _NUMBER,
+    "question": "the command as it was typed, at most 200 characters",
+    "reason": f"at most {LONGEST_REASON} printable characters",
+    "reference": f"{_PERSON}; of a transaction PARTNER/NUMBER, of a partner its name",
+    "role": "root or targets",
+    "since": "a day as it was typed, e.g. 2026-03-01",
+    "subject": _PERSON,
+    "terms": "at most 300 printable characters, as the partner will read them",
+    "text": "the text as the house drafted it, or as the file has it, unaltered",
+    "to": "file:PATH, or a token's URI, at most 1,000 characters of ASCII",
+    "transaction": _NUMBER,
+    "unit": _CASE,
+    "until": "a day as it was typed, e.g. 2026-03-01",
+    "used_in": _CASE,
+}
+
 E = TypeVar("E", bound=IntEnum)
+
+
+def wanted(name: str) -> str:
+    """Return what an argument has to look like."""
+    return WANTED.get(
+        name.partition("_")[0] if name.startswith("finger_") else name, "as --help has it"
+    )
 
 
 class Arguments:
@@ -32,7 +83,9 @@ class Arguments:
         value = self._left.pop(name, default)
         if isinstance(value, str) and (value == default != "" or pattern.fullmatch(value)):
             return value
-        raise Remedy(f"{name}: {'is missing' if not value else 'not of its form'}")
+        if not value:
+            raise Remedy(f"{name}: is missing; it is {wanted(name)}")
+        raise Remedy(f"{name}: write {wanted(name)}")
 
     def optional(self, name: str, pattern: re.Pattern[str] = PSEUDONYM) -> str:
         """Take a string that may be absent or empty."""
@@ -79,6 +132,13 @@ class Arguments:
         ):
             raise Remedy(f"{name}: of {', '.join(kind.__members__)}")
         return tuple(sorted({kind[value] for value in values}))
+
+    def word(self, name: str, known: Collection[str]) -> str:
+        """Take one word of a closed list."""
+        value = self._left.pop(name, None)
+        if isinstance(value, str) and value in known:
+            return value
+        raise Remedy(f"{name}: one of {', '.join(known)}")
 
     def words(self, name: str, known: Collection[str]) -> tuple[str, ...]:
         """Take one or more different words of a closed list, sorted."""

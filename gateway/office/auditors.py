@@ -7,7 +7,7 @@ its fingerprint out to them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from gateway.errors import Remedy
@@ -16,6 +16,7 @@ from gateway.office.arguments import Arguments
 from gateway.office.keystates import entry, standing
 from gateway.office.turning import Turning
 from keys import strictjson
+from keys.envelope import SealingKey
 from keys.errors import MalformedKey
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
@@ -63,7 +64,7 @@ class Auditors:
                 self._adopt,
                 lambda values: values.get("dry_run") is not True,
                 lambda: standing(self._turning),
-                lambda _: _PLAN,
+                self._plan,
             ),
         )
 
@@ -72,8 +73,7 @@ class Auditors:
         dry = arguments.flag("dry_run")
 
         def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
-            if any(record.public == public for record in keyset.records):
-                raise Remedy("public: this key was taken over before; the auditor makes another")
+            _demand_new(keyset, public)
             before = [
                 record.kid
                 for record in keyset.records
@@ -95,6 +95,7 @@ class Auditors:
 
         def do() -> Answer:
             if dry:
+                _demand_new(self._turning.keyset, public)
                 return {"dry_run": True, "two_persons": True, "plan": [*_PLAN]}
             made, *left = self._turning.change(decide, officer.person, officer.facts)
             moves = [
@@ -109,3 +110,16 @@ class Auditors:
             return {"key": made.kid.hex(), "moves": moves, **entry(self._turning)}
 
         return do
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        _demand_new(self._turning.keyset, bytes.fromhex(str(values.get("public"))))
+        return _PLAN
+
+
+def _demand_new(keyset: Keyset, public: bytes) -> None:
+    if any(record.public == public for record in keyset.records):
+        raise Remedy("public: this key was taken over before; the auditor makes another")
+    try:
+        SealingKey(public)
+    except MalformedKey:
+        raise Remedy("public: no key that anything could be sealed to") from None

@@ -1,6 +1,7 @@
 """Two persons: one proposes, another approves, and only then it is done (keys 7).
 
-    (1) draft      the house writes what would be asked, bound to how things stand now, and says what it would do
+    (1) draft      the house writes what would be asked, bound to how things stand now, and says what it would do;
+                   what would be refused when it is done is refused now, by its plan
     (2) submit     the proposer's own key has signed it; it is kept, and in the ledger
     (3) approve    another person's own key has signed for the very same bytes; everything is asked again:
                    time, state, persons, roles, both signatures
@@ -21,7 +22,7 @@ from datetime import datetime, timedelta
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.each import each
 from gateway.errors import Remedy
-from gateway.office.acts import Act, Answer, Desk, NotAllowed, Officer, Role
+from gateway.office.acts import REFUSED, Act, Answer, Desk, NotAllowed, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.paging import Page
 from gateway.office.staff import Staff
@@ -111,6 +112,8 @@ class Ceremony:
 
         def do() -> Answer:
             act = self._two(officer, action, values)
+            plan = self._plan(act, values)
+            _demand_feasible(plan)
             now = self._clock()
             proposal = Proposal(
                 party=self._party,
@@ -126,7 +129,7 @@ class Ceremony:
             return {
                 "id": proposal.id,
                 "text": proposal.text().decode("ascii"),
-                "plan": self._plan(act, values),
+                "plan": plan,
                 "expires": proposal.expires.isoformat(timespec="seconds"),
             }
 
@@ -141,7 +144,9 @@ class Ceremony:
                 proposal = Proposal.parse(text)
                 if proposal.proposer != officer.person:
                     raise NotAllowed("a proposal is its proposer's own; draft it yourself")
-                act = self._two(officer, proposal.action, json.loads(proposal.values))
+                values = json.loads(proposal.values)
+                act = self._two(officer, proposal.action, values)
+                _demand_feasible(self._plan(act, values))
                 approval.demand_current(proposal, self._circumstances(act))
                 self._demand_signed(officer.person, act, text, signature, sign.PROPOSAL)
             kept = Kept(
@@ -189,6 +194,7 @@ class Ceremony:
                 try:
                     act = self._desk().act(officer, kept.action)
                     plan = self._plan(act, values)
+                    _demand_feasible(plan)
                     approval.demand_current(proposal, self._circumstances(act))
                 except (ApprovalRefused, Remedy) as refused:
                     stands = str(refused)
@@ -346,6 +352,13 @@ class Ceremony:
 
     def _plan(self, act: Act, values: Mapping[str, object]) -> list[str]:
         return [] if act.plan is None else list(act.plan(values))
+
+
+def _demand_feasible(plan: list[str]) -> None:
+    """Raise Remedy where a plan says that the act would be refused: nobody is asked to approve what cannot be done."""
+    for sentence in plan:
+        if sentence.startswith(REFUSED):
+            raise Remedy(sentence.removeprefix(REFUSED))
 
 
 @contextmanager

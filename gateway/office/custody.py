@@ -113,7 +113,10 @@ class CustodyRoom:
         return [naming.custody_of(self._home), [list(pair) for pair in keys]]
 
     def _sentences(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        to = values.get("to") or naming.custody_of(self._home)
+        to = self._target(str(values.get("to") or ""))
+        read_secret(
+            Path(str(values.get("passphrase_file")))
+        )  # it is there, and the gateway may read it
         return (
             f"All {self._seeds()} seeds are wrapped under a new key: {to}.",
             "Each is unwrapped again and compared before the new key comes into force.",

@@ -18,7 +18,6 @@ from gateway.store.holds import Hold, HoldKind
 from gateway.store.sequencer import Leaf, Sequencer
 
 HOLD_ID = re.compile(r"H-[0-9a-f]{16}")
-_KIND = re.compile("|".join(kind.value for kind in HoldKind))
 _FORMS = {
     HoldKind.PERSON: FILE_NUMBER,
     HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
@@ -53,7 +52,7 @@ class Holding:
         )
 
     def _place(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        kind = HoldKind(arguments.text("kind", _KIND))
+        kind = HoldKind(arguments.word("kind", [kind.value for kind in HoldKind]))
         form = _FORMS.get(kind)
         reference = "" if form is None else arguments.text("reference", form)
         reason = arguments.reason()
@@ -85,10 +84,7 @@ class Holding:
         reason = arguments.reason()
 
         def do() -> Answer:
-            with self._database.reader() as reader:
-                found = [one for one in holds.standing(reader).holds if one.id == identifier]
-            if not found:
-                raise Remedy("no such hold stands; `passerelle retention hold list` names those")
+            found = self._standing(identifier)
             facts = {"hold": found[0].kind.value, "reason": reason, **officer.facts}
             leaf = Leaf(_frame("RELEASE", found[0]), facts)
             self._sequencer.commit(
@@ -98,14 +94,20 @@ class Holding:
 
         return do
 
+    def _standing(self, identifier: str) -> list[Hold]:
+        with self._database.reader() as reader:
+            found = [one for one in holds.standing(reader).holds if one.id == identifier]
+        if not found:
+            raise Remedy("no such hold stands; `passerelle retention hold list` names those")
+        return found
+
     def _state(self) -> object:
         """Return the holds that stand, to which an approval is bound."""
         with self._database.reader() as reader:
             return [one.id for one in holds.standing(reader).holds]
 
     def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        with self._database.reader() as reader:
-            found = [one for one in holds.standing(reader).holds if one.id == values.get("hold")]
+        found = self._standing(str(values.get("hold")))
         return tuple(
             f"What {one.kind.value} {one.reference} keeps is erased again when it is due:"
             f" the hold of {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."

@@ -5,11 +5,12 @@ A move is handed to the key room, which keeps, records and puts it in force. Who
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from datetime import datetime
 
 from gateway.errors import Remedy
+from gateway.office.expiry import Keys
+from gateway.office.identifying import of_record, spelt
 from gateway.office.keyroom import Decide
 from keys.errors import KeyNotUsable, KeysError
 from keys.keyset import Keyset
@@ -25,8 +26,8 @@ from keys.lifecycle import (
 from keys.record import KeyEvent, KeyRecord
 from keys.rotation import ANNOUNCED, TICK, short
 
-SHORTEST = 8  # hexadecimal digits that name a key of ours, where they name no other
-KEY = re.compile(rf"[0-9a-f]{{{SHORTEST},64}}")
+# Past their end, or stopped, nothing is answered.
+NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)
 
 # One person may stop a key, but not the whole house: without these it records nothing, or reads nothing.
 _HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT})
@@ -35,9 +36,14 @@ _STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED})
 _SHORT_LIVED = frozenset({KeyKind.KEM, KeyKind.TLS_LEAF})
 
 
-def named(keyset: Keyset, beginning: str) -> KeyRecord:
-    """Return the key of ours whose id begins so; raises Remedy for none and for several."""
-    found = [record for record in keyset.records if record.kid.hex().startswith(beginning)]
+def named(keyset: Keyset, key: str) -> KeyRecord:
+    """Return the key of ours that digits name, by id, pin or serial number; raises Remedy for none and for several."""
+    beginning = spelt(key)
+    found = [
+        record
+        for record in keyset.records
+        if any(each.startswith(beginning) for each in of_record(record))
+    ]
     if len(found) == 1:
         return found[0]
     raise Remedy(
@@ -64,6 +70,17 @@ def sole(keyset: Keyset, record: KeyRecord) -> bool:
     """Say whether a key is the only ACTIVE one of its kind."""
     active = [r for r in keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)]
     return [each.kid for each in active] == [record.kid]
+
+
+def stopped(keyset: Keys) -> tuple[KeyKind, ...]:
+    """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
+    active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
+    return tuple(kind for kind in NEEDED if kind not in active)
+
+
+def silences(keyset: Keyset, record: KeyRecord) -> bool:
+    """Say whether nothing would be answered any more if a key were stopped now."""
+    return record.kind in NEEDED and sole(keyset, record)
 
 
 def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> Decide:

@@ -103,6 +103,7 @@ def _suspend(turning: Turning, values: Values) -> Sentences:
         f"{_name(record)} is SUSPENDED at once: it neither produces nor accepts.",
         "An ALARM is recorded, and our entry is published without it.",
     ]
+    said += _silence(turning, record)
     said += _successor(turning, record)
     return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
 
@@ -125,6 +126,7 @@ def _revoke(turning: Turning, values: Values) -> Sentences:
     return _refusal(turning, record, KeyState.COMPROMISED) or (
         f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
         "What the ledger held before stays attributable. Only its destruction can follow.",
+        *_silence(turning, record),
         *_successor(turning, record),
     )
 
@@ -223,6 +225,16 @@ def _successor(turning: Turning, record: KeyRecord) -> Sentences:
     )
 
 
+def _silence(turning: Turning, record: KeyRecord) -> Sentences:
+    if not keymoves.silences(turning.keyset, record):
+        return ()
+    said = (
+        f"FROM THEN ON NOTHING IS ANSWERED: no other {record.kind.value} key is ACTIVE. Partners are told"
+        " KEYS_UNAVAILABLE, until two persons promote its successor or resume it; `passerelle keys list` shows how."
+    )
+    return (said,)
+
+
 def _leaves(record: KeyRecord) -> str:
     name = _name(record)
     if record.kind is KeyKind.KEM:
@@ -252,10 +264,7 @@ def _refusal(turning: Turning, record: KeyRecord, target: KeyState) -> Sentences
 
 
 def _record(turning: Turning, values: Values) -> KeyRecord:
-    key = values.get("key")
-    if not isinstance(key, str) or keymoves.KEY.fullmatch(key) is None:
-        raise Remedy(f"key: at least {keymoves.SHORTEST} hexadecimal digits of its id")
-    return keymoves.named(turning.keyset, key)
+    return keymoves.named(turning.keyset, str(values.get("key")))
 
 
 def _kind(values: Values) -> KeyKind:

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from gateway.bundle import fingerprint
 from gateway.office import expiry
-from gateway.office.keymoves import keepers_sign
+from gateway.office.identifying import serial
+from gateway.office.keymoves import keepers_sign, stopped
 from gateway.office.turning import Turning
+from keys.certificates import pin
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, KeyKind, KeyState
 from keys.record import KeyRecord
-from keys.rotation import Evidence, Move, Rhythm, Step, ends
+from keys.rotation import Evidence, Move, Rhythm, Step, ends, short
 
 
 def standing(turning: Turning) -> object:
@@ -33,6 +35,7 @@ def listing(turning: Turning) -> dict[str, object]:
         ],
         "schedules": [rhythm(kind, rhythms[kind]) for kind in KeyKind if kind in rhythms],
         "next": [{"when": _time(step.when), "what": step.sentence} for step in steps],
+        "silent": [_way_back(turning, kind) for kind in stopped(turning.keyset)],
         **entry(turning),
     }
 
@@ -78,6 +81,8 @@ def _row(
     evidence = found.get(record.kid, Evidence(None))
     return {
         "kid": record.kid.hex(),
+        "pin": pin(record.certificate).hex() if record.certificate else "",
+        "serial": serial(record.certificate) if record.certificate else "",
         "kind": record.kind.value,
         "state": record.state.value,
         "created": _time(record.created),
@@ -90,6 +95,20 @@ def _row(
         "missing": list(evidence.missing) if evidence.version is not None else [],
         "next": _next(turning, record, steps),
     }
+
+
+def _way_back(turning: Turning, kind: KeyKind) -> str:
+    """Return in words why nothing is answered for want of a kind, and each order that ends that; two persons."""
+    ways = [
+        f"passerelle keys {verb} DIR {short(record.kid)} {words}"
+        for state, verb, words in (
+            (KeyState.PREACTIVE, "promote", "--override WORDS"),
+            (KeyState.SUSPENDED, "resume", "--reason WORDS"),
+        )
+        for record in turning.keyset.records
+        if (record.kind, record.state) == (kind, state)
+    ] or [f"passerelle keys rotate DIR {kind.value} --reason WORDS"]
+    return f"Nothing is answered: no {kind.value} key is ACTIVE → {', or '.join(ways)}"
 
 
 def _in_use(turning: Turning, record: KeyRecord) -> bool:

@@ -17,7 +17,7 @@ from gateway.errors import Remedy
 from gateway.office import keymoves, keyplans, keystates
 from gateway.office.acts import Act, Answer, Officer, Role, always, never
 from gateway.office.arguments import Arguments
-from gateway.office.keymoves import KEY
+from gateway.office.identifying import SPELLING
 from gateway.office.keyroom import Decide
 from gateway.office.turning import Turning
 from gateway.store import rotations
@@ -29,8 +29,8 @@ from keys.rotation import RHYTHMS, Rhythm, short
 
 SHORTEST_WAIT, LONGEST_WAIT = 7, 30  # days (keys.md 7, the practice of AWS KMS)
 
-_KIND = re.compile("|".join(kind.value for kind in KeyKind))
 _OPERATORS = frozenset({Role.OPERATOR})
+_STOPPING = frozenset({"keys.suspend", "keys.revoke"})
 _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 
 Values = Mapping[str, object]
@@ -76,7 +76,12 @@ class Rotating:
             if not arguments.flag("dry_run"):
                 return read(officer, arguments)
             values = arguments.rest()
-            return lambda: {"dry_run": True, "two_persons": two(values), "plan": [*plan(values)]}
+            return lambda: {
+                "dry_run": True,
+                "two_persons": two(values),
+                "plan": [*plan(values)],
+                "stops_answers": name in _STOPPING and self._silences(values),
+            }
 
         def takes_two(values: Values) -> bool:
             return values.get("dry_run") is not True and two(values)
@@ -91,7 +96,7 @@ class Rotating:
 
     def _show(self, officer: Officer, arguments: Arguments) -> Doing:
         del officer
-        key = arguments.text("key", KEY)
+        key = arguments.text("key", SPELLING)
         return lambda: keystates.one(self._turning, self._named(key))
 
     def _state(self) -> object:
@@ -121,7 +126,7 @@ class Rotating:
         return do
 
     def _promote(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
         override = arguments.flag("override")
 
         def do() -> Answer:
@@ -196,7 +201,7 @@ class Rotating:
     # Stopping and ending
 
     def _suspend(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
 
         def do() -> Answer:
             record = self._named(key)
@@ -221,7 +226,7 @@ class Rotating:
         return do
 
     def _resume(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
 
         def do() -> Answer:
             record = self._named(key)
@@ -234,11 +239,11 @@ class Rotating:
         return do
 
     def _deactivate(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
         return lambda: self._moved(officer, self._named(key), KeyState.DEACTIVATED, reason)
 
     def _revoke(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
 
         def do() -> Answer:
             record, person = self._named(key), officer.person
@@ -248,7 +253,7 @@ class Rotating:
         return do
 
     def _destroy(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
         days = arguments.number("days", SHORTEST_WAIT, LONGEST_WAIT, SHORTEST_WAIT)
 
         def do() -> Answer:
@@ -271,7 +276,7 @@ class Rotating:
         return do
 
     def _cancel(self, officer: Officer, arguments: Arguments) -> Doing:
-        key, reason = arguments.text("key", KEY), arguments.reason()
+        key, reason = arguments.text("key", SPELLING), arguments.reason()
 
         def do() -> Answer:
             record = self._named(key)
@@ -342,12 +347,14 @@ class Rotating:
             return True
         return (record.kind, record.state) != (KeyKind.KEM, KeyState.DEACTIVATED)
 
+    def _silences(self, values: Values) -> bool:
+        record = self._meant(values)
+        return record is not None and keymoves.silences(self._turning.keyset, record)
+
     def _meant(self, values: Values) -> KeyRecord | None:
         key = values.get("key")
-        if not isinstance(key, str) or KEY.fullmatch(key) is None:
-            return None
         try:
-            return self._named(key)
+            return self._named(key) if isinstance(key, str) else None
         except Remedy:
             return None
 
@@ -356,7 +363,7 @@ _WORDS = re.compile(r"[^\x00-\x1f\x7f]{1,500}")
 
 
 def _kind(arguments: Arguments) -> KeyKind:
-    return KeyKind(arguments.text("kind", _KIND))
+    return KeyKind(arguments.word("kind", [kind.value for kind in KeyKind]))
 
 
 def _leaf(officer: Officer, record: KeyRecord, facts: Mapping[str, str]) -> Leaf:

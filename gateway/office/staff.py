@@ -71,10 +71,10 @@ class Staff:
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done to the list."""
         return (
-            Act("staff.add", _OPERATORS, self._add, self._adds_two, self._state, _plan_add),
-            Act("staff.end", _OPERATORS, self._end, self._operates, self._state, _plan_end),
+            Act("staff.add", _OPERATORS, self._add, self._adds_two, self._state, self._plan_add),
+            Act("staff.end", _OPERATORS, self._end, self._operates, self._state, self._plan_end),
             Act("staff.suspend", _OPERATORS, self._suspend),
-            Act("staff.resume", _OPERATORS, self._resume, always, self._state, _plan_resume),
+            Act("staff.resume", _OPERATORS, self._resume, always, self._state, self._plan_resume),
             Act("staff.badge", _OPERATORS, self._badge),
             Act("staff.list", frozenset({Role.OPERATOR, Role.AUDITOR}), self._list),
         )
@@ -150,8 +150,7 @@ class Staff:
 
         def do() -> Answer:
             now = self._clock()
-            if any(m.approving == request.approving and m.person != person for m in self.members()):
-                raise Remedy("this key is another person's; have the person make a request anew")
+            self._demand_new(person, public, request.approving)
             keyset = self._keyset()
             authority = keyset.primary(KeyKind.TLS_CA).certificate
             try:
@@ -177,10 +176,7 @@ class Staff:
         _demand_other(officer, person)
 
         def do() -> Answer:
-            now = self._clock()
-            live = [each for each in self.members() if each.person == person and each.live(now)]
-            if not live:
-                raise Remedy("nobody of that name has a key in force; see `passerelle staff list`")
+            now, live = self._clock(), self._live(person)
             for each in live:
                 self._commit(officer, each, "ENDED", staff.end(each.pin, now))
             return {"person": person, "ended": len(live)}
@@ -223,10 +219,7 @@ class Staff:
         _demand_other(officer, person)
 
         def do() -> Answer:
-            now = self._clock()
-            live = [each for each in self.members() if each.person == person and each.live(now)]
-            if not live:
-                raise Remedy("nobody of that name has a key in force; see `passerelle staff list`")
+            now, live = self._clock(), self._live(person)
             facts = {**officer.facts, "person": person, "reason": reason}
             leaves = [
                 leaf
@@ -246,19 +239,55 @@ class Staff:
         _demand_other(officer, person)
 
         def do() -> Answer:
-            out = [
-                each
-                for each in self.members()
-                if each.person == person and each.suspended is not None and each.ended is None
-            ]
-            if not out:
-                raise Remedy("nobody of that name is suspended; see `passerelle staff list`")
+            out = self._out(person)
             facts = {**officer.facts, "person": person, "reason": reason, "state_after": "GRANTED"}
             leaves = [Leaf(_frame(EntryType.STAFF, each.pin), facts) for each in out]
             self._sequencer.commit(leaves, [staff.resume(each.pin) for each in out])
             return {"person": person, "resumed": len(out)}
 
         return do
+
+    def _live(self, person: str) -> list[Member]:
+        """Return what is in force of a person; raises Remedy for nothing."""
+        now = self._clock()
+        live = [each for each in self.members() if each.person == person and each.live(now)]
+        if not live:
+            raise Remedy(
+                f"nobody of the name {person} has a key in force; see `passerelle staff list`"
+            )
+        return live
+
+    def _out(self, person: str) -> list[Member]:
+        """Return what is suspended of a person; raises Remedy for nothing."""
+        out = [
+            each
+            for each in self.members()
+            if each.person == person and each.suspended is not None and each.ended is None
+        ]
+        if not out:
+            raise Remedy(f"nobody of the name {person} is suspended; see `passerelle staff list`")
+        return out
+
+    def _demand_new(self, person: str, public: bytes, approving: bytes) -> None:
+        """Raise Remedy for keys that are somebody's already, whoever asks with them."""
+        if any(m.approving == approving and m.person != person for m in self.members()):
+            raise Remedy("this key is another person's; have the person make a request anew")
+        pin = sha256(public).digest()
+        if any(m.pin == pin for m in self.members()):
+            raise Remedy(staff.KNOWN)
+
+    def _plan_add(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
+        self._demand_new(str(values.get("person")), public, approving)
+        return _said_of_adding(values)
+
+    def _plan_end(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        self._live(str(values.get("person")))
+        return (f"Every badge of {values.get('person')} ends at once and for good.",)
+
+    def _plan_resume(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        self._out(str(values.get("person")))
+        return (f"The badges of {values.get('person')} open the door again.",)
 
     def people(self, roles: frozenset[Role]) -> frozenset[str]:
         """Return who has one of these roles in force, and a key to sign proposals and approvals with."""
@@ -361,7 +390,7 @@ def _weighs(values: Mapping[str, object]) -> bool:
     return isinstance(roles, list) and any(role in roles for role in _WEIGHTY)
 
 
-def _plan_add(values: Mapping[str, object]) -> tuple[str, ...]:
+def _said_of_adding(values: Mapping[str, object]) -> tuple[str, ...]:
     roles = values.get("roles")
     named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
     days = values.get("days", MOST_DAYS)
@@ -375,14 +404,6 @@ def _fingerprint(values: Mapping[str, object]) -> str:
     """Return the fingerprint of the request in an act's arguments, which were read before."""
     public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
     return fingerprint(Request(str(values.get("person")), public, approving, b"").content())
-
-
-def _plan_end(values: Mapping[str, object]) -> tuple[str, ...]:
-    return (f"Every badge of {values.get('person')} ends at once and for good.",)
-
-
-def _plan_resume(values: Mapping[str, object]) -> tuple[str, ...]:
-    return (f"The badges of {values.get('person')} open the door again.",)
 
 
 def _demand_other(officer: Officer, person: str) -> None:

@@ -31,6 +31,7 @@ from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
 
 NAME: Final = "STAMPS"  # of what is late
+REASON: Final = 200  # characters of why, as the alarm's entry holds it
 
 Post = Callable[[str, bytes], bytes]  # address, request → answer; raises OSError
 
@@ -86,7 +87,9 @@ class Stamping:
                 return
             # A house that was closed for a day is late from its opening on, or it would not answer at once;
             # what was late before it closed still is (`Overdue`).
-            self._overdue.late(NAME, max(due, self._begun), self._clock(), type(fault).__name__)
+            ours = isinstance(fault, StampRefused | OSError)
+            why = str(fault)[:REASON] if ours else type(fault).__name__
+            self._overdue.late(NAME, max(due, self._begun), self._clock(), why)
         else:
             self._overdue.settled(NAME)
 
@@ -132,8 +135,7 @@ class Stamping:
             try:
                 size, at = self.stamp()
             except (StampRefused, OSError) as fault:
-                why = str(fault) if isinstance(fault, StampRefused) else type(fault).__name__
-                raise Remedy(f"the authority did not stamp it: {why}") from None
+                raise Remedy(f"there is no time stamp: {fault}") from None
             return {"size": size, "time": at.isoformat()}
 
         return do
@@ -152,6 +154,9 @@ def authority_of(address: str | None, roots: Path | None, every: float) -> Autho
         raise Remedy("evidence.authority needs evidence.authority_roots: whose stamps are believed")
     try:
         octets = files.read(roots, stamp.MOST_ROOTS)
+        stamp.certificates([octets])
     except files.FileRefused as fault:
         raise Remedy(f"{roots}: evidence.authority_roots cannot be read: {fault}") from None
+    except StampRefused as fault:
+        raise Remedy(f"{roots}: evidence.authority_roots: {fault}") from None
     return Authority(address, octets, timedelta(seconds=every))

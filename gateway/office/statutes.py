@@ -17,7 +17,7 @@ from gateway import files, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.errors import Remedy
 from gateway.files import FileRefused
-from gateway.law.agreement import Agreements
+from gateway.law.agreement import Agreement, Agreements
 from gateway.law.parsing import parse
 from gateway.law.reading import MAX_BYTES, MalformedAgreement
 from gateway.office import adoption, signatures
@@ -90,7 +90,7 @@ class Statutes:
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
         operators = frozenset({Role.OPERATOR})
-        return (Act("agreements.sign", operators, self._sign, always, self._state, _plan),)
+        return (Act("agreements.sign", operators, self._sign, always, self._state, self._plan),)
 
     def round(self) -> None:
         """Read the folder again: what is new in it is adopted, file by file, and what does not count is said."""
@@ -173,13 +173,7 @@ class Statutes:
         reason = arguments.reason()
 
         def do() -> Answer:
-            try:
-                agreement = parse(text, name)
-            except MalformedAgreement as fault:
-                raise Remedy(str(fault)) from None
-            there = read_folder(self._folder).files.get(name)
-            if there not in {None, text}:
-                raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
+            agreement = self._signable(name, text)
             frame = Frame(
                 type=EntryType.AGREEMENT,
                 entry_class=EntryClass.OTHER,
@@ -201,19 +195,25 @@ class Statutes:
 
         return do
 
+    def _signable(self, name: str, text: bytes) -> Agreement:
+        """Return what a file says; raises Remedy where it is none, or its name is taken."""
+        try:
+            agreement = parse(text, name)
+        except MalformedAgreement as fault:
+            raise Remedy(str(fault)) from None
+        if read_folder(self._folder).files.get(name) not in {None, text}:
+            raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
+        return agreement
 
-def _plan(values: Mapping[str, object]) -> tuple[str, ...]:
-    """Say what signing a file would bring into force, once it lies in the folder."""
-    name, text = str(values.get("file")), str(values.get("text"))
-    try:
-        agreement = parse(text.encode(), name)
-    except MalformedAgreement as fault:
-        return (f"Nothing: {fault}",)
-    return (
-        f"{name} is signed: {agreement.title}; {agreement.name}, with {agreement.partner}.",
-        f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
-        f"SHA-256 of the file: {agreement.digest}.",
-    )
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Say what signing a file would bring into force, once it lies in the folder."""
+        name = str(values.get("file"))
+        agreement = self._signable(name, str(values.get("text")).encode())
+        return (
+            f"{name} is signed: {agreement.title}; {agreement.name}, with {agreement.partner}.",
+            f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
+            f"SHA-256 of the file: {agreement.digest}.",
+        )
 
 
 def _plain(text: str) -> str:

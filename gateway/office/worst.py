@@ -8,38 +8,37 @@
 A key of ours is SUSPENDED, never more: one person alone may stop, and not destroy (keys.md 5). Where it was the only
 one of its kind that partners may know, its successor is made in the same step, PREACTIVE. A successor of a KEM key
 opens from the moment that partners have it; every other has to be promoted, and that takes two persons. A key
-of a partner is refused whatever its bundles say, until two persons believe it again.
+of a partner is refused whatever its bundles say, until two persons believe it again. Only a key that there is: one in
+their bundle, one that a caller showed, or one that our ledger has a message of. An order that stops nothing is none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.bundle import MalformedBundle, PartyBundle
+from gateway.bundle import MalformedBundle
 from gateway.directory import Directory
 from gateway.errors import PasserelleError, Remedy
+from gateway.office import identifying
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import LONGEST_REASON, Arguments
 from gateway.office.barring import Barring
-from gateway.office.keymoves import KEY, named
+from gateway.office.identifying import SPELLING, WHOLE, Identified, among, spelt
+from gateway.office.keymoves import named
 from gateway.office.keyroom import KeyRoom
 from gateway.office.paging import Page
 from gateway.store.affected import Affected, iter_affected
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
-from keys.certificates import authorities_in, pin
-from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 from keys.record import KeyEvent
-from keys.sign import VerifyingKey
 
 SUSPECTED = "its secrecy is in doubt"
 
@@ -56,14 +55,6 @@ _INSTEAD = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """A key that somebody named: its id or pin, and what it is for, as far as we know."""
-
-    kid: bytes
-    kind: str
-
-
 class WorstDay:
     """The counter for suspected keys."""
 
@@ -76,8 +67,11 @@ class WorstDay:
         database: Database,
         sequencer: Sequencer,
         clock: Callable[[], datetime],
+        shown: Callable[[str], tuple[bytes, ...]] = lambda _: (),
     ) -> None:
+        """Prepare; `shown` returns the leaf certificates that callers of a partner showed since we opened."""
         self._keyroom, self._directory, self._barring = keyroom, directory, barring
+        self._shown = shown
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
     def acts(self) -> tuple[Act, ...]:
@@ -86,7 +80,7 @@ class WorstDay:
         return (
             Act("keys.compromised", _OPERATORS, self._compromised),
             Act("keys.affected", readers, self._affected),
-            Act("keys.believe", _OPERATORS, self._believe, two=always, state=self._refused),
+            Act("keys.believe", _OPERATORS, self._believe, always, self._refused, self._plan),
         )
 
     def _compromised(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
@@ -109,7 +103,7 @@ class WorstDay:
             lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
             actor=officer.person,
         )
-        one = _Named(record.kid, record.kind.value)
+        one = Identified(record.kid, record.kind.value, ())
         state = self._keyroom.current.record(record.kid).state
         facts = {"state_before": record.state.value, "state_after": state.value, "reason": reason}
         self._sequencer.commit((_alarm(officer, "", one, since, facts),))  # (2)
@@ -174,17 +168,25 @@ class WorstDay:
         return do
 
     def _believe(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        partner = arguments.text("partner", _PARTY)
-        kid = arguments.octets("key", 32)
+        partner, key = arguments.text("partner", _PARTY), spelt(arguments.text("key", SPELLING))
         reason = arguments.reason()
 
         def do() -> Answer:
+            one = self._barred_named(partner, key)
             facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
-            frame = _frame(partner, _Named(kid, ""), "BELIEVED")
-            self._barring.believe(partner, kid, Leaf(frame, facts))
-            return {"key": kid.hex(), "partner": partner, "state": "BELIEVED"}
+            frame = _frame(partner, Identified(one.kid, "", ()), "BELIEVED")
+            self._barring.believe(partner, one.kid, Leaf(frame, facts))
+            return {"key": one.kid.hex(), "partner": partner, "state": "BELIEVED"}
 
         return do
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        partner = str(values.get("partner"))
+        one = self._barred_named(partner, spelt(str(values.get("key"))))
+        kind = f"{one.kind} " if one.kind else ""
+        return (
+            f"The {kind}key {one.kid.hex()[:16]} of {partner} is refused no longer: what it signs counts again.",
+        )
 
     def _refused(self) -> object:
         """Return the state that a proposal to believe a key again is bound to."""
@@ -201,20 +203,63 @@ class WorstDay:
             return bytes.fromhex(key)
         raise Remedy("no key of ours begins so; see `passerelle keys list`")
 
-    def _theirs_named(self, partner: str, key: str) -> _Named:
-        """Return a partner's key by its beginning; a whole id also where no bundle of theirs has it any more."""
-        bundle = next((one for one in self._directory.stated() if one.party == partner), None)
-        if bundle is None:
-            raise Remedy("no bundle of this partner is known; see `passerelle party list`")
-        found = [one for one in _keys_of(bundle) if one.kid.hex().startswith(key)]
+    def _theirs_named(self, partner: str, key: str) -> Identified:
+        """Return a partner's key by the beginning of any of its ids, else by its whole id where our ledger has it."""
+        known = self._known(partner)
+        found = among(known, key)
         if len(found) == 1:
             return found[0]
-        if len(key) == 64:
-            return _Named(bytes.fromhex(key), "")
+        if found:
+            raise Remedy(
+                f"key: several keys of {partner} begin so ({identifying.said(found)}); give more digits"
+            )
+        if len(key) == WHOLE and self._in_ledger(partner, bytes.fromhex(key)):
+            return Identified(bytes.fromhex(key), "", (key,))
+        if any(
+            each.startswith(key)
+            for record in self._keyroom.current.records
+            for each in identifying.of_record(record)
+        ):
+            raise Remedy("key: that is a key of ours; leave --partner out")
         raise Remedy(
-            "key: several keys of this partner begin so; give more digits"
-            if found
-            else "key: no key of this partner's bundle begins so; give all 64 digits"
+            f"key: {partner} has no such key, and no message of it is in our ledger; its keys are"
+            f" {identifying.said(known)}. Of a TLS certificate they may read you its pin, which `passerelle keys show`"
+            " of theirs shows; of a key that its bundle no longer has, all 64 digits"
+        )
+
+    def _barred_named(self, partner: str, key: str) -> Identified:
+        """Return a refused key of a partner by the beginning of any of its ids."""
+        barred = self._barring.of(partner)
+        kinds: dict[bytes, Identified] = {}
+        with suppress(Remedy):  # its bundle may be gone, and what is refused of it stands
+            kinds = {one.kid: one for one in self._known(partner)}
+        refused = [kinds.get(kid, Identified(kid, "", (kid.hex(),))) for kid in sorted(barred)]
+        found = among(refused, key)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Remedy(
+                f"key: several refused keys of {partner} begin so ({identifying.said(found)}); give more digits"
+            )
+        raise Remedy(
+            f"key: no such key of {partner} is refused, so there is none to believe; refused are: {identifying.said(refused)}"
+        )
+
+    def _known(self, partner: str) -> tuple[Identified, ...]:
+        """Return the keys of a partner that there are: of its bundle, by more ids where a caller showed its leaf."""
+        bundle = next((one for one in self._directory.stated() if one.party == partner), None)
+        if bundle is None:
+            raise Remedy(f"no bundle of {partner} is known; see `passerelle party list`")
+        seen = [identifying.of_certificate(each, KeyKind.TLS_LEAF) for each in self._shown(partner)]
+        return (*{one.kid: one for one in (*identifying.of_bundle(bundle), *seen)}.values(),)
+
+    def _in_ledger(self, partner: str, kid: bytes) -> bool:
+        """Say whether a message with the partner bears the id of a key, which is not ours."""
+        if any(record.kid == kid for record in self._keyroom.current.records):
+            return False
+        begin = datetime.fromtimestamp(0, UTC)
+        return any(one.partner == partner for one in iter_affected(self._database, kid, begin)) or (
+            kid in self._barring.of(partner)
         )
 
     def _demand_past(self, since: datetime) -> None:
@@ -256,7 +301,7 @@ def _stop(
 
 
 def _read(arguments: Arguments) -> tuple[str, str, datetime]:
-    key = arguments.text("key", KEY)
+    key = spelt(arguments.text("key", SPELLING))
     partner = arguments.optional("partner", _PARTY)
     since = arguments.time("since")
     if since is None:
@@ -264,19 +309,8 @@ def _read(arguments: Arguments) -> tuple[str, str, datetime]:
     return key, partner, since
 
 
-def _keys_of(bundle: PartyBundle) -> Iterator[_Named]:
-    for key in bundle.signing:
-        yield _Named(VerifyingKey(key.public).key_id, KeyKind.SIGNING.value)
-    for key in bundle.kem:
-        yield _Named(SealingKey(key.public).key_id, KeyKind.KEM.value)
-    for each in bundle.tls_pins:
-        yield _Named(each, KeyKind.TLS_LEAF.value)
-    for pem in authorities_in(bundle.tls_ca_pem):
-        yield _Named(pin(pem), KeyKind.TLS_CA.value)
-
-
 def _alarm(
-    officer: Officer, partner: str, of: _Named, since: datetime, facts: dict[str, str]
+    officer: Officer, partner: str, of: Identified, since: datetime, facts: dict[str, str]
 ) -> Leaf:
     told = {**officer.facts, "since": since.isoformat(), **facts}
     if of.kind:
@@ -284,7 +318,7 @@ def _alarm(
     return Leaf(_frame(partner, of, "COMPROMISED"), told)
 
 
-def _frame(partner: str, of: _Named, word: str) -> Frame:
+def _frame(partner: str, of: Identified, word: str) -> Frame:
     """Name the key where messages name theirs, so that a story of such a message finds it."""
     sealing = of.kind == KeyKind.KEM.value
     return Frame(

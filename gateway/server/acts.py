@@ -61,6 +61,7 @@ def desk_of(house: House) -> Desk:
                 database=house.database,
                 sequencer=house.sequencer,
                 clock=house.clock,
+                shown=lambda partner: tuple(house.shown.get(partner, {}).values()),
             ).acts(),
         ]
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway import config, telemetry
+from gateway import config, files, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.config import Settings
 from gateway.directory import Directory, own_bundle
@@ -76,6 +77,11 @@ def utc_now() -> datetime:
 def leave_at_once(error: BaseException) -> None:
     """Exit without clean-up: after a failed flush, what was written is unknown (ledger.md section 9)."""
     telemetry.logger("house").error("ledger_failed", kind=type(error).__name__)
+    if files.is_full(error):
+        sys.stderr.write(
+            "passerelle: no space was left for the ledger: make room, then start again; what was under way does not count\n"
+        )
+        sys.stderr.flush()
     os._exit(EXIT_LEDGER)
 
 
@@ -212,6 +218,9 @@ class House:
             self.clock,
             self.random,
         )
+        self.shown: dict[
+            str, dict[bytes, bytes]
+        ] = {}  # by partner and pin: leaves that its callers showed
         self.desk = desk_of(self)
         self.ceremony.recover()
         self._closing = closing

@@ -7,6 +7,7 @@ everything it is checked against is public.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,7 +24,8 @@ from gateway.directory import Directory, own_bundle
 from gateway.errors import Fault, PasserelleError, Remedy
 from gateway.law.policy import in_force
 from gateway.office import overdue, published, renewal
-from gateway.office.expiry import Keys, Level, Told
+from gateway.office.expiry import Level, Told
+from gateway.office.keymoves import NEEDED, stopped
 from gateway.office.witnesses import witnesses_of
 from gateway.server import descriptors, ending, named
 from gateway.server.secrecy import swap_in_use
@@ -34,10 +36,10 @@ from keys import certificates, rotation, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.lifecycle import KeyKind, KeyState
 from keys.officer import is_private
 
-NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)  # past their end nothing is answered
+PROBE = 65_536  # bytes that are written and thrown away: some pages of the ledger's log
+LEAST = 64 << 20  # bytes beside the ledger: a busy day's entries and their log, several times over
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
     run("partners", lambda: _partners(settings, now))
     run("agreements", lambda: _agreements(home, now))
     run("store", lambda: _store(settings))
+    run("disk", lambda: _disk(settings))
     run("gallery", lambda: _gallery(home))
     run("evidence", lambda: _evidence(settings))
     run("files", lambda: named.try_files(settings))
@@ -182,8 +185,8 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     missing = ", ".join(kind.value for kind in stopped(keyset))
     if missing:
         raise Remedy(
-            f"no {missing} key is ACTIVE: promote a successor, which takes two persons; see `The worst day`"
-            " in docs/operators.md"
+            f"no {missing} key is ACTIVE: promote a successor, or resume the one that was suspended; either takes two"
+            " persons, and `passerelle keys list` shows both"
         )
     ended = [record for record in map(keyset.primary, NEEDED) if rotation.ends(record) <= now]
     if not ended:
@@ -193,12 +196,6 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
     )
     ways = ", ".join(f"`passerelle keys rotate DIR {record.kind.value}`" for record in ended)
     raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
-
-
-def stopped(keyset: Keys) -> tuple[KeyKind, ...]:
-    """Return the kinds without which nothing is answered, and of which no key is ACTIVE."""
-    active = {record.kind for record in keyset.records if record.state is KeyState.ACTIVE}
-    return tuple(kind for kind in NEEDED if kind not in active)
 
 
 def _keys(
@@ -270,6 +267,27 @@ def _store(settings: Settings) -> str:
     return f"SQLite {report.sqlite_version}, {report.verdict}"
 
 
+def _disk(settings: Settings) -> str:
+    """Raise Remedy where nothing can be written beside the ledger, or little is left; leaves nothing there."""
+    folder = settings.store.path.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as fault:
+        if files.is_full(fault):
+            raise Remedy(files.no_room(folder)) from None
+        raise Remedy(
+            f"{folder} cannot be written: {fault.strerror}; nothing is answered that is not recorded"
+        ) from None
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
+    if free < LEAST:
+        raise Remedy(files.no_room(folder))
+    return f"{free // 1_000_000:,} MB left where the ledger is"
+
+
 def _evidence(settings: Settings) -> str:
     database = open_store(settings.store.path)
     try:
@@ -291,6 +309,8 @@ def _evidence(settings: Settings) -> str:
 def _gallery(home: Path) -> str:
     counts = stats(home)
     said = f"{counts.subjects} people, {counts.samples} records"
+    if not counts.samples:
+        return f"{said}: NOBODY IS ENROLLED, and no query is answered until somebody is: passerelle gallery enrol"
     if not counts.without_status:
         return said
     return (

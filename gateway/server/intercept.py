@@ -41,6 +41,7 @@ from gateway.errors import (
     Refusal,
     SenderMismatch,
     StaffUnknown,
+    TlsVersionRefused,
     TooManyCalls,
 )
 from gateway.server.access import AccessLog, step_of
@@ -61,6 +62,8 @@ MOST_PACED = (
     256  # answers and refusals that wait for their moment; beyond it a refusal leaves at once
 )
 UNFINISHED = 5.0  # seconds after that for work whose call was cut off
+
+TLS_1_3 = b"TLSv1.3"  # as gRPC's core names it in the authentication context, `ssl_tls_version`
 
 _codes = {code.name: code for code in grpc.StatusCode}
 
@@ -339,8 +342,12 @@ class Door(grpc.ServerInterceptor):
             raise DeadlineTooShort
 
     def _identity(self, context: grpc.ServicerContext) -> tuple[str, bytes]:
+        shown = context.auth_context()
+        # Of each connection, whatever the process told gRPC when it first met it (`gateway.server`).
+        if TLS_1_3 not in shown.get("ssl_tls_version", ()):
+            raise TlsVersionRefused
         # A resumed session may carry no certificate: absent is denied (keys.md section 9).
-        certificates = context.auth_context().get("x509_pem_cert", ())
+        certificates = shown.get("x509_pem_cert", ())
         if len(certificates) != 1:
             raise CertificateNotPinned
         try:
@@ -366,6 +373,7 @@ _SUMMARISED = (
     RateLimited,
     SenderMismatch,
     StaffUnknown,
+    TlsVersionRefused,
     TooManyCalls,
 )
 

@@ -20,7 +20,6 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +28,7 @@ from gateway.audit.entry import decode
 from gateway.bundle import PartyBundle
 from gateway.client import Partner
 from gateway.client.answer import read
+from gateway.client.channel import connected
 from gateway.client.errors import (
     AnswerRejected,
     DirectoryRefused,
@@ -156,25 +156,13 @@ def _found(host: str, port: int, proxy: str | None) -> str:
 
 def _connected(host: str, port: int, proxy: str | None) -> socket.socket:
     try:
-        if proxy is None:
-            return socket.create_connection((host, port), timeout=PATIENCE)
-        way = HTTPConnection(*_split(proxy), timeout=PATIENCE)
-        way.set_tunnel(host, port)
-        way.connect()
-    except (OSError, HTTPException) as fault:
-        why = getattr(fault, "strerror", None) or str(fault) or type(fault).__name__
+        return connected(host, port, proxy, PATIENCE)
+    except OSError as fault:
+        why = fault.strerror or str(fault) or type(fault).__name__
         raise _Failed(
             "connection",
             f"nobody answers at {host}:{port} ({why}): look at the firewall on both sides",
         ) from None
-    if way.sock is None:
-        raise _Failed("connection", f"the proxy {proxy} gave no connection")
-    return way.sock
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _shaken(plain: socket.socket, host: str, peer: PartyBundle) -> tuple[bytes, str]:

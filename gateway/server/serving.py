@@ -19,7 +19,14 @@ from gateway import telemetry
 from gateway.audit.entry import EntryType
 from gateway.directory import own_bundle
 from gateway.engine.inprocess import InProcessEngine
-from gateway.errors import AuditUnavailable, Draining, EngineUnavailable, Refusal, Remedy
+from gateway.errors import (
+    AuditUnavailable,
+    Draining,
+    EngineUnavailable,
+    KeysUnavailable,
+    Refusal,
+    Remedy,
+)
 from gateway.exchange import correction
 from gateway.exchange.desk import Desk
 from gateway.exchange.details import RequestHitDetails
@@ -32,6 +39,7 @@ from gateway.exchange.state import GetQueryState, RedeliverResult
 from gateway.exchange.transaction import Corridor, Rooms
 from gateway.office import rounds
 from gateway.office.clockwatch import ClockWatch
+from gateway.office.keymoves import stopped
 from gateway.office.partnerfiles import PartnerFiles
 from gateway.office.standing import StandingAlarms
 from gateway.office.thrift import Thrift
@@ -50,7 +58,7 @@ from gateway.server import (
 )
 from gateway.server.guard import Guard
 from gateway.server.identity import Wardrobe
-from gateway.server.inspection import demand_current, stopped
+from gateway.server.inspection import demand_current
 from gateway.server.metrics import Metrics
 from gateway.server.probe_tls import demand_tls_1_3
 from gateway.server.secrecy import forbid_core
@@ -464,7 +472,7 @@ class Serving:
             raise AuditUnavailable
         self._house.publishing.demand()
         if self._ended or stopped(self._house.keyset):
-            raise Draining  # a key without which nothing is answered is past its end, or stopped
+            raise KeysUnavailable
         self._house.watch.demand()
         self._house.overdue.demand(self._house.clock())
         if not self.engine.loaded:
@@ -483,8 +491,12 @@ class Serving:
         return self._house.directory.authorities() or self._house.keyset.tls_ca_pem
 
     def _identify(self, certificate: bytes) -> str | None:
-        bundle = self._house.directory.partner_by_pin(pin(certificate))
-        return None if bundle is None else bundle.party
+        pinned = pin(certificate)
+        bundle = self._house.directory.partner_by_pin(pinned)
+        if bundle is None:
+            return None
+        self._house.shown.setdefault(bundle.party, {})[pinned] = certificate
+        return bundle.party
 
     def _stages(self) -> telemetry.Stages:
         return telemetry.Stages(observe=self._observe)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ssl import SSLCertVerificationError
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -132,14 +133,29 @@ def post(
                 answer = road.getresponse()
                 octets = answer.read(stamp.MOST + 1)
     except (OSError, HTTPException, ValueError) as fault:
-        raise OSError(f"the authority does not answer: {type(fault).__name__}") from None
+        raise OSError(f"the authority does not answer: {_why(fault)}") from None
     if late.is_set() or (
         cutter is not None and cutter.ended
     ):  # what was cut may look like an answer that is short
         raise OSError("the authority does not answer in time")
     if answer.status != HTTPStatus.OK:
-        raise OSError(f"the authority does not answer: HTTP {answer.status}")
+        more = (
+            ", and no redirection is followed: name where it leads"
+            if 300 <= answer.status < 400
+            else ""
+        )
+        raise OSError(f"the authority does not answer with a stamp: HTTP {answer.status}{more}")
     return octets
+
+
+def _why(fault: Exception) -> str:
+    """Return in words why nobody answered: the system's, else the kind of fault."""
+    if isinstance(fault, SSLCertVerificationError):
+        return f"its TLS certificate is not one that this machine trusts ({fault.verify_message})"
+    if isinstance(fault, TimeoutError):
+        return "it was silent"
+    words = fault.strerror if isinstance(fault, OSError) else None
+    return words or type(fault).__name__
 
 
 @contextmanager

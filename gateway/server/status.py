@@ -22,7 +22,8 @@ from gateway.config import Settings
 from gateway.errors import PasserelleError
 from gateway.office import overdue
 from gateway.office.expiry import Keys, Level, Told
-from gateway.server import ending, inspection
+from gateway.office.keymoves import stopped
+from gateway.server import ending
 from gateway.server.admin import FILE
 from gateway.store import alarms, ledger, subjects
 from gateway.store.database import open_store
@@ -174,7 +175,7 @@ def look(home: Path, now: datetime) -> Status:
             if name.startswith(evidence)
         },
         raised={name: at for name, at in raised.items() if not name.startswith(evidence)},
-        missing=tuple(kind.value for kind in inspection.stopped(keys)) if keys else (),
+        missing=tuple(kind.value for kind in stopped(keys)) if keys else (),
         due=tuple(one for one in due if one.level is not Level.FINE),
         unread=tuple(unread),
     )

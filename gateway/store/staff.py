@@ -51,7 +51,7 @@ def members(connection: Connection) -> list[Member]:
     return [_member(row) for row in connection.execute(wanted)]
 
 
-_KNOWN = "this key was granted before: `passerelle staff collect` writes its certificate; else have the person make another"
+KNOWN = "this key was granted before: `passerelle staff collect` writes its certificate; else have the person make another"
 
 
 def grant(new: Member) -> Effect:
@@ -64,7 +64,7 @@ def grant(new: Member) -> Effect:
         expire_ms=milliseconds(new.expires),
         approving=new.approving or None,
     )
-    return Effect(row, rows=1, refusal=says(Remedy, _KNOWN))
+    return Effect(row, rows=1, refusal=says(Remedy, KNOWN))
 
 
 def end(pin: bytes, now: datetime) -> Effect:

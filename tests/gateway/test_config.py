@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway import config
 from gateway.config import load, write_default
@@ -296,3 +298,44 @@ def test_settings_do_not_change_after_the_start(home: Path) -> None:
         settings.house = settings.house
     with pytest.raises(ValidationError):
         settings.limits.clock_skew_s = 5
+
+
+def _patterned(model: Any, before: str = "") -> Iterator[str]:
+    """Yield the settings whose values, or whose members, have a form."""
+    for name, field in model.model_fields.items():
+        key = f"{before}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _patterned(field.annotation, f"{key}.")
+        elif "pattern" in str(
+            TypeAdapter(Annotated[field.annotation, None, *field.metadata]).json_schema()
+        ):
+            yield key
+
+
+def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
+    assert set(_patterned(config.Settings)) == set(config.FORMS)
+    assert all("e.g." in form for form in config.FORMS.values())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('[exchange]\nlisten = "7443"', "exchange.listen: write HOST:PORT, e.g. 0.0.0.0:7443"),
+        ('[exchange]\nhosts = ["a b"]', "exchange.hosts.0: write a name or an address"),
+        ("[limits]\nwatchdog_s = 1", "limits.watchdog_s: at least 5"),
+        ('[limits]\nwatchdog_s = "soon"', "limits.watchdog_s: a number"),
+        ('[evidence]\nauthority = "ftp:x"', "e.g. https://tsa.example.ca/tsr"),
+        ('[exchange]\nhosts = "a"', 'exchange.hosts: a list, e.g. ["a", "b"]'),
+    ],
+)
+def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    (tmp_path / config.FILE).write_text(f'[house]\nparty = "CAN"\n{line}\n')
+
+    with pytest.raises(Remedy) as told:
+        config.load(tmp_path)
+
+    assert said in str(told.value)
+    assert "pattern" not in str(told.value)
+    assert "[A-Z" not in str(told.value)

@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -48,7 +49,93 @@ def test_a_pin_in_a_uri_is_refused_and_not_repeated(part: str) -> None:
 def test_a_uri_is_read_with_its_escapes() -> None:
     read = TokenUri.parse("pkcs11:token=our%20token;object=kek%3B1?module-path=/m.so")
 
-    assert read == TokenUri("our token", "kek;1", "/m.so")
+    assert read == TokenUri((("token", "our token"),), "kek;1", "/m.so")
+
+
+def test_every_attribute_of_the_rfc_is_understood() -> None:
+    """RFC 7512 section 2.3; what p11tool and pkcs11-tool print for an object has most of them."""
+    read = TokenUri.parse(
+        "PKCS11:library-manufacturer=SoftHSM;library-description=Implementation%20of%20PKCS11;library-version=2.6;"
+        "slot-manufacturer=SoftHSM%20project;slot-description=SoftHSM%20slot;slot-id=7;model=SoftHSM%20v2;manufacturer=SoftHSM%20project;serial=d2a9cb8bcf3f8c4f;token=p%C3%A9age;"
+        "id=%00%ffk;object=kek;type=secret-key?module-path=/m.so&x-vendor=ours"
+    )
+
+    said = dict(read.stated)
+    assert (said["token"], said["serial"]) == ("péage", "d2a9cb8bcf3f8c4f")
+    assert (said["model"], said["slot-id"]) == ("SoftHSM v2", "7")
+    assert (read.label, read.id, read.module) == ("kek", b"\x00\xffk", "/m.so")
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        (
+            "pkcs11:token=a;object=b;colour=red?module-path=/m.so",
+            "no attribute colour; it has id, ",
+        ),
+        ("pkcs11:token=a;object=b;type=private?module-path=/m.so", "type=secret-key"),
+        ("pkcs11:token=a;object=b;type=red?module-path=/m.so", "type is one of cert, data"),
+        ("pkcs11:token=a?module-path=/m.so", "says which key"),
+        ("pkcs11:token=a;object=b", "says by which module"),
+        ("pkcs11:token=%zz;object=b?module-path=/m.so", "%25 is a % itself"),
+        ("pkcs11:token=%ff;object=b?module-path=/m.so", "token is text in UTF-8"),
+        ("pkcs11:token=a;object=b;slot-id=one?module-path=/m.so", "slot-id is a number"),
+        ("pkcs11:token=a;object=b;library-version=x?module-path=/m.so", "MAJOR.MINOR"),
+        ("pkcs11:token=a;object=b?module-name=nobody-has-it", "write module-path=FILE instead"),
+        ("pkcs11:object=b;object=c?module-path=/m.so", "object stands twice"),
+        ("pkcs11:token;object=c?module-path=/m.so", "each part is NAME=VALUE"),
+        ("pkcs12:token=a;object=c?module-path=/m.so", "begins with pkcs11:"),
+    ],
+)
+def test_what_a_uri_lacks_is_said_with_its_form(uri: str, said: str) -> None:
+    with pytest.raises(CustodyFault, match=r"module-path=") as refused:
+        TokenUri.parse(uri)
+
+    assert said in str(refused.value)
+
+
+def test_a_module_is_found_by_its_name_in_the_folder_that_is_stated(tmp_path: Path) -> None:
+    (tmp_path / "libours.so").touch()
+
+    read = TokenUri.parse(f"pkcs11:token=a;object=b?module-name=ours&module-path={tmp_path}")
+
+    assert read.module == str(tmp_path / "libours.so")
+
+
+def test_a_token_is_found_by_whatever_it_says_of_itself_and_is_one(tokens: Any) -> None:
+    """By label or by serial, model and manufacturer: one token, one login, one owner of its session."""
+    custody = create_custody(tokens.uri("good", "named"), lambda: tokens.pin)
+    assert isinstance(custody, Pkcs11Custody)
+    maker, model, serial, _ = custody._owner.serves
+    path = f"model={quote(model)};manufacturer={quote(maker)};serial={serial};slot-manufacturer={quote(maker)}"
+    uri = f"pkcs11:{path};type=secret-key;object=named?module-path={tokens.module}"
+
+    again = open_custody(uri, lambda: tokens.pin)
+
+    assert again.unwrap(custody.wrap(b"seed", b"a"), b"a") == b"seed"
+    assert isinstance(again, Pkcs11Custody)
+    assert again._owner is custody._owner
+    with pytest.raises(CustodyFault, match="there is no token"):
+        open_custody(uri.replace(serial, serial[::-1] + "0"), lambda: tokens.pin)
+    with pytest.raises(CustodyFault, match="several tokens fit"):
+        open_custody(
+            f"pkcs11:model={quote(model)};object=named?module-path={tokens.module}",
+            lambda: tokens.pin,
+        )
+
+
+def test_a_key_is_found_by_its_id(tokens: Any) -> None:
+    """Two keys of one label are told apart by it."""
+    one = create_custody(tokens.uri("good", "ided").replace("?", ";id=%01?"), lambda: tokens.pin)
+    two = create_custody(tokens.uri("good", "ided").replace("?", ";id=%02?"), lambda: tokens.pin)
+
+    alone = open_custody(
+        tokens.uri("good", "ided").replace("object=ided", "id=%02"), lambda: tokens.pin
+    )
+
+    assert alone.unwrap(two.wrap(b"seed", b"a"), b"a") == b"seed"
+    with pytest.raises(CustodyFault, match="not wrapped by this custody"):
+        alone.unwrap(one.wrap(b"seed", b"a"), b"a")
 
 
 def test_a_missing_module_is_told_before_the_pin_is_asked_for() -> None:
@@ -168,8 +255,10 @@ class Refusing:
     def reinitialize(self) -> None:
         pass
 
-    def get_token(self, **_: object) -> Refusing:
-        return self
+    def get_tokens(self) -> list[Refusing]:
+        return [self]
+
+    label, model, manufacturer_id, serial = "t", "m", "us", b"1"
 
     def open(self, **_: object) -> object:
         import pkcs11
@@ -198,7 +287,7 @@ def test_a_locked_or_unready_token_is_told_with_the_remedy(
 
     with pytest.raises(CustodyFault, match=told):
         open_custody(f"pkcs11:token=t;object=o?module-path={module}", lambda: b"1234")
-    assert (str(module), "t") not in ours._owners
+    assert all(path != str(module) for path, _ in ours._owners)
 
 
 REMOVAL = """

@@ -85,7 +85,7 @@ def test_a_recovery_key_is_not_made_into_a_folder_with_anything_in_it(
     apart = secret(tmp_path / "recovery.pass", "kept elsewhere")
 
     said = run("recovery", "new", tmp_path, "--recovery-passphrase-file", apart)
-    assert said.code == 1
+    assert said.code == 2
     assert "not empty" in said.err
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
+import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
 from gateway.cli import console
 from gateway.cli.console import Code, Guarded, Json, No, emit, manner, passphrase_from
 from gateway.cli.main import app
-from gateway.client import AnswerRejected, DeadlineExceeded, Refused
+from gateway.client import AnswerRejected, DeadlineExceeded, KeyStale, Refused
 from gateway.errors import Fault, Remedy
 from keys.errors import CustodyFault
 from tests.patience import PATIENCE
@@ -249,6 +254,9 @@ def test_what_is_iterated_over_is_one_list_of_one_document(
         (Refused("PERMISSION_DENIED", "PURPOSE_NOT_PERMITTED", "no"), 1),
         (AnswerRejected("receipt", "no"), 1),
         (DeadlineExceeded("late"), 2),
+        (Refused("UNAVAILABLE", "DRAINING", "later"), 2),
+        (Refused("RESOURCE_EXHAUSTED", "RATE_LIMITED", "later"), 2),
+        (KeyStale("FAILED_PRECONDITION", "KEY_STALE", "import it"), 2),
         (Remedy("do that"), 2),
         (Fault("ours"), 2),
         (CustodyFault("not there"), 2),
@@ -283,6 +291,49 @@ def test_ctrl_c_is_its_own_exit_code(as_json: bool) -> None:
     assert result.exit_code == 130
     assert result.stderr == "passerelle: interrupted\n"
     assert bool(result.stdout) == as_json
+
+
+def test_ctrl_c_at_a_question_is_ctrl_c() -> None:
+    result = told(typer.Abort(), "act", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)["error"]["kind"]) == (130, "Interrupted")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("hooked", ["raise KeyboardInterrupt", "D()"])
+def test_ctrl_c_before_or_after_a_command_shows_no_traceback(hooked: str) -> None:
+    """While modules are read there is no command to end in order, and what a destructor raises nobody catches."""
+    script = f"""
+import gateway.cli
+class D:
+    def __del__(self):
+        raise KeyboardInterrupt
+{hooked}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if hooked == "D()" else -signal.SIGINT)  # 130, as shells count
+
+
+def test_a_full_disk_is_said_with_the_remedy(tmp_path: Path) -> None:
+    """The system's words, and the database's, whatever wraps them."""
+    plain = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "x.csv"))
+    database = sqlite3.OperationalError("database or disk is full")
+    database.sqlite_errorcode = sqlite3.SQLITE_FULL
+    for fault in (plain, DatabaseError("INSERT", None, database)):
+        result = told(fault, "act")
+
+        assert result.exit_code == 2
+        assert "no space was left" in result.stderr
+        assert "make room, then run it again" in result.stderr
+    assert str(tmp_path) in told(plain, "act").stderr
 
 
 def test_a_closed_pipe_is_its_own_exit_code() -> None:

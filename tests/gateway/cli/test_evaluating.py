@@ -96,7 +96,7 @@ def test_a_folder_of_nothing_usable_says_no(run: Any, tmp_path: Path) -> None:
 
     said = run("eval", tmp_path, "--json")
 
-    assert said.code == 1
+    assert said.code == 2
     assert not said.document["ok"]
 
 
@@ -120,7 +120,7 @@ def test_two_records_are_explained(run: Any, prints: Path, tmp_path: Path) -> No
 def test_an_unusable_record_is_not_explained(run: Any, prints: Path) -> None:
     said = run("eval", "explain", prints / "A" / "0_0.iso", prints / "B" / "1_9.iso")
 
-    assert said.code == 1
+    assert said.code == 2
     assert "not usable" in said.err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import secrets
 import select
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 
 from gateway.bundle import PartyBundle, fingerprint
 from gateway.cli import founding
+from gateway.errors import Remedy
+from keys import sign
 from keys.custody import FileCustody
 from keys.errors import WrongPassphrase
 from keys.keyset import KeyKind, Keyset
+from keys.officer import OfficerKeys
 from tests.patience import PATIENCE
 
 
@@ -95,7 +99,7 @@ def test_a_folder_in_use_is_left_alone(run: Any, tmp_path: Path, files: Any) -> 
 
     said = run("init", tmp_path / "can", "--party", "CAN", *files)
 
-    assert said.code == 1
+    assert said.code == 2
     assert "not empty" in said.err
     assert [path.name for path in (tmp_path / "can").iterdir()] == ["thesis.txt"]
 
@@ -180,6 +184,62 @@ def test_a_crash_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         )
 
     assert not list(tmp_path.iterdir())
+
+
+def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
+    run: Any, tmp_path: Path, files: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole or not at all, people and their certificates too; the second one fails."""
+    requests = []
+    for person in ("P-1", "P-2"):
+        keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+        requests.append(tmp_path / f"request-{person}.json")
+        requests[-1].write_bytes(keys.request().to_bytes())
+    before = sorted(tmp_path.iterdir())
+    let_in, seen = founding.enlist, list[Any]()
+
+    def fails(*words: Any, **more: Any) -> Any:
+        seen.append(words)
+        if len(seen) > 1:
+            raise Remedy("this one is refused")
+        return let_in(*words, **more)
+
+    monkeypatch.setattr(founding, "enlist", fails)
+    words = ("init", tmp_path / "can", "--party", "CAN", *files)
+    said = run(*words, *(word for one in requests for word in ("--operator", one)))
+
+    assert (said.code, "this one is refused" in said.err) == (2, True), said.err
+    assert len(seen) == 2
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("twice", ["the same request", "another request of the same person"])
+def test_one_person_is_not_two_operators(run: Any, tmp_path: Path, files: Any, twice: str) -> None:
+    requests = []
+    for name in ("one", "two"):
+        keys = OfficerKeys("P-1", secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+        requests.append(tmp_path / f"request-{name}.json")
+        requests[-1].write_bytes(keys.request().to_bytes())
+    if twice == "the same request":
+        requests[1].write_bytes(requests[0].read_bytes())
+
+    words = ("init", tmp_path / "can", "--party", "CAN", *files)
+    said = run(*words, *(word for one in requests for word in ("--operator", one)))
+
+    assert (said.code, "two operators are two persons" in said.err) == (2, True), said.err
+    assert not (tmp_path / "can").exists()
+
+
+@pytest.mark.parametrize("missing", ["", "auditor-", "keepers-"])
+def test_the_option_that_is_missing_is_the_one_that_is_named(
+    run: Any, tmp_path: Path, files: Any, missing: str
+) -> None:
+    option = f"--{missing}passphrase-file"
+    at = files.index(option)
+
+    said = run("init", tmp_path / "can", "--party", "CAN", *files[:at], *files[at + 2 :])
+
+    assert (said.code, f"give {option} FILE" in said.err) == (2, True), said.err
 
 
 def test_without_a_terminal_a_passphrase_needs_a_file(run: Any, tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_nothing_to_enrol_is_said(run: Any, homes: Any, passphrase: Any, tmp_pat
 
     said = enrol(run, homes, passphrase, tmp_path / "empty", "--position", 2)
 
-    assert said.code == 1
+    assert said.code == 2
     assert said.document["ok"] is False
 
 

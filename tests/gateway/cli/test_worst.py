@@ -46,6 +46,31 @@ def test_one_command_stops_publishes_and_lists(
     assert "0 entries of 0 transactions" in again.out
 
 
+@pytest.mark.parametrize("order", ["suspend", "compromised"])
+def test_an_order_that_ends_all_answers_says_so_first_and_the_list_names_the_way_back(
+    home: Path, run: Any, passphrase: Any, order: str
+) -> None:
+    listed = run("keys", "list", home, *passphrase, "--json").document["keys"]
+    key = str(next(row for row in listed if row["kind"] == "SIGNING")["kid"])
+    words = ["keys", order, home, key, "--reason", "a laptop"]
+    words += ["--since", "24h"] if order == "compromised" else []
+
+    asked = run(*words, *passphrase)
+    still = run("keys", "list", home, *passphrase, "--json")
+    done = run(*words, "--yes", *passphrase)
+    told = run("keys", "list", home, *passphrase, "--json")
+
+    assert (asked.code, "--yes" in asked.err) == (2, True), asked.err
+    assert (still.code, still.document["silent"]) == (0, [])
+    assert (done.code, "NOTHING IS ANSWERED" in done.err) == (0, True), done.err
+    assert (told.code, len(told.document["silent"])) == (1, 1)
+    successor = next(row["kid"] for row in told.document["keys"] if row["state"] == "PREACTIVE")
+    way = told.document["silent"][0]
+    assert "no SIGNING key is ACTIVE" in way
+    assert f"keys promote DIR {successor[:16]} --override" in way
+    assert f"keys resume DIR {key[:16]} --reason" in way
+
+
 def test_csv_is_csv_and_nothing_else(home: Path, kid: str, run: Any, passphrase: Any) -> None:
     said = run("keys", "compromised", home, kid, "--since", "1d", *passphrase, "--csv")
 

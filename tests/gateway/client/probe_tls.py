@@ -1,8 +1,12 @@
-"""Offer a partner a server of one TLS version after another; print which it shook hands with."""
+"""Offer a partner a server of one TLS version after another; print which it shook hands with.
+
+gRPC was in use before our SDK came, and speaks what it likes: nothing in the environment helps.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import sys
@@ -12,15 +16,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
+
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import BundleKey, PartyBundle
-from gateway.client import Partner, PartnerError
+from gateway.client import Partner, PartnerError, TlsTooOld
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset
 
 
-def offer(leaf: Path, version: ssl.TLSVersion, found: dict[str, str | None]) -> int:
-    """Listen for one connection, of that version alone; return the port."""
+def offer(
+    leaf: Path, version: ssl.TLSVersion, found: dict[str, str | None]
+) -> tuple[int, threading.Thread]:
+    """Listen for one connection, of that version alone; return the port, and who listens."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = version
     context.load_cert_chain(leaf)
@@ -36,12 +44,15 @@ def offer(leaf: Path, version: ssl.TLSVersion, found: dict[str, str | None]) -> 
             found[version.name] = None
         listener.close()
 
-    threading.Thread(target=shake, daemon=True).start()
-    return int(listener.getsockname()[1])
+    listening = threading.Thread(target=shake, daemon=True)
+    listening.start()
+    return int(listener.getsockname()[1]), listening
 
 
 def main() -> None:
     """Print one JSON object: version offered, version spoken."""
+    os.environ.pop("GRPC_SSL_CIPHER_SUITES", None)
+    grpc.ssl_channel_credentials()
     with tempfile.TemporaryDirectory() as folder:
         json.dump(probe(Path(folder)), sys.stdout)
 
@@ -68,13 +79,18 @@ def probe(folder: Path) -> dict[str, str | None]:
     leaf.write_bytes(b"".join(theirs.tls()))
     found: dict[str, str | None] = {}
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-        port = offer(leaf, version, found)
+        port, listening = offer(leaf, version, found)
         with Partner.connect("AUS", ours, bundle, address=f"127.0.0.1:{port}") as partner:
             try:
                 partner.capabilities(deadline=2.0)
+            except TlsTooOld:
+                found["refused"] = version.name
             except PartnerError:
                 continue
-            sys.exit("a server that is none cannot have answered")
+            else:
+                sys.exit("a server that is none cannot have answered")
+            finally:
+                listening.join(10)
     return found
 
 

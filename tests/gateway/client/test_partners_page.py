@@ -13,7 +13,7 @@ import pytest
 import gateway.client
 from gateway import casework, errors, terms
 from gateway.client import Partner, line
-from gateway.client.channel import open_channel
+from gateway.client.channel import dial
 from gateway.v1 import directory_pb2, exchange_pb2, ledger_pb2
 from gateway.wire import spelling, strict
 
@@ -28,7 +28,7 @@ def test_the_code_of_the_page_runs_and_says_what_it_says(
     """The blocks in their order, as a reader would type them, beside a folder of their own."""
     monkeypatch.chdir(pair.asker.parent)
     monkeypatch.setattr(
-        line, "open_channel", lambda _, **how: open_channel(pair.address, **how)
+        line, "dial", lambda _, **how: dial(pair.address, **how)
     )  # the test's port, where the entry names 7443
     Path("passphrase").write_bytes(secret() + b"\n")
     Path("right-index.fmr").write_bytes(people.samples(1)[0].data)

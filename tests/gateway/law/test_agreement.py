@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.casework import Caveat, FieldCode, Ground
+from gateway.law import parsing, reading
 from gateway.law.agreement import Band
 from gateway.law.parsing import parse
 from gateway.law.quota import Quota, Quotas
@@ -395,3 +396,13 @@ def test_a_flipped_byte_is_refused_or_stands_in_the_digest(at: int, mask: int) -
     except MalformedAgreement:
         return
     assert agreement.digest != parse(PLAIN.encode()).digest
+
+
+def test_every_text_that_has_a_form_says_it_and_a_closed_list_is_named() -> None:
+    """What is told is what to write, with an example; never a pattern."""
+    patterns = (parsing._id, parsing._party, parsing._text, parsing._country, parsing._code)
+
+    for pattern in (*patterns, reading.PARAGRAPH):
+        said = reading.misshapen(pattern)
+        assert pattern.pattern in reading.WANTED
+        assert pattern.pattern not in said

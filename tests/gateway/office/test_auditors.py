@@ -16,6 +16,7 @@ from gateway.errors import Remedy
 from gateway.kit.drill_rotation import ONE, TWO
 from gateway.office.acts import Officer, Role
 from gateway.office.auditors import PUBLIC_BYTES, public_file, read_public
+from keys.envelope import OpeningKey
 from keys.keyset import KeyKind
 
 AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
@@ -61,7 +62,7 @@ def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
 
 
 def test_one_operator_alone_does_not_change_who_reads(pair: Any) -> None:
-    values = {"public": pair.house.keyset.kem().public.hex(), "reason": "t"}
+    values = {"public": OpeningKey.generate().public.hex(), "reason": "t"}
 
     with pytest.raises(Remedy, match="two persons"):
         pair.house.perform(ONE, "keys.adopt", values)
@@ -69,6 +70,9 @@ def test_one_operator_alone_does_not_change_who_reads(pair: Any) -> None:
 
     assert told["two_persons"]
     assert len(told["plan"]) == 2
+    ours = {"public": pair.house.keyset.kem().public.hex(), "reason": "t", "dry_run": True}
+    with pytest.raises(Remedy, match="taken over before"):
+        pair.house.perform(ONE, "keys.adopt", ours)
 
 
 def test_a_key_with_another_fingerprint_is_not_taken_over(

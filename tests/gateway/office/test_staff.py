@@ -99,7 +99,7 @@ def test_who_was_shown_out_stays_out(house: House) -> None:
 
     with pytest.raises(StaffUnknown):
         house.staff.officer(badge)
-    with pytest.raises(Remedy, match="nobody of that name"):
+    with pytest.raises(Remedy, match="nobody of the name P-7"):
         house.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
 
@@ -295,7 +295,7 @@ def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
         house.perform(OPERATOR, "staff.resume", values)
     house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
     assert house.staff.officer(badge).person == "P-8"
-    with pytest.raises(Remedy, match="nobody of that name is suspended"):
+    with pytest.raises(Remedy, match="nobody of the name P-8 is suspended"):
         house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
 
 

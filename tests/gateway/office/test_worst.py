@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from gateway.audit.entry import EntryType, decode
-from gateway.directory import own_bundle
-from gateway.errors import Draining, Remedy, StaffUnknown
+from gateway.directory import Directory, own_bundle
+from gateway.errors import KeysUnavailable, Remedy, StaffUnknown
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.office.staff import CUSTODY
 from gateway.server import inspection
@@ -204,6 +205,7 @@ def test_a_key_that_only_we_would_miss_is_not_suspended(
         {"key": "00" * 32},
         {"key": "0000000"},
         {"key": "00" * 8, "partner": "AUS"},
+        {"key": "00" * 32, "partner": "AUS"},
         {"key": "00" * 32, "partner": "NZL"},
         {"key": "ab cd", "partner": "AUS"},
     ],
@@ -240,7 +242,7 @@ def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
     pair.serving.walk_rounds()
 
     assert stopped > before
-    assert refused.value.reason == Draining.reason
+    assert refused.value.reason == KeysUnavailable.reason
     types = [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database, stopped)]
     assert EntryType.REQUEST not in types
 
@@ -334,8 +336,69 @@ def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret
         pair = Officer("P-1", OPERATOR.roles, second="P-2")
         house.perform(pair, "keys.believe", values)
         house.directory.signing_key("AUS", kid, house.clock())
-        with pytest.raises(Remedy, match="not refused"):
+        with pytest.raises(Remedy, match="no such key of AUS is refused"):
             house.perform(pair, "keys.believe", values)
+
+
+def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secret: Any) -> None:
+    """A slip of one digit among 64 stops nothing; whoever ordered it has to learn that, and what there is."""
+    kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
+    slip = bytes([kid[0] ^ 1, *kid[1:]])
+    with opened(homes[0], secret) as house:
+        size = house.sequencer.size
+        with pytest.raises(Remedy, match=f"AUS has no such key.*SIGNING {kid.hex()[:16]}.*TLS_CA"):
+            stop(house, slip, partner="AUS")
+        with pytest.raises(Remedy, match="key of ours; leave --partner out"):
+            stop(house, house.keyset.kem().kid, partner="AUS")
+        with pytest.raises(Remedy, match="refused are: none"):
+            believe(house, kid.hex())
+
+        assert house.barring.of("AUS") == frozenset()
+        assert house.sequencer.size == size
+
+
+def believe(house: House, key: str) -> Any:
+    officer = Officer("P-1", OPERATOR.roles, second="P-2")
+    values = {"partner": "AUS", "key": key, "reason": "a false alarm"}
+    return house.perform(officer, "keys.believe", values)
+
+
+@pytest.mark.parametrize("kind", [KeyKind.SIGNING, KeyKind.KEM, KeyKind.TLS_LEAF, KeyKind.TLS_CA])
+def test_a_key_is_named_by_whatever_its_owners_tools_show(
+    pair: Any, people: Any, secret: Any, kind: KeyKind
+) -> None:
+    """Key id, pin and serial number; with colons, in capitals, the first digits. Both orders take all of them."""
+    partner, house = pair.partner(), pair.house
+    partner.query(people.samples(1), **people.matter())  # its leaf was shown
+    with opened(pair.asker, secret) as theirs:
+        record = theirs.keyset.primary(kind)
+        shown = theirs.perform(OPERATOR, "keys.show", {"key": record.kid.hex()})
+    ids = [str(shown[name]) for name in ("kid", "pin", "serial") if shown[name]]
+    assert len(ids) == (3 if record.certificate else 1)
+
+    spelt = [":".join(each.upper()[at : at + 2] for at in range(0, len(each), 2)) for each in ids]
+    for each in (*ids, *spelt, *(one[:12] for one in ids), f"serial={ids[-1]}"):
+        values = {"key": each, "partner": "AUS", "since": since(house)}
+        said = house.perform(OPERATOR, "keys.compromised", values)
+        assert (said["kind"], said["new"]) == (kind.value, True), each
+        assert said["key"] == (ids[1] if record.certificate else ids[0])
+        assert believe(house, each)["key"] == said["key"]
+
+
+def test_a_key_that_left_the_bundle_is_known_by_our_ledger(pair: Any, people: Any) -> None:
+    """Its messages are there, and more of them may come; by its whole id."""
+    partner, house = pair.partner(), pair.house
+    partner.query(people.samples(1), **people.matter())
+    kid = VerifyingKey(own_bundle(pair.asker).signing[0].public).key_id
+    house.directory.stated = lambda: tuple(  # as if their bundle had moved on
+        replace(one, signing=()) for one in Directory.stated(house.directory)
+    )
+
+    said = stop(house, kid, partner="AUS")
+
+    assert (said["state"], said["new"]) == ("REFUSED", True)
+    with pytest.raises(Remedy, match="no such key"):
+        stop(house, kid[:8], partner="AUS")
 
 
 def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any) -> None:

@@ -304,3 +304,22 @@ def test_an_empty_biometric_probe_is_an_error_not_an_outcome(shared_forger: Any)
     letter = shared_forger.letter(shared_forger.payload(Biometrics(())))
 
     assert shared_forger.refused(letter)[0] in {"INVALID_ARGUMENT", "PERMISSION_DENIED"}
+
+
+@pytest.mark.usefixtures("asked_once")
+def test_where_nobody_is_enrolled_no_query_is_answered(pair: Any, people: Any) -> None:
+    """What was not searched is never NO_MATCH: a gallery that was not loaded yet must not look like good news."""
+    pair.serving.engine.load(_Nobody())
+
+    with pytest.raises(people.refused) as refused:
+        pair.partner().query(people.samples(1), deadline=CALL, **people.matter())
+
+    assert refused.value.reason == "ENGINE_UNAVAILABLE"
+    assert "nobody is enrolled" in str(refused.value)
+
+
+class _Nobody:
+    """A gallery without people."""
+
+    def batches(self, *_: int) -> Any:
+        return iter(())

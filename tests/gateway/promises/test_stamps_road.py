@@ -86,6 +86,9 @@ def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
         authority_of("https://tsa.example.ca", None, 3600)
     with pytest.raises(Remedy, match="cannot be read"):
         authority_of("https://tsa.example.ca", tmp_path / "none", 3600)
+    (tmp_path / "roots.der").write_bytes(b"\x30\x82")
+    with pytest.raises(Remedy, match="no certificates in PEM"):
+        authority_of("https://tsa.example.ca", tmp_path / "roots.der", 3600)
     assert authority_of(None, None, 3600) is None
 
 

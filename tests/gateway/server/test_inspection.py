@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,24 @@ def test_a_malformed_agreement_is_named_with_its_line(homes: Any, secret: Any) -
 
     assert not found.ok
     assert "au.toml line" in found.detail
+
+
+def test_a_full_disk_is_a_check_that_fails_with_what_to_do(homes: Any, secret: Any) -> None:
+    """Full is what a write finds: a limit of this process stands for the disk's end."""
+    before = sorted(load(homes[0]).store.path.parent.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        found = inspection._disk(load(homes[0]))
+    except Remedy as told:
+        found = str(told)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert "no space was left" in found
+    assert "make room" in found
+    assert sorted(load(homes[0]).store.path.parent.iterdir()) == before
+    assert checks(homes[0], secret)["disk"].ok
 
 
 def test_a_damaged_bundle_is_named(homes: Any, secret: Any) -> None:
@@ -107,7 +126,7 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
 
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
-    assert refused.value.reason == "DRAINING"
+    assert refused.value.reason == "KEYS_UNAVAILABLE"
 
 
 def test_an_officers_keys_in_the_folder_are_said_with_the_way_out(

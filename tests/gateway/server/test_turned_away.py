@@ -8,7 +8,7 @@ from typing import Any, cast
 import grpc
 import pytest
 
-from gateway.errors import Draining
+from gateway.errors import Draining, TlsVersionRefused
 from gateway.server.admission import Limits
 from gateway.server.intercept import Door, _Open
 
@@ -25,16 +25,22 @@ PEER = "ipv4:127.0.0.1:50000"
 
 
 class Context:
-    """A call with a certificate; `left` seconds remain, None = its caller stated no deadline."""
+    """A call with a certificate; `left` seconds remain, None = its caller stated no deadline.
 
-    def __init__(self, left: float | None) -> None:
-        self._left, self.code = left, None
+    version   of TLS, as gRPC's core names it
+    """
+
+    def __init__(self, left: float | None, version: bytes = b"TLSv1.3") -> None:
+        self._left, self.code, self.version = left, None, version
+
+    def add_callback(self, callback: Any) -> bool:
+        return callable(callback)
 
     def time_remaining(self) -> float | None:
         return self._left
 
     def auth_context(self) -> dict[str, list[bytes]]:
-        return {"x509_pem_cert": [b"a certificate"]}
+        return {"x509_pem_cert": [b"a certificate"], "ssl_tls_version": [self.version]}
 
     def peer(self) -> str:
         return PEER
@@ -50,6 +56,33 @@ class Context:
 
     def set_trailing_metadata(self, trailers: Any) -> None:
         pass
+
+
+@pytest.mark.parametrize("version", [b"TLSv1.2", b"TLSv1.1", b""])
+def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
+    version: bytes,
+) -> None:
+    """Whatever the process told gRPC when it first met it: the certificate is a partner's, the road is not TLS 1.3."""
+    identified: list[tuple[str, str]] = []
+    door = Door(
+        lambda _: "AUS",
+        LIMITS,
+        ready=lambda: None,
+        refused=lambda *_: None,
+        leaves=lambda _name, _started, now: now,
+        identified=lambda peer, partner: identified.append((peer, partner)),
+        name="test",
+    )
+    context = Context(10.0, version)
+    call = _Open("GetQuota", cast("grpc.ServicerContext", context), lambda _: None, monotonic())
+    try:
+        with pytest.raises(TlsVersionRefused):
+            door._identity(cast("grpc.ServicerContext", context))
+        door._receive(call, lambda *_: pytest.fail("it was answered"), iter(()))
+    finally:
+        door._workers.stop(10.0)
+
+    assert identified == []
 
 
 def not_ready() -> None:

@@ -1,0 +1,87 @@
+"""What is looked at before a call leaves, and what our SDK leaves alone in the program that imports it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from gateway.client import OwnCertificateEnded, Partner, Unreachable
+from gateway.client.channel import _Beforehand
+from keys.custody import Argon2Cost, FileCustody
+from keys.keyset import Keyset
+from tests.gateway.client.conftest import bundle_of
+from tests.patience import PATIENCE
+
+_ENVIRONMENT = """
+import json, os
+before = dict(os.environ)
+import gateway.client
+print(json.dumps({name: os.environ.get(name) for name in {*before, *os.environ} if before.get(name) != os.environ.get(name)}))
+"""
+
+
+def test_importing_the_sdk_changes_nothing_in_a_partners_environment() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ENVIRONMENT],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+        env={},
+    )
+
+    assert json.loads(done.stdout) == {}
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [(timedelta(days=200), "ended on .*passerelle keys rotate"), (timedelta(days=-2), "clock")],
+)
+def test_a_leaf_of_ours_that_is_not_in_force_is_named_before_anything_is_sent(
+    tmp_path: Path, keysets: Any, age: timedelta, said: str
+) -> None:
+    """gRPC would say that the partner cut the connection, and nothing of why."""
+    custody = FileCustody.create(tmp_path / "kek.json", b"secret", Argon2Cost(64, 1, 1))
+    born = datetime.now(UTC).replace(microsecond=0) - age
+    ours = Keyset.create(born, "AUS", custody)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.5)
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with Partner.connect("AUS", ours, bundle_of(keysets["CAN"], address)) as partner:
+            with pytest.raises(OwnCertificateEnded, match=said):
+                partner.capabilities()
+            with pytest.raises(TimeoutError):
+                listening.accept()
+
+
+def test_a_listener_that_is_none_is_unreachable_and_the_reason_is_said(keysets: Any) -> None:
+    with (
+        Partner.connect("AUS", keysets["AUS"], bundle_of(keysets["CAN"], "127.0.0.1:1")) as partner,
+        pytest.raises(Unreachable, match="refused"),
+    ):
+        partner.capabilities(deadline=0.5)
+
+
+def test_a_connection_that_is_made_again_is_looked_at_again(
+    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look a channel, not one a call; and one more once nobody answered."""
+    looks: list[float | None] = []
+    monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
+    gone = [lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "")]
+    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+        partner.capabilities()
+        partner.capabilities()
+        assert len(looks) == 1
+        doors.unwilling = lambda context: gone.pop()(context) if gone else None
+        partner.capabilities()
+
+    assert len(looks) == 2

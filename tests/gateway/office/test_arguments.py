@@ -1,0 +1,45 @@
+"""What was written wrongly is answered by what is wanted, with an example; never by "not of its form" or a pattern."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import Remedy
+from gateway.office.acts import Officer, Role
+from gateway.office.arguments import WANTED, Arguments
+from gateway.server.house import House
+
+OFFICE = Path(__file__).parents[3] / "gateway" / "office"
+_TAKEN = re.compile(r'arguments\.(?:text|optional)\(\s*f?"([a-z_]+)')
+EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
+
+
+def test_every_argument_that_has_a_form_says_it() -> None:
+    taken = {
+        name.rstrip("_")
+        for path in OFFICE.glob("*.py")
+        for name in _TAKEN.findall(path.read_text(encoding="utf-8"))
+    }
+
+    assert len(taken) > 20
+    assert taken - WANTED.keys() == set()
+
+
+@pytest.mark.parametrize("value", ["", None, 7, "\x00", "no such thing at all, surely not"])
+def test_a_wrong_argument_is_told_what_is_wanted(value: Any) -> None:
+    with pytest.raises(Remedy, match=r"hold: .*H-5d2e0c6a9b1f4e37"):
+        Arguments({"hold": value}).text("hold", re.compile("H-[0-9a-f]{16}"))
+
+
+def test_a_closed_list_is_named(homes: Any, secret: Any) -> None:
+    with House.open(homes[0], secret) as house:
+        for act, said in (
+            ("keys.rotate", "kind: one of KEM, SIGNING, "),
+            ("hold.place", "kind: one of person, "),
+        ):
+            with pytest.raises(Remedy, match=said):
+                house.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})
