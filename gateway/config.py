@@ -442,6 +442,7 @@ FORMS: Final[Mapping[str, str]] = {
     "house.origin": "the name of the ledger: letters, digits, dots, slashes and hyphens, e.g. gateway.example.ca/log",
     "exchange.listen": "HOST:PORT, e.g. 0.0.0.0:7443, or [::1]:7443",
     "exchange.hosts": "a name or an address without port, e.g. gateway.example.ca",
+    "exchange.proxy": "HOST:PORT, e.g. proxy.example.ca:3128",
     "admin.listen": "HOST:PORT, e.g. 127.0.0.1:0",
     "health.listen": "HOST:PORT, e.g. 127.0.0.1:7444",
     "keys.custody": "file:PATH, e.g. file:keys/kek.json, or a token's URI, pkcs11:…",

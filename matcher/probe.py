@@ -12,9 +12,8 @@ from matcher.finger import Finger, Model, default_model, describe, distinct
 from matcher.fmr import MOST_POSITION, read
 from matcher.template import PPCM, MalformedRecord, Minutiae
 
-# What is refused here is what would score beyond what it shows, by chance or by fault. How good an extractor holds its
-# minutiae for is on a scale of its own (some say 18 to 20 of good ones) and decides nothing: a record with few minutiae
-# reaches a low score and no more, as `tests/bench/sparse.py` measures.
+# What is refused here is what would score beyond what it shows. Stated quality is on a scale of the extractor's own and
+# decides nothing: a record with few minutiae reaches a low score and no more, as `tests/bench/sparse.py` measures.
 LEAST_MINUTIAE = 4  # distinct; with three any two fingers agree
 LEAST_AREA = 0.15  # square centimetres that minutiae span where they are many; a fingertip shows two to three
 AREA_EACH = 0.003  # of it for each minutia where they are few; ridges are half a millimetre apart
@@ -103,9 +102,8 @@ def assess(minutiae: Minutiae) -> FaultCode | None:
     area = _spanned(places)
     if area < min(LEAST_AREA, AREA_EACH * len(places)):
         return "AREA_TOO_SMALL"
-    if np.ptp(places, axis=0).max() > MOST_SPAN * PPCM:
-        return "QUALITY_TOO_LOW"
-    if _like_anything(minutiae.xy[kept], np.exp(1j * minutiae.angle[kept]), area):
+    too_long = np.ptp(places, axis=0).max() > MOST_SPAN * PPCM
+    if too_long or _like_anything(minutiae.xy[kept], np.exp(1j * minutiae.angle[kept]), area):
         return "QUALITY_TOO_LOW"
     return None
 

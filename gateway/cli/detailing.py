@@ -96,10 +96,8 @@ def _written(told: Disclosed, folder: Path | None) -> dict[FieldCode, str]:
         if folder is None or each.mime_type == TEXT:
             continue
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = (
-            folder
-            / f"{told.transaction_number}-{each.code.name}.{each.mime_type.partition('/')[2]}"
-        )
+        kind = each.mime_type.partition("/")[2]
+        path = folder / f"{told.transaction_number}-{each.code.name}.{kind}"
         files.create(path, each.value)
         places[each.code] = str(path)
     return places

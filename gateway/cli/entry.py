@@ -32,7 +32,7 @@ def show(
     Ids are those that `passerelle keys compromised --partner` takes and that the partner's `keys list` shows.
     """
     del as_json
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from gateway.bundle import fingerprint
 
@@ -53,7 +53,7 @@ def show(
         "agreements": agreed,
         "waiting": _waiting(home, entry.party),
     }
-    table = Table("key", "id or pin", "serial", "until", "", box=None)
+    table = Table("key", Column("id or pin", overflow="fold"), "serial", "until", "", box=None)
     for one in keys:
         table.add_row(
             *(str(one[name] or "") for name in ("kind", "id", "serial", "until", "state"))

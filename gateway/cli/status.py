@@ -85,10 +85,10 @@ def _headline(seen: Status, home: Path) -> str:
 
 
 def _table(seen: Status, home: Path) -> Any:  # noqa: ANN401 - rich is met lazily
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False)
+    table = Table("", Column(overflow="fold"), box=None, show_header=False)
     for name, text, style in (*_standing(seen, home), *_to_do(seen, home)):
         table.add_row(name, Text(text, style))
     return table

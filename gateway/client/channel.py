@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol, TypeVar, cast
@@ -91,14 +92,22 @@ def open_channel(
 
 def dial(
     address: str, *, roots: bytes, private_key: bytes, chain: bytes, proxy: str | None = None
-) -> grpc.Channel:
-    """Return a channel to a partner, over which no call leaves unless both ends may have it; `proxy` as `open_channel`.
+) -> tuple[grpc.Channel, Callable[[], None]]:
+    """Return a channel to a partner, over which no call leaves unless both ends may have it, and what closes it.
+
+    proxy   as of `open_channel`
 
     A call raises `OwnCertificateEnded` where our own leaf has ended or has not begun, and `TlsTooOld` where the
     partner's listener does not complete a handshake of TLS 1.3.
     """
     channel = open_channel(address, roots=roots, private_key=private_key, chain=chain, proxy=proxy)
-    return grpc.intercept_channel(channel, _Beforehand(address, chain, proxy))
+    before = _Beforehand(address, chain, proxy)
+
+    def close() -> None:
+        before.cut()
+        channel.close()
+
+    return grpc.intercept_channel(channel, before), close
 
 
 def connected(host: str, port: int, proxy: str | None, seconds: float) -> socket.socket:
@@ -134,6 +143,13 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
             raise Unreachable(f"the partner's address is {fault}") from None
         self._begins, self._ends = certificates.validity(chain)
         self._looked = False
+        self._shaking: set[socket.socket] = set()
+
+    def cut(self) -> None:
+        """End every handshake under way."""
+        for plain in tuple(self._shaking):
+            with suppress(OSError):
+                plain.shutdown(socket.SHUT_RDWR)
 
     def intercept_unary_unary(
         self,
@@ -180,7 +196,14 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         try:
             with connected(*self._place, self._proxy, until - time.monotonic()) as plain:
                 plain.settimeout(max(until - time.monotonic(), 0.001))
-                with context.wrap_socket(plain, server_hostname=self._place[0]):
+                with context.wrap_socket(
+                    plain, server_hostname=self._place[0], do_handshake_on_connect=False
+                ) as secure:
+                    self._shaking.add(secure)
+                    try:
+                        secure.do_handshake()
+                    finally:
+                        self._shaking.discard(secure)
                     return
         except ssl.SSLError as fault:
             if fault.reason in _OLD:

@@ -51,10 +51,11 @@ class Line:
         party: str,
         keyset: Keyset,
         peer: PartyBundle,
-        channel: grpc.Channel,
+        opened: tuple[grpc.Channel, Callable[[], None]],
         clock: Callable[[], datetime],
     ) -> None:
         self.peer = peer
+        channel, self.close = opened
         self.channel = channel
         self.author = Author(keyset, party, peer, clock)
         self.judge = Judge(party, peer, clock)
@@ -112,7 +113,7 @@ class Lines:
                 if over:
                     self._ending.discard(line)
             if over:
-                line.channel.close()
+                line.close()
 
     def follow(self, peer: PartyBundle) -> None:
         """Go on under a newer bundle."""
@@ -124,14 +125,14 @@ class Lines:
             if not over:
                 self._ending.add(old)
         if over:
-            old.channel.close()
+            old.close()
 
     def close(self) -> None:
         """Close every channel; calls under way end at once."""
         with self._lock:
             open_ones = {self._current, *self._ending}
         for line in open_ones:
-            line.channel.close()
+            line.close()
 
 
 class DirectorySource:
@@ -173,13 +174,13 @@ def dialling(
 
     def open_line(bundle: PartyBundle) -> Line:
         private_key, chain = keyset.tls()
-        channel = dial(
+        opened = dial(
             address or bundle.endpoints[0],
             roots=bundle.tls_ca_pem,
             private_key=private_key,
             chain=chain,
             proxy=proxy,
         )
-        return Line(party, keyset, bundle, channel, clock)
+        return Line(party, keyset, bundle, opened, clock)
 
     return open_line

@@ -21,14 +21,11 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction
 
 RECORDED = 60  # refusals of a partner that get their own leaf in a minute; honest clients have few
-RECORDED_DAY = (
-    2_000  # and in a day: as many as a day has queries; the rest is counted, none is forgotten
-)
+# And in a day: as many as a day has queries; the rest is counted, none is forgotten
+RECORDED_DAY = 2_000
 STANDING = 120  # calls of a partner in a minute to operations that no legal quota bounds
-STANDING_DAY = (
-    20_000  # and in a day: four follow-ups to each query of the largest agreement (4,384 a day)
-)
-
+# And in a day: four follow-ups to each query of the largest agreement (4,384 a day)
+STANDING_DAY = 20_000
 REMEMBERED = 1024  # messages of a partner: more than it can have in doubt at once, 100 KiB
 
 
@@ -94,8 +91,7 @@ class Copies:
     def knows(self, partner: str, message_id: bytes, transcript: bytes) -> bool:
         """Return whether these very bytes are remembered."""
         with self._lock:
-            known = self._known.get(partner)
-            return known is not None and known.get(message_id) == transcript
+            return self._known.get(partner, OrderedDict()).get(message_id) == transcript
 
     def remember(self, partner: str, message_id: bytes, transcript: bytes) -> None:
         """Remember an authentic message, whether it is answered or refused."""

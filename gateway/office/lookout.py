@@ -19,7 +19,6 @@ from gateway.bundle import PartyBundle
 from gateway.each import each
 from gateway.office.expiry import Expiring, Level, Told, outlook
 from gateway.store import alarms
-from gateway.store.alarms import AlarmStands
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 
@@ -118,12 +117,12 @@ class Lookout:
         effects: tuple[Effect, ...] = alarms.raise_alarm(name, self._clock())
         for nearer in sorted(before):
             effects += alarms.clear_alarm(nearer)
-        with suppress(AlarmStands):
+        with suppress(alarms.AlarmStands):
             self._sequencer.commit((Leaf(_frame("RAISE", name), facts),), effects)
 
     def _clear(self, name: str) -> None:
         _log.info("ends_soon_over", operation=name.split("/")[1])
-        with suppress(AlarmStands):
+        with suppress(alarms.AlarmStands):
             self._sequencer.commit((Leaf(_frame("CLEAR", name)),), alarms.clear_alarm(name))
 
 

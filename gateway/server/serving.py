@@ -81,8 +81,7 @@ LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended how
 LAST_STARTING = 5.0  # seconds, of a process that does not serve yet
 LAST_STUCK = 20.0  # seconds, of a process in which a thread stands still
 SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what stands still
-KEYS_ENDED = "KEYS_ENDED"  # why we do not serve: a key without which nothing is answered has ended, or is stopped
-FAULT = "FAULT"  # likewise: what nobody foresaw, which the log names
+FAULT = "FAULT"  # why we do not serve: what nobody foresaw, which the log names
 WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
 FLOOR_SEARCHES = (
     50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
@@ -367,8 +366,6 @@ class Serving:
         try:
             self._ready()
             why = ""
-        except Draining:  # while the doors are open it is a key that is missing
-            why = KEYS_ENDED if self._open.is_set() else Draining.reason
         except Refusal as refusal:
             why = refusal.reason
         finally:

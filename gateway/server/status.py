@@ -65,7 +65,7 @@ REMEDIES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "see the end of its log; a supervisor starts it again",
         ),
         "DRAINING": ("it is being stopped", "passerelle serve DIR, once it has ended"),
-        "KEYS_ENDED": (
+        "KEYS_UNAVAILABLE": (
             "a key without which nothing is answered is past its end, or stopped",
             "passerelle keys list DIR, then keys rotate or keys promote",
         ),

@@ -195,7 +195,7 @@ def test_a_pack_is_in_words_and_french_cites_the_reglement() -> None:
     assert "last name, date of birth" in texts["en.txt"].decode()
     french = texts["fr.txt"].decode()
     assert "nom de famille, date de naissance" in french
-    assert "RIPR 315.41(1)(a)" in french
+    assert "RIPR 315.41(1)a)" in french
     assert "IRPR" not in french
     assert ": " not in french.replace("\u00a0: ", "")
 

@@ -24,7 +24,13 @@ from gateway.law.library import packaged
 from tests.gateway.auditor.test_questions import ALL, HIT, agreed, entry
 from tests.gateway.auditor.year import indexed, query
 
-CITE = citations(packaged().values())
+OWN = b"""[agreement]
+id = "own"
+version = 1
+[answer.withheld.persecuted]
+paragraph = "IRPR 315.41(3)"
+"""
+CITE = citations((*packaged().values(), OWN))
 SPOILT = bytes(31) + b"\2"
 
 
@@ -175,11 +181,22 @@ TRACE = "au@1:answer.purposes.VISA_PERMIT_BENEFIT,au@1:status,au@1:answer.reveal
                 "disclosed_outcome": "DISCLOSED",
                 "fields": "LAST_NAME",
                 "fields_withheld": "PROTECTION_DECISION",
-                "policy_trace": f"{TRACE},au@1:answer.withheld.persecuted",
+                "policy_trace": f"{TRACE},own@1:answer.withheld.persecuted",
             },
             (
-                *("withheld", "au@1:answer.withheld.persecuted"),
+                *("withheld", "own@1:answer.withheld.persecuted"),
                 *("kept back: PROTECTION_DECISION", "IRPR 315.41(3)"),
+            ),
+        ),
+        (
+            {
+                "true_outcome": "MATCH",
+                "disclosed_outcome": "NO_MATCH",
+                "why": "au@1:answer.persecution",
+            },
+            (
+                *("masked", "au@1:answer.persecution"),
+                *("MATCH not shown: au@1:answer.persecution", "IRPR 315.41(3)"),
             ),
         ),
         (

@@ -19,7 +19,11 @@ from gateway.cli.main import app
 from matcher import synthetic
 
 HOUSE = b"correct horse battery"
-START = "from gateway.cli.main import app; app(prog_name='passerelle')"
+# Where the tests run in the background of a shell, Ctrl-C is ignored, and a child inherits that.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    " from gateway.cli.main import app; app(prog_name='passerelle')"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ def run() -> Run:
     """Run the command inside this process, without a terminal."""
 
     def start(*words: str | Path) -> Said:
-        result = CliRunner().invoke(app, [str(word) for word in words], prog_name="passerelle")
+        result = CliRunner(env={"COLUMNS": None}).invoke(
+            app, [str(word) for word in words], prog_name="passerelle"
+        )
         assert "Traceback" not in result.output
         return Said(result.exit_code, result.stdout, result.stderr)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import gateway.client
-from gateway import casework, errors, terms
+from gateway import aftercare, casework, errors, terms
 from gateway.client import Partner, line
 from gateway.client.channel import dial
 from gateway.v1 import directory_pb2, exchange_pb2, ledger_pb2
@@ -54,7 +54,7 @@ def names(kind: type[errors.PasserelleError]) -> set[str]:
 
 def test_every_reason_outcome_and_rule_of_the_page_exists() -> None:
     known = names(errors.Refusal) | {"INTERNAL", "SIZE_CLASS", "SIGNING_KEY", "SIGNATURE", "SEAL"}
-    for module in (terms, casework):
+    for module in (terms, casework, aftercare):
         for value in vars(module).values():
             known |= set(getattr(value, "__members__", {}))
     for module in (strict, spelling):

@@ -14,6 +14,7 @@ from gateway.audit.entry import EntryType, decode
 from gateway.directory import Directory, own_bundle
 from gateway.errors import KeysUnavailable, Remedy, StaffUnknown
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
+from gateway.office.paging import token
 from gateway.office.staff import CUSTODY
 from gateway.server import inspection
 from gateway.server.house import House
@@ -317,7 +318,9 @@ def test_each_page_of_the_list_is_a_reading(pair: Any) -> None:
     before = house.sequencer.size
 
     listed(house, house.keyset.kem().kid)
-    listed(house, house.keyset.kem().kid, after=5)  # whoever begins with the second page reads too
+    listed(
+        house, house.keyset.kem().kid, page_token=token(5)
+    )  # whoever begins with the second page reads too
 
     frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database, before)]
     assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 2

@@ -183,6 +183,6 @@ def _poor(sample: Sample) -> Sample:
     view = fmr.read(sample.data).views[0]
     full = view.minutiae
     left = replace(
-        full, xy=full.xy[:5], angle=full.angle[:5], kind=full.kind[:5], quality=full.quality[:5]
+        full, xy=full.xy[:3], angle=full.angle[:3], kind=full.kind[:3], quality=full.quality[:3]
     )
     return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))

@@ -13,7 +13,7 @@ from gateway import errors, telemetry
 from gateway.audit.entry import EntryType
 from gateway.errors import DirectoryStale, Refusal, Remedy
 from gateway.server.house import House
-from gateway.server.serving import FAULT, KEYS_ENDED, WATCHDOG
+from gateway.server.serving import FAULT, WATCHDOG
 from gateway.server.status import REMEDIES, Status, look
 
 
@@ -59,7 +59,7 @@ def test_why_it_does_not_serve_is_the_reason_that_partners_are_refused_with(
     monkeypatch.setattr(pair.serving, "_ended", True)
     monkeypatch.setattr(pair.house.publishing, "demand", lambda: None)
     pair.serving._show_readiness()
-    assert look(pair.home, now()).why == KEYS_ENDED
+    assert look(pair.home, now()).why == "KEYS_UNAVAILABLE"
 
     monkeypatch.setattr(pair.serving, "_ended", False)
     pair.serving._show_readiness()
@@ -114,9 +114,10 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_reason_has_words_and_a_remedy() -> None:
-    named = {KEYS_ENDED, FAULT, WATCHDOG}
+    named = {FAULT, WATCHDOG}
     for kind in (
         errors.Draining,
+        errors.KeysUnavailable,
         errors.AuditUnavailable,
         errors.DirectoryStale,
         errors.RetentionOverdue,
