@@ -105,7 +105,8 @@ def _guesses(data: bytes) -> Iterator[_Guess]:
             placed = fmr.walk(data, form, at + struct.calcsize(layout))
         except MalformedRecord:
             continue
-        yield _Guess(form, at, layout, stated, placed)
+        if placed[-1].end < 1 << 8 * struct.calcsize(layout):  # a length that can be put right
+            yield _Guess(form, at, layout, stated, placed)
 
 
 def _mended(data: bytes, guess: _Guess) -> Mended | None:

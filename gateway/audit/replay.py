@@ -261,11 +261,16 @@ def _decided(past: Past) -> tuple[Decided, ...]:
     try:
         parts = [each.split("/") for each in told.split(",") if each]
         return tuple(
-            Decided(Scope[scope], frozenset(), Ground[ground], "".join(terms))
-            for scope, ground, *terms in parts
+            Decided(Scope[scope], frozenset(map(_field, fields)), Ground[ground], "".join(terms))
+            for what, ground, *terms in parts
+            for scope, *fields in [what.split("+")]
         )
     except (KeyError, ValueError):
         raise ValueError("the entry names a decision that we do not know") from None
+
+
+def _field(name: str) -> FieldCode:
+    return FieldCode[name]
 
 
 def _told_kind(name: str) -> SubjectKind:

@@ -7,7 +7,9 @@ partner sees the same message and answers it once (protocol 8).
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import socket
 import ssl
 import threading
@@ -15,7 +17,6 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException
 from typing import Any, Protocol, TypeVar, cast
 
 import grpc
@@ -44,6 +45,7 @@ MESSAGE_BYTES = 1 << 20  # largest message either way (protocol 12)
 LONGEST_LOOK = (
     5.0  # seconds to shake hands before the first call; two round trips on any road take less
 )
+PROXY_ANSWER = 8192  # bytes; an answer to CONNECT is a few lines
 KEEPALIVE_MS = 300_000  # what the server allows at least between pings (protocol 12)
 
 _OPTIONS = (
@@ -112,18 +114,37 @@ def dial(
 
 def connected(host: str, port: int, proxy: str | None, seconds: float) -> socket.socket:
     """Return a connection to a partner's listener, by a proxy where one is named (host:port); raises OSError."""
-    if proxy is None:
+    if proxy is None or _by_itself(host):
         return socket.create_connection((host, port), timeout=seconds)
     named, _, at = proxy.rpartition(":")
-    way = HTTPConnection(named.removeprefix("[").removesuffix("]"), int(at), timeout=seconds)
-    way.set_tunnel(host, port)
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    plain = socket.create_connection((named.removeprefix("[").removesuffix("]"), int(at)), seconds)
     try:
-        way.connect()
-    except HTTPException as fault:
-        raise OSError(f"the proxy {proxy} made no connection: {fault}") from None
-    if way.sock is None:
+        plain.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode("ascii"))
+        answer = b""
+        # Byte by byte: what follows the empty line is the partner's.
+        while not answer.endswith(_END) and len(answer) < PROXY_ANSWER and (byte := plain.recv(1)):
+            answer += byte
+    except BaseException:
+        plain.close()
+        raise
+    if not (answer.endswith(_END) and _CONNECTED.match(answer)):
+        plain.close()
         raise OSError(f"the proxy {proxy} made no connection")
-    return way.sock
+    return plain
+
+
+# The end of a proxy's answer, and one that says yes (RFC 9110 section 9.3.6).
+_END = b"\r\n\r\n"
+_CONNECTED = re.compile(rb"HTTP/1\.[01] 2\d\d[ \r]")
+
+
+def _by_itself(host: str) -> bool:
+    """Return whether gRPC reaches a host directly although a proxy is set: the environment's `no_proxy` names it."""
+    # As gRPC spells them: capitals are another variable.
+    spared = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""  # noqa: SIM112
+    ends = (each.strip().lower() for each in spared.split(","))
+    return any(host.lower().endswith(each) for each in ends if each)
 
 
 class _Beforehand(grpc.UnaryUnaryClientInterceptor):

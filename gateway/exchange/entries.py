@@ -103,21 +103,16 @@ class Recorder:
         kind = EntryType.REFUSAL
         if isinstance(refusal, ReplayConflict):
             kind = EntryType.REPLAY_CONFLICT
-        facts = {"operation": header.operation.name, "reason": refusal.reason}
-        facts |= {"element": refusal.metadata["element"]} if "element" in refusal.metadata else {}
-        for note in getattr(refusal, "__notes__", ()):
-            facts["why"] = note
         frame = self._frame(kind, EntryClass.DENIED, header, transcript)
-        self._commit((Leaf(frame, facts),), ())
+        self._commit((Leaf(frame, _why(header, refusal)),), ())
 
     def denied(self, request: Request, leaves: tuple[Leaf, ...], refusal: Refusal) -> None:
         """An operation says no after its first commit: the message is closed, and a copy of it hears the same."""
-        facts = {"operation": request.header.operation.name, "reason": refusal.reason}
         frame = self._frame(
             EntryType.REFUSAL, EntryClass.DENIED, request.header, request.transcript
         )
         closed = transactions.refused(request.header, refusal)
-        self._commit((*leaves, Leaf(frame, facts)), (closed,))
+        self._commit((*leaves, Leaf(frame, _why(request.header, refusal))), (closed,))
 
     def unfinished(self, request: Request, leaves: tuple[Leaf, ...], cause: Exception) -> None:
         """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
@@ -147,3 +142,12 @@ class Recorder:
             agreement_version=header.agreement_version,
             subject_reference=header.operation.name,
         )
+
+
+def _why(header: Header, refusal: Refusal) -> dict[str, str]:
+    """Return what the auditor reads of a refusal: the operation, the reason, and the element or check that caused it."""
+    facts = {"operation": header.operation.name, "reason": refusal.reason}
+    facts |= {"element": refusal.metadata["element"]} if "element" in refusal.metadata else {}
+    for note in getattr(refusal, "__notes__", ()):
+        facts["why"] = note
+    return facts

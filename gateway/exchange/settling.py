@@ -82,8 +82,9 @@ def _age(age: timedelta) -> str:
 
 
 def _told(one: Decided) -> str:
-    """Return an official's decision as a replay needs it: scope, ground, and whether there are terms."""
-    return "/".join([one.scope.name, one.ground.name, *(["terms"] if one.terms else [])])
+    """Return an official's decision as a replay needs it: scope and fields, ground, and whether there are terms."""
+    what = "+".join([one.scope.name, *sorted(code.name for code in one.fields)])
+    return "/".join([what, one.ground.name, *(["terms"] if one.terms else [])])
 
 
 def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:

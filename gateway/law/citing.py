@@ -31,6 +31,7 @@ _TABLES: Final[Mapping[str, tuple[str, str]]] = {
     errors.PriorTransactionUnknown.reason: ("references.PRIOR_TRANSACTION",) * 2,
     errors.QuotaExceeded.reason: ("answer.quota", "ask.quota"),
     errors.PersecutionExclusion.reason: ("ask.persecution", "ask.persecution"),
+    errors.PersecutionNotStated.reason: ("ask.persecution", "ask.persecution"),
     errors.SubjectOutOfScope.reason: ("ask.scope", "ask.scope"),
 }
 

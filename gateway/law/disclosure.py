@@ -193,7 +193,7 @@ def may_amend(
     if cell is None or row is Row.UNKNOWN or persecuted(status, agreement.partner_countries):
         return frozenset()
     left = set(received) if cell.reveal else LASTING.intersection(received)
-    for rule in _applying(agreement, row):
+    for rule in applying(agreement, row):
         left -= rule.codes
     for one in decisions:
         left -= frozenset(FieldCode) if one.scope is Scope.ALL else one.fields
@@ -276,7 +276,7 @@ def _planned(  # noqa: PLR0917 - the same list
                 sifting.fields[code] = block.paragraph
                 sifting.rules.append(block.rule)
                 break
-    for rule in _applying(agreement, row):
+    for rule in applying(agreement, row):
         if sifting.fields.keys() & rule.codes:
             sifting.rules.append(rule.rule)
         if rule.visible:
@@ -288,7 +288,7 @@ def _planned(  # noqa: PLR0917 - the same list
     return sifting.plan()
 
 
-def _applying(agreement: Agreement, row: Row) -> Iterator[Withheld]:
+def applying(agreement: Agreement, row: Row) -> Iterator[Withheld]:
     """Yield what is withheld of a person who may be spoken of, which the persecuted may not."""
     for rule in agreement.answering.withheld:
         if row in rule.rows and not rule.persecution:

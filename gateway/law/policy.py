@@ -28,6 +28,7 @@ from gateway.law.asking import Ask, AskPermit, may_ask
 from gateway.law.disclosure import (
     Decided,
     Plan,
+    applying,
     fields_for,
     may_disclose,
     may_tell,
@@ -214,7 +215,7 @@ def settle(
         rules = (*rules, agreement.rule("review"))
     if not cell.reveal:
         return Settled(Outcome.NO_MATCH, true, cell.rule, rules, alarm=row is Row.UNKNOWN)
-    hides = _hides(status, permit, held)
+    hides = _hides(status, row, permit, held, decisions)
     if hides:
         return Settled(Outcome.NO_MATCH, true, hides, (*rules, hides))
     whole = _refused(decisions, agreement)
@@ -227,17 +228,31 @@ def settle(
     return Settled(Outcome.REFUSED, true, rule, (*rules, rule), withholding=withholding)
 
 
-def _hides(status: Status, permit: Permit, held: Collection[FieldCode]) -> str:
+def _hides(
+    status: Status,
+    row: Row,
+    permit: Permit,
+    held: Collection[FieldCode],
+    decisions: Sequence[Decided],
+) -> str:
     """Return the rule that hides a person whom the table would reveal; empty where none does.
 
     A bare match tells that we hold the person. Where a claim is declared there, it is told only of whom something may
-    be told: an application is held, to which the match is related (a reading of IRPR 315.25(2)).
+    be told: an application is held, to which the match is related, and no official refuses it (a reading of
+    IRPR 315.25(2)).
     """
     agreement = permit.agreement
     if persecuted(status, agreement.partner_countries):
         return agreement.persecution_rule
     left = BOUNDS[agreement.division].in_claim
-    if permit.claim and left is not None and left.isdisjoint(held):
+    kept_back = {
+        code
+        for one in decisions
+        if one.scope is Scope.PART and not on_terms(one, agreement)
+        for code in one.fields
+    }
+    kept_back |= {code for rule in applying(agreement, row) for code in rule.codes}
+    if permit.claim and left is not None and (left - kept_back).isdisjoint(held):
         return agreement.rule(f"answer.claims.{permit.purpose.name}")
     return ""
 

@@ -73,7 +73,7 @@ class AskingDesk:
             no_persecutor=none,
             confirmed=self._files.clock(),  # the case system states it now
         )
-        claimant = arguments.flag("claimant") or status.kind is SubjectKind.CLAIMANT
+        claimant = arguments.flag("claimant")
         prior = arguments.optional("prior", NUMBER)
         reference = arguments.optional("subject", FILE_NUMBER)
         samples = self._samples(arguments)
@@ -82,6 +82,7 @@ class AskingDesk:
 
         def do() -> Answer:
             ours = {self._subject(reference), self._known(partner, prior)} - {None}
+            known = self._narrowed(status, ours)
             asking = Asking(
                 partner=partner,
                 agreement=(agreement, int(version)),
@@ -89,9 +90,9 @@ class AskingDesk:
                 case=case,
                 unit=unit,
                 person=officer.person,
-                status=self._narrowed(status, ours),
+                status=known,
                 probe=PriorTransaction(prior) if prior else Biometrics(samples),
-                claimant=claimant,
+                claimant=claimant or known.kind is SubjectKind.CLAIMANT,
                 subject=self._subject(reference),
             )
             try:

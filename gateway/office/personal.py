@@ -126,7 +126,11 @@ def changed(held: Record, stated: Record) -> tuple[str, ...]:
     status = (
         ("STATUS", before.kind, after.kind),
         ("NATIONALITIES", before.nationalities, after.nationalities),
-        ("PERSECUTORS", before.persecutors, after.persecutors),
+        (
+            "PERSECUTORS",  # whether nobody asked, or the answer was none, is a difference to the law
+            (before.persecutors, before.no_persecutor),
+            (after.persecutors, after.no_persecutor),
+        ),
         ("CONFIRMED", before.confirmed, after.confirmed),
     )
     codes = sorted({*held.data, *stated.data})

@@ -41,7 +41,7 @@ FILE: Final = "door.json"  # in the party's folder while the house serves: {"adm
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )
-LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0)
+LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0, refused=1)
 
 
 class Admin(admin_pb2_grpc.AdminServiceServicer):

@@ -28,6 +28,7 @@ class Limits:
     longest      seconds
     unidentified_rate, unidentified_burst   refusals per second, refusals: of one address
     unidentified_open                       refusals that one address has not taken; beyond it calls are reset
+    refused      calls that one costs whose message was read and refused
     """
 
     calls: int
@@ -38,6 +39,7 @@ class Limits:
     unidentified_rate: float = 10.0
     unidentified_burst: int = 50
     unidentified_open: int = 64
+    refused: int = REFUSED
 
 
 class Admission:
@@ -59,7 +61,7 @@ class Admission:
 
         Whoever sends many is soon refused before their messages are read.
         """
-        self._buckets.charge(partner, REFUSED - 1, now)
+        self._buckets.charge(partner, self._limits.refused - 1, now)
 
     def take_place(self, partner: str) -> None:
         """Take one of the partner's places; raises TooManyCalls."""

@@ -9,7 +9,7 @@ import math
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,16 +17,14 @@ from pathlib import Path
 from gateway.bundle import PartyBundle
 from gateway.client import (
     AnswerRejected,
-    DeadlineExceeded,
     KeyStale,
     Partner,
     PartnerError,
     Refused,
     SplitView,
-    Unreachable,
     parcel,
 )
-from gateway.client.errors import DirectoryRefused
+from gateway.client.errors import DirectoryRefused, OwnCertificateEnded, TlsTooOld
 from gateway.directory import Directory
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.terms import About, Operation
@@ -53,6 +51,13 @@ _LATER_CODES = frozenset(
         "CANCELLED",
     }
 )
+
+
+# Why nobody was reached, where it is for people to mend; all else is UNREACHABLE.
+_AWAY: Mapping[type[PartnerError], str] = {
+    OwnCertificateEnded: "OWN_CERTIFICATE_ENDED",
+    TlsTooOld: "TLS_TOO_OLD",
+}
 
 
 class GrpcCourier:
@@ -86,15 +91,13 @@ class GrpcCourier:
                 with suppress(PartnerError):
                     self.keep_up()  # so that what is written anew is sealed to a key that opens
             return Delivery(_fate(refused), refused.reason or refused.code)
-        except (Unreachable, DeadlineExceeded):
-            return Delivery(Fate.AWAY, "UNREACHABLE")
         except SplitView as split:
             self._accuse(split)
             return Delivery(Fate.DOUBTED, "SPLIT_VIEW")
         except AnswerRejected as rejected:
             return Delivery(Fate.DOUBTED, f"ANSWER_REJECTED:{rejected.step}")
-        except PartnerError:
-            return Delivery(Fate.AWAY, "UNREACHABLE")
+        except PartnerError as fault:
+            return Delivery(Fate.AWAY, _AWAY.get(type(fault), "UNREACHABLE"))
         return Delivery(Fate.DELIVERED, "", believed.payload, believed.receipt)
 
     def keep_up(self) -> bool:

@@ -31,6 +31,7 @@ from grpc_status import rpc_status
 from gateway import telemetry
 from gateway.errors import (
     CertificateNotPinned,
+    DeadlineExceeded,
     DeadlineRequired,
     DeadlineTooShort,
     Draining,
@@ -43,6 +44,7 @@ from gateway.errors import (
     StaffUnknown,
     TlsVersionRefused,
     TooManyCalls,
+    Unavailable,
 )
 from gateway.server.access import AccessLog, step_of
 from gateway.server.admission import Admission, Limits, Unidentified
@@ -221,7 +223,8 @@ class Door(grpc.ServerInterceptor):
         try:
             answer = behaviour(self._message(call, requests), context)
         except Refusal as refusal:
-            self._admission.charge(call.partner, monotonic())
+            if not isinstance(refusal, _NOT_THEIR_DOING):
+                self._admission.charge(call.partner, monotonic())
             self._admission.free_place(call.partner)
             over = None if known.stages is None else known.stages.seconds
             self._refuse(call, refusal, None if over is None else step_of(refusal, over))
@@ -380,6 +383,10 @@ _SUMMARISED = (
 
 # Beyond a share: whoever calls again as soon as it is refused calls four times a second, not some hundred times.
 _PACED = (RateLimited, TooManyCalls)
+
+
+# Refused for what we lack: no fault of whoever asks, and their share is not charged with it.
+_NOT_THEIR_DOING = (Unavailable, DeadlineExceeded)
 
 
 def _only(requests: Iterator[Any]) -> Any:  # noqa: ANN401

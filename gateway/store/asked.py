@@ -53,15 +53,16 @@ def find_received(
 ) -> Issued | None:
     """Return what stands behind the number of a query that this very partner sent us, else None.
 
-    A review that is not decided, or never was, established nothing, whoever it may be.
+    A review that is not decided, or never was, established nothing, whoever it may be; nor did a query of whose match
+    the partner was not told, for asking back by its own number would tell.
     """
     earlier = transactions.transaction(connection, partner, number)
     if earlier is None or earlier.finding is None:
         return None
     found = transactions.open_finding(data_key, partner, number, earlier.finding).subject
-    decided = earlier.state is State.DECIDED and found is not None
+    matched = earlier.state is State.DECIDED and earlier.outcome is Outcome.MATCH
     taken = taken_back(connection, partner, number)
-    return Issued(found, decided and not taken)
+    return Issued(found, matched and found is not None and not taken)
 
 
 def shown_match(

@@ -47,6 +47,17 @@ def test_a_whole_record_is_left_as_it_is(form: Format) -> None:
     assert mend(record(form)) == mending.Mended(record(form), ())
 
 
+def test_a_record_too_long_for_its_length_field_is_refused() -> None:
+    """INCITS 378-2004 has two bytes for it; what ends past 65,535 cannot be put right."""
+    data = record(Format.INCITS_378_2004)
+    views = (1 << 16) // (len(data) - 26) + 1
+    many = bytearray(data[:26] + data[26:] * min(views, 255))
+    many[22] = min(views, 255)
+
+    with pytest.raises(MalformedRecord):
+        mend(stating(Format.INCITS_378_2004, bytes(many), 65_535))
+
+
 @pytest.mark.parametrize("form", Format)
 @pytest.mark.parametrize("zeros", [1, 2, 166, 4000])
 def test_zero_bytes_behind_a_record_are_cut_off_and_told(form: Format, zeros: int) -> None:

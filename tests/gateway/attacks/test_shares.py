@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.audit.entry import EntryType, decode
 from gateway.directory import own_bundle
-from gateway.errors import RateLimited, Refusal, TooManyCalls
+from gateway.errors import EngineUnavailable, RateLimited, Refusal, TooManyCalls
 from gateway.law.quota import poor_allowance
 from gateway.server import intercept
 from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified
@@ -149,6 +149,22 @@ def test_who_sends_what_is_refused_is_soon_refused_before_it_is_read() -> None:
 
     admission.spend("NZL", 0.5)
     admission.spend("AUS", 1.1)
+
+
+def test_what_we_lack_is_not_charged_to_who_asks(
+    homes: Any, serve: Any, people: Any, monkeypatch: Any
+) -> None:
+    """Else an honest partner hears that it calls too often, and not that our engine is away."""
+    configure(homes[0], "rate_per_second = 1\nrate_burst = 45")
+
+    def away(*_: object) -> None:
+        raise EngineUnavailable
+
+    with serve(*homes) as pair:
+        forger = people.forger(pair)
+        monkeypatch.setattr(pair.serving.corridor, "_authenticate", away)
+        for _ in range(20):
+            assert forger.refused(forger.letter())[1] == "ENGINE_UNAVAILABLE"
 
 
 def test_other_bytes_under_a_seen_message_id_are_no_copy_and_still_a_conflict(

@@ -20,7 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.client import Partner
-from gateway.client.channel import PUSHBACK, Courier, open_channel
+from gateway.client.channel import PUSHBACK, Courier, connected, open_channel
 from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
 from gateway.v1 import ledger_pb2, ledger_pb2_grpc
 from tests.patience import PATIENCE
@@ -351,6 +351,40 @@ def test_the_proxy_that_is_set_carries_tls_through_and_no_other_is_asked(
         assert partner.capabilities()
 
     assert set(Tunnel.asked) == {doors.house.bundle.endpoints[0]}
+
+
+def test_a_proxy_is_asked_for_an_address_as_urls_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        proxy = f"127.0.0.1:{listening.getsockname()[1]}"
+        heard: list[bytes] = []
+
+        def answer() -> None:
+            for said in (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 403 No\r\n\r\n"):
+                with listening.accept()[0] as taken:
+                    heard.append(taken.recv(4096))
+                    taken.sendall(said)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        connected("2001:db8::7", 7443, proxy, PATIENCE).close()
+        with pytest.raises(OSError, match="made no connection"):
+            connected("gateway.example.ca", 7443, proxy, PATIENCE)
+        answering.join(PATIENCE)
+
+    assert heard[0].startswith(b"CONNECT [2001:db8::7]:7443 HTTP/1.1\r\n")
+    assert heard[1].startswith(b"CONNECT gateway.example.ca:7443 HTTP/1.1\r\n")
+
+
+def test_whom_no_proxy_names_is_looked_at_directly_as_grpc_reaches_them(
+    doors: Any, keysets: Any, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "elsewhere.example, 127.0.0.1,localhost")
+
+    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle, proxy=proxy) as partner:
+        assert partner.capabilities()
+
+    assert Tunnel.asked == []
 
 
 def test_a_host_of_the_name_of_a_scheme_is_a_name(

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import Refusal
+from gateway.law import asking
 from gateway.law.citing import citations, ground_of
 from gateway.law.library import packaged
 from gateway.terms import Direction
@@ -64,6 +66,18 @@ def test_a_refusal_cites_the_list_that_does_not_have_it(
 
     found = [cite(ground_of(reason, direction, name, 1)) for name in ("au", "us-visa")]
     assert tuple(found) == paragraphs
+
+
+def test_whatever_stops_a_question_of_ours_has_a_rule_to_cite() -> None:
+    """What our own law raises and no table names would be called a fault of the protocol."""
+    stops = {
+        each.reason
+        for each in vars(asking).values()
+        if isinstance(each, type) and issubclass(each, Refusal) and each is not Refusal
+    }
+
+    assert stops
+    assert {one for one in stops if not ground_of(one, Direction.OUTBOUND, "au", 1)} == set()
 
 
 def test_a_table_of_which_one_entry_cites_nothing_cites_nothing() -> None:

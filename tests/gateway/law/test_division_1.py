@@ -170,6 +170,10 @@ def test_irpr_315_25_2_a_bare_match_is_told_only_of_whom_an_application_is_held(
     assert hidden.why == f"us-visa@1:answer.claims.{purpose.name}"
     assert settle(found, bench.person(), claiming, held=set(FieldCode)).shown is Outcome.MATCH
     assert settle(found, bench.person(), plain, held=others).shown is Outcome.MATCH
+    kept_back = frozenset({FieldCode.APPLICATION_HISTORY})
+    refused = [Decided(Scope.PART, kept_back, Ground.NATIONAL_SECURITY)]
+    silent = settle(found, bench.person(), claiming, refused, held=set(FieldCode))
+    assert (silent.shown, silent.true) == (Outcome.NO_MATCH, Outcome.MATCH)
 
 
 def test_irpr_315_23_2_c_nothing_is_disclosed_without_an_established_match(bench: Any) -> None:

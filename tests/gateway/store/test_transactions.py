@@ -16,18 +16,24 @@ from gateway.errors import (
     InProgress,
     TransactionReused,
 )
+from gateway.store import asked
 from gateway.store.schema import hit_references, transactions
 from gateway.store.transactions import (
     LIFE_CYCLE,
     Act,
     Claims,
+    Finding,
     Hit,
     ReplayState,
+    Settled,
     Usage,
     abandon,
     find_replay,
+    finish_request,
     open_result,
     orphans,
+    seal_finding,
+    seal_result,
     step,
 )
 from gateway.terms import Letter, Operation, Outcome, Purpose, State
@@ -340,3 +346,26 @@ def test_what_is_remembered_survives_a_restart(counter: Counterpart) -> None:
     counter.sequencer = desk.sequencer()
 
     assert (counter.row(), counter.reply(), counter.usage()) == before
+
+
+@pytest.mark.parametrize("outcome", [Outcome.MATCH, Outcome.NO_MATCH, Outcome.REFUSED])
+def test_a_match_that_was_not_told_is_none_to_who_asks_back_by_its_number(
+    counter: Counterpart, outcome: Outcome
+) -> None:
+    """Else NO_MATCH becomes MATCH, with nothing compared, once the person's status lets it."""
+    head, desk = counter.desk.header(), counter.desk
+    counter.begin(head)
+    settled = Settled(
+        outcome=outcome,
+        result=seal_result(desk.data_key, "AUS", "AUS-0001", b"result"),
+        finding=seal_finding(desk.data_key, "AUS", "AUS-0001", Finding(7)),
+    )
+    effects = finish_request(head, LETTER, settled, desk.clock())
+    kinds = (EntryType.DESTRUCTION, EntryType.RESPONSE)
+    counter.sequencer.commit([desk.leaf(kind) for kind in kinds], effects)
+
+    with counter.sequencer._database.reader() as reader:
+        behind = asked.find_received(reader, desk.data_key, "AUS", "AUS-0001")
+
+    assert behind is not None
+    assert behind.matched is (outcome is Outcome.MATCH)
