@@ -15,6 +15,7 @@ from gateway.cli.console import Code, Home, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.gallery import Extractor
 from gateway.cli.opening import passphrase_of
+from gateway.errors import Remedy
 
 app = typer.Typer(help="See what we asked partners, and what they answered.", no_args_is_help=True)
 
@@ -99,6 +100,10 @@ def ask(
     ) as perform:
         for partner, under in zip(to, agreement, strict=True):
             told.append(_asked(perform, {**values, "partner": partner, "agreement": under}))
+    if not any("number" in each or _BY_LAW in each["stopped"] for each in told):
+        raise Remedy(
+            str(told[0]["stopped"])
+        )  # it was not asked of the law: something was said wrongly
     going = [each for each in told if "number" in each and each["state"] != "REFUSED"]
     lines = [
         f"{each['partner']}  {each.get('number', '')}  {each.get('state') or each['stopped']}"
@@ -108,10 +113,11 @@ def ask(
     console.emit(context, {"ok": bool(going), "asked": told}, *lines, code=code)
 
 
+_BY_LAW = "Nothing was sent."  # how what our law stops is told (`office.asking`)
+
+
 def _asked(perform: desk.Perform, values: Mapping[str, object]) -> Mapping[str, Any]:
     """Ask one partner; what is stopped for one does not stop the next."""
-    from gateway.errors import Remedy
-
     try:
         return perform("ask", values)
     except Remedy as stopped:
@@ -277,8 +283,7 @@ def irrelevant(
     What was used is kept, and so is what a hold keeps. There is no way back.
     """
     del as_json
-    if not yes:
-        typer.confirm(f"Destroy the answer to {number}?", abort=True, err=True)
+    console.confirm(f"{number}: {reason}", "Destroy the answer?", yes=yes)
     values = {"number": number, "partner": partner, "reason": reason}
     found = _do(home, "asked.irrelevant", values, officer, passphrase_file)
     console.emit(context, {"ok": True, **found}, f"{number}  {found['state']}")

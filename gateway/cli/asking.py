@@ -12,7 +12,7 @@ import typer
 from gateway.cli import console, records
 from gateway.cli.console import Code, Home, Json, PassphraseFile
 from gateway.cli.gallery import Extractor, Position
-from gateway.cli.opening import demand_no_law, passphrase_of
+from gateway.cli.opening import demand_no_law, partner_of
 from gateway.cli.records import Nameless, Sources, Unusable
 from gateway.errors import Remedy
 from gateway.terms import (
@@ -106,9 +106,7 @@ def query(
         )
     under = agreement_of(agreement)
     demand_no_law(home, "use `passerelle ask`")
-    from gateway.client import Partner
-
-    with Partner.open(home, to, passphrase_of(home, passphrase_file)) as partner:
+    with partner_of(home, to, passphrase_file) as partner:
         answer = partner.query(
             probe,
             purpose=choice(Purpose, purpose, "--purpose"),
@@ -141,9 +139,7 @@ def state(
     nobody answered: 2.
     """
     del as_json
-    from gateway.client import Partner
-
-    with Partner.open(home, to, passphrase_of(home, passphrase_file)) as partner:
+    with partner_of(home, to, passphrase_file) as partner:
         found = partner.state(number, deadline=deadline)
     told = _result(found.result) if found.result is not None else {}
     lines = _lines(found.result) if found.result is not None else []

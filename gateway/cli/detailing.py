@@ -14,7 +14,7 @@ from gateway.casework import TEXT, DetailsOutcome, Field, FieldCode
 from gateway.cli import console
 from gateway.cli.asking import PURPOSES, Deadline, To, agreement_of, choice
 from gateway.cli.console import Code, Home, Json, No, PassphraseFile
-from gateway.cli.opening import demand_no_law, passphrase_of
+from gateway.cli.opening import demand_no_law, partner_of
 from gateway.terms import Purpose
 
 if TYPE_CHECKING:
@@ -64,10 +64,8 @@ def details(
         raise typer.BadParameter(
             "32 hexadecimal digits, as the match had it", param_hint="--reference"
         )
-    from gateway.client import Partner
-
     demand_no_law(home, "use `passerelle asked details`")
-    with Partner.open(home, to, passphrase_of(home, passphrase_file)) as partner:
+    with partner_of(home, to, passphrase_file) as partner:
         told = partner.details(
             number,
             bytes.fromhex(reference) if reference else _asked_for(partner, number, deadline),

@@ -11,6 +11,7 @@ from gateway.cli import console
 
 if TYPE_CHECKING:
     from gateway.audit.proof import LogIdentity
+    from gateway.client import Partner
 
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
@@ -46,6 +47,16 @@ def effective(home: Path) -> dict[str, object]:
         for section, table in sorted(tree.items())
         for key, value in table.items()
     }
+
+
+def partner_of(home: Path, party: str, passphrase_file: Path | None) -> Partner:
+    """Return a partner out of a home folder, less the keys that this house refuses; it is closed by whoever asked."""
+    from gateway import config
+    from gateway.client import Partner
+    from gateway.server import ending
+
+    refused = ending.refused(config.load(home))(party)
+    return Partner.open(home, party, passphrase_of(home, passphrase_file), refused)
 
 
 def demand_no_law(home: Path, instead: str) -> None:

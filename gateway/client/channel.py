@@ -45,6 +45,7 @@ MESSAGE_BYTES = 1 << 20  # largest message either way (protocol 12)
 LONGEST_LOOK = (
     5.0  # seconds to shake hands before the first call; two round trips on any road take less
 )
+MOST_SAID = 1000  # characters of what the other side says of a refusal; our own messages end with the remedy
 PROXY_ANSWER = 8192  # bytes; an answer to CONNECT is a few lines
 KEEPALIVE_MS = 300_000  # what the server allows at least between pings (protocol 12)
 
@@ -332,9 +333,9 @@ def explain(error: grpc.RpcError, number: str) -> PartnerError:
         advice = "ask for the state of the transaction" if number else "allow more time"
         return DeadlineExceeded(f"the deadline passed; {advice}", transaction_number=number)
     if code in _SILENCE and not reason:
-        return Unreachable(f"no answer from the partner: {text[:300]}", transaction_number=number)
+        return Unreachable(f"no answer from the partner: {text[:MOST_SAID]}", transaction_number=number)
     where = "".join(f" [{key} {value}]" for key, value in sorted(metadata.items()))
-    kind, message = Refused, f"{code.name} {reason}".strip() + f": {text[:300]}{where}"
+    kind, message = Refused, f"{code.name} {reason}".strip() + f": {text[:MOST_SAID]}{where}"
     if reason == "KEY_STALE":
         kind = KeyStale
         message += "; import the partner's new bundle (party import) and ask again"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway import endpoints, files, toml
 from gateway.bundle import MAX_BUNDLE, PartyBundle
-from gateway.directory import Directory
+from gateway.directory import Directory, without
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
 from keys import strictjson
@@ -28,6 +28,7 @@ KEYSET = "keys/keyset.json"  # default of [keys] keyset
 LISTEN = "127.0.0.1:7443"  # default of [exchange] listen
 PARTIES = "parties"  # default of [directory] folder
 WITNESS = Path("witness")
+NONE: frozenset[bytes] = frozenset()
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]{2,39}\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}")
 PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
 
@@ -44,8 +45,12 @@ class Folder:
     proxy: str | None = None
 
 
-def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folder:
+def read_folder(
+    home: Path, peer: str, passphrase: Callable[[], bytes], refused: frozenset[bytes] = NONE
+) -> Folder:
     """Read a home folder that `passerelle init` made.
+
+    refused   ids of the peer's keys, pins and authorities that a gateway here refuses; none of them is used
 
     Raises `Remedy` where something is not there, `MalformedBundle`, and what opening the keyset raises.
     """
@@ -68,11 +73,24 @@ def read_folder(home: Path, peer: str, passphrase: Callable[[], bytes]) -> Folde
     return Folder(
         party=party,
         keyset=keyset,
-        peer=PartyBundle.parse(files.named(bundle, MAX_BUNDLE)),
+        peer=_believed(home, PartyBundle.parse(files.named(bundle, MAX_BUNDLE)), refused),
         witness=home / WITNESS / f"{peer}.checkpoint",
-        keep=Directory(parties, party, rule=_rule(settings)).update_bundle,
+        keep=Directory(
+            parties, party, barred=lambda _: refused, rule=_rule(settings)
+        ).update_bundle,
         proxy=_proxy(settings),
     )
+
+
+def _believed(home: Path, stated: PartyBundle, refused: frozenset[bytes]) -> PartyBundle:
+    """Return a bundle less what is refused; raises Remedy where nothing is left of a kind."""
+    left = without(stated, refused)
+    if refused and not all((left.kem, left.signing, left.tls_pins, left.tls_ca_pem)):
+        raise Remedy(
+            f"all keys of a kind that {stated.party} has are refused here, so it is neither asked nor believed:"
+            f" passerelle party show {home} {stated.party} says which; import its new bundle, or passerelle keys believe"
+        )
+    return left
 
 
 def _proxy(settings: dict[str, object]) -> str | None:

@@ -68,9 +68,18 @@ class Partner:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, home: Path, peer: str, passphrase: Callable[[], bytes]) -> Self:
-        """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/."""
-        folder = read_folder(home, peer, passphrase)
+    def open(
+        cls,
+        home: Path,
+        peer: str,
+        passphrase: Callable[[], bytes],
+        refused: frozenset[bytes] = frozenset(),
+    ) -> Self:
+        """Return a partner from a home folder: settings, keyset, parties/<peer>.json, witness/.
+
+        refused   as of `read_folder`
+        """
+        folder = read_folder(home, peer, passphrase, refused)
         return cls.connect(
             folder.party,
             folder.keyset,

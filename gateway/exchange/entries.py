@@ -108,11 +108,10 @@ class Recorder:
 
     def denied(self, request: Request, leaves: tuple[Leaf, ...], refusal: Refusal) -> None:
         """An operation says no after its first commit: the message is closed, and a copy of it hears the same."""
-        frame = self._frame(
-            EntryType.REFUSAL, EntryClass.DENIED, request.header, request.transcript
-        )
-        closed = transactions.refused(request.header, refusal)
-        self._commit((*leaves, Leaf(frame, _why(request.header, refusal))), (closed,))
+        header = request.header
+        frame = self._frame(EntryType.REFUSAL, EntryClass.DENIED, header, request.transcript)
+        closed = transactions.refused(header, refusal)
+        self._commit((*leaves, Leaf(frame, _why(header, refusal))), (closed,))
 
     def unfinished(self, request: Request, leaves: tuple[Leaf, ...], cause: Exception) -> None:
         """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
@@ -146,8 +145,6 @@ class Recorder:
 
 def _why(header: Header, refusal: Refusal) -> dict[str, str]:
     """Return what the auditor reads of a refusal: the operation, the reason, and the element or check that caused it."""
-    facts = {"operation": header.operation.name, "reason": refusal.reason}
-    facts |= {"element": refusal.metadata["element"]} if "element" in refusal.metadata else {}
-    for note in getattr(refusal, "__notes__", ()):
-        facts["why"] = note
-    return facts
+    element = {"element": refusal.metadata["element"]} if "element" in refusal.metadata else {}
+    why = dict(zip(["why"], getattr(refusal, "__notes__", ()), strict=False))
+    return {"operation": header.operation.name, "reason": refusal.reason, **element, **why}

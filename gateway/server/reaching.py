@@ -37,6 +37,7 @@ from gateway.client.errors import (
     SplitView,
     Unreachable,
 )
+from gateway.server import ending
 from gateway.server.inspection import Check
 from gateway.terms import About, Capabilities, Operation
 from gateway.wire import answers, payloads
@@ -106,9 +107,10 @@ def reach(home: Path, party: str, passphrase: Callable[[], bytes]) -> list[Check
 
     Raises Remedy where no such partner is known, KeysError where our keys do not open.
     """
-    proxy = config.load(home).exchange.proxy
+    settings = config.load(home)
+    proxy = settings.exchange.proxy
     found: list[Check] = []
-    with Partner.open(home, party, passphrase) as partner:
+    with Partner.open(home, party, passphrase, ending.refused(settings)(party)) as partner:
         try:
             found += (Check(name, True, text) for name, text in _line(partner.peer, proxy))
             found += (Check(name, True, text) for name, text in _exchange(home, partner))

@@ -80,8 +80,8 @@ def test_what_is_lawful_still_needs_a_partner_that_is_known(
 
     said = caseworker("ask", (*LAWFUL, "--status", "FOREIGN_NATIONAL", "--finger", finger))
 
-    assert said.code == 1
-    assert "party import" in said.document["asked"][0]["stopped"]
+    assert said.code == 2
+    assert "party import" in said.document["error"]["message"]
 
 
 def test_nothing_asked_is_an_empty_list_and_nothing_to_use(caseworker: Any) -> None:

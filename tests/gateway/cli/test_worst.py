@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from gateway.cli import worst
-from gateway.directory import own_bundle
+from gateway.directory import fingerprint, own_bundle
 
 
 @pytest.fixture
@@ -96,6 +96,26 @@ def test_what_is_unknown_stops_nothing(
 
     assert said.code == code
     assert not said.document["ok"]
+
+
+@pytest.mark.parametrize("kind", ["KEM", "SIGNING", "TLS_LEAF", "TLS_CA"])
+def test_what_is_refused_of_a_partner_is_refused_by_every_command(
+    home: Path, homes: Any, run: Any, passphrase: Any, kind: str
+) -> None:
+    file = homes["AUS"] / "party.json"
+    printed = fingerprint(file.read_bytes())
+    run("party", "import", home, file, "--fingerprint", printed)
+    keys = run("party", "show", home, "AUS", "--json").document["keys"]
+    key = next(str(one["id"]) for one in keys if one["kind"] == kind)
+    stopped = ("keys", "compromised", home, key, "--since", "1h", "--partner", "AUS")
+    assert run(*stopped, *passphrase).code == 0
+
+    tried = run("check", home, "--partner", "AUS", *passphrase)
+    asked = run("state", home, "AUS-1", "--to", "AUS", *passphrase)
+
+    for said in (tried, asked):
+        assert said.code != 0
+        assert "refused here" in said.out + said.err
 
 
 def test_csv_and_json_are_two_forms(home: Path, kid: str, run: Any, passphrase: Any) -> None:

@@ -13,6 +13,7 @@ from gateway.client import Partner
 from gateway.client.folder import read_folder
 from gateway.errors import Remedy
 from keys.custody import Argon2Cost, FileCustody
+from keys.envelope import SealingKey
 from keys.errors import CustodyFault, WrongPassphrase
 from keys.keyset import Keyset
 
@@ -41,6 +42,19 @@ def test_a_folder_is_enough_to_ask(home: Path) -> None:
     assert folder.witness == home / "witness" / "CAN.checkpoint"
     with Partner.open(home, "CAN", secret) as partner:
         assert (partner.party, partner.peer.party) == ("AUS", "CAN")
+
+
+def test_a_key_that_the_gateway_here_refuses_is_neither_asked_nor_believed(
+    home: Path, canada: Any
+) -> None:
+    """An operator who stopped a stolen key stopped it for every command, not for the listener alone."""
+    stolen = SealingKey(canada.bundle.kem[0].public).key_id
+
+    with pytest.raises(Remedy, match="passerelle party show"):
+        read_folder(home, "CAN", secret, frozenset({stolen}))
+
+    with Partner.open(home, "CAN", secret, frozenset({bytes(32)})) as partner:
+        assert partner.peer == canada.bundle
 
 
 def test_folders_that_the_settings_name_are_used(home: Path) -> None:
