@@ -333,7 +333,9 @@ def explain(error: grpc.RpcError, number: str) -> PartnerError:
         advice = "ask for the state of the transaction" if number else "allow more time"
         return DeadlineExceeded(f"the deadline passed; {advice}", transaction_number=number)
     if code in _SILENCE and not reason:
-        return Unreachable(f"no answer from the partner: {text[:MOST_SAID]}", transaction_number=number)
+        return Unreachable(
+            f"no answer from the partner: {text[:MOST_SAID]}", transaction_number=number
+        )
     where = "".join(f" [{key} {value}]" for key, value in sorted(metadata.items()))
     kind, message = Refused, f"{code.name} {reason}".strip() + f": {text[:MOST_SAID]}{where}"
     if reason == "KEY_STALE":
