@@ -29,10 +29,11 @@ from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
 from gateway.auditor.report.figures import LONGEST, Figures
 from gateway.auditor.report.page import About, environment, pictures, render, style
-from gateway.auditor.report.words import LANGUAGES, Words
+from gateway.auditor.report.words import Words
 from gateway.auditor.source import Source
 from gateway.auditor.table import DAY_MS, Period, iso
 from gateway.errors import PasserelleError
+from gateway.language import LANGUAGES
 from gateway.terms import Receipt
 from keys.errors import KeysError
 
