@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import nodes
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryType
+from gateway.audit.entry import EntryClass, EntryType
 from gateway.audit.story import Question
 from gateway.auditor import questions
+from gateway.auditor.report.page import TEMPLATES, environment
 from gateway.auditor.report.words import placeholders
 from gateway.cli.main import app
 from gateway.language import LOCALE, Catalogue, Language, Message, catalogue, heading, say, wanted
@@ -36,6 +38,16 @@ def said() -> Iterator[Key]:
                 first = node.args[0]
                 assert isinstance(first, ast.Constant), f"{path}:{node.lineno}: not written out"
                 yield "", first.value
+
+
+def templates() -> Iterator[Key]:
+    """Yield each message of the console's pages: what `_` is called with."""
+    for path in sorted(TEMPLATES.glob("*.html")):
+        tree = environment().parse(path.read_text("utf-8"))
+        for call in tree.find_all(nodes.Call):
+            if getattr(call.node, "name", "") == "_":
+                assert isinstance(call.args[0], nodes.Const), f"{path}:{call.lineno}"
+                yield "", call.args[0].value
 
 
 def columns() -> Iterator[Key]:
@@ -73,7 +85,8 @@ def totals(tree: ast.Module) -> Iterator[str]:
 def used() -> set[Key]:
     kinds = (("entry", kind.name.lower().replace("_", " ")) for kind in EntryType)
     asked = (("question", question.value) for question in Question)
-    return {*said(), *columns(), *kinds, *asked}
+    standing = (("class", each.name.lower()) for each in EntryClass)
+    return {*said(), *templates(), *columns(), *kinds, *asked, *standing}
 
 
 def test_every_message_has_its_french() -> None:
