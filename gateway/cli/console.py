@@ -82,7 +82,7 @@ def _remember_json(context: typer.Context, value: bool) -> bool:
 
 def _remember_language(context: typer.Context, value: str) -> str:
     if value and value not in LANGUAGES:
-        raise Remedy(f"--language is one of {', '.join(LANGUAGES)}")
+        raise typer.BadParameter(f"{value} is none of {', '.join(LANGUAGES)}")
     manner(context).language = value
     return value
 

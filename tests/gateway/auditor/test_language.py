@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import io
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.audit.story import Question
 from gateway.auditor import questions
+from gateway.auditor.reconcile import Part
 from gateway.auditor.report.page import TEMPLATES, environment
 from gateway.auditor.report.words import placeholders
 from gateway.cli.main import app
@@ -86,7 +88,8 @@ def used() -> set[Key]:
     kinds = (("entry", kind.name.lower().replace("_", " ")) for kind in EntryType)
     asked = (("question", question.value) for question in Question)
     standing = (("class", each.name.lower()) for each in EntryClass)
-    return {*said(), *templates(), *columns(), *kinds, *asked, *standing}
+    parts = (("part", each.value) for each in Part)
+    return {*said(), *templates(), *columns(), *kinds, *asked, *standing, *parts}
 
 
 def test_every_message_has_its_french() -> None:
@@ -233,6 +236,8 @@ def test_the_story_of_an_exchange_is_told_in_french(archive: Any) -> None:
 
 def test_a_language_that_is_not_here_is_refused_by_name(archive: Any) -> None:
     code, told = ask(archive, "refusals", "--language", "de")
+    _, document = ask(archive, "refusals", "--language", "de", "--json")
 
     assert code == 2
-    assert "--language is one of en, fr" in told
+    assert "de is none of en, fr" in told
+    assert json.loads(document.splitlines()[0])["error"]["kind"] == "Usage"
