@@ -399,6 +399,8 @@ def _cell(speech: Language, column: str, value: object) -> str:
         return ""
     if isinstance(value, bool):
         return speech(say("yes") if value else say("no"))
+    if isinstance(value, float) and speech.code == "fr":
+        return str(value).replace(".", ",")
     told = speech(value)
     return citing(speech, told) if column in CITING else told
 

@@ -20,9 +20,11 @@ from typer.testing import CliRunner
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.audit.story import Question
 from gateway.auditor import questions
-from gateway.auditor.reconcile import Part
+from gateway.auditor.reconcile import Compared, Part
+from gateway.auditor.reconcile import Message as Recorded
 from gateway.auditor.report.page import TEMPLATES, environment
 from gateway.auditor.report.words import placeholders
+from gateway.cli import inquiries, reconciling
 from gateway.cli.main import app
 from gateway.language import LOCALE, Catalogue, Language, Message, catalogue, heading, say, wanted
 
@@ -241,3 +243,28 @@ def test_a_language_that_is_not_here_is_refused_by_name(archive: Any) -> None:
     assert code == 2
     assert "de is none of en, fr" in told
     assert json.loads(document.splitlines()[0])["error"]["kind"] == "Usage"
+
+
+def test_what_two_parties_recorded_otherwise_is_told_in_french() -> None:
+    one = Recorded(Part.ANSWER, "AUS", "20260101-1", b"", b"", 0, sure=True)
+    compared = Compared(
+        both=7, only_here=(one,) * 51, differing=(one,), only_there=2, unanswered=3, edge=4
+    )
+
+    told = [Language("fr")(line) for line in reconciling._lines(compared, "AUS")]
+
+    assert told[0] == "consigné de même par les deux  7 messages"
+    assert told[1].startswith("jamais consigné par AUS  réponse  20260101-1  envoyé par AUS")
+    assert told[51] == "… et 1 autres  → --json"
+    assert told[52].startswith("consigné autrement  réponse")
+    assert len(told) == 56
+
+
+def test_a_share_has_a_comma_in_french_and_a_point_in_english() -> None:
+    cells = [
+        inquiries._cell(Language(code), "hit_share", value)
+        for code in ("en", "fr")
+        for value in (0.0625, "0.0625", True, None)
+    ]
+
+    assert cells == ["0.0625", "0.0625", "yes", "", "0,0625", "0.0625", "oui", ""]
