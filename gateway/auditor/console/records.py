@@ -137,23 +137,14 @@ def checked(receipt: Receipt, log: LogIdentity) -> list[tuple[Message, str, bool
     try:
         proof = parse_proof(receipt.tlog_proof)
         signed = log.open(proof.checkpoint)
-        said = say(
-            "{origin}, {size} entries, root {root}",
-            origin=signed.origin,
-            size=signed.size,
-            root=signed.root.hex(),
-        )
+        stated = {"origin": signed.origin, "size": signed.size, "root": signed.root.hex()}
+        said = say("{origin}, {size} entries, root {root}", **stated)
         steps.append((say("checkpoint, signed by both keys of the ledger"), said, True))
         verify_inclusion(
             leaf, proof.hashes, index=proof.index, size=signed.size, expected=signed.root
         )
-        steps.append(
-            (
-                say("entry in the tree"),
-                say("index {index}, {count} hashes", index=proof.index, count=len(proof.hashes)),
-                True,
-            )
-        )
+        where = say("index {index}, {count} hashes", index=proof.index, count=len(proof.hashes))
+        steps.append((say("entry in the tree"), where, True))
     except AuditFault as fault:
         steps.append((say("proof"), str(fault), False))
     return steps
