@@ -32,6 +32,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "desk")
 # Building the tree of all commands takes a third of a second, at every invocation of a test's runner: once is enough.
 typer.testing._get_command = cache(typer.testing._get_command)
 
+# What a developer speaks changes no test.
+for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+    os.environ.pop(name, None)
+os.environ["LANG"] = "C.UTF-8"
+
 CHEAP = custody.Argon2Cost(64, 1, 1)
 PRODUCTION = custody.STANDARD
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame
+from gateway.language import Message, say
 from gateway.law.citing import ground_of
 from gateway.terms import Direction
 
-SEALED = "sealed: give the auditor's key to read it"
+SEALED = say("sealed: give the auditor's key to read it")
 Cite = Callable[[str], str]  # rule id → the paragraph it rests on; empty where none is known
 
 
@@ -29,9 +30,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that is known: what, where it stands, and the paragraph it rests on, where there is one."""
+    """One thing that is known: what, where it stands, and the paragraph it rests on, where there is one.
 
-    label: str
+    value   data as it is recorded, or a `Message`
+    """
+
+    label: Message
     value: str
     leaf: int
     paragraph: str = ""
@@ -45,38 +49,38 @@ _AFTER = (
     *(EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT),
 )
 _SENT = (
-    ("operation", "operation"),
-    ("modality", "modality"),
-    ("positions", "fingers"),
-    ("missing", "fingers missing"),
-    ("formats", "record formats"),
-    ("sizes", "sizes, bytes"),
-    ("extractors", "extractors"),
-    ("prior_transaction", "number asked back"),
+    ("operation", say("operation")),
+    ("modality", say("modality")),
+    ("positions", say("fingers")),
+    ("missing", say("fingers missing")),
+    ("formats", say("record formats")),
+    ("sizes", say("sizes, bytes")),
+    ("extractors", say("extractors")),
+    ("prior_transaction", say("number asked back")),
 )
 _RETURNED = (
-    ("disclosed_outcome", "outcome shown"),
-    ("outcome_received", "outcome told to us"),
-    ("authorities", "by"),
-    ("withheld", "withheld"),
-    ("fields_withheld", "asked for and kept back"),
+    ("disclosed_outcome", say("outcome shown")),
+    ("outcome_received", say("outcome told to us")),
+    ("authorities", say("by")),
+    ("withheld", say("withheld")),
+    ("fields_withheld", say("asked for and kept back")),
 )
 _STATED = (
-    ("status_kind", "status stated of the person"),
-    ("nationalities", "nationalities stated"),
-    ("persecutors", "countries of persecution stated"),
+    ("status_kind", say("status stated of the person")),
+    ("nationalities", say("nationalities stated")),
+    ("persecutors", say("countries of persecution stated")),
 )
 _SEARCHED = (
-    ("calibration", "calibration"),
-    ("gallery_version", "gallery version"),
-    ("gallery_size", "gallery size, people"),
-    ("usable_positions", "fingers searched"),
-    ("fpir", "FPIR agreed"),
-    ("fpir_expected", "FPIR expected at this size"),
-    ("threshold", "threshold, log10 likelihood ratio"),
-    ("review_floor", "review from, log10 likelihood ratio"),
-    ("scores", "score of the best candidate"),
-    ("reckoned_by", "reckoned by"),
+    ("calibration", say("calibration")),
+    ("gallery_version", say("gallery version")),
+    ("gallery_size", say("gallery size, people")),
+    ("usable_positions", say("fingers searched")),
+    ("fpir", say("FPIR agreed")),
+    ("fpir_expected", say("FPIR expected at this size")),
+    ("threshold", say("threshold, log10 likelihood ratio")),
+    ("review_floor", say("review from, log10 likelihood ratio")),
+    ("scores", say("score of the best candidate")),
+    ("reckoned_by", say("reckoned by")),
 )
 
 
@@ -85,14 +89,18 @@ def who(own: Sequence[Told]) -> Iterator[Line]:
     for each in of_type(own, *_ASKED) or of_type(own, EntryType.REFUSAL)[:1]:
         frame = each.frame
         if frame.direction is Direction.OUTBOUND:
-            yield Line("we asked", _whom(frame), each.index)
+            yield Line(say("we asked"), _whom(frame), each.index)
         else:
-            yield Line("asked by", frame.partner_id, each.index)
-        yield Line("at", frame.time.isoformat(timespec="milliseconds"), each.index)
+            yield Line(say("asked by"), frame.partner_id, each.index)
+        yield Line(say("at"), frame.time.isoformat(timespec="milliseconds"), each.index)
         if frame.agreement_id:
             agreed = f"{frame.agreement_id}@{frame.agreement_version}"
-            yield Line("under", agreed, each.index, _fact(each, "paragraph", quiet=True))
-        people = (("unit", "unit"), ("person", "responsible person"), ("actor", "our officer"))
+            yield Line(say("under"), agreed, each.index, _fact(each, "paragraph", quiet=True))
+        people = (
+            ("unit", say("unit")),
+            ("person", say("responsible person")),
+            ("actor", say("our officer")),
+        )
         yield from _lines(each, people)
 
 
@@ -100,21 +108,21 @@ def purpose(own: Sequence[Told]) -> Iterator[Line]:
     """Yield the purpose and the case."""
     for each in of_type(own, *_ASKED):
         paragraph = _fact(each, "paragraph", quiet=True)
-        where = "here" if each.frame.direction is Direction.OUTBOUND else "there"
-        yield Line("purpose", _fact(each, "purpose"), each.index, paragraph)
-        claim = ("refugee_claimant", f"refuge claimed {where}")
-        yield from _lines(each, (("case", "case"), claim))
+        ours = each.frame.direction is Direction.OUTBOUND
+        yield Line(say("purpose"), _fact(each, "purpose"), each.index, paragraph)
+        claim = say("refuge claimed here") if ours else say("refuge claimed there")
+        yield from _lines(each, (("case", say("case")), ("refugee_claimant", claim)))
 
 
 def content(own: Sequence[Told]) -> Iterator[Line]:
     """Yield what was sent and what was returned; names of fields, never values."""
     for each in of_type(own, *_ASKED):
         if each.frame.transcript:  # what our own law stopped was never written
-            yield Line("transcript of the question", each.frame.transcript.hex(), each.index)
-        yield from _lines(each, (*_SENT, ("fields", "fields asked for")))
+            yield Line(say("transcript of the question"), each.frame.transcript.hex(), each.index)
+        yield from _lines(each, (*_SENT, ("fields", say("fields asked for"))))
     for each in of_type(own, *_TOLD):
         if each.frame.transcript:
-            yield Line("transcript of the answer", each.frame.transcript.hex(), each.index)
+            yield Line(say("transcript of the answer"), each.frame.transcript.hex(), each.index)
         yield from _disclosed(each)
         yield from _lines(each, _RETURNED)
 
@@ -124,17 +132,21 @@ def calibration(own: Sequence[Told]) -> Iterator[Line]:
     for each in of_type(own, EntryType.RESPONSE, EntryType.REVIEW, EntryType.VERDICT):
         yield from _lines(each, _SEARCHED)
     for each in of_type(own, EntryType.ANSWER_RECEIVED):
-        yield Line("searched by", f"{each.frame.partner_id}; its ledger says how", each.index)
+        yield Line(
+            say("searched by"),
+            say("{partner}; its ledger says how", partner=each.frame.partner_id),
+            each.index,
+        )
 
 
 def keys(own: Sequence[Told], mine: Sequence[Told]) -> Iterator[Line]:
     """Yield the keys that protected it, and the life of each."""
-    used: dict[str, tuple[str, int]] = {}
+    used: dict[str, tuple[Message, int]] = {}
     for each in of_type(own, *_ASKED, *_TOLD):
         asked = each.frame.type in _ASKED
         for octets, what in (
-            (each.frame.signing_key_id, "signed" if asked else "answer signed"),
-            (each.frame.kem_key_id, "sealed to" if asked else "answer sealed to"),
+            (each.frame.signing_key_id, say("signed") if asked else say("answer signed")),
+            (each.frame.kem_key_id, say("sealed to") if asked else say("answer sealed to")),
         ):
             if octets:
                 used.setdefault(octets.hex(), (what, each.index))
@@ -145,12 +157,9 @@ def keys(own: Sequence[Told], mine: Sequence[Told]) -> Iterator[Line]:
                 when = each.frame.time.isoformat(timespec="seconds")
                 state = _fact(each, "state_after")
                 why, actor = (_fact(each, name, quiet=True) for name in ("reason", "actor"))
-                words = [
-                    f"{when} {state}",
-                    *([why] if why else []),
-                    *([f"by {actor}"] if actor else []),
-                ]
-                yield Line("  its life", ", ".join(words), each.index)
+                words = f"{when} {state}, {why}" if why else f"{when} {state}"
+                life: str = say("{words}, by {actor}", words=words, actor=actor) if actor else words
+                yield Line(say("  its life"), life, each.index)
 
 
 def destruction(own: Sequence[Told]) -> Iterator[Line]:
@@ -158,39 +167,45 @@ def destruction(own: Sequence[Told]) -> Iterator[Line]:
     for each in of_type(own, EntryType.DESTRUCTION):
         when = each.frame.time.isoformat(timespec="milliseconds")
         yield Line(
-            "prints and templates destroyed",
-            f"{when}, receipt {each.frame.subject_reference}",
+            say("prints and templates destroyed"),
+            say("{when}, receipt {receipt}", when=when, receipt=each.frame.subject_reference),
             each.index,
             "IRPR 315.43(2)",
         )
-        yield from _lines(each, (("destroyed", "what"),), quiet=True)
+        yield from _lines(each, (("destroyed", say("what")),), quiet=True)
     for each in of_type(own, EntryType.ANSWER_RECEIVED):
         if receipt := _fact(each, "destruction_receipt", quiet=True):
             partner = each.frame.partner_id
-            yield Line(f"receipt of {partner} for its destruction", receipt, each.index)
+            yield Line(
+                say("receipt of {partner} for its destruction", partner=partner),
+                receipt,
+                each.index,
+            )
 
 
 def review(own: Sequence[Told]) -> Iterator[Line]:
     """Yield who examined it."""
     for each in of_type(own, EntryType.REVIEW, EntryType.VERDICT):
         when = each.frame.time.isoformat(timespec="seconds")
-        what = "waits for an examiner since" if each.frame.type is EntryType.REVIEW else "examined"
+        waits = each.frame.type is EntryType.REVIEW
+        what = say("waits for an examiner since") if waits else say("examined")
         yield Line(what, when, each.index)
         yield from _lines(
             each,
             (
-                ("verdict", "verdict"),
-                ("examiner", "examiner"),
-                ("second_examiner", "second examiner"),
-                ("actor", "by"),
-                ("reason", "because"),
+                ("verdict", say("verdict")),
+                ("examiner", say("examiner")),
+                ("second_examiner", say("second examiner")),
+                ("actor", say("by")),
+                ("reason", say("because")),
             ),
             quiet=True,
         )
     for each in of_type(own, EntryType.ANSWER_RECEIVED):
         if each.frame.entry_class is EntryClass.ACCEPTED:
             when = each.frame.time.isoformat(timespec="seconds")
-            yield Line(f"waits for an examiner of {each.frame.partner_id} since", when, each.index)
+            label = say("waits for an examiner of {partner} since", partner=each.frame.partner_id)
+            yield Line(label, when, each.index)
 
 
 def decision(own: Sequence[Told], cite: Cite) -> Iterator[Line]:
@@ -203,24 +218,23 @@ def decision(own: Sequence[Told], cite: Cite) -> Iterator[Line]:
             yield from _shown(each, each.facts)
         if each.facts:
             for rule in filter(None, each.facts.get("policy_trace", "").split(",")):
-                yield Line("rule", rule, each.index, cite(rule))
+                yield Line(say("rule"), rule, each.index, cite(rule))
             why = each.facts.get("why", "")
             if why and each.frame.type is EntryType.RESPONSE:
-                yield Line(
-                    "decided by rule" if ":" in why else "because", why, each.index, cite(why)
-                )
+                label = say("decided by rule") if ":" in why else say("because")
+                yield Line(label, why, each.index, cite(why))
 
 
 def _ended(each: Told, cite: Cite) -> Iterator[Line]:
     """Yield how a question ended otherwise than by an answer of ours."""
     kind, denied = each.frame.type, each.frame.entry_class is EntryClass.DENIED
     if kind is EntryType.REFUSAL:
-        yield from _no(each, "refused" if denied else "not completed", cite)
+        yield from _no(each, say("refused") if denied else say("not completed"), cite)
     elif kind is EntryType.ASKED and denied:
-        yield from _no(each, "stopped by our own law, nothing was sent", cite)
+        yield from _no(each, say("stopped by our own law, nothing was sent"), cite)
     elif kind is EntryType.ABANDONED:
-        yield Line("given up", "no outcome; never a NO_MATCH", each.index)
-        yield from _lines(each, (("reason", "because"),), quiet=True)
+        yield Line(say("given up"), say("no outcome; never a NO_MATCH"), each.index)
+        yield from _lines(each, (("reason", say("because")),), quiet=True)
     elif kind is EntryType.ANSWER_RECEIVED:
         yield from _answer(each)
 
@@ -229,36 +243,38 @@ def _shown(each: Told, facts: Mapping[str, str]) -> Iterator[Line]:
     """Yield what an asker was shown of what is true."""
     true, shown = (facts.get(f"{name}_outcome", "") for name in ("true", "disclosed"))
     if true and true != shown:
-        label = "refused by an official" if shown == "REFUSED" else "masked"
-        yield Line(label, f"{true}, shown as {shown}", each.index)
+        label = say("refused by an official") if shown == "REFUSED" else say("masked")
+        yield Line(label, say("{outcome}, shown as {shown}", outcome=true, shown=shown), each.index)
     elif shown:
-        yield Line("answered", shown, each.index)
+        yield Line(say("answered"), shown, each.index)
     told = (
-        ("status_kind", "status of the person found"),
-        ("status_age", "status confirmed, days before"),
-        ("ground", "ground of refusal"),
+        ("status_kind", say("status of the person found")),
+        ("status_age", say("status confirmed, days before")),
+        ("ground", say("ground of refusal")),
     )
     yield from _lines(each, told, quiet=True)
 
 
-def _no(each: Told, label: str, cite: Cite) -> Iterator[Line]:
+def _no(each: Told, label: Message, cite: Cite) -> Iterator[Line]:
     """Yield why something was refused, and the rule on which that rests, with its paragraph."""
     frame, reason = each.frame, _fact(each, "reason")
     rule = ground_of(reason, frame.direction, frame.agreement_id, frame.agreement_version)
     yield Line(label, reason, each.index, cite(rule) if rule else "")
-    yield from _lines(each, (("element", "because of"), ("why", "check")), quiet=True)
+    yield from _lines(each, (("element", say("because of")), ("why", say("check"))), quiet=True)
     if rule:
-        yield Line("by rule", rule, each.index, cite(rule))
+        yield Line(say("by rule"), rule, each.index, cite(rule))
 
 
 def _answer(each: Told) -> Iterator[Line]:
     """Yield what a partner answered to us."""
     partner = each.frame.partner_id
     if each.frame.entry_class is EntryClass.DENIED:
-        yield Line(f"refused by {partner}", _fact(each, "reason"), each.index)
+        yield Line(say("refused by {partner}", partner=partner), _fact(each, "reason"), each.index)
         return
-    yield Line(f"answered by {partner}", _fact(each, "outcome_received"), each.index)
-    yield from _lines(each, (("ground", "ground of its refusal"),), quiet=True)
+    yield Line(
+        say("answered by {partner}", partner=partner), _fact(each, "outcome_received"), each.index
+    )
+    yield from _lines(each, (("ground", say("ground of its refusal")),), quiet=True)
 
 
 def _disclosed(each: Told) -> Iterator[Line]:
@@ -266,12 +282,16 @@ def _disclosed(each: Told) -> Iterator[Line]:
     if each.facts is None:
         return
     for name, paragraph in bases.read(each.facts).items():
-        yield Line("field disclosed", name, each.index, paragraph)
+        yield Line(say("field disclosed"), name, each.index, paragraph)
 
 
 def _whom(frame: Frame) -> str:
     stopped = frame.entry_class is EntryClass.DENIED
-    return f"{frame.partner_id}; nothing was sent" if stopped else frame.partner_id
+    return (
+        say("{partner}; nothing was sent", partner=frame.partner_id)
+        if stopped
+        else frame.partner_id
+    )
 
 
 def afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Iterator[Line]:
@@ -282,7 +302,7 @@ def afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Itera
         if each.facts is None or each.facts.get("transaction_reference", number) == number
     ]
     for each in sorted((*of_type(own, *_AFTER), *followed), key=lambda one: one.index):
-        what = each.frame.type.name.lower().replace("_", " ")
+        what = Message(each.frame.type.name.lower().replace("_", " "), context="entry")
         operation = _fact(each, "operation", quiet=True)
         when = each.frame.time.isoformat(timespec="seconds")
         words = " ".join(filter(None, (when, operation, each.frame.transaction_number)))
@@ -290,18 +310,18 @@ def afterwards(own: Sequence[Told], later: Sequence[Told], number: str) -> Itera
         yield from _lines(
             each,
             (
-                ("fields", "fields"),
-                ("authorities", "under"),
-                ("case", "case"),
-                ("person", "responsible person"),
-                ("actor", "by"),
-                ("used_in", "used in"),
-                ("outcome_received", "outcome told to us"),
-                ("disclosed_outcome", "outcome shown"),
-                ("correction_kind", "what was wrong"),
-                ("correction_outcome", "what was done"),
-                ("note", "note to file"),
-                ("reason", "because"),
+                ("fields", say("fields")),
+                ("authorities", say("under")),
+                ("case", say("case")),
+                ("person", say("responsible person")),
+                ("actor", say("by")),
+                ("used_in", say("used in")),
+                ("outcome_received", say("outcome told to us")),
+                ("disclosed_outcome", say("outcome shown")),
+                ("correction_kind", say("what was wrong")),
+                ("correction_outcome", say("what was done")),
+                ("note", say("note to file")),
+                ("reason", say("because")),
             ),
             quiet=True,
         )
@@ -315,14 +335,16 @@ def of_type(own: Sequence[Told], *kinds: EntryType) -> list[Told]:
 def _fact(each: Told, name: str, *, quiet: bool = False) -> str:
     if each.facts is None:
         return "" if quiet else SEALED
-    return each.facts.get(name, "" if quiet else "not recorded")
+    return each.facts.get(name, "" if quiet else say("not recorded"))
 
 
-def _lines(each: Told, names: Iterable[tuple[str, str]], *, quiet: bool = False) -> Iterator[Line]:
+def _lines(
+    each: Told, names: Iterable[tuple[str, Message]], *, quiet: bool = False
+) -> Iterator[Line]:
     """Yield what is recorded; a sealed detail is said once, not for every fact."""
     if each.facts is None:
         if not quiet:
-            yield Line("detail", SEALED, each.index)
+            yield Line(say("detail"), SEALED, each.index)
         return
     for name, label in names:
         if value := each.facts.get(name, ""):

@@ -14,6 +14,7 @@ from enum import Enum
 from gateway.audit import chapters
 from gateway.audit.chapters import Cite, Line, Told, of_type
 from gateway.audit.entry import EntryClass, EntryType
+from gateway.language import Message, say
 
 
 class Question(Enum):
@@ -37,7 +38,7 @@ class Story:
     number: str
     partner: str
     answers: Mapping[Question, tuple[Line, ...]]
-    findings: tuple[str, ...]
+    findings: tuple[Message, ...]
 
 
 def tell(
@@ -86,25 +87,28 @@ def _unanswered(own: Sequence[Told]) -> bool:
 
 def _findings(
     own: Sequence[Told], answers: Mapping[Question, tuple[Line, ...]], *, opened: bool
-) -> Iterator[str]:
+) -> Iterator[Message]:
     if not own:
-        yield "no entry of this partner bears this number"
+        yield say("no entry of this partner bears this number")
         return
     kinds = {each.frame.type for each in own}
     if EntryType.REQUEST in kinds and not kinds & {
         *(EntryType.RESPONSE, EntryType.REFUSAL, EntryType.ABANDONED)
     }:
-        yield "the request was neither answered, refused nor given up"
+        yield say("the request was neither answered, refused nor given up")
     if _unanswered(own):
-        yield "our question was neither answered, refused nor given up"
+        yield say("our question was neither answered, refused nor given up")
     if not any(answers.values()):
         names = ", ".join(sorted(kind.name for kind in kinds))
-        yield f"no entry of this number tells of a question: there are {names} alone"
+        yield say(
+            "no entry of this number tells of a question: there are {names} alone", names=names
+        )
     searched = any(
         each.frame.subject_reference == "SUBMIT_QUERY" for each in of_type(own, EntryType.RESPONSE)
     )
     if searched and not kinds & {EntryType.DESTRUCTION, EntryType.REVIEW}:
-        yield "the query was answered and no destruction of its prints is recorded"
+        yield say("the query was answered and no destruction of its prints is recorded")
     gone = [each.index for each in own if each.facts is None and any(each.frame.detail_commitment)]
     if gone and opened:
-        yield f"details were shredded or do not open: leaves {', '.join(map(str, gone))}"
+        leaves = ", ".join(map(str, gone))
+        yield say("details were shredded or do not open: leaves {leaves}", leaves=leaves)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from gateway.language import Message, say
+
 DAY_MS = 86_400_000
-WAYS = {1: "they asked", 2: "we asked"}  # by direction
-SEALED = "sealed"  # stands where a detail could not be opened, or was shredded
+WAYS = {1: say("they asked"), 2: say("we asked")}  # by direction
+SEALED = say("sealed")  # stands where a detail could not be opened, or was shredded
 
 Cells: TypeAlias = tuple[object, ...]
 
@@ -62,7 +64,7 @@ class Table:
     """The answer to a question.
 
     columns    names, as they stand in JSON and CSV
-    rows       values in that order; None is what the ledger does not say or could not be opened. Where they are as
+    rows       values in that order; a word that is no code is a `Message`; None is what the ledger does not say or could not be opened. Where they are as
                many as the exchanges, they are `Read`: looked at while the index is open
     totals     what the rows add up to
     findings   what should not be, in plain words
@@ -71,7 +73,7 @@ class Table:
     columns: tuple[str, ...]
     rows: Collection[Cells]
     totals: Mapping[str, object] = field(default_factory=dict)
-    findings: tuple[str, ...] = ()
+    findings: tuple[Message, ...] = ()
 
     def documents(self) -> Iterator[dict[str, object]]:
         """Yield the rows as JSON objects."""

@@ -12,11 +12,13 @@ import typer
 from gateway import files
 from gateway.audit.story import Question
 from gateway.cli import console, desk
-from gateway.cli.console import Code, Json, PassphraseFile, example
+from gateway.cli.console import Code, In, Json, PassphraseFile, example
 from gateway.cli.desk import As
+from gateway.cli.inquiries import citing, found
 from gateway.cli.opening import passphrase_of
 from gateway.cli.reading import Asked, Bundle, Key, KeyPassphrase, Where, Why, room, sorted_out
 from gateway.errors import Remedy
+from gateway.language import Language, Message, say
 
 if TYPE_CHECKING:
     from gateway.audit.story import Story
@@ -55,13 +57,14 @@ def explain(
     key_passphrase_file: KeyPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Say who asked and why, what was sent and answered, and why it was permitted, masked or refused.
 
     Exit code 0: answered and clean. 1: answered, with findings. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     where, number = sorted_out(where, number, bundle)
     if not number:
         raise Remedy("name the transaction: its number is in the answer to the query")
@@ -83,10 +86,11 @@ def explain(
         )
         story = _from_house(where, read, number)
     questions = list(Question) if only is None else [only]
+    words = console.language(context)
     console.emit(
         context,
-        _document(story, questions),
-        *_lines(story, questions),
+        _document(story, questions, words),
+        *_lines(story, questions, words),
         code=Code.NO if story.findings else Code.DONE,
     )
 
@@ -182,7 +186,7 @@ def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
     return Keyset.load(folder / "keyset.json", custody)
 
 
-def _document(story: Story, questions: list[Question]) -> dict[str, object]:
+def _document(story: Story, questions: list[Question], words: Language) -> dict[str, object]:
     return {
         "ok": not story.findings,
         "transaction": story.number,
@@ -199,22 +203,30 @@ def _document(story: Story, questions: list[Question]) -> dict[str, object]:
             ]
             for question in questions
         },
-        "findings": list(story.findings),
+        "findings": [words(finding) for finding in story.findings],
     }
 
 
-def _lines(story: Story, questions: list[Question]) -> Iterator[str]:
-    yield f"transaction {story.number} of {story.partner or 'nobody'}"
+def _lines(story: Story, questions: list[Question], words: Language) -> Iterator[str]:
+    if story.partner:
+        yield words(
+            say("transaction {number} of {partner}", number=story.number, partner=story.partner)
+        )
+    else:
+        yield words(say("transaction {number} of nobody", number=story.number))
     for question in questions:
         lines = story.answers[question]
+        name = words(Message(question.value, context="question"))
         if not lines and len(questions) == 1:
-            yield f"nothing is recorded of this ({question.value})"
+            yield words(say("nothing is recorded of this ({question})", question=name))
         if not lines:
             continue
-        yield f"\n{question.value}"
-        width = max(len(line.label) for line in lines)
-        for line in lines:
-            cited = f"   [{line.paragraph}]" if line.paragraph else ""
-            yield f"  {line.label:<{width}}  {line.value}{cited}   leaf {line.leaf}"
+        yield f"\n{name}"
+        labels = [words(line.label) for line in lines]
+        width = max(map(len, labels))
+        for line, label in zip(lines, labels, strict=True):
+            cited = f"   [{citing(words, line.paragraph)}]" if line.paragraph else ""
+            leaf = words(say("leaf {leaf}", leaf=line.leaf))
+            yield f"  {label:<{width}}  {words(line.value)}{cited}   {leaf}"
     for finding in story.findings:
-        yield f"finding: {finding}"
+        yield found(words, finding)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import inquiries, reading, scrutiny
-from gateway.cli.console import Json, PassphraseFile, example
+from gateway.cli.console import In, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.reading import (
     Asked,
@@ -41,13 +41,14 @@ def uses(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List for which decisions partners' answers were used, by whom, in which record.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -73,6 +74,7 @@ def erasures(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List what was erased and on which ground, who left the registry, and the holds that kept something.
@@ -81,7 +83,7 @@ def erasures(
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -107,6 +109,7 @@ def decisions(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List what officials refused to disclose of a person, to whom, on which ground, and what was lifted.
@@ -115,7 +118,7 @@ def decisions(
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -149,13 +152,14 @@ def readings(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List who was shown what: a person's prints, record, decisions, answers, or what an auditor asked.
 
     Exit code 0: answered. 1: some readings are sealed or erased. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     where, person = reading.sorted_out(where, person, bundle)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 

@@ -30,6 +30,7 @@ from typer.core import TyperGroup
 
 from gateway import files
 from gateway.errors import PasserelleError, Remedy
+from gateway.language import LANGUAGES, Language, wanted
 from keys.errors import KeysError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Manner:
     as_json: bool = False
     debug: bool = False
     said: bool = False  # whether the one document is written
+    language: str = ""  # asked for with --language; else the environment says
 
 
 def manner(context: typer.Context) -> Manner:
@@ -78,6 +80,18 @@ def _remember_json(context: typer.Context, value: bool) -> bool:
     return value
 
 
+def _remember_language(context: typer.Context, value: str) -> str:
+    if value and value not in LANGUAGES:
+        raise typer.BadParameter(f"{value} is none of {', '.join(LANGUAGES)}")
+    manner(context).language = value
+    return value
+
+
+def language(context: typer.Context) -> Language:
+    """Return the language in which results are told to a person: --language, else LC_ALL, LC_MESSAGES, LANG."""
+    return Language(manner(context).language or wanted(os.environ))
+
+
 Home = Annotated[
     Path, typer.Argument(metavar="DIR", help="Home folder of the party, made by `passerelle init`.")
 ]
@@ -87,6 +101,15 @@ Json = Annotated[
         "--json",
         callback=_remember_json,
         help="Write one JSON document on stdout, nothing else there.",
+    ),
+]
+In = Annotated[
+    str,
+    typer.Option(
+        "--language",
+        metavar="en|fr",
+        callback=_remember_language,
+        help="Language of headings, words and findings; else as LC_ALL or LANG say. JSON and CSV keep their names.",
     ),
 ]
 PassphraseFile = Annotated[

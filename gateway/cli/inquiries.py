@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.cli import console, reading
-from gateway.cli.console import Code, Json, PassphraseFile, example
+from gateway.cli.console import Code, In, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.reading import (
     Asked,
@@ -25,6 +26,7 @@ from gateway.cli.reading import (
     Why,
 )
 from gateway.errors import Remedy
+from gateway.language import Language, Message, heading, say
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     from gateway.auditor.table import Period, Table
     from gateway.law.quota import Quotas
 
+CITING: Final = frozenset(
+    {"paragraph", "ground", "because"}
+)  # columns whose cells cite the Regulations
 SHOWN = 50  # rows printed for eyes; --json and --csv have them all
 
 Txn = Annotated[str, typer.Argument(metavar="[TXN]", help="Transaction number; else a period.")]
@@ -55,13 +60,14 @@ def refusals(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List all masked and refused answers, and why.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -93,6 +99,7 @@ def quota(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Count queries by partner, purpose and day, and of the year so far, beside what was agreed both ways.
@@ -100,7 +107,7 @@ def quota(
     ALL is all purposes together. Exit code 0: within what was agreed. 1: a day or a year went over it. 2: could not
     be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -128,13 +135,14 @@ def corrections(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List corrections sent and received, when they were acknowledged, and which are late.
 
     Exit code 0: none is late. 1: some are, or were. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -166,13 +174,14 @@ def recall(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List the answers that a withdrawn version of the algorithm gave.
 
     Exit code 0: answered. 1: answered, and some answers are sealed. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     where, algorithm = reading.sorted_out(where, algorithm, bundle)
     if not algorithm:
         raise Remedy("name the calibration: ALGORITHM@VERSION, or how its name begins")
@@ -202,13 +211,14 @@ def destruction(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Say when prints and templates were destroyed, and under which receipt.
 
     Exit code 0: all in time. 1: one is missing or came after the answer. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     where, number = reading.sorted_out(where, number, bundle)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
@@ -242,13 +252,14 @@ def changes(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Say who changed keys, agreements, staff or settings just before an exchange.
 
     Exit code 0: answered. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
     def ask(room: Room, period: Period) -> Table:
@@ -278,6 +289,7 @@ def answer(
     from gateway.auditor.table import Period
 
     reading.demand_new(csv)
+    speech = console.language(context)
     since, until, partner = period
     over = Period(reading.moment(since) or 0, reading.moment(until, end=True), partner)
     with reading.room(asked, question) as room:
@@ -292,10 +304,10 @@ def answer(
             "question": question,
             "rows": table.documents(),
             "totals": dict(table.totals),
-            "findings": list(table.findings),
+            "findings": [speech(finding) for finding in table.findings],
             "sealed": unread,
         }
-        console.emit(context, document, *_shown(table, unread=unread), code=code)
+        console.emit(context, document, *_shown(table, speech, unread=unread), code=code)
 
 
 def cited(room: Room) -> Cite:
@@ -345,26 +357,52 @@ def limits_of(room: Room) -> dict[tuple[str, int, int], Quotas]:
     return found
 
 
-def _shown(table: Table, *, unread: bool) -> list[RenderableType]:
+def _shown(table: Table, speech: Language, *, unread: bool) -> list[RenderableType]:
     from rich.table import Column
     from rich.table import Table as Grid
 
-    names = (Column(name.replace("_", " "), overflow="fold") for name in table.columns)
+    names = (Column(speech(heading(name)), overflow="fold") for name in table.columns)
     grid = Grid(*names, box=None, pad_edge=False)
     for row in islice(table.rows, SHOWN):
-        grid.add_row(*("" if cell is None else str(cell) for cell in row))
-    lines: list[RenderableType] = [grid] if table.rows else ["nothing in this time"]
+        grid.add_row(*map(partial(_cell, speech), table.columns, row))
+    lines: list[RenderableType] = [grid] if table.rows else [speech(say("nothing in this time"))]
     if len(table.rows) > SHOWN:
-        lines.append(f"… and {len(table.rows) - SHOWN} more  → --csv FILE or --json")
+        more = len(table.rows) - SHOWN
+        lines.append(speech(say("… and {count} more  → --csv FILE or --json", count=more)))
     for name, value in table.totals.items():
+        total = speech(heading(name))
         if isinstance(value, dict):
-            lines += [f"{name.replace('_', ' ')}  {what}  {count}" for what, count in value.items()]
+            lines += [f"{total}  {speech(what)}  {count}" for what, count in value.items()]
         else:
-            lines.append(f"{name.replace('_', ' ')}  {value}")
-    lines += [f"finding: {finding}" for finding in table.findings]
+            lines.append(f"{total}  {_cell(speech, name, value)}")
+    lines += [found(speech, finding) for finding in table.findings]
     if unread:
-        lines.append("details are sealed  → give the auditor's key: --key FOLDER")
+        lines.append(speech(say("details are sealed  → give the auditor's key: --key FOLDER")))
     return lines
+
+
+def found(speech: Language, finding: Message) -> str:
+    """Return the line that tells a finding."""
+    return f"{speech(say('finding'))}{speech.colon} {speech(finding)}"
+
+
+def citing(speech: Language, text: str) -> str:
+    """Return text with its citations of the Regulations as the language writes them: RIPR 315.41(1)b)."""
+    from gateway.law.wording import french
+
+    return french(text) if speech.code == "fr" else text
+
+
+def _cell(speech: Language, column: str, value: object) -> str:
+    """Return a cell as a person reads it; codes and what was recorded stay as they are."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return speech(say("yes") if value else say("no"))
+    if isinstance(value, float) and speech.code == "fr":
+        return str(value).replace(".", ",")
+    told = speech(value)
+    return citing(speech, told) if column in CITING else told
 
 
 def install(app: typer.Typer) -> None:

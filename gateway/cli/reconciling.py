@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,14 +12,16 @@ import typer
 
 from gateway import files
 from gateway.cli import console, desk, reading
-from gateway.cli.console import Code, Json, PassphraseFile, example
+from gateway.cli.console import Code, In, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import log_of, passphrase_of
 from gateway.cli.reading import Asked, Bundle, Since, Until, Where, Why
 from gateway.errors import Remedy
+from gateway.language import Message, say
 
 if TYPE_CHECKING:
     from gateway.auditor.reconcile import Compared, Statement
+    from gateway.auditor.reconcile import Message as Recorded
     from gateway.auditor.source import Source
 
 SHOWN = 50
@@ -57,6 +60,7 @@ def reconcile(
     reason: Why = "",
     officer: As = None,
     passphrase_file: PassphraseFile = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """State what we recorded with a party, or compare it with what that party states.
@@ -65,7 +69,7 @@ def reconcile(
 
     Exit code 0: stated, or both recorded the same. 1: something is missing or differs. 2: it cannot be told.
     """
-    del as_json
+    del as_json, language
     from gateway.auditor.messages import recorded
     from gateway.auditor.reconcile import LARGEST, Part, compare, state
 
@@ -104,7 +108,15 @@ def reconcile(
         console.emit(
             context,
             document,
-            f"stated  {count} questions, {len(within)} messages  {out}  {_beside(where, out)}→ give it to {other}'s auditor",
+            console.language(context)(
+                say(
+                    "stated  {count} questions, {messages} messages  {file}  → give it to {other}'s auditor",
+                    count=count,
+                    messages=len(within),
+                    file=_files(where, out),
+                    other=other,
+                )
+            ),
         )
         return
     compared = compare(messages, us, theirs)
@@ -194,8 +206,11 @@ def _receipt_of(statement: Path) -> Path:
     return statement.with_name(f"{statement.name}.receipt")
 
 
-def _beside(home: Path | None, out: Path | None) -> str:
-    return "" if home is None or out is None else f"and {_receipt_of(out)}  "
+def _files(home: Path | None, out: Path | None) -> str:
+    """Return what was written, to be named in a line: the statement, and a house's receipt for it."""
+    if home is None or out is None:
+        return str(out)
+    return say("{file} and {receipt}", file=out, receipt=_receipt_of(out))
 
 
 def _us(where: Path | None, bundle: Path | None) -> str:
@@ -253,30 +268,65 @@ def _tell(context: typer.Context, compared: Compared, theirs: Statement, other: 
         "unanswered": compared.unanswered,
         "at_the_edge": compared.edge,
     }
-    lines = [f"both recorded  {compared.both} messages the same"]
-    for title, found in (
-        (f"{other} never recorded", compared.only_here),
-        ("recorded otherwise", compared.differing),
-    ):
-        lines += [
-            f"{title}  {each.part.value}  {each.number}  sent by {each.sender}  {_day(each.time_ms)}"
-            for each in found[:SHOWN]
-        ]
-        if len(found) > SHOWN:
-            lines.append(f"… and {len(found) - SHOWN} more  → --json")
+    shown = map(console.language(context), _lines(compared, other))
+    code = Code.DONE if compared.clean else Code.NO
+    console.emit(context, document, *shown, code=code)
+
+
+def _lines(compared: Compared, other: str) -> list[Message]:
+    lines = [say("both recorded  {count} messages the same", count=compared.both)]
+    lines += [
+        say(
+            "{other} never recorded  {part}  {number}  sent by {sender}  {time}",
+            other=other,
+            **_named(each),
+        )
+        for each in compared.only_here[:SHOWN]
+    ]
+    lines += _more(compared.only_here)
+    lines += [
+        say("recorded otherwise  {part}  {number}  sent by {sender}  {time}", **_named(each))
+        for each in compared.differing[:SHOWN]
+    ]
+    lines += _more(compared.differing)
     if compared.only_there:
         lines.append(
-            f"we never recorded  {compared.only_there} messages  → give {other} our statement (-o): it names them"
+            say(
+                "we never recorded  {count} messages  → give {other} our statement (-o): it names them",
+                count=compared.only_there,
+                other=other,
+            )
         )
     if compared.unanswered:
         lines.append(
-            f"not confirmed  {compared.unanswered} messages that we sent: lost on the way, refused, or not answered"
+            say(
+                "not confirmed  {count} messages that we sent: lost on the way, refused, or not answered",
+                count=compared.unanswered,
+            )
         )
     if compared.edge:
         lines.append(
-            f"at the edge  {compared.edge} messages, under way when the period began or ended"
+            say(
+                "at the edge  {count} messages, under way when the period began or ended",
+                count=compared.edge,
+            )
         )
-    console.emit(context, document, *lines, code=Code.DONE if compared.clean else Code.NO)
+    return lines
+
+
+def _named(each: Recorded) -> dict[str, object]:
+    """Return what fills in a line about a message."""
+    return {
+        "part": Message(each.part.value, context="part"),
+        "number": each.number,
+        "sender": each.sender,
+        "time": _day(each.time_ms),
+    }
+
+
+def _more(found: Sequence[Recorded]) -> list[Message]:
+    more = len(found) - SHOWN
+    return [say("… and {count} more  → --json", count=more)] if more > 0 else []
 
 
 def _day(milliseconds: int) -> str:

@@ -12,11 +12,12 @@ import typer
 from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.auditing import Reason, auditor_key
-from gateway.cli.console import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.console import Code, Home, In, Json, No, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
 from gateway.cli.reading import Key, KeyPassphrase
 from gateway.errors import Remedy
+from gateway.language import say
 
 if TYPE_CHECKING:
     from gateway.audit.chapters import Told
@@ -53,13 +54,14 @@ def replay(
     key_passphrase_file: KeyPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Decide past queries again from the ledger, without biometrics, and show what would change.
 
     Exit code 0: nothing would change. 1: something would. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     if bool(number) == (since is not None):
         raise typer.BadParameter("name one transaction, or --since DAY", param_hint="TXN")
     if key is None:
@@ -84,16 +86,27 @@ def replay(
         "not_replayable": skipped,
         "agreement": proposed.name if proposed else "as it was",
     }
+    speech = console.language(context)
     lines = [
         f"{each.past.number}  {each.past.partner}  {each.past.shown} → {each.now}  [{each.why}]"
         for each in changed[:SHOWN]
     ]
     if len(changed) > SHOWN:
-        lines.append(f"… and {len(changed) - SHOWN} more  → --json")
-    under = proposed.name if proposed else "the versions that were in force"
-    lines.append(f"{len(done)} queries under {under}: {len(changed)} would be answered otherwise")
+        lines.append(speech(say("… and {count} more  → --json", count=len(changed) - SHOWN)))
+    under = proposed.name if proposed else say("the versions that were in force")
+    counted = say(
+        "{count} queries under {agreement}: {changed} would be answered otherwise",
+        count=len(done),
+        agreement=under,
+        changed=len(changed),
+    )
+    lines.append(speech(counted))
     if skipped:
-        lines.append(f"{skipped} could not be decided again: other partner, or details not opened")
+        counted = say(
+            "{count} could not be decided again: other partner, or details not opened",
+            count=skipped,
+        )
+        lines.append(speech(counted))
     console.emit(context, document, *lines, code=Code.NO if changed else Code.DONE)
 
 

@@ -160,8 +160,8 @@ def about_of(asked: Asked, room: Room, party: Path | None = None) -> About:
 
 def _period(first: datetime, last: datetime, language: str) -> Period:
     from gateway.auditor.report.figures import LONGEST
-    from gateway.auditor.report.words import LANGUAGES
     from gateway.auditor.table import Period
+    from gateway.language import LANGUAGES
 
     if language not in LANGUAGES:
         raise Remedy(f"--lang is one of {', '.join(LANGUAGES)}")

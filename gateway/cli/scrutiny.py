@@ -10,7 +10,7 @@ import typer
 
 from gateway import files
 from gateway.cli import console, inquiries, reading
-from gateway.cli.console import Json, PassphraseFile, example
+from gateway.cli.console import In, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.reading import (
     Asked,
@@ -26,13 +26,13 @@ from gateway.cli.reading import (
     Why,
 )
 from gateway.errors import Remedy
+from gateway.language import LANGUAGES
 
 if TYPE_CHECKING:
     from gateway.auditor.questions.subject import Decided
     from gateway.auditor.table import Period, Table
 
 DIMENSIONS: Final = ("sex", "age_band", "region")
-LANGUAGES: Final = ("en", "fr")
 LONGEST_WHOM = 100  # characters of what the entry of a reading says of whom it was about
 MOST_CASES: Final = 64 << 20  # bytes of a list of cases
 _WITHHELD: Final = re.compile(r"([0-9]{1,12})=((?:1[89]|2[0-8])(?:\([0-9a-z.]{1,5}\)){0,3})")
@@ -67,13 +67,14 @@ def anomalies(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """List queries without a matching case, repeats, and odd hours.
 
     Exit code 0: nothing is odd. 1: something is worth a question. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     listed, working = _cases(cases), _hours(hours)
 
@@ -111,13 +112,14 @@ def rates(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Give hit and false-hit rates by group of people, with intervals; counts below 10 are suppressed.
 
     Exit code 0: answered. 1: not by group, for want of --groups. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     dimensions = by.split(",")
     if not set(dimensions) <= set(DIMENSIONS) or len(set(dimensions)) < len(dimensions):
         raise Remedy(f"--by is some of {', '.join(DIMENSIONS)}, each once, with commas between")
@@ -182,6 +184,7 @@ def subject(
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     csv: Csv = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Write all exchanges about one person into a pack that answers their access request.
@@ -191,7 +194,7 @@ def subject(
 
     Exit code 0: written. 1: written, with findings. 2: could not be answered.
     """
-    del as_json
+    del as_json, language
     where, person = reading.sorted_out(where, person, bundle)
     languages = lang.split(",")
     if not set(languages) <= set(LANGUAGES) or len(set(languages)) < len(languages):

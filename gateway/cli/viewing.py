@@ -13,7 +13,7 @@ import typer
 
 from gateway.cli import console as speaking
 from gateway.cli import desk, reading, reporting
-from gateway.cli.console import Json, PassphraseFile, example
+from gateway.cli.console import In, Json, PassphraseFile, example
 from gateway.cli.desk import As
 from gateway.cli.opening import passphrase_of
 from gateway.cli.reading import Asked, KeyPassphrase, Room, Where, Why
@@ -67,6 +67,7 @@ def console(
     key_passphrase_file: KeyPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
+    language: In = "",
     as_json: Json = False,
 ) -> None:
     """Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.
@@ -74,14 +75,14 @@ def console(
     The link works once. Nothing can be changed; each view is recorded before it is shown: in the house's ledger, or
     beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks (--idle).
     """
-    del as_json
+    del as_json, language
     if not reason:
         raise Remedy("say why you read: --reason WORDS; each view is recorded with it")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with reading.room(asked, "console: opened") as room:
         from gateway.auditor.console.serving import serve
 
-        hall = replace(hall_of(asked, room), idle=idle)
+        hall = replace(hall_of(asked, room), idle=idle, language=speaking.language(context).code)
 
         def ready(link: str) -> None:
             document = {"ok": True, "link": link, "entries": room.index.size}

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from gateway import moments
 from gateway.audit.chapters import Cite
-from gateway.audit.entry import EntryType
+from gateway.audit.entry import EntryType, Frame
 from gateway.audit.story import Story, tell
 from gateway.audit.verify import Report
 from gateway.auditor.console import records
@@ -29,14 +30,21 @@ from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
 from gateway.auditor.report.figures import LONGEST, Figures
 from gateway.auditor.report.page import About, environment, pictures, render, style
-from gateway.auditor.report.words import LANGUAGES, Words
+from gateway.auditor.report.words import Words
 from gateway.auditor.source import Source
 from gateway.auditor.table import DAY_MS, Period, iso
 from gateway.errors import PasserelleError
+from gateway.language import LANGUAGES, Language, Message, say
 from gateway.terms import Receipt
 from keys.errors import KeysError
 
-CLOSINGS: Final = ("ANSWERED", "REFUSED", "ABANDONED", "OPEN")
+CLOSINGS: Final = {
+    "ANSWERED": say("answered"),
+    "REFUSED": say("refused"),
+    "ABANDONED": say("abandoned"),
+    "OPEN": say("open"),
+}
+NAMES: Final = {"en": "English", "fr": "Français"}  # of languages, each in its own
 YEAR: Final = 365 * DAY_MS
 _PERIOD: Final = ("since", "until")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -52,6 +60,7 @@ class Hall:
     verify    verifies the whole ledger; asked at most once
     count     returns the figures of a period
     idle      minutes without a page after which the console ends
+    language  in which it opens; each page leads to itself in the other one
     """
 
     index: Index
@@ -64,6 +73,7 @@ class Hall:
     count: Callable[[Period], Figures]
     reason: str = ""
     idle: int = IDLE
+    language: str = LANGUAGES[0]
 
     @cached_property
     def verified(self) -> Report:
@@ -93,17 +103,19 @@ class Hall:
 def application(hall: Hall) -> Starlette:
     """Return the console over a hall; `gate.Gate` stands before it."""
     pages = _Pages(hall)
+    routes = [
+        Route("/", pages.overview),
+        Route("/search", pages.search),
+        Route("/timeline", pages.timeline),
+        Route("/exchange/{number}", pages.exchange),
+        Route("/entry/{index}", pages.entry),
+        Route("/entry/{index}/proof", pages.proof),
+        Route("/entry/{index}/proof.tlog-proof", pages.download),
+        Route("/report", pages.report),
+    ]
     return Starlette(
-        routes=[
-            Route("/", pages.overview),
-            Route("/search", pages.search),
-            Route("/timeline", pages.timeline),
-            Route("/exchange/{number}", pages.exchange),
-            Route("/entry/{index}", pages.entry),
-            Route("/entry/{index}/proof", pages.proof),
-            Route("/entry/{index}/proof.tlog-proof", pages.download),
-            Route("/report", pages.report),
-        ],
+        # The language stands in the address: a page has the same one for whoever comes back to it, and nothing is kept.
+        routes=[*routes, *(Mount(f"/{code}", routes=routes) for code in LANGUAGES)],
         exception_handlers={
             HTTPException: pages.missing,
             PasserelleError: pages.fault,
@@ -123,14 +135,13 @@ class _Pages:
         """Show the figures of the last year."""
         self._hall.record("console: overview")
         found = self._hall.figures
-        words = Words("en")
+        words = Words(self._spoken(request))
         return self._page(
             request,
             "overview.html",
-            "Overview",
+            say("Overview"),
             figures=found,
             pictures=pictures(found, words),
-            t=words,
             n=words.number,
             first=str(iso(found.period.since))[:10],
             last=str(iso((found.period.until or 1) - 1))[:10],
@@ -152,7 +163,7 @@ class _Pages:
         return self._page(
             request,
             "search.html",
-            "Search",
+            say("Search"),
             rows=found[:PAGE],
             older=_older(request, found),
             asked=asked,
@@ -169,24 +180,26 @@ class _Pages:
         self._hall.record(_looked("timeline", request, "kind", "before"))
         found = records.entries(self._hall.index, kind, before)
         counted = records.days(self._hall.index)
+        speak = Language(self._spoken(request))
         drawn = charts.columns(
-            "Entries written on each of the last 30 days",
+            speak(say("Entries written on each of the last 30 days")),
             [day for day, _ in counted],
-            [Series("entries", tuple(float(count) for _, count in counted))],
-            Words("en").number,
+            [Series(speak(say("entries")), tuple(float(count) for _, count in counted))],
+            Words(speak.code).number,
             170,
         )
         rows = [{"index": each.index} for each in found]
         return self._page(
             request,
             "timeline.html",
-            "Timeline",
+            say("Timeline"),
             told=found[:PAGE],
             older=_older(request, rows),
             kinds=kinds,
             kind=kind,
             chart=Markup(drawn),  # noqa: S704 - `charts` escapes what it is given
             counted=counted,
+            standing=_standing,
         )
 
     async def exchange(self, request: Request) -> Response:
@@ -196,15 +209,15 @@ class _Pages:
         self._hall.record(f"console: exchange {number} {partner}".rstrip())
         partners = self._hall.index.partners_of(number)
         if not partners or (partner and partner not in partners):
-            raise HTTPException(404, "No entry bears this number.")
+            raise HTTPException(404, say("No entry bears this number."))
         if not partner and len(partners) > 1:
             return self._page(
-                request, "choose.html", "Whose exchange?", number=number, partners=partners
+                request, "choose.html", say("Whose exchange?"), number=number, partners=partners
             )
         return self._page(
             request,
             "exchange.html",
-            f"Exchange {number}",
+            say("Exchange {number}", number=number),
             story=self._story(number, partner or partners[0]),
         )
 
@@ -214,11 +227,11 @@ class _Pages:
         self._hall.record(f"console: entry {number}")
         told = records.entry(self._hall.index, number)
         if told is None:
-            raise HTTPException(404, "There is no such entry here.")
+            raise HTTPException(404, say("There is no such entry here."))
         return self._page(
             request,
             "entry.html",
-            f"Entry {number}",
+            say("Entry {number}", number=number),
             told=told,
             fields=records.fields(told),
             sealed=told.facts is None and any(told.frame.detail_commitment),
@@ -235,7 +248,7 @@ class _Pages:
         return self._page(
             request,
             "proof.html",
-            f"Proof of entry {number}",
+            say("Proof of entry {number}", number=number),
             number=number,
             steps=steps,
             text=receipt.tlog_proof.decode("utf-8", "replace"),
@@ -253,22 +266,22 @@ class _Pages:
         """Ask for a period, or show the report of one."""
         asked = request.query_params
         first, last = _moment(asked.get("from", "")), _moment(asked.get("to", ""), end=True)
-        language = _one_of(asked.get("lang", ""), LANGUAGES) or "en"
+        language = _one_of(asked.get("lang", ""), LANGUAGES) or self._spoken(request)
         period = self._hall.period
         if first is None or last is None:
             self._hall.record("console: report form")
             return self._page(
                 request,
                 "ask_report.html",
-                "Report",
+                say("Report"),
                 first=str(iso(period.since))[:10],
                 last=str(iso((period.until or 1) - 1))[:10],
                 languages=LANGUAGES,
             )
         if last <= first:
-            raise HTTPException(400, "The last day is before the first.")
+            raise HTTPException(400, say("The last day is before the first."))
         if last - first > LONGEST * DAY_MS:
-            raise HTTPException(400, "A report covers ten years at most.")
+            raise HTTPException(400, say("A report covers ten years at most."))
         self._hall.record(_looked("report", request, "from", "to", "lang"))
         found = self._hall.count(Period(first, last))
         return HTMLResponse(render(found, self._hall.verified, self._hall.about, language))
@@ -276,15 +289,24 @@ class _Pages:
     async def missing(self, request: Request, fault: Exception) -> Response:
         """Say that there is no such page, or that it was asked for wrongly."""
         code = getattr(fault, "status_code", 500)
-        text = getattr(fault, "detail", "") or "There is no such page."
-        return self._page(
-            request, "fault.html", "Not found" if code == 404 else "Not shown", code, text=text
-        )
+        told = getattr(fault, "detail", "")
+        # What Starlette says by itself, in English alone, is no message of ours.
+        text = told if isinstance(told, Message) else say("There is no such page.")
+        title = say("Not found") if code == 404 else say("Not shown")
+        return self._page(request, "fault.html", title, code, text=self._speak(request, text))
 
     async def fault(self, request: Request, fault: Exception) -> Response:
         """Say why a page is not shown: most often, because the view could not be recorded."""
-        text = str(fault) if not isinstance(fault, OSError) else "the view could not be recorded"
-        return self._page(request, "fault.html", "Not shown", 503, text=text)
+        unrecorded = self._speak(request, say("the view could not be recorded"))
+        text = unrecorded if isinstance(fault, OSError) else str(fault)
+        return self._page(request, "fault.html", say("Not shown"), 503, text=text)
+
+    def _spoken(self, request: Request) -> str:
+        """Return the language of a page: what its address says, else that in which the console was opened."""
+        return _Address.of(request).code or self._hall.language
+
+    def _speak(self, request: Request, text: Message) -> str:
+        return Language(self._spoken(request))(text)
 
     def _story(self, number: str, partner: str) -> Story:
         told = self._hall.index.of_transaction(number, partner)
@@ -294,18 +316,26 @@ class _Pages:
         self,
         request: Request,
         template: str,
-        title: str,
+        title: Message,
         code: int = 200,
         **values: Any,  # noqa: ANN401
     ) -> Response:
-        about = self._hall.about
+        address, spoken = _Address.of(request), self._spoken(request)
+        speak = Language(spoken)
         html = (
             environment()
             .get_template(template)
             .render(
-                title=title,
-                at=request.scope["root_path"],
-                about=about,
+                title=speak(title),
+                at=address.at,
+                home=address.home,
+                language=spoken,
+                others=[(code, name) for code, name in NAMES.items() if code != spoken],
+                elsewhere=address.other,
+                speak=speak,
+                _=lambda text, **filled: speak(Message(text, filled)),
+                t=Words(spoken),
+                about=self._hall.about,
                 style=Markup(style()),  # noqa: S704 - a file of ours, nobody's input
                 hall=self._hall,
                 iso=iso,
@@ -325,6 +355,42 @@ def _looked(page: str, request: Request, *names: str) -> str:
     return " ".join((f"console: {page}", *said))
 
 
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where a page lies.
+
+    home    the path under which the console lies, which only whoever was let in knows
+    code    the language that the address names; empty where it names none
+    page    what follows, with what is asked for
+    """
+
+    home: str
+    code: str
+    page: str
+
+    @classmethod
+    def of(cls, request: Request) -> _Address:
+        home = str(request.scope.get("app_root_path", request.scope["root_path"]))
+        path = quote(request.scope["path"].removeprefix(home))
+        first = path.split("/")[1:2]
+        code = first[0] if first and first[0] in LANGUAGES else ""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return cls(home, code, path.removeprefix(f"/{code}" if code else "") + query)
+
+    @property
+    def at(self) -> str:
+        """Before the address of each page in the same language."""
+        return f"{self.home}/{self.code}" if self.code else self.home
+
+    def other(self, code: str) -> str:
+        """Return the address of the same page in another language."""
+        return f"{self.home}/{code}{self.page}"
+
+
+def _standing(frame: Frame) -> Message:
+    return Message(frame.entry_class.name.lower(), context="class")
+
+
 def _older(request: Request, rows: list[dict[str, Any]]) -> str:
     """Return the address of the page of what is older; empty where nothing is."""
     if len(rows) <= PAGE:
@@ -334,7 +400,7 @@ def _older(request: Request, rows: list[dict[str, Any]]) -> str:
 
 def _text(text: str) -> str:
     if not _WORD.fullmatch(text):
-        raise HTTPException(400, "A word to search for has at most 64 characters.")
+        raise HTTPException(400, say("A word to search for has at most 64 characters."))
     return text.strip()
 
 
@@ -344,20 +410,20 @@ def _place(request: Request) -> int:
 
 def _one_of(text: str, known: Any) -> str:  # noqa: ANN401
     if text and text not in known:
-        raise HTTPException(400, "This cannot be chosen.")
+        raise HTTPException(400, say("This cannot be chosen."))
     return text
 
 
 def _number(text: str) -> int | None:
     if text and not (text.isascii() and text.isdigit() and len(text) <= 12):
-        raise HTTPException(400, "A place in the ledger is a number.")
+        raise HTTPException(400, say("A place in the ledger is a number."))
     return int(text) if text else None
 
 
 def _moment(text: str, *, end: bool = False) -> int | None:
     if not text:
         return None
-    wrong = HTTPException(400, "A day is written as 2026-01-31.")
+    wrong = HTTPException(400, say("A day is written as 2026-01-31."))
     if not _DAY.fullmatch(text):
         raise wrong
     try:

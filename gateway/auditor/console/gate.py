@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from gateway.language import LANGUAGES, Language, Message, say
+
 IDLE: Final = 15  # minutes without a view, then the console ends; a desk that somebody left
 LINK: Final = 300.0  # seconds that the one-time link works
 
@@ -80,25 +82,25 @@ class Gate:
         headers = {name.lower(): value for name, value in scope["headers"]}
         host = headers.get(b"host", b"").decode("latin-1")
         if host not in {f"127.0.0.1:{self._port}", f"localhost:{self._port}"}:  # (1)
-            return PlainTextResponse("This is not the address of this console.", 421)
+            return _plain(say("This is not the address of this console."), 421)
         if self.ended:
-            return PlainTextResponse("The console has ended. Start it again.", 410)
+            return _plain(say("The console has ended. Start it again."), 410)
         if scope["path"].startswith("/enter/"):
             return self._enter(scope)  # (2)
         if not scope["path"].startswith(f"{self._at}/"):
-            return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
+            return _plain(say("Open the link that `passerelle console` printed."), 403)
         shown = _cookie(headers.get(b"cookie", b""), self._name)
         if self._session is None or not hmac.compare_digest(shown, self._session.encode()):
-            return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
+            return _plain(say("Open the link that `passerelle console` printed."), 403)
         return self._strange(scope, headers, host)
 
     def _enter(self, scope: Scope) -> Response:
         shown = scope["path"].removeprefix("/enter/").encode()
         token = self._token
         if scope["method"] != "GET" or token is None:
-            return PlainTextResponse("This link was used. Start the console again.", 403)
+            return _plain(say("This link was used. Start the console again."), 403)
         if not hmac.compare_digest(shown, token.encode()):
-            return PlainTextResponse("Open the link that `passerelle console` printed.", 403)
+            return _plain(say("Open the link that `passerelle console` printed."), 403)
         self._token, self._session = None, secrets.token_urlsafe(32)
         self._seen = self._clock()
         answer = RedirectResponse(f"{self._at}/", 303)
@@ -115,18 +117,23 @@ class Gate:
             f"http://{host}".encode("latin-1"),
         }
         if foreign:
-            return PlainTextResponse("Asked for by another site.", 403)
+            return _plain(say("Asked for by another site."), 403)
         if scope["method"] == "POST" and scope["path"] == f"{self._at}/leave":
             self.left = True
-            return PlainTextResponse("The console has ended. Close this window.", 200)
+            return _plain(say("The console has ended. Close this window."), 200)
         if scope["method"] not in {"GET", "HEAD"}:
-            return PlainTextResponse("Nothing can be changed here.", 405)
+            return _plain(say("Nothing can be changed here."), 405)
         return None
 
     @property
     def _name(self) -> str:
         # Cookies know no ports: two consoles on one machine would take each other's.
         return f"passerelle-{self._port}"
+
+
+def _plain(message: Message, code: int) -> Response:
+    """Return a line in each language: at the gate nobody has chosen one yet."""
+    return PlainTextResponse("\n".join(Language(each)(message) for each in LANGUAGES), code)
 
 
 def _headers(policy: str) -> list[tuple[bytes, bytes]]:

@@ -12,6 +12,7 @@ from gateway.audit.proof import LogIdentity, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.auditor.index import Index
 from gateway.auditor.table import DAY_MS, WAYS, iso
+from gateway.language import Message, say
 from gateway.terms import Receipt
 
 PAGE = 50  # rows of one page
@@ -104,46 +105,46 @@ def entry(index: Index, number: int) -> Told | None:
     return next(index.told("entries.idx = ?", (number,)), None)
 
 
-def fields(told: Told) -> Mapping[str, str]:
+def fields(told: Told) -> Mapping[Message, str]:
     """Return what a leaf says, by name; what it does not say is left out."""
     frame = told.frame
     said = {
-        "time": frame.time.isoformat(timespec="milliseconds"),
-        "type": frame.type.name,
-        "class": frame.entry_class.name,
-        "partner": frame.partner_id,
-        "direction": frame.direction.name if frame.direction else "",
-        "transaction": frame.transaction_number,
-        "subject": frame.subject_reference,
-        "agreement": f"{frame.agreement_id}@{frame.agreement_version}"
+        say("time"): frame.time.isoformat(timespec="milliseconds"),
+        say("type"): frame.type.name,
+        say("class"): frame.entry_class.name,
+        say("partner"): frame.partner_id,
+        say("direction"): frame.direction.name if frame.direction else "",
+        say("transaction"): frame.transaction_number,
+        say("subject"): frame.subject_reference,
+        say("agreement"): f"{frame.agreement_id}@{frame.agreement_version}"
         if frame.agreement_id
         else "",
-        "policy": frame.policy_id,
-        "message": frame.message_id.hex(),
-        "transcript": frame.transcript.hex(),
-        "signing key": frame.signing_key_id.hex(),
-        "sealing key": frame.kem_key_id.hex(),
-        "directory version": str(frame.directory_version or ""),
-        "leaf hash": leaf_hash(encode(frame)).hex(),
+        say("policy"): frame.policy_id,
+        say("message"): frame.message_id.hex(),
+        say("transcript"): frame.transcript.hex(),
+        say("signing key"): frame.signing_key_id.hex(),
+        say("sealing key"): frame.kem_key_id.hex(),
+        say("directory version"): str(frame.directory_version or ""),
+        say("leaf hash"): leaf_hash(encode(frame)).hex(),
     }
     return {name: value for name, value in said.items() if value}
 
 
-def checked(receipt: Receipt, log: LogIdentity) -> list[tuple[str, str, bool]]:
+def checked(receipt: Receipt, log: LogIdentity) -> list[tuple[Message, str, bool]]:
     """Return each step of checking a proof: what, what was found, and whether it holds."""
     leaf = leaf_hash(receipt.leaf)
-    steps = [("hash of the entry", leaf.hex(), True)]
+    steps: list[tuple[Message, str, bool]] = [(say("hash of the entry"), leaf.hex(), True)]
     try:
         proof = parse_proof(receipt.tlog_proof)
         signed = log.open(proof.checkpoint)
-        said = f"{signed.origin}, {signed.size} entries, root {signed.root.hex()}"
-        steps.append(("checkpoint, signed by both keys of the ledger", said, True))
+        stated = {"origin": signed.origin, "size": signed.size, "root": signed.root.hex()}
+        said = say("{origin}, {size} entries, root {root}", **stated)
+        steps.append((say("checkpoint, signed by both keys of the ledger"), said, True))
         verify_inclusion(
             leaf, proof.hashes, index=proof.index, size=signed.size, expected=signed.root
         )
-        steps.append(
-            ("entry in the tree", f"index {proof.index}, {len(proof.hashes)} hashes", True)
-        )
+        where = say("index {index}, {count} hashes", index=proof.index, count=len(proof.hashes))
+        steps.append((say("entry in the tree"), where, True))
     except AuditFault as fault:
-        steps.append(("proof", str(fault), False))
+        steps.append((say("proof"), str(fault), False))
     return steps

@@ -17,9 +17,11 @@ from typing import Final, TypeAlias
 
 from gateway.auditor.index import Index
 from gateway.auditor.table import DAY_MS, WAYS, Period, Table, iso
+from gateway.language import Message, say
 from gateway.terms import Direction
 
 COLUMNS = ("time", "partner", "direction", "transaction", "what", "detail", "case", "unit", "leaf")
+NO_CASE: Final = say("no case")
 REPEATS: Final = 3  # times within a day
 RARE: Final = 0.01  # share of a party's queries that falls into its odd hours, all of them together
 ENOUGH: Final = 500  # queries of a party before its habits say anything
@@ -44,7 +46,7 @@ class Asked:
     unit: str | None
     leaf: int
 
-    def row(self, what: str, detail: str) -> tuple[int, tuple[object, ...]]:
+    def row(self, what: Message, detail: Message) -> tuple[int, tuple[object, ...]]:
         """Return the row that says what is odd about it, after its leaf."""
         said = (
             iso(self.time),
@@ -82,10 +84,15 @@ def anomalies(
     found.sort(key=lambda pair: (pair[0], str(pair[1][4])))
     rows = tuple(row for _, row in found)
     counts = Counter(str(row[4]) for row in rows)
-    findings = tuple(f"{count} queries: {what}" for what, count in sorted(counts.items()))
+    words = {str(row[4]): row[4] for row in rows}
+    findings = tuple(
+        say("{count} queries: {what}", count=count, what=words[what])
+        for what, count in sorted(counts.items())
+    )
     if not index.opened:
-        findings = (*findings, "cases and people are sealed: give the auditor's key (--key)")
-    return Table(COLUMNS, rows, {"queries": dict(counts)}, findings)
+        findings = (*findings, say("cases and people are sealed: give the auditor's key (--key)"))
+    queries = {words[what]: count for what, count in counts.items()}
+    return Table(COLUMNS, rows, {"queries": queries}, findings)
 
 
 def _without_case(index: Index, period: Period, cases: Collection[str] | None) -> Rows:
@@ -97,16 +104,16 @@ def _without_case(index: Index, period: Period, cases: Collection[str] | None) -
     if cases is None:
         wanted = f"{_ASKED} AND {sealed} AND closing <> 'REFUSED' AND ({empty}) AND {said}"
         for each in _asked(index, wanted, values):
-            yield each.row("no case", "it names none")
+            yield each.row(NO_CASE, say("it names none"))
         return
     direction = int(Direction.INBOUND if period.partner else Direction.OUTBOUND)
     wanted = f"{_ASKED} AND {sealed} AND direction = {direction} AND {said}"
     known = frozenset(cases)
     for each in _asked(index, wanted, values):
         if not each.case:
-            yield each.row("no case", "it names none")
+            yield each.row(NO_CASE, say("it names none"))
         elif each.case not in known:
-            yield each.row("no case", "not on the list of cases")
+            yield each.row(NO_CASE, say("not on the list of cases"))
 
 
 def _habits(index: Index, period: Period) -> Habits:
@@ -135,7 +142,9 @@ def _repeated(index: Index, period: Period) -> Rows:
         while times[0] <= each.time - DAY_MS:
             times.popleft()
         if len(times) >= REPEATS:
-            yield each.row("repeated", f"asked {len(times)} times within a day")
+            yield each.row(
+                say("repeated"), say("asked {count} times within a day", count=len(times))
+            )
 
 
 def _same_person(index: Index, period: Period) -> Rows:
@@ -157,8 +166,11 @@ def _same_person(index: Index, period: Period) -> Rows:
             asked.popleft()
         count = len({one.case for one in asked})
         if count >= REPEATS:
-            how = "found" if each.direction == Direction.INBOUND else "asked about"
-            yield each.row("same person", f"{how} in {count} cases within a day")
+            found = each.direction == Direction.INBOUND
+            how = say("found in {count} cases within a day", count=count)
+            if not found:
+                how = say("asked about in {count} cases within a day", count=count)
+            yield each.row(say("same person"), how)
 
 
 def _odd(index: Index, period: Period, hours: Hours | None, habits: Habits) -> Rows:
@@ -174,7 +186,15 @@ def _odd(index: Index, period: Period, hours: Hours | None, habits: Habits) -> R
         )
         for each in _asked(index, f"idx IN ({then})", [partner, direction, *values]):
             at = each.time % DAY_MS // HOUR_MS
-            yield each.row("odd hour", f"at {at:02} h UTC, {counts[at]} of {counts.total()} are")
+            yield each.row(
+                say("odd hour"),
+                say(
+                    "at {hour} h UTC, {count} of {total} are",
+                    hour=f"{at:02}",
+                    count=counts[at],
+                    total=counts.total(),
+                ),
+            )
 
 
 def _rare(counts: Counter[int]) -> frozenset[int]:

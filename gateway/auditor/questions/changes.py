@@ -12,7 +12,7 @@ from typing import Final
 from gateway.audit.chapters import Told
 from gateway.audit.entry import EntryType
 from gateway.auditor.index import Index
-from gateway.auditor.table import Table, iso
+from gateway.auditor.table import SEALED, Table, iso
 from gateway.errors import Remedy
 
 COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
@@ -81,7 +81,7 @@ def _row(each: Told) -> tuple[object, ...]:
         of = f"{frame.agreement_id}@{frame.agreement_version} {frame.subject_reference}".strip()
     when = frame.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     if facts is None:
-        sealed = "sealed" if any(frame.detail_commitment) else None
+        sealed = SEALED if any(frame.detail_commitment) else None
         return when, frame.type.name, of, sealed, None, sealed, each.index
     change = ", ".join(f"{name} {facts[name]}" for name in _SHOWN if facts.get(name))
     kind = facts.get("key_kind", "")

@@ -17,6 +17,7 @@ from gateway.audit.entry import EntryType
 from gateway.audit.shredding import read_erased
 from gateway.auditor.index import Index
 from gateway.auditor.table import SEALED, Cells, Period, Table
+from gateway.language import Message, say
 
 USES: Final = ("time", "partner", "name", "transaction", "case", "used_in", "who", "reason", "leaf")
 ERASURES: Final = (
@@ -30,11 +31,11 @@ DECISIONS: Final = (
 READINGS: Final = (
     *("time", "who", "what", "person", "case", "transaction", "partner", "reason", "leaf"),
 )
-EVERY_PARTNER: Final = "every partner"
+EVERY_PARTNER: Final = say("every partner")
 _HOLDS: Final = {
-    "PLACE": "hold placed",
-    "PLACE_ALL": "hold placed on everything",
-    "RELEASE": "hold released",
+    "PLACE": say("hold placed"),
+    "PLACE_ALL": say("hold placed on everything"),
+    "RELEASE": say("hold released"),
 }
 
 Names = Mapping[str, str]  # partner id → legal name
@@ -77,10 +78,10 @@ def _erasure(each: Told) -> Cells:
         kept, count = (erased.kept, erased.count) if erased else (frame.subject_reference, None)
         span = (_fact(each, "first"), _fact(each, "last"))
         ground = _fact(each, "paragraph")
-        return (_time(each), "erased", kept, count, *span, ground, *people, each.index)
+        return (_time(each), say("erased"), kept, count, *span, ground, *people, each.index)
     if frame.type is EntryType.REMOVED:
         of = frame.subject_reference
-        return (_time(each), "person removed", of, 1, None, None, None, *people, each.index)
+        return (_time(each), say("person removed"), of, 1, None, None, None, *people, each.index)
     verb, _, name = frame.subject_reference.partition("/")
     subject = (each.facts or {}).get("subject", "")
     whom = f"S-{subject}" if subject else f"{frame.partner_id} {frame.transaction_number}".strip()
@@ -101,10 +102,10 @@ def decisions(index: Index, period: Period, names: Names) -> Table:
         person = _fact(each, "subject")
         rows.append(
             (
-                *(_time(each), "refused" if verb == "REFUSE" else "lifted", name),
+                *(_time(each), say("refused") if verb == "REFUSE" else say("lifted"), name),
                 f"S-{person}" if person and person != SEALED else person,
                 *(partner or EVERY_PARTNER, names.get(partner)),
-                "everything" if _fact(each, "decision") == "ALL" else _fact(each, "fields"),
+                say("everything") if _fact(each, "decision") == "ALL" else _fact(each, "fields"),
                 *(_fact(each, name) for name in ("ground", "note", "actor", "reason")),
                 each.index,
             )
@@ -141,9 +142,14 @@ def readings(
     rows = tuple(map(_reading, wanted))
     sealed = sum(each.facts is None for each in every)
     totals: dict[str, object] = {"readings": len(rows), "by_person": _counted(rows, 1)}
-    findings: tuple[str, ...] = ()
+    findings: tuple[Message, ...] = ()
     if sealed:
-        findings = (f"{sealed} readings of this time are sealed or erased: of whom is not known",)
+        findings = (
+            say(
+                "{count} readings of this time are sealed or erased: of whom is not known",
+                count=sealed,
+            ),
+        )
     return Table(READINGS, rows, totals, findings)
 
 
@@ -152,7 +158,9 @@ def _reading(each: Told) -> Cells:
     subjects = (each.facts or {}).get("subject", "")
     people = ", ".join(f"S-{subject}" for subject in subjects.split(",") if subject)
     numbers = frame.transaction_number or _fact(each, "transaction_reference")
-    what = _fact(each, "source") or ("record" if frame.subject_reference.startswith("S-") else None)
+    what = _fact(each, "source") or (
+        say("record") if frame.subject_reference.startswith("S-") else None
+    )
     return (
         *(_time(each), _fact(each, "actor"), what or frame.subject_reference or None),
         *(people or None, _fact(each, "case"), numbers),
@@ -208,4 +216,5 @@ def _fact(each: Told, name: str) -> str | None:
 
 
 def _counted(rows: Iterable[Cells], column: int) -> dict[str, int]:
-    return dict(Counter(str(row[column]) for row in rows).most_common())
+    cells = (row[column] for row in rows)
+    return dict(Counter(c if isinstance(c, str) else str(c) for c in cells).most_common())

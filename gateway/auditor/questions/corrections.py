@@ -18,6 +18,7 @@ from gateway.audit.chapters import Told
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.auditor.index import Index
 from gateway.auditor.table import Period, Table, iso
+from gateway.language import say
 from gateway.terms import Direction
 
 COLUMNS = (
@@ -58,7 +59,7 @@ def corrections(index: Index, period: Period, *, late: bool = False) -> Table:
         count += passed
         if passed or not late:
             rows.append(_row(one, passed=passed))
-    findings = (f"{count} corrections are late or were",) if count else ()
+    findings = (say("{count} corrections are late or were", count=count),) if count else ()
     return Table(COLUMNS, tuple(rows), {"corrections": len(rows), "late": count}, findings)
 
 
@@ -112,7 +113,7 @@ def _row(one: _Correction, *, passed: bool) -> tuple[object, ...]:
     return (
         one.number,
         one.partner,
-        "sent" if one.outbound else "received",
+        say("sent") if one.outbound else say("received"),
         facts.get("transaction_reference"),
         facts.get("correction_kind"),
         iso(one.opened),

@@ -13,6 +13,7 @@ from typing import Final
 from gateway.audit.grammar import REVIEW_LONGEST
 from gateway.auditor.index import Index
 from gateway.auditor.table import Period, Read, Table, told
+from gateway.language import Message, say
 
 COLUMNS = (
     "asked",
@@ -79,18 +80,33 @@ def destruction(index: Index, period: Period, number: str = "") -> Table:
     return Table(COLUMNS, Read(count, lambda: index.each(wanted, values)), totals, findings)
 
 
-def _findings(index: Index, where: str, values: Sequence[str | int], kept: str) -> Iterator[str]:
+def _findings(
+    index: Index, where: str, values: Sequence[str | int], kept: str
+) -> Iterator[Message]:
     review = f"{REVIEWED} AND ({kept} OR {LATE_REVIEW})"
     wanted = (
         "SELECT number, partner, idx, destroyed_idx, reviewed_ms IS NOT NULL FROM exchanges"
         f" WHERE {where} AND ({LIVES} OR {AFTER} OR {review}) ORDER BY idx"
     )
     for number, partner, first, leaf, examined in index.each(wanted, values):
-        which = f"transaction {number} of {partner}"
+        which = {"number": number, "partner": partner, "leaf": first if leaf is None else leaf}
         if leaf is None and examined:
-            yield f"{which}: its review is over and its prints live on, leaf {first}"
+            yield say(
+                "transaction {number} of {partner}: its review is over and its prints live on, leaf {leaf}",
+                **which,
+            )
         elif leaf is None:
-            yield f"{which} was answered and its prints live on: leaf {first}"
+            yield say(
+                "transaction {number} of {partner} was answered and its prints live on: leaf {leaf}",
+                **which,
+            )
+        elif examined:
+            yield say(
+                "transaction {number} of {partner}: destroyed after its review was over, leaf {leaf}",
+                **which,
+            )
         else:
-            late = "its review was over" if examined else "the answer"
-            yield f"{which}: destroyed after {late}, leaf {leaf}"
+            yield say(
+                "transaction {number} of {partner}: destroyed after the answer, leaf {leaf}",
+                **which,
+            )

@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.auditor.index import Index
 from gateway.auditor.table import DAY_MS, WAYS, Period, Table
+from gateway.language import Message, say
 from gateway.law.quota import Quota, Quotas, poor_allowance
 from gateway.terms import Direction, Purpose
 
@@ -118,7 +119,7 @@ def _days(index: Index, period: Period, limits: Limits) -> dict[tuple[str, str, 
 def quota(index: Index, period: Period, limits: Limits) -> Table:
     """Return the use of each day, and of the year so far; a finding where more was used than was agreed."""
     rows: list[tuple[object, ...]] = []
-    findings: list[str] = []
+    findings: list[Message] = []
     said: set[tuple[object, ...]] = set()
     total = 0
     for each in uses(index, period, limits):
@@ -144,14 +145,29 @@ def quota(index: Index, period: Period, limits: Limits) -> Table:
     return Table(COLUMNS, tuple(rows), totals, tuple(findings))
 
 
-def _over(when: str, each: Use, used: int, agreed: int) -> str:
-    who = (
-        f"{each.partner} asked"
-        if each.direction == Direction.INBOUND
-        else f"we asked {each.partner}"
+def _over(when: str, each: Use, used: int, agreed: int) -> Message:
+    said = {"when": when, "partner": each.partner, "used": used, "agreed": agreed}
+    if each.direction == Direction.INBOUND and each.purpose == ALL:
+        return say(
+            "{when}: {partner} asked {used} times for all purposes together; {agreed} were agreed",
+            **said,
+        )
+    if each.direction == Direction.INBOUND:
+        return say(
+            "{when}: {partner} asked {used} times for {purpose}; {agreed} were agreed",
+            purpose=each.purpose,
+            **said,
+        )
+    if each.purpose == ALL:
+        return say(
+            "{when}: we asked {partner} {used} times for all purposes together; {agreed} were agreed",
+            **said,
+        )
+    return say(
+        "{when}: we asked {partner} {used} times for {purpose}; {agreed} were agreed",
+        purpose=each.purpose,
+        **said,
     )
-    what = "for all purposes together" if each.purpose == ALL else f"for {each.purpose}"
-    return f"{when}: {who} {used} times {what}; {agreed} were agreed"
 
 
 def _purpose(name: str | None) -> Purpose:

@@ -26,9 +26,10 @@ from gateway.auditor.cells import LEAST, withheld
 from gateway.auditor.groups import DIMENSIONS, Groups
 from gateway.auditor.index import Index
 from gateway.auditor.table import Period, Table
+from gateway.language import Message, say
 
 Z: Final = 1.959964  # of the normal distribution, for 95 %
-UNKNOWN: Final = "not stated"
+UNKNOWN: Final = say("not stated")
 MEASURES: Final = (
     *("people", "found", "hit_share", "hit_low", "hit_high"),
     *("examined", "false", "false_share", "false_low", "false_high"),
@@ -151,11 +152,16 @@ def _over_all(index: Index, period: Period, *, told: bool) -> dict[str, object]:
     }
 
 
-def _findings(index: Index, by: Sequence[str], groups: Groups | None) -> tuple[str, ...]:
+def _findings(index: Index, by: Sequence[str], groups: Groups | None) -> tuple[Message, ...]:
     if not index.opened:
-        return ("who was found is sealed: give the auditor's key (--key)",)
+        return (say("who was found is sealed: give the auditor's key (--key)"),)
     if groups is None:
         names = ", ".join(by)
-        words = f"{names}: not in the ledger, so that nobody learns it from there"
-        return (f"{words}; ask the registrar for a file of groups (--groups FILE)",)
+        return (
+            say(
+                "{names}: not in the ledger, so that nobody learns it from there; ask the registrar for a file of"
+                " groups (--groups FILE)",
+                names=names,
+            ),
+        )
     return ()

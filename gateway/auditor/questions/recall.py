@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.auditor.index import Index
 from gateway.auditor.table import Period, Read, Table, told
 from gateway.errors import Remedy
+from gateway.language import say
 
 COLUMNS = (
     "time",
@@ -52,7 +53,9 @@ def recall(index: Index, period: Period, named: str) -> Table:
     )
     rows = Read(count, lambda: index.each(wanted, values))
     findings = (
-        (f"{sealed} answers are sealed or shredded: what gave them is not known",) if sealed else ()
+        (say("{count} answers are sealed or shredded: what gave them is not known", count=sealed),)
+        if sealed
+        else ()
     )
     return Table(COLUMNS, rows, {"answers": count, "matches": int(matches)}, findings)
 

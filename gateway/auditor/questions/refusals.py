@@ -24,8 +24,9 @@ from gateway.audit.chapters import Cite
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.auditor.assembling import says_no
 from gateway.auditor.index import Index, facts_in
-from gateway.auditor.table import WAYS, Period, Table, iso
+from gateway.auditor.table import SEALED, WAYS, Period, Table, iso
 from gateway.errors import FieldNotPermitted
+from gateway.language import Message, say
 from gateway.law.citing import ground_of
 from gateway.terms import Direction
 
@@ -33,7 +34,8 @@ COLUMNS = (
     *("time", "partner", "direction", "transaction", "what", "reason", "ground", "because"),
     *("paragraph", "times", "leaf"),
 )
-PROTOCOL: Final = "the gateway protocol"  # the ground of what breaks it
+NOT_COMPLETED: Final = say("not completed")
+PROTOCOL: Final = say("the gateway protocol")  # the ground of what breaks it
 _KINDS: Final = (EntryType.REFUSAL, EntryType.REPLAY_CONFLICT, EntryType.REFUSAL_SUMMARY)
 _STATED: Final = (
     "status_kind",
@@ -58,7 +60,8 @@ def refusals(index: Index, period: Period, cite: Cite) -> Table:
     ]
     rows.sort(key=lambda row: int(str(row["leaf"])))
     by_reason = Counter(
-        f"{row['what']}: {row['reason'] or row['because'] or 'sealed'}" for row in rows
+        say("{what}: {reason}", what=row["what"], reason=row["reason"] or row["because"] or SEALED)
+        for row in rows
     )
     found = tuple(tuple(row.get(name) for name in COLUMNS) for row in rows)
     return Table(COLUMNS, found, {"by_reason": dict(by_reason.most_common())})
@@ -107,12 +110,13 @@ def _refused(index: Index, period: Period, cite: Cite) -> list[Cells]:
         }
         if kind == EntryType.REFUSAL_SUMMARY:
             count = facts.get("count")
-            row |= {"what": "counted", "because": f"{count or '?'} in the minute {minute}"}
+            because = say("{count} in the minute {minute}", count=count or "?", minute=minute)
+            row |= {"what": say("counted"), "because": because}
             row |= {"times": int(count) if count else None}
         else:
             copy = asked is not None and closed not in (leaf, asked)
             row["what"] = _what(cls, facts, copy=copy)
-        if reason and row["what"] != "not completed":
+        if reason and row["what"] != NOT_COMPLETED:
             row |= _ground(ground_of(reason, Direction(way or 1), agreed, version), cite)
         key = (partner, message, row["what"], reason, row["because"]) if message else (leaf,)
         if (known := rows.setdefault(key, row)) is not row:
@@ -120,10 +124,10 @@ def _refused(index: Index, period: Period, cite: Cite) -> list[Cells]:
     return list(rows.values())
 
 
-def _what(entry_class: int, facts: Mapping[str, str], *, copy: bool) -> str:
+def _what(entry_class: int, facts: Mapping[str, str], *, copy: bool) -> Message:
     if entry_class == EntryClass.OTHER and not says_no(facts):
-        return "not completed"
-    return "copy refused" if copy else "refused"
+        return NOT_COMPLETED
+    return say("copy refused") if copy else say("refused")
 
 
 def _of_ours(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
@@ -137,13 +141,13 @@ def _of_ours(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
     for ms, partner, number, reason, element, agreed, version, message, sealed, leaf in index.each(
         wanted, values
     ):
-        row = _row("refused", (ms, partner, Direction.OUTBOUND, number, leaf))
+        row = _row(say("refused"), (ms, partner, Direction.OUTBOUND, number, leaf))
         row |= {"reason": reason, "because": element}
         if not message:
             facts = facts_in(sealed)
             stated = ", ".join(f"{name} {facts[name]}" for name in _STATED if facts.get(name))
             row |= {
-                "what": "stopped",
+                "what": say("stopped"),
                 "because": ", ".join(filter(None, (element, stated))) or None,
             }
             row |= _ground(ground_of(reason or "", Direction.OUTBOUND, agreed, version), cite)
@@ -182,20 +186,22 @@ def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
         rules = _rules(facts, why, row["what"])
         if not rules and kept and way == Direction.INBOUND:
             rules = [ground_of(FieldNotPermitted.reason, Direction.INBOUND, agreed, version)]
-        because = f"{true} not shown: {why or 'sealed'}" if row["what"] == "masked" else why
+        because = why
+        if row["what"] == "masked":
+            because = say("{outcome} not shown: {why}", outcome=true, why=why or SEALED)
         row["reason"] = reason or (shown if shown in {"REFUSED", "UNAVAILABLE"} else None)
-        row["because"] = f"kept back: {kept}" if kept else because
+        row["because"] = say("kept back: {fields}", fields=kept) if kept else because
         row["ground"] = ground or ", ".join(rules) or None
         row["paragraph"] = ", ".join(dict.fromkeys(filter(None, map(cite, rules)))) or None
         yield row
 
 
-def _told(true: str | None, shown: str | None, ground: str | None) -> str:
+def _told(true: str | None, shown: str | None, ground: str | None) -> Message:
     if shown in {"REFUSED", "UNAVAILABLE"}:
-        return shown.lower()
+        return say("refused") if shown == "REFUSED" else say("unavailable")
     if true is not None and shown is not None and true != shown:
-        return "masked"
-    return "partly refused" if ground else "withheld"
+        return say("masked")
+    return say("partly refused") if ground else say("withheld")
 
 
 def _rules(facts: Mapping[str, str], why: str | None, what: object) -> list[str]:
@@ -212,7 +218,7 @@ def _ground(rule: str, cite: Cite) -> Cells:
     return {"ground": rule or PROTOCOL, "paragraph": (cite(rule) if rule else "") or None}
 
 
-def _row(what: str, of: tuple[int, str, int, str, int]) -> Cells:
+def _row(what: Message, of: tuple[int, str, int, str, int]) -> Cells:
     ms, partner, way, number, leaf = of
     return {
         "time": iso(ms),

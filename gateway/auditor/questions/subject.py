@@ -33,6 +33,7 @@ from gateway.auditor.index import Index, Row, facts_in
 from gateway.auditor.questions import subject_words
 from gateway.auditor.table import WAYS, Period, Table, iso
 from gateway.errors import Remedy
+from gateway.language import Message, say
 from gateway.law.citing import ground_of
 from gateway.terms import Direction, Operation
 
@@ -41,12 +42,13 @@ COLUMNS = (
     *("told", "fields", "not_disclosed", "withheld", "destroyed", "about", "in_pack", "leaf"),
 )
 NAME: Final = re.compile(r"S-([1-9][0-9]{0,18})")
-LANGUAGES: Final = ("en", "fr")
 BY_NUMBER: Final = "QUERY_BY_NUMBER"  # nothing was compared, and there were no prints
 STOPPED: Final = "STOPPED"  # by our own law: nothing was sent
-TO_DECIDE: Final = "--release LEAF, or --withhold LEAF=SECTION of the Privacy Act"
 COMPARED: Final = "COMPARED"  # an examiner looked at the person's record, and it was somebody else, or nobody knows
-TOLD: Final = {Direction.INBOUND: "they told", Direction.OUTBOUND: "we told"}  # of a correction
+TOLD: Final = {
+    Direction.INBOUND: say("they told"),
+    Direction.OUTBOUND: say("we told"),
+}  # of a correction
 _NAMES: Final = (
     *("idx", "asked_ms", "partner", "direction", "number", "message_id", "operation", "agreement"),
     *("version", "closing", "purpose", "paragraph", "transaction_reference", "prior", "wanted"),
@@ -161,7 +163,11 @@ def subject(  # noqa: PLR0917 - what a pack depends on
     findings, unread = list(sifted.findings), _unread(index, period)
     if unread:
         findings.append(
-            f"{unread} exchanges of this time are erased or sealed: whom they were about is not known, and the pack says so"
+            say(
+                "{count} exchanges of this time are erased or sealed: whom they were about is not known, and the pack"
+                " says so",
+                count=unread,
+            )
         )
     totals = {
         "subject": f"S-{number}" if number else "",
@@ -182,7 +188,7 @@ class _Sifted:
 
     rows: list[tuple[object, ...]] = field(default_factory=list)
     said: list[Said] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
+    findings: list[Message] = field(default_factory=list)
     withheld: Counter[str] = field(default_factory=Counter)
 
 
@@ -190,12 +196,19 @@ def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
     """Take out what an officer withheld, or has not decided yet; raises Remedy for a decision about anything else."""
     sifted, awaited = _Sifted(), set[int]()
     for each in found:
-        leaf, why = each["leaf"], each.pop("officer", "")
+        leaf, why = each["leaf"], each.pop("officer", None)
         section = decided.withheld.get(leaf, "")
         hidden = bool(why) and leaf not in decided.released
         awaited |= {leaf} if why else set()
         if hidden and not section:
-            sifted.findings.append(f"leaf {leaf}: {why}; left out until it is decided: {TO_DECIDE}")
+            sifted.findings.append(
+                say(
+                    "leaf {leaf}: {why}; left out until it is decided: --release LEAF, or --withhold LEAF=SECTION of"
+                    " the Privacy Act",
+                    leaf=leaf,
+                    why=why,
+                )
+            )
         sifted.rows.append(_cells(each, _standing(each, section, hidden=hidden)))
         if not hidden:
             sifted.said.append(each)
@@ -211,11 +224,16 @@ def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
     return sifted
 
 
-def _standing(each: Said, section: str, *, hidden: bool) -> str:
+def _standing(each: Said, section: str, *, hidden: bool) -> Message:
     if not hidden:
-        return "yes"
-    what = "all" if each["withheld"] is None else "ground"
-    return f"{what} withheld, s. {section}" if section else f"{what} left out"
+        return say("yes")
+    if each["withheld"] is None:
+        return (
+            say("all withheld, s. {section}", section=section) if section else say("all left out")
+        )
+    return (
+        say("ground withheld, s. {section}", section=section) if section else say("ground left out")
+    )
 
 
 def _about(index: Index, period: Period, number: str, cases: Sequence[str]) -> list[Said]:
@@ -315,9 +333,10 @@ def _withheld(facts: Mapping[str, str], ground: str | None) -> Said | None:
     return {"scope": facts.get("withheld", "PART"), "ground": ground} if ground else None
 
 
-def _officer(row: Said, *, masked: bool) -> str:
-    ground = f"ground {row['ground']}" if row["ground"] else ""
-    return ground or ("a match that the partner was not told of" if masked else "")
+def _officer(row: Said, *, masked: bool) -> Message | None:
+    if row["ground"]:
+        return say("ground {ground}", ground=row["ground"])
+    return say("a match that the partner was not told of") if masked else None
 
 
 def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:

@@ -6,9 +6,9 @@ import re
 import string
 from typing import Final
 
+from gateway.language import LANGUAGES, unbroken
 from gateway.law.wording import french
 
-LANGUAGES: Final = ("en", "fr")
 _PREFIX: Final = re.compile(r"^(RAISE|CLEAR)/")
 
 PURPOSES: Final[dict[str, tuple[str, str]]] = {  # of `terms.Purpose`
@@ -276,7 +276,7 @@ class Words:
         """Return a sentence with its names filled in."""
         said = WORDS[key][self._at]
         if self._at:
-            said = _unbroken(said)
+            said = unbroken(said)
         return said.format(**filled) if filled else said
 
     def number(self, value: float | None) -> str:
@@ -314,16 +314,6 @@ class Words:
     def total(self, value: int | None) -> str:
         """Return a total, or that it is small."""
         return self("few") if value is None else self.number(value)
-
-
-def _unbroken(text: str) -> str:
-    """Return French with the spaces about its marks that no line may break at, as officials in Canada write it.
-
-    The Translation Bureau's Clefs du français pratique: no space before ; ? and !, one before a colon and %.
-    """
-    for mark in ":%»":
-        text = text.replace(f" {mark}", f"\u00a0{mark}")
-    return text.replace("« ", "«\u00a0")
 
 
 def placeholders(text: str) -> set[str]:

@@ -156,15 +156,16 @@ def test_whoever_leaves_by_keyboard_is_out_and_the_console_ends(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("language", ["", "/fr"])
 def test_every_page_is_readable_by_everyone_and_fits_a_narrow_screen(
-    browser: Browser, place: str, archive: Any
+    browser: Browser, place: str, archive: Any, language: str
 ) -> None:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     for page in (
         *("/", "/search", "/timeline", f"/exchange/{archive.matched}", "/entry/3"),
         *("/entry/3/proof", "/report", "/nothing", f"/report?from=2026-01-01&to={today}&lang=fr"),
     ):
-        browser.open(place + page)
+        browser.open(place + language + page)
         assert browser.run(CHECKS) == [], page
         browser.call(
             "Emulation.setDeviceMetricsOverride",

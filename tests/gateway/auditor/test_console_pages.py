@@ -390,3 +390,70 @@ def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
     facts = open_detail(decode(last.leaf), last.ciphertext, last.sealed_dek, archive.ring)
     assert facts["source"] == "console: entry 7 ?"
     assert facts["reason"] == "complaint 14"
+
+
+def test_each_page_leads_to_itself_in_the_other_language(inside: Visitor, archive: Any) -> None:
+    for page in (
+        "/",
+        f"/search?q={archive.matched}",
+        "/timeline?kind=REQUEST",
+        f"/exchange/{archive.matched}?partner=AUS",
+        "/entry/1",
+        "/entry/1/proof",
+        "/report",
+        "/entry/999999",
+        "/nowhere",
+    ):
+        english = inside.ask(page)
+        other = re.search(r'href="/[\w-]{22}(/fr/[^"]*)" lang="fr"', english.text)
+        assert other, page
+        french = inside.ask(unescape(other[1]))
+        back = re.search(r'href="/[\w-]{22}(/en/[^"]*)" lang="en"', french.text)
+
+        assert back, page
+        assert unescape(back[1]) == f"/en{page}"
+        assert french.status == english.status
+        assert '<html lang="fr">' in french.text
+        assert "Vue d’ensemble" in french.text
+        assert inside.ask(unescape(back[1])).text.count("Overview")
+
+
+def test_links_of_a_french_page_lead_to_french_pages(inside: Visitor, archive: Any) -> None:
+    text = inside.ask(f"/fr/exchange/{archive.matched}?partner=AUS").text
+    links = re.findall(r'href="/[\w-]{22}(/[^"]*)"(?! lang)', text)
+
+    assert "Qui a demandé" in text
+    assert "RIPR 315.43(2)" in text
+    assert len(links) > 5
+    assert all(each.startswith("/fr/") for each in links)
+
+
+def test_a_view_is_recorded_alike_in_both_languages(inside: Visitor, seen: list[str]) -> None:
+    inside.ask("/search?q=abc")
+    inside.ask("/fr/search?q=abc")
+
+    assert seen == ["console: search q=abc"] * 2
+
+
+def test_a_console_opens_in_the_language_that_was_asked_for(
+    inside: Visitor, hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hall, "language", "fr")
+
+    assert "Chronologie" in inside.ask("/timeline").text
+    assert "Timeline" in inside.ask("/en/timeline").text
+
+
+def test_who_is_not_let_in_is_told_so_in_both_languages(visitor: Visitor) -> None:
+    told = visitor.ask("/fr/").text
+
+    assert "Open the link" in told
+    assert "Ouvrez le lien" in told
+
+
+def test_leaving_works_from_a_french_page(inside: Visitor) -> None:
+    (action,) = re.findall(r'action="/[\w-]{22}(/[^"]*)"', inside.ask("/fr/").text)
+    answer = inside.ask(action, "POST", origin=f"http://{HOST}")
+
+    assert action == "/leave"
+    assert "Fermez cette fenêtre" in answer.text
