@@ -84,16 +84,19 @@ class Exchange(_Section):
     # core answers some hundreds a second: this stops a runaway client, not a busy one. The legal quota is
     # the agreement's. Whoever raises both lets one partner load the gateway.
     rate_per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
+    # Calls that the bucket holds: so many at once, after a pause. A message that is refused costs twenty.
     rate_burst: Annotated[int, Field(ge=1, le=100_000)] = 400
-    # Copies of a message that was seen before, answered or refused: a second, refilling a bucket of `copies_burst`. An honest client
-    # sends three in ten seconds after a break; each copy is the work of a verification and up to 300 kB of answer.
+    # Copies of a message that was seen before, answered or refused: a second, refilling a bucket of `copies_burst`. An
+    # honest client sends three in ten seconds after a break; each copy is the work of a verification and up to 300 kB of answer.
     # Whoever raises both makes old messages a load that no quota counts.
     copies_per_second: Annotated[float, Field(gt=0, le=100_000)] = 2.0
+    # Copies that the bucket holds: so many at once, after a pause.
     copies_burst: Annotated[int, Field(ge=1, le=100_000)] = 16
     # Refusals a second to one address (IPv6: one /64) whose caller is not identified, refilling a bucket of
     # `unidentified_burst`; beyond it they say RATE_LIMITED and are cheaper. All addresses together have ten times
     # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets strangers load us.
     unidentified_per_second: Annotated[float, Field(gt=0, le=100_000)] = 10.0
+    # Refusals that the bucket of an address holds: so many at once, after a pause.
     unidentified_burst: Annotated[int, Field(ge=1, le=100_000)] = 50
     # Milliseconds; the earliest moment an answer leaves. 0 = measured from the gallery at hand, never
     # below 50. Whoever lowers it can let the time of an answer say what the answer does not.
@@ -199,7 +202,7 @@ class Telemetry(_Section):
 class Limits(_Section):
     """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
 
-    # Bytes. The largest envelope has 266,918; the rest is room for the receipt and later formats.
+    # Bytes. The largest envelope has about 267,000; the rest is room for the receipt and later formats.
     max_message_bytes: Annotated[int, Field(ge=300_000, le=1 << 20)] = 1 << 20
     # Seconds. Longer calls hold a thread for nothing; the result waits for GetQueryState (protocol 4).
     max_deadline_s: Annotated[float, Field(gt=0, le=60)] = 60.0

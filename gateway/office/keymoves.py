@@ -91,7 +91,10 @@ def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> D
 
     def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
         if kind is KeyKind.AUDIT:
-            raise Remedy("an AUDIT key is the auditor's: take over the public half of his new one")
+            raise Remedy(
+                "an AUDIT key is the auditor's: they make the next by passerelle audit renew, and two operators take over its"
+                " public half by passerelle keys adopt DIR FILE"
+            )
         already = coming(keyset, kind)
         if already is not None and join:
             return keyset, ()

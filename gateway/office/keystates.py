@@ -129,7 +129,11 @@ def _next(turning: Turning, record: KeyRecord, steps: tuple[Step, ...]) -> str:
         made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)
         if made is not None:
             return f"successor: {made.when:%Y-%m-%d %H:%M}"
-        return f"→ passerelle keys rotate {record.kind.value}"
+        renewed = (
+            "audit renew, then passerelle keys adopt DIR FILE"  # the private half is the auditor's
+        )
+        rotated = f"keys rotate DIR {record.kind.value} --reason WORDS"
+        return f"→ passerelle {renewed if record.kind is KeyKind.AUDIT else rotated}"
     if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):
         return f"opens until {record.changed + KEM_WINDOW:%Y-%m-%d %H:%M}"
     role = keepers_sign(record.kind) if record.state is KeyState.PREACTIVE else None
