@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gateway.audit.chapters import Cite
+    from gateway.auditor.index import Index
     from gateway.auditor.table import Period, Table
     from gateway.law.quota import Quotas
 
@@ -292,7 +293,10 @@ def answer(
     speech = console.language(context)
     since, until, partner = period
     over = Period(reading.moment(since) or 0, reading.moment(until, end=True), partner)
+    if over.until is not None and over.until <= over.since:
+        raise Remedy("--until is before --since: nothing can be in that time")
     with reading.room(asked, question) as room:
+        _demand_known(room.index, partner)
         table = ask(room, over)
         unread = not room.index.opened
         code = Code.NO if table.findings else Code.DONE
@@ -308,6 +312,15 @@ def answer(
             "sealed": unread,
         }
         console.emit(context, document, *_shown(table, speech, unread=unread), code=code)
+
+
+def _demand_known(index: Index, partner: str) -> None:
+    """Raise Remedy for a partner of whom the ledger has no entry: nothing found of it would pass for an answer."""
+    if partner:
+        wanted = "SELECT DISTINCT partner FROM entries WHERE partner <> '' ORDER BY partner"
+        known = [name for (name,) in index.each(wanted, ())]
+        if partner not in known:
+            raise Remedy(f"no entry names {partner}; the ledger knows {', '.join(known) or 'none'}")
 
 
 def cited(room: Room) -> Cite:

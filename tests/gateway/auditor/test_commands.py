@@ -195,3 +195,18 @@ def test_neither_house_nor_bundle_is_no_question() -> None:
 
     assert code == 2
     assert "--bundle FILE" in told["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--partner", "XXX"), "no entry names XXX; the ledger knows "),
+        (("--since", "2026-11-30", "--until", "2026-11-29"), "--until is before --since"),
+    ],
+)
+def test_what_cannot_be_asked_is_no_answer(archive: Any, words: tuple[str, ...], why: str) -> None:
+    """Nothing found of a partner that nobody knows, or in a time that is none, would pass for one."""
+    code, told = run("audit", "quota", "--bundle", archive.bundle, *archive.as_auditor, *words)
+
+    assert code == 2
+    assert why in told["error"]["message"]
