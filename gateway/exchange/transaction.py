@@ -44,6 +44,7 @@ from gateway.errors import (
     HeaderInvalid,
     InProgress,
     KeyStale,
+    KeysUnavailable,
     OperationNotAuthorised,
     OutsideTimeWindow,
     RateLimited,
@@ -293,11 +294,16 @@ class Corridor:
         if header.directory_version > version:  # it believes an entry that we have not published
             element = "header.directory_version"
             raise KeyStale(element=element, directory_version=str(version))
+        self._opener(header)
+
+    def _opener(self, header: Header) -> envelope.OpeningKey:
+        """Return the key that opens a message; raises KeyStale, also where it was stopped since (7)."""
         try:
-            self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock())
+            return self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock())
         except (UnknownKey, KeyNotUsable):
             element = "header.recipient_kem_key_id"
-            raise KeyStale(element=element, directory_version=str(version)) from None
+            version = str(self._rooms.own_version())
+            raise KeyStale(element=element, directory_version=version) from None
 
     def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
         """(9) and (10): the request, and the payload that it sealed."""
@@ -310,7 +316,7 @@ class Corridor:
                 call.letter.sealed,
                 call.letter.header,
                 header.payload_commitment,
-                self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock()),
+                self._opener(header),
             )
         except OpenRefused:
             raise _rejected("SEAL") from None
@@ -325,7 +331,12 @@ class Corridor:
             return Written(letters.parse_header(letter.header), letter)
         asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
-        signer = self._rooms.keyset().signing()
+        try:
+            signer = self._rooms.keyset().signing()
+        except (
+            KeyNotUsable
+        ):  # stopped while this was answered; a copy is answered once one is in force
+            raise KeysUnavailable from None
         packed = envelope.pack(conclusion.answer, conclusion.at_least)
         header = Header(
             message_type=MessageType.RESPONSE,

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from gateway import errors
 from gateway.bundle import PartyBundle
 from gateway.client import DirectoryRefused, KeyStale, Partner
 from gateway.directory import Directory, own_bundle
+from keys.errors import KeyNotUsable
 from keys.keyset import Keyset
 from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
 
@@ -122,6 +124,26 @@ def test_a_view_is_renewed_while_many_threads_ask(pair: Any) -> None:
 
     assert failed == []
     assert partner.peer == own_bundle(pair.home)
+
+
+def test_a_key_that_is_stopped_between_two_steps_is_stale_and_no_fault(
+    pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the key (7) and the opening (10) an operator may act; once in some hundred tries one did."""
+    letter, looked = people.forger(pair).letter(), []
+    real = Keyset.opening
+
+    def once(keyset: Keyset, kid: bytes, now: Any = None) -> Any:
+        looked.append(kid)
+        if len(looked) > 1:
+            raise KeyNotUsable("stopped meanwhile")
+        return real(keyset, kid, now)
+
+    monkeypatch.setattr(Keyset, "opening", once)
+    with pytest.raises(errors.KeyStale):
+        pair.serving.corridor.handle(people.call(letter))
+
+    assert len(looked) == 2
 
 
 def test_a_new_leaf_of_ours_is_met_on_a_new_line(pair: Any) -> None:
