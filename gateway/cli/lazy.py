@@ -2,7 +2,8 @@
 
 A table names every command of the top level with its line of help, and a function that imports the command and adds
 it. `--help` and the completion of names read the table alone; whoever asks for a command itself, be it to run it or to
-make documentation, gets the real one. Built once, a command serves the whole process.
+make documentation, gets the real one. Within a group too, a command is built when it is looked up; once built, it serves the
+whole process.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_group
+from typer.main import get_command_name, get_group
+from typer.models import CommandInfo, TyperInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Table:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self._builders: dict[str, Callable[[], Any]] = {}
+        self.commands = Commands(self._builders)
 
     def __call__(
         self, name: str, summary: str
@@ -44,36 +48,67 @@ class Table:
 
         def enter(add: Callable[[typer.Typer], None]) -> Callable[[typer.Typer], None]:
             self.entries[name] = Entry(name, summary, add)
+            self._builders[name] = partial(_imported, self.entries[name])
             return add
 
         return enter
 
 
-@cache
-def build(entry: Entry) -> Any:  # noqa: ANN401 - typer's own types
-    """Import a command and build it: once in a process, since adding it changes the application that is imported."""
-    holder = typer.Typer()
-    entry.add(holder)
-    return get_group(holder).commands[entry.name]
+class Commands(Mapping[str, Any]):
+    """Commands by name, each built when it is first looked up."""
 
-
-class _Commands(Mapping[str, Any]):
-    """The commands of a table by name, each built when it is looked up."""
-
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
-        self._entries = entries
+    def __init__(self, builders: Mapping[str, Callable[[], Any]]) -> None:
+        self._builders = builders
+        self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer's own types
-        return build(self._entries[name])
+        if name not in self._built:
+            self._built[name] = self._builders[name]()
+        return self._built[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._builders
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self._builders)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._builders)
+
+
+def _imported(entry: Entry) -> Any:  # noqa: ANN401 - typer's own types
+    holder = typer.Typer()
+    entry.add(holder)
+    return _commands_of(holder)[entry.name]
+
+
+def _commands_of(app: typer.Typer) -> Commands:
+    """Return what is registered in an application; commands before groups, as typer lists them."""
+    builders: dict[str, Callable[[], Any]] = {}
+    for command in app.registered_commands:
+        name = command.name or get_command_name(getattr(command.callback, "__name__", ""))
+        builders[name] = partial(_command, name, command)
+    for group in app.registered_groups:
+        builders[str(group.name)] = partial(_group, group)
+    return Commands(builders)
+
+
+def _command(name: str, info: CommandInfo) -> Any:  # noqa: ANN401 - typer's own types
+    holder = typer.Typer()
+    holder.registered_commands.append(info)
+    return get_group(holder).commands[name]
+
+
+def _group(info: TyperInfo) -> Any:  # noqa: ANN401 - typer's own types
+    """Build a group around commands that are not built yet."""
+    whole = info.typer_instance
+    assert whole is not None  # noqa: S101 - `add_typer` demands one
+    empty, holder = copy(whole), typer.Typer()
+    empty.registered_commands, empty.registered_groups = [], []
+    holder.add_typer(empty, name=str(info.name))
+    group = get_group(holder).commands[str(info.name)]
+    group.commands = _commands_of(whole)  # type: ignore[attr-defined]
+    return group
 
 
 class LazyGroup(TyperGroup):
@@ -83,7 +118,7 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own types
         super().__init__(**settings)
-        self.commands: Any = _Commands(self.table.entries)
+        self.commands: Any = self.table.commands
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own types
         """List the commands by their summaries."""
