@@ -103,9 +103,10 @@ def _group(info: TyperInfo) -> Any:  # noqa: ANN401 - typer's own types
     """Build a group around commands that are not built yet."""
     whole = info.typer_instance
     assert whole is not None  # noqa: S101 - `add_typer` demands one
-    empty, holder = copy(whole), typer.Typer()
+    shell, empty, holder = copy(info), copy(whole), typer.Typer()
     empty.registered_commands, empty.registered_groups = [], []
-    holder.add_typer(empty, name=str(info.name))
+    shell.typer_instance = empty
+    holder.registered_groups.append(shell)
     group = get_group(holder).commands[str(info.name)]
     group.commands = _commands_of(whole)  # type: ignore[attr-defined]
     return group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,10 @@ def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
     def fetch() -> bytes:
         return _passphrase_of(home, file)()
 
-    return fetch if (home / DOOR).exists() else _passphrase_of(home, file)
+    with suppress(OSError, ValueError):  # no such path: the settings say so, in their own words
+        if (home / DOOR).exists():
+            return fetch
+    return _passphrase_of(home, file)
 
 
 def _passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:

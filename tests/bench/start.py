@@ -1,6 +1,6 @@
 """What a command costs before it does anything: processor time of a start, of this tree and of another one by turns.
 
-python tests/bench/start.py [--runs 20] [--against TREE] [--command "keys list can"]...
+python tests/bench/start.py [--runs 20] [--against TREE] [--command="keys list can"]...
     TREE      a checkout to compare with, run by the same interpreter
     command   words after `passerelle`, once or more; else --version, --help, keys list --help
 

@@ -138,6 +138,28 @@ def small(fault: BaseException | None) -> typer.Typer:
     return made
 
 
+def test_a_group_keeps_what_it_was_added_with() -> None:
+    """A group's commands are built later; its own words, and that it is hidden, are not lost on the way."""
+    inner, table = typer.Typer(help="Its own words.", no_args_is_help=True), Table()
+    inner.command(name="act")(lambda: None)
+    deeper = typer.Typer(help="Deeper.")
+    deeper.command(name="again")(lambda: None)
+    inner.add_typer(deeper, name="deep", hidden=True)
+
+    @table("old", "Its own words.")
+    def _old(into: typer.Typer) -> None:
+        into.add_typer(inner, name="old", hidden=True, epilog="The end.")
+
+    old = table.commands["old"]
+
+    assert (old.name, old.help, old.epilog) == ("old", "Its own words.", "The end.")
+    assert old.hidden
+    assert old.no_args_is_help
+    assert [*old.commands] == ["act", "deep"]
+    assert old.commands["deep"].hidden
+    assert [*old.commands["deep"].commands] == ["again"]
+
+
 def test_a_command_that_imports_is_run() -> None:
     assert CliRunner().invoke(small(None), ["act"]).exit_code == 0
 
