@@ -8,11 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
-import typer.testing
 from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
@@ -28,9 +26,6 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
-
-# Building the tree of all commands takes a third of a second, at every invocation of a test's runner: once is enough.
-typer.testing._get_command = cache(typer.testing._get_command)
 
 # What a developer speaks changes no test.
 for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.console import No, emit, passphrase_from
-from gateway.cli.opening import passphrase_of
+from gateway.cli.opening import DOOR, passphrase_of
 from gateway.errors import PasserelleError, Remedy
 from gateway.kit.commands import OFFICERS_PASSPHRASE
 
 if TYPE_CHECKING:
     from gateway.client.credential import Credential
 
-DOOR = "door.json"  # gateway.server.admin writes it while the house serves
 KNOCK = 1.0  # seconds; the listener is on this machine
 
 As = Annotated[

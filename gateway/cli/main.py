@@ -1,60 +1,29 @@
-"""The command `passerelle`: every verb registered in one place, each room imported when its verb runs."""
+"""The command `passerelle`: every verb registered in one place, and imported when it is typed."""
 
 from __future__ import annotations
 
 try:
-    from importlib.metadata import version as version_of
     from typing import Annotated
 
     import typer
 
-    from gateway.cli import (
-        agreements,
-        alike,
-        ask,
-        asking,
-        auditing,
-        backing,
-        benching,
-        conduct,
-        corrections,
-        decisions,
-        detailing,
-        directory,
-        drills,
-        entries,
-        entry,
-        evaluating,
-        founding,
-        gallery,
-        inquiries,
-        keys,
-        kit,
-        ledger,
-        parties,
-        proposals,
-        reconciling,
-        registry,
-        replaying,
-        reporting,
-        retention,
-        review,
-        rewrapping,
-        scrutiny,
-        service,
-        staff,
-        status,
-        viewing,
-        witness,
-        worst,
-    )
     from gateway.cli.console import Guarded, example, manner
+    from gateway.cli.lazy import LazyGroup, Table
 except KeyboardInterrupt:
-    # Most of the first second is spent on imports, before there is a command that could end in order.
+    # Imports take most of a short command's time, before there is a command that could end in order.
     raise SystemExit(130) from None
 
+listed = Table()
+
+
+class Root(LazyGroup, Guarded):
+    """All commands."""
+
+    table = listed
+
+
 app = typer.Typer(
-    cls=Guarded,
+    cls=Root,
     name="passerelle",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -69,7 +38,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"passerelle {version_of('passerelle')}")
+        from importlib.metadata import version
+
+        typer.echo(f"passerelle {version('passerelle')}")
         raise typer.Exit
 
 
@@ -89,91 +60,337 @@ def root(
     manner(context).debug = debug
 
 
-app.command(
-    epilog=example(
-        "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
-        "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
-    )
-)(founding.init)
-app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
-app.command(
-    epilog=example(
-        "passerelle check can", "passerelle check can --json", "passerelle check can --partner AUS"
-    )
-)(service.check)
-app.command(epilog=status.EPILOG)(status.status)
-app.command(
-    epilog=example(
-        "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
-        " --case C-17 --unit U-3 --person P-9 --finger 2=index.fmr"
-    )
-)(asking.query)
-app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
-    asking.state
+@listed(
+    "init",
+    "Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys.",
 )
-app.command(
-    epilog=example(
-        "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
-        " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --person P-9"
+def _init(app: typer.Typer) -> None:
+    from gateway.cli import founding
+
+    app.command(
+        epilog=example(
+            "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
+            "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
+        )
+    )(founding.init)
+
+
+@listed("serve", "Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.")
+def _serve(app: typer.Typer) -> None:
+    from gateway.cli import service
+
+    app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
+
+
+@listed(
+    "check",
+    "Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.",
+)
+def _check(app: typer.Typer) -> None:
+    from gateway.cli import service
+
+    app.command(
+        epilog=example(
+            "passerelle check can",
+            "passerelle check can --json",
+            "passerelle check can --partner AUS",
+        )
+    )(service.check)
+
+
+@listed(
+    "status",
+    "Say whether the gateway serves, why not, since when, and what is due; it needs no passphrase.",
+)
+def _status(app: typer.Typer) -> None:
+    from gateway.cli import status
+
+    app.command(epilog=status.EPILOG)(status.status)
+
+
+@listed(
+    "query",
+    "Ask a partner whether it knows a person; the answer is shown after signature, receipt and ledger hold.",
+)
+def _query(app: typer.Typer) -> None:
+    from gateway.cli import asking
+
+    app.command(
+        epilog=example(
+            "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
+            " --case C-17 --unit U-3 --person P-9 --finger 2=index.fmr"
+        )
+    )(asking.query)
+
+
+@listed("state", "Ask a partner what became of an earlier query, e.g. after a deadline passed.")
+def _state(app: typer.Typer) -> None:
+    from gateway.cli import asking
+
+    app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
+        asking.state
     )
-)(detailing.details)
-app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(kit.demo)
-parties.app.command(epilog=entry.EPILOG)(entry.show)
-app.add_typer(parties.app, name="party")
-app.add_typer(directory.app, name="directory")
-app.add_typer(gallery.app, name="gallery")
-app.add_typer(registry.app, name="registry")
-app.add_typer(agreements.app, name="agreements")
-app.add_typer(corrections.app, name="corrections")
-app.command(
-    epilog=example(
-        "passerelle ask can --to AUS --agreement au@1 --purpose VISA_PERMIT_BENEFIT --case C-17 --unit U-3"
-        " --status FOREIGN_NATIONAL --nationality SYR --finger 2=index.fmr",
-        "passerelle ask can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
-        " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked",
+
+
+@listed(
+    "details",
+    "Ask for fields of the person of a match; shown after signature, receipt and ledger hold.",
+)
+def _details(app: typer.Typer) -> None:
+    from gateway.cli import detailing
+
+    app.command(
+        epilog=example(
+            "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
+            " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --person P-9"
+        )
+    )(detailing.details)
+
+
+@listed(
+    "demo",
+    "Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger.",
+)
+def _demo(app: typer.Typer) -> None:
+    from gateway.cli import kit
+
+    app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(
+        kit.demo
     )
-)(ask.ask)
-app.add_typer(ask.app, name="asked")
-app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(ask.use)
-app.add_typer(keys.app, name="keys")
-app.add_typer(staff.app, name="staff")
-app.add_typer(proposals.app, name="proposals")
-app.add_typer(review.app, name="review")
-app.add_typer(auditing.app, name="audit")
-app.add_typer(ledger.app, name="ledger")
-app.command(epilog=viewing.EPILOG)(viewing.console)
-auditing.app.command(epilog=viewing.VIEWS)(viewing.views)
-app.add_typer(witness.app, name="witness")
-app.add_typer(retention.app, name="retention")
-app.add_typer(decisions.app, name="decisions")
-app.add_typer(kit.bench, name="bench")
-app.add_typer(drills.app, name="drill")
-app.add_typer(evaluating.app, name="eval")
-kit.bench.command(
-    epilog=example(
-        "passerelle bench finger",
-        "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+
+
+@listed("ask", "Ask partners whether they know a person, as the case system states that person.")
+def _ask(app: typer.Typer) -> None:
+    from gateway.cli import ask
+
+    app.command(
+        epilog=example(
+            "passerelle ask can --to AUS --agreement au@1 --purpose VISA_PERMIT_BENEFIT --case C-17 --unit U-3"
+            " --status FOREIGN_NATIONAL --nationality SYR --finger 2=index.fmr",
+            "passerelle ask can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
+            " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked",
+        )
+    )(ask.ask)
+
+
+@listed(
+    "use",
+    "Record that an answer was used for an administrative purpose; it is then kept for two years at least.",
+)
+def _use(app: typer.Typer) -> None:
+    from gateway.cli import ask
+
+    app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(
+        ask.use
     )
-)(benching.finger)
-kit.bench.command(
-    epilog=example(
-        "passerelle bench year invented", "passerelle bench year invented --entries 1000000 --json"
+
+
+@listed(
+    "console",
+    "Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.",
+)
+def _console(app: typer.Typer) -> None:
+    from gateway.cli import viewing
+
+    app.command(epilog=viewing.EPILOG)(viewing.console)
+
+
+@listed(
+    "backup",
+    "Write the house into one file that only the recovery key opens; it may serve meanwhile.",
+)
+def _backup(app: typer.Typer) -> None:
+    from gateway.cli import backing
+
+    app.command(epilog=backing.BACKUP)(backing.backup)
+
+
+@listed(
+    "restore",
+    "Bring a house back from its backup into a new folder; it says so in its ledger before anything else.",
+)
+def _restore(app: typer.Typer) -> None:
+    from gateway.cli import backing
+
+    app.command(epilog=backing.RESTORE)(backing.restore)
+
+
+@listed("party", "Exchange public bundles with partners.")
+def _party(app: typer.Typer) -> None:
+    from gateway.cli import entry, parties
+
+    parties.app.command(epilog=entry.EPILOG)(entry.show)
+    app.add_typer(parties.app, name="party")
+
+
+@listed("directory", "See how our directory stands, and have its keepers sign.")
+def _directory(app: typer.Typer) -> None:
+    from gateway.cli import directory
+
+    app.add_typer(directory.app, name="directory")
+
+
+@listed("gallery", "Enrol people and count them.")
+def _gallery(app: typer.Typer) -> None:
+    from gateway.cli import gallery
+
+    app.add_typer(gallery.app, name="gallery")
+
+
+@listed("registry", "Keep the records of people: status, data, photograph.")
+def _registry(app: typer.Typer) -> None:
+    from gateway.cli import registry
+
+    app.add_typer(registry.app, name="registry")
+
+
+@listed("agreements", "See what was agreed, check a file, sign it for our house.")
+def _agreements(app: typer.Typer) -> None:
+    from gateway.cli import agreements
+
+    app.add_typer(agreements.app, name="agreements")
+
+
+@listed("corrections", "Correct what was disclosed, and answer for what was disclosed to us.")
+def _corrections(app: typer.Typer) -> None:
+    from gateway.cli import corrections
+
+    app.add_typer(corrections.app, name="corrections")
+
+
+@listed("asked", "See what we asked partners, and what they answered.")
+def _asked(app: typer.Typer) -> None:
+    from gateway.cli import ask
+
+    app.add_typer(ask.app, name="asked")
+
+
+@listed("keys", "See how our keys stand, and turn them.")
+def _keys(app: typer.Typer) -> None:
+    from gateway.cli import keys, rewrapping, worst
+
+    keys.app.command(epilog=worst.EPILOG)(worst.compromised)
+    keys.app.command(epilog=worst.AFFECTED)(worst.affected)
+    keys.app.command(epilog=worst.BELIEVED)(worst.believe)
+    rewrapping.register(keys.app)
+    app.add_typer(keys.app, name="keys")
+
+
+@listed("staff", "See who may act for us, let a person in, show one out.")
+def _staff(app: typer.Typer) -> None:
+    from gateway.cli import staff
+
+    app.add_typer(staff.app, name="staff")
+
+
+@listed("proposals", "See what waits for a second person; approve it, reject it.")
+def _proposals(app: typer.Typer) -> None:
+    from gateway.cli import proposals
+
+    app.add_typer(proposals.app, name="proposals")
+
+
+@listed("review", "See what waits for an examiner, look at it, and decide.")
+def _review(app: typer.Typer) -> None:
+    from gateway.cli import review
+
+    app.add_typer(review.app, name="review")
+
+
+@listed("audit", "Ask the ledger what was done, and why.")
+def _audit(app: typer.Typer) -> None:
+    from gateway.cli import (
+        auditing,
+        conduct,
+        inquiries,
+        replaying,
+        reporting,
+        scrutiny,
+        viewing,
     )
-)(benching.year)
-kit.bench.command(
-    epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
-)(alike.alike)
-auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
-auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
-inquiries.install(auditing.app)
-scrutiny.install(auditing.app)
-conduct.install(auditing.app)
-entries.install(ledger.app)
-ledger.app.command(epilog=reconciling.EPILOG)(reconciling.reconcile)
-keys.app.command(epilog=worst.EPILOG)(worst.compromised)
-keys.app.command(epilog=worst.AFFECTED)(worst.affected)
-keys.app.command(epilog=worst.BELIEVED)(worst.believe)
-rewrapping.register(keys.app)
-app.command(epilog=backing.BACKUP)(backing.backup)
-app.command(epilog=backing.RESTORE)(backing.restore)
-app.add_typer(backing.app, name="recovery")
+
+    auditing.app.command(epilog=viewing.VIEWS)(viewing.views)
+    auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
+    auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
+    inquiries.install(auditing.app)
+    scrutiny.install(auditing.app)
+    conduct.install(auditing.app)
+    app.add_typer(auditing.app, name="audit")
+
+
+@listed("ledger", "Check the ledger.")
+def _ledger(app: typer.Typer) -> None:
+    from gateway.cli import entries, ledger, reconciling
+
+    entries.install(ledger.app)
+    ledger.app.command(epilog=reconciling.EPILOG)(reconciling.reconcile)
+    app.add_typer(ledger.app, name="ledger")
+
+
+@listed("witness", "Watch a ledger as an independent witness.")
+def _witness(app: typer.Typer) -> None:
+    from gateway.cli import witness
+
+    app.add_typer(witness.app, name="witness")
+
+
+@listed("retention", "See what is kept, erase what is due, hold what must not go.")
+def _retention(app: typer.Typer) -> None:
+    from gateway.cli import retention
+
+    app.add_typer(retention.app, name="retention")
+
+
+@listed("decisions", "Refuse a partner all or part of what we hold of a person.")
+def _decisions(app: typer.Typer) -> None:
+    from gateway.cli import decisions
+
+    app.add_typer(decisions.app, name="decisions")
+
+
+@listed("bench", "Measure it on this machine.")
+def _bench(app: typer.Typer) -> None:
+    from gateway.cli import alike, benching, kit
+
+    kit.bench.command(
+        epilog=example(
+            "passerelle bench finger",
+            "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
+        )
+    )(benching.finger)
+    kit.bench.command(
+        epilog=example(
+            "passerelle bench year invented",
+            "passerelle bench year invented --entries 1000000 --json",
+        )
+    )(benching.year)
+    kit.bench.command(
+        epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
+    )(alike.alike)
+    app.add_typer(kit.bench, name="bench")
+
+
+@listed(
+    "drill",
+    "Rehearse, on a scratch house made for it, what one hopes never to do for the first time.",
+)
+def _drill(app: typer.Typer) -> None:
+    from gateway.cli import drills
+
+    app.add_typer(drills.app, name="drill")
+
+
+@listed("eval", "Measure the matcher on your records.")
+def _eval(app: typer.Typer) -> None:
+    from gateway.cli import evaluating
+
+    app.add_typer(evaluating.app, name="eval")
+
+
+@listed(
+    "recovery", "The key that opens backups: make it, keep it elsewhere, have two operators set it."
+)
+def _recovery(app: typer.Typer) -> None:
+    from gateway.cli import backing
+
+    app.add_typer(backing.app, name="recovery")

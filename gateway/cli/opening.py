@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,33 @@ if TYPE_CHECKING:
     from gateway.audit.proof import LogIdentity
     from gateway.client import Partner
 
+DOOR = "door.json"  # gateway.server.admin writes it while the house serves
+
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
     """Return what fetches the passphrase of a home folder's keys.
 
     The file named on the command line wins over `keys.passphrase_file` of the settings, and both over
-    asking a person. From here on the process leaves no core image: what follows opens keys.
+    asking a person. From here on the process leaves no core image: what follows opens keys. An open gateway is asked
+    without its passphrase, so that the settings are then not read; of any other folder they are at once, before
+    anybody is asked for anything.
     """
-    from gateway import config
     from gateway.server.secrecy import forbid_core
 
     forbid_core()
+
+    def fetch() -> bytes:
+        return _passphrase_of(home, file)()
+
+    with suppress(OSError, ValueError):  # no such path: the settings say so, in their own words
+        if (home / DOOR).exists():
+            return fetch
+    return _passphrase_of(home, file)
+
+
+def _passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
+    from gateway import config
+
     settings = config.load(home)
     return console.passphrase_from(
         file or settings.keys.passphrase_file, f"{settings.house.party}'s keys"

@@ -8,24 +8,29 @@ nothing of the answering house. Importing it changes nothing for the rest of a p
 others. TLS 1.3 is demanded of each partner before a question leaves (`gateway.client.channel`).
 """
 
-from gateway.client.answer import Answer
-from gateway.client.compose import Matter, Outgoing
-from gateway.client.errors import (
-    AnswerRejected,
-    DeadlineExceeded,
-    DirectoryRefused,
-    KeyStale,
-    NothingToRedeliver,
-    OwnCertificateEnded,
-    PartnerError,
-    ReceiptMissing,
-    Refused,
-    SplitView,
-    TlsTooOld,
-    Unreachable,
-)
-from gateway.client.follow import DetailsMatter, Disclosed
-from gateway.client.partner import Partner
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.client.answer import Answer
+    from gateway.client.compose import Matter, Outgoing
+    from gateway.client.errors import (
+        AnswerRejected,
+        DeadlineExceeded,
+        DirectoryRefused,
+        KeyStale,
+        NothingToRedeliver,
+        OwnCertificateEnded,
+        PartnerError,
+        ReceiptMissing,
+        Refused,
+        SplitView,
+        TlsTooOld,
+        Unreachable,
+    )
+    from gateway.client.follow import DetailsMatter, Disclosed
+    from gateway.client.partner import Partner
 
 __all__ = [
     "Answer",
@@ -47,3 +52,14 @@ __all__ = [
     "TlsTooOld",
     "Unreachable",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import what a partner asks with when its first name is used: an officer's command needs the channel alone."""
+    if name in __all__:
+        from gateway.client import answer, compose, errors, follow, partner
+
+        for module in (answer, compose, errors, follow, partner):
+            if name in vars(module):
+                return vars(module)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

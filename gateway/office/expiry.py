@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from gateway.bundle import PartyBundle
-from gateway.law.agreement import Agreements
-from gateway.store.staff import Member
 from keys import certificates, rotation
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, KeyNotUsable
@@ -29,6 +27,12 @@ from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 from keys.record import KeyRecord
 from keys.sign import VerifyingKey
+
+if TYPE_CHECKING:
+    # The command that shows levels pays for none of these.
+    from gateway.bundle import PartyBundle
+    from gateway.law.agreement import Agreements
+    from gateway.store.staff import Member
 
 Keys = Keyset | KeyFile  # opened, or as the file states them
 

@@ -80,6 +80,30 @@ def spawn() -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="session")
+def loaded() -> Callable[..., tuple[set[str], str]]:
+    """Run the command in a process of its own; return what was imported there, and what it wrote on stdout."""
+    code = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: sys.stderr.write('\\n' + json.dumps(sorted(sys.modules))))\n"
+        "from gateway.cli.main import app; app(prog_name='passerelle')"
+    )
+
+    def start(*words: str | Path, **environment: str) -> tuple[set[str], str]:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("PASSERELLE_")}
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)],
+            env={**ours, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return set(json.loads(done.stderr.splitlines()[-1])), done.stdout
+
+    return start
+
+
+@pytest.fixture(scope="session")
 def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
     (folder / "house").write_bytes(HOUSE + b"\n")

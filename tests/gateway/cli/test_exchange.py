@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.bundle import PartyBundle
+from gateway.cli import desk
 from matcher import fmr, synthetic
 from matcher.fmr import View, write_iso2005
 from matcher.template import Minutiae
@@ -58,8 +60,10 @@ def two(  # noqa: PLR0917 - fixtures
     said = run("gallery", "enrol", can, prints, "--position", 2, *FOREIGN, *passphrase)
     assert said.code == 0, said.err
     registrar = folder / "registrar"
-    let_in(can, "P-1", ["registrar"], registrar, passphrase=passphrase[1].read_bytes().strip)
+    secret = passphrase[1].read_bytes().strip
+    let_in(can, "P-1", ["registrar"], registrar, passphrase=secret)
     keep_records(run, can, registrar, passphrase)
+    let_in(can, "P-2", ["operator"], folder / "operator", passphrase=secret)
     process = spawn("serve", can, *passphrase, "--json")
     ready = process.stdout.readline()
     assert json.loads(ready)["ok"], process.stderr.read()
@@ -282,6 +286,18 @@ def test_a_serving_gateway_is_not_written_beside(run: Any, two: Two, passphrase:
     assert said.code == 2
     assert "stop it first" in said.err
     assert run("gallery", "stats", two.can, "--json").document["people"] == 5
+
+
+def test_the_keys_of_a_serving_gateway_are_listed_without_its_database(
+    two: Two, loaded: Any
+) -> None:
+    """The command asks over the admin listener; settings, SQL, TUF and numpy are the gateway's."""
+    named = {desk.OFFICERS_PASSPHRASE: os.environ[desk.OFFICERS_PASSPHRASE]}
+    operator = two.can.parent / "operator"
+    modules, shown = loaded("keys", "list", two.can, "--as", operator, "--json", **named)
+
+    assert {"KEM", "SIGNING", "LOG"} <= {row["kind"] for row in json.loads(shown)["keys"]}
+    assert not modules & {"numpy", "pydantic_settings", "sqlalchemy", "tuf", "gateway.server.house"}
 
 
 def test_the_ledger_of_a_serving_gateway_is_whole(run: Any, two: Two) -> None:

@@ -1,0 +1,141 @@
+"""Commands that are imported when their name is typed, so that a start pays for one command and not for all.
+
+A table names every command of the top level with its line of help, and a function that imports the command and adds
+it. `--help` and the completion of names read the table alone; whoever asks for a command itself, be it to run it or to
+make documentation, gets the real one. Within a group too, a command is built when it is looked up; once built, it serves the
+whole process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command_name, get_group
+from typer.models import CommandInfo, TyperInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command, or group of commands, of the top level.
+
+    summary  its line in the list of commands: the first paragraph of its own help
+    add      imports it and adds it, under `name`, to the application that is passed
+    """
+
+    name: str
+    summary: str
+    add: Callable[[typer.Typer], None]
+
+
+class Table:
+    """The entries in the order in which help lists them; each is declared by the function that adds it."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._builders: dict[str, Callable[[], Any]] = {}
+        self.commands = Commands(self._builders)
+
+    def __call__(
+        self, name: str, summary: str
+    ) -> Callable[[Callable[[typer.Typer], None]], Callable[[typer.Typer], None]]:
+        """Return the decorator that enters a function under `name`."""
+
+        def enter(add: Callable[[typer.Typer], None]) -> Callable[[typer.Typer], None]:
+            self.entries[name] = Entry(name, summary, add)
+            self._builders[name] = partial(_imported, self.entries[name])
+            return add
+
+        return enter
+
+
+class Commands(Mapping[str, Any]):
+    """Commands by name, each built when it is first looked up."""
+
+    def __init__(self, builders: Mapping[str, Callable[[], Any]]) -> None:
+        self._builders = builders
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - typer's own types
+        if name not in self._built:
+            self._built[name] = self._builders[name]()
+        return self._built[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._builders
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._builders)
+
+    def __len__(self) -> int:
+        return len(self._builders)
+
+
+def _imported(entry: Entry) -> Any:  # noqa: ANN401 - typer's own types
+    holder = typer.Typer()
+    entry.add(holder)
+    return _commands_of(holder)[entry.name]
+
+
+def _commands_of(app: typer.Typer) -> Commands:
+    """Return what is registered in an application; commands before groups, as typer lists them."""
+    builders: dict[str, Callable[[], Any]] = {}
+    for command in app.registered_commands:
+        name = command.name or get_command_name(getattr(command.callback, "__name__", ""))
+        builders[name] = partial(_command, name, command)
+    for group in app.registered_groups:
+        builders[str(group.name)] = partial(_group, group)
+    return Commands(builders)
+
+
+def _command(name: str, info: CommandInfo) -> Any:  # noqa: ANN401 - typer's own types
+    holder = typer.Typer()
+    holder.registered_commands.append(info)
+    return get_group(holder).commands[name]
+
+
+def _group(info: TyperInfo) -> Any:  # noqa: ANN401 - typer's own types
+    """Build a group around commands that are not built yet."""
+    whole = info.typer_instance
+    assert whole is not None  # noqa: S101 - `add_typer` demands one
+    shell, empty, holder = copy(info), copy(whole), typer.Typer()
+    empty.registered_commands, empty.registered_groups = [], []
+    shell.typer_instance = empty
+    holder.registered_groups.append(shell)
+    group = get_group(holder).commands[str(info.name)]
+    group.commands = _commands_of(whole)  # type: ignore[attr-defined]
+    return group
+
+
+class LazyGroup(TyperGroup):
+    """A group of the commands in `table`, which none of its own listings imports."""
+
+    table: ClassVar[Table]
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own types
+        super().__init__(**settings)
+        self.commands: Any = self.table.commands
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own types
+        """List the commands by their summaries."""
+        super(LazyGroup, self._listed()).format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own types
+        """Offer the names of commands with their summaries."""
+        listed = copy(ctx)
+        listed.command = self._listed()
+        return super().shell_complete(listed, incomplete)
+
+    def _listed(self) -> LazyGroup:
+        """Return this group with nothing but a name and a summary for each command."""
+        listed = copy(self)
+        listed.commands = {
+            entry.name: TyperCommand(entry.name, help=entry.summary)
+            for entry in self.table.entries.values()
+        }
+        return listed
