@@ -126,7 +126,7 @@ def stats(
     home: Home,
     as_json: Json = False,
 ) -> None:
-    """Count the people and records of the gallery; needs no passphrase."""
+    """Count the people on file, those with prints, who alone can be found, and the records; needs no passphrase."""
     del as_json
     from gateway.server import inspection
 
@@ -138,11 +138,12 @@ def stats(
         {
             "ok": True,
             "people": counts.subjects,
+            "with_prints": counts.with_prints,
             "records": counts.samples,
             "by_position": positions,
             "without_status": counts.without_status,
         },
-        f"people   {counts.subjects}",
+        f"people   {counts.subjects} on file, {counts.with_prints} with prints to search",
         f"records  {counts.samples}",
         f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
         *([MASKED.format(counts.without_status)] if counts.without_status else []),
