@@ -92,7 +92,7 @@ def enrol(
     Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, or ANSI/NIST transactions with Type-9
     minutiae. Each file is a person of its own, whose number is the file's name without suffix, however the path was
     typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
-    file by file. After Ctrl-C the same command continues.
+    file by file, and recorded. After Ctrl-C the same command continues.
     """
     del as_json
     named = _named(paths or [], position, manifest, extractor)
@@ -215,7 +215,8 @@ def _rows(
         if taken.repairs:
             repaired.append(Repaired(source.label, taken.repairs))
         for position, octets in taken.fingers:
-            yield Row(source.label, source.subject, position, source.extractor, octets, status)
+            named = source.label, source.subject, position, source.extractor
+            yield Row(*named, octets, status, taken.repairs)
 
 
 @contextmanager
