@@ -58,13 +58,8 @@ ERRANDS: dict[tuple[ErrandState, ErrandAct], ErrandState] = {
 }
 
 
-UNANSWERED = (
-    ErrandState.REFUSED,
-    ErrandState.EXPIRED,
-    ErrandState.STOPPED,
-)  # over, and no answer ever came
-
-
+# Over, and no answer ever came.
+UNANSWERED = (ErrandState.REFUSED, ErrandState.EXPIRED, ErrandState.STOPPED)
 UNREAD = b""  # stands for a folder that was not read; nothing sealed is empty
 
 
@@ -107,8 +102,7 @@ class Folder:
     details     payloads of details that were disclosed to us later
     corrected   payloads of notices that correct them, where they were used and are kept; those that came since
                 revision 0005 of the store lie apart
-    reason      of an end without an answer: the stable reason, as the ledger has it
-    element     what in the question it was for, where that was said
+    reason, element   why no answer came, as the ledger has it, and for what in the question
     """
 
     letter: bytes = field(default=b"", repr=False)

@@ -78,7 +78,7 @@ def show(
 
 @app.command(
     epilog=example(
-        "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --in can"
+        "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --for can"
     )
 )
 def check(
@@ -87,11 +87,11 @@ def check(
     home: Annotated[
         Path | None,
         typer.Option(
-            "--in",
+            "--for",
             metavar="DIR",
             exists=True,
             file_okay=False,
-            help="Folder of the gateway that it is for: a file of another party's is refused.",
+            help="Folder of the gateway that would take it; a file of another party is refused.",
         ),
     ] = None,
     as_json: Json = False,

@@ -177,10 +177,11 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
     down (RFC 8446 section 4.1.3).
 
     What holds: a call that finds its channel without a connection shakes hands before gRPC may make one, so a partner
-    that listens anew with an older TLS is sent nothing. What does not: a connection that ends between that look and the
-    sending, which takes microseconds, is made again by gRPC unseen; and where the partner's name has several addresses,
-    gRPC may take another than the one that shook hands. A gateway of ours that is called demands TLS 1.3 of
-    each call by the connection's own `ssl_tls_version` (`gateway.server.intercept`), so it answers no call over less.
+    that listens anew with an older TLS is sent nothing. What does not: a connection that ends between the question and
+    the sending, microseconds later, is made again by gRPC unseen; between our handshake and gRPC's another may begin to
+    listen; and where the partner's name has several addresses, gRPC may take another than the one that shook hands. A
+    gateway of ours that is called demands TLS 1.3 of each call by the connection's own `ssl_tls_version`
+    (`gateway.server.intercept`), so it answers no call over less.
     """
 
     def __init__(

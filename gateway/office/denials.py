@@ -21,6 +21,11 @@ _BY: Final[Mapping[ErrandState, str]] = {
     ErrandState.REFUSED: "PARTNER",
     ErrandState.EXPIRED: NOBODY,
 }
+# Where what the reason says is said to a partner that asks: here it is we who ask.
+_AS_ASKER: Final[Mapping[str, str]] = {
+    "QUOTA_EXCEEDED": "What we may ask this partner is used up: of the day or of the year, for the purpose or in all.",
+    "PRIOR_TRANSACTION_UNKNOWN": "No query that we received from this partner by that number stands for fingers.",
+}
 _EXPIRED: Final[Mapping[str, str]] = {
     "NEVER_TAKEN": "The partner never took it: it was not reached while the message was valid.",
     "UNANSWERED": "The partner gave no answer in thirty days.",
@@ -77,12 +82,13 @@ def denials(files: Files, shown: Sequence[Errand]) -> list[dict[str, str]]:
 def _told(errand: Errand, folder: Folder, cite: Callable[[str], str]) -> dict[str, str]:
     reason = folder.reason
     rule = ground_of(reason, Direction.OUTBOUND, *errand.agreement)
+    known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or errors.meaning(reason)
     auditor = f"An auditor can: passerelle audit explain, with {errand.number}."
     return {
         "ended_by": _BY.get(errand.state, NOBODY),
         "reason": reason,
         "element": folder.element,
-        "meaning": (_EXPIRED.get(reason) or errors.meaning(reason)) if reason else _UNKEPT,
+        "meaning": known if reason else _UNKEPT,
         "paragraph": cite(rule) if rule else "",
         "remedy": remedy(reason) if reason else auditor,
     }

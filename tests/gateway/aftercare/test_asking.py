@@ -112,6 +112,7 @@ def test_a_number_that_never_left_stands_for_nothing(stopping: Any, fingers: Any
             ("does not permit this purpose", "IRPR 315.4(1)"),
         ),
         ("RECORD_UNPARSEABLE", "samples[0].record", ("breaks its standard", "")),
+        ("QUOTA_EXCEEDED", "", ("What we may ask this partner is used up", "")),
         ("A_REASON_OF_A_LATER_RELEASE", "", ("", "")),
     ],
 )

@@ -98,7 +98,7 @@ def test_another_partys_agreement_is_never_said_to_be_in_force(
     officer("P-1", "operator")
 
     alone = run("agreements", "check", file)
-    here = run("agreements", "check", file, "--in", home, "--json")
+    here = run("agreements", "check", file, "--for", home, "--json")
     signed = run("agreements", "sign", home, file, "--reason", "why", *passphrase)
     (home / "agreements" / file.name).write_text(text)
     listed = run("agreements", "list", home, "--json")
