@@ -24,6 +24,7 @@ class ErrandState(IntEnum):
     REFUSED = 6  # the partner refused to answer
     EXPIRED = 7  # never answered
     DESTROYED = 8  # inaccurate and unused: destroyed with everything derived from it
+    STOPPED = 9  # our own law stopped it: it was never sent
 
 
 class ErrandAct(Enum):
@@ -57,6 +58,8 @@ ERRANDS: dict[tuple[ErrandState, ErrandAct], ErrandState] = {
 }
 
 
+# Over, and no answer ever came.
+UNANSWERED = (ErrandState.REFUSED, ErrandState.EXPIRED, ErrandState.STOPPED)
 UNREAD = b""  # stands for a folder that was not read; nothing sealed is empty
 
 
@@ -90,7 +93,7 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What is kept of a query of ours: the letter until it is answered, then what was answered.
+    """What is kept of a query of ours: the letter until it is answered, then what was answered, or why it was not.
 
     letter      what a courier made of it; empty once it was answered
     until       when that letter's life ends, milliseconds
@@ -99,6 +102,7 @@ class Folder:
     details     payloads of details that were disclosed to us later
     corrected   payloads of notices that correct them, where they were used and are kept; those that came since
                 revision 0005 of the store lie apart
+    reason, element   why no answer came, as the ledger has it, and for what in the question
     """
 
     letter: bytes = field(default=b"", repr=False)
@@ -107,6 +111,8 @@ class Folder:
     receipt: tuple[bytes, bytes] = field(default=(b"", b""), repr=False)
     details: tuple[bytes, ...] = field(default=(), repr=False)
     corrected: tuple[bytes, ...] = field(default=(), repr=False)
+    reason: str = ""
+    element: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -437,6 +437,12 @@ def remade(reason: str, message: str, metadata: Mapping[str, str]) -> Refusal:
     return refusal
 
 
+def meaning(reason: str) -> str:
+    """Return what a reason says, in one sentence; "" of one that is not in the tree: a partner's may be newer."""
+    found = (each for each in _kinds(Refusal) if each.__dict__.get("reason") == reason)
+    return next(((each.__doc__ or "").splitlines()[0] for each in found), "")
+
+
 def _kinds(kind: type[Refusal]) -> Iterator[type[Refusal]]:
     yield kind
     for below in kind.__subclasses__():

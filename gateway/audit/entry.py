@@ -96,7 +96,7 @@ FACTS: Final = frozenset(
         *("custody", "schedule", "expires", "checkpoint_size", "checkpoint_root"),
         *("since", "affected", "until", "partner", "compared", "differing", "missing_here"),
         *("missing_there", "authority", "token", "witness", "step_ms", "endpoints"),
-        *("field_authorities", "fields_withheld", "fields_before", "fields_changed"),
+        *("field_authorities", "fields_withheld", "fields_before", "fields_changed", "repairs"),
     }
 )
 

@@ -76,10 +76,29 @@ def show(
     raise No("the house has no such agreement: `passerelle agreements list` shows what it has")
 
 
-@app.command(epilog=example("passerelle agreements check au-2.toml"))
-def check(context: typer.Context, file: File, as_json: Json = False) -> None:
+@app.command(
+    epilog=example(
+        "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --for can"
+    )
+)
+def check(
+    context: typer.Context,
+    file: File,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--for",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of the gateway that would take it; a file of another party is refused.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Read a file as a house would; a complaint names the line (exit code 1). Says nothing of its signature."""
     del as_json
+    from gateway import config
     from gateway.law.parsing import parse
     from gateway.law.reading import MAX_BYTES, MalformedAgreement
 
@@ -87,8 +106,15 @@ def check(context: typer.Context, file: File, as_json: Json = False) -> None:
         agreement = parse(files.named(file, MAX_BYTES), file.name)
     except MalformedAgreement as fault:
         raise No(str(fault)) from None
+    if home is not None:
+        from gateway.office.signatures import not_ours
+
+        if why := not_ours(agreement, config.load(home).house.party):
+            raise No(f"{file.name}: agreement.home: {why}")
     row = _row(agreement, datetime.now(UTC))
-    console.emit(context, {"ok": True, **row}, f"{agreement.name}  {agreement.title}")
+    counts = f"counts at the gateway of {agreement.home} alone, once it is signed there"
+    shown = f"{agreement.name}  {agreement.title}", counts
+    console.emit(context, {"ok": True, **row}, *shown)
 
 
 @app.command(

@@ -76,8 +76,8 @@ def ask(
 ) -> None:
     """Ask partners whether they know a person, as the case system states that person.
 
-    What our law does not allow is stopped before anything leaves, and recorded. What came back is shown by `asked
-    show`. Stopped or refused by every partner: exit code 1.
+    What our law does not allow is stopped before anything leaves, and recorded under a number too. What came back, or
+    why nothing did, is shown by `asked show`. Stopped or refused by every partner: exit code 1.
     """
     del as_json
     if len(agreement) != len(to):
@@ -100,20 +100,39 @@ def ask(
     ) as perform:
         for partner, under in zip(to, agreement, strict=True):
             told.append(_asked(perform, {**values, "partner": partner, "agreement": under}))
-    if not any("number" in each or _BY_LAW in each["stopped"] for each in told):
-        raise Remedy(
-            str(told[0]["stopped"])
-        )  # it was not asked of the law: something was said wrongly
-    going = [each for each in told if "number" in each and each["state"] != "REFUSED"]
-    lines = [
-        f"{each['partner']}  {each.get('number', '')}  {each.get('state') or each['stopped']}"
-        for each in told
-    ]
+    if not any("number" in each for each in told):
+        raise Remedy(str(told[0]["stopped"]))  # it came before no law: something was said wrongly
+    going = [each for each in told if each.get("state") not in {None, *_UNANSWERED}]
+    lines = [line for each in told for line in _standing(each)]
     code = Code.DONE if going else Code.NO
     console.emit(context, {"ok": bool(going), "asked": told}, *lines, code=code)
 
 
-_BY_LAW = "Nothing was sent."  # how what our law stops is told (`office.asking`)
+_UNANSWERED = ("REFUSED", "EXPIRED", "STOPPED")
+_ENDED = {
+    "OUR_GATEWAY": "stopped here, nothing was sent",
+    "PARTNER": "refused by the partner",
+    "NOBODY": "not answered",
+}
+
+
+def _standing(each: Mapping[str, Any]) -> list[str]:
+    number, state = each.get("number", ""), each.get("state") or each["stopped"]
+    return [f"{each['partner']}  {number}  {state}", *_why(each)]
+
+
+def _why(each: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say why no answer came, and what can be done."""
+    if "ended_by" not in each:
+        return []
+    where = f" [{each['element']}]" if each["element"] else ""
+    cited = f"  ({each['paragraph']})" if each["paragraph"] else ""
+    reason = f"{each['reason']}{where}{cited}  " if each["reason"] else ""
+    return [
+        f"why      {reason}{_ENDED[each['ended_by']]}",
+        f"         {each['meaning']}" if each["meaning"] else "",
+        f"to do    {each['remedy']}",
+    ]
 
 
 def _asked(perform: desk.Perform, values: Mapping[str, object]) -> Mapping[str, Any]:
@@ -147,7 +166,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """List what we asked and where it stands; outcomes are shown by `asked show`."""
+    """List what we asked and where it stands, what our own law stopped too; outcomes are shown by `asked show`."""
     del as_json
     from rich.table import Table
 
@@ -159,11 +178,11 @@ def list_(
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    table = Table("query", "partner", "case", "state", "asked", "used in", box=None)
+    table = Table("query", "partner", "case", "state", "asked", "used in", "why", box=None)
     for each in found["asked"]:
         table.add_row(
             *(each["number"], each["partner"], each["case"], each["state"]),
-            *(each["asked"][:16], each["used_in"]),
+            *(each["asked"][:16], each["used_in"], each.get("reason", "")),
         )
     shown = table if found["asked"] else "nothing was asked"
     console.emit(context, {"ok": True, **found}, shown)
@@ -191,7 +210,7 @@ def show(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show an answer; that it was shown is recorded. Whether it was then used, say with `passerelle use`.
+    """Show an answer, or why there is none; that it was shown is recorded. Whether it was used, say with `passerelle use`.
 
     Photographs make an answer long: a page holds a few, and each page that is shown is recorded.
     """
@@ -205,7 +224,7 @@ def show(
             found = desk.pages(perform, "asked.show", values, ("fields", "corrected"))
         else:
             found = perform("asked.show", values)
-    lines = [f"state    {found['state']}"]
+    lines = [f"state    {found['state']}", *_why(found)]
     if "outcome" in found:
         lines.append(f"outcome  {found['outcome']}")
         lines += [_line(each) for each in found["fields"]]

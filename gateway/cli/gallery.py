@@ -92,7 +92,7 @@ def enrol(
     Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, or ANSI/NIST transactions with Type-9
     minutiae. Each file is a person of its own, whose number is the file's name without suffix, however the path was
     typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
-    file by file. After Ctrl-C the same command continues.
+    file by file, and recorded. After Ctrl-C the same command continues.
     """
     del as_json
     named = _named(paths or [], position, manifest, extractor)
@@ -126,7 +126,7 @@ def stats(
     home: Home,
     as_json: Json = False,
 ) -> None:
-    """Count the people and records of the gallery; needs no passphrase."""
+    """Count the people on file, those with prints, who alone can be found, and the records; needs no passphrase."""
     del as_json
     from gateway.server import inspection
 
@@ -138,11 +138,12 @@ def stats(
         {
             "ok": True,
             "people": counts.subjects,
+            "with_prints": counts.with_prints,
             "records": counts.samples,
             "by_position": positions,
             "without_status": counts.without_status,
         },
-        f"people   {counts.subjects}",
+        f"people   {counts.subjects} on file, {counts.with_prints} with prints to search",
         f"records  {counts.samples}",
         f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
         *([MASKED.format(counts.without_status)] if counts.without_status else []),
@@ -214,7 +215,8 @@ def _rows(
         if taken.repairs:
             repaired.append(Repaired(source.label, taken.repairs))
         for position, octets in taken.fingers:
-            yield Row(source.label, source.subject, position, source.extractor, octets, status)
+            named = source.label, source.subject, position, source.extractor
+            yield Row(*named, octets, status, taken.repairs)
 
 
 @contextmanager

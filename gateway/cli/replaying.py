@@ -74,7 +74,7 @@ def replay(
     ) as perform:
         entries = _one(perform, number, reason) if number else _all(perform, since, reason)
         told = take(entries, opening)
-    proposed = None if agreement is None else _proposed(agreement)
+    proposed = None if agreement is None else _proposed(agreement, home)
     done, skipped = _again(told, proposed, _known(home))
     if not done and number:
         raise No("this transaction holds no answered query whose details can be opened")
@@ -162,11 +162,16 @@ def _known(home: Path) -> dict[str, Agreement]:
     return {each.name: each for versions in found.agreements.values() for each in versions}
 
 
-def _proposed(file: Path) -> Agreement:
+def _proposed(file: Path, home: Path) -> Agreement:
+    from gateway import config
     from gateway.law.parsing import parse
     from gateway.law.reading import MAX_BYTES
+    from gateway.office.signatures import not_ours
 
-    return parse(files.named(file, MAX_BYTES), file.name)
+    proposed = parse(files.named(file, MAX_BYTES), file.name)
+    if why := not_ours(proposed, config.load(home).house.party):
+        raise Remedy(f"{file.name}: agreement.home: {why}")
+    return proposed
 
 
 def _row(each: Replayed) -> dict[str, object]:

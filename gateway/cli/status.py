@@ -105,7 +105,7 @@ def _standing(seen: Status, home: Path) -> Iterator[tuple[str, str, str]]:
     if seen.gallery is not None:
         people = seen.gallery
         masked = f", {people.without_status} without a status" if people.without_status else ""
-        yield "gallery", f"{people.subjects} people, {people.samples} records{masked}", ""
+        yield "gallery", f"{people.told}{masked}", ""
     if seen.newest is not None:
         at = f"{seen.newest.time:%Y-%m-%d %H:%M:%S}"
         yield "ledger", f"{seen.entries} entries, the newest {at} UTC", ""
@@ -144,6 +144,7 @@ def _document(seen: Status, home: Path) -> dict[str, object]:
         if seen.gallery is None
         else {
             "people": seen.gallery.subjects,
+            "with_prints": seen.gallery.with_prints,
             "records": seen.gallery.samples,
             "without_status": seen.gallery.without_status,
         },

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -104,7 +104,7 @@ def dial(
     partner's listener does not complete a handshake of TLS 1.3.
     """
     channel = open_channel(address, roots=roots, private_key=private_key, chain=chain, proxy=proxy)
-    before = _Beforehand(address, chain, proxy)
+    before = _Beforehand(address, chain, proxy, _connection_of(channel))
 
     def close() -> None:
         before.cut()
@@ -148,16 +148,46 @@ def _by_itself(host: str) -> bool:
     return any(host.lower().endswith(each) for each in ends if each)
 
 
+READY: Final = 2  # GRPC_CHANNEL_READY (grpc/impl/connectivity_state.h): there is a connection
+
+
+def _connection_of(channel: grpc.Channel) -> Callable[[], bool]:
+    """Return what tells whether a channel has a connection now, without making one.
+
+    gRPC's Python API tells it only by a thread of its own that asks five times a second. The method behind that is not
+    of its public API: where a later release has none, a channel counts as without, and each call shakes hands first.
+    """
+    state = getattr(getattr(channel, "_channel", None), "check_connectivity_state", None)
+
+    def connected() -> bool:
+        try:
+            return state is not None and int(state(False)) == READY
+        except ValueError:  # closed: the call says so
+            return True
+
+    return connected
+
+
 class _Beforehand(grpc.UnaryUnaryClientInterceptor):
     """What is looked at before a call leaves: our own leaf each time, and TLS 1.3 before a connection is made.
 
     gRPC's Python API names no lowest version of TLS, and tells a caller none (grpc issue 37305): what it reads from
     the environment binds every channel of the process, which is not ours to do in a partner's program. So we shake
     hands first, by TLS 1.3 alone. A listener that speaks it speaks it with gRPC too: nobody between can talk the two
-    down (RFC 8446 section 4.1.3). Looked at again once nobody answered, for another may listen there by then.
+    down (RFC 8446 section 4.1.3).
+
+    What holds: a call that finds its channel without a connection shakes hands before gRPC may make one, so a partner
+    that listens anew with an older TLS is sent nothing. What does not: a connection that ends between the question and
+    the sending, microseconds later, is made again by gRPC unseen; between our handshake and gRPC's another may begin to
+    listen; and where the partner's name has several addresses, gRPC may take another than the one that shook hands. A
+    gateway of ours that is called demands TLS 1.3 of each call by the connection's own `ssl_tls_version`
+    (`gateway.server.intercept`), so it answers no call over less.
     """
 
-    def __init__(self, address: str, chain: bytes, proxy: str | None) -> None:
+    def __init__(
+        self, address: str, chain: bytes, proxy: str | None, connected: Callable[[], bool]
+    ) -> None:
+        self._connected, self._was_connected = connected, False
         self._proxy = proxy
         try:
             self._place = endpoints.parse(address)
@@ -182,6 +212,8 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         """Look, then let the call leave."""
         self._demand_own_leaf(datetime.now(UTC))  # by the clock that TLS judges by
         details, begun = client_call_details, time.monotonic()
+        if self._was_connected and not self._connected():
+            self._looked = self._was_connected = False
         if not self._looked:
             self._demand_tls_1_3(details.timeout)
             self._looked = True
@@ -191,6 +223,8 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         outcome = continuation(details, request)
         if outcome.code() is grpc.StatusCode.UNAVAILABLE and not _particulars(outcome)[0]:
             self._looked = False
+        else:
+            self._was_connected = True
         return outcome
 
     def _demand_own_leaf(self, now: datetime) -> None:

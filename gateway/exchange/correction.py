@@ -19,7 +19,7 @@ from gateway.aftercare import (
     CorrectionState,
 )
 from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.errands import ErrandState
+from gateway.errands import UNANSWERED, ErrandState
 from gateway.errors import (
     CorrectionUnknown,
     ElementInvalid,
@@ -109,7 +109,7 @@ class SubmitCorrection:
             asked = transactions.transaction(reader, header.sender, number)
             if errand is None and asked is not None and _of_the_query(notice):
                 return  # its own query to us: the prints were another person's, or it takes the question back
-            if errand is None or errand.state in (ErrandState.REFUSED, ErrandState.EXPIRED):
+            if errand is None or errand.state in UNANSWERED:
                 raise CorrectionUnknown
             if errand.state not in _HELD:
                 raise InProgress  # its answer is still under way to us; the correction waits for it

@@ -40,12 +40,16 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What came of carrying it; payload and receipt where it was delivered, a stable reason where not."""
+    """What came of carrying it; payload and receipt where it was delivered, a stable reason where not.
+
+    element   what in our letter the partner refused it for, where it said so
+    """
 
     fate: Fate
     reason: str = ""
     payload: bytes = field(default=b"", repr=False)
     receipt: Receipt | None = field(default=None, repr=False)
+    element: str = ""
 
 
 class Courier(Protocol):

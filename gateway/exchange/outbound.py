@@ -1,6 +1,6 @@
 """Canada asks: the law first, then the ledger, then the partner; and an answer is recorded before anyone sees it.
 
-(1) may we ask? What the law stops is recorded and never leaves (IRPR 315.4(2))
+(1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2))
 (2) the letter is written: a fresh reply key, at least the size of a query with prints, signed
 (3) ASKED is durable, with the letter kept sealed; only then it is sent, always the same bytes
 (4) what comes back proves itself to the courier: signature, receipt, the partner's ledger
@@ -62,7 +62,7 @@ class Outbound:
     def ask(self, asking: Asking) -> Errand:
         """Ask, and wait for the answer as long as one carrying takes; return where it stands then.
 
-        Raises the Refusal that the law stops it with, or Remedy where the partner cannot be written to.
+        What our law stops is STOPPED, and its folder says why. Raises Remedy where the partner cannot be written to.
         """
         now = self._post.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
@@ -72,9 +72,16 @@ class Outbound:
         except AuditUnavailable:
             raise
         except Refusal as refusal:  # also the last of a quota that went meanwhile
-            self._post.sequencer.commit((traces.stopped(asking, number, refusal),), ())
-            raise
+            return self._stopped(asking, number, refusal, now)
         return self.carry_on(errand)
+
+    def _stopped(self, asking: Asking, number: str, refusal: Refusal, now: datetime) -> Errand:
+        folder = Folder(reason=refusal.reason, element=refusal.metadata.get("element", ""))
+        errand = self._errand(asking, number, ErrandState.STOPPED, folder, now)
+        self._post.sequencer.commit(
+            (traces.stopped(asking, number, refusal),), (errands.asking(errand),)
+        )
+        return errand
 
     def _recorded(
         self,
@@ -106,14 +113,23 @@ class Outbound:
         if written is None:
             raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
         folder = Folder(letter=written.octets, until=milliseconds(written.header.expire_time))
-        errand = Errand(
+        errand = self._errand(asking, number, ErrandState.ASKED, folder, now)
+        errand = replace(errand, message_id=written.header.message_id)
+        leaf = traces.asked(asking, written, permission)
+        self._post.sequencer.commit((leaf,), (errands.asking(errand), *reserved))  # (3)
+        return errand
+
+    def _errand(
+        self, asking: Asking, number: str, state: ErrandState, folder: Folder, now: datetime
+    ) -> Errand:
+        return Errand(
             partner=asking.partner,
             number=number,
-            message_id=written.header.message_id,
+            message_id=b"",
             purpose=asking.purpose,
             agreement=asking.agreement,
             case=asking.case,
-            state=ErrandState.ASKED,
+            state=state,
             outcome=None,
             subject=asking.subject,
             ask=now,
@@ -125,9 +141,6 @@ class Outbound:
             sealed=errands.seal(self._post.data_key, asking.partner, number, folder),
             received=frozenset(),
         )
-        leaf = traces.asked(asking, written, permission)
-        self._post.sequencer.commit((leaf,), (errands.asking(errand), *reserved))  # (3)
-        return errand
 
     def walk(
         self, partner: str, go_on: Callable[[], bool] = lambda: True, *, away: bool = False
@@ -205,7 +218,7 @@ class Outbound:
         elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
             return self._state(errand)
         elif delivery.fate in (Fate.REFUSED, Fate.STALE):
-            self._refused(errand, delivery.reason)
+            self._refused(errand, delivery)
         else:
             self._doubt(errand, delivery)
         return delivery.fate is Fate.AWAY
@@ -260,16 +273,27 @@ class Outbound:
         self._commit(leaf, errands.moved(errand, act, leaf=None if pending else 0, **values))
         self._pause(errand) if pending else self._pauses.pop((errand.partner, errand.number), None)
 
-    def _refused(self, errand: Errand, reason: str) -> None:
-        values = {"sealed": None, "answer_ms": milliseconds(self._post.clock())}
+    def _refused(self, errand: Errand, delivery: Delivery) -> None:
         self._commit(
-            traces.denied(errand, reason), errands.moved(errand, ErrandAct.REFUSE, **values)
+            traces.denied(errand, delivery),
+            errands.moved(
+                errand,
+                ErrandAct.REFUSE,
+                sealed=self._why(errand, delivery.reason, delivery.element),
+                answer_ms=milliseconds(self._post.clock()),
+            ),
         )
 
     def _expired(self, errand: Errand, reason: str) -> None:
         self._commit(
-            traces.expired(errand, reason), errands.moved(errand, ErrandAct.EXPIRE, sealed=None)
+            traces.expired(errand, reason),
+            errands.moved(errand, ErrandAct.EXPIRE, sealed=self._why(errand, reason)),
         )
+
+    def _why(self, errand: Errand, reason: str, element: str = "") -> bytes:
+        """Return the folder of a query that no answer came to: why, and nothing of the letter any more."""
+        folder = Folder(reason=reason, element=element)
+        return errands.seal(self._post.data_key, errand.partner, errand.number, folder)
 
     def _doubt(self, errand: Errand, delivery: Delivery) -> None:
         """Wait; an answer that is not to be believed is an alarm besides."""

@@ -13,7 +13,7 @@ from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.casework import Details, DetailsRequest, FieldCode
 from gateway.errands import Errand, ErrandState, Seeking
-from gateway.errors import Refusal, Remedy
+from gateway.errors import Refusal, Remedy, meaning
 from gateway.exchange import traces
 from gateway.exchange.courier import Delivery, Fate, Written
 from gateway.exchange.notices import Post
@@ -55,7 +55,7 @@ class Seeker:
             absent -= self._came(errand)
             heard = (errands.not_received(errand, absent),) if refused else ()
             self._commit(_unanswered(errand, written, delivery), *heard)
-            raise Remedy(f"the partner gave no details ({delivery.reason}); ask again later")
+            raise Remedy(_none_came(delivery))
         kept = replace(folder, details=(*folder.details, delivery.payload))
         sealed = errands.seal(self._post.data_key, errand.partner, errand.number, kept)
         leaf = _received(errand, written, delivery, details)
@@ -96,6 +96,16 @@ class Seeker:
 
     def _commit(self, leaf: Leaf, *effects: Effect) -> None:
         self._post.sequencer.commit((leaf,), effects)
+
+
+def _none_came(delivery: Delivery) -> str:
+    """Say why nothing came; a refusal is never called a delay."""
+    if delivery.fate not in (Fate.REFUSED, Fate.STALE):
+        return f"no details came ({delivery.reason or 'UNREADABLE'}): ask again later"
+    where = f" [{delivery.element}]" if delivery.element else ""
+    again = " Ask again." if delivery.fate is Fate.STALE else ""
+    told = f"the partner refused: {delivery.reason}{where}. {meaning(delivery.reason)}".rstrip()
+    return told + again
 
 
 def _told(delivery: Delivery) -> Details | None:

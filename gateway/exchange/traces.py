@@ -10,7 +10,7 @@ from gateway.audit.entry import EntryClass, EntryType, Frame, decode
 from gateway.casework import Withholding
 from gateway.errands import Asking, Errand
 from gateway.errors import Refusal
-from gateway.exchange.courier import Written
+from gateway.exchange.courier import Delivery, Written
 from gateway.law.standing import persecution_said
 from gateway.store.sequencer import Leaf
 from gateway.terms import Biometrics, Direction, Outcome, Receipt, Result
@@ -136,9 +136,10 @@ def withheld(withholding: Withholding | None) -> dict[str, str]:
     return {"withheld": withholding.scope.name, "ground": withholding.ground.name}
 
 
-def denied(errand: Errand, reason: str) -> Leaf:
+def denied(errand: Errand, delivery: Delivery) -> Leaf:
     """Return the entry of a partner's refusal to answer."""
-    return _end(errand, EntryType.ANSWER_RECEIVED, EntryClass.DENIED, reason)
+    kind, reason = EntryType.ANSWER_RECEIVED, delivery.reason
+    return _end(errand, kind, EntryClass.DENIED, reason, delivery.element)
 
 
 def expired(errand: Errand, reason: str) -> Leaf:
@@ -151,7 +152,9 @@ def doubted(errand: Errand, reason: str) -> Leaf:
     return _end(errand, EntryType.ALARM, EntryClass.OTHER, reason)
 
 
-def _end(errand: Errand, kind: EntryType, entry_class: EntryClass, reason: str) -> Leaf:
+def _end(
+    errand: Errand, kind: EntryType, entry_class: EntryClass, reason: str, element: str = ""
+) -> Leaf:
     frame = Frame(
         type=kind,
         entry_class=entry_class,
@@ -162,4 +165,5 @@ def _end(errand: Errand, kind: EntryType, entry_class: EntryClass, reason: str) 
         agreement_id=errand.agreement[0],
         agreement_version=errand.agreement[1],
     )
-    return Leaf(frame, {"case": errand.case, "reason": reason})
+    facts = {"case": errand.case, "reason": reason}
+    return Leaf(frame, facts | ({"element": element} if element else {}))

@@ -11,11 +11,12 @@ from typing import Protocol
 
 from gateway.casework import Details, FieldCode, Record, Status, SubjectKind
 from gateway.errands import Asking, Errand, Seeking
-from gateway.errors import Refusal, Remedy
+from gateway.errors import Remedy
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import FILE_NUMBER, Arguments
+from gateway.office.denials import denials
 from gateway.office.duties import Files
 from gateway.office.reading import NUMBER, PARTY
 from gateway.store import asked, errands, subjects
@@ -36,14 +37,10 @@ class Asker(Protocol):
     """Who carries questions; each method returns when what came of it is durable."""
 
     def ask(self, asking: Asking) -> Errand:
-        """Ask; raises the Refusal of our own law, or Remedy."""
+        """Ask; what our own law stops is STOPPED. Raises Remedy."""
 
     def seek(self, errand: Errand, seeking: Seeking) -> Details:
         """Ask for details of a match; raises Remedy."""
-
-
-class Blocked(Remedy):
-    """Our own law stopped it: nothing left the house."""
 
 
 class AskingDesk:
@@ -95,10 +92,8 @@ class AskingDesk:
                 claimant=claimant or known.kind is SubjectKind.CLAIMANT,
                 subject=self._subject(reference),
             )
-            try:
-                return told(self._asker.ask(asking))
-            except Refusal as refusal:
-                raise Blocked(f"{refusal.reason}: {refusal} Nothing was sent.") from None
+            errand = self._asker.ask(asking)
+            return {**told(errand), **denials(self._files, (errand,))[0]}
 
         return do
 

@@ -147,6 +147,8 @@ class Correcting:
             raise Remedy("it is not answered yet; correct it once `passerelle asked list` says so")
         if told[0].state is ErrandState.REFUSED:
             raise Remedy("the partner refused this query and kept nothing of it to correct")
+        if told[0].state is ErrandState.STOPPED:
+            raise Remedy("this query never left: no partner has anything of it to correct")
         return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.casework import Record, Status
@@ -23,6 +23,7 @@ from matcher import fmr
 from matcher.probe import assess
 from matcher.template import MalformedRecord
 
+MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` tells all
 BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
 
 
@@ -34,6 +35,7 @@ class Row:
     subject    the local file number of the person, a pseudonym
     position   finger position 1–10; the record's own 0, unknown, gives way to it
     status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
+    repairs    what was done to the file so that the record could be read, in words that hold nothing of it
     """
 
     label: str
@@ -42,6 +44,7 @@ class Row:
     extractor: str
     data: bytes = field(repr=False)
     status: Status | None = None
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,9 @@ class Registry:
             samples, good = self._samples(reference, members, report)
             status = self._status(reference, good, report)
             if samples or status:
-                pending.append(_Pending(reference, samples, status))
+                fingers = {sample.position for sample in samples}
+                repairs = [row.repairs for row in good if row.position in fingers]
+                pending.append(_Pending(reference, samples, status, tuple(chain(*repairs))))
             if len(pending) >= BATCH:
                 self._commit(pending, report)
         self._commit(pending, report)
@@ -154,7 +159,7 @@ class Registry:
                 effects.append(
                     people.write_record(one.subject, record, self._data_key, self._clock())
                 )
-            leaves.append(_leaf(one, said.status))
+            leaves.append(_leaf(one, said))
         self._sequencer.commit(leaves, effects)
         report.enrolled += sum(len(one.samples) for one in placed)
         report.people += len(placed)
@@ -168,9 +173,11 @@ class _Pending:
     reference: str
     samples: tuple[subjects.NewSample, ...]
     status: Status | None
+    repairs: tuple[str, ...]
 
 
-def _leaf(one: subjects.Placed, status: Status | None) -> Leaf:
+def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
+    status, repairs = said.status, "; ".join(dict.fromkeys(said.repairs))
     facts = {
         "subject": str(one.subject),
         "positions": ",".join(str(s.position) for s in one.samples),
@@ -180,6 +187,8 @@ def _leaf(one: subjects.Placed, status: Status | None) -> Leaf:
     if status is not None:
         facts |= {"status_kind": status.kind.name, "record_version": "1"}
         facts |= {"fields_changed": ",".join(changed(Record(), Record(status=status)))}
+    if repairs:
+        facts["repairs"] = repairs[:MOST_REPAIRS]
     frame = Frame(
         type=EntryType.ENROLLED if one.samples else EntryType.UPDATED,
         entry_class=EntryClass.OTHER,

@@ -68,11 +68,26 @@ class Vetted:
     faults: tuple[MalformedAgreement, ...]
 
 
+def not_ours(agreement: Agreement, party: str) -> str:
+    """Return why an agreement is none of this party's; "" where it is one."""
+    if agreement.home == party:
+        return ""
+    return (
+        f"is not ours, and not in force here: it is {agreement.home}'s side of what it agreed with {agreement.partner};"
+        f' use the file that has home = "{party}" instead'
+    )
+
+
 def vetted(
-    folder: Folder, keys: Keys, adopted: Mapping[str, Adopted], kept: Mapping[str, bytes]
+    folder: Folder,
+    keys: Keys,
+    adopted: Mapping[str, Adopted],
+    kept: Mapping[str, bytes],
+    party: str,
 ) -> Vetted:
     """Return what counts of a folder; one file that does not leaves all others as they are.
 
+    party     this gateway's: an agreement with another home counts for nothing, whoever signed it
     adopted   what the ledger has, by agreement and version
     kept      the texts of those that were kept when they were adopted
 
@@ -85,7 +100,7 @@ def vetted(
     faults = [MalformedAgreement(name, "", 0, why) for name, why in folder.unreadable.items()]
     for name in sorted(folder.files):
         try:
-            parsed[name] = _ours(name, folder, keys, adopted, known.keys())
+            parsed[name] = _ours(name, folder, keys, adopted, known.keys(), party=party)
         except MalformedAgreement as fault:
             faults.append(fault)
     texts = {agreement.name: folder.files[name] for name, agreement in parsed.items()}
@@ -93,8 +108,10 @@ def vetted(
     for gone in sorted(adopted.keys() - texts.keys()):
         text = known.get(adopted[gone].digest) or kept.get(gone, b"")
         try:
-            parsed[f"{gone}.kept"] = _adopted(gone, text, adopted[gone].digest)
-            faults.append(MalformedAgreement(gone, "", 0, _KEPT))
+            agreement = _adopted(gone, text, adopted[gone].digest)
+            if not not_ours(agreement, party):  # taken in before that was looked at: never in force
+                parsed[f"{gone}.kept"] = agreement
+                faults.append(MalformedAgreement(gone, "", 0, _KEPT))
         except MalformedAgreement as fault:
             lost.add(gone.rpartition("@")[0])
             faults.append(fault)
@@ -122,6 +139,8 @@ def _ours(
     keys: Keys,
     adopted: Mapping[str, Adopted],
     packaged_digests: Collection[str],
+    *,
+    party: str,
 ) -> Agreement:
     """Return the agreement of one file; raises MalformedAgreement where it is malformed, not ours, or changed."""
     text = folder.files[name]
@@ -131,6 +150,8 @@ def _ours(
         raise
     except Exception as fault:  # noqa: BLE001 - whatever is wrong with a file, it is that file's
         raise MalformedAgreement(name, "", 0, f"cannot be read: {type(fault).__name__}") from None
+    if why := not_ours(agreement, party):
+        raise MalformedAgreement(name, "agreement.home", 0, why)
     held = adopted.get(agreement.name)
     if held is not None and held.digest != agreement.digest:
         raise MalformedAgreement(name, "agreement.version", 0, _CHANGED)

@@ -70,7 +70,9 @@ class Statutes:
         keyset: Callable[[], Keyset],
         key: Callable[[bytes, datetime], VerifyingKey | None],
         clock: Callable[[], datetime],
+        party: str,
     ) -> None:
+        self._party = party
         self._folder = folder
         self._database = database
         self._sequencer = sequencer
@@ -161,7 +163,9 @@ class Statutes:
             adopted = governance.adopted(reader, Subject.AGREEMENT)
             kept = governance.texts(reader)
         now = self._clock()
-        return signatures.vetted(folder, lambda kid: self._key(kid, now), adopted, kept)
+        return signatures.vetted(
+            folder, lambda kid: self._key(kid, now), adopted, kept, self._party
+        )
 
     def _state(self) -> object:
         """Return what is in force: an approval counts beside the same agreements as its proposal."""
@@ -201,6 +205,8 @@ class Statutes:
             agreement = parse(text, name)
         except MalformedAgreement as fault:
             raise Remedy(str(fault)) from None
+        if why := signatures.not_ours(agreement, self._party):
+            raise Remedy(f"{name}: agreement.home: {why}")
         if read_folder(self._folder).files.get(name) not in {None, text}:
             raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
         return agreement

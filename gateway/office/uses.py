@@ -15,6 +15,7 @@ from gateway.law.retention import Kept
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
 from gateway.office.asking import Asker, field_codes, told
+from gateway.office.denials import denials
 from gateway.office.duties import Files, use_leaf
 from gateway.office.paging import Page, token
 from gateway.office.reading import NUMBER, PARTY
@@ -69,7 +70,9 @@ class Uses:
             shown, more = page.cut(found, errands.key_of)
             rows = [About(case=each.case, number=each.number) for each in shown]
             self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=case)]), ())
-            return {"asked": [told(each) for each in shown], "next_page_token": more}
+            why = denials(self._files, shown)
+            listed = [{**told(each), **more} for each, more in zip(shown, why, strict=True)]
+            return {"asked": listed, "next_page_token": more}
 
         return do
 
@@ -82,7 +85,7 @@ class Uses:
             errand = find()
             if errand.state not in _SHOWN:
                 self._files.sequencer.commit(_shown(errand, officer, "state"), ())
-                return told(errand)
+                return {**told(errand), **denials(self._files, (errand,))[0]}
             contents = self._contents(errand, start, page.size)
             entries = _shown(errand, officer, "answer")
             try:

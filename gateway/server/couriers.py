@@ -6,6 +6,7 @@ gRPC's words end here: what can go wrong on the way becomes one of five fates.
 from __future__ import annotations
 
 import math
+import re
 import secrets
 import threading
 from collections import defaultdict
@@ -90,7 +91,7 @@ class GrpcCourier:
             if isinstance(refused, KeyStale):
                 with suppress(PartnerError):
                     self.keep_up()  # so that what is written anew is sealed to a key that opens
-            return Delivery(_fate(refused), refused.reason or refused.code)
+            return _refusal(refused)
         except SplitView as split:
             self._accuse(split)
             return Delivery(Fate.DOUBTED, "SPLIT_VIEW")
@@ -189,6 +190,17 @@ class Pool:
             clock=self._clock,
             proxy=self._proxy,
         )
+
+
+# What a partner says of a refusal is kept and shown as it came, so it is taken only in the form that ours have.
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_ELEMENT = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
+
+
+def _refusal(refused: Refused) -> Delivery:
+    reason = refused.reason if _REASON.fullmatch(refused.reason) else refused.code
+    element = refused.metadata.get("element", "")
+    return Delivery(_fate(refused), reason, element=element if _ELEMENT.fullmatch(element) else "")
 
 
 def _fate(refused: Refused) -> Fate:

@@ -64,7 +64,7 @@ def agreements(home: Path, now: datetime) -> Vetted:
     with _reading(settings) as reader:
         adopted = governance.adopted(reader, governance.Subject.AGREEMENT)
         kept = governance.texts(reader)
-    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted, kept)
+    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted, kept, own.party)
 
 
 def refused(settings: Settings) -> Barred:

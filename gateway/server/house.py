@@ -286,6 +286,7 @@ class House:
                 keys,
                 lambda kid, at: own_bundle(home).signing_key(kid, at),
                 clock,
+                own.party,
             )
             adoption.adopt(
                 database,

@@ -308,9 +308,9 @@ def _evidence(settings: Settings) -> str:
 
 def _gallery(home: Path) -> str:
     counts = stats(home)
-    said = f"{counts.subjects} people, {counts.samples} records"
+    said = counts.told
     if not counts.samples:
-        return f"{said}: NOBODY IS ENROLLED, and no query is answered until somebody is: passerelle gallery enrol"
+        return f"{said}: NOBODY HAS PRINTS, and no query is answered until somebody is: passerelle gallery enrol"
     if not counts.without_status:
         return said
     return (

@@ -38,7 +38,9 @@ def find_issued(connection: Connection, partner: str, number: str) -> Issued | N
     None too for a number of another partner's: the asker cannot tell the two apart (IRPR 315.38).
     """
     wanted = select(asked.c.subject_id, asked.c.outcome, asked.c.state).where(
-        asked.c.partner == partner, asked.c.number == number
+        asked.c.partner == partner,
+        asked.c.number == number,
+        asked.c.state != int(ErrandState.STOPPED),  # no partner has that number from us
     )
     row = connection.execute(wanted).one_or_none()
     if row is None:

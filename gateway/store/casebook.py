@@ -114,7 +114,8 @@ correction_papers = Table(
 )
 
 # What we asked partners. `sealed` holds question and answer; `used_ms` is when the answer was used for an
-# administrative purpose, `used_in` the pseudonym of the record that used it. `received` has the bit of each
+# administrative purpose, `used_in` the pseudonym of the record that used it. What our own law stopped is a row too, with
+# no message identifier: it was never written. `received` has the bit of each
 # field code that the partner may have disclosed under it; NULL in rows from before revision 0005.
 asked = Table(
     "asked",

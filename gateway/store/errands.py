@@ -209,6 +209,8 @@ def folder_of(data_key: DataRing, errand: Errand) -> Folder:
         receipt=(base64.b64decode(told["receipt"][0]), base64.b64decode(told["receipt"][1])),
         details=tuple(base64.b64decode(each) for each in told["details"]),
         corrected=tuple(base64.b64decode(each) for each in told["corrected"]),
+        reason=told.get("reason", ""),  # not in a row from before it was kept
+        element=told.get("element", ""),
     )
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from gateway.audit.entry import EntryType
 from gateway.audit.shredding import CLASS_OF
-from gateway.errands import ErrandState
+from gateway.errands import UNANSWERED, ErrandState
 from gateway.law.retention import Kept
 from gateway.store.casebook import asked, corrections, disclosures, filed_notices
 from gateway.store.redress import Standing
@@ -109,6 +109,8 @@ def _details(kept: Kept) -> Shelf:
 
 
 _answered_or_over = asked.c.state.not_in([int(ErrandState.ASKED), int(ErrandState.PENDING)])
+# Nothing came: what is kept of it is why, which tells of nobody and goes with the row.
+_nothing_came = asked.c.state.in_([int(state) for state in UNANSWERED])
 _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
 
 
@@ -145,7 +147,12 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=_answered,
-            ripe=and_(asked.c.sealed.is_not(None), asked.c.used_ms.is_(None), _answered_or_over),
+            ripe=and_(
+                asked.c.sealed.is_not(None),
+                asked.c.used_ms.is_(None),
+                _answered_or_over,
+                ~_nothing_came,
+            ),
             partner=asked.c.partner,
             number=asked.c.number,
             subject=asked.c.subject_id,
@@ -167,7 +174,9 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=func.max(func.coalesce(asked.c.used_ms, 0), _answered),
-            ripe=and_(asked.c.sealed.is_(None), _answered_or_over, ~_unfinished(asked)),
+            ripe=and_(
+                or_(asked.c.sealed.is_(None), _nothing_came), _answered_or_over, ~_unfinished(asked)
+            ),
             partner=asked.c.partner,
             number=asked.c.number,
             subject=asked.c.subject_id,

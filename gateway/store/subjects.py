@@ -77,6 +77,7 @@ class Placed:
 class Counts:
     """What the registry holds: people, records, and records by finger position.
 
+    with_prints      people who can be found: those of whom at least one record is held
     without_status   people of whom nothing is recorded but prints, if any: they are masked (law.md 3.3)
     """
 
@@ -84,6 +85,12 @@ class Counts:
     samples: int
     by_position: Mapping[int, int]
     without_status: int = 0
+    with_prints: int = 0
+
+    @property
+    def told(self) -> str:
+        """Say them: a person on file without prints is found by nobody's search."""
+        return f"{self.subjects} people on file, {self.with_prints} with prints to search ({self.samples} records)"
 
 
 def place(
@@ -188,7 +195,8 @@ def counts(connection: Connection) -> Counts:
     positions = {int(row[0]): int(row[1]) for row in rows}
     unknown = select(func.count()).select_from(subjects).where(subjects.c.record.is_(None))
     without = connection.execute(unknown).scalar() or 0
-    return Counts(people, sum(positions.values()), positions, without)
+    printed = connection.execute(select(func.count(samples.c.subject_id.distinct()))).scalar() or 0
+    return Counts(people, sum(positions.values()), positions, without, printed)
 
 
 def iter_records(

@@ -177,7 +177,7 @@ def test_the_second_client_believes_the_answer_of_the_vectors() -> None:
     file = vectors()["bundle"]["file"].encode()
 
     assert second.fingerprint(file) == vectors()["bundle"]["fingerprint"]
-    payload = second.believe(question, response, second.Bundle(file), NOW)
+    payload = second.believe(question, response, second.Bundle(file), NOW).payload
     assert second.OUTCOMES[second.fields(payload)[1][0]] == "NO_MATCH"
 
 

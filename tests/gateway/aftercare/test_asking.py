@@ -11,13 +11,16 @@ import pytest
 from gateway.aftercare import CorrectionOutcome
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.casework import FieldCode, SubjectKind
-from gateway.errands import ErrandState
+from gateway.client import Refused
+from gateway.errands import ErrandState, Folder
 from gateway.errors import Remedy
 from gateway.exchange import outbound
 from gateway.exchange.courier import Delivery, Fate
+from gateway.law.retention import Kept
 from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.office.asking import Blocked
 from gateway.store import errands
+from gateway.store.asked import find_issued
+from gateway.store.effects import Effect
 from tests.gateway.aftercare.asked import LAWFUL, record
 
 
@@ -66,13 +69,122 @@ def test_315_4_2_what_the_law_stops_never_leaves_and_is_recorded(
     can, carried = stopping
     before = len(classes(can, EntryType.ASKED))
 
-    with pytest.raises(Blocked, match=reason):
-        can.act("ask", **{**LAWFUL, **fingers(1), **other})
+    told = can.act("ask", **{**LAWFUL, **fingers(1), **other})
 
+    assert (told["state"], told["ended_by"], told["reason"]) == ("STOPPED", "OUR_GATEWAY", reason)
     assert classes(can, EntryType.ASKED)[before:] == [EntryClass.DENIED]
+    assert can.frames(EntryType.ASKED)[-1].transaction_number == told["number"]
     assert carried == []
+
+
+def test_what_our_law_stopped_is_found_again_by_its_number(stopping: Any, fingers: Any) -> None:
+    """It is a decision about a person: whoever asked, and an auditor, see which, why, and by what paragraph."""
+    can, _ = stopping
+    told = can.act("ask", **{**LAWFUL, **fingers(1), "case": "C-99", "purpose": "CITIZENSHIP"})
+
+    (listed,) = can.act("asked.list", case="C-99")["asked"]
+    shown = can.act("asked.show", number=told["number"])
+
+    assert told == listed == shown
+    assert (shown["element"], shown["paragraph"]) == ("purpose", "IRPR 315.4(1)")
+    assert shown["meaning"] == "The agreement does not permit this purpose in this direction."
+    assert "agreements show" in shown["remedy"]
+    with pytest.raises(Remedy, match="STOPPED"):
+        can.act("use.record", number=told["number"], used_in="R-1")
+    with pytest.raises(Remedy, match="never left"):
+        can.act("corrections.open", number=told["number"], kind="WRONG_PERSON", reason="why")
+
+
+def test_a_number_that_never_left_stands_for_nothing(stopping: Any, fingers: Any) -> None:
+    can, _ = stopping
+    number = can.act("ask", **{**LAWFUL, **fingers(1), "purpose": "CITIZENSHIP"})["number"]
+
     with can.house.database.reader() as reader:
-        assert errands.every(reader) == ()
+        assert find_issued(reader, "AUS", number) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "element", "said"),
+    [
+        (
+            "PURPOSE_NOT_PERMITTED",
+            "header.purpose",
+            ("does not permit this purpose", "IRPR 315.4(1)"),
+        ),
+        ("RECORD_UNPARSEABLE", "samples[0].record", ("breaks its standard", "")),
+        ("QUOTA_EXCEEDED", "", ("What we may ask this partner is used up", "")),
+        ("A_REASON_OF_A_LATER_RELEASE", "", ("", "")),
+    ],
+)
+def test_a_partners_refusal_is_told_with_its_reason_at_once_and_later(
+    *, sides: Any, ask: Any, monkeypatch: Any, reason: str, element: str, said: tuple[str, str]
+) -> None:
+    can, _ = sides
+    courier = can.house.postman._courier("AUS")
+    refused = Delivery(Fate.REFUSED, reason, element=element)
+    monkeypatch.setattr(courier, "carry", lambda _: refused)
+
+    told = ask(1)
+
+    assert (told["state"], told["ended_by"]) == ("REFUSED", "PARTNER")
+    assert (told["reason"], told["element"]) == (reason, element)
+    assert said[0] in told["meaning"]
+    assert (told["paragraph"], bool(told["remedy"])) == (said[1], True)
+    assert can.act("asked.show", number=told["number"]) == told
+    assert can.act("asked.list")["asked"] == [told]
+    assert classes(can, EntryType.ANSWER_RECEIVED) == [EntryClass.DENIED]
+
+
+def test_what_a_partner_says_of_a_refusal_is_kept_only_in_the_form_that_reasons_have(
+    sides: Any, ask: Any, monkeypatch: Any
+) -> None:
+    """It would be shown on our terminals, and an entry could not hold any length of it."""
+    can, _ = sides
+    partner = can.house.postman._courier("AUS")._partner
+
+    def refuses(*_: Any, **__: Any) -> None:
+        raise Refused(
+            "INVALID_ARGUMENT", "x" * 5000, "no", metadata={"element": "samples\n\x1b[2J"}
+        )
+
+    monkeypatch.setattr(partner, "carry", refuses)
+
+    told = ask(1)
+
+    assert (told["state"], told["reason"], told["element"]) == ("REFUSED", "INVALID_ARGUMENT", "")
+
+
+def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
+    sides: Any, ask: Any, monkeypatch: Any
+) -> None:
+    can, _ = sides
+    courier = can.house.postman._courier("AUS")
+    monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
+    number = ask(1)["number"]
+    older = errands.asked.update().where(errands.asked.c.number == number).values(sealed=None)
+    can.house.sequencer.commit((), (Effect(older),))
+
+    shown = can.act("asked.show", number=number)
+
+    assert (shown["ended_by"], shown["reason"]) == ("PARTNER", "")
+    assert "the ledger has it" in shown["meaning"].lower()
+    assert number in shown["remedy"]
+
+
+def test_why_nothing_came_goes_with_the_row_and_is_no_unused_answer(
+    sides: Any, ask: Any, clock: Any
+) -> None:
+    """It is kept as long as the query is, and counted as none of what 315.26 destroys."""
+    can, _ = sides
+    stopped, answered = ask(1, purpose="CITIZENSHIP")["number"], ask(1)["number"]
+
+    clock.ahead += timedelta(days=40)
+    assert can.house.retention.run(batches=50).erased[Kept.UNUSED_RESULT] == 1
+    assert can.errand("AUS", answered).sealed is None
+    assert can.act("asked.show", number=stopped)["reason"] == "PURPOSE_NOT_PERMITTED"
+    clock.ahead += timedelta(days=700)
+    assert can.house.retention.run(batches=50).erased[Kept.ASKED] == 2
+    assert _errands(can) == ()
 
 
 @pytest.mark.parametrize(
@@ -113,8 +225,7 @@ def test_an_officer_who_does_not_say_what_a_claimant_alleges_is_told_by_the_reco
     """Whose record says CLAIMANT is one, whatever is typed; what the record answers counts as answered."""
     can, _ = sides
     record(can, b"1990-01-01", kind=SubjectKind.CLAIMANT)
-    with pytest.raises(Blocked, match="PERSECUTION_NOT_STATED"):
-        ask(1, subject="P-1")
+    assert ask(1, subject="P-1")["reason"] == "PERSECUTION_NOT_STATED"
 
     record(can, b"1990-01-01", kind=SubjectKind.CLAIMANT, no_persecutor=True)
 
@@ -127,9 +238,9 @@ def test_a_number_of_our_own_is_not_asked_back(sides: Any, ask: Any) -> None:
     number = ask(1, subject="P-1")["number"]
     before = len(aus.frames(EntryType.REQUEST))
 
-    with pytest.raises(Blocked, match=r"MODALITY_NOT_PERMITTED: .* ask with fingers"):
-        can.act("ask", **{**LAWFUL, "prior": number})
+    told = can.act("ask", **{**LAWFUL, "prior": number})
 
+    assert (told["reason"], told["remedy"]) == ("MODALITY_NOT_PERMITTED", "Ask with fingers.")
     assert classes(can, EntryType.ASKED)[-1] is EntryClass.DENIED
     assert len(aus.frames(EntryType.REQUEST)) == before
 
@@ -274,8 +385,7 @@ def test_an_officer_who_leaves_out_what_our_record_says_asks_nobody(
     can, aus = sides
     record(can, b"1990-01-01", **held)
 
-    with pytest.raises(Blocked, match=why):
-        ask(1, subject="P-1")
+    assert ask(1, subject="P-1")["reason"] == why
 
     assert aus.frames(EntryType.REQUEST) == []
 
@@ -350,7 +460,8 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
     can.walk()
 
     assert can.errand("AUS", told["number"]).state is ErrandState.EXPIRED
-    assert can.act("asked.show", number=told["number"])["state"] == "EXPIRED"
+    shown = can.act("asked.show", number=told["number"])
+    assert (shown["state"], shown["reason"]) == ("EXPIRED", "NEVER_TAKEN")
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
 
 
@@ -371,7 +482,8 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
     can.walk()
 
     given_up = can.errand("AUS", number)
-    assert (given_up.state, given_up.sealed) == (ErrandState.EXPIRED, None)
+    assert given_up.state is ErrandState.EXPIRED
+    assert errands.folder_of(can.house.data_key, given_up) == Folder(reason="UNANSWERED")
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
 
 

@@ -84,3 +84,31 @@ def test_a_file_of_which_nothing_can_be_read_is_named_by_check_and_list(
         assert said.code != 0
         assert "pipe.toml: cannot be read: no regular file" in said.err + said.out
     assert "ZZZ.json: no regular file" in checked.err + checked.out
+
+
+def test_another_partys_agreement_is_never_said_to_be_in_force(
+    homes: Any, run: Any, passphrase: Any, officer: Any, tmp_path: Path
+) -> None:
+    home, file = homes["CAN"], tmp_path / "theirs.toml"
+    text = packaged()["au.toml"].decode().replace('id = "au"', 'id = "theirs"')
+    text = text.replace('home = "CAN"', 'home = "AUS"').replace(
+        'partner = "AUS"', 'partner = "CAN"'
+    )
+    file.write_text(text)
+    officer("P-1", "operator")
+
+    alone = run("agreements", "check", file)
+    here = run("agreements", "check", file, "--for", home, "--json")
+    signed = run("agreements", "sign", home, file, "--reason", "why", *passphrase)
+    (home / "agreements" / file.name).write_text(text)
+    listed = run("agreements", "list", home, "--json")
+    shown = run("agreements", "show", home, "theirs@1")
+
+    assert alone.code == 0
+    assert "counts at the gateway of AUS alone" in alone.out
+    assert (here.code, listed.code, shown.code) == (1, 1, 1)
+    assert "agreement.home: is not ours" in here.document["error"]["message"]
+    assert signed.code != 0
+    assert "agreement.home: is not ours" in signed.err
+    assert "theirs@1" not in {row["agreement"] for row in listed.document["agreements"]}
+    assert any("is not ours, and not in force here" in each for each in listed.document["faults"])

@@ -69,8 +69,28 @@ def test_what_our_law_stops_is_told_plainly(caseworker: Any, record: Any, tmp_pa
 
     assert said.code == 1
     (told,) = said.document["asked"]
-    assert told["stopped"].startswith("PERSECUTION_EXCLUSION")
-    assert "Nothing was sent" in told["stopped"]
+    assert (told["state"], told["reason"]) == ("STOPPED", "PERSECUTION_EXCLUSION")
+    assert (told["ended_by"], told["paragraph"]) == ("OUR_GATEWAY", "IRPR 315.4(2)")
+
+
+def test_a_question_that_was_stopped_is_shown_to_whoever_reads_it(
+    *, homes: Any, run: Any, passphrase: Any, officer: Any, record: Any, tmp_path: Path
+) -> None:
+    finger = f"2={record(tmp_path / 'a.fmr', 1, impression=1)}"
+    who = ("--as", officer("P-7", "caseworker"), *passphrase)
+    barred = ("--status", "CLAIMANT", "--alleged-persecution", "AUS", "--finger", finger)
+
+    asked = run("ask", homes["CAN"], *LAWFUL, *barred, *who)
+    number = asked.out.split()[1]
+    shown = run("asked", "show", homes["CAN"], number, *who)
+    listed = run("asked", "list", homes["CAN"], *who)
+
+    assert (asked.code, shown.code, listed.code) == (1, 0, 0)
+    for said in (asked, shown):
+        assert "PERSECUTION_EXCLUSION  (IRPR 315.4(2))  stopped here, nothing was sent" in said.out
+        assert "to do    Do not ask this partner about the person." in said.out
+    assert number in listed.out
+    assert "PERSECUTION_EXCLUSION" in listed.out
 
 
 def test_what_is_lawful_still_needs_a_partner_that_is_known(

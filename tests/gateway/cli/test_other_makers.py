@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.entry import EntryType
+from gateway.store.sequencer import Leaf, Sequencer
+
 STATUS = ("--status", "FOREIGN_NATIONAL", "--nationality", "IND")
 
 
@@ -27,6 +30,21 @@ def counted(run: Any, homes: Any) -> dict[str, Any]:
     return {key: found[key] for key in ("people", "by_position", "without_status")}
 
 
+@pytest.fixture
+def enrolled(monkeypatch: pytest.MonkeyPatch) -> list[Leaf]:
+    """Return the entries of enrolments that are committed from now on, with the facts that are then sealed."""
+    found: list[Leaf] = []
+    commit = Sequencer.commit
+
+    def watched(sequencer: Sequencer, leaves: Any, effects: Any = ()) -> Any:
+        done = commit(sequencer, leaves, effects)
+        found.extend(leaf for leaf in leaves if leaf.frame.type is EntryType.ENROLLED)
+        return done
+
+    monkeypatch.setattr(Sequencer, "commit", watched)
+    return found
+
+
 def test_every_impression_type_of_the_standards_is_enrolled(
     run: Any, homes: Any, passphrase: Any, cases: Path
 ) -> None:
@@ -45,7 +63,7 @@ def test_every_impression_type_of_the_standards_is_enrolled(
     ],
 )
 def test_a_slip_is_repaired_and_the_repair_told(  # noqa: PLR0917 - fixtures
-    run: Any, homes: Any, passphrase: Any, cases: Path, name: str, repair: str
+    run: Any, homes: Any, passphrase: Any, cases: Path, enrolled: Any, name: str, repair: str
 ) -> None:
     said = enrol(run, homes, passphrase, cases / name, "--position", 2)
 
@@ -55,6 +73,8 @@ def test_a_slip_is_repaired_and_the_repair_told(  # noqa: PLR0917 - fixtures
     assert repair in said.err
     again = enrol(run, homes, passphrase, cases / name, "--position", 2)
     assert (again.code, again.document["unchanged"]) == (0, 1)
+    [entry] = enrolled
+    assert repair in (entry.detail or {})["repairs"]
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,26 @@ def test_people_without_a_status_are_told_of_loudly(
     assert run("gallery", "stats", home, "--json").document["without_status"] == 0
 
 
+def test_people_on_file_without_prints_are_not_counted_among_those_who_can_be_found(
+    *, registrar: Any, people: Path, homes: Any, run: Any, passphrase: Any, prints: Path
+) -> None:
+    home = homes["CAN"]
+    assert registrar("import", people).document["imported"] == 2
+
+    nobody = run("gallery", "stats", home, "--json").document
+    checked = run("check", home, *passphrase, "--json").document["checks"]
+    assert (nobody["people"], nobody["with_prints"], nobody["records"]) == (2, 0, 0)
+    assert any("NOBODY HAS PRINTS" in one["detail"] for one in checked)
+
+    run("gallery", "enrol", home, prints, "--position", 2, *passphrase)
+
+    stats = run("gallery", "stats", home)
+    gallery = run("status", home, "--json").document["gallery"]
+    assert "people   5 on file, 3 with prints to search" in stats.out
+    assert (gallery["people"], gallery["with_prints"]) == (5, 3)
+    assert "5 people on file, 3 with prints to search" in run("status", home).out
+
+
 def test_a_status_without_a_country_is_refused_once(
     homes: Any, run: Any, passphrase: Any, prints: Path
 ) -> None:

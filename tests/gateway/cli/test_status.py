@@ -30,7 +30,8 @@ def test_json_says_the_same_in_one_document(run: Any, homes: Any) -> None:
     assert said.code == 1
     assert said.document["serving"] is said.document["ok"] is False
     assert said.document["why"] == "NEVER_STARTED"
-    assert said.document["gallery"] == {"people": 0, "records": 0, "without_status": 0}
+    nobody = {"people": 0, "with_prints": 0, "records": 0, "without_status": 0}
+    assert said.document["gallery"] == nobody
     assert said.document["answer"] is None
 
 

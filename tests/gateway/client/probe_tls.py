@@ -57,8 +57,8 @@ def main() -> None:
         json.dump(probe(Path(folder)), sys.stdout)
 
 
-def probe(folder: Path) -> dict[str, str | None]:
-    """Return what was spoken, by version offered."""
+def parties(folder: Path) -> tuple[Keyset, PartyBundle, Path]:
+    """Return the asker's keys, the bundle of whom it asks, and a file with that one's TLS key and chain."""
     custody = FileCustody.create(folder / "kek.json", b"secret", Argon2Cost(64, 1, 1))
     born = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     theirs, ours = (Keyset.create(born, party, custody) for party in ("CAN", "AUS"))
@@ -77,6 +77,12 @@ def probe(folder: Path) -> dict[str, str | None]:
     )
     leaf = folder / "leaf.pem"
     leaf.write_bytes(b"".join(theirs.tls()))
+    return ours, bundle, leaf
+
+
+def probe(folder: Path) -> dict[str, str | None]:
+    """Return what was spoken, by version offered."""
+    ours, bundle, leaf = parties(folder)
     found: dict[str, str | None] = {}
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         port, listening = offer(leaf, version, found)

@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from gateway.client import OwnCertificateEnded, Partner, Unreachable
+from gateway.client import channel as channels
 from gateway.client.channel import _Beforehand
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset
@@ -85,3 +86,32 @@ def test_a_connection_that_is_made_again_is_looked_at_again(
         partner.capabilities()
 
     assert len(looks) == 2
+
+
+def test_a_partner_that_comes_back_with_an_older_tls_is_sent_nothing() -> None:
+    """The same channel, a new connection: gRPC would speak TLS 1.2 with it, and hand it the letter.
+
+    In a process of its own: what gRPC speaks at least, our server's module has told it in this one.
+    """
+    script = Path(__file__).with_name("probe_tls_again.py")
+
+    told = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, check=True, text=True, timeout=PATIENCE
+    )
+
+    assert json.loads(told.stdout) == {"reached": 1, "shaken": 0, "said": "TlsTooOld"}
+
+
+def test_where_grpc_does_not_tell_of_its_connections_each_call_shakes_hands(
+    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What we read is not of its public API: a release that has it no more costs a handshake, and no safety."""
+    looks: list[float | None] = []
+    monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
+    without = channels._connection_of(object())  # type: ignore[arg-type]
+    monkeypatch.setattr(channels, "_connection_of", lambda _: without)
+    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+        for _ in range(3):
+            partner.capabilities()
+
+    assert len(looks) == len(doors.calls) + doors.proofs > 3

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.casework import Status, SubjectKind
-from gateway.office.registry import Row
+from gateway.office.registry import MOST_REPAIRS, Row
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store import ledger, subjects
@@ -29,6 +29,32 @@ def test_a_new_person_is_enrolled_with_an_entry(house: Any, people: Any) -> None
     assert (report.enrolled, report.people, report.bad) == (2, 1, [])
     entries = [decode(leaf) for leaf in ledger.iter_leaves(house.database, size)]
     assert [entry.type for entry in entries] == [EntryType.ENROLLED]
+
+
+def test_what_was_repaired_in_a_file_is_in_the_entry_of_what_was_enrolled(
+    house: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An auditor who asks how a record came to be need not have been told by the operator."""
+    committed: list[Any] = []
+    commit = house.sequencer.commit
+    monkeypatch.setattr(
+        house.sequencer,
+        "commit",
+        lambda leaves, effects=(): (committed.extend(leaves), commit(leaves, effects))[1],
+    )
+    first, second = people.rows(50)
+    house.registry.enrol([replace(first, repairs=("128 zero bytes behind the record cut off",))])
+    long = tuple(f"repair {number}" for number in range(400))
+
+    # The first is held already, with what was told of it then.
+    house.registry.enrol([replace(first, repairs=("again",)), replace(second, repairs=long)])
+    house.registry.enrol(people.rows(51))
+
+    told = [leaf.detail.get("repairs") for leaf in committed]
+    assert told[0] == "128 zero bytes behind the record cut off"
+    assert told[1].startswith("repair 0; repair 1")
+    assert len(told[1]) == MOST_REPAIRS
+    assert told[2:] == [None]
 
 
 def test_the_same_again_changes_nothing(house: Any, people: Any) -> None:

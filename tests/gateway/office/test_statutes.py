@@ -10,12 +10,13 @@ import pytest
 
 from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
+from gateway.law.parsing import parse
 from gateway.law.reading import MAX_BYTES, MalformedAgreement
 from gateway.office import signatures
 from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
 from gateway.server import inspection
 from gateway.server.house import House, utc_now
-from gateway.store import ledger
+from gateway.store import governance, ledger
 from gateway.store.effects import Effect
 from gateway.store.schema import values
 
@@ -348,3 +349,69 @@ def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: House) -> 
         house.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
     with pytest.raises(NotAllowed):
         house.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
+
+
+def foreign(homes: Any, **changes: str) -> str:
+    """Return an agreement as Australia's gateway has it, well formed."""
+    return second(
+        homes, **{'home = "CAN"': 'home = "AUS"', 'partner = "AUS"': 'partner = "CAN"', **changes}
+    )
+
+
+def test_a_file_whose_home_is_another_party_is_not_in_force_here(
+    homes: Any, house: House, agree: Any
+) -> None:
+    """It is well formed, and our own key signed it: still it is what another party may answer, not we."""
+    before = len(entries(house, EntryType.AGREEMENT))
+    agree(homes[0], "theirs.toml", foreign(homes, **{'id = "au"': 'id = "theirs"'}))
+
+    house.statutes.round()
+
+    assert "theirs" not in house.agreements
+    assert house.agreements["au"][0].covers(utc_now())
+    assert len(entries(house, EntryType.AGREEMENT)) == before
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    assert not found["agreements"].ok
+    assert "theirs.toml: agreement.home: is not ours" in found["agreements"].detail
+
+
+def test_what_another_partys_file_calls_itself_takes_nothing_from_ours(
+    homes: Any, house: House, agree: Any
+) -> None:
+    """Same id, same version: ours stays, and the complaint names the cause."""
+    agree(homes[0], "other.toml", foreign(homes, **{"version = 2": "version = 1"}))
+
+    house.statutes.round()
+
+    assert [each.home for each in house.agreements["au"]] == ["CAN"]
+    (fault,) = house.statutes._vetted(house.statutes._refused or house.statutes._seen).faults
+    assert str(fault).startswith("other.toml: agreement.home: is not ours")
+
+
+def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
+    homes: Any, house: House, agree: Any
+) -> None:
+    """An earlier release recorded it: neither its file nor the text that was kept brings it back."""
+    text = foreign(homes, **{'id = "au"': 'id = "theirs"'})
+    held = parse(text.encode(), "theirs.toml")
+    name = held.name
+    adopted = governance.Adopted(held.version, held.digest, utc_now())
+    effects = governance.adopt(governance.Subject.AGREEMENT, name, adopted, None)
+    house.sequencer.commit((), (*effects, governance.keep_text(name, text.encode())))
+    agree(homes[0], "theirs.toml", text)
+
+    house.statutes.round()
+    told = house.statutes._vetted(house.statutes._refused or house.statutes._seen)
+    (homes[0] / "agreements" / "theirs.toml").unlink()
+    house.statutes.round()
+
+    assert [fault.file for fault in told.faults] == ["theirs.toml"]
+    assert "theirs" not in house.agreements
+    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
+
+
+def test_nobody_signs_another_partys_agreement(homes: Any, house: House) -> None:
+    """It is refused at the proposal, before a second person is asked."""
+    with pytest.raises(Remedy, match=r"agreement\.home: is not ours"):
+        house.statutes._plan({"file": "theirs.toml", "text": foreign(homes)})

@@ -16,7 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
 from gateway.bundle import fingerprint
+from gateway.casework import Datum, FieldCode, Record
 from gateway.directory import Directory
+from gateway.office.acts import Officer, Role
+from gateway.store import people as store
+from gateway.store import subjects
 from tests.patience import CALL
 from tests.vectors.wire import second_client as second
 
@@ -25,6 +29,9 @@ ALLOWED = {"cryptography", "grpc"}
 
 class Maker:
     """The other maker's side: keys of its own, a channel, the bundle of whom it asks."""
+
+    house: Any
+    kept: second.Checkpoint | None = None
 
     def __init__(self) -> None:
         self.kem = second.KemPair(secrets.token_bytes(32))
@@ -84,12 +91,35 @@ class Maker:
         )
 
     def ask(self, method: str, question: second.Question) -> bytes:
-        response = second.call(self.channel, method, question, CALL)
-        return second.believe(question, response, self.peer, time.time_ns() // 1_000_000)
+        return self.believed(method, question).payload
 
-    def refused(self, question: second.Question) -> tuple[str, dict[str, str]]:
+    def believed(self, method: str, question: second.Question) -> second.Believed:
+        """Ask, and hold the ledger to the checkpoint that was kept of the answer before."""
+        response = second.call(self.channel, method, question, CALL)
+        told = second.believe(question, response, self.peer, time.time_ns() // 1_000_000)
+        if self.kept is not None:
+            second.demand_only_grown(self.channel, self.kept, told.checkpoint, CALL)
+        self.kept = told.checkpoint
+        return told
+
+    def details(
+        self, number: str, reference: bytes, *wanted: str, purpose: int = 1
+    ) -> second.Question:
+        return self.compose(
+            "REQUEST_HIT_DETAILS",
+            lambda reply: second.details_payload(reply, reference, wanted),
+            transaction_number=f"OTHER-{secrets.token_hex(8)}",
+            transaction_reference=number,
+            agreement_id="au",
+            agreement_version=1,
+            purpose=purpose,
+        )
+
+    def refused(
+        self, question: second.Question, method: str = "SubmitQuery"
+    ) -> tuple[str, dict[str, str]]:
         with pytest.raises(grpc.RpcError) as caught:
-            second.call(self.channel, "SubmitQuery", question, CALL)
+            second.call(self.channel, method, question, CALL)
         return second.reason(caught.value)
 
 
@@ -105,6 +135,7 @@ def maker(folders: Path, tmp_path_factory: pytest.TempPathFactory, serve: Any) -
     )
     with serve(root / "can", root / "aus") as pair:
         other.connect(pair.address, (root / "can" / "party.json").read_bytes())
+        other.house = pair.house
         with other.channel:
             yield other
 
@@ -208,3 +239,136 @@ def test_the_clock_that_is_wrong_is_named(maker: Maker) -> None:
 
     assert (reason, metadata["rule"]) == ("OUTSIDE_TIME_WINDOW", "EXPIRED")
     assert "server_time" in metadata
+
+
+DATA = {
+    FieldCode.LAST_NAME: Datum(b"Canary"),
+    FieldCode.FIRST_NAME: Datum(b"Zara"),
+    FieldCode.DATE_OF_BIRTH: Datum(b"1990-01-02"),
+    FieldCode.PHOTOGRAPH: Datum(b"\xff\xd8" + bytes(90_000), "image/jpeg"),
+}
+
+
+@pytest.fixture
+def matched(maker: Maker, people: Any) -> Callable[[int], tuple[str, dict[int, list[Any]]]]:
+    """Return what records data of a person and asks about them: number and fields of the answer."""
+
+    def ask(seed: int) -> tuple[str, dict[int, list[Any]]]:
+        house = maker.house
+        with house.database.reader() as reader:
+            subject = subjects.find(reader, f"P-{seed}")
+            assert subject is not None
+            held = store.read_record(reader, house.data_key, subject)
+        record = Record(status=held.status, data=DATA, version=held.version + 1)
+        written = store.write_record(subject, record, house.data_key, house.clock())
+        house.sequencer.commit((), (written,))
+        question = maker.query(people.samples(seed))
+        number = str(question.values["transaction_number"])
+        return number, second.fields(maker.ask("SubmitQuery", question))
+
+    return ask
+
+
+def test_a_second_client_gets_details_of_a_match_and_proves_them(
+    maker: Maker, matched: Any
+) -> None:
+    """The second step: each field with its paragraph; and what both steps asked for is in one ledger that only grew."""
+    number, answer = matched(1)
+    (reference,), (request_leaf,) = answer[2], answer[6]
+
+    asked = maker.details(number, reference, "DATE_OF_BIRTH", "LAST_NAME", "PHOTOGRAPH", "GENDER")
+    told = maker.believed("RequestHitDetails", asked)
+    details = second.details_of(told.payload)
+
+    assert details.outcome == "DISCLOSED"
+    assert {name: value for name, (value, _, _) in details.fields.items()} == {
+        "LAST_NAME": b"Canary",
+        "DATE_OF_BIRTH": b"1990-01-02",
+        "PHOTOGRAPH": DATA[FieldCode.PHOTOGRAPH].value,
+    }
+    assert [medium for _, medium, _ in details.fields.values()] == [
+        *("text/plain", "text/plain", "image/jpeg")
+    ]
+    assert all(
+        paragraph.startswith("IRPR 315.41(2)(") for _, _, paragraph in details.fields.values()
+    )
+    assert details.withheld is None
+    second.demand_included(maker.channel, request_leaf, told.checkpoint, CALL)
+    with pytest.raises(grpc.RpcError) as caught:
+        second.demand_included(maker.channel, bytes(32), told.checkpoint, CALL)
+    assert second.reason(caught.value)[0] == "ELEMENT_INVALID"
+
+
+def test_a_second_client_believes_no_details_whose_proof_was_altered(
+    maker: Maker, matched: Any
+) -> None:
+    number, answer = matched(2)
+    asked = maker.details(number, answer[2][0], "LAST_NAME")
+    response = second.call(maker.channel, "RequestHitDetails", asked, CALL)
+    parts = {name: each[0] for name, each in second.fields(response).items()}
+    leaf, proof = (each[0] for each in second.fields(parts[2]).values())
+    index, hashes, note = second.open_proof(proof)
+    now = time.time_ns() // 1_000_000
+
+    def held(altered: list[bytes], at: int = index) -> bytes:
+        lines = b"".join(second.base64.b64encode(each) + b"\n" for each in altered)
+        text = b"c2sp.org/tlog-proof@v1\nindex %d\n%s\n%s" % (at, lines, note)
+        return second.message([(1, parts[1]), (2, second.message([(1, leaf), (2, text)]))])
+
+    assert second.believe(asked, held(hashes), maker.peer, now).payload
+    for altered in ([bytes(32), *hashes[1:]], hashes[1:], [*hashes, bytes(32)]):
+        with pytest.raises(second.Disbelieved):
+            second.believe(asked, held(altered), maker.peer, now)
+    with pytest.raises(second.Disbelieved):
+        second.believe(asked, held(hashes, index ^ 1), maker.peer, now)
+    other = maker.details(number, answer[2][0], "LAST_NAME")
+    with pytest.raises(second.Disbelieved, match="recipient_kem_key_id"):
+        second.believe(other, response, maker.peer, now)
+
+
+def test_a_second_client_reads_a_refusal_that_is_signed(maker: Maker, matched: Any) -> None:
+    """An official's refusal is an answer: in the ledger, signed, with its ground, for a part or for the whole."""
+    number, answer = matched(3)
+    decision = {"person": "P-3", "ground": "PUBLIC_POLICY", "reason": "file 12"}
+    part = {"scope": "PART", "fields": ["LAST_NAME"], **decision}
+    officer = Officer("P-9", frozenset({Role.CASEWORKER}))
+    maker.house.perform(officer, "decision.refuse", part)
+
+    asked = maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")
+    some = second.details_of(maker.ask("RequestHitDetails", asked))
+    maker.house.perform(officer, "decision.refuse", {"scope": "ALL", **decision})
+    none = second.details_of(
+        maker.ask(
+            "RequestHitDetails", maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")
+        )
+    )
+    _, again = matched(3)
+
+    assert (some.outcome, list(some.fields)) == ("DISCLOSED", ["DATE_OF_BIRTH"])
+    assert some.withheld == ("PART", "PUBLIC_POLICY")
+    assert (none.outcome, none.fields) == ("DISCLOSED", {})
+    assert none.withheld == ("ALL", "PUBLIC_POLICY")
+    assert second.OUTCOMES[again[1][0]] == "REFUSED"
+    assert second.withheld(again[4]) == ("ALL", "PUBLIC_POLICY")
+    assert 2 not in again
+
+
+def test_a_second_client_is_told_why_details_are_not_given(maker: Maker, matched: Any) -> None:
+    number, answer = matched(4)
+    (reference,) = answer[2]
+    maker.ask("RequestHitDetails", maker.details(number, reference, "LAST_NAME"))
+
+    def refused(*wanted: str, purpose: int = 1) -> tuple[str, dict[str, str]]:
+        asked = maker.details(number, reference, *wanted, purpose=purpose)
+        return maker.refused(asked, "RequestHitDetails")
+
+    guessed = maker.details(number, bytes(16), "LAST_NAME")
+    unknown = second.details_of(maker.ask("RequestHitDetails", guessed))
+
+    assert refused("DATE_OF_BIRTH") == ("HIT_REFERENCE_SPENT", {})
+    assert refused("LAST_NAME", "FINGERPRINTS")[0] == "FIELD_NOT_PERMITTED"
+    assert refused("LAST_NAME", purpose=2) == (
+        "PURPOSE_NOT_PERMITTED",
+        {"element": "header.purpose"},
+    )
+    assert unknown == second.Details("UNAVAILABLE", {}, None)

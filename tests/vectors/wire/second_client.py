@@ -340,6 +340,32 @@ def root_by_inclusion(leaf: bytes, index: int, size: int, hashes_: Sequence[byte
     return node
 
 
+def demand_grown(old: tuple[int, bytes], new: tuple[int, bytes], hashes_: Sequence[bytes]) -> None:
+    """RFC 9162 section 2.1.4.2, of size and root; raise unless the old tree is the beginning of the new one."""
+    (first, first_root), (second, second_root) = old, new
+    if first == second and first_root == second_root and not hashes_:
+        return
+    if not 0 < first < second or not hashes_:
+        raise Disbelieved("sizes")
+    path = list(hashes_) if first & (first - 1) else [first_root, *hashes_]
+    at, last = first - 1, second - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    older = newer = path[0]
+    for each in path[1:]:
+        if last == 0:
+            raise Disbelieved("proof")
+        if at & 1 or at == last:
+            older, newer = node_hash(each, older), node_hash(each, newer)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            newer = node_hash(newer, each)
+        at, last = at >> 1, last >> 1
+    if last or (older, newer) != (first_root, second_root):
+        raise Disbelieved("the ledger did not only grow")
+
+
 @dataclass(frozen=True)
 class Vkey:
     name: str
@@ -590,8 +616,16 @@ def compose(
     return Question(said, header, sealed, signature, reply)
 
 
-def believe(question: Question, response: bytes, peer: Bundle, now: int) -> bytes:
-    """Return the payload of an answer that passed every check of section 8, or raise."""
+@dataclass(frozen=True)
+class Believed:
+    """An answer that passed every check: its payload, and the checkpoint that its receipt stands on, to be kept."""
+
+    payload: bytes
+    checkpoint: Checkpoint
+
+
+def believe(question: Question, response: bytes, peer: Bundle, now: int) -> Believed:
+    """Return an answer that passed the checks of section 8 but the sixth, which needs a call, or raise."""
     parts = fields(response)
     envelope, receipt = fields(parts[1][0]), fields(parts[2][0])  # 1
     octets, sealed, signature = (envelope[number][0] for number in (1, 2, 3))
@@ -604,6 +638,8 @@ def believe(question: Question, response: bytes, peer: Bundle, now: int) -> byte
         "recipient_kem_key_id": key_id(question.reply.public),
         "message_id": asked["message_id"],
         "in_reply_to": question.hash,
+        "transaction_reference": asked.get("transaction_number")
+        or asked.get("transaction_reference", ""),
     }
     for name, value in expected.items():
         if header[name] != value:
@@ -642,7 +678,7 @@ def believe(question: Question, response: bytes, peer: Bundle, now: int) -> byte
         raise Disbelieved("checkpoint time")
     if root_by_inclusion(leaf_hash(leaf), index, checkpoint.size, hashes_) != checkpoint.root:
         raise Disbelieved("root")
-    return unsealed(question.reply, octets, sealed)  # 7
+    return Believed(unsealed(question.reply, octets, sealed), checkpoint)  # 7
 
 
 def query_payload(reply: bytes, samples: Sequence[Mapping[str, Any]]) -> bytes:
@@ -664,6 +700,82 @@ def query_payload(reply: bytes, samples: Sequence[Mapping[str, Any]]) -> bytes:
 
 def reply_payload(reply: bytes) -> bytes:
     return message([(1, reply)])
+
+
+FIELD_CODES = (
+    *("", "LAST_NAME", "FIRST_NAME", "DATE_OF_BIRTH", "GENDER", "COUNTRY_OF_BIRTH", "ALIAS"),
+    *("CITIZENSHIP", "TRAVEL_DOCUMENT_NUMBER", "PHOTOGRAPH", "FINGERPRINTS"),
+)
+DETAILS_OUTCOMES = ("", "DISCLOSED", "UNAVAILABLE")
+SCOPES = ("", "ALL", "PART")
+GROUNDS = (
+    *("", "DOMESTIC_LAW", "SOVEREIGNTY", "NATIONAL_SECURITY", "PUBLIC_POLICY"),
+    "OTHER_NATIONAL_INTEREST",
+)
+
+
+def details_payload(reply: bytes, reference: bytes, wanted: Sequence[str]) -> bytes:
+    codes = sorted(map(FIELD_CODES.index, wanted))
+    return message([(1, reply), (2, reference), (3, codes), (4, "C-2"), (5, "U-2"), (6, "O-2")])
+
+
+@dataclass(frozen=True)
+class Details:
+    """What an answer with details says; `fields` by name: value, medium and paragraph."""
+
+    outcome: str
+    fields: Mapping[str, tuple[bytes, str, str]]
+    withheld: tuple[str, str] | None
+
+
+def details_of(payload: bytes) -> Details:
+    said = fields(payload)
+    disclosed = [fields(each) for each in said.get(2, [])]
+    codes = [each[1][0] for each in disclosed]
+    outcome = DETAILS_OUTCOMES[said[1][0]]
+    if codes != sorted(set(codes)) or (outcome == "UNAVAILABLE" and len(said) > 1):
+        raise Disbelieved("details")
+    told = {
+        FIELD_CODES[each[1][0]]: (each[2][0], each[3][0].decode(), each[4][0].decode())
+        for each in disclosed
+    }
+    return Details(outcome, told, withheld(said.get(3)))
+
+
+def withheld(octets: Sequence[bytes] | None) -> tuple[str, str] | None:
+    """Return scope and ground of a refusal that an answer states."""
+    if not octets:
+        return None
+    said = fields(octets[0])
+    return SCOPES[said[1][0]], GROUNDS[said[2][0]]
+
+
+def ledger(channel: grpc.Channel, method: str, request: bytes, deadline: float) -> dict[int, Any]:
+    """Call the service of the ledger; its messages are plain."""
+    sent: Any = channel.unary_unary(f"/gateway.v1.LedgerService/{method}")
+    return fields(bytes(sent(request, timeout=deadline)))
+
+
+def demand_included(
+    channel: grpc.Channel, leaf: bytes, checkpoint: Checkpoint, deadline: float
+) -> None:
+    """Raise unless a leaf of that hash is in the tree of a checkpoint."""
+    request = message([(1, leaf), (2, checkpoint.size)])
+    told = ledger(channel, "GetInclusionProof", request, deadline)
+    index = told.get(1, [0])[0]
+    if root_by_inclusion(leaf, index, checkpoint.size, told.get(2, [])) != checkpoint.root:
+        raise Disbelieved("root")
+
+
+def demand_only_grown(
+    channel: grpc.Channel, kept: Checkpoint, later: Checkpoint, deadline: float
+) -> None:
+    """Raise unless the tree of a kept checkpoint is the beginning of a later one's (step 6)."""
+    hashes_: list[bytes] = []
+    if kept.size != later.size:
+        request = message([(1, kept.size), (2, later.size)])
+        hashes_ = ledger(channel, "GetConsistencyProof", request, deadline).get(1, [])
+    demand_grown((kept.size, kept.root), (later.size, later.root), hashes_)
 
 
 def call(channel: grpc.Channel, method: str, question: Question, deadline: float) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from gateway.audit.entry import EntryType
-from gateway.errands import ErrandState
+from gateway.errands import UNANSWERED, ErrandState
 from gateway.law.retention import RULES, Kept, Schedule
 from gateway.office.retention import BATCH
 from gateway.store import retention
@@ -98,19 +98,23 @@ def test_an_unused_answer_goes_after_thirty_days_and_a_used_one_two_years_after_
 
 
 @pytest.mark.parametrize("state", ErrandState)
-def test_a_query_of_ours_that_waits_for_its_answer_is_not_erased(
+def test_what_is_kept_of_a_query_of_ours_is_an_unused_answer_only_where_one_came(
     keeper: Keeper, state: ErrandState
 ) -> None:
-    """Nothing was received that could be unused."""
+    """While it waits nothing was received; and why none came is no answer, and is kept with the row."""
     now = milliseconds(keeper.clock())
     keeper.put(keeper.asked_row("A-00000001", now, state=int(state), outcome=1))
     keeper.clock.move(days=31)
 
-    waiting = state in {ErrandState.ASKED, ErrandState.PENDING}
-    assert keeper.run() == ({} if waiting else {"UNUSED_RESULT": 1})
+    stays = state in {ErrandState.ASKED, ErrandState.PENDING, *UNANSWERED}
+    assert keeper.run() == ({} if stays else {"UNUSED_RESULT": 1})
     with keeper.database.reader() as reader:
         kept = reader.execute(select(asked.c.sealed, asked.c.outcome)).one()
-    assert tuple(kept) == ((b"answer", 1) if waiting else (None, None))  # nor whether it was a hit
+    assert tuple(kept) == ((b"answer", 1) if stays else (None, None))  # nor whether it was a hit
+    keeper.clock.move(days=700)
+    assert keeper.run() == (
+        {"ASKED": 1} if state not in {ErrandState.ASKED, ErrandState.PENDING} else {}
+    )
 
 
 def test_what_was_disclosed_is_remembered_while_a_correction_is_open(keeper: Keeper) -> None:
