@@ -20,6 +20,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 
+from gateway import files
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.bundle import MalformedBundle
 from gateway.directory import Directory
@@ -150,7 +151,7 @@ class WorstDay:
         except MalformedBundle as fault:
             return 0, f"our entry would name no key for {fault.element}: promote a successor"
         except (PasserelleError, KeysError, OSError) as fault:
-            return 0, str(fault)
+            return 0, files.told(fault)
 
     def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         key, partner, since = _read(arguments)
