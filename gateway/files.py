@@ -57,15 +57,15 @@ def is_full(fault: BaseException | None) -> bool:
     return False
 
 
-def no_room(where: Path) -> str:
-    """Return what to say where no space was left: how much there is, and what to do."""
-    try:
-        found = os.statvfs(where)
-        left = f"{found.f_bavail * found.f_frsize // 1_000_000:,} MB and {found.f_favail:,} files are left"
-    except OSError:
-        left = "how much is left cannot be seen"
+def no_room(where: Path | None) -> str:
+    """Return what to say where no space was left: how much there is, and what to do; None: it is not known where."""
+    place, left = "" if where is None else f" where {where} is", "how much is left cannot be seen"
+    with contextlib.suppress(OSError):
+        found = None if where is None else os.statvfs(where)
+        if found is not None:
+            left = f"{found.f_bavail * found.f_frsize // 1_000_000:,} MB and {found.f_favail:,} files are left"
     return (
-        f"no space was left where {where} is ({left}; a quota or a limit of this process may be lower): make room,"
+        f"no space was left{place} ({left}; a quota or a limit of this process may be lower): make room,"
         " then run it again; what was under way does not count"
     )
 
@@ -85,10 +85,10 @@ def told(fault: Exception) -> str:
     return f"{fault.filename}: {why(fault)}" if fault.filename else why(fault)
 
 
-def _place(fault: Exception) -> Path:
-    """Return the folder whose disk is full, as far as the fault names a file; else where we are."""
+def _place(fault: Exception) -> Path | None:
+    """Return the folder whose disk is full, where the fault names a file: what is written to names none."""
     named = getattr(fault, "filename", None)
-    return Path(named).absolute().parent if isinstance(named, str) else Path.cwd()
+    return Path(named).absolute().parent if isinstance(named, str) else None
 
 
 class FileRefused(PasserelleError):

@@ -1,8 +1,8 @@
 """How every command speaks: results on stdout, everything else on stderr, few exit codes.
 
 0    done, and the answer is good
-1    done, and the answer is no: findings, a refusal, nothing there, some files not enrolled
-2    not done: wrong usage, a person said no, or it could not be found out
+1    done, and the answer is no: findings, a refusal, nothing found, some files not enrolled
+2    not done: wrong usage, a name of something that is not there, a person said no, or it could not be found out
 130  ended by Ctrl-C, 128 and the signal's number as shells count
 141  whoever read stdout went away before the end; likewise
 
