@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from gateway import config
 from gateway.config import load, write_default
 from gateway.errors import Remedy
+from gateway.kit import settingsbook
 
 
 @pytest.fixture
@@ -363,6 +364,13 @@ def _patterned(model: Any, before: str = "") -> Iterator[str]:
 def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
     assert set(_patterned(config.Settings)) == set(config.FORMS)
     assert all("e.g." in form for form in config.FORMS.values())
+
+
+def test_the_reference_of_settings_shows_no_pattern() -> None:
+    text = settingsbook.render()
+
+    assert "`^" not in text
+    assert all(form in text for key, form in config.FORMS.items() if key.startswith("house."))
 
 
 @pytest.mark.parametrize(
