@@ -82,7 +82,9 @@ def told(fault: Exception) -> str:
         return no_room(_place(fault))
     if not isinstance(fault, OSError) or fault.errno is None:
         return str(fault)
-    return f"{fault.filename}: {why(fault)}" if fault.filename else why(fault)
+    if not fault.filename:  # a port, say, of which no owner can be changed
+        return fault.strerror or str(fault)
+    return f"{fault.filename}: {why(fault)}"
 
 
 def _place(fault: Exception) -> Path | None:

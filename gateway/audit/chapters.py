@@ -257,8 +257,6 @@ def _shown(each: Told, facts: Mapping[str, str]) -> Iterator[Line]:
 
 # How a decision states the age of a status, as `timedelta` is written; earlier releases recorded whole days.
 _AGE = re.compile(r"(-?\d{1,5}) days(?: (\d{1,2}):(\d{2}):(\d{2}(?:\.\d{6})?))?")
-
-
 _NEVER = "never confirmed"  # the words of an entry for a status that no case system ever confirmed
 
 

@@ -65,10 +65,8 @@ def _setting(section: str, key: str, field: FieldInfo, note: str) -> str:
     default = _default(field)
     required = "must be set" if default is None else f"default {default}"
     form, words = _form(field.annotation, field.metadata), config.FORMS.get(f"{section}.{key}")
-    if (
-        words is not None and form == _NAMES[str]
-    ):  # a text of a form, which is said and never shown as a pattern
-        form = f"{form}: {words}"
+    if words is not None and form == _NAMES[str]:
+        form = f"{form}: {words}"  # what is said of it, in the place of its pattern
     return f"### {section}.{key}\n\n{form}; {required}.\n\n{note}\n"
 
 

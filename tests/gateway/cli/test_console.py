@@ -297,6 +297,7 @@ def test_an_unforeseen_exception_says_its_class_and_an_identifier_only() -> None
         (IsADirectoryError(errno.EISDIR, "x", "y"), "y: a folder, where a file is wanted; name a"),
         (OSError(errno.EIO, "Input/output error", "y"), "y: Input/output error"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),  # of a port, say
     ],
 )
 def test_what_the_system_says_of_a_file_is_told_with_what_to_do(fault: OSError, said: str) -> None:
