@@ -29,7 +29,7 @@ from pydantic_settings import (
 from gateway import files, toml
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
-from keys import rewrap
+from keys import rewrap, strictjson
 
 FILE = "passerelle.toml"
 PREFIX = "PASSERELLE_"
@@ -481,7 +481,7 @@ def _no_json() -> list[str]:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        strictjson.read(text.encode(), MAX_FILE)
     except ValueError:
         return False
     return True
