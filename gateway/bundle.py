@@ -44,6 +44,13 @@ _any = re.compile(r"[^\x00-\x1f\x7f]{1,8192}")
 _pem = re.compile(r"[A-Za-z0-9+/=\n -]{1,8192}")
 _digest = re.compile(r"[0-9a-f]{64}")
 _time = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_WANTED = {  # what each says, for whoever is handed a file that breaks it
+    _party: "the name of a party, 2 to 32 of A-Z, 0-9 and hyphen, e.g. AUS",
+    _any: "one line of 1 to 8192 characters",
+    _pem: "a certificate in PEM",
+    _digest: "64 hexadecimal digits in small letters",
+    _time: "a time such as 2026-03-01T12:00:00.000Z",
+}
 
 _T = TypeVar("_T")
 
@@ -267,7 +274,7 @@ def _parse(octets: bytes) -> PartyBundle:
 
 def _text(value: object, path: str, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise MalformedBundle(path, "misshapen")
+        raise MalformedBundle(path, f"not {_WANTED[pattern]}")
     return value
 
 
@@ -275,7 +282,7 @@ def _legal_name(members: _Object) -> str:
     """Take the name that people read: no control, no surrogate, nothing that turns the line around."""
     name = members.text("legal_name", _any)
     if len(name) > MAX_NAME or not name.isprintable():
-        raise members.wrong("legal_name", "misshapen")
+        raise members.wrong("legal_name", f"not one line of 1 to {MAX_NAME} printable characters")
     return name
 
 

@@ -14,7 +14,8 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
@@ -28,7 +29,7 @@ from pydantic_settings import (
 from gateway import files, toml
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
-from keys import rewrap
+from keys import rewrap, strictjson
 
 FILE = "passerelle.toml"
 PREFIX = "PASSERELLE_"
@@ -293,10 +294,10 @@ def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
     try:
         return _anchored(Layered(**flags))
     except ValidationError as error:
-        raise Remedy("\n".join(_complaints(error))) from None
-    except SettingsError as error:
-        # Raised for a variable of a structured setting that is not JSON; its text names the variable's field.
-        raise Remedy(f"environment: {error}; lists are written as JSON") from None
+        raise Remedy("\n".join(_complaints(error, overrides))) from None
+    except SettingsError:
+        # Raised for a variable of a list, or of a whole section, that is not JSON; its text is the validator's.
+        raise Remedy("\n".join(_no_json())) from None
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -426,17 +427,69 @@ def _refuse_unknown_variables() -> None:
             raise Remedy(f"environment: {name} names no section; unset it")
 
 
-def _complaints(error: ValidationError) -> list[str]:
-    """Return one line for each fault: which key, and what is wrong; never the value."""
+def _complaints(
+    error: ValidationError, flags: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+) -> list[str]:
+    """Return one line for each fault: which key, where it was set, and what is wrong; never the value."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
+        if fault["type"] == "default_factory_not_called":
+            continue  # it follows from what is wrong with the setting that the default is made of
         key = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            known = ", ".join(_known(fault["loc"]))
-            lines.append(f"{key} is not a setting; there are: {known}")
+            said = f"{key} is not a setting; there are: {', '.join(_known(fault['loc']))}"
         else:
-            lines.append(f"{key}: {_wanted(key, fault['type'], fault.get('ctx', {}))}")
+            said = f"{key}: {_wanted(key, fault['type'], fault.get('ctx', {}))}"
+        variable = "" if _flagged(fault["loc"], flags) else _variable(fault["loc"])
+        lines.append(f"{said}; {variable} in the environment sets it" if variable else said)
     return lines
+
+
+def _flagged(location: tuple[int | str, ...], flags: Mapping[str, Mapping[str, object]]) -> bool:
+    """Say whether a flag stated the setting: a flag is stronger than a variable."""
+    return len(location) > 1 and str(location[1]) in flags.get(str(location[0]), {})
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    """Return the variable of the environment that states a setting, or its whole section; empty where none does."""
+    names = ["__".join(str(part) for part in location[:depth]) for depth in (2, 1)]
+    wanted = [f"{PREFIX}{name}".upper() for name in names]
+    return next((name for one in wanted for name in sorted(os.environ) if name.upper() == one), "")
+
+
+def _no_json() -> list[str]:
+    """Return one line for each variable that has to be JSON and is not: a list, or a whole section; never the value."""
+    lines = []
+    for name in sorted(os.environ):
+        section, _, key = name.upper().removeprefix(PREFIX).lower().partition("__")
+        kind = Settings.model_fields.get(section)
+        fields = getattr(kind and kind.annotation, "model_fields", None)
+        if not name.upper().startswith(PREFIX) or fields is None or _is_json(os.environ[name]):
+            continue
+        if not key:
+            lines.append(
+                f"{name} in the environment: a whole section is written as JSON;"
+                f" better set each setting alone, e.g. {name}__{min(fields).upper()}=…"
+            )
+        elif key in fields and get_origin(fields[key].annotation) is tuple:
+            lines.append(
+                f"{section}.{key}: write a list as JSON, e.g. {name}='{_list_of(f'{section}.{key}')}';"
+                f" {name} in the environment sets it"
+            )
+    return lines or ["a variable of the environment is not JSON; unset it, or say it in the file"]
+
+
+def _is_json(text: str) -> bool:
+    try:
+        strictjson.read(text.encode(), MAX_FILE)
+    except ValueError:
+        return False
+    return True
+
+
+def _list_of(key: str) -> str:
+    """Return what a setting that is a list looks like, in TOML and in JSON alike."""
+    return json.dumps([FORMS[key].rpartition("e.g. ")[2]])
 
 
 # What a setting that has a form looks like, with an example; of a list, each of its members.
@@ -457,6 +510,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller whole number",
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a number",
@@ -464,8 +518,6 @@ _TYPES: Final[Mapping[str, str]] = {
     "bool_parsing": "true or false",
     "string_type": "a text, in quotes",
     "path_type": "the path of a file, in quotes",
-    "tuple_type": 'a list, e.g. ["a", "b"]',
-    "list_type": 'a list, e.g. ["a", "b"]',
     "model_type": "a section, with a line for each of its settings",
     "model_attributes_type": "a section, with a line for each of its settings",
     "dict_type": "a section, with a line for each of its settings",
@@ -487,11 +539,15 @@ def _wanted(key: str, kind: str, bounds: Mapping[str, object]) -> str:
     named = key.rstrip("0123456789").rstrip(".")
     if kind == "string_pattern_mismatch" and named in FORMS:
         return f"write {FORMS[named]}"
+    if kind in {"tuple_type", "list_type"}:
+        return f"a list, e.g. {_list_of(named)}"
+    if kind == "literal_error":
+        return f"one of {str(bounds['expected']).replace(' or ', ', ').replace(chr(39), '')}"
     if kind in _BOUNDS:
         return _BOUNDS[kind].format(**bounds)
     if kind == "value_error":  # raised by a rule of our own, in our words
         return str(bounds.get("error"))
-    return _TYPES.get(kind, f"another kind of value is wanted ({kind})")
+    return _TYPES.get(kind, "another kind of value is wanted; docs/settings.md says which")
 
 
 def _known(location: tuple[int | str, ...]) -> list[str]:

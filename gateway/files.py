@@ -32,6 +32,18 @@ _OPEN: Final = (
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SQLITE_FULL: Final = 13  # SQLITE_FULL
 
+# What a person can do about what the system says of a file; for other numbers it has its own words.
+_REMEDIES: Final = {
+    errno.ENOENT: "no such file or folder; check the name",
+    errno.EACCES: "this user may not open it; change its owner or mode, or run as the gateway's user",
+    errno.EPERM: "this user may not do that; change its owner or mode, or run as the gateway's user",
+    errno.EISDIR: "a folder, where a file is wanted; name a file",
+    errno.ENOTDIR: "a part of the name is a file, where a folder is wanted; check the name",
+    errno.ENAMETOOLONG: "a name that is too long for the system; take a shorter one",
+    errno.ELOOP: "a link that leads to itself, or where none may be; name the file itself",
+    errno.EROFS: "on a disk that can only be read; take another place",
+}
+
 
 def is_full(fault: BaseException | None) -> bool:
     """Say whether a fault, or what caused it, is that no space was left: the system's words, or the database's."""
@@ -45,17 +57,40 @@ def is_full(fault: BaseException | None) -> bool:
     return False
 
 
-def no_room(where: Path) -> str:
-    """Return what to say where no space was left: how much there is, and what to do."""
-    try:
-        found = os.statvfs(where)
-        left = f"{found.f_bavail * found.f_frsize // 1_000_000:,} MB and {found.f_favail:,} files are left"
-    except OSError:
-        left = "how much is left cannot be seen"
+def no_room(where: Path | None) -> str:
+    """Return what to say where no space was left: how much there is, and what to do; None: it is not known where."""
+    place, left = "" if where is None else f" where {where} is", "how much is left cannot be seen"
+    with contextlib.suppress(OSError):
+        found = None if where is None else os.statvfs(where)
+        if found is not None:
+            left = f"{found.f_bavail * found.f_frsize // 1_000_000:,} MB and {found.f_favail:,} files are left"
     return (
-        f"no space was left where {where} is ({left}; a quota or a limit of this process may be lower): make room,"
+        f"no space was left{place} ({left}; a quota or a limit of this process may be lower): make room,"
         " then run it again; what was under way does not count"
     )
+
+
+def why(fault: Exception) -> str:
+    """Return what is the matter with a file, and what to do about it, as far as the system says."""
+    known = _REMEDIES.get(getattr(fault, "errno", None) or 0)
+    return known or getattr(fault, "strerror", None) or "cannot be opened"
+
+
+def told(fault: Exception) -> str:
+    """Return what a person is told of a fault: of one of the system's the file and what to do, else its own words."""
+    if is_full(fault):
+        return no_room(_place(fault))
+    if not isinstance(fault, OSError) or fault.errno is None:
+        return str(fault)
+    if not fault.filename:  # a port, say, of which no owner can be changed
+        return fault.strerror or str(fault)
+    return f"{fault.filename}: {why(fault)}"
+
+
+def _place(fault: Exception) -> Path | None:
+    """Return the folder whose disk is full, where the fault names a file: what is written to names none."""
+    named = getattr(fault, "filename", None)
+    return Path(named).absolute().parent if isinstance(named, str) else None
 
 
 class FileRefused(PasserelleError):
@@ -109,7 +144,7 @@ def write(path: Path, octets: bytes) -> None:
     try:
         durable.replace(path, octets)
     except OSError as fault:
-        raise Remedy(f"{path} cannot be written: {fault.strerror}") from None
+        raise Remedy(f"{path} cannot be written: {why(fault)}") from None
 
 
 def read(path: Path, most: int) -> bytes:
@@ -117,10 +152,14 @@ def read(path: Path, most: int) -> bytes:
     try:
         handle = os.open(path, _OPEN)
     except FileNotFoundError:
-        raise FileMissing("a link to nothing" if path.is_symlink() else "no such file") from None
+        raise FileMissing(_missing(path)) from None
     except (OSError, ValueError) as fault:
-        raise FileRefused(_why(fault)) from None
+        raise FileRefused(why(fault)) from None
     return _content(handle, most)
+
+
+def _missing(path: Path) -> str:
+    return "a link to nothing" if path.is_symlink() else "no such file; check the name"
 
 
 def named(path: Path, most: int) -> bytes:
@@ -143,7 +182,7 @@ def read_below(folder: Path, name: str, most: int) -> bytes:
     try:
         at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as fault:
-        raise FileRefused(_why(fault)) from None
+        raise FileRefused(why(fault)) from None
     try:
         for part in parts[:-1]:
             inner = os.open(
@@ -159,7 +198,7 @@ def read_below(folder: Path, name: str, most: int) -> bytes:
             raise FileRefused(
                 "a link, which may lead elsewhere; put the file itself there"
             ) from None
-        raise FileRefused(_why(fault)) from None
+        raise FileRefused(why(fault)) from None
     finally:
         os.close(at)
     return _content(handle, most)
@@ -174,7 +213,7 @@ def _content(handle: int, most: int) -> bytes:
         with os.fdopen(handle, "rb", closefd=False) as file:
             octets = b"" if found.st_size > most else file.read(most + 1)
     except OSError as fault:
-        raise FileRefused(_why(fault)) from None
+        raise FileRefused(why(fault)) from None
     finally:
         os.close(handle)
     if found.st_size > most or len(octets) > most:
@@ -186,7 +225,3 @@ def _linked(folder: Path, parts: tuple[str, ...]) -> bool:
     with contextlib.suppress(OSError, ValueError):
         return any(folder.joinpath(*parts[: at + 1]).is_symlink() for at in range(len(parts)))
     return False
-
-
-def _why(fault: Exception) -> str:
-    return getattr(fault, "strerror", None) or "cannot be opened"

@@ -6,8 +6,10 @@ ledger knows, such as the threshold of its search, is said to stand there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from gateway.audit import bases
 from gateway.audit.entry import EntryClass, EntryType, Frame
@@ -247,12 +249,43 @@ def _shown(each: Told, facts: Mapping[str, str]) -> Iterator[Line]:
         yield Line(label, say("{outcome}, shown as {shown}", outcome=true, shown=shown), each.index)
     elif shown:
         yield Line(say("answered"), shown, each.index)
-    told = (
-        ("status_kind", say("status of the person found")),
-        ("status_age", say("status confirmed, days before")),
-        ("ground", say("ground of refusal")),
-    )
-    yield from _lines(each, told, quiet=True)
+    yield from _lines(each, (("status_kind", say("status of the person found")),), quiet=True)
+    if age := facts.get("status_age", ""):
+        yield Line(say("status last confirmed"), _confirmed(age), each.index)
+    yield from _lines(each, (("ground", say("ground of refusal")),), quiet=True)
+
+
+# How a decision states the age of a status, as `timedelta` is written; earlier releases recorded whole days.
+_AGE = re.compile(r"(-?\d{1,5}) days(?: (\d{1,2}):(\d{2}):(\d{2}(?:\.\d{6})?))?")
+_NEVER = "never confirmed"  # the words of an entry for a status that no case system ever confirmed
+
+
+def age_of(told: str) -> timedelta | None:
+    """Return how old a status was when it decided, from the words of an entry; None: never confirmed."""
+    age = _AGE.fullmatch(told)
+    if age is None:
+        return None
+    days, hours, minutes, seconds = (float(each or 0) for each in age.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _confirmed(told: str) -> str:
+    """Return in plain words how long before the decision a status was confirmed."""
+    age = age_of(told)
+    if age is None:
+        return say("never") if told == _NEVER else told
+    minutes = age // timedelta(minutes=1)
+    if minutes < 1:  # the confirming clock may even have been ahead
+        return say("less than a minute before the decision")
+    hours, rest = divmod(minutes, 60)
+    if hours < 1:
+        return say("{minutes} min before the decision", minutes=rest)
+    if hours < 24:
+        return say("{hours} h {minutes} min before the decision", hours=hours, minutes=rest)
+    days, left = divmod(hours, 24)
+    if not left:
+        return say("{days} d before the decision", days=days)
+    return say("{days} d {hours} h before the decision", days=days, hours=left)
 
 
 def _no(each: Told, label: Message, cite: Cite) -> Iterator[Line]:

@@ -213,6 +213,14 @@ _LENGTHS = {
     "detail_commitment": (32,),
 }
 _RANGES = {"directory_version": 2**64, "agreement_version": 2**32}
+_ANY = "at most 64 printable characters of ASCII without a space"
+_WORDS = {  # what each pattern says, for whoever reads that a field breaks it
+    "partner_id": "2 to 32 of A-Z, 0-9 and hyphen, or nothing, e.g. AUS",
+    "transaction_number": "8 to 64 letters, digits and hyphens, or nothing, e.g. 20260301-0123456789abcdef0123",
+    "agreement_id": f"{_ANY}, e.g. au",
+    "policy_id": f"{_ANY}, e.g. 315.4",
+    "subject_reference": f"{_ANY}, e.g. SUBMIT_QUERY",
+}
 
 
 def encode(frame: Frame, detail_commitment: bytes | None = None) -> bytes:
@@ -370,13 +378,14 @@ def _demand_fields(frame: Frame) -> None:
     """Refuse a field that breaks its rule; the error names the field, never the value."""
     for name, pattern in _PATTERNS.items():
         if pattern.fullmatch(getattr(frame, name)) is None:
-            raise MalformedEntry(f"{name}: not of its form")
+            raise MalformedEntry(f"{name}: not {_WORDS[name]}")
     for name, lengths in _LENGTHS.items():
         if len(getattr(frame, name)) not in lengths:
-            raise MalformedEntry(f"{name}: not of its length")
+            allowed = " or ".join(map(str, lengths))
+            raise MalformedEntry(f"{name}: not {allowed} bytes long")
     for name, end in _RANGES.items():
         if not 0 <= getattr(frame, name) < end:
-            raise MalformedEntry(f"{name}: out of range")
+            raise MalformedEntry(f"{name}: not from 0 to {end - 1}")
 
 
 def _milliseconds(time: datetime) -> int:

@@ -11,10 +11,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeAlias
 
-from gateway.audit.chapters import Told
+from gateway.audit.chapters import Told, age_of
 from gateway.audit.entry import EntryType
 from gateway.casework import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind
 from gateway.errors import Refusal
@@ -45,7 +45,6 @@ ROUNDING = (
 _ROUNDED = re.compile(
     r"-?\d+\.\d{3}"
 )  # how earlier releases recorded scores, thresholds and floors
-_AGE = re.compile(r"(-?\d{1,5}) days(?: (\d{1,2}):(\d{2}):(\d{2}(?:\.\d{6})?))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +244,9 @@ def _status(past: Past) -> Status:
 
 
 def _confirmed(past: Past) -> datetime | None:
-    """Return when the status was confirmed; None: never. Earlier releases recorded whole days."""
-    age = _AGE.fullmatch(past.told.get("status_age", ""))
-    if age is None:
-        return None
-    days, hours, minutes, seconds = (float(each or 0) for each in age.groups())
-    return past.time - timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    """Return when the status was confirmed; None: never."""
+    age = age_of(past.told.get("status_age", ""))
+    return None if age is None else past.time - age
 
 
 def _decided(past: Past) -> tuple[Decided, ...]:

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Self
 
+from gateway import files
 from gateway.audit.entry import DEK_SIZE, DETAIL_SIZES, LEAF_SIZE
 from gateway.audit.errors import AuditFault
 from gateway.audit.note import MAX_NOTE
@@ -122,7 +123,7 @@ class Volume:
         try:
             file = path.open("rb")
         except OSError as error:
-            raise VolumeRefused(f"{path} cannot be read: {error.strerror}") from None
+            raise VolumeRefused(f"{path} cannot be read: {files.why(error)}") from None
         try:
             return cls(file)
         except BaseException:

@@ -26,6 +26,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, OpenerDirector, build_opener
 
+from gateway import files
 from gateway.audit import evidence, note
 from gateway.audit.errors import NoteRefused, ProofRefused, TileRefused
 from gateway.audit.note import MAX_NOTE, Checkpoint
@@ -169,7 +170,7 @@ def _of_folder(folder: Path, path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as fault:
-        raise Remedy(f"{folder / path} cannot be read: {fault.strerror}") from None
+        raise Remedy(f"{folder / path} cannot be read: {files.why(fault)}") from None
 
 
 def _of_server(opener: OpenerDirector, address: str) -> bytes | None:

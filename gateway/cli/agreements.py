@@ -73,7 +73,7 @@ def show(
                     *(f"{paragraph:20} {rule}" for rule, paragraph in told),
                 )
                 return
-    raise No("the house has no such agreement: `passerelle agreements list` shows what it has")
+    raise Remedy("the house has no such agreement: `passerelle agreements list` shows what it has")
 
 
 @app.command(

@@ -1,8 +1,8 @@
 """How every command speaks: results on stdout, everything else on stderr, few exit codes.
 
 0    done, and the answer is good
-1    done, and the answer is no: findings, a refusal, nothing there, some files not enrolled
-2    not done: wrong usage, a person said no, or it could not be found out
+1    done, and the answer is no: findings, a refusal, nothing found, some files not enrolled
+2    not done: wrong usage, a name of something that is not there, a person said no, or it could not be found out
 130  ended by Ctrl-C, 128 and the signal's number as shells count
 141  whoever read stdout went away before the end; likewise
 
@@ -20,10 +20,11 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -188,7 +189,12 @@ def passphrase_from(
 
     def fetch() -> bytes:
         if file is not None:
-            return _read_passphrase(file)
+            try:
+                return _read_passphrase(file)
+            except OSError as fault:
+                raise Remedy(
+                    f"{file}: no passphrase of {what} can be read from it: {files.why(fault)}; give {option} FILE"
+                ) from None
         if not sys.stdin.isatty():
             raise Remedy(f"the passphrase of {what} is needed: give {option} FILE")
         entered: str = typer.prompt(
@@ -265,6 +271,7 @@ class Guarded(TyperGroup):
             _fail(ctx, type(fault).__name__, str(fault), _code_of(fault), _facts_of(fault))
         except Exception as fault:
             if _is_typers(fault):
+                _reword(fault)
                 raise  # wrong usage: typer shows it beside the usage line, exit code 2
             _systems(ctx, fault)
             _unforeseen(ctx, fault)
@@ -272,20 +279,9 @@ class Guarded(TyperGroup):
 
 def _systems(context: Any, fault: Exception) -> None:  # noqa: ANN401
     """Tell what the system says, with the remedy where no space was left; return where it is no fault of the system's."""
-    if files.is_full(fault):
-        text = files.no_room(_place(fault))
-    elif isinstance(fault, OSError):
-        where = f"{fault.filename}: " if fault.filename else ""
-        text = f"{where}{fault.strerror or type(fault).__name__}"
-    else:
-        return
-    _fail(context, type(fault).__name__, text, Code.UNKNOWN, {})
-
-
-def _place(fault: Exception) -> Path:
-    """Return the folder whose disk is full, as far as the fault names a file; else where we are."""
-    named = getattr(fault, "filename", None)
-    return Path(named).absolute().parent if isinstance(named, str) else Path.cwd()
+    if files.is_full(fault) or isinstance(fault, OSError):
+        text = files.told(fault) or type(fault).__name__
+        _fail(context, type(fault).__name__, text, Code.UNKNOWN, {})
 
 
 def _is_typers(fault: Exception) -> bool:
@@ -297,6 +293,32 @@ def _is_usage(fault: Exception) -> bool:
     return isinstance(fault, typer.Abort) or (
         _is_typers(fault) and callable(getattr(fault, "format_message", None))
     )
+
+
+def _reword(fault: Exception) -> None:
+    """Say what an option takes where typer would show its validator's text: the kind of value, and an example."""
+    option = getattr(fault, "param", None)
+    if option is None or type(fault.__cause__).__name__ != "ValidationError":
+        return  # a refusal of our own, or one of typer's that says what is missing
+    kind, choices = option.type_descriptor.annotation, option.type_descriptor.choices
+    if choices is not None:
+        said = f"one of {', '.join(str(getattr(one, 'value', one)) for one in choices)}"
+    elif kind is datetime:
+        said = "no such day: write YYYY-MM-DD, e.g. 2026-03-01"
+    else:
+        least, most = option.min, option.max
+        whole = "a whole number" if int in {kind, *get_args(kind)} else "a number"
+        low = "" if least is None else f" of {least} or more" if most is None else f" from {least}"
+        high = "" if most is None else f" to {most}" if low else f" of {most} or less"
+        said = f"write {whole}{low}{high}, e.g. {_fitting(option.default, least, most)}"
+    fault.message = said  # type: ignore[attr-defined]
+
+
+def _fitting(default: object, least: float | None, most: float | None) -> object:
+    """Return a number that an option would take: what it has unless told, else its least or most."""
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        return default
+    return next((bound for bound in (least, most) if bound is not None), 1)
 
 
 def _misused(fault: Exception) -> int:

@@ -11,7 +11,8 @@ import typer
 
 from gateway import files
 from gateway.cli import console
-from gateway.cli.console import Home, Json, No, example
+from gateway.cli.console import Home, Json, example
+from gateway.errors import Remedy
 
 if TYPE_CHECKING:
     from gateway.bundle import BundleKey, PartyBundle
@@ -72,7 +73,7 @@ def _entry(home: Path, party: str) -> PartyBundle:
     known = {one.party: one for one in Directory.of(settings).stated()}
     if party not in known:
         names = ", ".join(sorted(known)) or "none yet"
-        raise No(f"no partner {party} is known here; known: {names}  → passerelle party import")
+        raise Remedy(f"no partner {party} is known here; known: {names}  → passerelle party import")
     return known[party]
 
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from gateway import files
 from gateway.cli import console, records
-from gateway.cli.console import Code, Json, No, example, note
+from gateway.cli.console import Code, Json, example, note
 from gateway.errors import Remedy
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) 
 
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:
-        raise No("nothing to draw: no set has mated and non-mated pairs")
+        raise Remedy("nothing to draw: no set has mated and non-mated pairs")
     from matcher.measure import pooled
 
     curves = [curve(name, pooled([each.comparisons for each in whole]))]

@@ -156,14 +156,12 @@ def init(
         if not (folder / "party.json").exists():
             for _, out in operators:  # none lay there before: `requested` looked
                 out.unlink(missing_ok=True)
-        given = (passphrase_file, auditor_passphrase_file, keepers_passphrase_file)
-        if not isinstance(fault, OSError) or (fault.filename and Path(fault.filename) in given):
+        if not isinstance(fault, OSError):
             raise
         if files.is_full(fault):
             raise Remedy(files.no_room(folder.absolute().parent)) from None
-        why = fault.strerror or type(fault).__name__
         raise Remedy(
-            f"{folder} cannot be made: {why}; take a folder below one that you may write to"
+            f"{folder} cannot be made: {files.why(fault)}; take a folder below one that you may write to"
         ) from None
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
     console.emit(

@@ -182,6 +182,8 @@ def _lines(found: dict[str, object]) -> list[str]:
         f"proposal  {found['id']}  {found['state']}",
         f"action    {found['action']}, by {found['proposer']}, until {found['expires']}",
     ]
+    if found.get("about"):
+        lines.append(f"about     {found['about']}")
     for name, value in (values if isinstance(values, dict) else {}).items():
         text = json.dumps(value, ensure_ascii=False)
         lines.append(f"          {name} = {text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")

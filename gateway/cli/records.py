@@ -212,7 +212,7 @@ def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:
         return
 
     def unreadable(fault: OSError) -> None:
-        bad.append(Bad(str(fault.filename), _why(fault)))
+        bad.append(Bad(str(fault.filename), files.why(fault)))
 
     for folder, inner, names in os.walk(path.absolute(), onerror=unreadable):
         linked = [name for name in inner if (Path(folder) / name).is_symlink()]
@@ -251,14 +251,10 @@ def _objection(path: Path) -> str:
     except FileNotFoundError:
         return "a link to nothing" if path.is_symlink() else "no such file"
     except OSError as fault:
-        return _why(fault)
+        return files.why(fault)
     if not stat.S_ISREG(mode):
         return "no regular file"
-    return "" if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
-
-
-def _why(fault: OSError) -> str:
-    return fault.strerror or type(fault).__name__
+    return "" if os.access(path, os.R_OK) else files.why(PermissionError(errno.EACCES, ""))
 
 
 def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:

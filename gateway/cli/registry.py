@@ -42,7 +42,7 @@ class _Tally:
 @app.command(
     name="import",
     epilog=example(
-        "passerelle registry import can people.csv   # reference,status,nationalities,LAST_NAME,…,PHOTOGRAPH",
+        "passerelle registry import can people.csv   # reference,status,nationalities,confirmed,LAST_NAME,…,PHOTOGRAPH",
         "passerelle registry import can people.jsonl --as ann --json",
     ),
 )
@@ -62,7 +62,8 @@ def import_(
     A row states the whole record of its person; the same row again changes nothing. status is CITIZEN,
     PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT; nationalities are codes as passports have them, with spaces
     between; persecutors, likewise, are the countries in which the person alleges persecution, or NONE, and must be said
-    of a claimant. PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
+    of a claimant; confirmed is when the status was last confirmed, ISO 8601 with its zone, e.g. 2026-03-01T12:00:00Z, and now
+    where it is left out. PHOTOGRAPH is the path of a JPEG or PNG below the file's folder, by no link. People may be enrolled before or after.
     """
     del as_json
     with file.open("rb") as stream:

@@ -12,7 +12,7 @@ import typer
 from gateway import files
 from gateway.cli import console, desk
 from gateway.cli.auditing import Reason, auditor_key
-from gateway.cli.console import Code, Home, In, Json, No, PassphraseFile, example
+from gateway.cli.console import Code, Home, In, Json, PassphraseFile, example
 from gateway.cli.desk import As, Perform
 from gateway.cli.opening import passphrase_of
 from gateway.cli.reading import Key, KeyPassphrase
@@ -77,7 +77,7 @@ def replay(
     proposed = None if agreement is None else _proposed(agreement, home)
     done, skipped = _again(told, proposed, _known(home))
     if not done and number:
-        raise No("this transaction holds no answered query whose details can be opened")
+        raise Remedy("this transaction holds no answered query whose details can be opened")
     changed = [each for each in done if each.changed]
     document = {
         "ok": not changed,

@@ -126,7 +126,7 @@ def run(
         except (Remedy, OSError) as fault:  # a full disk too: whoever watches goes on watching
             if once:
                 raise
-            console.note(f"not told: {fault}")
+            console.note(f"not told: {files.told(fault)}")
         else:
             _tell(context, seen, once=once)
         if once:

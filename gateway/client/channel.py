@@ -14,9 +14,10 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar, cast
 
 import grpc
@@ -343,7 +344,7 @@ class Courier:
             except ValueError:  # gRPC's way to say so
                 raise Unreachable("the channel is closed", transaction_number=number) from None
             except grpc.RpcError as error:
-                last = explain(error, number)
+                last = explain(error, number, TO_THE_ASKER)
                 if not _repeatable(error, last, patient=patient):
                     raise last from None
                 pushback = last.retry_after if isinstance(last, Refused) else None
@@ -355,8 +356,12 @@ class Courier:
         raise last or DeadlineExceeded("no time was left to ask", transaction_number=number)
 
 
-def explain(error: grpc.RpcError, number: str) -> PartnerError:
+def explain(
+    error: grpc.RpcError, number: str, words: Mapping[str, str] = MappingProxyType({})
+) -> PartnerError:
     """Return what a failed call means, in our own terms.
+
+    words   what to say of a reason in the place of the other side's text, by reason
 
     A status without our ErrorInfo came from gRPC itself: its text names addresses and TLS faults, which
     the operator on this side needs, and nothing of the partner's.
@@ -371,19 +376,46 @@ def explain(error: grpc.RpcError, number: str) -> PartnerError:
             f"no answer from the partner: {text[:MOST_SAID]}", transaction_number=number
         )
     where = "".join(f" [{key} {value}]" for key, value in sorted(metadata.items()))
-    kind, message = Refused, f"{code.name} {reason}".strip() + f": {text[:MOST_SAID]}{where}"
-    if reason == "KEY_STALE":
-        kind = KeyStale
-        message += "; import the partner's new bundle (party import) and ask again"
+    said = words.get(reason, text[:MOST_SAID])
+    kind = KeyStale if reason == "KEY_STALE" else Refused
     return kind(
         code.name,
         reason,
-        message,
+        f"{code.name} {reason}".strip() + f": {said}{where}",
         metadata=metadata,
         retry_after=delay,
         transaction_number=number,
     )
 
+
+# What a partner's text says of itself as "us" and of the asker as "this partner" is said to the asker, with what to do.
+TO_THE_ASKER: Final = {
+    "CERTIFICATE_NOT_PINNED": "the partner does not know our TLS certificate: have it import our current entry"
+    " (passerelle party export)",
+    "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at house.party and at the"
+    " folder that was asked from",
+    "OPERATION_NOT_AUTHORISED": "the partner has no agreement with us under which we may do that: compare what was agreed"
+    " (passerelle agreements list)",
+    "AGREEMENT_NOT_IN_FORCE": "the partner has no agreement of that name and version in force with us: compare what was"
+    " agreed (passerelle agreements list)",
+    "PRIOR_TRANSACTION_UNKNOWN": "the partner knows of no query of its own to us by that number: name a query that this"
+    " partner sent to us, or ask with records",
+    "TRANSACTION_UNKNOWN": "the partner knows no query of ours by that number: check the number and whom we asked; a query"
+    " that never arrived is unknown too, and so is one long past",
+    "TRANSACTION_REUSED": "the partner had a message of ours by that transaction number before: take a new one",
+    "CORRECTION_UNKNOWN": "the partner knows of nothing between us by that number that could be corrected: check the"
+    " number, and which fields were told",
+    "DIRECTORY_FILE_UNKNOWN": "the partner's directory has no such file; of a root: there is no later one",
+    "KEY_STALE": "a key or an entry of the partner's that we hold is out of date; import the partner's new bundle"
+    " (party import) and ask again",
+    "TOO_MANY_CALLS": "we have as many calls under way as the partner allows us: wait for one to end",
+    "RATE_LIMITED": "we call the partner faster than it allows us: wait, and ask again",
+    "QUOTA_EXCEEDED": "we have used up what the partner allows us, by the agreement for a purpose, or of corrections",
+    "KEYS_UNAVAILABLE": "the partner has no key in force to answer with; its operators know, and have to act: ask again"
+    " later",
+    "DIRECTORY_STALE": "what the partner holds of the directory is too old to be trusted; its operators have to act",
+    "DRAINING": "the partner's gateway is shutting down: ask again later",
+}
 
 _SILENCE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 

@@ -242,7 +242,7 @@ def refuse_names(case: str, unit: str, person: str) -> None:
 
 
 def refuse_number(number: str | None, element: str = "transaction_number") -> None:
-    """Refuse a transaction number, where one is given, that is not of its form."""
+    """Refuse a transaction number, where one is given, that is none."""
     if number and not letters.TRANSACTION.fullmatch(number):
         raise Unaskable(element, "must be 8 to 64 of letters, digits and -")
 

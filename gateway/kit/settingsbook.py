@@ -64,9 +64,10 @@ def render() -> str:
 def _setting(section: str, key: str, field: FieldInfo, note: str) -> str:
     default = _default(field)
     required = "must be set" if default is None else f"default {default}"
-    return (
-        f"### {section}.{key}\n\n{_form(field.annotation, field.metadata)}; {required}.\n\n{note}\n"
-    )
+    form, words = _form(field.annotation, field.metadata), config.FORMS.get(f"{section}.{key}")
+    if words is not None and form == _NAMES[str]:
+        form = f"{form}: {words}"  # what is said of it, in the place of its pattern
+    return f"### {section}.{key}\n\n{form}; {required}.\n\n{note}\n"
 
 
 def _default(field: FieldInfo) -> str | None:
@@ -119,7 +120,6 @@ def _bounds(metadata: list[Any]) -> str:
         ("le", "at most {}"),
         ("lt", "less than {}"),
         ("max_length", "at most {} characters"),
-        ("pattern", "of the form `{}`"),
     ):
         found = [getattr(each, name) for each in metadata if getattr(each, name, None) is not None]
         said += [words.format(each) for each in found]

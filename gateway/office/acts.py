@@ -14,6 +14,7 @@ from enum import Enum
 
 from gateway.errors import Remedy
 from gateway.office.arguments import Arguments
+from gateway.store.sequencer import Leaf
 
 Answer = Mapping[str, object]
 
@@ -82,6 +83,8 @@ class Act:
     state   plain values, as JSON has them, of what an approval must find as its proposal did
     plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only. It raises
             Remedy, or begins a sentence with "Refused: ", where doing it would be refused
+    about   whom or what these arguments name, in words, also once it was done, and the entries that say of whom that
+            was shown: they are committed first; read-only
     """
 
     name: str
@@ -90,6 +93,7 @@ class Act:
     two: Callable[[Mapping[str, object]], bool] = never
     state: Callable[[], object] = nothing
     plan: Callable[[Mapping[str, object]], tuple[str, ...]] | None = None
+    about: Callable[[Officer, Mapping[str, object]], tuple[str, tuple[Leaf, ...]]] | None = None
 
 
 class Desk:

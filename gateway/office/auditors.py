@@ -13,6 +13,7 @@ from datetime import datetime
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role
 from gateway.office.arguments import Arguments
+from gateway.office.identifying import handed_in
 from gateway.office.keystates import entry, standing
 from gateway.office.turning import Turning
 from keys import strictjson
@@ -65,6 +66,7 @@ class Auditors:
                 lambda values: values.get("dry_run") is not True,
                 lambda: standing(self._turning),
                 self._plan,
+                lambda _, values: (handed_in(values), ()),
             ),
         )
 

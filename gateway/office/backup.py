@@ -30,6 +30,7 @@ from gateway.directory import own_bundle
 from gateway.errors import Remedy
 from gateway.office.acts import Act, Answer, Officer, Role, always
 from gateway.office.arguments import Arguments
+from gateway.office.identifying import handed_in
 from gateway.store import copying
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
@@ -131,6 +132,7 @@ class BackupDesk:
                 always,
                 lambda: self._held().hex(),
                 lambda _: (_SEALED_FOR,),
+                lambda _, values: (handed_in(values), ()),
             ),
         )
 

@@ -114,6 +114,7 @@ class Ceremony:
             act = self._two(officer, action, values)
             plan = self._plan(act, values)
             _demand_feasible(plan)
+            self._about(officer, action, values)  # the plan names it too
             now = self._clock()
             proposal = Proposal(
                 party=self._party,
@@ -201,6 +202,7 @@ class Ceremony:
             return {
                 **_told(kept),
                 "values": values,
+                "about": self._about(officer, kept.action, values),
                 "plan": plan,
                 "objection": stands,
                 "text": kept.text.decode("ascii"),
@@ -349,6 +351,17 @@ class Ceremony:
         reason = getattr(refused.__cause__, "reason", "") or "SIGNATURE"
         facts = {"actor": kept.proposer, "approver": officer.person, "reason": reason}
         self._sequencer.commit((_leaf(kept, "REFUSED", facts),), ())
+
+    def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
+        """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
+        try:
+            act = self._desk().act(officer, action)
+            words, leaves = ("", ()) if act.about is None else act.about(officer, values)
+        except Remedy:  # for another role, or its arguments are no more what they were
+            return ""
+        if leaves:
+            self._sequencer.commit(leaves, ())
+        return words
 
     def _plan(self, act: Act, values: Mapping[str, object]) -> list[str]:
         return [] if act.plan is None else list(act.plan(values))

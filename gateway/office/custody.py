@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
+from gateway import files
 from gateway.audit.entry import EntryType
 from gateway.config import Settings
 from gateway.errors import Remedy
@@ -132,7 +133,7 @@ def read_secret(file: Path) -> bytes:
                 raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
             content = stream.read(LONGEST_SECRET + 2)
     except OSError as fault:
-        raise Remedy(f"{file} cannot be read by the gateway: {fault.strerror}") from None
+        raise Remedy(f"{file} cannot be read by the gateway: {files.why(fault)}") from None
     secret = content.removesuffix(b"\n").removesuffix(b"\r")
     if not secret or len(secret) > LONGEST_SECRET:
         raise Remedy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from gateway.audit.entry import EntryClass, EntryType, Frame
@@ -47,7 +47,12 @@ class Holding:
         """Return what may be done here."""
         return (
             Act("hold.place", _PLACERS, self._place),
-            Act("hold.release", _OPERATORS, self._release, always, self._state, self._plan),
+            Act(
+                *("hold.release", _OPERATORS, self._release, always),
+                state=self._state,
+                plan=self._plan,
+                about=self._about,
+            ),
             Act("hold.list", _READERS, self._list),
         )
 
@@ -114,6 +119,20 @@ class Holding:
             for one in found
         )
 
+    def _about(
+        self, officer: Officer, values: Mapping[str, object]
+    ) -> tuple[str, tuple[Leaf, ...]]:
+        """Return what a hold keeps, standing or released, and the entry that says of whom that was shown."""
+        with self._database.reader() as reader:
+            found = [one for one in holds.every(reader) if one.id == values.get("hold")]
+            rows = _rows(found, lambda number: subjects.find(reader, number))
+        words = "; ".join(
+            f"{one.kind.value} {one.reference}".rstrip()
+            + f", held since {one.placed:%Y-%m-%d} by {one.placed_by}: {one.reason}"
+            for one in found
+        )
+        return words, seen(officer, "proposal", rows) if rows else ()
+
     def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         ended = arguments.flag("released")
         page = Page(arguments)
@@ -122,18 +141,23 @@ class Holding:
             with self._database.reader() as reader:
                 found = holds.every(reader)
                 shown, more = page.slice([one for one in found if ended or one.released is None])
-                rows = [
-                    About(subjects.find(reader, one.reference))
-                    if one.kind is HoldKind.PERSON
-                    else About(number=one.reference.partition("/")[2])
-                    for one in shown
-                    if one.kind in _NAMING
-                ]
+                rows = _rows(shown, lambda number: subjects.find(reader, number))
             if rows:
                 self._sequencer.commit(seen(officer, "holds", rows), ())
             return {"holds": [_told(one) for one in shown], "next_page_token": more}
 
         return do
+
+
+def _rows(shown: Sequence[Hold], find: Callable[[str], int | None]) -> list[About]:
+    """Return of whom holds tell, of those that name a person or a query; `find` returns a person by file number."""
+    return [
+        About(find(one.reference))
+        if one.kind is HoldKind.PERSON
+        else About(number=one.reference.partition("/")[2])
+        for one in shown
+        if one.kind in _NAMING
+    ]
 
 
 def _told(one: Hold) -> dict[str, object]:

@@ -6,14 +6,15 @@ Who reads it out has what their own tools show, whole or its first digits, with 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.bundle import PartyBundle
 from gateway.errors import Remedy
 from keys import certificates
-from keys.errors import CertificateFault
+from keys.envelope import SealingKey
+from keys.errors import CertificateFault, MalformedKey
 from keys.lifecycle import KeyKind
 from keys.pae import key_id
 from keys.record import KeyRecord
@@ -94,6 +95,14 @@ def said(known: Iterable[Identified]) -> str:
     """Return the keys in a line, for whoever named none of them."""
     told = {one.kid: f"{one.kind} {one.kid.hex()[:16]}" for one in known}
     return ", ".join(told.values()) or "none"
+
+
+def handed_in(values: Mapping[str, object]) -> str:
+    """Return the key that an act takes over, by the id under which others show it; raises Remedy for none."""
+    try:
+        return f"key {SealingKey(bytes.fromhex(str(values.get('public')))).key_id.hex()}"
+    except (MalformedKey, ValueError):
+        raise Remedy("public: no key that anything could be sealed to") from None
 
 
 def _beside(certificate: bytes) -> tuple[str, ...]:

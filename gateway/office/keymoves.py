@@ -49,7 +49,8 @@ def named(keyset: Keyset, key: str) -> KeyRecord:
     raise Remedy(
         "key: several keys of ours begin so; give more digits"
         if found
-        else "key: no key of ours begins so; see `passerelle keys list`"
+        else "key: no key of ours begins so; see `passerelle keys list`. A partner's is for `passerelle keys"
+        " compromised`, `affected` and `believe`, with --partner ID"
     )
 
 

@@ -4,7 +4,7 @@
     status           CITIZEN, PERMANENT_RESIDENT, FOREIGN_NATIONAL or CLAIMANT
     nationalities    all of them, with spaces between: ISO 3166-1 alpha-3, or ICAO 9303-3 (GBN …; stateless: XXA)
     persecutors      countries in which the person alleges persecution, likewise, or NONE; a claimant's must be said
-    confirmed        when the status was last confirmed, ISO 8601; absent = now
+    confirmed        when the status was last confirmed: ISO 8601 with its zone, to the millisecond; absent = now
     LAST_NAME …      any field that a paragraph lets out, by its code
     PHOTOGRAPH       JPEG or PNG, in base64
 
@@ -35,11 +35,14 @@ STATED = ("reference", "status", "nationalities", "persecutors", "confirmed")
 STANDING = frozenset({"status", "nationalities", "persecutors"})  # columns that are confirmed
 LARGEST = 212_992  # bytes of all values; with paragraphs and caveats they fit into one answer, whatever is asked
 UNKNOWN_COLUMN = (
-    "a column of no known name; known are reference, status and the like, and field codes"
+    f"a column of no known name; known are {', '.join((*STATED, *FieldCode.__members__))}"
 )
 _DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 _FORMS = {
-    FieldCode.DATE_OF_BIRTH: (_DATE, "a date, YYYY-MM-DD; what is unknown is left out at its end"),
+    FieldCode.DATE_OF_BIRTH: (
+        _DATE,
+        "a date, YYYY-MM-DD; what is unknown is left out at its end, e.g. 1990-04",
+    ),
 }
 _LISTS = {
     FieldCode.COUNTRY_OF_BIRTH: (
@@ -147,7 +150,7 @@ def _datum(code: FieldCode, value: str) -> Datum:
         return _photograph(value)
     known, what = _LISTS.get(code, (frozenset((value,)), ""))
     if value not in known:
-        raise BadRow(f"{code.name}: not a code of {what}")
+        raise BadRow(f"{code.name}: not a code of {what}; write it as passports do, e.g. IND")
     pattern, rule = _FORMS.get(code, (None, ""))
     if pattern is not None and not pattern.fullmatch(value):
         raise BadRow(f"{code.name}: {rule}")
@@ -161,7 +164,7 @@ def _photograph(value: str) -> Datum:
     try:
         octets = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise BadRow("PHOTOGRAPH: not base64") from None
+        raise BadRow("PHOTOGRAPH: not base64 of a JPEG or PNG") from None
     media = next((kind for magic, kind in _IMAGES.items() if octets.startswith(magic)), "")
     if not media:
         raise BadRow("PHOTOGRAPH: neither JPEG nor PNG")
@@ -188,7 +191,10 @@ def _moment(text: str, now: datetime) -> datetime:
         return now
     moment = moments.read(text)
     if moment is None or moment.microsecond % 1000:
-        raise BadRow(f"confirmed: {moments.RULE} with its zone, e.g. 2026-03-01T00:00:00+00:00")
+        raise BadRow(
+            f"confirmed: {moments.RULE}, to the millisecond at most and with its zone,"
+            " e.g. 2026-03-01T12:00:00Z; left out, it counts as confirmed now"
+        )
     if moment > now:
-        raise BadRow("confirmed: not in the future")
+        raise BadRow("confirmed: in the future; write when the status was last confirmed")
     return moment

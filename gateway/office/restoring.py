@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway import telemetry
+from gateway import files, telemetry
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.audit.errors import NoteRefused
 from gateway.audit.note import Checkpoint
@@ -83,7 +83,7 @@ def _seen(log: LogIdentity, path: Path) -> Checkpoint:
             f"{path}: no checkpoint of this ledger, or altered; ask the partner again"
         ) from None
     except OSError as fault:
-        raise Remedy(f"{path} cannot be read: {fault.strerror}") from None
+        raise Remedy(f"{path} cannot be read: {files.why(fault)}") from None
 
 
 def mark(

@@ -92,7 +92,14 @@ class Statutes:
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
         operators = frozenset({Role.OPERATOR})
-        return (Act("agreements.sign", operators, self._sign, always, self._state, self._plan),)
+        return (
+            Act(
+                *("agreements.sign", operators, self._sign, always),
+                state=self._state,
+                plan=self._plan,
+                about=_about,
+            ),
+        )
 
     def round(self) -> None:
         """Read the folder again: what is new in it is adopted, file by file, and what does not count is said."""
@@ -220,6 +227,19 @@ class Statutes:
             f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
             f"SHA-256 of the file: {agreement.digest}.",
         )
+
+
+def _about(officer: Officer, values: Mapping[str, object]) -> tuple[str, tuple[Leaf, ...]]:
+    """Return the agreement that a file says, in words; nobody in particular is shown by it."""
+    del officer
+    try:
+        agreement = parse(str(values.get("text")).encode(), str(values.get("file")))
+    except MalformedAgreement as fault:
+        raise Remedy(str(fault)) from None
+    return (
+        f"{agreement.name} with {agreement.partner}, in force from {agreement.in_force:%Y-%m-%d}",
+        (),
+    )
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 
+from gateway import files
 from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.bundle import MalformedBundle
 from gateway.directory import Directory
@@ -38,7 +39,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from keys.errors import KeyNotUsable, KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyEvent
+from keys.record import KeyEvent, KeyRecord
 
 SUSPECTED = "its secrecy is in doubt"
 
@@ -96,7 +97,7 @@ class WorstDay:
         return do
 
     def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
-        record = named(self._keyroom.current, key)
+        record = self._ours_named(key)
         if record.kind in _INSTEAD:
             raise Remedy(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
         events = self._keyroom.change(  # (1)
@@ -150,7 +151,7 @@ class WorstDay:
         except MalformedBundle as fault:
             return 0, f"our entry would name no key for {fault.element}: promote a successor"
         except (PasserelleError, KeysError, OSError) as fault:
-            return 0, str(fault)
+            return 0, files.told(fault)
 
     def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         key, partner, since = _read(arguments)
@@ -197,11 +198,28 @@ class WorstDay:
 
     def _kid(self, key: str) -> bytes:
         """Return a key of ours by its beginning, or any by its whole id: an old one may be in no keyset."""
-        with suppress(Remedy):
-            return named(self._keyroom.current, key).kid
-        if len(key) == 64:
-            return bytes.fromhex(key)
-        raise Remedy("no key of ours begins so; see `passerelle keys list`")
+        try:
+            return self._ours_named(key).kid
+        except Remedy:
+            if len(key) == WHOLE:
+                return bytes.fromhex(key)
+            raise
+
+    def _ours_named(self, key: str) -> KeyRecord:
+        """Return the key of ours that digits name; raises Remedy, which says where they name a partner's."""
+        try:
+            return named(self._keyroom.current, key)
+        except Remedy:
+            theirs = [
+                bundle.party
+                for bundle in self._directory.stated()
+                if among(self._known(bundle.party), key)
+            ]
+            if theirs:
+                raise Remedy(
+                    f"key: that is a key of {', '.join(theirs)}, not of ours; say --partner {theirs[0]}"
+                ) from None
+            raise
 
     def _theirs_named(self, partner: str, key: str) -> Identified:
         """Return a partner's key by the beginning of any of its ids, else by its whole id where our ledger has it."""

@@ -1,7 +1,8 @@
 """The access log: one line a call, with the step that refused; who, which operation and how it ended, never content.
 
 Steps are those of the protocol (section 4). A call that was refused before its message was read says so by the refusal's
-type; after that by the last stage that was over, for stages follow each other as the steps do.
+type; after that by the last stage that was over, for stages follow each other as the steps do. What comes in no envelope
+(the ledger's, the directory's and our own people's calls) has no stages: there the type says which step it is.
 
 Answered calls are `info`, refused ones `warning`, faults of ours `error`; the setting `telemetry.access` says from which on
 they are written. What anybody can provoke without end is bounded: beyond it lines are left out, and the next one says
@@ -17,12 +18,19 @@ from typing import Final
 
 from gateway import telemetry
 from gateway.errors import (
+    AlreadyExists,
+    AuditUnavailable,
     CertificateNotPinned,
+    DeadlineExceeded,
     DeadlineRequired,
     DeadlineTooShort,
+    EvidenceOverdue,
     FailedPrecondition,
+    HeaderInvalid,
     InProgress,
+    InvalidArgument,
     ModalityNotPermitted,
+    NotFound,
     OperationNotAuthorised,
     OutsideTimeWindow,
     PermissionDenied,
@@ -30,9 +38,14 @@ from gateway.errors import (
     RateLimited,
     Refusal,
     ReplayConflict,
+    ResourceExhausted,
+    RetentionOverdue,
+    RoleRequired,
     StaffUnknown,
     TooManyCalls,
     TransactionReused,
+    Unauthenticated,
+    Unavailable,
 )
 from gateway.exchange.shares import Bucket
 
@@ -48,6 +61,27 @@ _DOORS: Final[Mapping[type[Refusal], int]] = MappingProxyType(
         CertificateNotPinned: 2,
         StaffUnknown: 2,
         RateLimited: 3,
+    }
+)
+# Refused once the message was read, of a call in no envelope, or whose envelope is none; by type, or the next above it.
+_UNSEALED: Final[Mapping[type[Refusal], int]] = MappingProxyType(
+    {
+        **_DOORS,
+        RoleRequired: 3,
+        OperationNotAuthorised: 3,
+        HeaderInvalid: 4,
+        Unauthenticated: 4,
+        InvalidArgument: 11,
+        AlreadyExists: 12,
+        NotFound: 12,
+        PermissionDenied: 13,
+        FailedPrecondition: 13,
+        EvidenceOverdue: 0,
+        RetentionOverdue: 0,
+        ResourceExhausted: 14,
+        AuditUnavailable: 14,
+        Unavailable: 0,
+        DeadlineExceeded: 1,
     }
 )
 # The step after each stage, the last one first.
@@ -87,6 +121,11 @@ def step_of(refusal: Refusal, stages: Collection[str] | None) -> int:
     return after
 
 
+def unsealed_step_of(refusal: Refusal) -> int:
+    """Return the step that refused a call which has no stages: it came in no envelope, or its envelope was none."""
+    return next(_UNSEALED[kind] for kind in type(refusal).__mro__ if kind in _UNSEALED)
+
+
 class AccessLog:
     """Writes the lines of one listener; for several threads."""
 
@@ -115,7 +154,7 @@ class AccessLog:
         peer: str,
         refusal: Refusal,
         *,
-        step: int | None,
+        step: int,
         now: float,
         seconds: float,
     ) -> None:

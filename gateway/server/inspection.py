@@ -129,7 +129,7 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
         try:
             found.append(Check(name, True, work()))
         except (PasserelleError, KeysError, OSError) as error:
-            found.append(Check(name, False, str(error)))
+            found.append(Check(name, False, files.told(error)))
 
     settings = config.load(home)
     run("cryptography", lambda: f"{len(selftest.run())} known answers")
@@ -279,7 +279,7 @@ def _disk(settings: Settings) -> str:
         if files.is_full(fault):
             raise Remedy(files.no_room(folder)) from None
         raise Remedy(
-            f"{folder} cannot be written: {fault.strerror}; nothing is answered that is not recorded"
+            f"{folder} cannot be written: {files.why(fault)}; nothing is answered that is not recorded"
         ) from None
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize

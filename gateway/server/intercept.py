@@ -46,7 +46,7 @@ from gateway.errors import (
     TooManyCalls,
     Unavailable,
 )
-from gateway.server.access import AccessLog, step_of
+from gateway.server.access import AccessLog, step_of, unsealed_step_of
 from gateway.server.admission import Admission, Limits, Unidentified
 from gateway.server.answering import Workers
 from gateway.server.connections import address_of
@@ -226,8 +226,11 @@ class Door(grpc.ServerInterceptor):
             if not isinstance(refusal, _NOT_THEIR_DOING):
                 self._admission.charge(call.partner, monotonic())
             self._admission.free_place(call.partner)
-            over = None if known.stages is None else known.stages.seconds
-            self._refuse(call, refusal, None if over is None else step_of(refusal, over))
+            if known.stages is None:
+                step = unsealed_step_of(refusal)
+            else:
+                step = step_of(refusal, known.stages.seconds)
+            self._refuse(call, refusal, step)
             return
         except Exception as error:  # noqa: BLE001 - the last fence: nothing of it may reach the caller
             self._admission.free_place(call.partner)
@@ -295,14 +298,14 @@ class Door(grpc.ServerInterceptor):
                 return
         self._refuse(call, refusal, step)
 
-    def _tell(self, call: _Open, refusal: Refusal, step: int | None) -> None:
+    def _tell(self, call: _Open, refusal: Refusal, step: int) -> None:
         now, peer = monotonic(), address_of(call.context.peer())
         self._access.refused(
             call.name, call.partner, peer, refusal, step=step, now=now, seconds=now - call.started
         )
 
-    def _refuse(self, call: _Open, refusal: Refusal, step: int | None) -> None:
-        """Refuse a call; `step` of the protocol, None where it has none that is told."""
+    def _refuse(self, call: _Open, refusal: Refusal, step: int) -> None:
+        """Refuse a call, at a step of the protocol."""
         telemetry.count_call(call.name, refusal.code, refusal.reason)
         self._tell(call, refusal, step)
         if isinstance(refusal, _SUMMARISED) or call.name in _UNRECORDED:

@@ -151,7 +151,7 @@ def look(home: Path, now: datetime) -> Status:
         try:
             return read()
         except (PasserelleError, KeysError, OSError) as fault:
-            unread.append(f"{name}: {fault}")
+            unread.append(f"{name}: {files.told(fault)}")
         except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are told
             unread.append(f"{name}: {type(fault).__name__}")
         return None

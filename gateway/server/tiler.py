@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gateway import config, telemetry
+from gateway import config, files, telemetry
 from gateway.audit.tiles import new_since
 from gateway.directory import own_bundle
 from gateway.errors import PasserelleError, Remedy
@@ -148,7 +148,9 @@ def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:
                 time.sleep(PAUSE)
             return folder, publisher.publish(whole=True, progress=progress)
         except OSError as error:
-            raise Remedy(f"{folder} cannot be written: {error.strerror}; make room there") from None
+            if files.is_full(error):
+                raise Remedy(files.no_room(folder)) from None
+            raise Remedy(f"{folder} cannot be written: {files.why(error)}") from None
 
 
 def count(home: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from gateway import config
 from gateway.config import load, write_default
 from gateway.errors import Remedy
+from gateway.kit import settingsbook
 
 
 @pytest.fixture
@@ -193,7 +195,54 @@ def test_a_list_in_the_environment_is_json(home: Path, monkeypatch: pytest.Monke
     assert load(home).exchange.hosts == ("a.example",)
 
     monkeypatch.setenv("PASSERELLE_EXCHANGE__HOSTS", "a.example")
-    assert "JSON" in refused(home)
+    assert refused(home) == (
+        "exchange.hosts: write a list as JSON, e.g. PASSERELLE_EXCHANGE__HOSTS='[\"gateway.example.ca\"]';"
+        " PASSERELLE_EXCHANGE__HOSTS in the environment sets it"
+    )
+    monkeypatch.setenv("PASSERELLE_EXCHANGE__HOSTS", '{"a": 1}')
+    assert refused(home) == (
+        'exchange.hosts: a list, e.g. ["gateway.example.ca"]; PASSERELLE_EXCHANGE__HOSTS in the environment sets it'
+    )
+
+
+def test_a_whole_section_in_the_environment_is_json_and_told_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSERELLE_EXCHANGE", "127.0.0.1:1")
+
+    said = refused(home)
+
+    assert said.startswith("PASSERELLE_EXCHANGE in the environment: a whole section is written as")
+    assert "127.0.0.1" not in said
+
+
+def test_a_wrong_value_from_the_environment_names_its_variable_and_one_from_a_flag_does_not(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PASSERELLE_TELEMETRY__LEVEL", "loud")
+    said = "telemetry.level: one of info, warning, error"
+
+    assert refused(home) == f"{said}; PASSERELLE_TELEMETRY__LEVEL in the environment sets it"
+    assert refused(home, telemetry={"level": "shrill"}) == said
+
+
+# Words of the validator's that would tell an operator nothing: they must never come through.
+RAW = re.compile(r"_error|_type|_parsing|Input should|EnvSettingsSource|another kind|\^|\$")
+
+
+def test_no_wrong_value_of_any_setting_is_told_in_a_validators_words(home: Path) -> None:
+    wrong = (None, True, -1, 1e300, 10**9, "", "\x00", "x y", [], [3], {"a": 1}, "x" * 2000)
+    told = []
+    for section, field in config.Settings.model_fields.items():
+        for name in getattr(field.annotation, "model_fields", {}):
+            for value in wrong:
+                try:
+                    load(home, **{section: {name: value}})
+                except Remedy as fault:
+                    told.append(str(fault))
+
+    assert len(told) > 300
+    assert [said for said in told if RAW.search(said)] == []
 
 
 @pytest.mark.parametrize(
@@ -317,6 +366,13 @@ def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
     assert all("e.g." in form for form in config.FORMS.values())
 
 
+def test_the_reference_of_settings_shows_no_pattern() -> None:
+    text = settingsbook.render()
+
+    assert "`^" not in text
+    assert all(form in text for key, form in config.FORMS.items() if key.startswith("house."))
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -325,7 +381,8 @@ def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
         ("[limits]\nwatchdog_s = 1", "limits.watchdog_s: at least 5"),
         ('[limits]\nwatchdog_s = "soon"', "limits.watchdog_s: a number"),
         ('[evidence]\nauthority = "ftp:x"', "e.g. https://tsa.example.ca/tsr"),
-        ('[exchange]\nhosts = "a"', 'exchange.hosts: a list, e.g. ["a", "b"]'),
+        ('[exchange]\nhosts = "a"', 'exchange.hosts: a list, e.g. ["gateway.example.ca"]'),
+        ('[telemetry]\nlevel = "loud"', "telemetry.level: one of info, warning, error"),
     ],
 )
 def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(

@@ -200,6 +200,28 @@ def test_a_leaf_with_a_value_outside_its_rule_is_refused(name: str, value: objec
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("partner_id", "aus", "not 2 to 32 of A-Z, 0-9 and hyphen, or nothing, e.g. AUS"),
+        ("transaction_number", "x y", "not 8 to 64 letters, digits and hyphens, or nothing, e.g. "),
+        ("agreement_id", "a b", "not at most 64 printable characters of ASCII without a space"),
+        ("policy_id", "x" * 65, "without a space, e.g. 315.4"),
+        ("subject_reference", "é", "without a space, e.g. SUBMIT_QUERY"),
+        ("message_id", b"x", "not 0 or 16 bytes long"),
+        ("agreement_version", 2**32, "not from 0 to 4294967295"),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_told_what_it_should_be(
+    name: str, value: object, said: str
+) -> None:
+    with pytest.raises(MalformedEntry) as told:
+        encode(replace(START, **{name: value}))  # type: ignore[arg-type]
+
+    assert str(told.value).startswith(f"{name}: ")
+    assert said in str(told.value)
+
+
+@pytest.mark.parametrize(
     "extra",
     [
         b"\x90\x01\x01",  # field 18, unknown

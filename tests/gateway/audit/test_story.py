@@ -10,6 +10,7 @@ from gateway.audit.chapters import SEALED, Told
 from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
 from gateway.audit.handed import hand, take
 from gateway.audit.story import Question, Story, tell
+from gateway.language import Language
 from gateway.terms import Direction
 
 NUMBER, PARTNER = "T-00000001", "AUS"
@@ -102,6 +103,39 @@ def test_a_masked_match_is_told_with_its_rule_to_whom_holds_the_key() -> None:
     assert decided["masked"].value == "MATCH, shown as NO_MATCH"
     assert decided["status of the person found"].value == "CITIZEN"
     assert decided["decided by rule"].paragraph == "paragraph of au@1:answer.reveal.CITIZEN"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said", "en_francais"),
+    [
+        (
+            "0 days 0:00:00.250000",
+            "less than a minute before the decision",
+            "moins d’une minute avant la décision",
+        ),
+        (
+            "-1 days 23:59:58",  # the clock that confirmed it was ahead
+            "less than a minute before the decision",
+            "moins d’une minute avant la décision",
+        ),
+        ("0 days 0:07:00", "7 min before the decision", "7 min avant la décision"),
+        ("0 days 5:07:59.900000", "5 h 7 min before the decision", "5 h 7 min avant la décision"),
+        ("3 days 4:05:06.000001", "3 d 4 h before the decision", "3 j 4 h avant la décision"),
+        ("3 days", "3 d before the decision", "3 j avant la décision"),  # as it once was recorded
+        ("never confirmed", "never", "jamais"),
+        ("some days", "some days", "some days"),  # what no release wrote is told as it stands
+    ],
+)
+def test_how_old_a_status_was_is_told_in_plain_words(
+    recorded: str, said: str, en_francais: str
+) -> None:
+    answered = entry(5, EntryType.RESPONSE, {**MASKED, "status_age": recorded})
+
+    story = tell((KEYED, REQUEST, DESTRUCTION, answered), NUMBER, PARTNER)
+
+    told = {line.label: line.value for line in story.answers[Question.DECISION]}
+    assert told["status last confirmed"] == said
+    assert Language("fr")(told["status last confirmed"]) == en_francais
 
 
 def test_without_the_key_nothing_of_the_outcome_is_told() -> None:

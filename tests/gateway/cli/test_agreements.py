@@ -42,7 +42,7 @@ def test_show_puts_each_rule_beside_its_paragraph(homes: Any, run: Any) -> None:
     assert rules["they ask for DATA_ACCURACY"] == "IRPR 315.23(1)(c)"
     assert rules["mask CITIZEN (always)"] == "IRPR 315.21"
     assert all(rules.values())
-    assert run("agreements", "show", homes["CAN"], "us-visa@9").code == 1
+    assert run("agreements", "show", homes["CAN"], "us-visa@9").code == 2
 
 
 def test_a_file_that_permits_too_much_is_named_with_its_line(run: Any, tmp_path: Path) -> None:

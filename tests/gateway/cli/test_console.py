@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +284,85 @@ def test_an_unforeseen_exception_says_its_class_and_an_identifier_only() -> None
     assert error["kind"] == "ZeroDivisionError"
     assert error["error_id"] in result.stderr
     assert "nobody" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (FileNotFoundError(errno.ENOENT, "x", "y.csv"), "y.csv: no such file or folder; check the"),
+        (
+            PermissionError(errno.EACCES, "x", "y.csv"),
+            "y.csv: this user may not open it; change its",
+        ),
+        (IsADirectoryError(errno.EISDIR, "x", "y"), "y: a folder, where a file is wanted; name a"),
+        (OSError(errno.EIO, "Input/output error", "y"), "y: Input/output error"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),  # of a port, say
+    ],
+)
+def test_what_the_system_says_of_a_file_is_told_with_what_to_do(fault: OSError, said: str) -> None:
+    assert told(fault, "act").stderr.startswith(f"passerelle: {said}")
+
+
+# What typer, click and pydantic say of a wrong value; an operator is told what to write instead.
+VALIDATORS = re.compile(r"Value error|Input should|does not match|unable to parse|validation error")
+
+
+def _options(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield from ((words, each) for each in command.params)
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _options(inner, (*words, name))
+
+
+def test_no_option_tells_a_wrong_value_in_its_validators_words(run: Callable[..., Any]) -> None:
+    """Every option and argument of every command that takes no text: what is written instead is said."""
+    tried = 0
+    for words, option in _options(typer.main.get_command(app)):
+        kind = option.type_descriptor.annotation
+        if kind in {bool, str, Path, list[str], list[Path]} or option.param_type_name != "option":
+            continue
+        said = run(*words, option.opts[0], "2026-13-01")
+        tried += 1
+
+        assert said.code == 2
+        text = " ".join(said.err.replace("│", "").split())
+        assert f"Invalid value for '{option.opts[0]}" in text
+        assert "e.g. " in text or "one of " in text or "such as " in text
+        assert not VALIDATORS.search(text)
+    assert tried > 50
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("audit", "refusals", "x", "--since", "2026-02-30"), "write YYYY-MM-DD, e.g. 2026-03-01"),
+        (("status", "x", "--every", "0"), "write a number from 0.5 to 3600, e.g. 2.0"),
+        (("bench", "alike", "--threads", "1.5"), "write a whole number from 1 to 64, e.g. 4"),
+        (("keys", "schedule", "x", "--every", "-1"), "write a whole number of 0 or more, e.g. 0"),
+        (("audit", "explain", "x", "--only", "y"), "one of "),
+        (("audit", "subject", "x", "--release", "y"), "write a whole number, e.g. 1"),
+    ],
+)
+def test_a_wrong_value_of_an_option_is_told_with_what_to_write(
+    run: Callable[..., Any], words: tuple[str, ...], said: str
+) -> None:
+    document = run(*words, "--json").document
+
+    assert document["error"]["kind"] == "Usage"
+    assert said in document["error"]["message"]
+
+
+def test_a_passphrase_file_that_is_not_there_names_the_option(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    said = run(
+        *("witness", "new", tmp_path / "w", "--name", "witness.example.org/w"),
+        *("--passphrase-file", tmp_path / "absent"),
+    )
+
+    assert said.code == 2
+    assert "no such file or folder; check the name; give --passphrase-file FILE" in said.err
+    assert "Errno" not in said.err
 
 
 @pytest.mark.parametrize("as_json", [False, True])

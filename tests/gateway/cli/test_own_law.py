@@ -22,5 +22,5 @@ def test_a_house_with_a_law_of_its_own_is_not_asked_around_it(
         words += ["--field", "LAST_NAME"]
         said = run("details", homes["CAN"], "T-00000001", *words, *passphrase, "--json")
 
-    assert said.code == 1
+    assert said.code == 2  # the wrong command; 1 is for an answer that is no
     assert "passerelle ask" in said.document["error"]["message"]

@@ -55,6 +55,15 @@ def test_a_file_is_taken_in_and_each_bad_row_is_named(registrar: Any, people: Pa
     assert (again["imported"], again["unchanged"], len(again["bad"])) == (0, 2, 2)
 
 
+def test_the_help_of_an_import_names_the_form_of_every_column_that_has_one(run: Any) -> None:
+    said = " ".join(run("registry", "import", "--help").out.split())
+
+    assert (
+        "confirmed is when the status was last confirmed, ISO 8601 with its zone, e.g. 2026-"
+        in said
+    )
+
+
 def test_json_lines_say_the_same(registrar: Any, people: Path) -> None:
     registrar("import", people)
     file = people.with_suffix(".jsonl")

@@ -99,6 +99,29 @@ def test_what_is_unknown_stops_nothing(
 
 
 @pytest.mark.parametrize("kind", ["KEM", "SIGNING", "TLS_LEAF", "TLS_CA"])
+def test_a_partners_key_without_its_partner_is_told_whose_it_is(
+    home: Path, homes: Any, run: Any, passphrase: Any, kind: str
+) -> None:
+    file = homes["AUS"] / "party.json"
+    run("party", "import", home, file, "--fingerprint", fingerprint(file.read_bytes()))
+    keys = run("party", "show", home, "AUS", "--json").document["keys"]
+    key = next(str(one["id"]) for one in keys if one["kind"] == kind)[:16]
+
+    said = run("keys", "affected", home, key, "--since", "1d", *passphrase)
+    assert said.code == 2
+    assert "that is a key of AUS, not of ours; say --partner AUS" in said.err
+    for tried in (("compromised", "--since", "1d"), ("suspend", "--reason", "look")):
+        said = run("keys", tried[0], home, key, *tried[1:], *passphrase)
+        assert said.code == 2
+        assert "A partner's is for `passerelle keys compromised`, `affected`" in said.err
+        assert "with --partner ID" in said.err
+    assert (
+        run("keys", "affected", home, key, "--since", "1d", "--partner", "AUS", *passphrase).code
+        == 0
+    )
+
+
+@pytest.mark.parametrize("kind", ["KEM", "SIGNING", "TLS_LEAF", "TLS_CA"])
 def test_what_is_refused_of_a_partner_is_refused_by_every_command(
     home: Path, homes: Any, run: Any, passphrase: Any, kind: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import socketserver
@@ -22,6 +23,7 @@ from grpc_status import rpc_status
 from gateway.client import Partner
 from gateway.client.channel import PUSHBACK, Courier, connected, open_channel
 from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
+from gateway.errors import Refusal
 from gateway.v1 import ledger_pb2, ledger_pb2_grpc
 from tests.patience import PATIENCE
 
@@ -49,6 +51,7 @@ def fails(
     pushback: int | None = None,
     retry_info: float | None = None,
     domain: str = "passerelle",
+    text: str = "not now",
     **metadata: str,
 ) -> Step:
     def step(context: grpc.ServicerContext) -> None:
@@ -66,13 +69,13 @@ def fails(
             packed.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
             details.append(packed)
         status = rpc_status.to_status(
-            status_pb2.Status(code=code.value[0], message="not now", details=details)
+            status_pb2.Status(code=code.value[0], message=text, details=details)
         )
         trailers = tuple(status.trailing_metadata)
         if pushback is not None:
             trailers += ((PUSHBACK, str(pushback)),)
         context.set_trailing_metadata(trailers)
-        context.abort(code, "not now")
+        context.abort(code, text)
 
     return step
 
@@ -193,6 +196,41 @@ def test_a_stale_key_is_never_retried_and_names_the_remedy(serve: Any) -> None:
 
     assert caught.value.metadata["directory_version"] == "4"
     assert len(script.seen) == 1
+
+
+OWN = {
+    "STAFF_UNKNOWN",
+    "ROLE_REQUIRED",
+    "TWO_PERSONS",
+    "ACT_REFUSED",
+}  # of our own people's listener
+
+
+def _refusals(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for each in kind.__subclasses__():
+        if "reason" in vars(each) and each.reason not in OWN and each.code != "DEADLINE_EXCEEDED":
+            yield each
+        yield from _refusals(each)
+
+
+def test_no_refusal_is_told_to_the_asker_in_the_answering_gateways_words(serve: Any) -> None:
+    """Where a partner says "of ours", it means its own; whoever asked would read it of themselves."""
+    reworded = set()
+    for kind in sorted(_refusals(Refusal), key=lambda each: each.reason):
+        fault = kind()
+        code = getattr(grpc.StatusCode, fault.code)
+        script, method = serve(fails(code, fault.reason, pushback=-1, text=str(fault)))
+        with pytest.raises(Refused) as caught:
+            carry(method)
+
+        said = str(caught.value)
+        assert said.startswith(f"{fault.code} {fault.reason}: ")
+        if re.search(r"\b(ours?|[Tt]he partner|[Tt]his partner)\b", str(fault)):
+            assert str(fault) not in said
+            reworded.add(fault.reason)
+        assert len(script.seen) == 1
+
+    assert {"PRIOR_TRANSACTION_UNKNOWN", "TRANSACTION_UNKNOWN", "RATE_LIMITED"} <= reworded
 
 
 def test_an_internal_error_gives_its_identifier(serve: Any) -> None:

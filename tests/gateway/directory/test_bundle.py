@@ -98,6 +98,32 @@ def test_a_bundle_with_one_wrong_member_is_refused_and_the_member_is_named(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "party",
+            "aus",
+            "party: not the name of a party, 2 to 32 of A-Z, 0-9 and hyphen, e.g. AUS",
+        ),
+        (
+            "issue_time",
+            "2026-07-01T12:00:00Z",
+            "issue_time: not a time such as 2026-03-01T12:00:00.000Z",
+        ),
+        ("legal_name", "x" * 201, "legal_name: not one line of 1 to 200 printable characters"),
+        ("endpoints", [5], "endpoints[0]: not one line of 1 to 8192 characters"),
+    ],
+)
+def test_a_bundle_with_a_wrong_member_is_told_what_it_should_be(
+    aus: Party, name: str, value: object, said: str
+) -> None:
+    with pytest.raises(MalformedBundle) as told:
+        PartyBundle.parse(spelt(tree_of(aus) | {name: value}))
+
+    assert str(told.value) == said
+
+
+@pytest.mark.parametrize(
     ("name", "value", "element"),
     [
         ("endpoints", ["localhost"], "endpoints[0]"),

@@ -18,9 +18,10 @@ from gateway.office.acts import NotAllowed, Officer, Role
 from gateway.office.staff import CUSTODY
 from gateway.server import inspection
 from gateway.server.house import House
-from gateway.store import ledger
+from gateway.store import ledger, subjects
 from keys import sign
 from keys.approval import Proposal, Verdict, approval_text
+from keys.envelope import OpeningKey
 from keys.officer import OfficerKeys
 from keys.sign import SigningKey
 from tests.pages import demand_pages
@@ -133,6 +134,86 @@ def test_what_one_proposes_and_another_approves_is_done(
     assert state(house, one, identifier) == "EXECUTED"
     assert verbs(house) == ["PROPOSED", "APPROVED", "EXECUTED"]
     assert inspection.verify_ledger(house.home).ok
+
+
+def test_a_proposal_says_whose_hold_it_releases_and_leaves_who_was_shown_it(
+    house: House, one: Person, two: Person, readings: Any
+) -> None:
+    """The id of a hold tells nobody whom it keeps; released or not, whoever looks is told, and that is recorded."""
+    hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
+    values = {"hold": house.perform(one.officer, "hold.place", hold)["hold"], "reason": "closed"}
+    with house.database.reader() as reader:
+        subject = str(subjects.find(reader, "P-1"))
+    identifier = one.propose(house, "hold.release", values)
+    auditor = Officer("P-9", frozenset({Role.AUDITOR}))
+
+    waiting = house.perform(two.officer, "proposals.show", {"id": identifier})
+    hidden = house.perform(auditor, "proposals.show", {"id": identifier})
+    two.approve(house, identifier)
+    done = house.perform(two.officer, "proposals.show", {"id": identifier})
+
+    assert str(waiting["about"]).startswith("person P-1, held since ")
+    assert str(waiting["about"]).endswith("by P-1: access request 14")
+    assert done["about"] == waiting["about"]
+    assert hidden["about"] == ""  # an auditor reads the ledger
+    assert [(leaf.detail["actor"], leaf.detail["source"]) for leaf in readings] == [
+        ("P-1", "proposal"),  # the draft names the person to whoever proposes
+        ("P-2", "proposal"),
+        ("P-2", "proposal"),  # whoever approves looks first
+        ("P-2", "proposal"),
+    ]
+    assert {leaf.detail["subject"] for leaf in readings} == {subject}
+    assert all(subject not in repr(leaf.frame) for leaf in readings)
+
+
+# What names, among its arguments, whom or what an act is about; of the others the act itself says it.
+NAMED_BY = {
+    "staff.": "person",
+    "keys.promote": "key",
+    "keys.resume": "key",
+    "keys.deactivate": "key",
+    "keys.revoke": "key",
+    "keys.destroy": "key",
+    "keys.believe": "key",
+    "custody.rewrap": "passphrase_file",
+}
+
+
+def test_every_kind_of_proposal_says_what_it_is_about(house: House, one: Person) -> None:
+    acts = [house.desk.act(Officer("P-1", frozenset(Role)), name) for name in house.desk.acts]
+    silent = [
+        act.name
+        for act in acts
+        if act.plan is not None and act.about is None and not act.name.startswith(tuple(NAMED_BY))
+    ]
+
+    # These keys' acts take one person, and are never proposed.
+    single = {"generate", "publish", "suspend", "cancel", "rotate", "schedule"}
+    assert set(silent) == {f"keys.{name}" for name in single}
+
+
+@pytest.mark.parametrize("action", ["keys.adopt", "backup.recipient"])
+def test_a_key_that_is_handed_in_is_shown_by_its_id(
+    house: House, one: Person, two: Person, action: str
+) -> None:
+    key = OpeningKey.generate()
+    identifier = one.propose(house, action, {"public": key.public.hex(), "reason": "yearly"})
+
+    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+
+    assert shown["about"] == f"key {key.key_id.hex()}"
+
+
+def test_an_agreement_that_is_to_be_signed_is_shown_by_its_name(
+    house: House, one: Person, two: Person
+) -> None:
+    text = packaged()["au.toml"].decode()
+    values = {"file": "ours.toml", "text": text, "reason": "signed"}
+    identifier = one.propose(house, "agreements.sign", values)
+
+    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+
+    assert str(shown["about"]).startswith("au@1 with AUS, in force from 20")
 
 
 def test_what_one_person_may_do_is_not_proposed(house: House, one: Person) -> None:

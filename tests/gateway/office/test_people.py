@@ -237,6 +237,44 @@ def test_a_column_that_breaks_its_rule_is_named(column: str, value: str) -> None
     assert not value or value not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        (
+            "confirmed",
+            "2026-11-22",
+            "with its zone, e.g. 2026-03-01T12:00:00Z; left out, it counts",
+        ),
+        ("confirmed", "2026-03-01T12:00:00.000001Z", "to the millisecond at most"),
+        ("confirmed", "2199-01-01T00:00:00Z", "in the future; write when the status was last"),
+        (
+            "DATE_OF_BIRTH",
+            "01/02/1990",
+            "a date, YYYY-MM-DD; what is unknown is left out at its end",
+        ),
+        ("COUNTRY_OF_BIRTH", "India", "write it as passports do, e.g. IND"),
+        (
+            "NATIONALITY",
+            "IND",
+            "known are reference, status, nationalities, persecutors, confirmed, LAST",
+        ),
+    ],
+)
+def test_a_bad_column_is_told_the_form_that_it_wants_with_an_example(
+    column: str, value: str, said: str
+) -> None:
+    with pytest.raises(BadRow) as told:
+        read_row({**ROW, column: value}, NOW)
+
+    assert said in str(told.value)
+
+
+def test_the_example_of_a_confirmation_is_one_that_is_taken() -> None:
+    _, record = read_row({**ROW, "confirmed": "2026-03-01T12:00:00Z"}, NOW)
+
+    assert record.status.confirmed == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
 def test_codes_of_passports_and_of_countries_that_are_no_more_are_taken() -> None:
     stated = {"COUNTRY_OF_BIRTH": "YUG", "PASSPORT_ISSUING_COUNTRY": "UNO"}
     _, record = read_row({**ROW, "nationalities": "GBN XXB", **stated}, NOW)

@@ -174,7 +174,7 @@ def test_a_full_disk_at_publication_leaves_the_key_refused(
             said = stop(house, kid)
 
         assert not said["published"]
-        assert "No space" in said["why_not"]
+        assert "no space was left" in said["why_not"]
         assert house.keyset.record(kid).state is KeyState.SUSPENDED
         assert alarms(house)[-1] == "COMPROMISED"
         assert stop(house, kid)["published"]

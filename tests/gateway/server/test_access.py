@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from gateway import errors, telemetry
+from gateway.cli.desk import secret_of
+from gateway.client import credential
+from gateway.client.channel import open_channel
+from gateway.directory import own_bundle
 from gateway.errors import Refusal
-from gateway.server.access import BURST, AccessLog, step_of
+from gateway.server.access import BURST, AccessLog, step_of, unsealed_step_of
+from gateway.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    directory_pb2,
+    directory_pb2_grpc,
+    exchange_pb2,
+    exchange_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    review_pb2,
+    review_pb2_grpc,
+)
 from keys.sign import SigningKey
-from tests.patience import PATIENCE
+from tests.patience import CALL, PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +95,96 @@ def test_each_refusal_has_the_step_of_the_protocol(
     kind: type[Refusal], stages: list[str] | None, step: int
 ) -> None:
     assert step_of(kind(), stages) == step
+
+
+def _kinds(kind: type[Refusal]) -> Iterator[type[Refusal]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds(each)
+
+
+@pytest.mark.parametrize("kind", [each for each in _kinds(Refusal) if "reason" in vars(each)])
+def test_every_refusal_of_a_call_in_no_envelope_has_a_step(kind: type[Refusal]) -> None:
+    assert 0 <= unsealed_step_of(kind()) <= 14
+
+
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        (errors.AuditUnavailable, 14),
+        (errors.RetentionOverdue, 0),
+        (errors.DeadlineTooShort, 1),
+        (errors.StaffUnknown, 2),
+        (errors.RoleRequired, 3),
+        (errors.HeaderInvalid, 4),
+        (errors.ElementInvalid, 11),
+        (errors.DirectoryFileUnknown, 12),
+        (errors.SecondPersonRequired, 13),
+        (errors.ActRefused, 13),
+    ],
+)
+def test_a_call_in_no_envelope_says_its_step_by_the_refusal(kind: type[Refusal], step: int) -> None:
+    assert unsealed_step_of(kind()) == step
+
+
+@pytest.fixture
+def staffed(
+    folders: Path, tmp_path: Path, let_in: Any, serve: Any
+) -> Iterator[tuple[Any, credential.Credential]]:
+    """A gateway that serves, and the credential of a registrar of it."""
+    for name in ("can", "aus"):
+        shutil.copytree(folders / name, tmp_path / name)
+    let_in(tmp_path / "can", "P-1", ["registrar"], tmp_path / "p1")
+    with serve(tmp_path / "can", tmp_path / "aus") as pair:
+        yield pair, credential.read(tmp_path / "p1", secret_of(tmp_path / "p1"))
+
+
+def test_refusals_of_the_ledgers_the_directorys_and_our_own_peoples_calls_say_their_step(
+    staffed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair, officer = staffed
+    roots = own_bundle(pair.home).tls_ca_pem
+    capsys.readouterr()
+
+    def refused(method: Any, request: Any) -> None:
+        with pytest.raises(grpc.RpcError):
+            method(request, timeout=CALL)
+
+    key, chain = pair.keyset.tls()
+    with open_channel(pair.address, roots=roots, private_key=key, chain=chain) as channel:
+        ledger = ledger_pb2_grpc.LedgerServiceStub(channel)
+        directory = directory_pb2_grpc.DirectoryServiceStub(channel)
+        exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
+        refused(ledger.GetTile, ledger_pb2.GetTileRequest(path="tile/9/999"))
+        refused(
+            ledger.GetConsistencyProof,
+            ledger_pb2.GetConsistencyProofRequest(old_size=9_999, new_size=99_999),
+        )
+        refused(directory.GetTarget, directory_pb2.GetTargetRequest(path="nobody.json"))
+        refused(exchange.SubmitQuery, exchange_pb2.SubmitQueryRequest())
+    address = f"127.0.0.1:{pair.addresses.admin}"
+    shown = {"roots": roots, "private_key": officer.key_pem, "chain": officer.chain}
+    with open_channel(address, **shown) as channel:
+        desk = admin_pb2_grpc.AdminServiceStub(channel)
+        review = review_pb2_grpc.ReviewServiceStub(channel)
+        for act in ("staff.list", "no.such", "registry.show"):
+            refused(desk.Perform, admin_pb2.PerformRequest(act=act, arguments=b"{}"))
+        refused(review.SubmitVerdict, review_pb2.SubmitVerdictRequest(verdict=99))
+
+    found = [
+        (each["address"], each["operation"], each["reason"], each["step"])
+        for each in written(capsys, 8)
+    ]
+    assert found == [
+        ("exchange", "GetTile", "ELEMENT_INVALID", 11),
+        ("exchange", "GetConsistencyProof", "ELEMENT_INVALID", 11),
+        ("exchange", "GetTarget", "DIRECTORY_FILE_UNKNOWN", 12),
+        ("exchange", "SubmitQuery", "HEADER_INVALID", 4),
+        ("admin", "Perform", "ROLE_REQUIRED", 3),
+        ("admin", "Perform", "ACT_REFUSED", 13),
+        ("admin", "Perform", "ACT_REFUSED", 13),
+        ("admin", "SubmitVerdict", "ELEMENT_INVALID", 11),
+    ]
 
 
 def test_every_call_has_its_line_and_none_says_what_was_asked(
