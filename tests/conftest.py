@@ -29,8 +29,34 @@ settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, 
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30  # bytes; all tests keep one of them at most, but for those that fail
+
+
+def in_memory() -> bool:
+    """Say whether tests' folders may lie in memory: there is room, programs may run there, and nobody named a place."""
+    if any(os.environ.get(name) for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR")):
+        return False
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    if found.f_flag & os.ST_NOEXEC or not os.access(MEMORY, os.W_OK):
+        return False
+    return found.f_bavail * found.f_frsize >= ROOM
+
+
+# Every commit to a ledger waits for the disk, some twenty times a test. Whether our code asks for that is tested; that
+# a disk then obeys is not, and no test's folder has to outlive its machine.
+if in_memory():
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
 # Building the tree of all commands takes a third of a second, at every invocation of a test's runner: once is enough.
 typer.testing._get_command = cache(typer.testing._get_command)
+
+# The tests and some hundreds of processes that they start would otherwise be compiled anew each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # What a developer speaks changes no test.
 for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
