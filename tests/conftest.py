@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
 from keys import custody
+from tests.programs import Programs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,6 +90,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; name its folder in PASSERELLE_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Run programs in processes of their own, at a fraction of what it costs to start them."""
+    made = Programs()
+    yield made
+    made.close()
 
 
 @dataclass(frozen=True)
