@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 import gateway.server  # noqa: F401 - first of all: it settles which TLS gRPC speaks
 from keys import custody
+from tests.programs import Programs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +27,32 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 2**30  # bytes; all tests keep one of them at most, but for those that fail
+
+
+def in_memory() -> bool:
+    """Say whether tests' folders may lie in memory: there is room, programs may run there, and nobody named a place."""
+    if any(os.environ.get(name) for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR")):
+        return False
+    try:
+        found = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    if found.f_flag & os.ST_NOEXEC or not os.access(MEMORY, os.W_OK):
+        return False
+    return found.f_bavail * found.f_frsize >= ROOM
+
+
+# Every commit to a ledger waits for the disk, some twenty times a test. Whether our code asks for that is tested; that
+# a disk then obeys is not, and no test's folder has to outlive its machine.
+if in_memory():
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+# The tests and some hundreds of processes that they start would otherwise be compiled anew each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # What a developer speaks changes no test.
 for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES"):
@@ -58,6 +85,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}; name its folder in PASSERELLE_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Run programs in processes of their own, at a fraction of what it costs to start them."""
+    made = Programs()
+    yield made
+    made.close()
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,8 @@ def survivors(root: Path, rows: Sequence[Row], workers: int = WORKERS) -> list[M
             copies.put(_copied(root, Path(folder) / str(number)))
         _demand_sound(copies, rows)
         with ThreadPoolExecutor(workers) as pool:
-            for number, (mutant, noticed) in enumerate(
-                pool.map(lambda each: (each, _noticed(each, copies)), mutants), 1
-            ):
+            tried = pool.map(lambda each: (each, _noticed(each, copies)), mutants)
+            for number, (mutant, noticed) in enumerate(tried, 1):
                 word = "noticed " if noticed else "SURVIVED"
                 sys.stdout.write(f"{number:3} of {len(mutants)}  {word}  {mutant.name}\n")
                 sys.stdout.flush()
@@ -73,11 +72,9 @@ def main() -> int:
     except Remedy as fault:
         sys.stderr.write(f"{fault}\n")
         return 2
-    told = {
-        "rows": sum(len(row.paragraphs) for row in rows),
-        "mutants": sum(len(row.breaks) for row in rows),
-        "survivors": len(found),
-    }
+    paragraphs = sum(len(row.paragraphs) for row in rows)
+    mutants = sum(len(row.breaks) for row in rows)
+    told = {"rows": paragraphs, "mutants": mutants, "survivors": len(found)}
     sys.stdout.write(f"{json.dumps(told)}\n")
     return 1 if found else 0
 
@@ -94,7 +91,7 @@ def _copied(root: Path, to: Path) -> Path:
     for name in _COPIED:
         source = root / name
         if source.is_dir():
-            without = shutil.ignore_patterns("__pycache__", "*.pyc")
+            without = shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, to / name, ignore=without, symlinks=True)
         else:
             shutil.copyfile(source, to / name)
@@ -115,15 +112,21 @@ def _noticed(mutant: Mutant, copies: SimpleQueue[Path]) -> bool:
     file = copy / mutant.broken.file
     before = file.read_text(encoding="utf-8")
     try:
-        broken = before.replace(mutant.broken.old, mutant.broken.new, 1)
-        file.write_text(broken, encoding="utf-8")
+        _put(file, before.replace(mutant.broken.old, mutant.broken.new, 1))
         done = _run(copy, mutant.row.tests)
     finally:
-        file.write_text(before, encoding="utf-8")
+        _put(file, before)
         copies.put(copy)
     if done.returncode not in {_PASSED, _FAILED}:
         raise Remedy(f"{mutant.name}: nothing was tested:\n{done.stdout[-TAIL:]}")
     return done.returncode == _FAILED
+
+
+def _put(file: Path, text: str) -> None:
+    """Write a source file a second later than before: by its second and size Python knows whether it compiled it."""
+    later = int(file.stat().st_mtime) + 1
+    file.write_text(text, encoding="utf-8")
+    os.utime(file, (later, later))
 
 
 def _run(
@@ -131,11 +134,10 @@ def _run(
 ) -> subprocess.CompletedProcess[str]:
     """Run tests in a copy, up to the first that fails; quick ones first, as the table has them."""
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header"]
-    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(  # noqa: S603 - our own interpreter, and tests that the table names
         [*words, *tests],
         cwd=copy,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(copy)},
         capture_output=True,
         text=True,
         check=False,

@@ -32,6 +32,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
 from gateway.casework import Caveat
@@ -42,6 +43,7 @@ from gateway.law.stating import answering, asking
 from gateway.terms import Modality
 
 FORMAT = 2
+KEPT = 64  # agreements that are not read again; a party has a dozen, of 64 KiB at most
 
 _id = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _party = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
@@ -65,6 +67,12 @@ def parse(text: bytes, name: str = "agreement") -> Agreement:
     Raises `MalformedAgreement` for an unknown key or word, a missing or misshapen paragraph, dates that do not
     follow each other, a file that permits nothing, and one that permits what the regulation does not.
     """
+    return _parsed(text, name)
+
+
+# An agreement is a value: the same bytes are read once for all who open a gateway, look at its folder or check it.
+@lru_cache(maxsize=KEPT)
+def _parsed(text: bytes, name: str) -> Agreement:
     file = Document(text, name)
     if not file.has("agreement.format"):
         raise file.wrong(

@@ -7,7 +7,7 @@ restriction would otherwise be none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TypeVar
@@ -162,7 +162,8 @@ class Document:
 
     def finish(self) -> None:
         """Refuse every key that nobody asked for."""
-        for path in self._unasked("", self._tree):
+        ways = {path[:end] for path in self._asked for end, sign in enumerate(path) if sign in ".["}
+        for path in self._unasked("", self._tree, ways | self._tables):
             raise self.wrong(path, "not a key of this format")
 
     def wrong(self, path: str, why: str) -> MalformedAgreement:
@@ -176,15 +177,14 @@ class Document:
         self._asked.add(path)
         return value
 
-    def _unasked(self, above: str, value: object) -> Iterator[str]:
-        """Yield what is below `above` and on the way to nothing that was asked for."""
+    def _unasked(self, above: str, value: object, ways: Collection[str]) -> Iterator[str]:
+        """Yield what is below `above` and on the way to nothing that was asked for; `ways` are the paths that are."""
         for path, each in _below(above, value):
             if "." in path[len(above) + 1 if above else 0 :]:  # "a.b" = … reads like a.b and is not
                 yield path
                 continue
-            ways = (f"{path}.", f"{path}[")
-            if path in self._tables or any(asked.startswith(ways) for asked in self._asked):
-                yield from self._unasked(path, each)
+            if path in ways:
+                yield from self._unasked(path, each, ways)
             elif path not in self._asked:
                 yield path
 

@@ -221,12 +221,12 @@ class Retention:
         self._alive()
         with self._database.reader() as reader:
             until = retention.cutoffs(reader, kept, self._schedule(), now)
-            standing = holds.standing(reader)
             items = retention.due(reader, kept, until, after=after, most=BATCH)
-            if standing.narrow and items:
+            if not items:
+                return None
+            standing = holds.standing(reader)  # of the same snapshot
+            if standing.narrow:
                 items = retention.widened(reader, self._finder, items)
-        if not items:
-            return None
         judged = [(item, standing.keeps(item.named)) for item in items]
         return _Page(
             free=[item for item, hold in judged if hold is None],

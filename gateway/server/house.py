@@ -241,7 +241,7 @@ class House:
         clock = utc_now if clock is None else clock
         settings = config.load(home)
         with ExitStack() as stack:
-            selftest.run()
+            selftest.run_once()
             custody = open_custody(settings.keys.custody, passphrase)
             keyset = Keyset.load(settings.keys.keyset, custody)
             selftest.rehearse_present(keyset)

@@ -48,7 +48,8 @@ def cutoffs(
     until = {each: milliseconds(now - schedule.period(kept, each)) for each in partners}
     if SHELVES[kept].measure is None:
         return until
-    return {each: last_leaf(connection, moment) for each, moment in until.items()}
+    last = {moment: last_leaf(connection, moment) for moment in set(until.values())}
+    return {each: last[moment] for each, moment in until.items()}
 
 
 def last_leaf(connection: Connection, before: int) -> int:

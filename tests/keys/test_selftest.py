@@ -57,6 +57,18 @@ def test_cryptography_that_refuses_nothing_refuses_to_serve(
         selftest.run()
 
 
+def test_only_what_passed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process tries once; one that failed tries again, and fails again."""
+    selftest.run_once.cache_clear()
+    for _ in range(2):
+        with monkeypatch.context() as old:
+            old.setattr(cryptography, "__version__", "49.0.9")
+            with pytest.raises(SelfTestFailed):
+                selftest.run_once()
+
+    assert list(selftest.run_once()) == selftest.run()
+
+
 def test_each_live_key_is_tried_once_before_serving(house: Keyset) -> None:
     assert len(selftest.rehearse(house)) == 3
 

@@ -9,8 +9,6 @@ import json
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +29,7 @@ from gateway.store.database import open_store
 from gateway.terms import Outcome
 from keys.custody import open_custody
 from keys.keyset import Keyset
+from tests.programs import Program, Programs
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 CHECK = "/grpc.health.v1.Health/Check"
@@ -278,26 +277,26 @@ sys.exit(code)
 """
 
 
-@contextmanager
-def process(home: Path, limit: int = 0, how: str = "") -> Iterator[tuple[Any, list[int], Path]]:
-    """Serve in a process of its own; yield it, its ports (exchange, admin, health, metrics) and its log."""
-    log = home.parent / "server.log"
-    with log.open("w") as file:
-        running = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(home), str(limit), how],
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-        )
-    assert running.stdout is not None
-    try:
-        line = running.stdout.readline()
-        assert line.startswith("["), (line, log.read_text()[-4000:])
-        yield running, json.loads(line), log
-    finally:
-        running.kill()
-        running.wait(timeout=60)
-        running.stdout.close()
+@pytest.fixture
+def process(programs: Programs) -> Any:
+    """Return what serves in a process of its own: it, its ports (exchange, admin, health, metrics) and its log."""
+
+    @contextmanager
+    def serve(
+        home: Path, limit: int = 0, how: str = ""
+    ) -> Iterator[tuple[Program, list[int], Path]]:
+        log = home.parent / "server.log"
+        running = programs.start(_SERVER, home, limit, how, stderr=log)
+        try:
+            line = running.stdout.readline()
+            assert line.startswith("["), (line, log.read_text()[-4000:])
+            yield running, json.loads(line), log
+        finally:
+            running.kill()
+            running.wait(timeout=60)
+            running.stdout.close()
+
+    return serve
 
 
 def last_entry(home: Path) -> EntryType:
@@ -325,7 +324,7 @@ def asker(homes: Any, secret: Any) -> Any:
 
 @pytest.mark.slow
 def test_a_process_with_few_descriptors_and_a_crowd_on_every_listener_stays_whole(
-    homes: Any, asker: Any, people: Any
+    homes: Any, process: Any, asker: Any, people: Any
 ) -> None:
     """Silent connections to every listener, more than it may have, and they stay until after the end."""
     home = homes[0]
@@ -353,7 +352,7 @@ def test_a_process_with_few_descriptors_and_a_crowd_on_every_listener_stays_whol
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "thread"), [("rounds", "rounds"), ("letters", "outgoing")])
 def test_a_thread_that_stands_still_is_said_and_the_process_ends_in_order(
-    homes: Any, serve: Any, how: str, thread: str
+    homes: Any, process: Any, serve: Any, how: str, thread: str
 ) -> None:
     home = homes[0]
     limited(home, watchdog_s=5)
@@ -373,7 +372,9 @@ def test_a_thread_that_stands_still_is_said_and_the_process_ends_in_order(
 
 
 @pytest.mark.slow
-def test_a_ledger_that_takes_nothing_more_ends_the_process_all_the_same(homes: Any) -> None:
+def test_a_ledger_that_takes_nothing_more_ends_the_process_all_the_same(
+    homes: Any, process: Any
+) -> None:
     home = homes[0]
     limited(home, watchdog_s=5)
     with process(home, how="sequencer") as (running, _, log):
@@ -384,7 +385,9 @@ def test_a_ledger_that_takes_nothing_more_ends_the_process_all_the_same(homes: A
 
 
 @pytest.mark.parametrize("how", ["rounds", "letters"])
-def test_a_signal_is_heard_while_a_thread_of_ours_waits_for_ever(homes: Any, how: str) -> None:
+def test_a_signal_is_heard_while_a_thread_of_ours_waits_for_ever(
+    homes: Any, process: Any, how: str
+) -> None:
     home = homes[0]
     with process(home, how=how) as (running, _, _log):
         assert running.stdout.readline() == "stuck\n"
@@ -394,22 +397,20 @@ def test_a_signal_is_heard_while_a_thread_of_ours_waits_for_ever(homes: Any, how
     assert inspection.verify_ledger(home).ok
 
 
-def test_a_signal_that_comes_while_the_gateway_starts_ends_it(homes: Any, serve: Any) -> None:
+def test_a_signal_that_comes_while_the_gateway_starts_ends_it(
+    homes: Any, programs: Programs, serve: Any
+) -> None:
     """Loading may take long, or stand still: nothing was answered yet, and what is recorded is whole."""
     home = homes[0]
-    with subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(home), "0", "start"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as running:
-        try:
-            assert running.stdout is not None
-            assert running.stdout.readline() == "stuck\n"
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(timeout=60) == 0
-        finally:
-            running.kill()
+    running = programs.start(_SERVER, home, 0, "start", stderr=home.parent / "server.log")
+    try:
+        assert running.stdout.readline() == "stuck\n"
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=60) == 0
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()
     assert inspection.verify_ledger(home).ok
     with serve(*homes):
         assert EntryType.START in [frame.type for frame in frames(home)]

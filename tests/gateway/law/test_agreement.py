@@ -234,6 +234,23 @@ def test_what_was_read_cannot_be_changed() -> None:
         agreement.answer_purposes[Purpose.DATA_ACCURACY] = "IRPR 1"  # type: ignore[index]
 
 
+def test_the_same_bytes_are_read_once_and_no_others_pass_for_them() -> None:
+    longer = PLAIN.encode() + b"\n"
+
+    assert parse(PLAIN.encode(), "au.toml") is parse(PLAIN.encode(), "au.toml")
+    assert parse(longer, "au.toml").digest == hashlib.sha256(longer).hexdigest()
+    assert parse(longer, "au.toml") != parse(PLAIN.encode(), "au.toml")
+
+
+def test_a_refused_file_is_refused_again_under_the_name_that_it_then_has() -> None:
+    text = with_line("single_step = false", "single_step = 0")
+
+    for name in ("au.toml", "au.toml", "elsewhere.toml"):
+        with pytest.raises(MalformedAgreement) as caught:
+            parse(text, name)
+        assert caught.value.file == name
+
+
 def test_what_may_be_left_out_may_be_left_out() -> None:
     text = PLAIN
     for part in (

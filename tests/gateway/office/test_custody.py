@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from gateway.store.database import open_store
 from keys import rewrap
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, KeyState
+from tests.programs import Programs
 
 NEW = b"an altogether new passphrase"
 
@@ -191,7 +190,7 @@ print("finished")
 
 @pytest.mark.slow
 def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
-    homes: Any, secret: Any, new_file: Path, tmp_path: Path
+    homes: Any, secret: Any, new_file: Path, tmp_path: Path, programs: Programs
 ) -> None:
     """Real SIGKILLs of a real house, at every fifth step; every one is killed in tests/keys/test_rewrap."""
     import shutil
@@ -200,10 +199,7 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
     while not finished:
         home = tmp_path / f"home-{at}"
         shutil.copytree(homes[0], home)
-        words = [str(home), secret().decode(), str(new_file), str(at)]
-        run = subprocess.run(
-            [sys.executable, "-c", CRASH, *words], capture_output=True, text=True, check=False
-        )
+        run = programs.run(CRASH, home, secret().decode(), new_file, at)
         finished = "finished" in run.stdout
         assert finished or run.returncode == -9, run.stderr
         for name, passphrase in (("old", secret), ("new", lambda: NEW)):

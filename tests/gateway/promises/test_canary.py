@@ -6,11 +6,8 @@ live in the memory of the process alone, and no image of that memory may be writ
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +25,7 @@ from keys.custody import open_custody
 from keys.keyset import Keyset
 from matcher import fmr
 from tests.patience import CALL, PATIENCE
+from tests.programs import Programs
 
 # The server does at the stage before "search" is over what the file `deed` tells it, once.
 _SERVER = """
@@ -61,25 +59,22 @@ MINUTIA = 6
 class Place:
     """A house in a process of its own, with its own temporary folder and its log in a file."""
 
-    def __init__(self, home: Path, folder: Path) -> None:
-        self.home, self.folder = home, folder
+    def __init__(self, home: Path, folder: Path, programs: Programs) -> None:
+        self.home, self.folder, self._programs = home, folder, programs
         self.deed = folder / "deed"
         self.log, self.temporary = folder / "log", folder / "tmp"
         self.temporary.mkdir()
 
     @contextmanager
     def serving(self) -> Iterator[tuple[str, Any]]:
-        environment = {**os.environ, "TMPDIR": str(self.temporary)}
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _SERVER, str(self.home), str(self.deed)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment,
-                cwd=self.temporary,  # where a core image would lie
-            )
-        assert process.stdout is not None
+        process = self._programs.start(
+            _SERVER,
+            self.home,
+            self.deed,
+            stderr=self.log,
+            folder=self.temporary,  # where a core image would lie
+            TMPDIR=str(self.temporary),
+        )
         port, dumpable = process.stdout.readline().split()
         assert dumpable == "0"  # PR_GET_DUMPABLE: no image, no attached debugger
         try:
@@ -115,9 +110,9 @@ def needles(samples: list[Sample]) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def place(homes: Any, tmp_path: Path) -> Place:
+def place(homes: Any, tmp_path: Path, programs: Programs) -> Place:
     (tmp_path / "server").mkdir()
-    return Place(homes[0], tmp_path / "server")
+    return Place(homes[0], tmp_path / "server", programs)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from gateway.terms import Outcome
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.patience import CALL, PATIENCE
+from tests.programs import Program, Programs
 
 # The stages of a query in their order; each name is told when its step is over.
 STAGES = [
@@ -61,29 +60,25 @@ with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
 """
 
 
-@contextmanager
-def server(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[str, Any]]:
-    """Serve in a process of its own; `limit` is the size in bytes beyond which no file may grow.
+@pytest.fixture
+def server(programs: Programs) -> Any:
+    """Return what serves in a process of its own."""
 
-    The process limits itself: code of ours between fork and exec could die of the other threads of this one.
-    """
-    said = home.parent / "server.log"
-    with said.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(home), die_at, str(limit)],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        assert port, (process.wait(timeout=PATIENCE), said.read_text()[-4000:])
-        yield f"127.0.0.1:{port}", process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=PATIENCE)
-        process.stdout.close()
+    @contextmanager
+    def serve(home: Path, die_at: str = "never", limit: int = 0) -> Iterator[tuple[str, Program]]:
+        """Serve; `limit` is the size in bytes beyond which no file may grow."""
+        said = home.parent / "server.log"
+        process = programs.start(_SERVER, home, die_at, limit, stderr=said)
+        try:
+            port = process.stdout.readline().strip()
+            assert port, (process.wait(timeout=PATIENCE), said.read_text()[-4000:])
+            yield f"127.0.0.1:{port}", process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=PATIENCE)
+            process.stdout.close()
+
+    return serve
 
 
 @pytest.fixture
@@ -115,7 +110,7 @@ def ask_until_it_dies(partner: Partner, outgoing: Outgoing, process: Any) -> Non
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_killed_after_a_step_a_query_is_answered_once(
-    homes: Any, asker: Any, people: Any, stage: str
+    homes: Any, server: Any, asker: Any, people: Any, stage: str
 ) -> None:
     home = homes[0]
     with server(home, die_at=stage) as (address, process), asker(address) as partner:
@@ -137,7 +132,7 @@ def test_killed_after_a_step_a_query_is_answered_once(
 
 
 def test_an_orphan_whose_message_is_over_is_abandoned(
-    homes: Any, asker: Any, people: Any, monkeypatch: Any
+    homes: Any, server: Any, asker: Any, people: Any, monkeypatch: Any
 ) -> None:
     """Protocol 8: with no retry in the window, start-up writes ABANDONED and releases the quota."""
     from datetime import timedelta
@@ -161,7 +156,9 @@ def test_an_orphan_whose_message_is_over_is_abandoned(
     assert inspection.verify_ledger(home).ok
 
 
-def test_a_full_disk_answers_nothing_and_loses_nothing(homes: Any, asker: Any, people: Any) -> None:
+def test_a_full_disk_answers_nothing_and_loses_nothing(
+    homes: Any, server: Any, asker: Any, people: Any
+) -> None:
     """Protocol 8: no ledger write, no answer; after a failed write the process exits."""
     home = homes[0]
     store = load(home).store.path
@@ -187,7 +184,7 @@ def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -
         answered.append(partner.query(people.samples(1), deadline=CALL, **people.matter()))  # noqa: PERF401 - kept when it fails
 
 
-def test_a_serving_house_leaves_no_core_image(homes: Any) -> None:
+def test_a_serving_house_leaves_no_core_image(homes: Any, server: Any) -> None:
     """keys.md 11: core limit 0; the process is not readable by others of its user."""
     with server(homes[0]) as (_, process):
         limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store.reviews import CaseState
 from gateway.terms import Outcome, State
-from tests.patience import PATIENCE
+from tests.programs import Programs
 
 _ACT = """
 import os, signal, sys
@@ -61,14 +59,13 @@ with rooms.House.open(Path(home), lambda: b"a passphrase for tests") as house:
 @pytest.mark.parametrize("when", ["before", "after", "tidied"])
 @pytest.mark.parametrize("what", ["SAME", "DIFFERENT", "expire"])
 def test_killed_around_a_commit_a_case_is_whole(
-    bench: Any, secret: Any, what: str, when: str
+    bench: Any, secret: Any, programs: Programs, what: str, when: str
 ) -> None:
     case = bench.pending()
     sealed = case.sealed
     bench.house.close()
 
-    script = [sys.executable, "-c", _ACT, bench.house.home, case.case, what, when]
-    done = subprocess.run(script, capture_output=True, check=False, timeout=PATIENCE)
+    done = programs.run(_ACT, bench.house.home, case.case, what, when)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     if what == "expire":

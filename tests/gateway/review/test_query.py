@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +27,7 @@ from gateway.terms import Outcome, ServiceLevel, State
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.patience import CALL, PATIENCE
+from tests.programs import Program, Programs
 
 AGREEMENT = ("au", 2)
 ONE_FINGER = (2,)  # of a mate scores some 12; two fingers some 21
@@ -241,26 +240,26 @@ with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
 """
 
 
-@contextmanager
-def server(home: Path, die_at: str = "never") -> Iterator[tuple[str, Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(home), die_at],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield f"127.0.0.1:{process.stdout.readline().strip()}", process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=PATIENCE)
-        process.stdout.close()
+@pytest.fixture
+def server(programs: Programs) -> Any:
+    """Return what serves in a process of its own."""
+
+    @contextmanager
+    def serve(home: Path, die_at: str = "never") -> Iterator[tuple[str, Program]]:
+        process = programs.start(_SERVER, home, die_at, stderr=home.parent / "server.log")
+        try:
+            yield f"127.0.0.1:{process.stdout.readline().strip()}", process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=PATIENCE)
+            process.stdout.close()
+
+    return serve
 
 
 @pytest.mark.parametrize("stage", ["search", "destroy", "seal", "record_response"])
 def test_killed_on_its_way_to_an_examiner_a_query_has_one_case(
-    homes: Any, secret: Any, people: Any, agree: Any, stage: str
+    homes: Any, server: Any, secret: Any, people: Any, agree: Any, *, stage: str
 ) -> None:
     home, asking = homes
     clause(agree, home, 1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from gateway.store.schema import quotas, replay, transactions
 from gateway.store.sequencer import Sequencer
 from gateway.store.transactions import Claims, begin_request
 from gateway.terms import Purpose
-from tests.patience import PATIENCE
+from tests.programs import Programs
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -125,15 +124,22 @@ def told(index):
 """
 
 
-def run(desk: Desk, body: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    program = PROGRAM + textwrap.dedent(body)
-    folder = str(Path(__file__).parent)
-    command = [sys.executable, "-c", program, folder, str(desk.path), *arguments]
-    return subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(desk: Desk, programs: Programs) -> Run:
+    """Return what runs the body of a program over the desk's store in a process of its own."""
+
+    def run(body: str, *words: object) -> subprocess.CompletedProcess[str]:
+        program = PROGRAM + textwrap.dedent(body)
+        return programs.run(program, Path(__file__).parent, desk.path, *words)
+
+    return run
 
 
 @pytest.mark.parametrize("kib", [100, 333, 1024])
-def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, kib: int) -> None:
+def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, run: Run, kib: int) -> None:
     """RLIMIT_FSIZE makes a real write() fail in the middle of the WAL."""
     desk.database().close()
     body = """
@@ -149,9 +155,9 @@ def test_a_write_that_the_kernel_refuses_is_the_last(desk: Desk, kib: int) -> No
             os._exit(0)
     """
 
-    done = run(desk, body, str(kib))
+    done = run(body, kib)
 
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert acknowledged == list(range(len(acknowledged)))
     assert check_whole(desk, acknowledged) == len(acknowledged)
@@ -181,19 +187,19 @@ for number in range(100):
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("commit", [1, 2, 3, 4, 9])
 def test_killed_around_commit_nothing_acknowledged_is_lost(
-    desk: Desk, commit: int, moment: str
+    desk: Desk, run: Run, commit: int, moment: str
 ) -> None:
     """The first COMMIT is the migration of a fresh file, or the reading of the tail."""
-    done = run(desk, KILLED, str(commit), moment)
+    done = run(KILLED, commit, moment)
 
-    assert done.returncode == -9, done.stderr.decode()
+    assert done.returncode == -9, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert acknowledged == list(range(len(acknowledged)))
     size = check_whole(desk, acknowledged)
     assert len(acknowledged) <= size <= len(acknowledged) + 1
 
 
-def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk) -> None:
+def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk, run: Run) -> None:
     body = """
     import threading, itertools
     sequencer = desk.sequencer()
@@ -210,9 +216,9 @@ def test_killed_among_many_writers_nothing_acknowledged_is_lost(desk: Desk) -> N
     kill()
     """
 
-    done = run(desk, body)
+    done = run(body)
 
-    assert done.returncode == -9, done.stderr.decode()
+    assert done.returncode == -9, done.stderr
     acknowledged = [int(line) for line in done.stdout.split()]
     assert len(acknowledged) == len(set(acknowledged))
     check_whole(desk, acknowledged)

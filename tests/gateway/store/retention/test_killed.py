@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from gateway.store.times import milliseconds
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
     from tests.gateway.store.retention.conftest import Keeper
+    from tests.programs import Programs
 
 _RUN = """
 import os, signal, sqlite3, sys
@@ -90,7 +89,7 @@ def told(keeper: Keeper) -> Counter[Kept]:
 
 @pytest.mark.parametrize("step", [1, 3, 6, 9, 15, 24])
 def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
-    counter: Counterpart, keeper_of: Any, step: int
+    counter: Counterpart, keeper_of: Any, programs: Programs, step: int
 ) -> None:
     keeper: Keeper = keeper_of(counter)
     path: Path = counter.desk.path
@@ -103,12 +102,7 @@ def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
     counter.desk.close()
     keeper.clock.move(days=731)
 
-    run = subprocess.run(
-        [sys.executable, "-c", _RUN, str(path), str(step), keeper.clock().isoformat()],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = programs.run(_RUN, path, step, keeper.clock().isoformat())
 
     assert run.returncode == -signal.SIGKILL, run.stderr
     counter.sequencer = counter.desk.sequencer()
