@@ -23,12 +23,12 @@ from gateway.audit.errors import NoteRefused
 from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
 from gateway.errors import PasserelleError
-from keys import strictjson
+from keys import strict_json
 from keys.certificates import authorities_in, demand_authority
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, MalformedKey
-from keys.sign import VerifyingKey
-from keys.strictjson import JsonRefused
+from keys.signatures import VerifyingKey
+from keys.strict_json import JsonRefused
 
 FORMAT = "passerelle/2/party"
 MAX_BUNDLE = 65_536  # bytes; eight keys of each kind, a certificate and a ledger make about 45,000
@@ -238,7 +238,7 @@ def _parse(octets: bytes) -> PartyBundle:
     if len(octets) > MAX_BUNDLE:
         raise MalformedBundle("", f"longer than {MAX_BUNDLE} bytes")
     try:
-        tree = strictjson.read(octets, MAX_BUNDLE)
+        tree = strict_json.read(octets, MAX_BUNDLE)
     except JsonRefused as fault:
         raise MalformedBundle("", f"not JSON in ASCII: {fault}") from None
     members = _Object(

@@ -29,7 +29,7 @@ from pydantic_settings import (
 from gateway import files, toml
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
-from keys import rewrap, strictjson
+from keys import custody_rewrap, strict_json
 
 FILE = "passerelle.toml"
 PREFIX = "PASSERELLE_"
@@ -309,7 +309,7 @@ def _anchored(settings: Settings) -> Settings:
         "keys": keys.model_copy(
             update={
                 # After a change of custody that was interrupted its journal knows better than we do.
-                "custody": rewrap.in_force(keyset, keys.custody, settings.at),
+                "custody": custody_rewrap.in_force(keyset, keys.custody, settings.at),
                 "keyset": keyset,
                 "passphrase_file": None if named is None else settings.at(named),
             }
@@ -481,7 +481,7 @@ def _no_json() -> list[str]:
 
 def _is_json(text: str) -> bool:
     try:
-        strictjson.read(text.encode(), MAX_FILE)
+        strict_json.read(text.encode(), MAX_FILE)
     except ValueError:
         return False
     return True

@@ -33,11 +33,11 @@ from gateway.bundle import (
 )
 from gateway.errors import PasserelleError, Remedy
 from gateway.files import FileRefused
-from keys import durable
+from keys import atomic_file
 from keys.certificates import authorities_in, pin
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, UnknownKey
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -276,7 +276,7 @@ class Directory:
     def _put_aside(self, party: str, octets: bytes) -> None:
         path = self._folder / f"{party}{WAITING}"
         if not path.is_file() or path.read_bytes() != octets:
-            durable.replace(path, octets)
+            atomic_file.replace(path, octets)
 
     def _waiting(self, bundles: dict[str, PartyBundle]) -> Iterator[Unreadable]:
         """Yield the entries that were put aside and are still newer than the one in force."""
@@ -305,7 +305,7 @@ class Directory:
             raise BundleRefused(f"it has a TLS pin or signing key of {rival}; ask both of them")
 
     def _follow(self, bundle: PartyBundle, octets: bytes) -> PartyBundle:
-        durable.replace(self._folder / f"{bundle.party}.json", octets)
+        atomic_file.replace(self._folder / f"{bundle.party}.json", octets)
         (self._folder / f"{bundle.party}{WAITING}").unlink(missing_ok=True)  # it has been decided
         return self.party(bundle.party)  # read back, so that it is in force, and not only on disk
 

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from gateway.errors import PasserelleError, Remedy
-from keys import durable
+from keys import atomic_file
 
 MODE: Final = 0o600  # of every file that a command writes
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -142,7 +142,7 @@ def write(path: Path, octets: bytes) -> None:
     if not path.parent.is_dir():
         raise Remedy(f"{path} cannot be written: there is no folder {path.parent}")
     try:
-        durable.replace(path, octets)
+        atomic_file.replace(path, octets)
     except OSError as fault:
         raise Remedy(f"{path} cannot be written: {why(fault)}") from None
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from keys import strictjson
+from keys import strict_json
 from keys.errors import IllegalTransition, KeysError
-from keys.record import stamp
+from keys.key_record import stamp
 
 FORMAT = "passerelle/1/proposal"
 VERDICT_FORMAT = "passerelle/1/approval"
@@ -136,7 +136,7 @@ class Proposal:
     def parse(cls, octets: bytes) -> Proposal:
         """Return the proposal that `octets` spell, and no others. Raises MalformedProposal."""
         try:
-            tree = strictjson.read(octets, MAX_TEXT)
+            tree = strict_json.read(octets, MAX_TEXT)
             values, format_ = tree.pop("values"), tree.pop("format")
             created, expires = (datetime.fromisoformat(tree.pop(n)) for n in ("created", "expires"))
             made = cls(

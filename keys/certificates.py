@@ -30,8 +30,8 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.errors import CertificateFault
-from keys.handle import handle
 from keys.pae import key_id
+from keys.secret import handle
 
 CA_DAYS = (
     3650  # keys 3 sets none: ten years, because a new authority needs two persons at every partner

@@ -2,7 +2,7 @@
 
 `file:PATH` keeps no key at all: PATH holds a salt and costs, and the passphrase makes the key by
 Argon2id (RFC 9106). It guards against a stolen disk or backup; it cannot stop an administrator of the
-host, who can read the memory of this process. `pkcs11:` names a key inside a token (`keys.pkcs11`); it
+host, who can read the memory of this process. `pkcs11:` names a key inside a token (`keys.custody_pkcs11`); it
 stops whoever has disk and memory but not the token. Nothing else exists.
 """
 
@@ -18,11 +18,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from keys import durable, pkcs11
+from keys import atomic_file, custody_pkcs11
+from keys.custody_pkcs11 import Pkcs11Custody
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
-from keys.handle import handle
 from keys.pae import pae
-from keys.pkcs11 import Pkcs11Custody
+from keys.secret import handle
 
 NONCE_BYTES = (
     12  # SP 800-38D: random 96-bit nonces serve 2³² messages; a KEK wraps a few hundred seeds
@@ -113,10 +113,10 @@ class FileCustody:
             "memory_kib": cost.memory_kib,
             "iterations": cost.iterations,
             "lanes": cost.lanes,
-            "salt": durable.text_of(salt),
-            "canary": durable.text_of(canary),
+            "salt": atomic_file.text_of(salt),
+            "canary": atomic_file.text_of(canary),
         }
-        durable.replace(path, durable.encode(body))
+        atomic_file.replace(path, atomic_file.encode(body))
         return custody
 
     @classmethod
@@ -126,7 +126,7 @@ class FileCustody:
         Raises DamagedFile when the file is not as it was written, WrongPassphrase when it is and its
         canary does not open, CustodyFault when it is absent or readable by others.
         """
-        fields = durable.Fields(path, durable.decode(path, durable.read(path)), _NAMES)
+        fields = atomic_file.Fields(path, atomic_file.decode(path, atomic_file.read(path)), _NAMES)
         if fields.text("format") != FORMAT or fields.text("kdf") != _KDF:
             raise DamagedFile(path, "the file is not a key-encryption key of this version")
         try:
@@ -173,11 +173,11 @@ class FileCustody:
 def open_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
     """Return the custody that `uri` names; the passphrase, or PIN, is asked for only when it is needed.
 
-    `file:PATH`, relative to the working folder or absolute, or a token as `keys.pkcs11` writes it. Raises
+    `file:PATH`, relative to the working folder or absolute, or a token as `keys.custody_pkcs11` writes it. Raises
     CustodyFault for a scheme that does not exist, and what `FileCustody.open` and `Pkcs11Custody.open` raise.
     """
     scheme, _, path = uri.partition(":")
-    if scheme == pkcs11.SCHEME:
+    if scheme == custody_pkcs11.SCHEME:
         return Pkcs11Custody.open(uri, passphrase)
     return FileCustody.open(_place(scheme, path), passphrase())
 
@@ -185,14 +185,14 @@ def open_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
 def create_custody(uri: str, passphrase: Callable[[], bytes]) -> Custody:
     """Make the key that `uri` names and return its custody; raises CustodyFault as `open_custody` does."""
     scheme, _, path = uri.partition(":")
-    if scheme == pkcs11.SCHEME:
+    if scheme == custody_pkcs11.SCHEME:
         return Pkcs11Custody.create(uri, passphrase)
     return FileCustody.create(_place(scheme, path), passphrase())
 
 
 def _place(scheme: str, path: str) -> Path:
     if scheme != SCHEME_FILE or not path:
-        raise CustodyFault(f"no such custody; write file:PATH, or {pkcs11.FORM}")
+        raise CustodyFault(f"no such custody; write file:PATH, or {custody_pkcs11.FORM}")
     return Path(path)
 
 

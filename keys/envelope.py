@@ -28,8 +28,8 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from keys.errors import MalformedKey, OpenRefused, PayloadTooLarge
-from keys.handle import handle
 from keys.pae import key_id, pae
+from keys.secret import handle
 
 SUITE_1 = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 

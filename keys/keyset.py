@@ -15,20 +15,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from keys import certificates, keyfile, lifecycle
+from keys import certificates, keyset_file, lifecycle
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from keys.custody import Custody
-from keys.datakey import DataKey
-from keys.directorykey import DirectoryKey
+from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
 from keys.errors import IllegalTransition, KeyNotUsable, UnknownKey
-from keys.handle import handle
-from keys.keyfile import KeyFile
+from keys.key_factory import Live, draw, revive
+from keys.key_record import KeyEvent, KeyRecord, newborn, primary, whole
+from keys.keyset_file import KeyFile
 from keys.lifecycle import TRANSITIONS, Authority, KeyKind, KeyState, Owner, step
-from keys.live import Live, draw, revive
-from keys.moving import demand, end
-from keys.record import KeyEvent, KeyRecord, newborn, primary, whole
-from keys.sign import LogKey, SigningKey
+from keys.lifecycle_rules import demand, end
+from keys.secret import handle
+from keys.signatures import LogKey, SigningKey
+from keys.tuf_role_key import DirectoryKey
 
 __all__ = [
     "TRANSITIONS",
@@ -111,17 +111,17 @@ class Keyset:
         Raises DamagedFile when the file is not as it was written or was not written under this custody,
         CustodyFault when it is absent or readable by others.
         """
-        file = keyfile.read(path, custody)
+        file = keyset_file.read(path, custody)
         keys = [(record, revive(path, record, custody)) for record in file.records]
         return cls(file.owner, file.party, file.hosts, custody, keys)
 
     def save(self, path: Path) -> None:
         """Replace the file at `path` by this keyset, durably and all at once; mode 0600."""
-        keyfile.write(path, self._content, self._custody)
+        keyset_file.write(path, self._content, self._custody)
 
     def sealed(self) -> bytes:
         """Return the bytes that `save` writes, sealed anew."""
-        return keyfile.compose(self._content, self._custody)
+        return keyset_file.compose(self._content, self._custody)
 
     @property
     def _content(self) -> KeyFile:

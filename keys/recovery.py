@@ -20,7 +20,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keys import durable, envelope
+from keys import atomic_file, envelope
 from keys.custody import FileCustody
 from keys.envelope import OpeningKey, SealingKey
 from keys.errors import CustodyFault, DamagedFile, MalformedKey, OpenRefused
@@ -53,18 +53,20 @@ def create(folder: Path, passphrase: bytes) -> SealingKey:
     said = {
         "format": FORMAT,
         "kid": key.key_id.hex(),
-        "public": durable.text_of(key.public),
+        "public": atomic_file.text_of(key.public),
     }
     wrapped = custody.wrap(seed, pae(SEED_LABEL, key.key_id))
-    durable.replace(folder / KEY, durable.encode({**said, "wrapped": durable.text_of(wrapped)}))
-    durable.replace(folder / PUBLIC, durable.encode(said))
+    atomic_file.replace(
+        folder / KEY, atomic_file.encode({**said, "wrapped": atomic_file.text_of(wrapped)})
+    )
+    atomic_file.replace(folder / PUBLIC, atomic_file.encode(said))
     return SealingKey(key.public)
 
 
 def open_key(folder: Path, passphrase: bytes) -> OpeningKey:
     """Return the recovery key of a folder. Raises WrongPassphrase, DamagedFile, CustodyFault."""
     path = folder / KEY
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _NAMES)
+    fields = atomic_file.Fields(path, atomic_file.decode(path, atomic_file.read(path)), _NAMES)
     custody = FileCustody.open(folder / KEK, passphrase)
     kid = bytes.fromhex(fields.text("kid"))
     try:
@@ -78,7 +80,9 @@ def open_key(folder: Path, passphrase: bytes) -> OpeningKey:
 
 def read_recipient(path: Path) -> SealingKey:
     """Return the public half that `create` wrote. Raises DamagedFile, CustodyFault, MalformedKey."""
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _PUBLIC_NAMES)
+    fields = atomic_file.Fields(
+        path, atomic_file.decode(path, atomic_file.read(path)), _PUBLIC_NAMES
+    )
     key = SealingKey(fields.octets("public"))
     if fields.text("format") != FORMAT or fields.text("kid") != key.key_id.hex():
         raise MalformedKey("this file names another key than it holds")

@@ -29,7 +29,7 @@ from keys.envelope import OpeningKey, SealingKey, open_sealed, pack, seal
 from keys.errors import KeysError, OpenRefused, SelfTestFailed, SignatureRefused
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.sign import (
+from keys.signatures import (
     MLDSA65_SIGNATURE_BYTES,
     REQUEST,
     LogKey,

@@ -1,1 +1,6 @@
-"""Arithmetic of fingerprints: numpy and nothing else."""
+"""Biometric comparison as arithmetic: numpy and nothing else.
+
+Knows: records, templates, scores, error rates and calibration; one folder a modality (`finger`).
+Must not know: files, clocks, keys, partners, the law.
+Start reading at: `finger/search_cascade.py`.
+"""

@@ -115,12 +115,12 @@ class FalseAlarms:
 @cache
 def default_certificate() -> Certificate:
     """Return the certificate that is shipped beside this module."""
-    packed = (resources.files("matcher") / CERTIFICATE_FILE).read_bytes()
+    packed = (resources.files("matcher.finger") / CERTIFICATE_FILE).read_bytes()
     return load_certificate(json.loads(packed), sha256(packed).hexdigest())
 
 
 def load_certificate(fitted: Mapping[str, object], digest: str) -> Certificate:
-    """Return the certificate in a fitted mapping, as `matcher.fitting` makes it."""
+    """Return the certificate in a fitted mapping, as `matcher.finger.model_fitting` makes it."""
     rows = fitted["tails"]
     if not isinstance(rows, list) or [row["fingers"] for row in rows] != list(
         range(1, MOST_FINGERS + 1)

@@ -21,8 +21,8 @@ from gateway.audit import tree
 from gateway.audit.errors import AuditFault, ProofRefused
 from gateway.audit.note import MAX_NOTE, Checkpoint
 from gateway.audit.proof import LogIdentity
-from keys import strictjson
-from keys.strictjson import JsonRefused
+from keys import strict_json
+from keys.strict_json import JsonRefused
 
 FORMAT: Final = "passerelle/1/contradiction"
 MOST: Final = 4 * MAX_NOTE  # bytes of a file: two notes, quoted, and a proof that did not prove
@@ -75,7 +75,7 @@ def read(octets: bytes) -> tuple[str, bytes, bytes]:
     if len(octets) > MOST:
         raise EvidenceRefused("the file is larger than any evidence")
     try:
-        document = strictjson.read(octets, MOST)
+        document = strict_json.read(octets, MOST)
     except JsonRefused:
         document = None
     if not isinstance(document, dict) or not _NEEDED <= document.keys() <= _KNOWN:

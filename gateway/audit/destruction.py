@@ -23,7 +23,7 @@ from gateway.audit.note import Checkpoint
 from gateway.audit.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.terms import Receipt
-from keys import strictjson
+from keys import strict_json
 
 FORMAT: Final = "passerelle/1/destruction"
 RECEIPT_ID: Final = re.compile(r"D-[0-9a-f]{32}")
@@ -55,7 +55,7 @@ def write(identifier: str, receipt: Receipt) -> bytes:
 def read(octets: bytes) -> tuple[str, Receipt]:
     """Read the file strictly; raises `ReceiptRefused`. Nothing about it is verified yet."""
     try:
-        document = strictjson.read(octets, LARGEST)
+        document = strict_json.read(octets, LARGEST)
         if not isinstance(document, dict) or document.keys() != _KEYS:
             raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
         if document["format"] != FORMAT or not RECEIPT_ID.fullmatch(document["receipt"]):

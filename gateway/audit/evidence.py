@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway.audit import contradiction
 from gateway.audit.note import parse_note
-from keys import durable
+from keys import atomic_file
 
 MOST: Final = (
     4  # files of one accusation against one ledger; each has at most contradiction.MOST bytes
@@ -43,5 +43,5 @@ def keep(
         return path
     if len(there) >= MOST:
         return there[0]
-    durable.replace(path, contradiction.write(accusation, origin, *notes, proof))
+    atomic_file.replace(path, contradiction.write(accusation, origin, *notes, proof))
     return path

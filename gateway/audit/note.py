@@ -23,7 +23,7 @@ from typing import Final
 from gateway import moments
 from gateway.audit.errors import NoteRefused
 from gateway.audit.tree import EMPTY_ROOT, HASH_SIZE
-from keys.sign import LogKey, WitnessKey, verify_ed25519, verify_mldsa44
+from keys.signatures import LogKey, WitnessKey, verify_ed25519, verify_mldsa44
 
 __all__ = [
     "MAX_NOTE",

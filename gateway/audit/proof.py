@@ -36,7 +36,7 @@ from gateway.audit.tree import (
     verify_inclusion,
 )
 from gateway.terms import Direction, Receipt
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 __all__ = [
     "Expected",

@@ -36,9 +36,9 @@ from gateway.audit.entry import DEK_SIZE, DETAIL_SIZES, LEAF_SIZE
 from gateway.audit.errors import AuditFault
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.tree import HASH_SIZE, Frontier
-from keys import strictjson
+from keys import strict_json
 from keys.envelope import OVERHEAD
-from keys.strictjson import JsonRefused
+from keys.strict_json import JsonRefused
 
 FORMAT: Final = "passerelle/1/volume"
 PAGE: Final = 256  # entries of one member, as of one tile
@@ -278,7 +278,7 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
 
 def _manifest(content: bytes) -> Manifest:
     try:
-        values = strictjson.read(content, MOST_DOCUMENT)
+        values = strict_json.read(content, MOST_DOCUMENT)
         whole = isinstance(values, dict) and canonical(values) == content
     except JsonRefused:
         whole = False

@@ -1,1 +1,6 @@
-"""The auditor's desk: what an auditor reads, out of what was handed over; no gateway, no database of ours."""
+"""The auditor's tools: what an auditor reads out of what was handed over.
+
+Knows: a sealed index, reconciliation, an independent witness.
+Must not know: the gateway, its database, gRPC.
+Start reading at: `index.py`.
+"""

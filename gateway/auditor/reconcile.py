@@ -30,8 +30,8 @@ from gateway import moments
 from gateway.audit.errors import AuditFault, NoteRefused
 from gateway.audit.note import MAX_NOTE
 from gateway.audit.proof import LogIdentity
-from keys import strictjson
-from keys.strictjson import JsonRefused
+from keys import strict_json
+from keys.strict_json import JsonRefused
 
 FORMAT: Final = "passerelle/1/reconciliation"
 SALT: Final = 32  # bytes
@@ -241,7 +241,7 @@ def _parse(octets: bytes) -> Statement:
             "the file is larger than any statement: ask for one of a shorter period"
         )
     try:
-        document = strictjson.read(octets, LARGEST)
+        document = strict_json.read(octets, LARGEST)
     except JsonRefused:
         document = None
     if not isinstance(document, dict) or document.keys() != _KEYS or document["format"] != FORMAT:

@@ -21,7 +21,7 @@ from gateway.audit.proof import MAX_TEXT, LogIdentity, ProofRefused, parse_proof
 from gateway.audit.tree import leaf_hash, verify_inclusion
 from gateway.auditor.reconcile import StatementRefused
 from gateway.terms import Receipt
-from keys import strictjson
+from keys import strict_json
 
 FORMAT: Final = "passerelle/1/statement-receipt"
 LARGEST: Final = 2 * MAX_TEXT  # bytes of a file; the proof's text, quoted, and one leaf
@@ -46,7 +46,7 @@ def write(receipt: Receipt) -> bytes:
 def read(octets: bytes) -> Receipt:
     """Read the file strictly; raises `StatementRefused`. Nothing about it is verified yet."""
     try:
-        document = strictjson.read(octets, LARGEST)
+        document = strict_json.read(octets, LARGEST)
         if not isinstance(document, dict) or document.keys() != _KEYS:
             raise ValueError  # noqa: TRY301 - one refusal for all that is not our file
         if document["format"] != FORMAT:

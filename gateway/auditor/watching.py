@@ -33,8 +33,8 @@ from gateway.audit.note import MAX_NOTE, Checkpoint
 from gateway.audit.proof import LogIdentity
 from gateway.audit.tiles import CHECKPOINT, Tiles
 from gateway.errors import PasserelleError, Remedy
-from keys import durable
-from keys.sign import WitnessKey
+from keys import atomic_file
+from keys.signatures import WitnessKey
 
 LONGEST: Final = 30.0  # seconds for one file
 MOST: Final = MAX_NOTE  # bytes of one file; a tile of hashes has 8,192
@@ -80,12 +80,12 @@ class Watcher:
             self._compare(kept, signed, seen, fetch)  # (2)
             grown = kept is None or self._log.open(kept).size < seen.size
             if grown:
-                durable.replace(self._kept, signed)  # (3)
+                atomic_file.replace(self._kept, signed)  # (3)
             try:
                 line = note.cosign(signed, self._name, self._key, now)  # (4)
             except NoteRefused as fault:
                 raise Remedy(f"the checkpoint cannot be cosigned: {fault}") from None
-            durable.replace(self.cosigned, line)
+            atomic_file.replace(self.cosigned, line)
         return Seen(seen, grown, line, self.cosigned)
 
     def _fetched(self, fetch: Fetch) -> tuple[bytes, Checkpoint]:

@@ -1,4 +1,9 @@
-"""Our own commands, from wrong usage to exit code."""
+"""The command line: what a person types, what they are told, and the exit code.
+
+Knows: options, tables, JSON, messages.
+Must not know: decisions; a command calls the part that knows.
+Start reading at: `main.py`.
+"""
 
 from __future__ import annotations
 

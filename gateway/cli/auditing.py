@@ -114,7 +114,7 @@ def renew(
     del as_json
     from gateway.bundle import fingerprint
     from gateway.office.auditors import public_file
-    from keys import durable
+    from keys import atomic_file
     from keys.keyset import KeyKind, KeyState
 
     keyset, now = _keyset(folder, key_passphrase_file), datetime.now(UTC)
@@ -126,7 +126,7 @@ def renew(
         folder / "keyset.json"
     )  # first: a public half without its private one would be a trap
     octets = public_file(keyset.record(made.kid).public)
-    durable.replace(out, octets)
+    atomic_file.replace(out, octets)
     printed = fingerprint(octets)
     console.emit(
         context,

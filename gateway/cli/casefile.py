@@ -18,8 +18,8 @@ from gateway.casework import FieldCode
 from gateway.cli.records import Bad, Unusable
 from gateway.errors import Remedy
 from gateway.files import FileRefused
-from keys import strictjson
-from keys.strictjson import JsonRefused
+from keys import strict_json
+from keys.strict_json import JsonRefused
 
 LONGEST = 65_536  # characters of a line; names, dates and paths take far less
 MAX_PHOTOGRAPH = 196_608  # bytes; what one answer to a partner holds beside the other fields
@@ -102,7 +102,7 @@ def _object(line: bytes, *, keep_empty: bool = False) -> dict[str, str]:
     if len(line) > LONGEST:
         raise Unusable(f"longer than {LONGEST} bytes; photographs are named by path")
     try:
-        stated = strictjson.read(line, LONGEST)
+        stated = strict_json.read(line, LONGEST)
     except JsonRefused as fault:
         raise Unusable(f"no JSON object in UTF-8: {fault}") from None
     if not isinstance(stated, dict):

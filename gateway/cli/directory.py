@@ -145,7 +145,7 @@ def keeper_(  # noqa: PLR0917 - the options of the command
 ) -> None:
     """Take a keeper's folder: the same keys under a passphrase that only this person knows."""
     del as_json
-    from keys.keeper import rewrap
+    from keys.tuf_root_key import rewrap
 
     given = _passphrase(keepers_passphrase_file, folder)
     own = console.passphrase_from(

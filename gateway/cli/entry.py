@@ -83,7 +83,7 @@ def _keys(home: Path, entry: PartyBundle, now: datetime) -> Iterator[dict[str, A
     from gateway.server import ending
     from keys import certificates
     from keys.envelope import SealingKey
-    from keys.sign import VerifyingKey
+    from keys.signatures import VerifyingKey
 
     refused = ending.refused(config.load(home))(entry.party)
 

@@ -185,7 +185,7 @@ def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) 
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:
         raise Remedy("nothing to draw: no set has mated and non-mated pairs")
-    from matcher.measure import pooled
+    from matcher.error_rates import pooled
 
     curves = [curve(name, pooled([each.comparisons for each in whole]))]
     if others:

@@ -159,15 +159,15 @@ def read(source: Source) -> Taken:
     Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
     with the reason, its kind `Nameless` where nobody names the finger.
     """
-    from matcher import formats
-    from matcher.template import MalformedRecord
+    from matcher.finger import record_formats
+    from matcher.finger.template import MalformedRecord
 
     try:
         if source.below is None:
             octets = files.read(source.path, MAX_FILE)
         else:
             octets = files.read_below(source.below, str(source.path), MAX_FILE)
-        found = formats.opened(octets)
+        found = record_formats.opened(octets)
     except (FileRefused, MalformedRecord) as fault:
         raise Unusable(str(fault)) from None
     fingers, left_out = _chosen([(one.position, one.record) for one in found.prints], source)

@@ -19,7 +19,7 @@ from gateway.office.arguments import PSEUDONYM
 
 if TYPE_CHECKING:
     from keys.custody import Custody
-    from keys.officer import Request
+    from keys.officer_keys import Request
 
 app = typer.Typer(
     help="See who may act for us, let a person in, show one out.", no_args_is_help=True
@@ -98,7 +98,7 @@ def request(
     """
     del as_json
     from gateway.bundle import fingerprint
-    from keys import officer
+    from keys import officer_keys as officer
 
     _demand_own(folder)
     if not PSEUDONYM.fullmatch(person):
@@ -217,7 +217,7 @@ def read_request(file: Path) -> Request:
     """Return the request in a file; raises Remedy where it is none, or was not signed by the keys in it."""
     from gateway import files
     from keys.errors import SignatureRefused
-    from keys.officer import MAX_REQUEST, Request
+    from keys.officer_keys import MAX_REQUEST, Request
 
     try:
         return Request.parse(files.read(file, MAX_REQUEST))
@@ -272,10 +272,10 @@ def enlist(
 
 def _written(granted: dict[str, object], out: Path) -> dict[str, object]:
     from gateway.client import credential
-    from keys import durable
+    from keys import atomic_file
 
     chain, authority = str(granted.pop("certificate")), str(granted.pop("authority"))
-    durable.replace(out, credential.certificate_file(chain.encode(), authority.encode()))
+    atomic_file.replace(out, credential.certificate_file(chain.encode(), authority.encode()))
     return {**granted, "certificate": str(out)}
 
 
@@ -311,7 +311,7 @@ def _demand_free(out: Path) -> None:
 def _demand_own(folder: Path) -> None:
     """Raise Remedy for a folder that is not new, or lies in a party's: what is an officer's is not the gateway's."""
     from gateway.client import credential
-    from keys import officer
+    from keys import officer_keys as officer
 
     credential.demand_outside(folder)
     if (folder / officer.FILE).exists() or (folder / officer.KEK).exists():
@@ -321,9 +321,9 @@ def _demand_own(folder: Path) -> None:
 def _sealing(folder: Path, token: str, file: Path | None) -> Custody:
     """Return what seals an officer's keys: a new passphrase, asked for twice, or the key in a token."""
     from gateway.server.secrecy import forbid_core
-    from keys import officer
+    from keys import officer_keys as officer
     from keys.custody import FileCustody, create_custody
-    from keys.pkcs11 import SCHEME
+    from keys.custody_pkcs11 import SCHEME
 
     forbid_core()
     if token and not token.startswith(f"{SCHEME}:"):

@@ -61,7 +61,7 @@ def new(
     del as_json
     from gateway.audit.note import KeyType, VerifierKey
     from keys.custody import FileCustody
-    from keys.sign import WitnessKey
+    from keys.signatures import WitnessKey
 
     if folder.exists():
         raise Remedy(f"{folder} is there already; a witness's key is never written over")
@@ -322,7 +322,7 @@ def quorum(
 def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher:
     from gateway.auditor.watching import Watcher
     from keys.custody import FileCustody
-    from keys.sign import WitnessKey
+    from keys.signatures import WitnessKey
 
     if not (folder / KEY).is_file():
         raise Remedy(f"{folder} holds no witness: passerelle witness new {folder} --name …")
@@ -365,6 +365,6 @@ def _sentence(context: typer.Context, judged: Judged, said: str) -> None:
 
 
 def _write(path: Path, octets: bytes) -> None:
-    from keys import durable
+    from keys import atomic_file
 
-    durable.replace(path, octets)
+    atomic_file.replace(path, octets)

@@ -33,7 +33,7 @@ from gateway.terms import (
     ServiceLevel,
 )
 from gateway.wire import letters, payloads
-from keys import envelope, sign
+from keys import envelope, signatures
 from keys.keyset import Keyset
 
 LIFE = timedelta(minutes=5)  # of a message; protocol 3 allows ten, and a deadline is at most one
@@ -149,7 +149,7 @@ class Author:
             reply_key=reply_key,
             floor=floor,
         )
-        letter = Letter(octets, sealed, signer.sign(text, sign.REQUEST))
+        letter = Letter(octets, sealed, signer.sign(text, signatures.REQUEST))
 
         def rewrite(author: Author, size: int) -> Outgoing:
             return author.compose(operation, payload, about, floor=size, at_least=at_least)

@@ -1,6 +1,6 @@
 """An officer's credential: the officer's own keys and the certificate that a gateway issued for them, in one folder.
 
-    officer.json      both keys, sealed under the officer's own passphrase or by a token (keys.officer)
+    officer.json      both keys, sealed under the officer's own passphrase or by a token (keys.officer_keys)
     certificate.json  the certificate, and the authority that the gateway's own is issued by; public
 
 The keys are made where the folder is and leave it only into the memory of a command. The certificate comes by hand.
@@ -16,13 +16,13 @@ from gateway import files
 from gateway.client.folder import SETTINGS
 from gateway.errors import Remedy
 from gateway.files import FileRefused
-from keys import certificates, durable, officer, sign
-from keys.badge import Badge, read_badge
+from keys import atomic_file, certificates, officer_keys, signatures
 from keys.certificates import private_key_pem
 from keys.custody import Custody
 from keys.errors import CertificateFault, DamagedFile
-from keys.handle import handle
-from keys.officer import OfficerKeys
+from keys.officer_certificate import Badge, read_badge
+from keys.officer_keys import OfficerKeys
+from keys.secret import handle
 
 CERTIFICATE = "certificate.json"
 FORMAT = "passerelle/1/officer-certificate"
@@ -48,15 +48,15 @@ class Credential:
 
     def proposes(self, text: bytes) -> bytes:
         """Return the signature below a proposal: 3,373 bytes."""
-        return self._keys.approving.sign(text, sign.PROPOSAL)
+        return self._keys.approving.sign(text, signatures.PROPOSAL)
 
     def answers(self, text: bytes) -> bytes:
         """Return the signature below the answer to another's proposal."""
-        return self._keys.approving.sign(text, sign.APPROVAL)
+        return self._keys.approving.sign(text, signatures.APPROVAL)
 
     def shows(self, nonce: bytes) -> bytes:
         """Return the TLS key's signature over a gateway's challenge: 64 bytes."""
-        return officer.signed(self._keys.tls, officer.challenge(nonce))
+        return officer_keys.signed(self._keys.tls, officer_keys.challenge(nonce))
 
     def bearer(self, now: datetime) -> Badge:
         """Return who the certificate says that it is; raises Remedy where it is out of date or not whole."""
@@ -73,7 +73,7 @@ def certificate_file(chain: bytes, authority: bytes) -> bytes:
         "badge": chain.decode("ascii"),
         "authority": authority.decode("ascii"),
     }
-    return durable.encode(body)
+    return atomic_file.encode(body)
 
 
 def install(folder: Path, file: Path, now: datetime) -> Badge:
@@ -90,7 +90,7 @@ def install(folder: Path, file: Path, now: datetime) -> Badge:
             " passerelle staff collect"
         ) from None
     _demand_sealed(folder)
-    person, public = officer.named(folder)
+    person, public = officer_keys.named(folder)
     try:
         said = read_badge(chain, authority, now)
         fits = certificates.public_of(chain) == public and said.person == person
@@ -100,7 +100,7 @@ def install(folder: Path, file: Path, now: datetime) -> Badge:
         raise Remedy(
             f"{file} was issued for other keys than those in {folder}; take the one for {person}"
         )
-    durable.replace(folder / CERTIFICATE, octets)
+    atomic_file.replace(folder / CERTIFICATE, octets)
     return said
 
 
@@ -109,18 +109,20 @@ def seal(old: Path, folder: Path, custody: Callable[[], Custody], token: str) ->
 
     custody   makes what seals, once the old file is known to be one
     """
-    path = old / officer.FILE
+    path = old / officer_keys.FILE
     if not path.is_file():
         raise Remedy(f"{old} holds no credential")
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), officer.CLEAR_MEMBERS)
+    fields = atomic_file.Fields(
+        path, atomic_file.decode(path, atomic_file.read(path)), officer_keys.CLEAR_MEMBERS
+    )
     chain, authority = fields.text("badge").encode(), fields.text("authority").encode()
     try:
         validity = certificates.validity(chain)
         person = read_badge(chain, authority, validity[0]).person
     except CertificateFault:
         raise fields.fault("badge") from None
-    officer.seal(old, person, folder, custody(), token=token)
-    durable.replace(folder / CERTIFICATE, certificate_file(chain, authority))
+    officer_keys.seal(old, person, folder, custody(), token=token)
+    atomic_file.replace(folder / CERTIFICATE, certificate_file(chain, authority))
     return person
 
 
@@ -136,11 +138,11 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
     path = folder / CERTIFICATE
     if not path.is_file():
         raise Remedy(
-            f"{folder} has keys and no certificate yet: give its {officer.REQUEST} to an operator, who adds you, and"
+            f"{folder} has keys and no certificate yet: give its {officer_keys.REQUEST} to an operator, who adds you, and"
             f" put what comes back there: passerelle staff install {folder} FILE"
         )
-    chain, authority = _certificate(path, durable.read(path))
-    keys = officer.load(folder, secret)
+    chain, authority = _certificate(path, atomic_file.read(path))
+    keys = officer_keys.load(folder, secret)
     try:
         same = certificates.public_of(chain) == keys.tls.public
     except CertificateFault:
@@ -160,22 +162,22 @@ def demand_outside(folder: Path) -> None:
 
 
 def _certificate(path: Path, octets: bytes) -> tuple[bytes, bytes]:
-    fields = durable.Fields(path, durable.decode(path, octets), _MEMBERS)
+    fields = atomic_file.Fields(path, atomic_file.decode(path, octets), _MEMBERS)
     if fields.text("format") != FORMAT:
         raise fields.fault("format")
     return fields.text("badge").encode(), fields.text("authority").encode()
 
 
 def _demand_sealed(folder: Path) -> None:
-    if not (folder / officer.FILE).is_file():
+    if not (folder / officer_keys.FILE).is_file():
         raise Remedy(
             f"{folder} holds no officer's keys; make them on your own machine with `passerelle staff request`"
         )
-    if officer.format_of(folder) == officer.CLEAR:
+    if officer_keys.format_of(folder) == officer_keys.CLEAR:
         raise Remedy(
             f"the keys in {folder} lie there in clear; seal them: passerelle staff seal {folder} NEW-FOLDER"
         )
-    if officer.format_of(folder) != officer.FORMAT:
+    if officer_keys.format_of(folder) != officer_keys.FORMAT:
         raise Remedy(
             f"{folder} was made by another version; make new keys with `passerelle staff request`"
         )

@@ -17,7 +17,7 @@ from gateway.bundle import MAX_BUNDLE, PartyBundle
 from gateway.directory import Directory, without
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
-from keys import strictjson
+from keys import strict_json
 from keys.custody import open_custody
 from keys.keyset import Keyset
 
@@ -136,7 +136,7 @@ def _settings_list(settings: dict[str, object], section: str, name: str) -> list
     stated = table.get(name, []) if isinstance(table, dict) else []
     variable = os.environ.get(f"PASSERELLE_{section}__{name}".upper())
     try:
-        value = stated if variable is None else strictjson.read(variable.encode(), LARGEST)
+        value = stated if variable is None else strict_json.read(variable.encode(), LARGEST)
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):

@@ -29,7 +29,7 @@ from gateway.v1 import (
     ledger_pb2_grpc,
 )
 from keys.keyset import Keyset
-from keys.sign import WitnessKey
+from keys.signatures import WitnessKey
 
 REQUESTS: dict[Operation, Callable[..., Any]] = {
     Operation.GET_CAPABILITIES: exchange_pb2.GetCapabilitiesRequest,

@@ -32,7 +32,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from gateway.bundle import MAX_BUNDLE, Anchor, MalformedBundle, PartyBundle
 from gateway.client.errors import DirectoryRefused
 from gateway.directory import hybrid
-from keys import durable
+from keys import atomic_file
 
 LARGEST = 262_144  # bytes of a root, targets or snapshot file; the service sends no more
 LARGEST_TIMESTAMP = 16_384
@@ -209,7 +209,7 @@ class Trust:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._lock:
-            self._folder.mkdir(mode=durable.FOLDER_MODE, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=atomic_file.FOLDER_MODE, parents=True, exist_ok=True)
             lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -28,7 +28,7 @@ from gateway.errors import Refusal
 from gateway.terms import Header, Letter, MessageType, Operation, Receipt
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters
-from keys import envelope, sign
+from keys import envelope, signatures
 from keys.errors import OpenRefused, SignatureRefused
 
 Response = (
@@ -158,7 +158,7 @@ class Judge:
             )
         text = envelope.transcript(letter.header, letter.sealed)
         try:
-            key.verify(letter.signature, text, sign.RESPONSE)
+            key.verify(letter.signature, text, signatures.RESPONSE)
         except SignatureRefused:
             raise self._no(question, "signature", "it does not verify") from None
 

@@ -30,7 +30,7 @@ from gateway.audit.note import Checkpoint
 from gateway.audit.proof import LogIdentity
 from gateway.client.errors import DeadlineExceeded, SplitView
 from gateway.errors import Remedy
-from keys import durable
+from keys import atomic_file
 
 JUDGED = 4096  # trees remembered as consistent; one needs about 100 bytes
 
@@ -207,7 +207,7 @@ class Witness:
 
     def _write(self, sighting: Sighting) -> None:
         if self._path is not None:
-            durable.replace(self._path, sighting.signed)
+            atomic_file.replace(self._path, sighting.signed)
 
 
 def _size(sighting: Sighting | None) -> int:

@@ -7,9 +7,9 @@ from threading import Lock
 
 from gateway.engine.port import Change, Deadline, Fingers, Source, no_deadline
 from gateway.errors import DeadlineTooShort, EngineUnavailable
-from matcher import synthetic
-from matcher.gallery import Candidates, Gallery, SearchAbandoned
-from matcher.probe import FingerSample, Probe, prepare, read_sample
+from matcher.finger import synthetic
+from matcher.finger.gallery import Candidates, Gallery, SearchAbandoned
+from matcher.finger.probe import FingerSample, Probe, prepare, read_sample
 
 REHEARSED_FINGERS = (2, 7)  # right and left index, which most exchanges carry
 REHEARSED_UNCOUNTED = 3  # searches

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from matcher.gallery import Candidates
-from matcher.probe import Probe
+from matcher.finger.gallery import Candidates
+from matcher.finger.probe import Probe
 
 Fingers = Sequence[tuple[int, bytes]]  # position 1-10 and its record
 Batch = Sequence[tuple[int, Fingers]]  # subject number, unsigned 64 bits, and the subject's fingers

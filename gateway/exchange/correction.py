@@ -39,7 +39,7 @@ from gateway.telemetry import Stages
 from gateway.terms import Direction, Header, Outcome
 from gateway.wire import corrections as wire
 from gateway.wire.received import codes_in
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 # Of one query: a mistake has a field or two, and is put right once or twice; a dozen is beyond any honest history.
 A_QUERY = 12

@@ -11,7 +11,7 @@ from gateway.casework import Record
 from gateway.engine.port import Engine
 from gateway.law.policy import Decided
 from gateway.store.database import Database
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 
 class People(Protocol):

@@ -33,7 +33,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.times import milliseconds
 from gateway.terms import About, Direction, Operation, Receipt
 from gateway.wire import corrections as wire
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is written anew
 _FULL = (

@@ -51,9 +51,9 @@ from gateway.terms import (
 )
 from gateway.wire import letters, payloads
 from matcher import calibration
-from matcher.gallery import reckoned_by
-from matcher.probe import Probe, prepare
-from matcher.template import Minutiae
+from matcher.finger.gallery import reckoned_by
+from matcher.finger.probe import Probe, prepare
+from matcher.finger.template import Minutiae
 
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is

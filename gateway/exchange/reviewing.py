@@ -11,7 +11,7 @@ from gateway.store import reviews
 from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Effect, Leaf
 from gateway.terms import Direction, Header
-from keys.datakey import SEED_BYTES, DataRing
+from keys.data_encryption import SEED_BYTES, DataRing
 
 NAME_BYTES = 8  # of a case's name; a person types it
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gateway.errors import ElementsInconsistent, RecordUnparseable
 from gateway.terms import Sample
-from matcher import fmr
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_fmr
+from matcher.finger.template import MalformedRecord, Minutiae
 
 PPI_PER_PPCM = 2.54  # 197 pixels per centimetre are 500 pixels per inch
 PPI_TOLERANCE = 1  # pixels per inch; the record's whole pixels per centimetre cannot say more
@@ -18,7 +18,7 @@ def read_sample(sample: Sample, element: str) -> Minutiae:
     position 0, unknown, takes the declared one.
     """
     try:
-        record = fmr.read(sample.data)
+        record = record_fmr.read(sample.data)
     except MalformedRecord as fault:
         raise RecordUnparseable(element=f"{element}.data", why=str(fault)) from fault
     if int(record.format) != int(sample.format):

@@ -66,7 +66,7 @@ from gateway.store.sightings import Sightings
 from gateway.terms import Header, Letter, MessageType, Operation, Reply
 from gateway.wire import letters
 from gateway.wire.strict import NOT_HERE
-from keys import envelope, sign
+from keys import envelope, signatures
 from keys.errors import KeyNotUsable, MalformedKey, OpenRefused, SignatureRefused, UnknownKey
 from keys.keyset import Keyset
 
@@ -234,7 +234,7 @@ class Corridor:
                 header.sender, header.signing_key_id, header.create_time
             )
             text = envelope.transcript(letter.header, letter.sealed)
-            key.verify(letter.signature, text, sign.REQUEST)
+            key.verify(letter.signature, text, signatures.REQUEST)
         except (UnknownKey, KeyNotUsable):
             raise _rejected("SIGNING_KEY") from None
         except SignatureRefused:
@@ -359,7 +359,7 @@ class Corridor:
         )
         octets = letters.header_bytes(header)
         sealed = envelope.seal(packed, octets, recipient)
-        signature = signer.sign(envelope.transcript(octets, sealed), sign.RESPONSE)
+        signature = signer.sign(envelope.transcript(octets, sealed), signatures.RESPONSE)
         return Written(header, Letter(octets, sealed, signature))
 
 

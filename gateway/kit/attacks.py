@@ -16,8 +16,8 @@ from gateway.kit.people import Cast, Person, Print
 from gateway.kit.promise import Promise, refusal
 from gateway.kit.tampering import Road, flipped, signed_anew
 from gateway.terms import Outcome, Purpose
-from matcher import fmr
-from matcher.synthetic import record
+from matcher.finger import record_fmr
+from matcher.finger.synthetic import record
 
 FORBIDDEN = Purpose.DATA_ACCURACY  # between Canada and Australia no paragraph permits it
 POOR_MINUTIAE = 3  # fewer than any search is made with
@@ -125,7 +125,7 @@ def alike(asked: Sequence[Asked], poor_size: int) -> Promise:
 
 def faint(data: bytes, position: int) -> bytes:
     """Return a record of the same finger that shows three minutiae, in the same format."""
-    read = fmr.read(data)
+    read = record_fmr.read(data)
     whole = read.views[0].minutiae
     few = slice(0, POOR_MINUTIAE)
     marks = {name: getattr(whole, name)[few] for name in ("xy", "angle", "kind", "quality")}

@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from gateway.kit.evaluate import load
-from matcher import measure, synthetic
+from matcher import error_rates
 from matcher.calibration import threshold
-from matcher.gallery import Candidates, Gallery
-from matcher.probe import Probe, assess, prepare
-from matcher.template import Minutiae
+from matcher.finger import synthetic
+from matcher.finger.gallery import Candidates, Gallery
+from matcher.finger.probe import Probe, assess, prepare
+from matcher.finger.template import Minutiae
 
 POSITION = 1
 BATCH = 64  # probes that share one pass
@@ -116,7 +117,7 @@ def measured(order: Order, advance: Advance) -> Figures:
         build_seconds=round(built, 1),
         mates="invented" if order.records is None else "real",
         mates_accepted=accepted,
-        cascade_interval_95=measure.interval(lost, accepted) if accepted else None,
+        cascade_interval_95=error_rates.interval(lost, accepted) if accepted else None,
         threshold=round(level, 2),
     )
 

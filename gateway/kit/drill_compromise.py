@@ -34,7 +34,7 @@ from gateway.kit.people import Cast
 from gateway.kit.scratch import Scratch
 from keys.certificates import pin
 from keys.envelope import SealingKey
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 
 SEEDS = range(1, 6)  # five people, of whom three are in the gallery
 ASKED_BEFORE = 3  # answers before the first order, so that there is something to list

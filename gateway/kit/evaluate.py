@@ -16,11 +16,11 @@ import numpy as np
 
 from gateway import files
 from gateway.kit.specimens import Read, Specimen, find, numbered, read
-from matcher import measure
-from matcher.gallery import Gallery
-from matcher.measure import Comparisons, Errors
-from matcher.probe import prepare
-from matcher.template import Floats
+from matcher import error_rates
+from matcher.error_rates import Comparisons, Errors
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import prepare
+from matcher.finger.template import Floats
 
 POSITION = 1  # every record is searched as this finger; which one it is does not matter here
 
@@ -128,10 +128,10 @@ def _judge(name: str, probes: Side, gallery: Side, scores: Floats) -> Judged:
     own = None if probes is gallery else (fingers[1], impressions[1])
     some = scores[np.ix_(rows, columns)]
     labels = fingers[0], impressions[0]
-    everything = measure.compared(some, *labels, gallery=own)
-    few = measure.compared(some, *labels, protocol="fvc", gallery=own)
-    found = measure.searched(some, *labels, own)
-    draws = measure.bootstrap(everything) if everything.complete else None
+    everything = error_rates.compared(some, *labels, gallery=own)
+    few = error_rates.compared(some, *labels, protocol="fvc", gallery=own)
+    found = error_rates.searched(some, *labels, own)
+    draws = error_rates.bootstrap(everything) if everything.complete else None
     figures = {
         "set": name,
         "records": len(rows),
@@ -149,15 +149,17 @@ def summarise(sets: Sequence[Judged]) -> dict[str, Any]:
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:
         return {"mean": None, "pooled": None}
-    errors = [measure.verification(c.mated, c.non_mated) for c in (s.comparisons for s in whole)]
-    values = {n: float(np.mean([getattr(e, n) for e in errors])) for n in measure.ERRORS}
-    together = measure.pooled([each.comparisons for each in whole])
+    errors = [
+        error_rates.verification(c.mated, c.non_mated) for c in (s.comparisons for s in whole)
+    ]
+    values = {n: float(np.mean([getattr(e, n) for e in errors])) for n in error_rates.ERRORS}
+    together = error_rates.pooled([each.comparisons for each in whole])
     return {
         "mean": {
             "sets": len(whole),
             **_figures(Errors(**values), np.mean([each.draws for each in whole], axis=0)),
         },
-        "pooled": _pairs(together, measure.bootstrap(together)),
+        "pooled": _pairs(together, error_rates.bootstrap(together)),
     }
 
 
@@ -211,19 +213,19 @@ def specimens_of(names: Sequence[str]) -> tuple[Specimen, ...]:
 def _pairs(comparisons: Comparisons, draws: Any) -> dict[str, Any] | None:  # noqa: ANN401
     if not comparisons.complete:
         return None
-    errors = measure.verification(comparisons.mated, comparisons.non_mated)
+    errors = error_rates.verification(comparisons.mated, comparisons.non_mated)
     counts = {"mated": len(comparisons.mated), "non_mated": len(comparisons.non_mated)}
     return {**counts, **_figures(errors, draws)}
 
 
 def _figures(errors: Errors, draws: Any) -> dict[str, Any]:  # noqa: ANN401
-    told: dict[str, Any] = {name: getattr(errors, name) for name in measure.ERRORS}
+    told: dict[str, Any] = {name: getattr(errors, name) for name in error_rates.ERRORS}
     if draws is not None:
-        told["interval_95"] = measure.ends(draws)
+        told["interval_95"] = error_rates.ends(draws)
     return told
 
 
-def _identified(found: measure.Identified) -> dict[str, Any]:
+def _identified(found: error_rates.Identified) -> dict[str, Any]:
     return {
         "gallery": found.gallery,
         "searches": found.searches,

@@ -10,9 +10,9 @@ import numpy as np
 
 from gateway.kit.drawing import Mark, overlay
 from gateway.kit.specimens import Read, Specimen, read
-from matcher.explanation import Explanation, explain
-from matcher.finger import default_model, describe, distinct
-from matcher.template import Minutiae
+from matcher.finger.descriptors import default_model, describe, distinct
+from matcher.finger.explanation import Explanation, explain
+from matcher.finger.template import Minutiae
 
 FEW = 12  # agreeing minutiae; fewer decide little (matching.md 8)
 

@@ -22,8 +22,8 @@ from gateway.casework import SubjectKind
 from gateway.errors import Remedy
 from gateway.terms import Sample
 from gateway.wire.stating import stated
-from matcher import fmr, synthetic
-from matcher.template import MalformedRecord
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.template import MalformedRecord
 
 BESIDE = Path("shared", "data", "fingerprint")  # where records lie beside the repository
 UP = 2  # folders above, where they are looked for; what lies further away is nobody's repository
@@ -154,7 +154,7 @@ def invented(
             for impression in wanted
         }
         made.append(_person(number, f"synthetic {seed}", prints, enrolled(number)))
-    source = "records that matcher.synthetic makes; no real person has them"
+    source = "records that matcher.finger.synthetic makes; no real person has them"
     return Cast(tuple(made), source, INVENTED_EXTRACTOR, True)
 
 
@@ -200,7 +200,7 @@ def _databases(folder: Path) -> dict[Path, _Fingers]:
             continue
         data = path.read_bytes()
         try:
-            views = fmr.read(data).views
+            views = record_fmr.read(data).views
         except MalformedRecord:
             continue
         if len(views) == 1:

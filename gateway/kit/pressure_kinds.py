@@ -35,8 +35,8 @@ from gateway.kit.parties import Party
 from gateway.kit.pressed import DAY, LOOK, Stage
 from gateway.kit.pressing import Pressure
 from gateway.law.library import packaged
-from keys import durable
-from keys.sign import LogKey
+from keys import atomic_file
+from keys.signatures import LogKey
 
 LETTER = 30.0  # seconds in which a letter to a partner that serves leaves; the outbox looks every 2
 ROUND = 45.0  # seconds in which housekeeping comes round; it does every 30
@@ -231,7 +231,7 @@ def _drop_pair(stage: Stage, broken: Party) -> None:
     path = stage.can.home / "parties" / f"{broken.id}.json"
     entry = PartyBundle.parse(path.read_bytes())
     log = LogIdentity.from_log_key(entry.log.origin, LogKey.generate())
-    durable.replace(path, replace(entry, version=entry.version + 1, log=log).to_bytes())
+    atomic_file.replace(path, replace(entry, version=entry.version + 1, log=log).to_bytes())
 
 
 def _in_use(stage: Stage, kid: str) -> bool:

@@ -11,8 +11,8 @@ from gateway.errors import Remedy
 from gateway.kit.drawing import Curve
 from gateway.kit.evaluate import specimens_of
 from gateway.kit.specimens import numbered
-from matcher import measure
-from matcher.measure import Comparisons
+from matcher import error_rates
+from matcher.error_rates import Comparisons
 
 
 def load_run(stated: str) -> tuple[str, Comparisons]:
@@ -39,17 +39,17 @@ def load_run(stated: str) -> tuple[str, Comparisons]:
         rows = [at for at, each in enumerate(specimens) if each.set == home]
         (finger, _) = numbered([specimens[row].finger for row in rows])
         (impression, _) = numbered([specimens[row].impression for row in rows])
-        one = measure.compared(scores[np.ix_(rows, rows)], finger, impression)
+        one = error_rates.compared(scores[np.ix_(rows, rows)], finger, impression)
         if one.complete:
             parts.append(one)
     if not parts:
         raise Remedy(f"{path}: no set has mated and non-mated pairs")
-    return name or path.stem, measure.pooled(parts)
+    return name or path.stem, error_rates.pooled(parts)
 
 
 def curve(name: str, comparisons: Comparisons) -> Curve:
     """Return the DET curve of comparisons."""
-    fmr, fnmr = measure.det(comparisons.mated, comparisons.non_mated)
-    errors = measure.verification(comparisons.mated, comparisons.non_mated)
+    fmr, fnmr = error_rates.det(comparisons.mated, comparisons.non_mated)
+    errors = error_rates.verification(comparisons.mated, comparisons.non_mated)
     counts = len(comparisons.mated), len(comparisons.non_mated)
     return Curve(name, fmr.tolist(), fnmr.tolist(), errors.eer, *counts)

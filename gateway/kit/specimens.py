@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from gateway import files
 from gateway.errors import Remedy
 from gateway.files import FileRefused
-from matcher import formats
-from matcher.probe import assess
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_formats
+from matcher.finger.probe import assess
+from matcher.finger.template import MalformedRecord, Minutiae
 
 MOST_BYTES = 1 << 20  # of a file; a transaction file with images is larger, and is not read here
 MOST_FILES = 20_000  # in one evaluation; the matrix of more would not fit in memory
@@ -86,7 +86,7 @@ def read(specimen: Specimen) -> Read:
             octets = files.read(specimen.path, MOST_BYTES)
         else:
             octets = files.read_below(specimen.below, str(specimen.path), MOST_BYTES)
-        found = formats.opened(octets)
+        found = record_formats.opened(octets)
     except (FileRefused, MalformedRecord) as fault:
         return Read(specimen, "UNREADABLE", None, str(fault))
     if len(found.prints) != 1:

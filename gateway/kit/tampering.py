@@ -18,7 +18,7 @@ from gateway.client.errors import PartnerError, Refused
 from gateway.client.folder import Folder
 from gateway.terms import Letter
 from gateway.wire import letters
-from keys import envelope, sign
+from keys import envelope, signatures
 
 SUBMIT = "/gateway.v1.ExchangeService/SubmitQuery"
 ENVELOPE_TAG = b"\x0a"  # envelope of every request of ExchangeService, field 1, length-delimited (protobuf encoding)
@@ -92,7 +92,7 @@ def signed_anew(letter: Letter, folder: Folder) -> Letter:
     header = replace(header, expire_time=header.expire_time - timedelta(milliseconds=1))
     octets = letters.header_bytes(header)
     text = envelope.transcript(octets, letter.sealed)
-    return Letter(octets, letter.sealed, folder.keyset.signing().sign(text, sign.REQUEST))
+    return Letter(octets, letter.sealed, folder.keyset.signing().sign(text, signatures.REQUEST))
 
 
 def _varint(number: int) -> bytes:

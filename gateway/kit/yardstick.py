@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keys.sign import REQUEST, SigningKey
+from keys.signatures import REQUEST, SigningKey
 
 SECONDS = 0.4  # for each kernel
 SIDE = 768  # rows and columns of the product; larger than a cache, smaller than a wait

@@ -24,7 +24,7 @@ from gateway.law.library import packaged
 from gateway.office.renewal import bundle_of
 from keys.envelope import SealingKey
 from keys.keyset import Keyset
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 ORIGIN: Final = "gateway.can.example/exchange-log"
 SPARED: Final = (

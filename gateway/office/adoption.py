@@ -24,9 +24,9 @@ from gateway.store import governance
 from gateway.store.database import Database
 from gateway.store.governance import Adopted, KeyStanding, Subject
 from gateway.store.sequencer import Effect, Leaf, Sequencer
+from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState, authority
-from keys.record import KeyEvent, KeyRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from gateway.office.reading import NUMBER, PARTY
 from gateway.store import asked, errands, subjects
 from gateway.terms import Biometrics, PriorTransaction, Purpose, Sample
 from gateway.wire.stating import stated
-from matcher.template import MalformedRecord
+from matcher.finger.template import MalformedRecord
 
 AGREEMENT = re.compile(r"[a-z][a-z0-9-]{0,31}@[1-9][0-9]{0,8}")
 COUNTRIES = re.compile(r"[A-Za-z]{1,8}(,[A-Za-z]{1,8}){0,15}")  # codes are looked up, word for word

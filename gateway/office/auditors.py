@@ -16,12 +16,12 @@ from gateway.office.arguments import Arguments
 from gateway.office.identifying import handed_in
 from gateway.office.keystates import entry, standing
 from gateway.office.turning import Turning
-from keys import strictjson
+from keys import strict_json
 from keys.envelope import SealingKey
 from keys.errors import MalformedKey
+from keys.key_record import KeyEvent
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyEvent
 
 FORMAT = "passerelle/1/auditor"
 PUBLIC_BYTES = 1216  # an X-Wing public key
@@ -42,7 +42,7 @@ def public_file(public: bytes) -> bytes:
 def read_public(octets: bytes) -> bytes:
     """Return the public half in such a file; raises Remedy for anything else."""
     try:
-        public = bytes.fromhex(strictjson.read(octets, MOST)["public"])
+        public = bytes.fromhex(strict_json.read(octets, MOST)["public"])
     except (ValueError, TypeError, KeyError):
         public = b""
     if public_file(public) != octets or len(public) != PUBLIC_BYTES:

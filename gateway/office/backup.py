@@ -34,11 +34,11 @@ from gateway.office.identifying import handed_in
 from gateway.store import copying
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
-from keys import durable, recovery, strictjson
+from keys import atomic_file, recovery, strict_json
 from keys.envelope import PUBLIC_BYTES, SealingKey
 from keys.errors import MalformedKey, OpenRefused
-from keys.officer import is_private
-from keys.record import stamp
+from keys.key_record import stamp
+from keys.officer_keys import is_private
 
 FORMAT = "passerelle backup 1"
 PIECE = 1 << 18  # bytes read from a file at a time
@@ -81,7 +81,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return its one text."""
-        return durable.canonical(
+        return atomic_file.canonical(
             {
                 "format": FORMAT,
                 "party": self.party,
@@ -95,7 +95,7 @@ class Manifest:
     def parse(cls, text: bytes) -> Manifest:
         """Read it strictly. Raises OpenRefused: whoever sealed something else is not us."""
         try:
-            said = strictjson.read(text, MOST_MANIFEST)
+            said = strict_json.read(text, MOST_MANIFEST)
             found = cls(
                 str(said["party"]),
                 str(said["made"]),
@@ -209,8 +209,8 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
                 _seal(_content(manifest, places), drafts[0], recipient)
                 if _manifest(settings, places, made) == manifest:
                     _seal(backup_keys.content(manifest, copy.keys), drafts[1], recipient)
-                    durable.rename(drafts[1], apart)  # without its backup it opens nothing
-                    durable.rename(drafts[0], target)
+                    atomic_file.rename(drafts[1], apart)  # without its backup it opens nothing
+                    atomic_file.rename(drafts[0], target)
                     return manifest
                 drafts[0].unlink()  # a key or a partner's bundle changed while we read
         raise Remedy("the folder does not stay still; try again when nobody changes keys")

@@ -30,7 +30,7 @@ from gateway.store import proposals
 from gateway.store.database import Database
 from gateway.store.proposals import Kept
 from gateway.store.sequencer import Leaf, Sequencer
-from keys import approval, sign
+from keys import approval, signatures
 from keys.approval import (
     LONGEST,
     ApprovalRefused,
@@ -41,7 +41,7 @@ from keys.approval import (
     Verdict,
 )
 from keys.errors import SignatureRefused
-from keys.sign import SIGNATURE_BYTES, VerifyingKey
+from keys.signatures import SIGNATURE_BYTES, VerifyingKey
 
 ID = re.compile(r"P-[0-9a-f]{16}")
 STOPPED = "STOPPED"  # note of what was approved and not done before the house stopped
@@ -149,7 +149,7 @@ class Ceremony:
                 act = self._two(officer, proposal.action, values)
                 _demand_feasible(self._plan(act, values))
                 approval.demand_current(proposal, self._circumstances(act))
-                self._demand_signed(officer.person, act, text, signature, sign.PROPOSAL)
+                self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
             kept = Kept(
                 id=proposal.id,
                 action=proposal.action,
@@ -259,7 +259,7 @@ class Ceremony:
                 raise Remedy("who proposed it withdraws it: passerelle proposals withdraw")
             text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
             with _refusing():
-                self._demand_signed(officer.person, act, text, signature, sign.APPROVAL)
+                self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
             self._moved(kept, State.REJECTED, officer.person, signature, reason)
             return {"id": kept.id, "state": State.REJECTED.value}
 
@@ -284,9 +284,9 @@ class Ceremony:
         found = self._circumstances(act)
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
-        self._demand_signed(kept.proposer, act, kept.text, kept.signature, sign.PROPOSAL)
+        self._demand_signed(kept.proposer, act, kept.text, kept.signature, signatures.PROPOSAL)
         text = approval.approval_text(kept.text, officer.person, verdict)
-        self._demand_signed(officer.person, act, text, signature, sign.APPROVAL)
+        self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
 
     def _circumstances(self, act: Act) -> Circumstances:
         return Circumstances(

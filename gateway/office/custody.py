@@ -21,7 +21,7 @@ from gateway.office.arguments import Arguments
 from gateway.office.keyroom import KeyRoom
 from gateway.store import governance
 from gateway.store.database import Database
-from keys import durable, keyfile, pkcs11, rewrap
+from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file
 from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody
 from keys.errors import DamagedFile, KeysError
 from keys.keyset import Keyset
@@ -60,7 +60,7 @@ class CustodyRoom:
             "custody": self._keyroom.current.custody.describe(),
             "setting": naming.custody_of(self._home),
             "seeds": self._seeds(),
-            "last_good": keyfile.last_change(keyfile.last_of(self._keyroom.file)) or "",
+            "last_good": keyset_file.last_change(keyset_file.last_of(self._keyroom.file)) or "",
         }
 
     def _rewrap(self, officer: Officer, arguments: Arguments) -> Doing:
@@ -71,7 +71,7 @@ class CustodyRoom:
         def do() -> Answer:
             uri = self._target(to)
             made = self._make(uri, file)
-            plan = rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
+            plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
             facts = {"operation": "custody.rewrap", "reason": reason, **officer.facts}
             self._keyroom.rewrap(made, plan, facts=facts, tell=watcher.get())
             return {
@@ -86,10 +86,10 @@ class CustodyRoom:
         """Return the URI that the keys go to; raises Remedy where they cannot."""
         named = naming.custody_of(self._home)
         uri = to or named
-        if uri == named and uri.startswith(f"{pkcs11.SCHEME}:"):
+        if uri == named and uri.startswith(f"{custody_pkcs11.SCHEME}:"):
             raise Remedy(
                 "to: name another object of the token, as the settings would:"
-                f" {pkcs11.FORM}; the key in use cannot be two keys"
+                f" {custody_pkcs11.FORM}; the key in use cannot be two keys"
             )
         naming.demand_ours(self._home, uri)
         scheme, _, place = uri.partition(":")
@@ -100,7 +100,7 @@ class CustodyRoom:
     def _make(self, uri: str, file: Path) -> Custody:
         scheme, _, place = uri.partition(":")
         if scheme == SCHEME_FILE:
-            path = rewrap.next_of(self._home / place)
+            path = custody_rewrap.next_of(self._home / place)
             path.unlink(missing_ok=True)  # of a run that stopped; nothing in force depends on it
             uri = f"{SCHEME_FILE}:{path}"
         return create_custody(uri, lambda: read_secret(file))
@@ -162,7 +162,7 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
         pass
     else:
         raise Remedy(f"{file} is whole and opens; there is nothing to recover")
-    copy = keyfile.last_of(file)
+    copy = keyset_file.last_of(file)
     try:
         keyset = Keyset.load(copy, custody)  # (2)
     except KeysError as fault:
@@ -172,9 +172,9 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     with database.reader() as reader:
         adoption.demand_forward(keyset, governance.key_states(reader))  # (3)
     if file.exists():
-        durable.replace(file.with_name(file.name + ".damaged"), file.read_bytes())  # (4)
-    durable.replace(file, copy.read_bytes())
-    return keyfile.last_change(copy) or ""
+        atomic_file.replace(file.with_name(file.name + ".damaged"), file.read_bytes())  # (4)
+    atomic_file.replace(file, copy.read_bytes())
+    return keyset_file.last_change(copy) or ""
 
 
 def recovered(keyroom: KeyRoom, when: str) -> None:
@@ -185,6 +185,6 @@ def recovered(keyroom: KeyRoom, when: str) -> None:
 
 def _uri(arguments: Arguments) -> str:
     values = arguments.optional("to", _URI)
-    if values and not values.startswith((f"{SCHEME_FILE}:", f"{pkcs11.SCHEME}:")):
-        raise Remedy(f"to: write file:PATH, or {pkcs11.FORM}")
+    if values and not values.startswith((f"{SCHEME_FILE}:", f"{custody_pkcs11.SCHEME}:")):
+        raise Remedy(f"to: write file:PATH, or {custody_pkcs11.FORM}")
     return values

@@ -19,7 +19,7 @@ from pathlib import Path
 from gateway import files
 from gateway.bundle import Anchor
 from gateway.errors import Fault
-from keys import durable
+from keys import atomic_file
 
 FOLDER = "directory"  # in the party's folder
 TIMESTAMP = "timestamp.json"
@@ -73,7 +73,7 @@ class DirectoryFiles:
 
     def put_metadata(self, name: str, content: bytes) -> None:
         """Write a metadata file, durably and at once."""
-        durable.replace(self._metadata / name, content)
+        atomic_file.replace(self._metadata / name, content)
 
     def put_target(self, path: str, content: bytes) -> None:
         """Write a target where it is not there yet, durably and at once."""
@@ -81,7 +81,7 @@ class DirectoryFiles:
         if place is None:
             raise Fault(f"{path} is no target of ours")
         if _read(place) != content:
-            durable.replace(place, content)
+            atomic_file.replace(place, content)
 
     def prune(self, metadata: Collection[str], targets: Collection[tuple[str, bytes]]) -> None:
         """Remove what no partner asks for any more; roots always stay.

@@ -29,7 +29,7 @@ from gateway.store.times import milliseconds
 from gateway.terms import Direction
 from gateway.wire import corrections as wire
 from gateway.wire.received import codes_in, unfolded
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from matcher import fmr
-from matcher.explanation import Explanation, explain
-from matcher.finger import default_model, describe, distinct
-from matcher.template import Minutiae
+from matcher.finger import record_fmr
+from matcher.finger.descriptors import default_model, describe, distinct
+from matcher.finger.explanation import Explanation, explain
+from matcher.finger.template import Minutiae
 
 KINDS = ("other", "ending", "bifurcation")
 
@@ -30,7 +30,7 @@ def compared(
 
 def minutiae(octets: bytes) -> Minutiae:
     """Return the minutiae of a record that was read before."""
-    return fmr.read(octets).views[0].minutiae
+    return record_fmr.read(octets).views[0].minutiae
 
 
 def _finger(probe: Minutiae, record: Minutiae) -> dict[str, object]:

@@ -19,14 +19,14 @@ from enum import Enum, IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from keys import certificates, rotation
+from keys import certificates, rotation_schedule
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, KeyNotUsable
-from keys.keyfile import KeyFile
+from keys.key_record import KeyRecord
 from keys.keyset import Keyset
+from keys.keyset_file import KeyFile
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyRecord
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 
 if TYPE_CHECKING:
     # The command that shows levels pays for none of these.
@@ -275,7 +275,7 @@ def _of_key(keyset: Keys, kind: KeyKind) -> tuple[KeyRecord, Expiring] | None:
     except KeyNotUsable:
         return None
     try:
-        ends = rotation.ends(record)
+        ends = rotation_schedule.ends(record)
     except CertificateFault:
         ends = record.not_after
     followed = kind is KeyKind.KEM and any(

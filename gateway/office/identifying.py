@@ -15,9 +15,9 @@ from gateway.errors import Remedy
 from keys import certificates
 from keys.envelope import SealingKey
 from keys.errors import CertificateFault, MalformedKey
+from keys.key_record import KeyRecord
 from keys.lifecycle import KeyKind
 from keys.pae import key_id
-from keys.record import KeyRecord
 
 SHORTEST: Final = 8  # hexadecimal digits that name a key, where they name no other
 WHOLE: Final = 64  # digits of an id, and of a pin

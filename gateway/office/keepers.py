@@ -14,10 +14,10 @@ from gateway.bundle import Anchor
 from gateway.errors import Fault
 from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.office.repository import Repository
-from keys import durable
+from keys import atomic_file
 from keys.custody import FileCustody
-from keys.keeper import KEK, Algorithm, make
 from keys.keyset import Keyset
+from keys.tuf_root_key import KEK, Algorithm, make
 
 KEEPERS = "keepers"  # in the party's folder, until they are handed out
 
@@ -43,7 +43,7 @@ def begin(home: Path, keyset: Keyset, party: str, passphrase: bytes, now: dateti
     for number, (root, targets) in enumerate(SEATS, start=1):
         own = folder / str(number)
         if number > 1:
-            durable.replace(own / KEK, sealed)  # one passphrase, derived once
+            atomic_file.replace(own / KEK, sealed)  # one passphrase, derived once
         keepers.append(
             make(own, custody, party=party, name=str(number), root=root, targets=targets)
         )

@@ -13,6 +13,7 @@ from gateway.office.expiry import Keys
 from gateway.office.identifying import of_record, spelt
 from gateway.office.keyroom import Decide
 from keys.errors import KeyNotUsable, KeysError
+from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import (
     DESTRUCTION_WAIT,
@@ -23,8 +24,7 @@ from keys.lifecycle import (
     KeyState,
     authority,
 )
-from keys.record import KeyEvent, KeyRecord
-from keys.rotation import ANNOUNCED, TICK, short
+from keys.rotation_schedule import ANNOUNCED, TICK, short
 
 # Past their end, or stopped, nothing is answered.
 NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)

@@ -13,9 +13,9 @@ from gateway.errors import Remedy
 from gateway.office import keymoves
 from gateway.office.pairs import WAYS
 from gateway.office.turning import Turning
+from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
-from keys.record import KeyRecord
-from keys.rotation import ANNOUNCED, Rhythm, ends, needs_evidence, short
+from keys.rotation_schedule import ANNOUNCED, Rhythm, ends, needs_evidence, short
 
 Values = Mapping[str, object]
 Sentences = tuple[str, ...]

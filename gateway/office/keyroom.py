@@ -27,13 +27,14 @@ from gateway.office.directoryfiles import FOLDER, DirectoryFiles
 from gateway.store import kek, resealing, rotations
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
-from keys import durable, rewrap
+from keys import atomic_file
+from keys import custody_rewrap as rewrap
 from keys.custody import SCHEME_FILE, Custody, FileCustody
-from keys.datakey import tag_of
+from keys.data_encryption import tag_of
 from keys.errors import KeyNotUsable
+from keys.key_record import KeyEvent
 from keys.keyset import KeyKind, Keyset, KeyState
-from keys.record import KeyEvent
-from keys.rotation import TICK
+from keys.rotation_schedule import TICK
 
 Facts = Mapping[str, str]
 Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
@@ -184,7 +185,7 @@ class KeyRoom:
                 version = own.version + (leap or 1)
                 own = replace(own, root=root)
                 own = renewal.successor(own, self._current, now, version=version)
-                durable.replace(self._home / OWN, own.to_bytes())
+                atomic_file.replace(self._home / OWN, own.to_bytes())
             new = renewal.names(own, self._current) - self._named()
             marks = [rotations.name(kid, own.version) for kid in sorted(new)]
             self._adopt(self._current, (adoption.entry(own),), actor, now, facts, marks)
@@ -197,7 +198,7 @@ class KeyRoom:
     def rewrap(
         self, custody: Custody, plan: rewrap.Plan, *, facts: Facts, tell: Callable[[int, int], None]
     ) -> None:
-        """Bring all seeds under another custody; the keys stay what they are (keys.rewrap, 1 to 6).
+        """Bring all seeds under another custody; the keys stay what they are (keys.custody_rewrap, 1 to 6).
 
         Raises what the new custody or the disk raises, with the old one in force; Remedy where a change waits to
         be recorded; AuditUnavailable where the ledger would take no entry.
@@ -233,7 +234,7 @@ class KeyRoom:
             said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
             self.note(EntryType.CUSTODY, {**facts, **said}, kek.changed(self._clock()))
         elif place is not None:
-            durable.remove(rewrap.next_of(place))
+            atomic_file.remove(rewrap.next_of(place))
         rewrap.clear(self._file)
         rewrap.sweep(self._file)
 

@@ -11,9 +11,9 @@ from gateway.office.identifying import serial
 from gateway.office.keymoves import keepers_sign, stopped
 from gateway.office.turning import Turning
 from keys.certificates import pin
+from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, KeyKind, KeyState
-from keys.record import KeyRecord
-from keys.rotation import Evidence, Move, Rhythm, Step, ends, short
+from keys.rotation_schedule import Evidence, Move, Rhythm, Step, ends, short
 
 
 def standing(turning: Turning) -> object:

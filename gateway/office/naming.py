@@ -11,7 +11,7 @@ from typing import Any
 from gateway import config, files, toml
 from gateway.errors import Remedy
 from gateway.toml import TomlRefused
-from keys import durable
+from keys import atomic_file
 
 VARIABLE = "PASSERELLE_KEYS__CUSTODY"
 
@@ -42,7 +42,7 @@ def demand_ours(home: Path, uri: str) -> None:
 def name_custody(home: Path, uri: str) -> None:
     """Write `uri` into the settings, durably; nothing else in them changes. Raises Remedy."""
     if uri != custody_of(home):
-        durable.replace(home / config.FILE, _renamed(_text(home), uri).encode())
+        atomic_file.replace(home / config.FILE, _renamed(_text(home), uri).encode())
 
 
 def _tree(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.errors import Remedy
 from gateway.office.arguments import Arguments
-from keys import strictjson
+from keys import strict_json
 
 SIZE = 200  # rows of a page, where nobody says; a row of any list takes at most 4 KB of the 1 MB of an answer
 LONGEST_TOKEN = 400  # characters; what it holds is shorter still
@@ -40,7 +40,7 @@ class Page:
             return None
         try:
             octets = base64.urlsafe_b64decode(self._token + "=" * (-len(self._token) % 4))
-            values = strictjson.read(octets, LONGEST_TOKEN)
+            values = strict_json.read(octets, LONGEST_TOKEN)
         except ValueError:
             raise Remedy(WRONG) from None
         if not isinstance(values, list) or [type(each) for each in values] != list(kinds):

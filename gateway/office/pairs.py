@@ -6,9 +6,9 @@ from collections.abc import Collection
 
 from gateway.errors import Remedy
 from gateway.office.signers import HandleSigner, identifiers, pair_publics, pair_signers
+from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyRecord
 
 WAYS = {
     KeyKind.DELEGATION: "have two keepers sign new targets: passerelle directory renew",

@@ -25,7 +25,7 @@ from gateway.office.showing import as_row, shown
 from gateway.store import holds, people, subjects
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 MOST_ROWS = 500  # of one act; a message to the desk has at most a million bytes
 MOST_GROUPS = 5000  # people of one page, likewise

@@ -29,9 +29,9 @@ from gateway.office.expiry import Expiring, Kind
 from gateway.office.keyroom import OWN
 from gateway.office.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
 from keys.errors import KeysError
+from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyRecord
 
 RESIGN = timedelta(
     hours=6

@@ -18,10 +18,10 @@ from gateway.store import people, subjects
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.terms import RecordFormat
-from keys.datakey import DataRing
-from matcher import fmr
-from matcher.probe import assess
-from matcher.template import MalformedRecord
+from keys.data_encryption import DataRing
+from matcher.finger import record_fmr
+from matcher.finger.probe import assess
+from matcher.finger.template import MalformedRecord
 
 MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` tells all
 BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
@@ -203,7 +203,7 @@ class _BadRecord(Exception):
 
 def _read(row: Row) -> subjects.NewSample:
     try:
-        record = fmr.read(row.data)
+        record = record_fmr.read(row.data)
     except MalformedRecord as fault:
         raise _BadRecord(str(fault)) from None
     if len(record.views) != 1:

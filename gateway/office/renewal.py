@@ -12,9 +12,9 @@ from gateway.audit.note import KeyType, VerifierKey
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import MAX_KEYS, Anchor, BundleKey, PartyBundle, witness_name
 from keys import certificates
+from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import PUBLISHED, KeyKind, KeyState
-from keys.record import KeyRecord
 
 STOPPING = timedelta(minutes=1)  # a stopped ledger pair still signs the entry that records its stop
 

@@ -38,10 +38,10 @@ from gateway.office import pairs
 from gateway.office.directoryfiles import TIMESTAMP, DirectoryFiles
 from gateway.office.metadata import demand_hybrid, demand_pair, parse, read_as, whole_as
 from gateway.office.signers import keeper_signer, pair_publics
-from keys.keeper import Keeper
+from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind
-from keys.record import KeyRecord
+from keys.tuf_root_key import Keeper
 
 ROOT_LIFE = timedelta(days=365)
 TARGETS_LIFE = timedelta(days=90)

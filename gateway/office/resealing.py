@@ -14,11 +14,11 @@ from gateway.errors import PasserelleError
 from gateway.store import resealing
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
-from keys.datakey import DataRing, tag_of
+from keys.data_encryption import DataRing, tag_of
 from keys.errors import KeysError
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.rotation import short
+from keys.rotation_schedule import short
 
 BATCH = 500  # things of one commit: a quarter of a second of the pen
 TURN = 20  # batches of one round

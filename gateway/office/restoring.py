@@ -27,7 +27,7 @@ from gateway.errors import Remedy
 from gateway.store import ledger
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
-from keys import durable
+from keys import atomic_file
 
 LEAP = 1000  # versions; more than a house publishes between a backup and the day it is needed
 MARK = "restored.json"
@@ -95,7 +95,9 @@ def mark(
         top = root_at(size, ledger.node(reader)).hex() if size else ""
     said = Mark(made, size, top, witnessed, reason, keys)
     members = {name: getattr(said, name) for name in Mark.__slots__}
-    durable.replace(home / MARK, durable.encode({"format": FORMAT, **members, "keys": int(keys)}))
+    atomic_file.replace(
+        home / MARK, atomic_file.encode({"format": FORMAT, **members, "keys": int(keys)})
+    )
 
 
 def marked(home: Path) -> Mark | None:
@@ -103,7 +105,7 @@ def marked(home: Path) -> Mark | None:
     path = home / MARK
     if not path.exists():
         return None
-    fields = durable.Fields(path, durable.decode(path, durable.read(path)), _NAMES)
+    fields = atomic_file.Fields(path, atomic_file.decode(path, atomic_file.read(path)), _NAMES)
     if fields.text("format") != FORMAT:
         raise fields.fault("format")
     return Mark(
@@ -136,7 +138,7 @@ def record(said: Mark, sequencer: Sequencer) -> None:
 def finish(home: Path, leap: Callable[[int], object]) -> None:
     """Do (5) and (6)."""
     leap(LEAP)
-    durable.remove(home / MARK)
+    atomic_file.remove(home / MARK)
 
 
 def _frame(kind: EntryType, reference: str = "") -> Frame:

@@ -34,7 +34,7 @@ from gateway.store.reviews import Case, CaseState, Evidence
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.wire import payloads
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
 

@@ -23,9 +23,9 @@ from gateway.office.turning import Turning
 from gateway.store import rotations
 from gateway.store.rotations import Doom
 from gateway.store.sequencer import Leaf
+from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
-from keys.record import KeyEvent, KeyRecord
-from keys.rotation import RHYTHMS, Rhythm, short
+from keys.rotation_schedule import RHYTHMS, Rhythm, short
 
 SHORTEST_WAIT, LONGEST_WAIT = 7, 30  # days (keys.md 7, the practice of AWS KMS)
 

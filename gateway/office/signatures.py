@@ -19,9 +19,9 @@ from gateway.law.library import arranged, packaged
 from gateway.law.parsing import parse
 from gateway.law.reading import MalformedAgreement
 from gateway.store.governance import Adopted
-from keys import sign
+from keys import signatures as sign
 from keys.errors import KeysError, SignatureRefused
-from keys.sign import SigningKey, VerifyingKey
+from keys.signatures import SigningKey, VerifyingKey
 
 SUFFIX = ".sig"
 

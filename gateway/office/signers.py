@@ -16,8 +16,8 @@ from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
 
 from gateway.errors import Fault
-from keys.directorykey import ED25519_PUBLIC_BYTES, DirectoryKey
-from keys.keeper import Algorithm, KeeperKey
+from keys.tuf_role_key import ED25519_PUBLIC_BYTES, DirectoryKey
+from keys.tuf_root_key import Algorithm, KeeperKey
 
 _MLDSA = b"tuf\x01"  # TAP 21: domain separator and version of the ml-dsa key type
 

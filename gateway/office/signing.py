@@ -7,7 +7,7 @@ from pathlib import Path
 from gateway.errors import Remedy
 from gateway.office.metadata import add_signature, role_of
 from gateway.office.signers import keeper_signer
-from keys.keeper import load
+from keys.tuf_root_key import load
 
 
 def sign_as(content: bytes, folder: Path, passphrase: bytes) -> bytes:

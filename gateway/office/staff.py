@@ -31,12 +31,12 @@ from gateway.store import staff
 from gateway.store.database import Database
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.store.staff import Member
-from keys import certificates, sign
-from keys import officer as officers
-from keys.badge import MOST_DAYS, badge, issue_badge, read_badge
+from keys import certificates, signatures
+from keys import officer_keys as officers
 from keys.errors import CertificateFault, SignatureRefused
 from keys.keyset import KeyKind, Keyset
-from keys.officer import PROOF_BYTES, PUBLIC_BYTES, Request
+from keys.officer_certificate import MOST_DAYS, badge, issue_badge, read_badge
+from keys.officer_keys import PROOF_BYTES, PUBLIC_BYTES, Request
 
 CUSTODY = Officer(
     "custody", frozenset({Role.OPERATOR}), custodial=True
@@ -133,7 +133,7 @@ class Staff:
         request = Request(
             arguments.text("person"),
             arguments.octets("public", PUBLIC_BYTES),
-            arguments.octets("approving", sign.PUBLIC_BYTES),
+            arguments.octets("approving", signatures.PUBLIC_BYTES),
             arguments.octets("proof", PROOF_BYTES),
         )
         roles = arguments.words("roles", _ROLES)

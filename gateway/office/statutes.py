@@ -29,9 +29,9 @@ from gateway.store.alarms import AlarmStands
 from gateway.store.database import Database
 from gateway.store.governance import Subject
 from gateway.store.sequencer import Leaf, Sequencer
-from keys import durable
+from keys import atomic_file
 from keys.keyset import Keyset
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 
 ALARM = "AGREEMENTS"
 LONGEST_REASON = (
@@ -200,8 +200,8 @@ class Statutes:
             }
             self._sequencer.commit((Leaf(frame, facts),), ())
             line = signatures.signature(self._keyset().signing(), text)
-            durable.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
-            durable.replace(self._folder / name, text)
+            atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
+            atomic_file.replace(self._folder / name, text)
             return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
 
         return do

@@ -1,6 +1,6 @@
 """How our keys turn: what is known of who has seen them, what is due, and the round that does it.
 
-The decision is `keys.rotation`'s. Here its facts are read: schedules, the version of our entry that first named
+The decision is `keys.rotation_schedule`'s. Here its facts are read: schedules, the version of our entry that first named
 each key, the versions that partners were seen to use, what two persons decided to destroy. An active partner is one
 that the directory knows now. A round does what is due, one step at a time; each is decided anew, kept and recorded
 by the key room, so a crash between two leaves a keyset that is the old one or the new one, and the next round goes on.
@@ -26,12 +26,12 @@ from gateway.store.database import Database
 from gateway.store.rotations import Doom
 from gateway.store.sequencer import Effect, Leaf, Sequencer
 from gateway.store.sightings import Sighting
-from keys import rotation
+from keys import rotation_schedule
 from keys.errors import KeysError
+from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import DIRECTORY, KeyKind, KeyState
-from keys.record import KeyEvent, KeyRecord
-from keys.rotation import ANNOUNCED, Evidence, Move, Outlook, Rhythm, Step, short
+from keys.rotation_schedule import ANNOUNCED, Evidence, Move, Outlook, Rhythm, Step, short
 
 SCHEDULE = "schedule"  # who acts where nobody does
 MOST_STEPS = 32  # of one round; more would be a fault of ours, and the next round comes
@@ -117,13 +117,13 @@ class Turning:
 
     def steps(self) -> tuple[Step, ...]:
         """Return what comes next, the earliest first."""
-        return rotation.steps(self.keyset.records, self.outlook(), self._clock())
+        return rotation_schedule.steps(self.keyset.records, self.outlook(), self._clock())
 
     def steps_with(self, kind: KeyKind, rhythm: Rhythm) -> tuple[Step, ...]:
         """Return what would come next for a kind if it turned so."""
         outlook = self.outlook()
         supposed = replace(outlook, rhythms={**outlook.rhythms, kind: rhythm})
-        found = rotation.steps(self.keyset.records, supposed, self._clock())
+        found = rotation_schedule.steps(self.keyset.records, supposed, self._clock())
         return tuple(step for step in found if step.kind is kind)
 
     def says_all(self) -> bool:
@@ -139,7 +139,7 @@ class Turning:
         if evidence.complete:
             by = "KEEPERS" if record.kind in DIRECTORY else "COMPLETE"
             return {"evidence": f"{by}/{evidence.version}"}
-        if not rotation.needs_evidence(self.keyset.records, record, self._clock()):
+        if not rotation_schedule.needs_evidence(self.keyset.records, record, self._clock()):
             return {"evidence": "NOT_NEEDED"}
         name = f"{record.kind.value} {short(record.kid)}"
         if (
@@ -219,7 +219,7 @@ class Turning:
 
     def _due(self, kind: KeyKind | None) -> list[Step]:
         now = self._clock()
-        found = rotation.due(self.keyset.records, self.outlook(), now)
+        found = rotation_schedule.due(self.keyset.records, self.outlook(), now)
         return [step for step in found if kind in {None, step.kind}]
 
     def _say(self, actor: str, facts: Mapping[str, str]) -> None:

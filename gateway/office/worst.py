@@ -37,9 +37,9 @@ from gateway.store.affected import Affected, iter_affected
 from gateway.store.database import Database
 from gateway.store.sequencer import Leaf, Sequencer
 from keys.errors import KeyNotUsable, KeysError
+from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.record import KeyEvent, KeyRecord
 
 SUSPECTED = "its secrecy is in doubt"
 

@@ -1,4 +1,9 @@
-"""The doors: listeners, interceptors, servicers, and the composition of the house."""
+"""The process: composition, start and stop, status.
+
+Knows: how the parts are put together and how long a call may last.
+Must not know: what a record says.
+Start reading at: `application.py`, then `lifecycle.py`.
+"""
 
 import os
 

@@ -32,7 +32,7 @@ from gateway.server.reviewing import Perform, Review
 from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
 from gateway.wire import plain
 from gateway.wire.strict import refuse_unknown
-from keys import durable
+from keys import atomic_file
 
 if TYPE_CHECKING:
     from gateway.server.house import House
@@ -111,7 +111,7 @@ class Desks:
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-        durable.replace(house.home / FILE, json.dumps(where).encode())
+        atomic_file.replace(house.home / FILE, json.dumps(where).encode())
         return port
 
     def stop(self, grace: float) -> None:

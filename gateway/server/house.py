@@ -58,11 +58,11 @@ from gateway.store.database import Database, open_store
 from gateway.store.people import StoredPeople
 from gateway.store.sequencer import Leaf, Sequencer
 from keys import selftest
-from keys.completing import completed
 from keys.custody import open_custody
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.keyset import Keyset
-from keys.officer import CHALLENGE_BYTES
+from keys.keyset_upgrade import completed
+from keys.officer_keys import CHALLENGE_BYTES
 
 _NEW_KIND = "first of a kind that the keyset lacked"
 EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and nothing is retried

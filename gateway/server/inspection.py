@@ -32,11 +32,11 @@ from gateway.server.secrecy import swap_in_use
 from gateway.store import ledger, subjects, verifying, witnessed
 from gateway.store.database import Database, open_store
 from gateway.store.subjects import Counts
-from keys import certificates, rotation, selftest
+from keys import certificates, rotation_schedule, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
-from keys.officer import is_private
+from keys.officer_keys import is_private
 
 PROBE = 65_536  # bytes that are written and thrown away: some pages of the ledger's log
 LEAST = 64 << 20  # bytes beside the ledger: a busy day's entries and their log, several times over
@@ -188,11 +188,13 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
             f"no {missing} key is ACTIVE: promote a successor, or resume the one that was suspended; either takes two"
             " persons, and `passerelle keys list` shows both"
         )
-    ended = [record for record in map(keyset.primary, NEEDED) if rotation.ends(record) <= now]
+    ended = [
+        record for record in map(keyset.primary, NEEDED) if rotation_schedule.ends(record) <= now
+    ]
     if not ended:
         return
     names = ", ".join(
-        f"{record.kind.value} {rotation.ends(record):%Y-%m-%d %H:%M}" for record in ended
+        f"{record.kind.value} {rotation_schedule.ends(record):%Y-%m-%d %H:%M}" for record in ended
     )
     ways = ", ".join(f"`passerelle keys rotate DIR {record.kind.value}`" for record in ended)
     raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")

@@ -27,7 +27,7 @@ from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store import copying
 from gateway.store.database import open_store
-from keys import durable, recovery
+from keys import atomic_file, recovery
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused
 
@@ -76,7 +76,7 @@ def restore(
         if home.exists():
             home.rmdir()
         draft.rename(home)  # (6)
-        durable.flush_folder(parent)
+        atomic_file.flush_folder(parent)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

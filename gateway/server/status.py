@@ -29,7 +29,7 @@ from gateway.store import alarms, ledger, subjects
 from gateway.store.database import open_store
 from gateway.store.ledger import Last
 from gateway.store.subjects import Counts
-from keys import keyfile, strictjson
+from keys import keyset_file, strict_json
 from keys.errors import KeysError
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ def look(home: Path, now: datetime) -> Status:
         return None
 
     stored = part("store", lambda: _stored(settings)) or _Stored()
-    keys: Keys | None = part("keys", lambda: keyfile.stated(settings.keys.keyset))
+    keys: Keys | None = part("keys", lambda: keyset_file.stated(settings.keys.keyset))
     due = part("ends", lambda: ending.of_folder(home, keys, now)) or ()
     why, since = _standing(home, settings, stored)
     raised, evidence = stored.raised, overdue.PREFIX
@@ -218,7 +218,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
 def _said(home: Path) -> str | None:
     """Return what the process says of itself; None where nobody answers where one said that it listens."""
     try:
-        written = strictjson.read(files.read(home / FILE, MOST_DOOR), MOST_DOOR)
+        written = strict_json.read(files.read(home / FILE, MOST_DOOR), MOST_DOOR)
         host, _, port = str(written["metrics"]).rpartition(":")
         asked = HTTPConnection(host, int(port), timeout=ANSWERS)  # by itself it heeds no proxy
         try:

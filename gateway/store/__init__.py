@@ -1,1 +1,6 @@
-"""What do we know? The only room with SQL: rows, the ledger's leaves among them, and one pen."""
+"""Everything that is durable, in SQL: rows, and the ledger's leaves among them.
+
+Knows: schema, migrations, one folder a subject.
+Must not know: why a row is written.
+Start reading at: `ledger/sequencer.py`, the only writer.
+"""

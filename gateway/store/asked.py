@@ -15,7 +15,7 @@ from gateway.errands import ErrandState
 from gateway.store import transactions
 from gateway.store.casebook import asked, corrections
 from gateway.terms import Outcome, State
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 _ANSWERED = (int(ErrandState.ANSWERED), int(ErrandState.SHOWN), int(ErrandState.USED))
 

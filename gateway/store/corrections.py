@@ -37,7 +37,7 @@ from gateway.store.effects import LEAF, Effect, says
 from gateway.store.redress import Act, Correction, Standing, step
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Direction
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 

@@ -29,7 +29,7 @@ from gateway.store.casebook import asked
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Outcome, Purpose
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 

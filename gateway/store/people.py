@@ -22,7 +22,7 @@ from gateway.store.dossier import octets_of, record_in
 from gateway.store.effects import Effect, says
 from gateway.store.schema import subjects
 from gateway.store.times import milliseconds
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 

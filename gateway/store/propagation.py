@@ -13,7 +13,7 @@ from gateway.store.casebook import disclosures
 from gateway.store.schema import hit_references, transactions
 from gateway.store.transactions import open_finding
 from gateway.terms import Outcome
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 
 
 @dataclass(frozen=True, slots=True)

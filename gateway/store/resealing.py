@@ -1,6 +1,6 @@
 """What is sealed with a data key: where it lies, how much of it, and its way to the key that followed.
 
-Each sealed thing begins with the tag of its key (`keys.datakey`); one without a tag was sealed before there were
+Each sealed thing begins with the tag of its key (`keys.data_encryption`); one without a tag was sealed before there were
 several. A thing keeps its place and what it is bound to; only the key changes.
 """
 
@@ -21,7 +21,7 @@ from gateway.store.effects import Effect
 from gateway.store.schema import samples
 from gateway.store.schema import subjects as subject_rows
 from gateway.store.schema import transactions as transaction_rows
-from keys.datakey import TAG_BYTES, DataRing
+from keys.data_encryption import TAG_BYTES, DataRing
 from keys.errors import OpenRefused
 
 LARGE = 20  # things of up to half a megabyte

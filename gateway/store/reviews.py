@@ -24,8 +24,8 @@ from gateway.store.casebook import reviews
 from gateway.store.effects import Effect, says
 from gateway.store.schema import transactions
 from gateway.store.times import milliseconds, moment
-from keys import durable
-from keys.datakey import SEED_BYTES, DataKey, DataRing
+from keys import atomic_file
+from keys.data_encryption import SEED_BYTES, DataKey, DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
@@ -144,8 +144,8 @@ def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tupl
     if len(seed) != SEED_BYTES:
         raise Fault("a case's key is made of 32 fresh random bytes")
     body = {
-        "header": durable.text_of(evidence.header),
-        "payload": durable.text_of(evidence.payload),
+        "header": atomic_file.text_of(evidence.header),
+        "payload": atomic_file.text_of(evidence.payload),
         "subject": evidence.subject,
     }
     sealed = DataKey.from_seed(seed).seal(json.dumps(body).encode(), aad(name, b"evidence"))
@@ -159,7 +159,7 @@ def unseal(data_key: DataRing, of: Case) -> Evidence:
         octets = DataKey.from_seed(seed).open(of.sealed or b"", aad(of.case, b"evidence"))
     except (OpenRefused, ValueError):
         raise Fault("the evidence of a case does not open: erased, altered or moved") from None
-    fields = durable.Fields(_NOWHERE, json.loads(octets), _MEMBERS)
+    fields = atomic_file.Fields(_NOWHERE, json.loads(octets), _MEMBERS)
     return Evidence(fields.octets("header"), fields.octets("payload"), fields.number("subject"))
 
 

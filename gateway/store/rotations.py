@@ -17,7 +17,7 @@ from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
 from keys.lifecycle import KeyKind
-from keys.rotation import RHYTHMS, Rhythm
+from keys.rotation_schedule import RHYTHMS, Rhythm
 
 _SCHEDULE = "rotation/schedule/"
 _ASKED = "rotation/asked/"

@@ -46,7 +46,7 @@ from gateway.store.sheet import Sheet, peaks_of
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Receipt
 from keys.envelope import SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 __all__ = ["GROUP", "WAIT", "Committed", "Effect", "Leaf", "Sequencer"]
 

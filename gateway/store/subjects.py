@@ -22,7 +22,7 @@ from gateway.store.database import Database
 from gateway.store.effects import Effect, says
 from gateway.store.schema import hit_references, samples, subjects
 from gateway.terms import RecordFormat
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 

@@ -51,7 +51,7 @@ from gateway.store.replay import (
 from gateway.store.schema import hit_references, leaves, replay, transactions
 from gateway.store.times import milliseconds, moment
 from gateway.terms import Header, Letter, Operation, Outcome, Purpose, State
-from keys.datakey import DataRing
+from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 

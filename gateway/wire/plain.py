@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 
 from gateway.errors import Remedy
-from keys import strictjson
-from keys.strictjson import JsonRefused
+from keys import strict_json
+from keys.strict_json import JsonRefused
 
 LARGEST = 1_000_000  # bytes; with its frame a message stays under gRPC's 1 MiB (protocol 12)
 DEEPEST = 12  # containers within each other; an act's arguments need three or four
@@ -22,7 +22,7 @@ def read(octets: bytes) -> dict[str, object]:
     if len(octets) > LARGEST:
         raise Remedy(f"larger than {LARGEST} bytes: send it in parts")
     try:
-        value = strictjson.read(octets, LARGEST, DEEPEST)
+        value = strict_json.read(octets, LARGEST, DEEPEST)
     except JsonRefused as fault:
         raise Remedy(
             f"not one JSON object in UTF-8, each name once and each number finite: {fault}"

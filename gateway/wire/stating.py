@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.terms import Modality, RecordFormat, Sample
-from matcher import fmr
-from matcher.template import MalformedRecord
+from matcher.finger import record_fmr
+from matcher.finger.template import MalformedRecord
 
 
 def stated(record: bytes, position: int, extractor: str) -> Sample:
@@ -12,7 +12,7 @@ def stated(record: bytes, position: int, extractor: str) -> Sample:
 
     Raises MalformedRecord for a record that breaks its standard, is of several fingers or of another one.
     """
-    read = fmr.read(record)
+    read = record_fmr.read(record)
     if len(read.views) != 1 or read.views[0].position not in (0, position):
         raise MalformedRecord("the record is of another finger, or of several", 0)
     return Sample(

@@ -20,8 +20,8 @@ sys.path.append(str(Path(__file__).parents[1] / "matcher"))
 
 from changes import CHANGES
 
-from matcher import fitting
-from matcher.measure import verification
+from matcher.error_rates import verification
+from matcher.finger import model_fitting
 
 SEED = 7
 
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--sensors", nargs="+", default=["DB1", "DB2", "DB4"])
     arguments = parser.parse_args()
     sets = read_sets(arguments.folder, tuple(arguments.extractors))
-    fitted = {sensor: fitting.left_out(sets, sensor) for sensor in arguments.sensors}
+    fitted = {sensor: model_fitting.left_out(sets, sensor) for sensor in arguments.sensors}
     for name, change in CHANGES.items():
         found, most = [], -np.inf
         for one in (each for each in sets if each.sensor in fitted):
@@ -41,9 +41,9 @@ def main() -> None:
             minutiae = tuple(change(each, rng) for each in one.minutiae)
             labels = one.extractor, one.sensor, one.finger, one.impression
             model, likelihood = fitted[one.sensor]
-            other = fitting.RecordSet(*labels, minutiae)
-            compared = fitting.compare_across(other, one, model, likelihood)
-            score = fitting.ratios(compared, likelihood)
+            other = model_fitting.RecordSet(*labels, minutiae)
+            compared = model_fitting.compare_across(other, one, model, likelihood)
+            score = model_fitting.ratios(compared, likelihood)
             found.append(verification(score[compared.mated], score[~compared.mated]))
             most = max(most, float(score[~compared.mated].max()))
         eer, fnmr = (np.mean([getattr(each, n) for each in found]) for n in ("eer", "fnmr_1000"))

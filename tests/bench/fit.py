@@ -12,34 +12,34 @@ from pathlib import Path
 
 import numpy as np
 
-from matcher import fitting, fmr, fusion
-from matcher.finger import load_model
-from matcher.measure import verification
+from matcher.error_rates import verification
+from matcher.finger import model_fitting, record_fmr, score_fusion
+from matcher.finger.descriptors import load_model
 
 VERSION = "fvc2002-3"
-PACKAGE = Path(fitting.__file__).parent
+PACKAGE = Path(model_fitting.__file__).parent
 SEED = 2002
 
 
-def read_sets(folder: Path, extractors: tuple[str, ...]) -> list[fitting.RecordSet]:
+def read_sets(folder: Path, extractors: tuple[str, ...]) -> list[model_fitting.RecordSet]:
     sets = []
     for place in sorted(p for e in extractors for p in (folder / e).iterdir() if p.is_dir()):
         paths = sorted(place.iterdir())
         names = np.array([path.stem.split("_") for path in paths]).astype(np.intp)
-        minutiae = tuple(fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
+        minutiae = tuple(record_fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
         labels = place.parent.name, place.name, names[:, 0] % 1000, names[:, 1]
-        sets.append(fitting.RecordSet(*labels, minutiae))
+        sets.append(model_fitting.RecordSet(*labels, minutiae))
     return sets
 
 
-def judge(sets: list[fitting.RecordSet]) -> list[tuple[np.ndarray, np.ndarray]]:
+def judge(sets: list[model_fitting.RecordSet]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Print the errors of each left-out sensor; return raw non-mated ratios with clusters."""
     raw, table = [], {}
     for sensor in sorted({each.sensor for each in sets}):
-        model, likelihood = fitting.left_out(sets, sensor)
+        model, likelihood = model_fitting.left_out(sets, sensor)
         for one in (each for each in sets if each.sensor == sensor):
-            key, compared = (one.extractor, sensor), fitting.compare_all(one, model)
-            ratio = fitting.ratios(compared, likelihood, raw=True)
+            key, compared = (one.extractor, sensor), model_fitting.compare_all(one, model)
+            ratio = model_fitting.ratios(compared, likelihood, raw=True)
             table[key] = verification(ratio[compared.mated], ratio[~compared.mated])
             raw.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
     for extractor in sorted({key[0] for key in table}):
@@ -59,18 +59,18 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = read_sets(arguments.folder, tuple(arguments.extractors))
     raw = judge(sets)
-    packed = fitting.fit_descriptor([m for each in sets for m in each.minutiae])
+    packed = model_fitting.fit_descriptor([m for each in sets for m in each.minutiae])
     model = load_model(packed)
-    fitted = fitting.fit_likelihood(
-        fitting.compare_sets(sets, model), np.concatenate([r for r, _ in raw]).astype(float)
+    fitted = model_fitting.fit_likelihood(
+        model_fitting.compare_sets(sets, model), np.concatenate([r for r, _ in raw]).astype(float)
     )
-    likelihood = fusion.load_likelihood(fitted, "")
-    parts = [(fusion.bend(ratio, likelihood), cluster) for ratio, cluster in raw]
+    likelihood = score_fusion.load_likelihood(fitted, "")
+    parts = [(score_fusion.bend(ratio, likelihood), cluster) for ratio, cluster in raw]
     for at, one in enumerate(sets):
         for other in sets[at + 1 :]:
             if (one.extractor == other.extractor) != (one.sensor == other.sensor):
-                compared = fitting.compare_across(one, other, model, likelihood)
-                ratio = fitting.ratios(compared, likelihood)
+                compared = model_fitting.compare_across(one, other, model, likelihood)
+                ratio = model_fitting.ratios(compared, likelihood)
                 parts.append((ratio[~compared.mated], compared.cluster[~compared.mated]))
     names = ", ".join(f"{each.extractor}/{each.sensor}" for each in sets)
     provenance = {
@@ -80,7 +80,7 @@ def main() -> None:
         "other sensors, and non-mated pairs across sensors and across extractors",
         "descriptor_size": model.size,
     }
-    certificate = fitting.fit_certificate(parts, np.random.default_rng(SEED))
+    certificate = model_fitting.fit_certificate(parts, np.random.default_rng(SEED))
     sys.stdout.write(
         json.dumps({"level": fitted["level"], "slope": fitted["slope"], **certificate}, indent=1)
     )

@@ -17,12 +17,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
-from matcher import calibration, fitting
-from matcher.finger import default_model
-from matcher.fusion import Likelihood, default_likelihood
-from matcher.gallery import Gallery
-from matcher.measure import interval, verification
-from matcher.probe import assess, prepare
+from matcher import calibration
+from matcher.error_rates import interval, verification
+from matcher.finger import model_fitting
+from matcher.finger.descriptors import default_model
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import assess, prepare
+from matcher.finger.score_fusion import Likelihood, default_likelihood
 
 
 def say(line: str) -> None:
@@ -30,23 +31,23 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def pairs(sets: list[fitting.RecordSet], *, shipped: bool) -> None:
+def pairs(sets: list[model_fitting.RecordSet], *, shipped: bool) -> None:
     """Print EER and FNMR, of each extractor and across every two; what cannot be enrolled scores -inf."""
     table: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for sensor in sorted({each.sensor for each in sets}):
         if shipped:
             model, likelihood = default_model(), default_likelihood()
         else:
-            model, likelihood = fitting.left_out(sets, sensor)
+            model, likelihood = model_fitting.left_out(sets, sensor)
         here = [each for each in sets if each.sensor == sensor]
         for one in here:
             first, second = np.triu_indices(len(one.minutiae), 1)
-            alone = fitting.compare_all(one, model)
+            alone = model_fitting.compare_all(one, model)
             bad = poor(one)[first] | poor(one)[second]
             table[one.extractor].append((sensor, *errors(alone, likelihood, bad)))
             for other in (each for each in here if each is not one):
-                across = fitting.compare_across(one, other, model, likelihood)
-                bad = (poor(one)[:, None] | poor(other))[~fitting.twins(one, other)]
+                across = model_fitting.compare_across(one, other, model, likelihood)
+                bad = (poor(one)[:, None] | poor(other))[~model_fitting.twins(one, other)]
                 name = f"{one.extractor} → {other.extractor}"
                 table[name].append((sensor, *errors(across, likelihood, bad)))
     for name, rows in table.items():
@@ -54,19 +55,19 @@ def pairs(sets: list[fitting.RecordSet], *, shipped: bool) -> None:
             say(f"{name:24}{sensor:6} EER {eer:7.2%}   FNMR1000 {fnmr:7.2%}")
 
 
-def poor(one: fitting.RecordSet) -> np.ndarray:
+def poor(one: model_fitting.RecordSet) -> np.ndarray:
     return np.array([assess(each) is not None for each in one.minutiae])
 
 
 def errors(
-    compared: fitting.Compared, likelihood: Likelihood, bad: np.ndarray
+    compared: model_fitting.Compared, likelihood: Likelihood, bad: np.ndarray
 ) -> tuple[float, float]:
-    score = np.where(bad, -np.inf, fitting.ratios(compared, likelihood, raw=True))
+    score = np.where(bad, -np.inf, model_fitting.ratios(compared, likelihood, raw=True))
     found = verification(score[compared.mated], score[~compared.mated])
     return found.eer, found.fnmr_1000
 
 
-def people(sets: list[fitting.RecordSet], fingers: int, fpir: float = 1e-4) -> None:
+def people(sets: list[model_fitting.RecordSet], fingers: int, fpir: float = 1e-4) -> None:
     """Print misses and wrong hits of searches for people made of neighbouring fingers, shipped weights."""
     positions = (2, 7, 3, 8)[:fingers]
     for extractor in dict.fromkeys(each.extractor for each in sets):

@@ -23,12 +23,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
-from matcher import synthetic
-from matcher.alignment import compare, gather
-from matcher.finger import default_model, describe
-from matcher.fusion import default_likelihood, finger_ratio
-from matcher.probe import assess
-from matcher.template import Minutiae
+from matcher.finger import synthetic
+from matcher.finger.alignment import compare, gather
+from matcher.finger.descriptors import default_model, describe
+from matcher.finger.probe import assess
+from matcher.finger.score_fusion import default_likelihood, finger_ratio
+from matcher.finger.template import Minutiae
 
 LEFT = (4, 5, 6, 8, 12)  # minutiae of a part
 LEVELS = (1, 2, 3)  # log10

@@ -24,12 +24,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from fit import read_sets
 
-from matcher import calibration, synthetic
-from matcher.cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE
-from matcher.gallery import Gallery
-from matcher.glance import Glance
-from matcher.measure import interval
-from matcher.probe import Probe, prepare
+from matcher import calibration
+from matcher.error_rates import interval
+from matcher.finger import synthetic
+from matcher.finger.gallery import Gallery
+from matcher.finger.local_similarity import Glance
+from matcher.finger.probe import Probe, prepare
+from matcher.finger.search_cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE
 
 SEARCHES = 7
 MOST_SYNTHETIC = 1 << 32  # the real people's numbers lie beyond

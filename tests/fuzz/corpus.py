@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from matcher import ansinist, fmr
-from matcher.fmr import Format, View
-from matcher.template import Minutiae
+from matcher.finger import record_ansi_nist, record_fmr
+from matcher.finger.record_fmr import Format, View
+from matcher.finger.template import Minutiae
 
 FOLDER = Path(__file__).parent / "corpus"
-HEADER = ansinist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
+HEADER = record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
 
 
 def finger(count: int = 5) -> Minutiae:
@@ -36,12 +36,15 @@ def at(data: bytes, place: int, layout: str, *values: int) -> bytes:
 
 def made() -> Iterator[tuple[str, bytes]]:
     one, two = [View(2, 0, 60, finger())], [View(2, 0, 60, finger()), View(7, 1, 0, finger(3))]
-    records = {form: fmr.write(fmr.at_197(form, one)) for form in Format}
+    records = {form: record_fmr.write(record_fmr.at_197(form, one)) for form in Format}
     for form, data in records.items():
         name = form.name.lower()
         yield f"accept-{name}", data
-        yield f"accept-{name}-two-views", fmr.write(fmr.at_197(form, two))
-        yield f"accept-{name}-empty", fmr.write(fmr.at_197(form, [View(0, 0, 0, finger(0))]))
+        yield f"accept-{name}-two-views", record_fmr.write(record_fmr.at_197(form, two))
+        yield (
+            f"accept-{name}-empty",
+            record_fmr.write(record_fmr.at_197(form, [View(0, 0, 0, finger(0))])),
+        )
         yield f"refuse-{name}-cut", data[:-3]
         yield f"refuse-{name}-trailing", data + b"\0\0"
         yield f"refuse-{name}-little-endian", data[:8] + data[8:12][::-1] + data[12:]
@@ -66,9 +69,9 @@ def made() -> Iterator[tuple[str, bytes]]:
     yield "refuse-iso2011-representation-of-4g", at(second, 15, ">I", 0xFFFFFFFF)
     yield "refuse-iso2011-65535-representations", at(second, 12, ">H", 0xFFFF)
     yield "refuse-iso2011-minutia-of-7", at(second, 50, ">B", 0x70)
-    transaction = ansinist.write(two, HEADER)
+    transaction = record_ansi_nist.write(two, HEADER)
     yield "accept-type-9", transaction
-    yield "accept-type-9-empty", ansinist.write([View(0, 0, 0, finger(0))], HEADER)
+    yield "accept-type-9-empty", record_ansi_nist.write([View(0, 0, 0, finger(0))], HEADER)
     yield "refuse-type-9-cut", transaction[:-1]
     yield "refuse-type-9-trailing", transaction + b"\x1c"
     yield "refuse-type-9-length-lie", transaction.replace(b"9.001:", b"9.001:9", 1)

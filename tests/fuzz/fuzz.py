@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matcher import ansinist, fmr
-from matcher.formats import opened
-from matcher.template import MalformedRecord
+from matcher.finger import record_ansi_nist, record_fmr
+from matcher.finger.record_formats import opened
+from matcher.finger.template import MalformedRecord
 
 CORPUS = Path(__file__).parent / "corpus"
 SLOW = 1.0  # seconds; a record of 64 KB is read in milliseconds
@@ -24,7 +24,7 @@ TELLING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF, 0x1C, 0x1D, 0x1E, 0x1F, 0x30, 0x39)
 
 def strictly(data: bytes) -> None:
     """Read a record as a partner's is read, or a transaction file."""
-    (ansinist if ansinist.is_transaction(data) else fmr).read(data)
+    (record_ansi_nist if record_ansi_nist.is_transaction(data) else record_fmr).read(data)
 
 
 def corpus() -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.template import MalformedRecord
+from matcher.finger.template import MalformedRecord
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -50,12 +50,12 @@ from gateway.terms import (
 )
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters, payloads
-from keys import envelope, officer, sign
+from keys import envelope, officer_keys, signatures
 from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.envelope import OpeningKey, SealingKey
 from keys.keyset import Keyset
-from keys.sign import SigningKey
-from matcher import fmr, synthetic
+from keys.signatures import SigningKey
+from matcher.finger import record_fmr, synthetic
 from tests.patience import CALL
 
 AGREEMENT = ("au", 1)
@@ -94,7 +94,7 @@ def samples(seed: int, impression: int = 2, positions: tuple[int, ...] = POSITIO
 
 def poor(sample: Sample, count: int) -> Sample:
     """Return a sample with only so many minutiae left."""
-    view = fmr.read(sample.data).views[0]
+    view = record_fmr.read(sample.data).views[0]
     full = view.minutiae
     left = replace(
         full,
@@ -103,7 +103,7 @@ def poor(sample: Sample, count: int) -> Sample:
         kind=full.kind[:count],
         quality=full.quality[:count],
     )
-    return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))
+    return replace(sample, data=record_fmr.write_iso2005([replace(view, minutiae=left)]))
 
 
 def status(
@@ -191,7 +191,7 @@ class Forger:
         signer: SigningKey | None = None,
         recipient: SealingKey | None = None,
         commitment: bytes | None = None,
-        context: bytes = sign.REQUEST,
+        context: bytes = signatures.REQUEST,
         recipient_id: str = "CAN",
         **header: object,
     ) -> Letter:
@@ -410,10 +410,10 @@ def officers_passphrase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     del os.environ[desk.OFFICERS_PASSPHRASE]
 
 
-def own_keys(folder: Path, person: str) -> officer.Request:
+def own_keys(folder: Path, person: str) -> officer_keys.Request:
     """Make a person's keys in a folder, sealed at next to no cost."""
-    custody = FileCustody.create(folder / officer.KEK, OFFICERS, CHEAP)
-    return officer.make(folder, person, custody)
+    custody = FileCustody.create(folder / officer_keys.KEK, OFFICERS, CHEAP)
+    return officer_keys.make(folder, person, custody)
 
 
 def let_in(
@@ -457,7 +457,7 @@ def pipe() -> Iterator[Callable[[Path], Path]]:
 
 
 @pytest.fixture(scope="session", name="own_keys")
-def own_keys_fixture() -> Callable[[Path, str], officer.Request]:
+def own_keys_fixture() -> Callable[[Path, str], officer_keys.Request]:
     return own_keys
 
 
@@ -468,8 +468,8 @@ def let_in_fixture() -> Callable[..., dict[str, object]]:
 
 def wish(person: str, *roles: str, **more: object) -> dict[str, object]:
     """Return the arguments of `staff.add` for a person with new keys."""
-    keys = officer.OfficerKeys(
-        person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES)
+    keys = officer_keys.OfficerKeys(
+        person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES)
     )
     return {**keys.request().values(), "roles": list(roles), **more}
 

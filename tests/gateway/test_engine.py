@@ -9,8 +9,8 @@ import pytest
 from gateway.engine.inprocess import InProcessEngine
 from gateway.engine.port import Batch, Change, Engine, Source
 from gateway.errors import DeadlineTooShort, EngineUnavailable
-from matcher import synthetic
-from matcher.probe import NothingUsable, Probe, prepare
+from matcher.finger import synthetic
+from matcher.finger.probe import NothingUsable, Probe, prepare
 
 POSITIONS = (2, 7)
 PEOPLE = 12

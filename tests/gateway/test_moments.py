@@ -14,7 +14,7 @@ from gateway.cli import reading, worst
 from gateway.errors import Remedy
 from gateway.office.arguments import Arguments
 from gateway.office.personal import BadRow, read_status
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 MILLISECOND = timedelta(milliseconds=1)
 LONGEST = timedelta(days=36_525)  # the longest that an agreement may keep anything

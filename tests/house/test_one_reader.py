@@ -8,7 +8,7 @@ from pathlib import Path
 LOADS = re.compile(r"\b(json|tomllib)\.loads?\(")
 OURS = {
     "gateway/toml.py": "the reader of TOML",
-    "keys/strictjson.py": "the reader of JSON",
+    "keys/strict_json.py": "the reader of JSON",
     "gateway/kit/lawbook.py": "a table of the documentation, and agreements that travel with us",
     "gateway/auditor/index.py": "rows of an index that this program wrote and sealed",
     "gateway/auditor/console/viewlog.py": "lines that this program wrote and sealed",
@@ -29,7 +29,7 @@ OURS = {
     "keys/approval.py": "its own values, spelt again",
     "keys/selftest.py": "known answers that travel with us",
     "matcher/calibration.py": "tables that travel with us",
-    "matcher/fusion.py": "tables that travel with us",
+    "matcher/finger/score_fusion.py": "tables that travel with us",
 }
 
 

@@ -1,4 +1,4 @@
-"""One writer: whatever a command writes goes through `gateway.files` or `keys.durable`, mode 0600."""
+"""One writer: whatever a command writes goes through `gateway.files` or `keys.atomic_file`, mode 0600."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-WRITERS = {"gateway/files.py", "keys/durable.py"}
+WRITERS = {"gateway/files.py", "keys/atomic_file.py"}
 METHODS = {"write_text", "write_bytes", "touch", "savefig"}
 COPIES = {"copy", "copy2", "copyfile", "copytree", "mkstemp", "NamedTemporaryFile"}
 ARCHIVES = {"ZipFile", "TarFile"}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keys import rewrap
+from keys import custody_rewrap
 from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
@@ -66,7 +66,9 @@ class Strikes:
 
 
 def uri(home: Path) -> str:
-    return rewrap.in_force(home / "keyset.json", "file:kek.json", lambda place: home / place)
+    return custody_rewrap.in_force(
+        home / "keyset.json", "file:kek.json", lambda place: home / place
+    )
 
 
 def opens(home: Path, passphrase: bytes) -> Keyset | None:
@@ -79,19 +81,19 @@ def opens(home: Path, passphrase: bytes) -> Keyset | None:
 def run(home: Path) -> None:
     """Re-wrap as the house does; called again after a crash, it goes on."""
     file, place = home / "keyset.json", home / "kek.json"
-    found = rewrap.pending(file)
+    found = custody_rewrap.pending(file)
     if found is None and opens(home, NEW):
         return  # it died after its last step
     if found is None or not found.done:
-        rewrap.clear(file)
-        rewrap.next_of(place).unlink(missing_ok=True)
+        custody_rewrap.clear(file)
+        custody_rewrap.next_of(place).unlink(missing_ok=True)
         keyset = Keyset.load(file, open_custody(uri(home), lambda: OLD))
-        new = FileCustody.create(rewrap.next_of(place), NEW, CHEAP)
-        plan = rewrap.Plan("file:kek.json", beside=True)
-        rewrap.prepare(file, keyset, new, plan, lambda *_: None)
-        rewrap.commit(file)
-    rewrap.settle(file, place)
-    rewrap.clear(file)
+        new = FileCustody.create(custody_rewrap.next_of(place), NEW, CHEAP)
+        plan = custody_rewrap.Plan("file:kek.json", beside=True)
+        custody_rewrap.prepare(file, keyset, new, plan, lambda *_: None)
+        custody_rewrap.commit(file)
+    custody_rewrap.settle(file, place)
+    custody_rewrap.clear(file)
 
 
 def fresh(base: Path, home: Path) -> None:
@@ -132,9 +134,9 @@ def main(folder: Path) -> None:
         run(home)
         resumed = opens(home, NEW)
         whole = resumed is not None and [r.standing() for r in resumed.records] == standing
-        tidy = not rewrap.next_of(home / "kek.json").exists() and not rewrap.pending(
-            home / "keyset.json"
-        )
+        tidy = not custody_rewrap.next_of(
+            home / "kek.json"
+        ).exists() and not custody_rewrap.pending(home / "keyset.json")
         found["not_resumed"] += not (whole and tidy and opens(home, OLD) is None)
         at += 1
     sys.stdout.write(json.dumps(found))

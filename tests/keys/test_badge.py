@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.badge import MOST_DAYS, Badge, badge, issue_badge, read_badge
 from keys.certificates import TlsKey, issue_ca, issue_leaf
 from keys.errors import CertificateFault
+from keys.officer_certificate import MOST_DAYS, Badge, badge, issue_badge, read_badge
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CA_KEY = TlsKey.generate()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys import durable
+from keys import atomic_file
 from keys.custody import (
     Argon2Cost,
     Custody,
@@ -39,7 +39,7 @@ def forge(path: Path, **changes: object) -> None:
     """Write what someone without the passphrase can write: any members, with a fitting checksum."""
     body = json.loads(path.read_bytes())
     del body["checksum"]
-    durable.replace(path, durable.encode({**body, **changes}))
+    atomic_file.replace(path, atomic_file.encode({**body, **changes}))
 
 
 def test_what_is_wrapped_unwraps_after_a_restart(path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_guess_costs_what_rfc_9106_recommends(
 def test_the_key_is_argon2id_of_the_passphrase(path: Path) -> None:
     """Recomputed here from the file alone, so that a backup can be opened without this code."""
     body = json.loads(path.read_bytes())
-    fields = durable.Fields(path, body, frozenset(body))
+    fields = atomic_file.Fields(path, body, frozenset(body))
     kek = Argon2id(
         salt=fields.octets("salt"), length=32, iterations=1, lanes=1, memory_cost=64
     ).derive(PASSPHRASE)

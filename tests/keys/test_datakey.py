@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.datakey import TAG_BYTES, DataKey, DataRing, tag_of
+from keys.data_encryption import TAG_BYTES, DataKey, DataRing, tag_of
 from keys.errors import KeyNotUsable, OpenRefused
 
 KEY = DataKey.from_seed(bytes(range(32)))

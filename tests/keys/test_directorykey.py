@@ -9,11 +9,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 
-from keys.completing import completed
-from keys.directorykey import DirectoryKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.keyset import KeyKind, Keyset, KeyState
-from keys.sign import SigningKey
+from keys.keyset_upgrade import completed
+from keys.signatures import SigningKey
+from keys.tuf_role_key import DirectoryKey
 
 SEED = bytes(range(64))
 ROLES = (KeyKind.DELEGATION, KeyKind.SNAPSHOT, KeyKind.TIMESTAMP)

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys import durable
+from keys import atomic_file
 from keys.errors import CustodyFault, DamagedFile
 
 PATH = Path("keyset.json")
 BODY = {"format": "x", "keys": [{"a": 1}], "note": "é"}
-CONTENT = durable.encode(BODY)
+CONTENT = atomic_file.encode(BODY)
 
 
 def test_a_body_is_read_as_it_was_written() -> None:
-    assert durable.decode(PATH, CONTENT) == BODY
+    assert atomic_file.decode(PATH, CONTENT) == BODY
 
 
 @given(st.integers(0, 8 * len(CONTENT) - 1))
@@ -27,19 +27,19 @@ def test_no_flipped_bit_is_read(bit: int) -> None:
     altered = CONTENT[:at] + bytes([CONTENT[at] ^ 1 << bit % 8]) + CONTENT[at + 1 :]
 
     with pytest.raises(DamagedFile):
-        durable.decode(PATH, altered)
+        atomic_file.decode(PATH, altered)
 
 
 def test_no_truncation_is_read() -> None:
     for size in range(len(CONTENT)):
         with pytest.raises(DamagedFile, match="restore it from backup"):
-            durable.decode(PATH, CONTENT[:size])
+            atomic_file.decode(PATH, CONTENT[:size])
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_arbitrary_bytes_are_refused_and_nothing_else_happens(content: bytes) -> None:
     with pytest.raises(DamagedFile):
-        durable.decode(PATH, content)
+        atomic_file.decode(PATH, content)
 
 
 @pytest.mark.parametrize(
@@ -56,55 +56,55 @@ def test_arbitrary_bytes_are_refused_and_nothing_else_happens(content: bytes) ->
 )
 def test_what_we_did_not_write_is_refused(content: bytes) -> None:
     with pytest.raises(DamagedFile):
-        durable.decode(PATH, content)
+        atomic_file.decode(PATH, content)
 
 
 def test_a_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "keyset.json"
-    durable.replace(path, CONTENT)
+    atomic_file.replace(path, CONTENT)
 
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert durable.read(path) == CONTENT
+    assert atomic_file.read(path) == CONTENT
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_file_that_others_may_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "keyset.json"
-    durable.replace(path, CONTENT)
+    atomic_file.replace(path, CONTENT)
     path.chmod(mode)
 
     with pytest.raises(CustodyFault, match="chmod 600"):
-        durable.read(path)
+        atomic_file.read(path)
 
 
 def test_an_absent_file_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(CustodyFault, match="passerelle init"):
-        durable.read(tmp_path / "none.json")
+        atomic_file.read(tmp_path / "none.json")
     with pytest.raises(CustodyFault):
-        durable.read(tmp_path)
+        atomic_file.read(tmp_path)
 
 
 def test_a_file_larger_than_any_of_ours_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "keyset.json"
-    durable.replace(path, b" " * (durable.LARGEST_FILE + 1))
+    atomic_file.replace(path, b" " * (atomic_file.LARGEST_FILE + 1))
 
     with pytest.raises(DamagedFile, match="larger"):
-        durable.read(path)
+        atomic_file.read(path)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "keyset.json"
-    durable.replace(path, CONTENT)
+    atomic_file.replace(path, CONTENT)
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        durable.replace(path, b"new")
+        atomic_file.replace(path, b"new")
 
     assert path.read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [path]
@@ -129,7 +129,7 @@ def test_the_new_content_is_on_disk_before_its_name_is(
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(Path, "replace", name)
 
-    durable.replace(path, CONTENT)
+    atomic_file.replace(path, CONTENT)
 
     assert steps == ["flush file", "rename", "flush folder"]
 
@@ -137,19 +137,19 @@ def test_the_new_content_is_on_disk_before_its_name_is(
 @pytest.mark.parametrize(
     ("member", "read"),
     [
-        (1, durable.Fields.text),
-        ("1", durable.Fields.number),
-        (True, durable.Fields.number),
-        ({}, durable.Fields.members),
-        ("###", durable.Fields.octets),
-        ("é", durable.Fields.octets),
-        (None, durable.Fields.octets),
+        (1, atomic_file.Fields.text),
+        ("1", atomic_file.Fields.number),
+        (True, atomic_file.Fields.number),
+        ({}, atomic_file.Fields.members),
+        ("###", atomic_file.Fields.octets),
+        ("é", atomic_file.Fields.octets),
+        (None, atomic_file.Fields.octets),
     ],
 )
 def test_a_member_of_another_type_is_refused_by_name_not_by_value(
     member: object, read: object
 ) -> None:
-    fields = durable.Fields(PATH, {"salt": member}, frozenset({"salt"}))
+    fields = atomic_file.Fields(PATH, {"salt": member}, frozenset({"salt"}))
 
     assert callable(read)
     with pytest.raises(DamagedFile, match="salt is not"):
@@ -159,4 +159,4 @@ def test_a_member_of_another_type_is_refused_by_name_not_by_value(
 @pytest.mark.parametrize("members", [None, [], {}, {"a": 1, "b": 2}, {"b": 1}])
 def test_members_are_exactly_the_expected_ones(members: object) -> None:
     with pytest.raises(DamagedFile, match="version"):
-        durable.Fields(PATH, members, frozenset({"a"}))
+        atomic_file.Fields(PATH, members, frozenset({"a"}))

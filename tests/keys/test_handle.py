@@ -11,10 +11,10 @@ import pytest
 
 from keys.certificates import TlsKey
 from keys.custody import FileCustody
-from keys.datakey import DataKey
+from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, SealingKey, pack
 from keys.keyset import Keyset
-from keys.sign import LogKey, SigningKey, VerifyingKey
+from keys.signatures import LogKey, SigningKey, VerifyingKey
 
 SEEDS = {
     OpeningKey: bytes(range(32)),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keys import durable, keyfile
+from keys import atomic_file, keyset_file
 from keys.certificates import party_of, pin, public_of
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import SealingKey, open_sealed, pack, seal
@@ -19,10 +19,10 @@ from keys.errors import (
     MalformedKey,
     UnknownKey,
 )
-from keys.keyfile import KeyFile
 from keys.keyset import KeyKind, Keyset, KeyState
+from keys.keyset_file import KeyFile
 from keys.lifecycle import LIFETIMES, Owner
-from keys.sign import REQUEST, VerifyingKey
+from keys.signatures import REQUEST, VerifyingKey
 
 S = KeyState
 HOUR = timedelta(hours=1)
@@ -32,7 +32,7 @@ def rewritten(path: Path, keyset: Keyset, custody: FileCustody, **changes: objec
     """Write, with the custody's own seal, what this code would never write: another version's file."""
     record = replace(keyset.records[0], **changes)  # type: ignore[arg-type]
     content = KeyFile(Owner.HOUSE, "CAN", keyset.hosts, (record, *keyset.records[1:]))
-    keyfile.write(path, content, custody)
+    keyset_file.write(path, content, custody)
 
 
 # Making
@@ -156,7 +156,7 @@ def test_an_edit_with_a_fitting_checksum_is_refused(
     assert old in content
     body = json.loads(content.replace(old, new))
     del body["checksum"]
-    durable.replace(saved, durable.encode(body))
+    atomic_file.replace(saved, atomic_file.encode(body))
 
     with pytest.raises(DamagedFile, match="edited"):
         Keyset.load(saved, custody)
@@ -207,8 +207,8 @@ def test_a_value_of_another_version_is_refused(
         body[where] = "passerelle keyset 2"
     else:
         body["keys"][0][where] = "2026-03-01T12:00:00Z"
-    seal_now = custody.wrap(keyfile._digest(body), keyfile.pae(keyfile.SEAL_LABEL))
-    durable.replace(saved, durable.encode({**body, "seal": durable.text_of(seal_now)}))
+    seal_now = custody.wrap(keyset_file._digest(body), keyset_file.pae(keyset_file.SEAL_LABEL))
+    atomic_file.replace(saved, atomic_file.encode({**body, "seal": atomic_file.text_of(seal_now)}))
 
     with pytest.raises(DamagedFile, match="not what this version writes"):
         Keyset.load(saved, custody)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from keys import durable, officer, sign
+from keys import atomic_file, officer_keys, signatures
 from keys.certificates import SEED_BYTES, TlsKey
 from keys.custody import Argon2Cost, FileCustody
 from keys.errors import CustodyFault, DamagedFile, SignatureRefused, WrongPassphrase
-from keys.officer import OfficerKeys, Request
-from keys.sign import SigningKey
+from keys.officer_keys import OfficerKeys, Request
+from keys.signatures import SigningKey
 
 CHEAP = Argon2Cost(8, 1, 1)
 OWN = b"known to one"
@@ -26,20 +26,20 @@ def new(person: str = "P-7") -> OfficerKeys:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    custody = FileCustody.create(tmp_path / "p7" / officer.KEK, OWN, CHEAP)
-    officer.make(tmp_path / "p7", "P-7", custody)
+    custody = FileCustody.create(tmp_path / "p7" / officer_keys.KEK, OWN, CHEAP)
+    officer_keys.make(tmp_path / "p7", "P-7", custody)
     return tmp_path / "p7"
 
 
 def test_what_was_made_opens_with_its_passphrase_and_with_no_other(folder: Path) -> None:
-    keys = officer.load(folder, lambda: OWN)
-    request = Request.parse((folder / officer.REQUEST).read_bytes())
+    keys = officer_keys.load(folder, lambda: OWN)
+    request = Request.parse((folder / officer_keys.REQUEST).read_bytes())
 
     assert (request.person, request.public) == ("P-7", keys.tls.public)
     assert request.approving == keys.approving.public
-    assert officer.named(folder) == ("P-7", keys.tls.public)
+    assert officer_keys.named(folder) == ("P-7", keys.tls.public)
     with pytest.raises(WrongPassphrase):
-        officer.load(folder, lambda: b"guessed")
+        officer_keys.load(folder, lambda: b"guessed")
     with pytest.raises(TypeError):
         keys.__reduce_ex__(4)
 
@@ -48,36 +48,38 @@ def test_a_token_seals_and_opens_the_keys(tmp_path: Path, tokens: Any) -> None:
     from keys.custody import create_custody
 
     uri = tokens.uri("good", "officer")
-    officer.make(tmp_path, "P-7", create_custody(uri, lambda: tokens.pin), token=uri)
+    officer_keys.make(tmp_path, "P-7", create_custody(uri, lambda: tokens.pin), token=uri)
 
-    assert officer.load(tmp_path, lambda: tokens.pin).person == "P-7"
-    assert not (tmp_path / officer.KEK).exists()
+    assert officer_keys.load(tmp_path, lambda: tokens.pin).person == "P-7"
+    assert not (tmp_path / officer_keys.KEK).exists()
     with pytest.raises(CustodyFault, match="wrong PIN"):
-        officer.load(tmp_path, lambda: b"no such pin")
+        officer_keys.load(tmp_path, lambda: b"no such pin")
 
 
 @pytest.mark.parametrize("name", ["person", "public", "approving", "sealed"])
 def test_a_file_put_together_from_two_opens_nothing(
     folder: Path, tmp_path: Path, name: str
 ) -> None:
-    custody = FileCustody.create(tmp_path / "p8" / officer.KEK, OWN, CHEAP)
-    officer.make(tmp_path / "p8", "P-8", custody)
+    custody = FileCustody.create(tmp_path / "p8" / officer_keys.KEK, OWN, CHEAP)
+    officer_keys.make(tmp_path / "p8", "P-8", custody)
     one, two = (
-        durable.decode(each, (each / officer.FILE).read_bytes())
+        atomic_file.decode(each, (each / officer_keys.FILE).read_bytes())
         for each in (folder, tmp_path / "p8")
     )
-    durable.replace(folder / officer.FILE, durable.encode({**one, name: two[name]}))
+    atomic_file.replace(folder / officer_keys.FILE, atomic_file.encode({**one, name: two[name]}))
 
     with pytest.raises(DamagedFile):
-        officer.load(folder, lambda: OWN)
+        officer_keys.load(folder, lambda: OWN)
 
 
 def test_a_file_names_no_custody_but_its_own_or_a_token(folder: Path) -> None:
-    held = durable.decode(folder, (folder / officer.FILE).read_bytes())
-    durable.replace(folder / officer.FILE, durable.encode({**held, "token": "file:/elsewhere"}))
+    held = atomic_file.decode(folder, (folder / officer_keys.FILE).read_bytes())
+    atomic_file.replace(
+        folder / officer_keys.FILE, atomic_file.encode({**held, "token": "file:/elsewhere"})
+    )
 
     with pytest.raises(DamagedFile):
-        officer.load(folder, lambda: OWN)
+        officer_keys.load(folder, lambda: OWN)
 
 
 def test_only_who_holds_both_keys_makes_a_request_that_counts() -> None:
@@ -94,7 +96,7 @@ def test_only_who_holds_both_keys_makes_a_request_that_counts() -> None:
         replace(good, proof=other.request().proof),
         replace(good, proof=good.proof[:-1]),
         replace(good, proof=good.proof[:-64] + bytes(64)),
-        replace(good, proof=bytes(sign.SIGNATURE_BYTES) + good.proof[-64:]),
+        replace(good, proof=bytes(signatures.SIGNATURE_BYTES) + good.proof[-64:]),
         replace(good, public=bytes(91)),
         replace(good, approving=b""),
     ):
@@ -107,8 +109,8 @@ def test_a_proof_by_one_of_the_two_keys_is_none() -> None:
     claimed = replace(mine.request(), approving=stranger.approving.public, proof=b"")
     content = claimed.content()
 
-    ecdsa = officer.signed(mine.tls, content)
-    composite = mine.approving.sign(content, sign.OFFICER_REQUEST)
+    ecdsa = officer_keys.signed(mine.tls, content)
+    composite = mine.approving.sign(content, signatures.OFFICER_REQUEST)
     with pytest.raises(SignatureRefused):
         replace(claimed, proof=composite + ecdsa).demand_proof()
 
@@ -117,8 +119,8 @@ def test_a_signature_for_something_else_proves_nothing() -> None:
     seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(64)
     keys = OfficerKeys("P-7", seed, approving)
     bare = replace(keys.request(), proof=b"")
-    ecdsa = officer.signed(TlsKey.from_seed(seed), bare.content())
-    for context in (sign.PROPOSAL, sign.APPROVAL, sign.REQUEST):
+    ecdsa = officer_keys.signed(TlsKey.from_seed(seed), bare.content())
+    for context in (signatures.PROPOSAL, signatures.APPROVAL, signatures.REQUEST):
         composite = SigningKey.from_seed(approving).sign(bare.content(), context)
         with pytest.raises(SignatureRefused):
             replace(bare, proof=composite + ecdsa).demand_proof()
@@ -143,7 +145,7 @@ def test_what_is_no_request_is_refused_as_one(octets: bytes) -> None:
 
 
 def test_a_request_has_one_spelling_and_a_bound(folder: Path) -> None:
-    octets = (folder / officer.REQUEST).read_bytes()
+    octets = (folder / officer_keys.REQUEST).read_bytes()
 
     for wrong in (octets + b"\n", octets.replace(b"P-7", b"P 7"), octets + bytes(1 << 15)):
         with pytest.raises(SignatureRefused):
@@ -154,15 +156,15 @@ def test_a_private_file_is_known_under_any_name_and_a_public_one_is_not(
     folder: Path, tmp_path: Path
 ) -> None:
     renamed = tmp_path / "notes.txt"
-    renamed.write_bytes((folder / officer.FILE).read_bytes())
+    renamed.write_bytes((folder / officer_keys.FILE).read_bytes())
     clear = tmp_path / "old"
-    clear.write_bytes(durable.encode({"format": 2, "seed": "x", "approving": "y"}))
+    clear.write_bytes(atomic_file.encode({"format": 2, "seed": "x", "approving": "y"}))
 
-    assert officer.is_private(folder / officer.FILE)
-    assert officer.is_private(renamed)
-    assert officer.is_private(clear)
-    assert not officer.is_private(folder / officer.REQUEST)
-    assert not officer.is_private(folder / officer.KEK)
+    assert officer_keys.is_private(folder / officer_keys.FILE)
+    assert officer_keys.is_private(renamed)
+    assert officer_keys.is_private(clear)
+    assert not officer_keys.is_private(folder / officer_keys.REQUEST)
+    assert not officer_keys.is_private(folder / officer_keys.KEK)
 
 
 @pytest.mark.parametrize("before", [b"", b" \n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf "])
@@ -179,7 +181,7 @@ def test_a_private_file_is_known_in_every_format_and_as_an_editor_saves_it(
 ) -> None:
     (tmp_path / "notes").write_bytes(before + written)
 
-    assert officer.is_private(tmp_path / "notes")
+    assert officer_keys.is_private(tmp_path / "notes")
 
 
 def test_a_certificate_is_no_private_file(tmp_path: Path) -> None:
@@ -187,4 +189,4 @@ def test_a_certificate_is_no_private_file(tmp_path: Path) -> None:
         b'{"format":"passerelle/1/officer-certificate","badge":"y","authority":"z"}'
     )
 
-    assert not officer.is_private(tmp_path / "c")
+    assert not officer_keys.is_private(tmp_path / "c")

@@ -15,10 +15,10 @@ from urllib.parse import quote
 
 import pytest
 
-from keys import pkcs11 as ours
+from keys import custody_pkcs11 as ours
 from keys.custody import FileCustody, create_custody, open_custody
+from keys.custody_pkcs11 import Pkcs11Custody, TokenUri
 from keys.errors import CustodyFault
-from keys.pkcs11 import Pkcs11Custody, TokenUri
 
 
 @pytest.mark.parametrize(

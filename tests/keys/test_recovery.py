@@ -119,11 +119,11 @@ def test_a_swapped_public_half_is_told(tmp_path: Path) -> None:
 
     with pytest.raises((DamagedFile, CustodyFault)):
         recovery.open_key(tmp_path / "b", b"p")
-    from keys import durable
+    from keys import atomic_file
 
     path = tmp_path / "b" / recovery.PUBLIC
-    body = durable.decode(path, path.read_bytes())
-    durable.replace(path, durable.encode({**body, "kid": "00" * 32}))
+    body = atomic_file.decode(path, path.read_bytes())
+    atomic_file.replace(path, atomic_file.encode({**body, "kid": "00" * 32}))
     with pytest.raises(MalformedKey):
         recovery.read_recipient(path)
 

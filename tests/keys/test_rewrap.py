@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from keys import durable, keyfile, rewrap
+from keys import atomic_file, custody_rewrap, keyset_file
 from keys.custody import Argon2Cost, Custody, FileCustody, open_custody
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, Keyset, KeyState
@@ -20,7 +20,7 @@ from tests.patience import PATIENCE
 
 OLD, NEW = b"the old passphrase", b"the new passphrase"
 URI = "file:kek.json"
-BESIDE = rewrap.Plan(URI, beside=True)
+BESIDE = custody_rewrap.Plan(URI, beside=True)
 
 CRASHES = Path(__file__).with_name("rewrap_crashes.py")
 LEAST_POINTS = 200  # issue 5
@@ -39,12 +39,12 @@ def home(tmp_path: Path, house: Keyset, cheap: Argon2Cost) -> Path:
 
 def opened(home: Path, passphrase: bytes) -> Keyset:
     """Open as a house does: by what the journal says is in force."""
-    uri = rewrap.in_force(home / "keyset.json", URI, lambda place: home / place)
+    uri = custody_rewrap.in_force(home / "keyset.json", URI, lambda place: home / place)
     return Keyset.load(home / "keyset.json", open_custody(uri, lambda: passphrase))
 
 
 def successor(home: Path, cheap: Argon2Cost) -> Custody:
-    return FileCustody.create(rewrap.next_of(home / "kek.json"), NEW, cheap)
+    return FileCustody.create(custody_rewrap.next_of(home / "kek.json"), NEW, cheap)
 
 
 def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
@@ -53,12 +53,12 @@ def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
     before, heard = opened(home, OLD), list[tuple[int, int]]()
     file = home / "keyset.json"
 
-    new = rewrap.prepare(
+    new = custody_rewrap.prepare(
         file, before, successor(home, cheap), BESIDE, lambda *count: heard.append(count)
     )
-    rewrap.commit(file)
-    rewrap.settle(file, home / "kek.json")
-    rewrap.clear(file)
+    custody_rewrap.commit(file)
+    custody_rewrap.settle(file, home / "kek.json")
+    custody_rewrap.clear(file)
 
     after = opened(home, NEW)
     assert [r.standing() for r in after.records] == [r.standing() for r in before.records]
@@ -79,28 +79,28 @@ def test_every_seed_is_under_the_new_key_and_nothing_else_changed(
 def test_the_last_good_version_is_not_left_under_the_old_key(home: Path, cheap: Argon2Cost) -> None:
     """Who has the old passphrase and the old copy would otherwise still have every seed."""
     file = home / "keyset.json"
-    rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
-    rewrap.commit(file)
-    rewrap.settle(file, home / "kek.json")
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.commit(file)
+    custody_rewrap.settle(file, home / "kek.json")
 
-    assert keyfile.last_of(file).read_bytes() == file.read_bytes()
+    assert keyset_file.last_of(file).read_bytes() == file.read_bytes()
 
 
 def test_until_the_rename_the_old_key_is_in_force_and_a_new_run_begins_again(
     home: Path, cheap: Argon2Cost
 ) -> None:
     file, before = home / "keyset.json", (home / "keyset.json").read_bytes()
-    rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
 
     assert file.read_bytes() == before
     opened(home, OLD)
-    found = rewrap.pending(file)
-    assert found == rewrap.Pending(BESIDE, done=False)
+    found = custody_rewrap.pending(file)
+    assert found == custody_rewrap.Pending(BESIDE, done=False)
 
-    rewrap.clear(file)
-    rewrap.next_of(home / "kek.json").unlink()
-    rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
-    rewrap.commit(file)
+    custody_rewrap.clear(file)
+    custody_rewrap.next_of(home / "kek.json").unlink()
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.commit(file)
     opened(home, NEW)
 
 
@@ -108,14 +108,14 @@ def test_after_the_rename_the_journal_says_so_without_a_passphrase(
     home: Path, cheap: Argon2Cost
 ) -> None:
     file = home / "keyset.json"
-    rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
-    rewrap.commit(file)
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    custody_rewrap.commit(file)
 
-    assert rewrap.pending(file) == rewrap.Pending(BESIDE, done=True)
-    assert rewrap.in_force(file, URI, lambda place: home / place).endswith("kek.json.next")
-    rewrap.settle(file, home / "kek.json")
-    assert rewrap.in_force(file, URI, lambda place: home / place).endswith("kek.json")
-    rewrap.settle(file, home / "kek.json")  # twice changes nothing
+    assert custody_rewrap.pending(file) == custody_rewrap.Pending(BESIDE, done=True)
+    assert custody_rewrap.in_force(file, URI, lambda place: home / place).endswith("kek.json.next")
+    custody_rewrap.settle(file, home / "kek.json")
+    assert custody_rewrap.in_force(file, URI, lambda place: home / place).endswith("kek.json")
+    custody_rewrap.settle(file, home / "kek.json")  # twice changes nothing
     opened(home, NEW)
 
 
@@ -143,9 +143,9 @@ def test_a_key_that_does_not_keep_what_it_wraps_stops_it_before_the_switch(
 
     for spoil in (lambda secret: bytes(len(secret)), lambda secret: secret[:-1]):
         with pytest.raises((DamagedFile, CustodyFault)):
-            rewrap.prepare(file, opened(home, OLD), Forgetful(spoil), BESIDE, told)
+            custody_rewrap.prepare(file, opened(home, OLD), Forgetful(spoil), BESIDE, told)
     assert file.read_bytes() == before
-    assert rewrap.pending(file) is None
+    assert custody_rewrap.pending(file) is None
     opened(home, OLD)
 
 
@@ -167,7 +167,7 @@ def test_a_full_disk_at_any_write_leaves_the_old_state(
     while allowed < 2:
         writes = 0
         with pytest.raises(OSError, match="No space"):
-            rewrap.prepare(file, keyset, custody, BESIDE, told)
+            custody_rewrap.prepare(file, keyset, custody, BESIDE, told)
         assert file.read_bytes() == before
         opened(home, OLD)
         assert not [path for path in home.iterdir() if path.name.startswith(".")]
@@ -176,14 +176,14 @@ def test_a_full_disk_at_any_write_leaves_the_old_state(
 
 def test_a_damaged_journal_is_told_and_not_guessed_at(home: Path, cheap: Argon2Cost) -> None:
     file = home / "keyset.json"
-    rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
-    journal = home / rewrap.JOURNAL
+    custody_rewrap.prepare(file, opened(home, OLD), successor(home, cheap), BESIDE, told)
+    journal = home / custody_rewrap.JOURNAL
     content = journal.read_bytes()
 
     for at in range(len(content)):
         journal.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         with pytest.raises(DamagedFile):
-            rewrap.pending(file)
+            custody_rewrap.pending(file)
 
 
 @pytest.mark.slow
@@ -221,8 +221,8 @@ def test_moving_a_key_keeps_the_copy_in_step_so_that_a_destroyed_seed_is_in_neit
     destroyed, _ = keyset.transition(made.kid, KeyState.DESTROYED, now, "test", "a")
     destroyed.save(file)
 
-    encoded = durable.text_of(seed).encode()
-    for path in (file, keyfile.last_of(file)):
+    encoded = atomic_file.text_of(seed).encode()
+    for path in (file, keyset_file.last_of(file)):
         assert encoded not in path.read_bytes()
 
 
@@ -250,7 +250,7 @@ def test_a_damaged_keyset_names_the_last_good_version_and_is_not_replaced_by_it(
 
 def test_where_both_copies_are_damaged_the_remedy_is_the_backup(home: Path) -> None:
     file = home / "keyset.json"
-    for path in (file, keyfile.last_of(file)):
+    for path in (file, keyset_file.last_of(file)):
         path.write_bytes(path.read_bytes()[:-3])
 
     with pytest.raises(DamagedFile, match="restore it from backup") as told:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.errors import MalformedKey, SignatureRefused
-from keys.sign import (
+from keys.signatures import (
     PUBLIC_BYTES,
     REQUEST,
     RESPONSE,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys import strictjson
-from keys.strictjson import DEEPEST, LONGEST_NUMBER, JsonRefused
+from keys import strict_json
+from keys.strict_json import DEEPEST, LONGEST_NUMBER, JsonRefused
 
 MOST = 4096  # bytes
 
@@ -29,9 +29,9 @@ BOUNDS: list[tuple[Callable[[int], str], int]] = [
 def test_what_is_at_a_bound_is_read_and_one_more_is_refused(
     make: Callable[[int], str], most: int
 ) -> None:
-    assert strictjson.read(make(most).encode(), MOST) == json.loads(make(most))
+    assert strict_json.read(make(most).encode(), MOST) == json.loads(make(most))
     with pytest.raises(JsonRefused):
-        strictjson.read(make(most + 1).encode(), MOST)
+        strict_json.read(make(most + 1).encode(), MOST)
 
 
 def test_what_is_too_deep_is_refused_before_the_library_begins(
@@ -43,15 +43,15 @@ def test_what_is_too_deep_is_refused_before_the_library_begins(
     monkeypatch.setattr(json, "loads", never)
 
     with pytest.raises(JsonRefused, match="within each other"):
-        strictjson.read(b"[" * (DEEPEST + 1), MOST)
+        strict_json.read(b"[" * (DEEPEST + 1), MOST)
 
 
 def test_a_text_that_never_ends_is_walked_once_and_refused() -> None:
     open_text = '"' + '\\"' * 50
 
-    assert sum(1 for _ in strictjson._TOKEN.finditer(open_text)) == 1
+    assert sum(1 for _ in strict_json._TOKEN.finditer(open_text)) == 1
     with pytest.raises(JsonRefused):
-        strictjson.read(open_text.encode(), MOST)
+        strict_json.read(open_text.encode(), MOST)
 
 
 @pytest.mark.parametrize(
@@ -64,13 +64,13 @@ def test_a_text_that_never_ends_is_walked_once_and_refused() -> None:
 )
 def test_what_has_two_readings_or_none_is_refused(octets: bytes) -> None:
     with pytest.raises(JsonRefused):
-        strictjson.read(octets, MOST)
+        strict_json.read(octets, MOST)
 
 
 def test_brackets_in_a_text_are_no_depth() -> None:
     text = json.dumps({"a": "[" * 100 + '"' + "{" * 100})
 
-    assert strictjson.read(text.encode(), MOST) == json.loads(text)
+    assert strict_json.read(text.encode(), MOST) == json.loads(text)
 
 
 plain = st.recursive(
@@ -82,10 +82,10 @@ plain = st.recursive(
 
 @given(plain)
 def test_plain_values_are_read_as_the_library_does(value: object) -> None:
-    assert strictjson.read(json.dumps(value).encode(), 1 << 20) == value
+    assert strict_json.read(json.dumps(value).encode(), 1 << 20) == value
 
 
 @given(st.binary(max_size=60))
 def test_whatever_comes_is_read_or_refused(octets: bytes) -> None:
     with suppress(JsonRefused):
-        strictjson.read(octets, MOST)
+        strict_json.read(octets, MOST)

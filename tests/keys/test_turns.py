@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.keyset import KeyKind, Keyset, KeyState
-from keys.rotation import RHYTHMS, Evidence, Move, Outlook, Rhythm, due, needs_evidence, steps
+from keys.rotation_schedule import (
+    RHYTHMS,
+    Evidence,
+    Move,
+    Outlook,
+    Rhythm,
+    due,
+    needs_evidence,
+    steps,
+)
 
 S = KeyState
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

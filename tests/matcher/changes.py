@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from matcher.template import Minutiae
+from matcher.finger.template import Minutiae
 
 Change = Callable[[Minutiae, np.random.Generator], Minutiae]
 

@@ -7,32 +7,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher import calibration, fitting, fmr
-from matcher.gallery import Gallery
-from matcher.measure import verification
-from matcher.probe import prepare
-from matcher.template import Minutiae
+from matcher import calibration
+from matcher.error_rates import verification
+from matcher.finger import model_fitting, record_fmr
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import prepare
+from matcher.finger.template import Minutiae
 
 
-def records(shared: Path, extractor: str, sensor: str) -> fitting.RecordSet:
+def records(shared: Path, extractor: str, sensor: str) -> model_fitting.RecordSet:
     paths = sorted((shared / "data" / "fingerprint" / "fvc2002" / extractor / sensor).iterdir())
     names = np.array([path.stem.split("_") for path in paths]).astype(np.intp)
-    minutiae = tuple(fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
-    return fitting.RecordSet(extractor, sensor, names[:, 0], names[:, 1], minutiae)
+    minutiae = tuple(record_fmr.read(path.read_bytes()).views[0].minutiae for path in paths)
+    return model_fitting.RecordSet(extractor, sensor, names[:, 0], names[:, 1], minutiae)
 
 
-def first(one: fitting.RecordSet, number: int) -> fitting.RecordSet:
+def first(one: model_fitting.RecordSet, number: int) -> model_fitting.RecordSet:
     kept = (each[:number] for each in (one.finger, one.impression, one.minutiae))
-    return fitting.RecordSet(one.extractor, one.sensor, *kept)
+    return model_fitting.RecordSet(one.extractor, one.sensor, *kept)
 
 
 def test_a_sensor_that_no_weight_has_seen_is_matched(shared: Path) -> None:
     """Peers reach an EER of 3.3 % at best in the mean of this extractor's sets (matching.md 3)."""
     sets = [records(shared, "secugen", sensor) for sensor in ("DB1", "DB4")]
 
-    model, likelihood = fitting.left_out(sets, "DB1")
-    compared = fitting.compare_all(sets[0], model)
-    score = fitting.ratios(compared, likelihood)
+    model, likelihood = model_fitting.left_out(sets, "DB1")
+    compared = model_fitting.compare_all(sets[0], model)
+    score = model_fitting.ratios(compared, likelihood)
     errors = verification(score[compared.mated], score[~compared.mated])
 
     assert (int(compared.mated.sum()), int((~compared.mated).sum())) == (280, 2880)
@@ -71,16 +72,16 @@ def test_the_fit_is_the_same_each_time_and_reads_back(shared: Path) -> None:
     one = records(shared, "secugen", "DB4")
     some = first(one, 24)
 
-    packed = fitting.fit_descriptor(some.minutiae, size=66)
-    model = fitting.load_model(packed)
-    compared = fitting.compare_all(some, model)
-    fitted = fitting.fit_likelihood([compared])
-    likelihood = fitting.load_likelihood(fitted, "")
-    ratio = fitting.ratios(compared, likelihood)
+    packed = model_fitting.fit_descriptor(some.minutiae, size=66)
+    model = model_fitting.load_model(packed)
+    compared = model_fitting.compare_all(some, model)
+    fitted = model_fitting.fit_likelihood([compared])
+    likelihood = model_fitting.load_likelihood(fitted, "")
+    ratio = model_fitting.ratios(compared, likelihood)
     non_mated = [(ratio[~compared.mated], compared.cluster[~compared.mated])]
-    tails = [fitting.fit_certificate(non_mated, np.random.default_rng(1)) for _ in range(2)]
+    tails = [model_fitting.fit_certificate(non_mated, np.random.default_rng(1)) for _ in range(2)]
 
-    assert packed == fitting.fit_descriptor(some.minutiae, size=66)
+    assert packed == model_fitting.fit_descriptor(some.minutiae, size=66)
     assert model.size == 66
     assert np.median(ratio[compared.mated]) > 2 > np.median(ratio[~compared.mated])
     assert tails[0] == tails[1]
@@ -92,8 +93,8 @@ def test_fingers_across_sensors_are_never_mated(shared: Path) -> None:
     one, other = records(shared, "secugen", "DB1"), records(shared, "secugen", "DB4")
     few = [first(each, 8) for each in (one, other)]
 
-    compared = fitting.compare_across(
-        *few, fitting.load_model(fitting.fit_descriptor(one.minutiae))
+    compared = model_fitting.compare_across(
+        *few, model_fitting.load_model(model_fitting.fit_descriptor(one.minutiae))
     )
 
     assert len(compared.mated) == 64

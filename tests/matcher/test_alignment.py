@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import synthetic
-from matcher.alignment import compare, gather, support
-from matcher.finger import Finger, default_model, describe
-from matcher.fusion import MOST_RATIO, default_likelihood, finger_ratio
-from matcher.template import Minutiae
+from matcher.finger import synthetic
+from matcher.finger.alignment import compare, gather, support
+from matcher.finger.descriptors import Finger, default_model, describe
+from matcher.finger.score_fusion import MOST_RATIO, default_likelihood, finger_ratio
+from matcher.finger.template import Minutiae
 
 
 def finger(minutiae: Minutiae) -> Finger:

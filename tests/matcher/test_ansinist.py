@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import ansinist, synthetic
-from matcher.ansinist import DescriptiveText, Header
-from matcher.fmr import Frame, View
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_ansi_nist, synthetic
+from matcher.finger.record_ansi_nist import DescriptiveText, Header
+from matcher.finger.record_fmr import Frame, View
+from matcher.finger.template import MalformedRecord, Minutiae
 
 HEADER = Header("SRE", "20260301", "CAN", "AUS", "T-17")
 FS, GS, RS, US = "\x1c", "\x1d", "\x1e", "\x1f"
@@ -58,7 +58,7 @@ def small(**changed: str | None) -> bytes:
 
 
 def test_pixels_units_and_origin_are_those_of_incits() -> None:
-    (view,) = ansinist.read(small())
+    (view,) = record_ansi_nist.read(small())
 
     minutiae = view.minutiae
     assert minutiae.xy.tolist() == [[100, 14], [7, 8]]
@@ -71,7 +71,7 @@ def test_pixels_units_and_origin_are_those_of_incits() -> None:
     ("unit", "scale", "by"), [("1", "500", 1), ("1", "1000", 0.5), ("2", "197", 1), ("2", "394", 0.5)]
 )  # fmt: skip
 def test_the_unit_of_the_scale_is_heeded(unit: str, scale: str, by: float) -> None:
-    (view,) = ansinist.read(small(f130=unit, f131=scale, f132=scale))
+    (view,) = record_ansi_nist.read(small(f130=unit, f131=scale, f132=scale))
 
     assert view.minutiae.xy == pytest.approx(np.array([[100, 14], [7, 8]]) * by)
 
@@ -100,8 +100,8 @@ def views(draw: st.DrawFn) -> View:
 
 @given(st.lists(views(), min_size=1, max_size=3))
 def test_what_is_written_is_read_again(given_views: list[View]) -> None:
-    data = ansinist.write(given_views, HEADER)
-    again = ansinist.read(data)
+    data = record_ansi_nist.write(given_views, HEADER)
+    again = record_ansi_nist.read(data)
 
     for one, other in zip(again, given_views, strict=True):
         assert (one.position, one.impression, one.quality) == (
@@ -120,7 +120,7 @@ def test_a_type_2_record_is_refused_wherever_it_stands() -> None:
 
     for records in ((person, print_), (print_, person)):
         with pytest.raises(DescriptiveText) as caught:
-            ansinist.read(file(*records))
+            record_ansi_nist.read(file(*records))
         assert "JANE" not in str(caught.value)
 
 
@@ -128,21 +128,21 @@ def test_a_type_2_record_that_was_not_announced_is_refused_too() -> None:
     smuggled = file((9, text(9, block()))).replace(text(9, block()), text(2, {2: "00", 18: "DOE"}))
 
     with pytest.raises(DescriptiveText):
-        ansinist.read(smuggled)
+        record_ansi_nist.read(smuggled)
 
 
 def test_other_records_are_stepped_over_by_their_length() -> None:
     image = (4, (4 + 7).to_bytes(4, "big") + b"9.001:1")
     palm = (15, text(15, {2: "00", 999: "9.137:" + US}))
 
-    assert len(ansinist.read(file(image, (9, text(9, block())), palm))) == 1
+    assert len(record_ansi_nist.read(file(image, (9, text(9, block())), palm))) == 1
 
 
 @pytest.mark.parametrize("size", [0, 3, 4000])
 def test_a_binary_length_that_lies_is_refused(size: int) -> None:
     """Readers in the wild ran past the buffer on Type-7 (ebts/jet issues 4, 9)."""
     with pytest.raises(MalformedRecord):
-        ansinist.read(file((9, text(9, block())), (7, size.to_bytes(4, "big"))))
+        record_ansi_nist.read(file((9, text(9, block())), (7, size.to_bytes(4, "big"))))
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_binary_length_that_lies_is_refused(size: int) -> None:
 )  # fmt: skip
 def test_what_the_standard_has_no_meaning_for_is_refused(changed: dict[str, str | None]) -> None:
     with pytest.raises(MalformedRecord):
-        ansinist.read(small(**changed))
+        record_ansi_nist.read(small(**changed))
 
 
 def test_a_field_given_twice_is_refused() -> None:
@@ -175,14 +175,14 @@ def test_a_field_given_twice_is_refused() -> None:
     twice = twice.replace(b"9.001:%d" % len(once), b"9.001:%d" % len(twice))
 
     with pytest.raises(MalformedRecord, match="twice"):
-        ansinist.read(file((9, twice)))
+        record_ansi_nist.read(file((9, twice)))
 
 
 def test_more_minutiae_than_a_view_holds_are_refused() -> None:
     rows = RS.join(US.join([str(n), "1", "1", "1", "1", "1"]) for n in range(1, 257))
 
     with pytest.raises(MalformedRecord):
-        ansinist.read(small(f136="256", f137=rows))
+        record_ansi_nist.read(small(f136="256", f137=rows))
 
 
 def test_every_truncation_is_refused() -> None:
@@ -190,7 +190,7 @@ def test_every_truncation_is_refused() -> None:
 
     for size in range(len(data)):
         with pytest.raises(MalformedRecord):
-            ansinist.read(data[:size])
+            record_ansi_nist.read(data[:size])
 
 
 def test_every_byte_flip_is_malformed_or_another_valid_file() -> None:
@@ -202,7 +202,7 @@ def test_every_byte_flip_is_malformed_or_another_valid_file() -> None:
             changed = bytearray(data)
             changed[place] ^= flip
             try:
-                (view,) = ansinist.read(bytes(changed))
+                (view,) = record_ansi_nist.read(bytes(changed))
             except MalformedRecord:
                 refused += 1
             else:
@@ -215,12 +215,12 @@ def test_any_bytes_in_the_middle_are_malformed_or_read(junk: bytes, place: int, 
     data = small()
 
     with suppress(MalformedRecord):
-        ansinist.read(data[:place] + junk + data[place + gone :])
+        record_ansi_nist.read(data[:place] + junk + data[place + gone :])
 
 
 def test_trailing_bytes_are_refused() -> None:
     with pytest.raises(MalformedRecord, match="follow"):
-        ansinist.read(small() + b"\0")
+        record_ansi_nist.read(small() + b"\0")
 
 
 def test_a_writer_refuses_what_the_format_cannot_hold() -> None:
@@ -228,6 +228,6 @@ def test_a_writer_refuses_what_the_format_cannot_hold() -> None:
 
     for bad in ((), (view,) * 11, (View(11, 0, 0, view.minutiae),)):
         with pytest.raises(ValueError):
-            ansinist.write(bad, HEADER)
+            record_ansi_nist.write(bad, HEADER)
     with pytest.raises(ValueError, match="ASCII"):
-        ansinist.write([view], Header("SRE", "2026", "C\x1dN", "AUS", "T"))
+        record_ansi_nist.write([view], Header("SRE", "2026", "C\x1dN", "AUS", "T"))

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import calibration, synthetic
+from matcher import calibration
 from matcher.calibration import default_certificate, load_certificate, threshold
-from matcher.gallery import Gallery
-from matcher.probe import prepare
+from matcher.finger import synthetic
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import prepare
 
 
 @given(st.floats(1e-7, 0.5), st.integers(0, 10**7), st.integers(1, 10))

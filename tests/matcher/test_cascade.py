@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher import synthetic
-from matcher.block import Block, fingers_of, slots_for
-from matcher.cascade import SearchAbandoned
-from matcher.constants import ABSENT
-from matcher.crowd import best_finite, crowds, supported
-from matcher.explanation import explain
-from matcher.finger import CANVAS, DOUBT, Finger, default_model, describe, readings
-from matcher.gallery import MOST_FRAMES, Gallery
-from matcher.glance import Glance
-from matcher.probe import NothingUsable, Probe, prepare
-from matcher.template import Minutiae
+from matcher.finger import synthetic
+from matcher.finger.candidate_rows import best_finite, crowds, supported
+from matcher.finger.constants import ABSENT
+from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, describe, readings
+from matcher.finger.explanation import explain
+from matcher.finger.gallery import MOST_FRAMES, Gallery
+from matcher.finger.gallery_block import Block, fingers_of, slots_for
+from matcher.finger.local_similarity import Glance
+from matcher.finger.probe import NothingUsable, Probe, prepare
+from matcher.finger.search_cascade import SearchAbandoned
+from matcher.finger.template import Minutiae
 
 POSITIONS = (1, 6)
 
@@ -65,7 +65,7 @@ def test_a_batch_too_large_for_memory_is_searched_in_parts(
     probes = [probe(seed) for seed in range(4)]
     whole = gallery.search_many(probes, 3)
 
-    monkeypatch.setattr("matcher.cascade.MOST_COARSE", 120)
+    monkeypatch.setattr("matcher.finger.search_cascade.MOST_COARSE", 120)
     parts = gallery.search_many(probes, 3)
 
     assert [f.subject.tolist() for f in parts] == [f.subject.tolist() for f in whole]
@@ -272,17 +272,17 @@ def test_a_crowd_yields_each_seated_finger_once_with_its_seat(gallery: Gallery) 
 
 
 def test_records_of_one_extractor_find_those_of_another(shared: Path) -> None:
-    from matcher import fmr
+    from matcher.finger import record_fmr
 
     folder = shared / "data" / "fingerprint" / "fvc2002"
     gallery = Gallery()
     for finger in range(101, 111):
-        record = fmr.read((folder / "fingerjet" / "DB1" / f"{finger}_1.iso").read_bytes())
+        record = record_fmr.read((folder / "fingerjet" / "DB1" / f"{finger}_1.iso").read_bytes())
         gallery.add(finger, [(1, record.views[0].minutiae)])
 
     found = 0
     for finger in range(101, 111):
-        record = fmr.read((folder / "secugen" / "DB1" / f"{finger}_2.iso").read_bytes())
+        record = record_fmr.read((folder / "secugen" / "DB1" / f"{finger}_2.iso").read_bytes())
         best = gallery.search(prepare([(1, record.views[0].minutiae)]), 1)
         found += int(best.subject[0]) == finger and best.score[0] > 2
     assert found >= 9

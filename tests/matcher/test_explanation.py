@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher import synthetic
-from matcher.alignment import compare, gather
-from matcher.explanation import explain
-from matcher.finger import Finger, default_model, describe, distinct
-from matcher.fusion import bend, default_likelihood, finger_ratio
-from matcher.template import Minutiae
+from matcher.finger import synthetic
+from matcher.finger.alignment import compare, gather
+from matcher.finger.descriptors import Finger, default_model, describe, distinct
+from matcher.finger.explanation import explain
+from matcher.finger.score_fusion import bend, default_likelihood, finger_ratio
+from matcher.finger.template import Minutiae
 
 
 def impression(seed: int, number: int) -> Minutiae:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import fmr, synthetic
-from matcher.fmr import Format, Record, View
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.record_fmr import Format, Record, View
+from matcher.finger.template import MalformedRecord, Minutiae
 
 UNITS = {form: 256 if form.name.startswith("ISO") else 180 for form in Format}
 FORMATS = tuple(Format)
@@ -31,7 +31,7 @@ def minutiae(rows: list[tuple[int, int, int, int, int]], units: int = 256) -> Mi
 def small(form: Format, views: int = 1, count: int = 3) -> bytes:
     rows = [(10 + 7 * k, 20 + 11 * k, 3 * k, k % 3, 10 * k) for k in range(count)]
     view = View(2, 0, 60, minutiae(rows, UNITS[form]))
-    return fmr.write(Record(form, 400, 500, 197, 197, (view,) * views))
+    return record_fmr.write(Record(form, 400, 500, 197, 197, (view,) * views))
 
 
 def same(one: Record, other: Record) -> bool:
@@ -81,17 +81,17 @@ def records(draw: st.DrawFn) -> Record:
 
 @given(records())
 def test_what_is_written_is_read_again(record: Record) -> None:
-    data = fmr.write(record)
+    data = record_fmr.write(record)
 
-    assert fmr.detect(data) is record.format
-    assert same(fmr.read(data), record)
+    assert record_fmr.detect(data) is record.format
+    assert same(record_fmr.read(data), record)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_record_or_malformed(data: bytes) -> None:
     for prefix in (b"", b"FMR\0 20\0", b"FMR\0 20\0" + struct.pack(">I", len(data) + 12)):
         with suppress(MalformedRecord):
-            fmr.read(prefix + data)
+            record_fmr.read(prefix + data)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -100,13 +100,13 @@ def test_every_truncation_is_refused(form: Format) -> None:
 
     for size in range(len(data)):
         with pytest.raises(MalformedRecord):
-            fmr.read(data[:size])
+            record_fmr.read(data[:size])
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_byte_flip_is_malformed_or_another_valid_record(form: Format) -> None:
     data = small(form, views=2, count=1)
-    before = fmr.read(data)
+    before = record_fmr.read(data)
 
     refused = 0
     for place in range(len(data)):
@@ -114,7 +114,7 @@ def test_every_byte_flip_is_malformed_or_another_valid_record(form: Format) -> N
             changed = bytearray(data)
             changed[place] ^= flip
             try:
-                after = fmr.read(bytes(changed))
+                after = record_fmr.read(bytes(changed))
             except MalformedRecord:
                 refused += 1
             else:
@@ -130,9 +130,9 @@ def test_trailing_bytes_are_refused_whatever_the_length_field_says(form: Format)
     struct.pack_into(">H" if form is Format.INCITS_378_2004 else ">I", longer, 8, len(longer))
 
     with pytest.raises(MalformedRecord):
-        fmr.read(data + b"\0")
+        record_fmr.read(data + b"\0")
     with pytest.raises(MalformedRecord):
-        fmr.read(bytes(longer))
+        record_fmr.read(bytes(longer))
 
 
 def test_the_angle_byte_proves_the_unit() -> None:
@@ -144,7 +144,7 @@ def test_the_angle_byte_proves_the_unit() -> None:
     body = body.replace(bytes([80, 90]), bytes([56, 90]))
     incits = b"FMR\0 20\0" + struct.pack(">HHHH", 26 + len(body), 51, 9, 0) + size + body
 
-    (one,), (other,) = fmr.read(iso).views, fmr.read(incits).views
+    (one,), (other,) = record_fmr.read(iso).views, record_fmr.read(incits).views
 
     assert math.degrees(one.minutiae.angle[0]) == pytest.approx(112.5, abs=1e-4)
     assert math.degrees(other.minutiae.angle[0]) == pytest.approx(112.0, abs=1e-4)
@@ -159,7 +159,7 @@ def test_an_incits_angle_beyond_the_turn_is_refused(angle: int) -> None:
     data[26 + 4 + 4] = angle
 
     with pytest.raises(MalformedRecord, match="angle"):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -169,24 +169,24 @@ def test_none_and_255_minutiae_are_read(form: Format, count: int) -> None:
     if data is None:
         rows = [(k, k, k % 180, 1, 0) for k in range(count)]
         view = View(0, 0, 0, minutiae(rows, UNITS[form]))
-        data = fmr.write(Record(form, 400, 500, 197, 197, (view,)))
+        data = record_fmr.write(Record(form, 400, 500, 197, 197, (view,)))
 
-    assert len(fmr.read(data).views[0].minutiae) == count
+    assert len(record_fmr.read(data).views[0].minutiae) == count
 
 
 def test_a_long_incits_record_is_detected() -> None:
     data = small(Format.INCITS_378_2004)
     long = data[:8] + struct.pack(">HI", 0, len(data) + 4) + data[10:]
 
-    assert fmr.detect(long) is Format.INCITS_378_2004
-    assert same(fmr.read(long), fmr.read(data))
+    assert record_fmr.detect(long) is Format.INCITS_378_2004
+    assert same(record_fmr.read(long), record_fmr.read(data))
 
 
 def test_a_wrong_length_is_neither_format() -> None:
     data = small(Format.ISO_19794_2_2005)
 
     with pytest.raises(MalformedRecord, match="length"):
-        fmr.detect(data[:8] + struct.pack(">I", len(data) + 1) + data[12:])
+        record_fmr.detect(data[:8] + struct.pack(">I", len(data) + 1) + data[12:])
 
 
 @pytest.mark.parametrize("form", FIRST)
@@ -197,16 +197,16 @@ def test_a_resolution_of_zero_is_refused(form: Format, axis: int) -> None:
         data = bytearray(small(form))
         struct.pack_into(">H", data, header - 6 + 2 * axis, absurd)
         with pytest.raises(MalformedRecord, match="resolution"):
-            fmr.read(bytes(data))
+            record_fmr.read(bytes(data))
 
 
 def test_another_resolution_is_scaled_to_500_ppi() -> None:
     """Mixed resolutions returned the wrong person elsewhere (neilharan/openafis issue 5)."""
     data = bytearray(small(Format.ISO_19794_2_2005))
     struct.pack_into(">HH", data, 18, 394, 394)
-    before = fmr.read(small(Format.ISO_19794_2_2005)).views[0].minutiae
+    before = record_fmr.read(small(Format.ISO_19794_2_2005)).views[0].minutiae
 
-    after = fmr.read(bytes(data)).views[0].minutiae
+    after = record_fmr.read(bytes(data)).views[0].minutiae
 
     assert after.xy == pytest.approx(before.xy / 2)
     assert (after.angle == before.angle).all()
@@ -218,7 +218,7 @@ def test_oblong_pixels_turn_the_angles_too() -> None:
     data[24 + 4 + 4] = 32  # 45 degrees
     struct.pack_into(">HH", data, 18, 197, 394)
 
-    after = fmr.read(bytes(data)).views[0].minutiae
+    after = record_fmr.read(bytes(data)).views[0].minutiae
 
     assert math.degrees(after.angle[0]) == pytest.approx(math.degrees(math.atan(0.5)), abs=1e-4)
 
@@ -231,7 +231,7 @@ def test_a_minutia_outside_the_image_is_refused(form: Format, offset: int, value
     struct.pack_into(">H", data, header + 4 + offset, value)
 
     with pytest.raises(MalformedRecord, match="outside"):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
 
 
 def test_extended_data_are_bounded_and_skipped() -> None:
@@ -241,9 +241,9 @@ def test_extended_data_are_bounded_and_skipped() -> None:
     longer = longer[:8] + struct.pack(">I", len(longer)) + longer[12:]
     liar = longer[: -len(block) - 2] + struct.pack(">H", len(block) + 1) + block
 
-    assert same(fmr.read(longer), fmr.read(data))
+    assert same(record_fmr.read(longer), record_fmr.read(data))
     with pytest.raises(MalformedRecord, match="extended"):
-        fmr.read(liar)
+        record_fmr.read(liar)
 
 
 @pytest.mark.parametrize(
@@ -267,12 +267,12 @@ def test_what_the_standard_has_no_meaning_for_is_refused(
         data[offset + 1] = 0
 
     with pytest.raises(MalformedRecord, match=reason):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
 
 
 def test_a_fault_never_repeats_what_it_read() -> None:
     with pytest.raises(MalformedRecord) as caught:
-        fmr.read(b"Jane Doe, born 1970-01-01, case 12345")
+        record_fmr.read(b"Jane Doe, born 1970-01-01, case 12345")
 
     assert "Jane" not in str(caught.value)
 
@@ -287,14 +287,14 @@ def test_a_writer_refuses_what_the_format_cannot_hold() -> None:
         Record(Format.ISO_19794_2_2005, 400, 500, 197, 197, (View(11, 0, 0, view.minutiae),)),
     ):
         with pytest.raises(ValueError):
-            fmr.write(bad)
+            record_fmr.write(bad)
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_views_are_written_at_500_ppi(form: Format) -> None:
     finger = synthetic.impression(synthetic.person(1), 2, 1)
 
-    record = fmr.read(synthetic.record(finger, 2, form))
+    record = record_fmr.read(synthetic.record(finger, 2, form))
 
     assert (record.format, record.x_ppcm, record.views[0].position) == (form, 197, 2)
     assert (record.views[0].minutiae.xy == finger.xy).all()
@@ -304,10 +304,10 @@ def test_every_real_record_is_read(shared: Path) -> None:
     paths = sorted((shared / "data" / "fingerprint").rglob("*_*.*"))
 
     for path in paths:
-        record = fmr.read(path.read_bytes())
+        record = record_fmr.read(path.read_bytes())
         assert [view.position for view in record.views] == [0]
         assert record.format == (2 if path.suffix == ".ansi" else 1)
-        assert same(fmr.read(fmr.write(record)), record)
+        assert same(record_fmr.read(record_fmr.write(record)), record)
     assert len(paths) == 958
 
 
@@ -316,7 +316,7 @@ def test_both_formats_of_one_extraction_agree(shared: Path) -> None:
     folder = shared / "data" / "fingerprint" / "fvc2002"
     for iso in sorted((folder / "fingerjet").rglob("*.iso")):
         ansi = folder / "fingerjet-ansi" / iso.parent.name / f"{iso.stem}.ansi"
-        one, other = (fmr.read(path.read_bytes()).views[0].minutiae for path in (iso, ansi))
+        one, other = (record_fmr.read(path.read_bytes()).views[0].minutiae for path in (iso, ansi))
         apart = np.abs(np.angle(np.exp(1j * (one.angle - other.angle).astype(np.float64))))
         assert (one.xy == other.xy).all()
         assert np.degrees(apart).max() <= 2.5

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import fmr, synthetic
-from matcher.fmr import Format, Frame, Record, View
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.record_fmr import Format, Frame, Record, View
+from matcher.finger.template import MalformedRecord, Minutiae
 
 ISO, INCITS = Format.ISO_19794_2_2011, Format.INCITS_378_2009
 UNITS = {ISO: 256, INCITS: 180}
@@ -79,7 +79,7 @@ def mixed(draw: st.DrawFn) -> Record:
 
 @given(mixed())
 def test_each_view_keeps_its_own_size_and_resolution(record: Record) -> None:
-    again = fmr.read(fmr.write(record))
+    again = record_fmr.read(record_fmr.write(record))
 
     assert (again.format, again.frame) == (record.format, record.frame)
     for one, other in zip(again.views, record.views, strict=True):
@@ -92,54 +92,54 @@ def test_each_view_keeps_its_own_size_and_resolution(record: Record) -> None:
 
 def test_the_lengths_tell_the_two_apart_though_magic_and_version_are_one() -> None:
     for form in (ISO, INCITS):
-        data = fmr.write(fmr.at_197(form, [View(2, 0, 60, finger())]))
+        data = record_fmr.write(record_fmr.at_197(form, [View(2, 0, 60, finger())]))
         assert data[:8] == b"FMR\x00030\0"
-        assert fmr.detect(data) is form
+        assert record_fmr.detect(data) is form
 
 
 def test_the_amended_version_is_incits() -> None:
-    data = fmr.write(fmr.at_197(INCITS, [View(2, 0, 60, finger())]))
+    data = record_fmr.write(record_fmr.at_197(INCITS, [View(2, 0, 60, finger())]))
 
-    assert fmr.detect(data.replace(b"030\0", b"035\0")) is INCITS
+    assert record_fmr.detect(data.replace(b"030\0", b"035\0")) is INCITS
     with pytest.raises(MalformedRecord, match="version"):
-        fmr.detect(data.replace(b"030\0", b"031\0"))
+        record_fmr.detect(data.replace(b"030\0", b"031\0"))
 
 
 def test_the_iso_angle_is_a_256th_and_the_incits_angle_two_degrees() -> None:
-    view = fmr.read(iso(representation())).views[0]
-    incits = bytearray(fmr.write(fmr.at_197(INCITS, [View(2, 0, 60, finger())])))
+    view = record_fmr.read(iso(representation())).views[0]
+    incits = bytearray(record_fmr.write(record_fmr.at_197(INCITS, [View(2, 0, 60, finger())])))
     incits[21 + 17 + 4] = 56
 
     assert math.degrees(view.minutiae.angle[0]) == pytest.approx(112.5, abs=1e-4)
     assert view.minutiae.xy.tolist() == [[100, 14]]
     assert (view.position, view.quality, view.minutiae.quality[0]) == (2, 0, 90)
-    other = fmr.read(bytes(incits)).views[0].minutiae
+    other = record_fmr.read(bytes(incits)).views[0].minutiae
     assert math.degrees(other.angle[0]) == pytest.approx(112.0, abs=1e-4)
 
 
 def test_an_incits_angle_beyond_the_turn_is_refused() -> None:
-    data = bytearray(fmr.write(fmr.at_197(INCITS, [View(2, 0, 60, finger())])))
+    data = bytearray(record_fmr.write(record_fmr.at_197(INCITS, [View(2, 0, 60, finger())])))
     data[21 + 17 + 4] = 180
 
     with pytest.raises(MalformedRecord, match="angle"):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
 
 
 def test_minutiae_of_five_bytes_have_no_quality() -> None:
-    short = fmr.read(iso(representation(size=5))).views[0]
-    written = fmr.write(fmr.at_197(ISO, [View(2, 0, 0, finger(quality=0))]))
+    short = record_fmr.read(iso(representation(size=5))).views[0]
+    written = record_fmr.write(record_fmr.at_197(ISO, [View(2, 0, 0, finger(quality=0))]))
 
     assert short.minutiae.quality.tolist() == [0]
     assert len(written) == 15 + 34 + 4 * 5
     with pytest.raises(MalformedRecord, match="size of a minutia"):
-        fmr.read(iso(representation().replace(b"\x61\x01", b"\x71\x01")))
+        record_fmr.read(iso(representation().replace(b"\x61\x01", b"\x71\x01")))
 
 
 def test_quality_blocks_and_certificates_are_stepped_over() -> None:
     blocks = b"\x02" + b"\x50\0\x01\0\x02" + b"\xff\0\x01\0\x02"
-    plain = fmr.read(iso(representation(qualities=blocks))).views[0]
+    plain = record_fmr.read(iso(representation(qualities=blocks))).views[0]
     certified = representation(qualities=blocks, certificates=b"\x02" + b"\x07" * 6)
-    other = fmr.read(iso(certified, certified, certified=1)).views[1]
+    other = record_fmr.read(iso(certified, certified, certified=1)).views[1]
 
     assert plain.quality == other.quality == 80
     assert (plain.minutiae.xy == other.minutiae.xy).all()
@@ -158,11 +158,11 @@ def test_quality_blocks_and_certificates_are_stepped_over() -> None:
 def test_a_representation_is_bounded_by_its_own_length(body: bytes, reason: str) -> None:
     """A length that lies about one view never lets its reader into the next."""
     with pytest.raises(MalformedRecord, match=reason):
-        fmr.read(iso(body + b"\0" * (max(0, 30 - len(body))), representation()))
+        record_fmr.read(iso(body + b"\0" * (max(0, 30 - len(body))), representation()))
 
 
 def test_extended_data_are_skipped_by_length() -> None:
-    data = fmr.read(iso(representation(tail=b"\0\x09" + b"\xff" * 9), representation()))
+    data = record_fmr.read(iso(representation(tail=b"\0\x09" + b"\xff" * 9), representation()))
 
     assert len(data.views) == 2
 
@@ -170,13 +170,13 @@ def test_extended_data_are_skipped_by_length() -> None:
 @pytest.mark.parametrize("certified", [2, 128, 255])
 def test_an_unknown_certification_flag_is_refused(certified: int) -> None:
     with pytest.raises(MalformedRecord, match="flag"):
-        fmr.read(iso(representation(), certified=certified))
+        record_fmr.read(iso(representation(), certified=certified))
 
 
 def test_views_of_one_finger_are_numbered() -> None:
     views = [View(2, 0, 50, finger()), View(3, 0, 50, finger()), View(2, 0, 50, finger())]
 
-    data = fmr.write(fmr.at_197(INCITS, views))
+    data = record_fmr.write(record_fmr.at_197(INCITS, views))
 
     size = 17 + 4 * 6 + 2
     assert [data[21 + size * place + 1] for place in range(3)] == [0, 0, 1]
@@ -184,20 +184,20 @@ def test_views_of_one_finger_are_numbered() -> None:
 
 @pytest.mark.parametrize("form", [ISO, INCITS])
 def test_more_than_ten_views_are_refused_before_they_are_read(form: Format) -> None:
-    data = bytearray(fmr.write(fmr.at_197(form, [View(0, 0, 0, finger())] * 10)))
+    data = bytearray(record_fmr.write(record_fmr.at_197(form, [View(0, 0, 0, finger())] * 10)))
     place = 13 if form is ISO else 19
     assert data[place] == 10
     data[place] = 11
 
     with pytest.raises(MalformedRecord):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
     with pytest.raises(ValueError):
-        fmr.write(fmr.at_197(form, [View(0, 0, 0, finger())] * 11))
+        record_fmr.write(record_fmr.at_197(form, [View(0, 0, 0, finger())] * 11))
 
 
 @pytest.mark.parametrize("form", [ISO, INCITS])
 def test_a_resolution_of_zero_or_absurd_is_refused(form: Format) -> None:
-    data = fmr.write(fmr.at_197(form, [View(2, 0, 0, finger())]))
+    data = record_fmr.write(record_fmr.at_197(form, [View(2, 0, 0, finger())]))
     places = [place for place in range(len(data) - 1) if data[place : place + 2] == b"\0\xc5"]
     assert len(places) >= 2
 
@@ -206,7 +206,7 @@ def test_a_resolution_of_zero_or_absurd_is_refused(form: Format) -> None:
             changed = bytearray(data)
             struct.pack_into(">H", changed, place, absurd)
             with pytest.raises(MalformedRecord, match="resolution"):
-                fmr.read(bytes(changed))
+                record_fmr.read(bytes(changed))
 
 
 def test_an_image_of_absurd_size_is_malformed_and_not_a_fault_of_ours() -> None:
@@ -214,13 +214,13 @@ def test_an_image_of_absurd_size_is_malformed_and_not_a_fault_of_ours() -> None:
     struct.pack_into(">HHHH", data, 14, 65535, 65535, 79, 79)
 
     with pytest.raises(MalformedRecord, match="larger"):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))
 
 
 @pytest.mark.parametrize("form", [ISO, INCITS])
 def test_swapped_endianness_is_refused(form: Format) -> None:
-    data = bytearray(fmr.write(fmr.at_197(form, [View(2, 0, 0, finger())])))
+    data = bytearray(record_fmr.write(record_fmr.at_197(form, [View(2, 0, 0, finger())])))
     data[8:12] = data[8:12][::-1]
 
     with pytest.raises(MalformedRecord, match="length"):
-        fmr.read(bytes(data))
+        record_fmr.read(bytes(data))

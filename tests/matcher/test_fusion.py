@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.fusion import DEPENDENCE, default_likelihood, fuse, load_likelihood
+from matcher.finger.score_fusion import DEPENDENCE, default_likelihood, fuse, load_likelihood
 
 RATIO = st.one_of(st.just(float("nan")), st.floats(-1.5, 12))
 

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from matcher import calibration, synthetic
-from matcher.block import Block
-from matcher.constants import ABSENT
-from matcher.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
-from matcher.glance import Glance
-from matcher.probe import NothingUsable, Probe, prepare
-from matcher.template import Minutiae
+from matcher import calibration
+from matcher.finger import synthetic
+from matcher.finger.constants import ABSENT
+from matcher.finger.gallery import AlreadyEnrolled, Gallery, SearchAbandoned, UnknownSubject
+from matcher.finger.gallery_block import Block
+from matcher.finger.local_similarity import Glance
+from matcher.finger.probe import NothingUsable, Probe, prepare
+from matcher.finger.template import Minutiae
 
 POSITIONS = (2, 7)
 
@@ -156,7 +157,7 @@ def test_moving_the_rows_together_changes_no_answer(gallery: Gallery) -> None:
 def test_rows_are_moved_together_when_most_are_wiped(
     monkeypatch: pytest.MonkeyPatch, gallery: Gallery
 ) -> None:
-    monkeypatch.setattr("matcher.gallery.LEAST_TO_COMPACT", 10)
+    monkeypatch.setattr("matcher.finger.gallery.LEAST_TO_COMPACT", 10)
 
     for seed in range(59):
         gallery.remove(seed)

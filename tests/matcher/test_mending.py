@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import fmr, mending, synthetic
-from matcher.fmr import Format, View
-from matcher.mending import mend
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_fmr, record_repair, synthetic
+from matcher.finger.record_fmr import Format, View
+from matcher.finger.record_repair import mend
+from matcher.finger.template import MalformedRecord, Minutiae
 
 FINGERS = {at: synthetic.impression(synthetic.person(7), at, 1) for at in (2, 7)}
 LENGTHS = {
@@ -27,7 +27,7 @@ FIRST = (Format.ISO_19794_2_2005, Format.INCITS_378_2004)
 
 def record(form: Format, *positions: int, impression: int = 0) -> bytes:
     views = [View(at, impression, 80, FINGERS[at]) for at in positions or (2,)]
-    return fmr.write(fmr.at_197(form, views))
+    return record_fmr.write(record_fmr.at_197(form, views))
 
 
 def stating(form: Format, data: bytes, length: int) -> bytes:
@@ -44,7 +44,7 @@ def long(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("form", Format)
 def test_a_whole_record_is_left_as_it_is(form: Format) -> None:
-    assert mend(record(form)) == mending.Mended(record(form), ())
+    assert mend(record(form)) == record_repair.Mended(record(form), ())
 
 
 def test_a_record_too_long_for_its_length_field_is_refused() -> None:
@@ -111,7 +111,7 @@ def test_bytes_behind_a_record_that_are_not_zero_are_another_fingers(
 def test_what_else_is_wrong_with_a_padded_record_is_the_reason(form: Format) -> None:
     """Zero bytes are repaired, so of them nothing is said; a minutia far outside is what is wrong."""
     data = bytearray(record(form))
-    (placed,) = fmr.walk(bytes(data), form, fmr.detect_at(bytes(data))[1])
+    (placed,) = record_fmr.walk(bytes(data), form, record_fmr.detect_at(bytes(data))[1])
     struct.pack_into(">H", data, placed.minutiae, 0x4FFF)
 
     with pytest.raises(MalformedRecord, match="a minutia outside the image"):
@@ -123,7 +123,7 @@ def test_what_else_is_wrong_with_a_padded_record_is_the_reason(form: Format) -> 
 def test_a_minutia_on_the_edge_is_moved_in_by_one_and_told(form: Format, axis: int) -> None:
     """Where a width is the largest coordinate, and not one more."""
     data = bytearray(record(form))
-    (placed,) = fmr.walk(bytes(data), form, fmr.detect_at(bytes(data))[1])
+    (placed,) = record_fmr.walk(bytes(data), form, record_fmr.detect_at(bytes(data))[1])
     at = placed.minutiae + 2 * axis
     side = (placed.frame.width, placed.frame.height)[axis]
     bits = data[at] & 0xC0
@@ -131,10 +131,10 @@ def test_a_minutia_on_the_edge_is_moved_in_by_one_and_told(form: Format, axis: i
 
     mended = mend(bytes(data))
 
-    assert fmr.read(mended.record).views[0].minutiae.xy[0, axis] == side - 1
+    assert record_fmr.read(mended.record).views[0].minutiae.xy[0, axis] == side - 1
     assert mended.repairs == ("minutiae on the edge of the image moved in by one pixel: 1",)
     kinds = FINGERS[2].kind
-    assert (fmr.read(mended.record).views[0].minutiae.kind == kinds).all()
+    assert (record_fmr.read(mended.record).views[0].minutiae.kind == kinds).all()
     struct.pack_into(">H", data, at, bits << 8 | side + 1)
     with pytest.raises(MalformedRecord, match="outside"):
         mend(bytes(data))
@@ -146,16 +146,16 @@ def test_several_fingers_become_a_record_each(form: Format) -> None:
     impression = 1 if form in FIRST else 29
     whole = record(form, 7, 2, impression=impression)
 
-    parts = mending.split(whole)
+    parts = record_repair.split(whole)
 
     assert [position for position, _ in parts] == [7, 2]
     for position, part in parts:
-        read = fmr.read(part)
+        read = record_fmr.read(part)
         assert read.format is form
         (view,) = read.views
         assert (view.position, view.impression) == (position, impression)
         assert (view.minutiae.xy == FINGERS[position].xy).all()
-        assert mending.split(part) == ((position, part),)
+        assert record_repair.split(part) == ((position, part),)
 
 
 def test_extended_data_go_with_their_view() -> None:
@@ -164,7 +164,7 @@ def test_extended_data_go_with_their_view() -> None:
     extended = data[:first] + b"\0\6\0\1\0\6ab" + data[first + 2 :]
     whole = stating(Format.ISO_19794_2_2005, extended, len(extended))
 
-    parts = dict(mending.split(whole))
+    parts = dict(record_repair.split(whole))
 
     assert b"ab" in parts[7]
     assert b"ab" not in parts[2]
@@ -175,7 +175,7 @@ def test_several_views_of_one_finger_or_of_none_are_not_split(positions: tuple[i
     views = [View(at, 0, 80, FINGERS[2]) for at in positions]
 
     with pytest.raises(MalformedRecord, match="holds 2 views"):
-        mending.split(fmr.write(fmr.at_197(Format.ISO_19794_2_2005, views)))
+        record_repair.split(record_fmr.write(record_fmr.at_197(Format.ISO_19794_2_2005, views)))
 
 
 @given(st.sampled_from(Format), st.integers(0, 40), st.integers(-1, 1), st.data())
@@ -192,7 +192,7 @@ def test_what_is_mended_is_read_strictly_and_mended_again_stays(
         300,
         400,
     )
-    data = fmr.write(fmr.at_197(form, [View(2, 0, 0, made)]))
+    data = record_fmr.write(record_fmr.at_197(form, [View(2, 0, 0, made)]))
 
     mended = mend(stating(form, data, len(data) + slip) + bytes(zeros))
 
@@ -201,10 +201,10 @@ def test_what_is_mended_is_read_strictly_and_mended_again_stays(
 
 
 def _strict(data: bytes) -> object:
-    return fmr.read(data)
+    return record_fmr.read(data)
 
 
-@pytest.mark.parametrize("reader", [_strict, fmr.detect])
+@pytest.mark.parametrize("reader", [_strict, record_fmr.detect])
 def test_the_reader_of_the_wire_repairs_nothing(reader: Callable[[bytes], object]) -> None:
     data = record(Format.ISO_19794_2_2005)
 

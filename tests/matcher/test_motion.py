@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher.constants import (
+from matcher.finger.constants import (
     EXPECTED_REACH,
     HYPOTHESES,
     LEAST_CLOSENESS,
@@ -17,9 +17,9 @@ from matcher.constants import (
     TURN_TOLERANCE,
     WIDE,
 )
-from matcher.mates import Mates, mutual, overlap, targets
-from matcher.motion import affine, hypotheses, moved, refit
-from matcher.relaxation import relaxed, strongest
+from matcher.finger.mated_minutiae import Mates, mutual, overlap, targets
+from matcher.finger.relaxation import relaxed, strongest
+from matcher.finger.rigid_motion import affine, hypotheses, moved, refit
 
 
 def planes(rng: np.random.Generator, *shape: int, reach: float = 120) -> np.ndarray:

@@ -9,19 +9,19 @@ import sys
 import numpy as np
 import pytest
 
-from matcher import synthetic
-from matcher.crowd import best_finite
-from matcher.gallery import Gallery, reckoned_by
-from matcher.order import greatest
-from matcher.probe import prepare
+from matcher.finger import synthetic
+from matcher.finger.candidate_rows import best_finite
+from matcher.finger.gallery import Gallery, reckoned_by
+from matcher.finger.probe import prepare
+from matcher.ordering import greatest
 
 EQUALS = 24
 
 # Prints who comes out first of people who are equals, and what chose them.
 SEARCH = f"""
-from matcher import synthetic
-from matcher.gallery import Gallery, reckoned_by
-from matcher.probe import prepare
+from matcher.finger import synthetic
+from matcher.finger.gallery import Gallery, reckoned_by
+from matcher.finger.probe import prepare
 gallery, person = Gallery(), synthetic.person(7)
 for stranger in range(4):
     gallery.add(1000 + stranger, [(2, synthetic.impression(synthetic.person(100 + stranger), 2, 0))])

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher import synthetic
 from matcher.calibration import threshold
-from matcher.fmr import Format, Record, View, read, write
-from matcher.gallery import Gallery
-from matcher.probe import (
+from matcher.finger import synthetic
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import (
     FingerSample,
     NothingUsable,
     PositionMismatch,
@@ -22,7 +21,8 @@ from matcher.probe import (
     prepare,
     read_sample,
 )
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger.record_fmr import Format, Record, View, read, write
+from matcher.finger.template import MalformedRecord, Minutiae
 
 
 def scattered(count: int, spread: float = 300.0, quality: int = 0) -> Minutiae:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matcher import fmr, synthetic
-from matcher.alignment import compare, gather
-from matcher.finger import MOST_COMPARED, default_model, describe, distinct
-from matcher.fusion import default_likelihood, finger_ratio
-from matcher.probe import assess
-from matcher.template import Minutiae
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.alignment import compare, gather
+from matcher.finger.descriptors import MOST_COMPARED, default_model, describe, distinct
+from matcher.finger.probe import assess
+from matcher.finger.score_fusion import default_likelihood, finger_ratio
+from matcher.finger.template import Minutiae
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -35,7 +35,7 @@ FINGERS = range(101, 111)
 def fingers(shared: Path, impression: int) -> list[Minutiae]:
     folder = shared / "data" / "fingerprint" / "fvc2002" / "secugen" / "DB1"
     paths = [next(folder.glob(f"{finger}_{impression}.*")) for finger in FINGERS]
-    return [fmr.read(path.read_bytes()).views[0].minutiae for path in paths]
+    return [record_fmr.read(path.read_bytes()).views[0].minutiae for path in paths]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,8 @@ def test_a_crowd_of_the_best_quality_is_judged_without_those_it_displaces() -> N
 def test_no_real_finger_is_too_crowded_or_too_parallel(shared: Path, extractor: str) -> None:
     folder = shared / "data" / "fingerprint" / "fvc2002" / extractor
     faults = [
-        assess(fmr.read(path.read_bytes()).views[0].minutiae) for path in folder.glob("DB*/*_3.*")
+        assess(record_fmr.read(path.read_bytes()).views[0].minutiae)
+        for path in folder.glob("DB*/*_3.*")
     ]
 
     assert len(faults) == 40
@@ -139,7 +140,7 @@ def test_no_real_record_with_four_minutiae_is_refused_whatever_quality_it_states
     folder = shared / "data" / "fingerprint" / "fvc2002" / extractor
     refused = []
     for path in sorted(folder.glob("DB*/*")):
-        read = fmr.read(path.read_bytes()).views[0].minutiae
+        read = record_fmr.read(path.read_bytes()).views[0].minutiae
         rng = np.random.default_rng(len(read))
         for quality in (read.quality, rng.integers(18, 21, len(read))):
             stated = replace(read, quality=quality)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher import fmr, synthetic
-from matcher.probe import assess
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.probe import assess
 
 
 def test_a_seed_is_a_person() -> None:
@@ -33,11 +33,11 @@ def test_impressions_have_the_counts_of_real_records() -> None:
     assert all(assess(each) is None for each in made)
 
 
-@pytest.mark.parametrize("form", list(fmr.Format))
-def test_a_synthetic_record_reads_as_what_was_made(form: fmr.Format) -> None:
+@pytest.mark.parametrize("form", list(record_fmr.Format))
+def test_a_synthetic_record_reads_as_what_was_made(form: record_fmr.Format) -> None:
     made = synthetic.impression(synthetic.person(1), 10, 1)
 
-    read = fmr.read(synthetic.record(made, 10, form)).views[0]
+    read = record_fmr.read(synthetic.record(made, 10, form)).views[0]
 
     apart = np.angle(np.exp(1j * (read.minutiae.angle - made.angle).astype(np.float64)))
     assert read.position == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from matcher.template import Minutiae
+from matcher.finger.template import Minutiae
 
 GOOD = {
     "xy": np.array([[1.0, 2.0], [3.0, 4.0]]),

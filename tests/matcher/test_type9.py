@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from matcher import ansinist, fmr, formats, synthetic
-from matcher.gallery import Gallery
-from matcher.probe import prepare
-from matcher.template import MalformedRecord, Minutiae
+from matcher.finger import record_ansi_nist, record_fmr, record_formats, synthetic
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import prepare
+from matcher.finger.template import MalformedRecord, Minutiae
 from tests.matcher.test_ansinist import RS, US, file, text
 
 FINGER = synthetic.impression(synthetic.person(7), 2, 1)
@@ -45,8 +45,8 @@ def extended(minutiae: Minutiae, **changed: str) -> dict[int, str]:
     return fields | {int(name[1:]): value for name, value in changed.items()}
 
 
-def view(fields: dict[int, str]) -> fmr.View:
-    (found,) = ansinist.read(file((9, text(9, fields))))
+def view(fields: dict[int, str]) -> record_fmr.View:
+    (found,) = record_ansi_nist.read(file((9, text(9, fields))))
     return found
 
 
@@ -71,7 +71,7 @@ def test_units_origin_and_direction_are_those_of_our_records(
 @pytest.mark.parametrize("make", [legacy, extended])
 def test_a_finger_matches_itself_through_either_kind(make: object) -> None:
     fields = make(FINGER)  # type: ignore[operator]
-    opened = formats.opened(file((9, text(9, fields))))
+    opened = record_formats.opened(file((9, text(9, fields))))
     other = synthetic.impression(synthetic.person(7), 2, 2)
     people = Gallery()
     people.add(1, [(2, opened.prints[0].view.minutiae)])
@@ -97,10 +97,10 @@ def test_the_qualities_of_before_2011_run_from_63_to_2() -> None:
 def test_a_transaction_becomes_records_that_partners_read() -> None:
     both = file((9, text(9, legacy(FINGER))), (9, text(9, extended(FINGER, f3="25", f302="7"))))
 
-    opened = formats.opened(both)
+    opened = record_formats.opened(both)
 
     assert [one.position for one in opened.prints] == [2, 7]
-    assert [fmr.read(one.record).format.name for one in opened.prints] == [
+    assert [record_fmr.read(one.record).format.name for one in opened.prints] == [
         "ISO_19794_2_2005",
         "ISO_19794_2_2011",  # the earlier edition has no room for that impression
     ]
@@ -149,4 +149,4 @@ def test_what_either_kind_has_no_meaning_for_is_refused(fields: dict[int, str]) 
 )  # fmt: skip
 def test_a_file_that_is_no_record_is_called_what_it_is(start: bytes, kind: str) -> None:
     with pytest.raises(MalformedRecord, match=kind):
-        formats.opened(start + bytes(100) if start else b"")
+        record_formats.opened(start + bytes(100) if start else b"")

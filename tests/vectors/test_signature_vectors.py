@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from keys.errors import SignatureRefused
-from keys.sign import LogKey, SigningKey, VerifyingKey, verify_ed25519, verify_mldsa44
+from keys.signatures import LogKey, SigningKey, VerifyingKey, verify_ed25519, verify_mldsa44
 
 Case = Mapping[str, object]
 PRIVATE = {44: mldsa.MLDSA44PrivateKey, 65: mldsa.MLDSA65PrivateKey}

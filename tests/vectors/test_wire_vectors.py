@@ -19,7 +19,7 @@ from gateway.errors import Refusal, remade
 from gateway.terms import Operation
 from gateway.v1 import audit_pb2, directory_pb2, exchange_pb2, ledger_pb2, types_pb2
 from gateway.wire import letters, payloads, spelling, strict
-from keys import envelope, pae, sign
+from keys import envelope, pae, signatures
 from tests.vectors.wire import generate
 from tests.vectors.wire import second_client as second
 
@@ -203,18 +203,18 @@ def test_the_document_states_the_constants_of_code_and_client() -> None:
         "COMMIT_LABEL": envelope.COMMIT_LABEL,
         "HPKE_LABEL": envelope.HPKE_LABEL,
         "TRANSCRIPT_LABEL": envelope.TRANSCRIPT_LABEL,
-        "REQUEST_CONTEXT": sign.REQUEST,
-        "RESPONSE_CONTEXT": sign.RESPONSE,
-        "COMPOSITE_PREFIX": sign.PREFIX,
-        "COMPOSITE_LABEL": sign.LABEL,
+        "REQUEST_CONTEXT": signatures.REQUEST,
+        "RESPONSE_CONTEXT": signatures.RESPONSE,
+        "COMPOSITE_PREFIX": signatures.PREFIX,
+        "COMPOSITE_LABEL": signatures.LABEL,
         "SIZE_CLASSES": sizes.encode(),
         "SMALLEST_QUERY": envelope.SMALLEST_REQUEST_QUERY,
         "SALT_BYTES": envelope.SALT_BYTES,
         "SEALED_OVERHEAD": envelope.OVERHEAD,
         "KEM_PUBLIC_BYTES": envelope.PUBLIC_BYTES,
         "KEM_SEED_BYTES": envelope.SEED_BYTES,
-        "SIGNING_PUBLIC_BYTES": sign.PUBLIC_BYTES,
-        "SIGNATURE_BYTES": sign.SIGNATURE_BYTES,
+        "SIGNING_PUBLIC_BYTES": signatures.PUBLIC_BYTES,
+        "SIGNATURE_BYTES": signatures.SIGNATURE_BYTES,
         "MAX_HEADER_BYTES": letters.MAX_HEADER,
         "LEAF_BYTES": entry.LEAF_SIZE,
         "MAX_MESSAGE_BYTES": channel.MESSAGE_BYTES,

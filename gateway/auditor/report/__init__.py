@@ -1,1 +1,6 @@
-"""The report for those who look rather than read: figures, small cells, charts, words in two languages, one page."""
+"""The report for those who look rather than read: figures, charts, two languages, one page.
+
+Knows: small cells, scales, labels.
+Must not know: single people.
+Start reading at: `page.py`.
+"""

@@ -43,7 +43,7 @@ from gateway.store.sequencer import Leaf, Sequencer
 from gateway.store.trial.disk import Cut, Disk, Stored
 from gateway.store.trial.driver import Connection
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 ORIGIN = "drill.example/exchange-log"
 STORE = "/store.db"

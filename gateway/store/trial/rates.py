@@ -36,7 +36,7 @@ from gateway.store.sheet import Sheet, peaks_of
 from gateway.store.times import milliseconds, moment
 from gateway.store.trial.specimen import ORIGIN, START, exchange, expected
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 BY_GROUP = GROUP  # commits of one flush, as the gateway serves
 CALLERS = 64  # that wait for their entries at once; one batch takes as many

@@ -25,7 +25,7 @@ from gateway.store.schema import detail_keys
 from gateway.store.sequencer import Leaf, Sequencer
 from gateway.terms import Direction, Receipt
 from keys.envelope import OpeningKey, OpeningRing, SealingKey
-from keys.sign import LogKey, WitnessKey
+from keys.signatures import LogKey, WitnessKey
 
 ORIGIN = "drill.example/exchange-log"
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from gateway.audit import note, tree
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.times import moment
 from gateway.store.trial.specimen import Specimen
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 TABLES = (leaves, nodes, details, detail_keys, checkpoints)
 WIDEST = 40  # bits of a number that are flipped; an index has not more

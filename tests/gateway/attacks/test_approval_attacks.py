@@ -16,16 +16,16 @@ from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons, never
 from gateway.office.staff import CUSTODY
 from gateway.server.house import House
 from gateway.store.staff import Member, grant
-from keys import sign
+from keys import signatures
 from keys.approval import Proposal, Verdict, approval_text
-from keys.officer import OfficerKeys
-from keys.sign import SigningKey
+from keys.officer_keys import OfficerKeys
+from keys.signatures import SigningKey
 
 OPERATORS = frozenset({Role.OPERATOR})
 
 
 def keys_of(person: str) -> OfficerKeys:
-    return OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+    return OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES))
 
 
 def wish(keys: OfficerKeys, *roles: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Desk:
 
     def propose(self) -> str:
         text = self.do("P-1", "proposals.draft", action="hold.release", values=self.values)["text"]
-        signature = self.keys["P-1"].sign(text.encode(), sign.PROPOSAL).hex()
+        signature = self.keys["P-1"].sign(text.encode(), signatures.PROPOSAL).hex()
         return str(self.do("P-1", "proposals.submit", text=text, signature=signature)["id"])
 
     def words(self) -> bytes:
@@ -61,7 +61,7 @@ class Desk:
 
     def yes(self, name: str, key: SigningKey, text: bytes = b"", **how: Any) -> dict[str, Any]:
         said = approval_text(text or self.words(), how.get("person", name), Verdict.APPROVE)
-        signature = key.sign(said, how.get("context", sign.APPROVAL)).hex()
+        signature = key.sign(said, how.get("context", signatures.APPROVAL)).hex()
         return self.do(name, "proposals.approve", id=self.id, signature=signature)
 
     @property
@@ -123,7 +123,7 @@ def test_a_row_altered_in_the_store_no_longer_has_its_proposers_signature(desk: 
 
 def test_a_no_is_not_a_yes(desk: Desk) -> None:
     said = approval_text(desk.words(), "P-2", Verdict.REJECT)
-    signature = desk.keys["P-2"].sign(said, sign.APPROVAL).hex()
+    signature = desk.keys["P-2"].sign(said, signatures.APPROVAL).hex()
 
     with pytest.raises(NotAllowed):
         desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
@@ -131,7 +131,12 @@ def test_a_no_is_not_a_yes(desk: Desk) -> None:
 
 
 def test_a_signature_for_a_message_or_a_proposal_is_no_approval(desk: Desk) -> None:
-    for context in (sign.PROPOSAL, sign.REQUEST, sign.RESPONSE, sign.AGREEMENT):
+    for context in (
+        signatures.PROPOSAL,
+        signatures.REQUEST,
+        signatures.RESPONSE,
+        signatures.AGREEMENT,
+    ):
         with pytest.raises(NotAllowed):
             desk.yes("P-2", desk.keys["P-2"], context=context)
     assert desk.held
@@ -170,7 +175,7 @@ def test_a_clock_stepped_back_brings_no_proposal_forward(desk: Desk) -> None:
 
 def test_a_replayed_approval_does_nothing_again(desk: Desk) -> None:
     said = approval_text(desk.words(), "P-2", Verdict.APPROVE)
-    signature = desk.keys["P-2"].sign(said, sign.APPROVAL).hex()
+    signature = desk.keys["P-2"].sign(said, signatures.APPROVAL).hex()
     desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
     desk.do("P-1", "hold.place", kind="partner", reference="AUS", reason="again")
 
@@ -249,7 +254,7 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
     desk.do("P-1", "staff.add", **wish(keys, "caseworker"))
     puppet = Officer("P-7", frozenset({Role.CASEWORKER}))
     said = approval_text(desk.words(), "P-7", Verdict.APPROVE)
-    yes = {"id": desk.id, "signature": keys.approving.sign(said, sign.APPROVAL).hex()}
+    yes = {"id": desk.id, "signature": keys.approving.sign(said, signatures.APPROVAL).hex()}
     wanted = {"action": "hold.release", "values": desk.values}
 
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
@@ -274,7 +279,7 @@ def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
     if not there:
         desk.enter(name)
     said = approval_text(desk.words(), name, Verdict.APPROVE)
-    yes = {"id": desk.id, "signature": mine.approving.sign(said, sign.APPROVAL).hex()}
+    yes = {"id": desk.id, "signature": mine.approving.sign(said, signatures.APPROVAL).hex()}
 
     for roles in (frozenset({Role.CASEWORKER}), OPERATORS):
         with pytest.raises(NotAllowed, match="no key in force of that person"):

@@ -24,7 +24,7 @@ from keys import certificates
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, KeyState
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 from tests.patience import CALL
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))

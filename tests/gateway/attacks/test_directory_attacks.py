@@ -23,9 +23,9 @@ from gateway.office.metadata import add_signature
 from gateway.office.repository import Repository
 from gateway.office.signers import keeper_signer
 from keys.custody import Argon2Cost, FileCustody
-from keys.keeper import Keeper, make
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
+from keys.tuf_root_key import Keeper, make
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -363,9 +363,9 @@ def test_a_publication_that_is_killed_leaves_the_old_state_and_the_next_one_fini
     world: World, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Disk full at each write in turn: until the timestamp is replaced, partners find the old state, whole."""
-    from keys import durable
+    from keys import atomic_file
 
-    done, replace_file = [], durable.replace
+    done, replace_file = [], atomic_file.replace
 
     def failing(path: Path, content: bytes) -> None:
         if len(done) == after:
@@ -373,12 +373,12 @@ def test_a_publication_that_is_killed_leaves_the_old_state_and_the_next_one_fini
         done.append(path)
         replace_file(path, content)
 
-    monkeypatch.setattr(durable, "replace", failing)
+    monkeypatch.setattr(atomic_file, "replace", failing)
     if after < 4:
         with pytest.raises(OSError, match="No space"):
             world.publish(2)
         assert world.read(world.bundle).version == 1
-    monkeypatch.setattr(durable, "replace", replace_file)
+    monkeypatch.setattr(atomic_file, "replace", replace_file)
     two = world.publish(2)
 
     assert world.repository.sound()

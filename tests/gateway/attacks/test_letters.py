@@ -24,9 +24,9 @@ from gateway.terms import (
 )
 from gateway.v1 import exchange_pb2, types_pb2
 from gateway.wire import letters
-from keys import sign
+from keys import signatures
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import SigningKey
+from keys.signatures import SigningKey
 
 REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
@@ -91,7 +91,7 @@ def test_resigned_by_another_partner(shared_forger: Any, lawful: Letter) -> None
     stolen = replace(
         lawful,
         signature=thief.sign(
-            shared_forger.envelope.transcript(lawful.header, lawful.sealed), sign.REQUEST
+            shared_forger.envelope.transcript(lawful.header, lawful.sealed), signatures.REQUEST
         ),
     )
 
@@ -100,7 +100,7 @@ def test_resigned_by_another_partner(shared_forger: Any, lawful: Letter) -> None
 
 def test_signed_as_a_response(shared_forger: Any) -> None:
     """The context of the signature keeps one kind of message from passing for the other."""
-    assert shared_forger.refused(shared_forger.letter(context=sign.RESPONSE)) == REJECTED
+    assert shared_forger.refused(shared_forger.letter(context=signatures.RESPONSE)) == REJECTED
 
 
 def test_stripped_ed25519_half(shared_forger: Any, lawful: Letter) -> None:

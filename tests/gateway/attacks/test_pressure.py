@@ -21,7 +21,7 @@ from gateway.exchange.refused import RECORDED, STANDING
 from gateway.server import inspection
 from gateway.store import ledger
 from gateway.terms import Letter, Outcome
-from matcher.template import Minutiae
+from matcher.finger.template import Minutiae
 from tests.patience import CALL, PATIENCE
 
 

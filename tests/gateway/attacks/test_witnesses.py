@@ -24,7 +24,7 @@ from gateway.office import renewal
 from gateway.server.couriers import GrpcCourier
 from gateway.store import ledger, witnessed
 from gateway.v1 import ledger_pb2
-from keys.sign import WitnessKey
+from keys.signatures import WitnessKey
 from tests.patience import CALL
 
 

@@ -15,7 +15,7 @@ from gateway.audit.note import Checkpoint, sign_checkpoint
 from gateway.audit.proof import LogIdentity, make_proof
 from gateway.terms import Direction, Receipt
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 ORIGIN = "can.example/exchange-log"
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -15,7 +15,7 @@ from gateway.audit import destruction
 from gateway.audit.entry import EntryClass, EntryType
 from gateway.audit.errors import ReceiptRefused
 from gateway.audit.proof import LogIdentity
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 RECEIPT = "D-" + "5" * 32
 

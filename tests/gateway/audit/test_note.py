@@ -33,7 +33,7 @@ from gateway.audit.note import (
 )
 from gateway.audit.proof import LogIdentity
 from gateway.audit.tree import EMPTY_ROOT
-from keys.sign import LogKey, WitnessKey, verify_mldsa44
+from keys.signatures import LogKey, WitnessKey, verify_mldsa44
 
 ORIGIN = "can.example/exchange-log"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

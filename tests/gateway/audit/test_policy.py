@@ -28,7 +28,7 @@ from gateway.audit.policy import (
 from gateway.audit.proof import LogIdentity
 from gateway.errors import Remedy
 from gateway.office.witnesses import Witnesses, policy_of
-from keys.sign import LogKey, WitnessKey
+from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LOG = LogKey.from_seed(bytes(64))

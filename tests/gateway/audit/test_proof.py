@@ -32,7 +32,7 @@ from gateway.audit.proof import (
     verify_receipt,
 )
 from gateway.terms import Direction, Receipt
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 if TYPE_CHECKING:
     from conftest import Ledger, Words

@@ -17,7 +17,7 @@ from gateway.audit.note import Checkpoint, parse_note, sign_checkpoint
 from gateway.audit.proof import LogIdentity
 from gateway.audit.tree import EMPTY_ROOT, leaf_hash, root
 from gateway.audit.verify import MAX_FINDINGS, Finding, Place, Report, Severity, verify_log
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 if TYPE_CHECKING:
     from conftest import Ledger, Words

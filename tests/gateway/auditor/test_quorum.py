@@ -19,7 +19,7 @@ from gateway.audit.volume import Volume
 from gateway.audit.whole import verify_volume
 from gateway.bundle import PartyBundle
 from gateway.cli.main import app
-from keys.sign import LogKey, WitnessKey
+from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LOG = LogKey.from_seed(b"l" * 64)

@@ -22,7 +22,7 @@ from gateway.auditor.watching import HistoryRewritten, Watcher, fetching
 from gateway.bundle import PartyBundle
 from gateway.cli.main import app
 from gateway.errors import Remedy
-from keys.sign import LogKey, WitnessKey
+from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LOG = LogKey.from_seed(b"l" * 64)

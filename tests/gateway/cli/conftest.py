@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from matcher import synthetic
+from matcher.finger import synthetic
 
 HOUSE = b"correct horse battery"
 # Where the tests run in the background of a shell, Ctrl-C is ignored, and a child inherits that.

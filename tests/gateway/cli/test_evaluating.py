@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matcher import synthetic
+from matcher.finger import synthetic
 
 
 @pytest.fixture(scope="module")

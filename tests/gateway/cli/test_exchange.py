@@ -17,9 +17,9 @@ import pytest
 
 from gateway.bundle import PartyBundle
 from gateway.cli import desk
-from matcher import fmr, synthetic
-from matcher.fmr import View, write_iso2005
-from matcher.template import Minutiae
+from matcher.finger import record_fmr, synthetic
+from matcher.finger.record_fmr import View, write_iso2005
+from matcher.finger.template import Minutiae
 from tests.patience import PATIENCE
 
 FAMILY = "Canary-Red"
@@ -132,10 +132,13 @@ def test_a_print_is_asked_about_whatever_its_impression(
     run: Any, two: Two, passphrase: Any, tmp_path: Path, stated: int
 ) -> None:
     """Rolled, scanned, latent, swipe, vertical roll, contactless, other: the query states what the record states."""
-    form = fmr.Format.ISO_19794_2_2005 if stated < 16 else fmr.Format.INCITS_378_2009
+    form = record_fmr.Format.ISO_19794_2_2005 if stated < 16 else record_fmr.Format.INCITS_378_2009
     finger = synthetic.impression(synthetic.person(3), 2, 2)
     probe = tmp_path / "index.fmr"
-    probe.write_bytes(fmr.write(fmr.at_197(form, [fmr.View(0, stated, 80, finger)])) + bytes(9))
+    probe.write_bytes(
+        record_fmr.write(record_fmr.at_197(form, [record_fmr.View(0, stated, 80, finger)]))
+        + bytes(9)
+    )
 
     said = ask(run, two, passphrase, "--finger", f"2={probe}")
 

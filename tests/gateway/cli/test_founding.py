@@ -14,11 +14,11 @@ import pytest
 from gateway.bundle import PartyBundle, fingerprint
 from gateway.cli import founding
 from gateway.errors import Remedy
-from keys import sign
+from keys import signatures
 from keys.custody import FileCustody
 from keys.errors import WrongPassphrase
 from keys.keyset import KeyKind, Keyset
-from keys.officer import OfficerKeys
+from keys.officer_keys import OfficerKeys
 from tests.patience import PATIENCE
 
 
@@ -192,7 +192,9 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
     """Whole or not at all, people and their certificates too; the second one fails."""
     requests = []
     for person in ("P-1", "P-2"):
-        keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+        keys = OfficerKeys(
+            person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES)
+        )
         requests.append(tmp_path / f"request-{person}.json")
         requests[-1].write_bytes(keys.request().to_bytes())
     before = sorted(tmp_path.iterdir())
@@ -217,7 +219,9 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
 def test_one_person_is_not_two_operators(run: Any, tmp_path: Path, files: Any, twice: str) -> None:
     requests = []
     for name in ("one", "two"):
-        keys = OfficerKeys("P-1", secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+        keys = OfficerKeys(
+            "P-1", secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES)
+        )
         requests.append(tmp_path / f"request-{name}.json")
         requests[-1].write_bytes(keys.request().to_bytes())
     if twice == "the same request":

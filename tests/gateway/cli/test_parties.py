@@ -16,7 +16,7 @@ import pytest
 from gateway.audit.proof import LogIdentity
 from gateway.bundle import PartyBundle, fingerprint
 from keys.certificates import parsed
-from keys.sign import LogKey, VerifyingKey
+from keys.signatures import LogKey, VerifyingKey
 from tests.patience import PATIENCE
 
 

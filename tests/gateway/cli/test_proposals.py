@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.bundle import fingerprint
-from keys.officer import Request
+from keys.officer_keys import Request
 
 
 @pytest.fixture

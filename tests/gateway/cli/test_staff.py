@@ -13,12 +13,12 @@ import pytest
 
 from gateway.cli.staff import enlist
 from gateway.client import credential
-from keys import durable, sign
+from keys import atomic_file, signatures
 from keys.certificates import SEED_BYTES
 from keys.custody import Argon2Cost, FileCustody
 from keys.errors import WrongPassphrase
-from keys.officer import OfficerKeys, load
-from keys.sign import VerifyingKey
+from keys.officer_keys import OfficerKeys, load
+from keys.signatures import VerifyingKey
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_an_altered_request_is_refused(  # noqa: PLR0917 - fixtures
     said = json.loads(own_keys(tmp_path / "p7", "P-7").to_bytes())
     said[name] = own_keys(tmp_path / "p8", "P-8").values()[name]
     file = tmp_path / "altered.json"
-    file.write_bytes(durable.canonical(said))
+    file.write_bytes(atomic_file.canonical(said))
 
     done = run("staff", "add", homes["CAN"], "--request", file, "--role", "auditor", *passphrase)
 
@@ -203,7 +203,7 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
 ) -> None:
     """As a version before requests left them: both seeds and the certificate in one file."""
     home, old, new = homes["CAN"], tmp_path / "old", tmp_path / "new"
-    seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(sign.SEED_BYTES)
+    seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(signatures.SEED_BYTES)
     keys = OfficerKeys("P-1", seed, approving)
     house = passphrase[1].read_bytes().strip
     out = tmp_path / "certificate"
@@ -211,12 +211,12 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
     shown = json.loads(out.read_text())
     body = {
         "format": 2,
-        "seed": durable.text_of(seed),
-        "approving": durable.text_of(approving),
+        "seed": atomic_file.text_of(seed),
+        "approving": atomic_file.text_of(approving),
         "badge": shown["badge"],
         "authority": shown["authority"],
     }
-    durable.replace(old / "officer.json", durable.encode(body))
+    atomic_file.replace(old / "officer.json", atomic_file.encode(body))
 
     clear = run("staff", "list", home, *passphrase, "--as", old)
     assert clear.code == 2
@@ -225,7 +225,9 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
     assert sealed.code == 0, sealed.err
     opened = credential.read(new, lambda: b"known to P-7 alone")
     assert opened.chain == shown["badge"].encode()
-    VerifyingKey(keys.approving.public).verify(opened.proposes(b"text"), b"text", sign.PROPOSAL)
+    VerifyingKey(keys.approving.public).verify(
+        opened.proposes(b"text"), b"text", signatures.PROPOSAL
+    )
     written = b"".join(path.read_bytes() for path in new.iterdir())
     assert body["seed"].encode() not in written
     again = run("staff", "seal", new, tmp_path / "third", "--passphrase-file", secret_file)

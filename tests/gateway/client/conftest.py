@@ -40,10 +40,10 @@ from gateway.terms import (
 )
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 from gateway.wire import answers, letters, payloads
-from keys import envelope, sign
+from keys import envelope, signatures
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import KeyKind, Keyset
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 ORIGIN = "can.example/exchange-log"
 MATTER: dict[str, Any] = {
@@ -126,8 +126,8 @@ class Answering:
     log: Log
     payload: Callable[[Header], bytes]
     header: Callable[[Header], Header] = lambda header: header
-    signer: sign.SigningKey | None = None
-    context: bytes = sign.RESPONSE
+    signer: signatures.SigningKey | None = None
+    context: bytes = signatures.RESPONSE
     sealed_to: envelope.SealingKey | None = None
     frame: Callable[[Frame], Frame] = lambda frame: frame
     stored: dict[str, tuple[Letter, Receipt]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from gateway.client.verdict import Judge
 from gateway.terms import Direction, MessageType, Operation
 from gateway.v1 import exchange_pb2
 from gateway.wire import answers, letters
-from keys import envelope, sign
+from keys import envelope, signatures
 
 
 def judge(canada: Any, question: Any, response: Any, *, later: timedelta = timedelta(0)) -> Any:
@@ -147,7 +147,7 @@ def test_a_stranger_who_claims_the_peers_key(canada: Any, asked: Any, keysets: A
 
 
 def test_a_signature_made_for_requests(canada: Any, asked: Any) -> None:
-    canada.context = sign.REQUEST
+    canada.context = signatures.REQUEST
 
     assert rejected(canada, asked).step == "signature"
 
@@ -155,9 +155,9 @@ def test_a_signature_made_for_requests(canada: Any, asked: Any) -> None:
 def test_half_a_signature_is_none(canada: Any, asked: Any) -> None:
     """Stripping: the Ed25519 half verifies, the ML-DSA half is of another message."""
     response = response_of(canada, asked)
-    other = canada.keyset.signing().sign(b"another message", sign.RESPONSE)
-    ed25519 = response.envelope.signature[sign.MLDSA65_SIGNATURE_BYTES :]
-    response.envelope.signature = other[: sign.MLDSA65_SIGNATURE_BYTES] + ed25519
+    other = canada.keyset.signing().sign(b"another message", signatures.RESPONSE)
+    ed25519 = response.envelope.signature[signatures.MLDSA65_SIGNATURE_BYTES :]
+    response.envelope.signature = other[: signatures.MLDSA65_SIGNATURE_BYTES] + ed25519
 
     assert rejected(canada, asked, response).step == "signature"
 

@@ -11,7 +11,7 @@ from gateway.audit.proof import LogIdentity
 from gateway.bundle import BundleKey, PartyBundle
 from keys.certificates import TlsKey, issue_ca, issue_leaf, pin
 from keys.envelope import OpeningKey
-from keys.sign import LogKey, SigningKey
+from keys.signatures import LogKey, SigningKey
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -18,7 +18,7 @@ from gateway.server import inspection
 from gateway.server.house import utc_now
 from gateway.store import ledger
 from keys.envelope import OpeningKey
-from keys.sign import LogKey, SigningKey
+from keys.signatures import LogKey, SigningKey
 
 if TYPE_CHECKING:
     from tests.gateway.directory.conftest import Party

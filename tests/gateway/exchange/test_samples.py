@@ -12,8 +12,8 @@ from gateway.exchange.samples import read_sample
 from gateway.terms import Biometrics, Modality, Query, RecordFormat, Sample
 from gateway.wire import payloads
 from gateway.wire.stating import stated
-from matcher import ansinist, fmr, synthetic
-from matcher.template import MalformedRecord
+from matcher.finger import record_ansi_nist, record_fmr, synthetic
+from matcher.finger.template import MalformedRecord
 
 FINGER = synthetic.impression(synthetic.person(3), 2, 1)
 
@@ -30,7 +30,7 @@ def sample(form: RecordFormat) -> Sample:
 
 def test_the_formats_of_the_wire_are_those_that_are_read() -> None:
     assert {each.name: int(each) for each in RecordFormat} == {
-        each.name: int(each) for each in fmr.Format
+        each.name: int(each) for each in record_fmr.Format
     }
 
 
@@ -48,8 +48,10 @@ def test_a_format_is_never_guessed(form: RecordFormat, other: RecordFormat) -> N
 
 
 def test_a_transaction_file_is_no_record_of_a_query() -> None:
-    view = fmr.View(2, 0, 80, FINGER)
-    file = ansinist.write([view], ansinist.Header("SRE", "20260301", "CAN", "AUS", "T"))
+    view = record_fmr.View(2, 0, 80, FINGER)
+    file = record_ansi_nist.write(
+        [view], record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T")
+    )
 
     with pytest.raises(RecordUnparseable):
         read_sample(replace(sample(RecordFormat.INCITS_378_2004), data=file), "s")
@@ -68,8 +70,8 @@ def test_whatever_impression_a_record_states_can_be_asked_about(form: RecordForm
     room = 16 if form in {RecordFormat.ISO_19794_2_2005, RecordFormat.INCITS_378_2004} else 256
     for impression in sorted(payloads.IMPRESSIONS):
         if impression < room:
-            view = fmr.View(2, impression, 80, FINGER)
-            record = fmr.write(fmr.at_197(fmr.Format(int(form)), [view]))
+            view = record_fmr.View(2, impression, 80, FINGER)
+            record = record_fmr.write(record_fmr.at_197(record_fmr.Format(int(form)), [view]))
             probe = Biometrics((stated(record, 2, "test"),))
             query = Query(case="C", unit="U", person="P", reply_key=bytes(1216), probe=probe)
 
@@ -105,8 +107,10 @@ def test_the_records_of_other_makers_are_asked_with(shared: Path) -> None:
 
 
 def test_a_record_of_two_fingers_or_of_another_is_not_stated() -> None:
-    two = fmr.write(
-        fmr.at_197(fmr.Format.ISO_19794_2_2005, [fmr.View(at, 0, 0, FINGER) for at in (2, 7)])
+    two = record_fmr.write(
+        record_fmr.at_197(
+            record_fmr.Format.ISO_19794_2_2005, [record_fmr.View(at, 0, 0, FINGER) for at in (2, 7)]
+        )
     )
 
     for record, position in ((two, 2), (synthetic.record(FINGER, 2), 3)):

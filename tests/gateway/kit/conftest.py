@@ -15,7 +15,7 @@ from gateway.client import Answer
 from gateway.kit.asking import Asked
 from gateway.kit.people import Person
 from gateway.terms import Outcome, Receipt, Result
-from matcher import synthetic
+from matcher.finger import synthetic
 from tests.patience import PATIENCE
 
 Passerelle = Callable[..., subprocess.CompletedProcess[str]]

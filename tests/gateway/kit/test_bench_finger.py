@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from gateway.kit.bench_finger import Order, footprint, measured
-from matcher import synthetic
-from matcher.gallery import Gallery
+from matcher.finger import synthetic
+from matcher.finger.gallery import Gallery
 
 FIELDS = [
     "gallery",

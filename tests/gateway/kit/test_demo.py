@@ -80,7 +80,7 @@ def _held(stdout: str, *, real: bool) -> None:
 
 
 def _told(stdout: str) -> None:
-    assert "matcher.synthetic" in stdout
+    assert "matcher.finger.synthetic" in stdout
     attempts = stdout.split("What must not work")[1]
     said = stdout.split("What may be said of")[1]
     for word in ("SPECIMEN", "IRPR 315.41(2)(a)", "IRPR 315.41(2)(b)", "FIELD_NOT_PERMITTED"):

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.kit.drawing import Curve, Mark, det_plot, overlay
 from gateway.kit.explaining import explained
-from matcher import synthetic
+from matcher.finger import synthetic
 
 SVG = "{http://www.w3.org/2000/svg}"
 

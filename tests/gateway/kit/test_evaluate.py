@@ -11,14 +11,14 @@ from gateway.errors import Remedy
 from gateway.kit import evaluate
 from gateway.kit.runs import curve, load_run
 from gateway.kit.specimens import find, numbered, read
-from matcher import ansinist, fmr, synthetic
-from matcher.fmr import Format, View
-from matcher.gallery import Gallery
-from matcher.probe import prepare
+from matcher.finger import record_ansi_nist, record_fmr, synthetic
+from matcher.finger.gallery import Gallery
+from matcher.finger.probe import prepare
+from matcher.finger.record_fmr import Format, View
 
 FINGERS, IMPRESSIONS = 4, 3
 ARRAY = b"\x93NUMPY\1\0\x36\0" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (0,)}"
-HEADER = ansinist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
+HEADER = record_ansi_nist.Header("SRE", "20260301", "CAN", "AUS", "T-17")
 
 
 def write(folder: Path, fingers: range, formats: tuple[str, ...]) -> None:
@@ -28,9 +28,9 @@ def write(folder: Path, fingers: range, formats: tuple[str, ...]) -> None:
             view = View(0, 0, 0, synthetic.impression(synthetic.person(number), 1, turn))
             form = formats[(number + turn) % len(formats)]
             if form == "ist":
-                data = ansinist.write([view], HEADER)
+                data = record_ansi_nist.write([view], HEADER)
             else:
-                data = fmr.write(fmr.at_197(Format[form], [view]))
+                data = record_fmr.write(record_fmr.at_197(Format[form], [view]))
             (folder / f"{number + 101}_{turn + 1}.{form[:5].lower()}").write_bytes(data)
 
 
@@ -186,8 +186,8 @@ def test_impressions_are_numbered_as_people_count() -> None:
 
 def test_several_views_and_poor_records_are_failures(tmp_path: Path) -> None:
     view = View(0, 0, 0, synthetic.impression(synthetic.person(1), 1, 1))
-    few = View(0, 0, 0, fmr.read(fmr.write_iso2005([view])).views[0].minutiae)
-    (tmp_path / "1_1.iso").write_bytes(fmr.write_iso2005([view, few]))
+    few = View(0, 0, 0, record_fmr.read(record_fmr.write_iso2005([view])).views[0].minutiae)
+    (tmp_path / "1_1.iso").write_bytes(record_fmr.write_iso2005([view, few]))
     (tmp_path / "1_2.iso").write_bytes(bytes((1 << 20) + 1))
 
     reasons = [read(each).reason for each in find(tmp_path).specimens]

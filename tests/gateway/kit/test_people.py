@@ -11,7 +11,7 @@ import pytest
 from gateway.errors import Remedy
 from gateway.kit import people
 from gateway.kit.people import ENROLLED_IMPRESSION, POSITIONS
-from matcher import fmr
+from matcher.finger import record_fmr
 
 
 def test_records_are_found_beside_any_folder_above(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_samples_say_of_a_record_what_it_is() -> None:
     (first, second) = cast.samples(cast.people[0].impressions[1])
 
     assert (first.position, second.position) == POSITIONS
-    assert int(first.format) == fmr.detect(first.data)
+    assert int(first.format) == record_fmr.detect(first.data)
     assert first.extractor == people.INVENTED_EXTRACTOR
 
 

@@ -18,8 +18,9 @@ from gateway.kit.people import Person
 from gateway.law.library import packaged
 from gateway.law.parsing import parse
 from gateway.terms import Outcome, QueryState, Result, State
-from matcher import calibration, synthetic
-from matcher.probe import prepare
+from matcher import calibration
+from matcher.finger import synthetic
+from matcher.finger.probe import prepare
 
 NOW = datetime.now(UTC)
 KNOWN = Person("P-01", "DB1 101+102", enrolled=True, impressions={})

@@ -16,8 +16,8 @@ from gateway.kit.tampering import ENVELOPE_TAG, _varint, flipped, signed_anew
 from gateway.terms import Header, Letter, MessageType, Operation, Purpose
 from gateway.v1 import exchange_pb2
 from gateway.wire import letters
-from keys import envelope, sign
-from keys.sign import SigningKey
+from keys import envelope, signatures
+from keys.signatures import SigningKey
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ def letter(signer: SigningKey) -> Letter:
     )
     sealed = bytes(2000)
     text = envelope.transcript(header, sealed)
-    return Letter(header, sealed, signer.sign(text, sign.REQUEST))
+    return Letter(header, sealed, signer.sign(text, signatures.REQUEST))
 
 
 @given(size=st.integers(0, 300_000))
@@ -86,4 +86,4 @@ def test_a_letter_signed_anew_is_lawful_but_for_its_message_id(
     assert second.message_id == first.message_id
     assert other.header != letter.header
     text = envelope.transcript(other.header, other.sealed)
-    sign.VerifyingKey(signer.public).verify(other.signature, text, sign.REQUEST)
+    signatures.VerifyingKey(signer.public).verify(other.signature, text, signatures.REQUEST)

@@ -21,7 +21,7 @@ from gateway.server.house import House
 from gateway.server.restore import restore
 from gateway.store import copying, ledger
 from gateway.store.database import open_store
-from keys import durable, recovery
+from keys import atomic_file, recovery
 from keys.envelope import OpeningKey, SealingKey
 from keys.errors import OpenRefused, WrongPassphrase
 from keys.keyset import KeyKind
@@ -205,14 +205,14 @@ def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
     own_keys(house.home / "staff" / "p7", "P-7")
     own_keys(tmp_path / "p8", "P-8")
     sealed = (tmp_path / "p8" / "officer.json").read_bytes()
-    clear = durable.encode({"format": 2, "seed": "c2VlZA==", "approving": "YXBwcm92aW5n"})
+    clear = atomic_file.encode({"format": 2, "seed": "c2VlZA==", "approving": "YXBwcm92aW5n"})
     for name, octets in (
         ("staff/me/officer.json", clear),
         ("staff/me/asked.json", clear),
         ("agreements/notes.txt", sealed),
         ("witness/old", clear),
     ):
-        durable.replace(house.home / name, octets)
+        atomic_file.replace(house.home / name, octets)
 
     told = ready.do_plain("backup.begin")
     manifest = backup.write(

@@ -19,11 +19,11 @@ from gateway.office.staff import CUSTODY
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store import ledger, subjects
-from keys import sign
+from keys import signatures
 from keys.approval import Proposal, Verdict, approval_text
 from keys.envelope import OpeningKey
-from keys.officer import OfficerKeys
-from keys.sign import SigningKey
+from keys.officer_keys import OfficerKeys
+from keys.signatures import SigningKey
 from tests.pages import demand_pages
 
 HOLD = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
@@ -43,7 +43,7 @@ class Person:
         return self.submit(house, str(drafted["text"]))
 
     def submit(self, house: House, text: str) -> str:
-        signature = self.key.sign(text.encode(), sign.PROPOSAL).hex()
+        signature = self.key.sign(text.encode(), signatures.PROPOSAL).hex()
         filed = house.perform(
             self.officer, "proposals.submit", {"text": text, "signature": signature}
         )
@@ -68,7 +68,7 @@ class Person:
         *,
         alter: Callable[[bytes], bytes] = bytes,
         person: str = "",
-        context: bytes = sign.APPROVAL,
+        context: bytes = signatures.APPROVAL,
     ) -> str:
         shown = house.perform(self.officer, "proposals.show", {"id": identifier})
         text = alter(str(shown["text"]).encode())
@@ -83,7 +83,7 @@ def house(homes: Any, secret: Any) -> Iterator[House]:
 
 
 def enter(house: House, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
-    keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(sign.SEED_BYTES))
+    keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES))
     values = {**keys.request().values(), "roles": [role.value for role in roles]}
     house.perform(by, "staff.add", values)
     return Person(Officer(person, frozenset(roles)), keys.approving)

@@ -18,7 +18,7 @@ from gateway.office.acts import TwoPersons
 from gateway.server import inspection
 from gateway.server.house import House
 from gateway.store.database import open_store
-from keys import rewrap
+from keys import custody_rewrap
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, KeyState
 from tests.programs import Programs
@@ -209,7 +209,7 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
                 continue
             with house:
                 found[name] += 1
-                assert not rewrap.pending(house.settings.keys.keyset)
+                assert not custody_rewrap.pending(house.settings.keys.keyset)
                 left = [path.name for path in (home / "keys").iterdir()]
                 assert not [name for name in left if name.endswith(".next") or name[0] == "."]
                 assert house.keyset.primary(KeyKind.SIGNING)

@@ -19,7 +19,7 @@ from gateway.office.keepers import KEEPERS
 from gateway.office.signing import sign_as
 from gateway.server import inspection
 from gateway.server.house import House
-from keys import durable
+from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
 
 PASSPHRASE = b"the keepers' own"
@@ -183,14 +183,14 @@ def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(
     held = own_bundle(house.home)
     desk.do("keys.rotate", kind=kind)
     text = sign(house, desk, role)
-    numbers, replace_file = itertools.count(), durable.replace
+    numbers, replace_file = itertools.count(), atomic_file.replace
 
     def watched(path: Path, content: bytes) -> None:
         replace_file(path, content)
         Reader(house, tmp_path / f"reader-{next(numbers)}", held).read()
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "replace", watched)
+        patch.setattr(atomic_file, "replace", watched)
         adopt(house, desk, text)
 
     assert next(numbers) > 3

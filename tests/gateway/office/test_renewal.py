@@ -21,8 +21,8 @@ from gateway.store import ledger
 from keys import certificates
 from keys.custody import open_custody
 from keys.errors import KeyNotUsable
+from keys.key_record import KeyEvent
 from keys.keyset import KeyKind, Keyset, KeyState
-from keys.record import KeyEvent
 
 
 def keyset_of(home: Any, secret: Any) -> Keyset:

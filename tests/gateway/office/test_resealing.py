@@ -19,7 +19,7 @@ from gateway.store import ledger, resealing
 from gateway.store.effects import Effect
 from gateway.store.resealing import DRAWERS
 from gateway.store.schema import samples
-from keys.datakey import tag_of
+from keys.data_encryption import tag_of
 from keys.errors import OpenRefused
 from keys.keyset import KeyKind, KeyState
 

@@ -18,9 +18,9 @@ from gateway.office.staff import CUSTODY, founds
 from gateway.server.house import House
 from gateway.store import ledger
 from gateway.store.staff import Member
-from keys import officer, sign
+from keys import officer_keys, signatures
 from keys.certificates import SEED_BYTES, TlsKey
-from keys.officer import PROOF_BYTES, OfficerKeys
+from keys.officer_keys import PROOF_BYTES, OfficerKeys
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
@@ -35,7 +35,7 @@ def keys_of(person: str, seed: int = 0, approving: int = 0) -> OfficerKeys:
     """Return the keys of a person: of numbers, for the same again, or by chance."""
     seeds = (
         number.to_bytes(size, "big") if number else secrets.token_bytes(size)
-        for number, size in ((seed, SEED_BYTES), (approving, sign.SEED_BYTES))
+        for number, size in ((seed, SEED_BYTES), (approving, signatures.SEED_BYTES))
     )
     return OfficerKeys(person, *seeds)
 
@@ -113,8 +113,8 @@ def test_a_badge_ends_with_its_days(house: House) -> None:
 
 def test_a_badge_that_the_table_does_not_know_opens_nothing(house: House) -> None:
     """A badge that our own authority issued past the office, with whatever roles."""
-    from keys.badge import badge, issue_badge
     from keys.keyset import KeyKind
+    from keys.officer_certificate import badge, issue_badge
 
     forged = issue_badge(
         badge("P-1", ["operator"]),
@@ -128,8 +128,8 @@ def test_a_badge_that_the_table_does_not_know_opens_nothing(house: House) -> Non
 
 
 def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) -> None:
-    from keys.badge import badge, issue_badge
     from keys.keyset import KeyKind
+    from keys.officer_certificate import badge, issue_badge
 
     keys = keys_of("P-7")
     add(house, "P-7", "caseworker", keys=keys)
@@ -235,11 +235,11 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(house: House) -
     seen: list[bytes] = []
 
     def replayed(nonce: bytes) -> bytes:
-        seen.append(officer.signed(mine.tls, officer.challenge(nonce)))
+        seen.append(officer_keys.signed(mine.tls, officer_keys.challenge(nonce)))
         return seen[0]
 
     def by_another(nonce: bytes) -> bytes:
-        return officer.signed(other.tls, officer.challenge(nonce))
+        return officer_keys.signed(other.tls, officer_keys.challenge(nonce))
 
     assert house.admit(certificate, replayed).person == "P-7"
     for shows in (
@@ -247,7 +247,7 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(house: House) -
         by_another,
         lambda _: b"",
         lambda _: bytes(64),
-        lambda nonce: officer.signed(mine.tls, nonce),
+        lambda nonce: officer_keys.signed(mine.tls, nonce),
     ):
         with pytest.raises(StaffUnknown):
             house.admit(certificate, shows)
@@ -326,7 +326,7 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) 
         {"public": "zz"},
         {"public": TlsKey.generate().public.hex()},
         {"approving": ""},
-        {"approving": "00" * sign.PUBLIC_BYTES},
+        {"approving": "00" * signatures.PUBLIC_BYTES},
         {"proof": "00" * PROOF_BYTES},
         {"proof": ""},
         {"person": "P-8"},

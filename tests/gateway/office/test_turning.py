@@ -17,7 +17,7 @@ from gateway.errors import Remedy
 from gateway.office import keymoves
 from gateway.server import watchdog
 from gateway.server.house import House
-from keys import durable
+from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
 
 # By schedule
@@ -122,15 +122,15 @@ def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock:
 @contextmanager
 def full_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
     """Have the disk be full when the file of that name is replaced."""
-    real = durable.os.fsync
+    real = atomic_file.os.fsync
 
     def fsync(descriptor: int) -> None:
-        if f"/.{name}." in durable.os.readlink(f"/proc/self/fd/{descriptor}"):
+        if f"/.{name}." in atomic_file.os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(28, "No space left on device")
         real(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(durable.os, "fsync", fsync)
+        patch.setattr(atomic_file.os, "fsync", fsync)
         yield
 
 

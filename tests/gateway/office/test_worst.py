@@ -21,10 +21,10 @@ from gateway.server.house import House
 from gateway.server.serving import Serving
 from gateway.store import affected, ledger
 from gateway.store.affected import Use, iter_affected
-from keys import certificates, durable
+from keys import atomic_file, certificates
 from keys.errors import IllegalTransition, KeysError
 from keys.keyset import KeyKind, KeyState
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 from tests.patience import CALL
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -166,9 +166,9 @@ def test_a_full_disk_at_publication_leaves_the_key_refused(
             def full(*_: Any) -> None:
                 raise OSError(28, "No space left on device")
 
-            keep = durable.replace
+            keep = atomic_file.replace
             patch.setattr(
-                "keys.durable.replace",
+                "keys.atomic_file.replace",
                 lambda path, octets: full() if path.name == "party.json" else keep(path, octets),
             )
             said = stop(house, kid)

@@ -23,7 +23,7 @@ from gateway.directory import own_bundle
 from gateway.terms import Outcome, Sample
 from keys.custody import open_custody
 from keys.keyset import Keyset
-from matcher import fmr
+from matcher.finger import record_fmr
 from tests.patience import CALL, PATIENCE
 from tests.programs import Programs
 
@@ -175,9 +175,9 @@ def test_a_crash_in_mid_search_leaves_nothing_before_or_after_the_restart(
 
 def _poor(sample: Sample) -> Sample:
     """Return a sample with too few minutiae to be searched, and enough to be looked for."""
-    view = fmr.read(sample.data).views[0]
+    view = record_fmr.read(sample.data).views[0]
     full = view.minutiae
     left = replace(
         full, xy=full.xy[:3], angle=full.angle[:3], kind=full.kind[:3], quality=full.quality[:3]
     )
-    return replace(sample, data=fmr.write_iso2005([replace(view, minutiae=left)]))
+    return replace(sample, data=record_fmr.write_iso2005([replace(view, minutiae=left)]))

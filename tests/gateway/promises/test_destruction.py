@@ -18,7 +18,7 @@ from gateway.server import inspection
 from gateway.store import ledger
 from keys.custody import FileCustody
 from keys.keyset import Keyset
-from matcher.probe import prepare
+from matcher.finger.probe import prepare
 
 
 def run(*words: object) -> Any:

@@ -24,7 +24,7 @@ from gateway.store import ledger
 from gateway.terms import Outcome
 from gateway.wire import letters
 from keys import envelope
-from keys.datakey import TAG_BYTES, tag_of
+from keys.data_encryption import TAG_BYTES, tag_of
 from keys.errors import KeysError
 from keys.keyset import KeyKind, KeyState
 

@@ -15,7 +15,7 @@ from gateway.directory import own_bundle
 from gateway.kit import commands, parties, people
 from gateway.kit.commands import Server
 from gateway.kit.parties import Party
-from keys.sign import VerifyingKey
+from keys.signatures import VerifyingKey
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operators.md"
 SECTION = "The worst day"

@@ -32,7 +32,7 @@ from gateway.v1 import (
     review_pb2,
     review_pb2_grpc,
 )
-from keys.sign import SigningKey
+from keys.signatures import SigningKey
 from tests.patience import CALL, PATIENCE
 
 

@@ -32,9 +32,9 @@ from gateway.store.transactions import (
     usage,
 )
 from gateway.terms import Direction, Header, Letter, MessageType, Operation, Outcome, Purpose, Reply
-from keys.datakey import DataKey
+from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ORIGIN = "gateway.can.example/exchange-log"

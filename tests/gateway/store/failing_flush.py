@@ -23,9 +23,9 @@ import test_failing_disk
 
 from gateway.errors import AuditUnavailable
 from gateway.server.house import leave_at_once
-from keys.datakey import DataKey
+from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 BEFORE = 3  # commits on a disk that is well
 CEDED = 9  # exit code: the ledger refused, said why once, and went on refusing

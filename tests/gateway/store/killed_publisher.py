@@ -24,7 +24,7 @@ from gateway.audit.proof import LogIdentity
 from gateway.audit.tiles import Tiles
 from gateway.office.tiling import Publisher, files_in
 from gateway.store.database import open_store
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 LOG = LogIdentity.from_log_key(conftest.ORIGIN, LogKey.from_seed(bytes(range(64))))
 

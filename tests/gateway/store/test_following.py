@@ -12,7 +12,7 @@ from gateway.audit.proof import LogIdentity
 from gateway.store import ledger
 from gateway.store.sequencer import Sequencer
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk

@@ -17,7 +17,7 @@ from gateway.errors import (
 from gateway.store import ledger
 from gateway.store.schema import leaves
 from gateway.store.sheet import peaks_of
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk

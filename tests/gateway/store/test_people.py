@@ -26,7 +26,7 @@ from gateway.store.people import (
 )
 from gateway.store.schema import subjects
 from gateway.store.subjects import NewSubject, counts, enrol, place, remove
-from keys.datakey import DataKey
+from keys.data_encryption import DataKey
 
 if TYPE_CHECKING:
     from gateway.store.sequencer import Sequencer

@@ -24,7 +24,7 @@ from gateway.office.tiling import Publisher, files_in
 from gateway.store.database import Database
 from gateway.store.schema import leaves
 from gateway.store.sequencer import Sequencer
-from keys.sign import LogKey
+from keys.signatures import LogKey
 from tests.patience import PATIENCE
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from gateway.terms import (
     ServiceLevel,
 )
 from gateway.wire import answers, letters, payloads
-from keys import certificates, envelope, sign
+from keys import certificates, envelope, signatures
 from keys.pae import pae
 from tests.vectors.wire import second_client
 
@@ -49,8 +49,10 @@ def seed(name: str, length: int) -> bytes:
 
 
 KEMS = {each: envelope.OpeningKey.from_seed(seed(f"{each} kem", 32)) for each in ("CAN", "reply")}
-SIGNERS = {each: sign.SigningKey.from_seed(seed(f"{each} signing", 64)) for each in ("AUS", "CAN")}
-LOG = sign.LogKey.from_seed(seed("CAN log", 64))
+SIGNERS = {
+    each: signatures.SigningKey.from_seed(seed(f"{each} signing", 64)) for each in ("AUS", "CAN")
+}
+LOG = signatures.LogKey.from_seed(seed("CAN log", 64))
 
 
 class Draws:
@@ -77,7 +79,7 @@ class Draws:
     def signature(self, name: str, signer: str, text: bytes, context: bytes) -> bytes:
         """Return the kept signature where it verifies, a fresh one otherwise."""
         key, kept = SIGNERS[signer], self.kept.get(f"{name} signature")
-        public = sign.VerifyingKey(key.public)
+        public = signatures.VerifyingKey(key.public)
         if kept is not None:
             public.verify(bytes.fromhex(kept), text, context)
             return bytes.fromhex(kept)
@@ -118,7 +120,9 @@ def letter(
     steps = draws.sealed(name, packed.salt + packed.padded, pae(envelope.HPKE_LABEL, octets), key)
     sealed = steps.pop("sealed")
     text = envelope.transcript(octets, sealed)
-    context = sign.REQUEST if made.message_type is MessageType.REQUEST else sign.RESPONSE
+    context = (
+        signatures.REQUEST if made.message_type is MessageType.REQUEST else signatures.RESPONSE
+    )
     signer = made.sender
     signature = draws.signature(name, signer, text, context)
     return {
@@ -134,7 +138,7 @@ def letter(
         "sealed_sha256": hashlib.sha256(sealed).digest(),
         "transcript_hash": hashlib.sha256(text).digest(),
         "context": context.decode(),
-        "representative": sign.representative(text, context),
+        "representative": signatures.representative(text, context),
         "signature": signature,
     }
 

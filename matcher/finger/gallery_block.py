@@ -1,0 +1,207 @@
+"""One block of a gallery: fingers of one position, one picture size and about as many minutiae, slot by slot.
+
+The layout is (slots, bytes, rows): one slot of all rows is one matrix, so that a probe meets a whole block in
+one product a slot and its best likeness is a running maximum over whole rows (matching.md 5). A minutia takes
+half a byte for each number of its descriptor, four bytes for its place and one for its direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matcher.finger.alignment import Fingers
+from matcher.finger.descriptor_packing import LEADING, leading, pack, unpack
+from matcher.finger.descriptors import UNKNOWN, Complexes, Finger, Frame
+from matcher.finger.template import Bools, Bytes, Floats
+
+AnyNumber = TypeVar("AnyNumber", bound=np.generic)
+MOST_ROWS = (
+    512  # of a block; a slot of it and a probe's likeness to it stay in a core's cache together
+)
+FIRST_ROWS = 16  # a block grows by this or by a quarter until it is full
+SLOTS: tuple[int, ...] = (
+    *range(12, 56, 2),
+    56,
+    60,
+    64,
+    72,
+    80,
+    96,
+    128,
+    192,
+    255,
+)  # sizes of blocks, minutiae
+PLACE_STEPS = 8  # a pixel; a place is kept within ± 4,096 pixels of the finger's middle
+HEADING_STEPS = 256  # a turn, as in ISO/IEC 19794-2:2005
+NOWHERE = (
+    -64.0
+)  # likeness of an empty slot before the probe's offset, which is below 64 / 2 for any probe
+
+Persons = NDArray[np.int32]
+Steps = NDArray[np.int16]
+
+
+def slots_for(minutiae: int) -> int:
+    """Return the slots of the block that a finger of so many minutiae belongs to."""
+    return next(slots for slots in SLOTS if minutiae <= slots)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A block as it stood at one moment: r rows, views of its arrays.
+
+    packed (slots, d / 2, r) uint8; place (r, slots, 2) int16, steps from middle (r,) complex64;
+    heading (r, slots) uint8; count, person (r,), alive (r,) bool: copies; frame: what size of picture the rows state
+    """
+
+    packed: Bytes = field(repr=False)
+    place: Steps = field(repr=False)
+    middle: Complexes = field(repr=False)
+    heading: Bytes = field(repr=False)
+    count: Bytes = field(repr=False)
+    person: Persons = field(repr=False)
+    alive: Bools = field(repr=False)
+    frame: Frame
+
+    def slots(self, at_once: int) -> Iterator[Floats]:
+        """Yield what the local stage multiplies with, (slots, LEADING + 1, r) float32, some slots at a time.
+
+        One buffer serves all of them: what was yielded is overwritten next.
+        """
+        shape = min(at_once, len(self.packed)), LEADING, len(self.person)
+        numbers = np.empty((shape[0], shape[1] + 1, shape[2]), dtype=np.float32)
+        steps = np.empty(shape, dtype=np.uint8)
+        for first in range(0, len(self.packed), shape[0]):
+            packed = self.packed[first : first + shape[0]]
+            number = len(packed)
+            numbers[:number, :LEADING] = leading(packed, steps[:number])
+            empty = self.count <= np.arange(first, first + number)[:, None]
+            np.multiply(empty, np.float32(NOWHERE), out=numbers[:number, LEADING])
+            yield numbers[:number]
+
+
+def fingers_of(picked: Sequence[tuple[Rows, int]]) -> Fingers:
+    """Return rows of any blocks as fingers to be aligned, side by side and padded to the largest."""
+    count = np.array([rows.count[row] for rows, row in picked], dtype=np.intp)
+    shape = len(picked), max(1, int(count.max(initial=0)))
+    size = picked[0][0].packed.shape[1]
+    packed, turned = np.zeros((*shape, size), dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
+    steps = np.zeros((*shape, 2), dtype=np.int16)
+    middle = np.array([rows.middle[row] for rows, row in picked], dtype=np.complex64)
+    for at, ((rows, row), used) in enumerate(zip(picked, count.tolist(), strict=True)):
+        packed[at, :used] = rows.packed[:used, :, row]
+        steps[at, :used] = rows.place[row, :used]
+        turned[at, :used] = rows.heading[row, :used]
+    return Fingers(unpack(packed), _places(steps, middle[:, None]), _headings(turned), count)
+
+
+class Block:
+    """Rows that grow by a quarter; what a search holds of it is never overwritten, only wiped."""
+
+    def __init__(self, slots: int, size: int, frame: Frame = UNKNOWN, position: int = 0) -> None:
+        self.slots = slots
+        self.frame = frame
+        self.position = position
+        self._used = 0
+        self._packed = np.zeros((slots, size // 2, FIRST_ROWS), dtype=np.uint8)
+        self._place = np.zeros((FIRST_ROWS, slots, 2), dtype=np.int16)
+        self._middle = np.zeros(FIRST_ROWS, dtype=np.complex64)
+        self._heading = np.zeros((FIRST_ROWS, slots), dtype=np.uint8)
+        self._count = np.zeros(FIRST_ROWS, dtype=np.uint8)
+        self._person = np.full(FIRST_ROWS, -1, dtype=np.int32)
+
+    @property
+    def full(self) -> bool:
+        """Whether no row can be appended."""
+        return self._used == MOST_ROWS
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays, unused rows included."""
+        kept = (self._packed, self._place, self._middle, self._heading, self._count, self._person)
+        return sum(array.nbytes for array in kept)
+
+    def append(self, person: int, finger: Finger) -> int:
+        """Write a finger into the next row and return its number."""
+        if self._used == len(self._person):
+            self._grow()
+        row, number = self._used, len(finger)
+        middle = finger.place.mean().astype(np.complex64) if number else np.complex64(0)
+        away = (finger.place - middle) * np.float32(PLACE_STEPS)
+        steps = np.rint(np.column_stack([away.real, away.imag]))
+        turned = np.rint(np.angle(finger.heading) * (HEADING_STEPS / (2 * np.pi)))
+        self._packed[:number, :, row] = pack(finger.vectors)
+        self._place[row, :number] = np.clip(steps, -(1 << 15), (1 << 15) - 1)
+        self._middle[row] = middle
+        self._heading[row, :number] = turned % HEADING_STEPS
+        self._count[row] = number
+        self._person[row] = person
+        self._used += 1
+        return row
+
+    def wipe(self, row: int) -> None:
+        """Overwrite a row; it belongs to nobody and can never match."""
+        self._packed[:, :, row] = 0
+        self._place[row] = 0
+        self._middle[row] = 0
+        self._heading[row] = 0
+        self._count[row] = 0
+        self._person[row] = -1
+
+    def adopt(self, person: int, block: Block, row: int) -> int:
+        """Copy a row of a block of as many slots, as it is, and return its number here."""
+        if self._used == len(self._person):
+            self._grow()
+        to = self._used
+        self._packed[:, :, to] = block._packed[:, :, row]
+        for name in ("_place", "_middle", "_heading", "_count"):
+            getattr(self, name)[to] = getattr(block, name)[row]
+        self._person[to] = person
+        self._used += 1
+        return to
+
+    def rows(self) -> Rows:
+        """Return the block as it stands."""
+        used = self._used
+        person = self._person[:used].copy()
+        return Rows(
+            self._packed[:, :, :used],
+            self._place[:used],
+            self._middle[:used],
+            self._heading[:used],
+            self._count[:used].copy(),
+            person,
+            person >= 0,
+            self.frame,
+        )
+
+    def _grow(self) -> None:
+        more = min(max(FIRST_ROWS, self._used // 4), MOST_ROWS - self._used)
+        self._packed = _wider(self._packed, 2, more)
+        for name in ("_place", "_middle", "_heading", "_count", "_person"):
+            setattr(self, name, _wider(getattr(self, name), 0, more))
+        self._person[self._used :] = -1
+
+
+def _places(steps: Steps, middle: Complexes) -> Complexes:
+    place: Complexes = steps.astype(np.float32).view(np.complex64)[..., 0] / np.float32(PLACE_STEPS)
+    return place + middle
+
+
+def _headings(turned: Bytes) -> Complexes:
+    heading: Complexes = _TURNS[turned]
+    return heading
+
+
+_TURNS = np.exp(2j * np.pi * np.arange(HEADING_STEPS) / HEADING_STEPS).astype(np.complex64)
+
+
+def _wider(array: NDArray[AnyNumber], axis: int, more: int) -> NDArray[AnyNumber]:
+    room = list(array.shape)
+    room[axis] = more
+    return np.concatenate([array, np.zeros(room, dtype=array.dtype)], axis=axis)
