@@ -28,19 +28,19 @@ rooms: $(STAMP)  ## the import law
 	$(BIN)/lint-imports --no-logo --no-cache
 
 settings: $(STAMP)  ## remake docs/settings.md from gateway/config.py
-	$(BIN)/python -m gateway.kit.settingsbook
+	$(BIN)/python -m gateway.exercises.settings_reference
 
 settings-current: $(STAMP)  ## the reference of settings says what the code says
-	$(BIN)/python -m gateway.kit.settingsbook --check
+	$(BIN)/python -m gateway.exercises.settings_reference --check
 
 law: $(STAMP)  ## remake docs/law.md from docs/law.toml
-	$(BIN)/python -m gateway.kit.lawbook
+	$(BIN)/python -m gateway.exercises.compliance_table
 
 law-current: $(STAMP)  ## every paragraph of Part 19.1 has its row, and the row tells the truth
-	$(BIN)/python -m gateway.kit.lawbook --check
+	$(BIN)/python -m gateway.exercises.compliance_table --check
 
 law-mutants: $(STAMP)  ## break the rule of every row of docs/law.md: the row's own test must fail; minutes
-	$(BIN)/python -m gateway.kit.lawmutants
+	$(BIN)/python -m gateway.exercises.law_mutants
 
 proto: $(STAMP)  ## remake gateway/v1 from proto/
 	$(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \

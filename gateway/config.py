@@ -26,9 +26,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from gateway import files, toml
+from gateway import bounded_toml, user_files
+from gateway.bounded_toml import TomlRefused
 from gateway.errors import Remedy
-from gateway.toml import TomlRefused
 from keys import custody_rewrap, strict_json
 
 FILE = "passerelle.toml"
@@ -364,7 +364,7 @@ def write_default(
     path = home / FILE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with files.exclusive(path) as file:
+        with user_files.exclusive(path) as file:
             file.write(text.encode())
     except FileExistsError:
         raise Remedy(f"{path} is there already; take another folder, or edit that file") from None
@@ -404,10 +404,10 @@ def _quoted(value: object) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = toml.read(files.read(path, MAX_FILE), MAX_FILE)
-    except files.FileMissing:
+        tree = bounded_toml.read(user_files.read(path, MAX_FILE), MAX_FILE)
+    except user_files.FileMissing:
         raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
-    except files.FileRefused as fault:
+    except user_files.FileRefused as fault:
         raise Remedy(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
         raise Remedy(f"{path}: {fault}; correct it there") from None

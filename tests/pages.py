@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.office.acts import Officer
+from gateway.admin.operation import Officer
 
 
 def whole(house: Any, officer: Officer, act: str, rows: str, size: int) -> list[Any]:

@@ -21,9 +21,14 @@ from typing import Any, Final, Self, TypeAlias
 
 import apsw
 
-from gateway import files
-from gateway.audit.chapters import Told
-from gateway.audit.entry import (
+from gateway import user_files
+from gateway.auditor.exchange_builder import Assembler
+from gateway.auditor.schema import FORMAT, TABLES
+from gateway.auditor.source import Source
+from gateway.errors import PasserelleError, Remedy
+from gateway.ledger.archive import Held
+from gateway.ledger.crypto_shredding import CLASS_OF, read_erased
+from gateway.ledger.entry import (
     EPOCH,
     LEAF_SIZE,
     EntryType,
@@ -32,12 +37,7 @@ from gateway.audit.entry import (
     decode,
     open_detail,
 )
-from gateway.audit.shredding import CLASS_OF, read_erased
-from gateway.audit.volume import Held
-from gateway.auditor.assembling import Assembler
-from gateway.auditor.schema import FORMAT, TABLES
-from gateway.auditor.source import Source
-from gateway.errors import PasserelleError, Remedy
+from gateway.ledger.exchange_history_parts import Told
 from keys.envelope import OpeningRing
 
 SECRET: Final = 32  # bytes; the key of the pages
@@ -325,7 +325,7 @@ def secret_of(
     with suppress(FileNotFoundError):
         return unwrap(path.read_bytes(), aad)
     secret = secrets.token_bytes(SECRET)
-    files.create(path, wrap(secret, aad))
+    user_files.create(path, wrap(secret, aad))
     return secret
 
 

@@ -26,10 +26,10 @@ from datetime import datetime
 from enum import Enum
 from typing import Final
 
-from gateway import moments
-from gateway.audit.errors import AuditFault, NoteRefused
-from gateway.audit.note import MAX_NOTE
-from gateway.audit.proof import LogIdentity
+from gateway import calendar_bounds
+from gateway.ledger.errors import AuditFault, NoteRefused
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import MAX_NOTE
 from keys import strict_json
 from keys.strict_json import JsonRefused
 
@@ -258,7 +258,9 @@ def _parse(octets: bytes) -> Statement:
         and re.fullmatch(r"[0-9a-f]{64}", salt) is not None
         and isinstance(note, str)
         and len(note) <= MAX_NOTE
-        and all(type(each) is int and 0 <= each <= moments.END_SECOND * 1000 for each in numbers)
+        and all(
+            type(each) is int and 0 <= each <= calendar_bounds.END_SECOND * 1000 for each in numbers
+        )
         and all(isinstance(each, str) and _PARTY.fullmatch(each) for each in names)
         and numbers[0] < numbers[1]
     )

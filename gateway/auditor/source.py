@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from gateway.audit.proof import LogIdentity
-from gateway.audit.volume import Held, Volume
-from gateway.bundle import PartyBundle
+from gateway.ledger.archive import Held, Volume
+from gateway.ledger.proof import LogIdentity
+from gateway.trust.bundle import PartyBundle
 
 
 class Source(Protocol):

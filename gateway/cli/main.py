@@ -7,8 +7,8 @@ try:
 
     import typer
 
-    from gateway.cli.console import Guarded, example, manner
     from gateway.cli.lazy import LazyGroup, Table
+    from gateway.cli.output import Guarded, example, manner
 except KeyboardInterrupt:
     # Imports take most of a short command's time, before there is a command that could end in order.
     raise SystemExit(130) from None
@@ -65,21 +65,21 @@ def root(
     "Make the home folder of a party: keys, certificates, public bundle, agreements, auditor's keys.",
 )
 def _init(app: typer.Typer) -> None:
-    from gateway.cli import founding
+    from gateway.cli.home import init
 
     app.command(
         epilog=example(
             "passerelle init can --party CAN --legal-name 'Immigration, Refugees and Citizenship Canada'",
             "passerelle init aus --party AUS --listen 0.0.0.0:7443 --host gateway.example.au",
         )
-    )(founding.init)
+    )(init.init)
 
 
 @listed("serve", "Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.")
 def _serve(app: typer.Typer) -> None:
-    from gateway.cli import service
+    from gateway.cli.home import serve
 
-    app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(service.serve)
+    app.command(epilog=example("passerelle serve can --passphrase-file can.pass"))(serve.serve)
 
 
 @listed(
@@ -87,7 +87,7 @@ def _serve(app: typer.Typer) -> None:
     "Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.",
 )
 def _check(app: typer.Typer) -> None:
-    from gateway.cli import service
+    from gateway.cli.home import serve
 
     app.command(
         epilog=example(
@@ -95,7 +95,7 @@ def _check(app: typer.Typer) -> None:
             "passerelle check can --json",
             "passerelle check can --partner AUS",
         )
-    )(service.check)
+    )(serve.check)
 
 
 @listed(
@@ -103,7 +103,7 @@ def _check(app: typer.Typer) -> None:
     "Say whether the gateway serves, why not, since when, and what is due; it needs no passphrase.",
 )
 def _status(app: typer.Typer) -> None:
-    from gateway.cli import status
+    from gateway.cli.home import status
 
     app.command(epilog=status.EPILOG)(status.status)
 
@@ -113,22 +113,22 @@ def _status(app: typer.Typer) -> None:
     "Ask a partner whether it knows a person; the answer is shown after signature, receipt and ledger hold.",
 )
 def _query(app: typer.Typer) -> None:
-    from gateway.cli import asking
+    from gateway.cli.partner import query
 
     app.command(
         epilog=example(
             "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
             " --case C-17 --unit U-3 --person P-9 --finger 2=index.fmr"
         )
-    )(asking.query)
+    )(query.query)
 
 
 @listed("state", "Ask a partner what became of an earlier query, e.g. after a deadline passed.")
 def _state(app: typer.Typer) -> None:
-    from gateway.cli import asking
+    from gateway.cli.partner import query
 
     app.command(epilog=example("passerelle state aus 20260301-0123456789abcdef0123 --to CAN"))(
-        asking.state
+        query.state
     )
 
 
@@ -137,14 +137,14 @@ def _state(app: typer.Typer) -> None:
     "Ask for fields of the person of a match; shown after signature, receipt and ledger hold.",
 )
 def _details(app: typer.Typer) -> None:
-    from gateway.cli import detailing
+    from gateway.cli.partner import details
 
     app.command(
         epilog=example(
             "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
             " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --person P-9"
         )
-    )(detailing.details)
+    )(details.details)
 
 
 @listed(
@@ -152,16 +152,16 @@ def _details(app: typer.Typer) -> None:
     "Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger.",
 )
 def _demo(app: typer.Typer) -> None:
-    from gateway.cli import kit
+    from gateway.cli.exercises import demo
 
     app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(
-        kit.demo
+        demo.demo
     )
 
 
 @listed("ask", "Ask partners whether they know a person, as the case system states that person.")
 def _ask(app: typer.Typer) -> None:
-    from gateway.cli import ask
+    from gateway.cli.casework import ask
 
     app.command(
         epilog=example(
@@ -178,7 +178,7 @@ def _ask(app: typer.Typer) -> None:
     "Record that an answer was used for an administrative purpose; it is then kept for two years at least.",
 )
 def _use(app: typer.Typer) -> None:
-    from gateway.cli import ask
+    from gateway.cli.casework import ask
 
     app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(
         ask.use
@@ -190,9 +190,9 @@ def _use(app: typer.Typer) -> None:
     "Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.",
 )
 def _console(app: typer.Typer) -> None:
-    from gateway.cli import viewing
+    from gateway.cli.audit import console
 
-    app.command(epilog=viewing.EPILOG)(viewing.console)
+    app.command(epilog=console.EPILOG)(console.console)
 
 
 @listed(
@@ -200,9 +200,9 @@ def _console(app: typer.Typer) -> None:
     "Write the house into one file that only the recovery key opens; it may serve meanwhile.",
 )
 def _backup(app: typer.Typer) -> None:
-    from gateway.cli import backing
+    from gateway.cli.home import backup
 
-    app.command(epilog=backing.BACKUP)(backing.backup)
+    app.command(epilog=backup.BACKUP)(backup.backup)
 
 
 @listed(
@@ -210,164 +210,164 @@ def _backup(app: typer.Typer) -> None:
     "Bring a house back from its backup into a new folder; it says so in its ledger before anything else.",
 )
 def _restore(app: typer.Typer) -> None:
-    from gateway.cli import backing
+    from gateway.cli.home import backup
 
-    app.command(epilog=backing.RESTORE)(backing.restore)
+    app.command(epilog=backup.RESTORE)(backup.restore)
 
 
 @listed("party", "Exchange public bundles with partners.")
 def _party(app: typer.Typer) -> None:
-    from gateway.cli import entry, parties
+    from gateway.cli.home import party, party_show
 
-    parties.app.command(epilog=entry.EPILOG)(entry.show)
-    app.add_typer(parties.app, name="party")
+    party.app.command(epilog=party_show.EPILOG)(party_show.show)
+    app.add_typer(party.app, name="party")
 
 
 @listed("directory", "See how our directory stands, and have its keepers sign.")
 def _directory(app: typer.Typer) -> None:
-    from gateway.cli import directory
+    from gateway.cli.admin import directory
 
     app.add_typer(directory.app, name="directory")
 
 
 @listed("gallery", "Enrol people and count them.")
 def _gallery(app: typer.Typer) -> None:
-    from gateway.cli import gallery
+    from gateway.cli.subjects import gallery
 
     app.add_typer(gallery.app, name="gallery")
 
 
 @listed("registry", "Keep the records of people: status, data, photograph.")
 def _registry(app: typer.Typer) -> None:
-    from gateway.cli import registry
+    from gateway.cli.subjects import registry
 
     app.add_typer(registry.app, name="registry")
 
 
 @listed("agreements", "See what was agreed, check a file, sign it for our house.")
 def _agreements(app: typer.Typer) -> None:
-    from gateway.cli import agreements
+    from gateway.cli.admin import agreements
 
     app.add_typer(agreements.app, name="agreements")
 
 
 @listed("corrections", "Correct what was disclosed, and answer for what was disclosed to us.")
 def _corrections(app: typer.Typer) -> None:
-    from gateway.cli import corrections
+    from gateway.cli.casework import corrections
 
     app.add_typer(corrections.app, name="corrections")
 
 
 @listed("asked", "See what we asked partners, and what they answered.")
 def _asked(app: typer.Typer) -> None:
-    from gateway.cli import ask
+    from gateway.cli.casework import ask
 
     app.add_typer(ask.app, name="asked")
 
 
 @listed("keys", "See how our keys stand, and turn them.")
 def _keys(app: typer.Typer) -> None:
-    from gateway.cli import keys, rewrapping, worst
+    from gateway.cli.keys import compromised, custody, lifecycle
 
-    keys.app.command(epilog=worst.EPILOG)(worst.compromised)
-    keys.app.command(epilog=worst.AFFECTED)(worst.affected)
-    keys.app.command(epilog=worst.BELIEVED)(worst.believe)
-    rewrapping.register(keys.app)
-    app.add_typer(keys.app, name="keys")
+    lifecycle.app.command(epilog=compromised.EPILOG)(compromised.compromised)
+    lifecycle.app.command(epilog=compromised.AFFECTED)(compromised.affected)
+    lifecycle.app.command(epilog=compromised.BELIEVED)(compromised.believe)
+    custody.register(lifecycle.app)
+    app.add_typer(lifecycle.app, name="keys")
 
 
 @listed("staff", "See who may act for us, let a person in, show one out.")
 def _staff(app: typer.Typer) -> None:
-    from gateway.cli import staff
+    from gateway.cli.admin import staff
 
     app.add_typer(staff.app, name="staff")
 
 
 @listed("proposals", "See what waits for a second person; approve it, reject it.")
 def _proposals(app: typer.Typer) -> None:
-    from gateway.cli import proposals
+    from gateway.cli.admin import proposals
 
     app.add_typer(proposals.app, name="proposals")
 
 
 @listed("review", "See what waits for an examiner, look at it, and decide.")
 def _review(app: typer.Typer) -> None:
-    from gateway.cli import review
+    from gateway.cli.casework import review
 
     app.add_typer(review.app, name="review")
 
 
 @listed("audit", "Ask the ledger what was done, and why.")
 def _audit(app: typer.Typer) -> None:
-    from gateway.cli import (
-        auditing,
+    from gateway.cli.audit import (
         conduct,
-        inquiries,
-        replaying,
-        reporting,
-        scrutiny,
-        viewing,
+        console,
+        explain,
+        people,
+        period_questions,
+        replay,
+        report,
     )
 
-    auditing.app.command(epilog=viewing.VIEWS)(viewing.views)
-    auditing.app.command(epilog=replaying.EPILOG)(replaying.replay)
-    auditing.app.command(epilog=reporting.EPILOG)(reporting.report)
-    inquiries.install(auditing.app)
-    scrutiny.install(auditing.app)
-    conduct.install(auditing.app)
-    app.add_typer(auditing.app, name="audit")
+    explain.app.command(epilog=console.VIEWS)(console.views)
+    explain.app.command(epilog=replay.EPILOG)(replay.replay)
+    explain.app.command(epilog=report.EPILOG)(report.report)
+    period_questions.install(explain.app)
+    people.install(explain.app)
+    conduct.install(explain.app)
+    app.add_typer(explain.app, name="audit")
 
 
 @listed("ledger", "Check the ledger.")
 def _ledger(app: typer.Typer) -> None:
-    from gateway.cli import entries, ledger, reconciling
+    from gateway.cli.ledger import entries, reconcile, verify
 
-    entries.install(ledger.app)
-    ledger.app.command(epilog=reconciling.EPILOG)(reconciling.reconcile)
-    app.add_typer(ledger.app, name="ledger")
+    entries.install(verify.app)
+    verify.app.command(epilog=reconcile.EPILOG)(reconcile.reconcile)
+    app.add_typer(verify.app, name="ledger")
 
 
 @listed("witness", "Watch a ledger as an independent witness.")
 def _witness(app: typer.Typer) -> None:
-    from gateway.cli import witness
+    from gateway.cli.ledger import witness
 
     app.add_typer(witness.app, name="witness")
 
 
 @listed("retention", "See what is kept, erase what is due, hold what must not go.")
 def _retention(app: typer.Typer) -> None:
-    from gateway.cli import retention
+    from gateway.cli.subjects import retention
 
     app.add_typer(retention.app, name="retention")
 
 
 @listed("decisions", "Refuse a partner all or part of what we hold of a person.")
 def _decisions(app: typer.Typer) -> None:
-    from gateway.cli import decisions
+    from gateway.cli.casework import decisions
 
     app.add_typer(decisions.app, name="decisions")
 
 
 @listed("bench", "Measure it on this machine.")
 def _bench(app: typer.Typer) -> None:
-    from gateway.cli import alike, benching, kit
+    from gateway.cli.exercises import bench, bench_alike, demo
 
-    kit.bench.command(
+    demo.bench.command(
         epilog=example(
             "passerelle bench finger",
             "passerelle bench finger --gallery 100000 --probes 64 --threads 4 --json",
         )
-    )(benching.finger)
-    kit.bench.command(
+    )(bench.finger)
+    demo.bench.command(
         epilog=example(
             "passerelle bench year invented",
             "passerelle bench year invented --entries 1000000 --json",
         )
-    )(benching.year)
-    kit.bench.command(
+    )(bench.year)
+    demo.bench.command(
         epilog=example("passerelle bench alike", "passerelle bench alike --queries 10000 --json")
-    )(alike.alike)
-    app.add_typer(kit.bench, name="bench")
+    )(bench_alike.alike)
+    app.add_typer(demo.bench, name="bench")
 
 
 @listed(
@@ -375,22 +375,22 @@ def _bench(app: typer.Typer) -> None:
     "Rehearse, on a scratch house made for it, what one hopes never to do for the first time.",
 )
 def _drill(app: typer.Typer) -> None:
-    from gateway.cli import drills
+    from gateway.cli.exercises import drill
 
-    app.add_typer(drills.app, name="drill")
+    app.add_typer(drill.app, name="drill")
 
 
 @listed("eval", "Measure the matcher on your records.")
 def _eval(app: typer.Typer) -> None:
-    from gateway.cli import evaluating
+    from gateway.cli.exercises import evaluation
 
-    app.add_typer(evaluating.app, name="eval")
+    app.add_typer(evaluation.app, name="eval")
 
 
 @listed(
     "recovery", "The key that opens backups: make it, keep it elsewhere, have two operators set it."
 )
 def _recovery(app: typer.Typer) -> None:
-    from gateway.cli import backing
+    from gateway.cli.home import backup
 
-    app.add_typer(backing.app, name="recovery")
+    app.add_typer(backup.app, name="recovery")

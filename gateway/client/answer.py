@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gateway.client.errors import AnswerRejected
-from gateway.client.verdict import Believed
+from gateway.client.verification import Believed
+from gateway.domain.messages import Outcome, Receipt, Result
 from gateway.errors import Refusal
-from gateway.terms import Outcome, Receipt, Result
 
 T = TypeVar("T")
 

@@ -24,7 +24,6 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gateway import endpoints
 from gateway.client.errors import (
     DeadlineExceeded,
     KeyStale,
@@ -34,6 +33,7 @@ from gateway.client.errors import (
     TlsTooOld,
     Unreachable,
 )
+from gateway.trust import endpoints
 from keys import certificates
 
 DOMAIN = "passerelle"  # ErrorInfo.domain; reasons are stable inside it (protocol 5)
@@ -182,7 +182,7 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
     the sending, microseconds later, is made again by gRPC unseen; between our handshake and gRPC's another may begin to
     listen; and where the partner's name has several addresses, gRPC may take another than the one that shook hands. A
     gateway of ours that is called demands TLS 1.3 of each call by the connection's own `ssl_tls_version`
-    (`gateway.server.intercept`), so it answers no call over less.
+    (`gateway.server.listener.interceptor`), so it answers no call over less.
     """
 
     def __init__(

@@ -72,7 +72,7 @@ class KeyStale(Refused):
 class AnswerRejected(PartnerError):
     """An answer failed a check; nothing of it may be used.
 
-    step  the name of the numbered check in `gateway.client.verdict`
+    step  the name of the numbered check in `gateway.client.verification`
     """
 
     def __init__(self, step: str, message: str, *, transaction_number: str = "") -> None:

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.bundle import MalformedBundle, PartyBundle
+from gateway.client.directory_client import Source, Trust
 from gateway.client.errors import DirectoryRefused, PartnerError
-from gateway.client.updater import Source, Trust
-from gateway.directory import EntryWaits
 from gateway.errors import Remedy
+from gateway.trust.bundle import MalformedBundle, PartyBundle
+from gateway.trust.partners import EntryWaits
 
 EVERY = 600.0  # seconds; protocol's accept windows are days, and evidence of a new key should not take one
 AGAIN = 60.0  # seconds after a reading that nobody answered

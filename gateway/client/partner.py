@@ -16,21 +16,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
 
-from gateway.aftercare import CorrectionAck, CorrectionNotice, CorrectionStanding, QuotaState
-from gateway.audit.note import Checkpoint
-from gateway.bundle import PartyBundle
-from gateway.casework import FieldCode
 from gateway.client.answer import Answer, Told, read
-from gateway.client.compose import Author, Matter, Outgoing
-from gateway.client.dialogue import Dialogue
+from gateway.client.checkpoint_memory import Witness
+from gateway.client.connection import Lines, dialling
+from gateway.client.details_request import DetailsMatter, Disclosed, compose_details
 from gateway.client.errors import NothingToRedeliver
-from gateway.client.folder import read_folder
-from gateway.client.follow import DetailsMatter, Disclosed, compose_details
 from gateway.client.freshness import EVERY, Freshness, Keep
-from gateway.client.line import Lines, dialling
-from gateway.client.verdict import Believed, Question
-from gateway.client.witness import Witness
-from gateway.terms import (
+from gateway.client.local_settings import read_folder
+from gateway.client.request_builder import Author, Matter, Outgoing
+from gateway.client.session import Dialogue
+from gateway.client.verification import Believed, Question
+from gateway.domain.correction import (
+    CorrectionAck,
+    CorrectionNotice,
+    CorrectionStanding,
+    QuotaState,
+)
+from gateway.domain.messages import (
     About,
     Capabilities,
     Operation,
@@ -38,8 +40,11 @@ from gateway.terms import (
     QueryState,
     Sample,
 )
-from gateway.wire import answers, corrections, payloads, quotas
-from gateway.wire import details as wire_details
+from gateway.domain.person import FieldCode
+from gateway.ledger.signed_note import Checkpoint
+from gateway.trust.bundle import PartyBundle
+from gateway.wire import correction_payload, query_payload, quota_payload, result_payload
+from gateway.wire import disclosure_payload as wire_details
 from keys.keyset import Keyset
 
 DEADLINE = 10.0  # seconds; the default of protocol 12, whose longest is 60
@@ -183,7 +188,7 @@ class Partner:
         """Return where an earlier query of ours stands, with its recorded result once decided."""
         outgoing = self._bare(Operation.GET_QUERY_STATE, number)
         _, told = self._dialogue.ask(outgoing, deadline)
-        return read(answers.read_state, told.believed, number)
+        return read(result_payload.read_state, told.believed, number)
 
     def redeliver(self, number: str, *, deadline: float = DEADLINE) -> Answer:
         """Return the stored answer of an earlier query of this process, the bytes first sent.
@@ -238,13 +243,13 @@ class Partner:
         """Return what the peer accepts from us today."""
         outgoing = self._bare(Operation.GET_CAPABILITIES, "")
         _, told = self._dialogue.ask(outgoing, deadline)
-        return read(answers.read_capabilities, told.believed, "")
+        return read(result_payload.read_capabilities, told.believed, "")
 
     def quota(self, *, deadline: float = DEADLINE) -> tuple[QuotaState, ...]:
         """Return how much of each quota that binds us with the peer is used, and when it begins again."""
         outgoing = self._bare(Operation.GET_QUOTA, "")
         _, told = self._dialogue.ask(outgoing, deadline)
-        return read(quotas.read_quotas, told.believed, "")
+        return read(quota_payload.read_quotas, told.believed, "")
 
     def checkpoint(self, *, deadline: float = DEADLINE) -> Checkpoint:
         """Return the peer's newest checkpoint, after it proved to continue the one we keep."""
@@ -276,7 +281,7 @@ class Partner:
         """Tell the peer that what we disclosed to it under its query `number` is inaccurate."""
         return self._follow(
             Operation.SUBMIT_CORRECTION,
-            lambda key: corrections.notice_bytes(replace(notice, reply_key=key)),
+            lambda key: correction_payload.notice_bytes(replace(notice, reply_key=key)),
             About(number=notice.id.hex(), reference=number),
             deadline,
         )
@@ -287,7 +292,7 @@ class Partner:
         """Tell the peer what we did about its correction of what our query `number` brought."""
         return self._follow(
             Operation.ACK_CORRECTION,
-            lambda key: corrections.ack_bytes(replace(ack, reply_key=key)),
+            lambda key: correction_payload.ack_bytes(replace(ack, reply_key=key)),
             About(number=ack.id.hex(), reference=number),
             deadline,
         )
@@ -301,7 +306,7 @@ class Partner:
     ) -> CorrectionStanding:
         outgoing = self.write(operation, payload, about)
         believed = self.carry(outgoing, deadline=deadline)
-        return read(corrections.read_standing, believed, about.reference)
+        return read(correction_payload.read_standing, believed, about.reference)
 
     def write(
         self,
@@ -332,14 +337,14 @@ class Partner:
         self._dialogue.freshen(time.monotonic() + DEADLINE)
         return self._author.compose(
             operation,
-            lambda reply_key: payloads.reply_key_bytes(reply_key, operation),
+            lambda reply_key: query_payload.reply_key_bytes(reply_key, operation),
             About(reference=reference),
             floor=self._witness.size,
         )
 
     def _answer(self, outgoing: Outgoing, told: Told, started: float) -> Answer:
         believed, number = told.believed, outgoing.question.number
-        result = read(answers.read_result, believed, number)
+        result = read(result_payload.read_result, believed, number)
         return Answer(
             outcome=result.outcome,
             result=result,

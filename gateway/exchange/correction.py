@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from gateway.aftercare import (
+from gateway.domain.correction import (
     CorrectionAck,
     CorrectionKind,
     CorrectionNotice,
     CorrectionStanding,
     CorrectionState,
 )
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.errands import UNANSWERED, ErrandState
+from gateway.domain.messages import Direction, Header, Outcome
+from gateway.domain.outbound_query import UNANSWERED, ErrandState
 from gateway.errors import (
     CorrectionUnknown,
     ElementInvalid,
@@ -27,18 +27,19 @@ from gateway.errors import (
     InProgress,
     TransactionReused,
 )
-from gateway.exchange.walk import Admitted, Conclusion, Request
-from gateway.law import duty
-from gateway.store import corrections, errands, transactions
-from gateway.store.corrections import Bounds
-from gateway.store.database import Database
-from gateway.store.redress import Act, Correction, Standing
-from gateway.store.sequencer import Leaf
+from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.law import correction_policy
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.casework.correction_lifecycle import Act, Correction, Standing
+from gateway.store.casework.corrections import Bounds
+from gateway.store.exchange import transactions
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds
 from gateway.telemetry import Stages
-from gateway.terms import Direction, Header, Outcome
-from gateway.wire import corrections as wire
-from gateway.wire.received import codes_in
+from gateway.wire import correction_payload as wire
+from gateway.wire.received_fields import codes_in
 from keys.data_encryption import DataRing
 
 # Of one query: a mistake has a field or two, and is put right once or twice; a dozen is beyond any honest history.
@@ -96,7 +97,7 @@ class SubmitCorrection:
             state=Standing.OPEN,
             opened_by=header.sender,
             open=now,
-            due=duty.due(notice.due, now),
+            due=correction_policy.due(notice.due, now),
         )
         work = _Notice(correction, notice, known is not None)
         return Admitted(request, notice.reply_key, _facts(request, correction, notice), work)
@@ -105,7 +106,7 @@ class SubmitCorrection:
         """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
         with self._desk.database.reader() as reader:
             number = header.transaction_reference
-            errand = errands.outline(reader, header.sender, number)
+            errand = outbound_queries.outline(reader, header.sender, number)
             asked = transactions.transaction(reader, header.sender, number)
             if errand is None and asked is not None and _of_the_query(notice):
                 return  # its own query to us: the prints were another person's, or it takes the question back
@@ -119,10 +120,10 @@ class SubmitCorrection:
                 raise CorrectionUnknown
             received = errand.received
             if received is None and notice.fields:
-                whole = errands.find(reader, header.sender, header.transaction_reference)
+                whole = outbound_queries.find(reader, header.sender, header.transaction_reference)
                 if whole is None or whole.sealed is None:
                     return  # it was erased before we kept this record: nothing is left to be put right, or added to
-                received = codes_in(errands.folder_of(self._desk.data_key, whole))
+                received = codes_in(outbound_queries.folder_of(self._desk.data_key, whole))
         if received is not None and not received.issuperset(notice.fields):
             raise CorrectionUnknown
 

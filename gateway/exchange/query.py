@@ -15,29 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import monotonic
 
-from gateway import terms
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.casework import DetailsRequest
-from gateway.errors import (
-    DeadlineTooShort,
-    EngineUnavailable,
-    PriorTransactionUnknown,
-    TransactionReused,
-)
-from gateway.exchange import details, reviewing
-from gateway.exchange.desk import Desk
-from gateway.exchange.samples import read_sample
-from gateway.exchange.settling import Candidate, Decision, settled
-from gateway.exchange.walk import Admitted, Conclusion, Request, Unfinished
-from gateway.law.agreement import Agreement
-from gateway.law.policy import Permit, may_answer
-from gateway.law.quota import poor_allowance
-from gateway.store import asked, transactions
-from gateway.store.asked import Issued
-from gateway.store.reviews import Evidence
-from gateway.store.sequencer import Leaf
-from gateway.telemetry import Stages
-from gateway.terms import (
+from gateway.domain import messages
+from gateway.domain.messages import (
     Biometrics,
     Direction,
     Header,
@@ -49,7 +28,29 @@ from gateway.terms import (
     Result,
     Sample,
 )
-from gateway.wire import letters, payloads
+from gateway.domain.person import DetailsRequest
+from gateway.errors import (
+    DeadlineTooShort,
+    EngineUnavailable,
+    PriorTransactionUnknown,
+    TransactionReused,
+)
+from gateway.exchange import hit_details, review_opening
+from gateway.exchange.context import Desk
+from gateway.exchange.match_decision import Candidate, Decision, settled
+from gateway.exchange.operation import Admitted, Conclusion, Request, Unfinished
+from gateway.exchange.samples import read_sample
+from gateway.law.agreement import Agreement
+from gateway.law.query_policy import Permit, may_answer
+from gateway.law.quota_policy import poor_allowance
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.casework import issued_numbers
+from gateway.store.casework.issued_numbers import Issued
+from gateway.store.casework.reviews import Evidence
+from gateway.store.exchange import transactions
+from gateway.store.ledger.sequencer import Leaf
+from gateway.telemetry import Stages
+from gateway.wire import query_payload, signed_envelope
 from matcher import calibration
 from matcher.finger.gallery import reckoned_by
 from matcher.finger.probe import Probe, prepare
@@ -99,7 +100,7 @@ class SubmitQuery:
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Read the question (11), ask the law (13), read each record (11), then the numbers (12)."""
-        query = payloads.read_query(payload)
+        query = query_payload.read_query(payload)
         if request.agreement is None:  # the corridor found one at step 9
             raise AssertionError
         # The law is asked before the records are read: it needs none of them, and a face is refused as a
@@ -141,7 +142,8 @@ class SubmitQuery:
             if work.issued is None:
                 probe = prepare(work.fingers)  # (15)
                 problems = tuple(
-                    Problem(fault.position, terms.ProblemCode[fault.code]) for fault in probe.faults
+                    Problem(fault.position, messages.ProblemCode[fault.code])
+                    for fault in probe.faults
                 )
             stages.mark("prepare")
             decision = self._decide(work, probe, stages)  # (16), (17)
@@ -176,10 +178,10 @@ class SubmitQuery:
         issued = None
         with self._desk.database.reader() as reader:
             if isinstance(probe, PriorTransaction):
-                issued = asked.find_issued(reader, header.sender, probe.number)
+                issued = issued_numbers.find_issued(reader, header.sender, probe.number)
                 if issued is None and agreement.same_direction:
                     key = self._desk.data_key
-                    issued = asked.find_received(reader, key, header.sender, probe.number)
+                    issued = issued_numbers.find_received(reader, key, header.sender, probe.number)
             used = transactions.transaction(reader, header.sender, header.transaction_number)
         if issued is None and isinstance(probe, PriorTransaction):
             raise PriorTransactionUnknown
@@ -236,15 +238,15 @@ class SubmitQuery:
         receipt = work.destruction.subject_reference
         now = self._desk.clock().replace(microsecond=0)  # a fraction takes more or fewer bytes
         hit = None
-        disclosure = details.NOTHING
+        disclosure = hit_details.NOTHING
         if decision.shown is Outcome.MATCH and decision.subject is not None:
             hit = transactions.Hit(
                 self._desk.random(16), decision.subject, now + transactions.HIT_LIFE
             )
             if work.wanted is not None:
                 wanted = replace(work.wanted, hit_reference=hit.reference)
-                asked_too = details.Work(wanted, work.permit.claim, matched=True)
-                disclosure = details.at_once(self._desk, request, asked_too, decision, now)
+                asked_too = hit_details.Work(wanted, work.permit.claim, matched=True)
+                disclosure = hit_details.at_once(self._desk, request, asked_too, decision, now)
         recorded = Result(
             outcome=decision.shown,
             decide_time=now,
@@ -255,14 +257,14 @@ class SubmitQuery:
             details_expire_time=hit.expires if hit else None,
             withholding=decision.withholding,
         )
-        facts = details.joined(decision.facts, disclosure.facts)
+        facts = hit_details.joined(decision.facts, disclosure.facts)
         return Conclusion(
-            payloads.result_bytes(replace(recorded, details=disclosure.details)),
+            query_payload.result_bytes(replace(recorded, details=disclosure.details)),
             {**facts, "destruction_receipt": receipt},
             leaves=(concluding.gone,),
             effects=disclosure.effects,
             settled=self._settled(request.header, work, recorded, decision, hit),
-            at_least=details.SIZE if work.wanted is not None else 0,
+            at_least=hit_details.SIZE if work.wanted is not None else 0,
         )
 
     def _pend(
@@ -276,8 +278,8 @@ class SubmitQuery:
         if work.permit.review is None or decision.subject is None:
             raise AssertionError  # the law answers so only where there is a clause, and somebody to look at
         desk, header, now = self._desk, request.header, self._desk.clock()
-        evidence = Evidence(letters.header_bytes(header), work.kept, decision.subject)
-        review, begun = reviewing.opened(
+        evidence = Evidence(signed_envelope.header_bytes(header), work.kept, decision.subject)
+        review, begun = review_opening.opened(
             header,
             evidence,
             work.permit.review.persons,
@@ -293,13 +295,13 @@ class SubmitQuery:
         )
         nobody = replace(decision, subject=None)  # nobody was found until an examiner says so
         return Conclusion(
-            payloads.result_bytes(recorded),
+            query_payload.result_bytes(recorded),
             decision.facts,
             leaves=(review,),
             undone=(concluding.gone,),
             effects=(begun,),
             settled=self._settled(header, work, recorded, nobody, None),
-            at_least=details.SIZE if work.wanted is not None else 0,
+            at_least=hit_details.SIZE if work.wanted is not None else 0,
         )
 
     def _settled(
@@ -315,7 +317,9 @@ class SubmitQuery:
         finding = transactions.Finding(decision.subject, work.claimed)
         return transactions.Settled(
             outcome=decision.shown,
-            result=transactions.seal_result(key, partner, number, payloads.result_bytes(recorded)),
+            result=transactions.seal_result(
+                key, partner, number, query_payload.result_bytes(recorded)
+            ),
             finding=transactions.seal_finding(key, partner, number, finding),
             hit=hit,
             release_most=poor_allowance(work.permit.quota.day)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.domain.messages import Sample
 from gateway.errors import ElementsInconsistent, RecordUnparseable
-from gateway.terms import Sample
 from matcher.finger import record_fmr
 from matcher.finger.template import MalformedRecord, Minutiae
 

@@ -2,7 +2,7 @@
 
 Each rule keeps its place in the file, which is its id (`au@1:answer.reveal.CITIZEN.ALWAYS`), and its paragraph.
 What a file does not say is not permitted; what we do not understand refuses the whole file, and so does what the
-regulation does not allow (`gateway.law.bounds`). The format is told in `gateway.law.parsing`; reading the folder
+regulation does not allow (`gateway.law.agreement_bounds`). The format is told in `gateway.law.agreement_parser`; reading the folder
 is the caller's, here are only bytes.
 """
 
@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
 
-from gateway.casework import Caveat, FieldCode, Ground
-from gateway.law.quota import Quotas
-from gateway.law.standing import Row
-from gateway.terms import Modality, Purpose
+from gateway.domain.messages import Modality, Purpose
+from gateway.domain.person import Caveat, FieldCode, Ground
+from gateway.law.legal_status import Row
+from gateway.law.quota_policy import Quotas
 
 
 class Duty(Enum):

@@ -11,14 +11,14 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
-from gateway import toml
+from gateway import bounded_toml
 from gateway.errors import PasserelleError
 
 NONE: Final = "NONE"  # said in place of countries of persecution: the person alleges it in none
 _FILE: Final = "countries.toml"
 _MOST: Final = 65_536  # bytes of the file
 
-_tree = toml.read((resources.files("gateway.law") / _FILE).read_bytes(), _MOST)
+_tree = bounded_toml.read((resources.files("gateway.law") / _FILE).read_bytes(), _MOST)
 
 
 def _codes(*path: str) -> frozenset[str]:

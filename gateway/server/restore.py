@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import config
-from gateway.directory import own_bundle
+from gateway.backup import archive, detail_keys, restored
 from gateway.errors import Remedy
-from gateway.office import backup, backup_keys, restoring
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import copying
-from gateway.store.database import open_store
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store import snapshot
+from gateway.store.sqlite import open_store
+from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import OpeningKey
 from keys.errors import OpenRefused
@@ -83,7 +83,7 @@ def restore(
     return Restored(manifest.party, manifest.made, entries, lost, version)
 
 
-def _unsealed(file: Path, key: OpeningKey, draft: Path) -> backup.Manifest:
+def _unsealed(file: Path, key: OpeningKey, draft: Path) -> archive.Manifest:
     with file.open("rb") as source:
         kid = recovery.key_id_of(source)
         if kid is None:
@@ -94,7 +94,7 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> backup.Manifest:
                 f" {key.key_id.hex()[:16]}: give the folder of that key"
             )
         try:
-            return backup.read(recovery.unseal(source, key), draft)
+            return archive.read(recovery.unseal(source, key), draft)
         except OpenRefused:
             raise Remedy(
                 f"{file} is altered or cut off; nothing of it is used: take another copy"
@@ -102,11 +102,11 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> backup.Manifest:
 
 
 def _keyed(
-    file: Path, key: OpeningKey, manifest: backup.Manifest, draft: Path, *, without: bool
+    file: Path, key: OpeningKey, manifest: archive.Manifest, draft: Path, *, without: bool
 ) -> bool:
     """Bring the keys to details back, unless they are left behind; return whether they are there."""
-    store, apart = config.load(draft).store.path, backup_keys.beside(file)
-    if not store.is_file() or not copying.keyless(store):
+    store, apart = config.load(draft).store.path, detail_keys.beside(file)
+    if not store.is_file() or not snapshot.keyless(store):
         return True  # nothing is sealed in it, or it was made when backups had these keys inside
     if without:
         return False
@@ -116,7 +116,7 @@ def _keyed(
             " destroyed, go on with --without-detail-keys, which is recorded"
         )
     try:
-        copying.unpart(store, backup_keys.read(apart, key, manifest))
+        snapshot.unpart(store, detail_keys.read(apart, key, manifest))
     except OpenRefused:
         raise Remedy(
             f"{apart} is altered, cut off, or belongs to another backup; nothing of it is used"
@@ -128,7 +128,7 @@ def _verified(draft: Path, *, keys: bool) -> int:
     for folder in ("parties", "agreements", "store", "witness"):  # an empty one is in no backup
         with suppress(FileExistsError):
             os.mkdir(draft / folder, mode=0o700)  # noqa: PTH102 - without parents, and exactly this mode
-    report = inspection.verify_ledger(draft, keys=keys, files=False)
+    report = self_check.verify_ledger(draft, keys=keys, files=False)
     if not report.ok:
         raise Remedy(
             f"the ledger in this backup does not verify ({report.findings[0].text}); take another"
@@ -142,14 +142,14 @@ def _compared(
     settings = config.load(draft)
     database = open_store(settings.store.path)
     try:
-        lost, witnessed = restoring.compare(database, own_bundle(draft).log, checkpoints)
+        lost, witnessed = restored.compare(database, own_bundle(draft).log, checkpoints)
         if lost and not accept_loss:
             raise Remedy(
                 f"{lost}: entries would be lost. Restore a newer backup; or, where there is none,"
                 " accept it with --accept-loss REASON, which is recorded, and tell every partner"
             )
         reason = accept_loss if lost else ""
-        restoring.mark(draft, database, made, witnessed, reason, keys=keys)
+        restored.mark(draft, database, made, witnessed, reason, keys=keys)
     finally:
         database.close()
     return lost

@@ -16,19 +16,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from gateway import config, files
-from gateway.audit.entry import EntryType
+from gateway import config, user_files
 from gateway.config import Settings
 from gateway.errors import PasserelleError
-from gateway.office import overdue
-from gateway.office.expiry import Keys, Level, Told
-from gateway.office.keymoves import stopped
-from gateway.server import ending
-from gateway.server.admin import FILE
-from gateway.store import alarms, ledger, subjects
-from gateway.store.database import open_store
-from gateway.store.ledger import Last
-from gateway.store.subjects import Counts
+from gateway.keymanagement.transitions import stopped
+from gateway.ledger.entry import EntryType
+from gateway.ledger_ops import evidence_deadline
+from gateway.monitoring.expiry import Keys, Level, Told
+from gateway.server import expiry_of_folder
+from gateway.server.rpc.admin import FILE
+from gateway.store import alarms
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.stored_ledger import Last
+from gateway.store.people import subjects
+from gateway.store.people.subjects import Counts
+from gateway.store.sqlite import open_store
 from keys import keyset_file, strict_json
 from keys.errors import KeysError
 
@@ -151,16 +153,16 @@ def look(home: Path, now: datetime) -> Status:
         try:
             return read()
         except (PasserelleError, KeysError, OSError) as fault:
-            unread.append(f"{name}: {files.told(fault)}")
+            unread.append(f"{name}: {user_files.told(fault)}")
         except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are told
             unread.append(f"{name}: {type(fault).__name__}")
         return None
 
     stored = part("store", lambda: _stored(settings)) or _Stored()
     keys: Keys | None = part("keys", lambda: keyset_file.stated(settings.keys.keyset))
-    due = part("ends", lambda: ending.of_folder(home, keys, now)) or ()
+    due = part("ends", lambda: expiry_of_folder.of_folder(home, keys, now)) or ()
     why, since = _standing(home, settings, stored)
-    raised, evidence = stored.raised, overdue.PREFIX
+    raised, evidence = stored.raised, evidence_deadline.PREFIX
     return Status(
         settings.house.party,
         why,
@@ -187,11 +189,11 @@ def _stored(settings: Settings) -> _Stored:
         with database.reader() as reader:
             return _Stored(
                 subjects.counts(reader),
-                ledger.extent(reader)[0],
-                ledger.last(reader),
-                ledger.last(reader, EntryType.RESPONSE),
-                ledger.last(reader, EntryType.START),
-                ledger.last(reader, EntryType.STOP),
+                stored_ledger.extent(reader)[0],
+                stored_ledger.last(reader),
+                stored_ledger.last(reader, EntryType.RESPONSE),
+                stored_ledger.last(reader, EntryType.START),
+                stored_ledger.last(reader, EntryType.STOP),
                 alarms.raised_since(reader),
             )
     finally:
@@ -218,7 +220,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
 def _said(home: Path) -> str | None:
     """Return what the process says of itself; None where nobody answers where one said that it listens."""
     try:
-        written = strict_json.read(files.read(home / FILE, MOST_DOOR), MOST_DOOR)
+        written = strict_json.read(user_files.read(home / FILE, MOST_DOOR), MOST_DOOR)
         host, _, port = str(written["metrics"]).rpartition(":")
         asked = HTTPConnection(host, int(port), timeout=ANSWERS)  # by itself it heeds no proxy
         try:

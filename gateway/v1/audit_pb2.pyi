@@ -368,7 +368,7 @@ class DetailFact(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Names the fact, from the closed list of gateway.audit.entry."""
+    """Names the fact, from the closed list of gateway.ledger.entry."""
     value: _builtins.str
     """Holds its value as text."""
     def __init__(

@@ -23,17 +23,18 @@ from pathlib import Path
 import gateway.server  # settles what gRPC speaks, before anything imports it  # noqa: F401
 from gateway.client import Matter, Partner
 from gateway.client.channel import PartnerError
-from gateway.client.folder import read_folder
+from gateway.client.local_settings import read_folder
 from gateway.config import FILE
-from gateway.kit import commands, parties
-from gateway.kit.askers import Askers
-from gateway.kit.asking import percentile
-from gateway.kit.commands import Server
-from gateway.kit.load import SEEDS_FROM, Plan, Round, Spell, questions, together
-from gateway.kit.people import ENROLLED_IMPRESSION, invented, write_manifest
-from gateway.law.library import packaged
-from gateway.law.reading import MOST
-from gateway.terms import Purpose
+from gateway.domain.messages import Purpose
+from gateway.exercises import subprocess_cli
+from gateway.exercises.demo import parties
+from gateway.exercises.demo.people import ENROLLED_IMPRESSION, invented, write_manifest
+from gateway.exercises.demo.queries import percentile
+from gateway.exercises.load_client import SEEDS_FROM, Plan, Round, Spell, questions, together
+from gateway.exercises.load_process import Askers
+from gateway.exercises.subprocess_cli import Server
+from gateway.law.agreement_library import packaged
+from gateway.law.toml_reader import MOST
 
 GALLERY = 50  # people, two fingers each
 ROUNDS = 3  # of each kind
@@ -64,7 +65,7 @@ def prepared(folder: Path) -> tuple[parties.Party, dict[str, parties.Party]]:
         range(SEEDS_FROM, SEEDS_FROM + GALLERY), (ENROLLED_IMPRESSION,), lambda _: True
     )
     manifest = write_manifest(people, folder / "records")
-    commands.run(
+    subprocess_cli.run(
         *("gallery", "enrol", can.home, "--manifest", manifest),
         *("--passphrase-file", can.passphrase_file),
     )

@@ -21,22 +21,13 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gateway.audit.entry import EntryType
-from gateway.bundle import fingerprint
-from gateway.casework import Status, SubjectKind
-from gateway.cli import desk, staff
-from gateway.cli.founding import Charter, found
+from gateway.agreements.signatures import signature
+from gateway.cli import admin_session
+from gateway.cli.admin import staff
+from gateway.cli.home.init import Charter, found
 from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
-from gateway.directory import Directory, own_bundle
-from gateway.exchange.walk import Call
-from gateway.office.registry import Row
-from gateway.office.signatures import signature
-from gateway.server.house import House
-from gateway.server.serving import Addresses, Serving
-from gateway.store.sequencer import Leaf, Sequencer
-from gateway.telemetry import Stages
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Header,
     Letter,
@@ -48,8 +39,18 @@ from gateway.terms import (
     RecordFormat,
     Sample,
 )
+from gateway.domain.person import Status, SubjectKind
+from gateway.exchange.operation import Call
+from gateway.ledger.entry import EntryType
+from gateway.server.application import House
+from gateway.server.lifecycle import Addresses, Serving
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.subjects.enrolment import Row
+from gateway.telemetry import Stages
+from gateway.trust.bundle import fingerprint
+from gateway.trust.partners import Directory, own_bundle
 from gateway.v1 import exchange_pb2
-from gateway.wire import letters, payloads
+from gateway.wire import query_payload, signed_envelope
 from keys import envelope, officer_keys, signatures
 from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.envelope import OpeningKey, SealingKey
@@ -219,7 +220,7 @@ class Forger:
             "purpose": Purpose.VISA_PERMIT_BENEFIT,
             **header,
         }
-        octets = letters.header_bytes(Header(**fields))
+        octets = signed_envelope.header_bytes(Header(**fields))
         sealed = envelope.seal(packed, octets, recipient)
         return Letter(octets, sealed, signer.sign(envelope.transcript(octets, sealed), context))
 
@@ -235,7 +236,7 @@ class Forger:
             "probe": probe or Biometrics(tuple(samples(1))),
             **query,
         }
-        return payloads.query_bytes(Query(**fields))
+        return query_payload.query_bytes(Query(**fields))
 
     def send(
         self,
@@ -246,7 +247,7 @@ class Forger:
         method: str = "SubmitQuery",
     ) -> exchange_pb2.SubmitQueryResponse:
         """Put a letter on the wire as it is; raises grpc.RpcError."""
-        request = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(letter))
+        request = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(letter))
         return self.post(request.SerializeToString(), keyset=keyset, timeout=timeout, method=method)
 
     def post(
@@ -405,9 +406,9 @@ def officers_passphrase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
     file = tmp_path_factory.mktemp("officers") / "passphrase"
     file.touch(mode=0o600)
     file.write_bytes(OFFICERS)
-    os.environ[desk.OFFICERS_PASSPHRASE] = str(file)
+    os.environ[admin_session.OFFICERS_PASSPHRASE] = str(file)
     yield file
-    del os.environ[desk.OFFICERS_PASSPHRASE]
+    del os.environ[admin_session.OFFICERS_PASSPHRASE]
 
 
 def own_keys(folder: Path, person: str) -> officer_keys.Request:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from gateway import config
 from gateway.config import load, write_default
 from gateway.errors import Remedy
-from gateway.kit import settingsbook
+from gateway.exercises import settings_reference
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def test_every_setting_that_has_a_form_says_it_with_an_example() -> None:
 
 
 def test_the_reference_of_settings_shows_no_pattern() -> None:
-    text = settingsbook.render()
+    text = settings_reference.render()
 
     assert "`^" not in text
     assert all(form in text for key, form in config.FORMS.items() if key.startswith("house."))

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from gateway.engine.inprocess import InProcessEngine
-from gateway.engine.port import Batch, Change, Engine, Source
 from gateway.errors import DeadlineTooShort, EngineUnavailable
+from gateway.matching.engine import Batch, Change, Engine, Source
+from gateway.matching.inprocess import InProcessEngine
 from matcher.finger import synthetic
 from matcher.finger.probe import NothingUsable, Probe, prepare
 

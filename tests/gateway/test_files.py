@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import files
+from gateway import user_files
 from gateway.errors import Remedy
-from gateway.files import FileRefused
+from gateway.user_files import FileRefused
 
 MOST = 16  # bytes
 OPEN_UMASK, CLOSED_UMASK = 0o000, 0o777
@@ -34,7 +34,7 @@ def table(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("writes", [files.create, files.write])
+@pytest.mark.parametrize("writes", [user_files.create, user_files.write])
 def test_what_a_command_writes_is_its_owners_alone_whatever_the_umask(
     umask: None, tmp_path: Path, writes: Callable[[Path, bytes], None]
 ) -> None:
@@ -48,7 +48,7 @@ def test_a_file_that_others_could_read_no_longer_is_once_it_is_written(tmp_path:
     (tmp_path / "old").write_bytes(b"before")
     (tmp_path / "old").chmod(0o644)
 
-    files.write(tmp_path / "old", b"after")
+    user_files.write(tmp_path / "old", b"after")
 
     assert (tmp_path / "old").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "old").read_bytes() == b"after"
@@ -58,12 +58,12 @@ def test_a_new_file_takes_no_other_ones_place(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(b"before")
 
     with pytest.raises(Remedy, match="there already"):
-        files.create(tmp_path / "old", b"after")
+        user_files.create(tmp_path / "old", b"after")
 
     assert (tmp_path / "old").read_bytes() == b"before"
 
 
-@pytest.mark.parametrize("writes", [files.create, files.write])
+@pytest.mark.parametrize("writes", [user_files.create, user_files.write])
 @pytest.mark.parametrize("there", [True, False])
 def test_nothing_is_written_where_a_link_leads(
     tmp_path: Path, writes: Callable[[Path, bytes], None], *, there: bool
@@ -84,14 +84,14 @@ def test_a_device_and_a_folder_are_no_place_for_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path / "pipe", tmp_path, tmp_path / "absent" / "file"):
         with pytest.raises(Remedy, match=r"file|folder"):
-            files.write(place, b"x")
+            user_files.write(place, b"x")
 
     assert sorted(each.name for each in tmp_path.iterdir()) == ["pipe"]
 
 
 def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
     def broken_off() -> None:
-        with files.creating(tmp_path / "new") as file:
+        with user_files.creating(tmp_path / "new") as file:
             file.write(b"half")
             raise KeyboardInterrupt
 
@@ -102,8 +102,8 @@ def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_below_the_table_is_read(table: Path) -> None:
-    assert files.read_below(table, "inner/face.jpg", MOST) == b"face"
-    assert files.read_below(table, "./inner/face.jpg", MOST) == b"face"
+    assert user_files.read_below(table, "inner/face.jpg", MOST) == b"face"
+    assert user_files.read_below(table, "./inner/face.jpg", MOST) == b"face"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_file_below_the_table_is_read(table: Path) -> None:
 )
 def test_a_name_that_leads_out_of_the_tables_folder_is_refused(table: Path, name: str) -> None:
     with pytest.raises(FileRefused, match="not below the folder"):
-        files.read_below(table, name.format(secret=table.parent / "secret"), MOST)
+        user_files.read_below(table, name.format(secret=table.parent / "secret"), MOST)
 
 
 @pytest.mark.parametrize("name", ["link", "linked/secret", "linked/table/inner/face.jpg"])
@@ -121,22 +121,22 @@ def test_no_link_is_followed_out_of_the_tables_folder(table: Path, name: str) ->
     (table / "linked").symlink_to(table.parent)
 
     with pytest.raises(FileRefused, match="a link"):
-        files.read_below(table, name, MOST)
+        user_files.read_below(table, name, MOST)
 
 
 def test_a_pipe_a_folder_and_what_is_not_there_are_named_at_once(table: Path) -> None:
     os.mkfifo(table / "pipe")
     for name, why in (("pipe", "no regular"), ("inner", "no regular"), ("absent", "no such file")):
         with pytest.raises(FileRefused, match=why):
-            files.read_below(table, name, MOST)
+            user_files.read_below(table, name, MOST)
     with pytest.raises(FileRefused):
-        files.read_below(table, "inner/face.jpg/more", MOST)
+        user_files.read_below(table, "inner/face.jpg/more", MOST)
     with pytest.raises(FileRefused):
-        files.read_below(table, "with\0zero", MOST)
+        user_files.read_below(table, "with\0zero", MOST)
 
 
 @pytest.mark.parametrize(
-    "read", [files.read_below, lambda at, name, most: files.read(at / name, most)]
+    "read", [user_files.read_below, lambda at, name, most: user_files.read(at / name, most)]
 )
 def test_a_file_is_bounded_before_it_is_read(
     table: Path, read: Callable[[Path, str, int], bytes]
@@ -158,6 +158,6 @@ def test_no_descriptor_stays_open_whatever_is_refused(table: Path) -> None:
     for name in ("pipe", "link", "absent", "inner", "inner/absent", "../secret", "inner/face.jpg"):
         for most in (1, MOST):
             with suppress(FileRefused):
-                files.read_below(table, name, most)
+                user_files.read_below(table, name, most)
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before

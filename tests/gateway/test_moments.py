@@ -7,13 +7,14 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 import pytest
 import typer
 
-from gateway import moments
-from gateway.audit.errors import NoteRefused
-from gateway.audit.note import Checkpoint, KeyType, VerifierKey, sign_checkpoint, signed_at
-from gateway.cli import reading, worst
+from gateway import calendar_bounds
+from gateway.admin.arguments import Arguments
+from gateway.cli.audit import session
+from gateway.cli.keys import compromised
 from gateway.errors import Remedy
-from gateway.office.arguments import Arguments
-from gateway.office.personal import BadRow, read_status
+from gateway.ledger.errors import NoteRefused
+from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey, sign_checkpoint, signed_at
+from gateway.subjects.record_row import BadRow, read_status
 from keys.signatures import LogKey
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -31,44 +32,48 @@ EDGES = (
 
 
 def test_no_sum_of_a_time_of_ours_and_an_allowance_leaves_pythons_calendar() -> None:
-    last = moments.END - MILLISECOND
+    last = calendar_bounds.END - MILLISECOND
 
-    assert (moments.FIRST - LONGEST).year > MINYEAR
+    assert (calendar_bounds.FIRST - LONGEST).year > MINYEAR
     assert (last + LONGEST).year < MAXYEAR
-    assert moments.of_seconds(0) == moments.FIRST
-    assert moments.of_seconds(moments.END_SECOND - 1) == moments.END - timedelta(seconds=1)
+    assert calendar_bounds.of_seconds(0) == calendar_bounds.FIRST
+    assert calendar_bounds.of_seconds(
+        calendar_bounds.END_SECOND - 1
+    ) == calendar_bounds.END - timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("seconds", [-1, moments.END_SECOND, 253_402_300_799, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize(
+    "seconds", [-1, calendar_bounds.END_SECOND, 253_402_300_799, 2**63 - 1, -(2**63)]
+)
 def test_a_second_beyond_the_calendar_is_none(seconds: int) -> None:
-    assert moments.of_seconds(seconds) is None
+    assert calendar_bounds.of_seconds(seconds) is None
 
 
 def test_a_time_is_read_in_utc() -> None:
-    assert moments.read("2026-03-01T02:00:00+02:00") == datetime(2026, 3, 1, tzinfo=UTC)
-    assert moments.read("2026-03-01T02:00:00") is None
-    assert moments.read("yesterday") is None
+    assert calendar_bounds.read("2026-03-01T02:00:00+02:00") == datetime(2026, 3, 1, tzinfo=UTC)
+    assert calendar_bounds.read("2026-03-01T02:00:00") is None
+    assert calendar_bounds.read("yesterday") is None
 
 
 @pytest.mark.parametrize("text", EDGES)
 def test_a_time_at_the_edge_of_the_calendar_is_refused_wherever_it_is_read(text: str) -> None:
     """Arguments of acts, the table of people, and the command line; each names a remedy."""
-    assert moments.read(text) is None
+    assert calendar_bounds.read(text) is None
     with pytest.raises(Remedy, match="1970 to 2199"):
         Arguments({"since": text}).time("since")
     with pytest.raises(BadRow):
         read_status({"status": "FOREIGN_NATIONAL", "confirmed": text}, datetime.now(UTC))
     with pytest.raises(typer.BadParameter, match="1970 to 2199"):
-        worst.moment(text)
+        compromised.moment(text)
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2200, 9999])
 def test_a_day_at_the_edge_of_the_calendar_is_refused_by_every_command(year: int) -> None:
     with pytest.raises(Remedy, match="1970 to 2199"):
-        reading.moment(datetime(year, 12, 31), end=True)  # noqa: DTZ001 - as typer hands it over
+        session.moment(datetime(year, 12, 31), end=True)  # noqa: DTZ001 - as typer hands it over
 
 
-@pytest.mark.parametrize("seconds", [moments.END_SECOND, 2**62, 2**64 - 1])
+@pytest.mark.parametrize("seconds", [calendar_bounds.END_SECOND, 2**62, 2**64 - 1])
 def test_a_ledger_that_signs_beyond_the_calendar_is_refused(seconds: int) -> None:
     """The structure that ML-DSA-44 signs has room for any 64 bits; who shows the time would fail."""
     key = LogKey.generate()
@@ -86,7 +91,7 @@ def test_a_ledger_that_signs_beyond_the_calendar_is_refused(seconds: int) -> Non
 def _restated(note: bytes, key: VerifierKey, seconds: int) -> bytes:
     from dataclasses import replace
 
-    from gateway.audit.note import parse_note
+    from gateway.ledger.signed_note import parse_note
 
     parsed = parse_note(note)
     lines = [

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import config, toml
-from gateway.client import folder
+from gateway import bounded_toml, config
+from gateway.bounded_toml import DEEPEST, LONGEST_WORD, MOST_VALUES, TomlRefused
+from gateway.client import local_settings
 from gateway.errors import Remedy
-from gateway.law.citing import citations
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
-from gateway.law.reading import MalformedAgreement
-from gateway.office import naming
-from gateway.toml import DEEPEST, LONGEST_WORD, MOST_VALUES, TomlRefused
+from gateway.keymanagement import custody_setting
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.law.citations import citations
+from gateway.law.toml_reader import MalformedAgreement
 
 MOST = 65_536  # bytes
 
@@ -64,27 +64,27 @@ def test_what_is_at_a_bound_is_read_and_one_more_is_refused_with_its_line(
     make: Callable[[int], str], most: int, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = make(most).encode()
-    assert toml.read(at, MOST) == tomllib.loads(at.decode())
+    assert bounded_toml.read(at, MOST) == tomllib.loads(at.decode())
 
     def never(_: str) -> None:
         raise AssertionError("the library was asked")
 
     monkeypatch.setattr(tomllib, "loads", never)
     with pytest.raises(TomlRefused, match=why) as refused:
-        toml.read(f"\n{make(most + 1)}".encode(), MOST)
+        bounded_toml.read(f"\n{make(most + 1)}".encode(), MOST)
     assert refused.value.line >= 2
 
 
 def test_a_file_is_bounded_before_it_is_walked() -> None:
-    assert toml.read(b"#" + b"x" * (MOST - 1), MOST) == {}
+    assert bounded_toml.read(b"#" + b"x" * (MOST - 1), MOST) == {}
     with pytest.raises(TomlRefused, match="longer than"):
-        toml.read(b"#" + b"x" * MOST, MOST)
+        bounded_toml.read(b"#" + b"x" * MOST, MOST)
 
 
 @pytest.mark.parametrize("text", ['a = "', 'a = """x', "a = '''x''", 'a = "\\"', "a = 'x\n'"])
 def test_a_text_without_its_end_is_refused(text: str) -> None:
     with pytest.raises(TomlRefused):
-        toml.read(text.encode(), MOST)
+        bounded_toml.read(text.encode(), MOST)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_text_without_its_end_is_refused(text: str) -> None:
     ],
 )
 def test_what_stands_in_a_text_or_a_remark_counts_for_nothing(text: str) -> None:
-    assert toml.read(text.encode(), MOST) == tomllib.loads(text)
+    assert bounded_toml.read(text.encode(), MOST) == tomllib.loads(text)
 
 
 def test_the_agreements_of_ours_stay_far_below_every_bound() -> None:
@@ -129,7 +129,7 @@ _pieces = st.sampled_from(
 def test_whatever_a_text_is_it_is_read_as_the_library_does_or_refused(text: str) -> None:
     """The walk never changes what a file says: it lets the library read, or nobody."""
     try:
-        found = toml.read(text.encode(), MOST)
+        found = bounded_toml.read(text.encode(), MOST)
     except TomlRefused:
         return
     assert found == tomllib.loads(text)
@@ -146,12 +146,12 @@ def _settings(text: bytes, home: Path) -> Any:
 
 def _client(text: bytes, home: Path) -> Any:
     (home / config.FILE).write_bytes(text)
-    return folder.read_folder(home, "CAN", lambda: b"")
+    return local_settings.read_folder(home, "CAN", lambda: b"")
 
 
 def _custody(text: bytes, home: Path) -> Any:
     (home / config.FILE).write_bytes(text)
-    return naming.custody_of(home)
+    return custody_setting.custody_of(home)
 
 
 @pytest.mark.parametrize("read", [_agreement, _settings, _client, _custody])

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from gateway import config
 from gateway.cli.main import app
-from gateway.kit import settingsbook
+from gateway.exercises import settings_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
@@ -127,9 +127,11 @@ def test_the_readme_is_two_screens_and_names_the_two_words() -> None:
 
 def test_the_reference_of_settings_is_what_the_code_says() -> None:
     """`make settings` makes it; every setting is in it, with its default and the words beside it."""
-    text = settingsbook.render()
+    text = settings_reference.render()
 
-    assert (ROOT / settingsbook.PLACE).read_text(encoding="utf-8") == text, "run `make settings`"
+    assert (ROOT / settings_reference.PLACE).read_text(encoding="utf-8") == text, (
+        "run `make settings`"
+    )
     sections = re.findall(r"^### ([a-z_]+\.[a-z0-9_]+)\n\n(.+);.*\.\n\n(.+)$", text, re.MULTILINE)
     named = [
         f"{section}.{key}"

@@ -16,52 +16,55 @@ LINT = Path(sys.executable).parent / "lint-imports"
 PACKAGES = ("gateway", "matcher", "keys")
 
 ARITHMETIC = "matcher is arithmetic: no wire, no keys, no disk, no clock"
-SECRETS = "keys know nothing of queries, and tell nobody"
-LAW = "law is pure: values in, a decision out"
-AUDITOR = "an auditor needs no house: cryptography and protobuf suffice"
-CLIENT = "a partner carries away the client, not the house"
-FLOORS = "the rooms, from street to cellar"
-GENERATED = "generated code is met only at the wire and the doors"
-PEN = "one pen: only those who act may hold the sequencer"
-NO_GRPC = "the exchange has never heard of gRPC"
-SQL = "SQL is met in one room"
-DESK = "an auditor's desk needs no house either: an index of its own, and what was handed to it"
+KEYS = "keys know nothing of queries and log nothing"
+LAW = "the law and the domain are pure: values in, a decision out"
+VERIFICATION = "verification of a ledger needs cryptography and protobuf only"
+CLIENT = "the partner's client needs no gateway"
+LAYERS = "packages are layered, and no two of one layer import each other"
+GENERATED = "generated code is met only by codecs and RPC servicers"
+SEQUENCER = "only services append to the ledger"
+NO_GRPC = "gRPC is met only by the server, the client and the exercises"
+SQL = "SQL is met only in the store"
+AUDITOR = "the auditor's tools need no gateway: an index of their own, and what was handed over"
 TUF = "TUF is met where the directory is published, and where a partner's is read"
 
 # (contract, the module that trespasses, the line that it gains)
 TRESPASSES = (
-    (ARITHMETIC, "matcher.finger.template", "import gateway.terms"),
+    (ARITHMETIC, "matcher.finger.template", "import gateway.domain.messages"),
     (ARITHMETIC, "matcher.finger.probe", "import keys.pae"),
     (ARITHMETIC, "matcher.calibration", "import pathlib"),
     (ARITHMETIC, "matcher.finger.gallery", "import time"),
     (ARITHMETIC, "matcher.finger.synthetic", "from datetime import datetime"),
-    (SECRETS, "keys.envelope", "import gateway.errors"),
-    (SECRETS, "keys.keyset", "import logging"),
-    (SECRETS, "keys.custody", "import time"),
-    (SECRETS, "keys.signatures", "import numpy"),
-    (LAW, "gateway.law.policy", "from random import random"),
+    (KEYS, "keys.envelope", "import gateway.errors"),
+    (KEYS, "keys.keyset", "import logging"),
+    (KEYS, "keys.custody", "import time"),
+    (KEYS, "keys.signatures", "import numpy"),
+    (LAW, "gateway.law.query_policy", "from random import random"),
     (LAW, "gateway.law.agreement", "import keys.signatures"),
-    (LAW, "gateway.terms", "import numpy"),
+    (LAW, "gateway.domain.messages", "import numpy"),
     (LAW, "gateway.errors", "import grpc"),
-    (AUDITOR, "gateway.audit.verify", "import sqlalchemy"),
-    (AUDITOR, "gateway.audit.tree", "import numpy"),
-    (DESK, "gateway.auditor", "import gateway.store.ledger"),
-    (DESK, "gateway.auditor", "import grpc"),
-    (CLIENT, "gateway.client", "import gateway.store.transactions"),
+    (VERIFICATION, "gateway.ledger.verify", "import sqlalchemy"),
+    (VERIFICATION, "gateway.ledger.merkle", "import numpy"),
+    (AUDITOR, "gateway.auditor", "import gateway.store.ledger.stored_ledger"),
+    (AUDITOR, "gateway.auditor", "import grpc"),
+    (CLIENT, "gateway.client", "import gateway.store.exchange.transactions"),
     (CLIENT, "gateway.client", "import gateway.law.agreement"),
     (CLIENT, "gateway.client", "import matcher.finger.record_fmr"),
-    (FLOORS, "gateway.wire.letters", "import gateway.exchange.query"),
-    (FLOORS, "gateway.exchange.standing", "import gateway.office.registry"),
-    (FLOORS, "gateway.law.policy", "import gateway.audit.entry"),
-    (FLOORS, "gateway.terms", "import gateway.errors"),
-    (FLOORS, "gateway.server.house", "import gateway.kit.demo"),
-    (FLOORS, "gateway.store.subjects", "import gateway.wire.letters"),
+    (LAYERS, "gateway.wire.signed_envelope", "import gateway.exchange.query"),
+    (LAYERS, "gateway.exchange.capabilities", "import gateway.subjects.enrolment"),
+    (LAYERS, "gateway.law.query_policy", "import gateway.ledger.entry"),
+    (LAYERS, "gateway.domain.messages", "import gateway.errors"),
+    (LAYERS, "gateway.server.application", "import gateway.exercises.demo.story"),
+    (LAYERS, "gateway.store.people.subjects", "import gateway.wire.signed_envelope"),
     (GENERATED, "gateway.exchange.query", "import gateway.v1.exchange_pb2"),
-    (GENERATED, "gateway.audit.proof", "import gateway.v1.types_pb2"),
-    (PEN, "gateway.server.services", "import gateway.store.sequencer"),
-    (PEN, "gateway.kit.demo", "import gateway.store.sequencer"),
-    (NO_GRPC, "gateway.exchange.transaction", "import grpc"),
-    (NO_GRPC, "gateway.directory", "import grpc"),
+    (GENERATED, "gateway.ledger.proof", "import gateway.v1.types_pb2"),
+    (SEQUENCER, "gateway.server.rpc.exchange", "import gateway.store.ledger.sequencer"),
+    (SEQUENCER, "gateway.exercises.demo.story", "import gateway.store.ledger.sequencer"),
+    (NO_GRPC, "gateway.exchange.pipeline", "import grpc"),
+    (NO_GRPC, "gateway.trust.partners", "import grpc"),
+    (NO_GRPC, "gateway.keymanagement.rotation", "import grpc"),
+    (LAYERS, "gateway.casework.reviews", "import gateway.agreements.active"),
+    (LAYERS, "gateway.monitoring.expiry", "import gateway.admin.staff"),
     (TUF, "gateway.client.partner", "import tuf.ngclient"),
     (TUF, "keys.keyset", "import securesystemslib"),
     (SQL, "gateway.exchange.query", "import sqlalchemy"),

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit.lawbook import PAGE, PARAGRAPHS, SOURCE, Break, Row, faults, page, read
-from gateway.kit.lawmutants import survivors
+from gateway.exercises.compliance_table import (
+    PAGE,
+    PARAGRAPHS,
+    SOURCE,
+    Break,
+    Row,
+    faults,
+    page,
+    read,
+)
+from gateway.exercises.law_mutants import survivors
 
 DIVIDED = re.compile(r"^ (\((?:\d|[a-z]|[ivx]+)\)) ")
 
@@ -44,15 +53,15 @@ def test_a_paragraph_without_a_row_is_a_fault(root: Path, rows: tuple[Row, ...])
     [
         {"rules": ("au@1:answer.purposes.DATA_ACCURACY",)},
         {"rules": ("us@1:search",)},
-        {"code": ("gateway.law.policy:may_everything",)},
+        {"code": ("gateway.law.query_policy:may_everything",)},
         {"code": ("gateway.law.nothing:at_all",)},
         {"tests": ("tests/gateway/law/test_settle.py::test_that_is_gone",)},
         {"tests": ("tests/gateway/law/gone.py::test_x",)},
         {"tests": ()},
         {"breaks": ()},
         {"breaks": (Break("gateway/law/gone.py", "a", "b"),)},
-        {"breaks": (Break("gateway/law/policy.py", "words that stand nowhere", "b"),)},
-        {"breaks": (Break("gateway/law/policy.py", "def settle", "def settle"),)},
+        {"breaks": (Break("gateway/law/query_policy.py", "words that stand nowhere", "b"),)},
+        {"breaks": (Break("gateway/law/query_policy.py", "def settle", "def settle"),)},
         {"evidence": ("REQUEST name",)},
         {"evidence": ("RUMOUR purpose",)},
         {"paragraphs": ("315.41(4)",)},
@@ -70,10 +79,12 @@ def test_a_row_that_names_what_is_not_there_is_a_fault(
 @pytest.mark.slow
 def test_a_broken_rule_that_its_own_test_does_not_notice_is_a_survivor(root: Path) -> None:
     """One break is noticed, one changes nothing that the test looks at; the source itself stays as it is."""
-    duty = root / "gateway/law/duty.py"
+    duty = root / "gateway/law/correction_policy.py"
     before = duty.read_bytes()
-    noticed = Break("gateway/law/duty.py", "    if use is Use.RECORDED:", "    if False:")
-    harmless = Break("gateway/law/duty.py", "doubles", "grows")
+    noticed = Break(
+        "gateway/law/correction_policy.py", "    if use is Use.RECORDED:", "    if False:"
+    )
+    harmless = Break("gateway/law/correction_policy.py", "doubles", "grows")
     row = Row(
         paragraphs=("315.27(3)",),
         says="a note to file",

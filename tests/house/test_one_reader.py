@@ -7,25 +7,25 @@ from pathlib import Path
 
 LOADS = re.compile(r"\b(json|tomllib)\.loads?\(")
 OURS = {
-    "gateway/toml.py": "the reader of TOML",
+    "gateway/bounded_toml.py": "the reader of TOML",
     "keys/strict_json.py": "the reader of JSON",
-    "gateway/kit/lawbook.py": "a table of the documentation, and agreements that travel with us",
+    "gateway/exercises/compliance_table.py": "a table of the documentation, and agreements that travel with us",
     "gateway/auditor/index.py": "rows of an index that this program wrote and sealed",
-    "gateway/auditor/console/viewlog.py": "lines that this program wrote and sealed",
-    "gateway/cli/desk.py": "where our own gateway listens, out of its own folder",
-    "gateway/kit/child.py": "a child process of ours",
-    "gateway/kit/commands.py": "a child process of ours",
-    "gateway/kit/load.py": "the parent process",
-    "gateway/kit/pressing.py": "the parent process",
-    "gateway/kit/steady.py": "the parent process",
-    "gateway/office/ceremony.py": "what keys.approval read and spelt again",
-    "gateway/store/bars.py": "rows of our own store",
-    "gateway/store/dossier.py": "records that this program wrote and sealed",
-    "gateway/store/errands.py": "rows of our own store",
-    "gateway/store/governance.py": "rows of our own store",
-    "gateway/store/replay.py": "rows of our own store",
-    "gateway/store/reviews.py": "rows of our own store",
-    "gateway/store/rotations.py": "rows of our own store",
+    "gateway/auditor/console/access_log.py": "lines that this program wrote and sealed",
+    "gateway/cli/admin_session.py": "where our own gateway listens, out of its own folder",
+    "gateway/exercises/child_process.py": "a child process of ours",
+    "gateway/exercises/subprocess_cli.py": "a child process of ours",
+    "gateway/exercises/load_client.py": "the parent process",
+    "gateway/exercises/drill/pressure_client.py": "the parent process",
+    "gateway/exercises/steady_client.py": "the parent process",
+    "gateway/admin/approvals.py": "what keys.approval read and spelt again",
+    "gateway/store/keys/blocklist.py": "rows of our own store",
+    "gateway/store/people/record_codec.py": "records that this program wrote and sealed",
+    "gateway/store/casework/outbound_queries.py": "rows of our own store",
+    "gateway/store/keys/adopted_versions.py": "rows of our own store",
+    "gateway/store/exchange/replay.py": "rows of our own store",
+    "gateway/store/casework/reviews.py": "rows of our own store",
+    "gateway/store/keys/rotations.py": "rows of our own store",
     "keys/approval.py": "its own values, spelt again",
     "keys/selftest.py": "known answers that travel with us",
     "matcher/calibration.py": "tables that travel with us",
@@ -46,16 +46,16 @@ def test_nothing_from_outside_is_read_past_the_bounded_readers(root: Path) -> No
 
 WHOLE = re.compile(r"\.(read_bytes|read_text)\(|\.open\((\"rb\"|encoding)")
 STREAMED = {
-    "gateway/cli/casefile.py": "a table or JSON lines, line by line, each bounded",
-    "gateway/cli/console.py": "a passphrase, which may come out of a pipe; at most 1 KiB",
-    "gateway/cli/desk.py": "where our own gateway listens, out of its own folder",
-    "gateway/cli/records.py": "a manifest, line by line",
-    "gateway/cli/registry.py": "a table, to count its lines",
+    "gateway/cli/subjects/registry_file.py": "a table or JSON lines, line by line, each bounded",
+    "gateway/cli/output.py": "a passphrase, which may come out of a pipe; at most 1 KiB",
+    "gateway/cli/admin_session.py": "where our own gateway listens, out of its own folder",
+    "gateway/cli/subjects/biometric_files.py": "a manifest, line by line",
+    "gateway/cli/subjects/registry.py": "a table, to count its lines",
 }
 
 
 def test_a_file_that_a_person_names_is_read_within_a_bound(root: Path) -> None:
-    """`gateway.files` looks at kind and size first: no device, no FIFO, nothing that fills the memory."""
+    """`gateway.user_files` looks at kind and size first: no device, no FIFO, nothing that fills the memory."""
     found = {
         path.relative_to(root).as_posix()
         for path in (root / "gateway/cli").rglob("*.py")
@@ -74,7 +74,7 @@ def test_no_channel_of_ours_is_captured_by_a_proxy_of_the_environment(root: Path
 
     assert set(opening) == {
         "gateway/client/channel.py",
-        "gateway/kit/pressing.py",
-        "gateway/server/identity.py",
+        "gateway/exercises/drill/pressure_client.py",
+        "gateway/server/listener/tls_identity.py",
     }
     assert all('("grpc.enable_http_proxy", 0)' in text for text in opening.values())

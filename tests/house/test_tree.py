@@ -38,7 +38,7 @@ def test_the_middle_module_fits_two_screens(sources: tuple[Path, ...]) -> None:
 
 
 def test_the_door_of_the_house_is_empty(root: Path) -> None:
-    """An auditor's laptop imports gateway.audit alone; nothing may come along with `import gateway`."""
+    """An auditor's laptop imports gateway.ledger alone; nothing may come along with `import gateway`."""
     assert (root / "gateway" / "__init__.py").read_bytes() == b""
 
 

@@ -105,12 +105,12 @@ def imports(statement: str, unpacked: Path) -> set[str]:
 
 def test_the_wheel_alone_starts_the_command(unpacked: Path) -> None:
     """Nothing of the checkout is needed at run time."""
-    assert "gateway" in imports("import gateway.cli.main, gateway.server.house", unpacked)
+    assert "gateway" in imports("import gateway.cli.main, gateway.server.application", unpacked)
 
 
 def test_an_auditor_loads_no_house(unpacked: Path) -> None:
     """Cryptography and protobuf suffice to verify a ledger."""
-    loaded = imports("import gateway.audit.verify, gateway.audit.proof", unpacked)
+    loaded = imports("import gateway.ledger.verify, gateway.ledger.proof", unpacked)
 
     assert not loaded & {"grpc", "sqlalchemy", "numpy", "pydantic_settings", "matcher"}
 

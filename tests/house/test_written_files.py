@@ -1,4 +1,4 @@
-"""One writer: whatever a command writes goes through `gateway.files` or `keys.atomic_file`, mode 0600."""
+"""One writer: whatever a command writes goes through `gateway.user_files` or `keys.atomic_file`, mode 0600."""
 
 from __future__ import annotations
 
@@ -8,29 +8,47 @@ from pathlib import Path
 
 import pytest
 
-WRITERS = {"gateway/files.py", "keys/atomic_file.py"}
+WRITERS = {"gateway/user_files.py", "keys/atomic_file.py"}
 METHODS = {"write_text", "write_bytes", "touch", "savefig"}
 COPIES = {"copy", "copy2", "copyfile", "copytree", "mkstemp", "NamedTemporaryFile"}
 ARCHIVES = {"ZipFile", "TarFile"}
 # Who else makes a file, and why that is right; the number is how often.
 ALLOWED = {
-    "gateway/auditor/console/viewlog.py": (1, "a log that grows line by line, made 0600"),
-    "gateway/auditor/questions/subject.py": (1, "an archive inside a file that gateway.files made"),
-    "gateway/auditor/watching.py": (1, "a lock of mode 0600; nothing stands in it"),
-    "gateway/client/updater.py": (1, "a lock of mode 0600; nothing stands in it"),
-    "gateway/client/witness.py": (1, "a lock of mode 0600; nothing stands in it"),
-    "gateway/kit/commands.py": (1, "the log of a server of the demonstration, in a folder of 0700"),
-    "gateway/kit/drill_restore.py": (2, "copies of files of 0600 within a scratch folder of 0700"),
-    "gateway/kit/drill_rotation.py": (1, "a copy of a whole home, whose modes go with it"),
-    "gateway/kit/settingsbook.py": (1, "likewise"),
-    "gateway/kit/lawbook.py": (1, "a page of the documentation, for everybody who has the source"),
-    "gateway/kit/lawmutants.py": (4, "copies of the source in a folder of 0700, broken and mended"),
-    "gateway/kit/scratch.py": (1, "a lock of mode 0600; nothing stands in it"),
-    "gateway/office/tiling.py": (2, "the published ledger: a web server of another user reads it"),
-    "gateway/store/copying.py": (2, "a scratch file of 0600, given to SQLite by its name"),
-    "gateway/store/database.py": (2, "the store itself and its lock, 0600, opened for SQLite"),
-    "gateway/store/trial/powercut.py": (1, "the disk of a simulated power cut"),
-    "gateway/store/trial/tamper.py": (2, "copies of a store that a trial damages"),
+    "gateway/auditor/console/access_log.py": (1, "a log that grows line by line, made 0600"),
+    "gateway/auditor/questions/subject.py": (
+        1,
+        "an archive inside a file that gateway.user_files made",
+    ),
+    "gateway/auditor/witness.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/client/directory_client.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/client/checkpoint_memory.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/exercises/subprocess_cli.py": (
+        1,
+        "the log of a server of the demonstration, in a folder of 0700",
+    ),
+    "gateway/exercises/drill/restore.py": (
+        2,
+        "copies of files of 0600 within a scratch folder of 0700",
+    ),
+    "gateway/exercises/drill/rotation.py": (1, "a copy of a whole home, whose modes go with it"),
+    "gateway/exercises/settings_reference.py": (1, "likewise"),
+    "gateway/exercises/compliance_table.py": (
+        1,
+        "a page of the documentation, for everybody who has the source",
+    ),
+    "gateway/exercises/law_mutants.py": (
+        4,
+        "copies of the source in a folder of 0700, broken and mended",
+    ),
+    "gateway/exercises/scratch_folder.py": (1, "a lock of mode 0600; nothing stands in it"),
+    "gateway/ledger_ops/tile_publisher.py": (
+        2,
+        "the published ledger: a web server of another user reads it",
+    ),
+    "gateway/store/snapshot.py": (2, "a scratch file of 0600, given to SQLite by its name"),
+    "gateway/store/sqlite.py": (2, "the store itself and its lock, 0600, opened for SQLite"),
+    "gateway/exercises/crashtest/powercut.py": (1, "the disk of a simulated power cut"),
+    "gateway/exercises/crashtest/tamper.py": (2, "copies of a store that a trial damages"),
 }
 
 
@@ -71,7 +89,7 @@ def test_no_module_makes_a_file_past_the_one_writer(root: Path) -> None:
 
     assert {name: len(lines) for name, lines in found.items()} == {
         name: count for name, (count, _) in ALLOWED.items()
-    }, f"write with gateway.files, or say here why not: {found}"
+    }, f"write with gateway.user_files, or say here why not: {found}"
     assert all(reason for _, reason in ALLOWED.values())
 
 

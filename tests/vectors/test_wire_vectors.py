@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from gateway.audit import entry
 from gateway.client import channel
+from gateway.domain.messages import Operation
 from gateway.errors import Refusal, remade
-from gateway.terms import Operation
+from gateway.ledger import entry
 from gateway.v1 import audit_pb2, directory_pb2, exchange_pb2, ledger_pb2, types_pb2
-from gateway.wire import letters, payloads, spelling, strict
+from gateway.wire import canonical_form, decoding, query_payload, signed_envelope
 from keys import envelope, pae, signatures
 from tests.vectors.wire import generate
 from tests.vectors.wire import second_client as second
@@ -82,7 +82,7 @@ def test_the_generator_makes_the_vectors_as_they_are() -> None:
 @pytest.mark.parametrize("rejected", vectors()["rejections"], ids=lambda each: str(each["name"]))
 def test_a_rejection_of_the_vectors_is_one(rejected: Any) -> None:
     part = "header" if "header" in rejected else "payload"
-    read: Any = letters.parse_header if part == "header" else payloads.read_query
+    read: Any = signed_envelope.parse_header if part == "header" else query_payload.read_query
     spelt, told = bytes.fromhex(rejected[part]), rejected["told"]
     if told is None:
         assert read(spelt) == read(octets("query", part))
@@ -215,7 +215,7 @@ def test_the_document_states_the_constants_of_code_and_client() -> None:
         "KEM_SEED_BYTES": envelope.SEED_BYTES,
         "SIGNING_PUBLIC_BYTES": signatures.PUBLIC_BYTES,
         "SIGNATURE_BYTES": signatures.SIGNATURE_BYTES,
-        "MAX_HEADER_BYTES": letters.MAX_HEADER,
+        "MAX_HEADER_BYTES": signed_envelope.MAX_HEADER,
         "LEAF_BYTES": entry.LEAF_SIZE,
         "MAX_MESSAGE_BYTES": channel.MESSAGE_BYTES,
     }
@@ -264,7 +264,7 @@ def test_the_document_states_every_enumeration_and_number() -> None:
 def test_the_document_states_what_each_operation_demands_of_a_header() -> None:
     said = {cells[0]: set(re.findall(r"`(\w+)`", cells[3])) for cells in rows("Method").values()}
 
-    assert said == {each.name: set(letters.DEMANDED.get(each, ())) for each in Operation}
+    assert said == {each.name: set(signed_envelope.DEMANDED.get(each, ())) for each in Operation}
 
 
 def test_the_document_states_a_rule_for_each_field_of_a_header() -> None:
@@ -277,7 +277,7 @@ def test_the_document_states_a_rule_for_each_field_of_a_header() -> None:
 def test_the_document_lists_every_rule_and_every_reason_exists() -> None:
     ours = {
         value
-        for module in (strict, spelling)
+        for module in (decoding, canonical_form)
         for name, value in vars(module).items()
         if name.isupper() and isinstance(value, str) and value.isupper()
     }

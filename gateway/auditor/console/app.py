@@ -17,25 +17,25 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
-from gateway import moments
-from gateway.audit.chapters import Cite
-from gateway.audit.entry import EntryType, Frame
-from gateway.audit.story import Story, tell
-from gateway.audit.verify import Report
-from gateway.auditor.console import records
-from gateway.auditor.console.gate import IDLE
-from gateway.auditor.console.records import PAGE, Wanted
+from gateway import calendar_bounds
+from gateway.auditor.console import views
+from gateway.auditor.console.session import IDLE
+from gateway.auditor.console.views import PAGE, Wanted
 from gateway.auditor.index import Index
 from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
 from gateway.auditor.report.figures import LONGEST, Figures
 from gateway.auditor.report.page import About, environment, pictures, render, style
-from gateway.auditor.report.words import Words
+from gateway.auditor.report.text import Words
+from gateway.auditor.result_table import DAY_MS, Period, iso
 from gateway.auditor.source import Source
-from gateway.auditor.table import DAY_MS, Period, iso
+from gateway.domain.messages import Receipt
 from gateway.errors import PasserelleError
 from gateway.language import LANGUAGES, Language, Message, say
-from gateway.terms import Receipt
+from gateway.ledger.entry import EntryType, Frame
+from gateway.ledger.exchange_history import Story, tell
+from gateway.ledger.exchange_history_parts import Cite
+from gateway.ledger.verify import Report
 from keys.errors import KeysError
 
 CLOSINGS: Final = {
@@ -159,7 +159,7 @@ class _Pages:
             _number(asked.get("before", "")),
         )
         self._hall.record(_looked("search", request, "q", "partner", "closing", *_PERIOD, "before"))
-        found = records.search(self._hall.index, wanted)
+        found = views.search(self._hall.index, wanted)
         return self._page(
             request,
             "search.html",
@@ -178,8 +178,8 @@ class _Pages:
         kind = _one_of(asked.get("kind", ""), kinds)
         before = _number(asked.get("before", ""))
         self._hall.record(_looked("timeline", request, "kind", "before"))
-        found = records.entries(self._hall.index, kind, before)
-        counted = records.days(self._hall.index)
+        found = views.entries(self._hall.index, kind, before)
+        counted = views.days(self._hall.index)
         speak = Language(self._spoken(request))
         drawn = charts.columns(
             speak(say("Entries written on each of the last 30 days")),
@@ -225,7 +225,7 @@ class _Pages:
         """Show one entry."""
         number = _place(request)
         self._hall.record(f"console: entry {number}")
-        told = records.entry(self._hall.index, number)
+        told = views.entry(self._hall.index, number)
         if told is None:
             raise HTTPException(404, say("There is no such entry here."))
         return self._page(
@@ -233,7 +233,7 @@ class _Pages:
             "entry.html",
             say("Entry {number}", number=number),
             told=told,
-            fields=records.fields(told),
+            fields=views.fields(told),
             sealed=told.facts is None and any(told.frame.detail_commitment),
             last=self._hall.index.size - 1,
             first=self._hall.index.first,
@@ -244,7 +244,7 @@ class _Pages:
         number = _place(request)
         self._hall.record(f"console: proof {number}")
         receipt = self._hall.prove(number)
-        steps = records.checked(receipt, self._hall.source.log)
+        steps = views.checked(receipt, self._hall.source.log)
         return self._page(
             request,
             "proof.html",
@@ -430,6 +430,6 @@ def _moment(text: str, *, end: bool = False) -> int | None:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise wrong from None
-    if not moments.sound(day):
+    if not calendar_bounds.sound(day):
         raise wrong
     return int(day.timestamp()) * 1000 + (DAY_MS if end else 0)

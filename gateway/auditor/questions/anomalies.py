@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import DAY_MS, WAYS, Period, Table, iso
+from gateway.auditor.result_table import DAY_MS, WAYS, Period, Table, iso
+from gateway.domain.messages import Direction
 from gateway.language import Message, say
-from gateway.terms import Direction
 
 COLUMNS = ("time", "partner", "direction", "transaction", "what", "detail", "case", "unit", "leaf")
 NO_CASE: Final = say("no case")

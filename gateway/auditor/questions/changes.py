@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.audit.chapters import Told
-from gateway.audit.entry import EntryType
 from gateway.auditor.index import Index
-from gateway.auditor.table import SEALED, Table, iso
+from gateway.auditor.result_table import SEALED, Table, iso
 from gateway.errors import Remedy
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history_parts import Told
 
 COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
 CHANGING: Final = (

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from gateway.audit.chapters import Told
-from gateway.audit.entry import EntryType
-from gateway.audit.shredding import read_erased
 from gateway.auditor.index import Index
-from gateway.auditor.table import SEALED, Cells, Period, Table
+from gateway.auditor.result_table import SEALED, Cells, Period, Table
 from gateway.language import Message, say
+from gateway.ledger.crypto_shredding import read_erased
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history_parts import Told
 
 USES: Final = ("time", "partner", "name", "transaction", "case", "used_in", "who", "reason", "leaf")
 ERASURES: Final = (

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from gateway.audit.chapters import Told
-from gateway.audit.entry import EntryClass, EntryType
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table, iso
+from gateway.auditor.result_table import Period, Table, iso
+from gateway.domain.messages import Direction
 from gateway.language import say
-from gateway.terms import Direction
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.exchange_history_parts import Told
 
 COLUMNS = (
     *("correction", "partner", "way", "about", "kind", "opened", "delivered", "acknowledged"),

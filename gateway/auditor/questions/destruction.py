@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway.audit.grammar import REVIEW_LONGEST
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Read, Table, told
+from gateway.auditor.result_table import Period, Read, Table, told
 from gateway.language import Message, say
+from gateway.ledger.sequence_rules import REVIEW_LONGEST
 
 COLUMNS = (
     "asked",

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import DAY_MS, WAYS, Period, Table
+from gateway.auditor.result_table import DAY_MS, WAYS, Period, Table
+from gateway.domain.messages import Direction, Purpose
 from gateway.language import Message, say
-from gateway.law.quota import Quota, Quotas, poor_allowance
-from gateway.terms import Direction, Purpose
+from gateway.law.quota_policy import Quota, Quotas, poor_allowance
 
 COLUMNS = (
     *("day", "partner", "direction", "purpose", "used", "agreed_per_day"),

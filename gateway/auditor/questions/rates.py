@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final, TypeAlias
 
-from gateway.auditor.cells import LEAST, withheld
-from gateway.auditor.groups import DIMENSIONS, Groups
+from gateway.auditor.demographic_groups import DIMENSIONS, Groups
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Table
+from gateway.auditor.result_table import Period, Table
+from gateway.auditor.small_cells import LEAST, withheld
 from gateway.language import Message, say
 
 Z: Final = 1.959964  # of the normal distribution, for 95 %

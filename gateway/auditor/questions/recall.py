@@ -6,7 +6,7 @@ ALGORITHM@VERSION   the calibration as each answer states it, or its beginning u
 from __future__ import annotations
 
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period, Read, Table, told
+from gateway.auditor.result_table import Period, Read, Table, told
 from gateway.errors import Remedy
 from gateway.language import say
 

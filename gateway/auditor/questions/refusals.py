@@ -20,15 +20,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.audit.chapters import Cite
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.auditor.assembling import says_no
+from gateway.auditor.exchange_builder import says_no
 from gateway.auditor.index import Index, facts_in
-from gateway.auditor.table import SEALED, WAYS, Period, Table, iso
+from gateway.auditor.result_table import SEALED, WAYS, Period, Table, iso
+from gateway.domain.messages import Direction
 from gateway.errors import FieldNotPermitted
 from gateway.language import Message, say
-from gateway.law.citing import ground_of
-from gateway.terms import Direction
+from gateway.law.citations import ground_of
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.exchange_history_parts import Cite
 
 COLUMNS = (
     *("time", "partner", "direction", "transaction", "what", "reason", "ground", "because"),

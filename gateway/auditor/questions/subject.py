@@ -25,17 +25,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from gateway import files
-from gateway.audit import bases
-from gateway.audit.chapters import Cite
-from gateway.audit.entry import EntryType
+from gateway import user_files
 from gateway.auditor.index import Index, Row, facts_in
-from gateway.auditor.questions import subject_words
-from gateway.auditor.table import WAYS, Period, Table, iso
+from gateway.auditor.questions import subject_text
+from gateway.auditor.result_table import WAYS, Period, Table, iso
+from gateway.domain.messages import Direction, Operation
 from gateway.errors import Remedy
 from gateway.language import Message, say
-from gateway.law.citing import ground_of
-from gateway.terms import Direction, Operation
+from gateway.law.citations import ground_of
+from gateway.ledger import disclosure_basis
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history_parts import Cite
 
 COLUMNS = (
     *("time", "partner", "direction", "transaction", "operation", "purpose", "paragraph", "found"),
@@ -98,7 +98,7 @@ class Pack:
     def texts(self, languages: Sequence[str]) -> Mapping[str, bytes]:
         """Return the files of the pack by name."""
         found = {
-            f"{each}.txt": subject_words.text(
+            f"{each}.txt": subject_text.text(
                 each, self.subject, self.said, self._notices(each)
             ).encode()
             for each in languages
@@ -119,7 +119,7 @@ class Pack:
 
     def _notices(self, language: str) -> list[str]:
         """Return what is said of what is not in the pack."""
-        words = subject_words.WORDS[language]
+        words = subject_text.WORDS[language]
         said = [
             words["held back"].format(count=count, section=section)
             for section, count in sorted(self.withheld.items())
@@ -302,7 +302,7 @@ def _said(row: Said, cite: Cite) -> Said:
     if row["verdict"] in {"DIFFERENT", "INCONCLUSIVE"} and found != "MATCH":
         found = COMPARED
     masked = inbound and row["true_outcome"] == "MATCH" != told
-    disclosed = bases.read({**facts, "fields": row["fields"] or ""})
+    disclosed = disclosure_basis.read({**facts, "fields": row["fields"] or ""})
     withheld = _withheld(facts, row["ground"])
     by_number = row["prior"] is not None and operation == Operation.SUBMIT_QUERY.name
     return {
@@ -400,11 +400,11 @@ def write_pack(pack: Pack, out: Path, languages: Sequence[str]) -> list[str]:
     if out.exists():
         raise Remedy(f"{out} is there already; a pack is never written over another")
     if out.suffix == ".zip":
-        with files.creating(out) as file, zipfile.ZipFile(file, "w") as archive:
+        with user_files.creating(out) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in texts.items():
                 archive.writestr(name, content)
         return sorted(texts)
     out.mkdir(mode=0o700)
     for name, content in texts.items():
-        files.create(out / name, content)
+        user_files.create(out / name, content)
     return sorted(texts)

@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from gateway.audit.chapters import Cite
-from gateway.auditor.cells import LEAST, Cells, cells
 from gateway.auditor.index import Index
 from gateway.auditor.questions.corrections import corrections
 from gateway.auditor.questions.destruction import (
@@ -31,8 +29,10 @@ from gateway.auditor.questions.destruction import (
 )
 from gateway.auditor.questions.quota import ALL, LEFT, Limits, uses
 from gateway.auditor.report.timeline import Event, events
-from gateway.auditor.table import DAY_MS, Period
-from gateway.terms import Direction
+from gateway.auditor.result_table import DAY_MS, Period
+from gateway.auditor.small_cells import LEAST, Cells, cells
+from gateway.domain.messages import Direction
+from gateway.ledger.exchange_history_parts import Cite
 
 DAYS_APART: Final = 62  # with no more days than these a chart has a bar a day, else one a month
 HOUR_MS: Final = 3_600_000  # a single day has a bar an hour

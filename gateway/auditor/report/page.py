@@ -14,15 +14,15 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from gateway.audit.verify import Report, Severity
 from gateway.auditor.questions.quota import ALL
 from gateway.auditor.report import charts
 from gateway.auditor.report.charts import Series
 from gateway.auditor.report.figures import Figures, buckets
+from gateway.auditor.report.text import Words
 from gateway.auditor.report.timeline import LANES
-from gateway.auditor.report.words import Words
-from gateway.auditor.table import iso
-from gateway.law.wording import french
+from gateway.auditor.result_table import iso
+from gateway.law.correction_text import french
+from gateway.ledger.verify import Report, Severity
 
 TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 NOTICES: Final = 20  # findings of the verification that stand on the page

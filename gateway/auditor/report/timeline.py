@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.audit.chapters import Told
-from gateway.audit.entry import EntryType
 from gateway.auditor.index import Index
-from gateway.auditor.table import Period
+from gateway.auditor.result_table import Period
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history_parts import Told
 
 MOST: Final = 300  # events on a page; beyond them the newest are shown, and how many are not
 KINDS: Final = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
-from gateway.store import people, subjects
+from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.store.people import person_records, subjects
 
 LAWFUL = {
     "partner": "AUS",
@@ -38,5 +38,5 @@ def record(side: Any, born: bytes, **status: Any) -> None:
         data={FieldCode.DATE_OF_BIRTH: Datum(born)},
         version=house.people.record(subject).version + 1,
     )
-    written = people.write_record(subject, record, house.data_key, side.clock.now())
+    written = person_records.write_record(subject, record, house.data_key, side.clock.now())
     house.sequencer.commit((), (written,))

@@ -14,27 +14,29 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, Frame, decode
-from gateway.bundle import fingerprint
-from gateway.casework import FieldCode
-from gateway.cli.founding import Charter, found
-from gateway.directory import Directory, own_bundle
-from gateway.errands import Errand, ErrandState, Folder
-from gateway.law.library import packaged
-from gateway.office import signatures
-from gateway.office.acts import Officer, Role
-from gateway.server import couriers, inspection, postman
-from gateway.server import house as rooms
-from gateway.server.house import House
-from gateway.server.serving import Serving
-from gateway.store import corrections, errands, ledger
-from gateway.store.casebook import correction_papers, disclosures
+from gateway.admin.operation import Officer, Role
+from gateway.agreements import signatures
+from gateway.cli.home.init import Charter, found
+from gateway.domain.messages import Direction, Outcome, Purpose, Result
+from gateway.domain.outbound_query import Errand, ErrandState, Folder
+from gateway.domain.person import FieldCode
+from gateway.law.agreement_library import packaged
+from gateway.ledger.entry import EntryType, Frame, decode
+from gateway.server import application as rooms
+from gateway.server import partner_transport, self_check
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
+from gateway.server.workers import outbound
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.casework.correction_lifecycle import Correction
 from gateway.store.effects import Effect
-from gateway.store.redress import Correction
-from gateway.store.sequencer import Leaf
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.schema_casework import correction_papers, disclosures
 from gateway.store.times import milliseconds
-from gateway.terms import Direction, Outcome, Purpose, Result
-from gateway.wire import payloads
+from gateway.trust.bundle import fingerprint
+from gateway.trust.partners import Directory, own_bundle
+from gateway.wire import query_payload
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.gateway.aftercare.asked import LAWFUL
@@ -99,12 +101,12 @@ class Side:
 
     def errand(self, partner: str, number: str) -> Errand:
         with self.house.database.reader() as reader:
-            found = errands.find(reader, partner, number)
+            found = outbound_queries.find(reader, partner, number)
         assert found is not None
         return found
 
     def frames(self, *kinds: EntryType) -> list[Frame]:
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(self.house.database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.house.database)]
         return [each for each in frames if each.type in kinds]
 
     def disclosed(
@@ -150,7 +152,9 @@ class Side:
             hit_reference=bytes(16) if match else b"",
             details_expire_time=self.clock.now() + timedelta(days=30) if match else None,
         )
-        folder = Folder(answer=payloads.result_bytes(answer), details=(details,) if details else ())
+        folder = Folder(
+            answer=query_payload.result_bytes(answer), details=(details,) if details else ()
+        )
         errand = Errand(
             partner=partner,
             number=number,
@@ -167,7 +171,7 @@ class Side:
             used_in="",
             asked_index=0,
             answered_index=None,
-            sealed=errands.seal(self.house.data_key, partner, number, folder),
+            sealed=outbound_queries.seal(self.house.data_key, partner, number, folder),
         )
         used = {"used_ms": milliseconds(self.clock.now()), "used_in": "R-1"}
         answered = {
@@ -186,9 +190,14 @@ class Side:
         received = replace(
             frame, type=EntryType.ANSWER_RECEIVED, entry_class=rooms.EntryClass.ANSWERED
         )
-        row = errands.asked.update().where(errands.asked.c.number == number).values(**answered)
+        row = (
+            outbound_queries.asked.update()
+            .where(outbound_queries.asked.c.number == number)
+            .values(**answered)
+        )
         self.house.sequencer.commit(
-            (Leaf(frame, {"case": "C-1"}), Leaf(received)), (errands.asking(errand), Effect(row))
+            (Leaf(frame, {"case": "C-1"}), Leaf(received)),
+            (outbound_queries.asking(errand), Effect(row)),
         )
 
 
@@ -248,14 +257,14 @@ def _free(count: int) -> list[int]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(rooms, "utc_now", clock.now)
-    monkeypatch.setattr(postman, "EVERY", 3600.0)  # tests walk themselves
+    monkeypatch.setattr(outbound, "EVERY", 3600.0)  # tests walk themselves
     return clock
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Return what sets how many seconds a partner is waited for: few while it is known to be away."""
-    return lambda seconds: monkeypatch.setattr(couriers, "PATIENCE", seconds)
+    return lambda seconds: monkeypatch.setattr(partner_transport, "PATIENCE", seconds)
 
 
 @pytest.fixture
@@ -271,7 +280,7 @@ def sides(two_folders: Path, tmp_path: Path, clock: Clock) -> Iterator[tuple[Sid
         can.close()
         aus.close()
         for side in (can, aus):
-            verdict = inspection.verify_ledger(side.home)
+            verdict = self_check.verify_ledger(side.home)
             assert verdict.ok, verdict
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from gateway.aftercare import CorrectionOutcome
-from gateway.audit.entry import EntryType
-from gateway.casework import Details, DetailsOutcome, Field, FieldCode
-from gateway.errands import ErrandState
-from gateway.store import errands
-from gateway.store.redress import Standing
-from gateway.terms import Direction
-from gateway.wire import details as details_wire
+from gateway.domain.correction import CorrectionOutcome
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
+from gateway.ledger.entry import EntryType
+from gateway.store.casework import outbound_queries
+from gateway.store.casework.correction_lifecycle import Standing
+from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL, subjects
 
 GENDER = details_wire.details_bytes(
@@ -118,7 +118,7 @@ def test_a_question_is_answered_once_wherever_the_house_dies(
     can.walk()
 
     with can.house.database.reader() as reader:
-        found = errands.every(reader)
+        found = outbound_queries.every(reader)
     durable = (at, after) != (0, False)
     assert [each.state for each in found] == [ErrandState.ANSWERED] * durable
     asked = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from gateway.aftercare import CorrectionOutcome
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.casework import FieldCode, SubjectKind
+from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.client import Refused
-from gateway.errands import ErrandState, Folder
+from gateway.domain.correction import CorrectionOutcome
+from gateway.domain.outbound_query import ErrandState, Folder
+from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import Remedy
-from gateway.exchange import outbound
-from gateway.exchange.courier import Delivery, Fate
-from gateway.law.retention import Kept
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.store import errands
-from gateway.store.asked import find_issued
+from gateway.law.retention_policy import Kept
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.outbound import query_sender
+from gateway.outbound.transport import Delivery, Fate
+from gateway.store.casework import outbound_queries
+from gateway.store.casework.issued_numbers import find_issued
 from gateway.store.effects import Effect
 from tests.gateway.aftercare.asked import LAWFUL, record
 
@@ -161,7 +161,11 @@ def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
     courier = can.house.postman._courier("AUS")
     monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
     number = ask(1)["number"]
-    older = errands.asked.update().where(errands.asked.c.number == number).values(sealed=None)
+    older = (
+        outbound_queries.asked.update()
+        .where(outbound_queries.asked.c.number == number)
+        .values(sealed=None)
+    )
     can.house.sequencer.commit((), (Effect(older),))
 
     shown = can.act("asked.show", number=number)
@@ -435,7 +439,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
         ask(1)
     (errand,) = _errands(can)
     monkeypatch.undo()
-    monkeypatch.setattr("gateway.server.postman.EVERY", 3600.0)
+    monkeypatch.setattr("gateway.server.workers.outbound.EVERY", 3600.0)
 
     clock.pass_(minutes=7)
     can.house.postman._outbound.carry_on(can.errand("AUS", errand.number))
@@ -473,7 +477,7 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
     aus.close()
     patience(1.0)
     number = ask(1)["number"]
-    monkeypatch.setattr(outbound, "GIVEN_UP", timedelta(hours=1))
+    monkeypatch.setattr(query_sender, "GIVEN_UP", timedelta(hours=1))
 
     clock.pass_(minutes=50)
     can.walk()
@@ -483,7 +487,7 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
 
     given_up = can.errand("AUS", number)
     assert given_up.state is ErrandState.EXPIRED
-    assert errands.folder_of(can.house.data_key, given_up) == Folder(reason="UNANSWERED")
+    assert outbound_queries.folder_of(can.house.data_key, given_up) == Folder(reason="UNANSWERED")
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
 
 
@@ -504,7 +508,7 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
 
 def _errands(side: Any) -> Any:
     with side.house.database.reader() as reader:
-        return errands.every(reader)
+        return outbound_queries.every(reader)
 
 
 def _dies(*_: object) -> None:
@@ -529,7 +533,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
         def carry(self, letter: bytes) -> Delivery:
             told.append(letter)
             if len(told) == 1 and first == "answered":
-                denied = errands.not_received(
+                denied = outbound_queries.not_received(
                     can.errand("AUS", number), {FieldCode.DATE_OF_BIRTH}
                 )  # as another commits that read the row before us, and was refused
                 can.house.sequencer.commit((), (denied,))

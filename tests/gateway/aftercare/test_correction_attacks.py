@@ -9,24 +9,25 @@ from typing import Any
 
 import pytest
 
-from gateway.aftercare import (
+from gateway.client import Partner, Refused
+from gateway.domain.correction import (
     CorrectionAck,
     CorrectionKind,
     CorrectionNotice,
     CorrectionOutcome,
     CorrectionState,
 )
-from gateway.audit.entry import EntryType
-from gateway.casework import Datum, Details, DetailsOutcome, Field, FieldCode, Record, Status
-from gateway.casework import SubjectKind as Kind
-from gateway.client import Partner, Refused
-from gateway.directory import own_bundle
-from gateway.errands import ErrandState
+from gateway.domain.messages import Outcome
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import Datum, Details, DetailsOutcome, Field, FieldCode, Record, Status
+from gateway.domain.person import SubjectKind as Kind
 from gateway.errors import Remedy
-from gateway.store import errands, people, subjects
-from gateway.store.redress import Standing
-from gateway.terms import Outcome
-from gateway.wire import details as details_wire
+from gateway.ledger.entry import EntryType
+from gateway.store.casework import outbound_queries
+from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.people import person_records, subjects
+from gateway.trust.partners import own_bundle
+from gateway.wire import disclosure_payload as details_wire
 
 NUMBER = "20260301-bbbbbbbbbbbbbbbbbbbb"
 DOB, STATUS = FieldCode.DATE_OF_BIRTH, FieldCode.IMMIGRATION_STATUS
@@ -151,7 +152,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
 
     assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = errands.folder_of(aus.house.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.house.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
     assert kept.state is ErrandState.ANSWERED  # the match stands
@@ -179,7 +180,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     aus.walk()
 
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = errands.folder_of(aus.house.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.house.data_key, kept).details
     assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
 
 
@@ -264,7 +265,7 @@ def _person(
         data={DOB: Datum(born), STATUS: Datum(b"as it is today")},
         version=house.people.record(subject).version + 1,
     )
-    written = people.write_record(subject, record, house.data_key, can.clock.now())
+    written = person_records.write_record(subject, record, house.data_key, can.clock.now())
     house.sequencer.commit((), (written,))
     return subject, record.version
 

@@ -10,24 +10,25 @@ from typing import Any
 
 import pytest
 
-from gateway.aftercare import CorrectionKind, CorrectionNotice
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.casework import Details, DetailsOutcome, Field, FieldCode
+from gateway.casework import correction_settlement
 from gateway.client import Partner, Refused
-from gateway.directory import own_bundle
-from gateway.errands import ErrandState, Folder
+from gateway.domain.correction import CorrectionKind, CorrectionNotice
+from gateway.domain.messages import About, Direction, Operation
+from gateway.domain.outbound_query import ErrandState, Folder
+from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.errors import Fault, QuotaExceeded, Remedy
 from gateway.exchange import correction
-from gateway.office import duties
-from gateway.store import corrections, errands, subjects
-from gateway.store.casebook import asked, correction_papers
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.casework.correction_lifecycle import Correction, Standing
 from gateway.store.effects import Effect
-from gateway.store.redress import Correction, Standing
-from gateway.store.sequencer import Leaf
-from gateway.terms import About, Direction, Operation
-from gateway.wire import corrections as wire
-from gateway.wire import details as details_wire
-from gateway.wire import plain
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.people import subjects
+from gateway.store.schema_casework import asked, correction_papers
+from gateway.trust.partners import own_bundle
+from gateway.wire import correction_payload as wire
+from gateway.wire import disclosure_payload as details_wire
+from gateway.wire import json_values
 from tests.patience import CALL
 
 NUMBER = "20260301-ffffffffffffffffffff"
@@ -94,12 +95,12 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
     """The answer was lost: the partner believes that it disclosed, and owes the correction; we hold nothing of it."""
     can, _ = sides
     can.asked("AUS", NUMBER, ErrandState.USED, details=received(field(DOB, b"1990-01-01")))
-    lost = errands.may_receive(can.errand("AUS", NUMBER), {FieldCode.GENDER}, {DOB})
+    lost = outbound_queries.may_receive(can.errand("AUS", NUMBER), {FieldCode.GENDER}, {DOB})
     can.house.sequencer.commit((), (lost,))
 
     canada.correct(NUMBER, wrong(field(DOB, b"1991-01-01"), field(FieldCode.GENDER, b"F")))
     canada.correct(NUMBER, wrong(field(FieldCode.GENDER, b"M")))
-    duties.settle_due(can.house.files)
+    correction_settlement.settle_due(can.house.files)
 
     (filed,) = can.act("asked.show", number=NUMBER)["corrected"]
     assert filed["fields"] == ["DATE_OF_BIRTH"]
@@ -197,7 +198,7 @@ def test_a_hundred_that_wait_cost_a_round_and_a_list_nothing_of_what_they_say(
     can.asked("AUS", NUMBER, ErrandState.SHOWN)
     _commit(can, [each for _ in range(100) for each in _opened(can)])
     monkeypatch.setattr(corrections, "papers_of", _never)
-    monkeypatch.setattr(errands, "find", _never)
+    monkeypatch.setattr(outbound_queries, "find", _never)
 
     can.walk()
     with can.house.database.reader() as reader:
@@ -221,7 +222,7 @@ def test_one_correction_that_does_not_open_stops_no_other(sides: Any, canada: Pa
     canada.correct(OTHER, wrong(field(DOB, b"1991-01-01")))
 
     with pytest.raises(Fault):  # counted and alarmed by who runs it, once all were tried
-        duties.settle_due(can.house.files)
+        correction_settlement.settle_due(can.house.files)
 
     states = {each.number: each.state for each in can.corrections()}
     assert states == {NUMBER: Standing.OPEN, OTHER: Standing.SETTLED}
@@ -242,12 +243,12 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     else:
         for each in notices:
             canada.correct(NUMBER, each)
-        duties.settle_due(can.house.files)
+        correction_settlement.settle_due(can.house.files)
 
     shown, pages, token = [], 0, ""
     while True:
         page = can.act("asked.show", number=NUMBER, page_token=token)
-        assert len(plain.write(page)) < plain.LARGEST
+        assert len(json_values.write(page)) < json_values.LARGEST
         shown += [each["right"][0]["value"] for each in page["corrected"]]
         pages, token = pages + 1, page["next_page_token"]
         if not token:
@@ -256,7 +257,8 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     assert len(set(shown)) == len(shown) == 6
     assert pages > 2
     assert (
-        len(errands.folder_of(can.house.data_key, can.errand("AUS", NUMBER)).corrected) == 6 * old
+        len(outbound_queries.folder_of(can.house.data_key, can.errand("AUS", NUMBER)).corrected)
+        == 6 * old
     )
     with pytest.raises(Remedy, match="page_token"):
         can.act("asked.show", number=NUMBER, page_token="WyJ4Il0")
@@ -349,8 +351,10 @@ def _commit(can: Any, effects: Sequence[Effect]) -> None:
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
     errand = can.errand("AUS", NUMBER)
-    folder: Folder = errands.folder_of(can.house.data_key, errand)
-    sealed = errands.seal(can.house.data_key, "AUS", NUMBER, replace(folder, corrected=payloads))
+    folder: Folder = outbound_queries.folder_of(can.house.data_key, errand)
+    sealed = outbound_queries.seal(
+        can.house.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
+    )
     row = asked.update().where(asked.c.number == NUMBER)
     can.house.sequencer.commit((), (Effect(row.values(sealed=sealed), rows=1),))
 

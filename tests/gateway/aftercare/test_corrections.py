@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from gateway.aftercare import CorrectionOutcome
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.casework import Details, DetailsOutcome, Field, FieldCode
 from gateway.client import Partner
-from gateway.directory import own_bundle
-from gateway.errands import ErrandState
+from gateway.domain.correction import CorrectionOutcome
+from gateway.domain.messages import Direction, Outcome
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.errors import Remedy
-from gateway.store import corrections, errands
-from gateway.store.redress import Standing
-from gateway.terms import Direction, Outcome
-from gateway.wire import details as details_wire
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.casework.correction_lifecycle import Standing
+from gateway.trust.partners import own_bundle
+from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL
 
 NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
@@ -84,7 +84,7 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "315.27(3)" in told["note_en"]
     assert "fins administratives" in told["note_fr"]
     kept = aus.errand("CAN", matched)
-    folder = errands.folder_of(aus.house.data_key, kept)
+    folder = outbound_queries.folder_of(aus.house.data_key, kept)
     assert kept.state is ErrandState.USED
     assert folder.details == (dob(b"1990-01-01"),)
     assert folder.corrected == ()
@@ -230,7 +230,7 @@ def test_a_mistake_goes_to_every_query_that_received_it_and_only_once(
 ) -> None:
     can, _ = sides
     with can.house.database.reader() as reader:
-        from gateway.store import subjects
+        from gateway.store.people import subjects
 
         subject = subjects.find(reader, "P-1")
     can.disclosed("AUS", NUMBER, subject, FieldCode.DATE_OF_BIRTH, FieldCode.GENDER)
@@ -267,7 +267,7 @@ def test_a_trace_and_lists_of_queries_name_whom_they_tell_of(
 ) -> None:
     can, aus = sides
     with can.house.database.reader() as reader:
-        from gateway.store import subjects
+        from gateway.store.people import subjects
 
         subject = str(subjects.find(reader, "P-1"))
     aus.asked("CAN", matched, ErrandState.SHOWN)

@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.bundle import PartyBundle, fingerprint
-from gateway.casework import Details, DetailsOutcome, Field, FieldCode
-from gateway.errands import ErrandState
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.errors import Remedy
-from gateway.exchange import setbacks
-from gateway.exchange.courier import Delivery, Fate
-from gateway.server import postman as sending
-from gateway.store import subjects
-from gateway.store.redress import Standing
+from gateway.ledger.entry import EntryType
+from gateway.outbound import failures
+from gateway.outbound.transport import Delivery, Fate
+from gateway.server.workers import outbound as sending
+from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.people import subjects
 from gateway.telemetry import exposition
-from gateway.terms import Direction
-from gateway.wire import details as details_wire
+from gateway.trust.bundle import PartyBundle, fingerprint
+from gateway.wire import disclosure_payload as details_wire
 
 LONG = 30.0  # seconds after which a test gives up
 NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
@@ -109,7 +109,7 @@ def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
     assert "outgoing_failed" in told
     assert "its value" not in told
 
-    for _ in range(setbacks.PERSISTS):
+    for _ in range(failures.PERSISTS):
         clock.pass_(minutes=6)
         can.walk()
     assert alarms(can, "OUTGOING/AAA") == ["RAISE/OUTGOING/AAA"]
@@ -123,7 +123,7 @@ def test_the_alarm_ends_when_its_messages_go_their_way(
     aus.asked("CAN", NUMBER, details=born())
     owe(can, "AUS", NUMBER)
     broken(can, "AUS", Unforeseen())
-    for _ in range(setbacks.PERSISTS):
+    for _ in range(failures.PERSISTS):
         can.walk()
         clock.pass_(minutes=6)
     assert alarms(can, "OUTGOING/AUS") == ["RAISE/OUTGOING/AUS"]
@@ -269,7 +269,9 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
         return real(correction, now)
 
     monkeypatch.setattr(can.house.postman._notices, "_carry", carry)
-    monkeypatch.setattr("gateway.server.couriers.PATIENCE", 55.0)  # the longest that AUS takes
+    monkeypatch.setattr(
+        "gateway.server.partner_transport.PATIENCE", 55.0
+    )  # the longest that AUS takes
     owe(can, "AAA", NUMBER)
     can.house.postman.start()
     assert hanging.wait(LONG)

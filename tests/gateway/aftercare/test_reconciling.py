@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.auditor.index import Index
-from gateway.auditor.messages import recorded
 from gateway.auditor.reconcile import Compared, Message, Part, compare, state
-from gateway.server.stored import Stored
+from gateway.auditor.reconcile_messages import recorded
+from gateway.server.local_source import Stored
 from tests.gateway.aftercare.asked import record
 
 PERIOD = (0, 2**43)

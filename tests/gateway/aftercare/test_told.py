@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.story import Question, Story, tell
+from gateway.admin.operation import Officer, Role
 from gateway.auditor.index import Index
 from gateway.auditor.questions.changes import changes
 from gateway.auditor.questions.refusals import refusals
 from gateway.auditor.questions.subject import subject
-from gateway.auditor.table import Period
-from gateway.casework import SubjectKind
-from gateway.law.citing import citations
-from gateway.office.acts import Officer, Role
-from gateway.server.stored import Stored
-from gateway.store import subjects
+from gateway.auditor.result_table import Period
+from gateway.domain.person import SubjectKind
+from gateway.law.citations import citations
+from gateway.ledger.exchange_history import Question, Story, tell
+from gateway.server.local_source import Stored
+from gateway.store.people import subjects
 from keys.custody import FileCustody
 from keys.keyset import Keyset
 from tests.gateway.aftercare.asked import record

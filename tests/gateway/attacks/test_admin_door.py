@@ -11,11 +11,11 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.cli.desk import at_desk, perform, secret_of
-from gateway.client import credential
+from gateway.cli.admin_session import at_desk, perform, secret_of
+from gateway.client import officer_credential
 from gateway.client.channel import explain, open_channel
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
+from gateway.trust.partners import own_bundle
 from gateway.v1 import admin_pb2, admin_pb2_grpc
 from tests.patience import CALL
 
@@ -56,8 +56,8 @@ def knock(
         return stub.Perform(admin_pb2.PerformRequest(act=act, arguments=arguments), timeout=timeout)
 
 
-def opened(folder: Path) -> credential.Credential:
-    return credential.read(folder, secret_of(folder))
+def opened(folder: Path) -> officer_credential.Credential:
+    return officer_credential.read(folder, secret_of(folder))
 
 
 def refused(pair: Any, folder: Path | None = None, **how: Any) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons, never
+from gateway.admin.staff import CUSTODY
 from gateway.errors import Remedy
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons, never
-from gateway.office.staff import CUSTODY
-from gateway.server.house import House
-from gateway.store.staff import Member, grant
+from gateway.server.application import House
+from gateway.store.people.staff import Member, grant
 from keys import signatures
 from keys.approval import Proposal, Verdict, approval_text
 from keys.officer_keys import OfficerKeys
@@ -109,8 +109,8 @@ def test_altered_parameters_are_not_what_was_approved(desk: Desk) -> None:
 def test_a_row_altered_in_the_store_no_longer_has_its_proposers_signature(desk: Desk) -> None:
     from sqlalchemy import update
 
-    from gateway.store.casebook import proposals
     from gateway.store.effects import Effect
+    from gateway.store.schema_casework import proposals
 
     proposal = Proposal.parse(desk.words())
     other = replace(proposal, values=proposal.values.replace("closed", "because")).text()

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.directory import own_bundle
+from gateway.admin.operation import Officer, Role
+from gateway.backup import archive, restored
 from gateway.errors import Remedy
-from gateway.office import backup, restoring
-from gateway.office.acts import Officer, Role
-from gateway.server import inspection
-from gateway.server.house import House
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
 from gateway.server.restore import restore
-from gateway.store import ledger
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from keys import recovery
 from keys.envelope import OpeningKey, SealingKey
 
@@ -28,13 +28,13 @@ STEP = recovery.CHUNK + recovery.TAG_BYTES
 
 def take(house: House, target: Path) -> Path:
     made = house.perform(TWO, "backup.begin", {})["made"]
-    backup.write(house.settings, SealingKey(RECOVERY.public), str(made), target)
+    archive.write(house.settings, SealingKey(RECOVERY.public), str(made), target)
     return target
 
 
 def checkpoint(house: House, target: Path) -> Path:
     """Return the newest signed checkpoint as a partner keeps it."""
-    *_, newest = ledger.iter_checkpoints(house.database)
+    *_, newest = stored_ledger.iter_checkpoints(house.database)
     target.write_bytes(newest)
     return target
 
@@ -115,7 +115,7 @@ def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
     house: House, tmp_path: Path, secret: Any
 ) -> None:
     """Whoever knows the public recovery key can seal a file; what is in it must still be our house."""
-    manifest = backup.Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
+    manifest = archive.Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
     text = manifest.to_bytes()
     with (tmp_path / "forged").open("wb") as target:
         content = [len(text).to_bytes(4, "big") + text]
@@ -153,10 +153,10 @@ def test_an_accepted_loss_is_recorded_and_an_alarm(
 
     assert "a witness saw" in done.lost
     with House.open(tmp_path / "again", secret) as again:
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(again.database, done.entries)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(again.database, done.entries)]
     assert [frame.type for frame in frames[:2]] == [EntryType.RESTORE, EntryType.ALARM]
-    assert frames[1].subject_reference == restoring.ALARM
-    assert inspection.verify_ledger(tmp_path / "again").ok
+    assert frames[1].subject_reference == restored.ALARM
+    assert self_check.verify_ledger(tmp_path / "again").ok
 
 
 def test_a_backup_of_another_history_is_refused(house: House, tmp_path: Path, secret: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_crash_before_its_first_entry_leaves_no_house_that_forgot_it_was_resto
         raise OSError(5, "the machine stops")
 
     with monkeypatch.context() as patch:
-        patch.setattr(restoring, "record", crash)
+        patch.setattr(restored, "record", crash)
         with pytest.raises(OSError, match="stops"):
             restore(file, tmp_path / "again", RECOVERY, secret)
     assert not (tmp_path / "again").exists()

@@ -10,16 +10,16 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.audit.errors import NoteRefused
-from gateway.audit.note import Checkpoint, sign_checkpoint
-from gateway.bundle import PartyBundle
+from gateway.admin.operation import Officer, Role
 from gateway.client import AnswerRejected, Partner
-from gateway.directory import UnknownParty, own_bundle, without
-from gateway.office.acts import Officer, Role
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.terms import About, Operation
-from gateway.wire import payloads
+from gateway.domain.messages import About, Operation
+from gateway.ledger.errors import NoteRefused
+from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import UnknownParty, own_bundle, without
+from gateway.wire import query_payload
 from keys import certificates
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable
@@ -117,7 +117,9 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     courier = pair.house.postman._courier("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
-        courier.write(operation, lambda key: payloads.reply_key_bytes(key, operation), About(), 0)
+        courier.write(
+            operation, lambda key: query_payload.reply_key_bytes(key, operation), About(), 0
+        )
         is None
     )
 
@@ -241,7 +243,7 @@ def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path:
     with pytest.raises(NoteRefused):
         log.open(forged)
     assert pair.partner(witness=kept).query(people.samples(1), **people.matter())
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok
 
 
 def _one(moved: Any) -> Any:

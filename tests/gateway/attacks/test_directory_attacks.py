@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bundle import PartyBundle
+from gateway.client.directory_client import LARGEST, Absent, Trust
 from gateway.client.errors import DirectoryRefused
-from gateway.client.updater import LARGEST, Absent, Trust
-from gateway.directory import hybrid
+from gateway.directory.metadata import add_signature
+from gateway.directory.repository import Repository
+from gateway.directory.root_holders import SEATS
 from gateway.errors import Fault, Remedy
-from gateway.office import renewal
-from gateway.office.directoryfiles import DirectoryFiles
-from gateway.office.keepers import SEATS
-from gateway.office.metadata import add_signature
-from gateway.office.repository import Repository
-from gateway.office.signers import keeper_signer
+from gateway.keymanagement import bundle_renewal
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.directory_files import DirectoryFiles
+from gateway.trust.directory_signers import keeper_signer
+from gateway.trust.partners import hybrid
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
@@ -97,7 +97,7 @@ def world(parts: tuple[Keyset, list[Keeper]], tmp_path: Path) -> World:
     keyset, keepers = parts
     folder = tmp_path / "directory"
     Repository(DirectoryFiles(folder), "CAN").found(keepers, keyset, NOW)
-    bundle = renewal.bundle_of(
+    bundle = bundle_renewal.bundle_of(
         keyset,
         party="CAN",
         legal_name="CAN",

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from google.protobuf.message import DecodeError
 
-from gateway.directory import own_bundle
+from gateway.trust.partners import own_bundle
 from gateway.v1 import exchange_pb2
 from keys.certificates import TlsKey, issue_ca, issue_leaf, private_key_pem
 from tests.patience import CALL, PATIENCE
@@ -213,8 +213,8 @@ import grpc
 grpc.ssl_channel_credentials()
 from pathlib import Path
 from gateway.errors import Fault
-from gateway.server.house import House
-from gateway.server.serving import Serving
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
 with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
     try:
         Serving(house).start()

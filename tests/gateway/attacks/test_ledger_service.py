@@ -11,11 +11,11 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gateway.audit.note import Checkpoint, parse_note
-from gateway.audit.tiles import Tiles
 from gateway.client.channel import open_channel
-from gateway.directory import own_bundle
-from gateway.store import ledger
+from gateway.ledger.signed_note import Checkpoint, parse_note
+from gateway.ledger.tiles import Tiles
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from gateway.v1 import ledger_pb2
 from tests.patience import CALL
 
@@ -97,7 +97,7 @@ def test_a_partner_proves_an_entry_from_tiles_alone(
     size = shared_pair.house.sequencer.size
     checkpoint = Checkpoint.parse(parse_note(shared_pair.house.sequencer.latest_checkpoint()).text)
     with shared_pair.house.database.reader() as reader:
-        leaf = ledger.leaf(reader, size - 1)
+        leaf = stored_ledger.leaf(reader, size - 1)
 
     def fetch(path: str) -> bytes:
         answer = channel.unary_unary(

@@ -12,18 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import moments
+from gateway import calendar_bounds
+from gateway.domain.messages import Biometrics, Letter, MessageType, Modality, RecordFormat
 from gateway.errors import PasserelleError, Refusal
-from gateway.server import inspection
-from gateway.terms import (
-    Biometrics,
-    Letter,
-    MessageType,
-    Modality,
-    RecordFormat,
-)
+from gateway.server import self_check
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire import letters
+from gateway.wire import signed_envelope
 from keys import signatures
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import SigningKey
@@ -168,7 +162,7 @@ def test_a_clock_beyond_the_window(shared_forger: Any, offset: int) -> None:
         (-62_135_596_800, 0),  # 0001-01-01
         (-1, 0),
         (0, -1_000_000),
-        (moments.END_SECOND, 0),
+        (calendar_bounds.END_SECOND, 0),
         (253_402_300_799, 999_000_000),  # 9999-12-31T23:59:59.999
         (253_402_300_799, 999_999_999),
         (2**63 - 1, 0),
@@ -189,9 +183,9 @@ def test_a_time_at_the_edge_of_the_calendar_is_a_fault_of_the_header(
 def test_the_last_moment_of_our_calendar_is_outside_the_window_and_no_fault(
     shared_forger: Any,
 ) -> None:
-    last = moments.END - timedelta(minutes=5)
+    last = calendar_bounds.END - timedelta(minutes=5)
     letter = shared_forger.letter(
-        create_time=last, expire_time=moments.END - timedelta(milliseconds=1)
+        create_time=last, expire_time=calendar_bounds.END - timedelta(milliseconds=1)
     )
 
     assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "OUTSIDE_TIME_WINDOW")
@@ -277,7 +271,7 @@ def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> No
 
 
 def test_an_unknown_field_beside_the_envelope(shared_forger: Any, lawful: Letter) -> None:
-    request = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(lawful))
+    request = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(lawful))
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.post(request.SerializeToString() + b"\x7a\x03abc")
 
@@ -314,7 +308,7 @@ def test_the_refused_are_in_the_ledger_and_it_is_whole(
         size,
         size + 1,
     }  # counted where the minute's are used up
-    assert inspection.verify_ledger(shared_pair.home).ok
+    assert self_check.verify_ledger(shared_pair.home).ok
 
 
 def test_canary_in_errors(

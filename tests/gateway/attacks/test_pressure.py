@@ -12,21 +12,21 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType, decode
 from gateway.client import Refused
 from gateway.client.channel import open_channel
-from gateway.directory import own_bundle
+from gateway.domain.messages import Letter, Outcome
 from gateway.errors import EngineUnavailable
-from gateway.exchange.refused import RECORDED, STANDING
-from gateway.server import inspection
-from gateway.store import ledger
-from gateway.terms import Letter, Outcome
+from gateway.exchange.refusal_counter import RECORDED, STANDING
+from gateway.ledger.entry import EntryClass, EntryType, decode
+from gateway.server import self_check
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from matcher.finger.template import Minutiae
 from tests.patience import CALL, PATIENCE
 
 
 def entries(pair: Any, start: int) -> list[tuple[EntryType, EntryClass]]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, start)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, start)]
     return [(frame.type, frame.entry_class) for frame in frames]
 
 
@@ -92,7 +92,7 @@ def test_an_engine_that_fails_once_leaves_a_whole_ledger(
         (EntryType.DESTRUCTION, EntryClass.OTHER),
         (EntryType.RESPONSE, EntryClass.ANSWERED),
     ]
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok
 
 
 @pytest.mark.parametrize("place", ["prepare", "search"])

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.office.watch import TURN
-from gateway.server import house as rooms
-from gateway.server import inspection
-from gateway.terms import Operation, Purpose
-from gateway.wire import payloads
+from gateway.domain.messages import Operation, Purpose
+from gateway.retention.watchdog import TURN
+from gateway.server import application as rooms
+from gateway.server import self_check
+from gateway.wire import query_payload
 from keys.envelope import OpeningKey
 
 
@@ -28,7 +28,7 @@ def test_one_message_id_for_two_short_lived_questions(
         now = (datetime.now(UTC) + later).replace(microsecond=0)
         operation = Operation.GET_CAPABILITIES
         return forger.letter(
-            payloads.reply_key_bytes(OpeningKey.generate().public, operation),
+            query_payload.reply_key_bytes(OpeningKey.generate().public, operation),
             operation=operation,
             message_id=message_id,
             create_time=now,
@@ -53,5 +53,5 @@ def test_one_message_id_for_two_short_lived_questions(
         for _ in range(TURN):  # identifiers are forgotten in the next turn of erasing
             pair.serving.walk_rounds()
         forger.send(question(forger), method="GetCapabilities")
-        report = inspection.verify_ledger(pair.home)
+        report = self_check.verify_ledger(pair.home)
         assert report.ok, report.findings

@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import EntryType, decode
-from gateway.directory import own_bundle
+from gateway.domain.messages import Outcome, Purpose
 from gateway.errors import EngineUnavailable, RateLimited, Refusal, TooManyCalls
-from gateway.law.quota import poor_allowance
-from gateway.server import intercept
-from gateway.server.admission import ADDRESSES, Admission, Limits, Unidentified
-from gateway.server.connections import address_of
-from gateway.store import ledger
-from gateway.terms import Outcome, Purpose
+from gateway.law.quota_policy import poor_allowance
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.listener import interceptor
+from gateway.server.listener.admission import ADDRESSES, Admission, Limits, Unidentified
+from gateway.server.listener.connection_limits import address_of
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from gateway.v1 import exchange_pb2
-from gateway.wire import letters
+from gateway.wire import signed_envelope
 from keys.certificates import TlsKey, issue_leaf, private_key_pem
 
 GIVE_UP = 50.0  # seconds that something which must happen may take on a slow machine
@@ -60,7 +60,7 @@ def raw(pair: Any, *options: tuple[str, int]) -> Iterator[grpc.Channel]:
 
 
 def octets(forger: Any) -> bytes:
-    envelope = letters.envelope_of(forger.letter())
+    envelope = signed_envelope.envelope_of(forger.letter())
     return exchange_pb2.SubmitQueryRequest(envelope=envelope).SerializeToString()
 
 
@@ -334,7 +334,7 @@ def test_queries_too_poor_to_search_are_bounded_by_the_day_across_a_restart(
                     seen[partner.query([sample], **matter).outcome.name] += 1
                 except people.refused as refused:
                     seen[refused.reason] += 1
-            frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+            frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
             begun = sum(frame.type is EntryType.REQUEST for frame in frames)
             assert len(frames) <= 3 * begun + (most // 2 + 2 - begun)
     assert seen == {"QUALITY_INSUFFICIENT": most, "QUOTA_EXCEEDED": 4}
@@ -373,8 +373,8 @@ def test_who_calls_again_at_each_refusal_is_slowed_down_and_holds_no_thread(
     homes: Any, serve: Any, people: Any, monkeypatch: Any
 ) -> None:
     configure(homes[0], "rate_per_second = 0.001\nrate_burst = 1\nworker_threads = 1")
-    monkeypatch.setattr(intercept, "PACE", 3600.0)
-    monkeypatch.setattr(intercept, "MOST_PACED", 5)
+    monkeypatch.setattr(interceptor, "PACE", 3600.0)
+    monkeypatch.setattr(interceptor, "MOST_PACED", 5)
     with serve(*homes) as pair:
         forger, workers = people.forger(pair), pair.serving._door._workers
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH

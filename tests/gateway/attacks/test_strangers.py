@@ -19,14 +19,15 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.audit.entry import EntryType, decode
 from gateway.client import Partner
 from gateway.config import load
-from gateway.directory import own_bundle
-from gateway.server import inspection, intercept, listeners
-from gateway.store import ledger
-from gateway.store.database import open_store
-from gateway.terms import Outcome
+from gateway.domain.messages import Outcome
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.listener import interceptor, listeners
+from gateway.store.ledger import stored_ledger
+from gateway.store.sqlite import open_store
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.programs import Program, Programs
@@ -228,7 +229,7 @@ def test_our_own_look_that_wants_a_descriptor_accuses_no_listener(
     wardrobe, doors = pair.serving._identity, pair.serving._doors
     assert wardrobe.look(doors)
     size = pair.house.sequencer.size
-    monkeypatch.setattr("gateway.server.probe_tls.socket.create_connection", none_left)
+    monkeypatch.setattr("gateway.server.listener.tls_probe.socket.create_connection", none_left)
 
     assert not wardrobe.look(doors)
 
@@ -249,8 +250,8 @@ from pathlib import Path
 home, limit, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if limit:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-from gateway.server import serving as module
-from gateway.server.house import House
+from gateway.server import lifecycle as module
+from gateway.server.application import House
 
 def stand(*_):
     print("stuck", flush=True)
@@ -306,7 +307,7 @@ def last_entry(home: Path) -> EntryType:
 def frames(home: Path) -> list[Any]:
     database = open_store(load(home).store.path)
     try:
-        return [decode(leaf) for leaf in ledger.iter_leaves(database)]
+        return [decode(leaf) for leaf in stored_ledger.iter_leaves(database)]
     finally:
         database.close()
 
@@ -346,7 +347,7 @@ def test_a_process_with_few_descriptors_and_a_crowd_on_every_listener_stays_whol
     assert "connections_cut" in said
     assert not any(word in said for word in ("unhandled", "tls_leaf_differs", "Traceback"))
     assert last_entry(home) is EntryType.STOP
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 @pytest.mark.slow
@@ -366,7 +367,7 @@ def test_a_thread_that_stands_still_is_said_and_the_process_ends_in_order(
     first, last = frames(home)[-2:]
     assert (first.type, first.subject_reference) == (EntryType.ALARM, "RAISE/WATCHDOG")
     assert last.type is EntryType.STOP
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
     with serve(*homes):
         assert "CLEAR/WATCHDOG" in [frame.subject_reference for frame in frames(home)]
 
@@ -381,7 +382,7 @@ def test_a_ledger_that_takes_nothing_more_ends_the_process_all_the_same(
         assert running.wait(timeout=90) == 75
         said = [json.loads(line) for line in log.read_text().splitlines()]
     assert "sequencer" in {line["state"] for line in said if line["event"] == "watchdog"}
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 @pytest.mark.parametrize("how", ["rounds", "letters"])
@@ -394,7 +395,7 @@ def test_a_signal_is_heard_while_a_thread_of_ours_waits_for_ever(
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=30) == 0
     assert last_entry(home) is EntryType.STOP
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 def test_a_signal_that_comes_while_the_gateway_starts_ends_it(
@@ -411,7 +412,7 @@ def test_a_signal_that_comes_while_the_gateway_starts_ends_it(
         running.kill()
         running.wait()
         running.stdout.close()
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
     with serve(*homes):
         assert EntryType.START in [frame.type for frame in frames(home)]
 
@@ -457,7 +458,7 @@ def test_a_gateway_that_stops_finishes_what_it_works_on(
         assert begun.wait(60)
         stopping = threading.Thread(target=pair.serving.stop)
         stopping.start()
-        go.wait(3 * intercept.SLOW)  # longer than a call has that nobody works on
+        go.wait(3 * interceptor.SLOW)  # longer than a call has that nobody works on
         go.set()
         asking.join()
         stopping.join()

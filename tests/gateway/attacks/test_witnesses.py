@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from gateway.audit import note
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.note import Checkpoint, KeyType, VerifierKey
-from gateway.audit.policy import Policy
-from gateway.client import Refused, parcel
+from gateway.client import Refused, signed_request
 from gateway.client.errors import SplitView
-from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue
-from gateway.exchange.courier import Fate
-from gateway.office import renewal
-from gateway.server.couriers import GrpcCourier
-from gateway.store import ledger, witnessed
+from gateway.keymanagement import bundle_renewal
+from gateway.ledger import signed_note
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.witness_policy import Policy
+from gateway.outbound.transport import Fate
+from gateway.server.partner_transport import GrpcCourier
+from gateway.store.ledger import stored_ledger, witness_evidence
+from gateway.trust.partners import own_bundle
 from gateway.v1 import ledger_pb2
 from keys.signatures import WitnessKey
 from tests.patience import CALL
@@ -56,7 +56,7 @@ def test_a_partner_cosigns_and_whoever_asks_sees_it(pair: Any, people: Any) -> N
 
     signed = pair.house.witnesses.cosigned()
     key = VerifierKey.parse(own_bundle(pair.asker).witness)
-    assert note.line_of(signed, key) is not None
+    assert signed_note.line_of(signed, key) is not None
     assert own_bundle(pair.home).log.open(signed) == checkpoint
     assert [row["witness"] for row in pair.house.witnesses.latest()] == ["passerelle/AUS/witness"]
 
@@ -74,7 +74,7 @@ def test_of_a_day_the_newest_cosignature_is_kept(pair: Any, people: Any) -> None
 
 def test_a_checkpoint_from_the_future_is_refused(pair: Any, newest: bytes) -> None:
     log = pair.house.keyset.log()
-    ahead = note.sign_checkpoint(
+    ahead = signed_note.sign_checkpoint(
         Checkpoint("passerelle/CAN", 10**6, bytes(32)), log, pair.house.clock()
     )
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_from_the_future_is_refused(pair: Any, newest: bytes) -> No
 
 
 def test_a_checkpoint_of_another_origin_is_refused(pair: Any, newest: bytes) -> None:
-    other = note.sign_checkpoint(
+    other = signed_note.sign_checkpoint(
         Checkpoint("passerelle/USA", 3, bytes(32)), pair.house.keyset.log(), pair.house.clock()
     )
 
@@ -92,7 +92,7 @@ def test_a_checkpoint_of_another_origin_is_refused(pair: Any, newest: bytes) -> 
 def test_a_fork_that_we_signed_is_not_kept_as_ours(pair: Any, newest: bytes) -> None:
     """Even under our own keys: what the ledger does not hold is no checkpoint of it."""
     size = own_bundle(pair.home).log.open(newest).size
-    fork = note.sign_checkpoint(
+    fork = signed_note.sign_checkpoint(
         Checkpoint("passerelle/CAN", size, b"f" * 32), pair.house.keyset.log(), pair.house.clock()
     )
 
@@ -101,14 +101,14 @@ def test_a_fork_that_we_signed_is_not_kept_as_ours(pair: Any, newest: bytes) -> 
 
 def test_a_witness_whom_nobody_knows_is_not_kept(pair: Any, newest: bytes) -> None:
     stranger = WitnessKey.generate()
-    signed = note.cosign(newest, "passerelle/USA/witness", stranger, pair.house.clock())
+    signed = signed_note.cosign(newest, "passerelle/USA/witness", stranger, pair.house.clock())
 
     assert add(pair, signed) == "cosignature"
     assert add(pair, newest) == "cosignature"  # nobody's line at all
 
 
 def test_a_line_of_anothers_key_under_a_known_name_is_not_kept(pair: Any, newest: bytes) -> None:
-    signed = note.cosign(
+    signed = signed_note.cosign(
         newest, "passerelle/AUS/witness", WitnessKey.generate(), pair.house.clock()
     )
 
@@ -116,22 +116,22 @@ def test_a_line_of_anothers_key_under_a_known_name_is_not_kept(pair: Any, newest
 
 
 def test_a_spoilt_line_of_a_known_witness_is_refused(pair: Any, newest: bytes) -> None:
-    line = note.parse_note(cosign(pair, newest)).signatures[-1]
-    spoilt = note.SignatureLine(line.name, line.key_id, line.payload[:-1] + b"\0")
+    line = signed_note.parse_note(cosign(pair, newest)).signatures[-1]
+    spoilt = signed_note.SignatureLine(line.name, line.key_id, line.payload[:-1] + b"\0")
 
-    assert add(pair, note.with_lines(newest, [spoilt])) == "cosignature"
+    assert add(pair, signed_note.with_lines(newest, [spoilt])) == "cosignature"
 
 
 def cosign(pair: Any, signed: bytes) -> bytes:
     key = pair.keyset.log().witness()
-    return note.cosign(signed, "passerelle/AUS/witness", key, pair.house.clock())
+    return signed_note.cosign(signed, "passerelle/AUS/witness", key, pair.house.clock())
 
 
 def test_split_view_is_not_cosigned(pair: Any, people: Any, tmp_path: Path) -> None:
     """The ledger shows another tree than the one we keep: no line of ours, but evidence."""
     witness = tmp_path / "CAN.checkpoint"
     size = pair.house.sequencer.size
-    fork = note.sign_checkpoint(
+    fork = signed_note.sign_checkpoint(
         Checkpoint("passerelle/CAN", size, b"f" * 32), pair.house.keyset.log(), pair.house.clock()
     )
     witness.write_bytes(fork)
@@ -147,7 +147,7 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     pair: Any, people: Any, monkeypatch: Any
 ) -> None:
     house, witnesses = pair.house, pair.house.witnesses
-    vkey = renewal.witness_of(pair.keyset, "AUS")
+    vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
     now = house.clock()
     witnesses.round()
@@ -164,7 +164,7 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     witnesses._clock = house.clock
     witnesses.round()
     house.overdue.demand(now + timedelta(hours=5))
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     said = [f.subject_reference for f in frames if f.type is EntryType.ALARM]
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
 
@@ -172,7 +172,7 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
 def test_a_quorum_demanded_of_an_old_ledger_is_counted_down_from_the_opening_on(pair: Any) -> None:
     """A policy that is new, a witness that left, a house that was closed overnight: hours of grace, not none."""
     house, witnesses = pair.house, pair.house.witnesses
-    vkey = renewal.witness_of(pair.keyset, "AUS")
+    vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
     opened = house.clock() + timedelta(days=30)  # its checkpoints are a month old
     witnesses._begun, witnesses._clock = opened, lambda: opened + timedelta(minutes=1)
@@ -200,7 +200,7 @@ def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
     witness = tmp_path / "CAN.checkpoint"
     with pair.partner(witness=witness) as partner:
         size = partner.cosign().size
-        fork = note.sign_checkpoint(
+        fork = signed_note.sign_checkpoint(
             Checkpoint("passerelle/CAN", size, b"f" * 32),
             pair.house.keyset.log(),
             pair.house.clock(),
@@ -217,7 +217,10 @@ def independent(pair: Any) -> tuple[WitnessKey, str]:
     """Return the key of a witness who is no partner, and its line of a policy."""
     key = WitnessKey.generate()
     vkey = VerifierKey("office.example/witness", KeyType.MLDSA44, key.public).format()
-    return key, f"witness office {vkey}\nwitness aus {renewal.witness_of(pair.keyset, 'AUS')}\n"
+    return (
+        key,
+        f"witness office {vkey}\nwitness aus {bundle_renewal.witness_of(pair.keyset, 'AUS')}\n",
+    )
 
 
 def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
@@ -232,12 +235,12 @@ def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
 
     for turn in range(2):
         signed = house.sequencer.latest_checkpoint()
-        witnesses.add("", note.cosign(signed, "office.example/witness", key, now))
+        witnesses.add("", signed_note.cosign(signed, "office.example/witness", key, now))
         with pair.partner() as partner:
             partner.query(people.samples(turn), **people.matter())
             partner.cosign()
         with house.database.reader() as reader:
-            notes = [each for _, _, each in witnessed.latest(reader)]
+            notes = [each for _, _, each in witness_evidence.latest(reader)]
         size = own_bundle(pair.home).log.open(signed).size
         assert witnesses._policy.reached(notes) == size
     assert len({row["size"] for row in witnesses.latest()}) == 2
@@ -282,7 +285,7 @@ def test_old_cosignatures_brought_again_fill_no_table(
     assert add(pair, cosign(pair, newest)) == ""
 
     with pair.house.database.reader() as reader:
-        assert witnessed.sizes(reader, 10) == [last.size]
+        assert witness_evidence.sizes(reader, 10) == [last.size]
 
 
 def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
@@ -300,11 +303,11 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
         lambda split: pair.house.postman._accuse("AUS", split),
     )
-    monkeypatch.setattr(parcel, "unpack", lambda octets: octets)
+    monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
     delivery = courier.carry(b"a letter")
 
     assert (delivery.fate, delivery.reason) == (Fate.DOUBTED, "SPLIT_VIEW")
-    *_, last = (decode(leaf) for leaf in ledger.iter_leaves(pair.house.database))
+    *_, last = (decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database))
     assert last.type is EntryType.WITNESS
     assert last.partner_id == "AUS"
     assert last.subject_reference == f"SPLIT/{sha256(b'{}').hexdigest()[:32]}"
@@ -316,17 +319,17 @@ def test_more_witnesses_than_a_note_has_room_for_still_make_a_note(
     """Forty partners cosign one size: what is shown is a note that parses, with our own lines in it."""
     now, log = pair.house.clock(), pair.house.witnesses._log()
     notes = [
-        note.cosign(newest, f"w{n}", WitnessKey.from_seed(n.to_bytes(32, "big")), now)
+        signed_note.cosign(newest, f"w{n}", WitnessKey.from_seed(n.to_bytes(32, "big")), now)
         for n in range(1, 41)
     ]
 
     merged = pair.house.witnesses._merged(notes)
 
-    assert len(note.parse_note(merged).signatures) == note.MAX_SIGNATURES
+    assert len(signed_note.parse_note(merged).signatures) == signed_note.MAX_SIGNATURES
     assert log.open(merged) == log.open(newest)
 
 
-@pytest.mark.parametrize("most", [note.MAX_NOTE, note.MAX_NOTE + 1])
+@pytest.mark.parametrize("most", [signed_note.MAX_NOTE, signed_note.MAX_NOTE + 1])
 def test_a_cosignature_is_bounded_before_it_is_read(pair: Any, most: int) -> None:
     before = pair.house.sequencer.size
 

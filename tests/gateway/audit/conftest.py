@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit import tree
-from gateway.audit.entry import EntryClass, EntryType, Frame, encode, seal_detail
-from gateway.audit.note import Checkpoint, sign_checkpoint
-from gateway.audit.proof import LogIdentity, make_proof
-from gateway.terms import Direction, Receipt
+from gateway.domain.messages import Direction, Receipt
+from gateway.ledger import merkle
+from gateway.ledger.entry import EntryClass, EntryType, Frame, encode, seal_detail
+from gateway.ledger.proof import LogIdentity, make_proof
+from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 
@@ -48,7 +48,7 @@ class Ledger:
             self.details[index] = sealed.ciphertext
             frame = replace(frame, detail_commitment=sealed.commitment)
         leaf = encode(replace(frame, time=self.now))
-        for level, number, node in tree.new_nodes(index, tree.leaf_hash(leaf), self.get):
+        for level, number, node in merkle.new_nodes(index, merkle.leaf_hash(leaf), self.get):
             self.nodes[level, number] = node
         self.leaves.append(leaf)
         return index
@@ -61,11 +61,11 @@ class Ledger:
 
     def sign(self, size: int | None = None) -> bytes:
         size = len(self.leaves) if size is None else size
-        checkpoint = Checkpoint(self.origin, size, tree.root_at(size, self.get))
+        checkpoint = Checkpoint(self.origin, size, merkle.root_at(size, self.get))
         return sign_checkpoint(checkpoint, self.key, self.now)
 
     def receipt(self, index: int) -> Receipt:
-        hashes = tree.inclusion_proof(index, len(self.leaves), self.get)
+        hashes = merkle.inclusion_proof(index, len(self.leaves), self.get)
         return Receipt(self.leaves[index], make_proof(index, hashes, self.notes[-1]))
 
     def exchange(self, number: int = 1, operation: str = "SUBMIT_QUERY") -> None:

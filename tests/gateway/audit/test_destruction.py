@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, text
 
-from gateway.audit import destruction
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.audit.errors import ReceiptRefused
-from gateway.audit.proof import LogIdentity
+from gateway.ledger import destruction_receipt
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.errors import ReceiptRefused
+from gateway.ledger.proof import LogIdentity
 from keys.signatures import LogKey
 
 RECEIPT = "D-" + "5" * 32
@@ -25,11 +25,11 @@ def file(ledger: Any, words: Any) -> bytes:
     frame = words.entry(EntryType.DESTRUCTION, 9, EntryClass.OTHER)
     ledger.commit(words.request(9))
     ledger.commit(replace(frame, subject_reference=RECEIPT), words.response(9))
-    return destruction.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 2))
+    return destruction_receipt.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 2))
 
 
 def test_a_receipt_holds_with_nothing_but_the_bundle(ledger: Any, file: bytes) -> None:
-    found = destruction.verify(file, ledger.log, ledger.now, RECEIPT)
+    found = destruction_receipt.verify(file, ledger.log, ledger.now, RECEIPT)
 
     assert (found.frame.partner_id, found.frame.transaction_number) == ("AUS", "AUS-00000009")
     assert found.index == len(ledger.leaves) - 2
@@ -45,17 +45,17 @@ def test_what_is_not_that_receipt_is_refused(
     if wrong == "another":
         expected = "D-" + "6" * 32
     elif wrong == "not a destruction":
-        octets = destruction.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 1))
+        octets = destruction_receipt.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 1))
     elif wrong == "too early":
         now = ledger.now - timedelta(hours=1)
     elif wrong == "of no query":
         ledger.commit(replace(words.own(EntryType.DESTRUCTION), subject_reference=RECEIPT))
-        octets = destruction.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 1))
+        octets = destruction_receipt.write(RECEIPT, ledger.receipt(len(ledger.leaves) - 1))
     else:
         log = LogIdentity.from_log_key(ledger.origin, LogKey.from_seed(bytes(64)))
 
     with pytest.raises(ReceiptRefused):
-        destruction.verify(octets, log, now, expected)
+        destruction_receipt.verify(octets, log, now, expected)
 
 
 @pytest.mark.parametrize("part", ["leaf", "proof"])
@@ -67,20 +67,22 @@ def test_no_other_character_holds(ledger: Any, file: bytes, part: str) -> None:
         other = "B" if value[at] != "B" else "C"
         changed = {**document, part: value[:at] + other + value[at + 1 :]}
         with pytest.raises(ReceiptRefused):
-            destruction.verify(json.dumps(changed).encode(), ledger.log, ledger.now, RECEIPT)
+            destruction_receipt.verify(
+                json.dumps(changed).encode(), ledger.log, ledger.now, RECEIPT
+            )
 
 
 @given(binary(max_size=400))
 def test_strange_bytes_are_refused(octets: bytes) -> None:
     with pytest.raises(ReceiptRefused):
-        destruction.read(octets)
+        destruction_receipt.read(octets)
 
 
 @given(text(), text())
 def test_strange_documents_are_refused(leaf: str, proof: str) -> None:
-    document = {"format": destruction.FORMAT, "receipt": leaf, "leaf": leaf, "proof": proof}
+    document = {"format": destruction_receipt.FORMAT, "receipt": leaf, "leaf": leaf, "proof": proof}
     for each in (document, [document], {**document, "more": 1}, {**document, "receipt": 7}):
         with pytest.raises(ReceiptRefused):
-            destruction.read(json.dumps(each).encode())
+            destruction_receipt.read(json.dumps(each).encode())
     with pytest.raises(ReceiptRefused):
-        destruction.read(b"[" * (destruction.LARGEST + 1))
+        destruction_receipt.read(b"[" * (destruction_receipt.LARGEST + 1))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.entry import (
+from gateway.domain.messages import Direction
+from gateway.ledger.entry import (
     DETAIL_SIZES,
     FACTS,
     EntryClass,
@@ -27,7 +28,6 @@ from gateway.audit.entry import (
     parse_detail,
     seal_detail,
 )
-from gateway.terms import Direction
 from gateway.v1 import audit_pb2
 from keys.envelope import OpeningKey, SealingKey
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.entry import (
+from gateway.domain.messages import Direction
+from gateway.ledger.entry import (
     LEAF_SIZE,
     NO_DETAIL,
     EntryClass,
@@ -20,7 +21,6 @@ from gateway.audit.entry import (
     decode,
     encode,
 )
-from gateway.terms import Direction
 from gateway.v1 import audit_pb2
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.audit import sequel
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.grammar import CLOSING_GRACE, REPLAY_WINDOW, Grammar
-from gateway.audit.verify import Report, Severity, verify_log
+from gateway.ledger import sequence_rules_followup
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.sequence_rules import CLOSING_GRACE, REPLAY_WINDOW, Grammar
+from gateway.ledger.verify import Report, Severity, verify_log
 
 if TYPE_CHECKING:
     from conftest import Ledger, Words
@@ -269,7 +269,7 @@ def test_acts_of_the_house_have_no_grammar(empty: Ledger, words: Words) -> None:
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
     ordered |= {EntryType.PROPOSAL}  # likewise
     ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review
-    ordered |= {kind for kind, _, _ in sequel._EDGES}  # see test_sequel
+    ordered |= {kind for kind, _, _ in sequence_rules_followup._EDGES}  # see test_sequel
     kinds = set(EntryType) - {EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED} - ordered
     empty.commit(*(words.own(kind) for kind in sorted(kinds - {EntryType.DESTRUCTION})))
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.grammar import CLOSING_GRACE, REVIEW_LONGEST
-from gateway.audit.verify import Report, Severity, verify_log
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.sequence_rules import CLOSING_GRACE, REVIEW_LONGEST
+from gateway.ledger.verify import Report, Severity, verify_log
 
 if TYPE_CHECKING:
     from conftest import Ledger, Words

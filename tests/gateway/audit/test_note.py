@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit import note as module
-from gateway.audit.note import (
+from gateway.ledger import signed_note as module
+from gateway.ledger.merkle import EMPTY_ROOT
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import (
     MAX_NOTE,
     MAX_SIGNATURES,
     Checkpoint,
@@ -31,8 +33,6 @@ from gateway.audit.note import (
     signed_at,
     with_lines,
 )
-from gateway.audit.proof import LogIdentity
-from gateway.audit.tree import EMPTY_ROOT
 from keys.signatures import LogKey, WitnessKey, verify_mldsa44
 
 ORIGIN = "can.example/exchange-log"

@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit import note
-from gateway.audit import policy as policies
-from gateway.audit.errors import AuditFault, NoteRefused
-from gateway.audit.note import Checkpoint, KeyType, VerifierKey
-from gateway.audit.policy import (
+from gateway.errors import Remedy
+from gateway.ledger import signed_note
+from gateway.ledger import witness_policy as policies
+from gateway.ledger.errors import AuditFault, NoteRefused
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.witness_policy import (
     DEEPEST,
     MAX_GROUPS,
     MAX_POLICY,
@@ -25,9 +27,7 @@ from gateway.audit.policy import (
     Policy,
     PolicyRefused,
 )
-from gateway.audit.proof import LogIdentity
-from gateway.errors import Remedy
-from gateway.office.witnesses import Witnesses, policy_of
+from gateway.ledger_ops.witnesses import Witnesses, policy_of
 from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -46,13 +46,15 @@ def policy(*lines: str) -> Policy:
 
 
 def checkpoint(size: int = 7) -> bytes:
-    return note.sign_checkpoint(Checkpoint("passerelle/CAN", size, bytes([size]) * 32), LOG, NOW)
+    return signed_note.sign_checkpoint(
+        Checkpoint("passerelle/CAN", size, bytes([size]) * 32), LOG, NOW
+    )
 
 
 def cosigned(*names: str) -> bytes:
     signed = checkpoint()
     for name in names:
-        signed = note.cosign(signed, f"passerelle/{name}/witness", KEYS[name], NOW)
+        signed = signed_note.cosign(signed, f"passerelle/{name}/witness", KEYS[name], NOW)
     return signed
 
 
@@ -134,18 +136,20 @@ def cosigner(name: str = "witness.example.org/w1") -> VerifierKey:
 
 def with_classical(signed: bytes, seconds: int = 1_772_000_000, stamp: bytes = b"") -> bytes:
     """Return a note with a line of an Ed25519 cosigner, made as tlog-cosignature says and not by our code."""
-    text = note.parse_note(signed).text
+    text = signed_note.parse_note(signed).text
     said = f"cosignature/v1\ntime {seconds}\n{text}".encode()
     payload = (stamp or seconds.to_bytes(8, "big")) + CLASSICAL.sign(said)
     key = cosigner()
-    return note.with_lines(signed, [note.SignatureLine(key.name, key.key_id, payload)])
+    return signed_note.with_lines(
+        signed, [signed_note.SignatureLine(key.name, key.key_id, payload)]
+    )
 
 
 def test_the_cosignature_that_the_specification_prints_verifies() -> None:
     """tlog-cosignature's example checkpoint, whose witness signs with a key of type 0x04; the key is not printed with it."""
     line = "jWbPPwAAAABkGFDLEZMHwSRaJNiIDoe9DYn/zXcrtPHeolMI5OWXEhZCB9dlrDJsX3b2oyin1nPZqhf5nNo0xUe+mbIUBkBIfZ+qnA=="
     raw = base64.b64decode(line)
-    read = note.SignatureLine("witness.example.com/w1", raw[:4], raw[4:])
+    read = signed_note.SignatureLine("witness.example.com/w1", raw[:4], raw[4:])
 
     assert (len(read.payload), read.stated) == (8 + 64, 1679315147)
 
@@ -164,7 +168,7 @@ def test_an_ed25519_cosigner_counts_beside_ml_dsa_44() -> None:
         with_classical(checkpoint(), stamp=(1_772_000_001).to_bytes(8, "big")),  # another time than was signed
         with_classical(checkpoint(), seconds=0),
         with_classical(checkpoint(), seconds=2**63),
-        note.with_lines(checkpoint(8), note.parse_note(with_classical(checkpoint())).signatures[-1:]),
+        signed_note.with_lines(checkpoint(8), signed_note.parse_note(with_classical(checkpoint())).signatures[-1:]),
     ],
     ids=["time", "no time", "beyond the last time", "another checkpoint"],
 )  # fmt: skip
@@ -175,15 +179,15 @@ def test_a_line_of_an_ed25519_cosigner_that_does_not_hold_counts_for_nothing(spo
 def test_a_signature_of_the_text_alone_is_no_cosignature() -> None:
     """Type 0x01 signs the text and 0x04 a header before it: one must not pass for the other."""
     signed, key = checkpoint(), cosigner()
-    payload = CLASSICAL.sign(note.parse_note(signed).text.encode())
+    payload = CLASSICAL.sign(signed_note.parse_note(signed).text.encode())
     lines = [
-        note.SignatureLine(key.name, key.key_id, each + payload)
+        signed_note.SignatureLine(key.name, key.key_id, each + payload)
         for each in (b"", b"\0" * 7 + b"\1")
     ]
 
     for line in lines:
         assert not policy(f"witness w1 {key.format()}", "quorum w1").cosigned(
-            note.with_lines(signed, [line])
+            signed_note.with_lines(signed, [line])
         )
 
 
@@ -255,7 +259,7 @@ def test_as_many_witnesses_as_one_note_has_room_for_and_no_more() -> None:
     most = MAX_WITNESSES - len(NAMES)
 
     assert len(policy(*crowd(most), "quorum none").witnesses) == MAX_WITNESSES
-    assert MAX_WITNESSES + 4 <= note.MAX_SIGNATURES  # beside two pairs of the ledger
+    assert MAX_WITNESSES + 4 <= signed_note.MAX_SIGNATURES  # beside two pairs of the ledger
     with pytest.raises(PolicyRefused, match=r"line \d+: more than 32 witnesses"):
         policy(*crowd(most + 1), "quorum none")
 
@@ -290,13 +294,13 @@ def test_a_note_is_parsed_once_however_many_witnesses_a_policy_has(
     rules = policy(*crowd(MAX_WITNESSES - len(NAMES)), "quorum none")
     signed = cosigned("aus", "nzl")
     parsed: list[bytes] = []
-    real = note.parse_note
+    real = signed_note.parse_note
 
-    def count(raw: bytes) -> note.Note:
+    def count(raw: bytes) -> signed_note.Note:
         parsed.append(raw)
         return real(raw)
 
-    for module in (note, policies):
+    for module in (signed_note, policies):
         monkeypatch.setattr(module, "parse_note", count)
 
     assert rules.cosigned(signed) == {"aus", "nzl"}
@@ -333,34 +337,34 @@ def test_an_ed25519_key_is_no_witness_of_ours() -> None:
 
 def test_a_line_under_another_checkpoint_counts_for_nothing() -> None:
     """A witness's line, cut from one note and pasted under another."""
-    line = note.parse_note(cosigned("aus")).signatures[-1]
-    moved = note.with_lines(checkpoint(8), [line])
+    line = signed_note.parse_note(cosigned("aus")).signatures[-1]
+    moved = signed_note.with_lines(checkpoint(8), [line])
 
     assert policy("quorum aus").cosigned(moved) == frozenset()
     with pytest.raises(NoteRefused, match="does not verify"):
-        note.line_of(moved, VerifierKey.parse(vkey("aus")))
+        signed_note.line_of(moved, VerifierKey.parse(vkey("aus")))
 
 
 def test_a_line_under_the_name_of_another_witness_counts_for_nothing() -> None:
-    signed = note.cosign(checkpoint(), "passerelle/nzl/witness", KEYS["aus"], NOW)
+    signed = signed_note.cosign(checkpoint(), "passerelle/nzl/witness", KEYS["aus"], NOW)
 
     assert policy("quorum nzl").cosigned(signed) == frozenset()
 
 
 def test_any_flipped_bit_of_a_cosignature_is_found() -> None:
     signed = cosigned("aus")
-    line = note.parse_note(signed).signatures[-1]
+    line = signed_note.parse_note(signed).signatures[-1]
     for at in range(0, len(line.payload), 97):
         spoilt = bytearray(line.payload)
         spoilt[at] ^= 1
-        other = note.SignatureLine(line.name, line.key_id, bytes(spoilt))
-        assert not policy("quorum aus").cosigned(note.with_lines(checkpoint(), [other]))
+        other = signed_note.SignatureLine(line.name, line.key_id, bytes(spoilt))
+        assert not policy("quorum aus").cosigned(signed_note.with_lines(checkpoint(), [other]))
 
 
 def test_a_replaced_key_that_the_directory_vouches_for_is_still_that_witness() -> None:
     new = WitnessKey.from_seed(b"n" * 32)
     key = VerifierKey("passerelle/aus/witness", KeyType.MLDSA44, new.public)
-    signed = note.cosign(checkpoint(), key.name, new, NOW)
+    signed = signed_note.cosign(checkpoint(), key.name, new, NOW)
     rules = policy("quorum aus")
 
     assert rules.cosigned(signed) == frozenset()
@@ -375,8 +379,8 @@ def test_the_logs_own_lines_stay_what_they_were() -> None:
         VerifierKey("passerelle/CAN", KeyType.MLDSA44, LOG.mldsa44_public).format(),
     ]
 
-    assert note.open_checkpoint(signed, *both).size == 7
-    assert note.with_lines(signed, note.parse_note(signed).signatures) == signed
+    assert signed_note.open_checkpoint(signed, *both).size == 7
+    assert signed_note.with_lines(signed, signed_note.parse_note(signed).signatures) == signed
 
 
 def test_a_witness_key_is_none_of_the_pair_it_is_drawn_from() -> None:
@@ -395,7 +399,7 @@ def test_bytes_of_a_stranger_are_a_policy_or_refused(octets: bytes) -> None:
 
 
 def of_size(size: int, name: str) -> bytes:
-    return note.cosign(checkpoint(size), f"passerelle/{name}/witness", KEYS[name], NOW)
+    return signed_note.cosign(checkpoint(size), f"passerelle/{name}/witness", KEYS[name], NOW)
 
 
 def test_a_quorum_has_reached_what_enough_witnesses_have_gone_beyond() -> None:
@@ -409,8 +413,8 @@ def test_a_quorum_has_reached_what_enough_witnesses_have_gone_beyond() -> None:
 
 
 def test_a_line_that_does_not_verify_carries_no_quorum_further() -> None:
-    line = note.parse_note(of_size(5, "aus")).signatures[-1]
-    moved = note.with_lines(checkpoint(9), [line])
+    line = signed_note.parse_note(of_size(5, "aus")).signatures[-1]
+    moved = signed_note.with_lines(checkpoint(9), [line])
 
     assert policy("quorum aus").reached([moved, of_size(5, "aus")]) == 5
 
@@ -426,9 +430,9 @@ def test_a_witness_that_signs_with_a_key_of_each_type_has_both_lines_kept() -> N
     name = "passerelle/aus/witness"
     key = VerifierKey(name, KeyType.ED25519_COSIGNER, CLASSICAL.public_key().public_bytes_raw())
     signed = cosigned("aus")
-    said = f"cosignature/v1\ntime 1772000000\n{note.parse_note(signed).text}".encode()
+    said = f"cosignature/v1\ntime 1772000000\n{signed_note.parse_note(signed).text}".encode()
     payload = (1_772_000_000).to_bytes(8, "big") + CLASSICAL.sign(said)
-    both = note.with_lines(signed, [note.SignatureLine(name, key.key_id, payload)])
+    both = signed_note.with_lines(signed, [signed_note.SignatureLine(name, key.key_id, payload)])
 
     found = Witnesses._lines(both, [VerifierKey.parse(vkey("aus")), key])
 

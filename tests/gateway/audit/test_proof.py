@@ -11,16 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit import tree
-from gateway.audit.entry import decode
-from gateway.audit.note import (
-    Checkpoint,
-    NoteRefused,
-    open_checkpoint,
-    parse_note,
-    sign_checkpoint,
-)
-from gateway.audit.proof import (
+from gateway.domain.messages import Direction, Receipt
+from gateway.ledger import merkle
+from gateway.ledger.entry import decode
+from gateway.ledger.proof import (
     MAX_TEXT,
     Expected,
     LogIdentity,
@@ -31,7 +25,13 @@ from gateway.audit.proof import (
     verify_progress,
     verify_receipt,
 )
-from gateway.terms import Direction, Receipt
+from gateway.ledger.signed_note import (
+    Checkpoint,
+    NoteRefused,
+    open_checkpoint,
+    parse_note,
+    sign_checkpoint,
+)
 from keys.signatures import LogKey
 
 if TYPE_CHECKING:
@@ -326,13 +326,13 @@ def test_a_log_that_only_grows_is_accepted(ledger: Ledger) -> None:
     for old in seen:
         for new in seen:
             if old.size <= new.size:
-                path = tree.consistency_proof(old.size, new.size, ledger.get)
+                path = merkle.consistency_proof(old.size, new.size, ledger.get)
                 verify_progress(old, new, path)
 
 
 def test_a_rolled_back_or_forked_log_is_refused(ledger: Ledger) -> None:
     first, *_, last = (open_checkpoint(note, *ledger.log.vkeys) for note in ledger.notes)
-    path = tree.consistency_proof(first.size, last.size, ledger.get)
+    path = merkle.consistency_proof(first.size, last.size, ledger.get)
 
     with pytest.raises(ProofRefused, match="smaller"):
         verify_progress(last, first, path)
@@ -348,7 +348,7 @@ def test_a_rolled_back_or_forked_log_is_refused(ledger: Ledger) -> None:
 
 def test_nothing_is_proved_at_first_sight(ledger: Ledger) -> None:
     new = open_checkpoint(ledger.notes[0], *ledger.log.vkeys)
-    empty = Checkpoint(new.origin, 0, tree.EMPTY_ROOT)
+    empty = Checkpoint(new.origin, 0, merkle.EMPTY_ROOT)
 
     verify_progress(empty, new, [])
     for old in (None, empty):

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.audit.chapters import Told
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.replay import Past, again, answered
 from gateway.law.agreement import Agreement
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.policy_replay import Past, again, answered
 
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AU = packaged()["au.toml"]

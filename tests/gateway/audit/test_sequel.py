@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.sequel import _EDGES, Sequels
-from gateway.terms import Direction
+from gateway.domain.messages import Direction
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.sequence_rules_followup import _EDGES, Sequels
 
 IN, OUT = Direction.INBOUND, Direction.OUTBOUND
 OTHER, ACCEPTED, ANSWERED, DENIED = (

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import booleans, integers, lists, sampled_from, tuples
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.orders import Orders
-from gateway.audit.shredding import (
+from gateway.ledger.crypto_shredding import (
     CLASS_OF,
     LEFT_BEHIND,
     Erased,
@@ -19,7 +17,9 @@ from gateway.audit.shredding import (
     read_erased,
     read_left_behind,
 )
-from gateway.audit.verify import verify_log
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.sequence_rules_admin import Orders
+from gateway.ledger.verify import verify_log
 
 
 def frame(kind: EntryType, reference: str) -> Frame:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rfc3161_client import decode_timestamp_response
 
-from gateway.audit import stamp, stampform
-from gateway.audit.stamp import StampRefused
-from gateway.audit.stampform import NoAnswer, readable
+from gateway.ledger import timestamp, timestamp_response
+from gateway.ledger.timestamp import StampRefused
+from gateway.ledger.timestamp_response import NoAnswer, readable
 
 MESSAGE = b"what the stamp of the case is not over"
 
@@ -48,7 +48,7 @@ def test_certificates_in_any_order_are_read(case: Path) -> None:
     assert len(token.signed_data.certificates) == 2
     # The chain and the signature hold: what is refused is the message, which we do not have.
     with pytest.raises(StampRefused, match="over something else"):
-        stamp.check(answer, MESSAGE, [roots])
+        timestamp.check(answer, MESSAGE, [roots])
 
 
 def test_what_is_in_order_is_not_touched(case: Path) -> None:
@@ -60,19 +60,19 @@ def test_what_is_in_order_is_not_touched(case: Path) -> None:
 def test_a_stamp_granted_with_modifications_is_one(case: Path) -> None:
     """The status is not signed; what is stamped, and when, is."""
     answer, roots = (case / "last.tsr").read_bytes(), (case / "ca.pem").read_bytes()
-    granted = with_status(answer, stampform.Status.GRANTED_WITH_MODS)
+    granted = with_status(answer, timestamp_response.Status.GRANTED_WITH_MODS)
 
     with pytest.raises(StampRefused, match="over something else"):
-        stamp.check(granted, MESSAGE, [roots])
+        timestamp.check(granted, MESSAGE, [roots])
     with pytest.raises(StampRefused, match="the authority says rejection"):
-        stamp.check(with_status(answer, stampform.Status.REJECTION), MESSAGE, [roots])
+        timestamp.check(with_status(answer, timestamp_response.Status.REJECTION), MESSAGE, [roots])
 
 
 def test_a_root_that_stands_in_the_file_twice_is_one(case: Path) -> None:
     answer, roots = (case / "last.tsr").read_bytes(), (case / "ca.pem").read_bytes()
 
     with pytest.raises(StampRefused, match="over something else"):
-        stamp.check(answer, MESSAGE, [roots + roots, roots])
+        timestamp.check(answer, MESSAGE, [roots + roots, roots])
 
 
 def test_a_file_without_certificates_is_said_to_be_none(case: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_file_without_certificates_is_said_to_be_none(case: Path) -> None:
 
     for roots in (b"", b"\x30\x82", b"-----BEGIN NOTHING-----"):
         with pytest.raises(StampRefused, match="no certificates in PEM"):
-            stamp.check(answer, MESSAGE, [roots])
+            timestamp.check(answer, MESSAGE, [roots])
 
 
 def test_another_authoritys_roots_are_said_to_be_others(case: Path) -> None:
@@ -90,9 +90,9 @@ def test_another_authoritys_roots_are_said_to_be_others(case: Path) -> None:
     other = _root()
 
     with pytest.raises(StampRefused, match="does not lead to one of the given roots"):
-        stamp.check(answer, MESSAGE, [other])
+        timestamp.check(answer, MESSAGE, [other])
     with pytest.raises(StampRefused, match="signature does not hold"):
-        stamp.check(spoilt, MESSAGE, [roots])
+        timestamp.check(spoilt, MESSAGE, [roots])
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_no_cut_and_no_flip_of_an_answer_is_a_fault_of_ours(case: Path) -> None:
     for at in range(0, len(answer), 11):
         for spoilt in (answer[:at], answer[:at] + bytes([answer[at] ^ 0x80]) + answer[at + 1 :]):
             try:
-                stamp.check(spoilt, MESSAGE, [_ROOTS])
+                timestamp.check(spoilt, MESSAGE, [_ROOTS])
             except StampRefused:
                 continue
             pytest.fail(f"it is over nothing of ours, and spoilt at {at}")

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.audit.chapters import SEALED, Told
-from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
-from gateway.audit.handed import hand, take
-from gateway.audit.story import Question, Story, tell
+from gateway.domain.messages import Direction
 from gateway.language import Language
-from gateway.terms import Direction
+from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
+from gateway.ledger.exchange_history import Question, Story, tell
+from gateway.ledger.exchange_history_parts import SEALED, Told
+from gateway.ledger.sealed_entries import hand, take
 
 NUMBER, PARTNER = "T-00000001", "AUS"
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit import tiles, tree
-from gateway.audit.errors import AuditFault, TileRefused
-from gateway.audit.note import Checkpoint
-from gateway.audit.tiles import TilePath, Tiles
-from gateway.audit.tree import ProofRefused
+from gateway.ledger import merkle, tiles
+from gateway.ledger.errors import AuditFault, TileRefused
+from gateway.ledger.merkle import ProofRefused
+from gateway.ledger.signed_note import Checkpoint
+from gateway.ledger.tiles import TilePath, Tiles
 
 ORIGIN = "gateway.can.example/exchange-log"
 Files = dict[str, bytes]
@@ -26,8 +26,8 @@ def leaf(index: int, history: int = 0) -> bytes:
 def publish(size: int, history: int = 0, forked_at: int = 0) -> tuple[Files, Checkpoint]:
     """Return the files of a tree, made from its leaves and nothing of the house."""
     leaves = [leaf(n, history if n >= forked_at else 0) for n in range(size)]
-    rows = [tree.leaf_hash(each) for each in leaves]
-    root = tree.root(rows)
+    rows = [merkle.leaf_hash(each) for each in leaves]
+    root = merkle.root(rows)
     files, level = {}, 0
     while rows:
         for number in range(-(-len(rows) // 256)):
@@ -38,7 +38,7 @@ def publish(size: int, history: int = 0, forked_at: int = 0) -> tuple[Files, Che
                 bundle = TilePath(None, number, len(part))
                 files[bundle.format()] = tiles.entry_tile(leaves[number * 256 : number * 256 + 256])
         full = len(rows) // 256 * 256
-        rows = [tree.root(rows[at : at + 256]) for at in range(0, full, 256)]
+        rows = [merkle.root(rows[at : at + 256]) for at in range(0, full, 256)]
         level += 1
     return files, Checkpoint(ORIGIN, size, root)
 
@@ -128,7 +128,7 @@ def test_tiles_alone_prove_inclusion_and_the_root(published: Published, size: in
 @pytest.mark.parametrize("old", [0, 1, 255, 256, 257, 512, 600])
 def test_tiles_alone_prove_that_nothing_was_rewritten(published: Published, old: int) -> None:
     files, checkpoint = published(600)
-    before = published(old)[1] if old else Checkpoint(ORIGIN, 0, tree.EMPTY_ROOT)
+    before = published(old)[1] if old else Checkpoint(ORIGIN, 0, merkle.EMPTY_ROOT)
 
     Tiles(files.get, 600).check_extends(before, checkpoint)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymerkle import InmemoryTree
 
-from gateway.audit.tree import (
+from gateway.ledger.merkle import (
     EMPTY_ROOT,
     MAX_PROOF,
     Frontier,

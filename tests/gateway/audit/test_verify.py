@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.entry import EntryType, encode
-from gateway.audit.note import Checkpoint, parse_note, sign_checkpoint
-from gateway.audit.proof import LogIdentity
-from gateway.audit.tree import EMPTY_ROOT, leaf_hash, root
-from gateway.audit.verify import MAX_FINDINGS, Finding, Place, Report, Severity, verify_log
+from gateway.ledger.entry import EntryType, encode
+from gateway.ledger.merkle import EMPTY_ROOT, leaf_hash, root
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint, parse_note, sign_checkpoint
+from gateway.ledger.verify import MAX_FINDINGS, Finding, Place, Report, Severity, verify_log
 from keys.signatures import LogKey
 
 if TYPE_CHECKING:
@@ -387,9 +387,9 @@ def test_no_rows_bring_down_the_verifier(leaves: list[bytes], notes: list[bytes]
 
 
 def test_an_auditors_laptop_needs_no_house() -> None:
-    """`gateway.audit` imports neither grpc nor numpy nor SQL (ledger 1, 7)."""
+    """`gateway.ledger` imports neither grpc nor numpy nor SQL (ledger 1, 7)."""
     code = (
-        "import sys, gateway.audit.verify;"
+        "import sys, gateway.ledger.verify;"
         "print(sorted({'grpc', 'numpy', 'sqlalchemy', 'matcher', 'pydantic'} & set(sys.modules)))"
     )
 

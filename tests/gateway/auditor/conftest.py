@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.client import Refused
-from gateway.server.stored import Stored
-from gateway.terms import Purpose
+from gateway.domain.messages import Purpose
+from gateway.server.local_source import Stored
 from keys.custody import FileCustody
 from keys.envelope import OpeningRing
 from keys.keyset import Keyset

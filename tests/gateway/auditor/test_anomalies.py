@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.auditor.questions.anomalies import ENOUGH, REPEATS, anomalies
-from gateway.auditor.table import Period, Table
-from gateway.kit.year_life import Said
+from gateway.auditor.result_table import Period, Table
+from gateway.exercises.bench.synthetic_events import Said
 from tests.gateway.auditor.year import indexed, query
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.auditor.questions.conduct import decisions, erasures, readings, uses
-from gateway.auditor.table import DAY_MS, Period
-from gateway.kit.year_life import BEGINS, Said
-from gateway.terms import Direction
+from gateway.auditor.result_table import DAY_MS, Period
+from gateway.domain.messages import Direction
+from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.ledger.entry import EntryClass, EntryType, Frame
 from tests.gateway.auditor.year import indexed, query
 
 BEGUN = round(BEGINS.timestamp() * 1000)

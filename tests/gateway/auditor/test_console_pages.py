@@ -16,15 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryClass
 from gateway.auditor.console.app import Hall, application
-from gateway.auditor.console.gate import IDLE, LINK, Gate
-from gateway.auditor.console.serving import policy
-from gateway.cli import reading, viewing
+from gateway.auditor.console.server import policy
+from gateway.auditor.console.session import IDLE, LINK, Gate
+from gateway.cli.audit import console, session
+from gateway.cli.audit.session import Asked
 from gateway.cli.main import app as passerelle
-from gateway.cli.reading import Asked
 from gateway.errors import Remedy
-from gateway.kit.year_life import Said
+from gateway.exercises.bench.synthetic_events import Said
+from gateway.ledger.entry import EntryClass
 from tests.gateway.auditor.visitor import HOST, PORT, Visitor
 from tests.gateway.auditor.year import indexed, query
 
@@ -44,8 +44,8 @@ def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hal
     bundle.write_bytes(archive.bundle.read_bytes())
     asked = Asked(None, bundle, "a test", archive.home / "auditor", archive.root / "auditor.pass")
     with ExitStack() as closing:
-        room = closing.enter_context(reading.room(asked, "console: opened"))
-        yield viewing.hall_of(asked, room)
+        room = closing.enter_context(session.room(asked, "console: opened"))
+        yield console.hall_of(asked, room)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_a_long_address_does_not_hide_what_was_looked_at(inside: Visitor, seen: 
     fullest = f"q={'C' * 64}&partner=AUS&closing=REFUSED&since=2026-01-01&until=2026-12-31&before={'9' * 12}"
     assert inside.ask(f"/search?{fullest}").status == 200
     assert seen[-1] == f"console: search {fullest.replace('&', ' ')}"
-    assert len(seen[-1]) <= viewing.LONGEST - 29 - 2  # a partner's name has up to 32 characters
+    assert len(seen[-1]) <= console.LONGEST - 29 - 2  # a partner's name has up to 32 characters
 
 
 def test_an_address_that_says_nothing_is_answered_in_words(
@@ -364,8 +364,8 @@ def test_a_console_without_a_reason_does_not_open(archive: Any) -> None:
 
 
 def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
-    from gateway.audit.entry import EntryType, decode, open_detail
-    from gateway.server.stored import Stored
+    from gateway.ledger.entry import EntryType, decode, open_detail
+    from gateway.server.local_source import Stored
 
     asked = Asked(
         archive.home,
@@ -376,8 +376,8 @@ def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
         archive.root / "a1",
         archive.root / "house.pass",
     )
-    with reading.room(asked, "console: opened") as room:
-        viewing.hall_of(asked, room).record("console: entry 7 é")
+    with session.room(asked, "console: opened") as room:
+        console.hall_of(asked, room).record("console: entry 7 é")
 
     with Stored(archive.home) as stored:
         last = [

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import proving, tree
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.errors import ProofRefused
-from gateway.audit.proof import parse_proof
-from gateway.audit.proving import Prover, prove
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
 from gateway.cli.main import app
-from gateway.server.stored import Stored
+from gateway.ledger import archive_proofs, merkle
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_proofs import Prover, prove
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.errors import ProofRefused
+from gateway.ledger.proof import parse_proof
+from gateway.server.local_source import Stored
 
 
 def run(*words: object) -> tuple[int, Any]:
@@ -39,8 +39,8 @@ def demand_proof(text: bytes, leaf: bytes, index: int, log: Any) -> None:
     proof = parse_proof(text)
     checkpoint = log.open(proof.checkpoint)
     assert proof.index == index
-    tree.verify_inclusion(
-        tree.leaf_hash(leaf),
+    merkle.verify_inclusion(
+        merkle.leaf_hash(leaf),
         proof.hashes,
         index=index,
         size=checkpoint.size,
@@ -77,7 +77,7 @@ def test_what_one_prover_keeps_between_proofs_changes_none(
     archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, part: int
 ) -> None:
     """Blocks so small that a bundle of a few entries has many, also where it begins within one."""
-    monkeypatch.setattr(proving, "KEPT", kept)
+    monkeypatch.setattr(archive_proofs, "KEPT", kept)
     with Stored(archive.home) as stored:
         since = decode(list(stored.held())[part].leaf).time
         stored.export(tmp_path / "b", since=since, reason="a test", now=datetime.now(UTC))

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.handed import take
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
 from gateway.auditor.index import Index, IndexRefused
 from gateway.auditor.source import VolumeSource
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.sealed_entries import take
 
 
 @pytest.fixture(scope="module")

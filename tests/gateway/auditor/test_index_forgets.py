@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.proof import LogIdentity
-from gateway.audit.shredding import EXCHANGE_DETAIL, Erased
-from gateway.audit.volume import Held
 from gateway.auditor.index import Index
-from gateway.kit.year import ORIGIN, _Scribe
-from gateway.kit.year_life import BEGINS, Said
+from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
+from gateway.ledger.archive import Held
+from gateway.ledger.crypto_shredding import EXCHANGE_DETAIL, Erased
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.proof import LogIdentity
 from tests.gateway.auditor.year import Small, keys, query
 
 CANARY = "Canary-Green-7"

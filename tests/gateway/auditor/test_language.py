@@ -17,16 +17,17 @@ import pytest
 from jinja2 import nodes
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.audit.story import Question
 from gateway.auditor import questions
 from gateway.auditor.reconcile import Compared, Part
 from gateway.auditor.reconcile import Message as Recorded
 from gateway.auditor.report.page import TEMPLATES, environment
-from gateway.auditor.report.words import placeholders
-from gateway.cli import inquiries, reconciling
+from gateway.auditor.report.text import placeholders
+from gateway.cli.audit import period_questions
+from gateway.cli.ledger import reconcile
 from gateway.cli.main import app
 from gateway.language import LOCALE, Catalogue, Language, Message, catalogue, heading, say, wanted
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.ledger.exchange_history import Question
 
 Key = tuple[str, str]
 
@@ -251,7 +252,7 @@ def test_what_two_parties_recorded_otherwise_is_told_in_french() -> None:
         both=7, only_here=(one,) * 51, differing=(one,), only_there=2, unanswered=3, edge=4
     )
 
-    told = [Language("fr")(line) for line in reconciling._lines(compared, "AUS")]
+    told = [Language("fr")(line) for line in reconcile._lines(compared, "AUS")]
 
     assert told[0] == "consigné de même par les deux  7 messages"
     assert told[1].startswith("jamais consigné par AUS  réponse  20260101-1  envoyé par AUS")
@@ -262,7 +263,7 @@ def test_what_two_parties_recorded_otherwise_is_told_in_french() -> None:
 
 def test_a_share_has_a_comma_in_french_and_a_point_in_english() -> None:
     cells = [
-        inquiries._cell(Language(code), "hit_share", value)
+        period_questions._cell(Language(code), "hit_share", value)
         for code in ("en", "fr")
         for value in (0.0625, "0.0625", True, None)
     ]

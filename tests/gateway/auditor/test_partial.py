@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.binding import Writer
-from gateway.audit.entry import decode
-from gateway.audit.tree import Frontier
-from gateway.audit.verify import Severity
-from gateway.audit.volume import Held, Manifest, Volume, VolumeRefused
-from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
 from gateway.errors import Remedy
-from gateway.server.stored import Stored
-from gateway.store import ledger
+from gateway.ledger.archive import Held, Manifest, Volume, VolumeRefused
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_writer import Writer
+from gateway.ledger.entry import decode
+from gateway.ledger.merkle import Frontier
+from gateway.ledger.verify import Severity
+from gateway.server.local_source import Stored
+from gateway.store.ledger import stored_ledger
 from tests.gateway.auditor.test_commands import run
 
 HOURS = 365 * 24
@@ -72,7 +72,7 @@ def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: 
     with Stored(archive.home) as stored:
         stored.export(tmp_path / "all", since=None, reason="a test", now=late)
         with stored._database.reader() as reader:
-            before = Frontier(stored.size, ledger.peaks(reader, stored.size))
+            before = Frontier(stored.size, stored_ledger.peaks(reader, stored.size))
     with Volume.open(tmp_path / "all") as old, Writer(tmp_path / "empty") as writer:
         writer.document("party.json", old.party)
         writer.frontier(before)

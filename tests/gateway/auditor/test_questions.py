@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
 from gateway.auditor.questions.changes import changes
 from gateway.auditor.questions.corrections import corrections
 from gateway.auditor.questions.destruction import destruction
@@ -17,11 +16,12 @@ from gateway.auditor.questions.recall import recall
 from gateway.auditor.questions.refusals import refusals
 from gateway.auditor.questions.subject import subject
 from gateway.auditor.report.figures import figures
-from gateway.auditor.table import DAY_MS, Period
+from gateway.auditor.result_table import DAY_MS, Period
+from gateway.domain.messages import Direction, Purpose
 from gateway.errors import Remedy
-from gateway.kit.year_life import BEGINS, Said
-from gateway.law.quota import Quota, Quotas
-from gateway.terms import Direction, Purpose
+from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.law.quota_policy import Quota, Quotas
+from gateway.ledger.entry import EntryClass, EntryType, Frame
 from tests.gateway.auditor.year import indexed, query
 
 PENDING = {"true_outcome": "REVIEW_PENDING", "disclosed_outcome": "REVIEW_PENDING"}

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import note, quorum, tree
-from gateway.audit.binding import Writer
-from gateway.audit.note import Checkpoint, KeyType, VerifierKey
-from gateway.audit.policy import Policy
-from gateway.audit.proof import LogIdentity
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
-from gateway.bundle import PartyBundle
 from gateway.cli.main import app
+from gateway.ledger import merkle, signed_note, witness_quorum
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_writer import Writer
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.witness_policy import Policy
+from gateway.trust.bundle import PartyBundle
 from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -27,13 +27,13 @@ ORIGIN = "passerelle/CAN"
 IDENTITY = LogIdentity.from_log_key(ORIGIN, LOG)
 KEYS = {name: WitnessKey.from_seed(name.encode() * 8) for name in ("oneA", "twoB")}
 NOTES = [
-    note.sign_checkpoint(Checkpoint(ORIGIN, size, tree.leaf_hash(b"%d" % size)), LOG, NOW)
+    signed_note.sign_checkpoint(Checkpoint(ORIGIN, size, merkle.leaf_hash(b"%d" % size)), LOG, NOW)
     for size in (3, 5, 9)
 ]
 
 
 def by(name: str, signed: bytes) -> bytes:
-    return note.cosign(signed, f"{name}.example/witness", KEYS[name], NOW)
+    return signed_note.cosign(signed, f"{name}.example/witness", KEYS[name], NOW)
 
 
 def lines() -> str:
@@ -52,38 +52,38 @@ def both() -> Policy:
 def test_a_quorum_is_counted_over_witnesses_of_different_moments(both: Policy) -> None:
     said = [by("oneA", NOTES[0]), by("twoB", NOTES[1]), by("oneA", NOTES[2])]
 
-    found = quorum.count(NOTES, said, IDENTITY, both)
+    found = witness_quorum.count(NOTES, said, IDENTITY, both)
 
     assert found.reached == 5
     assert dict(found.witnesses) == {"oneA": 9, "twoB": 5}
-    assert list(quorum.astray(NOTES, said, IDENTITY)) == []
+    assert list(witness_quorum.astray(NOTES, said, IDENTITY)) == []
 
 
 def test_split_view_a_witness_who_was_shown_another_tree_is_a_finding(both: Policy) -> None:
     """The ledger signed both: the witness's note is proof against the bundle that it lies in."""
-    shown = note.sign_checkpoint(Checkpoint(ORIGIN, 5, b"f" * 32), LOG, NOW)
+    shown = signed_note.sign_checkpoint(Checkpoint(ORIGIN, 5, b"f" * 32), LOG, NOW)
     said = [by("oneA", NOTES[2]), by("twoB", shown)]
 
-    (found,) = quorum.astray(NOTES, said, IDENTITY)
+    (found,) = witness_quorum.astray(NOTES, said, IDENTITY)
 
     assert (found.index, "another tree of 5 entries" in found.text) == (4, True)
-    assert quorum.count(NOTES, said, IDENTITY, both).reached == 0
+    assert witness_quorum.count(NOTES, said, IDENTITY, both).reached == 0
 
 
 def test_a_cosigned_note_of_another_ledger_or_of_none_is_a_finding(both: Policy) -> None:
-    other = note.sign_checkpoint(Checkpoint(ORIGIN, 5, b"f" * 32), LogKey.generate(), NOW)
+    other = signed_note.sign_checkpoint(Checkpoint(ORIGIN, 5, b"f" * 32), LogKey.generate(), NOW)
 
     for stray in (by("oneA", other), b"no note at all\n"):
-        assert len(list(quorum.astray(NOTES, [stray], IDENTITY))) == 1
-        assert quorum.count(NOTES, [stray, stray], IDENTITY, both).reached == 0
+        assert len(list(witness_quorum.astray(NOTES, [stray], IDENTITY))) == 1
+        assert witness_quorum.count(NOTES, [stray, stray], IDENTITY, both).reached == 0
 
 
 def test_a_checkpoint_of_the_future_reaches_nothing(both: Policy) -> None:
-    ahead = note.sign_checkpoint(Checkpoint(ORIGIN, 99, b"f" * 32), LOG, NOW)
+    ahead = signed_note.sign_checkpoint(Checkpoint(ORIGIN, 99, b"f" * 32), LOG, NOW)
     said = [by("oneA", ahead), by("twoB", ahead)]
 
-    assert quorum.count(NOTES, said, IDENTITY, both).reached == 0
-    assert len(list(quorum.astray(NOTES, said, IDENTITY))) == 2
+    assert witness_quorum.count(NOTES, said, IDENTITY, both).reached == 0
+    assert len(list(witness_quorum.astray(NOTES, said, IDENTITY))) == 2
 
 
 def rebound(archive: Any, file: Path, said: list[bytes]) -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.auditor.cells import LEAST, ROOM
-from gateway.auditor.groups import GroupsRefused, read_groups
+from gateway.auditor.demographic_groups import GroupsRefused, read_groups
 from gateway.auditor.questions.rates import rates, suppress, wilson
-from gateway.auditor.table import Period, Table
-from gateway.kit.year_life import Said
+from gateway.auditor.result_table import Period, Table
+from gateway.auditor.small_cells import LEAST, ROOM
+from gateway.exercises.bench.synthetic_events import Said
+from gateway.ledger.entry import EntryClass, EntryType
 from tests.gateway.auditor.year import indexed, query
 
 HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH"}

@@ -15,8 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gateway.audit.entry import decode
-from gateway.auditor import sworn
+from gateway.auditor import statement_receipt
 from gateway.auditor.reconcile import (
     EDGE_MS,
     Message,
@@ -26,10 +25,11 @@ from gateway.auditor.reconcile import (
     compare,
     state,
 )
-from gateway.bundle import PartyBundle
-from gateway.cli import reconciling
+from gateway.cli.ledger import reconcile
 from gateway.cli.main import app
-from gateway.server.stored import Stored
+from gateway.ledger.entry import decode
+from gateway.server.local_source import Stored
+from gateway.trust.bundle import PartyBundle
 
 SINCE, UNTIL = 1_700_000_000_000, 1_700_086_400_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -203,7 +203,7 @@ def test_a_house_and_a_party_that_recorded_nothing(
 
     assert refused(*words, "-o", tmp_path / "none", why="the period is not over")
     assert not (tmp_path / "none").exists()
-    monkeypatch.setattr(reconciling, "_now", lambda: now + timedelta(days=1))
+    monkeypatch.setattr(reconcile, "_now", lambda: now + timedelta(days=1))
     code, told = run(*words, "-o", tmp_path / "can.statement")
     assert (code, told["questions"] >= 2) == (0, True), told
     mine = Statement.parse((tmp_path / "can.statement").read_bytes())
@@ -242,13 +242,13 @@ def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
     said = receipt.read_bytes()
     now = datetime.now(UTC)
 
-    assert sworn.verify(said, statement, us="AUS", log=log, now=now) > 0
+    assert statement_receipt.verify(said, statement, us="AUS", log=log, now=now) > 0
     for at in range(0, len(said), 3):
         spoilt = bytearray(said)
         spoilt[at] ^= 2
         with suppress(StatementRefused):
             # White space of the JSON is nobody's; all else is signed or refused.
-            sworn.verify(bytes(spoilt), statement, us="AUS", log=log, now=now)
+            statement_receipt.verify(bytes(spoilt), statement, us="AUS", log=log, now=now)
             assert json.loads(spoilt) == json.loads(said), at
     forged = replace(Statement.parse(statement), rows=frozenset({(b"a" * 16, b"b" * 16)}))
     for us, octets, when in (
@@ -257,7 +257,7 @@ def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
         ("AUS", statement, now - timedelta(days=1)),
     ):
         with pytest.raises(StatementRefused, match="does not hold"):
-            sworn.verify(said, octets, us=us, log=log, now=when)
+            statement_receipt.verify(said, octets, us=us, log=log, now=when)
     file.write_bytes(forged.to_bytes())
     code, told = run(*words, *party)
     assert (code, "another statement" in told["error"]["message"]) == (2, True), told
@@ -275,7 +275,7 @@ def test_a_bundle_that_begins_or_ends_within_the_period_is_no_half_answer(
         late = decode(list(stored.held())[-1].leaf).time
         stored.export(tmp_path / "late", since=late, reason="a test", now=now)
 
-    monkeypatch.setattr(reconciling, "_now", lambda: now + timedelta(days=1))
+    monkeypatch.setattr(reconcile, "_now", lambda: now + timedelta(days=1))
     day = f"{now:%Y-%m-%d}"
     words = ("ledger", "reconcile", "--with", "AUS", "--since", day, "--until", day)
     for bundle, why in (
@@ -291,4 +291,4 @@ def test_a_bundle_that_begins_or_ends_within_the_period_is_no_half_answer(
 @given(st.binary(max_size=300) | st.just(b"[" * 5000))
 def test_bytes_of_a_stranger_are_no_receipt(octets: bytes) -> None:
     with pytest.raises(StatementRefused):
-        sworn.read(octets)
+        statement_receipt.read(octets)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.auditor.console.records import Wanted, search
+from gateway.auditor.console.views import Wanted, search
 from gateway.auditor.index import Index
 from gateway.auditor.questions.destruction import destruction
 from gateway.auditor.questions.quota import quota
@@ -17,10 +16,11 @@ from gateway.auditor.questions.rates import rates
 from gateway.auditor.questions.refusals import PROTOCOL, refusals
 from gateway.auditor.questions.subject import subject
 from gateway.auditor.report.figures import figures
-from gateway.auditor.table import Period
-from gateway.kit.year_life import Said
-from gateway.law.citing import citations
-from gateway.law.library import packaged
+from gateway.auditor.result_table import Period
+from gateway.exercises.bench.synthetic_events import Said
+from gateway.law.agreement_library import packaged
+from gateway.law.citations import citations
+from gateway.ledger.entry import EntryClass, EntryType
 from tests.gateway.auditor.test_questions import ALL, HIT, agreed, entry
 from tests.gateway.auditor.year import indexed, query
 

@@ -17,18 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gateway.audit.verify import Report
-from gateway.auditor.cells import LEAST, cells, withheld
 from gateway.auditor.index import Index
 from gateway.auditor.report import charts
 from gateway.auditor.report.figures import bucket_of, buckets, figures
 from gateway.auditor.report.page import TEMPLATES, About, cited, pictures, render
+from gateway.auditor.report.text import LANGUAGES, WORDS, Words, placeholders
 from gateway.auditor.report.timeline import KINDS
-from gateway.auditor.report.words import LANGUAGES, WORDS, Words, placeholders
-from gateway.auditor.table import DAY_MS, Period
+from gateway.auditor.result_table import DAY_MS, Period
+from gateway.auditor.small_cells import LEAST, cells, withheld
 from gateway.cli.main import app
-from gateway.law.quota import Quota, Quotas
-from gateway.terms import Purpose
+from gateway.domain.messages import Purpose
+from gateway.law.quota_policy import Quota, Quotas
+from gateway.ledger.verify import Report
 from keys.lifecycle import KeyKind, KeyState
 
 YEAR = Period(1_767_225_600_000, 1_798_761_600_000)  # 2026

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryClass, EntryType
-from gateway.audit.volume import Volume
 from gateway.auditor.index import Index
-from gateway.auditor.questions import subject_words
+from gateway.auditor.questions import subject_text
 from gateway.auditor.questions.subject import Decided, Pack, number_of, subject, write_pack
+from gateway.auditor.result_table import Period
 from gateway.auditor.source import VolumeSource
-from gateway.auditor.table import Period
 from gateway.cli.main import app
 from gateway.errors import Remedy
-from gateway.kit.year_life import Said
-from gateway.server.stored import Stored
-from gateway.store.subjects import reference_of
+from gateway.exercises.bench.synthetic_events import Said
+from gateway.ledger.archive import Volume
+from gateway.ledger.entry import EntryClass, EntryType
+from gateway.server.local_source import Stored
+from gateway.store.people.subjects import reference_of
 from tests.gateway.auditor.test_questions import entry
 from tests.gateway.auditor.year import indexed, query
 
@@ -394,7 +394,7 @@ def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) ->
 
 
 def test_both_languages_have_every_word() -> None:
-    english, french = (subject_words.WORDS[each] for each in ("en", "fr"))
+    english, french = (subject_text.WORDS[each] for each in ("en", "fr"))
 
     assert english.keys() == french.keys()
     assert all([*english.values(), *french.values()])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.auditor.console.viewlog import ViewLog, ViewsRefused
+from gateway.auditor.console.access_log import ViewLog, ViewsRefused
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

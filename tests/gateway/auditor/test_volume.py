@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.binding import Writer
-from gateway.audit.errors import AuditFault
-from gateway.audit.volume import Held, Manifest, Volume, VolumeRefused
-from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
-from gateway.bundle import PartyBundle
+from gateway.ledger.archive import Held, Manifest, Volume, VolumeRefused
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.archive_writer import Writer
+from gateway.ledger.errors import AuditFault
+from gateway.trust.bundle import PartyBundle
 from tests.patience import PATIENCE
 
 FLIPS = 250  # bytes flipped, spread over the file; `drill tamper` does more

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import contradiction, note, tiles, tree
-from gateway.audit.contradiction import EvidenceRefused, Verdict
-from gateway.audit.entry import EntryClass, EntryType, Frame, encode
-from gateway.audit.note import Checkpoint, KeyType, VerifierKey
-from gateway.audit.proof import LogIdentity
-from gateway.auditor.watching import HistoryRewritten, Watcher, fetching
-from gateway.bundle import PartyBundle
+from gateway.auditor.witness import HistoryRewritten, Watcher, fetching
 from gateway.cli.main import app
 from gateway.errors import Remedy
+from gateway.ledger import merkle, signed_note, split_view, tiles
+from gateway.ledger.entry import EntryClass, EntryType, Frame, encode
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
+from gateway.ledger.split_view import EvidenceRefused, Verdict
+from gateway.trust.bundle import PartyBundle
 from keys.signatures import LogKey, WitnessKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -50,10 +50,10 @@ def leaves(count: int, other_from: int = 10**9) -> list[bytes]:
 
 def publish(folder: Path, history: list[bytes], log: LogKey = LOG) -> bytes:
     """Write a history as tlog-tiles; return its checkpoint."""
-    hashes = [tree.leaf_hash(leaf) for leaf in history]
+    hashes = [merkle.leaf_hash(leaf) for leaf in history]
 
     def node(level: int, number: int) -> bytes:
-        return tree.root(hashes[number << level : (number + 1) << level])
+        return merkle.root(hashes[number << level : (number + 1) << level])
 
     for path in tiles.new_since(0, len(history)):
         span = range(path.first, path.first + path.width)
@@ -64,8 +64,8 @@ def publish(folder: Path, history: list[bytes], log: LogKey = LOG) -> bytes:
         place = folder / path.format()
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(octets)
-    checkpoint = Checkpoint(ORIGIN, len(history), tree.root(hashes))
-    signed = note.sign_checkpoint(checkpoint, log, NOW)
+    checkpoint = Checkpoint(ORIGIN, len(history), merkle.root(hashes))
+    signed = signed_note.sign_checkpoint(checkpoint, log, NOW)
     (folder / "checkpoint").write_bytes(signed)
     return signed
 
@@ -95,7 +95,7 @@ def test_a_ledger_that_grows_is_kept_and_cosigned(watcher: Watcher, place: Path)
         assert (seen.checkpoint.size, seen.grown) == (size, True)
         assert watcher.kept() == signed
         vkey = VerifierKey(NAME, KeyType.MLDSA44, KEY.public)
-        assert note.line_of(seen.file.read_bytes(), vkey) is not None
+        assert signed_note.line_of(seen.file.read_bytes(), vkey) is not None
     assert not look(watcher, place).grown
 
 
@@ -109,7 +109,7 @@ def test_split_view_two_witnesses_convict_with_what_each_was_shown(tmp_path: Pat
         look(Watcher(tmp_path / f"{name}-memory", IDENTITY, NAME, KEY), tmp_path / name)
 
     one, other = shown
-    assert contradiction.judge(one, other, IDENTITY).verdict is Verdict.CONVICTED
+    assert split_view.judge(one, other, IDENTITY).verdict is Verdict.CONVICTED
 
 
 def test_a_rewritten_history_is_not_cosigned_and_evidence_is_kept(
@@ -123,10 +123,10 @@ def test_a_rewritten_history_is_not_cosigned_and_evidence_is_kept(
         look(watcher, place)
 
     assert before.file.read_bytes() == before.cosigned
-    _, one, other = contradiction.read(caught.value.evidence.read_bytes())
-    assert contradiction.judge(one, other, IDENTITY).verdict is Verdict.ACCUSED
+    _, one, other = split_view.read(caught.value.evidence.read_bytes())
+    assert split_view.judge(one, other, IDENTITY).verdict is Verdict.ACCUSED
     node = tiles.Tiles(fetching(str(place)), 400).node
-    judged = contradiction.judge(one, other, IDENTITY, node)
+    judged = split_view.judge(one, other, IDENTITY, node)
     assert judged.verdict is Verdict.CONVICTED
 
 
@@ -198,9 +198,9 @@ def test_an_honest_ledger_clears_itself(tmp_path: Path, place: Path) -> None:
     old = publish(place, history[:300])
     new = publish(place, history)
 
-    assert contradiction.judge(old, new, IDENTITY).verdict is Verdict.ACCUSED
+    assert split_view.judge(old, new, IDENTITY).verdict is Verdict.ACCUSED
     node = tiles.Tiles(fetching(str(place)), 600).node
-    assert contradiction.judge(old, new, IDENTITY, node).verdict is Verdict.CONSISTENT
+    assert split_view.judge(old, new, IDENTITY, node).verdict is Verdict.CONSISTENT
 
 
 def test_hashes_that_are_not_the_ledgers_neither_convict_nor_clear(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_hashes_that_are_not_the_ledgers_neither_convict_nor_clear(tmp_path: Pat
     node = tiles.Tiles(fetching(str(tmp_path / "made-up")), 600).node
 
     with pytest.raises(EvidenceRefused, match="do not lead"):
-        contradiction.judge(old, new, IDENTITY, node)
+        split_view.judge(old, new, IDENTITY, node)
 
 
 def test_a_note_that_the_ledger_did_not_sign_is_no_evidence(place: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_note_that_the_ledger_did_not_sign_is_no_evidence(place: Path) -> None
     forged = publish(place, leaves(300, other_from=5), LogKey.from_seed(b"x" * 64))
 
     with pytest.raises(EvidenceRefused, match="not two checkpoints"):
-        contradiction.judge(true, forged, IDENTITY)
+        split_view.judge(true, forged, IDENTITY)
 
 
 class _Web(BaseHTTPRequestHandler):
@@ -323,8 +323,8 @@ def test_a_witness_by_its_commands(
     archive: Any, commissioner: Any, place: Path, secret: Any, tmp_path: Path
 ) -> None:
     """It looks at published files, and an operator brings its line, where the policy names it."""
-    from gateway.audit.volume import Volume
-    from gateway.server.house import House
+    from gateway.ledger.archive import Volume
+    from gateway.server.application import House
 
     words, line = commissioner
     party = archive.home / "party.json"
@@ -371,7 +371,7 @@ def test_evidence_is_judged_by_a_command(tmp_path: Path, archive: Any, place: Pa
 
     one = publish(place, leaves(300))
     other = publish(place, leaves(300, other_from=7))
-    (tmp_path / "evidence.json").write_bytes(contradiction.write("two trees", ORIGIN, one, other))
+    (tmp_path / "evidence.json").write_bytes(split_view.write("two trees", ORIGIN, one, other))
     for name, signed in (("a", one), ("b", other)):
         (tmp_path / name).write_bytes(signed)
     party = bundle()

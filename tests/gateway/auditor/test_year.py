@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit.entry import decode
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
 from gateway.auditor.index import Index
 from gateway.auditor.source import VolumeSource
 from gateway.cli.main import app
-from gateway.kit import year
-from gateway.kit.year_life import BEGINS, Life, subjects
+from gateway.exercises.bench import synthetic_year
+from gateway.exercises.bench.synthetic_events import BEGINS, Life, subjects
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.entry import decode
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import OpeningRing
 from keys.keyset import KeyKind, Keyset
@@ -52,7 +52,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     auditor.save(root / "auditor" / "keyset.json")
     public = auditor.primary(KeyKind.AUDIT).public
     house = Keyset.create(BEGINS, "CAN", Bare(), audit_public=public)
-    year.write(root / "year.bundle", ENTRIES, house)
+    synthetic_year.write(root / "year.bundle", ENTRIES, house)
     lines = [("subject", "sex", "age_band", "region"), *subjects(Random(6))]
     (root / "groups.csv").write_text("".join(",".join(each) + "\n" for each in lines))
     key = ["--key", str(root / "auditor"), "--key-passphrase-file", str(root / "pass")]

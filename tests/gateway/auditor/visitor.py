@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.auditor.console.gate import Gate
+from gateway.auditor.console.session import Gate
 
 PORT = 7070
 HOST = f"127.0.0.1:{PORT}"

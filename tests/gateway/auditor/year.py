@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.proof import LogIdentity
-from gateway.audit.volume import Held
 from gateway.auditor.index import Index
-from gateway.kit.year import ORIGIN, _Scribe
-from gateway.kit.year_life import BEGINS, Said
-from gateway.terms import Direction
+from gateway.domain.messages import Direction
+from gateway.exercises.bench.synthetic_events import BEGINS, Said
+from gateway.exercises.bench.synthetic_year import ORIGIN, _Scribe
+from gateway.ledger.archive import Held
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.proof import LogIdentity
 from keys.envelope import OpeningRing
 from keys.keyset import KeyKind, Keyset
 

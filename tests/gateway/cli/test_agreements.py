@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gateway.law.library import packaged
+from gateway.law.agreement_library import packaged
 
 
 def test_a_new_version_goes_from_check_to_signature_to_list(

@@ -19,9 +19,9 @@ import typer
 from sqlalchemy.exc import DatabaseError
 from typer.testing import CliRunner
 
-from gateway.cli import console
-from gateway.cli.console import Code, Guarded, Json, No, emit, manner, passphrase_from
+from gateway.cli import output
 from gateway.cli.main import app
+from gateway.cli.output import Code, Guarded, Json, No, emit, manner, passphrase_from
 from gateway.client import AnswerRejected, DeadlineExceeded, KeyStale, Refused
 from gateway.errors import Fault, Remedy
 from keys.errors import CustodyFault
@@ -244,7 +244,7 @@ def test_what_is_iterated_over_is_one_list_of_one_document(
 ) -> None:
     rows = [{"n": number, "é": None} for number in range(count)]
 
-    console._write(console.Manner(), {"ok": True, "rows": iter(rows), "last": {"a": [1]}})
+    output._write(output.Manner(), {"ok": True, "rows": iter(rows), "last": {"a": [1]}})
 
     assert json.loads(capsys.readouterr().out) == {"ok": True, "rows": rows, "last": {"a": [1]}}
 
@@ -468,5 +468,5 @@ def test_no_command_is_usage(run: Any) -> None:
 
 def test_the_codes_are_those_of_the_help() -> None:
     assert [int(code) for code in Code] == [0, 1, 2, 130, 141]
-    assert all(str(int(code)) in console.EXIT_CODES for code in Code)
+    assert all(str(int(code)) in output.EXIT_CODES for code in Code)
     assert app.info.name == "passerelle"

@@ -9,8 +9,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gateway.cli import corrections, desk, graph
-from gateway.cli.graph import Node
+from gateway.cli import admin_session
+from gateway.cli.casework import corrections, corrections_graph
+from gateway.cli.casework.corrections_graph import Node
 
 NUMBER = "20260301-0123456789abcdef0123"
 LAWFUL = (
@@ -126,7 +127,7 @@ def test_the_pages_of_a_list_come_together_as_one() -> None:
             "next_page_token": f"t{place}" if place < 3 else "",
         }
 
-    whole = desk.pages(
+    whole = admin_session.pages(
         perform, "asked.show", {"number": NUMBER, "page_token": ""}, ("fields", "corrected")
     )
 
@@ -161,7 +162,7 @@ TRACE = {
 
 
 def test_the_graph_is_a_tree_for_eyes() -> None:
-    assert graph.tree(graph.of_trace(TRACE)) == [
+    assert corrections_graph.tree(corrections_graph.of_trace(TRACE)) == [
         "person F-1",
         f"└── AUS {NUMBER}",
         "    ├── match",
@@ -189,7 +190,7 @@ def test_where_a_person_was_disclosed_is_drawn_for_its_owner_alone(
 
 def test_the_graph_is_a_picture_that_parses_and_holds_every_node() -> None:
     picture = ET.fromstring(  # noqa: S314 - we drew it
-        graph.svg(Node("a <b>", below=(Node("c & d"), Node("e", "late"))))
+        corrections_graph.svg(Node("a <b>", below=(Node("c & d"), Node("e", "late"))))
     )
 
     assert len(picture.findall(".//{*}rect")) == len(picture.findall(".//{*}text")) == 3
@@ -197,7 +198,7 @@ def test_the_graph_is_a_picture_that_parses_and_holds_every_node() -> None:
 
 
 def test_the_graph_speaks_graphviz() -> None:
-    drawn = graph.dot(Node('a "b"', below=(Node("c"),)))
+    drawn = corrections_graph.dot(Node('a "b"', below=(Node("c"),)))
 
     assert drawn.startswith("digraph")
     assert "n -> n_0;" in drawn

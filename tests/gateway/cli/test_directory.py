@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.directory import own_bundle
-from gateway.server.house import House
+from gateway.server.application import House
+from gateway.trust.partners import own_bundle
 
 
 @pytest.fixture

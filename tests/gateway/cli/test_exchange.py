@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from gateway.bundle import PartyBundle
-from gateway.cli import desk
+from gateway.cli import admin_session
+from gateway.trust.bundle import PartyBundle
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import View, write_iso2005
 from matcher.finger.template import Minutiae
@@ -306,12 +306,18 @@ def test_the_keys_of_a_serving_gateway_are_listed_without_its_database(
     two: Two, loaded: Any
 ) -> None:
     """The command asks over the admin listener; settings, SQL, TUF and numpy are the gateway's."""
-    named = {desk.OFFICERS_PASSPHRASE: os.environ[desk.OFFICERS_PASSPHRASE]}
+    named = {admin_session.OFFICERS_PASSPHRASE: os.environ[admin_session.OFFICERS_PASSPHRASE]}
     operator = two.can.parent / "operator"
     modules, shown = loaded("keys", "list", two.can, "--as", operator, "--json", **named)
 
     assert {"KEM", "SIGNING", "LOG"} <= {row["kind"] for row in json.loads(shown)["keys"]}
-    assert not modules & {"numpy", "pydantic_settings", "sqlalchemy", "tuf", "gateway.server.house"}
+    assert not modules & {
+        "numpy",
+        "pydantic_settings",
+        "sqlalchemy",
+        "tuf",
+        "gateway.server.application",
+    }
 
 
 def test_the_ledger_of_a_serving_gateway_is_whole(run: Any, two: Two) -> None:

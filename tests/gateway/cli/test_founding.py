@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway.bundle import PartyBundle, fingerprint
-from gateway.cli import founding
+from gateway.cli.home import init
 from gateway.errors import Remedy
+from gateway.trust.bundle import PartyBundle, fingerprint
 from keys import signatures
 from keys.custody import FileCustody
 from keys.errors import WrongPassphrase
@@ -171,16 +171,16 @@ def test_a_crash_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(founding, "_agreements", full)
-    charter = founding.Charter("CAN", "Canada", "127.0.0.1:7443", ("127.0.0.1",))
+    monkeypatch.setattr(init, "_agreements", full)
+    charter = init.Charter("CAN", "Canada", "127.0.0.1:7443", ("127.0.0.1",))
 
     with pytest.raises(OSError, match="No space"):
-        founding.found(
+        init.found(
             tmp_path / "can",
             charter,
             passphrase=lambda: b"one",
             auditor=lambda: b"two",
-            now=founding.datetime.now(founding.UTC),
+            now=init.datetime.now(init.UTC),
         )
 
     assert not list(tmp_path.iterdir())
@@ -198,7 +198,7 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
         requests.append(tmp_path / f"request-{person}.json")
         requests[-1].write_bytes(keys.request().to_bytes())
     before = sorted(tmp_path.iterdir())
-    let_in, seen = founding.enlist, list[Any]()
+    let_in, seen = init.enlist, list[Any]()
 
     def fails(*words: Any, **more: Any) -> Any:
         seen.append(words)
@@ -206,7 +206,7 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
             raise Remedy("this one is refused")
         return let_in(*words, **more)
 
-    monkeypatch.setattr(founding, "enlist", fails)
+    monkeypatch.setattr(init, "enlist", fails)
     words = ("init", tmp_path / "can", "--party", "CAN", *files)
     said = run(*words, *(word for one in requests for word in ("--operator", one)))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.house import House
+from gateway.server.application import House
 from tests.patience import PATIENCE
 
 

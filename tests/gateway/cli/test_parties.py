@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import PartyBundle, fingerprint
+from gateway.ledger.proof import LogIdentity
+from gateway.trust.bundle import PartyBundle, fingerprint
 from keys.certificates import parsed
 from keys.signatures import LogKey, VerifyingKey
 from tests.patience import PATIENCE

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bundle import fingerprint
+from gateway.trust.bundle import fingerprint
 from keys.officer_keys import Request
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cli import casefile
-from gateway.cli.casefile import Line
-from gateway.cli.records import Bad
+from gateway.cli.subjects import registry_file
+from gateway.cli.subjects.biometric_files import Bad
+from gateway.cli.subjects.registry_file import Line
 from gateway.errors import Remedy
 
 CANARY = "Canary-Blue"
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_csv_is_one_line(tmp_path: Path, text: str) -> None:
     file.write_bytes(text.encode("latin-1"))
 
     with pytest.raises(Remedy) as told:
-        list(casefile.rows(file))
+        list(registry_file.rows(file))
 
     assert CANARY not in str(told.value)
 
@@ -203,14 +203,14 @@ def test_a_photograph_lies_below_the_file_that_names_it(
     (folder / "linked").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe.jpg")
     with (folder / "huge.jpg").open("wb") as file:
-        file.truncate(casefile.MAX_PHOTOGRAPH + 1)
+        file.truncate(registry_file.MAX_PHOTOGRAPH + 1)
     named = path.format(outside=outside)
     table = folder / f"people{suffix}"
     row = {"reference": "F-1", "PHOTOGRAPH": named}
     text = json.dumps(row) if suffix == ".jsonl" else f"reference,PHOTOGRAPH\nF-1,{named}"
     table.write_text(text + "\n", encoding="utf-8")
 
-    (found,) = casefile.rows(table)
+    (found,) = registry_file.rows(table)
 
     assert isinstance(found, Bad)
     assert found.label == f"{table.name} line {1 if suffix == '.jsonl' else 2}"
@@ -220,9 +220,9 @@ def test_a_photograph_lies_below_the_file_that_names_it(
 
 def test_a_line_without_an_end_is_refused_without_being_held(tmp_path: Path) -> None:
     table = tmp_path / "people.jsonl"
-    table.write_bytes(b"x" * (3 * casefile.LONGEST) + b'\n{"reference": "F-1"}\n')
+    table.write_bytes(b"x" * (3 * registry_file.LONGEST) + b'\n{"reference": "F-1"}\n')
 
-    first, second = casefile.rows(table)
+    first, second = registry_file.rows(table)
 
     assert isinstance(first, Bad)
     assert "longer than" in first.reason
@@ -239,7 +239,7 @@ def test_whatever_a_file_holds_its_rows_are_text_or_named(
     file.write_bytes((b"" if suffix == ".jsonl" else b"reference,LAST_NAME\n") + octets)
 
     try:
-        found = list(casefile.rows(file))
+        found = list(registry_file.rows(file))
     except Remedy:
         return
 

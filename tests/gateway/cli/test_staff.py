@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.staff import enlist
-from gateway.client import credential
+from gateway.cli.admin.staff import enlist
+from gateway.client import officer_credential
 from keys import atomic_file, signatures
 from keys.certificates import SEED_BYTES
 from keys.custody import Argon2Cost, FileCustody
@@ -223,7 +223,7 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
     assert "passerelle staff seal" in clear.err
     sealed = run("staff", "seal", old, new, "--passphrase-file", secret_file)
     assert sealed.code == 0, sealed.err
-    opened = credential.read(new, lambda: b"known to P-7 alone")
+    opened = officer_credential.read(new, lambda: b"known to P-7 alone")
     assert opened.chain == shown["badge"].encode()
     VerifyingKey(keys.approving.public).verify(
         opened.proposes(b"text"), b"text", signatures.PROPOSAL

@@ -12,9 +12,9 @@ import typer.main
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
-from gateway.cli.console import Guarded, Json
 from gateway.cli.lazy import LazyGroup, Table
 from gateway.cli.main import app, listed
+from gateway.cli.output import Guarded, Json
 
 HEAVY = ("cryptography", "google", "grpc", "numpy", "prometheus_client", "pydantic_settings")
 HEAVIER = ("rich", "sqlalchemy", "structlog", "tuf", "matcher", "gateway.server", "gateway.office")
@@ -47,7 +47,7 @@ def test_a_command_imports_none_of_the_others(loaded: Any) -> None:
     modules, shown = loaded("keys", "list", "--help")
 
     assert "List our keys" in shown
-    assert "gateway.cli.keys" in modules
+    assert "gateway.cli.keys.lifecycle" in modules
     assert not commands(modules) & {"founding", "ledger", "auditing", "kit", "registry", "witness"}
     assert not modules & {*HEAVY, *HEAVIER} - {"rich"}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.bundle import PartyBundle
+from gateway.trust.bundle import PartyBundle
 from tests.patience import PATIENCE
 
 

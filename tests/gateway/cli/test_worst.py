@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import typer
 
-from gateway.cli import worst
-from gateway.directory import fingerprint, own_bundle
+from gateway.cli.keys import compromised
+from gateway.trust.partners import fingerprint, own_bundle
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_an_order_that_ends_all_answers_says_so_first_and_the_list_names_the_way
 def test_csv_is_csv_and_nothing_else(home: Path, kid: str, run: Any, passphrase: Any) -> None:
     said = run("keys", "compromised", home, kid, "--since", "1d", *passphrase, "--csv")
 
-    assert list(csv.reader(io.StringIO(said.out))) == [list(worst.COLUMNS)]
+    assert list(csv.reader(io.StringIO(said.out))) == [list(compromised.COLUMNS)]
     assert "SUSPENDED" in said.err
     listed = run("keys", "affected", home, kid, "--since", "1d", *passphrase, "--csv")
     assert listed.out == said.out
@@ -148,9 +148,9 @@ def test_csv_and_json_are_two_forms(home: Path, kid: str, run: Any, passphrase: 
 
 
 def test_a_moment_is_a_time_in_utc_or_so_long_ago() -> None:
-    assert worst.moment("2026-03-01T12:00") == datetime(2026, 3, 1, 12, tzinfo=UTC)
-    assert worst.moment("2026-03-01T12:00+02:00") == datetime(2026, 3, 1, 10, tzinfo=UTC)
-    between = worst.moment("3d") - worst.moment("90m")
+    assert compromised.moment("2026-03-01T12:00") == datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert compromised.moment("2026-03-01T12:00+02:00") == datetime(2026, 3, 1, 10, tzinfo=UTC)
+    between = compromised.moment("3d") - compromised.moment("90m")
     assert timedelta(days=-3) <= between < timedelta(days=-2)
     with pytest.raises(typer.BadParameter):
-        worst.moment("0h")
+        compromised.moment("0h")

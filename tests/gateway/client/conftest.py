@@ -15,13 +15,8 @@ import pytest
 from gateway.client import Outgoing, Partner  # before grpc: it sets the cipher list  # isort: skip
 import grpc
 
-from gateway.audit import note, proof, tree
-from gateway.audit.entry import EntryClass, EntryType, Frame, encode
-from gateway.audit.note import Checkpoint
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import BundleKey, PartyBundle
-from gateway.client.witness import CannotProve
-from gateway.terms import (
+from gateway.client.checkpoint_memory import CannotProve
+from gateway.domain.messages import (
     Capabilities,
     Direction,
     Header,
@@ -38,8 +33,13 @@ from gateway.terms import (
     Sample,
     State,
 )
+from gateway.ledger import merkle, proof, signed_note
+from gateway.ledger.entry import EntryClass, EntryType, Frame, encode
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint
+from gateway.trust.bundle import BundleKey, PartyBundle
 from gateway.v1 import exchange_pb2, exchange_pb2_grpc, ledger_pb2, ledger_pb2_grpc
-from gateway.wire import answers, letters, payloads
+from gateway.wire import query_payload, result_payload, signed_envelope
 from keys import envelope, signatures
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import KeyKind, Keyset
@@ -86,25 +86,25 @@ class Log:
         width = 1 << level
         chosen = self.leaves[number * width : (number + 1) * width]
         assert len(chosen) == width
-        return tree.root(map(tree.leaf_hash, chosen))
+        return merkle.root(map(merkle.leaf_hash, chosen))
 
     def checkpoint(self, size: int | None = None) -> Checkpoint:
         at = len(self.leaves) if size is None else size
-        return Checkpoint(ORIGIN, at, tree.root_at(at, self.get))
+        return Checkpoint(ORIGIN, at, merkle.root_at(at, self.get))
 
     def signed(self, size: int | None = None) -> bytes:
-        return note.sign_checkpoint(self.checkpoint(size), self.key, utc_now())
+        return signed_note.sign_checkpoint(self.checkpoint(size), self.key, utc_now())
 
     def prove(self, old: int, new: int) -> Sequence[bytes]:
         if new > len(self.leaves):
             raise CannotProve
-        return tree.consistency_proof(old, new, self.get)
+        return merkle.consistency_proof(old, new, self.get)
 
     def receipt(self, leaf: bytes) -> Receipt:
         """Append a leaf and return the proof of it."""
         self.leaves.append(leaf)
         index, size = len(self.leaves) - 1, len(self.leaves)
-        hashes = tree.inclusion_proof(index, size, self.get)
+        hashes = merkle.inclusion_proof(index, size, self.get)
         return Receipt(leaf, proof.make_proof(index, hashes, self.signed()))
 
     def fork(self, at: int) -> Log:
@@ -133,19 +133,19 @@ class Answering:
     stored: dict[str, tuple[Letter, Receipt]] = field(default_factory=dict)
 
     def answer(self, letter: Letter) -> tuple[Letter, Receipt]:
-        asked = letters.parse_header(letter.header)
+        asked = signed_envelope.parse_header(letter.header)
         opening = self.keyset.opening(asked.kem_key_id)
         opened = envelope.open_sealed(
             letter.sealed, letter.header, asked.payload_commitment, opening
         )
         if asked.operation is Operation.SUBMIT_QUERY:
-            public = payloads.read_query(opened).reply_key
+            public = query_payload.read_query(opened).reply_key
         else:
-            public = payloads.read_reply_key(opened, asked.operation)
+            public = query_payload.read_reply_key(opened, asked.operation)
         if asked.operation is Operation.REDELIVER_RESULT:
             return self.stored[asked.transaction_reference]
         answered = self._seal(asked, letter, public)
-        said = letters.parse_header(answered.header)
+        said = signed_envelope.parse_header(answered.header)
         frame = Frame(
             type=EntryType.RESPONSE,
             entry_class=EntryClass.ANSWERED,
@@ -188,7 +188,7 @@ class Answering:
                 payload_commitment=packed.commitment,
             )
         )
-        octets = letters.header_bytes(header)
+        octets = signed_envelope.header_bytes(header)
         sealed = envelope.seal(packed, octets, recipient)
         text = envelope.transcript(octets, sealed)
         return Letter(octets, sealed, signer.sign(text, self.context))
@@ -204,7 +204,7 @@ def result_of(outcome: Outcome = Outcome.NO_MATCH) -> Result:
 
 def honest(asked: Header) -> bytes:
     if asked.operation is Operation.GET_CAPABILITIES:
-        return answers.capabilities_bytes(
+        return result_payload.capabilities_bytes(
             Capabilities(
                 envelope_formats=(1,),
                 suites=(1,),
@@ -216,8 +216,8 @@ def honest(asked: Header) -> bytes:
             )
         )
     if asked.operation is Operation.GET_QUERY_STATE:
-        return answers.state_bytes(QueryState(State.DECIDED, result_of()))
-    return answers.result_bytes(result_of())
+        return result_payload.state_bytes(QueryState(State.DECIDED, result_of()))
+    return result_payload.result_bytes(result_of())
 
 
 def bundle_of(keyset: Keyset, endpoint: str = "127.0.0.1:7443") -> PartyBundle:
@@ -281,9 +281,10 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
     def _answer(self, kind: type[Any], request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append(request.SerializeToString(deterministic=True))
         self.unwilling(context)
-        letter, receipt = self.house.answer(letters.letter_of(request.envelope))
+        letter, receipt = self.house.answer(signed_envelope.letter_of(request.envelope))
         response = kind(
-            envelope=letters.envelope_of(letter), receipt=letters.receipt_message(receipt)
+            envelope=signed_envelope.envelope_of(letter),
+            receipt=signed_envelope.receipt_message(receipt),
         )
         self.tamper(response)
         return response

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import grpc
 
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import BundleKey, PartyBundle
 from gateway.client import Partner, PartnerError, TlsTooOld
+from gateway.ledger.proof import LogIdentity
+from gateway.trust.bundle import BundleKey, PartyBundle
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from gateway.casework import FieldCode
 from gateway.client import PartnerError
-from gateway.terms import Missing, Presence, PriorTransaction
+from gateway.domain.messages import Missing, Presence, PriorTransaction
+from gateway.domain.person import FieldCode
 
 ABSENT = Missing(2, Presence.AMPUTATED)
 

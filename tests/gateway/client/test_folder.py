@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Partner
-from gateway.client.folder import read_folder
+from gateway.client.local_settings import read_folder
 from gateway.errors import Remedy
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import SealingKey

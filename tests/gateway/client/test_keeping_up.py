@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from gateway import errors
-from gateway.bundle import PartyBundle
 from gateway.client import DirectoryRefused, KeyStale, Partner
-from gateway.directory import Directory, own_bundle
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import Directory, own_bundle
 from keys.errors import KeyNotUsable
 from keys.keyset import Keyset
 from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState

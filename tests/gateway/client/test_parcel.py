@@ -10,25 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import binary
 
-from gateway.client import Refused, parcel
+from gateway.client import Refused, signed_request
+from gateway.domain.messages import About, Operation
 from gateway.errors import Fault
-from gateway.exchange.courier import Fate
-from gateway.server.couriers import _fate
-from gateway.terms import About, Operation
-from gateway.wire import payloads
+from gateway.outbound.transport import Fate
+from gateway.server.partner_transport import _fate
+from gateway.wire import query_payload
 
 
 def test_a_packed_letter_is_the_same_letter(shared_pair: Any) -> None:
     partner = shared_pair.partner()
-    seed = secrets.token_bytes(parcel.SEED)
+    seed = secrets.token_bytes(signed_request.SEED)
     outgoing = partner.write(
         Operation.GET_CAPABILITIES,
-        lambda key: payloads.reply_key_bytes(key, Operation.GET_CAPABILITIES),
+        lambda key: query_payload.reply_key_bytes(key, Operation.GET_CAPABILITIES),
         About(),
         seed=seed,
     )
 
-    again = parcel.unpack(parcel.pack(outgoing, seed))
+    again = signed_request.unpack(signed_request.pack(outgoing, seed))
 
     assert again.letter == outgoing.letter
     assert again.question.transcript == outgoing.question.transcript
@@ -40,7 +40,7 @@ def test_a_packed_letter_is_the_same_letter(shared_pair: Any) -> None:
 @given(binary(max_size=300))
 def test_what_we_did_not_pack_is_a_fault(octets: bytes) -> None:
     with pytest.raises(Fault):
-        parcel.unpack(octets)
+        signed_request.unpack(octets)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.audit import note
 from gateway.client import (
     AnswerRejected,
     DeadlineExceeded,
@@ -27,9 +26,10 @@ from gateway.client import (
     SplitView,
     Unreachable,
 )
-from gateway.terms import Outcome, PriorTransaction, Purpose, Sample, State
+from gateway.domain.messages import Outcome, PriorTransaction, Purpose, Sample, State
+from gateway.ledger import signed_note
 from gateway.v1 import exchange_pb2
-from gateway.wire import letters
+from gateway.wire import signed_envelope
 from keys import envelope
 from tests.patience import CALL
 
@@ -50,7 +50,7 @@ def test_a_query_is_answered_and_its_receipt_kept(
     assert answer.outcome is Outcome.NO_MATCH
     assert (answer.receipt_index, answer.checkpoint_size, answer.attempts) == (5, 6, 1)
     assert 0 < answer.crypto_seconds < answer.seconds
-    kept = note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
     assert kept.size == 6
 
 
@@ -248,7 +248,7 @@ def test_many_threads_ask_at_once(
 
     assert {one.outcome for one in asked} == {Outcome.NO_MATCH}
     assert len({one.receipt_index for one in asked}) == 24
-    kept = note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
     assert kept.size == max(one.checkpoint_size for one in asked)
 
 
@@ -302,7 +302,8 @@ def test_a_hit_for_one_query_is_no_answer_to_another(
     def swap(response: Any) -> None:
         response.CopyFrom(
             exchange_pb2.SubmitQueryResponse(
-                envelope=letters.envelope_of(letter), receipt=letters.receipt_message(receipt)
+                envelope=signed_envelope.envelope_of(letter),
+                receipt=signed_envelope.receipt_message(receipt),
             )
         )
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import gateway.client
-from gateway import aftercare, casework, errors, terms
-from gateway.client import Partner, line
+from gateway import errors
+from gateway.client import Partner, connection
 from gateway.client.channel import dial
+from gateway.domain import correction, person
+from gateway.domain import messages as terms
 from gateway.v1 import directory_pb2, exchange_pb2, ledger_pb2
-from gateway.wire import spelling, strict
+from gateway.wire import canonical_form, decoding
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "partners.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -28,7 +30,7 @@ def test_the_code_of_the_page_runs_and_says_what_it_says(
     """The blocks in their order, as a reader would type them, beside a folder of their own."""
     monkeypatch.chdir(pair.asker.parent)
     monkeypatch.setattr(
-        line, "dial", lambda _, **how: dial(pair.address, **how)
+        connection, "dial", lambda _, **how: dial(pair.address, **how)
     )  # the test's port, where the entry names 7443
     Path("passphrase").write_bytes(secret() + b"\n")
     Path("right-index.fmr").write_bytes(people.samples(1)[0].data)
@@ -54,10 +56,10 @@ def names(kind: type[errors.PasserelleError]) -> set[str]:
 
 def test_every_reason_outcome_and_rule_of_the_page_exists() -> None:
     known = names(errors.Refusal) | {"INTERNAL", "SIZE_CLASS", "SIGNING_KEY", "SIGNATURE", "SEAL"}
-    for module in (terms, casework, aftercare):
+    for module in (terms, person, correction):
         for value in vars(module).values():
             known |= set(getattr(value, "__members__", {}))
-    for module in (strict, spelling):
+    for module in (decoding, canonical_form):
         known |= {each for each in vars(module).values() if isinstance(each, str)}
 
     said = {word for span in re.findall(r"`([A-Z_]{4,})`", TEXT) for word in [span]}

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gateway.client.dialogue import Dialogue
 from gateway.client.errors import DirectoryRefused
 from gateway.client.freshness import Freshness
+from gateway.client.session import Dialogue
 
 if TYPE_CHECKING:
-    from gateway.bundle import PartyBundle
-    from gateway.client.line import Lines
-    from gateway.client.updater import Source
-    from gateway.client.witness import Witness
+    from gateway.client.checkpoint_memory import Witness
+    from gateway.client.connection import Lines
+    from gateway.client.directory_client import Source
+    from gateway.trust.bundle import PartyBundle
 
 HELD = cast("PartyBundle", SimpleNamespace(root=object(), party="AUS", version=1))
 
@@ -29,7 +29,7 @@ def test_a_forged_directory_is_read_again_before_the_next_question(
     def forged(*_: object) -> bytes:
         raise DirectoryRefused("forged")
 
-    monkeypatch.setattr("gateway.client.updater.Trust.update", forged)
+    monkeypatch.setattr("gateway.client.directory_client.Trust.update", forged)
     with pytest.raises(DirectoryRefused):
         freshness.read(HELD, cast("Source", None), wait=False)
 
@@ -40,9 +40,9 @@ def test_a_directory_that_ended_between_two_readings_is_not_asked_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freshness = Freshness(tmp_path, None, 600.0)
-    monkeypatch.setattr("gateway.client.updater.Trust.update", lambda *_: None)
+    monkeypatch.setattr("gateway.client.directory_client.Trust.update", lambda *_: None)
     freshness.read(HELD, cast("Source", None), wait=False)
-    monkeypatch.setattr("gateway.client.updater.Trust.stale", lambda _: True)
+    monkeypatch.setattr("gateway.client.directory_client.Trust.stale", lambda _: True)
     lines = cast("Lines", SimpleNamespace(current=SimpleNamespace(peer=HELD)))
     dialogue = Dialogue(lines, freshness, cast("Witness", None))
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.entry import EntryType
 from gateway.client.errors import AnswerRejected, ReceiptMissing
-from gateway.client.verdict import Judge
-from gateway.terms import Direction, MessageType, Operation
+from gateway.client.verification import Judge
+from gateway.domain.messages import Direction, MessageType, Operation
+from gateway.ledger.entry import EntryType
 from gateway.v1 import exchange_pb2
-from gateway.wire import answers, letters
+from gateway.wire import result_payload, signed_envelope
 from keys import envelope, signatures
 
 
@@ -32,7 +32,8 @@ def judge(canada: Any, question: Any, response: Any, *, later: timedelta = timed
 def response_of(canada: Any, asked: Any) -> Any:
     letter, receipt = canada.answer(asked.letter)
     return exchange_pb2.SubmitQueryResponse(
-        envelope=letters.envelope_of(letter), receipt=letters.receipt_message(receipt)
+        envelope=signed_envelope.envelope_of(letter),
+        receipt=signed_envelope.receipt_message(receipt),
     )
 
 
@@ -47,7 +48,7 @@ def rejected(canada: Any, asked: Any, response: Any = None, **how: Any) -> Answe
 def test_an_honest_answer_is_believed(canada: Any, asked: Any) -> None:
     believed = judge(canada, asked.question, response_of(canada, asked))
 
-    assert answers.read_result(believed.payload).outcome.name == "NO_MATCH"
+    assert result_payload.read_result(believed.payload).outcome.name == "NO_MATCH"
     assert believed.index == 5
     assert believed.checkpoint.size == 6
     assert believed.size > envelope.SIZE_CLASSES[0]
@@ -99,7 +100,7 @@ def test_a_header_for_somebody_or_something_else(canada: Any, asked: Any, change
 def test_our_own_request_reflected_is_no_answer(canada: Any, asked: Any) -> None:
     """Reflection: our letter comes back as if it were the peer's."""
     response = response_of(canada, asked)
-    response.envelope.CopyFrom(letters.envelope_of(asked.letter))
+    response.envelope.CopyFrom(signed_envelope.envelope_of(asked.letter))
 
     assert rejected(canada, asked, response).step == "header"
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway.audit import contradiction, evidence, note
+from gateway.client.checkpoint_memory import CannotProve, Witness
 from gateway.client.errors import DeadlineExceeded, SplitView
-from gateway.client.witness import CannotProve, Witness
 from gateway.errors import Remedy
+from gateway.ledger import signed_note, split_view
+from gateway.ledger import split_view_evidence as evidence
 from tests.patience import PATIENCE
 
 
@@ -65,7 +66,7 @@ def test_answers_out_of_order_are_proved_and_never_kept_backwards(log: Any, kept
     show(witness, log, 3)
 
     assert witness.size == 5
-    assert note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
+    assert signed_note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -82,7 +83,7 @@ def test_a_forked_tree_convicts(log: Any, kept_in: Path, restarted: bool) -> Non
 
     evidence = json.loads(caught.value.evidence.read_bytes())
     both = [
-        note.open_checkpoint(evidence[name].encode(), *log.identity.vkeys)
+        signed_note.open_checkpoint(evidence[name].encode(), *log.identity.vkeys)
         for name in ("kept", "seen")
     ]
     assert [one.size for one in both] == [5, 7]
@@ -126,7 +127,7 @@ def test_evidence_of_one_kind_is_bounded_and_a_stronger_kind_has_its_own_room(
     assert strong not in weak
     files = list(tmp_path.iterdir())
     assert len(files) == evidence.MOST + 1
-    assert all(each.stat().st_size <= contradiction.MOST for each in files)
+    assert all(each.stat().st_size <= split_view.MOST for each in files)
     assert all(each.stat().st_mode & 0o777 == 0o600 for each in files)
 
 
@@ -212,7 +213,7 @@ def test_many_threads_leave_the_largest_tree(log: Any, kept_in: Path) -> None:
         list(threads.map(ask, range(8)))
 
     assert witness.size == 64
-    assert note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 64
+    assert signed_note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 64
 
 
 def test_one_proof_serves_all_who_saw_the_same_tree(log: Any) -> None:
@@ -267,7 +268,7 @@ def test_two_processes_never_move_the_file_backwards(log: Any, kept_in: Path) ->
     show(one, log, 4)
 
     assert one.size == 5
-    assert note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
+    assert signed_note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
 
 
 def test_another_process_that_saw_a_fork_is_noticed(log: Any, kept_in: Path) -> None:
@@ -290,7 +291,7 @@ def test_an_older_file_put_back_does_not_lower_a_running_witness(log: Any, kept_
     show(witness, log, 4)
 
     assert witness.size == 5
-    assert note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
+    assert signed_note.open_checkpoint(kept_in.read_bytes(), *log.identity.vkeys).size == 5
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage\n", b"\xff\xfe"])
@@ -326,7 +327,7 @@ def test_an_empty_ledger_begins_every_ledger(log: Any, kept_in: Path) -> None:
 def test_only_so_many_judged_trees_are_remembered(
     log: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.client.witness.JUDGED", 2)
+    monkeypatch.setattr("gateway.client.checkpoint_memory.JUDGED", 2)
     witness = Witness(log.identity)
     for size in (5, 4, 3, 2):
         show(witness, log, size)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import BundleKey, PartyBundle
+from gateway.ledger.proof import LogIdentity
+from gateway.trust.bundle import BundleKey, PartyBundle
 from keys.certificates import TlsKey, issue_ca, issue_leaf, pin
 from keys.envelope import OpeningKey
 from keys.signatures import LogKey, SigningKey

@@ -12,13 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.bundle import MAX_BUNDLE
-from gateway.directory import (
-    BundleKey,
-    MalformedBundle,
-    PartyBundle,
-    fingerprint,
-)
+from gateway.trust.bundle import MAX_BUNDLE
+from gateway.trust.partners import BundleKey, MalformedBundle, PartyBundle, fingerprint
 from keys.envelope import OpeningKey
 
 if TYPE_CHECKING:

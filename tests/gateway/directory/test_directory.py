@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.bundle import MAX_BUNDLE
-from gateway.directory import (
+from gateway.errors import Remedy
+from gateway.trust.bundle import MAX_BUNDLE
+from gateway.trust.partners import (
     BundleRefused,
     Directory,
     PartyBundle,
@@ -20,7 +21,6 @@ from gateway.directory import (
     fingerprint,
     own_bundle,
 )
-from gateway.errors import Remedy
 from keys.certificates import issue_ca, pin
 from keys.errors import KeyNotUsable, UnknownKey
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway import config, endpoints
-from gateway.bundle import MAX_ENDPOINTS, MalformedBundle, PartyBundle
-from gateway.directory import BundleRefused, Directory, EntryWaits, fingerprint
-from gateway.endpoints import Rule
+from gateway import config
+from gateway.trust import endpoints
+from gateway.trust.bundle import MAX_ENDPOINTS, MalformedBundle, PartyBundle
+from gateway.trust.endpoints import Rule
+from gateway.trust.partners import BundleRefused, Directory, EntryWaits, fingerprint
 
 if TYPE_CHECKING:
     from tests.gateway.directory.conftest import Party

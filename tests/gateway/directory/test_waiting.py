@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import config
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import MAX_KEYS, dropped
-from gateway.directory import Directory, EntryWaits, PartyBundle, fingerprint, own_bundle
-from gateway.server import inspection
-from gateway.server.house import utc_now
-from gateway.store import ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.proof import LogIdentity
+from gateway.server import self_check
+from gateway.server.application import utc_now
+from gateway.store.ledger import stored_ledger
+from gateway.trust.bundle import MAX_KEYS, dropped
+from gateway.trust.partners import Directory, EntryWaits, PartyBundle, fingerprint, own_bundle
 from keys.envelope import OpeningKey
 from keys.signatures import LogKey, SigningKey
 
@@ -242,7 +242,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
         pair.house.directory.update_bundle(bad.to_bytes())
     told = [
         check
-        for check in inspection.check(pair.home, lambda: b"", utc_now())
+        for check in self_check.check(pair.home, lambda: b"", utc_now())
         if check.name == "partners"
     ]
     assert not told[0].ok
@@ -253,7 +253,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
     trust(Directory.of(config.load(pair.home)), bad)
     pair.serving.walk_rounds()
 
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
     alarms = [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
     assert alarms == ["RAISE/PARTNER_FILE/AUS.waiting", "CLEAR/PARTNER_FILE/AUS.waiting"]
     adopted = [frame for frame in frames if frame.type is EntryType.DIRECTORY]

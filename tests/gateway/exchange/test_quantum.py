@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange.quantum import SMALLEST_FLOOR, Departures, Quantum, departure, floor_of
+from gateway.exchange.response_timing import (
+    SMALLEST_FLOOR,
+    Departures,
+    Quantum,
+    departure,
+    floor_of,
+)
 
 seconds = st.floats(0.0, 100.0)
 steps = st.floats(0.001, 1.0)

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
 from gateway.errors import RateLimited
-from gateway.exchange.refused import (
+from gateway.exchange.refusal_counter import (
     RECORDED,
     RECORDED_DAY,
     REMEMBERED,
@@ -19,12 +18,13 @@ from gateway.exchange.refused import (
     Copies,
     RefusalCounter,
 )
-from gateway.server.house import House, utc_now
-from gateway.store import ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House, utc_now
+from gateway.store.ledger import stored_ledger
 
 
 def summaries(house: House) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [f.partner_id for f in frames if f.type is EntryType.REFUSAL_SUMMARY]
 
 

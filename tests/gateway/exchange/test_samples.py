@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.domain.messages import Biometrics, Modality, Query, RecordFormat, Sample
 from gateway.errors import ElementsInconsistent, RecordUnparseable
 from gateway.exchange.samples import read_sample
-from gateway.terms import Biometrics, Modality, Query, RecordFormat, Sample
-from gateway.wire import payloads
-from gateway.wire.stating import stated
+from gateway.wire import query_payload
+from gateway.wire.sample import stated
 from matcher.finger import record_ansi_nist, record_fmr, synthetic
 from matcher.finger.template import MalformedRecord
 
@@ -68,14 +68,14 @@ def test_a_declared_size_is_that_of_the_view(form: RecordFormat) -> None:
 def test_whatever_impression_a_record_states_can_be_asked_about(form: RecordFormat) -> None:
     """Rolled, latent, swipe, contactless and the rest: the sample states it, the wire carries it, it is read."""
     room = 16 if form in {RecordFormat.ISO_19794_2_2005, RecordFormat.INCITS_378_2004} else 256
-    for impression in sorted(payloads.IMPRESSIONS):
+    for impression in sorted(query_payload.IMPRESSIONS):
         if impression < room:
             view = record_fmr.View(2, impression, 80, FINGER)
             record = record_fmr.write(record_fmr.at_197(record_fmr.Format(int(form)), [view]))
             probe = Biometrics((stated(record, 2, "test"),))
             query = Query(case="C", unit="U", person="P", reply_key=bytes(1216), probe=probe)
 
-            heard = payloads.read_query(payloads.query_bytes(query)).probe
+            heard = query_payload.read_query(query_payload.query_bytes(query)).probe
 
             assert isinstance(heard, Biometrics)
             assert heard.samples[0].impression == impression
@@ -84,7 +84,7 @@ def test_whatever_impression_a_record_states_can_be_asked_about(form: RecordForm
 
 def test_the_impressions_are_those_of_the_standards_and_their_amendments() -> None:
     """0-9 and 10-15 of the first editions, 20-29 of the second and their amendments, 41 and 42 of ISO 2011."""
-    assert sorted(payloads.IMPRESSIONS) == [*range(16), *range(20, 30), 41, 42]
+    assert sorted(query_payload.IMPRESSIONS) == [*range(16), *range(20, 30), 41, 42]
 
 
 def test_a_sample_that_states_another_impression_than_its_record_is_refused() -> None:
@@ -102,7 +102,7 @@ def test_the_records_of_other_makers_are_asked_with(shared: Path) -> None:
             case="C", unit="U", person="P", reply_key=bytes(1216), probe=Biometrics((one,))
         )
 
-        payloads.read_query(payloads.query_bytes(query))
+        query_payload.read_query(query_payload.query_bytes(query))
         assert len(read_sample(one, "s")) == 34
 
 

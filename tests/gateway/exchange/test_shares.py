@@ -9,7 +9,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.exchange.shares import (
+from gateway.exchange.rate_limits import (
     RECENT,
     Bucket,
     Buckets,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from gateway.client import Answer
-from gateway.kit.asking import Asked
-from gateway.kit.people import Person
-from gateway.terms import Outcome, Receipt, Result
+from gateway.domain.messages import Outcome, Receipt, Result
+from gateway.exercises.demo.people import Person
+from gateway.exercises.demo.queries import Asked
 from matcher.finger import synthetic
 from tests.patience import PATIENCE
 

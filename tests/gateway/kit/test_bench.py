@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.kit.bench import CRYPTO, SEARCH, Load, cores, shares
+from gateway.exercises.bench.exchange import CRYPTO, SEARCH, Load, cores, shares
 
 PROMISED = (
     *("qps", "p50_ms", "p95_ms", "p99_ms", "crypto_ms", "search_ms"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.kit.bench_finger import Order, footprint, measured
+from gateway.exercises.bench.finger import Order, footprint, measured
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
 

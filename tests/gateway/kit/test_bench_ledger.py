@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.store.trial import rates
+from gateway.exercises.crashtest import throughput
 
 
 def test_the_bench_says_what_it_measured(tmp_path: Path) -> None:
@@ -32,12 +32,12 @@ def test_the_bench_says_what_it_measured(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filled") / "ledger.db"
-    rates.fill(path, 200, lambda _: None)
+    throughput.fill(path, 200, lambda _: None)
     return path
 
 
 def test_what_is_filled_is_a_ledger_of_every_kind_of_row(filled: Path) -> None:
-    found = rates.verify(filled)
+    found = throughput.verify(filled)
 
     assert found.ok
     assert found.entries == 252  # whole batches of whole exchanges
@@ -56,11 +56,11 @@ def test_a_ledger_that_is_not_whole_is_no_measurement(filled: Path, tmp_path: Pa
         shell.execute("UPDATE leaves SET leaf_hash = zeroblob(32) WHERE idx = 7")
         shell.commit()
 
-    assert not rates.verify(copy).ok
+    assert not throughput.verify(copy).ok
 
 
 def test_one_flush_for_each_entry_is_what_group_one_means(tmp_path: Path) -> None:
-    found = rates.write(tmp_path, 0.1, group=1, callers=4)
+    found = throughput.write(tmp_path, 0.1, group=1, callers=4)
 
     with closing(sqlite3.connect(tmp_path / "written-1.db")) as shell:
         (entries,) = shell.execute("SELECT count(*) FROM leaves").fetchone()

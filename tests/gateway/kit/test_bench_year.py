@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit.bench_year import QUESTIONS, measured
+from gateway.exercises.bench.audit import QUESTIONS, measured
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:

@@ -14,20 +14,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gateway.casework import Caveat, Details, DetailsOutcome, Field, FieldCode, SubjectKind
 from gateway.client import Refused
-from gateway.kit import casefiles, disclosing, masking, people
-from gateway.kit.asking import found
-from gateway.kit.attacks import Stage
-from gateway.kit.casework import Badges, Casework, Followed
-from gateway.kit.disclosing import UNAGREED, WANTED
-from gateway.kit.masking import NEVER
-from gateway.kit.parties import Party
-from gateway.kit.people import Person
-from gateway.kit.promise import Promise
-from gateway.kit.telling import Telling
-from gateway.office import personal
-from gateway.terms import Outcome
+from gateway.domain.messages import Outcome
+from gateway.domain.person import Caveat, Details, DetailsOutcome, Field, FieldCode, SubjectKind
+from gateway.exercises.demo import disclosure, masking, people, person_files
+from gateway.exercises.demo.attacks import Stage
+from gateway.exercises.demo.check import Promise
+from gateway.exercises.demo.disclosure import UNAGREED, WANTED
+from gateway.exercises.demo.followup import Badges, Casework, Followed
+from gateway.exercises.demo.masking import NEVER
+from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.parties import Party
+from gateway.exercises.demo.people import Person
+from gateway.exercises.demo.queries import found
+from gateway.subjects import record_row
 
 NOW = datetime.now(UTC)
 CITIZEN = Person("P-19", "DB4 107+108", enrolled=True, impressions={}, citizen=True)
@@ -58,7 +58,7 @@ def fields() -> list[Field]:
 
 
 def told(asked: Any, peer: Peer) -> list[bool]:
-    fields, promises = disclosing.disclosed(peer, asked(KNOWN, Outcome.MATCH))  # type: ignore[arg-type]
+    fields, promises = disclosure.disclosed(peer, asked(KNOWN, Outcome.MATCH))  # type: ignore[arg-type]
     assert fields == peer.fields
     return [promise.kept for promise in promises]
 
@@ -153,13 +153,13 @@ def test_the_records_of_nobody_are_records(tmp_path: Path) -> None:
     """Every row is one that the registrar's desk takes, with a photograph that is an image."""
     cast = people.with_citizen(people.invented(range(5)))
 
-    file = casefiles.write_records(cast, tmp_path)
+    file = person_files.write_records(cast, tmp_path)
 
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     for row in rows:
         octets = (tmp_path / row["PHOTOGRAPH"]).read_bytes()
         row["PHOTOGRAPH"] = base64.b64encode(octets).decode()
-    taken = dict(personal.read_row(row, NOW) for row in rows)
+    taken = dict(record_row.read_row(row, NOW) for row in rows)
     assert {who: record.status.kind for who, record in taken.items()} == {
         "P-01": SubjectKind.FOREIGN_NATIONAL,
         "P-02": SubjectKind.FOREIGN_NATIONAL,

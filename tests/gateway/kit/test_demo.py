@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.kit.scratch import MARK
+from gateway.exercises.scratch_folder import MARK
 
 PROMISED = {  # fields that are added to and never taken away
     *("queries", "hits", "no_hits", "wrong_hits", "missed", "refused", "receipts_verified"),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.kit import drill_compromise
-from gateway.kit.drill_compromise import Figures
+from gateway.exercises.drill import compromise
+from gateway.exercises.drill.compromise import Figures
 
 GOOD = Figures(
     queries=6,
@@ -27,11 +27,11 @@ GOOD = Figures(
 
 @pytest.mark.slow
 def test_after_an_order_nothing_gets_through_and_work_goes_on(tmp_path: Path) -> None:
-    figures = drill_compromise.drill(tmp_path / "drill")
+    figures = compromise.drill(tmp_path / "drill")
 
     assert figures.ok, figures
-    assert (figures.orders, figures.answered_again) == (4, drill_compromise.ASKED_BEFORE)
-    assert figures.queries >= 2 * drill_compromise.ASKED_BEFORE
+    assert (figures.orders, figures.answered_again) == (4, compromise.ASKED_BEFORE)
+    assert figures.queries >= 2 * compromise.ASKED_BEFORE
     assert not (tmp_path / "drill").exists()
 
 
@@ -57,5 +57,5 @@ def test_entries_after_the_list_are_counted_by_kind() -> None:
     then = [{"index": 3, "type": "REQUEST"}]
     now = [*then, {"index": 5, "type": "REFUSAL"}, {"index": 6, "type": "REQUEST"}]
 
-    assert drill_compromise._later(now, then, "REQUEST") == 1
-    assert drill_compromise._later(then, then, "REQUEST") == 0
+    assert compromise._later(now, then, "REQUEST") == 1
+    assert compromise._later(then, then, "REQUEST") == 0

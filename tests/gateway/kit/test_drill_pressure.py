@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.errors import Remedy
-from gateway.kit import drill_pressure, pressure_kinds
-from gateway.kit.child import Child
-from gateway.kit.drill_pressure import Figures, Trial, most_entries, together, trial
-from gateway.kit.pressed import Holding, Spell
-from gateway.kit.pressing import PRESSERS, Bodiless, Plan, Pressure
-from gateway.kit.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, Told
+from gateway.exercises.child_process import Child
+from gateway.exercises.drill import pressure, pressure_kinds
+from gateway.exercises.drill.pressure import Figures, Trial, most_entries, together, trial
+from gateway.exercises.drill.pressure_client import PRESSERS, Bodiless, Plan, Pressure
+from gateway.exercises.drill.pressure_kinds import FEW, MEMORY_MIB, PRESSES, Kind, Told
+from gateway.exercises.drill.pressure_target import Holding, Spell
 
 FINE = Trial(
     kind="replay",
@@ -53,7 +53,7 @@ WHOLE = Figures(
 def test_under_replay_and_bodiless_calls_another_partner_is_answered(tmp_path: Path) -> None:
     """The ratio of the times is the drill's to judge, on a machine that does nothing else."""
     kinds = (Kind.REPLAY, Kind.STREAMS)
-    figures = drill_pressure.drill(tmp_path / "drill", kinds=kinds, questions=5)
+    figures = pressure.drill(tmp_path / "drill", kinds=kinds, questions=5)
     streams, replay = figures.by_kind
 
     assert (streams.kind, replay.kind) == ("many-streams", "replay")
@@ -76,7 +76,7 @@ def test_the_command_says_all_figures_and_leaves_with_1_where_one_does_not_hold(
         asked.update(how)
         return figures
 
-    monkeypatch.setattr(drill_pressure, "drill", drill)
+    monkeypatch.setattr(pressure, "drill", drill)
     words = ["drill", "pressure", "--kind", "replay", "--questions", "7", "--json"]
     done = CliRunner().invoke(app, words)
     told = json.loads(done.stdout)
@@ -103,7 +103,7 @@ def test_a_drill_in_which_nothing_gave_way_is_fine() -> None:
     [
         {"asked": 0},
         {"unanswered": 1},
-        {"p95_ratio": drill_pressure.RATIO + 0.01},
+        {"p95_ratio": pressure.RATIO + 0.01},
         {"memory_kept_mib": MEMORY_MIB + 1},
         {"descriptors_kept": FEW + 1},
         {"missed": ("a letter to another partner did not leave",)},
@@ -118,7 +118,7 @@ def test_one_kind_that_gave_way_fails_the_drill(found: dict[str, Any]) -> None:
     "found",
     [
         {"by_kind": ()},
-        {"stop_s": drill_pressure.STOP + 0.1},
+        {"stop_s": pressure.STOP + 0.1},
         {"clean_stops": False},
         {"ledger_ok": False},
     ],
@@ -171,7 +171,7 @@ def test_a_drill_that_never_stopped_the_gateway_proved_no_stop() -> None:
 def test_entries_are_bounded_by_what_was_sent() -> None:
     few = most_entries({})
 
-    assert most_entries({"sent": 200, "answered": 200}) == few + 200 * drill_pressure.ENTRIES_EACH
+    assert most_entries({"sent": 200, "answered": 200}) == few + 200 * pressure.ENTRIES_EACH
 
 
 def test_every_kind_can_be_pressed_with() -> None:
@@ -181,11 +181,12 @@ def test_every_kind_can_be_pressed_with() -> None:
 
 def test_all_presses_together_are_more_than_the_gateway_has_and_still_few() -> None:
     """Bounded in count: hundreds of connections, a few thousand calls; nothing that fills a machine."""
-    from gateway.kit import pressed, pressing
+    from gateway.exercises.drill import pressure_client
+    from gateway.exercises.drill import pressure_target as pressed
 
-    assert pressed.DESCRIPTORS < 4 * pressing.SILENT <= 1000
-    assert max(pressing.CALLS, pressing.REPLAYS, pressing.POOR) <= 2000
-    assert pressing.CORRECTIONS * pressing.PICTURE <= 5_000_000
+    assert pressed.DESCRIPTORS < 4 * pressure_client.SILENT <= 1000
+    assert max(pressure_client.CALLS, pressure_client.REPLAYS, pressure_client.POOR) <= 2000
+    assert pressure_client.CORRECTIONS * pressure_client.PICTURE <= 5_000_000
 
 
 def test_what_a_process_holds_is_read_and_what_ended_holds_nothing() -> None:
@@ -218,10 +219,10 @@ def test_a_stuck_reader_is_let_go_and_nothing_is_left_in_its_folder(tmp_path: Pa
 
 
 def test_a_child_that_ends_early_is_said_to_have(capfd: Any) -> None:
-    with Child("gateway.kit.nothing") as child, pytest.raises(Remedy, match="ended early"):
+    with Child("gateway.exercises.nothing") as child, pytest.raises(Remedy, match="ended early"):
         child.hear()
 
-    assert "gateway.kit.nothing" in capfd.readouterr().err
+    assert "gateway.exercises.nothing" in capfd.readouterr().err
 
 
 def test_a_plan_goes_over_a_pipe_and_comes_back() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.kit import drill_restore
-from gateway.kit.drill_restore import Figures
+from gateway.exercises.drill import restore
+from gateway.exercises.drill.restore import Figures
 
 GOOD = Figures(
     queries=6,
@@ -21,16 +21,16 @@ GOOD = Figures(
     version_back=0,
     check_ok=True,
     ledger_verified=True,
-    answered_again=drill_restore.ASKED,
+    answered_again=restore.ASKED,
 )
 
 
 @pytest.mark.slow
 def test_a_lost_house_comes_back_and_says_what_it_lost(tmp_path: Path) -> None:
-    figures = drill_restore.drill(tmp_path / "drill")
+    figures = restore.drill(tmp_path / "drill")
 
     assert figures.ok, figures
-    assert figures.queries == 2 * drill_restore.ASKED
+    assert figures.queries == 2 * restore.ASKED
     assert not (tmp_path / "drill").exists()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.kit.drill_rotation import TURNS, Figures
+from gateway.exercises.drill.rotation import TURNS, Figures
 from keys.lifecycle import KeyKind
 
 FINE = Figures(

@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.kit import drill_tamper, tampered_files
-from gateway.kit.drill_tamper import Figures, Tampering
-from gateway.store.trial import specimen, tamper
+from gateway.exercises.crashtest import fixture_ledger, tamper
+from gateway.exercises.drill import tamper as drill_tamper
+from gateway.exercises.drill import tampered_files
+from gateway.exercises.drill.tamper import Figures, Tampering
 
 GOOD = Figures(trials=9, kinds=1, undetected=0, unnamed=0, tried={"one": 9}, missed=())
 
@@ -86,7 +87,7 @@ def test_a_finding_says_what_was_changed(tampering: Tampering, column: str, text
     act = tamper.acts()[f"flip a bit of {column}"]
     _, index = tamper.do(tampering._path, act, random.Random(3), tampering._ledger)
 
-    report = specimen.verify(tampering._path, tampering._ledger, keys=True)
+    report = fixture_ledger.verify(tampering._path, tampering._ledger, keys=True)
     found = [each for each in report.findings if text in each.text]
     assert found, report.findings
     assert index is None or index in {each.index for each in found}
@@ -97,8 +98,8 @@ def test_a_sealed_key_can_only_be_judged_by_who_opens_it(tampering: Tampering) -
     act = tamper.acts()["replace a sealed key by another entry's"]
     tamper.do(tampering._path, act, random.Random(3), tampering._ledger)
 
-    assert specimen.verify(tampering._path, tampering._ledger, keys=False).ok
-    assert not specimen.verify(tampering._path, tampering._ledger, keys=True).ok
+    assert fixture_ledger.verify(tampering._path, tampering._ledger, keys=False).ok
+    assert not fixture_ledger.verify(tampering._path, tampering._ledger, keys=True).ok
 
 
 def test_an_index_beyond_all_others_is_a_gap_and_no_reason_to_read_so_far(
@@ -118,9 +119,9 @@ def test_a_cosignature_of_a_key_that_was_replaced_is_a_notice(tampering: Tamperi
     tamper.do(tampering._path, lambda *_: (True, None), random.Random(1), tampering._ledger)
     unknown = replace(tampering._ledger, witnesses={})
 
-    report = specimen.verify(tampering._path, unknown, keys=False)
+    report = fixture_ledger.verify(tampering._path, unknown, keys=False)
     assert report.ok
-    assert len(report.findings) == specimen.COSIGNED
+    assert len(report.findings) == fixture_ledger.COSIGNED
     assert "we do not know the key" in report.findings[0].text
 
 

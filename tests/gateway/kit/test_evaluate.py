@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit import evaluate
-from gateway.kit.runs import curve, load_run
-from gateway.kit.specimens import find, numbered, read
+from gateway.exercises.evaluation import evaluate
+from gateway.exercises.evaluation.files import find, numbered, read
+from gateway.exercises.evaluation.scores import curve, load_run
 from matcher.finger import record_ansi_nist, record_fmr, synthetic
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare

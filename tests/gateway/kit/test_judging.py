@@ -11,14 +11,14 @@ import pytest
 from rich.console import Console
 
 from gateway.client import Answer
-from gateway.kit import attacks
-from gateway.kit.asking import Asked, percentile
-from gateway.kit.demo import Demo, Verified
-from gateway.kit.people import Person
-from gateway.kit.scratch import Scratch
-from gateway.kit.summary import MISSED_ALLOWED, summarise
-from gateway.kit.telling import Telling
-from gateway.terms import Outcome, Receipt, Result
+from gateway.domain.messages import Outcome, Receipt, Result
+from gateway.exercises.demo import attacks
+from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.people import Person
+from gateway.exercises.demo.queries import Asked, percentile
+from gateway.exercises.demo.story import Demo, Verified
+from gateway.exercises.demo.summary import MISSED_ALLOWED, summarise
+from gateway.exercises.scratch_folder import Scratch
 
 KNOWN = Person("P-01", "DB1 101+102", enrolled=True, impressions={1: (), 2: ()})
 OTHER = Person("P-02", "DB1 103+104", enrolled=True, impressions={1: (), 2: ()})

@@ -5,19 +5,19 @@ from __future__ import annotations
 from prometheus_client import start_http_server
 
 from gateway import telemetry
-from gateway.kit import metering
-from gateway.kit.metering import Meter
+from gateway.exercises import server_metrics
+from gateway.exercises.server_metrics import Meter
 
 
 def test_stages_are_read_from_what_the_server_serves() -> None:
     served, thread = start_http_server(0, "127.0.0.1", registry=telemetry.REGISTRY)
     ticks = iter((0.0, 0.25, 1.0))
     try:
-        before = metering.read(served.server_port)
+        before = server_metrics.read(served.server_port)
         stages = telemetry.Stages("SubmitQuery", clock=lambda: next(ticks))
         stages.mark("metered")
         stages.mark("metered")
-        means = metering.read(served.server_port).since(before)
+        means = server_metrics.read(served.server_port).since(before)
     finally:
         served.shutdown()
         served.server_close()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit import people
-from gateway.kit.people import ENROLLED_IMPRESSION, POSITIONS
+from gateway.exercises.demo import people
+from gateway.exercises.demo.people import ENROLLED_IMPRESSION, POSITIONS
 from matcher.finger import record_fmr
 
 

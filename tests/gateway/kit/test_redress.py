@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from gateway.kit import people, redress
-from gateway.kit.asking import Asked
-from gateway.kit.parties import Party
-from gateway.kit.redress import FIELDS, RIGHT, Redress
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
+from gateway.exercises.demo import correction, people
+from gateway.exercises.demo.correction import FIELDS, RIGHT, Redress
+from gateway.exercises.demo.parties import Party
+from gateway.exercises.demo.queries import Asked
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
 
 PARAGRAPH = "IRPR 315.41(2)(a)"
 CAST = people.with_citizen(people.invented(range(5)))
@@ -57,11 +57,11 @@ def notice(acknowledged: str = "2026-03-01T00:00:00+00:00") -> dict[str, str]:
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return what goes through both acts with some houses, and what came of them."""
-    monkeypatch.setattr(redress, "PATIENCE", 0.0)
+    monkeypatch.setattr(correction, "PATIENCE", 0.0)
     can, aus = (Party(name, tmp_path / name, tmp_path, tmp_path) for name in ("CAN", "AUS"))
 
     def go(houses: Houses) -> tuple[bool, int, bool, int]:
-        monkeypatch.setattr(redress.commands, "run", houses.run)
+        monkeypatch.setattr(correction.commands, "run", houses.run)
         acts = Redress(can, aus, tmp_path / "C-7", tmp_path / "R-1")
         learned, number, fields = acts.learned(CAST, ONE, tmp_path)
         corrected, done = acts.corrected(ONE.person, number, tmp_path)
@@ -111,7 +111,7 @@ def test_a_correction_that_did_not_arrive_breaks_the_second(
 
 def test_the_copy_of_the_other_house_differs_in_who_is_who_alone() -> None:
     ours = parse(packaged()["au.toml"], "au.toml")
-    theirs = parse(redress.mirrored().encode(), "au.toml")
+    theirs = parse(correction.mirrored().encode(), "au.toml")
 
     assert (theirs.home, theirs.partner) == (ours.partner, ours.home)
     assert theirs.home_countries == ours.partner_countries

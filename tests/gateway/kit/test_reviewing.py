@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from gateway.client import Answer
-from gateway.engine.inprocess import InProcessEngine
-from gateway.kit import people, reviewing
-from gateway.kit.asking import Asked
-from gateway.kit.attacks import Stage
-from gateway.kit.parties import Party
-from gateway.kit.people import Person
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
-from gateway.terms import Outcome, QueryState, Result, State
+from gateway.domain.messages import Outcome, QueryState, Result, State
+from gateway.exercises.demo import people, review
+from gateway.exercises.demo.attacks import Stage
+from gateway.exercises.demo.parties import Party
+from gateway.exercises.demo.people import Person
+from gateway.exercises.demo.queries import Asked
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.matching.inprocess import InProcessEngine
 from matcher import calibration
 from matcher.finger import synthetic
 from matcher.finger.probe import prepare
@@ -29,7 +29,7 @@ KNOWN = Person("P-01", "DB1 101+102", enrolled=True, impressions={})
 def test_the_agreement_with_the_clause_differs_from_australias_in_nothing_else() -> None:
     """It reveals nobody more and discloses nothing more; its band begins where au@1 has its threshold."""
     theirs = parse(packaged()["au.toml"], "au.toml")
-    ours = parse(reviewing.agreement().encode(), "au-review.toml")
+    ours = parse(review.agreement().encode(), "au-review.toml")
 
     assert ours.answering.reveal.keys() == theirs.answering.reveal.keys()
     for place, cell in ours.answering.reveal.items():
@@ -52,7 +52,7 @@ def test_no_score_reaches_the_machine_of_that_agreement() -> None:
 
     score = float(engine.search(prepare(prints), 1).score[0])
 
-    assert score < calibration.threshold(float(reviewing.BEYOND), 1, len(prints)).score
+    assert score < calibration.threshold(float(review.BEYOND), 1, len(prints)).score
 
 
 class Reviewed:
@@ -82,12 +82,12 @@ def decide(
         "show": {"fingers": [{"pairs": [[0, 0], [1, 1]]}]},
         "decide": {"ok": True},
     }
-    monkeypatch.setattr(reviewing.commands, "run", lambda *words, **_: said[words[1]])
+    monkeypatch.setattr(review.commands, "run", lambda *words, **_: said[words[1]])
     cast = people.with_citizen(people.invented(range(5)))
     stage = Stage(None, peer, None, cast)  # type: ignore[arg-type]
     can = Party("CAN", Path(), Path(), Path())
     one = Asked(cast.known[0], 2, None, "", 0.0)
-    promise, receipts = reviewing.decided(stage, can, Path(), Path(), one)
+    promise, receipts = review.decided(stage, can, Path(), Path(), one)
     return promise.kept, receipts
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import Remedy
-from gateway.kit.scratch import MARK, Scratch
+from gateway.exercises.scratch_folder import MARK, Scratch
 
 
 def test_a_new_folder_is_made_for_our_eyes_only_and_removed_at_the_end(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.kit.tampering import ENVELOPE_TAG, _varint, flipped, signed_anew
-from gateway.terms import Header, Letter, MessageType, Operation, Purpose
+from gateway.domain.messages import Header, Letter, MessageType, Operation, Purpose
+from gateway.exercises.raw_channel import ENVELOPE_TAG, _varint, flipped, signed_anew
 from gateway.v1 import exchange_pb2
-from gateway.wire import letters
+from gateway.wire import signed_envelope
 from keys import envelope, signatures
 from keys.signatures import SigningKey
 
@@ -29,7 +29,7 @@ def signer() -> SigningKey:
 
 @pytest.fixture(scope="module")
 def letter(signer: SigningKey) -> Letter:
-    header = letters.header_bytes(
+    header = signed_envelope.header_bytes(
         Header(
             message_type=MessageType.REQUEST,
             operation=Operation.SUBMIT_QUERY,
@@ -56,9 +56,9 @@ def letter(signer: SigningKey) -> Letter:
 @given(size=st.integers(0, 300_000))
 def test_a_request_of_raw_bytes_is_the_message_that_protobuf_makes(size: int) -> None:
     letter = Letter(b"h", bytes(size), b"s")
-    octets = letters.envelope_bytes(letter)
+    octets = signed_envelope.envelope_bytes(letter)
 
-    whole = exchange_pb2.SubmitQueryRequest(envelope=letters.envelope_of(letter))
+    whole = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(letter))
 
     assert ENVELOPE_TAG + _varint(len(octets)) + octets == whole.SerializeToString()
 
@@ -82,7 +82,10 @@ def test_a_letter_signed_anew_is_lawful_but_for_its_message_id(
 
     other = signed_anew(letter, folder)
 
-    first, second = letters.parse_header(letter.header), letters.parse_header(other.header)
+    first, second = (
+        signed_envelope.parse_header(letter.header),
+        signed_envelope.parse_header(other.header),
+    )
     assert second.message_id == first.message_id
     assert other.header != letter.header
     text = envelope.transcript(other.header, other.sealed)

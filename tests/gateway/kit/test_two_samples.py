@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.kit.two_samples import compare
+from gateway.exercises.bench.two_sample_tests import compare
 
 
 def test_equal_samples_show_nothing() -> None:

@@ -8,10 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.casework import DetailsRequest, FieldCode, Status, SubjectKind
-from gateway.law.agreement import Agreement
-from gateway.law.library import load_agreements, packaged
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Header,
     MessageType,
@@ -23,6 +20,9 @@ from gateway.terms import (
     RecordFormat,
     Sample,
 )
+from gateway.domain.person import DetailsRequest, FieldCode, Status, SubjectKind
+from gateway.law.agreement import Agreement
+from gateway.law.agreement_library import load_agreements, packaged
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.casework import Caveat, FieldCode, Ground
-from gateway.law import parsing, reading
+from gateway.domain.messages import Modality, Purpose
+from gateway.domain.person import Caveat, FieldCode, Ground
+from gateway.law import agreement_parser, toml_reader
 from gateway.law.agreement import Band
-from gateway.law.parsing import parse
-from gateway.law.quota import Quota, Quotas
-from gateway.law.reading import MAX_BYTES, MalformedAgreement
-from gateway.law.standing import Row
-from gateway.terms import Modality, Purpose
+from gateway.law.agreement_parser import parse
+from gateway.law.legal_status import Row
+from gateway.law.quota_policy import Quota, Quotas
+from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 
 PLAIN = """\
 [agreement]
@@ -417,9 +417,15 @@ def test_a_flipped_byte_is_refused_or_stands_in_the_digest(at: int, mask: int) -
 
 def test_every_text_that_has_a_form_says_it_and_a_closed_list_is_named() -> None:
     """What is told is what to write, with an example; never a pattern."""
-    patterns = (parsing._id, parsing._party, parsing._text, parsing._country, parsing._code)
+    patterns = (
+        agreement_parser._id,
+        agreement_parser._party,
+        agreement_parser._text,
+        agreement_parser._country,
+        agreement_parser._code,
+    )
 
-    for pattern in (*patterns, reading.PARAGRAPH):
-        said = reading.misshapen(pattern)
-        assert pattern.pattern in reading.WANTED
+    for pattern in (*patterns, toml_reader.PARAGRAPH):
+        said = toml_reader.misshapen(pattern)
+        assert pattern.pattern in toml_reader.WANTED
         assert pattern.pattern not in said

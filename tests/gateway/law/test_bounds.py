@@ -6,9 +6,9 @@ from importlib import resources
 
 import pytest
 
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
-from gateway.law.reading import MalformedAgreement
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.law.toml_reader import MalformedAgreement
 
 AU, US, ASYLUM = (packaged()[f"{name}.toml"].decode() for name in ("au", "us-visa", "us-asylum"))
 ROWS = 'rows = ["FOREIGN_NATIONAL", "CLAIMANT", "PERMANENT_RESIDENT"'

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain.messages import Direction
 from gateway.errors import Refusal
-from gateway.law import asking
-from gateway.law.citing import citations, ground_of
-from gateway.law.library import packaged
-from gateway.terms import Direction
+from gateway.law import outbound_policy
+from gateway.law.agreement_library import packaged
+from gateway.law.citations import citations, ground_of
 
 FILE = b"""
 [agreement]
@@ -72,7 +72,7 @@ def test_whatever_stops_a_question_of_ours_has_a_rule_to_cite() -> None:
     """What our own law raises and no table names would be called a fault of the protocol."""
     stops = {
         each.reason
-        for each in vars(asking).values()
+        for each in vars(outbound_policy).values()
         if isinstance(each, type) and issubclass(each, Refusal) and each is not Refusal
     }
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.casework import SubjectKind
+from gateway.domain.messages import Outcome, Purpose
+from gateway.domain.person import SubjectKind
 from gateway.errors import SubjectOutOfScope
 from gateway.law import countries
+from gateway.law.agreement_library import packaged
 from gateway.law.countries import UnknownCode
-from gateway.law.library import packaged
-from gateway.law.policy import Ask, Found, may_answer, may_ask, settle
-from gateway.law.quota import Usage
-from gateway.terms import Outcome, Purpose
+from gateway.law.query_policy import Ask, Found, may_answer, may_ask, settle
+from gateway.law.quota_policy import Usage
 
 # Typed out from ISO 3166-1 and ICAO 9303-3 section 5; no file of ours is read for it.
 HIDDEN = {

@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from gateway.casework import FieldCode, Ground, Scope, SubjectKind, Withholding
+from gateway.domain.messages import Outcome, Purpose
+from gateway.domain.person import FieldCode, Ground, Scope, SubjectKind, Withholding
 from gateway.errors import (
     FieldNotPermitted,
     PersecutionExclusion,
     PurposeNotPermitted,
     SubjectOutOfScope,
 )
-from gateway.law.disclosure import Decided, may_disclose
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
-from gateway.law.policy import Ask, Found, may_answer, may_ask, settle
-from gateway.law.quota import Usage
-from gateway.law.reading import MalformedAgreement
-from gateway.terms import Outcome, Purpose
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.law.disclosure_policy import Decided, may_disclose
+from gateway.law.query_policy import Ask, Found, may_answer, may_ask, settle
+from gateway.law.quota_policy import Usage
+from gateway.law.toml_reader import MalformedAgreement
 
 PURPOSES = {
     Purpose.VISA_PERMIT_BENEFIT: "IRPR 315.23(1)(a)",

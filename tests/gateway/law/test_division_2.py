@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from gateway.casework import FieldCode, SubjectKind
+from gateway.domain.messages import Purpose
+from gateway.domain.person import FieldCode, SubjectKind
 from gateway.errors import AgreementNotInForce, FieldNotPermitted, PurposeNotPermitted
-from gateway.law.divisions import BOUNDS
-from gateway.law.library import packaged
-from gateway.law.parsing import parse
-from gateway.law.policy import Ask, may_answer_header, may_ask, may_tell
-from gateway.law.quota import Usage
-from gateway.law.reading import MalformedAgreement
-from gateway.terms import Purpose
+from gateway.law.agreement_library import packaged
+from gateway.law.agreement_parser import parse
+from gateway.law.query_policy import Ask, may_answer_header, may_ask, may_tell
+from gateway.law.quota_policy import Usage
+from gateway.law.regulation import BOUNDS
+from gateway.law.toml_reader import MalformedAgreement
 
 FIELDS = {
     FieldCode.CLAIM_IDENTITY: "IRPR 315.33(a)",

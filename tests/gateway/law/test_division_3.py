@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.casework import Datum, FieldCode, Ground, Record, Scope, SubjectKind, Withholding
+from gateway.domain.messages import Biometrics, Modality, Outcome, PriorTransaction, Purpose
+from gateway.domain.person import Datum, FieldCode, Ground, Record, Scope, SubjectKind, Withholding
 from gateway.errors import (
     AgreementNotInForce,
     FieldNotPermitted,
@@ -21,10 +22,9 @@ from gateway.errors import (
     PurposeNotPermitted,
     SubjectOutOfScope,
 )
-from gateway.law.disclosure import Decided, disclose, may_disclose
-from gateway.law.policy import Ask, Found, may_answer, may_answer_header, may_ask, settle
-from gateway.law.quota import Usage
-from gateway.terms import Biometrics, Modality, Outcome, PriorTransaction, Purpose
+from gateway.law.disclosure_policy import Decided, disclose, may_disclose
+from gateway.law.query_policy import Ask, Found, may_answer, may_answer_header, may_ask, settle
+from gateway.law.quota_policy import Usage
 
 NAMES = ("au", "nz", "uk")
 NATIONS = {"au": "AUS", "nz": "NZL", "uk": "GBR"}

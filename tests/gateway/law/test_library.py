@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.law.agreement import Agreement
-from gateway.law.library import load_agreements, packaged
-from gateway.law.reading import MalformedAgreement
+from gateway.law.agreement_library import load_agreements, packaged
+from gateway.law.toml_reader import MalformedAgreement
 
 PLAIN = packaged()["au.toml"].decode()
 

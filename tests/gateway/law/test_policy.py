@@ -9,17 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import (
-    AgreementNotInForce,
-    ElementsInconsistent,
-    ModalityNotPermitted,
-    PurposeNotPermitted,
-    Refusal,
-)
-from gateway.law.library import load_agreements, packaged
-from gateway.law.policy import in_force, may_answer, may_answer_header
-from gateway.law.quota import Quota
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Header,
     MessageType,
@@ -33,6 +23,16 @@ from gateway.terms import (
     RecordFormat,
     Sample,
 )
+from gateway.errors import (
+    AgreementNotInForce,
+    ElementsInconsistent,
+    ModalityNotPermitted,
+    PurposeNotPermitted,
+    Refusal,
+)
+from gateway.law.agreement_library import load_agreements, packaged
+from gateway.law.query_policy import in_force, may_answer, may_answer_header
+from gateway.law.quota_policy import Quota
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 AGREEMENTS = load_agreements(packaged())

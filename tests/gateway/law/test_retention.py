@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.law import agreement
-from gateway.law.retention import RULES, STAMPED, Kept, Schedule, schedule_of
+from gateway.law.retention_policy import RULES, STAMPED, Kept, Schedule, schedule_of
 
 
 def kept(days: int) -> agreement.Kept:

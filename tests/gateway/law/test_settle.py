@@ -9,18 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.casework import (
-    NOBODY,
-    FieldCode,
-    Ground,
-    Scope,
-    Status,
-    SubjectKind,
-    Withholding,
-)
+from gateway.domain.messages import Outcome, Purpose
+from gateway.domain.person import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind, Withholding
 from gateway.law.agreement import Band
-from gateway.law.policy import Decided, Found, Permit, may_answer, settle
-from gateway.terms import Outcome, Purpose
+from gateway.law.query_policy import Decided, Found, Permit, may_answer, settle
 
 MATCH = Found(9.0, 4.0)
 NEAR = Found(3.0, 4.0, 2.0)

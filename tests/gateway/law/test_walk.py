@@ -12,13 +12,13 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.casework import Datum, FieldCode, Ground, Record, Scope, Status, SubjectKind
+from gateway.domain.messages import Purpose
+from gateway.domain.person import Datum, FieldCode, Ground, Record, Scope, Status, SubjectKind
 from gateway.errors import Refusal
-from gateway.law.citing import citations
+from gateway.law.agreement_library import packaged
+from gateway.law.citations import citations
 from gateway.law.countries import STATES
-from gateway.law.disclosure import Decided, disclose, may_disclose, may_tell
-from gateway.law.library import packaged
-from gateway.terms import Purpose
+from gateway.law.disclosure_policy import Decided, disclose, may_disclose, may_tell
 
 CITE = citations(packaged().values())
 NATIONS = {"au": "AUS", "nz": "NZL", "uk": "GBR", "us-visa": "USA", "us-asylum": "USA"}

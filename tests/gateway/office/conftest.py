@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.office.acts import Officer, Role
-from gateway.server.house import House
-from gateway.store import ledger, sightings
+from gateway.admin.operation import Officer, Role
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House
+from gateway.store.exchange import seen_versions
+from gateway.store.ledger import stored_ledger
 from keys.keyset import KeyKind, KeyState
 
 OPERATOR = frozenset({Role.OPERATOR})
@@ -44,10 +45,10 @@ class KeyDesk:
     def sight(self, partner: str, version: int) -> None:
         """Have a partner be seen with a version, as the first commit of its message keeps it."""
         house = self._house
-        house.sequencer.commit((), sightings.see(partner, version, house.clock()))
+        house.sequencer.commit((), seen_versions.see(partner, version, house.clock()))
 
     def entries(self, kind: EntryType) -> int:
-        leaves = ledger.iter_leaves(self._house.database)
+        leaves = stored_ledger.iter_leaves(self._house.database)
         return [decode(leaf).type for leaf in leaves].count(kind)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.casework import Ground
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Desk, NotAllowed, Officer, Role
+from gateway.domain.person import Ground
 from gateway.errors import Remedy
-from gateway.office.acts import Act, Answer, Desk, NotAllowed, Officer, Role
-from gateway.office.arguments import Arguments
 
 REGISTRAR = Officer("P-1", frozenset({Role.REGISTRAR}))
 

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
 from gateway.errors import Remedy
-from gateway.server.house import House
-from gateway.store import governance, ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House
+from gateway.store.keys import adopted_versions
+from gateway.store.ledger import stored_ledger
 from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
 
 
 def types(house: House) -> list[EntryType]:
-    return [decode(leaf).type for leaf in ledger.iter_leaves(house.database)]
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
 
 
 def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secret: Any) -> None:
@@ -106,7 +107,7 @@ def test_a_key_that_moved_forward_while_the_house_was_closed_is_recorded_step_by
     with House.open(homes[0], secret) as house:
         assert types(house).count(EntryType.KEY) == len(KeyKind) + 2
         with house.database.reader() as reader:
-            assert governance.key_states(reader)[kid].state is KeyState.ACTIVE
+            assert adopted_versions.key_states(reader)[kid].state is KeyState.ACTIVE
 
 
 def test_a_suspended_key_is_not_revived_by_an_older_keyset(homes: Any, secret: Any) -> None:

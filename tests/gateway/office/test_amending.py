@@ -7,12 +7,12 @@ from itertools import permutations
 
 import pytest
 
-from gateway.aftercare import CorrectionKind, CorrectionNotice
-from gateway.casework import Details, DetailsOutcome, Field, FieldCode
-from gateway.errands import Folder
-from gateway.office import amending
-from gateway.wire import details as wire
-from gateway.wire.received import fields_in
+from gateway.casework import correction_amendment
+from gateway.domain.correction import CorrectionKind, CorrectionNotice
+from gateway.domain.outbound_query import Folder
+from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
+from gateway.wire import disclosure_payload as wire
+from gateway.wire.received_fields import fields_in
 
 
 def field(value: bytes, version: str) -> Field:
@@ -47,8 +47,8 @@ def test_a_notice_that_was_overtaken_does_not_put_the_older_value_back(
 ) -> None:
     left = folder(FIRST)
     for right in order:
-        left = amending.without(left, notice(right))
-        assert amending.right_already(left, notice(right))
+        left = correction_amendment.without(left, notice(right))
+        assert correction_amendment.right_already(left, notice(right))
 
     assert [each.value for each in fields_in(left)] == [TENTH.value]
 
@@ -56,10 +56,10 @@ def test_a_notice_that_was_overtaken_does_not_put_the_older_value_back(
 def test_versions_that_are_no_numbers_leave_the_last_word_to_who_speaks_last() -> None:
     held, told = field(b"1990", "rev-b"), field(b"1991", "rev-a")
 
-    left = amending.without(folder(held), notice(told))
+    left = correction_amendment.without(folder(held), notice(told))
 
     assert [each.value for each in fields_in(left)] == [told.value]
 
 
 def test_nothing_held_is_nothing_set_right() -> None:
-    assert not amending.right_already(Folder(), notice(SECOND))
+    assert not correction_amendment.right_already(Folder(), notice(SECOND))

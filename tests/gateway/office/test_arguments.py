@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.arguments import WANTED, Arguments
+from gateway.admin.operation import Officer, Role
 from gateway.errors import Remedy
-from gateway.office.acts import Officer, Role
-from gateway.office.arguments import WANTED, Arguments
-from gateway.server.house import House
+from gateway.server.application import House
 
 OFFICE = Path(__file__).parents[3] / "gateway" / "office"
 _TAKEN = re.compile(r'arguments\.(?:text|optional)\(\s*f?"([a-z_]+)')

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit.handed import take
-from gateway.cli.auditing import auditor_key
+from gateway.admin.operation import Officer, Role
+from gateway.cli.audit.explain import auditor_key
 from gateway.cli.main import app
 from gateway.errors import Remedy
-from gateway.kit.drill_rotation import ONE, TWO
-from gateway.office.acts import Officer, Role
-from gateway.office.auditors import PUBLIC_BYTES, public_file, read_public
+from gateway.exercises.drill.rotation import ONE, TWO
+from gateway.keymanagement.auditor_key import PUBLIC_BYTES, public_file, read_public
+from gateway.ledger.sealed_entries import take
 from keys.envelope import OpeningKey
 from keys.keyset import KeyKind
 

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.audit.entry import EntryType, decode
-from gateway.directory import own_bundle
+from gateway.admin.operation import TwoPersons
+from gateway.backup import archive, restored
 from gateway.errors import Fault, Remedy
-from gateway.office import backup, restoring
-from gateway.office.acts import TwoPersons
-from gateway.server import inspection
-from gateway.server.house import House
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
 from gateway.server.restore import restore
-from gateway.store import copying, ledger
-from gateway.store.database import open_store
+from gateway.store import snapshot
+from gateway.store.ledger import stored_ledger
+from gateway.store.sqlite import open_store
+from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
 from keys.envelope import OpeningKey, SealingKey
 from keys.errors import OpenRefused, WrongPassphrase
@@ -32,7 +33,9 @@ RECIPIENT = SealingKey(RECOVERY.public)
 
 def taken(house: House, target: Path, desk: Any) -> Path:
     told = desk.do_plain("backup.begin")
-    backup.write(house.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target)
+    archive.write(
+        house.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target
+    )
     return target
 
 
@@ -47,7 +50,7 @@ def ready(desk: Any, house: House) -> Any:
 def types(home: Path) -> list[EntryType]:
     database = open_store(config.load(home).store.path)
     try:
-        return [decode(leaf).type for leaf in ledger.iter_leaves(database)]
+        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(database)]
     finally:
         database.close()
 
@@ -63,14 +66,14 @@ def test_a_house_comes_back_with_all_it_held_and_says_so_first(
 
     home = tmp_path / "again"
     assert (done.party, done.entries, done.lost) == ("CAN", len(before), "")
-    assert done.version == own_bundle(home).version == version + restoring.LEAP
+    assert done.version == own_bundle(home).version == version + restored.LEAP
     assert types(home)[: len(before)] == before
     assert types(home)[len(before) :][:2] == [EntryType.RESTORE, EntryType.DIRECTORY]
-    assert inspection.verify_ledger(home).ok
-    assert not (home / restoring.MARK).exists()
+    assert self_check.verify_ledger(home).ok
+    assert not (home / restored.MARK).exists()
     with House.open(home, secret) as again:
         assert again.keyset.data().open(record, b"") == b"a record"
-        found = inspection.check(house.home, secret, house.clock())
+        found = self_check.check(house.home, secret, house.clock())
     assert {each.name for each in found if not each.ok} == set()
 
 
@@ -95,7 +98,7 @@ def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
 
     restore(file, tmp_path / "again", RECOVERY, secret)
     after = versions(tmp_path / "again")
-    assert all(after[name] >= before[name] + restoring.LEAP for name in before)
+    assert all(after[name] >= before[name] + restored.LEAP for name in before)
 
 
 def test_the_backup_is_an_entry_before_anything_leaves(
@@ -138,21 +141,21 @@ def test_a_backup_while_the_house_writes_is_of_one_moment(
 
     sizes = [restore(f, tmp_path / f.stem, RECOVERY, secret).entries for f in files]
     assert sizes == sorted(sizes)
-    assert all(inspection.verify_ledger(tmp_path / f.stem).ok for f in files)
+    assert all(self_check.verify_ledger(tmp_path / f.stem).ok for f in files)
 
 
 def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
     ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is copied first, so the keyset can only be ahead, which the opening records."""
-    places = backup._places
+    places = archive._places
 
     def later(*words: Any) -> dict[str, Path]:
-        monkeypatch.setattr(backup, "_places", places)
+        monkeypatch.setattr(archive, "_places", places)
         ready.do("keys.generate", kind="KEM")
         return places(*words)
 
-    monkeypatch.setattr(backup, "_places", later)
+    monkeypatch.setattr(archive, "_places", later)
     file = taken(house, tmp_path / "can.backup", ready)
 
     restore(file, tmp_path / "again", RECOVERY, secret)
@@ -163,7 +166,7 @@ def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
 def test_files_that_change_while_they_are_read_are_read_again(
     ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, tried = backup._content, 0
+    content, tried = archive._content, 0
 
     def disturbed(*words: Any) -> Iterator[bytes]:
         nonlocal tried
@@ -172,7 +175,7 @@ def test_files_that_change_while_they_are_read_are_read_again(
             ready.do("keys.generate", kind="KEM")
         return iter(content(*words))
 
-    monkeypatch.setattr(backup, "_content", disturbed)
+    monkeypatch.setattr(archive, "_content", disturbed)
     file = taken(house, tmp_path / "can.backup", ready)
 
     assert tried == 2
@@ -187,7 +190,7 @@ def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_pa
 
     with file.open("rb") as source:
         names = {
-            i.name for i in backup.read(recovery.unseal(source, RECOVERY), tmp_path / "x").items
+            i.name for i in archive.read(recovery.unseal(source, RECOVERY), tmp_path / "x").items
         }
     assert {"passerelle.toml", "party.json", "keys/keyset.json", "keys/kek.json"} <= names
     assert "store/passerelle.db" in names
@@ -215,7 +218,7 @@ def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
         atomic_file.replace(house.home / name, octets)
 
     told = ready.do_plain("backup.begin")
-    manifest = backup.write(
+    manifest = archive.write(
         house.settings, SealingKey(RECOVERY.public), told["made"], tmp_path / "can.backup"
     )
 
@@ -248,7 +251,7 @@ def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
 def test_a_store_that_is_not_whole_is_not_backed_up(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(Fault, match="copied"), copying.snapshot(tmp_path / "x.db"):
+    with pytest.raises(Fault, match="copied"), snapshot.snapshot(tmp_path / "x.db"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
@@ -283,7 +286,7 @@ def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening
     home, size = house.home, len(types(house.home))
     house.close()
     database = open_store(config.load(home).store.path)
-    restoring.mark(home, database, "2026-03-01T12:00:00.000Z", 0, "")
+    restored.mark(home, database, "2026-03-01T12:00:00.000Z", 0, "")
     database.close()
     version = own_bundle(home).version
 
@@ -292,7 +295,7 @@ def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening
 
     assert types(home)[size] is EntryType.RESTORE
     assert types(home).count(EntryType.RESTORE) == 1
-    assert own_bundle(home).version == version + restoring.LEAP
+    assert own_bundle(home).version == version + restored.LEAP
 
 
 @pytest.mark.parametrize(
@@ -301,23 +304,23 @@ def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening
 )
 def test_a_manifest_of_another_making_is_refused(text: bytes) -> None:
     with pytest.raises(OpenRefused):
-        backup.Manifest.parse(text)
+        archive.Manifest.parse(text)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "", "./a", "a//b", "a\nb"])
 def test_a_name_that_leaves_the_folder_is_refused(name: str) -> None:
-    item = backup.Item(name, 1, "00")
+    item = archive.Item(name, 1, "00")
 
     with pytest.raises(OpenRefused):
-        backup.Manifest.parse(backup.Manifest("CAN", "now", 1, (item,)).to_bytes())
+        archive.Manifest.parse(archive.Manifest("CAN", "now", 1, (item,)).to_bytes())
 
 
 def test_content_that_ends_early_or_goes_on_is_refused(tmp_path: Path) -> None:
-    text = backup.Manifest("CAN", "now", 1, (backup.Item("a", 3, "00"),)).to_bytes()
+    text = archive.Manifest("CAN", "now", 1, (archive.Item("a", 3, "00"),)).to_bytes()
     head = len(text).to_bytes(4, "big") + text
     for number, content in enumerate(
         (head, head + b"ab", head + b"abc", head + b"abcd", b"\xff" * 9)
     ):
         (tmp_path / str(number)).mkdir()
         with pytest.raises(OpenRefused):
-            backup.read(iter([content]), tmp_path / str(number))
+            archive.read(iter([content]), tmp_path / str(number))

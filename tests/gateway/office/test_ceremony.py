@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
+from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.staff import CUSTODY
 from gateway.errors import AuditUnavailable, Remedy
-from gateway.law.library import packaged
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.office.staff import CUSTODY
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import ledger, subjects
+from gateway.law.agreement_library import packaged
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import subjects
 from keys import signatures
 from keys.approval import Proposal, Verdict, approval_text
 from keys.envelope import OpeningKey
@@ -105,7 +106,7 @@ def placed(house: House, one: Person) -> dict[str, object]:
 
 
 def verbs(house: House) -> list[str]:
-    frames = map(decode, ledger.iter_leaves(house.database))
+    frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [
         frame.subject_reference.partition("/")[0]
         for frame in frames
@@ -133,7 +134,7 @@ def test_what_one_proposes_and_another_approves_is_done(
     assert house.perform(one.officer, "hold.list", {})["holds"] == []
     assert state(house, one, identifier) == "EXECUTED"
     assert verbs(house) == ["PROPOSED", "APPROVED", "EXECUTED"]
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 def test_a_proposal_says_whose_hold_it_releases_and_leaves_who_was_shown_it(

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
 from gateway.errors import Fault
-from gateway.office.clockwatch import ClockWatch
-from gateway.server.house import House
-from gateway.store import ledger
-from gateway.store.sequencer import Leaf
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger_ops.clock_monitor import ClockWatch
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Leaf
 
 
 class Clocks:
@@ -42,7 +42,7 @@ def watch(house: House, clocks: Clocks) -> ClockWatch:
 
 
 def told(house: House) -> list[str]:
-    frames = map(decode, ledger.iter_leaves(house.database))
+    frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [frame.subject_reference for frame in frames if frame.type is EntryType.CLOCK]
 
 
@@ -102,7 +102,7 @@ def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
 
 
 def test_a_house_does_not_open_with_a_clock_behind_its_last_entry(house: House) -> None:
-    home, leaves = house.home, list(ledger.iter_leaves(house.database))
+    home, leaves = house.home, list(stored_ledger.iter_leaves(house.database))
     house.close()
     early = decode(leaves[-1]).time - timedelta(minutes=5)
 

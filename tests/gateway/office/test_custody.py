@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.audit.entry import EntryType
+from gateway.admin.operation import TwoPersons
 from gateway.errors import Remedy
-from gateway.office import custody as room
-from gateway.office import naming
-from gateway.office.acts import TwoPersons
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store.database import open_store
+from gateway.keymanagement import custody as room
+from gateway.keymanagement import custody_setting
+from gateway.ledger.entry import EntryType
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.sqlite import open_store
 from keys import custody_rewrap
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
 from keys.keyset import KeyKind, KeyState
@@ -58,7 +58,7 @@ def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
     with House.open(house.home, lambda: NEW) as again:
         assert again.keyset.data().open(data, b"") == b"a record"
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
-        assert inspection.verify_ledger(again.home).ok
+        assert self_check.verify_ledger(again.home).ok
     assert NEW not in b"".join(p.read_bytes() for p in house.home.rglob("*") if p.is_file())
 
 
@@ -138,9 +138,9 @@ def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: 
 def test_a_custody_named_by_the_environment_is_not_left_behind(
     desk: Any, house: House, new_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(naming.VARIABLE, "file:keys/kek.json")
+    monkeypatch.setenv(custody_setting.VARIABLE, "file:keys/kek.json")
 
-    with pytest.raises(Remedy, match=f"unset {naming.VARIABLE}"):
+    with pytest.raises(Remedy, match=f"unset {custody_setting.VARIABLE}"):
         desk.do(
             "custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/other.json"
         )
@@ -165,8 +165,8 @@ def test_a_full_disk_leaves_the_old_custody_in_force(
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from gateway.office.acts import Officer, Role
-from gateway.server.house import House
+from gateway.admin.operation import Officer, Role
+from gateway.server.application import House
 
 home, old, new_file, at = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4])
 with House.open(home, lambda: old) as house:
@@ -213,7 +213,7 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
                 left = [path.name for path in (home / "keys").iterdir()]
                 assert not [name for name in left if name.endswith(".next") or name[0] == "."]
                 assert house.keyset.primary(KeyKind.SIGNING)
-        assert inspection.verify_ledger(home).ok
+        assert self_check.verify_ledger(home).ok
         at += 5
         runs += 1
         shutil.rmtree(home)
@@ -247,7 +247,7 @@ def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with
     assert file.with_name("keyset.json.damaged").exists()
     with House.open(home, secret) as again:
         room.recovered(again.keyroom, "2026")
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 def recovered(home: Path, secret: Any) -> str:

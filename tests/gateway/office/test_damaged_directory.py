@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.house import House
+from gateway.server.application import House
 from keys.keyset import KeyKind, KeyState
 
 each_file = pytest.mark.parametrize("role", ["root", "targets", "CAN", "snapshot", "timestamp"])

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from gateway.bundle import PartyBundle
-from gateway.client.updater import Absent, Trust
-from gateway.directory import own_bundle
+from gateway.client.directory_client import Absent, Trust
+from gateway.directory.root_holders import KEEPERS
+from gateway.directory.sign_draft import sign_as
 from gateway.errors import Remedy
-from gateway.office.keepers import KEEPERS
-from gateway.office.signing import sign_as
-from gateway.server import inspection
-from gateway.server.house import House
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
 
@@ -97,7 +97,7 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
     assert desk.state(old) is KeyState.DEACTIVATED
     house.publishing.leap(1)  # signed by the new pair alone
     assert reader.read() == own_bundle(house.home)
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 @each_kind

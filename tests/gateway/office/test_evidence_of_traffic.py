@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.store import sightings
-from gateway.store.sightings import Sightings
+from gateway.store.exchange import seen_versions
+from gateway.store.exchange.seen_versions import Sightings
+from gateway.trust.partners import own_bundle
 from keys.keyset import KeyKind, KeyState
 
 
 def seen(house: Any) -> dict[str, int]:
     with house.database.reader() as reader:
-        return {party: one.version for party, one in sightings.seen(reader).items()}
+        return {party: one.version for party, one in seen_versions.seen(reader).items()}
 
 
 def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
@@ -75,7 +75,7 @@ def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
     assert [message(version) for version in (3, 3, 2, 4, 3)] == [2, 0, 0, 2, 0]
     assert seen(house) == {"AUS": 4}
     assert Sightings(house.database).effects("AUS", 4, house.clock()) == ()  # after a restart
-    house.sequencer.commit((), sightings.see("AUS", 1, house.clock()))
+    house.sequencer.commit((), seen_versions.see("AUS", 1, house.clock()))
     assert seen(house) == {"AUS": 4}
 
 

@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from gateway import telemetry
-from gateway.audit.entry import EntryType, decode
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.office import expiry
-from gateway.office.expiry import Expiring, Kind, Level
-from gateway.office.lookout import Lookout
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import alarms, kek, ledger
-from gateway.store.staff import Member
+from gateway.ledger.entry import EntryType, decode
+from gateway.monitoring import expiry
+from gateway.monitoring.expiry import Expiring, Kind, Level
+from gateway.monitoring.expiry_alerts import Lookout
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store import alarms
+from gateway.store.keys import kek_custody
+from gateway.store.ledger import stored_ledger
+from gateway.store.people.staff import Member
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
 
@@ -151,7 +153,7 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     ]
     with House.open(homes[0], secret) as house:
         later = house.clock() + timedelta(days=300)
-        house.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek.changed(later))
+        house.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later))
     assert reached(396) is Level.FINE
 
 
@@ -219,7 +221,7 @@ class Watched:
         return self.lookout
 
     def entries(self) -> list[str]:
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(self.house.database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.house.database)]
         return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
 
     def standing(self) -> list[str]:
@@ -292,7 +294,7 @@ def test_the_ledger_with_alarms_verifies(homes: Any, secret: Any) -> None:
             watched.things = [thing(Kind.PARTNER_SIGNING, timedelta(days=days))]
             watched.lookout.round()
 
-    assert inspection.verify_ledger(homes[0]).ok
+    assert self_check.verify_ledger(homes[0]).ok
 
 
 def test_a_gauge_tells_the_seconds_and_forgets_what_was_renewed(watched: Watched) -> None:
@@ -322,8 +324,8 @@ def test_a_thousand_partners_do_not_make_a_thousand_gauges(watched: Watched) -> 
     assert shown == 256
 
 
-def ends(home: Path, secret: Any, now: datetime) -> dict[str, inspection.Check]:
-    found = inspection.check(home, secret, now)
+def ends(home: Path, secret: Any, now: datetime) -> dict[str, self_check.Check]:
+    found = self_check.check(home, secret, now)
     return {one.name: one for one in found if one.name.startswith("ends")}
 
 

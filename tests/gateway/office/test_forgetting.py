@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from gateway.audit.entry import EntryClass, EntryType, Frame, commitment_of, decode
-from gateway.audit.shredding import read_left_behind
-from gateway.audit.verify import Severity
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
-from gateway.directory import own_bundle
+from gateway.backup import archive
+from gateway.backup import detail_keys as backup_keys
 from gateway.errors import Remedy
-from gateway.law.retention import Kept, Schedule
-from gateway.office import backup, backup_keys
-from gateway.office.retention import Retention
-from gateway.office.tiling import Publisher
-from gateway.server import inspection
-from gateway.server.house import House
+from gateway.law.retention_policy import Kept, Schedule
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.crypto_shredding import read_left_behind
+from gateway.ledger.entry import EntryClass, EntryType, Frame, commitment_of, decode
+from gateway.ledger.verify import Severity
+from gateway.ledger_ops.tile_publisher import Publisher
+from gateway.retention.erasure import Retention
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.server.local_source import Stored
 from gateway.server.restore import restore
-from gateway.server.stored import Stored
-from gateway.store import copying, ledger
+from gateway.store import snapshot
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Leaf
 from gateway.store.schema import detail_keys, details
-from gateway.store.sequencer import Leaf
+from gateway.trust.partners import own_bundle
 from keys import recovery
 from keys.envelope import OpeningKey, SealingKey
 
@@ -76,7 +78,7 @@ def unsealed(file: Path, folder: Path) -> Path:
     """Open a backup as its keeper can; return the folder."""
     folder.mkdir()
     with file.open("rb") as source:
-        backup.read(recovery.unseal(source, RECOVERY), folder)
+        archive.read(recovery.unseal(source, RECOVERY), folder)
     return folder
 
 
@@ -90,7 +92,7 @@ def ready(desk: Any, house: House) -> Any:
 def take(ready: Any, house: House) -> Callable[[Path], Path]:
     def take(target: Path) -> Path:
         told = house.perform(ready.one, "backup.begin", {})
-        backup.write(house.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
+        archive.write(house.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
         return target
 
     return take
@@ -131,7 +133,7 @@ def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_house_ser
     shred(house)
 
     assert holding(house.home, *pieces(sealed)) == []
-    report = inspection.verify_ledger(house.home)
+    report = self_check.verify_ledger(house.home)
     assert report.ok, report.findings
     assert not [each for each in report.findings if each.severity is Severity.FAULT]
     assert neighbours[0] > index
@@ -177,9 +179,9 @@ def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
     assert holding(tmp_path / "again", *pieces(sealed)) == []
     with House.open(tmp_path / "again", secret) as again:
         mark(again)
-        frame = decode(next(ledger.iter_leaves(again.database, done.entries)))
+        frame = decode(next(stored_ledger.iter_leaves(again.database, done.entries)))
     assert read_left_behind(frame) == done.entries > index
-    report = inspection.verify_ledger(tmp_path / "again")
+    report = self_check.verify_ledger(tmp_path / "again")
     assert report.ok, report.findings
     assert "left behind" in " ".join(finding.text for finding in report.findings)
 
@@ -193,7 +195,7 @@ def test_with_its_keys_a_backup_brings_details_back(
     restore(file, tmp_path / "again", RECOVERY, secret)
 
     assert holding(tmp_path / "again", sealed)
-    assert inspection.verify_ledger(tmp_path / "again").ok
+    assert self_check.verify_ledger(tmp_path / "again").ok
 
 
 def test_the_keys_of_another_backup_are_refused(
@@ -235,7 +237,7 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
 ) -> None:
     """Keys and the entries that account for them are of one moment, or an honest house would be accused."""
     indices = [mark(house)[0] for _ in range(6)]
-    within = ledger.held_within
+    within = stored_ledger.held_within
 
     def during(*where: Any) -> Any:
         rows = within(*where)
@@ -246,8 +248,8 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
         assert desk.run(batches=1).erased[Kept.EXCHANGE_DETAIL]
         yield from rows
 
-    monkeypatch.setattr(ledger, "PAGE", 2)
-    monkeypatch.setattr(ledger, "held_within", during)
+    monkeypatch.setattr(stored_ledger, "PAGE", 2)
+    monkeypatch.setattr(stored_ledger, "held_within", during)
     bind(house, tmp_path / "bundle")
 
     with Volume.open(tmp_path / "bundle") as volume:
@@ -268,7 +270,7 @@ def test_published_tiles_hold_neither_key_nor_ciphertext(house: House) -> None:
     assert list(tiles.rglob("*"))
     assert holding(tiles, ciphertext[:64], *pieces(sealed), CANARY.encode()) == []
     shred(house)
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
@@ -284,7 +286,7 @@ def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
     opened = unsealed(file, tmp_path / "opened")
     assert not (opened / house.settings.evidence.tiles.name).exists()
     restore(file, tmp_path / "again", RECOVERY, secret)
-    assert inspection.verify_ledger(tmp_path / "again").ok
+    assert self_check.verify_ledger(tmp_path / "again").ok
 
 
 def test_copies_that_a_killed_backup_left_behind_are_removed(house: House) -> None:
@@ -303,7 +305,7 @@ def test_a_copy_that_is_being_made_is_left_alone(house: House) -> None:
     mark(house)
     path = house.settings.store.path
 
-    with copying.snapshot(path) as copy:
-        assert copying.sweep(path.parent) == 0
+    with snapshot.snapshot(path) as copy:
+        assert snapshot.sweep(path.parent) == 0
         assert copy.database.is_file()
         assert copy.keys.stat().st_size

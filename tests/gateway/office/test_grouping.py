@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryType, decode
-from gateway.auditor.groups import read_groups
-from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.auditor.demographic_groups import read_groups
 from gateway.cli.main import app
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.office.grouping import _COUNTRIES, _REGIONS, groups_of
-from gateway.server.house import House
-from gateway.store import ledger
+from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.subjects.demographic_groups import _COUNTRIES, _REGIONS, groups_of
 
 TODAY = date(2026, 11, 23)
 ANN = Officer("P-1", frozenset({Role.REGISTRAR}))
@@ -64,7 +64,7 @@ def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
         house.perform(ANN, "registry.import", {"rows": [row]})
         size = house.sequencer.size
         done: Any = house.perform(ANN, "registry.groups", {"reason": "a test"})
-        kinds = [decode(leaf).type for leaf in ledger.iter_leaves(house.database, size)]
+        kinds = [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database, size)]
         auditor = Officer("P-2", frozenset({Role.AUDITOR}))
         with pytest.raises(NotAllowed):
             house.perform(auditor, "registry.groups", {"reason": "a test"})

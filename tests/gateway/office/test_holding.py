@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
-from gateway.audit.entry import EntryType, decode, detail_bytes
-from gateway.casework import FieldCode, Ground, Scope
+from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.admin.personal_data_access import About, seen
+from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import Fault, Remedy
-from gateway.law.policy import Decided
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.office.seen import About, seen
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import decisions, ledger, subjects
-from gateway.store.decisions import LIFE_CYCLE, DecisionAct, DecisionState
-from gateway.store.holds import HoldKind, standing
+from gateway.law.query_policy import Decided
+from gateway.ledger.entry import EntryType, decode, detail_bytes
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.casework import withholdings
+from gateway.store.casework.withholdings import LIFE_CYCLE, DecisionAct, DecisionState
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import subjects
+from gateway.store.retention.holds import HoldKind, standing
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
@@ -36,7 +38,7 @@ def house(homes: Any, secret: Any) -> Iterator[House]:
 
 
 def last(house: House) -> Any:
-    return [decode(leaf) for leaf in ledger.iter_leaves(house.database)][-1]
+    return [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)][-1]
 
 
 def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> None:
@@ -57,7 +59,7 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> Non
     assert len(house.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
     with pytest.raises(Remedy, match="no such hold stands"):
         house.perform(TWO, "hold.release", values)
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_held_person_is_not_removed(house: House, kind: str) -> None:
     house.perform(CASEWORKER, "decision.refuse", REFUSE)
     house.sequencer.commit([], subjects.remove("P-1"))
     with house.database.reader() as reader:
-        assert decisions.every(reader) == ()  # it goes with its person
+        assert withholdings.every(reader) == ()  # it goes with its person
 
 
 def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: House) -> None:
@@ -114,8 +116,8 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     with house.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
         assert subject is not None
-        of_aus = decisions.active(reader, subject, "AUS")
-        of_gbr = decisions.active(reader, subject, "GBR")
+        of_aus = withholdings.active(reader, subject, "AUS")
+        of_gbr = withholdings.active(reader, subject, "GBR")
     everything = Decided(Scope.ALL, frozenset(), Ground.NATIONAL_SECURITY)
     photograph = Decided(
         Scope.PART,
@@ -132,7 +134,7 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     assert (row["decision"], row["fields"]) == (two["decision"], ["PHOTOGRAPH"])
     with pytest.raises(Remedy, match="no such decision is active"):
         house.perform(CASEWORKER, "decision.lift", lifted)
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 @pytest.mark.parametrize(
@@ -167,17 +169,17 @@ def test_who_runs_the_machine_does_not_judge_the_national_interest(house: House)
 @pytest.mark.parametrize("state", DecisionState)
 def test_only_drawn_edges_of_a_decision_exist(state: DecisionState, act: DecisionAct) -> None:
     if (state, act) in LIFE_CYCLE:
-        assert decisions.step(state, act) is LIFE_CYCLE[state, act]
+        assert withholdings.step(state, act) is LIFE_CYCLE[state, act]
     else:
         with pytest.raises(Fault, match=state.name):
-            decisions.step(state, act)
+            withholdings.step(state, act)
 
 
 @given(scope=sampled_from(Scope), fields=lists(sampled_from(FieldCode), max_size=3))
 def test_scope_and_fields_never_contradict_each_other(
     scope: Scope, fields: list[FieldCode]
 ) -> None:
-    good = decisions.Decision(
+    good = withholdings.Decision(
         id="R-1",
         subject=1,
         partner="",

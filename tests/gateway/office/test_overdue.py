@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from gateway import telemetry
-from gateway.audit.entry import EntryType, decode
 from gateway.errors import EvidenceOverdue
-from gateway.office.overdue import Overdue
-from gateway.office.standing import StandingAlarms
-from gateway.server.house import House
-from gateway.store import alarms, ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger_ops.evidence_deadline import Overdue
+from gateway.monitoring.alarms import StandingAlarms
+from gateway.server.application import House
+from gateway.store import alarms
+from gateway.store.ledger import stored_ledger
 
 LIMIT = timedelta(hours=4)
 
@@ -32,7 +33,7 @@ def overdue_in(house: House) -> Overdue:
 
 
 def told(house: House) -> list[str]:
-    frames = map(decode, ledger.iter_leaves(house.database))
+    frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 

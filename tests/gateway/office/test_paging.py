@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Officer, Role
+from gateway.admin.pages import WRONG, Page, token
+from gateway.admin.staff import CUSTODY
 from gateway.errors import Remedy
-from gateway.office.acts import Officer, Role
-from gateway.office.arguments import Arguments
-from gateway.office.paging import WRONG, Page, token
-from gateway.office.staff import CUSTODY
 from tests.pages import demand_pages
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.audit.entry import EntryType, decode
-from gateway.casework import Datum, FieldCode, SubjectKind
+from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.domain.messages import Outcome
+from gateway.domain.person import Datum, FieldCode, SubjectKind
 from gateway.errors import Remedy
-from gateway.office import personal
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.office.personal import BadRow, read_row
-from gateway.server.house import House
-from gateway.store import ledger, subjects
-from gateway.terms import Outcome
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import subjects
+from gateway.subjects import record_row
+from gateway.subjects.record_row import BadRow, read_row
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Pair, People
@@ -58,7 +59,7 @@ def held(house: House, reference: str = "F-100") -> Any:
 
 
 def entries(house: House, since: int) -> list[EntryType]:
-    return [decode(leaf).type for leaf in ledger.iter_leaves(house.database, since)]
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database, since)]
 
 
 def test_a_row_becomes_a_record_with_an_entry(house: House) -> None:
@@ -319,7 +320,7 @@ def test_more_data_than_one_answer_holds_is_refused() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*personal.STATED, *FieldCode.__members__]) | st.text(max_size=8),
+        st.sampled_from([*record_row.STATED, *FieldCode.__members__]) | st.text(max_size=8),
         st.text(max_size=40) | st.integers() | st.none() | st.lists(st.text(), max_size=2),
         max_size=8,
     )
@@ -327,6 +328,6 @@ def test_more_data_than_one_answer_holds_is_refused() -> None:
 def test_whatever_a_row_holds_it_is_read_or_refused(row: dict[str, object]) -> None:
     with contextlib.suppress(BadRow):
         reference, record = read_row({**ROW, **row}, NOW)
-        assert personal.REFERENCE.fullmatch(reference)
+        assert record_row.REFERENCE.fullmatch(reference)
         assert record.status.kind is not SubjectKind.UNKNOWN
         assert record.status.nationalities

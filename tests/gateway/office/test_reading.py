@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.audit.handed import take
-from gateway.audit.story import Question, tell
+from gateway.admin.operation import Desk, NotAllowed, Officer, Role
 from gateway.errors import Remedy
-from gateway.office.acts import Desk, NotAllowed, Officer, Role
-from gateway.office.reading import ReadingRoom
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history import Question, tell
+from gateway.ledger.sealed_entries import take
+from gateway.ledger_ops.audit_access import ReadingRoom
 from keys.custody import FileCustody
 from keys.keyset import Keyset
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.audit.entry import EntryType, Frame, decode
-from gateway.bundle import PartyBundle
-from gateway.server.house import House
-from gateway.store import ledger
+from gateway.ledger.entry import EntryType, Frame, decode
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.trust.bundle import PartyBundle
 
 
 def entries(house: House) -> list[tuple[str, int]]:
-    frames: list[Frame] = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames: list[Frame] = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [(f.partner_id, f.directory_version) for f in frames if f.type is EntryType.DIRECTORY]
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.casework import Status, SubjectKind
-from gateway.office.registry import MOST_REPAIRS, Row
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import ledger, subjects
+from gateway.domain.person import Status, SubjectKind
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import subjects
+from gateway.subjects.enrolment import MOST_REPAIRS, Row
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_new_person_is_enrolled_with_an_entry(house: Any, people: Any) -> None
     report = house.registry.enrol(people.rows(50))
 
     assert (report.enrolled, report.people, report.bad) == (2, 1, [])
-    entries = [decode(leaf) for leaf in ledger.iter_leaves(house.database, size)]
+    entries = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database, size)]
     assert [entry.type for entry in entries] == [EntryType.ENROLLED]
 
 
@@ -112,7 +113,7 @@ def test_a_person_who_comes_twice_in_one_run_is_extended(house: Any, people: Any
     report = house.registry.enrol([first, *between, second])
 
     assert (report.enrolled, report.bad) == (4, [])
-    assert inspection.stats(house.home).subjects == 5 + 2
+    assert self_check.stats(house.home).subjects == 5 + 2
 
 
 def test_a_refused_record_leaves_no_person_and_no_status_behind(house: Any, people: Any) -> None:

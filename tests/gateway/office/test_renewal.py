@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.errors import NoteRefused
-from gateway.audit.note import Checkpoint, sign_checkpoint
-from gateway.audit.proof import LogIdentity
-from gateway.bundle import PartyBundle
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.office import renewal
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import ledger
+from gateway.keymanagement import bundle_renewal
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.errors import NoteRefused
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import own_bundle
 from keys import certificates
 from keys.custody import open_custody
 from keys.errors import KeyNotUsable
@@ -46,7 +46,7 @@ def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
 
 def count(home: Any, secret: Any, kind: EntryType) -> int:
     with House.open(home, secret) as house:
-        return [decode(leaf).type for leaf in ledger.iter_leaves(house.database)].count(kind)
+        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)].count(kind)
 
 
 def soon() -> datetime:
@@ -113,7 +113,7 @@ def test_each_step_is_in_the_ledger_with_who_took_it_and_why(
 
     # three made, three promoted; the sealing and the signing key stepped down
     assert count(homes[0], secret, EntryType.KEY) == keys + 8
-    assert inspection.verify_ledger(homes[0]).ok
+    assert self_check.verify_ledger(homes[0]).ok
 
 
 def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_round(
@@ -142,7 +142,7 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
     halfway, made = keyset.generate(KeyKind.KEM, now, reason="t", actor="t")
     halfway.save(homes[0] / "keys" / "keyset.json")
-    bundle = renewal.successor(own_bundle(homes[0]), halfway, now, version=2)
+    bundle = bundle_renewal.successor(own_bundle(homes[0]), halfway, now, version=2)
     (homes[0] / "party.json").write_bytes(bundle.to_bytes())
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
@@ -157,16 +157,16 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
 )
 def test_ended_keys_do_not_serve(homes: Any, secret: Any, days: int, words: str) -> None:
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
-    inspection.demand_current(keyset, now)
+    self_check.demand_current(keyset, now)
 
     with pytest.raises(Remedy, match=words):
-        inspection.demand_current(keyset, now + timedelta(days=days))
+        self_check.demand_current(keyset, now + timedelta(days=days))
 
 
 def test_check_names_an_ended_epoch_and_goes_on(homes: Any, secret: Any) -> None:
     later = datetime.now(UTC) + timedelta(days=8)
 
-    found = {one.name: one for one in inspection.check(homes[0], secret, later)}
+    found = {one.name: one for one in self_check.check(homes[0], secret, later)}
 
     assert found["keys"].ok
     assert not found["ends: KEM"].ok
@@ -176,7 +176,7 @@ def test_check_names_an_ended_epoch_and_goes_on(homes: Any, secret: Any) -> None
 def test_check_fails_for_an_ended_leaf(homes: Any, secret: Any) -> None:
     later = datetime.now(UTC) + timedelta(days=91)
 
-    found = {one.name: one for one in inspection.check(homes[0], secret, later)}["keys"]
+    found = {one.name: one for one in self_check.check(homes[0], secret, later)}["keys"]
 
     assert not found.ok
     assert "passerelle keys rotate" in found.detail
@@ -204,9 +204,9 @@ def test_a_ledger_is_verified_with_the_pair_that_signs_and_those_before_and_afte
     first = keyset.log().public
 
     announced, kid = moved(keyset, KeyKind.LOG)
-    before = renewal.log_of(announced, "log")
+    before = bundle_renewal.log_of(announced, "log")
     promoted, _ = moved(announced, KeyKind.LOG, KeyState.ACTIVE, of=kid)
-    after = renewal.log_of(promoted, "log")
+    after = bundle_renewal.log_of(promoted, "log")
 
     second = announced.record(kid).public
     assert before == LogIdentity.from_public("log", first, [second])
@@ -223,7 +223,7 @@ def test_a_pair_that_left_vouches_for_what_it_signed_before_and_for_nothing_new(
     old, gone = keyset.log(), keyset.primary(KeyKind.LOG).kid
     promoted, _ = moved(keyset, KeyKind.LOG, KeyState.ACTIVE)
     retired, _ = moved(promoted, KeyKind.LOG, KeyState.DEACTIVATED, of=gone)
-    log, left = renewal.log_of(retired, "log"), retired.record(gone).not_after
+    log, left = bundle_renewal.log_of(retired, "log"), retired.record(gone).not_after
     checkpoint = Checkpoint("log", 1, bytes(32))
 
     assert log.past == ()
@@ -243,10 +243,10 @@ def test_a_compromised_pair_vouches_for_nothing_also_after_its_destruction(
 
     for states in ([KeyState.COMPROMISED], [KeyState.DESTROYED]):
         keyset, _ = moved(keyset, KeyKind.LOG, *states, of=kid)
-        assert renewal.log_of(keyset, "log").past == ()
+        assert bundle_renewal.log_of(keyset, "log").past == ()
         assert (
             LogIdentity.from_public("log", stolen).vkeys
-            in renewal.log_of(keyset, "log", every=True).past
+            in bundle_renewal.log_of(keyset, "log", every=True).past
         )
 
 
@@ -257,7 +257,7 @@ def test_a_compromised_signing_key_is_published_never_again(homes: Any, secret: 
 
     for states in ([KeyState.COMPROMISED], [KeyState.DESTROYED]):
         keyset, _ = moved(keyset, KeyKind.SIGNING, *states, of=kid)
-        told = renewal.successor(own, keyset, now, version=2)
+        told = bundle_renewal.successor(own, keyset, now, version=2)
         assert stolen not in [key.public for key in told.signing]
 
 

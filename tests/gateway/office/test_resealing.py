@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from gateway.audit.entry import EntryType, decode
 from gateway.errors import Fault, Remedy
-from gateway.kit.drill_rotation import ONE, TWO
-from gateway.office import resealing as office
-from gateway.server.house import House, utc_now
-from gateway.store import ledger, resealing
+from gateway.exercises.drill.rotation import ONE, TWO
+from gateway.keymanagement import reencryption as office
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House, utc_now
 from gateway.store.effects import Effect
-from gateway.store.resealing import DRAWERS
+from gateway.store.keys import reencryption
+from gateway.store.keys.reencryption import DRAWERS
+from gateway.store.ledger import stored_ledger
 from gateway.store.schema import samples
 from keys.data_encryption import tag_of
 from keys.errors import OpenRefused
@@ -35,7 +36,7 @@ def turned(house: Any) -> tuple[bytes, bytes]:
 
 def left(house: Any, kid: bytes) -> int:
     with house.database.reader() as reader:
-        return resealing.otherwise(reader, tag_of(kid))
+        return reencryption.otherwise(reader, tag_of(kid))
 
 
 def everyone(house: Any) -> list[Any]:
@@ -61,7 +62,7 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
         assert partner.state(answer.transaction_number).result == answer.result
         told = [
             frame
-            for frame in map(decode, ledger.iter_leaves(pair.house.database))
+            for frame in map(decode, stored_ledger.iter_leaves(pair.house.database))
             if frame.type is EntryType.CUSTODY
         ]
         assert [frame.subject_reference for frame in told] == [f"RESEALED/{new.hex()[:16]}"]
@@ -166,7 +167,7 @@ def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
     with House.open(homes[0], secret) as house:
         _, new = turned(house)
         with house.database.reader() as reader:
-            effects = tuple(resealing.moves(reader, house.data_key, tag_of(new), 500))
+            effects = tuple(reencryption.moves(reader, house.data_key, tag_of(new), 500))
         house.sequencer.commit((), (Effect(samples.delete()),))
 
         house.sequencer.commit((), effects)

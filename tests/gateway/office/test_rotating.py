@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.bundle import PartyBundle
-from gateway.directory import own_bundle
+from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
 from gateway.errors import Remedy
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
-from gateway.server import inspection
-from gateway.server.house import House
+from gateway.ledger.entry import EntryType
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import own_bundle
 from keys.errors import KeyNotUsable
 from keys.keyset import KeyKind, KeyState
 
@@ -33,7 +33,7 @@ def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: House)
     assert desk.state(old) is KeyState.ACTIVE  # it steps down by a step of its own
     desk.do("keys.deactivate", key=old)
     assert desk.state(old) is KeyState.DEACTIVATED
-    assert inspection.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(house.home).ok
 
 
 def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
+from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.staff import CUSTODY, founds
 from gateway.errors import Remedy, StaffUnknown
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
-from gateway.office.staff import CUSTODY, founds
-from gateway.server.house import House
-from gateway.store import ledger
-from gateway.store.staff import Member
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.application import House
+from gateway.store.ledger import stored_ledger
+from gateway.store.people.staff import Member
 from keys import officer_keys, signatures
 from keys.certificates import SEED_BYTES, TlsKey
 from keys.officer_keys import PROOF_BYTES, OfficerKeys
@@ -57,7 +57,7 @@ def add(
 
 
 def kinds(house: House) -> list[EntryType]:
-    return [decode(leaf).type for leaf in ledger.iter_leaves(house.database)]
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
 
 
 def test_a_badge_makes_an_officer(house: House) -> None:

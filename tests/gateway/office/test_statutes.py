@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
+from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.agreements import signatures
 from gateway.errors import Remedy
-from gateway.law.parsing import parse
-from gateway.law.reading import MAX_BYTES, MalformedAgreement
-from gateway.office import signatures
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
-from gateway.server import inspection
-from gateway.server.house import House, utc_now
-from gateway.store import governance, ledger
+from gateway.law.agreement_parser import parse
+from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House, utc_now
 from gateway.store.effects import Effect
+from gateway.store.keys import adopted_versions
+from gateway.store.ledger import stored_ledger
 from gateway.store.schema import values
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -39,7 +40,7 @@ def second(homes: Any, **changes: str) -> str:
 
 
 def entries(house: House, kind: EntryType) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [frame.subject_reference for frame in frames if frame.type is kind]
 
 
@@ -106,7 +107,7 @@ def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
 
     assert house.agreements is before
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
     assert "au-2.toml" in found["agreements"].detail
     assert "line 1" in found["agreements"].detail
@@ -146,7 +147,7 @@ def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_olde
         assert [each.version for each in opened.agreements["au"]] == [1, 2]
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
 
 
@@ -229,7 +230,7 @@ def test_an_agreement_whose_text_is_nowhere_is_not_in_force_and_the_others_are(
         assert "au" not in opened.agreements
         assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert "kept nowhere: no version of it is in force" in found["agreements"].detail
 
 
@@ -266,7 +267,7 @@ def test_a_kept_text_that_is_read_no_longer_ends_its_agreement_and_no_other(
         assert "au" not in opened.agreements
         assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert "au@2 line 7: limits: more than is taken" in found["agreements"].detail
 
 
@@ -282,7 +283,7 @@ def test_a_file_of_which_nothing_can_be_read_is_named_and_waited_for_by_nobody(
         opened.statutes.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert f"{name}: cannot be read: no regular file" in found["agreements"].detail
 
 
@@ -317,7 +318,7 @@ def test_an_odd_file_stops_no_round_and_no_start(
         opened.statutes.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
 
 
@@ -371,7 +372,7 @@ def test_a_file_whose_home_is_another_party_is_not_in_force_here(
     assert house.agreements["au"][0].covers(utc_now())
     assert len(entries(house, EntryType.AGREEMENT)) == before
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
-    found = {check.name: check for check in inspection.check(homes[0], lambda: b"", utc_now())}
+    found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
     assert "theirs.toml: agreement.home: is not ours" in found["agreements"].detail
 
@@ -396,9 +397,9 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
     text = foreign(homes, **{'id = "au"': 'id = "theirs"'})
     held = parse(text.encode(), "theirs.toml")
     name = held.name
-    adopted = governance.Adopted(held.version, held.digest, utc_now())
-    effects = governance.adopt(governance.Subject.AGREEMENT, name, adopted, None)
-    house.sequencer.commit((), (*effects, governance.keep_text(name, text.encode())))
+    adopted = adopted_versions.Adopted(held.version, held.digest, utc_now())
+    effects = adopted_versions.adopt(adopted_versions.Subject.AGREEMENT, name, adopted, None)
+    house.sequencer.commit((), (*effects, adopted_versions.keep_text(name, text.encode())))
     agree(homes[0], "theirs.toml", text)
 
     house.statutes.round()

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.office import keymoves
-from gateway.server import watchdog
-from gateway.server.house import House
+from gateway.keymanagement import transitions
+from gateway.ledger.entry import EntryType
+from gateway.server.application import House
+from gateway.server.workers import watchdog
+from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
 
@@ -104,7 +104,7 @@ def test_an_ambiguous_beginning_names_no_key(desk: Any, house: House) -> None:
     twins = SimpleNamespace(records=(house.keyset.kem(), house.keyset.kem()))
 
     with pytest.raises(Remedy, match="more digits"):
-        keymoves.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
+        transitions.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
 
 
 def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock: Any) -> None:

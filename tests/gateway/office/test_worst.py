@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.directory import Directory, own_bundle
+from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
+from gateway.admin.pages import token
+from gateway.admin.staff import CUSTODY
 from gateway.errors import KeysUnavailable, Remedy, StaffUnknown
-from gateway.office.acts import NotAllowed, Officer, Role, TwoPersons
-from gateway.office.paging import token
-from gateway.office.staff import CUSTODY
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.server.serving import Serving
-from gateway.store import affected, ledger
-from gateway.store.affected import Use, iter_affected
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
+from gateway.store.ledger import affected_entries, stored_ledger
+from gateway.store.ledger.affected_entries import Use, iter_affected
+from gateway.trust.partners import Directory, own_bundle
 from keys import atomic_file, certificates
 from keys.errors import IllegalTransition, KeysError
 from keys.keyset import KeyKind, KeyState
@@ -48,7 +48,7 @@ def stop(house: House, kid: bytes, officer: Officer = OPERATOR, **other: Any) ->
 
 
 def alarms(house: House) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
 
 
@@ -244,7 +244,7 @@ def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
 
     assert stopped > before
     assert refused.value.reason == KeysUnavailable.reason
-    types = [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database, stopped)]
+    types = [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database, stopped)]
     assert EntryType.REQUEST not in types
 
 
@@ -263,7 +263,7 @@ def test_a_house_opens_without_a_signing_key_and_does_not_serve(homes: Any, secr
             actor="P-1",
         )
         assert house.keyset.signing().key_id == successor
-        inspection.demand_current(house.keyset, house.clock())
+        self_check.demand_current(house.keyset, house.clock())
 
 
 def test_the_ledger_lists_what_a_key_signed_and_what_was_sealed_to_it(
@@ -292,7 +292,7 @@ def test_only_what_came_since_is_listed_and_in_pages(
     pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long list comes page after page; each entry once."""
-    monkeypatch.setattr(affected, "STRIDE", 5)
+    monkeypatch.setattr(affected_entries, "STRIDE", 5)
     partner, house = pair.partner(), pair.house
     numbers = [
         partner.query(people.samples(1), **people.matter()).transaction_number for _ in range(5)
@@ -322,7 +322,7 @@ def test_each_page_of_the_list_is_a_reading(pair: Any) -> None:
         house, house.keyset.kem().kid, page_token=token(5)
     )  # whoever begins with the second page reads too
 
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database, before)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database, before)]
     assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 2
 
 
@@ -412,7 +412,7 @@ def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any
         with pytest.raises(KeysError):
             house.directory.signing_key("AUS", kid, house.clock())
         assert not stop(house, kid, partner="AUS")["new"]
-    found = {one.name: one for one in inspection.check(homes[0], secret, datetime.now(UTC))}
+    found = {one.name: one for one in self_check.check(homes[0], secret, datetime.now(UTC))}
     assert found["partners"].detail == "AUS (refused keys: 1)"
 
 
@@ -422,7 +422,7 @@ def test_the_ledger_of_the_worst_day_verifies(homes: Any, secret: Any) -> None:
         kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
         stop(house, kid, partner="AUS")
 
-    assert inspection.verify_ledger(homes[0]).ok
+    assert self_check.verify_ledger(homes[0]).ok
 
 
 @pytest.mark.parametrize("kind", [KeyKind.KEM, KeyKind.SIGNING])

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from sqlalchemy.engine.base import RootTransaction
 
-from gateway.bundle import PartyBundle
-from gateway.client.updater import Absent, Trust
-from gateway.directory import own_bundle
-from gateway.office.acts import Officer, Role
-from gateway.office.directoryfiles import FOLDER, DirectoryFiles
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import governance
+from gateway.admin.operation import Officer, Role
+from gateway.client.directory_client import Absent, Trust
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.keys import adopted_versions
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.directory_files import FOLDER, DirectoryFiles
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
@@ -183,7 +183,7 @@ class Walk:
         with self._open() as house:
             keyset = house.keyset
             with house.database.reader() as reader:
-                standing = governance.key_states(reader)
+                standing = adopted_versions.key_states(reader)
             same = {r.kid: r.state for r in keyset.records} == {
                 kid: held.state for kid, held in standing.items()
             }
@@ -201,7 +201,7 @@ class Walk:
             left = [r for r in after if r.state is KeyState.PREACTIVE]
             code |= 0 if resumed and not left and self._believed() else 16
             code |= 32 if begun else 0
-        code |= 0 if inspection.verify_ledger(self._home).ok else 4
+        code |= 0 if self_check.verify_ledger(self._home).ok else 4
         return code
 
     def _believed(self) -> bool:

@@ -19,8 +19,8 @@ import pytest
 
 from gateway.client import Partner, PartnerError
 from gateway.config import load
-from gateway.directory import own_bundle
-from gateway.terms import Outcome, Sample
+from gateway.domain.messages import Outcome, Sample
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from matcher.finger import record_fmr
@@ -31,8 +31,8 @@ from tests.programs import Programs
 _SERVER = """
 import ctypes, os, signal, sys
 from pathlib import Path
-from gateway.server.house import House
-from gateway.server.serving import Serving
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
 
 deed = Path(sys.argv[2])
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
 from gateway.client import Answer, Outgoing, Partner, PartnerError
 from gateway.config import load
-from gateway.directory import own_bundle
-from gateway.server import inspection
-from gateway.store import ledger
-from gateway.store.database import open_store
-from gateway.terms import Outcome
+from gateway.domain.messages import Outcome
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.store.ledger import stored_ledger
+from gateway.store.sqlite import open_store
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.patience import CALL, PATIENCE
@@ -48,8 +48,8 @@ limit = int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from pathlib import Path
-from gateway.server.house import House
-from gateway.server.serving import Serving
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
 
 def observe(stage):
     if stage == sys.argv[2]:
@@ -93,7 +93,7 @@ def asker(homes: Any, secret: Any) -> Any:
 def entries(home: Path, message_id: bytes) -> Counter[EntryType]:
     database = open_store(load(home).store.path)
     try:
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(database)]
     finally:
         database.close()
     return Counter(frame.type for frame in frames if frame.message_id == message_id)
@@ -128,7 +128,7 @@ def test_killed_after_a_step_a_query_is_answered_once(
     assert (after[EntryType.REQUEST], after[EntryType.RESPONSE]) == (1, 1)
     if stage == "record_response":  # it was decided before the crash, and is not decided again
         assert after == before
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 def test_an_orphan_whose_message_is_over_is_abandoned(
@@ -137,7 +137,7 @@ def test_an_orphan_whose_message_is_over_is_abandoned(
     """Protocol 8: with no retry in the window, start-up writes ABANDONED and releases the quota."""
     from datetime import timedelta
 
-    from gateway.server import house as rooms
+    from gateway.server import application as rooms
 
     home = homes[0]
     with server(home, die_at="search") as (address, process), asker(address) as partner:
@@ -147,13 +147,13 @@ def test_an_orphan_whose_message_is_over_is_abandoned(
     now = rooms.utc_now
     monkeypatch.setattr(rooms, "utc_now", lambda: now() + timedelta(minutes=30))
     with rooms.House.open(home, lambda: b"a passphrase for tests") as opened:
-        from gateway.office.rounds import sweep
+        from gateway.exchange.abandonment import sweep
 
         assert sweep(opened.database, opened.sequencer, rooms.utc_now()) == 1
 
     found = entries(home, outgoing.question.message_id)
     assert found == {EntryType.REQUEST: 1, EntryType.ABANDONED: 1}
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 def test_a_full_disk_answers_nothing_and_loses_nothing(
@@ -176,7 +176,7 @@ def test_a_full_disk_answers_nothing_and_loses_nothing(
     with server(home) as (address, _), asker(address) as partner:
         for answer in answered:
             assert partner.state(answer.transaction_number).result == answer.result
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok
 
 
 def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -> None:

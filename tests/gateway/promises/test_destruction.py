@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.audit import destruction
-from gateway.audit.entry import decode, open_detail
 from gateway.cli.main import app
-from gateway.directory import own_bundle
-from gateway.server import inspection
-from gateway.store import ledger
+from gateway.ledger import destruction_receipt
+from gateway.ledger.entry import decode, open_detail
+from gateway.server import self_check
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from keys.custody import FileCustody
 from keys.keyset import Keyset
 from matcher.finger.probe import prepare
@@ -44,7 +44,9 @@ def test_a_receipt_is_written_by_the_house_and_holds_for_its_partner(
         assert (written.exit_code, said.exit_code) == (0, 0), written.output + said.output
         told = json.loads(said.stdout)
         assert (told["partner"], told["transaction"]) == ("AUS", answer.transaction_number)
-        found = destruction.verify(file.read_bytes(), own_bundle(pair.home).log, datetime.now(UTC))
+        found = destruction_receipt.verify(
+            file.read_bytes(), own_bundle(pair.home).log, datetime.now(UTC)
+        )
         assert found.index == answer.receipt_index - 1  # in the same commit, before the answer
 
 
@@ -76,7 +78,7 @@ def test_a_receipt_of_another_query_or_house_is_a_no(
     answers = [pair.partner().query(people.samples(1), **people.matter()) for _ in range(2)]
     first, second = (each.result.destruction_receipt_id for each in answers)
     file = tmp_path / "receipt.json"
-    file.write_bytes(inspection.destruction(pair.home, first))
+    file.write_bytes(self_check.destruction(pair.home, first))
 
     for party, receipt in ((pair.home, second), (pair.asker, first)):
         said = run(
@@ -98,14 +100,16 @@ def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int)
     """By kind and number; the same for a hit and for no hit."""
     answer = pair.partner().query(people.samples(seed), **people.matter())
     with pair.house.database.reader() as reader:
-        proof = ledger.destruction(reader, answer.result.destruction_receipt_id)
+        proof = stored_ledger.destruction(reader, answer.result.destruction_receipt_id)
     assert proof is not None
     folder = pair.home / "auditor"
     custody = FileCustody.open(folder / "kek.json", b"the auditor's own")
     key = Keyset.load(folder / "keyset.json", custody).audit_opening()
 
     index = answer.receipt_index - 1
-    (stored,) = [one for one in ledger.iter_details(pair.house.database) if one.index == index]
+    (stored,) = [
+        one for one in stored_ledger.iter_details(pair.house.database) if one.index == index
+    ]
     assert stored.sealed_dek is not None
     facts = open_detail(decode(proof.leaf), stored.ciphertext, stored.sealed_dek, key)
 

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import literal, select
 
-from gateway.audit.entry import EntryClass, EntryType, Frame, decode
-from gateway.casework import Datum, DetailsOutcome, FieldCode, Record, SubjectKind
 from gateway.client import Disclosed, Refused
-from gateway.client.follow import compose_details
-from gateway.exchange.details import RequestHitDetails
-from gateway.server import inspection
-from gateway.store import ledger, subjects
-from gateway.store import people as store
-from gateway.store.casebook import disclosures
-from gateway.store.replay import ReplayState, find_replay, orphans
+from gateway.client.details_request import compose_details
+from gateway.domain.messages import Outcome, Purpose
+from gateway.domain.person import Datum, DetailsOutcome, FieldCode, Record, SubjectKind
+from gateway.exchange.hit_details import RequestHitDetails
+from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.server import self_check
+from gateway.store.exchange.replay import ReplayState, find_replay, orphans
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import person_records as store
+from gateway.store.people import subjects
 from gateway.store.schema import hit_references, transactions
-from gateway.terms import Outcome, Purpose
+from gateway.store.schema_casework import disclosures
 from keys.envelope import SIZE_CLASSES
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def rows(pair: Pair, answer: Answer) -> set[int]:
         ).all()
     for row in found:
         with pair.house.database.reader() as reader:
-            frame = decode(ledger.leaf(reader, row.response_index))
+            frame = decode(stored_ledger.leaf(reader, row.response_index))
         assert (frame.type, frame.transaction_number) == (EntryType.RESPONSE, row.details_number)
     return {row.field for row in found}
 
@@ -167,11 +168,11 @@ def test_a_spent_reference_is_denied_once_and_a_copy_hears_the_same(
     assert kept is not None
     assert kept.state is ReplayState.REFUSED
     assert outgoing.question.message_id not in {each.message_id for each in open_ones}
-    assert inspection.verify_ledger(shared_pair.home).ok
+    assert self_check.verify_ledger(shared_pair.home).ok
 
 
 def frames(pair: Pair, message_id: bytes) -> list[Frame]:
-    every = map(decode, ledger.iter_leaves(pair.house.database))
+    every = map(decode, stored_ledger.iter_leaves(pair.house.database))
     return [each for each in every if each.message_id == message_id]
 
 
@@ -191,7 +192,7 @@ def test_two_requests_at_once_do_not_widen_a_reference(
 
     assert reason(partner, people, answer, fields=WANTED[1:])[0] == "HIT_REFERENCE_SPENT"
     assert rows(shared_pair, answer) == {int(FieldCode.LAST_NAME)}
-    last = decode([*ledger.iter_leaves(shared_pair.house.database)][-1])
+    last = decode([*stored_ledger.iter_leaves(shared_pair.house.database)][-1])
     assert (last.type, last.entry_class) == (EntryType.REFUSAL, EntryClass.DENIED)
 
 
@@ -301,7 +302,7 @@ def test_every_way_leaves_the_same_entries(pair: Pair, people: People) -> None:
     for reference in (answer.result.hit_reference, bytes(16)):
         size = pair.house.sequencer.size
         details(partner, people, answer, reference=reference)
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
         seen.append([(frame.type, frame.entry_class, frame.subject_reference) for frame in frames])
 
     assert seen[0] == seen[1]
@@ -360,15 +361,15 @@ def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: Peo
 
 
 def _operation() -> Any:
-    from gateway.terms import Operation
+    from gateway.domain.messages import Operation
 
     return Operation.REQUEST_HIT_DETAILS
 
 
 def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
     """Return what makes the same call again and again, as the doors would hand it over."""
-    from gateway.casework import DetailsRequest
-    from gateway.wire import details as wire
+    from gateway.domain.person import DetailsRequest
+    from gateway.wire import disclosure_payload as wire
     from keys.envelope import OpeningKey
 
     payload = wire.details_request_bytes(
@@ -411,7 +412,7 @@ def test_a_used_reference_tells_nothing_of_who_was_hidden_since(pair: Pair, peop
             reference = bytes(range(16)) if name == "guessed" else None
             size = pair.house.sequencer.size
             told = details(partner, people, answer, tuple(sorted(fields)), reference)
-            frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+            frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
             kinds = [(frame.type, frame.entry_class, frame.subject_reference) for frame in frames]
             seen[name].append((told.details, told.envelope_size, kinds))
 

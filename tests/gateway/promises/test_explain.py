@@ -57,7 +57,7 @@ def test_explain_names_the_law_of_a_query(house: Any, people: Any) -> None:
 
 
 def test_explain_a_refused_purpose(house: Any, people: Any) -> None:
-    from gateway.terms import Purpose
+    from gateway.domain.messages import Purpose
 
     with pytest.raises(people.refused) as caught:
         house.partner().query(people.samples(1), **people.matter(purpose=Purpose.DATA_ACCURACY))

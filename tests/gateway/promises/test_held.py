@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from gateway.audit.entry import EntryType, decode
-from gateway.law.retention import Kept
-from gateway.office.acts import Officer, Role
-from gateway.server import inspection
-from gateway.store import ledger
+from gateway.admin.operation import Officer, Role
+from gateway.law.retention_policy import Kept
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.store.ledger import stored_ledger
 from gateway.store.schema import detail_keys, transactions
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -38,7 +38,7 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
     assert left == {found.transaction_number}
     of = {
         index: decode(leaf).transaction_number
-        for index, leaf in enumerate(ledger.iter_leaves(house.database))
+        for index, leaf in enumerate(stored_ledger.iter_leaves(house.database))
         if decode(leaf).type in {EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE}
     }
     assert {of[index] for index in keys if index in of} == {found.transaction_number}
@@ -46,4 +46,4 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
 
     house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
     assert house.retention.run(batches=50).erased[Kept.TRANSACTION] == 1
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok

@@ -9,26 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from gateway.aftercare import CorrectionKind
-from gateway.audit.entry import EntryType, decode
-from gateway.casework import (
-    NOBODY,
-    Ground,
-    Record,
-    Scope,
-    Status,
-    SubjectKind,
-    Withholding,
-)
 from gateway.client import Answer, Refused
-from gateway.errands import ErrandState
-from gateway.store import decisions, ledger, subjects
-from gateway.store import people as store
-from gateway.store.casebook import asked, corrections
+from gateway.domain.correction import CorrectionKind
+from gateway.domain.messages import Direction, Outcome, PriorTransaction, Purpose
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import NOBODY, Ground, Record, Scope, Status, SubjectKind, Withholding
+from gateway.ledger.entry import EntryType, decode
+from gateway.store.casework import withholdings
 from gateway.store.effects import Effect
+from gateway.store.exchange.transactions import Finding, open_finding
+from gateway.store.ledger import stored_ledger
+from gateway.store.people import person_records as store
+from gateway.store.people import subjects
 from gateway.store.schema import transactions
-from gateway.store.transactions import Finding, open_finding
-from gateway.terms import Direction, Outcome, PriorTransaction, Purpose
+from gateway.store.schema_casework import asked, corrections
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Pair, People
@@ -83,7 +77,7 @@ def change(pair: Pair, seed: int, status: Status) -> None:
 
 @pytest.fixture
 def watched(pair: Pair) -> tuple[Watched, CountingKey]:
-    from gateway.terms import Operation
+    from gateway.domain.messages import Operation
 
     walk = pair.serving.corridor._walks[Operation.SUBMIT_QUERY]
     people, key = Watched(pair.house.people), CountingKey(pair.house.data_key)
@@ -117,7 +111,7 @@ def test_a_masked_citizen_looks_like_a_stranger(
         case_system.asked.clear()
         key.used.clear()
         answer = ask(pair, people, seed)
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
         shape = [(frame.type, frame.entry_class, frame.policy_id) for frame in frames]
         seen.append((answer, shape, dict(case_system.asked), dict(key.used)))
     (hidden, *masked), (absent, *unknown), (shown, *match) = seen
@@ -184,7 +178,7 @@ def test_a_resident_is_shown_where_a_claim_is_declared_and_only_there(
 
 def test_whom_an_official_refuses_is_refused_with_the_ground(pair: Pair, people: People) -> None:
     """IRPR 315.41(3): must refuse; it is an answer, of the size of any other, and the prints are gone."""
-    decision = decisions.Decision(
+    decision = withholdings.Decision(
         id="R-0000000000000001",
         subject=subject_of(pair, 2),
         partner="AUS",
@@ -196,7 +190,7 @@ def test_whom_an_official_refuses_is_refused_with_the_ground(pair: Pair, people:
         decided_by="P-1",
         decided=pair.house.clock(),
     )
-    pair.house.sequencer.commit((), decisions.refuse(decision))
+    pair.house.sequencer.commit((), withholdings.refuse(decision))
 
     refused, shown = ask(pair, people, 2), ask(pair, people, 3)
 
@@ -218,7 +212,7 @@ def test_a_case_system_that_fails_answers_nothing(pair: Pair, people: People, wa
     with pytest.raises(Refused):
         ask(pair, people, 1)
 
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database, size)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
     assert [frame.type for frame in frames] == [
         EntryType.REQUEST,
         EntryType.DESTRUCTION,
@@ -275,7 +269,7 @@ def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
     assert (known.outcome, nobody.outcome) == (Outcome.MATCH, Outcome.NO_MATCH)
     assert known.envelope_size == nobody.envelope_size == prints.envelope_size
     assert known.result.destruction_receipt_id[:2] == prints.result.destruction_receipt_id[:2]
-    frames = [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database, size)]
+    frames = [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
     assert frames == [EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE] * 3
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.casework import Datum, DetailsOutcome, FieldCode, Record
-from gateway.store import people as store
-from gateway.store import subjects
-from gateway.store.casebook import disclosures
-from gateway.terms import Outcome
+from gateway.domain.messages import Outcome
+from gateway.domain.person import Datum, DetailsOutcome, FieldCode, Record
+from gateway.store.people import person_records as store
+from gateway.store.people import subjects
+from gateway.store.schema_casework import disclosures
 from keys.envelope import SIZE_CLASSES
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from grpc_health.v1 import health_pb2
 from sqlalchemy import text
 
 from gateway import telemetry
-from gateway.audit.entry import EntryType, decode
 from gateway.client import Refused
-from gateway.law.retention import ROUNDS_SILENT
-from gateway.office import watch
-from gateway.server import inspection
-from gateway.store import ledger
+from gateway.domain.messages import Outcome
+from gateway.law.retention_policy import ROUNDS_SILENT
+from gateway.ledger.entry import EntryType, decode
+from gateway.retention import watchdog
+from gateway.server import self_check
 from gateway.store.effects import Effect
-from gateway.terms import Outcome
+from gateway.store.ledger import stored_ledger
 
 STUCK = "CREATE TRIGGER stuck BEFORE DELETE ON replay BEGIN SELECT RAISE(ABORT, 'stuck'); END"
 
@@ -42,7 +42,7 @@ def later(pair: Any) -> Later:
 
 
 def alarms(pair: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 
@@ -57,7 +57,7 @@ def health(pair: Any) -> int:
     return int(answer.status)
 
 
-def rounds(pair: Any, number: int = watch.TURN + 1) -> None:
+def rounds(pair: Any, number: int = watchdog.TURN + 1) -> None:
     for _ in range(number):
         pair.serving.walk_rounds()
 
@@ -95,13 +95,13 @@ def test_what_cannot_be_erased_shuts_the_doors_until_it_is(
     assert health(pair) == health_pb2.HealthCheckResponse.SERVING
     assert alarms(pair) == ["RAISE/REPLY", "CLEAR/REPLY"]
     assert b'passerelle_retention_overdue{kept="REPLY"} 0.0' in telemetry.exposition()
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok
 
 
 def test_an_alarm_is_raised_once_across_a_restart(
     homes: Any, people: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gateway.server import house as rooms
+    from gateway.server import application as rooms
 
     with serve(*homes) as pair:
         pair.partner().query(people.samples(1), **people.matter())
@@ -152,6 +152,6 @@ def test_the_caretaker_erases_on_his_rounds(pair: Any, people: Any, later: Later
 
     rounds(pair)
 
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
     told = [frame.subject_reference for frame in frames if frame.type is EntryType.RETENTION]
     assert told == ["REPLY/1"]

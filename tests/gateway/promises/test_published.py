@@ -16,25 +16,26 @@ import pytest
 from grpc_health.v1 import health_pb2
 from typer.testing import CliRunner
 
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.tiles import Tiles
+from gateway.admin.operation import Officer, Role
+from gateway.backup import archive
 from gateway.cli.main import app
 from gateway.client import Refused
-from gateway.directory import own_bundle
+from gateway.domain.messages import Outcome
 from gateway.errors import Fault
-from gateway.office import backup
-from gateway.office.acts import Officer, Role
-from gateway.office.tiling import AnotherPublishes, files_in
-from gateway.server import inspection, tiler
-from gateway.server.house import House, utc_now
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.tiles import Tiles
+from gateway.ledger_ops.tile_publisher import AnotherPublishes, files_in
+from gateway.server import self_check
+from gateway.server.application import House, utc_now
 from gateway.server.restore import restore
-from gateway.store import ledger
-from gateway.terms import Outcome
+from gateway.server.workers import tiles
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from keys.envelope import OpeningKey, SealingKey
 
 
 def alarms(pair: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 
@@ -60,10 +61,10 @@ def test_what_a_serving_house_published_is_verified_from_files_alone(
     checkpoint = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
     assert checkpoint.size == pair.house.sequencer.size
     Tiles(files_in(folder), checkpoint.size).check_root(checkpoint)
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok
     spoiled = folder / "tile" / "0" / f"000.p/{checkpoint.size}"
     spoiled.write_bytes(bytes(32) + spoiled.read_bytes()[32:])
-    report = inspection.verify_ledger(pair.home)
+    report = self_check.verify_ledger(pair.home)
     assert not report.ok
     assert [(finding.index, "tile/0/000.p/" in finding.text) for finding in report.findings] == [
         (0, True)
@@ -89,7 +90,7 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
     left = house.overdue.left("TILES", house.clock())
     assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
 
-    checked = {one.name: one for one in inspection.check(pair.home, secret, house.clock())}
+    checked = {one.name: one for one in self_check.check(pair.home, secret, house.clock())}
     assert not checked["evidence"].ok
     assert "TILES since" in checked["evidence"].detail
 
@@ -122,7 +123,7 @@ def test_a_publisher_that_hangs_without_a_word_is_noticed_by_the_rounds(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair.serving._tiler.stop()
-    monkeypatch.setattr(pair.serving._tiler, "_fine", pair.serving._tiler._fine - tiler.BEHIND - 1)
+    monkeypatch.setattr(pair.serving._tiler, "_fine", pair.serving._tiler._fine - tiles.BEHIND - 1)
 
     pair.serving.walk_rounds()
 
@@ -138,7 +139,7 @@ def test_the_last_entry_of_a_house_that_stopped_is_published(pair: Any) -> None:
     published = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
     assert published.size == pair.house.sequencer.size
     with pair.house.database.reader() as reader:
-        assert decode(ledger.leaf(reader, published.size - 1)).type is EntryType.STOP
+        assert decode(stored_ledger.leaf(reader, published.size - 1)).type is EntryType.STOP
 
 
 def test_the_command_repairs_what_was_lost(pair: Any) -> None:
@@ -147,13 +148,13 @@ def test_the_command_repairs_what_was_lost(pair: Any) -> None:
     pair.serving._tiler.finish()
     (lost,) = (folder / "tile" / "0").rglob("*.p/*")
     lost.unlink()
-    assert not inspection.verify_ledger(pair.home).ok
+    assert not self_check.verify_ledger(pair.home).ok
 
     done = run.invoke(app, ["ledger", "publish", str(pair.home), "--json"])
 
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["size"] == pair.house.sequencer.size
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok
 
 
 def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
@@ -175,7 +176,7 @@ def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
     assert done.exit_code == 2
     assert "set back" in done.output
     assert (folder / "checkpoint").read_bytes() == today
-    report = inspection.verify_ledger(home)
+    report = self_check.verify_ledger(home)
     assert not report.ok
     assert any("set back" in finding.text for finding in report.findings)
 
@@ -194,21 +195,21 @@ def test_a_backup_is_restored_beside_files_that_were_published_after_it(
             two, "backup.recipient", {"public": recovery.public.hex(), "reason": "a test"}
         )
         made = str(house.perform(two, "backup.begin", {})["made"])
-        backup.write(house.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
+        archive.write(house.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
         for _ in range(5):
             house.record(EntryType.START)
-    tiler.publish(home, lambda _: None)
+    tiles.publish(home, lambda _: None)
     today = (folder / "checkpoint").read_bytes()
 
     restore(tmp_path / "can.backup", tmp_path / "again", recovery, secret, accept_loss="burnt")
 
-    assert not inspection.verify_ledger(tmp_path / "again").ok
+    assert not self_check.verify_ledger(tmp_path / "again").ok
     with pytest.raises(Fault, match="set back"):
-        tiler.publish(tmp_path / "again", lambda _: None)
+        tiles.publish(tmp_path / "again", lambda _: None)
     assert (folder / "checkpoint").read_bytes() == today
     folder.rename(tmp_path / "kept")
-    tiler.publish(tmp_path / "again", lambda _: None)
-    assert inspection.verify_ledger(tmp_path / "again").ok
+    tiles.publish(tmp_path / "again", lambda _: None)
+    assert self_check.verify_ledger(tmp_path / "again").ok
 
 
 def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
@@ -239,7 +240,7 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
 
     assert health(pair) == health_pb2.HealthCheckResponse.SERVING
     assert answered(pair, people)
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     steps = [f.subject_reference for f in frames if f.type is EntryType.CLOCK]
     assert steps == ["BACKWARD", "FORWARD"]
-    assert inspection.verify_ledger(pair.home).ok
+    assert self_check.verify_ledger(pair.home).ok

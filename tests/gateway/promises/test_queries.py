@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.client import DeadlineExceeded, Refused
-from gateway.server import inspection
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Missing,
     Outcome,
@@ -20,6 +19,7 @@ from gateway.terms import (
     Purpose,
     State,
 )
+from gateway.server import self_check
 from tests.patience import CALL, PATIENCE
 
 # Pair, Forger and their fixtures stand in tests/gateway/conftest.py.
@@ -183,7 +183,7 @@ def test_many_at_once_are_all_answered_and_the_ledger_is_whole(
     wanted = [Outcome.MATCH if seed == 1 else Outcome.NO_MATCH for seed in seeds]
     assert [answer.outcome for answer in answers] == wanted
     assert len({answer.receipt_index for answer in answers}) == len(seeds)
-    assert inspection.verify_ledger(shared_pair.home).ok
+    assert self_check.verify_ledger(shared_pair.home).ok
 
 
 def test_a_deadline_that_passes_loses_nothing(homes: Any, people: Any, serve: Any) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
 from gateway.client.errors import Refused
+from gateway.domain.messages import Purpose
 from gateway.errors import QuotaExceeded
-from gateway.law.quota import PRESETS, Quota, Quotas, Usage, counters, demand_left, renewals
-from gateway.store import ledger
-from gateway.terms import Purpose
+from gateway.law.quota_policy import PRESETS, Quota, Quotas, Usage, counters, demand_left, renewals
+from gateway.ledger.entry import EntryType, decode
+from gateway.store.ledger import stored_ledger
 
 LIMITS = "day = 5\nyear = 100\n[answer.quota.purposes.CITIZENSHIP]\nday = 1\nyear = 50\n\n[x]\n"
 
@@ -29,7 +29,7 @@ def thrifty(homes: Any, agree: Any) -> Any:
 
 
 def warnings(house: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [
         f.partner_id for f in frames if f.type is EntryType.ALARM and f.subject_reference == "QUOTA"
     ]

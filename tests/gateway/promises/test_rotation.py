@@ -10,19 +10,19 @@ from typing import Any, Self
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.note import parse_note
-from gateway.audit.proof import parse_proof
+from gateway.admin.operation import TwoPersons
 from gateway.client import Partner, PartnerError
-from gateway.directory import own_bundle
+from gateway.domain.messages import Outcome
 from gateway.errors import Remedy
-from gateway.kit.drill_rotation import ONE, ORDER, TWO, Turner
-from gateway.office.acts import TwoPersons
-from gateway.server import inspection
-from gateway.server.house import House, utc_now
-from gateway.store import ledger
-from gateway.terms import Outcome
-from gateway.wire import letters
+from gateway.exercises.drill.rotation import ONE, ORDER, TWO, Turner
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.proof import parse_proof
+from gateway.ledger.signed_note import parse_note
+from gateway.server import self_check
+from gateway.server.application import House, utc_now
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
+from gateway.wire import signed_envelope
 from keys import envelope
 from keys.data_encryption import TAG_BYTES, tag_of
 from keys.errors import KeysError
@@ -109,7 +109,7 @@ def test_every_kind_is_rotated_while_a_partner_asks(pair: Any, people: Any) -> N
     assert held(first, before.log) == held(first, after.log)
     assert held(asking.answers[-1], after.log) > held(first, after.log)
     assert after.log.vkeys != before.log.vkeys
-    report = inspection.verify_ledger(pair.home)
+    report = self_check.verify_ledger(pair.home)
     assert report.ok
     assert report.findings == ()
     states = {
@@ -139,7 +139,7 @@ def test_both_pairs_sign_while_one_ledger_key_follows_the_other(pair: Any, peopl
     assert both.envelope_size == miss.envelope_size == alone.envelope_size
     lengths = {len(parse_proof(each.receipt.tlog_proof).checkpoint) for each in (both, miss)}
     assert max(lengths) - min(lengths) <= 1  # a digit of the tree's size
-    assert len(both.receipt.tlog_proof) < letters.MAX_PROOF / 4
+    assert len(both.receipt.tlog_proof) < signed_envelope.MAX_PROOF / 4
 
 
 def test_a_message_sealed_before_a_rotation_is_answered_after_it(pair: Any, people: Any) -> None:
@@ -216,7 +216,7 @@ def test_a_new_auditor_is_taken_over_by_two_persons_and_never_twice(pair: Any) -
     record = pair.house.keyset.primary(KeyKind.AUDIT)
     told = [
         decode(leaf)
-        for leaf in ledger.iter_leaves(pair.house.database)
+        for leaf in stored_ledger.iter_leaves(pair.house.database)
         if decode(leaf).type is EntryType.KEY
     ]
     assert record.kid.hex() in {frame.subject_reference for frame in told}

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from gateway.client.folder import read_folder
-from gateway.directory import own_bundle
-from gateway.kit import commands, parties, people
-from gateway.kit.commands import Server
-from gateway.kit.parties import Party
+from gateway.client.local_settings import read_folder
+from gateway.exercises import subprocess_cli
+from gateway.exercises.demo import parties, people
+from gateway.exercises.demo.parties import Party
+from gateway.exercises.subprocess_cli import Server
+from gateway.trust.partners import own_bundle
 from keys.signatures import VerifyingKey
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operators.md"
@@ -56,7 +57,7 @@ class Runbook:
             place = words.index("--as")
             officer = Path(words[place + 1])
             del words[place : place + 2]
-        said = commands.run(*words, accept=accept, officer=officer)
+        said = subprocess_cli.run(*words, accept=accept, officer=officer)
         self.said.append((" ".join(words[:2]), said))
         if words[:2] == ["keys", "list"] and "KEY" not in self.names:
             found = [row for row in said["keys"] if row["kind"] == "SIGNING"]
@@ -75,7 +76,7 @@ def runbook(tmp_path: Path) -> Iterator[Runbook]:
     for one, other in ((can, aus), (aus, can)):
         parties.introduce(one, other)
     cast = people.invented(range(1, 4))
-    commands.run(
+    subprocess_cli.run(
         *("gallery", "enrol", can.home),
         *("--manifest", people.write_manifest(cast, tmp_path / "records")),
         *("--passphrase-file", can.passphrase_file),

@@ -22,9 +22,9 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.kit.commands import Server
-from gateway.office.acts import Officer, Role
-from gateway.server.house import House
+from gateway.admin.operation import Officer, Role
+from gateway.exercises.subprocess_cli import Server
+from gateway.server.application import House
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
@@ -196,7 +196,7 @@ def test_a_pin_is_in_no_file_error_or_repr(home: Path, tmp_path: Path, tokens: A
 
 def test_a_process_that_opens_keys_writes_no_core() -> None:
     code = (
-        "import resource, ctypes; from gateway.server.secrecy import forbid_core; forbid_core();"
+        "import resource, ctypes; from gateway.server.process_hardening import forbid_core; forbid_core();"
         "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

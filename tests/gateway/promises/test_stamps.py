@@ -23,21 +23,21 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from typer.testing import CliRunner
 
 from gateway import config
-from gateway.audit import stamp
-from gateway.audit.entry import EntryType, decode
-from gateway.audit.stamp import StampRefused
-from gateway.audit.verify import Finding, Severity
-from gateway.audit.volume import Volume
-from gateway.audit.whole import verify_volume
 from gateway.auditor.source import log_of
 from gateway.cli.main import app
-from gateway.directory import own_bundle
 from gateway.errors import EvidenceOverdue, Remedy
-from gateway.office.stamping import Authority
-from gateway.server import inspection
-from gateway.server.stamper import post
-from gateway.server.stored import Stored
-from gateway.store import ledger, witnessed
+from gateway.ledger import timestamp
+from gateway.ledger.archive import Volume
+from gateway.ledger.archive_verify import verify_volume
+from gateway.ledger.entry import EntryType, decode
+from gateway.ledger.timestamp import StampRefused
+from gateway.ledger.verify import Finding, Severity
+from gateway.ledger_ops.timestamps import Authority
+from gateway.server import self_check
+from gateway.server.local_source import Stored
+from gateway.server.workers.timestamps import post
+from gateway.store.ledger import stored_ledger, witness_evidence
+from gateway.trust.partners import own_bundle
 from tests.patience import PATIENCE
 
 OPENSSL = shutil.which("openssl")
@@ -177,9 +177,9 @@ def test_a_checkpoint_is_stamped_recorded_and_checked(house: Any) -> None:
     size, at = house.stamping.stamp()
 
     assert before <= at <= datetime.now(UTC)
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     assert [frame.type for frame in frames][size] is EntryType.TIMESTAMP
-    report = inspection.verify_ledger(house.home)
+    report = self_check.verify_ledger(house.home)
     assert report.ok, report.findings
 
 
@@ -189,7 +189,7 @@ def test_every_stamp_that_is_found_is_checked(house: Any, tmp_path: Path) -> Non
     house.stamping.stamp()
     (tmp_path / "tsa" / "roots.pem").write_bytes(pem(certificate("another root")[1]))
 
-    report = inspection.verify_ledger(house.home)
+    report = self_check.verify_ledger(house.home)
 
     assert not report.ok
     assert any("stamp" in finding.text for finding in report.findings)
@@ -231,29 +231,29 @@ def test_an_authority_that_is_away_is_counted_down(house: Any, tsa: Tsa) -> None
 
 @needs_openssl
 def test_an_old_answer_to_another_question_is_refused(tsa: Tsa) -> None:
-    first, second = stamp.ask(b"a checkpoint"), stamp.ask(b"a checkpoint")
+    first, second = timestamp.ask(b"a checkpoint"), timestamp.ask(b"a checkpoint")
     answer = tsa.reply(first.octets)
     roots = [pem(tsa.root[1])]
 
-    assert stamp.check(answer, b"a checkpoint", roots, nonce=first.nonce).tzinfo
+    assert timestamp.check(answer, b"a checkpoint", roots, nonce=first.nonce).tzinfo
     with pytest.raises(StampRefused, match="nonce"):
-        stamp.check(answer, b"a checkpoint", roots, nonce=second.nonce)
+        timestamp.check(answer, b"a checkpoint", roots, nonce=second.nonce)
     with pytest.raises(StampRefused):
-        stamp.check(answer, b"another checkpoint", roots)
+        timestamp.check(answer, b"another checkpoint", roots)
 
 
 @needs_openssl
 def test_no_flipped_byte_of_a_stamp_moves_its_time(tsa: Tsa) -> None:
-    answer = tsa.reply(stamp.ask(b"a checkpoint").octets)
+    answer = tsa.reply(timestamp.ask(b"a checkpoint").octets)
     roots = [pem(tsa.root[1])]
-    stated = stamp.check(answer, b"a checkpoint", roots)
+    stated = timestamp.check(answer, b"a checkpoint", roots)
     found = 0
     for at in range(0, len(answer), 7):
         spoilt = bytearray(answer)
         spoilt[at] ^= 1
         try:
             # What nobody signs (a status text, an unused certificate) may differ; message and time may not.
-            assert stamp.check(bytes(spoilt), b"a checkpoint", roots) == stated, at
+            assert timestamp.check(bytes(spoilt), b"a checkpoint", roots) == stated, at
         except StampRefused:
             found += 1
     assert found > 0
@@ -261,11 +261,11 @@ def test_no_flipped_byte_of_a_stamp_moves_its_time(tsa: Tsa) -> None:
 
 @needs_openssl
 def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
-    asked = stamp.ask(b"a checkpoint")
+    asked = timestamp.ask(b"a checkpoint")
 
     answer = post(tsa.address, asked.octets)
 
-    at = stamp.check(answer, b"a checkpoint", [pem(tsa.root[1])], nonce=asked.nonce)
+    at = timestamp.check(answer, b"a checkpoint", [pem(tsa.root[1])], nonce=asked.nonce)
     assert at.tzinfo is not None
     tsa.away = True
     with pytest.raises(OSError, match="does not answer"):
@@ -280,14 +280,14 @@ def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
         pair.house.stamping.stamp()
 
 
-def _told(house: Any) -> tuple[int, bytes, stamp.Beside]:
+def _told(house: Any) -> tuple[int, bytes, timestamp.Beside]:
     """Return size and answer of the only stamp, and what the ledger says beside it."""
     with house.database.reader() as reader:
-        ((size, answer, _),) = witnessed.every_token(reader)
-        found = witnessed.root_of(reader, size)
+        ((size, answer, _),) = witness_evidence.every_token(reader)
+        found = witness_evidence.root_of(reader, size)
         assert found is not None
-        entries = witnessed.stamp_entries(reader)
-    return size, answer, stamp.Beside(own_bundle(house.home).log, {size: found[1]}, entries)
+        entries = witness_evidence.stamp_entries(reader)
+    return size, answer, timestamp.Beside(own_bundle(house.home).log, {size: found[1]}, entries)
 
 
 @needs_openssl
@@ -299,7 +299,7 @@ def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
     size, answer, beside = _told(house)
 
     def faults(row: tuple[int, bytes]) -> list[Finding]:
-        found = stamp.check_all([row], beside, None)
+        found = timestamp.check_all([row], beside, None)
         return [each for each in found if each.severity is Severity.FAULT]
 
     assert not faults((size, answer))
@@ -312,7 +312,7 @@ def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
     # An entry put back in time: the authority saw the checkpoint later than the ledger says.
     (entry,) = beside.entries
     early = replace(beside, entries=[replace(entry, time=entry.time - timedelta(hours=1))])
-    (found,) = stamp.check_all([(size, answer)], early, pem(tsa.root[1]))
+    (found,) = timestamp.check_all([(size, answer)], early, pem(tsa.root[1]))
     assert "newer than its entry" in found.text
 
 
@@ -330,7 +330,7 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house
         with closing(sqlite3.connect(path)) as rows, rows:
             rows.execute(change, values)
 
-        report = inspection.verify_ledger(house.home)
+        report = self_check.verify_ledger(house.home)
 
         assert not report.ok
         assert any("stamp" in finding.text for finding in report.findings), change
@@ -344,7 +344,7 @@ def test_a_stamp_whose_row_names_another_entry_is_found(house: Any) -> None:
     for bit in (0, 40):
         with closing(sqlite3.connect(config.load(house.home).store.path)) as rows, rows:
             rows.execute("UPDATE timestamps SET idx = idx + ?", (1 << bit,))
-        report = inspection.verify_ledger(house.home)
+        report = self_check.verify_ledger(house.home)
         assert not report.ok
         assert any("names another entry" in finding.text for finding in report.findings)
 
@@ -398,4 +398,4 @@ def test_an_operator_has_the_ledger_stamped_by_command(
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["size"] > 0
     assert (away.exit_code, "there is no time stamp" in away.output) == (2, True), away.output
-    assert inspection.verify_ledger(home).ok
+    assert self_check.verify_ledger(home).ok

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from gateway.errors import Remedy
-from gateway.office.stamping import Authority, authority_of
-from gateway.server.stamper import Cutter, Stamper, post
-from gateway.server.watchdog import Watchdog
+from gateway.ledger_ops.timestamps import Authority, authority_of
+from gateway.server.workers.timestamps import Cutter, Stamper, post
+from gateway.server.workers.watchdog import Watchdog
 
 
 class Road:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.aftercare import CorrectionKind
-from gateway.casework import DetailsOutcome, FieldCode
+from gateway.admin.operation import Officer, Role
+from gateway.domain.correction import CorrectionKind
+from gateway.domain.person import DetailsOutcome, FieldCode
 from gateway.errors import Remedy
-from gateway.office.acts import Officer, Role
-from gateway.store import corrections
-from gateway.wire import corrections as wire
+from gateway.store.casework import corrections
+from gateway.wire import correction_payload as wire
 from tests.gateway.promises.test_details import ask, details, record
 
 if TYPE_CHECKING:

@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryClass, EntryType, Frame, decode
-from gateway.exchange import reviewing
-from gateway.office.acts import Officer, Role
-from gateway.server.house import House
-from gateway.store import ledger, reviews, transactions
-from gateway.store.reviews import Case, Evidence
-from gateway.store.sequencer import Leaf
-from gateway.terms import (
+from gateway.admin.operation import Officer, Role
+from gateway.domain.messages import (
     Biometrics,
     Direction,
     Header,
@@ -30,7 +24,15 @@ from gateway.terms import (
     Result,
     ServiceLevel,
 )
-from gateway.wire import letters, payloads
+from gateway.exchange import review_opening
+from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.server.application import House
+from gateway.store.casework import reviews
+from gateway.store.casework.reviews import Case, Evidence
+from gateway.store.exchange import transactions
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Leaf
+from gateway.wire import query_payload, signed_envelope
 from keys.envelope import OpeningKey
 
 FIRST = Officer("P-7", frozenset({Role.EXAMINER}))
@@ -44,7 +46,7 @@ class Clock:
     ahead: timedelta = timedelta()
 
     def __call__(self) -> datetime:
-        from gateway.server.house import utc_now
+        from gateway.server.application import utc_now
 
         return utc_now() + self.ahead
 
@@ -66,7 +68,7 @@ class Bench:
         """Return a new case: the search of one person's prints came close to that person's record."""
         house, now = self.house, self.clock()
         header = self.header(now, level)
-        payload = payloads.query_bytes(
+        payload = query_payload.query_bytes(
             Query(
                 case="C-1",
                 unit="U-1",
@@ -80,8 +82,8 @@ class Bench:
             (Leaf(self.frame(EntryType.REQUEST, header)),),
             transactions.begin_request(header, bytes(32), claims, now),
         )
-        evidence = Evidence(letters.header_bytes(header), payload, self.subject(seed))
-        leaf, begun = reviewing.opened(
+        evidence = Evidence(signed_envelope.header_bytes(header), payload, self.subject(seed))
+        leaf, begun = review_opening.opened(
             header, evidence, persons, now, data_key=house.data_key, random=house.random
         )
         result = Result(
@@ -90,7 +92,7 @@ class Bench:
         settled = transactions.Settled(
             outcome=Outcome.REVIEW_PENDING,
             result=transactions.seal_result(
-                house.data_key, "AUS", header.transaction_number, payloads.result_bytes(result)
+                house.data_key, "AUS", header.transaction_number, query_payload.result_bytes(result)
             ),
             finding=transactions.seal_finding(
                 house.data_key, "AUS", header.transaction_number, transactions.Finding(None)
@@ -136,7 +138,7 @@ class Bench:
         )
 
     def subject(self, seed: int) -> int:
-        from gateway.store import subjects
+        from gateway.store.people import subjects
 
         with self.house.database.reader() as reader:
             found = subjects.find(reader, f"P-{seed}")
@@ -161,7 +163,7 @@ class Bench:
         opened = transactions.open_result(
             self.house.data_key, case.partner, case.number, row.result
         )
-        return payloads.read_result(opened)
+        return query_payload.read_result(opened)
 
     def act(self, officer: Officer, name: str, case: Case, **values: object) -> Any:
         return self.house.perform(officer, f"review.{name}", {"case": case.case, **values})
@@ -172,7 +174,7 @@ class Bench:
         return self.act(officer, "decide", case, verdict=verdict, reason="as seen")
 
     def kinds(self) -> list[EntryType]:
-        return [decode(leaf).type for leaf in ledger.iter_leaves(self.house.database)]
+        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(self.house.database)]
 
     first = FIRST
     second = SECOND
@@ -181,7 +183,7 @@ class Bench:
 @pytest.fixture
 def bench(homes: Any, secret: Any, people: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     clock = Clock()
-    from gateway.server import house as rooms
+    from gateway.server import application as rooms
 
     now = rooms.utc_now
     monkeypatch.setattr(Clock, "__call__", lambda self: now() + self.ahead)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.casework import Ground, Scope, Withholding
+from gateway.admin.operation import NotAllowed, Officer, Role
+from gateway.domain.messages import Outcome, ServiceLevel, State
+from gateway.domain.person import Ground, Scope, Withholding
 from gateway.errors import AuditUnavailable, Remedy
-from gateway.law.policy import Settled
-from gateway.office.acts import NotAllowed, Officer, Role
-from gateway.server import inspection
-from gateway.server.house import House, desk_of
-from gateway.store.reviews import CaseState
-from gateway.terms import Outcome, ServiceLevel, State
+from gateway.law.query_policy import Settled
+from gateway.ledger.entry import EntryType
+from gateway.server import self_check
+from gateway.server.application import House, desk_of
+from gateway.store.casework.reviews import CaseState
 from tests.pages import demand_pages
 
 
@@ -46,7 +46,7 @@ def test_a_verdict_decides_the_query_and_destroys_the_prints(
     assert bool(result.hit_reference) is (outcome is Outcome.MATCH)
     assert result.destruction_receipt_id == done["destruction_receipt"]
     assert (after.state, after.sealed, after.sealed_key) == (CaseState.CLOSED, None, None)
-    assert inspection.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.house.home).ok
 
 
 def test_two_persons_decide_where_the_agreement_says_so(bench: Any) -> None:
@@ -58,7 +58,7 @@ def test_two_persons_decide_where_the_agreement_says_so(bench: Any) -> None:
     assert bench.decide(bench.second, case, "SAME")["closed"]
 
     assert bench.result(case).outcome is Outcome.MATCH
-    assert inspection.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.house.home).ok
 
 
 def test_two_persons_who_disagree_reveal_nobody(bench: Any) -> None:
@@ -129,7 +129,7 @@ def test_whose_prints_were_shown_and_for_which_case_is_sealed_before_they_are(
     }
     assert (leaf.frame.partner_id, leaf.frame.transaction_number) == ("AUS", case.number)
     assert str(bench.subject(3)) not in repr(leaf.frame)
-    assert inspection.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.house.home).ok
 
 
 def test_prints_are_not_shown_where_that_cannot_be_recorded(
@@ -196,7 +196,7 @@ def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
     assert (row.state, row.outcome) == (State.ABANDONED, None)
     assert (after.state, after.sealed, after.sealed_key) == (CaseState.EXPIRED, None, None)
     assert bench.house.reviews.expire() == 0
-    assert inspection.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.house.home).ok
 
 
 # Attacks ----------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_of_two_verdicts_at_one_instant_one_counts(bench: Any) -> None:
 
     assert told.count(True) == 1
     assert bench.kinds().count(EntryType.VERDICT) == 1
-    assert inspection.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.house.home).ok
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_what_ran_out_of_time_while_the_house_was_closed_is_abandoned(
 
 def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
     from gateway.errors import Fault
-    from gateway.store import reviews
+    from gateway.store.casework import reviews
 
     one, other = bench.pending(), bench.pending(seed=2)
 

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.server.serving import Serving
-from gateway.terms import Outcome, ServiceLevel, State
+from gateway.domain.messages import Outcome, ServiceLevel, State
+from gateway.server.lifecycle import Serving
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def officers(bench: Any, tmp_path: Path, secret: Any, let_in: Any) -> dict[str, 
     made = {"P-1": "operator", "P-7": "examiner", "P-8": "examiner"}
     for person, role in made.items():
         let_in(home, person, [role], tmp_path / person)
-    from gateway.server.house import House
+    from gateway.server.application import House
 
     bench.house = House.open(home, secret)
     return {person: tmp_path / person for person in made}

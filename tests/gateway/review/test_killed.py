@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store.reviews import CaseState
-from gateway.terms import Outcome, State
+from gateway.domain.messages import Outcome, State
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.casework.reviews import CaseState
 from tests.programs import Programs
 
 _ACT = """
 import os, signal, sys
 from datetime import timedelta
 from pathlib import Path
-from gateway.office.acts import Officer, Role
-from gateway.server import house as rooms
-from gateway.store.sequencer import Sequencer
+from gateway.admin.operation import Officer, Role
+from gateway.server import application as rooms
+from gateway.store.ledger.sequencer import Sequencer
 
 home, case, what, when = sys.argv[1:]
 if what == "expire":
@@ -82,7 +82,7 @@ def test_killed_around_a_commit_a_case_is_whole(
         else:
             outcome = Outcome.MATCH if what == "SAME" else Outcome.NO_MATCH
             assert (state, bench.result(case).outcome) == (CaseState.CLOSED, outcome)
-        assert inspection.verify_ledger(again.home).ok
+        assert self_check.verify_ledger(again.home).ok
     if when != "before":
         folder = again.settings.store.path.parent
         files = [file.read_bytes() for file in folder.iterdir() if file.is_file()]

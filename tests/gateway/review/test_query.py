@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.casework import DetailsOutcome, FieldCode, SubjectKind
+from gateway.admin.operation import Officer, Role
 from gateway.client import Partner, PartnerError
-from gateway.directory import own_bundle
+from gateway.domain.messages import Outcome, ServiceLevel, State
+from gateway.domain.person import DetailsOutcome, FieldCode, SubjectKind
 from gateway.errors import Remedy
-from gateway.office.acts import Officer, Role
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.store import ledger, reviews
-from gateway.store.people import write_record
-from gateway.terms import Outcome, ServiceLevel, State
+from gateway.ledger.entry import EntryType, decode
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.store.casework import reviews
+from gateway.store.ledger import stored_ledger
+from gateway.store.people.person_records import write_record
+from gateway.trust.partners import own_bundle
 from keys.custody import open_custody
 from keys.keyset import Keyset
 from tests.patience import CALL, PATIENCE
@@ -81,7 +82,7 @@ def decide(pair: Any, verdict: str, officer: Officer = FIRST) -> Any:
 
 
 def kinds(pair: Any) -> list[EntryType]:
-    return [decode(leaf).type for leaf in ledger.iter_leaves(pair.house.database)]
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database)]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_a_score_in_the_band_waits_for_a_person(
         assert bool(state.result.hit_reference) is (outcome is Outcome.MATCH)
         assert state.result.destruction_receipt_id
         assert partner.redeliver(answer.transaction_number).outcome is Outcome.REVIEW_PENDING
-        assert inspection.verify_ledger(pair.home).ok
+        assert self_check.verify_ledger(pair.home).ok
 
 
 def test_details_are_had_after_the_verdict_and_never_before(reviewing: Any, people: Any) -> None:
@@ -194,7 +195,7 @@ def test_what_nobody_decides_is_abandoned_and_costs_no_quota(
 
         state = partner.state(answer.transaction_number)
         assert (state.state, state.result) == (State.ABANDONED, None)
-        assert inspection.verify_ledger(pair.home).ok
+        assert self_check.verify_ledger(pair.home).ok
 
 
 def test_the_same_message_again_gets_the_same_pending_answer(reviewing: Any, people: Any) -> None:
@@ -222,14 +223,14 @@ def test_a_pending_answer_that_cannot_be_recorded_destroys_the_prints(
 
         assert waiting(pair) == []
         assert kinds(pair)[-2:] == [EntryType.DESTRUCTION, EntryType.REFUSAL]
-        assert inspection.verify_ledger(pair.home).ok
+        assert self_check.verify_ledger(pair.home).ok
 
 
 _SERVER = """
 import os, signal, sys
 from pathlib import Path
-from gateway.server.house import House
-from gateway.server.serving import Serving
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
 
 def observe(stage):
     if stage == sys.argv[2]:
@@ -285,4 +286,4 @@ def test_killed_on_its_way_to_an_examiner_a_query_has_one_case(
     with House.open(home, secret) as house:
         with house.database.reader() as reader:
             assert len(reviews.waiting(reader)) == 1
-        assert inspection.verify_ledger(home).ok
+        assert self_check.verify_ledger(home).ok

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.casework import Verdict
+from gateway.domain.messages import Outcome, ServiceLevel
+from gateway.domain.person import Verdict
 from gateway.errors import Fault
-from gateway.law.verdicts import PATIENCE, conclude
-from gateway.store.reviews import LIFE_CYCLE, WAITING, CaseAct, CaseState, step
-from gateway.terms import Outcome, ServiceLevel
+from gateway.law.review_policy import PATIENCE, conclude
+from gateway.store.casework.reviews import LIFE_CYCLE, WAITING, CaseAct, CaseState, step
 
 S, D, I = Verdict  # noqa: E741 - the three of them
 

@@ -14,12 +14,12 @@ import grpc
 import pytest
 
 from gateway import errors, telemetry
-from gateway.cli.desk import secret_of
-from gateway.client import credential
+from gateway.cli.admin_session import secret_of
+from gateway.client import officer_credential
 from gateway.client.channel import open_channel
-from gateway.directory import own_bundle
 from gateway.errors import Refusal
-from gateway.server.access import BURST, AccessLog, step_of, unsealed_step_of
+from gateway.server.listener.access_log import BURST, AccessLog, step_of, unsealed_step_of
+from gateway.trust.partners import own_bundle
 from gateway.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -130,13 +130,13 @@ def test_a_call_in_no_envelope_says_its_step_by_the_refusal(kind: type[Refusal],
 @pytest.fixture
 def staffed(
     folders: Path, tmp_path: Path, let_in: Any, serve: Any
-) -> Iterator[tuple[Any, credential.Credential]]:
+) -> Iterator[tuple[Any, officer_credential.Credential]]:
     """A gateway that serves, and the credential of a registrar of it."""
     for name in ("can", "aus"):
         shutil.copytree(folders / name, tmp_path / name)
     let_in(tmp_path / "can", "P-1", ["registrar"], tmp_path / "p1")
     with serve(tmp_path / "can", tmp_path / "aus") as pair:
-        yield pair, credential.read(tmp_path / "p1", secret_of(tmp_path / "p1"))
+        yield pair, officer_credential.read(tmp_path / "p1", secret_of(tmp_path / "p1"))
 
 
 def test_refusals_of_the_ledgers_the_directorys_and_our_own_peoples_calls_say_their_step(

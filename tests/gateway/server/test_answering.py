@@ -7,8 +7,8 @@ from time import monotonic
 
 import pytest
 
-from gateway.server.answering import Workers
-from gateway.server.turns import Turns
+from gateway.server.listener.response_threads import Workers
+from gateway.server.workers.partner_threads import Turns
 
 LONG = 20.0  # seconds after which a test gives up
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.server.connections import (
+from gateway.server.listener.connection_limits import (
     Connection,
     Limits,
     Peer,

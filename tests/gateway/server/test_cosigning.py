@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from gateway.office.witnesses import Examined
-from gateway.server import intercept, services
+from gateway.ledger_ops.witnesses import Examined
+from gateway.server.listener import interceptor
+from gateway.server.rpc import exchange
 from gateway.v1 import ledger_pb2
 
 
@@ -38,15 +39,15 @@ class Told:
 
 def test_nobody_waits_for_the_disk_behind_a_cosignature_that_is_kept() -> None:
     told = Told()
-    ledger = services.Ledger(cast("Any", told), cast("Any", told), cast("Any", told))
-    token = intercept._caller.set(
-        intercept.Caller("AUS", b"", 0.0, remaining=lambda: 10.0, alive=lambda: True)
+    ledger = exchange.Ledger(cast("Any", told), cast("Any", told), cast("Any", told))
+    token = interceptor._caller.set(
+        interceptor.Caller("AUS", b"", 0.0, remaining=lambda: 10.0, alive=lambda: True)
     )
     try:
         ledger.AddCosignature(
             ledger_pb2.AddCosignatureRequest(checkpoint=b"a note"), cast("Any", None)
         )
     finally:
-        intercept._caller.reset(token)
+        interceptor._caller.reset(token)
 
     assert told.order == ["turn of AUS", "examine for AUS", "over", "keep"]

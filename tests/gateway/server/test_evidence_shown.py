@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from gateway.client import Partner, Refused, Unreachable
-from gateway.server.couriers import GrpcCourier
+from gateway.server.partner_transport import GrpcCourier
 
 
 class Peer:

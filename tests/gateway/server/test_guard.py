@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gateway.server.connections import Limits, Why
-from gateway.server.guard import Guard, _shut
-from gateway.server.watchdog import Watchdog
+from gateway.server.listener.connection_guard import Guard, _shut
+from gateway.server.listener.connection_limits import Limits, Why
+from gateway.server.workers.watchdog import Watchdog
 
 FEW = Limits(strangers=8, by_address=4, age=1e9, by_partner=2)
 
@@ -148,9 +148,9 @@ def test_sockets_of_ours_that_no_listener_accepted_are_left_alone(
 
 _NONE_LEFT = """
 import os, resource, socket
-from gateway.server.connections import Limits
-from gateway.server.guard import Guard
-from gateway.server.watchdog import Watchdog
+from gateway.server.listener.connection_limits import Limits
+from gateway.server.listener.connection_guard import Guard
+from gateway.server.workers.watchdog import Watchdog
 
 server = socket.create_server(("127.0.0.1", 0))
 port = server.getsockname()[1]

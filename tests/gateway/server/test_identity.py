@@ -12,14 +12,14 @@ import pytest
 from prometheus_client import generate_latest
 
 from gateway import telemetry
-from gateway.audit.entry import EntryType, decode
-from gateway.cli.desk import perform
+from gateway.cli.admin_session import perform
 from gateway.client import Partner, PartnerError
-from gateway.directory import own_bundle
 from gateway.errors import Fault
-from gateway.server import identity
-from gateway.server.probe_tls import leaf_shown
-from gateway.store import ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.listener import tls_identity
+from gateway.server.listener.tls_probe import leaf_shown
+from gateway.store.ledger import stored_ledger
+from gateway.trust.partners import own_bundle
 from keys import certificates
 from keys.certificates import TlsKey
 from keys.keyset import KeyEvent, KeyKind, Keyset, KeyState
@@ -56,16 +56,16 @@ def shown(pair: Any, name: str = "exchange") -> str:
     """Return the serial of the leaf that a listener shows to a new connection."""
     leaf = leaf_shown("127.0.0.1", getattr(pair.addresses, name))
     assert leaf is not None
-    return identity.serial_of(leaf)
+    return tls_identity.serial_of(leaf)
 
 
 def serial(pair: Any, kid: bytes) -> str:
-    return identity.serial_of(pair.house.keyset.record(kid).certificate)
+    return tls_identity.serial_of(pair.house.keyset.record(kid).certificate)
 
 
 def alarms(pair: Any) -> list[str]:
     """Return what the ledger says of our alarms, in order."""
-    frames = map(decode, ledger.iter_leaves(pair.house.database))
+    frames = map(decode, stored_ledger.iter_leaves(pair.house.database))
     return [
         frame.subject_reference
         for frame in frames
@@ -254,7 +254,7 @@ def test_a_house_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> No
     broken = keyset._with(record, keyset._live[record.kid])
 
     with pytest.raises(Fault, match="does not shake hands"):
-        identity.Wardrobe(pair.serving._identity._alarms).begin(broken)
+        tls_identity.Wardrobe(pair.serving._identity._alarms).begin(broken)
 
 
 def test_an_identity_shows_nothing_of_its_key(pair: Any) -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from gateway.config import load
 from gateway.errors import Remedy
-from gateway.server import inspection
-from gateway.server.house import House
-from gateway.server.serving import Serving
+from gateway.server import self_check
+from gateway.server.application import House
+from gateway.server.lifecycle import Serving
 from tests.patience import CALL
 
 
-def checks(home: Any, secret: Any) -> dict[str, inspection.Check]:
-    found = inspection.check(home, secret, datetime.now(UTC))
+def checks(home: Any, secret: Any) -> dict[str, self_check.Check]:
+    found = self_check.check(home, secret, datetime.now(UTC))
     return {one.name: one for one in found}
 
 
@@ -49,7 +49,7 @@ def test_a_full_disk_is_a_check_that_fails_with_what_to_do(homes: Any, secret: A
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
     try:
-        found = inspection._disk(load(homes[0]))
+        found = self_check._disk(load(homes[0]))
     except Remedy as told:
         found = str(told)
     finally:
@@ -71,7 +71,7 @@ def test_a_damaged_bundle_is_named(homes: Any, secret: Any) -> None:
 
 
 def test_the_ledger_as_made_is_whole(homes: Any) -> None:
-    report = inspection.verify_ledger(homes[0])
+    report = self_check.verify_ledger(homes[0])
 
     assert report.ok
     assert report.size > 0
@@ -93,7 +93,7 @@ def test_row_edited_after_signing(homes: Any, statement: str, words: str) -> Non
         assert database.execute(statement).rowcount == 1
     database.close()
 
-    report = inspection.verify_ledger(homes[0])
+    report = self_check.verify_ledger(homes[0])
 
     assert not report.ok
     assert any(words in str(finding) for finding in report.findings)
@@ -102,7 +102,7 @@ def test_row_edited_after_signing(homes: Any, statement: str, words: str) -> Non
 def test_a_ledger_that_is_written_to_meanwhile_verifies(shared_pair: Any, people: Any) -> None:
     shared_pair.partner().query(people.samples(1), **people.matter())
 
-    assert inspection.verify_ledger(shared_pair.home).ok
+    assert self_check.verify_ledger(shared_pair.home).ok
 
 
 def test_a_house_whose_keys_have_ended_does_not_serve(

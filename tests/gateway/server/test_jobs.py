@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.entry import EntryType, decode
-from gateway.each import each
-from gateway.server.jobs import PERSISTS, Jobs
-from gateway.store import ledger
+from gateway.isolated_loop import each
+from gateway.ledger.entry import EntryType, decode
+from gateway.server.workers.periodic_jobs import PERSISTS, Jobs
+from gateway.store.ledger import stored_ledger
 from gateway.telemetry import exposition
 
 NAMES = (
@@ -78,7 +78,7 @@ def test_a_job_that_fails_stops_no_other(shared_pair: Any, broken: str) -> None:
 
 
 def alarms(pair: Any, name: str) -> list[str]:
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
     return [
         frame.subject_reference
         for frame in frames

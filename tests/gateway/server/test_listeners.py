@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from gateway.server import listeners
+from gateway.server.listener import listeners
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from gateway.errors import Remedy
-from gateway.server.metrics import Metrics
+from gateway.server.metrics_endpoint import Metrics
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_stop_does_not_wait_for_a_reader_who_is_silent(metrics: Metrics) -> No
 def test_a_silent_reader_is_let_go_after_a_while(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.server.metrics._Handler.timeout", 0.2)
+    monkeypatch.setattr("gateway.server.metrics_endpoint._Handler.timeout", 0.2)
     with socket.create_connection(("127.0.0.1", metrics.server_port), timeout=30) as silent:
         assert silent.recv(1) == b""
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from gateway import config
-from gateway.directory import own_bundle
 from gateway.errors import PasserelleError
-from gateway.server import inspection, named
+from gateway.server import self_check, settings_check
+from gateway.trust.partners import own_bundle
 
 
 def settings(home: Path, section: str, line: str) -> config.Settings:
@@ -27,8 +27,8 @@ def settings(home: Path, section: str, line: str) -> config.Settings:
 def test_a_folder_as_made_names_nothing_that_is_not_there(homes: Any) -> None:
     made = config.load(homes[0])
 
-    assert named.try_files(made) == "directory.folder, agreements.folder, evidence.tiles"
-    assert named.try_authority(made).startswith("no authority is set")
+    assert settings_check.try_files(made) == "directory.folder, agreements.folder, evidence.tiles"
+    assert settings_check.try_authority(made).startswith("no authority is set")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_is_not_there_or_is_something_else_is_said_with_its_setting(
     homes: Any, section: str, line: str, told: str
 ) -> None:
     with pytest.raises(PasserelleError, match=told):
-        named.try_files(settings(homes[0], section, line))
+        settings_check.try_files(settings(homes[0], section, line))
 
 
 def test_a_passphrase_file_is_looked_at_without_being_used(homes: Any) -> None:
@@ -65,11 +65,11 @@ def test_a_passphrase_file_is_looked_at_without_being_used(homes: Any) -> None:
             (home / "pass").write_bytes(octets)
             (home / "pass").chmod(mode)
         with pytest.raises(PasserelleError, match=told):
-            named.try_files(made)
+            settings_check.try_files(made)
     (home / "pass").unlink()
     os.mkfifo(home / "pass", 0o600)
     with pytest.raises(PasserelleError, match="no regular file"):
-        named.try_files(made)
+        settings_check.try_files(made)
 
 
 def test_a_proxy_that_is_not_there_is_said(homes: Any) -> None:
@@ -78,7 +78,7 @@ def test_a_proxy_that_is_not_there_is_said(homes: Any) -> None:
     (home / config.FILE).write_text(text.replace("[exchange]", "[exchange]\nproxy = '127.0.0.1:1'"))
 
     with pytest.raises(PasserelleError, match=r"exchange\.proxy: nobody answers"):
-        named.try_files(config.load(home))
+        settings_check.try_files(config.load(home))
 
 
 class Authority(BaseHTTPRequestHandler):
@@ -112,7 +112,7 @@ def test_the_authority_is_asked_for_a_stamp_and_its_answer_checked(
     (home / "roots.pem").write_bytes(own_bundle(home).tls_ca_pem)
     settings(home, "evidence", f"authority = '{authority}'\nauthority_roots = 'roots.pem'")
 
-    found = {one.name: one for one in inspection.check(home, secret, datetime.now(UTC))}
+    found = {one.name: one for one in self_check.check(home, secret, datetime.now(UTC))}
 
     assert found["files"].ok
     assert not found["time stamps"].ok

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.client import Partner
 from gateway.client.errors import AnswerRejected, Refused
-from gateway.directory import own_bundle
 from gateway.errors import Remedy
-from gateway.server import reaching
-from gateway.server.reaching import STEPS, reach
+from gateway.server import partner_check
+from gateway.server.partner_check import STEPS, reach
+from gateway.trust.partners import own_bundle
 from keys.certificates import TlsKey, issue_ca
 
 Reach = Callable[..., dict[str, tuple[bool, str]]]
@@ -119,21 +119,21 @@ def test_an_answer_that_does_not_hold(asked: Reach, monkeypatch: pytest.MonkeyPa
 def test_an_entry_of_theirs_that_we_have_not_yet(
     asked: Reach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = reaching._asked
+    real = partner_check._asked
 
     def newer(*of: Any) -> Any:
         told = real(*of)
         return replace(told, capabilities=replace(told.capabilities, directory_version=99))
 
-    monkeypatch.setattr(reaching, "_asked", newer)
+    monkeypatch.setattr(partner_check, "_asked", newer)
 
     assert failed(asked()) == "entry"
 
 
 def test_clocks_are_told_before_they_are_refused() -> None:
-    assert reaching._clock(timedelta(seconds=-2)) == "theirs is -2.0 s from ours"
-    with pytest.raises(reaching._Failed, match="45 s ahead of ours"):
-        reaching._clock(timedelta(seconds=45))
+    assert partner_check._clock(timedelta(seconds=-2)) == "theirs is -2.0 s from ours"
+    with pytest.raises(partner_check._Failed, match="45 s ahead of ours"):
+        partner_check._clock(timedelta(seconds=45))
 
 
 def test_a_partner_that_is_not_known_is_no_step(shared_pair: Any, secret: Any) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from gateway import errors, telemetry
-from gateway.audit.entry import EntryType
 from gateway.errors import DirectoryStale, Refusal, Remedy
-from gateway.server.house import House
-from gateway.server.serving import FAULT, WATCHDOG
+from gateway.ledger.entry import EntryType
+from gateway.server.application import House
+from gateway.server.lifecycle import FAULT, WATCHDOG
 from gateway.server.status import REMEDIES, Status, look
 
 

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from gateway.errors import Draining, TlsVersionRefused
-from gateway.server.admission import Limits
-from gateway.server.intercept import Door, _Open
+from gateway.server.listener.admission import Limits
+from gateway.server.listener.interceptor import Door, _Open
 
 LIMITS = Limits(
     calls=4,

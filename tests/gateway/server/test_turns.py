@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway.server.turns import Turns
+from gateway.server.workers.partner_threads import Turns
 
 LONG = 20.0  # seconds after which a test gives up
 

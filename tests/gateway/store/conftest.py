@@ -11,13 +11,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from gateway.audit.entry import EntryClass, EntryType, Frame
-from gateway.audit.proof import LogIdentity
-from gateway.law.retention import Schedule
-from gateway.office.retention import Retention
-from gateway.store.database import Database, open_store
-from gateway.store.sequencer import Committed, Leaf, Sequencer
-from gateway.store.transactions import (
+from gateway.domain.messages import (
+    Direction,
+    Header,
+    Letter,
+    MessageType,
+    Operation,
+    Outcome,
+    Purpose,
+    Reply,
+)
+from gateway.law.retention_policy import Schedule
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.proof import LogIdentity
+from gateway.retention.erasure import Retention
+from gateway.store.exchange.transactions import (
     Claims,
     Finding,
     Settled,
@@ -31,7 +39,8 @@ from gateway.store.transactions import (
     transaction,
     usage,
 )
-from gateway.terms import Direction, Header, Letter, MessageType, Operation, Outcome, Purpose, Reply
+from gateway.store.ledger.sequencer import Committed, Leaf, Sequencer
+from gateway.store.sqlite import Database, open_store
 from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey

@@ -22,7 +22,7 @@ import conftest
 import test_failing_disk
 
 from gateway.errors import AuditUnavailable
-from gateway.server.house import leave_at_once
+from gateway.server.application import leave_at_once
 from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey
 from keys.signatures import LogKey

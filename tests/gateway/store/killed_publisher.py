@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import conftest
 
-from gateway.audit.proof import LogIdentity
-from gateway.audit.tiles import Tiles
-from gateway.office.tiling import Publisher, files_in
-from gateway.store.database import open_store
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.tiles import Tiles
+from gateway.ledger_ops.tile_publisher import Publisher, files_in
+from gateway.store.sqlite import open_store
 from keys.signatures import LogKey
 
 LOG = LogIdentity.from_log_key(conftest.ORIGIN, LogKey.from_seed(bytes(range(64))))

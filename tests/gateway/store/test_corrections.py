@@ -12,17 +12,18 @@ from alembic.config import Config
 from sqlalchemy import insert, select, text
 
 import gateway.store
-from gateway.aftercare import CorrectionKind
+from gateway.domain.correction import CorrectionKind
+from gateway.domain.messages import Direction, Outcome, Purpose
 from gateway.errors import Fault
-from gateway.law.retention import Kept
-from gateway.store import corrections, errands, retention
-from gateway.store.casebook import asked, correction_papers, filed_notices
-from gateway.store.casebook import corrections as rows
-from gateway.store.database import Database, open_store
+from gateway.law.retention_policy import Kept
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.casework.correction_lifecycle import Correction, Standing
 from gateway.store.effects import Effect
-from gateway.store.redress import Correction, Standing
+from gateway.store.retention import due_data
+from gateway.store.schema_casework import asked, correction_papers, filed_notices
+from gateway.store.schema_casework import corrections as rows
+from gateway.store.sqlite import Database, open_store
 from gateway.store.times import milliseconds
-from gateway.terms import Direction, Outcome, Purpose
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -97,7 +98,7 @@ def test_what_corrections_of_an_older_store_say_moves_out_of_their_rows(desk: De
         assert corrections.papers_of(reader, desk.data_key, found) == papers
         assert reader.execute(select(rows.c.sealed)).scalars().all() == [None, None]
         assert len(reader.execute(select(correction_papers)).all()) == 1
-        errand = errands.find(reader, "AUS", NUMBER)
+        errand = outbound_queries.find(reader, "AUS", NUMBER)
     assert errand is not None
     assert errand.received is None  # what came under it is read of its folder
 
@@ -109,11 +110,11 @@ def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
     with database.reader() as reader:
         (identifier,) = corrections.notices_filed(reader, "AUS", NUMBER)
         until = {"": milliseconds(now) + 1}
-        due = retention.due(reader, Kept.USED_RESULT, until, most=9)
+        due = due_data.due(reader, Kept.USED_RESULT, until, most=9)
         serial = retention_serial(reader)
     assert [each.key for each in due] == [("AUS", NUMBER)]
 
-    sequencer.commit((), retention.erase(Kept.USED_RESULT, due, until, serial))
+    sequencer.commit((), due_data.erase(Kept.USED_RESULT, due, until, serial))
 
     with database.reader() as reader:
         assert reader.execute(select(filed_notices)).all() == []
@@ -122,7 +123,7 @@ def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
 
 
 def retention_serial(reader: object) -> int:
-    from gateway.store import holds
+    from gateway.store.retention import holds
 
     return holds.standing(reader).serial  # type: ignore[arg-type]
 

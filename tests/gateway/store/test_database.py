@@ -20,9 +20,9 @@ from sqlalchemy.exc import OperationalError
 
 import gateway.store
 from gateway.errors import Fault, Remedy
-from gateway.store.casebook import metadata
-from gateway.store.database import PEN_PRAGMAS, open_store, wal_reset_affected
 from gateway.store.schema import REVISION, values
+from gateway.store.schema_casework import metadata
+from gateway.store.sqlite import PEN_PRAGMAS, open_store, wal_reset_affected
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk
@@ -182,7 +182,7 @@ def test_another_process_cannot_take_the_pen(desk: Desk) -> None:
     database.take_pen()
     program = (
         "import sys; from pathlib import Path; from gateway.errors import Remedy\n"
-        "from gateway.store.database import open_store\n"
+        "from gateway.store.sqlite import open_store\n"
         "try: open_store(Path(sys.argv[1])).take_pen()\n"
         "except Remedy: sys.exit(7)\n"
     )

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from gateway.audit.entry import EntryType, decode
+from gateway.domain.messages import Purpose
 from gateway.errors import AuditUnavailable
-from gateway.store import ledger
+from gateway.ledger.entry import EntryType, decode
+from gateway.store.exchange.transactions import Claims, begin_request
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import quotas, replay, transactions
-from gateway.store.sequencer import Sequencer
-from gateway.store.transactions import Claims, begin_request
-from gateway.terms import Purpose
 from tests.programs import Programs
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def check_whole(desk: Desk, acknowledged: list[int]) -> int:
     """Reopen the store: a prefix without gap, all that was acknowledged, each leaf with its rows."""
     sequencer = desk.sequencer()  # verifies the tail, which here is all of it
     database = sequencer._database
-    frames = [decode(leaf) for leaf in ledger.iter_leaves(database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(database)]
     with database.reader() as reader:
         assert reader.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         seen = dict(reader.execute(select(replay.c.request_index, replay.c.message_id)).all())
@@ -60,7 +60,7 @@ def check_whole(desk: Desk, acknowledged: list[int]) -> int:
     assert seen == {n: frames[n].message_id for n in requests}
     assert numbers == {n: frames[n].transaction_number for n in requests}
     assert counted == ({len(requests)} if requests else set())
-    assert [one.index for one in ledger.iter_details(database)] == requests
+    assert [one.index for one in stored_ledger.iter_details(database)] == requests
     assert set(acknowledged) <= set(requests)
     size = sequencer.size
     assert ask(desk, sequencer, 9000) == size
@@ -107,9 +107,9 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import conftest, test_failing_disk
 from gateway.errors import AuditUnavailable
-from keys.datakey import DataKey
+from keys.data_encryption import DataKey
 from keys.envelope import OpeningKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 desk = conftest.Desk(
     Path(sys.argv[2]),

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.audit.entry import decode, open_detail
-from gateway.audit.note import NoteRefused, open_checkpoint
-from gateway.audit.proof import LogIdentity
-from gateway.store import ledger
-from gateway.store.sequencer import Sequencer
+from gateway.ledger.entry import decode, open_detail
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.signed_note import NoteRefused, open_checkpoint
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Sequencer
 from keys.envelope import OpeningKey, SealingKey
 from keys.signatures import LogKey
 
@@ -85,7 +85,9 @@ def test_what_is_recorded_is_sealed_to_the_auditor_of_that_moment(desk: Desk) ->
     sequencer.commit([desk.leaf(reason="LATER")])
     sequencer.close()
 
-    stored = zip(ledger.iter_leaves(database), ledger.iter_details(database), strict=True)
+    stored = zip(
+        stored_ledger.iter_leaves(database), stored_ledger.iter_details(database), strict=True
+    )
     opened = [
         open_detail(decode(leaf), detail.ciphertext, detail.sealed_dek, key)
         for (leaf, detail), key in zip(stored, auditors, strict=True)

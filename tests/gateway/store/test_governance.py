@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.audit.entry import EntryType
 from gateway.errors import Fault, Remedy
-from gateway.store.governance import (
+from gateway.ledger.entry import EntryType
+from gateway.store.keys.adopted_versions import (
     Adopted,
     KeyStanding,
     Subject,
@@ -18,7 +18,7 @@ from gateway.store.governance import (
     key_states,
     record_key,
 )
-from gateway.store.sequencer import Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from keys.keyset import KeyEvent, KeyKind, KeyState
 
 if TYPE_CHECKING:

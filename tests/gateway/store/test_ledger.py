@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import func, select
 
-from gateway.audit import tree
-from gateway.audit.entry import decode
-from gateway.audit.note import open_checkpoint
 from gateway.errors import (
     ElementInvalid,
     Fault,
 )
-from gateway.store import ledger
+from gateway.ledger import merkle
+from gateway.ledger.entry import decode
+from gateway.ledger.signed_note import open_checkpoint
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.batch import peaks_of
 from gateway.store.schema import leaves
-from gateway.store.sheet import peaks_of
 from keys.signatures import LogKey
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 def test_the_extent_of_the_ledger_is_known(desk: Desk) -> None:
     sequencer = desk.sequencer()
     with sequencer._database.reader() as reader:
-        assert ledger.extent(reader) == (0, 0)
+        assert stored_ledger.extent(reader) == (0, 0)
 
     sequencer.commit([desk.leaf(message=1), desk.leaf(message=2)])
 
     with sequencer._database.reader() as reader:
-        assert ledger.extent(reader) == (2, 2)
+        assert stored_ledger.extent(reader) == (2, 2)
 
 
 def test_a_clock_behind_the_ledger_does_not_start(desk: Desk) -> None:
@@ -104,7 +104,7 @@ def test_a_row_edited_after_signing_does_not_start(desk: Desk, statement: str, n
 
 def test_the_tail_is_checked_from_its_place(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies before the tail is for `passerelle ledger verify`; the signed root still covers it."""
-    monkeypatch.setattr(ledger, "TAIL", 3)
+    monkeypatch.setattr(stored_ledger, "TAIL", 3)
     sequencer = desk.sequencer()
     for number in range(10):
         sequencer.commit([desk.leaf(message=number)])
@@ -116,7 +116,7 @@ def test_the_tail_is_checked_from_its_place(desk: Desk, monkeypatch: pytest.Monk
 def test_a_subtree_edited_before_the_tail_breaks_the_root(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "TAIL", 1)
+    monkeypatch.setattr(stored_ledger, "TAIL", 1)
     sequencer = desk.sequencer()
     for number in range(10):
         sequencer.commit([desk.leaf(message=number)])
@@ -138,7 +138,7 @@ def test_proofs_are_served_between_signed_sizes_only(desk: Desk) -> None:
 
     index, hashes = sequencer.inclusion(done.leaf_hashes[0], 3)
     head = open_checkpoint(sequencer.latest_checkpoint(), *desk.log.vkeys)
-    tree.verify_inclusion(done.leaf_hashes[0], hashes, index=index, size=3, expected=head.root)
+    merkle.verify_inclusion(done.leaf_hashes[0], hashes, index=index, size=3, expected=head.root)
 
     assert index == 2
     assert sequencer.consistency(2, 2) == []
@@ -167,30 +167,30 @@ def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
     with pytest.raises(Fault):
         sequencer.leaf_hash(1)
     with sequencer._database.reader() as reader:
-        assert ledger.leaf(reader, 0) == sequencer.receipt(0).leaf
+        assert stored_ledger.leaf(reader, 0) == sequencer.receipt(0).leaf
         with pytest.raises(Fault, match="no leaf 1"):
-            ledger.leaf(reader, 1)
+            stored_ledger.leaf(reader, 1)
 
 
 def test_pages_hide_no_leaf(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PAGE", 3)
+    monkeypatch.setattr(stored_ledger, "PAGE", 3)
     sequencer = desk.sequencer()
     for number in range(7):
         sequencer.commit([desk.leaf(message=number, case=f"C-{number}")])
     database = sequencer._database
 
-    found = [decode(one).message_id[-1] for one in ledger.iter_leaves(database)]
+    found = [decode(one).message_id[-1] for one in stored_ledger.iter_leaves(database)]
 
     assert found == list(range(7))
-    assert [decode(one).message_id[-1] for one in ledger.iter_leaves(database, 2, 6)] == [
+    assert [decode(one).message_id[-1] for one in stored_ledger.iter_leaves(database, 2, 6)] == [
         2,
         3,
         4,
         5,
     ]
-    assert list(ledger.iter_leaves(database, 7)) == []
-    assert [one.index for one in ledger.iter_details(database)] == list(range(7))
-    assert len(list(ledger.iter_checkpoints(database))) == 7
+    assert list(stored_ledger.iter_leaves(database, 7)) == []
+    assert [one.index for one in stored_ledger.iter_details(database)] == list(range(7))
+    assert len(list(stored_ledger.iter_checkpoints(database))) == 7
 
 
 def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
@@ -204,7 +204,7 @@ def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
         pen.execute(leaves.delete().where(leaves.c.idx == 1))
 
     with pytest.raises(Fault, match="no leaf 1"):
-        list(ledger.iter_leaves(database))
+        list(stored_ledger.iter_leaves(database))
 
 
 @pytest.mark.parametrize("size", range(70))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.messages import Direction, Purpose
 from gateway.errors import QuotaExceeded
-from gateway.law.quota import Quota
-from gateway.store import quotas
-from gateway.store.quotas import Claims
-from gateway.terms import Direction, Purpose
+from gateway.law.quota_policy import Quota
+from gateway.store.exchange import quotas
+from gateway.store.exchange.quotas import Claims
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VISA, TRAVEL = Purpose.VISA_PERMIT_BENEFIT, Purpose.TRAVEL_ENTER_REMAIN

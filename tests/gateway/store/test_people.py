@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from gateway.audit.entry import EntryType
-from gateway.casework import Datum, FieldCode, Record, Status, SubjectKind
+from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.errors import Fault
-from gateway.store.dossier import octets_of, record_in
+from gateway.ledger.entry import EntryType
 from gateway.store.effects import Effect
-from gateway.store.people import (
+from gateway.store.people.person_records import (
     RecordChanged,
     StoredPeople,
     read_record,
     somebody,
     write_record,
 )
+from gateway.store.people.record_codec import octets_of, record_in
+from gateway.store.people.subjects import NewSubject, counts, enrol, place, remove
 from gateway.store.schema import subjects
-from gateway.store.subjects import NewSubject, counts, enrol, place, remove
 from keys.data_encryption import DataKey
 
 if TYPE_CHECKING:
-    from gateway.store.sequencer import Sequencer
+    from gateway.store.ledger.sequencer import Sequencer
     from tests.gateway.store.conftest import Desk
 
 CANARY = "Canary of the family name"

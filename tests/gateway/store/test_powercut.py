@@ -14,11 +14,11 @@ apsw = pytest.importorskip("apsw", reason="the drill needs apsw: pip install pas
 
 from gateway.cli.main import app  # noqa: E402 - after the skip
 from gateway.errors import AuditUnavailable  # noqa: E402
-from gateway.store.database import Database  # noqa: E402
-from gateway.store.trial import powercut  # noqa: E402
-from gateway.store.trial.disk import SECTOR, Cut, Disk, Stored  # noqa: E402
-from gateway.store.trial.driver import Connection  # noqa: E402
-from gateway.store.trial.powercut import STORE, PowerCuts, Seen  # noqa: E402
+from gateway.exercises.crashtest import powercut  # noqa: E402
+from gateway.exercises.crashtest.driver import Connection  # noqa: E402
+from gateway.exercises.crashtest.powercut import STORE, PowerCuts, Seen  # noqa: E402
+from gateway.exercises.crashtest.vfs import SECTOR, Cut, Disk, Stored  # noqa: E402
+from gateway.store.sqlite import Database  # noqa: E402
 
 
 @pytest.fixture

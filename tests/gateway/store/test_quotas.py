@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.domain.messages import Direction, Letter, Operation, Outcome, Purpose
 from gateway.errors import (
     QuotaExceeded,
 )
-from gateway.law.quota import Quota, poor_allowance
-from gateway.store.quotas import used
-from gateway.store.schema import quotas, replay, transactions
-from gateway.store.transactions import (
+from gateway.law.quota_policy import Quota, poor_allowance
+from gateway.store.exchange.quotas import used
+from gateway.store.exchange.transactions import (
     Claims,
     Usage,
     abandon,
@@ -28,7 +28,7 @@ from gateway.store.transactions import (
     release_quota,
     usage,
 )
-from gateway.terms import Direction, Letter, Operation, Outcome, Purpose
+from gateway.store.schema import quotas, replay, transactions
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart, Desk

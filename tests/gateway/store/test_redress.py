@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
-from gateway.errands import ERRANDS, ErrandAct, ErrandState
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import ERRANDS, ErrandAct, ErrandState
 from gateway.errors import Fault
-from gateway.store import errands
-from gateway.store.redress import LIFE_CYCLE, Act, Standing, step
-from gateway.terms import Direction
+from gateway.store.casework import outbound_queries
+from gateway.store.casework.correction_lifecycle import LIFE_CYCLE, Act, Standing, step
 
 
 def test_only_drawn_edges_of_a_correction_exist() -> None:
@@ -48,10 +48,10 @@ def test_whatever_happens_an_end_stays_an_end(direction: Direction, acts: list[A
 def test_only_drawn_edges_of_a_query_of_ours_exist() -> None:
     for state, act in product(ErrandState, ErrandAct):
         if (state, act) in ERRANDS:
-            assert errands.step(state, act) in ErrandState
+            assert outbound_queries.step(state, act) in ErrandState
         else:
             with pytest.raises(Fault):
-                errands.step(state, act)
+                outbound_queries.step(state, act)
 
 
 def test_what_was_used_is_never_destroyed_and_what_was_not_seen_is_never_used() -> None:

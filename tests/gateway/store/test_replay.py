@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.audit.entry import EntryType
-from gateway.audit.grammar import REPLAY_WINDOW
+from gateway.domain.messages import Letter, Operation
 from gateway.errors import (
     InProgress,
     PasserelleError,
     ReplayConflict,
 )
+from gateway.ledger.entry import EntryType
+from gateway.ledger.sequence_rules import REPLAY_WINDOW
+from gateway.store.exchange.transactions import Usage, abandon, find_replay, finish_request, orphans
 from gateway.store.schema import replay, transactions
-from gateway.store.transactions import (
-    Usage,
-    abandon,
-    find_replay,
-    finish_request,
-    orphans,
-)
-from gateway.terms import Letter, Operation
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart

@@ -13,10 +13,6 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import OperationalError
 
-from gateway.audit import tree
-from gateway.audit.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
-from gateway.audit.note import open_checkpoint
-from gateway.audit.proof import Expected, verify_receipt
 from gateway.errors import (
     AuditUnavailable,
     Fault,
@@ -24,10 +20,14 @@ from gateway.errors import (
     Remedy,
     TransactionReused,
 )
-from gateway.store import ledger
+from gateway.ledger import merkle
+from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
+from gateway.ledger.proof import Expected, verify_receipt
+from gateway.ledger.signed_note import open_checkpoint
 from gateway.store.effects import LEAF, Effect, says
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Committed, Leaf, Sequencer
 from gateway.store.schema import values
-from gateway.store.sequencer import Committed, Leaf, Sequencer
 from keys.envelope import SealingKey
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def check_receipt(desk: Desk, sequencer: Sequencer, committed: Committed, at: in
     verified = verify_receipt(receipt, log=desk.log, expected=expected)
     assert verified.index == committed.indices[at]
     assert verified.checkpoint.size == committed.checkpoint_size
-    assert tree.leaf_hash(receipt.leaf) == committed.leaf_hashes[at]
+    assert merkle.leaf_hash(receipt.leaf) == committed.leaf_hashes[at]
 
 
 def answer(desk: Desk, message: int = 1) -> Leaf:
@@ -114,18 +114,18 @@ def test_two_hundred_commits_of_sixteen_threads_leave_no_gap(desk: Desk) -> None
     assert sorted(one.indices[0] for one in done) == list(range(200))
     for one in done:
         check_receipt(desk, sequencer, one)
-    stored = list(ledger.iter_leaves(sequencer._database))
-    assert {tree.leaf_hash(one) for one in stored} == {one.leaf_hashes[0] for one in done}
+    stored = list(stored_ledger.iter_leaves(sequencer._database))
+    assert {merkle.leaf_hash(one) for one in stored} == {one.leaf_hashes[0] for one in done}
     heads = [
         open_checkpoint(one, *desk.log.vkeys)
-        for one in ledger.iter_checkpoints(sequencer._database)
+        for one in stored_ledger.iter_checkpoints(sequencer._database)
     ]
     assert [one.root for one in heads] == [
-        tree.root(tree.leaf_hash(leaf) for leaf in stored[: one.size]) for one in heads
+        merkle.root(merkle.leaf_hash(leaf) for leaf in stored[: one.size]) for one in heads
     ]
     assert heads[-1].size == 200
     for old, new in pairwise(heads):
-        tree.verify_consistency(
+        merkle.verify_consistency(
             sequencer.consistency(old.size, new.size),
             old=old.size,
             new=new.size,
@@ -187,10 +187,10 @@ def test_a_restart_goes_on_where_the_ledger_ended(desk: Desk) -> None:
         desk.close()
 
     sequencer = desk.sequencer()
-    stored = list(ledger.iter_leaves(sequencer._database))
+    stored = list(stored_ledger.iter_leaves(sequencer._database))
     head = open_checkpoint(sequencer.latest_checkpoint(), *desk.log.vkeys)
 
-    assert head.root == tree.root(map(tree.leaf_hash, stored))
+    assert head.root == merkle.root(map(merkle.leaf_hash, stored))
 
 
 def test_a_refused_commit_takes_no_index_and_leaves_nothing(desk: Desk) -> None:
@@ -327,8 +327,8 @@ def test_details_are_for_the_auditor_alone(desk: Desk) -> None:
     sequencer.commit([desk.leaf()])
     sequencer.commit([desk.leaf(message=2, case="C-77", purpose="VISA_PERMIT_BENEFIT")])
 
-    details = list(ledger.iter_details(sequencer._database))
-    frame = decode(list(ledger.iter_leaves(sequencer._database))[1])
+    details = list(stored_ledger.iter_details(sequencer._database))
+    frame = decode(list(stored_ledger.iter_leaves(sequencer._database))[1])
 
     assert [one.index for one in details] == [1]
     opened = open_detail(frame, details[0].ciphertext, details[0].sealed_dek or b"", desk.auditor)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select, update
 
-from gateway.audit.entry import EntryType
+from gateway.domain.messages import RecordFormat
 from gateway.errors import Fault
-from gateway.store import subjects
-from gateway.store.schema import samples
-from gateway.store.sequencer import Sequencer
-from gateway.store.subjects import (
+from gateway.ledger.entry import EntryType
+from gateway.store.ledger.sequencer import Sequencer
+from gateway.store.people import subjects
+from gateway.store.people.subjects import (
     AlreadyEnrolled,
     Counts,
     NewSample,
@@ -30,7 +30,7 @@ from gateway.store.subjects import (
     remove,
     samples_of,
 )
-from gateway.terms import RecordFormat
+from gateway.store.schema import samples
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Desk

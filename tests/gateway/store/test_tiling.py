@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from gateway.audit.proof import LogIdentity
-from gateway.audit.tiles import Tiles
-from gateway.audit.verify import Finding, Severity
 from gateway.errors import Fault, Remedy
-from gateway.office import published, tiling
-from gateway.office.tiling import Publisher, files_in
-from gateway.store.database import Database
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.tiles import Tiles
+from gateway.ledger.verify import Finding, Severity
+from gateway.ledger_ops import published_check, tile_publisher
+from gateway.ledger_ops.tile_publisher import Publisher, files_in
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.schema import leaves
-from gateway.store.sequencer import Sequencer
+from gateway.store.sqlite import Database
 from keys.signatures import LogKey
 from tests.patience import PATIENCE
 
@@ -55,7 +55,7 @@ class House:
         return {str(each.relative_to(self.folder)): each.read_bytes() for each in found}
 
     def findings(self) -> list[Finding]:
-        return list(published.check(self.folder, self.database, self.desk.log))
+        return list(published_check.check(self.folder, self.database, self.desk.log))
 
     def whole(self) -> int:
         """Return the size of what is published, once a reader of files alone has verified it."""
@@ -299,7 +299,7 @@ def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named
     house.grow(300)
     house.publisher().publish()
     for name, octets in house.files().items():
-        if name == tiling.LOCK:
+        if name == tile_publisher.LOCK:
             continue
         path = house.folder / name
         step = max(1, len(octets) // 12)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from gateway.audit.entry import EntryType
+from gateway.domain.messages import Letter, Operation, Outcome, Purpose, State
 from gateway.errors import (
     Fault,
     InProgress,
     TransactionReused,
 )
-from gateway.store import asked
-from gateway.store.schema import hit_references, transactions
-from gateway.store.transactions import (
+from gateway.ledger.entry import EntryType
+from gateway.store.casework import issued_numbers
+from gateway.store.exchange.transactions import (
     LIFE_CYCLE,
     Act,
     Claims,
@@ -36,7 +36,7 @@ from gateway.store.transactions import (
     seal_result,
     step,
 )
-from gateway.terms import Letter, Operation, Outcome, Purpose, State
+from gateway.store.schema import hit_references, transactions
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
@@ -365,7 +365,7 @@ def test_a_match_that_was_not_told_is_none_to_who_asks_back_by_its_number(
     counter.sequencer.commit([desk.leaf(kind) for kind in kinds], effects)
 
     with counter.sequencer._database.reader() as reader:
-        behind = asked.find_received(reader, desk.data_key, "AUS", "AUS-0001")
+        behind = issued_numbers.find_received(reader, desk.data_key, "AUS", "AUS-0001")
 
     assert behind is not None
     assert behind.matched is (outcome is Outcome.MATCH)

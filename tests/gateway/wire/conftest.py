@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Header,
     MessageType,

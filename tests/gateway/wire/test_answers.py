@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.casework import (
+from gateway.domain.messages import (
+    Capabilities,
+    Modality,
+    Outcome,
+    Problem,
+    ProblemCode,
+    Purpose,
+    QueryState,
+    RecordFormat,
+    Result,
+    State,
+)
+from gateway.domain.person import (
     Details,
     DetailsOutcome,
     Field,
@@ -25,20 +37,8 @@ from gateway.errors import (
     InvalidArgument,
     Refusal,
 )
-from gateway.terms import (
-    Capabilities,
-    Modality,
-    Outcome,
-    Problem,
-    ProblemCode,
-    Purpose,
-    QueryState,
-    RecordFormat,
-    Result,
-    State,
-)
 from gateway.v1 import exchange_pb2
-from gateway.wire import payloads
+from gateway.wire import query_payload
 
 moments = st.integers(0, 4_000_000_000_000).map(
     lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
@@ -87,9 +87,9 @@ def results(draw: st.DrawFn) -> Result:
 
 @given(results())
 def test_a_result_reads_as_it_was_written(result: Result) -> None:
-    octets = payloads.result_bytes(result)
+    octets = query_payload.result_bytes(result)
 
-    assert payloads.read_result(octets) == result
+    assert query_payload.read_result(octets) == result
     assert len(octets) <= 4092
 
 
@@ -103,7 +103,7 @@ def test_a_result_reads_as_it_was_written(result: Result) -> None:
 def test_a_no_match_has_neither_details_nor_a_ground(name: str, part: dict[str, Any]) -> None:
     """What is withheld of somebody is not said where nobody is said to be."""
     with pytest.raises(ElementInvalid) as caught:
-        payloads.read_result(payloads.result_bytes(replace(RESULT, **part)))
+        query_payload.read_result(query_payload.result_bytes(replace(RESULT, **part)))
 
     assert caught.value.metadata["element"] == name
 
@@ -112,7 +112,7 @@ def test_a_no_match_has_neither_details_nor_a_ground(name: str, part: dict[str, 
 def test_a_state_reads_as_it_was_written(state: State, result: Result) -> None:
     stands = QueryState(state, result if state is State.DECIDED else None)
 
-    assert payloads.read_state(payloads.state_bytes(stands)) == stands
+    assert query_payload.read_state(query_payload.state_bytes(stands)) == stands
 
 
 RESULT = Result(
@@ -137,11 +137,11 @@ RESULT = Result(
 def test_a_result_with_one_wrong_field_is_refused(
     name: str, value: object, kind: type[Refusal]
 ) -> None:
-    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    message = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
     setattr(message, name, value)
 
     with pytest.raises(InvalidArgument) as caught:
-        payloads.read_result(message.SerializeToString(deterministic=True))
+        query_payload.read_result(message.SerializeToString(deterministic=True))
 
     named = "hit_reference" if value == Outcome.MATCH.value else name
     assert type(caught.value) is kind
@@ -149,15 +149,15 @@ def test_a_result_with_one_wrong_field_is_refused(
 
 
 def test_a_result_says_when_and_only_a_match_has_details() -> None:
-    late = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    late = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
     late.details_expire_time.seconds = 1
-    never = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    never = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
     never.ClearField("decide_time")
 
     with pytest.raises(ElementInvalid):
-        payloads.read_result(late.SerializeToString())
+        query_payload.read_result(late.SerializeToString())
     with pytest.raises(ElementMissing):
-        payloads.read_result(never.SerializeToString())
+        query_payload.read_result(never.SerializeToString())
 
 
 @pytest.mark.parametrize(
@@ -165,41 +165,41 @@ def test_a_result_says_when_and_only_a_match_has_details() -> None:
     [(11, 1, "problems[0].position"), (1, 0, "problems[0].code"), (1, 9, "problems[0].code")],
 )
 def test_a_problem_is_stated_by_its_rules(position: int, code: int, element: str) -> None:
-    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    message = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
     message.problems.add(position=position, code=code)  # type: ignore[arg-type]
 
     with pytest.raises(InvalidArgument) as caught:
-        payloads.read_result(message.SerializeToString())
+        query_payload.read_result(message.SerializeToString())
 
     assert caught.value.metadata["element"] == element
 
 
 def test_problems_are_bounded() -> None:
-    message = exchange_pb2.QueryResult.FromString(payloads.result_bytes(RESULT))
+    message = exchange_pb2.QueryResult.FromString(query_payload.result_bytes(RESULT))
     for _ in range(14):
         message.problems.add(position=1, code=exchange_pb2.PROBLEM_CODE_AREA_TOO_SMALL)
 
     with pytest.raises(ElementInvalid):
-        payloads.read_result(message.SerializeToString())
+        query_payload.read_result(message.SerializeToString())
 
 
 def test_a_state_has_a_result_when_it_is_decided_and_only_then() -> None:
     with pytest.raises(ElementMissing) as absent:
-        payloads.read_state(payloads.state_bytes(QueryState(State.DECIDED)))
+        query_payload.read_state(query_payload.state_bytes(QueryState(State.DECIDED)))
     with pytest.raises(ElementInvalid) as early:
-        payloads.read_state(payloads.state_bytes(QueryState(State.SEARCHING, RESULT)))
+        query_payload.read_state(query_payload.state_bytes(QueryState(State.SEARCHING, RESULT)))
 
     assert absent.value.metadata["element"] == early.value.metadata["element"] == "result"
 
 
 def test_an_element_of_a_result_in_a_state_has_its_whole_path() -> None:
     message = exchange_pb2.QueryState.FromString(
-        payloads.state_bytes(QueryState(State.DECIDED, RESULT))
+        query_payload.state_bytes(QueryState(State.DECIDED, RESULT))
     )
     message.result.problems.add(position=99)
 
     with pytest.raises(ElementInvalid) as caught:
-        payloads.read_state(message.SerializeToString())
+        query_payload.read_state(message.SerializeToString())
 
     assert caught.value.metadata["element"] == "result.problems[0].position"
 
@@ -216,9 +216,9 @@ CAPABILITIES = Capabilities(
 
 
 def test_capabilities_read_as_they_were_written() -> None:
-    octets = payloads.capabilities_bytes(CAPABILITIES)
+    octets = query_payload.capabilities_bytes(CAPABILITIES)
 
-    assert payloads.read_capabilities(octets) == CAPABILITIES
+    assert query_payload.read_capabilities(octets) == CAPABILITIES
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_capabilities_read_as_they_were_written() -> None:
     ],
 )
 def test_capabilities_with_one_wrong_list_are_refused(name: str, value: list[int]) -> None:
-    message = exchange_pb2.Capabilities.FromString(payloads.capabilities_bytes(CAPABILITIES))
+    message = exchange_pb2.Capabilities.FromString(query_payload.capabilities_bytes(CAPABILITIES))
     del getattr(message, name)[:]
     getattr(message, name).extend(value)
 
     with pytest.raises(ElementInvalid) as caught:
-        payloads.read_capabilities(message.SerializeToString())
+        query_payload.read_capabilities(message.SerializeToString())
 
     assert caught.value.metadata["element"] == name

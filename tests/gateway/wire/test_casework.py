@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.aftercare import (
+from gateway.domain.correction import (
     CorrectionAck,
     CorrectionKind,
     CorrectionNotice,
@@ -20,7 +20,8 @@ from gateway.aftercare import (
     CorrectionState,
     QuotaState,
 )
-from gateway.casework import (
+from gateway.domain.messages import Purpose
+from gateway.domain.person import (
     TEXT,
     Caveat,
     Details,
@@ -33,9 +34,8 @@ from gateway.casework import (
     Withholding,
 )
 from gateway.errors import Refusal
-from gateway.terms import Purpose
 from gateway.v1 import exchange_pb2
-from gateway.wire import corrections, details, quotas
+from gateway.wire import correction_payload, disclosure_payload, quota_payload
 
 KEY = st.binary(min_size=1216, max_size=1216)
 ID = st.binary(min_size=16, max_size=16)
@@ -115,12 +115,16 @@ states = st.builds(
     resets=MOMENTS,
 )
 KINDS: tuple[tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]], ...] = (
-    (requests, details.details_request_bytes, details.read_details_request),
-    (answers, details.details_bytes, details.read_details),
-    (notices(), corrections.notice_bytes, corrections.read_notice),
-    (acks(), corrections.ack_bytes, corrections.read_ack),
-    (standings, corrections.standing_bytes, corrections.read_standing),
-    (st.lists(states, max_size=3).map(tuple), quotas.quotas_bytes, quotas.read_quotas),
+    (requests, disclosure_payload.details_request_bytes, disclosure_payload.read_details_request),
+    (answers, disclosure_payload.details_bytes, disclosure_payload.read_details),
+    (notices(), correction_payload.notice_bytes, correction_payload.read_notice),
+    (acks(), correction_payload.ack_bytes, correction_payload.read_ack),
+    (standings, correction_payload.standing_bytes, correction_payload.read_standing),
+    (
+        st.lists(states, max_size=3).map(tuple),
+        quota_payload.quotas_bytes,
+        quota_payload.read_quotas,
+    ),
 )
 
 
@@ -190,7 +194,7 @@ def test_a_datum_without_law_or_form_is_refused(
     message.fields.append(field)
 
     with pytest.raises(Refusal) as caught:
-        details.read_details(message.SerializeToString(deterministic=True))
+        disclosure_payload.read_details(message.SerializeToString(deterministic=True))
 
     assert caught.value.metadata["element"] == element
 
@@ -201,7 +205,7 @@ def test_what_is_unavailable_discloses_nothing() -> None:
     )
 
     with pytest.raises(Refusal) as caught:
-        details.read_details(message.SerializeToString(deterministic=True))
+        disclosure_payload.read_details(message.SerializeToString(deterministic=True))
 
     assert caught.value.metadata["element"] == "fields"
 

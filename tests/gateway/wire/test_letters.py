@@ -9,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import ElementInvalid, ElementMissing, HeaderInvalid, InvalidArgument
-from gateway.moments import END_SECOND
-from gateway.terms import (
+from gateway.calendar_bounds import END_SECOND
+from gateway.domain.messages import (
     Header,
     Letter,
     MessageType,
@@ -21,8 +20,9 @@ from gateway.terms import (
     Reply,
     ServiceLevel,
 )
+from gateway.errors import ElementInvalid, ElementMissing, HeaderInvalid, InvalidArgument
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire import letters, spelling
+from gateway.wire import canonical_form, signed_envelope
 
 HeaderOf = Callable[..., Header]
 EVERY_EXAMPLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,7 +35,9 @@ parties = st.from_regex(r"[A-Z0-9-]{2,32}", fullmatch=True)
 numbers = st.from_regex(r"[A-Za-z0-9-]{8,64}", fullmatch=True)
 
 
-REFERRING = [one for one in Operation if "transaction_reference" in letters.DEMANDED.get(one, ())]
+REFERRING = [
+    one for one in Operation if "transaction_reference" in signed_envelope.DEMANDED.get(one, ())
+]
 
 
 @st.composite
@@ -77,17 +79,17 @@ def headers(draw: st.DrawFn) -> Header:
 
 def refused(octets: bytes) -> str:
     with pytest.raises(HeaderInvalid) as caught:
-        letters.parse_header(octets)
+        signed_envelope.parse_header(octets)
     return caught.value.metadata["element"]
 
 
 @given(headers())
 def test_a_header_reads_as_it_was_written(header: Header) -> None:
-    octets = letters.header_bytes(header)
+    octets = signed_envelope.header_bytes(header)
 
-    assert len(octets) <= letters.MAX_HEADER
-    assert letters.parse_header(octets) == header
-    assert letters.header_bytes(letters.parse_header(octets)) == octets
+    assert len(octets) <= signed_envelope.MAX_HEADER
+    assert signed_envelope.parse_header(octets) == header
+    assert signed_envelope.header_bytes(signed_envelope.parse_header(octets)) == octets
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_header_reads_as_it_was_written(header: Header) -> None:
 def test_a_header_with_one_wrong_field_is_refused_and_the_field_is_named(
     header: HeaderOf, name: str, value: object
 ) -> None:
-    message = types_pb2.Header.FromString(letters.header_bytes(header()))
+    message = types_pb2.Header.FromString(signed_envelope.header_bytes(header()))
     setattr(message, name, value)
 
     element = refused(message.SerializeToString(deterministic=True))
@@ -160,7 +162,7 @@ def test_a_header_with_one_wrong_field_is_refused_and_the_field_is_named(
 def test_a_time_that_is_no_whole_millisecond_of_this_age_is_refused(
     header: HeaderOf, name: str, seconds: int, nanos: int
 ) -> None:
-    message = types_pb2.Header.FromString(letters.header_bytes(header()))
+    message = types_pb2.Header.FromString(signed_envelope.header_bytes(header()))
     stamp = getattr(message, name)
     stamp.seconds, stamp.nanos = seconds, nanos
 
@@ -169,14 +171,14 @@ def test_a_time_that_is_no_whole_millisecond_of_this_age_is_refused(
 
 @pytest.mark.parametrize("name", ["create_time", "expire_time"])
 def test_a_missing_time_is_refused(header: HeaderOf, name: str) -> None:
-    message = types_pb2.Header.FromString(letters.header_bytes(header()))
+    message = types_pb2.Header.FromString(signed_envelope.header_bytes(header()))
     message.ClearField(name)
 
     assert refused(message.SerializeToString(deterministic=True)) == f"header.{name}"
 
 
 def test_a_message_that_never_lives_is_refused(header: HeaderOf, now: datetime) -> None:
-    assert refused(letters.header_bytes(header(expire_time=now))) == "header.expire_time"
+    assert refused(signed_envelope.header_bytes(header(expire_time=now))) == "header.expire_time"
 
 
 @pytest.mark.parametrize("operation", REFERRING)
@@ -185,29 +187,29 @@ def test_asking_about_a_query_names_the_query(header: HeaderOf, operation: Opera
     purpose = Purpose.VISA_PERMIT_BENEFIT if details else Purpose.NONE
     bare = header(operation=operation, purpose=purpose)
 
-    assert refused(letters.header_bytes(bare)) == "header.transaction_reference"
+    assert refused(signed_envelope.header_bytes(bare)) == "header.transaction_reference"
 
 
 def test_a_question_about_nobody_has_no_purpose(header: HeaderOf) -> None:
     asked = header(operation=Operation.GET_CAPABILITIES)
 
-    assert refused(letters.header_bytes(asked)) == "header.purpose"
+    assert refused(signed_envelope.header_bytes(asked)) == "header.purpose"
 
 
 def test_a_response_says_what_it_answers(header: HeaderOf) -> None:
     answer = header(message_type=MessageType.RESPONSE, transaction_number="")
 
-    assert refused(letters.header_bytes(answer)) == "header.in_reply_to"
+    assert refused(signed_envelope.header_bytes(answer)) == "header.in_reply_to"
 
 
 def test_only_the_asker_numbers_transactions(header: HeaderOf) -> None:
     answer = header(message_type=MessageType.RESPONSE, in_reply_to=b"t" * 32)
 
-    assert refused(letters.header_bytes(answer)) == "header.transaction_number"
+    assert refused(signed_envelope.header_bytes(answer)) == "header.transaction_number"
 
 
 def test_an_unknown_field_is_refused_wherever_it_is(header: HeaderOf) -> None:
-    octets = letters.header_bytes(header())
+    octets = signed_envelope.header_bytes(header())
     message = types_pb2.Header.FromString(octets)
     message.create_time.MergeFromString(b"\x18\x01")
 
@@ -224,25 +226,25 @@ def test_an_unknown_field_is_refused_wherever_it_is(header: HeaderOf) -> None:
     ],
 )
 def test_a_second_spelling_of_a_header_is_refused(header: HeaderOf, extra: bytes) -> None:
-    octets = letters.header_bytes(header())
+    octets = signed_envelope.header_bytes(header())
 
     assert types_pb2.Header.FromString(octets + extra) == types_pb2.Header.FromString(octets)
     assert refused(octets + extra) == "header"
 
 
 def test_a_padded_number_is_refused(header: HeaderOf) -> None:
-    octets = letters.header_bytes(header())
+    octets = signed_envelope.header_bytes(header())
 
     assert octets.startswith(b"\x08\x01")
     assert refused(b"\x08\x81\x00" + octets[2:]) == "header"
 
 
 def test_a_header_is_bounded_before_it_is_parsed() -> None:
-    assert refused(bytes(letters.MAX_HEADER + 1)) == "header"
+    assert refused(bytes(signed_envelope.MAX_HEADER + 1)) == "header"
 
 
 def test_what_is_no_utf_8_is_refused(header: HeaderOf) -> None:
-    octets = letters.header_bytes(header()).replace(b"AUS-2026", b"AUS\xff2026")
+    octets = signed_envelope.header_bytes(header()).replace(b"AUS-2026", b"AUS\xff2026")
 
     assert refused(octets) == "header"
 
@@ -253,21 +255,23 @@ def test_a_flipped_byte_of_a_header_is_refused_or_changes_what_it_says(
     header: HeaderOf, at: int, mask: int
 ) -> None:
     """Where a flip leaves a header that is well formed, it is another header, and its signature fails."""
-    octets = bytearray(letters.header_bytes(header()))
+    octets = bytearray(signed_envelope.header_bytes(header()))
     octets[at % len(octets)] ^= mask
     try:
-        read = letters.parse_header(bytes(octets))
+        read = signed_envelope.parse_header(bytes(octets))
     except HeaderInvalid:
         return
     assert read != header()
     kind = (
         types_pb2.Header.DESCRIPTOR
     )  # a flip may make a number 0, which is then a default that is stated
-    assert letters.header_bytes(read) == spelling.without_defaults(kind, bytes(octets))
+    assert signed_envelope.header_bytes(read) == canonical_form.without_defaults(
+        kind, bytes(octets)
+    )
 
 
 def test_every_truncation_of_a_header_is_refused(header: HeaderOf) -> None:
-    octets = letters.header_bytes(header())
+    octets = signed_envelope.header_bytes(header())
 
     for length in range(len(octets)):
         refused(octets[:length])
@@ -276,7 +280,11 @@ def test_every_truncation_of_a_header_is_refused(header: HeaderOf) -> None:
 @given(st.binary(max_size=300))
 @example(b"")
 def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
-    for parse in (letters.parse_header, letters.parse_envelope, letters.parse_receipt):
+    for parse in (
+        signed_envelope.parse_header,
+        signed_envelope.parse_envelope,
+        signed_envelope.parse_receipt,
+    ):
         try:
             parse(octets)
         except InvalidArgument as refusal:
@@ -284,10 +292,10 @@ def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
 
 
 def test_a_refusal_never_holds_a_value(header: HeaderOf) -> None:
-    message = types_pb2.Header.FromString(letters.header_bytes(header()))
+    message = types_pb2.Header.FromString(signed_envelope.header_bytes(header()))
     message.transaction_number = "Jane Doe 1980"
     with pytest.raises(HeaderInvalid) as caught:
-        letters.parse_header(message.SerializeToString())
+        signed_envelope.parse_header(message.SerializeToString())
 
     assert "Jane" not in repr((str(caught.value), caught.value.args, caught.value.metadata))
 
@@ -302,8 +310,8 @@ parts_of_letters = st.builds(
 
 @given(parts_of_letters)
 def test_a_letter_keeps_its_bytes(letter: Letter) -> None:
-    assert letters.letter_of(letters.envelope_of(letter)) == letter
-    assert letters.parse_envelope(letters.envelope_bytes(letter)) == letter
+    assert signed_envelope.letter_of(signed_envelope.envelope_of(letter)) == letter
+    assert signed_envelope.parse_envelope(signed_envelope.envelope_bytes(letter)) == letter
 
 
 @pytest.mark.parametrize(
@@ -312,59 +320,63 @@ def test_a_letter_keeps_its_bytes(letter: Letter) -> None:
         (Letter(b"", b"s", b"g"), "envelope.header"),
         (Letter(b"h", b"", b"g"), "envelope.sealed"),
         (Letter(b"h", b"s", b""), "envelope.signature"),
-        (Letter(bytes(letters.MAX_HEADER + 1), b"s", b"g"), "envelope.header"),
-        (Letter(b"h", bytes(letters.MAX_SEALED + 1), b"g"), "envelope.sealed"),
-        (Letter(b"h", b"s", bytes(letters.SIGNATURE + 1)), "envelope.signature"),
+        (Letter(bytes(signed_envelope.MAX_HEADER + 1), b"s", b"g"), "envelope.header"),
+        (Letter(b"h", bytes(signed_envelope.MAX_SEALED + 1), b"g"), "envelope.sealed"),
+        (Letter(b"h", b"s", bytes(signed_envelope.SIGNATURE + 1)), "envelope.signature"),
     ],
 )
 def test_an_envelope_has_three_parts_of_bounded_size(letter: Letter, element: str) -> None:
     with pytest.raises(HeaderInvalid) as caught:
-        letters.letter_of(letters.envelope_of(letter))
+        signed_envelope.letter_of(signed_envelope.envelope_of(letter))
 
     assert caught.value.metadata["element"] == element
 
 
 def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
-    largest = Letter(bytes(letters.MAX_HEADER), bytes(letters.MAX_SEALED), bytes(letters.SIGNATURE))
+    largest = Letter(
+        bytes(signed_envelope.MAX_HEADER),
+        bytes(signed_envelope.MAX_SEALED),
+        bytes(signed_envelope.SIGNATURE),
+    )
 
-    assert letters.parse_envelope(letters.envelope_bytes(largest)) == largest
+    assert signed_envelope.parse_envelope(signed_envelope.envelope_bytes(largest)) == largest
     with pytest.raises(HeaderInvalid):
-        letters.parse_envelope(bytes(letters.MAX_ENVELOPE + 1))
+        signed_envelope.parse_envelope(bytes(signed_envelope.MAX_ENVELOPE + 1))
 
 
 @given(parts_of_letters, st.integers(0, 250), st.integers(1, 255))
 def test_a_flipped_byte_of_an_envelope_is_refused_or_another_letter(
     letter: Letter, at: int, mask: int
 ) -> None:
-    octets = bytearray(letters.envelope_bytes(letter))
+    octets = bytearray(signed_envelope.envelope_bytes(letter))
     octets[at % len(octets)] ^= mask
     try:
-        read = letters.parse_envelope(bytes(octets))
+        read = signed_envelope.parse_envelope(bytes(octets))
     except HeaderInvalid:
         return
     assert read != letter
 
 
 def test_a_field_beside_the_envelope_is_refused() -> None:
-    envelope = letters.envelope_of(Letter(b"h", b"s", b"g"))
+    envelope = signed_envelope.envelope_of(Letter(b"h", b"s", b"g"))
     clean = exchange_pb2.SubmitQueryRequest(envelope=envelope)
     beside = exchange_pb2.SubmitQueryRequest.FromString(clean.SerializeToString() + b"\x12\x04Jane")
     inside = exchange_pb2.SubmitQueryRequest.FromString(
         clean.SerializeToString() + b"\x0a\x02\x20\x01"
     )
 
-    assert letters.letter_of(letters.envelope_in(clean)) == Letter(b"h", b"s", b"g")
+    assert signed_envelope.letter_of(signed_envelope.envelope_in(clean)) == Letter(b"h", b"s", b"g")
     for message in (beside, inside):
         with pytest.raises(HeaderInvalid):
-            letters.envelope_in(message)
+            signed_envelope.envelope_in(message)
     with pytest.raises(HeaderInvalid) as caught:
-        letters.letter_of(inside.envelope)
+        signed_envelope.letter_of(inside.envelope)
     assert caught.value.metadata["element"] == "envelope"
 
 
 def test_a_request_without_an_envelope_is_refused() -> None:
     with pytest.raises(HeaderInvalid):
-        letters.letter_of(letters.envelope_in(exchange_pb2.SubmitQueryRequest()))
+        signed_envelope.letter_of(signed_envelope.envelope_in(exchange_pb2.SubmitQueryRequest()))
 
 
 receipts = st.builds(
@@ -374,28 +386,30 @@ receipts = st.builds(
 
 @given(receipts)
 def test_a_receipt_keeps_its_bytes(receipt: Receipt) -> None:
-    assert letters.receipt_of(letters.receipt_message(receipt)) == receipt
-    assert letters.parse_receipt(letters.receipt_bytes(receipt)) == receipt
+    assert signed_envelope.receipt_of(signed_envelope.receipt_message(receipt)) == receipt
+    assert signed_envelope.parse_receipt(signed_envelope.receipt_bytes(receipt)) == receipt
 
 
 def test_a_receipt_has_two_parts_of_bounded_size() -> None:
     with pytest.raises(ElementMissing):
-        letters.receipt_of(types_pb2.Receipt(leaf=b"l"))
+        signed_envelope.receipt_of(types_pb2.Receipt(leaf=b"l"))
     with pytest.raises(ElementInvalid):
-        letters.receipt_of(types_pb2.Receipt(leaf=bytes(513), tlog_proof=b"p"))
+        signed_envelope.receipt_of(types_pb2.Receipt(leaf=bytes(513), tlog_proof=b"p"))
     with pytest.raises(ElementInvalid):
-        letters.receipt_of(types_pb2.Receipt(leaf=b"l", tlog_proof=bytes(letters.MAX_PROOF + 1)))
+        signed_envelope.receipt_of(
+            types_pb2.Receipt(leaf=b"l", tlog_proof=bytes(signed_envelope.MAX_PROOF + 1))
+        )
     with pytest.raises(ElementInvalid):
-        letters.parse_receipt(b"\x0a\x01l\x12\x01p\x18\x01")
+        signed_envelope.parse_receipt(b"\x0a\x01l\x12\x01p\x18\x01")
 
 
 def test_a_reply_becomes_any_response() -> None:
     reply = Reply(Letter(b"h", b"s", b"g"), Receipt(b"l", b"p"))
 
-    response = exchange_pb2.SubmitQueryResponse(**letters.parts(reply))
+    response = exchange_pb2.SubmitQueryResponse(**signed_envelope.parts(reply))
 
-    assert letters.letter_of(response.envelope) == reply.letter
-    assert letters.receipt_of(response.receipt) == reply.receipt
+    assert signed_envelope.letter_of(response.envelope) == reply.letter
+    assert signed_envelope.receipt_of(response.receipt) == reply.receipt
 
 
 @pytest.mark.parametrize(
@@ -406,4 +420,4 @@ def test_a_time_that_the_wire_cannot_hold_is_not_written(
     header: HeaderOf, moment: datetime
 ) -> None:
     with pytest.raises(ValueError, match="time"):
-        letters.header_bytes(header(create_time=moment))
+        signed_envelope.header_bytes(header(create_time=moment))

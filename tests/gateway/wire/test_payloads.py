@@ -10,14 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import (
-    ElementInvalid,
-    ElementMissing,
-    ElementsInconsistent,
-    InvalidArgument,
-    Refusal,
-)
-from gateway.terms import (
+from gateway.domain.messages import (
     Biometrics,
     Missing,
     Modality,
@@ -28,8 +21,15 @@ from gateway.terms import (
     RecordFormat,
     Sample,
 )
+from gateway.errors import (
+    ElementInvalid,
+    ElementMissing,
+    ElementsInconsistent,
+    InvalidArgument,
+    Refusal,
+)
 from gateway.v1 import exchange_pb2
-from gateway.wire import payloads, spelling
+from gateway.wire import canonical_form, query_payload
 
 QueryOf = Callable[..., Query]
 SampleOf = Callable[..., Sample]
@@ -56,7 +56,7 @@ def samples(draw: st.DrawFn, position: int) -> Sample:
         format=draw(st.sampled_from(RecordFormat)),
         extractor=draw(products),
         data=draw(st.binary(min_size=1, max_size=50)),
-        impression=draw(st.sampled_from(sorted(payloads.IMPRESSIONS))),
+        impression=draw(st.sampled_from(sorted(query_payload.IMPRESSIONS))),
         capture_time=draw(st.none() | moments),
         width=draw(EXTENT),
         height=draw(EXTENT),
@@ -90,23 +90,23 @@ queries = st.builds(
 
 def refused(octets: bytes, kind: type[Refusal]) -> str:
     with pytest.raises(InvalidArgument) as caught:
-        payloads.read_query(octets)
+        query_payload.read_query(octets)
     assert type(caught.value) is kind
     return caught.value.metadata["element"]
 
 
 def changed(query: Query, change: Callable[[exchange_pb2.QueryPayload], object]) -> bytes:
-    message = exchange_pb2.QueryPayload.FromString(payloads.query_bytes(query))
+    message = exchange_pb2.QueryPayload.FromString(query_payload.query_bytes(query))
     change(message)
     return message.SerializeToString(deterministic=True)
 
 
 @given(queries)
 def test_a_query_reads_as_it_was_written(query: Query) -> None:
-    octets = payloads.query_bytes(query)
+    octets = query_payload.query_bytes(query)
 
-    assert payloads.read_query(octets) == query
-    assert payloads.query_bytes(payloads.read_query(octets)) == octets
+    assert query_payload.read_query(octets) == query
+    assert query_payload.query_bytes(query_payload.read_query(octets)) == octets
 
 
 @pytest.mark.parametrize("name", ["case_reference", "requesting_unit", "responsible_person_id"])
@@ -143,19 +143,19 @@ def test_a_probe_without_samples_is_no_probe(query: QueryOf) -> None:
     only_missing = Biometrics((), (Missing(1, Presence.AMPUTATED),))
 
     for probe in (only_missing, Biometrics(())):
-        octets = payloads.query_bytes(query(probe=probe))
+        octets = query_payload.query_bytes(query(probe=probe))
         assert refused(octets, ElementMissing) == "biometrics.samples"
 
 
 def test_a_prior_number_has_the_form_of_a_number(query: QueryOf) -> None:
     for number, kind in (("short", ElementInvalid), ("", ElementMissing)):
-        octets = payloads.query_bytes(query(probe=PriorTransaction(number)))
+        octets = query_payload.query_bytes(query(probe=PriorTransaction(number)))
         assert refused(octets, kind) == "prior_transaction_number"
 
 
 @pytest.mark.parametrize("length", [1, 1215, 1217])
 def test_a_reply_key_has_its_length(query: QueryOf, length: int) -> None:
-    octets = payloads.query_bytes(query(reply_key=bytes(length)))
+    octets = query_payload.query_bytes(query(reply_key=bytes(length)))
 
     assert refused(octets, ElementInvalid) == "reply_kem_public_key"
 
@@ -226,7 +226,7 @@ def test_a_missing_finger_is_stated_by_its_rules(
 def test_two_samples_of_one_finger_are_refused(query: QueryOf, sample: SampleOf) -> None:
     twice = Biometrics((sample(position=3), sample(position=3, data=b"another")))
 
-    octets = payloads.query_bytes(query(probe=twice))
+    octets = query_payload.query_bytes(query(probe=twice))
 
     assert refused(octets, ElementInvalid) == "biometrics.samples[1].position"
 
@@ -234,7 +234,7 @@ def test_two_samples_of_one_finger_are_refused(query: QueryOf, sample: SampleOf)
 def test_a_finger_is_not_both_sampled_and_missing(query: QueryOf, sample: SampleOf) -> None:
     both = Biometrics((sample(position=3),), (Missing(3, Presence.DAMAGED),))
 
-    octets = payloads.query_bytes(query(probe=both))
+    octets = query_payload.query_bytes(query(probe=both))
 
     assert refused(octets, ElementInvalid) == "biometrics.missing[0].position"
 
@@ -242,7 +242,7 @@ def test_a_finger_is_not_both_sampled_and_missing(query: QueryOf, sample: Sample
 def test_a_finger_is_not_missing_twice(query: QueryOf, sample: SampleOf) -> None:
     both = Biometrics((sample(),), (Missing(3, Presence.DAMAGED), Missing(3, Presence.AMPUTATED)))
 
-    octets = payloads.query_bytes(query(probe=both))
+    octets = query_payload.query_bytes(query(probe=both))
 
     assert refused(octets, ElementInvalid) == "biometrics.missing[1].position"
 
@@ -251,8 +251,14 @@ def test_the_numbers_of_samples_are_bounded(query: QueryOf, sample: SampleOf) ->
     many = Biometrics(tuple(sample() for _ in range(14)))
     gone = Biometrics((sample(),), tuple(Missing(3, Presence.DAMAGED) for _ in range(11)))
 
-    assert refused(payloads.query_bytes(query(probe=many)), ElementInvalid) == "biometrics.samples"
-    assert refused(payloads.query_bytes(query(probe=gone)), ElementInvalid) == "biometrics.missing"
+    assert (
+        refused(query_payload.query_bytes(query(probe=many)), ElementInvalid)
+        == "biometrics.samples"
+    )
+    assert (
+        refused(query_payload.query_bytes(query(probe=gone)), ElementInvalid)
+        == "biometrics.missing"
+    )
 
 
 def test_a_face_is_read_here_and_left_to_the_law(query: QueryOf, sample: SampleOf) -> None:
@@ -265,7 +271,7 @@ def test_a_face_is_read_here_and_left_to_the_law(query: QueryOf, sample: SampleO
     )
     asked = query(probe=mixed)
 
-    assert payloads.read_query(payloads.query_bytes(asked)) == asked
+    assert query_payload.read_query(query_payload.query_bytes(asked)) == asked
 
 
 @pytest.mark.parametrize(
@@ -295,7 +301,7 @@ def test_an_unknown_field_is_refused_at_any_depth(
 
 
 def test_a_second_spelling_of_a_query_is_refused(query: QueryOf) -> None:
-    octets = payloads.query_bytes(query())
+    octets = query_payload.query_bytes(query())
     reply_key, rest = octets[:1219], octets[1219:]
 
     assert refused(octets + reply_key, ElementInvalid) == "payload"  # repeated; the last would win
@@ -304,20 +310,20 @@ def test_a_second_spelling_of_a_query_is_refused(query: QueryOf) -> None:
 
 
 def test_a_payload_is_bounded_before_it_is_parsed() -> None:
-    octets = bytes(payloads.MAX_PAYLOAD + 1)
+    octets = bytes(query_payload.MAX_PAYLOAD + 1)
 
     assert refused(octets, ElementInvalid) == "payload"
     for operation in REPLY_KEY_OPERATIONS:
         with pytest.raises(ElementInvalid):
-            payloads.read_reply_key(octets, operation)
+            query_payload.read_reply_key(octets, operation)
 
 
 def test_every_truncation_of_a_query_is_refused(query: QueryOf) -> None:
-    octets = payloads.query_bytes(query())
+    octets = query_payload.query_bytes(query())
 
     for length in range(len(octets)):
         with pytest.raises(InvalidArgument):
-            payloads.read_query(octets[:length])
+            query_payload.read_query(octets[:length])
 
 
 @EVERY_EXAMPLE
@@ -325,28 +331,28 @@ def test_every_truncation_of_a_query_is_refused(query: QueryOf) -> None:
 def test_a_flipped_byte_of_a_query_is_refused_or_changes_what_it_says(
     query: QueryOf, at: int, mask: int
 ) -> None:
-    octets = bytearray(payloads.query_bytes(query()))
+    octets = bytearray(query_payload.query_bytes(query()))
     octets[at % len(octets)] ^= mask
     try:
-        read = payloads.read_query(bytes(octets))
+        read = query_payload.read_query(bytes(octets))
     except InvalidArgument:
         return
     assert read != query()
     kind = (
         exchange_pb2.QueryPayload.DESCRIPTOR
     )  # a flip may make a number 0, which is then a default that is stated
-    assert payloads.query_bytes(read) == spelling.without_defaults(kind, bytes(octets))
+    assert query_payload.query_bytes(read) == canonical_form.without_defaults(kind, bytes(octets))
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
     readers: list[Callable[[bytes], object]] = [
-        payloads.read_query,
-        payloads.read_result,
-        payloads.read_state,
-        payloads.read_capabilities,
+        query_payload.read_query,
+        query_payload.read_result,
+        query_payload.read_state,
+        query_payload.read_capabilities,
     ]
-    readers += [lambda o, op=op: payloads.read_reply_key(o, op) for op in REPLY_KEY_OPERATIONS]
+    readers += [lambda o, op=op: query_payload.read_reply_key(o, op) for op in REPLY_KEY_OPERATIONS]
     for read in readers:
         with pytest.raises(InvalidArgument):
             read(octets)
@@ -355,13 +361,13 @@ def test_no_bytes_do_anything_but_be_refused(octets: bytes) -> None:
 def test_a_refusal_never_holds_a_value(query: QueryOf) -> None:
     octets = changed(query(), lambda message: setattr(message, "case_reference", "Jane Doe"))
     with pytest.raises(ElementInvalid) as caught:
-        payloads.read_query(octets)
+        query_payload.read_query(octets)
 
     assert "Jane" not in repr((str(caught.value), caught.value.args, caught.value.metadata))
 
 
 def test_what_is_secret_is_not_shown(query: QueryOf) -> None:
-    shown = repr(payloads.read_query(payloads.query_bytes(query())))
+    shown = repr(query_payload.read_query(query_payload.query_bytes(query())))
 
     assert "FMR" not in shown
     assert "rrrr" not in shown
@@ -369,16 +375,16 @@ def test_what_is_secret_is_not_shown(query: QueryOf) -> None:
 
 @pytest.mark.parametrize("operation", REPLY_KEY_OPERATIONS)
 def test_a_reply_key_alone_reads_as_it_was_written(operation: Operation) -> None:
-    octets = payloads.reply_key_bytes(b"r" * 1216, operation)
+    octets = query_payload.reply_key_bytes(b"r" * 1216, operation)
 
-    assert payloads.read_reply_key(octets, operation) == b"r" * 1216
+    assert query_payload.read_reply_key(octets, operation) == b"r" * 1216
     for wrong, kind in ((octets + b"\x10\x01", ElementInvalid), (b"", ElementMissing)):
         with pytest.raises(kind):
-            payloads.read_reply_key(wrong, operation)
+            query_payload.read_reply_key(wrong, operation)
 
 
 def test_a_sample_carries_the_hash_of_its_record(query: QueryOf) -> None:
-    message = exchange_pb2.QueryPayload.FromString(payloads.query_bytes(query()))
+    message = exchange_pb2.QueryPayload.FromString(query_payload.query_bytes(query()))
 
     for sample in message.biometrics.samples:
         assert sample.sha256 == hashlib.sha256(sample.data).digest()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Remedy
-from gateway.wire import plain
+from gateway.wire import json_values
 
 VALUES = st.recursive(
     st.none()
@@ -27,13 +27,13 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=8), VALUES, max_size=5))
 def test_what_was_written_is_read(values: dict[str, object]) -> None:
-    assert plain.read(plain.write(values)) == values
+    assert json_values.read(json_values.write(values)) == values
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_a_remedy(octets: bytes) -> None:
     with suppress(Remedy):
-        assert isinstance(plain.read(octets), dict)
+        assert isinstance(json_values.read(octets), dict)
 
 
 @pytest.mark.parametrize(
@@ -58,18 +58,18 @@ def test_any_bytes_are_an_object_or_a_remedy(octets: bytes) -> None:
 )
 def test_what_could_mean_two_things_or_too_much_is_refused(text: str) -> None:
     with pytest.raises(Remedy):
-        plain.read(text.encode())
+        json_values.read(text.encode())
 
 
 def test_a_text_is_bounded_both_ways() -> None:
     with pytest.raises(Remedy, match="in parts"):
-        plain.read(json.dumps({"a": "x" * plain.LARGEST}).encode())
+        json_values.read(json.dumps({"a": "x" * json_values.LARGEST}).encode())
     with pytest.raises(Remedy, match="less at once"):
-        plain.write({"a": "x" * plain.LARGEST})
+        json_values.write({"a": "x" * json_values.LARGEST})
 
 
 def test_a_remedy_repeats_nothing_of_the_text() -> None:
     with pytest.raises(Remedy) as caught:
-        plain.read(b'{"canary":canary}')
+        json_values.read(b'{"canary":canary}')
 
     assert "canary" not in str(caught.value)

@@ -15,12 +15,12 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-from gateway.bundle import fingerprint
-from gateway.casework import Datum, FieldCode, Record
-from gateway.directory import Directory
-from gateway.office.acts import Officer, Role
-from gateway.store import people as store
-from gateway.store import subjects
+from gateway.admin.operation import Officer, Role
+from gateway.domain.person import Datum, FieldCode, Record
+from gateway.store.people import person_records as store
+from gateway.store.people import subjects
+from gateway.trust.bundle import fingerprint
+from gateway.trust.partners import Directory
 from tests.patience import CALL
 from tests.vectors.wire import second_client as second
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from gateway.domain.messages import Header, Query
 from gateway.errors import ElementInvalid, HeaderInvalid
-from gateway.terms import Header, Query
 from gateway.v1 import exchange_pb2, types_pb2
-from gateway.wire import details, letters, payloads
+from gateway.wire import disclosure_payload, query_payload, signed_envelope
 
 
 def varint(value: int) -> bytes:
@@ -54,35 +54,35 @@ def test_a_header_that_states_its_defaults_is_read_as_one_that_leaves_them_out(
     """At a whole second nanos is 0: once in a thousand messages of a client that writes what it set."""
     second = datetime(2026, 3, 1, 12, tzinfo=UTC)
     made = header(create_time=second, expire_time=second + timedelta(minutes=5))
-    octets = letters.header_bytes(made)
+    octets = signed_envelope.header_bytes(made)
     stated = outspoken(types_pb2.Header.FromString(octets))
 
     assert b"\x10\x00" in stated  # Timestamp.nanos
     assert len(stated) > len(octets)
-    assert letters.parse_header(stated) == made
+    assert signed_envelope.parse_header(stated) == made
 
 
 def test_a_payload_that_states_its_defaults_is_read_too(query: Callable[..., Query]) -> None:
     made = query()
-    octets = payloads.query_bytes(made)
+    octets = query_payload.query_bytes(made)
     stated = outspoken(exchange_pb2.QueryPayload.FromString(octets))
 
     assert len(stated) > len(octets)
-    assert payloads.read_query(stated) == made
+    assert query_payload.read_query(stated) == made
 
 
 def test_a_default_is_stated_once_and_at_its_place(header: Callable[..., Header]) -> None:
-    octets = letters.header_bytes(header())
+    octets = signed_envelope.header_bytes(header())
     empty = b"\x9a\x01\x00"  # in_reply_to, field 19
     before, after = octets[:-35], octets[-35:]  # field 20 is the last: tag 2, length 1, value 32
 
-    assert letters.parse_header(before + empty + after) == header()
+    assert signed_envelope.parse_header(before + empty + after) == header()
     for spelt, rule in (
         (octets + empty, "FIELD_ORDER"),
         (before + 2 * empty + after, "FIELD_TWICE"),
     ):
         with pytest.raises(HeaderInvalid) as caught:
-            letters.parse_header(spelt)
+            signed_envelope.parse_header(spelt)
         assert caught.value.metadata == {"element": "header", "rule": rule}
 
 
@@ -97,7 +97,7 @@ def test_a_default_is_stated_once_and_at_its_place(header: Callable[..., Header]
 )
 def test_each_other_spelling_has_its_reason(spelt: bytes, rule: str) -> None:
     with pytest.raises(ElementInvalid) as caught:
-        payloads.read_query(spelt)
+        query_payload.read_query(spelt)
 
     assert caught.value.metadata == {"element": "payload", "rule": rule}
 
@@ -106,6 +106,6 @@ def test_a_list_of_numbers_is_one_field() -> None:
     one_by_one = b"\x18\x01\x18\x02"  # HitDetailsPayload.fields
 
     with pytest.raises(ElementInvalid) as caught:
-        details.read_details_request(one_by_one)
+        disclosure_payload.read_details_request(one_by_one)
 
     assert caught.value.metadata["rule"] == "NOT_PACKED"

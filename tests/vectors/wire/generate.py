@@ -17,10 +17,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.audit import entry, note, proof, tree
-from gateway.bundle import BundleKey, PartyBundle, fingerprint
-from gateway.errors import Refusal
-from gateway.terms import (
+from gateway.domain.messages import (
     Direction,
     Header,
     MessageType,
@@ -32,7 +29,10 @@ from gateway.terms import (
     Result,
     ServiceLevel,
 )
-from gateway.wire import answers, letters, payloads
+from gateway.errors import Refusal
+from gateway.ledger import entry, merkle, proof, signed_note
+from gateway.trust.bundle import BundleKey, PartyBundle, fingerprint
+from gateway.wire import query_payload, result_payload, signed_envelope
 from keys import certificates, envelope, signatures
 from keys.pae import pae
 from tests.vectors.wire import second_client
@@ -116,7 +116,7 @@ def letter(
     """Return each step from the payload to the envelope."""
     packed = envelope.pack(payload, at_least, salt=SALTS[name])
     made = replace(made, payload_commitment=packed.commitment)
-    octets = letters.header_bytes(made)
+    octets = signed_envelope.header_bytes(made)
     steps = draws.sealed(name, packed.salt + packed.padded, pae(envelope.HPKE_LABEL, octets), key)
     sealed = steps.pop("sealed")
     text = envelope.transcript(octets, sealed)
@@ -155,7 +155,7 @@ def exchange(draws: Draws) -> dict[str, Any]:
     asked = letter(
         draws,
         "query",
-        payloads.query_bytes(query),
+        query_payload.query_bytes(query),
         header(),
         at_least=envelope.SMALLEST_REQUEST_QUERY,
         key="CAN",
@@ -178,7 +178,7 @@ def exchange(draws: Draws) -> dict[str, Any]:
         in_reply_to=asked["transcript_hash"],
     )
     answered = letter(
-        draws, "answer", answers.result_bytes(result), replied, at_least=0, key="reply"
+        draws, "answer", result_payload.result_bytes(result), replied, at_least=0, key="reply"
     )
     return {
         "keys": keys(),
@@ -221,20 +221,20 @@ def receipt(draws: Draws, transcript: bytes) -> dict[str, Any]:
         subject_reference="SUBMIT_QUERY",
     )
     leaf = entry.encode(frame)
-    others = [tree.leaf_hash(bytes([each])) for each in range(4)]
-    hashes = [*others[:2], tree.leaf_hash(leaf), *others[2:]]
+    others = [merkle.leaf_hash(bytes([each])) for each in range(4)]
+    hashes = [*others[:2], merkle.leaf_hash(leaf), *others[2:]]
     nodes = {(0, index): each for index, each in enumerate(hashes)}
     for level in (1, 2):
         for number in range(5 >> level):
             below = nodes[level - 1, 2 * number], nodes[level - 1, 2 * number + 1]
-            nodes[level, number] = tree.node_hash(*below)
-    path = tree.inclusion_proof(2, 5, lambda level, number: nodes[level, number])
-    root = tree.root_at(5, lambda level, number: nodes[level, number])
+            nodes[level, number] = merkle.node_hash(*below)
+    path = merkle.inclusion_proof(2, 5, lambda level, number: nodes[level, number])
+    root = merkle.root_at(5, lambda level, number: nodes[level, number])
     kept = draws.kept.get("checkpoint")
     identity = proof.LogIdentity.from_log_key(ORIGIN, LOG)
     if kept is None:
-        signed = note.sign_checkpoint(
-            note.Checkpoint(ORIGIN, 5, root), LOG, T0 + timedelta(seconds=3)
+        signed = signed_note.sign_checkpoint(
+            signed_note.Checkpoint(ORIGIN, 5, root), LOG, T0 + timedelta(seconds=3)
         )
         kept = draws.kept["checkpoint"] = signed.decode()
     if identity.open(kept.encode()).root != root:
@@ -293,7 +293,9 @@ def rejections(asked: dict[str, Any]) -> list[dict[str, Any]]:
         "no suite": octets[:2] + octets[4:],
         "cut short": octets[:-1],
     }
-    headers = [told(name, "header", spelt, letters.parse_header) for name, spelt in kinds.items()]
+    headers = [
+        told(name, "header", spelt, signed_envelope.parse_header) for name, spelt in kinds.items()
+    ]
     query: bytes = asked["payload"]
     flags = query.index(b"\x2a\x00")
     before, after = query[:flags], query[flags + 2 :]
@@ -308,7 +310,8 @@ def rejections(asked: dict[str, Any]) -> list[dict[str, Any]]:
         "an unknown field": query + b"\x42\x04Jane",
     }
     return headers + [
-        told(name, "payload", spelt, payloads.read_query) for name, spelt in payload_kinds.items()
+        told(name, "payload", spelt, query_payload.read_query)
+        for name, spelt in payload_kinds.items()
     ]
 
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, update
 
-from gateway.audit.entry import EntryClass, EntryType, Frame, decode
-from gateway.audit.verify import verify_log
-from gateway.law.retention import Schedule
-from gateway.office.retention import Retention
-from gateway.store import holds, ledger
-from gateway.store.casebook import asked, corrections, disclosures, reviews
+from gateway.domain.messages import Outcome
+from gateway.law.retention_policy import Schedule
+from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.ledger.verify import verify_log
+from gateway.retention.erasure import Retention
 from gateway.store.effects import Effect
-from gateway.store.holds import Hold, HoldKind
+from gateway.store.exchange.transactions import Hit
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.retention import holds
+from gateway.store.retention.holds import Hold, HoldKind
 from gateway.store.schema import transactions
-from gateway.store.sequencer import Leaf
-from gateway.store.transactions import Hit
-from gateway.terms import Outcome
+from gateway.store.schema_casework import asked, corrections, disclosures, reviews
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Clock, Counterpart
@@ -172,11 +173,11 @@ class Keeper:
     def whole(self) -> list[str]:
         """Return what a verifier finds."""
         with self.database.reader() as reader:
-            size, _ = ledger.extent(reader)
-            keys = ledger.keyed(reader, size)
+            size, _ = stored_ledger.extent(reader)
+            keys = stored_ledger.keyed(reader, size)
         report = verify_log(
-            ledger.iter_leaves(self.database, 0, size),
-            ledger.iter_checkpoints(self.database),
+            stored_ledger.iter_leaves(self.database, 0, size),
+            stored_ledger.iter_checkpoints(self.database),
             self.counter.desk.log,
             None,
             keys,
@@ -185,7 +186,7 @@ class Keeper:
         return [each for each in texts if "RETENTION" in each or "HOLD" in each or "key" in each]
 
     def entries(self, kind: EntryType) -> list[str]:
-        frames = [decode(leaf) for leaf in ledger.iter_leaves(self.database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.database)]
         return [frame.subject_reference for frame in frames if frame.type is kind]
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from gateway.audit.entry import EntryType
-from gateway.errands import UNANSWERED, ErrandState
-from gateway.law.retention import RULES, Kept, Schedule
-from gateway.office.retention import BATCH
-from gateway.store import retention
-from gateway.store.casebook import asked, disclosures
-from gateway.store.holds import HoldKind
-from gateway.store.redress import Standing
+from gateway.domain.messages import State
+from gateway.domain.outbound_query import UNANSWERED, ErrandState
+from gateway.law.retention_policy import RULES, Kept, Schedule
+from gateway.ledger.entry import EntryType
+from gateway.retention.erasure import BATCH
+from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.retention import due_data
+from gateway.store.retention.data_classes import SHELVES
+from gateway.store.retention.holds import HoldKind
 from gateway.store.schema import detail_keys, hit_references, replay, transactions
-from gateway.store.shelves import SHELVES
+from gateway.store.schema_casework import asked, disclosures
 from gateway.store.times import milliseconds
-from gateway.terms import State
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
@@ -204,12 +204,12 @@ def test_what_was_used_between_look_and_commit_is_kept(keeper: Keeper) -> None:
     keeper.put(keeper.asked_row("A-00000001", now))
     keeper.clock.move(days=31)
     with keeper.database.reader() as reader:
-        until = retention.cutoffs(reader, Kept.UNUSED_RESULT, Schedule(), keeper.clock())
-        items = retention.due(reader, Kept.UNUSED_RESULT, until, most=10)
+        until = due_data.cutoffs(reader, Kept.UNUSED_RESULT, Schedule(), keeper.clock())
+        items = due_data.due(reader, Kept.UNUSED_RESULT, until, most=10)
     keeper.put(update(asked).values(used_ms=milliseconds(keeper.clock())))
 
-    with pytest.raises(retention.Moved):
-        keeper.sequencer.commit([], retention.erase(Kept.UNUSED_RESULT, items, until, 0))
+    with pytest.raises(due_data.Moved):
+        keeper.sequencer.commit([], due_data.erase(Kept.UNUSED_RESULT, items, until, 0))
     assert keeper.run() == {}
 
 

@@ -13,9 +13,9 @@ from hypothesis.strategies import booleans, fixed_dictionaries, integers, lists,
 from sqlalchemy import insert, update
 
 from gateway.errors import Fault, Remedy
-from gateway.law.retention import TWO_YEARS, Kept, Schedule
-from gateway.store import holds, retention
-from gateway.store.holds import HoldAct, HoldKind, HoldState, Named
+from gateway.law.retention_policy import TWO_YEARS, Kept, Schedule
+from gateway.store.retention import due_data, holds
+from gateway.store.retention.holds import HoldAct, HoldKind, HoldState, Named
 from gateway.store.schema import subjects, transactions
 from gateway.store.times import milliseconds
 
@@ -86,13 +86,13 @@ def test_a_hold_placed_between_look_and_commit_is_kept(keeper: Keeper) -> None:
     keeper.query(1, "AUS-0001")
     keeper.clock.move(days=800)
     with keeper.database.reader() as reader:
-        until = retention.cutoffs(reader, Kept.TRANSACTION, Schedule(), keeper.clock())
-        items = retention.due(reader, Kept.TRANSACTION, until, most=10)
+        until = due_data.cutoffs(reader, Kept.TRANSACTION, Schedule(), keeper.clock())
+        items = due_data.due(reader, Kept.TRANSACTION, until, most=10)
         serial = holds.standing(reader).serial
     keeper.hold(HoldKind.PARTNER, "AUS")
 
-    with pytest.raises(retention.Moved):
-        keeper.sequencer.commit([], retention.erase(Kept.TRANSACTION, items, until, serial))
+    with pytest.raises(due_data.Moved):
+        keeper.sequencer.commit([], due_data.erase(Kept.TRANSACTION, items, until, serial))
 
     assert keeper.counter.row() is not None
 

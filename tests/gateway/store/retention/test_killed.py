@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from gateway.audit.entry import EntryType
-from gateway.audit.shredding import Erased
-from gateway.law.retention import Kept
-from gateway.store.shelves import SHELVES
+from gateway.law.retention_policy import Kept
+from gateway.ledger.crypto_shredding import Erased
+from gateway.ledger.entry import EntryType
+from gateway.store.retention.data_classes import SHELVES
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ _RUN = """
 import os, signal, sqlite3, sys
 from datetime import datetime
 from pathlib import Path
-from gateway.audit.proof import LogIdentity
-from gateway.law.retention import Schedule
-from gateway.office import retention
-from gateway.store.database import open_store
-from gateway.store.sequencer import Sequencer
+from gateway.ledger.proof import LogIdentity
+from gateway.law.retention_policy import Schedule
+from gateway.retention import erasure as retention
+from gateway.store.sqlite import open_store
+from gateway.store.ledger.sequencer import Sequencer
 from keys.envelope import OpeningKey, SealingKey
-from keys.sign import LogKey
+from keys.signatures import LogKey
 
 left = int(sys.argv[2])
 now = datetime.fromisoformat(sys.argv[3])

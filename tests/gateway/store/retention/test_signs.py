@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.office import retention
-from gateway.office.retention import Retention
-from gateway.server import watchdog as module
-from gateway.server.watchdog import Watchdog
-from gateway.store.holds import HoldKind
+from gateway.retention import erasure
+from gateway.retention.erasure import Retention
+from gateway.server.workers import watchdog as module
+from gateway.server.workers.watchdog import Watchdog
+from gateway.store.retention.holds import HoldKind
 
 if TYPE_CHECKING:
     from tests.gateway.store.retention.conftest import Keeper
@@ -30,7 +30,7 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_erases(
         keeper.database,
         keeper.sequencer,
         lambda *_: None,
-        retention.Schedule,
+        erasure.Schedule,
         keeper.clock,
         take=watchdog.hold,
     )
@@ -54,7 +54,7 @@ def test_a_run_that_fails_leaves_the_lock_to_the_next(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(retention.copying, "sweep", lambda _: 1 / 0)
+        broken.setattr(erasure.copying, "sweep", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             keeper.run()
 
@@ -64,7 +64,7 @@ def test_a_run_that_fails_leaves_the_lock_to_the_next(
 def test_each_page_of_held_things_is_a_sign(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(erasure, "BATCH", 2)
     for number in range(1, 8):
         keeper.query(number, f"AUS-{number:04}")
     keeper.hold(HoldKind.EVERYTHING, "")
@@ -74,7 +74,7 @@ def test_each_page_of_held_things_is_a_sign(
         keeper.database,
         keeper.sequencer,
         lambda *_: None,
-        retention.Schedule,
+        erasure.Schedule,
         keeper.clock,
         alive=lambda: signs.append(1),
     )

@@ -1,0 +1,416 @@
+"""Two persons: one proposes, another approves, and only then it is done (keys 7).
+
+    (1) draft      the house writes what would be asked, bound to how things stand now, and says what it would do;
+                   what would be refused when it is done is refused now, by its plan
+    (2) submit     the proposer's own key has signed it; it is kept, and in the ledger
+    (3) approve    another person's own key has signed for the very same bytes; everything is asked again:
+                   time, state, persons, roles, both signatures
+    (4) claimed    the proposal is APPROVED in one commit, so it can be used once
+    (5) done       the act itself, with both names; then EXECUTED, or FAILED and why
+
+A house that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import REFUSED, Act, Answer, Desk, NotAllowed, Officer, Role
+from gateway.admin.pages import Page
+from gateway.admin.staff import Staff
+from gateway.errors import Remedy
+from gateway.isolated_loop import each
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.people import proposals
+from gateway.store.people.proposals import Kept
+from gateway.store.sqlite import Database
+from keys import approval, signatures
+from keys.approval import (
+    LONGEST,
+    ApprovalRefused,
+    Circumstances,
+    MalformedProposal,
+    Proposal,
+    State,
+    Verdict,
+)
+from keys.errors import SignatureRefused
+from keys.signatures import SIGNATURE_BYTES, VerifyingKey
+
+ID = re.compile(r"P-[0-9a-f]{16}")
+STOPPED = "STOPPED"  # note of what was approved and not done before the house stopped
+MOST_MINUTES = LONGEST // timedelta(minutes=1)
+
+_ACTION = re.compile(r"[a-z]{1,32}\.[a-z-]{1,32}")
+_TEXT = re.compile(rf"[\x20-\x7e]{{2,{approval.MAX_TEXT}}}")
+_EVERYBODY = frozenset(Role)
+
+
+class Ceremony:
+    """Where two persons meet. `desk` is the table of acts, this room's own among them."""
+
+    def __init__(  # noqa: PLR0917 - a house is made of these
+        self,
+        party: str,
+        desk: Callable[[], Desk],
+        staff: Staff,
+        database: Database,
+        sequencer: Sequencer,
+        version: Callable[[], int],
+        clock: Callable[[], datetime],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._party = party
+        self._desk = desk
+        self._staff = staff
+        self._database = database
+        self._sequencer = sequencer
+        self._version = version
+        self._clock = clock
+        self._random = random
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here; whose role allows an act may propose and approve it."""
+        return (
+            Act("proposals.draft", _EVERYBODY, self._draft),
+            Act("proposals.submit", _EVERYBODY, self._submit),
+            Act("proposals.list", _EVERYBODY, self._list),
+            Act("proposals.show", _EVERYBODY, self._show),
+            Act("proposals.approve", _EVERYBODY, self._approve),
+            Act("proposals.reject", _EVERYBODY, self._reject),
+            Act("proposals.withdraw", _EVERYBODY, self._withdraw),
+        )
+
+    def recover(self) -> None:
+        """Say of what was approved and not done when the house stopped that it FAILED."""
+        with self._database.reader() as reader:
+            found = [
+                k for k in proposals.every(reader, open_only=False) if k.state is State.APPROVED
+            ]
+        # One that cannot be moved stays as it is: what it decided is not done, and the gateway opens.
+        with suppress(Exception):
+            each(found, lambda k: self._moved(k, State.FAILED, k.decider, note=STOPPED), "stopped")
+
+    def expire(self) -> None:
+        """End what nobody approved in its time."""
+        with self._database.reader() as reader:
+            found = proposals.expired(reader, self._clock())
+        each(found, lambda kept: self._moved(kept, State.EXPIRED, ""), "proposals")
+
+    # Proposing
+
+    def _draft(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        action = arguments.text("action", _ACTION)
+        values = arguments.mapping("values")
+        minutes = arguments.number("minutes", 1, MOST_MINUTES, MOST_MINUTES)
+
+        def do() -> Answer:
+            act = self._two(officer, action, values)
+            plan = self._plan(act, values)
+            _demand_feasible(plan)
+            self._about(officer, action, values)  # the plan names it too
+            now = self._clock()
+            proposal = Proposal(
+                party=self._party,
+                action=action,
+                values=approval.canonical(values).decode("ascii"),
+                state=approval.state_digest(act.state()),
+                version=self._version(),
+                nonce=self._random(approval.NONCE_BYTES).hex(),
+                created=now,
+                expires=now + timedelta(minutes=minutes),
+                proposer=officer.person,
+            )
+            return {
+                "id": proposal.id,
+                "text": proposal.text().decode("ascii"),
+                "plan": plan,
+                "expires": proposal.expires.isoformat(timespec="seconds"),
+            }
+
+        return do
+
+    def _submit(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        text = arguments.text("text", _TEXT).encode("ascii")
+        signature = arguments.octets("signature", SIGNATURE_BYTES)
+
+        def do() -> Answer:
+            with _refusing():
+                proposal = Proposal.parse(text)
+                if proposal.proposer != officer.person:
+                    raise NotAllowed("a proposal is its proposer's own; draft it yourself")
+                values = json.loads(proposal.values)
+                act = self._two(officer, proposal.action, values)
+                _demand_feasible(self._plan(act, values))
+                approval.demand_current(proposal, self._circumstances(act))
+                self._demand_signed(officer.person, act, text, signature, signatures.PROPOSAL)
+            kept = Kept(
+                id=proposal.id,
+                action=proposal.action,
+                text=text,
+                signature=signature,
+                proposer=officer.person,
+                state=State.OPEN,
+                created=proposal.created,
+                expires=proposal.expires,
+            )
+            facts = {"actor": officer.person, "state_digest": proposal.state}
+            leaf = _leaf(kept, "PROPOSED", {**facts, "expires": _iso(proposal.expires)})
+            self._sequencer.commit((leaf,), (proposals.file(kept),))
+            return {"id": kept.id, "expires": _iso(kept.expires)}
+
+        return do
+
+    # Looking
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer
+        everything = arguments.flag("all")
+        page = Page(arguments)
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                found = proposals.every(reader, open_only=not everything)
+            shown, more = page.slice(found)
+            return {"proposals": [_told(kept) for kept in shown], "next_page_token": more}
+
+        return do
+
+    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.text("id", ID)
+
+        def do() -> Answer:
+            kept = self._kept(identifier)
+            proposal = Proposal.parse(kept.text)
+            values = json.loads(proposal.values)
+            plan: list[str] = []
+            stands = ""
+            if kept.state is State.OPEN:
+                try:
+                    act = self._desk().act(officer, kept.action)
+                    plan = self._plan(act, values)
+                    _demand_feasible(plan)
+                    approval.demand_current(proposal, self._circumstances(act))
+                except (ApprovalRefused, Remedy) as refused:
+                    stands = str(refused)
+            return {
+                **_told(kept),
+                "values": values,
+                "about": self._about(officer, kept.action, values),
+                "plan": plan,
+                "objection": stands,
+                "text": kept.text.decode("ascii"),
+            }
+
+        return do
+
+    # Deciding
+
+    def _approve(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.text("id", ID)
+        signature = arguments.octets("signature", SIGNATURE_BYTES)
+
+        def do() -> Answer:
+            kept = self._open(identifier)
+            try:
+                with _refusing():
+                    self._judged(officer, kept, signature, Verdict.APPROVE)
+            except Remedy as refused:
+                self._refuse(kept, officer, refused)
+                raise
+            proposal = Proposal.parse(kept.text)
+            claimed = self._moved(kept, State.APPROVED, officer.person, signature)
+            proposer = self._staff.standing(kept.proposer)
+            try:
+                with (
+                    _refusing()
+                ):  # again: somebody may have changed it while the claim was recorded
+                    act = self._desk().act(Officer(officer.person, _EVERYBODY), kept.action)
+                    approval.demand_current(proposal, self._circumstances(act))
+                answer = self._desk().perform(
+                    Officer(kept.proposer, proposer, second=officer.person),
+                    kept.action,
+                    json.loads(proposal.values),
+                )
+            except BaseException as fault:
+                # Where the ledger itself failed, this fails too; the next opening says FAILED then.
+                why = getattr(fault.__cause__, "reason", "") or type(fault).__name__
+                self._moved(claimed, State.FAILED, officer.person, note=why)
+                raise
+            self._moved(claimed, State.EXECUTED, officer.person)
+            return {"id": kept.id, "state": State.EXECUTED.value, "answer": dict(answer)}
+
+        return do
+
+    def _reject(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier, reason = arguments.text("id", ID), arguments.reason()
+        signature = arguments.octets("signature", SIGNATURE_BYTES)
+
+        def do() -> Answer:
+            kept = self._open(identifier)
+            act = self._desk().act(officer, kept.action)
+            if officer.person == kept.proposer:
+                raise Remedy("who proposed it withdraws it: passerelle proposals withdraw")
+            text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
+            with _refusing():
+                self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
+            self._moved(kept, State.REJECTED, officer.person, signature, reason)
+            return {"id": kept.id, "state": State.REJECTED.value}
+
+        return do
+
+    def _withdraw(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.text("id", ID)
+
+        def do() -> Answer:
+            kept = self._open(identifier)
+            if officer.person != kept.proposer:
+                raise NotAllowed("only who proposed it withdraws it; others reject it")
+            self._moved(kept, State.WITHDRAWN, officer.person)
+            return {"id": kept.id, "state": State.WITHDRAWN.value}
+
+        return do
+
+    def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
+        """Ask everything anew. Raises what refuses it."""
+        proposal = Proposal.parse(kept.text)
+        act = self._desk().act(Officer(officer.person, _EVERYBODY), kept.action)
+        found = self._circumstances(act)
+        approval.demand_two(proposal, officer.person, found)
+        approval.demand_current(proposal, found)
+        self._demand_signed(kept.proposer, act, kept.text, kept.signature, signatures.PROPOSAL)
+        text = approval.approval_text(kept.text, officer.person, verdict)
+        self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
+
+    def _circumstances(self, act: Act) -> Circumstances:
+        return Circumstances(
+            now=self._clock(),
+            party=self._party,
+            state=approval.state_digest(act.state()),
+            version=self._version(),
+            people=self._staff.people(act.roles),
+        )
+
+    def _two(self, officer: Officer, action: str, values: Mapping[str, object]) -> Act:
+        """Return the act, whose arguments are whole; refuses what one person may do."""
+        act = self._desk().act(officer, action)
+        if not act.two(values):
+            raise Remedy(f"{action} takes one person; do it, there is nothing to propose")
+        arguments = Arguments(values)
+        act.read(officer, arguments)
+        arguments.end()
+        return act
+
+    def _demand_signed(
+        self, person: str, act: Act, text: bytes, signature: bytes, context: bytes
+    ) -> None:
+        """Raise SignatureRefused unless that person has signed, by a key in force for a role of the act."""
+        for public in self._staff.approving(person, act.roles):
+            try:
+                VerifyingKey(public).verify(signature, text, context)
+            except SignatureRefused:
+                continue
+            return
+        raise SignatureRefused
+
+    # Keeping
+
+    def _kept(self, identifier: str) -> Kept:
+        with self._database.reader() as reader:
+            kept = proposals.find(reader, identifier)
+        if kept is None:
+            raise Remedy("there is no such proposal; see `passerelle proposals list --all`")
+        return kept
+
+    def _open(self, identifier: str) -> Kept:
+        kept = self._kept(identifier)
+        if kept.state is not State.OPEN:
+            raise Remedy(f"this proposal is {kept.state.value}, and is used once; propose it anew")
+        return kept
+
+    def _moved(
+        self, kept: Kept, target: State, by: str, signature: bytes = b"", note: str = ""
+    ) -> Kept:
+        now = self._clock()
+        facts = {"actor": kept.proposer, **({"approver": by} if by else {})}
+        if note:
+            facts["reason"] = note
+        leaf = _leaf(kept, target.value, facts)
+        effect = proposals.decide(kept, target, now, by, signature, note)
+        self._sequencer.commit((leaf,), (effect,))
+        return self._kept(kept.id)
+
+    def _refuse(self, kept: Kept, officer: Officer, refused: Remedy) -> None:
+        """Record an approval that did not count; the proposal stays as it is."""
+        reason = getattr(refused.__cause__, "reason", "") or "SIGNATURE"
+        facts = {"actor": kept.proposer, "approver": officer.person, "reason": reason}
+        self._sequencer.commit((_leaf(kept, "REFUSED", facts),), ())
+
+    def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
+        """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
+        try:
+            act = self._desk().act(officer, action)
+            words, leaves = ("", ()) if act.about is None else act.about(officer, values)
+        except Remedy:  # for another role, or its arguments are no more what they were
+            return ""
+        if leaves:
+            self._sequencer.commit(leaves, ())
+        return words
+
+    def _plan(self, act: Act, values: Mapping[str, object]) -> list[str]:
+        return [] if act.plan is None else list(act.plan(values))
+
+
+def _demand_feasible(plan: list[str]) -> None:
+    """Raise Remedy where a plan says that the act would be refused: nobody is asked to approve what cannot be done."""
+    for sentence in plan:
+        if sentence.startswith(REFUSED):
+            raise Remedy(sentence.removeprefix(REFUSED))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Tell officers what the rules refuse as any act does."""
+    try:
+        yield
+    except SignatureRefused as refused:
+        raise NotAllowed(
+            "the signature is of no key in force of that person; use the credential given with the badge"
+        ) from refused
+    except ApprovalRefused as refused:
+        raise NotAllowed(str(refused)) from refused
+    except MalformedProposal as refused:
+        raise Remedy(str(refused)) from refused
+
+
+def _leaf(kept: Kept, verb: str, facts: Mapping[str, str]) -> Leaf:
+    frame = Frame(
+        type=EntryType.PROPOSAL,
+        entry_class=EntryClass.OTHER,
+        subject_reference=f"{verb}/{kept.id}",
+    )
+    return Leaf(frame, {"proposal": kept.id, "action": kept.action, **facts})
+
+
+def _told(kept: Kept) -> dict[str, object]:
+    return {
+        "id": kept.id,
+        "action": kept.action,
+        "state": kept.state.value,
+        "proposer": kept.proposer,
+        "created": _iso(kept.created),
+        "expires": _iso(kept.expires),
+        "decider": kept.decider,
+        "decided": None if kept.decided is None else _iso(kept.decided),
+        "note": kept.note,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

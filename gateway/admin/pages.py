@@ -1,0 +1,86 @@
+"""Lists in pages: an answer has at most so many rows, and says where the next page begins.
+
+A token is opaque to whoever asks. It names the last row shown, or, for short lists of our own doing, how many rows
+were shown; what changed between two pages may be missed or shown twice, what stood there all the time is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from gateway.admin.arguments import Arguments
+from gateway.errors import Remedy
+from keys import strict_json
+
+SIZE = 200  # rows of a page, where nobody says; a row of any list takes at most 4 KB of the 1 MB of an answer
+LONGEST_TOKEN = 400  # characters; what it holds is shorter still
+_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOKEN}}}")
+LARGEST = 1 << 63  # beyond every whole number of SQLite
+_HALF = re.compile("[\ud800-\udfff]")  # a surrogate: JSON can write one alone, UTF-8 cannot
+WRONG = "page_token: not one that this list gave; ask for the first page, without it"
+
+T = TypeVar("T")
+
+
+class Page:
+    """Which rows of a list are wanted: `page_size` and `page_token` of the arguments of an act."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        """Take both; raises Remedy."""
+        self.size = arguments.number("page_size", 1, SIZE, default=SIZE)
+        self._token = arguments.optional("page_token", _TOKEN)
+
+    def after(self, *kinds: type) -> list[object] | None:
+        """Return the values that the token was made of, each of its kind; None for the first page. Raises Remedy."""
+        if not self._token:
+            return None
+        try:
+            octets = base64.urlsafe_b64decode(self._token + "=" * (-len(self._token) % 4))
+            values = strict_json.read(octets, LONGEST_TOKEN)
+        except ValueError:
+            raise Remedy(WRONG) from None
+        if not isinstance(values, list) or [type(each) for each in values] != list(kinds):
+            raise Remedy(WRONG)
+        if not all(_storable(each) for each in values):
+            raise Remedy(WRONG)
+        return values
+
+    def cut(
+        self, rows: Sequence[T], key: Callable[[T], Sequence[int | str]]
+    ) -> tuple[Sequence[T], str]:
+        """Return the rows of this page of those that were read, and the token of the next; "" at the end.
+
+        rows   one more than `size` where there are as many
+        """
+        shown = rows[: self.size]
+        return shown, token(*key(shown[-1])) if len(rows) > self.size else ""
+
+    def start(self) -> int:
+        """Return how many rows of a whole list were shown before; raises Remedy."""
+        (start,) = self.after(int) or (0,)
+        if not isinstance(start, int) or start < 0:
+            raise Remedy(WRONG)
+        return start
+
+    def slice(self, rows: Sequence[T]) -> tuple[Sequence[T], str]:
+        """Return the rows of this page of a whole list, and the token of the next; "" at the end."""
+        start = self.start()
+        end = start + self.size
+        return rows[start:end], token(end) if len(rows) > end else ""
+
+
+def _storable(value: object) -> bool:
+    """Whether a row could hold a value: the database takes no longer number and no half of a character."""
+    if isinstance(value, int):
+        return -LARGEST <= value < LARGEST
+    return not isinstance(value, str) or value.isascii() or not _HALF.search(value)
+
+
+def token(*values: int | str) -> str:
+    """Return the token of plain values."""
+    octets = json.dumps(values, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")

@@ -1,0 +1,64 @@
+"""The entry that one of our own people is shown what is held of somebody: committed before it is shown.
+
+That an act was asked for is an ADMIN entry already; this one says of whom. Person, case and query stand in the
+sealed detail, so that the frame tells nobody who is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.admin.operation import Officer
+from gateway.domain.messages import Direction
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.ledger.sequencer import Leaf
+
+ROWS = (
+    20  # of a list named by one entry; a detail holds 4,096 bytes, a row takes at most 160 of them
+)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a row tells of: a person by number, the case, the query; what is not known is left out."""
+
+    subject: int | None = None
+    case: str = ""
+    number: str = ""
+
+
+def seen(
+    officer: Officer,
+    source: str,
+    rows: Sequence[About],
+    *,
+    partner: str = "",
+    number: str = "",
+    direction: Direction | None = None,
+) -> tuple[Leaf, ...]:
+    """Return the entries of a reading, one for each `ROWS` rows; one also where nothing was found.
+
+    source      what is looked at: the name of the act, or of the part of an answer
+    partner, number, direction   of the exchange, where all rows are of one
+    """
+    frame = Frame(
+        type=EntryType.AUDIT_READ,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        transaction_number=number,
+        direction=direction,
+    )
+    parts = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)] or [()]
+    return tuple(
+        Leaf(frame, {"actor": officer.person, "source": source, **_named(part)}) for part in parts
+    )
+
+
+def _named(rows: Sequence[About]) -> dict[str, str]:
+    named = {
+        "subject": [str(row.subject) for row in rows if row.subject is not None],
+        "case": [row.case for row in rows if row.case],
+        "transaction_reference": [row.number for row in rows if row.number],
+    }
+    return {name: ",".join(dict.fromkeys(values)) for name, values in named.items() if values}

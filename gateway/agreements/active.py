@@ -1,0 +1,255 @@
+"""The agreements in force: read when the house opens, and again in its rounds, so that a new one needs no restart.
+
+Each file counts for itself. One that is malformed, unsigned or contradicts the ledger leaves everything else as it is,
+and what was adopted in force: one ALARM, until the folder is right again, and a line in the log. The same holds when
+the gateway starts: what it refuses while it serves does not keep it from starting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from gateway import telemetry, user_files
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.agreements import signatures
+from gateway.agreements.signatures import SUFFIX, Folder, Vetted
+from gateway.errors import Remedy
+from gateway.keymanagement import adoption
+from gateway.law.agreement import Agreement, Agreements
+from gateway.law.agreement_parser import parse
+from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store import alarms
+from gateway.store.alarms import AlarmStands
+from gateway.store.keys import adopted_versions
+from gateway.store.keys.adopted_versions import Subject
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.user_files import FileRefused
+from keys import atomic_file
+from keys.keyset import Keyset
+from keys.signatures import VerifyingKey
+
+ALARM = "AGREEMENTS"
+LONGEST_REASON = (
+    300  # characters of a complaint that an entry keeps; it names file, line and key first
+)
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.toml")
+_TEXT = re.compile(rf"(?s).{{1,{MAX_BYTES}}}")
+
+_log = telemetry.logger("statutes")
+
+
+def read_folder(folder: Path) -> Folder:
+    """Return the files of an agreements folder and their signatures; what cannot be read is named with the reason."""
+    unreadable: dict[str, str] = {}
+
+    def those(pattern: str) -> dict[str, bytes]:
+        found = {}
+        for path in sorted(folder.glob(pattern)):
+            try:
+                found[path.name] = user_files.read(path, MAX_BYTES)  # a FIFO is not waited for
+            except FileRefused as fault:
+                unreadable[path.name] = f"cannot be read: {fault}"
+        return found
+
+    return Folder(those("*.toml"), those(f"*.toml{SUFFIX}"), unreadable)
+
+
+class Statutes:
+    """What is agreed, now. `current` is replaced whole, and never empty because of a mistake."""
+
+    def __init__(  # noqa: PLR0917 - a house is made of these
+        self,
+        folder: Path,
+        database: Database,
+        sequencer: Sequencer,
+        keyset: Callable[[], Keyset],
+        key: Callable[[bytes, datetime], VerifyingKey | None],
+        clock: Callable[[], datetime],
+        party: str,
+    ) -> None:
+        self._party = party
+        self._folder = folder
+        self._database = database
+        self._sequencer = sequencer
+        self._keyset = keyset
+        self._key = key
+        self._clock = clock
+        self._seen = read_folder(folder)
+        self._refused: Folder | None = None
+        self._vetted_last = self._vetted(self._seen)
+        self.current: Agreements = self._vetted_last.agreements
+
+    def begin(self) -> None:
+        """Keep the texts of what was adopted at the opening, and say what does not count, or that all does."""
+        self._keep(self._vetted_last)
+        self._tell(self._vetted_last.faults)
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        operators = frozenset({Role.OPERATOR})
+        return (
+            Act(
+                *("agreements.sign", operators, self._sign, always),
+                state=self._state,
+                plan=self._plan,
+                about=_about,
+            ),
+        )
+
+    def round(self) -> None:
+        """Read the folder again: what is new in it is adopted, file by file, and what does not count is said."""
+        found = read_folder(self._folder)
+        if found == (self._refused or self._seen):
+            return
+        new = self._vetted(found)
+        try:
+            adoption.adopt(
+                self._database,
+                self._sequencer,
+                keyset=self._keyset(),
+                agreements=[each for versions in new.agreements.values() for each in versions],
+                entries=(),
+                now=self._clock(),
+            )
+        except Remedy as fault:
+            self._tell((fault,))
+            self._refused = found
+            return
+        self._keep(new)
+        if dict(new.agreements) != dict(self.current):
+            self.current = new.agreements
+            _log.info("agreements_read", count=sum(map(len, new.agreements.values())))
+        self._tell(new.faults)
+        self._seen, self._refused = found, None
+
+    def _keep(self, new: Vetted) -> None:
+        """Keep the texts that are in force and not kept yet."""
+        with self._database.reader() as reader:
+            kept = adopted_versions.texts(reader)
+            adopted = adopted_versions.adopted(reader, Subject.AGREEMENT)
+        effects = [
+            adopted_versions.keep_text(name, text)
+            for name, text in new.texts.items()
+            if name in adopted and kept.get(name) != text
+        ]
+        if effects:
+            self._sequencer.commit((), effects)
+
+    def _tell(self, faults: Sequence[MalformedAgreement | Remedy]) -> None:
+        """Raise the alarm for what does not count, with a line in the log for each; end it where all does."""
+        for fault in faults:
+            file = fault.file if isinstance(fault, MalformedAgreement) else ""
+            _log.error("agreements_refused", file=_plain(file), reason=_plain(str(fault)))
+        if faults:
+            self._alarm(_plain(str(faults[0])))
+        else:
+            self.clear()
+
+    def clear(self) -> None:
+        """End the alarm, if it stands: the folder is right."""
+        with self._database.reader() as reader:
+            stands = ALARM in alarms.raised(reader)
+        if stands:
+            with suppress(AlarmStands):
+                self._sequencer.commit((Leaf(_frame("CLEAR")),), alarms.clear_alarm(ALARM))
+
+    def _alarm(self, reason: str) -> None:
+        with suppress(AlarmStands):
+            self._sequencer.commit(
+                (Leaf(_frame("RAISE"), {"reason": reason}),),
+                alarms.raise_alarm(ALARM, self._clock()),
+            )
+
+    def _vetted(self, folder: Folder) -> Vetted:
+        with self._database.reader() as reader:
+            adopted = adopted_versions.adopted(reader, Subject.AGREEMENT)
+            kept = adopted_versions.texts(reader)
+        now = self._clock()
+        return signatures.vetted(
+            folder, lambda kid: self._key(kid, now), adopted, kept, self._party
+        )
+
+    def _state(self) -> object:
+        """Return what is in force: an approval counts beside the same agreements as its proposal."""
+        return sorted(each.digest for versions in self.current.values() for each in versions)
+
+    def _sign(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        name = arguments.text("file", _FILE)
+        text = arguments.text("text", _TEXT).encode()
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            agreement = self._signable(name, text)
+            frame = Frame(
+                type=EntryType.AGREEMENT,
+                entry_class=EntryClass.OTHER,
+                partner_id=agreement.partner,
+                agreement_id=agreement.id,
+                agreement_version=agreement.version,
+                subject_reference="SIGNED",
+            )
+            facts = {
+                **officer.facts,
+                "reason": reason,
+                "agreement_digest": agreement.digest,
+            }
+            self._sequencer.commit((Leaf(frame, facts),), ())
+            line = signatures.signature(self._keyset().signing(), text)
+            atomic_file.replace(self._folder / f"{name}{SUFFIX}", line.encode("ascii"))
+            atomic_file.replace(self._folder / name, text)
+            return {"agreement": agreement.name, "digest": agreement.digest, "signature": line}
+
+        return do
+
+    def _signable(self, name: str, text: bytes) -> Agreement:
+        """Return what a file says; raises Remedy where it is none, or its name is taken."""
+        try:
+            agreement = parse(text, name)
+        except MalformedAgreement as fault:
+            raise Remedy(str(fault)) from None
+        if why := signatures.not_ours(agreement, self._party):
+            raise Remedy(f"{name}: agreement.home: {why}")
+        if read_folder(self._folder).files.get(name) not in {None, text}:
+            raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
+        return agreement
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Say what signing a file would bring into force, once it lies in the folder."""
+        name = str(values.get("file"))
+        agreement = self._signable(name, str(values.get("text")).encode())
+        return (
+            f"{name} is signed: {agreement.title}; {agreement.name}, with {agreement.partner}.",
+            f"In force from {agreement.in_force:%Y-%m-%d}, once it lies in the agreements folder.",
+            f"SHA-256 of the file: {agreement.digest}.",
+        )
+
+
+def _about(officer: Officer, values: Mapping[str, object]) -> tuple[str, tuple[Leaf, ...]]:
+    """Return the agreement that a file says, in words; nobody in particular is shown by it."""
+    del officer
+    try:
+        agreement = parse(str(values.get("text")).encode(), str(values.get("file")))
+    except MalformedAgreement as fault:
+        raise Remedy(str(fault)) from None
+    return (
+        f"{agreement.name} with {agreement.partner}, in force from {agreement.in_force:%Y-%m-%d}",
+        (),
+    )
+
+
+def _plain(text: str) -> str:
+    """Return what an entry can hold of a complaint: a file may have any name."""
+    return text.encode("ascii", errors="replace").decode("ascii")[:LONGEST_REASON]
+
+
+def _frame(verb: str) -> Frame:
+    return Frame(
+        type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=f"{verb}/{ALARM}"
+    )

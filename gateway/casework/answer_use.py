@@ -1,0 +1,295 @@
+"""Answers are shown, details asked for, and their use recorded: without a record of use no duty can be computed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.pages import Page, token
+from gateway.admin.personal_data_access import About, seen
+from gateway.casework.correction_settlement import Files, use_leaf
+from gateway.casework.outbound_queries import Asker, field_codes, told
+from gateway.casework.unanswered_queries import denials
+from gateway.domain.messages import Direction, Outcome
+from gateway.domain.outbound_query import Errand, ErrandAct, ErrandState, Seeking
+from gateway.domain.person import TEXT, Field
+from gateway.errors import InProgress, Remedy
+from gateway.law.retention_policy import Kept
+from gateway.ledger.crypto_shredding import Erased
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.store.casework import corrections, outbound_queries
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.retention import holds
+from gateway.store.times import milliseconds
+from gateway.wire import correction_payload as corrections_wire
+from gateway.wire import json_values, query_payload
+from gateway.wire.received_fields import fields_in, unfolded
+
+_CASEWORKERS = frozenset({Role.CASEWORKER})
+_SHOWN = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
+# Bytes of what a page of an answer holds. The largest item, a notice with a photograph and every text at its longest, is
+# written in about half a megabyte; both together stay below what one message holds (`gateway.wire.json_values`).
+PAGE_BYTES = 450_000
+_TOUCHED = "it was touched at this moment; look at it and say it again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Filed:
+    """A notice that lies apart; read when its page is shown."""
+
+    id: bytes
+
+
+class Uses:
+    """Where answers are looked at and used."""
+
+    def __init__(self, files: Files, asker: Asker) -> None:
+        self._files, self._asker = files, asker
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("asked.list", _CASEWORKERS, self._list),
+            Act("asked.show", _CASEWORKERS, self._show),
+            Act("asked.details", _CASEWORKERS, self._details),
+            Act("use.record", _CASEWORKERS, self._use),
+            Act("asked.irrelevant", _CASEWORKERS, self._irrelevant),
+        )
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        case = arguments.optional("case")
+        page = Page(arguments)
+        after = _after(page)
+
+        def do() -> Answer:
+            with self._files.database.reader() as reader:
+                found = outbound_queries.every(reader, case, after=after, limit=page.size + 1)
+            shown, more = page.cut(found, outbound_queries.key_of)
+            rows = [About(case=each.case, number=each.number) for each in shown]
+            self._files.sequencer.commit(seen(officer, "asked", rows or [About(case=case)]), ())
+            why = denials(self._files, shown)
+            listed = [{**told(each), **more} for each, more in zip(shown, why, strict=True)]
+            return {"asked": listed, "next_page_token": more}
+
+        return do
+
+    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        find = self._named(arguments)
+        page = Page(arguments)
+        start = page.start()
+
+        def do() -> Answer:
+            errand = find()
+            if errand.state not in _SHOWN:
+                self._files.sequencer.commit(_shown(errand, officer, "state"), ())
+                return {**told(errand), **denials(self._files, (errand,))[0]}
+            contents = self._contents(errand, start, page.size)
+            entries = _shown(errand, officer, "answer")
+            try:
+                moved = outbound_queries.moved(errand, ErrandAct.SHOW)
+                self._files.sequencer.commit(entries, (moved,))
+            except InProgress:
+                raise Remedy(_TOUCHED) from None
+            return {**told(find()), **contents}
+
+        return do
+
+    def _contents(self, errand: Errand, start: int, most: int) -> dict[str, object]:
+        """Return what was answered, from item `start` on; right values stand beside those that were used (315.27(3)).
+
+        An item is a field, or a notice. Either may be a photograph, so a page ends at so many bytes too; it has one
+        item at least.
+        """
+        key = self._files.data_key
+        folder = unfolded(outbound_queries.folder_of(key, errand))
+        until = ""
+        if folder.answer and errand.outcome is Outcome.MATCH:
+            expires = query_payload.read_result(folder.answer).details_expire_time
+            until = expires.isoformat() if expires else ""
+        fields: list[dict[str, object]] = []
+        corrected: list[dict[str, object]] = []
+        with self._files.database.reader() as reader:
+            filed = corrections.notices_filed(reader, errand.partner, errand.number)
+            items: tuple[Field | bytes | _Filed, ...] = (
+                *fields_in(folder),
+                *folder.corrected,
+                *map(_Filed, filed),
+            )
+            end, size = start, 0
+            for item in items[start : start + most]:
+                if isinstance(item, Field):
+                    shown = _shown_field(item)
+                elif isinstance(item, bytes):
+                    shown = _shown_notice(item)
+                else:
+                    named = errand.partner, errand.number, item.id
+                    shown = _shown_notice(corrections.notice_filed(reader, key, *named))
+                size += len(json_values.write(shown))
+                if size > PAGE_BYTES and end > start:
+                    break
+                (fields if isinstance(item, Field) else corrected).append(shown)
+                end += 1
+        return {
+            "outcome": errand.outcome.name if errand.outcome else "",
+            "details_until": until,
+            "fields": fields,
+            "corrected": corrected,
+            "next_page_token": token(end) if end < len(items) else "",
+        }
+
+    def _details(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        find = self._named(arguments)
+        seeking = Seeking(
+            fields=field_codes(arguments),
+            case=arguments.text("case"),
+            unit=arguments.text("unit"),
+            person=officer.person,
+        )
+
+        def do() -> Answer:
+            errand = find()
+            try:
+                found = self._asker.seek(errand, seeking)
+            except InProgress:
+                raise Remedy(_TOUCHED) from None
+            withheld = found.withholding
+            return {
+                **told(find()),
+                "outcome": found.outcome.name,
+                "fields": [field.code.name for field in found.fields],
+                "withheld": withheld.scope.name if withheld else "",
+            }
+
+        return do
+
+    def _use(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        find = self._named(arguments)
+        used_in = arguments.text("used_in")
+
+        def do() -> Answer:
+            errand = find()
+            if errand.state not in (ErrandState.SHOWN, ErrandState.USED):
+                raise Remedy(
+                    f"this query is {errand.state.name}: only an answer that was shown can be used"
+                )
+            now = milliseconds(self._files.clock())
+            used = outbound_queries.moved(errand, ErrandAct.USE, used_ms=now, used_in=used_in)
+            try:
+                self._files.sequencer.commit((use_leaf(errand, officer.person, used_in),), (used,))
+            except InProgress:
+                raise Remedy(_TOUCHED) from None
+            return told(find())
+
+        return do
+
+    def _irrelevant(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Destroy an answer that an officer finds not relevant, with its details, now (IRPR 315.26)."""
+        find = self._named(arguments)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            errand = find()
+            if errand.state not in (ErrandState.ANSWERED, ErrandState.SHOWN):
+                raise Remedy(
+                    f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
+                )
+            with self._files.database.reader() as reader:
+                standing = holds.standing(reader)
+            whom = frozenset() if errand.subject is None else frozenset({errand.subject})
+            about = holds.Named(errand.partner, frozenset({errand.number}), whom)
+            hold = standing.keeps(about)
+            if hold is not None:
+                raise Remedy(f"hold {hold.id} keeps this answer; release it first")
+            gone = outbound_queries.irrelevant(errand, standing.serial)
+            try:
+                self._files.sequencer.commit((_destroyed(errand, officer, reason),), (gone,))
+            except InProgress:
+                raise Remedy(_TOUCHED) from None
+            self._files.sequencer.tidy()  # what was erased leaves the journal too
+            return told(find())
+
+        return do
+
+    def _named(self, arguments: Arguments) -> Callable[[], Errand]:
+        number = arguments.text("number", NUMBER)
+        partner = arguments.optional("partner", PARTY)
+
+        def find() -> Errand:
+            with self._files.database.reader() as reader:
+                found = outbound_queries.by_number(reader, number)
+                if partner:
+                    found = tuple(each for each in found if each.partner == partner)
+                whole = [outbound_queries.find(reader, each.partner, number) for each in found]
+            if len(whole) != 1 or whole[0] is None:
+                raise Remedy("we asked nobody under this number; `passerelle asked list` names all")
+            return whole[0]
+
+        return find
+
+
+def _after(page: Page) -> outbound_queries.Key | None:
+    told = page.after(int, str, str)
+    if told is None:
+        return None
+    asked, number, partner = told
+    return int(str(asked)), str(number), str(partner)
+
+
+def _shown(errand: Errand, officer: Officer, source: str) -> tuple[Leaf, ...]:
+    return seen(
+        officer,
+        source,
+        (About(case=errand.case),),
+        partner=errand.partner,
+        number=errand.number,
+        direction=Direction.OUTBOUND,
+    )
+
+
+def _destroyed(errand: Errand, officer: Officer, reason: str) -> Leaf:
+    """Return the entry of an erasure before its time; as that of the rounds, and by whom and why."""
+    kept = Kept.UNUSED_RESULT
+    frame = Frame(
+        type=EntryType.RETENTION,
+        entry_class=EntryClass.OTHER,
+        subject_reference=Erased(kept.name, 1).reference(),
+    )
+    answered = (errand.answer or errand.ask).isoformat()
+    facts = {
+        "retention_class": kept.name,
+        "paragraph": "IRPR 315.26",
+        "count": "1",
+        "first": answered,
+        "last": answered,
+        "actor": officer.person,
+        "reason": reason,
+        "partner": errand.partner,
+        "transaction_reference": errand.number,
+        "case": errand.case,
+    }
+    return Leaf(frame, facts)
+
+
+def _shown_notice(payload: bytes) -> dict[str, object]:
+    notice = corrections_wire.read_notice(payload)
+    return {
+        "kind": notice.kind.name,
+        "fields": [code.name for code in notice.fields],
+        "right": [_shown_field(field) for field in notice.corrected],
+    }
+
+
+def _shown_field(field: Field) -> dict[str, object]:
+    text = field.mime_type == TEXT
+    value = field.value.decode() if text else base64.b64encode(field.value).decode()
+    return {
+        "field": field.code.name,
+        "value": value,
+        "mime_type": field.mime_type,
+        "authority": field.authority,
+        "caveats": [each.text for each in field.caveats],
+    }

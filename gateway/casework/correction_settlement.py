@@ -1,0 +1,236 @@
+"""What we do about inaccurate information that partners told us: destroy it, replace it, or note it to the file.
+
+Where the record of use decides, nobody is asked: what nobody has seen was not used, what a USE entry names
+was. What was seen and not recorded as used, only a caseworker can say; until then there is no acknowledgement,
+and in the end an alarm (law.md 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.casework import correction_amendment
+from gateway.domain.correction import CorrectionKind, CorrectionNotice, CorrectionOutcome
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import Errand, ErrandAct, ErrandState, Folder
+from gateway.errors import Fault, InProgress
+from gateway.isolated_loop import each
+from gateway.law import correction_policy
+from gateway.law.correction_policy import Use
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.casework import corrections, disclosures, outbound_queries
+from gateway.store.casework.correction_lifecycle import Act, Correction
+from gateway.store.effects import Effect
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.store.times import milliseconds
+from gateway.wire import correction_payload as wire
+from gateway.wire.received_fields import codes_in, unfolded
+from keys.data_encryption import DataRing
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the acts about corrections and errands use; `clock` and `random` are the edge."""
+
+    database: Database
+    sequencer: Sequencer
+    data_key: DataRing
+    clock: Callable[[], datetime]
+    random: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a caseworker says where the record cannot: who, why, and in which record it was used, if it was."""
+
+    person: str
+    reason: str
+    used_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What settling comes to, besides the correction's own row."""
+
+    outcome: CorrectionOutcome
+    effects: tuple[Effect, ...] = ()
+    note: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    leaves: tuple[Leaf, ...] = ()
+
+
+def use_of(errand: Errand) -> Use:
+    """Return what the record says of the use of an answer."""
+    if errand.used is not None:
+        return Use.RECORDED
+    seen = errand.state is ErrandState.SHOWN
+    return Use.UNKNOWN if seen else Use.NONE
+
+
+def settle_due(files: Files, partner: str = "") -> int:
+    """Settle every correction of partners, or of one, that the record of use decides; return how many.
+
+    One that fails stops none of the others; the first failure is raised when all were tried.
+    """
+    settled = 0
+
+    def attend(correction: Correction) -> None:
+        nonlocal settled
+        # The answer or the correction was touched meanwhile: the next walk.
+        with suppress(InProgress):
+            settled += settle(files, correction, None) is not None
+
+    each(_decidable(files.database, partner), attend, "corrections")
+    return settled
+
+
+def _decidable(database: Database, partner: str) -> Iterator[Correction]:
+    after: corrections.Key | None = None
+    while True:
+        with database.reader() as reader:
+            page = corrections.decidable(reader, partner, after)
+        yield from page
+        if len(page) < corrections.PAGE:
+            return
+        after = corrections.key_of(page[-1])
+
+
+def settle(files: Files, correction: Correction, word: Word | None) -> CorrectionOutcome | None:
+    """Do the duty of one correction; None where the record does not decide and nobody said.
+
+    Raises InProgress where what it is about was touched meanwhile.
+    """
+    with files.database.reader() as reader:
+        errand = outbound_queries.find(reader, correction.partner, correction.number)
+    if errand is None:
+        # A query of the partner's own: its prints went with the search, and what led on from it goes now. Of a query of
+        # ours whose row has reached its end nothing is left that could be inaccurate.
+        gone = disclosures.withdrawn(correction.partner, correction.number, files.clock())
+        done = _Done(CorrectionOutcome.DESTROYED, (gone,))
+    else:
+        use = use_of(errand)
+        if use is not Use.UNKNOWN:
+            word = None  # the record decides, whatever anybody says
+        elif word is None:
+            return None
+        else:
+            use = Use.RECORDED if word.used_in else Use.NONE
+        with files.database.reader() as reader:
+            papers = corrections.papers_of(reader, files.data_key, correction)
+        done = _duty(files, errand, (correction, wire.read_notice(papers.notice)), use, word)
+    _commit(files, correction, done, word)
+    return done.outcome
+
+
+def _duty(
+    files: Files,
+    errand: Errand,
+    told: tuple[Correction, CorrectionNotice],
+    use: Use,
+    word: Word | None,
+) -> _Done:
+    notice = told[1]
+    folder = unfolded(outbound_queries.folder_of(files.data_key, errand))
+    if use is Use.RECORDED:
+        return _noted(files, errand, told, folder, word)
+    left = correction_amendment.without(folder, notice)
+    replaced = correction_amendment.right_already(left, notice)
+    outcome = correction_policy.outcome(use, replaced=replaced)
+    if outcome is None:
+        raise Fault("a duty without an outcome was settled")
+    gone = errand.sealed is None or errand.state is ErrandState.DESTROYED
+    if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == Folder()):
+        return _Done(
+            outcome,
+            (outbound_queries.moved(errand, ErrandAct.DESTROY, sealed=None, outcome=None),),
+            facts={"destroyed": "answer,details"},
+        )
+    if gone or left == folder:
+        return _Done(outcome)  # nothing of it is here
+    sealed = outbound_queries.seal(files.data_key, errand.partner, errand.number, left)
+    return _Done(outcome, (outbound_queries.kept(errand, sealed),), facts={"destroyed": "details"})
+
+
+def _noted(
+    files: Files,
+    errand: Errand,
+    told: tuple[Correction, CorrectionNotice],
+    folder: Folder,
+    word: Word | None,
+) -> _Done:
+    """Keep what was used, the right values beside it, and a note (315.27(3)); beside nothing there is only the note."""
+    correction, notice = told
+    note, now = f"N-{files.random(8).hex()}", files.clock()
+    kept = None if errand.sealed is None else correction_amendment.about(codes_in(folder), notice)
+    filed: tuple[Effect, ...] = ()
+    if kept is not None:
+        payload = wire.kept_bytes(kept)
+        filed = (corrections.filed(files.data_key, correction, payload, now),)
+    if errand.used is not None:
+        return _Done(
+            CorrectionOutcome.USED_NOTE_TO_FILE,
+            (outbound_queries.unmoved(errand), *filed),
+            note,
+            {"used_in": errand.used_in},
+        )
+    if word is None:
+        raise Fault("a use that nobody recorded was settled")
+    used = outbound_queries.moved(
+        errand, ErrandAct.USE, used_ms=milliseconds(now), used_in=word.used_in
+    )
+    return _Done(
+        CorrectionOutcome.USED_NOTE_TO_FILE,
+        (used, *filed),
+        note,
+        {"used_in": word.used_in},
+        (use_leaf(errand, word.person, word.used_in, word.reason),),
+    )
+
+
+def use_leaf(errand: Errand, person: str, used_in: str, reason: str = "") -> Leaf:
+    """Return the entry of a use for an administrative purpose."""
+    frame = Frame(
+        type=EntryType.USE,
+        entry_class=EntryClass.OTHER,
+        partner_id=errand.partner,
+        direction=Direction.OUTBOUND,
+        message_id=errand.message_id,
+        transaction_number=errand.number,
+        agreement_id=errand.agreement[0],
+        agreement_version=errand.agreement[1],
+    )
+    facts = {"actor": person, "used_in": used_in, "case": errand.case}
+    return Leaf(frame, {**facts, **({"reason": reason} if reason else {})})
+
+
+def _commit(files: Files, correction: Correction, done: _Done, word: Word | None) -> None:
+    now = files.clock()
+    frame = Frame(
+        type=EntryType.ACKNOWLEDGEMENT,
+        entry_class=EntryClass.OTHER,
+        partner_id=correction.partner,
+        direction=Direction.OUTBOUND,
+        transaction_number=correction.id.hex(),
+    )
+    facts = {
+        "correction": correction.id.hex(),
+        "correction_outcome": done.outcome.name,
+        "transaction_reference": correction.number,
+        **done.facts,
+        **({"note": done.note} if done.note else {}),
+        **({"actor": word.person, "reason": word.reason} if word else {}),
+    }
+    settled = corrections.moved(
+        correction,
+        Act.SETTLE,
+        outcome=int(done.outcome),
+        note=done.note or None,
+        send_ms=milliseconds(now),
+        next_ms=milliseconds(now),
+        attempts=0,
+    )
+    files.sequencer.commit((*done.leaves, Leaf(frame, facts)), (*settled, *done.effects))

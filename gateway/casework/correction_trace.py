@@ -1,0 +1,258 @@
+"""Where corrections stand, where each mistake went, and what a caseworker says where no record can.
+
+`corrections.trace` is the propagation graph of one person or query: who received it, what was corrected, who
+has not acknowledged, and the text of the note where it was used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.admin.arguments import FILE_NUMBER, Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.admin.pages import WRONG, Page
+from gateway.admin.personal_data_access import About, seen
+from gateway.casework import correction_settlement
+from gateway.casework.correction_settlement import Files, Word
+from gateway.casework.corrections import IDENTIFIER
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import Errand
+from gateway.errors import InProgress, Remedy
+from gateway.law.correction_policy import Use
+from gateway.law.correction_text import Noted, note_to_file
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.store.casework import correction_lifecycle, corrections, outbound_queries, recipients
+from gateway.store.casework.correction_lifecycle import Correction, Standing
+from gateway.store.casework.recipients import Recipient
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.people import subjects
+from gateway.store.times import milliseconds, moment
+
+_WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
+_CASEWORKERS = frozenset({Role.CASEWORKER})
+_UNSETTLED = (Standing.OPEN, Standing.LATE)
+
+
+class Tracing:
+    """Where corrections are looked at and settled."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("corrections.list", _WHO | {Role.AUDITOR}, self._list),
+            Act("corrections.trace", _WHO | {Role.AUDITOR}, self._trace),
+            Act("corrections.settle", _CASEWORKERS, self._settle),
+            Act("corrections.retry", _WHO, self._retry),
+        )
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        partner = arguments.optional("partner", PARTY)
+        unfinished = arguments.flag("open")
+        page = Page(arguments)
+        after = _after(page)
+
+        def do() -> Answer:
+            with self._files.database.reader() as reader:
+                found = corrections.every(
+                    reader, partner, unfinished=unfinished, after=after, limit=page.size + 1
+                )
+            shown, more = page.cut(found, _key)
+            rows = [About(number=each.number) for each in shown]
+            self._files.sequencer.commit(seen(officer, "corrections", rows, partner=partner), ())
+            return {"corrections": [self._told(each) for each in shown], "next_page_token": more}
+
+        return do
+
+    def _trace(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        reference = arguments.optional("subject", FILE_NUMBER)
+        number = arguments.optional("number", NUMBER)
+        page = Page(arguments)
+        if bool(reference) == bool(number):
+            raise Remedy("name either a subject by its file number or a query by its number")
+
+        def do() -> Answer:
+            key = self._files.data_key
+            subject: int | None = None
+            with self._files.database.reader() as reader:
+                if number:
+                    found = recipients.of_query(reader, key, number)
+                else:
+                    subject = subjects.find(reader, reference)
+                    found = () if subject is None else recipients.of_subject(reader, key, subject)
+                shown, more = page.slice(found)
+                received = outbound_queries.by_number(reader, number) if number else ()
+                pairs = [
+                    *((each.partner, each.number) for each in shown),
+                    *((each.partner, each.number) for each in received),
+                ]
+                links = {pair: corrections.every(reader, *pair) for pair in pairs}
+            rows = [
+                About(subject, number=number),
+                *(About(each.subject, number=each.number) for each in shown),
+                *(About(case=each.case, number=each.number) for each in received),
+            ]
+            self._files.sequencer.commit(seen(officer, "trace", rows), ())
+            now = self._files.clock()
+            return {
+                "subject": reference,
+                "number": number,
+                "disclosed": [
+                    _recipient(each, links[each.partner, each.number], now) for each in shown
+                ],
+                "next_page_token": more,
+                "received": [
+                    {
+                        "partner": each.partner,
+                        "number": each.number,
+                        "case": each.case,
+                        "state": each.state.name,
+                        "used_in": each.used_in,
+                        "corrections": [
+                            self._told(one) for one in _of(links, each, Direction.INBOUND)
+                        ],
+                    }
+                    for each in received
+                ],
+            }
+
+        return do
+
+    def _settle(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.octets("correction", IDENTIFIER)
+        used_in = arguments.optional("used_in")
+        unused = arguments.flag("not_used")
+        reason = arguments.reason()
+        if bool(used_in) == unused:
+            raise Remedy("say either in which record it was used, or that it was not used")
+
+        def do() -> Answer:
+            correction = self._found(identifier, _UNSETTLED)
+            with self._files.database.reader() as reader:
+                errand = outbound_queries.outline(reader, correction.partner, correction.number)
+            if used_in and errand is not None and correction_settlement.use_of(errand) is Use.NONE:
+                raise Remedy("nobody was ever shown it, so it cannot have been used")
+            word = Word(officer.person, reason, used_in)
+            try:
+                correction_settlement.settle(self._files, correction, word)
+            except InProgress:
+                raise Remedy("it was touched at this moment; look at it and say it again") from None
+            return self._told(self._found(identifier, tuple(Standing)))
+
+        return do
+
+    def _retry(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.octets("correction", IDENTIFIER)
+
+        def do() -> Answer:
+            correction = self._found(identifier, (Standing.REFUSED,))
+            outbound = correction.direction is Direction.OUTBOUND
+            frame = Frame(
+                type=EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
+                entry_class=EntryClass.OTHER,
+                partner_id=correction.partner,
+                direction=Direction.OUTBOUND,
+                transaction_number=correction.id.hex(),
+            )
+            facts = {"actor": officer.person, "state_before": correction.state.name}
+            now = milliseconds(self._files.clock())
+            again = corrections.moved(
+                correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
+            )
+            self._files.sequencer.commit((Leaf(frame, facts),), again)
+            return self._told(self._found(identifier, tuple(Standing)))
+
+        return do
+
+    def _found(self, identifier: bytes, states: tuple[Standing, ...]) -> Correction:
+        with self._files.database.reader() as reader:
+            found = [each for each in corrections.under(reader, identifier) if each.state in states]
+        if len(found) != 1:
+            names = ", ".join(state.name for state in states)
+            raise Remedy(
+                f"no correction under this identifier is {names}; `passerelle corrections list` shows"
+                " where each stands"
+            )
+        return found[0]
+
+    def _told(self, correction: Correction) -> dict[str, object]:
+        """Return what is said of a correction; of one that was noted to a file, the note's text too."""
+        facts = told(correction, self._files.clock())
+        if not correction.note or correction.direction is Direction.OUTBOUND:
+            return facts
+        with self._files.database.reader() as reader:
+            errand = outbound_queries.outline(reader, correction.partner, correction.number)
+        english, french = note_to_file(
+            Noted(
+                reference=correction.note,
+                partner=correction.partner,
+                number=correction.number,
+                kind=correction.kind,
+                told=correction.open,
+                used_in=errand.used_in if errand else "",
+            )
+        )
+        return {**facts, "note_en": english, "note_fr": french}
+
+
+def _key(correction: Correction) -> tuple[int | str, ...]:
+    opened, partner, identifier, direction = corrections.key_of(correction)
+    return opened, partner, identifier.hex(), direction
+
+
+def _after(page: Page) -> corrections.Key | None:
+    told = page.after(int, str, str, int)
+    if told is None:
+        return None
+    opened, partner, identifier, direction = told
+    try:
+        return int(str(opened)), str(partner), bytes.fromhex(str(identifier)), int(str(direction))
+    except ValueError:
+        raise Remedy(WRONG) from None
+
+
+def told(correction: Correction, now: datetime) -> dict[str, object]:
+    """Return what is said of a correction, in plain values; of one that was noted, the note's text."""
+    return {
+        "correction": correction.id.hex(),
+        "direction": correction.direction.name,
+        "partner": correction.partner,
+        "number": correction.number,
+        "kind": correction.kind.name,
+        "state": correction.state.name,
+        "opened_by": correction.opened_by,
+        "open": correction.open.isoformat(),
+        "due": correction.due.isoformat(),
+        "sent": correction.send.isoformat() if correction.send else "",
+        "acknowledged": correction.ack.isoformat() if correction.ack else "",
+        "outcome": correction.outcome.name if correction.outcome else "",
+        "late": correction.state is not Standing.ACKNOWLEDGED and now > correction.due,
+        "note": correction.note,
+    }
+
+
+def _recipient(to: Recipient, links: tuple[Correction, ...], now: datetime) -> dict[str, object]:
+    return {
+        "partner": to.partner,
+        "number": to.number,
+        "fields": [
+            {
+                "field": code.name,
+                "authority": sent.authority,
+                "record_version": sent.version,
+                "disclosed": moment(sent.disclose_ms).isoformat(),
+            }
+            for code, sent in sorted(to.fields.items())
+        ],
+        "corrections": [told(each, now) for each in links if each.direction is Direction.OUTBOUND],
+    }
+
+
+def _of(
+    links: dict[tuple[str, str], tuple[Correction, ...]], each: Errand, way: Direction
+) -> list[Correction]:
+    return [one for one in links[each.partner, each.number] if one.direction is way]

@@ -1,0 +1,297 @@
+"""Correct what was disclosed: one decision, one notice for each partner and query that it went to.
+
+The graph of disclosures says who received what; today's record says what is right. All notices of one decision
+become durable together or not at all; the courier carries them (`gateway.outbound.correction_sender`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.admin.arguments import FILE_NUMBER, Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.casework.correction_settlement import Files
+from gateway.domain.correction import CorrectionKind, CorrectionNotice
+from gateway.domain.messages import Direction
+from gateway.domain.outbound_query import ErrandState
+from gateway.domain.person import Field, FieldCode, Record
+from gateway.errors import Remedy
+from gateway.law import correction_policy
+from gateway.law.correction_policy import Timers
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger_ops.audit_access import NUMBER, PARTY
+from gateway.store.casework import corrections, disclosures, outbound_queries
+from gateway.store.casework import recipients as propagation
+from gateway.store.casework.correction_lifecycle import Correction, Standing
+from gateway.store.casework.corrections import Papers
+from gateway.store.casework.recipients import Recipient
+from gateway.store.effects import Effect
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.people import subjects
+from gateway.wire import correction_payload as wire
+
+IDENTIFIER = 16  # bytes; random, one for each recipient, so that two partners cannot compare them
+_NOBODY = (
+    "nothing of this was disclosed to anybody, so there is nobody to tell; `passerelle corrections trace` shows"
+    " what was"
+)
+_WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an officer wants corrected."""
+
+    subject: str
+    number: str
+    partner: str
+    kind: CorrectionKind
+    fields: tuple[FieldCode, ...]
+    reason: str
+
+
+class Correcting:
+    """Where corrections are opened.
+
+    people   returns what is held of a person today
+    tells    returns of which fields that somebody received the law lets the right value out today
+    timers   by partner, as the agreement with it says
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        people: Callable[[int], Record],
+        tells: Callable[[Recipient, Record], frozenset[FieldCode]],
+        timers: Callable[[str], Timers] = lambda _: correction_policy.STANDARD,
+    ) -> None:
+        self._files, self._people, self._timers = files, people, timers
+        self._tells = tells
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (Act("corrections.open", _WHO, self._open),)
+
+    def _open(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        wanted = _Wanted(
+            subject=arguments.optional("subject", FILE_NUMBER),
+            number=arguments.optional("number", NUMBER),
+            partner=arguments.optional("partner", PARTY),
+            kind=arguments.choice("kind", CorrectionKind),
+            fields=arguments.choices("fields", FieldCode),
+            reason=arguments.reason(),
+        )
+        if bool(wanted.subject) == bool(wanted.number):
+            raise Remedy("name either a subject by its file number or a query by its number")
+
+        def do() -> Answer:
+            recipients = self._recipients(wanted)
+            record = self._record(wanted, recipients)
+            notices = self._notices(officer, wanted, recipients, record)
+            fresh = [each for each in notices if not self._pending(*each)]
+            if fresh:
+                self._commit(officer, wanted, fresh)
+            return {
+                "opened": [_told(each) for each, _ in fresh],
+                "already_open": len(notices) - len(fresh),
+            }
+
+        return do
+
+    def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+        """Return who is to be told; raises Remedy where nobody ever received any of it."""
+        key = self._files.data_key
+        with self._files.database.reader() as reader:
+            if wanted.number:
+                found = propagation.of_query(reader, key, wanted.number, wanted.partner)
+                # A match or a disclosure is withdrawn query by query; a wrong value is wrong wherever it went.
+                if wanted.kind is CorrectionKind.WRONG_VALUE:
+                    people = {each.subject for each in found if each.subject is not None}
+                    found = tuple(
+                        each
+                        for one in sorted(people)
+                        for each in propagation.of_subject(reader, key, one)
+                    )
+            else:
+                subject = subjects.find(reader, wanted.subject)
+                found = () if subject is None else propagation.of_subject(reader, key, subject)
+        if wanted.number and not found:
+            return self._asked(wanted)
+        if wanted.partner:
+            found = tuple(each for each in found if each.partner == wanted.partner)
+        told = tuple(each for each in found if _concerns(wanted, each))
+        if not told:
+            raise Remedy(_NOBODY)
+        if wanted.number and len({(each.partner, each.number) for each in told}) > 1:
+            numbers = {each.partner for each in told if each.number == wanted.number}
+            if len(numbers) > 1 and not wanted.partner:
+                raise Remedy(
+                    f"several partners used this number: name one of {', '.join(sorted(numbers))}"
+                )
+        return told
+
+    def _asked(self, wanted: _Wanted) -> tuple[Recipient, ...]:
+        """Return whom a query of ours went to: it disclosed whose prints they are, and for what (IRPR 315.23(1))."""
+        with self._files.database.reader() as reader:
+            found = outbound_queries.by_number(reader, wanted.number)
+        told = [each for each in found if wanted.partner in {"", each.partner}]
+        if not told:
+            raise Remedy(_NOBODY)
+        if len(told) > 1:
+            names = ", ".join(sorted(each.partner for each in told))
+            raise Remedy(f"several partners were asked under this number: name one of {names}")
+        if wanted.kind is CorrectionKind.WRONG_VALUE or wanted.fields:
+            raise Remedy(
+                "a query tells no field: say --kind WRONG_PERSON where the prints are another's, or WITHDRAWN"
+            )
+        if told[0].state in (ErrandState.ASKED, ErrandState.PENDING):
+            raise Remedy("it is not answered yet; correct it once `passerelle asked list` says so")
+        if told[0].state is ErrandState.REFUSED:
+            raise Remedy("the partner refused this query and kept nothing of it to correct")
+        if told[0].state is ErrandState.STOPPED:
+            raise Remedy("this query never left: no partner has anything of it to correct")
+        return (Recipient(told[0].partner, wanted.number, told[0].subject),)
+
+    def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
+        """Return today's record, where right values are to be told."""
+        if wanted.kind is not CorrectionKind.WRONG_VALUE:
+            return Record()
+        people = {each.subject for each in recipients if each.subject is not None}
+        if len(people) != 1:
+            raise Remedy("whom this is about is no longer known: withdraw it with --kind WITHDRAWN")
+        return self._people(people.pop())
+
+    def _notices(
+        self, officer: Officer, wanted: _Wanted, recipients: Sequence[Recipient], record: Record
+    ) -> list[tuple[Correction, CorrectionNotice]]:
+        """Return a notice for each recipient; who has today's record already is told nothing, and stops nobody's."""
+        made = [self._notice(officer, wanted, one, record) for one in recipients]
+        notices = [each for each in made if each is not None]
+        if not notices:
+            raise Remedy(
+                "the record holds no newer value of these fields: set it right first with"
+                " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
+            )
+        return notices
+
+    def _notice(
+        self, officer: Officer, wanted: _Wanted, to: Recipient, record: Record
+    ) -> tuple[Correction, CorrectionNotice] | None:
+        now = self._files.clock()
+        received = sorted(to.fields)
+        named = tuple(code for code in received if not wanted.fields or code in wanted.fields)
+        corrected: tuple[Field, ...] = ()
+        if wanted.kind is CorrectionKind.WRONG_VALUE:
+            corrected = _right(to, named, record)
+            if not corrected:
+                return None
+            named = tuple(each.code for each in corrected)
+            hidden = [code.name for code in named if code not in self._tells(to, record)]
+            if hidden:
+                raise Remedy(
+                    f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
+                    " right value can be told: name the other fields, and withdraw these with --kind WITHDRAWN"
+                )
+        correction = Correction(
+            id=self._files.random(IDENTIFIER),
+            partner=to.partner,
+            direction=Direction.OUTBOUND,
+            number=to.number,
+            kind=wanted.kind,
+            state=Standing.OPEN,
+            opened_by=officer.person,
+            open=now,
+            due=now + self._timers(to.partner).acknowledge,
+        )
+        notice = CorrectionNotice(
+            id=correction.id,
+            kind=wanted.kind,
+            fields=named,
+            due=correction.due,
+            corrected=corrected,
+        )
+        return correction, notice
+
+    def _pending(self, correction: Correction, notice: CorrectionNotice) -> bool:
+        """Whether the partner is being told this very thing already."""
+        with self._files.database.reader() as reader:
+            open_ones = corrections.every(reader, correction.partner, correction.number)
+        for each in open_ones:
+            alike = (each.direction, each.kind) == (Direction.OUTBOUND, correction.kind)
+            if alike and each.state is not Standing.ACKNOWLEDGED:
+                with self._files.database.reader() as reader:
+                    papers = corrections.papers_of(reader, self._files.data_key, each)
+                said = wire.read_notice(papers.notice)
+                if (said.fields, said.corrected) == (notice.fields, notice.corrected):
+                    return True
+        return False
+
+    def _commit(
+        self,
+        officer: Officer,
+        wanted: _Wanted,
+        notices: Sequence[tuple[Correction, CorrectionNotice]],
+    ) -> None:
+        leaves: list[Leaf] = []
+        effects: list[Effect] = []
+        for position, (correction, notice) in enumerate(notices):
+            frame = Frame(
+                type=EntryType.CORRECTION,
+                entry_class=EntryClass.OTHER,
+                partner_id=correction.partner,
+                direction=Direction.OUTBOUND,
+                transaction_number=correction.id.hex(),
+            )
+            facts = {
+                "actor": officer.person,
+                "reason": wanted.reason,
+                "correction": correction.id.hex(),
+                "correction_kind": correction.kind.name,
+                "transaction_reference": correction.number,
+                "fields": ",".join(code.name for code in notice.fields),
+                "due": correction.due.isoformat(),
+                "recipients": str(len(notices)),
+            }
+            leaves.append(Leaf(frame, {name: value for name, value in facts.items() if value}))
+            papers = Papers(wire.kept_bytes(notice))
+            sealed = corrections.seal(self._files.data_key, correction, papers)
+            effects += corrections.opened(correction, sealed, leaf=position)
+            if (
+                wanted.kind is not CorrectionKind.WRONG_VALUE
+            ):  # what is taken back is not given again
+                now = self._files.clock()
+                effects.append(disclosures.withdrawn(correction.partner, correction.number, now))
+        self._files.sequencer.commit(leaves, effects)
+
+
+def _concerns(wanted: _Wanted, to: Recipient) -> bool:
+    """Whether a recipient has something of what is wrong; the match itself concerns whoever got it."""
+    if wanted.fields:
+        return not to.fields.keys().isdisjoint(wanted.fields)
+    return wanted.kind is not CorrectionKind.WRONG_VALUE or bool(to.fields)
+
+
+def _right(to: Recipient, named: Sequence[FieldCode], record: Record) -> tuple[Field, ...]:
+    """Return the right values of what a partner received of an older record, under the same paragraphs."""
+    return tuple(
+        Field(
+            code=code,
+            value=record.data[code].value,
+            mime_type=record.data[code].mime_type,
+            authority=to.fields[code].authority,
+            source_version=str(record.version),
+        )
+        for code in named
+        if code in record.data and to.fields[code].version < record.version
+    )
+
+
+def _told(correction: Correction) -> dict[str, object]:
+    return {
+        "correction": correction.id.hex(),
+        "partner": correction.partner,
+        "number": correction.number,
+        "kind": correction.kind.name,
+        "due": correction.due.isoformat(),
+    }

@@ -1,0 +1,329 @@
+"""The examiners' desk: cases that wait, who has one in hand, what was seen, and what the query comes to.
+
+A verdict, step by step:
+(1) whoever gives it has the case in hand, and is not the one who gave the first
+(2) the verdicts come to an outcome, or another person must look
+(3) a match is shown only where the law reveals the person today; the status may have changed since the search
+(4) ONE COMMIT: the prints' DESTRUCTION, the VERDICT, the query DECIDED, evidence and key erased
+(5) what was erased leaves the WAL as well
+
+A case whose time is over ends the same way without a verdict: DESTRUCTION, ABANDONED, and an ALARM. Never NO_MATCH.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway import telemetry
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, NotAllowed, Officer, Role
+from gateway.admin.pages import Page
+from gateway.admin.personal_data_access import About, seen
+from gateway.casework import review_evidence
+from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
+from gateway.domain.person import Verdict
+from gateway.errors import Remedy
+from gateway.isolated_loop import each
+from gateway.law import query_policy
+from gateway.law.review_policy import conclude
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.casework import reviews
+from gateway.store.casework.reviews import Case, CaseState, Evidence
+from gateway.store.exchange import transactions
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.people import subjects
+from gateway.store.sqlite import Database
+from gateway.wire import query_payload
+from keys.data_encryption import DataRing
+
+LEASE = timedelta(minutes=15)  # one look at ten fingers and a coffee; leasing again makes it longer
+
+_GONE = {"destroyed": "sealed query, and the key to it", "modality": Modality.FINGER.name}
+_EXAMINERS = frozenset({Role.EXAMINER})
+Reveals = Callable[
+    [Evidence, datetime], query_policy.Settled
+]  # a case's evidence, and when it was opened
+
+
+@dataclass(slots=True)
+class Reviews:
+    """The cases, and the acts on them. `reveals` asks the law of today whether a candidate may be shown."""
+
+    database: Database
+    sequencer: Sequencer
+    data_key: DataRing
+    clock: Callable[[], datetime]
+    random: Callable[[int], bytes]
+    reveals: Reveals
+    _untidy: bool = False  # something was erased, and the WAL still has it
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what examiners do."""
+        watchers = _EXAMINERS | {Role.OPERATOR, Role.AUDITOR}
+        return (
+            Act("review.list", watchers, self._list),
+            Act("review.lease", _EXAMINERS, self._lease),
+            Act("review.decide", _EXAMINERS, self._decide),
+            Act("review.release", _EXAMINERS, self._release),
+        )
+
+    def expire(self) -> int:
+        """End the cases whose time is over; return how many. For the caretaker, also after a restart."""
+        ended = 0
+
+        def end(case: Case) -> None:
+            nonlocal ended
+            now = self.clock()
+            receipt = self._destruction(case)
+            self.sequencer.commit(
+                (
+                    Leaf(receipt, _GONE),
+                    Leaf(_frame(EntryType.ABANDONED, case), {"due": _time(case.due)}),
+                    Leaf(_alarm(case), {"reason": "REVIEW_OVERDUE", "due": _time(case.due)}),
+                ),
+                (
+                    reviews.expire(case, now),
+                    *transactions.abandon_reviewed(case.partner, case.number, case.message_id, now),
+                ),
+            )
+            ended += 1
+            self._untidy = True
+
+        now = self.clock()
+        try:
+            each((case for case in self._waiting() if case.due <= now), end, "reviews")
+        finally:
+            self._tidy()
+            if ended:
+                telemetry.logger("review").error("review_overdue", count=ended)
+        return ended
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer
+        page = Page(arguments)
+
+        def do() -> Answer:
+            shown, more = page.slice(self._waiting())
+            return {
+                "cases": [_plain(each, self.clock()) for each in shown],
+                "next_page_token": more,
+            }
+
+        return do
+
+    def _lease(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        name = arguments.text("case")
+
+        def do() -> Answer:
+            now, case = self.clock(), self._case(name)
+            _demand_second(officer, case)
+            until = min(now + LEASE, case.due)
+            found = reviews.unseal(self.data_key, case)
+            query = query_payload.read_query(found.payload)
+            entries = seen(
+                officer,
+                "prints",
+                (About(found.subject, query.case),),
+                partner=case.partner,
+                number=case.number,
+                direction=Direction.INBOUND,
+            )
+            self.sequencer.commit(entries, (reviews.lease(case, officer.person, now, until),))
+            return {**_plain(self._case(name), now), "fingers": self._fingers(found, query)}
+
+        return do
+
+    def _release(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        name = arguments.text("case")
+
+        def do() -> Answer:
+            now, case = self.clock(), self._case(name)
+            _demand_hand(officer, case, now)
+            self.sequencer.commit((), (reviews.release(case, officer.person, now),))
+            return _plain(self._case(name), now)
+
+        return do
+
+    def _decide(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        name = arguments.text("case")
+        verdict = arguments.choice("verdict", Verdict)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            now, case = self.clock(), self._case(name)
+            _demand_second(officer, case)  # (1)
+            _demand_hand(officer, case, now)
+            verdicts = [each for each in (case.first_verdict, verdict) if each is not None]
+            outcome = conclude(verdicts, case.persons)  # (2)
+            which = "examiner" if case.first_examiner is None else "second_examiner"
+            said = {which: officer.person, "verdict": verdict.name, "reason": reason}
+            if outcome is None:
+                leaf = Leaf(_frame(EntryType.VERDICT, case), said)
+                kept = reviews.note(case, officer.person, verdict, now)
+                self.sequencer.commit((leaf,), (kept,))
+                return {"case": case.case, "closed": False}
+            return self._close(officer, case, verdicts, outcome, said)
+
+        return do
+
+    def _close(
+        self,
+        officer: Officer,
+        case: Case,
+        verdicts: list[Verdict],
+        outcome: Outcome,
+        said: dict[str, str],
+    ) -> Answer:
+        found = reviews.unseal(self.data_key, case)
+        law = query_policy.Settled(outcome, outcome, "verdict")
+        if outcome is Outcome.MATCH:
+            law = self.reveals(found, case.opened)  # (3)
+        now, receipt = self.clock(), self._destruction(case)
+        settled = self._settled(case, found, law, receipt.subject_reference, now)
+        facts = {
+            **said,
+            "true_outcome": outcome.name,
+            "disclosed_outcome": law.shown.name,
+            "why": law.why,
+            "subject": str(found.subject),
+            "destruction_receipt": receipt.subject_reference,
+        }
+        self.sequencer.commit(  # (4)
+            (Leaf(receipt, _GONE), Leaf(_frame(EntryType.VERDICT, case), facts)),
+            (
+                reviews.close(case, officer.person, verdicts, now),
+                *transactions.decide_reviewed(
+                    case.partner, case.number, case.message_id, settled, now
+                ),
+            ),
+        )
+        self._untidy = True
+        self._tidy()  # (5)
+        return {
+            "case": case.case,
+            "closed": True,
+            "destruction_receipt": receipt.subject_reference,
+        }
+
+    def _tidy(self) -> None:
+        """Empty the WAL of what was erased; where a reader is in the way, the next round does it."""
+        if self._untidy:
+            self._untidy = not self.sequencer.tidy()
+
+    def _settled(
+        self,
+        case: Case,
+        found: Evidence,
+        law: query_policy.Settled,
+        receipt: str,
+        now: datetime,
+    ) -> transactions.Settled:
+        """Return what is kept of a decided query, as if the search had come to it: whom it found, what is shown."""
+        hit = None
+        if law.shown is Outcome.MATCH:
+            hit = transactions.Hit(self.random(16), found.subject, now + transactions.HIT_LIFE)
+        result = Result(
+            outcome=law.shown,
+            decide_time=now.replace(microsecond=0),
+            request_leaf_hash=self.sequencer.leaf_hash(case.request_index),
+            hit_reference=hit.reference if hit else b"",
+            destruction_receipt_id=receipt,
+            details_expire_time=hit.expires if hit else None,
+            withholding=law.withholding,
+        )
+        payload = query_payload.result_bytes(result)
+        claimed = query_payload.read_query(found.payload).refugee_claimant
+        whom = found.subject if law.true is Outcome.MATCH else None
+        finding = transactions.Finding(whom, claimed)
+        row = self.data_key, case.partner, case.number
+        return transactions.Settled(
+            outcome=law.shown,
+            result=transactions.seal_result(*row, payload),
+            finding=transactions.seal_finding(*row, finding),
+            hit=hit,
+        )
+
+    def _fingers(self, found: Evidence, query: Query) -> list[dict[str, object]]:
+        """Return what there is to see: minutiae of the probe and of the candidate's record, nothing else."""
+        samples = query.probe.samples if isinstance(query.probe, Biometrics) else ()
+        probe = {each.position: review_evidence.minutiae(each.data) for each in samples}
+        with self.database.reader() as reader:
+            reference = subjects.reference_of(reader, found.subject)
+            held = subjects.samples_of(reader, self.data_key, reference or "")
+        if not held:
+            raise Remedy(
+                "the record is there no more: decide INCONCLUSIVE, or let the time run out"
+            )
+        record = {position: review_evidence.minutiae(octets) for position, octets in held.items()}
+        try:
+            return review_evidence.compared(probe, record)
+        finally:
+            for each in (*probe.values(), *record.values()):
+                each.destroy()
+
+    def _case(self, name: str) -> Case:
+        with self.database.reader() as reader:
+            found = reviews.case(reader, name)
+        if found is None or found.state not in reviews.WAITING or found.due <= self.clock():
+            raise Remedy("no such case waits; see `passerelle review list`")
+        return found
+
+    def _waiting(self) -> list[Case]:
+        with self.database.reader() as reader:
+            return reviews.waiting(reader)
+
+    def _destruction(self, case: Case) -> Frame:
+        return _frame(EntryType.DESTRUCTION, case, f"D-{self.random(16).hex()}")
+
+
+def _demand_second(officer: Officer, case: Case) -> None:
+    """Two persons means two: compared by person, never by key."""
+    if case.first_examiner == officer.person:
+        raise NotAllowed("you gave the first verdict of this case; another person gives the second")
+
+
+def _demand_hand(officer: Officer, case: Case, now: datetime) -> None:
+    if case.held_by(now) != officer.person:
+        raise Remedy("you have not this case in hand, or no longer: look at it again first")
+
+
+def _frame(kind: EntryType, case: Case, reference: str = "") -> Frame:
+    return Frame(
+        type=kind,
+        entry_class=EntryClass.OTHER,
+        partner_id=case.partner,
+        direction=Direction.INBOUND,
+        message_id=case.message_id,
+        transaction_number=case.number,
+        subject_reference=reference or case.case,
+    )
+
+
+def _alarm(case: Case) -> Frame:
+    return Frame(type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=case.case)
+
+
+def _plain(case: Case, now: datetime) -> dict[str, object]:
+    """Return what may be seen of a case from outside: nothing of who asks, for what, or about whom."""
+    held = case.held_by(now)
+    return {
+        "case": case.case,
+        "state": (CaseState.OPEN if held is None else case.state).name
+        if case.first_examiner is None
+        else CaseState.FIRST_VERDICT.name,
+        "persons": case.persons,
+        "verdicts": 0 if case.first_examiner is None else 1,
+        "held_by": held,
+        "held_until": None
+        if held is None or case.leased_until is None
+        else _time(case.leased_until),
+        "opened": _time(case.opened),
+        "due": _time(case.due),
+        "seconds_left": max(0, int((case.due - now).total_seconds())),
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,176 @@
+"""`passerelle agreements`: what was agreed, whether a file can be taken, and our signature under it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway import user_files
+from gateway.cli import admin_session, output
+from gateway.cli.admin_session import As
+from gateway.cli.output import Home, Json, No, PassphraseFile, example
+from gateway.cli.passphrase import passphrase_of
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.law.agreement import Agreement
+
+app = typer.Typer(
+    help="See what was agreed, check a file, sign it for our house.", no_args_is_help=True
+)
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="An agreement, TOML.")
+]
+
+
+@app.command(name="list", epilog=example("passerelle agreements list can"))
+def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
+    """List the agreements of the house and which are in force; needs no passphrase."""
+    del as_json
+    from gateway.server import expiry_of_folder
+
+    now = datetime.now(UTC)
+    found = expiry_of_folder.agreements(home, now)
+    held = (each for versions in found.agreements.values() for each in versions)
+    rows = [_row(agreement, now) for agreement in held]
+    faults = [str(fault) for fault in found.faults]
+    for fault in faults:
+        output.note(f"not counted: {fault}")
+    output.emit(
+        context,
+        {"ok": not faults, "agreements": rows, "faults": faults},
+        *(f"{row['agreement']:14} {row['partner']:10} {row['stands']}" for row in rows),
+        code=output.Code.NO if faults else output.Code.DONE,
+    )
+
+
+@app.command(epilog=example("passerelle agreements show can au@1"))
+def show(
+    context: typer.Context,
+    home: Home,
+    name: Annotated[str, typer.Argument(metavar="ID@VERSION", help="As `list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Show an agreement of the house, each rule beside its paragraph; needs no passphrase."""
+    del as_json
+    from gateway.law.agreement_display import lines
+    from gateway.server import expiry_of_folder
+
+    now = datetime.now(UTC)
+    for versions in expiry_of_folder.agreements(home, now).agreements.values():
+        for agreement in versions:
+            if agreement.name == name:
+                told = lines(agreement, now)
+                rules = [{"rule": rule, "paragraph": paragraph} for rule, paragraph in told]
+                output.emit(
+                    context,
+                    {"ok": True, **_row(agreement, now), "rules": rules},
+                    f"{agreement.name}  {agreement.title}",
+                    *(f"{paragraph:20} {rule}" for rule, paragraph in told),
+                )
+                return
+    raise Remedy("the house has no such agreement: `passerelle agreements list` shows what it has")
+
+
+@app.command(
+    epilog=example(
+        "passerelle agreements check au-2.toml", "passerelle agreements check au-2.toml --for can"
+    )
+)
+def check(
+    context: typer.Context,
+    file: File,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--for",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Folder of the gateway that would take it; a file of another party is refused.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a file as a house would; a complaint names the line (exit code 1). Says nothing of its signature."""
+    del as_json
+    from gateway import config
+    from gateway.law.agreement_parser import parse
+    from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
+
+    try:
+        agreement = parse(user_files.named(file, MAX_BYTES), file.name)
+    except MalformedAgreement as fault:
+        raise No(str(fault)) from None
+    if home is not None:
+        from gateway.agreements.signatures import not_ours
+
+        if why := not_ours(agreement, config.load(home).house.party):
+            raise No(f"{file.name}: agreement.home: {why}")
+    row = _row(agreement, datetime.now(UTC))
+    counts = f"counts at the gateway of {agreement.home} alone, once it is signed there"
+    shown = f"{agreement.name}  {agreement.title}", counts
+    output.emit(context, {"ok": True, **row}, *shown)
+
+
+@app.command(
+    epilog=example(
+        "passerelle agreements sign can au-2.toml --reason 'countersigned by both parties'",
+        "passerelle proposals approve can P-0123456789abcdef --as p2   # another operator: then it is in the folder",
+    )
+)
+def sign(
+    context: typer.Context,
+    *,
+    home: Home,
+    file: File,
+    reason: Annotated[str, typer.Option(help="Why it may come into force; for the ledger.")],
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Propose that the house signs an agreement file. Once another operator approves, the file is in its folder.
+
+    The house then holds file and signature in its agreements folder, and takes them in its next round.
+    """
+    del as_json
+    answer = admin_session.perform_or_propose(
+        home,
+        "agreements.sign",
+        {"file": file.name, "text": _text(file), "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    admin_session.said(context, home, answer)
+
+
+def _text(file: Path) -> str:
+    from gateway.law.toml_reader import MAX_BYTES
+
+    try:
+        return user_files.named(file, MAX_BYTES).decode()
+    except UnicodeDecodeError:
+        raise Remedy(f"{file}: not UTF-8; save it so") from None
+
+
+def _row(agreement: Agreement, now: datetime) -> dict[str, str]:
+    if agreement.covers(now):
+        stands = "in force"
+    elif now < agreement.in_force:
+        stands = f"from {agreement.in_force:%Y-%m-%d}"
+    else:
+        stands = "ended"
+    return {
+        "agreement": agreement.name,
+        "title": agreement.title,
+        "home": agreement.home,
+        "partner": agreement.partner,
+        "partner_name": agreement.partner_name(now),
+        "in_force": f"{agreement.in_force:%Y-%m-%d}",
+        "stands": stands,
+        "digest": agreement.digest,
+    }

@@ -1,0 +1,211 @@
+"""`passerelle directory`: how our directory stands, and what its keepers sign."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway import user_files
+from gateway.cli import admin_session
+from gateway.cli import output as console
+from gateway.cli.admin_session import As
+from gateway.cli.output import Home, Json, PassphraseFile, example
+from gateway.cli.passphrase import passphrase_of
+
+app = typer.Typer(
+    help="See how our directory stands, and have its keepers sign.", no_args_is_help=True
+)
+
+Keepers = Annotated[
+    list[Path] | None,
+    typer.Option("--keeper", metavar="FOLDER", help="A keeper's folder; repeat it for each."),
+]
+KeepersPassphrase = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File with the keepers' passphrase; else a prompt for each."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the draft here for keepers elsewhere to sign."
+    ),
+]
+Signed = Annotated[
+    Path | None, typer.Option("--signed", metavar="FILE", help="Bring in a draft that was signed.")
+]
+
+
+@app.command(epilog=example("passerelle directory status can"))
+def status(
+    context: typer.Context,
+    home: Home,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say how each role stands: its version, its end, and how many of its keys must sign."""
+    del as_json
+    from rich.table import Table
+
+    found = admin_session.perform(
+        home,
+        "directory.status",
+        {},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    table = Table("role", "version", "ends", "keys", box=None)
+    roles = found["roles"]
+    for role in roles if isinstance(roles, list) else ():
+        quorum = f"{role['threshold']} of {role['keys']}"
+        table.add_row(role["role"], str(role["version"]), role["expires"][:16], quorum)
+    console.emit(context, {"ok": True, **found}, table)
+
+
+@app.command(
+    epilog=example(
+        "passerelle directory renew can --keeper keepers/1 --keeper keepers/2",
+        "passerelle directory renew can -o next.targets.json   # then: sign it, then --signed",
+    )
+)
+def renew(  # noqa: PLR0917 - the options of the command
+    context: typer.Context,
+    home: Home,
+    keeper: Keepers = None,
+    output: Output = None,
+    signed: Signed = None,
+    keepers_passphrase_file: KeepersPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have two of three keepers sign for 90 days more that this house speaks for its party."""
+    del as_json
+    house = (home, officer, passphrase_file)
+    _ceremony(context, house, "targets", keeper or [], output, signed, keepers_passphrase_file)
+
+
+@app.command(
+    epilog=example(
+        "passerelle directory root can --keeper keepers/1 --keeper keepers/2 --keeper keepers/3",
+        "passerelle directory root can -o next.root.json   # then: sign it, then --signed",
+    )
+)
+def root(  # noqa: PLR0917 - the options of the command
+    context: typer.Context,
+    home: Home,
+    keeper: Keepers = None,
+    output: Output = None,
+    signed: Signed = None,
+    keepers_passphrase_file: KeepersPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have three of five keepers sign the next root: a year more, and the pairs that the house signs with now."""
+    del as_json
+    house = (home, officer, passphrase_file)
+    _ceremony(context, house, "root", keeper or [], output, signed, keepers_passphrase_file)
+
+
+@app.command(epilog=example("passerelle directory sign next.root.json --keeper keepers/4"))
+def sign(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The draft; the signature is added to it.")],
+    keeper: Annotated[
+        Path, typer.Option("--keeper", metavar="FOLDER", help="The keeper's folder.")
+    ],
+    keepers_passphrase_file: KeepersPassphrase = None,
+    as_json: Json = False,
+) -> None:
+    """Add a keeper's signature to a draft, on any machine; it needs no house."""
+    del as_json
+    from gateway.client.directory_client import LARGEST
+
+    content = _with_signatures(user_files.named(file, LARGEST), [keeper], keepers_passphrase_file)
+    user_files.write(file, content)
+    console.emit(context, {"ok": True, "file": str(file)}, f"signed       {file}")
+
+
+@app.command(
+    name="keeper",
+    epilog=example("passerelle directory keeper can/keepers/3 --to /media/stick/keeper"),
+)
+def keeper_(  # noqa: PLR0917 - the options of the command
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="The folder as it was handed out.")],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make; keep it yourself.")],
+    keepers_passphrase_file: KeepersPassphrase = None,
+    new_passphrase_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with your own passphrase.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Take a keeper's folder: the same keys under a passphrase that only this person knows."""
+    del as_json
+    from keys.tuf_root_key import rewrap
+
+    given = _passphrase(keepers_passphrase_file, folder)
+    own = console.passphrase_from(
+        new_passphrase_file, "this keeper alone", new=True, option="--new-passphrase-file"
+    )()
+    taken = rewrap(folder, given, to, own)
+    console.emit(
+        context,
+        {"ok": True, "party": taken.party, "keeper": taken.name, "folder": str(to)},
+        f"keeper       {taken.name} of {taken.party}  {to}  → delete {folder}",
+    )
+
+
+def _ceremony(  # noqa: PLR0917 - what the two commands share
+    context: typer.Context,
+    house: tuple[Path, Path | None, Path | None],
+    role: str,
+    keepers: list[Path],
+    output: Path | None,
+    signed: Path | None,
+    keepers_passphrase_file: Path | None,
+) -> None:
+    from gateway.client.directory_client import LARGEST
+
+    home, officer, passphrase_file = house
+    with admin_session.at_desk(
+        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    ) as do:
+        if signed is not None:
+            content = user_files.named(signed, LARGEST)
+        else:
+            content = base64.b64decode(str(do("directory.draft", {"role": role})["metadata"]))
+        content = _with_signatures(content, keepers, keepers_passphrase_file)
+        if output is not None:
+            user_files.write(output, content)
+            console.emit(
+                context,
+                {"ok": True, "role": role, "file": str(output), "adopted": False},
+                f"draft        {output}  → passerelle directory sign, then --signed {output}",
+            )
+            return
+        text = base64.b64encode(content).decode("ascii")
+        done = do("directory.adopt", {"metadata": text})
+    console.emit(
+        context,
+        {"ok": True, "adopted": True, **done},
+        f"{role:12} version {done['version']}  our entry: version {done['entry_version']}",
+    )
+
+
+def _with_signatures(content: bytes, keepers: list[Path], passphrase_file: Path | None) -> bytes:
+    from gateway.directory.sign_draft import sign_as
+
+    for folder in keepers:
+        content = sign_as(content, folder, _passphrase(passphrase_file, folder))
+    return content
+
+
+def _passphrase(file: Path | None, folder: Path) -> bytes:
+    return console.passphrase_from(
+        file, f"the keeper {folder}", option="--keepers-passphrase-file"
+    )()

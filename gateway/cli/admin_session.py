@@ -1,0 +1,265 @@
+"""How commands of our own people reach the house: by its admin door, or, while it is closed, from inside.
+
+Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
+inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
+can be done without a certificate, while the gateway is stopped, by whoever holds its keys' passphrase.
+
+What takes two persons is proposed under the officer's signature, and done when another has approved it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli.output import No, emit, passphrase_from
+from gateway.cli.passphrase import DOOR, passphrase_of
+from gateway.errors import PasserelleError, Remedy
+from gateway.exercises.subprocess_cli import OFFICERS_PASSPHRASE
+
+if TYPE_CHECKING:
+    from gateway.client.officer_credential import Credential
+
+KNOCK = 1.0  # seconds; the listener is on this machine
+
+As = Annotated[
+    Path | None,
+    typer.Option(
+        "--as",
+        metavar="FOLDER",
+        envvar="PASSERELLE_OFFICER",
+        help="The acting officer's own folder, made by `passerelle staff request`. Its passphrase is asked for, or read"
+        f" from the file that {OFFICERS_PASSPHRASE} names.",
+    ),
+]
+_NOBODY = "say who acts: give --as FOLDER, made by `passerelle staff request`"
+
+
+class TwoNeeded(No):
+    """The act takes two persons, and one came."""
+
+
+Perform = Callable[[str, Mapping[str, object]], dict[str, object]]
+
+
+def perform(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
+) -> dict[str, object]:
+    """Have one act done and return its answer; raises No, Remedy or what the way to the house raises.
+
+    custody   act as who holds the keys' passphrase, at a closed house, although an operator's credential is there
+    """
+    with at_desk(home, officer=officer, passphrase=passphrase, custody=custody) as do:
+        return do(act, values)
+
+
+def perform_all(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    rows: str,
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Have an act that lists in pages done until its last page; return its answer with all `rows`."""
+    with at_desk(home, officer=officer, passphrase=passphrase) as do:
+        return pages(do, act, values, (rows,))
+
+
+def pages(
+    do: Perform, act: str, values: Mapping[str, object], lists: tuple[str, ...]
+) -> dict[str, object]:
+    """Return the answer of an act with the rows of all its pages, for each of the named lists."""
+    whole = do(act, values)
+    while whole.get("next_page_token"):
+        page = do(act, {**values, "page_token": whole["next_page_token"]})
+        whole |= {name: [*_rows(whole, name), *_rows(page, name)] for name in lists}
+        whole["next_page_token"] = page.get("next_page_token", "")
+    return whole
+
+
+def _rows(answer: Mapping[str, object], name: str) -> list[object]:
+    found = answer.get(name)
+    return found if isinstance(found, list) else []
+
+
+def perform_or_propose(
+    home: Path,
+    act: str,
+    values: Mapping[str, object],
+    *,
+    officer: Path | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+) -> dict[str, object]:
+    """Have one act done, or, where it takes two persons, propose it; return its answer, or the proposal's.
+
+    A proposal's answer has the names `proposal`, `plan` and `expires`; `said` tells of it.
+    """
+    shown = credential_of(officer)
+    with at_desk(home, officer=shown, passphrase=passphrase) as do:
+        try:
+            return do(act, values)
+        except TwoNeeded:
+            if shown is None:
+                raise
+        drafted = do("proposals.draft", {"action": act, "values": dict(values)})
+        text = str(drafted["text"])
+        signature = shown.proposes(text.encode("ascii")).hex()
+        filed = do("proposals.submit", {"text": text, "signature": signature})
+        return {"proposal": filed["id"], "plan": drafted["plan"], "expires": filed["expires"]}
+
+
+def said(context: typer.Context, home: Path, done: Mapping[str, object]) -> bool:
+    """Tell of a proposal, where `done` is one, and return whether it was."""
+    identifier = done.get("proposal")
+    if not isinstance(identifier, str) or "expires" not in done:
+        return False
+    plan = done["plan"]
+    emit(
+        context,
+        {"ok": True, **done},
+        *(f"would do  {line}" for line in (plan if isinstance(plan, list) else ())),
+        f"proposed  {identifier}, until {done['expires']}",
+        f"next      another person: passerelle proposals approve {home} {identifier}",
+    )
+    return True
+
+
+@contextmanager
+def at_desk(
+    home: Path,
+    *,
+    officer: Path | Credential | None = None,
+    passphrase: Callable[[], bytes] | None = None,
+    custody: bool = False,
+) -> Iterator[Perform]:
+    """Stand at the desk of a house for several acts.
+
+    officer   folder of the credential, or the credential, opened; None for who holds the keys' passphrase
+    """
+    if custody:
+        officer = None
+    shown = credential_of(officer) if isinstance(officer, Path) else officer
+    address = _address(home)
+    if address is None:
+        with _inside(home, shown, passphrase or passphrase_of(home, None), custody) as do:
+            yield do
+        return
+    if shown is None:
+        raise Remedy("the house is open, and its door asks who you are: give --as FOLDER")
+    with _outside(home, address, shown) as do:
+        yield do
+
+
+def credential_of(officer: Path | None) -> Credential | None:
+    """Return the credential of the officer who acts, opened with the officer's own passphrase; None for None."""
+    from gateway.client import officer_credential
+
+    return None if officer is None else officer_credential.read(officer, secret_of(officer))
+
+
+def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
+    """Return what fetches the passphrase of an officer's own folder, or the PIN of the token that keeps its keys."""
+    named = os.environ.get(OFFICERS_PASSPHRASE)
+    return passphrase_from(
+        Path(named) if named else None,
+        f"the officer's keys in {folder}",
+        new=new,
+        option=f"in {OFFICERS_PASSPHRASE} the name of a",
+    )
+
+
+@contextmanager
+def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
+    from gateway.client.admin import RemoteDesk
+    from gateway.client.errors import Refused
+    from gateway.trust.partners import own_bundle
+
+    with RemoteDesk(address, shown, own_bundle(home).tls_ca_pem) as desk:
+
+        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
+            try:
+                return desk.perform(act, values)
+            except Refused as refused:
+                raise _of_ours(refused) from None
+
+        yield do
+
+
+@contextmanager
+def _inside(
+    home: Path, shown: Credential | None, passphrase: Callable[[], bytes], custody: bool
+) -> Iterator[Perform]:
+    from gateway.admin.operation import NotAllowed, TwoPersons
+    from gateway.admin.staff import CUSTODIAL, CUSTODY, FOUNDING
+    from gateway.errors import StaffUnknown
+    from gateway.server.application import House
+    from gateway.wire import json_values
+
+    with House.open(home, passphrase) as house:
+
+        def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
+            if shown is None and act not in CUSTODIAL:
+                raise Remedy(_NOBODY)
+            if shown is None and not custody and act in FOUNDING:
+                raise Remedy(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
+            try:
+                officer = CUSTODY if shown is None else house.admit(shown.chain, shown.shows)
+                return json_values.read(
+                    json_values.write(
+                        house.attend(officer, act, json_values.read(json_values.write(values)))
+                    )
+                )
+            except StaffUnknown:
+                raise No(_UNKNOWN) from None
+            except NotAllowed as fault:
+                raise No(str(fault)) from None
+            except TwoPersons as fault:
+                raise TwoNeeded(str(fault)) from None
+
+        yield do
+
+
+_UNKNOWN = (
+    "this credential opens nothing here: it has ended, or is of another house; ask an operator"
+)
+
+
+def _of_ours(refused: PasserelleError) -> PasserelleError:
+    """Return what the same refusal is from inside; others stay what they are."""
+    reason, told = getattr(refused, "reason", ""), str(refused).partition(": ")[2]
+    if reason == "STAFF_UNKNOWN":
+        return No(_UNKNOWN)
+    if reason == "ROLE_REQUIRED":
+        return No(told)
+    if reason == "TWO_PERSONS":
+        return TwoNeeded(told)
+    if reason == "ACT_REFUSED":
+        return Remedy(told)
+    return refused
+
+
+def _address(home: Path) -> str | None:
+    """Return where the house's door is, if anybody answers there; a crash leaves the file behind."""
+    try:
+        written = json.loads((home / DOOR).read_text(encoding="utf-8"))
+        address = str(written["admin"])
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK).close()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return address

@@ -1,0 +1,241 @@
+"""`passerelle audit`: what the ledger says of an exchange, to whoever holds the auditor's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway import user_files
+from gateway.cli import admin_session, output
+from gateway.cli.admin_session import As
+from gateway.cli.audit.period_questions import citing, found
+from gateway.cli.audit.session import (
+    Asked,
+    Bundle,
+    Key,
+    KeyPassphrase,
+    Where,
+    Why,
+    room,
+    sorted_out,
+)
+from gateway.cli.output import Code, In, Json, PassphraseFile, example
+from gateway.cli.passphrase import passphrase_of
+from gateway.errors import Remedy
+from gateway.language import Language, Message, say
+from gateway.ledger.exchange_history import Question
+
+if TYPE_CHECKING:
+    from gateway.ledger.exchange_history import Story
+    from keys.envelope import OpeningRing
+    from keys.keyset import Keyset
+
+app = typer.Typer(help="Ask the ledger what was done, and why.", no_args_is_help=True)
+
+Transaction = Annotated[str, typer.Argument(metavar="TXN", help="Transaction number of the query.")]
+Reason = Annotated[
+    str, typer.Option(metavar="WORDS", help="Why you read it; recorded before anything is shown.")
+]
+
+
+@app.command(
+    epilog=example(
+        "passerelle audit explain can 20260301-0123456789abcdef0123 --reason 'complaint 14'"
+        " --key auditor/ --as staff/a1",
+        "passerelle audit explain 20260301-0123456789abcdef0123 --only keys --bundle 2026.bundle",
+    )
+)
+def explain(
+    context: typer.Context,
+    *,
+    where: Where = None,
+    number: Transaction = "",
+    bundle: Bundle = None,
+    reason: Why = "",
+    partner: Annotated[
+        str, typer.Option(metavar="ID", help="Whose query, where several used the number.")
+    ] = "",
+    only: Annotated[
+        Question | None, typer.Option(metavar="QUESTION", help="One question alone.")
+    ] = None,
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    language: In = "",
+    as_json: Json = False,
+) -> None:
+    """Say who asked and why, what was sent and answered, and why it was permitted, masked or refused.
+
+    Exit code 0: answered and clean. 1: answered, with findings. 2: could not be answered.
+    """
+    del as_json, language
+    where, number = sorted_out(where, number, bundle)
+    if not number:
+        raise Remedy("name the transaction: its number is in the answer to the query")
+    if (where is None) is (bundle is None):
+        raise Remedy("name either a home folder or --bundle FILE")
+    if where is None or key is not None:
+        asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+        story = _from_index(asked, number, partner)
+    else:
+        # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
+        if not reason:
+            raise Remedy("say why you read: --reason WORDS; a live house records it first")
+        read = admin_session.perform(
+            where,
+            "audit.transaction",
+            {"transaction": number, "partner": partner, "reason": reason},
+            officer=officer,
+            passphrase=passphrase_of(where, passphrase_file),
+        )
+        story = _from_house(where, read, number)
+    questions = list(Question) if only is None else [only]
+    words = output.language(context)
+    output.emit(
+        context,
+        _document(story, questions, words),
+        *_lines(story, questions, words),
+        code=Code.NO if story.findings else Code.DONE,
+    )
+
+
+@app.command(epilog=example("passerelle audit renew auditor/ -o auditor.json"))
+def renew(
+    context: typer.Context,
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The auditor's folder.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Where the new public half is written."),
+    ],
+    key_passphrase_file: KeyPassphrase = None,
+    as_json: Json = False,
+) -> None:
+    """Make the auditor's next key, on the auditor's own machine; two operators take over its public half.
+
+    The keys before it stay in the folder: what was recorded under them opens to nothing else.
+    """
+    del as_json
+    from gateway.keymanagement.auditor_key import public_file
+    from gateway.trust.bundle import fingerprint
+    from keys import atomic_file
+    from keys.keyset import KeyKind, KeyState
+
+    keyset, now = _keyset(folder, key_passphrase_file), datetime.now(UTC)
+    before = keyset.primary(KeyKind.AUDIT)
+    keyset, made = keyset.generate(KeyKind.AUDIT, now, reason="renewed", actor="auditor")
+    for kid, state in ((made.kid, KeyState.ACTIVE), (before.kid, KeyState.DEACTIVATED)):
+        keyset, _ = keyset.transition(kid, state, now, "renewed", "auditor")
+    keyset.save(
+        folder / "keyset.json"
+    )  # first: a public half without its private one would be a trap
+    octets = public_file(keyset.record(made.kid).public)
+    atomic_file.replace(out, octets)
+    printed = fingerprint(octets)
+    output.emit(
+        context,
+        {"ok": True, "file": str(out), "kid": made.kid.hex(), "fingerprint": printed},
+        f"fingerprint  {printed}  → read it out to the operators over the telephone",
+        f"next         they run: passerelle keys adopt HOME {out} --fingerprint …",
+    )
+
+
+def _from_house(home: Path, read: Mapping[str, object], number: str) -> Story:
+    from gateway.config import load
+    from gateway.law.citations import citations
+    from gateway.law.toml_reader import MAX_BYTES
+    from gateway.ledger.exchange_history import tell
+    from gateway.ledger.sealed_entries import opened, take
+
+    told = take(read["entries"], None)
+    folder = load(home).agreements.folder
+    there = (path for path in sorted(folder.glob("*.toml")) if path.is_file())
+    cite = citations(user_files.named(path, MAX_BYTES) for path in there)
+    return tell(told, number, str(read["partner"]), cite, opened=opened(told))
+
+
+def _from_index(asked: Asked, number: str, partner: str) -> Story:
+    from gateway.law.citations import citations
+    from gateway.ledger.exchange_history import tell
+    from gateway.ledger.sealed_entries import opened
+
+    with room(asked, f"explain {number}") as here:
+        partners = [each for each in here.index.partners_of(number) if each == (partner or each)]
+        if len(partners) > 1:
+            names = ", ".join(partners)
+            raise Remedy(f"several partners have used this number: name one of {names}")
+        of = partners[0] if partners else partner
+        told = here.index.of_transaction(number, of)
+        cite = citations(here.source.agreements().values())
+    return tell(told, number, of, cite, opened=opened(told))
+
+
+def auditor_key(folder: Path | None, passphrase_file: Path | None) -> OpeningRing | None:
+    """Return what opens details, with every key that the auditor has; None where no folder is named."""
+    return None if folder is None else _keyset(folder, passphrase_file).audit_ring()
+
+
+def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
+    from keys.custody import FileCustody
+    from keys.keyset import Keyset
+
+    if not (folder / "keyset.json").is_file():
+        raise Remedy(
+            f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
+        )
+    passphrase: Callable[[], bytes] = output.passphrase_from(
+        passphrase_file, "the auditor's key", option="--key-passphrase-file"
+    )
+    custody = FileCustody.open(folder / "kek.json", passphrase())
+    return Keyset.load(folder / "keyset.json", custody)
+
+
+def _document(story: Story, questions: list[Question], words: Language) -> dict[str, object]:
+    return {
+        "ok": not story.findings,
+        "transaction": story.number,
+        "partner": story.partner,
+        "answers": {
+            question.value: [
+                {
+                    "what": line.label,
+                    "value": line.value,
+                    "leaf": line.leaf,
+                    "paragraph": line.paragraph,
+                }
+                for line in story.answers[question]
+            ]
+            for question in questions
+        },
+        "findings": [words(finding) for finding in story.findings],
+    }
+
+
+def _lines(story: Story, questions: list[Question], words: Language) -> Iterator[str]:
+    if story.partner:
+        yield words(
+            say("transaction {number} of {partner}", number=story.number, partner=story.partner)
+        )
+    else:
+        yield words(say("transaction {number} of nobody", number=story.number))
+    for question in questions:
+        lines = story.answers[question]
+        name = words(Message(question.value, context="question"))
+        if not lines and len(questions) == 1:
+            yield words(say("nothing is recorded of this ({question})", question=name))
+        if not lines:
+            continue
+        yield f"\n{name}"
+        labels = [words(line.label) for line in lines]
+        width = max(map(len, labels))
+        for line, label in zip(lines, labels, strict=True):
+            cited = f"   [{citing(words, line.paragraph)}]" if line.paragraph else ""
+            leaf = words(say("leaf {leaf}", leaf=line.leaf))
+            yield f"  {label:<{width}}  {words(line.value)}{cited}   {leaf}"
+    for finding in story.findings:
+        yield found(words, finding)

@@ -1,0 +1,185 @@
+"""`passerelle audit replay`: what past queries would have been answered under another version of the law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway import user_files
+from gateway.cli import admin_session, output
+from gateway.cli.admin_session import As, Perform
+from gateway.cli.audit.explain import Reason, auditor_key
+from gateway.cli.audit.session import Key, KeyPassphrase
+from gateway.cli.output import Code, Home, In, Json, PassphraseFile, example
+from gateway.cli.passphrase import passphrase_of
+from gateway.errors import Remedy
+from gateway.language import say
+
+if TYPE_CHECKING:
+    from gateway.law.agreement import Agreement
+    from gateway.ledger.exchange_history_parts import Told
+    from gateway.ledger.policy_replay import Replayed
+
+SHOWN = 50  # changed queries printed for eyes; --json has them all
+EPILOG = example(
+    "passerelle audit replay can 20260301-0123456789abcdef0123 --key auditor/ --reason 'complaint 14'",
+    "passerelle audit replay can --since 2026-01-01 --agreement au-2.toml --key auditor/"
+    " --reason 'impact of version 2'",
+)
+
+
+def replay(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Annotated[
+        str, typer.Argument(metavar="[TXN]", help="One transaction; else name --since.")
+    ] = "",
+    reason: Reason,
+    key: Key = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="All queries from this day, UTC."),
+    ] = None,
+    agreement: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Version to decide under; else the one that was in force."
+        ),
+    ] = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    language: In = "",
+    as_json: Json = False,
+) -> None:
+    """Decide past queries again from the ledger, without biometrics, and show what would change.
+
+    Exit code 0: nothing would change. 1: something would. 2: could not be answered.
+    """
+    del as_json, language
+    if bool(number) == (since is not None):
+        raise typer.BadParameter("name one transaction, or --since DAY", param_hint="TXN")
+    if key is None:
+        raise Remedy("a decision cannot be made again without the auditor's key: give --key FOLDER")
+    opening = auditor_key(key, key_passphrase_file)
+    from gateway.ledger.sealed_entries import take
+
+    with admin_session.at_desk(
+        home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    ) as perform:
+        entries = _one(perform, number, reason) if number else _all(perform, since, reason)
+        told = take(entries, opening)
+    proposed = None if agreement is None else _proposed(agreement, home)
+    done, skipped = _again(told, proposed, _known(home))
+    if not done and number:
+        raise Remedy("this transaction holds no answered query whose details can be opened")
+    changed = [each for each in done if each.changed]
+    document = {
+        "ok": not changed,
+        "queries": len(done),
+        "changed": [_row(each) for each in changed],
+        "not_replayable": skipped,
+        "agreement": proposed.name if proposed else "as it was",
+    }
+    speech = output.language(context)
+    lines = [
+        f"{each.past.number}  {each.past.partner}  {each.past.shown} → {each.now}  [{each.why}]"
+        for each in changed[:SHOWN]
+    ]
+    if len(changed) > SHOWN:
+        lines.append(speech(say("… and {count} more  → --json", count=len(changed) - SHOWN)))
+    under = proposed.name if proposed else say("the versions that were in force")
+    counted = say(
+        "{count} queries under {agreement}: {changed} would be answered otherwise",
+        count=len(done),
+        agreement=under,
+        changed=len(changed),
+    )
+    lines.append(speech(counted))
+    if skipped:
+        counted = say(
+            "{count} could not be decided again: other partner, or details not opened",
+            count=skipped,
+        )
+        lines.append(speech(counted))
+    output.emit(context, document, *lines, code=Code.NO if changed else Code.DONE)
+
+
+def _one(perform: Perform, number: str, reason: str) -> list[object]:
+    entries = perform("audit.transaction", {"transaction": number, "reason": reason})["entries"]
+    return entries if isinstance(entries, list) else []
+
+
+def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
+    """Read page after page; one reading is recorded, however many pages it takes."""
+    if since is None:
+        raise AssertionError
+    asked: dict[str, object] = {"since": since.replace(tzinfo=UTC).isoformat(), "reason": reason}
+    found: list[object] = []
+    while True:
+        page = perform("audit.queries", asked)
+        entries = page["entries"]
+        if not isinstance(entries, list):
+            raise Remedy("the house handed no list of entries; is it of this release?")
+        found += entries
+        if not page["more"] or not entries:
+            return found
+        asked["after"] = entries[-1]["index"]
+
+
+def _again(
+    told: list[Told], proposed: Agreement | None, known: Mapping[str, Agreement]
+) -> tuple[list[Replayed], int]:
+    from gateway.ledger.policy_replay import again, answered
+    from matcher import calibration
+
+    def threshold(fpir: float, size: int, fingers: int) -> float:
+        return calibration.threshold(fpir, size, fingers).score
+
+    done, skipped = [], 0
+    for past in answered(told):
+        agreement = proposed or known.get(past.agreement)
+        if agreement is None or agreement.partner != past.partner:
+            skipped += 1
+            continue
+        try:
+            done.append(again(past, agreement, threshold))
+        except ValueError:
+            skipped += 1
+    return done, skipped
+
+
+def _known(home: Path) -> dict[str, Agreement]:
+    """Return every version of the folder's agreements by name."""
+    from gateway.server import expiry_of_folder
+
+    found = expiry_of_folder.agreements(home, datetime.now(UTC))
+    return {each.name: each for versions in found.agreements.values() for each in versions}
+
+
+def _proposed(file: Path, home: Path) -> Agreement:
+    from gateway import config
+    from gateway.agreements.signatures import not_ours
+    from gateway.law.agreement_parser import parse
+    from gateway.law.toml_reader import MAX_BYTES
+
+    proposed = parse(user_files.named(file, MAX_BYTES), file.name)
+    if why := not_ours(proposed, config.load(home).house.party):
+        raise Remedy(f"{file.name}: agreement.home: {why}")
+    return proposed
+
+
+def _row(each: Replayed) -> dict[str, object]:
+    return {
+        "transaction": each.past.number,
+        "partner": each.past.partner,
+        "leaf": each.past.index,
+        "shown": each.past.shown,
+        "now": each.now,
+        "why": each.why,
+    }

@@ -1,0 +1,173 @@
+"""`passerelle audit report`: one page for those who look rather than read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway import user_files
+from gateway.cli import output
+from gateway.cli.admin_session import As
+from gateway.cli.audit import session
+from gateway.cli.audit.session import Asked, Bundle, Key, KeyPassphrase, Room, Where, Why
+from gateway.cli.output import Code, Json, PassphraseFile, example
+from gateway.cli.passphrase import log_of
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.auditor.report.figures import Figures
+    from gateway.auditor.report.page import About
+    from gateway.auditor.result_table import Period
+    from gateway.ledger.verify import Report
+
+EPILOG = example(
+    "passerelle audit report can --from 2026-01-01 --to 2026-12-31 --lang fr -o rapport.html"
+    " --reason 'yearly report' --key auditor/ --as staff/a1",
+    "passerelle audit report --bundle 2026.bundle --from 2026-01-01 --to 2026-12-31 -o report.html --key auditor/",
+)
+
+
+def report(
+    context: typer.Context,
+    where: Where = None,
+    *,
+    first: Annotated[
+        datetime,
+        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day, UTC."),
+    ],
+    last: Annotated[
+        datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="Last day, UTC.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the page is written.")
+    ],
+    language: Annotated[
+        str, typer.Option("--lang", metavar="en|fr", help="Language of the page.")
+    ] = "en",
+    party: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The ledger's owner as you know it, to verify a bundle with."
+        ),
+    ] = None,
+    bundle: Bundle = None,
+    reason: Why = "",
+    key: Key = None,
+    key_passphrase_file: KeyPassphrase = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write one page about a period: is the ledger whole, volumes, outcomes, refusals, quotas, times, duties, keys.
+
+    The page needs no network and no script, reads in a browser, on paper and aloud. Small numbers are withheld.
+
+    Exit code 0: no findings. 1: some, or the ledger is not whole. 2: the page could not be made.
+    """
+    del as_json
+    from gateway.auditor.report.page import render
+
+    period = _period(first, last, language)
+    if party is not None and bundle is None:
+        raise Remedy("--party is for a bundle; a folder knows its own keys")
+    session.demand_new(out)
+    asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
+    with session.room(asked, f"report {first:%Y-%m-%d} to {last:%Y-%m-%d}") as room:
+        found = figures_of(room, period)
+        verified = verify(asked, room, party)
+        about = about_of(asked, room, party)
+    user_files.create(out, render(found, verified, about, language).encode())
+    clean = verified.ok and not found.findings
+    document = {
+        "ok": clean,
+        "file": str(out),
+        "whole": verified.ok,
+        "entries": verified.size,
+        "findings": dict(found.findings),
+        "sealed": not found.opened,
+    }
+    whole = "whole" if verified.ok else "NOT WHOLE"
+    output.emit(
+        context,
+        document,
+        f"report  {out}  ledger {whole}  findings {len(found.findings)}  → open it in a browser",
+        code=Code.DONE if clean else Code.NO,
+    )
+
+
+def figures_of(room: Room, period: Period) -> Figures:
+    """Count a period; what the agreements permit comes from beside the ledger."""
+    from gateway.auditor.report.figures import figures
+    from gateway.cli.audit.period_questions import cited, limits_of
+
+    return figures(room.index, period, limits_of(room), cited(room))
+
+
+def verify(asked: Asked, room: Room, party: Path | None = None) -> Report:
+    """Verify the whole ledger that a report is about."""
+    if asked.where is not None:
+        from gateway.server import self_check
+
+        return self_check.verify_ledger(asked.where)
+    from gateway.auditor.source import VolumeSource
+    from gateway.ledger.archive_verify import verify_volume
+
+    source = room.source
+    if not isinstance(source, VolumeSource):
+        raise Remedy("a bundle is needed, or a home folder")
+    log = source.log if party is None else log_of(party)
+    with output.bar("verifying", source.size - source.first) as advance:
+        told = 0
+
+        def progress(done: int) -> None:
+            nonlocal told
+            advance(done - told)
+            told = done
+
+        return verify_volume(source.volume, log, progress)
+
+
+def about_of(asked: Asked, room: Room, party: Path | None = None) -> About:
+    """Return what stands at the head of a report."""
+    from importlib.metadata import version
+
+    from gateway.auditor.report.page import About
+    from gateway.auditor.source import VolumeSource
+    from gateway.trust.bundle import PartyBundle, fingerprint
+
+    source = room.source
+    if isinstance(source, VolumeSource):
+        octets = source.volume.party
+    else:
+        from gateway.trust.partners import own_bundle
+
+        if asked.where is None:
+            raise Remedy("name the home folder of the house")
+        octets = own_bundle(asked.where).to_bytes()
+    return About(
+        PartyBundle.parse(octets).party,
+        source.log.origin,
+        source.size - source.first,
+        datetime.now(UTC),
+        f"passerelle {version('passerelle')}",
+        isinstance(source, VolumeSource),
+        fingerprint(octets),
+        known=asked.where is not None or party is not None,
+    )
+
+
+def _period(first: datetime, last: datetime, language: str) -> Period:
+    from gateway.auditor.report.figures import LONGEST
+    from gateway.auditor.result_table import Period
+    from gateway.language import LANGUAGES
+
+    if language not in LANGUAGES:
+        raise Remedy(f"--lang is one of {', '.join(LANGUAGES)}")
+    if last < first:
+        raise Remedy("--to is before --from")
+    if (last - first).days > LONGEST:
+        raise Remedy("a report covers ten years at most")
+    return Period(session.moment(first) or 0, session.moment(last, end=True))

@@ -1,0 +1,105 @@
+"""`passerelle bench finger` and `bench year`: a search in a large gallery; an auditor's questions on a year."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import output
+from gateway.cli.output import Json
+
+
+def finger(
+    context: typer.Context,
+    *,
+    gallery: Annotated[
+        int, typer.Option(min=100, max=10_000_000, help="People enrolled, one finger each.")
+    ] = 10_000,
+    probes: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Searches, each for somebody enrolled.")
+    ] = 64,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of one search.")] = 1,
+    fpir: Annotated[
+        float,
+        typer.Option(min=1e-6, max=0.5, help="False alarms per search at the threshold used."),
+    ] = 0.01,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Search for real people among the invented: <finger>_<impression>.<suffix>.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure searches for one finger in a large gallery, on this machine, beside a matrix product."""
+    del as_json
+    output.one_blas_thread()
+    from gateway.exercises.bench.finger import Order, measured
+
+    if probes > gallery:
+        raise typer.BadParameter("more probes than people enrolled", param_hint="--probes")
+    order = Order(gallery, probes, threads, fpir, records)
+    with output.bar("enrol and search", gallery + probes) as advance:
+        figures = asdict(measured(order, advance))
+    output.emit(context, {"ok": True, **figures}, *_lines(figures))
+
+
+def year(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="New folder; it keeps the bundle and its keys.")
+    ],
+    *,
+    entries: Annotated[
+        int, typer.Option(min=1000, max=10_000_000, help="Entries of the invented year.")
+    ] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Invent a year of exchanges, and measure how long an auditor waits for each of the questions.
+
+    The folder is kept: an invented ledger to try every command of `passerelle audit` and `ledger` on. A million
+    entries take 4 GB and some minutes.
+    """
+    del as_json
+    from gateway.exercises.bench.audit import measured
+
+    with output.bar("invent and index", 2 * entries) as advance:
+        figures = asdict(measured(folder, entries, advance))
+    output.emit(context, {"ok": True, **figures}, *_waits(folder, figures))
+
+
+def _waits(folder: Path, figures: dict[str, Any]) -> Iterator[str]:
+    yield f"bundle   {figures['entries']:,} entries  {figures['bytes']:,} bytes  made in {figures['make_s']} s"
+    yield f"index    {figures['index_s']} s once  {figures['peak_mib']} MiB at most"
+    for name, timed in figures["questions"].items():
+        verdict = "with findings" if timed["exit_code"] else "clean"
+        yield f"question {name:<16} {timed['seconds']:.2f} s  {timed['cpu_seconds']:.2f} s cpu  {verdict}"
+    yield f"kept     {folder}  → passerelle audit refusals --bundle {folder}/year.bundle --key {folder}/auditor"
+
+
+def _lines(figures: dict[str, Any]) -> Iterator[str]:
+    threads, alone = figures["threads"], figures["sgemm_gflops_1"]
+    ratios = [figures[name] / alone for name in ("single_cps", "batch_cps")]
+    yield f"gallery  {figures['gallery']:,} fingers of {figures['minutiae_mean']} minutiae"
+    yield f"memory   {figures['bytes_per_finger']:,} bytes a finger"
+    yield f"prepare  {figures['prepare_ms']} ms a record"
+    yield f"single   {figures['single_cps']:,} comparisons/s  {figures['single_ms']} ms a search  {threads} threads"
+    yield f"batch    {figures['batch_cps']:,} comparisons/s"
+    yield f"sgemm    {alone} GFLOP/s on one thread, {figures['sgemm_gflops_t']} on {threads}"
+    yield f"ratio    {ratios[0]:,.0f} comparisons/s per one-thread GFLOP/s, in batches {ratios[1]:,.0f}"
+    yield f"loss     {_loss(figures)}"
+
+
+def _loss(figures: dict[str, Any]) -> str:
+    if figures["cascade_loss"] is None:
+        return "unknown: alignment accepts no mate at this threshold"
+    low, high = figures["cascade_interval_95"]
+    return (
+        f"{figures['cascade_loss']:.2%} of {figures['mates_accepted']} {figures['mates']} mates that alignment"
+        f" accepts at {figures['threshold']} ({low:.2%}–{high:.2%})"
+    )

@@ -1,0 +1,279 @@
+"""`passerelle eval`: how the matcher fares on your records, and why two of them score as they do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gateway import user_files
+from gateway.cli import output
+from gateway.cli.output import Code, Json, example, note
+from gateway.cli.subjects import biometric_files as records
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gateway.exercises.evaluation.evaluate import Judged, Side
+
+SHOWN = 20  # records that could not be enrolled, printed for eyes; --json has them all
+ERRORS = ("eer", "fnmr_100", "fnmr_1000", "fnmr_zero")
+WHOLE = "folder"  # the command that `passerelle eval DIR` means
+
+
+class _Default(TyperGroup):
+    """`eval DIR` and `eval explain A B` are one word's two senses: a word that names no command is a place."""
+
+    default = WHOLE
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own types
+        """Take options and places for those of the default command."""
+        if args and args[0] not in self.commands:
+            args = [WHOLE, *args]
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
+app = typer.Typer(cls=_Default, no_args_is_help=True, help="Measure the matcher on your records.")
+
+Place = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        help="Folder of records named <finger>_<impression>.<suffix>; each subfolder is a set of its own."
+        " Or a CSV: path,finger,impression[,set].",
+        show_default=False,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Probes compared side by side. Default: one for each core."),
+]
+Svg = typer.Option(metavar="FILE.svg", show_default=False)
+
+
+@app.command(
+    WHOLE,
+    epilog=example(
+        "passerelle eval prints/",
+        "passerelle eval prints/ --scores ours.npz --plot det.svg --run other=other.npz",
+        "passerelle eval probes/ --gallery other-extractor/ --json",
+        "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg",
+    ),
+)
+def folder(
+    context: typer.Context,
+    *,
+    place: Place,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Compare with the records of this folder, of the same sets and fingers, instead of with"
+            " each other: another extractor's, another sensor's.",
+        ),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Write names and scores, n×n float32: row i, column j is probe i against gallery record j;"
+            " nan = not enrolled.",
+        ),
+    ] = None,
+    plot: Annotated[Path | None, Svg] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE.npz", help="Scores of another run, to be drawn beside this one."
+        ),
+    ] = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the matcher on records of known fingers, in the terms of ISO/IEC 19795-1.
+
+    EER as FVC defines it, FNMR at FMR, FNIR at FPIR; 95 % intervals by drawing fingers again. A record that
+    cannot be enrolled counts as an error of every comparison that it is in.
+    """
+    del as_json
+    output.one_blas_thread()
+    from gateway.exercises.evaluation import evaluate
+    from gateway.exercises.evaluation.scores import load_run
+
+    others = [load_run(stated) for stated in run or []]
+    probes = evaluate.load(place)
+    enrolled = probes if gallery is None else evaluate.load(gallery)
+    if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
+        raise Remedy(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
+    with output.bar("compare", len(probes.records)) as advance:
+        side_by_side = threads or os.cpu_count() or 1
+        found = evaluate.score_all(
+            probes, enrolled, advance, threads=side_by_side, across=scores is not None
+        )
+    sets = evaluate.judge(probes, enrolled, found)
+    if not sets:
+        raise Remedy(f"{gallery}: no set in it has the name of one in {place}")
+    if scores is not None:
+        evaluate.save(scores, probes, enrolled, found)
+    if plot is not None:
+        _draw(plot, place.resolve().stem, sets, others)
+    _tell(context, probes, enrolled, sets)
+
+
+@app.command(
+    epilog=example(
+        "passerelle eval explain 101_1.fmr 101_2.fmr",
+        "passerelle eval explain 101_1.fmr 101_2.fmr --plot why.svg --json",
+    )
+)
+def explain(
+    context: typer.Context,
+    *,
+    probe: Annotated[Path, typer.Argument(metavar="A", help="Record of the probe.")],
+    gallery: Annotated[Path, typer.Argument(metavar="B", help="Record that it is compared with.")],
+    plot: Annotated[Path | None, Svg] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which minutiae of two records agreed, and what each stage gave to their score."""
+    del as_json
+    output.one_blas_thread()
+    from gateway.exercises.evaluation.explain import explained, one
+
+    first, second = one(probe), one(gallery)
+    for each in (first, second):
+        if each.minutiae is None:
+            raise Remedy(f"{each.specimen.name}: not usable: {each.reason}")
+    if first.minutiae is None or second.minutiae is None:
+        return
+    found = explained(first.minutiae, second.minutiae, (probe.name, gallery.name))
+    if plot is not None:
+        user_files.write(plot, found.picture.encode())
+    output.emit(context, found.document, *_explained(found.document, plot))
+
+
+def _explained(document: dict[str, Any], plot: Path | None) -> Iterator[Any]:
+    sizes = document["probe"]["minutiae"], document["gallery"]["minutiae"]
+    yield f"ratio      {document['log10_likelihood_ratio']:.2f}  log10; 0 says nothing"
+    few = "  few: they decide little" if document["few"] else ""
+    yield f"agreeing   {document['agreeing']} minutiae of {sizes[0]} and {sizes[1]}{few}"
+    stages = document["stages"]
+    yield f"local      {stages['local_likeness']:.2f}  likeness of the best surroundings, unaligned"
+    yield f"bias       {stages['bias_log10']:+.2f}"
+    for name, value in stages["contributions_log10"].items():
+        yield f"{name:<10} {value:+.2f}  from {stages['features'][name]:.2f}"
+    alignment = document["alignment"]
+    x, y = alignment["shift_pixels"]
+    yield f"alignment  {alignment['turn_degrees']:+.1f}°, {x:+.0f} px right, {y:+.0f} px down"
+    yield f"picture    {plot}" if plot else "picture    → --plot FILE.svg"
+
+
+def _first_reason(side: Side) -> str:
+    from gateway.exercises.evaluation.evaluate import failures
+
+    return next((one["reason"] for one in failures(side)), "nothing to compare with")
+
+
+def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) -> None:
+    from gateway.exercises.evaluation.scores import curve
+    from gateway.exercises.svg import det_plot
+
+    whole = [each for each in sets if each.comparisons.complete]
+    if not whole:
+        raise Remedy("nothing to draw: no set has mated and non-mated pairs")
+    from matcher.error_rates import pooled
+
+    curves = [curve(name, pooled([each.comparisons for each in whole]))]
+    if others:
+        curves += [curve(other, comparisons) for other, comparisons in others]
+    elif len(whole) > 1:
+        curves += [curve(each.name, each.comparisons) for each in whole]
+    user_files.write(plot, det_plot(curves).encode())
+
+
+def _tell(context: typer.Context, probes: Side, gallery: Side, sets: list[Judged]) -> None:
+    from gateway.exercises.evaluation import evaluate
+
+    failed = evaluate.failures(probes)
+    if gallery is not probes:
+        failed += evaluate.failures(gallery)
+    for one in failed[:SHOWN]:
+        note(f"not enrolled: {one['file']}: {one['reason']}")
+    if len(failed) > SHOWN:
+        note(f"not enrolled: {len(failed) - SHOWN} more  → --json names them all")
+    repaired = [
+        *evaluate.repaired(probes),
+        *(evaluate.repaired(gallery) if gallery is not probes else []),
+    ]
+    for each in repaired[:SHOWN]:
+        records.tell_repairs(each["file"], each["repairs"])
+    for name in probes.ignored[:SHOWN]:
+        note(f"not a record's name: {name}")
+    total = len(probes.records) + (0 if gallery is probes else len(gallery.records))
+    document = {
+        "ok": True,
+        "records": len(probes.records),
+        "formats": evaluate.formats(probes),
+        "failure_to_enrol": len(failed) / total,
+        "not_enrolled": failed,
+        "repaired": repaired,
+        "ignored": list(probes.ignored),
+        "sets": [each.figures for each in sets],
+        **evaluate.summarise(sets),
+    }
+    output.emit(context, document, _table(document), _searches(document), code=Code.DONE)
+
+
+def _table(document: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column("all pairs", overflow="fold")
+    for heading in ("records", "mated", "others", "EER", "FNMR@1 %", "@0.1 %", "@0"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in document["sets"]:
+        failed = f" (-{one['not_enrolled']})" if one["not_enrolled"] else ""
+        _add(table, one["set"], f"{one['records']}{failed}", one["all_pairs"])
+    if len(document["sets"]) > 1 and document["mean"]:
+        _add(table, "mean", "", {"mated": "", "non_mated": "", **document["mean"]})
+        _add(table, "pooled", "", document["pooled"])
+    return table
+
+
+def _add(table: Table, name: str, records: str, pairs: dict[str, Any] | None) -> None:
+    """Add a row of percentages, and one with the ends of their intervals."""
+    from rich.text import Text
+
+    if pairs is None:
+        table.add_row(name, records, "0", "0")
+        return
+    shown = [f"{pairs[error] * 100:.2f} %" for error in ERRORS]
+    table.add_row(name, records, str(pairs["mated"]), str(pairs["non_mated"]), *shown)
+    between = pairs.get("interval_95")
+    if between:
+        ends = [between[error] for error in ERRORS]
+        spans = [Text(f"{low * 100:.1f}–{high * 100:.1f}", style="dim") for low, high in ends]
+        table.add_row("", "", "", Text("95 %", style="dim"), *spans)
+
+
+def _searches(document: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), pad_edge=False, header_style="dim")
+    table.add_column("searches", overflow="fold")
+    for heading in ("gallery", "probes", "rank 1", "FNIR@10 %", "@1 %", "@0", "FVC EER"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in document["sets"]:
+        found, fvc = one["identification"], one["fvc"]
+        if found is not None:
+            rates = [found["rank_1"], *found["fnir_at_fpir"].values()]
+            shown = [f"{rate * 100:.2f} %" for rate in rates]
+            last = "–" if fvc is None else f"{fvc['eer'] * 100:.2f} %"
+            sizes = str(found["gallery"]), str(found["searches"])
+            table.add_row(one["set"], *sizes, *shown, last)
+    return table

@@ -1,0 +1,122 @@
+"""`passerelle serve` and `passerelle check`: run the gateway, or find out whether it would run."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import output
+from gateway.cli.output import Code, Home, Json, PassphraseFile
+from gateway.cli.passphrase import effective, passphrase_of
+
+if TYPE_CHECKING:
+    from gateway.server.lifecycle import Addresses
+
+
+def serve(
+    context: typer.Context,
+    home: Home,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Answer partners until SIGTERM or Ctrl-C; calls under way are finished first.
+
+    Exit code 74: the ledger could not be written. 75: a thread stood still. After both a supervisor starts it again.
+    """
+    del as_json
+    from gateway.server.application import House
+    from gateway.server.lifecycle import Serving
+
+    def ready(addresses: Addresses) -> None:
+        document = {
+            "ok": True,
+            "party": house.party,
+            "exchange": addresses.exchange,
+            "health": addresses.health,
+            "metrics": addresses.metrics,
+            "admin": addresses.admin,
+        }
+        shown = (
+            f"{house.party} serves  exchange :{addresses.exchange}  health :{addresses.health}"
+            f"  metrics :{addresses.metrics}  admin :{addresses.admin}  → Ctrl-C ends it"
+        )
+        output.emit(context, document, shown)
+
+    with House.open(home, passphrase_of(home, passphrase_file)) as house:
+        code = Serving(house).run(ready)
+    if code:
+        raise typer.Exit(code)
+
+
+def check(
+    context: typer.Context,
+    home: Home,
+    partner: Annotated[
+        str,
+        typer.Option(
+            metavar="PARTY",
+            help="Try a real exchange with this partner instead, step by step, up to the first that fails.",
+        ),
+    ] = "",
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the effective settings, run the self-tests, and say what keeps the gateway from serving or soon will.
+
+    Exit code 1: something fails, or ends within a week.
+    """
+    del as_json
+    if partner:
+        _reach(context, home, partner, passphrase_file)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from gateway.server import self_check
+
+    found = self_check.check(home, passphrase_of(home, passphrase_file), datetime.now(UTC))
+    ok = all(one.ok for one in found)
+    settings = effective(home)
+    table = Table("check", "", "detail", box=None)
+    for one in found:
+        said = one.level.name if one.level else "ok" if one.ok else "FAILS"
+        table.add_row(one.name, Text(said, one.level.colour), one.detail)
+    document = {
+        "ok": ok,
+        "checks": [
+            {"name": one.name, "ok": one.ok, "detail": one.detail, "level": one.level.name}
+            for one in found
+        ],
+        "settings": settings,
+    }
+    lines = (
+        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()
+    )
+    output.emit(context, document, *lines, table, code=Code.DONE if ok else Code.NO)
+
+
+def _reach(context: typer.Context, home: Path, partner: str, passphrase_file: Path | None) -> None:
+    """Say what came of each step of an exchange with a partner."""
+    from rich.table import Table
+
+    from gateway.server import partner_check
+
+    found = partner_check.reach(home, partner, passphrase_of(home, passphrase_file))
+    table = Table("step", "", "detail", box=None)
+    for one in found:
+        table.add_row(one.name, "ok" if one.ok else "FAILS", one.detail)
+    left = [step for step in partner_check.STEPS if step not in {one.name for one in found}]
+    for step in left:
+        table.add_row(step, "-", "not known")
+    ok = all(one.ok for one in found)
+    document = {
+        "ok": ok,
+        "partner": partner,
+        "steps": [{"name": one.name, "ok": one.ok, "detail": one.detail} for one in found],
+        "not_known": left,
+    }
+    output.emit(context, document, table, code=Code.DONE if ok else Code.NO)

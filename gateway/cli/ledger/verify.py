@@ -1,0 +1,340 @@
+"""`passerelle ledger`: whether the ledger still says what was written."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway import user_files
+from gateway.cli import admin_session, output
+from gateway.cli.admin_session import As
+from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
+from gateway.cli.passphrase import log_of, passphrase_of
+from gateway.errors import Remedy
+
+SHOWN = 50  # findings printed for eyes; --json has them all
+
+ReceiptId = Annotated[
+    str,
+    typer.Argument(metavar="RECEIPT_ID", help="Destruction receipt that the answer named, D-…."),
+]
+
+app = typer.Typer(help="Check the ledger.", no_args_is_help=True)
+
+
+@app.command(
+    epilog=example(
+        "passerelle ledger verify can",
+        "passerelle ledger verify 2026.bundle --party CAN.json --json",
+    )
+)
+def verify(
+    context: typer.Context,
+    where: Annotated[
+        Path, typer.Argument(metavar="DIR|BUNDLE", help="Home folder, or an exported bundle.")
+    ],
+    *,
+    party: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The ledger's owner as you know it: its keys must have signed the bundle.",
+        ),
+    ] = None,
+    authority_roots: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Certificates, PEM, that time stamps in a bundle must lead to."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every entry, every checkpoint and the order of events; needs no passphrase.
+
+    A bundle is checked on any machine: no gateway, no database and no network are needed. Without --party
+    it is held against the keys that it brings itself; compare their fingerprint with what you know.
+
+    Exit code 0: clean. 1: findings. 2: cannot say, e.g. there is no ledger.
+    """
+    del as_json
+    if where.is_file():
+        _verify_bundle(context, where, party, authority_roots)
+        return
+    if party is not None:
+        raise Remedy("--party is for a bundle; a folder knows its own keys")
+    from gateway.server import self_check
+
+    report = self_check.verify_ledger(where)
+    if not report.size and not report.checkpoints:
+        raise Remedy(f"{where} has no ledger yet; it begins when the gateway first opens")
+    _tell(context, report)
+
+
+@app.command(
+    epilog=example(
+        "passerelle ledger export can -o 2026.bundle --reason 'yearly audit'",
+        "passerelle ledger export can --since 2026-01-01 -o 2026.bundle --reason 'yearly audit' --as staff/a1",
+    )
+)
+def export(
+    context: typer.Context,
+    *,
+    home: Home,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the bundle is written.")
+    ],
+    reason: Annotated[
+        str, typer.Option(metavar="WORDS", help="Why; recorded before anything is written.")
+    ],
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DAY", help="From this day, UTC; else from the beginning."
+        ),
+    ] = None,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ledger into one file that is verified and asked without a gateway.
+
+    Details stay sealed to the auditor's key. The house may serve meanwhile.
+    """
+    del as_json
+    from gateway.server.local_source import Stored
+
+    if out.exists():
+        raise Remedy(f"{out} is there already; a bundle is never written over another")
+    day = None if since is None else since.replace(tzinfo=UTC)
+    asked = f"export since {since:%Y-%m-%d}" if since else "export of the whole ledger"
+    admin_session.perform(
+        home,
+        "audit.read",
+        {"question": asked, "reason": reason},
+        officer=officer,
+        passphrase=passphrase_of(home, passphrase_file),
+    )
+    with Stored(home) as stored:
+        total = stored.size - stored.begins(day)
+        with output.bar("exporting", total) as advance:
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                advance(count - done)
+                done = count
+
+            manifest = stored.export(
+                out, since=day, reason=reason, now=datetime.now(UTC), progress=progress
+            )
+    document = {
+        "ok": True,
+        "file": str(out),
+        "first": manifest.first,
+        "size": manifest.size,
+        "bytes": out.stat().st_size,
+    }
+    output.emit(
+        context,
+        document,
+        f"bundle  {out}  entries {manifest.first} to {manifest.size - 1}"
+        f"  → passerelle ledger verify {out}",
+    )
+
+
+@app.command(
+    epilog=example("passerelle ledger publish can", "passerelle ledger publish can --json")
+)
+def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> None:
+    """Write the ledger's public files again: every tile and the checkpoint, from rows; needs no passphrase.
+
+    A house that serves publishes by itself. This repairs files that were lost or damaged, and publishes what a
+    closed house recorded. A checkpoint that the rows no longer lead to is never written over.
+
+    Exit code 0: published. 2: it could not be, e.g. the disk is full or the ledger was set back.
+    """
+    del as_json
+    from gateway.server.workers import tiles
+
+    total = tiles.count(home)
+    with output.bar("publishing", total) as advance:
+        folder, size = tiles.publish(home, lambda _: advance(1))
+    if not size:
+        raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+    output.emit(
+        context,
+        {"ok": True, "folder": str(folder), "size": size, "files": total},
+        f"published  {folder}  {size} entries in {total} tiles  → passerelle ledger verify {home}",
+    )
+
+
+@app.command(
+    epilog=example(
+        "passerelle ledger destruction can D-0123456789abcdef0123456789abcdef -o destroyed.json"
+    )
+)
+def destruction(
+    context: typer.Context,
+    *,
+    home: Home,
+    receipt: ReceiptId,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Where the receipt is written.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write the receipt that says the prints of a query were destroyed, for its partner or an auditor.
+
+    It is signed by the ledger and holds no personal data; whoever has our party bundle checks it.
+    """
+    del as_json
+    from gateway.ledger.destruction_receipt import RECEIPT_ID
+    from gateway.server import self_check
+
+    if not RECEIPT_ID.fullmatch(receipt):
+        raise Remedy("a receipt is D- and 32 hexadecimal digits, as the answer to the query says")
+    octets = self_check.destruction(home, receipt)
+    user_files.write(out, octets)
+    output.emit(
+        context,
+        {"ok": True, "receipt": receipt, "file": str(out), "bytes": len(octets)},
+        f"receipt  {out}  → passerelle ledger verify-receipt {out} --party BUNDLE",
+    )
+
+
+@app.command(
+    name="verify-receipt",
+    epilog=example(
+        "passerelle ledger verify-receipt destroyed.json --party CAN.json",
+        "passerelle ledger verify-receipt destroyed.json --party CAN.json"
+        " --receipt D-0123456789abcdef0123456789abcdef",
+    ),
+)
+def verify_receipt(
+    context: typer.Context,
+    *,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A destruction receipt.")],
+    party: Annotated[
+        Path, typer.Option(metavar="BUNDLE", help="Bundle of the party whose ledger signed it.")
+    ],
+    receipt: Annotated[
+        str, typer.Option(metavar="ID", help="The receipt that the answer named, D-….")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Check a destruction receipt off-line: both signatures of the ledger, and that the entry stands in it.
+
+    Exit code 0: it holds. 1: it does not. 2: it could not be checked.
+    """
+    del as_json
+    from gateway.ledger import destruction_receipt as receipts
+    from gateway.ledger.errors import ReceiptRefused
+
+    log, octets = log_of(party), user_files.named(file, receipts.LARGEST)
+    try:
+        found = receipts.verify(octets, log, datetime.now(UTC), receipt)
+    except ReceiptRefused as refused:
+        raise No(str(refused)) from None
+    frame = found.frame
+    document = {
+        "ok": True,
+        "receipt": found.receipt,
+        "partner": frame.partner_id,
+        "transaction": frame.transaction_number,
+        "time": frame.time.isoformat(),
+        "ledger": found.checkpoint.origin,
+        "index": found.index,
+        "size": found.checkpoint.size,
+    }
+    output.emit(
+        context,
+        document,
+        f"receipt      {found.receipt}  holds",
+        f"destroyed    {frame.time:%Y-%m-%d %H:%M:%S} UTC, prints and templates of {frame.partner_id}'s"
+        f" query {frame.transaction_number}",
+        f"ledger       {found.checkpoint.origin}  entry {found.index} of {found.checkpoint.size}",
+    )
+
+
+@app.command(epilog=example("passerelle ledger stamp can", "passerelle ledger stamp can --json"))
+def stamp(
+    context: typer.Context,
+    *,
+    home: Home,
+    officer: As = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Have the newest checkpoint stamped by the time stamp authority now, not at the next hour."""
+    del as_json
+    told = admin_session.perform(
+        home, "ledger.stamp", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)
+    )
+    line = f"stamped  {told['size']} entries  {told['time']}"
+    output.emit(context, {"ok": True, **told}, line)
+
+
+def _verify_bundle(
+    context: typer.Context, file: Path, party: Path | None, authority_roots: Path | None
+) -> None:
+    from gateway.ledger.archive import Volume
+    from gateway.ledger.archive_verify import verify_volume
+    from gateway.ledger.timestamp import MOST_ROOTS
+    from gateway.trust.bundle import MAX_BUNDLE, PartyBundle, fingerprint
+
+    with Volume.open(file) as volume:
+        octets = volume.party if party is None else user_files.named(party, MAX_BUNDLE)
+        log = PartyBundle.parse(octets).log
+        if party is None:
+            output.note(f"held against the keys in the bundle: {fingerprint(octets)}")
+        with output.bar("verifying", volume.size - volume.manifest.first) as advance:
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                advance(count - done)
+                done = count
+
+            roots = (
+                None if authority_roots is None else user_files.named(authority_roots, MOST_ROOTS)
+            )
+            report = verify_volume(volume, log, progress, roots=roots)
+            first = volume.manifest.first
+    _tell(context, report, first)
+
+
+def _tell(context: typer.Context, report: Any, first: int = 0) -> None:  # noqa: ANN401 - audit.verify.Report, met lazily
+    findings = [
+        {
+            "severity": finding.severity.value,
+            "place": finding.place.value,
+            "index": finding.index,
+            "text": finding.text,
+        }
+        for finding in report.findings
+    ]
+    document = {
+        "ok": report.ok,
+        "first": first,
+        "size": report.size,
+        "root": report.root.hex(),
+        "checkpoints": report.checkpoints,
+        "findings": findings,
+        "omitted": report.omitted,
+    }
+    lines = [str(finding) for finding in report.findings[:SHOWN]]
+    more = len(findings) - len(lines) + report.omitted
+    if more:
+        lines.append(f"… and {more} more  → --json")
+    verdict = "whole" if report.ok else "NOT WHOLE  → keep it as it is and call the auditor"
+    which = f"{report.size} entries"
+    if first:
+        which = f"entries {first} to {report.size - 1} of {which}"
+    lines.append(
+        f"ledger  {which}  {report.checkpoints} checkpoints"
+        f"  root {report.root.hex()[:16]}…  {verdict}"
+    )
+    output.emit(context, document, *lines, code=Code.DONE if report.ok else Code.NO)

@@ -1,0 +1,278 @@
+"""`passerelle query` and `passerelle state`: ask a partner, and believe only what proved itself."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from gateway.cli import output
+from gateway.cli.output import Code, Home, Json, PassphraseFile
+from gateway.cli.passphrase import demand_no_law, partner_of
+from gateway.cli.subjects import biometric_files
+from gateway.cli.subjects.biometric_files import Nameless, Sources, Unusable
+from gateway.cli.subjects.gallery import Extractor, Position
+from gateway.domain.messages import (
+    Missing,
+    Outcome,
+    Presence,
+    PriorTransaction,
+    Purpose,
+    QueryState,
+    Result,
+    Sample,
+    ServiceLevel,
+    State,
+)
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.client import Answer
+
+PURPOSES = tuple(purpose.name for purpose in Purpose if purpose)
+ANSWERED = frozenset({Outcome.MATCH, Outcome.NO_MATCH, Outcome.REVIEW_PENDING})
+
+_E = TypeVar("_E", bound=IntEnum)
+_agreement = re.compile(r"(?P<id>[a-z][a-z0-9-]{0,31})@(?P<version>[1-9][0-9]{0,8})")
+
+To = Annotated[str, typer.Option("--to", metavar="ID", help="The partner to ask, e.g. CAN.")]
+Deadline = Annotated[
+    float,
+    typer.Option(min=0.1, max=60.0, metavar="SECONDS", help="For everything, repeats included."),
+]
+
+
+def query(
+    context: typer.Context,
+    *,
+    home: Home,
+    to: To,
+    agreement: Annotated[
+        str, typer.Option(metavar="ID@VERSION", help="The agreement invoked, e.g. au@1.")
+    ],
+    purpose: Annotated[str, typer.Option(help=f"One of {', '.join(PURPOSES)}.")],
+    case: Annotated[str, typer.Option(help="Pseudonym of the case; never a name.")],
+    unit: Annotated[str, typer.Option(help="Pseudonym of the asking unit.")],
+    person: Annotated[str, typer.Option(help="Pseudonym of the responsible person.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]…", help="Records, all of --position.")
+    ] = None,
+    finger: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POSITION=FILE", help="A record and its finger; may be repeated."),
+    ] = None,
+    position: Position = 0,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Records of one person: path,subject,position[,extractor]."
+        ),
+    ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER", help="Instead of records: the partner's own earlier query."),
+    ] = None,
+    extractor: Extractor = biometric_files.UNSTATED,
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="POSITION=WHY", help="AMPUTATED, BANDAGED or DAMAGED; may be repeated."
+        ),
+    ] = None,
+    refugee_claimant: Annotated[
+        bool, typer.Option("--refugee-claimant", help="The person claimed refuge in our country.")
+    ] = False,
+    service_level: Annotated[str, typer.Option(help="REAL_TIME, URGENT or ROUTINE.")] = "REAL_TIME",
+    transaction_number: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="Ours, used once; made up where not given.")
+    ] = None,
+    deadline: Deadline = 10.0,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a partner whether it knows a person; the answer is shown after signature, receipt and ledger hold.
+
+    A match and a no-match are both answers: exit code 0. A refusal, poor samples or an answer that fails a
+    check: 1. Nobody answered in time: 2.
+    """
+    del as_json
+    named = named_records(files or [], finger or [], position, manifest, extractor)
+    probe = PriorTransaction(prior) if prior is not None else samples_of(named)
+    if prior is not None and named.good:
+        raise typer.BadParameter(
+            "ask with records or with a number, not with both", param_hint="--prior"
+        )
+    under = agreement_of(agreement)
+    demand_no_law(home, "use `passerelle ask`")
+    with partner_of(home, to, passphrase_file) as partner:
+        answer = partner.query(
+            probe,
+            purpose=choice(Purpose, purpose, "--purpose"),
+            agreement=under,
+            case=case,
+            unit=unit,
+            person=person,
+            refugee_claimant=refugee_claimant,
+            missing=_missing(missing or []),
+            service_level=choice(ServiceLevel, service_level, "--service-level"),
+            transaction_number=transaction_number,
+            deadline=deadline,
+        )
+    _tell(context, to, answer)
+
+
+def state(
+    context: typer.Context,
+    *,
+    home: Home,
+    number: Annotated[str, typer.Argument(help="Transaction number of the earlier query.")],
+    to: To,
+    deadline: Deadline = 10.0,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a partner what became of an earlier query, e.g. after a deadline passed.
+
+    Decided with an answer: exit code 0. Given up, refused, or unknown to the partner: 1. Not decided yet, or
+    nobody answered: 2.
+    """
+    del as_json
+    with partner_of(home, to, passphrase_file) as partner:
+        found = partner.state(number, deadline=deadline)
+    told = _result(found.result) if found.result is not None else {}
+    lines = _lines(found.result) if found.result is not None else []
+    output.emit(
+        context,
+        {
+            "ok": _standing(found) is Code.DONE,
+            "transaction_number": number,
+            "state": found.state.name,
+            **told,
+        },
+        f"transaction  {number}  {found.state.name}",
+        *lines,
+        code=_standing(found),
+    )
+
+
+def _standing(found: QueryState) -> Code:
+    if found.result is not None:
+        return Code.DONE if found.result.outcome in ANSWERED else Code.NO
+    return Code.NO if found.state is State.ABANDONED else Code.UNKNOWN
+
+
+def named_records(
+    files: list[Path], fingers: list[str], position: int, manifest: Path | None, extractor: str
+) -> Sources:
+    """Return the records that a command names, of one person; a bad one refuses them all."""
+    loose = biometric_files.from_paths(files, position, extractor)
+    stated = biometric_files.from_fingers(fingers, extractor)
+    listed = (
+        biometric_files.from_manifest(manifest, extractor) if manifest is not None else Sources()
+    )
+    if len({source.subject for source in listed.good}) > 1:
+        raise Remedy("the manifest names several people; a query asks about one")
+    named = Sources(
+        (*loose.good, *stated.good, *listed.good), (*loose.bad, *stated.bad, *listed.bad)
+    )
+    for one in named.bad:
+        raise Remedy(f"not asked: {one.label}: {one.reason}")
+    return named
+
+
+def samples_of(named: Sources) -> tuple[Sample, ...]:
+    """Read the records; unlike an enrolment, a question with a bad record is not asked at all."""
+    from gateway.wire.sample import stated
+
+    if not named.good:
+        raise typer.BadParameter("name a record: --finger 2=FILE", param_hint="--finger")
+    samples = []
+    for source in named.good:
+        try:
+            taken = biometric_files.read(source)
+        except Unusable as fault:
+            remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
+            raise Remedy(f"not asked: {source.label}: {fault}{remedy}") from None
+        biometric_files.tell_repairs(source.label, taken.repairs)
+        samples += [
+            stated(record, position, source.extractor) for position, record in taken.fingers
+        ]
+    return tuple(samples)
+
+
+def _missing(stated: list[str]) -> tuple[Missing, ...]:
+    found = []
+    for each in stated:
+        position, _, why = each.partition("=")
+        if not position.isdigit() or not 1 <= int(position) <= 10:
+            raise typer.BadParameter("write POSITION=WHY", param_hint="--missing")
+        found.append(Missing(int(position), choice(Presence, why, "--missing")))
+    return tuple(found)
+
+
+def agreement_of(text: str) -> tuple[str, int]:
+    """Return id and version of `au@1`."""
+    parts = _agreement.fullmatch(text)
+    if parts is None:
+        raise typer.BadParameter("write ID@VERSION, e.g. au@1", param_hint="--agreement")
+    return parts["id"], int(parts["version"])
+
+
+def choice(kind: type[_E], name: str, option: str) -> _E:
+    """Return the member of a closed list that a word names."""
+    known = {member.name: member for member in kind if member.value}
+    if name.upper() not in known:
+        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint=option)
+    return known[name.upper()]
+
+
+def _result(result: Result) -> dict[str, object]:
+    expire = result.details_expire_time
+    return {
+        "outcome": result.outcome.name,
+        "hit_reference": result.hit_reference.hex(),
+        "problems": [
+            {"position": one.position, "code": one.code.name, "recapture": one.recapture}
+            for one in result.problems
+        ],
+        "decide_time": result.decide_time.isoformat(timespec="milliseconds"),
+        "details_expire_time": expire.isoformat(timespec="seconds") if expire else None,
+        "destruction_receipt": result.destruction_receipt_id,
+        "request_leaf_hash": result.request_leaf_hash.hex(),
+    }
+
+
+def _lines(result: Result) -> list[str]:
+    lines = [f"outcome      {result.outcome.name}"]
+    if result.hit_reference:
+        lines.append(f"hit          {result.hit_reference.hex()}")
+    for one in result.problems:
+        advice = "  → capture it again" if one.recapture else ""
+        lines.append(f"finger {one.position:<5} {one.code.name}{advice}")
+    return lines
+
+
+def _tell(context: typer.Context, to: str, answer: Answer) -> None:
+    ok = answer.outcome in ANSWERED
+    output.emit(
+        context,
+        {
+            "ok": ok,
+            "partner": to,
+            "transaction_number": answer.transaction_number,
+            **_result(answer.result),
+            "receipt_index": answer.receipt_index,
+            "checkpoint_size": answer.checkpoint_size,
+            "receipt_verified": True,  # an answer without one is an error
+            "attempts": answer.attempts,
+            "seconds": round(answer.seconds, 6),
+        },
+        *_lines(answer.result),
+        f"transaction  {answer.transaction_number}",
+        f"receipt      entry {answer.receipt_index} of {answer.checkpoint_size}  verified",
+        f"time         {answer.seconds * 1000:.0f} ms",
+        code=Code.DONE if ok else Code.NO,
+    )

@@ -1,0 +1,297 @@
+"""Which files hold whose fingers: from paths, from a manifest, or from `--finger 2=FILE`.
+
+The records of most sensors say position 0, unknown; whoever names the file then says the finger. A file may hold
+several fingers, and is then of one person with each of them. A file that cannot be used is named with its reason
+and never stops the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+
+from gateway import user_files
+from gateway.cli import output
+from gateway.errors import Remedy
+from gateway.user_files import FileRefused
+
+MAX_RECORD = (
+    65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
+)
+MAX_FILE = 1 << 24  # bytes; a transaction file with ten images, uncompressed, has some millions
+UNSTATED = "unstated"  # extractor, where nobody says which software made the records
+# Of a manifest; those after the third may be absent. Nationalities are ISO alpha-3 codes with spaces between.
+COLUMNS = ("path", "subject", "position", "extractor", "status", "nationalities")
+LINKED = "a linked folder is not followed; name it itself"
+ELSEWHERE = "a link that leads out of the folder; name the file itself"
+MAX_LINES = 10_000_000  # lines of a manifest; more is another file
+
+_subject = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+_finger = re.compile(r"(?P<position>[0-9]{1,2})=(?P<path>.+)")
+
+
+class Unusable(Exception):
+    """A file, or a line of a manifest, cannot be used; the text says why."""
+
+
+class Nameless(Unusable):
+    """Nobody says which finger a record is of; a command says by which of its options that is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file and what is said of it.
+
+    label      what the user calls it; named in complaints
+    subject    whose it is; a pseudonym
+    position   finger 1 to 10; 0 = the record says it itself
+    status     what the person is to the law, and the nationalities; empty = not said
+    below      folder of the manifest that names it, which `path` is seen from; None where a person named the file
+    """
+
+    label: str
+    path: Path
+    subject: str
+    position: int
+    extractor: str
+    status: str = ""
+    nationalities: str = ""
+    below: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A file or line that cannot be used, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a file gave: position and record of each finger, and what was repaired or left out to have them."""
+
+    fingers: tuple[tuple[int, bytes], ...] = field(repr=False)
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What was named, the bad apart."""
+
+    good: tuple[Source, ...] = ()
+    bad: tuple[Bad, ...] = field(default=())
+
+
+def from_paths(paths: Sequence[Path], position: int, extractor: str) -> Sources:
+    """Return the files under `paths`, each a person of its own.
+
+    The subject is the stem of the file's name, however its path was typed: the same file is the same
+    person alone and through its folder. Two files of one stem would be two people under one number, so
+    both are bad; a manifest tells them apart. Whatever is no readable file is named too.
+    """
+    good: dict[Path, Source] = {}
+    bad: list[Bad] = []
+    for path in paths:
+        for file in _files(path, bad):
+            if _subject.fullmatch(file.stem):
+                whole = file.absolute()  # a file that is named twice is still one
+                good.setdefault(whole, Source(str(file), file, file.stem, position, extractor))
+            else:
+                bad.append(Bad(str(file), "its name cannot be a file number; use a manifest"))
+    named = Counter(source.subject for source in good.values())
+    single = tuple(source for source in good.values() if named[source.subject] == 1)
+    bad += [
+        Bad(source.label, "another file of this run has the same name; use a manifest")
+        for source in good.values()
+        if named[source.subject] > 1
+    ]
+    return Sources(single, tuple(bad))
+
+
+def from_manifest(manifest: Path, extractor: str) -> Sources:
+    """Return the files of a CSV with the columns path, subject, position and, if wanted, extractor.
+
+    Paths are relative to the manifest's folder, and lie in it: the names came with the file. Lines of one subject need not stand together. Raises
+    `Remedy` for a file that is no manifest.
+    """
+    good, bad = [], []
+    seen: dict[tuple[str, ...], int] = {}
+    for number, line in _lines(manifest):
+        label = f"{manifest.name} line {number}"
+        first = seen.setdefault(tuple(line), number)
+        if first != number:
+            bad.append(Bad(label, f"says the same as line {first}"))
+            continue
+        try:
+            good.append(_source(manifest, number, line, extractor))
+        except Unusable as fault:
+            bad.append(Bad(label, str(fault)))
+    return Sources(tuple(sorted(good, key=lambda source: source.subject)), tuple(bad))
+
+
+def from_fingers(stated: Iterable[str], extractor: str) -> Sources:
+    """Return the files of `2=FILE` statements."""
+    good = []
+    for each in stated:
+        parts = _finger.fullmatch(each)
+        if parts is None or not 1 <= int(parts["position"]) <= 10:
+            raise typer.BadParameter(
+                "write POSITION=FILE with a position of 1 to 10", param_hint="--finger"
+            )
+        path = Path(parts["path"])
+        good.append(Source(str(path), path, path.stem, int(parts["position"]), extractor))
+    return Sources(tuple(good))
+
+
+def read(source: Source) -> Taken:
+    """Return the fingers of a file, each as a record that partners read.
+
+    Where a finger is named beside the file, that one alone; a record of no finger is then of it. Raises `Unusable`
+    with the reason, its kind `Nameless` where nobody names the finger.
+    """
+    from matcher.finger import record_formats
+    from matcher.finger.template import MalformedRecord
+
+    try:
+        if source.below is None:
+            octets = user_files.read(source.path, MAX_FILE)
+        else:
+            octets = user_files.read_below(source.below, str(source.path), MAX_FILE)
+        found = record_formats.opened(octets)
+    except (FileRefused, MalformedRecord) as fault:
+        raise Unusable(str(fault)) from None
+    fingers, left_out = _chosen([(one.position, one.record) for one in found.prints], source)
+    if any(len(record) > MAX_RECORD for _, record in fingers):
+        raise Unusable(f"the record is larger than {MAX_RECORD} bytes")
+    return Taken(fingers, (*found.repairs, *left_out))
+
+
+def tell_repairs(label: str, repairs: Sequence[str]) -> None:
+    """Say on stderr what was repaired in a file; nothing where nothing was."""
+    if repairs:
+        output.note(f"repaired: {label}: {'; '.join(repairs)}")
+
+
+def _chosen(
+    found: list[tuple[int, bytes]], source: Source
+) -> tuple[tuple[tuple[int, bytes], ...], tuple[str, ...]]:
+    """Return the fingers that are wanted of those in a file, and in words which were left."""
+    stated = [position for position, _ in found]
+    if not source.position:
+        if 0 in stated:
+            raise Nameless("the record says no finger")
+        if len(set(stated)) < len(stated):
+            raise Unusable(f"holds {len(stated)} records, two of one finger; keep one of them")
+        return tuple(found), ()
+    several = " and ".join(str(position) for position in stated)
+    if len(found) == 1 and stated[0] in {0, source.position}:
+        return ((source.position, found[0][1]),), ()
+    if stated.count(source.position) != 1:
+        raise Unusable(f"the record says finger {several}, you say {source.position}")
+    record = dict(found)[source.position]
+    return ((source.position, record),), (f"of fingers {several} only {source.position} taken",)
+
+
+def _files(path: Path, bad: list[Bad]) -> Iterator[Path]:
+    """Walk a file or a folder in the order of names; note in `bad` everything that is no file to read."""
+    if not _is_folder(path):
+        if reason := _objection(path):
+            bad.append(Bad(str(path), reason))
+        else:
+            yield path
+        return
+
+    def unreadable(fault: OSError) -> None:
+        bad.append(Bad(str(fault.filename), user_files.why(fault)))
+
+    for folder, inner, names in os.walk(path.absolute(), onerror=unreadable):
+        linked = [name for name in inner if (Path(folder) / name).is_symlink()]
+        bad += [Bad(str(Path(folder) / each), LINKED) for each in linked if not _hidden(each)]
+        inner[:] = sorted(name for name in inner if not _hidden(name) and name not in linked)
+        for name in sorted(name for name in names if not _hidden(name)):
+            file = Path(folder) / name
+            if file.is_symlink() and file.exists() and not _stays(file, path):
+                bad.append(Bad(str(file), ELSEWHERE))
+            else:
+                yield from _files(file, bad)
+
+
+def _stays(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # what lies in a folder that we may not enter; `_objection` says so
+        return False
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".")
+
+
+def _objection(path: Path) -> str:
+    """Return why `path` is no file to read; empty where it is one. A FIFO is not opened: it would wait."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link to nothing" if path.is_symlink() else "no such file"
+    except OSError as fault:
+        return user_files.why(fault)
+    if not stat.S_ISREG(mode):
+        return "no regular file"
+    return "" if os.access(path, os.R_OK) else user_files.why(PermissionError(errno.EACCES, ""))
+
+
+def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:
+    with manifest.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for line in reader:
+                if reader.line_num > MAX_LINES:
+                    raise Remedy(f"{manifest}: longer than {MAX_LINES} lines; split it")
+                heading = reader.line_num == 1 and [c.strip().lower() for c in line[:1]] == ["path"]
+                if line and not heading:
+                    yield reader.line_num, [cell.strip() for cell in line]
+        except (csv.Error, UnicodeDecodeError):
+            raise Remedy(
+                f"{manifest}: no CSV in UTF-8 with the columns {', '.join(COLUMNS)}"
+            ) from None
+
+
+def _source(manifest: Path, number: int, line: list[str], extractor: str) -> Source:
+    if not 3 <= len(line) <= len(COLUMNS):
+        raise Unusable(f"has {len(line)} columns; wanted are {', '.join(COLUMNS)}")
+    path, subject, position = line[:3]
+    if not path:
+        raise Unusable("names no file")
+    if not _subject.fullmatch(subject):
+        raise Unusable("the subject is not 1 to 64 of letters, digits and . _ / -")
+    if not (position.isascii() and position.isdigit() and 0 <= int(position) <= 10):
+        raise Unusable("the position is not 1 to 10, nor 0 where the record says it itself")
+    label = f"{path} ({manifest.name} line {number})"
+    stated, status, nationalities = (*line[3:], "", "", "")[:3]
+    return Source(
+        label=label,
+        path=Path(path),
+        subject=subject,
+        position=int(position),
+        extractor=stated or extractor,
+        status=status,
+        nationalities=nationalities,
+        below=manifest.parent,
+    )

@@ -1,0 +1,275 @@
+"""`passerelle gallery`: who can be found."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gateway.cli import output
+from gateway.cli.output import Code, Home, Json, PassphraseFile, example
+from gateway.cli.passphrase import passphrase_of
+from gateway.cli.subjects import biometric_files
+from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Unusable
+from gateway.errors import Remedy
+
+if TYPE_CHECKING:
+    from gateway.domain.person import Status
+    from gateway.subjects.enrolment import Report, Row
+
+SHOWN = 20  # bad files printed for eyes on stdout; stderr names each as it is, --json has them all
+
+MASKED = (
+    "MASKED   {} people have no status: to partners they are no match  → passerelle registry import"
+)
+
+app = typer.Typer(help="Enrol people and count them.", no_args_is_help=True)
+
+Position = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=10,
+        help="Finger of all the files: 1-5 right thumb to little finger, 6-10 left. 0: the records say it.",
+    ),
+]
+Extractor = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="Software that made the records: vendor, algorithm, version."
+    ),
+]
+
+
+@app.command(
+    epilog=example(
+        "passerelle gallery enrol can prints/ --position 2",
+        "passerelle gallery enrol can prints/ --position 2 --status FOREIGN_NATIONAL --nationality IND",
+        "passerelle gallery enrol can --manifest people.csv   # path,subject,position[,extractor,status,nationalities]",
+    )
+)
+def enrol(
+    context: typer.Context,
+    *,
+    home: Home,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH…", help="Record files, or folders of them.")
+    ] = None,
+    position: Position = 0,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Which file is whose finger: path,subject,position[,extractor,status,nationalities].",
+        ),
+    ] = None,
+    extractor: Extractor = biometric_files.UNSTATED,
+    status: Annotated[
+        str,
+        typer.Option(
+            help="What people without a record are to the law: CITIZEN, PERMANENT_RESIDENT,"
+            " FOREIGN_NATIONAL or CLAIMANT. Without a status they are masked."
+        ),
+    ] = "",
+    nationality: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AAA", help="Their nationalities, as passports have them; may be repeated."
+        ),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol records; each bad file is named with its reason and the rest is enrolled (exit code 1).
+
+    Files are records of ISO/IEC 19794-2 or INCITS 378, of one finger or several, or ANSI/NIST transactions with Type-9
+    minutiae. Each file is a person of its own, whose number is the file's name without suffix, however the path was
+    typed. Two files of one name, or several files of one person, need a manifest. What is repaired in a record is told,
+    file by file, and recorded. After Ctrl-C the same command continues.
+    """
+    del as_json
+    named = _named(paths or [], position, manifest, extractor)
+    if not named.good and not named.bad:
+        raise Remedy("no record in what was named; name files, or folders that hold some")
+    from gateway.server.application import House
+    from gateway.subjects import record_row
+
+    nationalities = " ".join(nationality or ())
+    if status or nationalities:
+        record_row.read_status(
+            {"status": status, "nationalities": nationalities}, datetime.now(UTC)
+        )  # a slip of the hand is told once, not once a file
+    bad, repaired = list(named.bad), list[Repaired]()
+    with (
+        House.open(home, passphrase_of(home, passphrase_file)) as house,
+        output.bar("enrol", len(named.good)) as advance,
+        _heeding_ctrl_c() as broken_off,
+    ):
+        said = _Said(status, nationalities, house.clock())
+        rows = _rows(named.good, (bad, repaired), advance, said)
+        # Between two files it may end; what was read until then is still committed and counted.
+        report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows))
+    bad += [Bad(one.label, one.reason) for one in report.bad]
+    _tell(context, report, (bad, repaired), broken_off=broken_off())
+
+
+@app.command(epilog=example("passerelle gallery stats can", "passerelle gallery stats can --json"))
+def stats(
+    context: typer.Context,
+    home: Home,
+    as_json: Json = False,
+) -> None:
+    """Count the people on file, those with prints, who alone can be found, and the records; needs no passphrase."""
+    del as_json
+    from gateway.server import self_check
+
+    counts = self_check.stats(home)
+    positions = {str(finger): count for finger, count in sorted(counts.by_position.items())}
+    fingers = "  ".join(f"{finger}: {count}" for finger, count in positions.items())
+    output.emit(
+        context,
+        {
+            "ok": True,
+            "people": counts.subjects,
+            "with_prints": counts.with_prints,
+            "records": counts.samples,
+            "by_position": positions,
+            "without_status": counts.without_status,
+        },
+        f"people   {counts.subjects} on file, {counts.with_prints} with prints to search",
+        f"records  {counts.samples}",
+        f"fingers  {fingers or 'none  → passerelle gallery enrol'}",
+        *([MASKED.format(counts.without_status)] if counts.without_status else []),
+    )
+
+
+def _named(paths: list[Path], position: int, manifest: Path | None, extractor: str) -> Sources:
+    if manifest is None:
+        return biometric_files.from_paths(paths, position, extractor)
+    if paths or position:
+        raise typer.BadParameter(
+            "a manifest names files and positions itself; leave PATH and --position out",
+            param_hint="--manifest",
+        )
+    return biometric_files.from_manifest(manifest, extractor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the command says of everybody of whom the manifest says nothing."""
+
+    status: str
+    nationalities: str
+    now: datetime
+
+    def of(self, source: Source) -> Status | None:
+        """Return the status of a person; raises Unusable, naming the column."""
+        from gateway.subjects import record_row
+
+        kind, nationalities = source.status or self.status, source.nationalities
+        if not kind:
+            return None
+        texts = {"status": kind, "nationalities": nationalities or self.nationalities}
+        try:
+            return record_row.read_status(texts, self.now)
+        except record_row.BadRow as fault:
+            raise Unusable(str(fault)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """A file that was read although its record broke its standard, and what was done to it."""
+
+    label: str
+    repairs: tuple[str, ...]
+
+
+def _rows(
+    sources: tuple[Source, ...],
+    noted: tuple[list[Bad], list[Repaired]],
+    advance: Callable[[int], None],
+    said: _Said,
+) -> Iterator[Row]:
+    """Read file after file; what cannot be read is noted and passed over, what was repaired is noted."""
+    from gateway.subjects.enrolment import Row
+
+    bad, repaired = noted
+    for source in sources:
+        advance(1)
+        try:
+            status = said.of(source)
+            taken = biometric_files.read(source)
+        except Unusable as fault:
+            remedy = (
+                "; say it by --position or in a manifest" if isinstance(fault, Nameless) else ""
+            )
+            bad.append(Bad(source.label, f"{fault}{remedy}"))
+            continue
+        if taken.repairs:
+            repaired.append(Repaired(source.label, taken.repairs))
+        for position, octets in taken.fingers:
+            named = source.label, source.subject, position, source.extractor
+            yield Row(*named, octets, status, taken.repairs)
+
+
+@contextmanager
+def _heeding_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Have the first Ctrl-C asked for instead of raised; a second one ends the command at once."""
+    heard = threading.Event()
+
+    def hear(number: int, _: object) -> None:
+        heard.set()
+        signal.signal(number, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _tell(
+    context: typer.Context,
+    report: Report,
+    noted: tuple[list[Bad], list[Repaired]],
+    *,
+    broken_off: bool,
+) -> None:
+    bad, repaired = noted
+    for each in repaired[:SHOWN]:
+        biometric_files.tell_repairs(each.label, each.repairs)
+    if len(repaired) > SHOWN:
+        output.note(f"repaired: {len(repaired) - SHOWN} more  → --json names them all")
+    for one in bad[:SHOWN]:
+        output.note(f"not enrolled: {one.label}: {one.reason}")
+    if len(bad) > SHOWN:
+        output.note(f"not enrolled: {len(bad) - SHOWN} more  → --json names them all")
+    document = {
+        "ok": not bad and not broken_off,
+        "enrolled": report.enrolled,
+        "unchanged": report.unchanged,
+        "people": report.people,
+        "repaired": [{"file": one.label, "repairs": list(one.repairs)} for one in repaired],
+        "bad": [{"file": one.label, "reason": one.reason} for one in bad],
+    }
+    lines = [
+        f"enrolled   {report.enrolled} records of {report.people} people",
+        f"unchanged  {report.unchanged}",
+        f"repaired   {len(repaired)}",
+        f"bad        {len(bad)}",
+    ]
+    code = Code.NO if bad else Code.DONE
+    if broken_off:
+        text = f"broken off after {report.enrolled} records; the same command continues"
+        document["error"] = {"kind": "Interrupted", "message": text}
+        lines.append(text)
+        code = Code.INTERRUPTED
+    output.emit(context, document, *lines, code=code)

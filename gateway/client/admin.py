@@ -1,0 +1,52 @@
+"""The admin door from outside: one act after the other over mutual TLS, as one officer.
+
+An act is sent once. Where no answer comes it may have been done or not, so nothing is repeated by itself;
+whoever asked looks at what is there, and asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import grpc
+
+from gateway.client.channel import explain, open_channel
+from gateway.client.officer_credential import Credential
+from gateway.v1 import admin_pb2, admin_pb2_grpc
+from gateway.wire import json_values
+from keys.certificates import authorities_in
+
+DEADLINE = 55.0  # seconds; the house lets an act take sixty
+
+
+class RemoteDesk:
+    """A connection to the admin listener. Use as a context manager."""
+
+    def __init__(self, address: str, credential: Credential, authorities: bytes = b"") -> None:
+        """Connect; `authorities` are those that the house has beside the one that issued the badge, PEM."""
+        known = (*authorities_in(credential.authority), *authorities_in(authorities))
+        self._channel = open_channel(
+            address,
+            roots=b"".join(dict.fromkeys(known)),
+            private_key=credential.key_pem,
+            chain=credential.chain,
+        )
+        self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
+
+    def perform(self, act: str, values: Mapping[str, object]) -> dict[str, object]:
+        """Have one act done; raises a PartnerError, `Refused` where the house says no."""
+        request = admin_pb2.PerformRequest(act=act, arguments=json_values.write(values))
+        try:
+            answer = self._stub.Perform(request, timeout=DEADLINE)
+        except grpc.RpcError as error:
+            raise explain(error, "") from None
+        return json_values.read(answer.answer)
+
+    def __enter__(self) -> Self:
+        """Return the desk itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up."""
+        self._channel.close()

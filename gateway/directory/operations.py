@@ -1,0 +1,107 @@
+"""What our people do with the directory: look at it, draft what its keepers sign, and take it back signed.
+
+A file that keepers signed stands or falls by its signatures: three persons of five for the root, two of three for
+the targets. So an operator may bring it in alone, and could not have made it. A pair of ours that it names
+and that was waiting for that is promoted with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.directory.publication import Publishing
+from gateway.errors import Remedy
+from gateway.keymanagement import transitions
+from gateway.keymanagement.active_keyset import KeyRoom
+from keys.lifecycle import KeyState
+
+_OPERATORS = frozenset({Role.OPERATOR})
+_READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
+_ROLE = re.compile(r"root|targets")
+_NAMED = "the directory's keepers named it"
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata file
+
+
+class KeepersDesk:
+    """The acts about our directory."""
+
+    def __init__(self, publishing: Publishing, keyroom: KeyRoom) -> None:
+        self._publishing = publishing
+        self._keyroom = keyroom
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("directory.status", _READERS, self._status),
+            Act("directory.draft", _OPERATORS, self._draft),
+            Act("directory.adopt", _OPERATORS, self._adopt),
+        )
+
+    def _status(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer, arguments
+
+        def do() -> Answer:
+            self._demand()
+            return {
+                "roles": [
+                    {
+                        "role": role.name,
+                        "version": role.version,
+                        "expires": role.expires.isoformat(timespec="seconds"),
+                        "keys": role.keys,
+                        "threshold": role.threshold,
+                    }
+                    for role in self._publishing.repository.status()
+                ],
+                "targets": sorted(self._publishing.repository.published()),
+            }
+
+        return do
+
+    def _draft(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer
+        role = arguments.text("role", _ROLE)
+
+        def do() -> Answer:
+            self._demand()
+            content = self._publishing.draft(role)
+            return {"role": role, "metadata": base64.b64encode(content).decode("ascii")}
+
+        return do
+
+    def _adopt(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        text = arguments.text("metadata", _BASE64)
+
+        def do() -> Answer:
+            self._demand()
+            try:
+                content = base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError):
+                raise Remedy("metadata: not base64") from None
+            self._promote(officer, content)
+            role, version = self._publishing.adopt(content)
+            bundle = self._keyroom.publish(actor=officer.person)
+            return {"role": role, "version": version, "entry_version": bundle.version}
+
+        return do
+
+    def _promote(self, officer: Officer, content: bytes) -> None:
+        """Put in use the pairs that were waiting to be named: who asks for their signatures finds them.
+
+        Where the file cannot be kept after that, both pairs sign, and the next one that keepers sign names it.
+        """
+        version, pairs = self._publishing.named_by(content)
+        for record in pairs:
+            if record.state is KeyState.PREACTIVE:
+                decide = transitions.move(record.kid, KeyState.ACTIVE, _NAMED, officer.person)
+                facts = {**officer.facts, "evidence": f"KEEPERS/{version}"}
+                self._keyroom.change(decide, actor=officer.person, facts=facts)
+
+    def _demand(self) -> None:
+        if not self._publishing.active:
+            raise Remedy("this house publishes no directory: it was founded without keepers")

@@ -1,1 +1,0 @@
-"""Who is it? The port to the matcher and its engines."""

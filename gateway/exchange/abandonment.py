@@ -1,0 +1,56 @@
+"""The caretaker's rounds: what nobody asks for and must happen all the same.
+
+A request that a crash left unanswered, and whose message can come no more, is ABANDONED: never a NO_MATCH,
+and its quota released. What is erased when its time is over is `gateway.retention.watchdog`'s to see to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from contextlib import suppress
+from datetime import datetime
+
+from gateway.domain.messages import Direction
+from gateway.errors import InProgress
+from gateway.isolated_loop import each
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.exchange import transactions
+from gateway.store.exchange.replay import Orphan
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+
+
+def sweep(
+    database: Database,
+    sequencer: Sequencer,
+    now: datetime,
+    running: Callable[[], Container[tuple[str, bytes]]] = frozenset,
+) -> int:
+    """Abandon what can no longer be answered; return how many that were.
+
+    running   the messages that are being answered, by sender and message id; they are nobody's orphans
+    """
+    with database.reader() as reader:
+        lost = transactions.orphans(reader, now)
+    abandoned = 0
+
+    def abandon(orphan: Orphan) -> None:
+        nonlocal abandoned
+        if (orphan.sender, orphan.message_id) in running():
+            return
+        frame = Frame(
+            type=EntryType.ABANDONED,
+            entry_class=EntryClass.OTHER,
+            partner_id=orphan.sender,
+            direction=Direction.INBOUND,
+            message_id=orphan.message_id,
+            transcript=orphan.transcript,
+            transaction_number=orphan.transaction_number,
+            subject_reference=orphan.operation.name,
+        )
+        with suppress(InProgress):  # it was answered between our look and our commit
+            sequencer.commit((Leaf(frame),), transactions.abandon(orphan, now))
+            abandoned += 1
+
+    each(lost, abandon, "abandoned")
+    return abandoned

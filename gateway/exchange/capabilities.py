@@ -1,0 +1,108 @@
+"""GetCapabilities and GetQuota: how a partner stands with us today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from gateway.domain.correction import QuotaState
+from gateway.domain.messages import FORMAT, SUITE, Capabilities, Direction, Header, RecordFormat
+from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.law.agreement import Agreement, Agreements
+from gateway.law.query_policy import in_force
+from gateway.law.quota_policy import counters
+from gateway.store.exchange import quotas
+from gateway.store.sqlite import Database
+from gateway.telemetry import Stages
+from gateway.wire import query_payload
+from gateway.wire.quota_payload import quotas_bytes
+from keys.envelope import SIZE_CLASSES
+
+
+class GetCapabilities:
+    """What we accept from the caller: formats, suites, and what the agreements in force permit."""
+
+    def __init__(
+        self,
+        agreements: Callable[[], Agreements],
+        own_version: Callable[[], int],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agreements = agreements
+        self._own_version = own_version
+        self._clock = clock
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+        """Read the key that the answer is sealed to."""
+        key = query_payload.read_reply_key(payload, request.header.operation)
+        return Admitted(request, key, {"operation": request.header.operation.name}, None)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+        """Say what the agreements with the caller permit at this moment."""
+        header = admitted.request.header
+        now = self._clock()
+        agreements = _between(header, self._agreements(), now)
+        answer = Capabilities(
+            envelope_formats=(FORMAT,),
+            suites=(SUITE,),
+            size_classes=SIZE_CLASSES,
+            modalities=tuple(sorted({m for a in agreements for m in a.modalities})),
+            record_formats=tuple(RecordFormat),
+            purposes=tuple(sorted({p for a in agreements for p in a.answer_purposes})),
+            directory_version=self._own_version(),
+        )
+        stages.mark("capabilities")
+        return Conclusion(
+            query_payload.capabilities_bytes(answer), {"operation": header.operation.name}
+        )
+
+
+class GetQuota:
+    """How much of each of its quotas the caller has used, and when they begin again."""
+
+    def __init__(
+        self,
+        agreements: Callable[[], Agreements],
+        database: Database,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agreements = agreements
+        self._database = database
+        self._clock = clock
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+        """Read the key that the answer is sealed to."""
+        key = query_payload.read_reply_key(payload, request.header.operation)
+        return Admitted(request, key, {"operation": request.header.operation.name}, None)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+        """Count what is recorded at this moment under the agreements with the caller."""
+        header, now = admitted.request.header, self._clock()
+        with self._database.reader() as reader:
+            used = quotas.used(reader, header.sender, Direction.INBOUND, now)
+        states = tuple(
+            QuotaState(
+                agreement_id=agreement.id,
+                purpose=counter.purpose,
+                yearly=counter.yearly,
+                used=counter.used,
+                limit=counter.limit,
+                resets=counter.resets,
+            )
+            for agreement in _between(header, self._agreements(), now)
+            if agreement.answering.quotas is not None
+            for counter in counters(agreement.answering.quotas, used, now)
+        )
+        stages.mark("quota")
+        return Conclusion(quotas_bytes(states), {"operation": header.operation.name})
+
+
+def _between(header: Header, agreements: Agreements, now: datetime) -> list[Agreement]:
+    """Return the agreements in force between the two parties of a header."""
+    return [
+        agreement
+        for versions in agreements.values()
+        for agreement in versions
+        if (agreement.home, agreement.partner) == (header.recipient, header.sender)
+        and in_force(agreement, now)
+    ]

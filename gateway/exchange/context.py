@@ -1,0 +1,47 @@
+"""What the operations on queries use, and the port to whoever keeps the records of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gateway.domain.person import Record
+from gateway.law.query_policy import Decided
+from gateway.matching.engine import Engine
+from gateway.store.sqlite import Database
+from keys.data_encryption import DataRing
+
+
+class People(Protocol):
+    """The port to a case system: what is held of people, by the numbers that galleries know.
+
+    Both calls MUST take about the same time for everybody, and `record` MUST answer for a number that
+    is nobody's: what a caller learns of their time, he learns of the person. Whatever they raise ends the
+    query unanswered; they MUST NOT answer with a record that is not today's.
+    """
+
+    def record(self, subject: int) -> Record:
+        """Return what is held of a person today; an empty record where nothing is."""
+        ...
+
+    def somebody(self) -> int:
+        """Return the number of a person chosen by nothing but chance; 0 where there is nobody."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the operations use; `clock` and `random` are the edge.
+
+    decisions   what officials decided to refuse a partner of a person: (subject, partner) → decisions
+    """
+
+    engine: Engine
+    people: People
+    decisions: Callable[[int, str], Sequence[Decided]]
+    database: Database
+    data_key: DataRing
+    clock: Callable[[], datetime]
+    random: Callable[[int], bytes]

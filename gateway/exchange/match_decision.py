@@ -1,0 +1,110 @@
+"""Step 17: what the asker is shown of what the search found, by the law and by today's record.
+
+There is exactly one look at one record and one question to the law, whoever was found, if anybody. Where
+nobody was, it is the record of somebody drawn by chance alone; and he is drawn each time, so that a hit, a
+masked hit and a true no-hit do the same work with the same key (protocol 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from gateway.domain.messages import Outcome
+from gateway.domain.person import FieldCode, Record, Withholding
+from gateway.exchange.context import Desk
+from gateway.law.legal_status import persecution_said
+from gateway.law.query_policy import Decided, Found, Permit, settle
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a search came to, before the law speaks.
+
+    score, threshold   log10 likelihood ratios
+    subject            who it is, if anybody reached the threshold, or the floor of a review
+    facts              what the auditor may know of the search
+    floor              the least score that an examiner looks at, where the agreement has a review clause
+    """
+
+    score: float
+    threshold: float
+    subject: int | None
+    facts: Mapping[str, str] = field(default_factory=dict)
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the asker is shown, what the auditor may know, and whom it is about.
+
+    subject   who was found, shown or not; while a review is pending, who it may be
+    """
+
+    shown: Outcome
+    facts: Mapping[str, str]
+    subject: int | None = None
+    record: Record = field(default_factory=Record, repr=False)
+    withholding: Withholding | None = None
+
+
+def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> Decision:
+    """Return what is shown of a candidate; the truth stays in the facts."""
+    record, decided = look(desk, partner, candidate.subject)
+    score = Found(candidate.score, candidate.threshold, candidate.floor)
+    found = settle(score, record.status, permit, decided, held=record.data.keys())
+    facts = {
+        **candidate.facts,
+        "true_outcome": found.true.name,
+        "disclosed_outcome": found.shown.name,
+        "why": found.why,
+        "policy_trace": ",".join(found.rules),
+    }
+    if candidate.subject is None:
+        return Decision(found.shown, facts)
+    facts |= {"subject": str(candidate.subject), **standing(record, permit.time)}
+    if decided:
+        facts["official_decisions"] = ",".join(map(_told, decided))
+    if found.withholding is not None:
+        facts |= {"withheld": found.withholding.scope.name, "ground": found.withholding.ground.name}
+    if found.alarm:
+        facts["reason"] = (
+            "STATUS_UNKNOWN"  # an officer must look; nothing outside the detail says so
+        )
+    known = found.true is Outcome.MATCH or found.shown is Outcome.REVIEW_PENDING
+    subject = candidate.subject if known else None
+    return Decision(found.shown, facts, subject, record, found.withholding)
+
+
+def _age(age: timedelta) -> str:
+    return f"{age.days} days {age - timedelta(days=age.days)}"
+
+
+def _told(one: Decided) -> str:
+    """Return an official's decision as a replay needs it: scope and fields, ground, and whether there are terms."""
+    what = "+".join([one.scope.name, *sorted(code.name for code in one.fields)])
+    return "/".join([what, one.ground.name, *(["terms"] if one.terms else [])])
+
+
+def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:
+    """Return record and officials' decisions of a person, or of somebody drawn by chance in his place."""
+    decoy = desk.people.somebody()
+    whose = decoy if subject is None else subject
+    return desk.people.record(whose), desk.decisions(whose, partner)
+
+
+def standing(record: Record, now: datetime) -> Mapping[str, str]:
+    """Return what the auditor may know of a person's status: never a name, never a value.
+
+    now   the moment by which the law judged it; its age is told exactly, for a replay decides by it
+    """
+    confirmed = record.status.confirmed
+    return {
+        "status_kind": record.status.kind.name,
+        "status_age": "never confirmed" if confirmed is None else _age(now - confirmed),
+        "nationalities": ",".join(sorted(record.status.nationalities)),
+        "persecutors": persecution_said(record.status),
+        "applications": "held" if FieldCode.APPLICATION_HISTORY in record.data else "none",
+        "record_version": str(record.version),
+    }

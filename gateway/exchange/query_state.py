@@ -1,0 +1,99 @@
+"""GetQueryState and RedeliverResult: what became of an earlier query, as it was recorded or as it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.domain import messages
+from gateway.domain.messages import State
+from gateway.errors import TransactionUnknown
+from gateway.exchange.context import Desk
+from gateway.exchange.operation import Admitted, Conclusion, Request
+from gateway.store.exchange import transactions
+from gateway.telemetry import Stages
+from gateway.wire import query_payload
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A reply that was sent, and the leaf of its receipt."""
+
+    reply: messages.Reply
+    response_index: int
+
+
+class GetQueryState:
+    """What became of an earlier query: the recorded outcome, never recomputed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
+        """Find the caller's own transaction; another partner's is as unknown as none."""
+        row = _own_transaction(self._desk, request)
+        reply_key = query_payload.read_reply_key(payload, request.header.operation)
+        return Admitted(request, reply_key, _reference_facts(request), row)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+        """Repeat what is recorded."""
+        row = admitted.work
+        if not isinstance(row, transactions.TransactionRow):
+            raise TypeError
+        header = admitted.request.header
+        result = None
+        if row.state is State.DECIDED and row.result is not None:
+            opened = transactions.open_result(
+                self._desk.data_key, header.sender, row.number, row.result
+            )
+            result = query_payload.read_result(opened)
+        payload = query_payload.state_bytes(messages.QueryState(row.state, result))
+        stages.mark("state")
+        return Conclusion(payload, {"state_after": row.state.name})
+
+
+class RedeliverResult:
+    """The stored response of an earlier query, byte for byte, for a day."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
+        """Find the caller's own stored response."""
+        row = _own_transaction(self._desk, request)
+        reply_key = query_payload.read_reply_key(payload, request.header.operation)
+        with self._desk.database.reader() as reader:
+            reply = transactions.stored_reply(reader, request.header.sender, row.number, now)
+        if reply is None or row.response_index is None:
+            raise TransactionUnknown
+        work = _Stored(reply, row.response_index)
+        return Admitted(request, reply_key, _reference_facts(request), work)
+
+    def perform(self, admitted: Admitted, request_leaf: bytes, stages: Stages) -> Conclusion:  # noqa: ARG002
+        """Send what was sent."""
+        if not isinstance(admitted.work, _Stored):
+            raise TypeError
+        stages.mark("redeliver")
+        return Conclusion(
+            admitted.work.reply,
+            _reference_facts(admitted.request),
+            response_index=admitted.work.response_index,
+        )
+
+
+def _own_transaction(desk: Desk, request: Request) -> transactions.TransactionRow:
+    with desk.database.reader() as reader:
+        row = transactions.transaction(
+            reader, request.header.sender, request.header.transaction_reference
+        )
+    if row is None:
+        raise TransactionUnknown
+    return row
+
+
+def _reference_facts(request: Request) -> Mapping[str, str]:
+    return {
+        "operation": request.header.operation.name,
+        "transaction_reference": request.header.transaction_reference,
+    }

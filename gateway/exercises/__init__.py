@@ -1,0 +1,6 @@
+"""For whoever must trust the gateway: demonstration, drills, benches, evaluation, crash trials.
+
+Knows: scratch gateways of their own.
+Must not know: a real gateway.
+Start reading at: `demo/story.py`.
+"""

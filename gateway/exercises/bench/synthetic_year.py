@@ -1,0 +1,137 @@
+"""A plausible year of a house in one off-line bundle: for what auditors ask, and how long it takes to answer.
+
+Leaves, sealed details, signatures and tree are real, and the bundle verifies; what they tell of is invented by
+`gateway.exercises.bench.synthetic_events`. One detail in a hundred, of exchanges at the year's beginning, was shredded by a RETENTION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from gateway.exercises.bench.synthetic_events import BEGINS, Life, Said
+from gateway.keymanagement.bundle_renewal import bundle_of
+from gateway.law.agreement_library import packaged
+from gateway.ledger.archive import Held, Manifest
+from gateway.ledger.archive_writer import Writer
+from gateway.ledger.crypto_shredding import CLASS_OF, EXCHANGE_DETAIL, Erased
+from gateway.ledger.entry import EntryClass, EntryType, Frame, encode, seal_detail
+from gateway.ledger.merkle import Frontier, leaf_hash
+from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
+from keys.envelope import SealingKey
+from keys.keyset import Keyset
+from keys.signatures import LogKey
+
+ORIGIN: Final = "gateway.can.example/exchange-log"
+SPARED: Final = (
+    1024  # entries of one checkpoint; a house signs every 64, and its bundles keep one in so many
+)
+SHREDDED: Final = 100  # of the exchanges' details one in so many is gone, the oldest
+
+Progress = Callable[[int], None]
+
+
+@dataclass(slots=True)
+class _Scribe:
+    """Writes entries as the sequencer would, into memory of its caller; remembers the tree and what it signs."""
+
+    sealing: SealingKey
+    log: LogKey
+    shredded: int  # details of exchanges before this index have no key any more
+    tree: Frontier = field(default_factory=Frontier)
+    notes: list[bytes] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    time: datetime = BEGINS
+
+    def entry(self, said: Said) -> Held:
+        """Return one entry, sealed, at the next index."""
+        index, frame = self.tree.size, said.frame
+        self.time = max(self.time, frame.time)
+        frame = replace(frame, time=self.time)
+        sealed = None
+        if said.facts is not None:
+            sealed = seal_detail(frame, said.facts, self.sealing)
+        leaf = encode(frame, sealed.commitment if sealed else None)
+        self.tree = self.tree.append(leaf_hash(leaf))
+        if sealed is None:
+            return Held(index, leaf)
+        if index < self.shredded and CLASS_OF[frame.type] == EXCHANGE_DETAIL:
+            self.gone.append(index)
+            return Held(index, leaf, sealed.ciphertext)
+        return Held(index, leaf, sealed.ciphertext, sealed.sealed_dek)
+
+    def sign(self) -> None:
+        """Sign the tree as it stands."""
+        checkpoint = Checkpoint(ORIGIN, self.tree.size, self.tree.root())
+        self.notes.append(sign_checkpoint(checkpoint, self.log, self.time))
+
+
+def write(
+    path: Path, entries: int, house: Keyset, *, seed: int = 6, progress: Progress | None = None
+) -> Manifest:
+    """Write a year of about `entries` entries into a bundle; the same seed tells of the same events.
+
+    house      whose keys sign, and name the auditor's
+    progress   is told how many entries are written
+    """
+    scribe = _Scribe(house.audit_public, house.log(), entries // SHREDDED)
+    life = Life(Random(seed), entries - 2)  # noqa: S311 - invented events, no secret
+    party = bundle_of(
+        house,
+        party="CAN",
+        legal_name="An invented house",
+        endpoints=("gateway.can.example:8443",),
+        origin=ORIGIN,
+        version=1,
+        now=BEGINS,
+    )
+    with Writer(path) as writer:
+        writer.document("party.json", party.to_bytes())
+        for name, content in packaged().items():
+            writer.document(f"agreements/{name}", content)
+        writer.frontier(Frontier())
+        writer.entries(_entries(life, scribe), progress)
+        writer.checkpoints(scribe.notes)
+        writer.cosignatures(())
+        writer.tokens(())
+        manifest = Manifest(
+            party="CAN",
+            origin=ORIGIN,
+            first=0,
+            size=scribe.tree.size,
+            made=scribe.time.isoformat(timespec="seconds"),
+            reason="invented",
+            software="passerelle",
+        )
+        writer.finish(manifest)
+    return manifest
+
+
+def _entries(life: Life, scribe: _Scribe) -> Iterator[Held]:
+    signed = 0
+    for group in life.groups():
+        yield from map(scribe.entry, group)
+        if scribe.tree.size - signed >= SPARED:
+            scribe.sign()
+            signed = scribe.tree.size
+    if scribe.gone:
+        yield scribe.entry(_retention(scribe))
+    stop = Frame(type=EntryType.STOP, entry_class=EntryClass.OTHER, time=scribe.time)
+    yield scribe.entry(Said(stop))
+    scribe.sign()
+
+
+def _retention(scribe: _Scribe) -> Said:
+    gone = scribe.gone
+    told = Erased(EXCHANGE_DETAIL, len(gone), gone[0], gone[-1])
+    frame = Frame(
+        type=EntryType.RETENTION,
+        entry_class=EntryClass.OTHER,
+        time=scribe.time,
+        subject_reference=told.reference(),
+    )
+    return Said(frame, {"retention_class": EXCHANGE_DETAIL, "count": str(len(gone))})

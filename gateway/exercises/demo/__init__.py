@@ -1,0 +1,6 @@
+"""The main job told in order, each promise checked as it goes.
+
+Knows: two invented parties and invented people.
+Must not know: real people.
+Start reading at: `story.py`.
+"""

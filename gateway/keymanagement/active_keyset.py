@@ -1,0 +1,298 @@
+"""The house's keys while it is open: one keyset, changed in one place, by one person at a time.
+
+    (1) somebody decides: the keyset as it is now gives the keyset as it will be, and what moved
+    (2) the file, replaced at once; a crash from here on is recorded by the next opening
+    (3) the ledger: an entry for each key that was made or moved, with who did it
+    (4) in force: everyone who asks for the keyset gets the new one; followers are told
+
+Publishing is a step of its own: our public entry one version higher, in the ledger, then to whoever carries it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+
+from gateway.errors import AuditUnavailable, Remedy
+from gateway.keymanagement import adoption, bundle_renewal, custody_setting
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.keys import kek_custody, reencryption, rotations
+from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.directory_files import FOLDER, DirectoryFiles
+from gateway.trust.partners import own_bundle
+from keys import atomic_file
+from keys import custody_rewrap as rewrap
+from keys.custody import SCHEME_FILE, Custody, FileCustody
+from keys.data_encryption import tag_of
+from keys.errors import KeyNotUsable
+from keys.key_record import KeyEvent
+from keys.keyset import KeyKind, Keyset, KeyState
+from keys.rotation_schedule import TICK
+
+Facts = Mapping[str, str]
+Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
+
+OWN = "party.json"  # our public entry, in the party's folder
+
+
+class KeyRoom:
+    """Our keys, alive. `current` is a value and never changes under its reader."""
+
+    def __init__(  # noqa: PLR0917 - a house is made of these
+        self,
+        home: Path,
+        file: Path,
+        keyset: Keyset,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        *,
+        take: Callable[[threading.RLock], object] = lambda lock: lock.acquire(),
+    ) -> None:
+        """Prepare; `take` takes the lock of a change: another change may wait long for a slow token."""
+        self._home = home
+        self._file = file
+        self._current = keyset
+        self._database = database
+        self._sequencer = sequencer
+        self._clock = clock
+        self._lock, self._take = threading.RLock(), take
+        self._torn = False
+        self._followers: list[Callable[[Keyset], None]] = []
+        self._carriers: list[Callable[[PartyBundle], None]] = []
+        self._guards: list[Callable[[Keyset], None]] = []
+        self._leapers: list[Callable[[int], None]] = []
+
+    @property
+    def current(self) -> Keyset:
+        """The keyset in force."""
+        return self._current
+
+    @property
+    def home(self) -> Path:
+        """The party's folder."""
+        return self._home
+
+    @property
+    def file(self) -> Path:
+        """The keyset's file."""
+        return self._file
+
+    def follow(self, follower: Callable[[Keyset], None]) -> None:
+        """Have `follower` told of each keyset that comes into force; it must not raise."""
+        self._followers.append(follower)
+
+    def guard(self, guard: Callable[[Keyset], None]) -> None:
+        """Have `guard` raise Remedy where a keyset that somebody decided on would not serve."""
+        self._guards.append(guard)
+
+    def carry(self, carrier: Callable[[PartyBundle], None]) -> None:
+        """Have `carrier` bring each published entry to our partners."""
+        self._carriers.append(carrier)
+
+    def change(
+        self,
+        decide: Decide,
+        *,
+        actor: str,
+        facts: Facts = MappingProxyType({}),
+        effects: Callable[[tuple[KeyEvent, ...]], Iterable[Effect]] = lambda _: (),
+    ) -> tuple[KeyEvent, ...]:
+        """Decide, keep, record, put in force; steps 1 to 4 above. Return what moved.
+
+        facts     what the entries say beside the actor: who approved it, what evidence there was
+        effects   what becomes true with the entries; it must apply whatever anybody else did
+
+        Raises what `decide` raises, with nothing done; a fault of the disk, with the old keyset in force and on
+        disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew,
+        and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
+        """
+        with self._turn():
+            self._demand_whole()
+            now = self._moment()
+            keyset, events = decide(self._current, now)  # (1)
+            if not events:
+                return ()
+            _demand_recorder(keyset)
+            for guard in self._guards:
+                guard(keyset)
+            self._demand_unused(keyset, events)
+            keyset.save(self._file)  # (2)
+            self._torn = True
+            self._adopt(keyset, (), actor, now, facts, effects(events))  # (3)
+            self._torn = False
+            self._current = keyset  # (4)
+            for follower in self._followers:
+                follower(keyset)
+            return events
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let one change be made at a time."""
+        self._take(self._lock)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _demand_unused(self, keyset: Keyset, events: tuple[KeyEvent, ...]) -> None:
+        """Refuse to destroy a data key with which something of ours is sealed."""
+        gone = [e for e in events if (e.kind, e.state) == (KeyKind.DATA, KeyState.DESTROYED)]
+        if not gone or all(event.previous is KeyState.PREACTIVE for event in gone):
+            return
+        with self._database.reader() as reader:
+            left = reencryption.otherwise(reader, tag_of(keyset.primary(KeyKind.DATA).kid))
+        if left:
+            raise Remedy(
+                f"{left} records are not sealed with the data key in use yet, and would be lost: a serving"
+                " gateway moves them in its rounds; destroy the old key when none is left"
+            )
+
+    @property
+    def told(self) -> bool:
+        """Whether our entry says all that the keyset holds, and which version first did is kept.
+
+        After a crash between the two the entry is right, and evidence could never be complete.
+        """
+        own = own_bundle(self._home)
+        says = bundle_renewal.says(own, self._current, self._clock())
+        return says and not bundle_renewal.names(own, self._current) - self._named()
+
+    def leaps(self, leaper: Callable[[int], None]) -> None:
+        """Have `leaper` told by how much versions grow at once in a restored folder."""
+        self._leapers.append(leaper)
+
+    def publish(
+        self, *, actor: str, facts: Facts = MappingProxyType({}), leap: int = 0
+    ) -> PartyBundle:
+        """Say in our public entry what the keyset holds, where it does not say so yet; return the entry.
+
+        With it is kept which version first named each key.
+
+        leap   by how much the version grows in any case: a restored folder has forgotten some
+        """
+        with self._turn():
+            now, own = self._clock(), own_bundle(self._home)
+            root = DirectoryFiles(self._home / FOLDER).anchor()
+            if leap or own.root != root or not bundle_renewal.says(own, self._current, now):
+                version = own.version + (leap or 1)
+                own = replace(own, root=root)
+                own = bundle_renewal.successor(own, self._current, now, version=version)
+                atomic_file.replace(self._home / OWN, own.to_bytes())
+            new = bundle_renewal.names(own, self._current) - self._named()
+            marks = [rotations.name(kid, own.version) for kid in sorted(new)]
+            self._adopt(self._current, (adoption.entry(own),), actor, now, facts, marks)
+            for leaper in self._leapers if leap else ():
+                leaper(leap)
+            for carrier in self._carriers:
+                carrier(own)
+            return own
+
+    def rewrap(
+        self, custody: Custody, plan: rewrap.Plan, *, facts: Facts, tell: Callable[[int, int], None]
+    ) -> None:
+        """Bring all seeds under another custody; the keys stay what they are (keys.custody_rewrap, 1 to 6).
+
+        Raises what the new custody or the disk raises, with the old one in force; Remedy where a change waits to
+        be recorded; AuditUnavailable where the ledger would take no entry.
+        """
+        with self._turn():
+            self._demand_whole()
+            if not self._sequencer.healthy:
+                raise AuditUnavailable
+            keyset = rewrap.prepare(self._file, self._current, custody, plan, tell)
+            self.note(EntryType.CUSTODY, {**facts, "custody": plan.to, "state_after": "BEGUN"})
+            self._torn = True  # whatever stops us from here on, the next opening finishes it
+            rewrap.commit(self._file)
+            self._current = keyset
+            self.settle(facts)
+            self._torn = False
+            for follower in self._followers:
+                follower(keyset)
+
+    def settle(self, facts: Facts = MappingProxyType({})) -> None:
+        """Finish a change of custody whose switch was made; put away what one before it left."""
+        found = rewrap.pending(self._file)
+        if found is None:
+            rewrap.sweep(self._file)
+            return
+        scheme, _, name = found.plan.to.partition(":")
+        place = self._home / name if scheme == SCHEME_FILE else None
+        if found.done:
+            rewrap.settle(self._file, place)
+            custody_setting.name_custody(self._home, found.plan.to)
+            custody = self._current.custody
+            if place is not None and isinstance(custody, FileCustody):
+                custody.moved(place)
+            said = {"operation": "custody.rewrap", "custody": found.plan.to, "state_after": "DONE"}
+            self.note(EntryType.CUSTODY, {**facts, **said}, kek_custody.changed(self._clock()))
+        elif place is not None:
+            atomic_file.remove(rewrap.next_of(place))
+        rewrap.clear(self._file)
+        rewrap.sweep(self._file)
+
+    def note(self, kind: EntryType, facts: Facts, effects: Sequence[Effect] = ()) -> None:
+        """Record what was done above the keys."""
+        frame = Frame(type=kind, entry_class=EntryClass.OTHER)
+        self._sequencer.commit((Leaf(frame, facts),), effects)
+
+    def _demand_whole(self) -> None:
+        if self._torn:
+            raise Remedy("a change of keys waits to be recorded: restart the gateway, then go on")
+
+    def _moment(self) -> datetime:
+        """Return now, later than every change that the keyset remembers: two in one millisecond are two."""
+        now = self._clock()
+        last = max((record.changed for record in self._current.records), default=now - TICK)
+        if now < last:
+            raise Remedy(
+                f"the clock is behind the keyset's last change ({last:%Y-%m-%d %H:%M:%S} UTC):"
+                " set the clock, then try again"
+            )
+        if not self._sequencer.healthy:
+            raise AuditUnavailable
+        return max(now, last + TICK)
+
+    def _named(self) -> set[bytes]:
+        with self._database.reader() as reader:
+            return set(rotations.named(reader))
+
+    def _adopt(  # noqa: PLR0917 - all that an entry says
+        self,
+        keyset: Keyset,
+        entries: tuple[adoption.Entry, ...],
+        actor: str,
+        now: datetime,
+        facts: Facts,
+        effects: Iterable[Effect],
+    ) -> None:
+        adoption.adopt(
+            self._database,
+            self._sequencer,
+            keyset=keyset,
+            agreements=(),
+            entries=entries,
+            now=now,
+            actor=actor,
+            facts=facts,
+            effects=effects,
+        )
+
+
+def _demand_recorder(keyset: Keyset) -> None:
+    """Refuse a keyset with which the ledger could record nothing, not even its own repair."""
+    if not keyset.log_keys():
+        raise Remedy("no LOG pair would be left to sign the ledger: generate another first")
+    try:
+        keyset.primary(KeyKind.AUDIT)
+    except KeyNotUsable:
+        raise Remedy(
+            "no AUDIT key would be left to seal details to: adopt another auditor's first"
+        ) from None

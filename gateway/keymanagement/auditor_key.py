@@ -1,0 +1,127 @@
+"""A new auditor's key: what is recorded from now on is sealed to it; what was recorded before opens to the old one.
+
+The auditor makes it and keeps its private half; two operators take over the public half, once the auditor has read
+its fingerprint out to them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.errors import Remedy
+from gateway.keymanagement.rotation import Turning
+from gateway.keymanagement.views import entry, standing
+from gateway.trust.key_names import handed_in
+from keys import strict_json
+from keys.envelope import SealingKey
+from keys.errors import MalformedKey
+from keys.key_record import KeyEvent
+from keys.keyset import Keyset
+from keys.lifecycle import KeyKind, KeyState
+
+FORMAT = "passerelle/1/auditor"
+PUBLIC_BYTES = 1216  # an X-Wing public key
+
+_PLAN = (
+    "Entries of the ledger are sealed to the auditor's new key from now on.",
+    "The auditor keeps the old private key: what was recorded before opens to nothing else.",
+)
+MOST = 4 * PUBLIC_BYTES  # bytes of the file: the public half in hexadecimal, and its frame
+_SUCCEEDED = "the auditor's new key is in use"
+
+
+def public_file(public: bytes) -> bytes:
+    """Return the file in which an auditor hands over a public half, in its one spelling."""
+    return json.dumps({"format": FORMAT, "public": public.hex()}, sort_keys=True).encode() + b"\n"
+
+
+def read_public(octets: bytes) -> bytes:
+    """Return the public half in such a file; raises Remedy for anything else."""
+    try:
+        public = bytes.fromhex(strict_json.read(octets, MOST)["public"])
+    except (ValueError, TypeError, KeyError):
+        public = b""
+    if public_file(public) != octets or len(public) != PUBLIC_BYTES:
+        raise Remedy("this is no file of an auditor's public key; see `passerelle audit renew`")
+    return public
+
+
+class Auditors:
+    """The counter at which an auditor's new key is handed in."""
+
+    def __init__(self, turning: Turning) -> None:
+        self._turning = turning
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act(
+                "keys.adopt",
+                frozenset({Role.OPERATOR}),
+                self._adopt,
+                lambda values: values.get("dry_run") is not True,
+                lambda: standing(self._turning),
+                self._plan,
+                lambda _, values: (handed_in(values), ()),
+            ),
+        )
+
+    def _adopt(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        public, reason = arguments.octets("public", PUBLIC_BYTES), arguments.reason()
+        dry = arguments.flag("dry_run")
+
+        def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+            _demand_new(keyset, public)
+            before = [
+                record.kid
+                for record in keyset.records
+                if (record.kind, record.state) == (KeyKind.AUDIT, KeyState.ACTIVE)
+            ]
+            try:
+                keyset, made = keyset.adopt_auditor(
+                    public, now, reason=reason, actor=officer.person
+                )
+            except MalformedKey:
+                raise Remedy("public: no key that anything could be sealed to") from None
+            events = [made]
+            for kid in before:
+                keyset, left = keyset.transition(
+                    kid, KeyState.DEACTIVATED, now, _SUCCEEDED, officer.person
+                )
+                events.append(left)
+            return keyset, tuple(events)
+
+        def do() -> Answer:
+            if dry:
+                _demand_new(self._turning.keyset, public)
+                return {"dry_run": True, "two_persons": True, "plan": [*_PLAN]}
+            made, *left = self._turning.change(decide, officer.person, officer.facts)
+            moves = [
+                {
+                    "key": event.kid.hex(),
+                    "kind": event.kind.value,
+                    "from": None if event.previous is None else event.previous.value,
+                    "to": event.state.value,
+                }
+                for event in (made, *left)
+            ]
+            return {"key": made.kid.hex(), "moves": moves, **entry(self._turning)}
+
+        return do
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        _demand_new(self._turning.keyset, bytes.fromhex(str(values.get("public"))))
+        return _PLAN
+
+
+def _demand_new(keyset: Keyset, public: bytes) -> None:
+    if any(record.public == public for record in keyset.records):
+        raise Remedy("public: this key was taken over before; the auditor makes another")
+    try:
+        SealingKey(public)
+    except MalformedKey:
+        raise Remedy("public: no key that anything could be sealed to") from None

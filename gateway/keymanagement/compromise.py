@@ -1,0 +1,362 @@
+"""The worst day: a key is suspected, and one person stops it.
+
+    (1) refused in this house, both ways, from the next call on; nothing is published yet
+    (2) an ALARM, with who ordered it and since when the key is in doubt
+    (3) our public entry without the key, one version higher, to all who carry it to partners
+    (4) which messages it signed, or were sealed to it, since then: out of the ledger, for the telephone
+
+A key of ours is SUSPENDED, never more: one person alone may stop, and not destroy (keys.md 5). Where it was the only
+one of its kind that partners may know, its successor is made in the same step, PREACTIVE. A successor of a KEM key
+opens from the moment that partners have it; every other has to be promoted, and that takes two persons. A key
+of a partner is refused whatever its bundles say, until two persons believe it again. Only a key that there is: one in
+their bundle, one that a caller showed, or one that our ledger has a message of. An order that stops nothing is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import islice
+
+from gateway import user_files
+from gateway.admin.arguments import LONGEST_REASON, Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.pages import Page
+from gateway.errors import PasserelleError, Remedy
+from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.keymanagement.blocklist import Barring
+from gateway.keymanagement.transitions import named
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.ledger.affected_entries import Affected, iter_affected
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.trust import key_names
+from gateway.trust.bundle import MalformedBundle
+from gateway.trust.key_names import SPELLING, WHOLE, Identified, among, spelt
+from gateway.trust.partners import Directory
+from keys.errors import KeyNotUsable, KeysError
+from keys.key_record import KeyEvent, KeyRecord
+from keys.keyset import Keyset
+from keys.lifecycle import KeyKind, KeyState
+
+SUSPECTED = "its secrecy is in doubt"
+
+_WORDS = re.compile(rf"[^\x00-\x1f\x7f]{{1,{LONGEST_REASON}}}")
+_PARTY = re.compile(r"[A-Z0-9-]{2,32}")
+_OPERATORS = frozenset({Role.OPERATOR})
+_STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED, KeyState.DESTROYED})
+
+# What a suspension would only lock ourselves out of, and what to do instead.
+_INSTEAD = {
+    KeyKind.DATA: "it seals our own records alone: give it a successor with `passerelle keys rotate`,"
+    " and see `The worst day` in docs/operators.md",
+    KeyKind.AUDIT: "its private half is the auditor's: adopt another key of the auditor",
+}
+
+
+class WorstDay:
+    """The counter for suspected keys."""
+
+    def __init__(
+        self,
+        keyroom: KeyRoom,
+        directory: Directory,
+        barring: Barring,
+        *,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        shown: Callable[[str], tuple[bytes, ...]] = lambda _: (),
+    ) -> None:
+        """Prepare; `shown` returns the leaf certificates that callers of a partner showed since we opened."""
+        self._keyroom, self._directory, self._barring = keyroom, directory, barring
+        self._shown = shown
+        self._database, self._sequencer, self._clock = database, sequencer, clock
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        readers = frozenset({Role.OPERATOR, Role.AUDITOR})
+        return (
+            Act("keys.compromised", _OPERATORS, self._compromised),
+            Act("keys.affected", readers, self._affected),
+            Act("keys.believe", _OPERATORS, self._believe, always, self._refused, self._plan),
+        )
+
+    def _compromised(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        key, partner, since = _read(arguments)
+        reason = arguments.optional("reason", _WORDS) or SUSPECTED
+
+        def do() -> Answer:
+            self._demand_past(since)
+            if partner:
+                return self._theirs(officer, partner, key, since, reason)
+            return self._ours(officer, key, since, reason)
+
+        return do
+
+    def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
+        record = self._ours_named(key)
+        if record.kind in _INSTEAD:
+            raise Remedy(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
+        events = self._keyroom.change(  # (1)
+            lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
+            actor=officer.person,
+        )
+        one = Identified(record.kid, record.kind.value, ())
+        state = self._keyroom.current.record(record.kid).state
+        facts = {"state_before": record.state.value, "state_after": state.value, "reason": reason}
+        self._sequencer.commit((_alarm(officer, "", one, since, facts),))  # (2)
+        version, why = self._published(officer)  # (3)
+        made = [event for event in events if event.previous is None]
+        return {
+            "key": record.kid.hex(),
+            "kind": record.kind.value,
+            "partner": "",
+            "state": state.value,
+            "new": bool(events),
+            "successor": made[0].kid.hex() if made else "",
+            "directory_version": version,
+            "published": not why,
+            "why_not": why,
+            "since": since.isoformat(),
+        }
+
+    def _theirs(
+        self, officer: Officer, partner: str, key: str, since: datetime, reason: str
+    ) -> Answer:
+        one = self._theirs_named(partner, key)
+        leaf = _alarm(officer, partner, one, since, {"state_after": "REFUSED", "reason": reason})
+        new = self._barring.refuse(  # (1), (2)
+            partner, one.kid, leaf, now=self._clock(), actor=officer.person
+        )
+        return {
+            "key": one.kid.hex(),
+            "kind": one.kind,
+            "partner": partner,
+            "state": "REFUSED",
+            "new": new,
+            "successor": "",
+            "directory_version": 0,
+            "published": False,
+            "why_not": "",
+            "since": since.isoformat(),
+        }
+
+    def _published(self, officer: Officer) -> tuple[int, str]:
+        """Publish; what is in the way is told and does not undo the refusal in this house."""
+        try:
+            return self._keyroom.publish(actor=officer.person).version, ""
+        except MalformedBundle as fault:
+            return 0, f"our entry would name no key for {fault.element}: promote a successor"
+        except (PasserelleError, KeysError, OSError) as fault:
+            return 0, user_files.told(fault)
+
+    def _affected(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        key, partner, since = _read(arguments)
+        page = Page(arguments)
+
+        def do() -> Answer:
+            kid = self._theirs_named(partner, key).kid if partner else self._kid(key)
+            begun = page.after(int)
+            after = -1 if begun is None else int(str(begun[0]))
+            found = iter_affected(self._database, kid, since, after=after)
+            shown, more = page.cut(list(islice(found, page.size + 1)), lambda one: (one.index,))
+            self._read_by(officer, partner, kid, since)  # each page is a reading
+            return {"entries": [_row(one) for one in shown], "next_page_token": more}
+
+        return do
+
+    def _believe(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        partner, key = arguments.text("partner", _PARTY), spelt(arguments.text("key", SPELLING))
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            one = self._barred_named(partner, key)
+            facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
+            frame = _frame(partner, Identified(one.kid, "", ()), "BELIEVED")
+            self._barring.believe(partner, one.kid, Leaf(frame, facts))
+            return {"key": one.kid.hex(), "partner": partner, "state": "BELIEVED"}
+
+        return do
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        partner = str(values.get("partner"))
+        one = self._barred_named(partner, spelt(str(values.get("key"))))
+        kind = f"{one.kind} " if one.kind else ""
+        return (
+            f"The {kind}key {one.kid.hex()[:16]} of {partner} is refused no longer: what it signs counts again.",
+        )
+
+    def _refused(self) -> object:
+        """Return the state that a proposal to believe a key again is bound to."""
+        return {
+            bundle.party: sorted(kid.hex() for kid in self._barring.of(bundle.party))
+            for bundle in self._directory.stated()
+        }
+
+    def _kid(self, key: str) -> bytes:
+        """Return a key of ours by its beginning, or any by its whole id: an old one may be in no keyset."""
+        try:
+            return self._ours_named(key).kid
+        except Remedy:
+            if len(key) == WHOLE:
+                return bytes.fromhex(key)
+            raise
+
+    def _ours_named(self, key: str) -> KeyRecord:
+        """Return the key of ours that digits name; raises Remedy, which says where they name a partner's."""
+        try:
+            return named(self._keyroom.current, key)
+        except Remedy:
+            theirs = [
+                bundle.party
+                for bundle in self._directory.stated()
+                if among(self._known(bundle.party), key)
+            ]
+            if theirs:
+                raise Remedy(
+                    f"key: that is a key of {', '.join(theirs)}, not of ours; say --partner {theirs[0]}"
+                ) from None
+            raise
+
+    def _theirs_named(self, partner: str, key: str) -> Identified:
+        """Return a partner's key by the beginning of any of its ids, else by its whole id where our ledger has it."""
+        known = self._known(partner)
+        found = among(known, key)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Remedy(
+                f"key: several keys of {partner} begin so ({key_names.said(found)}); give more digits"
+            )
+        if len(key) == WHOLE and self._in_ledger(partner, bytes.fromhex(key)):
+            return Identified(bytes.fromhex(key), "", (key,))
+        if any(
+            each.startswith(key)
+            for record in self._keyroom.current.records
+            for each in key_names.of_record(record)
+        ):
+            raise Remedy("key: that is a key of ours; leave --partner out")
+        raise Remedy(
+            f"key: {partner} has no such key, and no message of it is in our ledger; its keys are"
+            f" {key_names.said(known)}. Of a TLS certificate they may read you its pin, which `passerelle keys show`"
+            " of theirs shows; of a key that its bundle no longer has, all 64 digits"
+        )
+
+    def _barred_named(self, partner: str, key: str) -> Identified:
+        """Return a refused key of a partner by the beginning of any of its ids."""
+        barred = self._barring.of(partner)
+        kinds: dict[bytes, Identified] = {}
+        with suppress(Remedy):  # its bundle may be gone, and what is refused of it stands
+            kinds = {one.kid: one for one in self._known(partner)}
+        refused = [kinds.get(kid, Identified(kid, "", (kid.hex(),))) for kid in sorted(barred)]
+        found = among(refused, key)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise Remedy(
+                f"key: several refused keys of {partner} begin so ({key_names.said(found)}); give more digits"
+            )
+        raise Remedy(
+            f"key: no such key of {partner} is refused, so there is none to believe; refused are: {key_names.said(refused)}"
+        )
+
+    def _known(self, partner: str) -> tuple[Identified, ...]:
+        """Return the keys of a partner that there are: of its bundle, by more ids where a caller showed its leaf."""
+        bundle = next((one for one in self._directory.stated() if one.party == partner), None)
+        if bundle is None:
+            raise Remedy(f"no bundle of {partner} is known; see `passerelle party list`")
+        seen = [key_names.of_certificate(each, KeyKind.TLS_LEAF) for each in self._shown(partner)]
+        return (*{one.kid: one for one in (*key_names.of_bundle(bundle), *seen)}.values(),)
+
+    def _in_ledger(self, partner: str, kid: bytes) -> bool:
+        """Say whether a message with the partner bears the id of a key, which is not ours."""
+        if any(record.kid == kid for record in self._keyroom.current.records):
+            return False
+        begin = datetime.fromtimestamp(0, UTC)
+        return any(one.partner == partner for one in iter_affected(self._database, kid, begin)) or (
+            kid in self._barring.of(partner)
+        )
+
+    def _demand_past(self, since: datetime) -> None:
+        if since > self._clock():
+            raise Remedy(
+                "since: the last certain moment lies in the past; set the clock, or the time"
+            )
+
+    def _read_by(self, officer: Officer, partner: str, kid: bytes, since: datetime) -> None:
+        frame = Frame(
+            type=EntryType.AUDIT_READ,
+            entry_class=EntryClass.OTHER,
+            partner_id=partner,
+            subject_reference=f"AFFECTED/{kid.hex()[:16]}",
+        )
+        facts = {"actor": officer.person, "since": since.isoformat(), "reason": "KEY_COMPROMISED"}
+        self._sequencer.commit((Leaf(frame, facts),))
+
+
+def _stop(
+    keyset: Keyset, kid: bytes, now: datetime, reason: str, actor: str
+) -> tuple[Keyset, tuple[KeyEvent, ...]]:
+    """Suspend a key, and make a successor where partners would know none of its kind; pure.
+
+    Nothing moves where the key is stopped already: the order can be given again after an interruption.
+    """
+    record = keyset.record(kid)
+    if record.state in _STOPPED:
+        return keyset, ()
+    keyset, stopped = keyset.transition(kid, KeyState.SUSPENDED, now, reason, actor)
+    if keyset.published(record.kind):
+        return keyset, (stopped,)
+    with suppress(KeyNotUsable):  # a TLS leaf whose authority is stopped too: that one comes first
+        keyset, made = keyset.generate(
+            record.kind, now, reason=f"follows {kid.hex()[:16]}", actor=actor
+        )
+        return keyset, (stopped, made)
+    return keyset, (stopped,)
+
+
+def _read(arguments: Arguments) -> tuple[str, str, datetime]:
+    key = spelt(arguments.text("key", SPELLING))
+    partner = arguments.optional("partner", _PARTY)
+    since = arguments.time("since")
+    if since is None:
+        raise Remedy("since: the last moment at which the key was certainly ours alone")
+    return key, partner, since
+
+
+def _alarm(
+    officer: Officer, partner: str, of: Identified, since: datetime, facts: dict[str, str]
+) -> Leaf:
+    told = {**officer.facts, "since": since.isoformat(), **facts}
+    if of.kind:
+        told["key_kind"] = of.kind
+    return Leaf(_frame(partner, of, "COMPROMISED"), told)
+
+
+def _frame(partner: str, of: Identified, word: str) -> Frame:
+    """Name the key where messages name theirs, so that a story of such a message finds it."""
+    sealing = of.kind == KeyKind.KEM.value
+    return Frame(
+        type=EntryType.ALARM,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        signing_key_id=b"" if sealing else of.kid,
+        kem_key_id=of.kid if sealing else b"",
+        subject_reference=word,
+    )
+
+
+def _row(one: Affected) -> dict[str, object]:
+    return {
+        "index": one.index,
+        "type": one.type.name,
+        "time": one.time.isoformat(timespec="milliseconds"),
+        "partner": one.partner,
+        "direction": "" if one.direction is None else one.direction.name,
+        "transaction": one.number,
+        "message_id": one.message_id.hex(),
+        "use": one.use.value,
+    }

@@ -1,0 +1,190 @@
+"""Where the key above our keys is, and its change: all seeds under a new one, by two persons.
+
+The new passphrase or PIN is named by a file that the house reads; it is in no proposal, entry or answer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+
+from gateway import user_files
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.config import Settings
+from gateway.errors import Remedy
+from gateway.keymanagement import adoption, custody_setting
+from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.ledger.entry import EntryType
+from gateway.store.keys import adopted_versions
+from gateway.store.sqlite import Database
+from keys import atomic_file, custody_pkcs11, custody_rewrap, keyset_file
+from keys.custody import SCHEME_FILE, Custody, create_custody, open_custody
+from keys.errors import DamagedFile, KeysError
+from keys.keyset import Keyset
+
+Doing = Callable[[], Answer]
+
+LONGEST_SECRET = 1024  # bytes of a passphrase or PIN file
+
+_URI = re.compile(r"[ -~]{1,1000}")  # as in the settings
+_PATH = re.compile(r"/[^\x00-\x1f]{1,1000}")  # absolute, on the machine of the house
+
+_OPERATORS = frozenset({Role.OPERATOR})
+_READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
+
+# Who watches a re-wrap in this thread: how many seeds of how many are done.
+watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=lambda _, __: None)
+
+
+class CustodyRoom:
+    """The counter for the key above our keys."""
+
+    def __init__(self, home: Path, keyroom: KeyRoom) -> None:
+        self._home = home
+        self._keyroom = keyroom
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("custody.show", _READERS, self._show),
+            Act("custody.rewrap", _OPERATORS, self._rewrap, always, self._state, self._sentences),
+        )
+
+    def _show(self, officer: Officer, arguments: Arguments) -> Doing:
+        del officer, arguments
+        return lambda: {
+            "custody": self._keyroom.current.custody.describe(),
+            "setting": custody_setting.custody_of(self._home),
+            "seeds": self._seeds(),
+            "last_good": keyset_file.last_change(keyset_file.last_of(self._keyroom.file)) or "",
+        }
+
+    def _rewrap(self, officer: Officer, arguments: Arguments) -> Doing:
+        to = _uri(arguments)
+        file = Path(arguments.text("passphrase_file", _PATH))
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            uri = self._target(to)
+            made = self._make(uri, file)
+            plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
+            facts = {"operation": "custody.rewrap", "reason": reason, **officer.facts}
+            self._keyroom.rewrap(made, plan, facts=facts, tell=watcher.get())
+            return {
+                "custody": self._keyroom.current.custody.describe(),
+                "setting": uri,
+                "seeds": self._seeds(),
+            }
+
+        return do
+
+    def _target(self, to: str) -> str:
+        """Return the URI that the keys go to; raises Remedy where they cannot."""
+        named = custody_setting.custody_of(self._home)
+        uri = to or named
+        if uri == named and uri.startswith(f"{custody_pkcs11.SCHEME}:"):
+            raise Remedy(
+                "to: name another object of the token, as the settings would:"
+                f" {custody_pkcs11.FORM}; the key in use cannot be two keys"
+            )
+        custody_setting.demand_ours(self._home, uri)
+        scheme, _, place = uri.partition(":")
+        if scheme == SCHEME_FILE and uri != named and (self._home / place).exists():
+            raise Remedy(f"to: {place} is there already, and keys may depend on it; name another")
+        return uri
+
+    def _make(self, uri: str, file: Path) -> Custody:
+        scheme, _, place = uri.partition(":")
+        if scheme == SCHEME_FILE:
+            path = custody_rewrap.next_of(self._home / place)
+            path.unlink(missing_ok=True)  # of a run that stopped; nothing in force depends on it
+            uri = f"{SCHEME_FILE}:{path}"
+        return create_custody(uri, lambda: read_secret(file))
+
+    def _seeds(self) -> int:
+        return sum(bool(record.wrapped) for record in self._keyroom.current.records)
+
+    def _state(self) -> object:
+        """Return what an approval is bound to: the custody in use and every key's standing."""
+        keys = sorted((r.kid.hex(), r.state.value) for r in self._keyroom.current.records)
+        return [custody_setting.custody_of(self._home), [list(pair) for pair in keys]]
+
+    def _sentences(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        to = self._target(str(values.get("to") or ""))
+        read_secret(
+            Path(str(values.get("passphrase_file")))
+        )  # it is there, and the gateway may read it
+        return (
+            f"All {self._seeds()} seeds are wrapped under a new key: {to}.",
+            "Each is unwrapped again and compared before the new key comes into force.",
+            "From then on the old passphrase or token opens nothing of this house but its backups.",
+        )
+
+
+def read_secret(file: Path) -> bytes:
+    """Return the passphrase or PIN that a file holds; raises Remedy, which does not show it."""
+    try:
+        with file.open("rb") as stream:
+            if os.fstat(stream.fileno()).st_mode & 0o077:
+                raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
+            content = stream.read(LONGEST_SECRET + 2)
+    except OSError as fault:
+        raise Remedy(f"{file} cannot be read by the gateway: {user_files.why(fault)}") from None
+    secret = content.removesuffix(b"\n").removesuffix(b"\r")
+    if not secret or len(secret) > LONGEST_SECRET:
+        raise Remedy(
+            f"{file}: no passphrase file; it holds one line of 1 to {LONGEST_SECRET} bytes"
+        )
+    return secret
+
+
+def recover(settings: Settings, database: Database, passphrase: Callable[[], bytes]) -> str:
+    """Put the last good keyset in the place of a damaged one; return the date of its newest change.
+
+    (1) the file in place is damaged indeed, and nobody else has the house open
+    (2) the copy is whole, and opens under the same custody
+    (3) no key in it stands behind the ledger: what was destroyed or refused stays so
+    (4) the damaged file is kept beside, the copy takes its place
+
+    Raises Remedy, and what loading raises.
+    """
+    file = settings.keys.keyset
+    database.take_pen()  # (1) raises Remedy while the gateway serves
+    database.release_pen()
+    custody = open_custody(settings.keys.custody, passphrase)
+    try:
+        Keyset.load(file, custody)
+    except DamagedFile:
+        pass
+    else:
+        raise Remedy(f"{file} is whole and opens; there is nothing to recover")
+    copy = keyset_file.last_of(file)
+    try:
+        keyset = Keyset.load(copy, custody)  # (2)
+    except KeysError as fault:
+        raise Remedy(
+            f"the copy does not serve either ({fault}); use `passerelle restore`"
+        ) from None
+    with database.reader() as reader:
+        adoption.demand_forward(keyset, adopted_versions.key_states(reader))  # (3)
+    if file.exists():
+        atomic_file.replace(file.with_name(file.name + ".damaged"), file.read_bytes())  # (4)
+    atomic_file.replace(file, copy.read_bytes())
+    return keyset_file.last_change(copy) or ""
+
+
+def recovered(keyroom: KeyRoom, when: str) -> None:
+    """Record that the last good keyset was put back."""
+    facts = {"operation": "custody.recover", "custody": keyroom.current.custody.describe()}
+    keyroom.note(EntryType.CUSTODY, {**facts, "since": when})
+
+
+def _uri(arguments: Arguments) -> str:
+    values = arguments.optional("to", _URI)
+    if values and not values.startswith((f"{SCHEME_FILE}:", f"{custody_pkcs11.SCHEME}:")):
+        raise Remedy(f"to: write file:PATH, or {custody_pkcs11.FORM}")
+    return values

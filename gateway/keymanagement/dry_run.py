@@ -1,0 +1,286 @@
+"""What an act on our keys would do, in sentences with dates: for --dry-run, and for whoever approves it.
+
+A sentence tells the second person what he answers for, so it is made from what the house holds, never from what
+the first person wrote. What would be refused says so in the words of the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from gateway.errors import Remedy
+from gateway.keymanagement import transitions
+from gateway.keymanagement.rotation import Turning
+from gateway.trust.directory_roles import WAYS
+from keys.key_record import KeyRecord
+from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
+from keys.rotation_schedule import ANNOUNCED, Rhythm, ends, needs_evidence, short
+
+Values = Mapping[str, object]
+Sentences = tuple[str, ...]
+
+
+def sentences(turning: Turning, act: str, values: Values) -> Sentences:
+    """Return what `act` would do with these values; raises Remedy for a key or kind that is none of ours."""
+    return _PLANS[act](turning, values)
+
+
+def _generate(turning: Turning, values: Values) -> Sentences:
+    kind = _kind(values)
+    already = transitions.coming(turning.keyset, kind)
+    if already is not None:
+        return (f"Refused: {_name(already)} is PREACTIVE already; promote or destroy it first.",)
+    said = [f"A {kind.value} key is made, PREACTIVE: it produces nothing yet."]
+    if kind in ANNOUNCED:
+        version = turning.own.version + 1
+        said.append(
+            f"Partners learn of it with version {version} of our entry, once it is published."
+        )
+    elif kind in DIRECTORY:
+        said.append(_named_first(kind))
+    return (*said, "Nothing that is in use changes.")
+
+
+def _publish(turning: Turning, values: Values) -> Sentences:
+    del values
+    version = turning.own.version
+    if turning.says_all():
+        return (f"Nothing: version {version} of our entry says all that our keys are.",)
+    return (
+        f"Our entry becomes version {version + 1}, and goes to whoever carries it to partners.",
+    )
+
+
+def _promote(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    try:
+        transitions.demand_edge(turning.keyset, record, KeyState.ACTIVE)
+        grounds = turning.grounds(record, override=values.get("override") is True)
+    except Remedy as refused:
+        return (f"Refused: {refused}",)
+    said = [f"{_name(record)} becomes ACTIVE, and is in use from then on{_until(record)}."]
+    if grounds["evidence"] == "OVERRIDDEN":
+        missing = grounds["missing_partners"] or "nobody known"
+        said.append(
+            f"Not seen to know it: {missing}. {_COSTS.get(record.kind, '')}"
+            " They need our new entry at once."
+        )
+    return (*said, *_predecessors(turning, record))
+
+
+def _rotate(turning: Turning, values: Values) -> Sentences:
+    kind = _kind(values)
+    coming = transitions.coming(turning.keyset, kind)
+    said = (
+        [f"A {kind.value} key is made, PREACTIVE{', and published' if kind in ANNOUNCED else ''}."]
+        if coming is None
+        else [f"{_name(coming)} is PREACTIVE already; its rotation goes on."]
+    )
+    active = [r for r in turning.keyset.records if (r.kind, r.state) == (kind, KeyState.ACTIVE)]
+    partners = sorted(turning.partners())
+    needed = kind in ANNOUNCED and not (
+        active and not needs_evidence(turning.keyset.records, active[-1], turning.now())
+    )
+    if kind in DIRECTORY and turning.directory:
+        said.append(_named_first(kind))
+    elif needed and partners:
+        said.append(
+            f"It takes over as soon as all of {', '.join(partners)} were seen with the version of our"
+            " entry that names it: by the schedule, or by `passerelle keys promote`."
+        )
+    else:
+        said.append("It takes over at once: there is nobody to wait for.")
+    return (*said, *(_leaves(record) for record in active))
+
+
+def _suspend(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    refused = _refusal(turning, record, KeyState.SUSPENDED)
+    if refused:
+        return refused
+    said = [
+        f"{_name(record)} is SUSPENDED at once: it neither produces nor accepts.",
+        "An ALARM is recorded, and our entry is published without it.",
+    ]
+    said += _silence(turning, record)
+    said += _successor(turning, record)
+    return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
+
+
+def _resume(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    if record.state is not KeyState.SUSPENDED:
+        return (f"Refused: {_name(record)} is {record.state.value}; what is SUSPENDED resumes.",)
+    since = f"suspended {record.changed:%Y-%m-%d %H:%M} ({record.reason})"
+    return (f"{_name(record)}, {since}, is ACTIVE again{_until(record)}.",)
+
+
+def _deactivate(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    return _refusal(turning, record, KeyState.DEACTIVATED) or (_leaves(record),)
+
+
+def _revoke(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    return _refusal(turning, record, KeyState.COMPROMISED) or (
+        f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
+        "What the ledger held before stays attributable. Only its destruction can follow.",
+        *_silence(turning, record),
+        *_successor(turning, record),
+    )
+
+
+def _destroy(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    refused = _refusal(turning, record, KeyState.DESTROYED)
+    if refused:
+        return refused
+    due = transitions.destroyable(record)
+    if transitions.waits(record):
+        days = values.get("days", 7)
+        wait = timedelta(days=days) if isinstance(days, int) else timedelta(days=7)
+        due = max(due, turning.now() + wait)
+        return (
+            f"{_name(record)} is destroyed on {_day(due)}. {_lost(record)}",
+            "Until then one person can cancel it: `passerelle keys cancel`.",
+        )
+    if due > turning.now():
+        return (f"Refused: too early; it can be destroyed from {_day(due)} on.",)
+    return (f"{_name(record)} is destroyed at once. {_lost(record)}",)
+
+
+def _cancel(turning: Turning, values: Values) -> Sentences:
+    record = _record(turning, values)
+    doom = turning.dooms().get(record.kid)
+    if doom is not None:
+        return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
+    if record.kid not in turning.outlook().asked or record.state is not KeyState.PREACTIVE:
+        return ("Refused: neither a destruction nor a rotation of that key is under way.",)
+    return (
+        f"{_name(record)} waits for `passerelle keys promote`, and no longer takes over by itself.",
+    )
+
+
+def _schedule(turning: Turning, values: Values) -> Sentences:
+    kind, on, days = _kind(values), values.get("on") is True, values.get("days") or 0
+    now = turning.outlook().rhythms.get(kind)
+    if now is None:
+        return (f"Refused: {kind.value} keys do not turn by themselves.",)
+    every = timedelta(days=days) if isinstance(days, int) and days else now.every
+    if not on:
+        return (f"{kind.value} keys turn when somebody says so, and end at their end.",)
+    said = [f"{kind.value} keys turn every {every.days} days by themselves."]
+    planned = turning.steps_with(kind, Rhythm(on=True, every=every))
+    said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
+    return tuple(said)
+
+
+_PLANS: Mapping[str, Callable[[Turning, Values], Sentences]] = {
+    "keys.generate": _generate,
+    "keys.publish": _publish,
+    "keys.promote": _promote,
+    "keys.rotate": _rotate,
+    "keys.suspend": _suspend,
+    "keys.resume": _resume,
+    "keys.deactivate": _deactivate,
+    "keys.revoke": _revoke,
+    "keys.destroy": _destroy,
+    "keys.cancel": _cancel,
+    "keys.schedule": _schedule,
+}
+
+# What a partner meets who does not know the promoted key yet.
+_COSTS = {
+    KeyKind.KEM: "What they seal to the old key opens for 48 hours after it steps down.",
+    KeyKind.SIGNING: "They refuse our signature until they have it.",
+    KeyKind.TLS_LEAF: "They refuse our certificate until they have it.",
+    KeyKind.TLS_CA: "They refuse what it issues until they have it.",
+    KeyKind.LOG: "They verify our ledger by the old pair until that steps down.",
+}
+
+
+def _named_first(kind: KeyKind) -> str:
+    return f"It takes over when the directory's keepers name it: {WAYS[kind]}. Its predecessor signs until then."
+
+
+def _predecessors(turning: Turning, record: KeyRecord) -> Sentences:
+    older = [
+        r
+        for r in turning.keyset.records
+        if (r.kind, r.state) == (record.kind, KeyState.ACTIVE) and r.kid != record.kid
+    ]
+    return tuple(
+        f"{_name(each)} stays ACTIVE until it is deactivated, by the schedule or by hand."
+        for each in older
+    )
+
+
+def _successor(turning: Turning, record: KeyRecord) -> Sentences:
+    rest = [r for r in turning.keyset.published(record.kind) if r.kid != record.kid]
+    if rest or record.kind not in ANNOUNCED:
+        return ()
+    return (
+        "Partners would know no other: a successor is made with it, PREACTIVE; two persons promote it.",
+    )
+
+
+def _silence(turning: Turning, record: KeyRecord) -> Sentences:
+    if not transitions.silences(turning.keyset, record):
+        return ()
+    said = (
+        f"FROM THEN ON NOTHING IS ANSWERED: no other {record.kind.value} key is ACTIVE. Partners are told"
+        " KEYS_UNAVAILABLE, until two persons promote its successor or resume it; `passerelle keys list` shows how."
+    )
+    return (said,)
+
+
+def _leaves(record: KeyRecord) -> str:
+    name = _name(record)
+    if record.kind is KeyKind.KEM:
+        return (
+            f"{name} then steps down: it opens for {KEM_WINDOW / timedelta(hours=1):.0f} hours more,"
+            " and is destroyed after that."
+        )
+    if record.kind in PRODUCES_ONLY:
+        return (
+            f"{name} then steps down: its private half is gone at once, its public half verifies."
+        )
+    return f"{name} then steps down: it opens what is its own, and seals nothing new."
+
+
+def _lost(record: KeyRecord) -> str:
+    if not record.wrapped:
+        return "Its private half is gone already; its public half, dates and reasons remain."
+    return "What only it opens is lost for ever; its public half, dates and reasons remain."
+
+
+def _refusal(turning: Turning, record: KeyRecord, target: KeyState) -> Sentences:
+    try:
+        transitions.demand_edge(turning.keyset, record, target)
+    except Remedy as refused:
+        return (f"Refused: {refused}",)
+    return ()
+
+
+def _record(turning: Turning, values: Values) -> KeyRecord:
+    return transitions.named(turning.keyset, str(values.get("key")))
+
+
+def _kind(values: Values) -> KeyKind:
+    try:
+        return KeyKind(values.get("kind"))
+    except ValueError:
+        raise Remedy(f"kind: one of {', '.join(kind.value for kind in KeyKind)}") from None
+
+
+def _name(record: KeyRecord) -> str:
+    return f"{record.kind.value} {short(record.kid)}"
+
+
+def _until(record: KeyRecord) -> str:
+    return f", until {ends(record):%Y-%m-%d}" if record.certificate else ""
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,294 @@
+"""How our keys turn: what is known of who has seen them, what is due, and the round that does it.
+
+The decision is `keys.rotation_schedule`'s. Here its facts are read: schedules, the version of our entry that first named
+each key, the versions that partners were seen to use, what two persons decided to destroy. An active partner is one
+that the directory knows now. A round does what is due, one step at a time; each is decided anew, kept and recorded
+by the key room, so a crash between two leaves a keyset that is the old one or the new one, and the next round goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from gateway import telemetry
+from gateway.errors import PasserelleError, Remedy
+from gateway.keymanagement import transitions
+from gateway.keymanagement.active_keyset import Decide, KeyRoom
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.exchange import seen_versions
+from gateway.store.exchange.seen_versions import Sighting
+from gateway.store.keys import rotations
+from gateway.store.keys.rotations import Doom
+from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.directory_roles import WAYS
+from gateway.trust.partners import Directory, own_bundle
+from keys import rotation_schedule
+from keys.errors import KeysError
+from keys.key_record import KeyEvent, KeyRecord
+from keys.keyset import Keyset
+from keys.lifecycle import DIRECTORY, KeyKind, KeyState
+from keys.rotation_schedule import ANNOUNCED, Evidence, Move, Outlook, Rhythm, Step, short
+
+SCHEDULE = "schedule"  # who acts where nobody does
+MOST_STEPS = 32  # of one round; more would be a fault of ours, and the next round comes
+ALARMED = timedelta(days=1)  # how often a late key, or a step that fails, is an ALARM (keys.md 5)
+MOST_NAMED = 50  # partners whom one entry names
+
+_MADE = "the turn of its predecessor ends"
+_PROMOTED = "every partner was seen to know it"
+_RETIRED = "its successor is in use"
+_SPENT = "its 48 hours are over"
+
+_log = telemetry.logger("turning")
+
+
+class Turning:
+    """Reads what there is to know of our keys' turns, and takes the steps."""
+
+    def __init__(  # noqa: PLR0917 - our keys' turns depend on these
+        self,
+        keyroom: KeyRoom,
+        directory: Directory,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        naming: Callable[[], Mapping[bytes, int] | None],
+    ) -> None:
+        """Take who knows our keys and partners; `naming` tells which pairs our directory names, None without one."""
+        self._keyroom, self._directory = keyroom, directory
+        self._database, self._sequencer, self._clock = database, sequencer, clock
+        self._naming = naming
+        self._alarmed: dict[str, datetime] = {}
+
+    @property
+    def keyset(self) -> Keyset:
+        """The keys in force."""
+        return self._keyroom.current
+
+    @property
+    def own(self) -> PartyBundle:
+        """Our own entry, as it is published."""
+        return own_bundle(self._keyroom.home)
+
+    @property
+    def directory(self) -> bool:
+        """Whether we publish a directory, whose keepers name its pairs."""
+        return self._naming() is not None
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self._clock()
+
+    def partners(self) -> dict[str, Sighting | None]:
+        """Return the active partners, and what each was last seen to use."""
+        with self._database.reader() as reader:
+            seen = seen_versions.seen(reader)
+        return {bundle.party: seen.get(bundle.party) for bundle in self._directory.parties()}
+
+    def evidence(self) -> dict[bytes, Evidence]:
+        """Return who has seen each key that is announced, or will be."""
+        partners = self.partners()
+        with self._database.reader() as reader:
+            named = rotations.named(reader)
+        pairs = self._naming()
+        return {
+            record.kid: _evidence(named.get(record.kid), partners)
+            if record.kind in ANNOUNCED
+            else Evidence(0 if pairs is None else pairs.get(record.kid))
+            for record in self.keyset.records
+            if record.kind in ANNOUNCED | DIRECTORY and record.state in _IN_QUESTION
+        }
+
+    def outlook(self) -> Outlook:
+        """Return all that decides what comes next."""
+        with self._database.reader() as reader:
+            rhythms, asked = rotations.rhythms(reader), rotations.asked(reader)
+            decided = {kid: doom.due for kid, doom in rotations.doomed(reader).items()}
+        return Outlook(rhythms=rhythms, evidence=self.evidence(), asked=asked, decided=decided)
+
+    def dooms(self) -> dict[bytes, Doom]:
+        """Return what two persons decided to destroy."""
+        with self._database.reader() as reader:
+            return rotations.doomed(reader)
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return what comes next, the earliest first."""
+        return rotation_schedule.steps(self.keyset.records, self.outlook(), self._clock())
+
+    def steps_with(self, kind: KeyKind, rhythm: Rhythm) -> tuple[Step, ...]:
+        """Return what would come next for a kind if it turned so."""
+        outlook = self.outlook()
+        supposed = replace(outlook, rhythms={**outlook.rhythms, kind: rhythm})
+        found = rotation_schedule.steps(self.keyset.records, supposed, self._clock())
+        return tuple(step for step in found if step.kind is kind)
+
+    def says_all(self) -> bool:
+        """Say whether our entry says all that our keys are, and it is kept since when."""
+        return self._keyroom.told
+
+    def grounds(self, record: KeyRecord, *, override: bool) -> dict[str, str]:
+        """Return what an entry says of the evidence for a promotion; raises Remedy where it does not suffice.
+
+        override   two persons do not wait for whoever is missing
+        """
+        evidence = self.evidence().get(record.kid, Evidence(None))
+        if evidence.complete:
+            by = "KEEPERS" if record.kind in DIRECTORY else "COMPLETE"
+            return {"evidence": f"{by}/{evidence.version}"}
+        if not rotation_schedule.needs_evidence(self.keyset.records, record, self._clock()):
+            return {"evidence": "NOT_NEEDED"}
+        name = f"{record.kind.value} {short(record.kid)}"
+        if (
+            record.kind in DIRECTORY
+        ):  # nobody could check what it signs: two persons cannot change that
+            raise Remedy(f"{name} is not named by the directory yet: {WAYS[record.kind]}")
+        missing = ", ".join(evidence.missing[:MOST_NAMED])
+        if override:
+            return {"evidence": "OVERRIDDEN", "missing_partners": missing}
+        if evidence.version is None:
+            raise Remedy(f"{name} is in no version of our entry yet: run `passerelle keys publish`")
+        raise Remedy(
+            f"{name} was not seen by {missing} with version {evidence.version} of our entry: wait for"
+            " them, or have two persons promote it with --override"
+        )
+
+    def publish(self, actor: str, facts: Mapping[str, str] = MappingProxyType({})) -> int:
+        """Publish what our entry does not say yet; return its version."""
+        return self._keyroom.publish(actor=actor, facts=facts).version
+
+    def change(
+        self,
+        decide: Decide,
+        actor: str,
+        facts: Mapping[str, str] = MappingProxyType({}),
+        effects: Callable[[tuple[KeyEvent, ...]], Iterable[Effect]] = lambda _: (),
+    ) -> tuple[KeyEvent, ...]:
+        """Make a move."""
+        return self._keyroom.change(decide, actor=actor, facts=facts, effects=effects)
+
+    def commit(self, leaf: Leaf, effects: Iterable[Effect] = ()) -> None:
+        """Record what is no move of a key."""
+        self._sequencer.commit((leaf,), tuple(effects))
+
+    def advance(
+        self,
+        kind: KeyKind | None = None,
+        *,
+        actor: str = SCHEDULE,
+        facts: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[KeyEvent, ...]:
+        """Take the steps that are due, of one kind or of all, and publish; return what moved.
+
+        Raises what a step raises; those before it are taken and recorded, and the next call goes on.
+        """
+        moved: list[KeyEvent] = []
+        for _ in range(MOST_STEPS):
+            step = next((each for each in self._due(kind) if each.move is not Move.WAIT), None)
+            if step is None:
+                break
+            try:
+                moved += self._take(step, actor, facts)
+            except Remedy:
+                if step in self._due(kind):
+                    raise
+                continue  # somebody else took it meanwhile
+            self._say(actor, facts)
+        return tuple(moved)
+
+    def round(self) -> None:
+        """Do what is due; what fails is logged, is an ALARM once a day, and waits for the next round."""
+        try:
+            self._say(SCHEDULE, {})
+        except Exception as fault:  # noqa: BLE001 - the keys turn all the same
+            self._alarm("PUBLISH", "", _sentence(fault))
+        for kind in KeyKind:
+            try:
+                self.advance(kind)
+            except Exception as fault:  # noqa: BLE001 - the other kinds turn all the same
+                self._alarm("STEP_FAILED", kind.value, _sentence(fault))
+        for step in self._due(None):
+            if step.move is Move.WAIT:
+                missing = self.evidence().get(step.kid, Evidence(None)).missing
+                named = ", ".join(missing[:MOST_NAMED])
+                told = {"missing_partners": named} if named else {}
+                self._alarm("NOT_SEEN", step.kind.value, step.sentence, told)
+
+    def _due(self, kind: KeyKind | None) -> list[Step]:
+        now = self._clock()
+        found = rotation_schedule.due(self.keyset.records, self.outlook(), now)
+        return [step for step in found if kind in {None, step.kind}]
+
+    def _say(self, actor: str, facts: Mapping[str, str]) -> None:
+        if not self.says_all():
+            self.publish(actor, facts)
+
+    def _take(self, step: Step, actor: str, facts: Mapping[str, str]) -> tuple[KeyEvent, ...]:
+        match step.move:
+            case Move.GENERATE:
+                return self.change(transitions.generate(step.kind, _MADE, actor), actor, facts)
+            case Move.PROMOTE:
+                grounds = self.grounds(self.keyset.record(step.kid), override=False)
+                decide = transitions.move(step.kid, KeyState.ACTIVE, _PROMOTED, actor)
+                return self.change(decide, actor, {**facts, **grounds})
+            case Move.DEACTIVATE:
+                decide = transitions.move(step.kid, KeyState.DEACTIVATED, _RETIRED, actor)
+                return self.change(decide, actor, facts)
+            case _:
+                return self._destroy(step, actor, facts)
+
+    def _destroy(self, step: Step, actor: str, facts: Mapping[str, str]) -> tuple[KeyEvent, ...]:
+        """Destroy what is due; where two persons decided it, the entry names them."""
+        doom = self.dooms().get(step.kid)
+        reason = _SPENT
+        if doom is not None:
+            actor, reason = doom.actor, doom.reason
+            facts = {"approver": doom.approver, "schedule": SCHEDULE} if doom.approver else {}
+        decide = transitions.move(step.kid, KeyState.DESTROYED, reason, actor)
+        return self.change(decide, actor, facts, lambda _: rotations.spare(step.kid, demand=False))
+
+    def _alarm(
+        self, why: str, kind: str, sentence: str, told: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        name, now = f"{why}/{kind}", self._clock()
+        last = self._alarmed.get(name)
+        if last is not None and timedelta(0) <= now - last < ALARMED:
+            return
+        self._alarmed[name] = now
+        _log.error("keys_wait", state=name, reason=sentence)
+        facts = {"reason": why, "why": sentence[:500], **told}
+        if kind:
+            facts["key_kind"] = kind
+        frame = Frame(
+            type=EntryType.ALARM,
+            entry_class=EntryClass.OTHER,
+            subject_reference=f"ROTATION/{why}",
+        )
+        try:
+            self.commit(Leaf(frame, facts))
+        except PasserelleError:
+            del self._alarmed[name]  # the ledger takes nothing; said again with the next round
+
+
+def _sentence(fault: Exception) -> str:
+    """Return what is told of a failure: our own words, or its type where they are not ours."""
+    ours = isinstance(fault, (PasserelleError, KeysError, OSError))
+    return str(fault) if ours else type(fault).__name__
+
+
+_IN_QUESTION = frozenset({KeyState.PREACTIVE, KeyState.ACTIVE})
+
+
+def _evidence(version: int | None, partners: Mapping[str, Sighting | None]) -> Evidence:
+    if version is None:
+        return Evidence(None, tuple(sorted(partners)))
+    missing = (
+        party
+        for party, sighting in partners.items()
+        if sighting is None or sighting.version < version
+    )
+    return Evidence(version, tuple(sorted(missing)))

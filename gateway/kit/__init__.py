@@ -1,1 +1,0 @@
-"""For those who must trust us: the main job told in order, and measured."""

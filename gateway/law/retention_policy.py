@@ -1,0 +1,119 @@
+"""How long each kind of thing is kept, on which ground, and how late its erasure may be before we stop.
+
+A period says when a thing must go, counted from the moment that its shelf names (`gateway.store.retention.data_classes`). The
+grace is not a longer period: it is how long a failing erasure is bearable before no query is answered any more.
+An agreement may say another period for its partner; what no agreement says is kept as long as stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from types import MappingProxyType
+
+from gateway.law.agreement import Agreements
+
+
+class Kept(Enum):
+    """A class of things that are kept for a time."""
+
+    PROBE = "prints and templates of a query"
+    REPLY = "stored replies"
+    HIT_REFERENCE = "hit references"
+    TRANSACTION = "queries that partners asked"
+    DISCLOSURE = "records of what was disclosed to whom"
+    UNUSED_RESULT = "answers received and not used"
+    USED_RESULT = "answers received and used in a decision"
+    ASKED = "queries that we asked"
+    CORRECTION = "corrections that were acknowledged"
+    EXCHANGE_DETAIL = "sealed details of exchanges in the ledger"
+    OFFICE_DETAIL = "sealed details of our own acts in the ledger"
+    TRACE = "bytes of what was erased, in the journal of the database"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How long a class is kept.
+
+    grace    how late an erasure may be before the house stops answering
+    ground   the text that says so, or `chosen`
+    bound    whether a hold can stop the erasure
+    """
+
+    period: timedelta
+    grace: timedelta
+    ground: str
+    bound: bool = True
+
+
+# Grace: the caretaker erases every ten minutes. Six missed turns are no accident any more where the law wants hours;
+# where it wants months, a day lets an operator mend a disk before partners lose the service.
+_SOON = timedelta(hours=1)
+_DAY = timedelta(days=1)
+_NOW = timedelta(0)
+TWO_YEARS = timedelta(days=730)
+
+RULES: Mapping[Kept, Rule] = MappingProxyType(
+    {
+        # "Immediately after completion of the search": no hold can keep them. Five minutes are ten rounds of the caretaker.
+        Kept.PROBE: Rule(_NOW, timedelta(minutes=5), "IRPR 315.43(2)", bound=False),
+        Kept.REPLY: Rule(_NOW, _SOON, "24 hours for redelivery, stamped on each (protocol 8)"),
+        Kept.HIT_REFERENCE: Rule(_NOW, _SOON, "30 days, stamped on each (chosen)"),
+        Kept.TRANSACTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        Kept.DISCLOSURE: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; IRPR 315.42(1) needs them)"),
+        Kept.UNUSED_RESULT: Rule(timedelta(days=30), _DAY, "IRPR 315.26: as soon as feasible"),
+        Kept.USED_RESULT: Rule(TWO_YEARS, _DAY, "Privacy Regulations s. 4(1): after the last use"),
+        Kept.ASKED: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        Kept.CORRECTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        Kept.EXCHANGE_DETAIL: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        # Prints given are good for ten years (IRPR 12.7); so long it can be asked how their record came to be.
+        Kept.OFFICE_DETAIL: Rule(
+            timedelta(days=3653), _DAY, "as long as prints are valid (chosen)"
+        ),
+        Kept.TRACE: Rule(
+            _NOW, _SOON, "ledger.md 3: shredding is complete when the journal is empty"
+        ),
+    }
+)
+
+ROUNDS_SILENT = timedelta(
+    minutes=15
+)  # thirty rounds of the caretaker; who erases nothing must not go on receiving
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The periods in force: those of the rules, and what agreements say for their partners."""
+
+    agreed: Mapping[tuple[Kept, str], timedelta] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    def period(self, kept: Kept, partner: str = "") -> timedelta:
+        """Return how long a class is kept of a partner."""
+        return self.agreed.get((kept, partner), RULES[kept].period)
+
+    def partners(self, kept: Kept) -> tuple[str, ...]:
+        """Return the partners whose agreement says a period of its own for a class."""
+        return tuple(sorted(partner for each, partner in self.agreed if each is kept))
+
+
+STAMPED = frozenset({Kept.REPLY, Kept.HIT_REFERENCE})  # their end was written when they were made
+
+
+def schedule_of(agreements: Agreements) -> Schedule:
+    """Return the periods that agreements say for their partners, of every version there is the longest.
+
+    The longest, because what came under an older version is kept as that one said; an agreement cannot shorten
+    what another of the same partner prolongs. Periods of STAMPED classes are stamped by who makes the thing.
+    """
+    agreed: dict[tuple[Kept, str], timedelta] = {}
+    for versions in agreements.values():
+        for agreement in versions:
+            for name, stated in agreement.retention.items():
+                key = Kept[name], agreement.partner
+                if key[0] not in STAMPED:
+                    agreed[key] = max(stated.period, agreed.get(key, stated.period))
+    return Schedule(MappingProxyType(agreed))

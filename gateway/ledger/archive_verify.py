@@ -1,0 +1,154 @@
+"""A bundle, checked on a machine that has nothing else: `passerelle ledger verify BUNDLE`.
+
+(1) The file is spelt as we write it, and its bytes give the digest at its end.
+(2) What `gateway.ledger.verify` demands of a ledger holds from the first entry that is here: leaves, details,
+    grammar, signatures of both log keys, and the root of every checkpoint.
+(3) Where the bundle begins at the first entry of the ledger, every key to a detail that is gone was shredded by an
+    entry that says so. Where it begins later, a checkpoint of the size before the first entry fixes what lies before.
+(4) What others said is of this ledger: witnesses of its checkpoints, and a time stamp authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from gateway.ledger import signed_note, timestamp, witness_quorum
+from gateway.ledger.archive import SEALED_KEY, Held, Volume, VolumeRefused
+from gateway.ledger.entry import MalformedEntry
+from gateway.ledger.errors import NoteRefused
+from gateway.ledger.proof import LogIdentity
+from gateway.ledger.verify import Finding, Place, Report, Severity, read_leaf, verify_log
+
+Progress = Callable[[int], None]
+
+
+def verify_volume(
+    volume: Volume,
+    log: LogIdentity,
+    progress: Progress | None = None,
+    *,
+    roots: bytes | None = None,
+) -> Report:
+    """Check a whole bundle against the keys of its ledger; raises nothing of its own.
+
+    progress   is told how many entries were checked
+    roots      certificates, PEM, that time stamps must lead to; without them their signatures are not checked
+    """
+    try:
+        volume.check()  # (1)
+        before = volume.frontier()
+    except VolumeRefused as refused:
+        return _unread(volume, str(refused))
+    reading = _Reading(volume, progress)
+    whole = not before.size
+    report = verify_log(  # (2)
+        reading.leaves(),
+        volume.notes(),
+        log,
+        reading.detail,
+        reading.has_key if whole else None,  # (3)
+        before=before,
+    )
+    beside = (
+        *reading.gaps,
+        *_partly(volume),
+        *_of_another(volume, log),
+        *_witnessed(volume, log),  # (4)
+        *_stamps(volume, log, reading.stamps, roots),
+    )
+    return replace(report, findings=(*beside, *report.findings))
+
+
+def _partly(volume: Volume) -> Iterator[Finding]:
+    first, size = volume.manifest.first, volume.size
+    if first == size:
+        yield Finding(Severity.FAULT, first, "the bundle holds no entry at all", Place.LEDGER)
+    elif first:
+        text = (
+            f"the {first} entries before are not here: what they say is fixed, and not checked; whether keys to"
+            " details are gone that no RETENTION entry speaks of is told by a bundle of the whole alone"
+        )
+        yield Finding(Severity.NOTICE, first, text, Place.LEDGER)
+
+
+def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+    if volume.manifest.origin != log.origin:
+        text = (
+            f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
+        )
+        yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
+
+
+def _witnessed(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+    try:
+        yield from witness_quorum.astray(volume.notes(), volume.cosignatures(), log)
+    except VolumeRefused as refused:
+        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
+
+
+def _stamps(
+    volume: Volume, log: LogIdentity, entries: Sequence[timestamp.Entry], roots: bytes | None
+) -> Iterator[Finding]:
+    try:
+        wanted = {size for size, _ in volume.tokens()}
+        notes: dict[int, bytes] = {}
+        for raw in volume.notes() if wanted else ():
+            with suppress(NoteRefused):
+                size = signed_note.Checkpoint.parse(signed_note.parse_note(raw).text).size
+                if size in wanted:
+                    notes[size] = raw
+        partial = volume.manifest.first > 0
+        beside = timestamp.Beside(log, notes, entries, partial)
+        yield from timestamp.check_all(volume.tokens(), beside, roots)
+    except VolumeRefused as refused:
+        yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
+
+
+def _unread(volume: Volume, why: str) -> Report:
+    finding = Finding(Severity.FAULT, volume.manifest.first, why, Place.LEDGER)
+    return Report((finding,), volume.size, bytes(32), 0)
+
+
+class _Reading:
+    """The entries of a bundle, each read once, in order."""
+
+    def __init__(self, volume: Volume, progress: Progress | None) -> None:
+        self._volume = volume
+        self._progress = progress
+        self._at: Held | None = None
+        self.gaps: list[Finding] = []
+        self.stamps: list[timestamp.Entry] = []
+
+    def leaves(self) -> Iterator[bytes]:
+        """Yield leaves; a page that cannot be read ends them and is a finding."""
+        done = 0
+        try:
+            for held in self._volume.held():
+                self._at = held
+                self._look(held)
+                yield held.leaf
+                done += 1
+                if self._progress is not None and not done % 1024:
+                    self._progress(done)
+        except VolumeRefused as refused:
+            index = self._volume.manifest.first + done
+            self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
+
+    def _look(self, held: Held) -> None:
+        if held.sealed_dek is not None and len(held.sealed_dek) != SEALED_KEY:
+            text = "the key beside this entry is none: it has not the length of a sealed key"
+            self.gaps.append(Finding(Severity.FAULT, held.index, text))
+        with suppress(MalformedEntry):  # whoever verifies the leaf says so
+            entry = timestamp.entry_of(held.index, read_leaf(held.leaf))
+            if entry is not None:
+                self.stamps.append(entry)
+
+    def detail(self, index: int) -> bytes | None:
+        """Return the sealed detail beside the leaf that was read last."""
+        return self._at.ciphertext if self._at is not None and self._at.index == index else None
+
+    def has_key(self, index: int) -> bool:
+        """Return whether the key to that detail is here."""
+        return self._at is not None and self._at.index == index and self._at.sealed_dek is not None

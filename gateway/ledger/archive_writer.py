@@ -1,0 +1,134 @@
+"""Writing a bundle: its members in our one spelling, then its digest, then its name; or no file at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Self
+
+from gateway import user_files
+from gateway.ledger.archive import (
+    BLOCK,
+    FACTS,
+    FORMAT,
+    MEMBER,
+    MOST_DOCUMENT,
+    MOST_PAGE,
+    PAGE,
+    Held,
+    Manifest,
+    VolumeRefused,
+    canonical,
+    header,
+    padding,
+    prefixed,
+)
+from gateway.ledger.merkle import Frontier
+
+ROLL: Final = 1 << 20  # bytes after which a member of notes or tokens is full
+
+
+class Writer:
+    """Writes a bundle; what is not finished leaves no file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._digest = hashlib.sha256()
+        self._counts: dict[str, int] = {}
+        self._file: IO[bytes] = user_files.exclusive(self._temporary)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Drop what was not finished."""
+        self._file.close()
+        with suppress(FileNotFoundError):
+            self._temporary.unlink()
+
+    def document(self, name: str, content: bytes) -> None:
+        """Write one member whole; raises VolumeRefused for a name that no bundle has."""
+        if not MEMBER.fullmatch(name) or len(content) > max(MOST_PAGE, MOST_DOCUMENT):
+            raise VolumeRefused("no member of a bundle has this name, or is this large")
+        for part in (header(name, len(content)), content, padding(len(content))):
+            self._digest.update(part)
+            self._file.write(part)
+
+    def frontier(self, before: Frontier) -> None:
+        """Write what the roots after the first entry need of those before."""
+        self.document("frontier", b"".join(before.peaks))
+
+    def entries(self, held: Iterable[Held], progress: Callable[[int], None] | None = None) -> int:
+        """Write entries in pages and return how many; `progress` is told how many are written."""
+
+        def lines() -> Iterator[bytes]:
+            for each in held:
+                parts = (each.leaf, each.ciphertext or b"", each.sealed_dek or b"")
+                yield b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+        return self._pages("entries", lines(), progress)
+
+    def checkpoints(self, notes: Iterable[bytes]) -> None:
+        """Write signed notes in order of size."""
+        self._rolls("checkpoints", map(prefixed, notes))
+
+    def cosignatures(self, notes: Iterable[bytes]) -> None:
+        """Write notes that witnesses signed."""
+        self._rolls("cosignatures", map(prefixed, notes))
+
+    def tokens(self, tokens: Iterable[tuple[int, bytes]]) -> None:
+        """Write RFC 3161 tokens with the size of the tree that each stamps."""
+        said = (size.to_bytes(8, "big") + prefixed(token) for size, token in tokens)
+        self._rolls("tokens", said)
+
+    def finish(self, manifest: Manifest) -> None:
+        """Write what the bundle says of itself and its digest; then it is there, whole and flushed."""
+        values = {"format": FORMAT, **{name: getattr(manifest, name) for name in FACTS[1:]}}
+        self.document("manifest.json", canonical(values))
+        self.document("SHA256", self._digest.hexdigest().encode() + b"\n")
+        self._file.write(bytes(2 * BLOCK))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _pages(
+        self, folder: str, lines: Iterable[bytes], progress: Callable[[int], None] | None = None
+    ) -> int:
+        page: list[bytes] = []
+        done = 0
+        for line in lines:
+            page.append(line)
+            if len(page) == PAGE:
+                done = self._page(folder, page, done, progress)
+                page = []
+        return self._page(folder, page, done, progress) if page else done
+
+    def _rolls(self, folder: str, lines: Iterable[bytes]) -> None:
+        """Write lines of any size into as many members as it takes."""
+        roll, number = bytearray(), 0
+        for line in lines:
+            if roll and len(roll) + len(line) > ROLL:
+                self.document(f"{folder}/{number:08}", bytes(roll))
+                roll, number = bytearray(), number + 1
+            roll += line
+        if roll:
+            self.document(f"{folder}/{number:08}", bytes(roll))
+
+    def _page(
+        self, folder: str, page: list[bytes], done: int, progress: Callable[[int], None] | None
+    ) -> int:
+        self.document(f"{folder}/{done // PAGE:08}", b"".join(page))
+        if progress is not None:
+            progress(done + len(page))
+        return done + len(page)

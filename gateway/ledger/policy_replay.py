@@ -1,0 +1,283 @@
+"""What another version of an agreement would have decided: past queries, decided again from the ledger alone.
+
+No print is needed and none exists: purpose, claim, what was sampled, score, gallery, fingers searched and the
+status of the person found are in the sealed details; the law is a pure function of them. Decided again under
+the version that was in force, each must come out as it did: anything else is a finding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from gateway.domain.messages import (
+    Biometrics,
+    Header,
+    MessageType,
+    Modality,
+    Operation,
+    Outcome,
+    PriorTransaction,
+    Purpose,
+    Query,
+    RecordFormat,
+    Sample,
+)
+from gateway.domain.person import NOBODY, FieldCode, Ground, Scope, Status, SubjectKind
+from gateway.errors import Refusal
+from gateway.law.agreement import Agreement
+from gateway.law.legal_status import persecution_told
+from gateway.law.query_policy import Decided, Found, Permit, may_answer, settle
+from gateway.ledger.entry import EntryType
+from gateway.ledger.exchange_history_parts import Told, age_of
+
+Threshold: TypeAlias = Callable[[float, int, int], float]
+"""FPIR, people in the gallery and fingers searched → the least score that is a match."""
+
+SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
+ROUNDING = (
+    0.001  # log10; two numbers of three decimals that differ by less may stand in either order
+)
+_ROUNDED = re.compile(
+    r"-?\d+\.\d{3}"
+)  # how earlier releases recorded scores, thresholds and floors
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A query that was answered, as the ledger tells it."""
+
+    partner: str
+    number: str
+    index: int
+    time: datetime
+    agreement: str
+    asked: Mapping[str, str]
+    told: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        """The outcome that the asker was shown."""
+        return self.told.get("disclosed_outcome", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One query decided again; `now` is an outcome or the reason of a refusal, `why` the rule."""
+
+    past: Past
+    now: str
+    why: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the asker would have been shown something else."""
+        return self.now != self.past.shown
+
+
+def answered(entries: Iterable[Told]) -> Iterator[Past]:
+    """Yield the answered queries among entries in order; what stays sealed cannot be decided again."""
+    asked: dict[tuple[str, bytes], Told] = {}
+    for each in entries:
+        frame = each.frame
+        key = frame.partner_id, frame.message_id
+        if frame.type is EntryType.REQUEST:
+            asked[key] = each
+        elif frame.type is EntryType.RESPONSE and (request := asked.pop(key, None)):
+            if not request.facts or not each.facts or "disclosed_outcome" not in each.facts:
+                continue
+            if request.facts.get("operation") == Operation.SUBMIT_QUERY.name:
+                yield Past(
+                    frame.partner_id,
+                    frame.transaction_number,
+                    each.index,
+                    request.frame.time,
+                    f"{request.frame.agreement_id}@{request.frame.agreement_version}",
+                    request.facts,
+                    each.facts,
+                )
+
+
+def again(past: Past, agreement: Agreement, threshold: Threshold) -> Replayed:
+    """Decide a past query under `agreement`, as if it had been in force then.
+
+    Raises ValueError where the entries do not say enough, which those of an older release may not.
+    """
+    then = replace(agreement, in_force=past.time, until=None, superseded=None)
+    try:
+        permit = may_answer(_header(past, then), _query(past), then, past.time)
+    except Refusal as refusal:
+        return Replayed(past, refusal.reason, refusal.metadata.get("element", ""))
+    if past.told.get("true_outcome") not in SEARCHED:
+        return Replayed(past, past.shown, permit.rules[0])
+    # What is held was not recorded by older releases, which did not ask for it.
+    held = () if past.told.get("applications") == "none" else (FieldCode.APPLICATION_HISTORY,)
+    found = _found(past, permit, threshold)
+    settled = settle(found, _status(past), permit, _decided(past), held=held)
+    return Replayed(past, settled.shown.name, settled.why)
+
+
+def _header(past: Past, agreement: Agreement) -> Header:
+    return Header(
+        message_type=MessageType.REQUEST,
+        operation=Operation.SUBMIT_QUERY,
+        sender=past.partner,
+        signing_key_id=b"",
+        recipient=agreement.home,
+        kem_key_id=b"",
+        message_id=b"",
+        create_time=past.time,
+        expire_time=past.time,
+        directory_version=1,
+        payload_commitment=b"",
+        transaction_number=past.number,
+        agreement_id=agreement.id,
+        agreement_version=agreement.version,
+        purpose=_member(past, "purpose", Purpose),
+    )
+
+
+def _query(past: Past) -> Query:
+    asked = past.asked
+    probe: Biometrics | PriorTransaction = PriorTransaction(asked.get("prior_transaction", ""))
+    if asked.get("modality"):
+        kinds = [Modality[name] for name in asked["modality"].split(",")]
+        probe = Biometrics(
+            tuple(
+                Sample(
+                    modality=kind,
+                    position=0,
+                    format=RecordFormat.ISO_19794_2_2005,
+                    extractor="",
+                    data=b"",
+                )
+                for kind in kinds
+            )
+        )
+    return Query(
+        case=asked.get("case", ""),
+        unit=asked.get("unit", ""),
+        person=asked.get("person", ""),
+        reply_key=b"",
+        probe=probe,
+        refugee_claimant=asked.get("refugee_claimant") == "true",
+    )
+
+
+def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
+    """Return score, threshold and floor as they were recorded; anew only where the permit's share is another.
+
+    Earlier releases recorded three decimals. Where these cannot tell which of two numbers was the greater, the
+    outcome that was recorded beside them does; of a threshold reckoned anew nothing does.
+    """
+    told = past.told
+    if "scores" not in told:  # asked back by number: somebody is there, or nobody
+        hit = told.get("true_outcome") == Outcome.MATCH.name
+        return Found(0.0 if hit else float("-inf"), 0.0)
+    try:
+        score, agreed = float(told["scores"]), float(told["fpir"])
+        size, fingers = int(told["gallery_size"]), len(told["usable_positions"].split(","))
+        level = _Level(told["threshold"], past, reached=frozenset({Outcome.MATCH.name}))
+    except (KeyError, ValueError):
+        raise ValueError("the entry does not say score, gallery and fingers") from None
+    if permit.fpir == agreed or (level.rounded and f"{permit.fpir:g}" == told["fpir"]):
+        least = level.beside(score)
+    else:  # what was recorded is the threshold of another share
+        least = _anew(past, score, threshold(permit.fpir, size, fingers))
+    if permit.review is None:
+        return Found(score, least)
+    share = permit.review.floor_fpir
+    if told.get("review_floor") and _same_floor(past, permit):
+        at_least = frozenset({Outcome.MATCH.name, Outcome.REVIEW_PENDING.name})
+        floor = _Level(told["review_floor"], past, reached=at_least).beside(score)
+    else:
+        floor = _anew(past, score, threshold(share, size, fingers))
+    return Found(score, least, floor)
+
+
+class _Level:
+    """A recorded threshold; `reached` are the true outcomes of scores that reached it."""
+
+    def __init__(self, text: str, past: Past, *, reached: frozenset[str]) -> None:
+        self._level = float(text)
+        self._reached = past.told.get("true_outcome") in reached
+        self.rounded = bool(_ROUNDED.fullmatch(text) and _ROUNDED.fullmatch(past.told["scores"]))
+
+    def beside(self, score: float) -> float:
+        """Return the level, or what stands to the score as it was decided where rounding hides that."""
+        if not self.rounded or abs(score - self._level) >= ROUNDING:
+            return self._level
+        return score if self._reached else math.nextafter(score, math.inf)
+
+
+def _anew(past: Past, score: float, level: float) -> float:
+    if _ROUNDED.fullmatch(past.told["scores"]) and abs(score - level) < ROUNDING:
+        raise ValueError("the recorded score has three decimals: too near to the other threshold")
+    return level
+
+
+def _same_floor(past: Past, permit: Permit) -> bool:
+    """Return whether the recorded floor is of the permit's share; earlier releases did not record the share."""
+    share = past.told.get("review_fpir")
+    if permit.review is None or share is None:
+        return past.agreement == permit.agreement.name
+    return float(share) == permit.review.floor_fpir
+
+
+def _status(past: Past) -> Status:
+    told = past.told
+    if not told.get("status_kind"):
+        return NOBODY
+    kind = _told_kind(told["status_kind"])
+    persecutors, none = persecution_told(told.get("persecutors", ""), kind)
+    return Status(
+        kind=kind,
+        nationalities=frozenset(filter(None, told.get("nationalities", "").split(","))),
+        persecutors=persecutors,
+        no_persecutor=none,
+        confirmed=_confirmed(past),
+    )
+
+
+def _confirmed(past: Past) -> datetime | None:
+    """Return when the status was confirmed; None: never."""
+    age = age_of(past.told.get("status_age", ""))
+    return None if age is None else past.time - age
+
+
+def _decided(past: Past) -> tuple[Decided, ...]:
+    """Return what officials had decided of the person; earlier releases recorded what came of it alone."""
+    told = past.told.get("official_decisions", "")
+    if not told and past.told.get("withheld") == Scope.ALL.name:
+        told = f"{Scope.ALL.name}/{past.told.get('ground', '')}"
+    try:
+        parts = [each.split("/") for each in told.split(",") if each]
+        return tuple(
+            Decided(Scope[scope], frozenset(map(_field, fields)), Ground[ground], "".join(terms))
+            for what, ground, *terms in parts
+            for scope, *fields in [what.split("+")]
+        )
+    except (KeyError, ValueError):
+        raise ValueError("the entry names a decision that we do not know") from None
+
+
+def _field(name: str) -> FieldCode:
+    return FieldCode[name]
+
+
+def _told_kind(name: str) -> SubjectKind:
+    try:
+        return SubjectKind[name]
+    except KeyError:
+        raise ValueError("the entry names a status that we do not know") from None
+
+
+def _member(past: Past, name: str, kind: type[Purpose]) -> Purpose:
+    try:
+        return kind[past.asked[name]]
+    except KeyError:
+        raise ValueError(f"the entry does not say its {name}") from None

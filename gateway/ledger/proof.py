@@ -1,0 +1,326 @@
+"""Proofs that travel: the tlog-proof text, and the receipt that a partner checks without us.
+
+A receipt says that an answer stands in a log whose owner has signed for it, so that the owner can
+neither deny the answer nor have given another one. It is checked with two public keys and the bytes at
+hand; no network, no clock, nothing of the house.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from gateway.domain.messages import Direction, Receipt
+from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.ledger.errors import AuditFault, ProofRefused, ReceiptRefused
+from gateway.ledger.merkle import (
+    HASH_SIZE,
+    MAX_PROOF,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+)
+from gateway.ledger.signed_note import (
+    MAX_NOTE,
+    MAX_SIZE,
+    Checkpoint,
+    KeyType,
+    NoteRefused,
+    VerifierKey,
+    open_checkpoint,
+    signed_at,
+)
+from keys.signatures import LogKey
+
+__all__ = [
+    "Expected",
+    "LogIdentity",
+    "ProofRefused",
+    "ReceiptRefused",
+    "TlogProof",
+    "VerifiedReceipt",
+    "make_proof",
+    "parse_proof",
+    "verify_progress",
+    "verify_receipt",
+]
+
+HEADER: Final = "c2sp.org/tlog-proof@v1"
+MESSAGE_ID_SIZE: Final = 16  # bytes; protocol 3, Header field 9
+ED25519_SIZE: Final = 32  # bytes; RFC 8032
+MAX_TEXT: Final = (
+    MAX_NOTE + 4096
+)  # bytes; 64 hash lines of 45 bytes, header and index before the note
+
+_SAID: Final = (
+    *("partner_id", "transaction_number", "agreement_id", "agreement_version"),
+    *("signing_key_id", "kem_key_id", "directory_version"),
+)
+_PAIR: Final = (KeyType.ED25519, KeyType.MLDSA44)  # of a log's two keys, in this order
+_INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class LogIdentity:
+    """What must be known of a log to verify it: its name and its two verifier keys, as vkeys.
+
+    past     pairs of the same log that sign beside the current one; one pair verifies a note, both halves of it
+    stopped  pairs that left, or whose secrecy came into doubt, each with the second since 1970 after which
+             nothing that it signs is believed: what it signed before stays the log's own
+
+    Raises `NoteRefused` unless the keys are an Ed25519 and an ML-DSA-44 key that bear the name.
+    """
+
+    origin: str
+    ed25519_vkey: str = field(repr=False)
+    mldsa44_vkey: str = field(repr=False)
+    past: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    stopped: tuple[tuple[str, str, int], ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        for pair in (self.vkeys, *self.past, *(each[:2] for each in self.stopped)):
+            stated = [(key.name, key.type) for key in map(VerifierKey.parse, pair)]
+            if stated != [(self.origin, each) for each in _PAIR]:
+                raise NoteRefused(
+                    "a log has an Ed25519 key and an ML-DSA-44 key that bear its name"
+                )
+
+    @property
+    def vkeys(self) -> tuple[str, str]:
+        """Both keys, in the order that `open_checkpoint` wants them."""
+        return self.ed25519_vkey, self.mldsa44_vkey
+
+    def open(self, signed: bytes) -> Checkpoint:
+        """Return the checkpoint of a note that the current pair or one of the past has signed, or a stopped one in time.
+
+        Raises `NoteRefused` with what the current pair says of it.
+        """
+        return self.read(signed)[0]
+
+    def read(self, signed: bytes) -> tuple[Checkpoint, int]:
+        """Return what `open` does, and the second since 1970 at which that pair says it signed."""
+        try:
+            return _read(signed, self.vkeys)
+        except NoteRefused as refused:
+            for pair in self.past:
+                with suppress(NoteRefused):
+                    return _read(signed, pair)
+            for ed25519, mldsa44, until in self.stopped:
+                with suppress(NoteRefused):
+                    found = _read(signed, (ed25519, mldsa44))
+                    if found[1] <= until:
+                        return found
+            raise refused from None
+
+    @classmethod
+    def from_log_key(cls, origin: str, key: LogKey) -> LogIdentity:
+        """Return the public identity of a log that signs with `key`."""
+        return cls.from_public(origin, key.public)
+
+    @classmethod
+    def from_public(
+        cls,
+        origin: str,
+        public: bytes,
+        past: Iterable[bytes] = (),
+        stopped: Iterable[tuple[bytes, int]] = (),
+    ) -> LogIdentity:
+        """Return the identity of the public halves of pairs, each Ed25519 ‖ ML-DSA-44."""
+        return cls(
+            origin,
+            *_vkeys(origin, public),
+            tuple(_vkeys(origin, each) for each in past),
+            tuple((*_vkeys(origin, each), until) for each, until in stopped),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TlogProof:
+    """A parsed proof text; nothing about it is verified yet.
+
+    hashes       from the leaf's sibling upwards, 32 bytes each
+    checkpoint   the signed note, verbatim
+    """
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What the leaf of an answer must say: all that the asker knows of question and answer.
+
+    partner_id          who asked
+    message_id          the 16 bytes under which the question was asked
+    transcript          SHA-256 of the answer's transcript as the asker computed it from the bytes received
+    operation           name of the question's operation
+    transaction_number, agreement_id, agreement_version   of the question's header
+    signing_key_id, kem_key_id, directory_version   of the answer's header
+    earliest, latest    aware; between them the leaf was written and its checkpoint signed
+    """
+
+    partner_id: str
+    message_id: bytes
+    transcript: bytes
+    operation: str
+    transaction_number: str
+    agreement_id: str
+    agreement_version: int
+    signing_key_id: bytes
+    kem_key_id: bytes
+    directory_version: int
+    earliest: datetime
+    latest: datetime
+
+    def differences(self, frame: Frame) -> Iterator[str]:
+        """Yield each field in which a leaf says something else."""
+        said = {name: getattr(self, name) for name in _SAID}
+        said |= {"direction": Direction.INBOUND, "subject_reference": self.operation}
+        yield from (name for name, value in said.items() if getattr(frame, name) != value)
+        if not self.earliest <= frame.time <= self.latest:
+            yield "time"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedReceipt:
+    """Where the answer stands, under which checkpoint, and what its leaf says."""
+
+    index: int
+    checkpoint: Checkpoint
+    frame: Frame
+
+
+def make_proof(index: int, hashes: Sequence[bytes], checkpoint_note: bytes) -> bytes:
+    """Return the tlog-proof@v1 text; without an `extra` line, which nobody would have signed."""
+    lines = [
+        HEADER,
+        f"index {index}",
+        *(base64.b64encode(each).decode() for each in hashes),
+        "",
+        "",
+    ]
+    return "\n".join(lines).encode() + checkpoint_note
+
+
+def parse_proof(text: bytes) -> TlogProof:
+    """Read a tlog-proof@v1 text strictly; raises `ProofRefused`.
+
+    The checkpoint is cut off unread. An `extra` line is refused: it is unauthenticated and we send none.
+    """
+    if len(text) > MAX_TEXT:
+        raise ProofRefused("the proof is too large")
+    head, gap, checkpoint = text.partition(b"\n\n")
+    try:
+        lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise ProofRefused("the proof's lines are not ASCII") from None
+    if not gap or not checkpoint or lines[0] != HEADER or len(lines) < 2:
+        raise ProofRefused(f"a proof is {HEADER}, index, hashes, an empty line and a checkpoint")
+    index = _INDEX.fullmatch(lines[1])
+    if index is None or int(index[1]) > MAX_SIZE:
+        raise ProofRefused("the proof's second line is not its index")
+    if len(lines) - 2 > MAX_PROOF:
+        raise ProofRefused("the proof has more hashes than any tree has levels")
+    return TlogProof(int(index[1]), tuple(map(_hash, lines[2:])), checkpoint)
+
+
+def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) -> VerifiedReceipt:
+    """Return where an answer stands in the log, or refuse the receipt.
+
+    (1) The caller names question and answer; an empty value would match what is empty in a leaf.
+    (2) The leaf is a well-formed RESPONSE.
+    (3) It names this question and this answer, and says of both what the caller knows, no more no less.
+    (4) The proof parses.
+    (5) Both of the log's keys have signed its checkpoint: an inclusion in a root that nobody signed
+        proves nothing (sigstore-python issue 248). A new epoch is another log.
+    (6) The checkpoint says that it was signed when the leaf was written or later, and not later than now.
+    (7) The leaf is at the stated index of the tree that was signed.
+
+    Raises `ReceiptRefused`. `verify_progress` then asks whether the log only grew.
+    """
+    # (1)
+    if len(expected.message_id) != MESSAGE_ID_SIZE or len(expected.transcript) != HASH_SIZE:
+        raise ReceiptRefused("the caller did not say which answer the receipt is for")
+    # (2)
+    with _refusing():
+        frame = decode(receipt.leaf)
+    if (frame.type, frame.entry_class) != (EntryType.RESPONSE, EntryClass.ANSWERED):
+        raise ReceiptRefused("the receipt's leaf is not that of an answer")
+    # (3)
+    if frame.message_id != expected.message_id:
+        raise ReceiptRefused("the receipt is for another question")
+    if frame.transcript != expected.transcript:
+        raise ReceiptRefused("the receipt is for another answer to this question")
+    wrong = ", ".join(expected.differences(frame))
+    if wrong:
+        raise ReceiptRefused(f"the receipt's leaf says otherwise: {wrong}")
+    with _refusing():
+        # (4)
+        proof = parse_proof(receipt.tlog_proof)
+        # (5)
+        checkpoint, second = log.read(proof.checkpoint)
+        # (6)
+        if not int(frame.time.timestamp()) <= second <= expected.latest.timestamp():
+            raise ProofRefused("its checkpoint was not signed between the leaf and now")
+        # (7)
+        leaf, size, root = leaf_hash(receipt.leaf), checkpoint.size, checkpoint.root
+        verify_inclusion(leaf, proof.hashes, index=proof.index, size=size, expected=root)
+    return VerifiedReceipt(proof.index, checkpoint, frame)
+
+
+def verify_progress(old: Checkpoint | None, new: Checkpoint, hashes: Sequence[bytes]) -> None:
+    """Refuse a checkpoint that does not continue the last one seen of the same log.
+
+    old      None at first sight: nothing to compare, and nothing proved until the second
+    hashes   the consistency proof from old.size; empty at first sight, at an unchanged size, and after
+             an empty log
+
+    Raises `ProofRefused` for another log, a smaller size, another root at the same size, and a proof
+    that does not hold. The two notes are then evidence: keep both.
+    """
+    if old is not None and old.origin != new.origin:
+        raise ProofRefused("the checkpoint is of another log")
+    if old is None or old.size == 0:
+        if hashes:
+            raise ProofRefused("there is nothing yet to be consistent with")
+        return
+    if new.size < old.size:
+        raise ProofRefused("the log has become smaller")
+    verify_consistency(hashes, old=old.size, new=new.size, old_root=old.root, new_root=new.root)
+
+
+def _vkeys(origin: str, public: bytes) -> tuple[str, str]:
+    halves = public[:ED25519_SIZE], public[ED25519_SIZE:]
+    ed25519, mldsa44 = map(VerifierKey, (origin, origin), _PAIR, halves)
+    return ed25519.format(), mldsa44.format()
+
+
+def _read(signed: bytes, pair: tuple[str, str]) -> tuple[Checkpoint, int]:
+    return open_checkpoint(signed, *pair), signed_at(signed, pair[1])
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn whatever is wrong with a part into a refusal of the receipt."""
+    try:
+        yield
+    except AuditFault as fault:
+        raise ReceiptRefused(f"the receipt does not hold: {fault}") from fault
+
+
+def _hash(line: str) -> bytes:
+    """Decode one hash line in its one spelling."""
+    try:
+        raw = base64.b64decode(line, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProofRefused("a proof line is not base64") from None
+    if len(raw) != HASH_SIZE or base64.b64encode(raw).decode() != line:
+        raise ProofRefused("a proof line is not a hash of 32 bytes in its one spelling")
+    return raw

@@ -1,0 +1,229 @@
+"""The grammar of entries: what must follow what, told from the frames alone.
+
+    exchange    = REFUSAL* | REQUEST REFUSAL* closing
+    closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
+    an answered SUBMIT_QUERY has exactly one DESTRUCTION, in the same commit as its RESPONSE or before, or a
+    REVIEW instead; each attempt that ended in a REFUSAL of class OTHER has its own, before that REFUSAL
+    review      = REVIEW VERDICT? (DESTRUCTION VERDICT | DESTRUCTION ABANDONED), within REVIEW_LONGEST; what
+    ends it stands in one commit with the DESTRUCTION
+
+Entries belong together by partner and message identifier. A REFUSAL without a REQUEST is a message refused
+before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
+a retry may still be answered under the same REQUEST (ledger 10), or the caretaker abandons it.
+
+Remembered is what is open, and what the last hour has closed. An identifier may return after REPLAY_WINDOW.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from gateway.domain.messages import Direction, Operation
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.sequence_rules_followup import Sequels
+
+# Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
+REPLAY_WINDOW: Final = timedelta(minutes=15)
+CLOSING_GRACE: Final = timedelta(hours=1)  # the caretaker abandons minutes after the window's end
+REVIEW_LONGEST: Final = timedelta(
+    hours=25
+)  # a day (protocol 4, "Review"), and the caretaker's rounds
+SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has prints to destroy
+
+Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
+
+_CLASSES = {
+    EntryType.REQUEST: (EntryClass.ACCEPTED,),
+    EntryType.RESPONSE: (EntryClass.ANSWERED,),
+    EntryType.REFUSAL: (EntryClass.DENIED, EntryClass.OTHER),
+}
+_BOUND = (
+    EntryType.REQUEST,
+    EntryType.RESPONSE,
+    EntryType.ABANDONED,
+    EntryType.DESTRUCTION,
+    EntryType.REVIEW,
+    EntryType.VERDICT,
+)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A REQUEST and what has become of it.
+
+    settled   it was closed, and a checkpoint stands over its closing
+    """
+
+    key: Key
+    index: int
+    time: datetime
+    transcript: bytes
+    searching: bool
+    refused: bool = False
+    closed: bool = False
+    answered: bool = False
+    destroyed: bool = False
+    reviewed: bool = False
+    settled: bool = False
+
+    @property
+    def open(self) -> bool:
+        return not self.closed and not self.refused
+
+
+@dataclass(slots=True)
+class _Review:
+    """Prints that wait for an examiner. `destroyed`: they are gone, and the same commit must say why."""
+
+    index: int
+    time: datetime
+    verdicts: int = 0
+    destroyed: bool = False
+
+
+@dataclass(slots=True)
+class Grammar:
+    """The state of the grammar after some entries; feed it every frame, in order."""
+
+    _sequels: Sequels = field(default_factory=Sequels)
+    _known: dict[Key, _Exchange] = field(default_factory=dict)
+    _ages: deque[_Exchange] = field(default_factory=deque)  # the oldest first
+    _fresh: list[_Exchange] = field(default_factory=list)  # closed since the last checkpoint
+    _reviews: dict[Key, _Review] = field(default_factory=dict)  # those that are open
+
+    def read(self, index: int, frame: Frame) -> Iterator[str]:
+        """Yield what is wrong with the next entry, in plain words."""
+        self._forget(frame.time)
+        if frame.entry_class not in _CLASSES.get(frame.type, tuple(EntryClass)):
+            yield f"a {frame.type.name} of class {frame.entry_class.name}"
+        key = frame.partner_id, frame.message_id
+        if self._sequels.concerns(frame):
+            yield from self._sequels.read(frame)
+            yield from self._enclosed(key, frame)
+        elif frame.type in _BOUND and not all(key):
+            yield f"a {frame.type.name} that does not name its partner and message"
+        elif frame.type is EntryType.REQUEST:
+            yield from self._request(index, key, frame)
+        elif frame.type is EntryType.REFUSAL:
+            self._refusal(key, frame)
+        elif frame.type is EntryType.REVIEW:
+            yield from self._review(index, key, frame)
+        elif frame.type is EntryType.VERDICT or self._ends_review(key, frame):
+            yield from self._verdict(key, frame)
+        elif frame.type in {EntryType.RESPONSE, EntryType.ABANDONED}:
+            yield from self._closing(key, frame)
+        elif frame.type is EntryType.DESTRUCTION:
+            yield from self._destruction(key)
+
+    def commit(self) -> Iterator[tuple[int, str]]:
+        """Yield index and words for each query that was answered and whose prints are still owed.
+
+        To be asked where a checkpoint stands: prints die in the commit that answers (protocol 4, 20).
+        """
+        for exchange in self._fresh:
+            exchange.settled = True
+            owed = not exchange.destroyed and not exchange.reviewed
+            if exchange.answered and exchange.searching and owed:
+                yield exchange.index, "a query was answered and its prints were never destroyed"
+        self._fresh.clear()
+        for key in [key for key, review in self._reviews.items() if review.destroyed]:
+            yield (
+                self._reviews.pop(key).index,
+                "prints of a review were destroyed and nothing ended it",
+            )
+
+    def end(self, now: datetime) -> Iterator[tuple[int, bool, str]]:
+        """Yield index, whether it may still be under way, and words for each REQUEST left open."""
+        for exchange in self._known.values():
+            if exchange.open and now - exchange.time < CLOSING_GRACE:
+                yield exchange.index, True, "a REQUEST is open; it may still be under way"
+            elif exchange.open:
+                yield exchange.index, False, "a REQUEST was never closed"
+        for review in self._reviews.values():
+            late = now - review.time >= REVIEW_LONGEST
+            words = "was never ended" if late else "is open; it may still be under way"
+            yield review.index, not late, f"a REVIEW {words}"
+
+    def _enclosed(self, key: Key, frame: Frame) -> Iterator[str]:
+        """A correction or acknowledgement that came in lies in the exchange that brought it."""
+        if frame.entry_class is EntryClass.ACCEPTED and frame.direction is Direction.INBOUND:
+            exchange = self._known.get(key)
+            if exchange is None or exchange.settled:
+                yield f"a {frame.type.name} that came in by no REQUEST"
+
+    def _request(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
+        earlier = self._known.get(key)
+        if earlier and (earlier.open or frame.time - earlier.time < REPLAY_WINDOW):
+            yield f"the message of this REQUEST was accepted before, at leaf {earlier.index}"
+            return
+        search = frame.subject_reference == SEARCHING
+        self._known[key] = exchange = _Exchange(key, index, frame.time, frame.transcript, search)
+        self._ages.append(exchange)
+
+    def _refusal(self, key: Key, frame: Frame) -> None:
+        exchange = self._known.get(key)
+        if exchange is None or frame.transcript != exchange.transcript:
+            return
+        if frame.entry_class is EntryClass.DENIED:
+            exchange.refused = True
+        elif not exchange.closed:  # the attempt is over; the next has prints of its own
+            exchange.destroyed = False
+
+    def _closing(self, key: Key, frame: Frame) -> Iterator[str]:
+        exchange = self._known.get(key)
+        if exchange is None or exchange.closed:
+            yield f"a {frame.type.name} to {'what was closed before' if exchange else 'no REQUEST'}"
+            return
+        exchange.closed, exchange.answered = True, frame.type is EntryType.RESPONSE
+        self._fresh.append(exchange)
+        if frame.time - exchange.time >= CLOSING_GRACE:
+            self._ages.appendleft(exchange)  # it was kept for being open; now it may be forgotten
+
+    def _review(self, index: int, key: Key, frame: Frame) -> Iterator[str]:
+        exchange = self._known.get(key)
+        if exchange is None or exchange.closed or exchange.destroyed or exchange.reviewed:
+            yield "a REVIEW of prints that are gone, or of no REQUEST"
+            return
+        exchange.reviewed = True
+        self._reviews[key] = _Review(index, frame.time)
+
+    def _ends_review(self, key: Key, frame: Frame) -> bool:
+        return frame.type is EntryType.ABANDONED and key in self._reviews
+
+    def _verdict(self, key: Key, frame: Frame) -> Iterator[str]:
+        """A verdict, or the end of the time for one; where the prints are gone, it is the last word."""
+        review = self._reviews.get(key)
+        if review is None:
+            yield f"a {frame.type.name} to no open REVIEW"
+            return
+        review.verdicts += 1
+        if review.destroyed:
+            del self._reviews[key]
+        elif frame.type is EntryType.ABANDONED:
+            yield "a REVIEW was abandoned and its prints were not destroyed"
+        elif review.verdicts > 1:
+            yield "a second VERDICT, and the prints were not destroyed"
+
+    def _destruction(self, key: Key) -> Iterator[str]:
+        exchange, review = self._known.get(key), self._reviews.get(key)
+        if review is not None:
+            if review.destroyed:
+                yield "a second DESTRUCTION of the same prints"
+            review.destroyed = True
+        elif exchange is None or exchange.settled:
+            yield "a DESTRUCTION for no REQUEST, or long after its answer"
+        elif exchange.destroyed:
+            yield "a second DESTRUCTION of the same prints"
+        else:
+            exchange.destroyed = True
+
+    def _forget(self, now: datetime) -> None:
+        """Drop what is too old to matter, unless it is still open or its commit is under way."""
+        while self._ages and now - self._ages[0].time >= CLOSING_GRACE:
+            exchange = self._ages.popleft()
+            if not exchange.open and self._known.get(exchange.key) is exchange:
+                del self._known[exchange.key]

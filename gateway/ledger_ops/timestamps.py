@@ -1,0 +1,163 @@
+"""Hourly time stamps over our newest checkpoint, off the hot path; late ones are counted down (ledger section 8).
+
+    (1) the newest checkpoint is taken as it is signed
+    (2) the authority is asked, with a nonce
+    (3) its answer is checked against the roots that we were given, and its time against our clock
+    (4) token and TIMESTAMP entry become durable together
+
+What the authority learns is the size of our ledger and its root; what it cannot is anything of an entry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from gateway import user_files
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.errors import Remedy
+from gateway.ledger import signed_note
+from gateway.ledger import timestamp as stamp
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger.timestamp import SKEW, StampRefused
+from gateway.ledger_ops.evidence_deadline import Overdue
+from gateway.store.ledger import witness_evidence
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+
+NAME: Final = "STAMPS"  # of what is late
+REASON: Final = 200  # characters of why, as the alarm's entry holds it
+
+Post = Callable[[str, bytes], bytes]  # address, request → answer; raises OSError
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Whom we ask, whom its certificates must lead to, and how often we ask."""
+
+    address: str
+    roots: bytes
+    every: timedelta
+
+
+class Stamping:
+    """Asks the authority when it is time to, and says when stamps are late."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        overdue: Overdue,
+        clock: Callable[[], datetime],
+        *,
+        authority: Authority | None,
+        post: Post,
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._overdue, self._clock = overdue, clock
+        self._authority, self._post = authority, post
+        self._begun = clock()
+        self._one = threading.Lock()  # the round and an operator: one asks at a time
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (Act("ledger.stamp", frozenset({Role.OPERATOR, Role.AUDITOR}), self._asked),)
+
+    def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Have the newest checkpoint stamped where it is time; a failure is told and counted, never raised.
+
+        stopping   whether we end: what was cut for that is no failure, and nothing more is recorded
+        """
+        if self._authority is None:
+            self._overdue.settled(NAME)
+            return
+        due = self._due(self._authority)
+        if self._clock() < due:
+            self._overdue.settled(NAME)
+            return
+        try:
+            self.stamp()
+        except Exception as fault:  # noqa: BLE001 - whatever it was, there is no stamp, and that is counted down
+            if stopping():
+                return
+            # A house that was closed for a day is late from its opening on, or it would not answer at once;
+            # what was late before it closed still is (`Overdue`).
+            ours = isinstance(fault, StampRefused | OSError)
+            why = str(fault)[:REASON] if ours else type(fault).__name__
+            self._overdue.late(NAME, max(due, self._begun), self._clock(), why)
+        else:
+            self._overdue.settled(NAME)
+
+    def stamp(self) -> tuple[int, datetime]:
+        """Have the newest checkpoint stamped now; return its size and the time that the authority states.
+
+        Raises StampRefused, OSError where the authority does not answer, Remedy where none is configured.
+        """
+        authority = self._authority
+        if authority is None:
+            raise Remedy("no authority is configured: set evidence.authority and its roots")
+        with self._one:
+            return self._stamp(authority)
+
+    def _stamp(self, authority: Authority) -> tuple[int, datetime]:
+        text = signed_note.parse_note(self._sequencer.latest_checkpoint()).text  # (1)
+        checkpoint = signed_note.Checkpoint.parse(text)
+        asked = stamp.ask(text.encode())
+        answer = self._post(authority.address, asked.octets)  # (2)
+        at = stamp.check(answer, text.encode(), [authority.roots], nonce=asked.nonce)  # (3)
+        now = self._clock()
+        if abs(at - now) > SKEW:
+            raise StampRefused("the authority's clock and ours differ by more than two minutes")
+        frame = Frame(
+            type=EntryType.TIMESTAMP,
+            entry_class=EntryClass.OTHER,
+            subject_reference=sha256(answer).hexdigest(),
+        )
+        facts = {
+            "authority": authority.address,
+            "checkpoint_size": str(checkpoint.size),
+            "checkpoint_root": checkpoint.root.hex(),
+            "since": at.isoformat(),
+        }
+        effect = witness_evidence.stamped(checkpoint.size, answer)
+        self._sequencer.commit((Leaf(frame, facts),), effect)  # (4)
+        return checkpoint.size, at
+
+    def _asked(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer, arguments
+
+        def do() -> Answer:
+            try:
+                size, at = self.stamp()
+            except (StampRefused, OSError) as fault:
+                raise Remedy(f"there is no time stamp: {fault}") from None
+            return {"size": size, "time": at.isoformat()}
+
+        return do
+
+    def _due(self, authority: Authority) -> datetime:
+        with self._database.reader() as reader:
+            last = witness_evidence.last_stamp(reader)
+        return self._begun if last is None else last + authority.every
+
+
+def authority_of(address: str | None, roots: Path | None, every: float) -> Authority | None:
+    """Return the authority that the settings name; raises Remedy where its roots cannot be read."""
+    if address is None:
+        return None
+    if roots is None:
+        raise Remedy("evidence.authority needs evidence.authority_roots: whose stamps are believed")
+    try:
+        octets = user_files.read(roots, stamp.MOST_ROOTS)
+        stamp.certificates([octets])
+    except user_files.FileRefused as fault:
+        raise Remedy(f"{roots}: evidence.authority_roots cannot be read: {fault}") from None
+    except StampRefused as fault:
+        raise Remedy(f"{roots}: evidence.authority_roots: {fault}") from None
+    return Authority(address, octets, timedelta(seconds=every))

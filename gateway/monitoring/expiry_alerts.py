@@ -1,0 +1,150 @@
+"""Looks ahead: what ends soon is shown as a gauge, and said once in the ledger for each level that it crosses.
+
+An alarm stands for one object at one level. A nearer level takes its place with an entry of its own; where the
+object was renewed, or is no more, an entry says that it is over. A restart repeats nothing: what stands is in the
+store, written with its entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from itertools import chain
+
+from gateway import telemetry
+from gateway.isolated_loop import each
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring.expiry import Expiring, Level, Told, outlook
+from gateway.store import alarms
+from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.sqlite import Database
+from gateway.trust.bundle import PartyBundle
+
+PREFIX = "EXPIRY/"
+MOST_SHOWN = 256  # gauges; the soonest ends, so that a folder of a thousand partners stays readable
+
+Source = Callable[[datetime], Iterable[Expiring]]
+
+_log = telemetry.logger("lookout")
+
+
+class Lookout:
+    """The outlook of an open house; every room that has something that ends adds a source."""
+
+    def __init__(
+        self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
+    ) -> None:
+        self._database, self._sequencer, self._clock = database, sequencer, clock
+        self._sources: list[Source] = []
+        self._partners: tuple[
+            Callable[[], Iterable[PartyBundle]], Callable[[PartyBundle], Iterable[Expiring]]
+        ] = (tuple, lambda _: ())
+        self._last: dict[Source | str, tuple[Expiring, ...]] = {}
+
+    def add(self, source: Source) -> None:
+        """Look at what `source` yields, from the next look on."""
+        self._sources.append(source)
+
+    def add_partners(
+        self,
+        bundles: Callable[[], Iterable[PartyBundle]],
+        of: Callable[[PartyBundle], Iterable[Expiring]],
+    ) -> None:
+        """Look at each partner's entry alone, from the next look on: one that cannot be read hides no other's end."""
+        self._partners = bundles, of
+
+    def look(self) -> tuple[Told, ...]:
+        """Return everything that ends, the soonest first.
+
+        Of a source that cannot be read what it said last is told: silence would end its alarms.
+        """
+        now = self._clock()
+        for source in self._sources:
+            self._read(source, partial(source, now))
+        try:
+            self._look_at_partners()
+        except Exception as fault:  # noqa: BLE001 - what ends with us is told all the same
+            _log.warning("outlook_unreadable", kind=type(fault).__name__)
+        return outlook(now, chain.from_iterable(self._last.values()))
+
+    def _look_at_partners(self) -> None:
+        bundles, of = self._partners
+        known = {bundle.party: bundle for bundle in bundles()}
+        for name in [key for key in self._last if isinstance(key, str) and key not in known]:
+            del self._last[name]
+        for party, bundle in known.items():
+            self._read(party, partial(of, bundle))
+
+    def _read(self, key: Source | str, source: Callable[[], Iterable[Expiring]]) -> None:
+        try:
+            self._last[key] = tuple(source())
+        except Exception as fault:  # noqa: BLE001 - the other sources are read all the same
+            _log.warning("outlook_unreadable", kind=type(fault).__name__)
+
+    def round(self) -> None:
+        """Show the gauges, raise what has come nearer, clear what was renewed."""
+        told = self.look()
+        telemetry.show_expiries(
+            {
+                (one.thing.kind.value, one.thing.partner, one.thing.name): one.left.total_seconds()
+                for one in told[:MOST_SHOWN]
+            }
+        )
+        with self._database.reader() as reader:
+            stand = {name for name in alarms.raised(reader) if name.startswith(PREFIX)}
+        due = {_name(one): one for one in told if one.level is not Level.FINE}
+        live = {_object(name) for name in due}
+        over = [name for name in sorted(stand - due.keys()) if _object(name) not in live]
+        try:
+            each(
+                sorted(due.keys() - stand),
+                lambda name: self._raise(due[name], name, {n for n in stand if _same(n, name)}),
+                "expiry",
+            )
+        finally:
+            each(over, self._clear, "expiry")
+
+    def _raise(self, one: Told, name: str, before: set[str]) -> None:
+        thing = one.thing
+        _log.warning("ends_soon", operation=thing.kind.value, partner=thing.partner, state=one.step)
+        facts = {
+            "reason": f"EXPIRY_{one.level.name}",
+            "expires": thing.ends.isoformat(timespec="seconds"),
+            "note": thing.remedy,
+        }
+        effects: tuple[Effect, ...] = alarms.raise_alarm(name, self._clock())
+        for nearer in sorted(before):
+            effects += alarms.clear_alarm(nearer)
+        with suppress(alarms.AlarmStands):
+            self._sequencer.commit((Leaf(_frame("RAISE", name), facts),), effects)
+
+    def _clear(self, name: str) -> None:
+        _log.info("ends_soon_over", operation=name.split("/")[1])
+        with suppress(alarms.AlarmStands):
+            self._sequencer.commit((Leaf(_frame("CLEAR", name)),), alarms.clear_alarm(name))
+
+
+def _name(one: Told) -> str:
+    """Return what an alarm is called: kind, partner, name and level, in a form that can be taken apart."""
+    thing = one.thing
+    return f"{PREFIX}{thing.kind.value}/{thing.partner}/{thing.name}/{one.step}"
+
+
+def _object(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _same(one: str, other: str) -> bool:
+    return _object(one) == _object(other)
+
+
+def _frame(verb: str, name: str) -> Frame:
+    prefix, kind, partner, of, step = name.split("/")
+    return Frame(
+        type=EntryType.ALARM,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        subject_reference=f"{verb}/{prefix}/{kind}/{of}/{step}",
+    )

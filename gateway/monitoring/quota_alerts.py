@@ -1,0 +1,97 @@
+"""Who is about to use a quota up: told once a period, while there is time to speak with the partner.
+
+The ALARM says agreement, purpose and counter; it stands until the counter begins again, and a restart does not repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from gateway import telemetry
+from gateway.domain.messages import Direction
+from gateway.isolated_loop import each
+from gateway.law.agreement import Agreement, Agreements
+from gateway.law.quota_policy import Counter, counters
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store import alarms
+from gateway.store.alarms import AlarmStands
+from gateway.store.exchange import quotas
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+
+_PREFIX = "QUOTA/"
+
+_log = telemetry.logger("thrift")
+
+
+class Thrift:
+    """Looks at the counters of every agreement in force, in the house's rounds."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        agreements: Callable[[], Agreements],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._sequencer = sequencer
+        self._agreements = agreements
+        self._clock = clock
+
+    def round(self) -> None:
+        """Tell of each counter that has reached its warning; forget those whose period is over."""
+        now = self._clock()
+        with self._database.reader() as reader:
+            told = {name for name in alarms.raised(reader) if name.startswith(_PREFIX)}
+        due = {
+            _name(agreement, counter): (agreement, counter)
+            for agreement, counter in self._counters(now)
+        }
+        try:
+            each(
+                sorted(due.keys() - told), lambda name: self._tell(name, *due[name], now), "quotas"
+            )
+        finally:  # begun again, or the agreement allows more now
+            each(sorted(told - due.keys()), self._forget, "quotas")
+
+    def _forget(self, name: str) -> None:
+        with suppress(AlarmStands):
+            self._sequencer.commit((), alarms.clear_alarm(name))
+
+    def _counters(self, now: datetime) -> Iterator[tuple[Agreement, Counter]]:
+        for agreement in (one for versions in self._agreements().values() for one in versions):
+            limits = agreement.answering.quotas
+            if limits is None or not agreement.covers(now):
+                continue
+            with self._database.reader() as reader:
+                used = quotas.used(reader, agreement.partner, Direction.INBOUND, now)
+            for counter in counters(limits, used, now):
+                if counter.reaches(limits.warn_percent):
+                    yield agreement, counter
+
+    def _tell(self, name: str, agreement: Agreement, counter: Counter, now: datetime) -> None:
+        _log.warning("quota_nearly_used", partner=agreement.partner, count=counter.used)
+        frame = Frame(
+            type=EntryType.ALARM,
+            entry_class=EntryClass.OTHER,
+            partner_id=agreement.partner,
+            agreement_id=agreement.id,
+            agreement_version=agreement.version,
+            subject_reference="QUOTA",
+        )
+        facts = {
+            "purpose": counter.purpose.name,
+            "quota_year" if counter.yearly else "quota_day": f"{counter.used}/{counter.limit}",
+            "reason": "QUOTA_WARNING",
+        }
+        with suppress(AlarmStands):
+            self._sequencer.commit((Leaf(frame, facts),), alarms.raise_alarm(name, now))
+
+
+def _name(agreement: Agreement, counter: Counter) -> str:
+    """Return what names a counter and its period: another period is another name."""
+    period = "year" if counter.yearly else "day"
+    return f"{_PREFIX}{agreement.name}/{int(counter.purpose)}/{period}/{counter.resets:%Y-%m-%d}"

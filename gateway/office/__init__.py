@@ -1,1 +1,0 @@
-"""What our own people do."""

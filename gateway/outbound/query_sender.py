@@ -1,0 +1,335 @@
+"""Canada asks: the law first, then the ledger, then the partner; and an answer is recorded before anyone sees it.
+
+(1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2))
+(2) the letter is written: a fresh reply key, at least the size of a query with prints, signed
+(3) ASKED is durable, with the letter kept sealed; only then it is sent, always the same bytes
+(4) what comes back proves itself to the courier: signature, receipt, the partner's ledger
+(5) ANSWER_RECEIVED is durable before the answer can be shown
+
+A crash between (3) and (5) costs time alone: the same letter goes out again while it lives, then the partner's
+state is asked for, which repeats the recorded answer to a fresh key. Whoever never took the letter knows no such
+number: the errand has expired, and nobody calls that a no-match.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from gateway import telemetry
+from gateway.domain.messages import About, Operation, Outcome, Query, Result, State
+from gateway.domain.outbound_query import Asking, Errand, ErrandAct, ErrandState, Folder
+from gateway.errors import AuditUnavailable, InProgress, Refusal, Remedy
+from gateway.outbound import entries
+from gateway.outbound.correction_sender import Post
+from gateway.outbound.entries import Permission
+from gateway.outbound.transport import Delivery, Fate
+from gateway.store.casework import outbound_queries
+from gateway.store.effects import LEAF, Effect
+from gateway.store.ledger.sequencer import Leaf
+from gateway.store.times import milliseconds
+from gateway.trust.partners import UnknownParty
+from gateway.wire import query_payload
+from gateway.wire.received_fields import codes_in, unfolded
+from keys.envelope import SMALLEST_REQUEST_QUERY
+
+FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
+LONGEST_PAUSE = timedelta(
+    minutes=5
+)  # of a letter's life, and of a reviewer's patience with our polling
+GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for no more, and erased
+_UNKNOWN = "TRANSACTION_UNKNOWN"
+_REUSED = "TRANSACTION_REUSED"  # the partner has it: what became of it, its state tells
+
+MayAsk = Callable[[Asking, datetime], tuple[Permission, tuple[Effect, ...]]]
+
+
+class Outbound:
+    """Asks partners, and carries on with what is unanswered.
+
+    may_ask   raises the Refusal that stops it, or returns why it is permitted and what reserves its quota
+    """
+
+    def __init__(self, post: Post, may_ask: MayAsk, random: Callable[[int], bytes]) -> None:
+        self._post, self._may_ask, self._random = post, may_ask, random
+        self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
+        self._carrying: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._log = telemetry.logger("outbound")
+
+    def ask(self, asking: Asking) -> Errand:
+        """Ask, and wait for the answer as long as one carrying takes; return where it stands then.
+
+        What our law stops is STOPPED, and its folder says why. Raises Remedy where the partner cannot be written to.
+        """
+        now = self._post.clock()
+        number = f"{now:%Y%m%d}-{self._random(10).hex()}"
+        try:
+            permission, reserved = self._may_ask(asking, now)  # (1)
+            errand = self._recorded(asking, number, permission, reserved, now)  # (2), (3)
+        except AuditUnavailable:
+            raise
+        except Refusal as refusal:  # also the last of a quota that went meanwhile
+            return self._stopped(asking, number, refusal, now)
+        return self.carry_on(errand)
+
+    def _stopped(self, asking: Asking, number: str, refusal: Refusal, now: datetime) -> Errand:
+        folder = Folder(reason=refusal.reason, element=refusal.metadata.get("element", ""))
+        errand = self._errand(asking, number, ErrandState.STOPPED, folder, now)
+        self._post.sequencer.commit(
+            (entries.stopped(asking, number, refusal),), (outbound_queries.asking(errand),)
+        )
+        return errand
+
+    def _recorded(
+        self,
+        asking: Asking,
+        number: str,
+        permission: Permission,
+        reserved: tuple[Effect, ...],
+        now: datetime,
+    ) -> Errand:
+        def payload(reply_key: bytes) -> bytes:
+            query = Query(
+                case=asking.case,
+                unit=asking.unit,
+                person=asking.person,
+                reply_key=reply_key,
+                probe=asking.probe,
+                refugee_claimant=asking.claimant,
+            )
+            return query_payload.query_bytes(query)
+
+        about = About(number=number, agreement=asking.agreement, purpose=asking.purpose)
+        try:
+            courier = self._post.couriers(asking.partner)
+        except UnknownParty:
+            raise Remedy(
+                "no bundle of this partner is known; import it with `party import`"
+            ) from None
+        written = courier.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
+        if written is None:
+            raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
+        folder = Folder(letter=written.octets, until=milliseconds(written.header.expire_time))
+        errand = self._errand(asking, number, ErrandState.ASKED, folder, now)
+        errand = replace(errand, message_id=written.header.message_id)
+        leaf = entries.asked(asking, written, permission)
+        self._post.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
+        return errand
+
+    def _errand(
+        self, asking: Asking, number: str, state: ErrandState, folder: Folder, now: datetime
+    ) -> Errand:
+        return Errand(
+            partner=asking.partner,
+            number=number,
+            message_id=b"",
+            purpose=asking.purpose,
+            agreement=asking.agreement,
+            case=asking.case,
+            state=state,
+            outcome=None,
+            subject=asking.subject,
+            ask=now,
+            answer=None,
+            used=None,
+            used_in="",
+            asked_index=-1,
+            answered_index=None,
+            sealed=outbound_queries.seal(self._post.data_key, asking.partner, number, folder),
+            received=frozenset(),
+        )
+
+    def walk(
+        self, partner: str, go_on: Callable[[], bool] = lambda: True, *, away: bool = False
+    ) -> bool:
+        """Carry on with what one partner has not answered and whose pause is over; return whether it is away.
+
+        go_on   whether the partner's time is not over yet; what is left waits for its next turn
+        away    it did not answer just now: nothing is sent, and what waits too long is given up
+        """
+        now = self._post.clock()
+        with self._post.database.reader() as reader:
+            waiting = outbound_queries.unanswered(reader, partner)
+        self._post.setbacks.only(partner, "errand", {_name(errand) for errand in waiting})
+        for errand in waiting:
+            _, at = self._pauses.get((errand.partner, errand.number), (0, now))
+            if not go_on():
+                break
+            if at <= now and self._post.setbacks.ready(partner, _name(errand)):
+                away = self._attended(errand, away=away) or away
+        return away
+
+    def carry_on(self, errand: Errand) -> Errand:
+        """Carry the letter, or ask for the state; return where the errand stands afterwards.
+
+        What fails as nobody foresaw is counted, and tried again in a walk: the question is recorded by now.
+        """
+        self._attended(errand, away=False)
+        return self._now_at(errand)
+
+    def _attended(self, errand: Errand, *, away: bool) -> bool:
+        """Do what one errand needs; return whether its partner did not answer."""
+        key = errand.partner, errand.number
+        with self._lock:
+            if key in self._carrying:
+                return False
+            self._carrying.add(key)
+        try:
+            silent = not away and self._carried(errand)
+            self._given_up(self._now_at(errand))
+        except UnknownParty:
+            self._pause(errand)  # its bundle is gone
+            self._given_up(self._now_at(errand))
+        except InProgress:
+            self._pause(errand)  # moved on meanwhile
+        except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
+            self._post.setbacks.failed(errand.partner, _name(errand), fault)
+        else:
+            self._post.setbacks.settled(errand.partner, _name(errand))
+            return silent
+        finally:
+            with self._lock:
+                self._carrying.discard(key)
+        return False
+
+    def _now_at(self, errand: Errand) -> Errand:
+        with self._post.database.reader() as reader:
+            return outbound_queries.find(reader, errand.partner, errand.number) or errand
+
+    def _given_up(self, errand: Errand) -> None:
+        """End what nobody answered for too long: its letter and its case are not kept for ever."""
+        waits = errand.state in (ErrandState.ASKED, ErrandState.PENDING)
+        if waits and self._post.clock() - errand.ask >= GIVEN_UP:
+            self._expired(errand, "UNANSWERED")
+            self._pauses.pop((errand.partner, errand.number), None)
+
+    def _carried(self, errand: Errand) -> bool:
+        """Send what is to be sent; return whether nobody answered."""
+        folder = outbound_queries.folder_of(self._post.data_key, errand)
+        alive = folder.letter and milliseconds(self._post.clock()) < folder.until
+        if errand.state is ErrandState.PENDING or not alive:
+            return self._state(errand)
+        delivery = self._post.couriers(errand.partner).carry(folder.letter)
+        if delivery.fate is Fate.DELIVERED:
+            self._answered(errand, delivery, _result(delivery))
+        elif delivery.fate is Fate.REFUSED and delivery.reason == _REUSED:
+            return self._state(errand)
+        elif delivery.fate in (Fate.REFUSED, Fate.STALE):
+            self._refused(errand, delivery)
+        else:
+            self._doubt(errand, delivery)
+        return delivery.fate is Fate.AWAY
+
+    def _state(self, errand: Errand) -> bool:
+        """Ask what became of it; the partner repeats what it recorded. Return whether nobody answered."""
+        courier = self._post.couriers(errand.partner)
+        written = courier.write(
+            Operation.GET_QUERY_STATE,
+            lambda key: query_payload.reply_key_bytes(key, Operation.GET_QUERY_STATE),
+            About(reference=errand.number),
+            0,
+        )
+        if written is None:
+            self._pause(errand)
+            return False
+        delivery = courier.carry(written.octets)
+        if delivery.fate is Fate.REFUSED and delivery.reason == _UNKNOWN:
+            self._expired(errand, "NEVER_TAKEN")
+        elif delivery.fate is not Fate.DELIVERED:
+            self._doubt(errand, delivery)
+        else:
+            told = _state_told(delivery)
+            if told is not None and told[0] is State.ABANDONED:
+                self._expired(errand, "ABANDONED")
+            elif told is not None and told[1] is not None:
+                self._answered(errand, delivery, told[1])
+            else:
+                self._pause(errand)
+        return delivery.fate is Fate.AWAY
+
+    def _answered(self, errand: Errand, delivery: Delivery, result: Result | None) -> None:
+        """(5)."""
+        if result is None or delivery.receipt is None:
+            self._doubt(errand, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
+            return
+        pending = result.outcome is Outcome.REVIEW_PENDING
+        if pending and errand.state is ErrandState.PENDING:
+            self._pause(errand)  # nothing new
+            return
+        receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
+        folder = unfolded(Folder(answer=query_payload.result_bytes(result), receipt=receipt))
+        values: dict[str, object] = {
+            "sealed": outbound_queries.seal(
+                self._post.data_key, errand.partner, errand.number, folder
+            )
+        }
+        if not pending:
+            now = milliseconds(self._post.clock())
+            values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
+            values |= {"received": outbound_queries.bits(codes_in(folder))}
+        act = ErrandAct.PEND if pending else ErrandAct.ANSWER
+        leaf = entries.received(errand, delivery.receipt, result)
+        self._commit(
+            leaf, outbound_queries.moved(errand, act, leaf=None if pending else 0, **values)
+        )
+        self._pause(errand) if pending else self._pauses.pop((errand.partner, errand.number), None)
+
+    def _refused(self, errand: Errand, delivery: Delivery) -> None:
+        self._commit(
+            entries.denied(errand, delivery),
+            outbound_queries.moved(
+                errand,
+                ErrandAct.REFUSE,
+                sealed=self._why(errand, delivery.reason, delivery.element),
+                answer_ms=milliseconds(self._post.clock()),
+            ),
+        )
+
+    def _expired(self, errand: Errand, reason: str) -> None:
+        self._commit(
+            entries.expired(errand, reason),
+            outbound_queries.moved(errand, ErrandAct.EXPIRE, sealed=self._why(errand, reason)),
+        )
+
+    def _why(self, errand: Errand, reason: str, element: str = "") -> bytes:
+        """Return the folder of a query that no answer came to: why, and nothing of the letter any more."""
+        folder = Folder(reason=reason, element=element)
+        return outbound_queries.seal(self._post.data_key, errand.partner, errand.number, folder)
+
+    def _doubt(self, errand: Errand, delivery: Delivery) -> None:
+        """Wait; an answer that is not to be believed is an alarm besides."""
+        self._pause(errand)
+        if delivery.fate is Fate.DOUBTED:
+            self._post.sequencer.commit((entries.doubted(errand, delivery.reason),), ())
+            self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
+
+    def _pause(self, errand: Errand) -> None:
+        key = errand.partner, errand.number
+        attempts = self._pauses.get(key, (0, errand.ask))[0] + 1
+        wait = min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
+        self._pauses[key] = attempts, self._post.clock() + wait
+
+    def _commit(self, leaf: Leaf, effect: Effect) -> None:
+        self._post.sequencer.commit((leaf,), (effect,))
+
+
+def _name(errand: Errand) -> tuple[str, str]:
+    return "errand", errand.number
+
+
+def _result(delivery: Delivery) -> Result | None:
+    try:
+        return query_payload.read_result(delivery.payload)
+    except Refusal:
+        return None
+
+
+def _state_told(delivery: Delivery) -> tuple[State, Result | None] | None:
+    try:
+        told = query_payload.read_state(delivery.payload)
+    except Refusal:
+        return None
+    return told.state, told.result

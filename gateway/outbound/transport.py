@@ -1,0 +1,71 @@
+"""The port through which our own letters leave, and what can become of one.
+
+A courier writes letters to one partner and carries them. A letter that it wrote is bytes: kept sealed, it can
+be carried again after a restart, and its answer still be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from gateway.domain.messages import About, Header, Operation, Receipt
+
+
+class Fate(Enum):
+    """What became of a letter."""
+
+    DELIVERED = auto()  # answered, and the answer proved itself
+    AWAY = auto()  # nobody answered, or not now: the same bytes again, later
+    STALE = auto()  # it was not accepted as it is written: write it anew
+    REFUSED = auto()  # the partner understood and said no
+    DOUBTED = auto()  # an answer came that is not to be believed
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A letter ready to be carried.
+
+    octets       all that carrying it and believing its answer needs; holds a private key, so keep it sealed
+    header       what stands on it
+    transcript   its 32-byte hash
+    """
+
+    octets: bytes = field(repr=False)
+    header: Header
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What came of carrying it; payload and receipt where it was delivered, a stable reason where not.
+
+    element   what in our letter the partner refused it for, where it said so
+    """
+
+    fate: Fate
+    reason: str = ""
+    payload: bytes = field(default=b"", repr=False)
+    receipt: Receipt | None = field(default=None, repr=False)
+    element: str = ""
+
+
+class Courier(Protocol):
+    """Carries letters to one partner.
+
+    MUST return a Delivery whatever happens on the way; MUST NOT say DELIVERED without a receipt that proved
+    itself.
+    """
+
+    def write(
+        self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
+    ) -> Written | None:
+        """Write a letter; None where the partner has no key to seal to. `payload` is given a reply key."""
+
+    def carry(self, octets: bytes) -> Delivery:
+        """Carry a letter and judge its answer; takes seconds at most."""
+
+
+Couriers = Callable[[str], Courier]  # by partner id; raises UnknownParty

@@ -1,0 +1,188 @@
+"""Legal holds: placed by an operator or a caseworker, released by two operators; each with a reason, an entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from gateway.admin.arguments import FILE_NUMBER, Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role, always
+from gateway.admin.pages import Page
+from gateway.admin.personal_data_access import About, seen
+from gateway.errors import Remedy
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.people import subjects
+from gateway.store.retention import holds
+from gateway.store.retention.holds import Hold, HoldKind
+from gateway.store.sqlite import Database
+
+HOLD_ID = re.compile(r"H-[0-9a-f]{16}")
+_FORMS = {
+    HoldKind.PERSON: FILE_NUMBER,
+    HoldKind.TRANSACTION: re.compile(r"[A-Z0-9-]{2,32}/[A-Za-z0-9-]{8,64}"),
+    HoldKind.PARTNER: re.compile(r"[A-Z0-9-]{2,32}"),
+}
+_NAMING = frozenset({HoldKind.PERSON, HoldKind.TRANSACTION})
+_PLACERS = frozenset({Role.OPERATOR, Role.CASEWORKER})
+# One operator lets a caseworker in; two let an operator in. So what takes two takes two operators.
+_OPERATORS = frozenset({Role.OPERATOR})
+_READERS = _PLACERS | {Role.AUDITOR}
+
+
+class Holding:
+    """Where holds are placed and released."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        clock: Callable[[], datetime],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._clock, self._random = clock, random
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("hold.place", _PLACERS, self._place),
+            Act(
+                *("hold.release", _OPERATORS, self._release, always),
+                state=self._state,
+                plan=self._plan,
+                about=self._about,
+            ),
+            Act("hold.list", _READERS, self._list),
+        )
+
+    def _place(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        kind = HoldKind(arguments.word("kind", [kind.value for kind in HoldKind]))
+        form = _FORMS.get(kind)
+        reference = "" if form is None else arguments.text("reference", form)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            one = Hold(
+                id=f"H-{self._random(8).hex()}",
+                kind=kind,
+                reference=reference,
+                reason=reason,
+                placed_by=officer.person,
+                placed=self._clock(),
+            )
+            with self._database.reader() as reader:
+                if not holds.known(reader, kind, reference):
+                    raise Remedy(f"there is no such {kind.value} here; look at how it is written")
+                subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
+            facts = {"hold": kind.value, "reason": reason, "actor": officer.person}
+            if subject is not None:
+                facts["subject"] = str(subject)
+            verb = "PLACE_ALL" if kind is HoldKind.EVERYTHING else "PLACE"
+            self._sequencer.commit((Leaf(_frame(verb, one), facts),), holds.place(one))
+            return {"hold": one.id, "kind": kind.value, "reference": reference}
+
+        return do
+
+    def _release(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        identifier = arguments.text("hold", HOLD_ID)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            found = self._standing(identifier)
+            facts = {"hold": found[0].kind.value, "reason": reason, **officer.facts}
+            leaf = Leaf(_frame("RELEASE", found[0]), facts)
+            self._sequencer.commit(
+                (leaf,), holds.release(identifier, officer.person, self._clock())
+            )
+            return {"hold": identifier, "released": True}
+
+        return do
+
+    def _standing(self, identifier: str) -> list[Hold]:
+        with self._database.reader() as reader:
+            found = [one for one in holds.standing(reader).holds if one.id == identifier]
+        if not found:
+            raise Remedy("no such hold stands; `passerelle retention hold list` names those")
+        return found
+
+    def _state(self) -> object:
+        """Return the holds that stand, to which an approval is bound."""
+        with self._database.reader() as reader:
+            return [one.id for one in holds.standing(reader).holds]
+
+    def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
+        found = self._standing(str(values.get("hold")))
+        return tuple(
+            f"What {one.kind.value} {one.reference} keeps is erased again when it is due:"
+            f" the hold of {one.placed:%Y-%m-%d} by {one.placed_by}, {one.reason}."
+            for one in found
+        )
+
+    def _about(
+        self, officer: Officer, values: Mapping[str, object]
+    ) -> tuple[str, tuple[Leaf, ...]]:
+        """Return what a hold keeps, standing or released, and the entry that says of whom that was shown."""
+        with self._database.reader() as reader:
+            found = [one for one in holds.every(reader) if one.id == values.get("hold")]
+            rows = _rows(found, lambda number: subjects.find(reader, number))
+        words = "; ".join(
+            f"{one.kind.value} {one.reference}".rstrip()
+            + f", held since {one.placed:%Y-%m-%d} by {one.placed_by}: {one.reason}"
+            for one in found
+        )
+        return words, seen(officer, "proposal", rows) if rows else ()
+
+    def _list(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        ended = arguments.flag("released")
+        page = Page(arguments)
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                found = holds.every(reader)
+                shown, more = page.slice([one for one in found if ended or one.released is None])
+                rows = _rows(shown, lambda number: subjects.find(reader, number))
+            if rows:
+                self._sequencer.commit(seen(officer, "holds", rows), ())
+            return {"holds": [_told(one) for one in shown], "next_page_token": more}
+
+        return do
+
+
+def _rows(shown: Sequence[Hold], find: Callable[[str], int | None]) -> list[About]:
+    """Return of whom holds tell, of those that name a person or a query; `find` returns a person by file number."""
+    return [
+        About(find(one.reference))
+        if one.kind is HoldKind.PERSON
+        else About(number=one.reference.partition("/")[2])
+        for one in shown
+        if one.kind in _NAMING
+    ]
+
+
+def _told(one: Hold) -> dict[str, object]:
+    return {
+        "hold": one.id,
+        "kind": one.kind.value,
+        "reference": one.reference,
+        "reason": one.reason,
+        "by": one.placed_by,
+        "since": one.placed.isoformat(),
+        "released": None if one.released is None else one.released.isoformat(),
+        "released_by": one.released_by,
+    }
+
+
+def _frame(verb: str, one: Hold) -> Frame:
+    """Return the entry of a hold; a person is named in the sealed detail alone."""
+    partner = number = ""
+    if one.kind in {HoldKind.TRANSACTION, HoldKind.PARTNER}:
+        partner, _, number = one.reference.partition("/")
+    return Frame(
+        type=EntryType.HOLD,
+        entry_class=EntryClass.OTHER,
+        partner_id=partner,
+        transaction_number=number,
+        subject_reference=f"{verb}/{one.id}",
+    )

@@ -1,0 +1,121 @@
+"""The watchdog of retention, and its dead man's switch.
+
+What is overdue beyond its grace is alarmed once, and from then on no query is answered until it is done. Whoever
+erases nothing must not go on receiving: where the caretaker's rounds themselves are silent, the same follows, and
+the call that notices it raises the alarm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+
+from gateway import telemetry
+from gateway.errors import RetentionOverdue
+from gateway.law.retention_policy import ROUNDS_SILENT, Kept
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.retention.erasure import Retention
+from gateway.store import alarms
+from gateway.store.alarms import AlarmStands
+from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.sqlite import Database
+
+TURN = (
+    20  # rounds between two turns of erasing: ten minutes, one entry a class and turn at most times
+)
+TURN_BATCHES = 50  # batches of a class in one turn: 10,000 things, a few seconds of the pen
+ROUNDS = "ROUNDS"  # the alarm of the dead man's switch
+
+_log = telemetry.logger("retention")
+
+
+class Watch:
+    """Looks after the rounds. `demand` is asked on every call and costs nothing while all is well."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        retention: Retention,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._retention, self._clock = retention, clock
+        self._lock = threading.Lock()
+        self._rounds = 0
+        self._last = clock()
+        self._late: Mapping[str, int] = {}
+        with database.reader() as reader:
+            self._raised = set(alarms.raised(reader))
+
+    @property
+    def late(self) -> Mapping[str, int]:
+        """What is overdue beyond its grace, by class, as of the last look."""
+        return self._late
+
+    def round(self) -> None:
+        """Erase in every twentieth round, and in each while something is overdue; then look."""
+        if self._rounds % TURN == 0 or self._late:
+            try:
+                done = self._retention.run(batches=TURN_BATCHES)
+            finally:
+                self.look()  # what could not be erased is late by its class, whatever kept it
+            for kept, count in done.erased.items():
+                telemetry.count_erased(kept.name, count)
+            self._rounds += not done.more  # else the next round goes on
+        else:
+            self._rounds += 1
+            self._settle(self._retention.late_traces())
+        self._last = self._clock()
+
+    def look(self) -> None:
+        """Find out what is overdue; raise alarms and clear them."""
+        self._settle(self._retention.late())
+
+    def demand(self) -> None:
+        """Raise RetentionOverdue while something is overdue, or the rounds are silent."""
+        if self._late:
+            raise RetentionOverdue
+        if self._clock() - self._last > ROUNDS_SILENT:
+            self._alarm(ROUNDS, 1)
+            raise RetentionOverdue
+
+    def _settle(self, found: Mapping[Kept, int]) -> None:
+        late = {kept.name: count for kept, count in found.items()}
+        for name, count in late.items():
+            self._alarm(name, count)
+        with self._lock:
+            over = self._raised & ({kept.name for kept in Kept} | {ROUNDS}) - late.keys()
+        for name in sorted(over):
+            self._clear(name)
+        self._late = late
+
+    def _alarm(self, name: str, count: int) -> None:
+        """Raise an alarm that does not stand yet: its entry, a line in the log, the gauge."""
+        with self._lock:
+            if name in self._raised:
+                return
+            self._raised.add(name)
+        telemetry.show_overdue(name, count)
+        _log.error("retention_overdue", state=name, count=count)
+        facts = {"retention_class": name, "count": str(count), "reason": RetentionOverdue.reason}
+        with suppress(AlarmStands):
+            self._sequencer.commit(
+                (Leaf(_frame("RAISE", name), facts),), alarms.raise_alarm(name, self._clock())
+            )
+
+    def _clear(self, name: str) -> None:
+        with self._lock:
+            self._raised.discard(name)
+        telemetry.show_overdue(name, 0)
+        _log.info("retention_done", state=name)
+        with suppress(AlarmStands):
+            self._sequencer.commit((Leaf(_frame("CLEAR", name)),), alarms.clear_alarm(name))
+
+
+def _frame(verb: str, name: str) -> Frame:
+    return Frame(
+        type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=f"{verb}/{name}"
+    )

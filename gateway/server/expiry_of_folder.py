@@ -1,0 +1,95 @@
+"""What ends in a folder whose doors are shut: keys, badges, agreements, partners' keys, the directory's roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import config
+from gateway.agreements.active import read_folder
+from gateway.agreements.signatures import Vetted, vetted
+from gateway.config import Settings
+from gateway.directory.publication import of_files
+from gateway.errors import PasserelleError
+from gateway.monitoring import expiry
+from gateway.monitoring.expiry import Expiring, Keys, Level, Told
+from gateway.store.keys import adopted_versions, blocklist, kek_custody
+from gateway.store.people import staff
+from gateway.store.sqlite import open_store
+from gateway.trust.directory_files import FOLDER, DirectoryFiles
+from gateway.trust.partners import Barred, Directory, own_bundle
+from keys.errors import KeysError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...]:
+    """Return what ends, the soonest first; what cannot be read is for another check to tell.
+
+    keyset   None where it could not be opened, or read
+    """
+    settings = config.load(home)
+    party = settings.house.party
+    sources: list[Callable[[], Iterable[Expiring]]] = [
+        lambda: () if keyset is None else expiry.of_keyset(keyset),
+        lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
+        lambda: expiry.of_staff(_members(settings), now),
+        lambda: expiry.of_agreements(agreements(home, now).agreements, now),
+        lambda: expiry.of_partners(Directory.of(settings, barred=refused(settings)).parties()),
+        lambda: of_files(DirectoryFiles(home / FOLDER), party),
+    ]
+    things: list[Expiring] = []
+    for source in sources:
+        with suppress(PasserelleError, KeysError, OSError):
+            things += source()
+    return expiry.outlook(now, things)
+
+
+def said(one: Told, now: datetime) -> str:
+    """Return the line that tells of a thing that ends: nouns first, the next step last."""
+    thing = one.thing
+    verb = "ended" if thing.ends <= now else "ends"
+    whose = f"{thing.partner} " if thing.partner else ""
+    way = f" → {thing.remedy}" if one.level is not Level.FINE else ""
+    return f"{whose}{thing.kind.value} {thing.name} {verb} {thing.ends:%Y-%m-%d %H:%M}{way}"
+
+
+def agreements(home: Path, now: datetime) -> Vetted:
+    """Return what a house would take of a folder's agreements, and what it would not, naming file and line."""
+    settings, own = config.load(home), own_bundle(home)
+    folder = read_folder(settings.agreements.folder)
+    with _reading(settings) as reader:
+        adopted = adopted_versions.adopted(reader, adopted_versions.Subject.AGREEMENT)
+        kept = adopted_versions.texts(reader)
+    return vetted(folder, lambda kid: own.signing_key(kid, now), adopted, kept, own.party)
+
+
+def refused(settings: Settings) -> Barred:
+    """Return what this house refuses of a partner's keys, as its store has it now."""
+    with _reading(settings) as reader:
+        held = blocklist.barred(reader)
+    return lambda party: frozenset(one.kid for one in held if one.party == party)
+
+
+def _kek_since(settings: Settings) -> datetime | None:
+    with _reading(settings) as reader:
+        return kek_custody.since(reader)
+
+
+def _members(settings: Settings) -> list[staff.Member]:
+    with _reading(settings) as reader:
+        return staff.members(reader)
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Connection]:
+    database = open_store(settings.store.path)
+    try:
+        with database.reader() as reader:
+            yield reader
+    finally:
+        database.close()

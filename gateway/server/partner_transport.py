@@ -1,0 +1,213 @@
+"""Couriers of a house: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
+
+gRPC's words end here: what can go wrong on the way becomes one of five fates.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from gateway.client import (
+    AnswerRejected,
+    KeyStale,
+    Partner,
+    PartnerError,
+    Refused,
+    SplitView,
+    signed_request,
+)
+from gateway.client.errors import DirectoryRefused, OwnCertificateEnded, TlsTooOld
+from gateway.domain.messages import About, Operation
+from gateway.outbound.transport import Delivery, Fate, Written
+from gateway.trust.bundle import PartyBundle
+from gateway.trust.partners import Directory
+from keys.keyset import Keyset
+
+PATIENCE = 5.0  # seconds for one carrying; the rounds come again
+WITNESS = "witness"  # folder of the last checkpoint seen of each partner
+
+# Refusals that another moment, another key or a person at either side cures; the duty to tell remains.
+_ANEW = frozenset(
+    {"KEY_STALE", "OUTSIDE_TIME_WINDOW", "ENVELOPE_REJECTED", "SENDER_MISMATCH", "REPLAY_CONFLICT"}
+)
+_LATER = frozenset(
+    {"CERTIFICATE_NOT_PINNED", "OPERATION_NOT_AUTHORISED", "RETENTION_OVERDUE", "EVIDENCE_OVERDUE"}
+)
+_LATER_CODES = frozenset(
+    {
+        "UNAVAILABLE",
+        "RESOURCE_EXHAUSTED",
+        "INTERNAL",
+        "UNKNOWN",
+        "UNIMPLEMENTED",
+        "DEADLINE_EXCEEDED",
+        "CANCELLED",
+    }
+)
+
+
+# Why nobody was reached, where it is for people to mend; all else is UNREACHABLE.
+_AWAY: Mapping[type[PartnerError], str] = {
+    OwnCertificateEnded: "OWN_CERTIFICATE_ENDED",
+    TlsTooOld: "TLS_TOO_OLD",
+}
+
+
+class GrpcCourier:
+    """The courier to one partner, over one mTLS channel."""
+
+    def __init__(
+        self, partner: Partner, accuse: Callable[[SplitView], None] = lambda _: None
+    ) -> None:
+        """Prepare; `accuse` is told of two histories of the partner's ledger that an answer showed."""
+        self._partner, self._accuse = partner, accuse
+        self._shown: int | None = None  # version of the partner's entry that it was shown we know
+
+    def write(
+        self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
+    ) -> Written | None:
+        """Write a letter under a reply key that can be made again of its parcel."""
+        seed = secrets.token_bytes(signed_request.SEED)
+        try:
+            outgoing = self._partner.write(operation, payload, about, at_least=at_least, seed=seed)
+        except (KeyStale, DirectoryRefused):  # it is written when a key is known, and believed
+            return None
+        question = outgoing.question
+        return Written(signed_request.pack(outgoing, seed), question.header, question.transcript)
+
+    def carry(self, octets: bytes) -> Delivery:
+        """Carry it and say what came of it."""
+        try:
+            believed = self._partner.carry(signed_request.unpack(octets), deadline=PATIENCE)
+        except Refused as refused:
+            if isinstance(refused, KeyStale):
+                with suppress(PartnerError):
+                    self.keep_up()  # so that what is written anew is sealed to a key that opens
+            return _refusal(refused)
+        except SplitView as split:
+            self._accuse(split)
+            return Delivery(Fate.DOUBTED, "SPLIT_VIEW")
+        except AnswerRejected as rejected:
+            return Delivery(Fate.DOUBTED, f"ANSWER_REJECTED:{rejected.step}")
+        except PartnerError as fault:
+            return Delivery(Fate.AWAY, _AWAY.get(type(fault), "UNREACHABLE"))
+        return Delivery(Fate.DELIVERED, "", believed.payload, believed.receipt)
+
+    def keep_up(self) -> bool:
+        """Read the partner's directory and show the partner once what we know of it. Return whether it was newer.
+
+        What could not be shown is shown at the next reading: the partner waits for it before it promotes a key.
+        Then cosign its newest checkpoint. Raises a `PartnerError`, and SplitView with evidence.
+        """
+        newer = self._partner.refresh(deadline=PATIENCE)
+        version = self._partner.peer.version
+        if version != self._shown:
+            self._partner.capabilities(
+                deadline=PATIENCE
+            )  # its header names the version: evidence of it
+            self._shown = version
+        # A partner that does not know our witness's key does not keep its line.
+        with suppress(Refused):
+            self._partner.cosign(deadline=PATIENCE)
+        return newer
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._partner.close()
+
+
+class Pool:
+    """The couriers of a house, by partner; each keeps to the bundle and to our keys that are in force."""
+
+    def __init__(
+        self,
+        party: str,
+        home: Path,
+        keyset: Callable[[], Keyset],
+        directory: Directory,
+        clock: Callable[[], datetime],
+        *,
+        accuse: Callable[[str, SplitView], None] = lambda *_: None,
+        proxy: str | None = None,
+    ) -> None:
+        """Prepare; `accuse` is told which partner's ledger has two histories, `proxy` is as in `Partner.connect`."""
+        self._accuse, self._proxy = accuse, proxy
+        self._party, self._home, self._keyset = party, home, keyset
+        self._directory, self._clock = directory, clock
+        self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
+        self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __call__(self, party: str) -> GrpcCourier:
+        """Return the courier to a partner; raises UnknownParty where no bundle of it is known.
+
+        Where the pool was closed it is a closed one, which carries nothing. Making one reads files of the partner's
+        that another process may hold: that is waited for by whoever wants this partner.
+        """
+        bundle, keyset = self._directory.party(party), self._keyset()
+        with self._lock:
+            making = self._making[party]
+        with making:
+            known = self._made.get(party)
+            if known is not None and known[0] == bundle and known[1] is keyset:
+                return known[2]
+            courier = GrpcCourier(
+                self._partner(bundle, keyset), lambda split: self._accuse(party, split)
+            )
+            with self._lock:
+                self._made[party] = bundle, keyset, courier
+                late = self._closed
+            for old in (known and known[2], courier if late else None):
+                if old is not None:
+                    old.close()
+            return courier
+
+    def close(self) -> None:
+        """Close every channel; what is under way ends at once as if nobody had answered."""
+        with self._lock:
+            self._closed = True
+            made = [courier for _, _, courier in self._made.values()]
+        for courier in made:
+            courier.close()
+
+    def _partner(self, bundle: PartyBundle, keyset: Keyset) -> Partner:
+        return Partner.connect(
+            self._party,
+            keyset,
+            bundle,
+            witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
+            keep=self._directory.update_bundle,
+            refresh=math.inf,  # the postman reads partners' directories; letters do not wait for it
+            clock=self._clock,
+            proxy=self._proxy,
+        )
+
+
+# What a partner says of a refusal is kept and shown as it came, so it is taken only in the form that ours have.
+_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_ELEMENT = re.compile(r"[A-Za-z0-9_.\[\]]{1,100}")
+
+
+def _refusal(refused: Refused) -> Delivery:
+    reason = refused.reason if _REASON.fullmatch(refused.reason) else refused.code
+    element = refused.metadata.get("element", "")
+    return Delivery(_fate(refused), reason, element=element if _ELEMENT.fullmatch(element) else "")
+
+
+def _fate(refused: Refused) -> Fate:
+    if refused.reason in _ANEW:
+        return Fate.STALE
+    if refused.reason in _LATER or (
+        refused.code in _LATER_CODES and refused.reason != "QUOTA_EXCEEDED"
+    ):
+        return Fate.AWAY
+    return Fate.REFUSED

@@ -1,0 +1,143 @@
+"""The door of our own people: a listener apart, badges of our own authority, one table of acts.
+
+    certificate -> officer    on every call, by the staff table, never from the message
+    act, arguments -> answer  through `House.perform`, as a command does it while the house is closed
+
+A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
+and is no badge. While the listener is open its address stands in a file of the folder, mode 0600.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from gateway import telemetry
+from gateway.admin.operation import NotAllowed, TwoPersons
+from gateway.errors import (
+    ActRefused,
+    ElementInvalid,
+    Remedy,
+    RoleRequired,
+    SecondPersonRequired,
+)
+from gateway.server.listener import admission, file_descriptors, interceptor, listeners
+from gateway.server.listener.tls_probe import demand_tls_1_3
+from gateway.server.rpc.review import Perform, Review
+from gateway.v1 import admin_pb2, admin_pb2_grpc, review_pb2_grpc
+from gateway.wire import json_values
+from gateway.wire.decoding import refuse_unknown
+from keys import atomic_file
+
+if TYPE_CHECKING:
+    from gateway.server.application import House
+
+FILE: Final = "door.json"  # in the party's folder while the house serves: {"admin": "host:port", …}
+THREADS = (
+    2  # that receive calls; acts are done in threads of their own, as many as officers have places
+)
+LIMITS = admission.Limits(calls=4, rate=50.0, burst=200, shortest=0.1, longest=60.0, refused=1)
+
+
+class Admin(admin_pb2_grpc.AdminServiceServicer):
+    """AdminService over the table of acts."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+
+    def Perform(  # noqa: N802 - the name of the RPC
+        self, request: admin_pb2.PerformRequest, context: grpc.ServicerContext
+    ) -> admin_pb2.PerformResponse:
+        """Do one act for whoever's badge it is."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with _told():
+            values = json_values.read(request.arguments)
+        answer = self._perform(request.act, values)
+        with _told():
+            return admin_pb2.PerformResponse(answer=json_values.write(answer))
+
+
+class Desks:
+    """The listener of our own people; `ready` raises the Refusal that says why the house does not serve."""
+
+    def __init__(self, house: House, ready: Callable[[], None]) -> None:
+        self._house = house
+        self._ready = ready
+        self._log = telemetry.logger("admin")
+
+    def start(
+        self,
+        identity: listeners.Shown,
+        *,
+        connections: int = file_descriptors.ADMIN,
+        identified: Callable[[str, str], None] = lambda _peer, _person: None,
+        beside: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
+        """Open the door and say where it is; return its port. Raises Remedy when the address is taken.
+
+        connections   to the listener in all
+        identified    is told of each officer's call, as the interceptor's
+        beside        what else is written beside the address: other listeners, by name
+        """
+        house, settings = self._house, self._house.settings
+        self._door = interceptor.Door(
+            self._identify,
+            LIMITS,
+            ready=self._ready,
+            refused=lambda who, reason: self._log.warning("refused", partner=who, reason=reason),
+            leaves=lambda _name, _started, now: now,
+            identified=identified,
+            name="admin",
+        )
+        house.watchdog.also("admin-departures", self._door.sign)
+        self._server, port = listeners.guarded(
+            settings.admin.listen,
+            identity,
+            lambda: house.keyset.badge_ca_pem,
+            interceptor=self._door,
+            threads=THREADS,
+            max_message=settings.limits.max_message_bytes,
+            connections=connections,
+            name="admin",
+        )
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(Admin(self._perform), self._server)
+        review_pb2_grpc.add_ReviewServiceServicer_to_server(Review(self._perform), self._server)
+        self._server.start()
+        demand_tls_1_3(listeners.near(settings.admin.listen), port)
+        where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
+        atomic_file.replace(house.home / FILE, json.dumps(where).encode())
+        return port
+
+    def stop(self, grace: float) -> None:
+        """Take the address away, finish the acts under way, refuse new ones."""
+        with suppress(FileNotFoundError):
+            (self._house.home / FILE).unlink()
+        self._door.close(self._server, grace)
+
+    def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
+        """Do one act as whoever calls; raises a Refusal."""
+        officer = self._house.staff.officer(interceptor.caller().certificate)
+        with _told():
+            return self._house.attend(officer, act, values)
+
+    def _identify(self, certificate: bytes) -> str:
+        return self._house.staff.officer(certificate).person
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say a remedy as the refusal that crosses the wire with its words."""
+    try:
+        yield
+    except NotAllowed as fault:
+        raise RoleRequired(str(fault)) from None
+    except TwoPersons as fault:
+        raise SecondPersonRequired(str(fault)) from None
+    except Remedy as fault:
+        raise ActRefused(str(fault)) from None

@@ -1,0 +1,229 @@
+"""The servicers: unwrap, call, wrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import grpc
+
+from gateway import telemetry
+from gateway.domain.messages import Operation, Reply
+from gateway.errors import DeadlineTooShort, ElementInvalid
+from gateway.exchange.operation import Call
+from gateway.exchange.rate_limits import Gate
+from gateway.ledger_ops.witnesses import Examined
+from gateway.server.listener import interceptor
+from gateway.v1 import (
+    exchange_pb2,
+    exchange_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    types_pb2,
+)
+from gateway.wire import signed_envelope
+from gateway.wire.decoding import refuse_unknown
+
+
+class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
+    """ExchangeService over the corridor; `stages` makes a stopwatch for each call."""
+
+    def __init__(
+        self, handle: Callable[[Call], Reply], stages: Callable[[], telemetry.Stages]
+    ) -> None:
+        self._handle = handle
+        self._stages = stages
+
+    def _reply(self, operation: Operation, envelope: types_pb2.Envelope) -> Reply:
+        caller = interceptor.caller()
+        caller.stages = self._stages()
+        return self._handle(
+            Call(
+                caller=caller.partner,
+                operation=operation,
+                letter=signed_envelope.letter_of(envelope),
+                remaining=caller.remaining,
+                alive=caller.alive,
+                stages=caller.stages,
+            )
+        )
+
+    def GetCapabilities(  # noqa: N802 - the name of the RPC
+        self, request: exchange_pb2.GetCapabilitiesRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetCapabilitiesResponse:
+        """Describe what this gateway accepts from the caller."""
+        del context
+        reply = self._reply(Operation.GET_CAPABILITIES, signed_envelope.envelope_in(request))
+        return exchange_pb2.GetCapabilitiesResponse(**signed_envelope.parts(reply))
+
+    def SubmitQuery(  # noqa: N802
+        self, request: exchange_pb2.SubmitQueryRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.SubmitQueryResponse:
+        """Answer one query."""
+        del context
+        reply = self._reply(Operation.SUBMIT_QUERY, signed_envelope.envelope_in(request))
+        return exchange_pb2.SubmitQueryResponse(**signed_envelope.parts(reply))
+
+    def GetQueryState(  # noqa: N802
+        self, request: exchange_pb2.GetQueryStateRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetQueryStateResponse:
+        """Say what became of an earlier query."""
+        del context
+        reply = self._reply(Operation.GET_QUERY_STATE, signed_envelope.envelope_in(request))
+        return exchange_pb2.GetQueryStateResponse(**signed_envelope.parts(reply))
+
+    def RedeliverResult(  # noqa: N802
+        self, request: exchange_pb2.RedeliverResultRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.RedeliverResultResponse:
+        """Send the stored response of an earlier query."""
+        del context
+        reply = self._reply(Operation.REDELIVER_RESULT, signed_envelope.envelope_in(request))
+        return exchange_pb2.RedeliverResultResponse(**signed_envelope.parts(reply))
+
+    def RequestHitDetails(  # noqa: N802
+        self, request: exchange_pb2.RequestHitDetailsRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.RequestHitDetailsResponse:
+        """Disclose fields of the person of an earlier match."""
+        del context
+        reply = self._reply(Operation.REQUEST_HIT_DETAILS, signed_envelope.envelope_in(request))
+        return exchange_pb2.RequestHitDetailsResponse(**signed_envelope.parts(reply))
+
+    def SubmitCorrection(  # noqa: N802
+        self, request: exchange_pb2.SubmitCorrectionRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.SubmitCorrectionResponse:
+        """Take a correction of what was disclosed to us."""
+        del context
+        reply = self._reply(Operation.SUBMIT_CORRECTION, signed_envelope.envelope_in(request))
+        return exchange_pb2.SubmitCorrectionResponse(**signed_envelope.parts(reply))
+
+    def AckCorrection(  # noqa: N802
+        self, request: exchange_pb2.AckCorrectionRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.AckCorrectionResponse:
+        """Take the acknowledgement of a correction of ours."""
+        del context
+        reply = self._reply(Operation.ACK_CORRECTION, signed_envelope.envelope_in(request))
+        return exchange_pb2.AckCorrectionResponse(**signed_envelope.parts(reply))
+
+    def GetQuota(  # noqa: N802
+        self, request: exchange_pb2.GetQuotaRequest, context: grpc.ServicerContext
+    ) -> exchange_pb2.GetQuotaResponse:
+        """Say how much of the caller's quota is used."""
+        del context
+        reply = self._reply(Operation.GET_QUOTA, signed_envelope.envelope_in(request))
+        return exchange_pb2.GetQuotaResponse(**signed_envelope.parts(reply))
+
+
+class Proofs(Protocol):
+    """The reading side of the sequencer."""
+
+    def latest_checkpoint(self) -> bytes:
+        """Return the newest signed note."""
+
+    def inclusion(self, leaf_hash: bytes, size: int) -> tuple[int, Sequence[bytes]]:
+        """Return index and proof of a leaf in a signed tree; raises ElementInvalid."""
+
+    def consistency(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the proof between two signed trees; raises ElementInvalid."""
+
+    def tile(self, path: str) -> bytes:
+        """Return a tile of hashes of the newest signed tree; raises ElementInvalid."""
+
+
+class Witnessed(Protocol):
+    """What witnesses say of our ledger."""
+
+    def cosigned(self) -> bytes:
+        """Return the newest checkpoint that enough witnesses cosigned; empty before the first."""
+
+    def examine(self, party: str, note: bytes) -> Examined:
+        """Verify a cosignature that a party brings; raises ElementInvalid."""
+
+    def keep(self, examined: Examined) -> None:
+        """Keep what was examined; this waits for the disk."""
+
+
+class Ledger(ledger_pb2_grpc.LedgerServiceServicer):
+    """LedgerService over proofs; what it serves is signed by itself, and a request is read strictly.
+
+    Its work goes by the turns at the processors that partners share, as that of the exchange does.
+    """
+
+    def __init__(self, proofs: Proofs, witnesses: Witnessed, gate: Gate) -> None:
+        self._proofs = proofs
+        self._witnesses = witnesses
+        self._gate = gate
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for a turn; raises DeadlineTooShort where the caller cannot wait any longer."""
+        caller = interceptor.caller()
+        with self._gate.turn(caller.partner) as turn:
+            if not turn.enter(lambda: caller.remaining() if caller.alive() else 0.0):
+                raise DeadlineTooShort
+            yield
+
+    def GetCheckpoint(  # noqa: N802
+        self, request: ledger_pb2.GetCheckpointRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetCheckpointResponse:
+        """Return the newest signed checkpoint."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with self._turn():
+            return ledger_pb2.GetCheckpointResponse(
+                checkpoint=self._proofs.latest_checkpoint(), cosigned=self._witnesses.cosigned()
+            )
+
+    def GetInclusionProof(  # noqa: N802
+        self, request: ledger_pb2.GetInclusionProofRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetInclusionProofResponse:
+        """Return the proof that a leaf is in the tree of a given size."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with self._turn():
+            index, hashes = self._proofs.inclusion(request.leaf_hash, request.tree_size)
+        return ledger_pb2.GetInclusionProofResponse(leaf_index=index, hashes=hashes)
+
+    def GetConsistencyProof(  # noqa: N802
+        self, request: ledger_pb2.GetConsistencyProofRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetConsistencyProofResponse:
+        """Return the proof that one tree is a prefix of another."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with self._turn():
+            hashes = self._proofs.consistency(request.old_size, request.new_size)
+        return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
+
+    def GetTile(  # noqa: N802
+        self, request: ledger_pb2.GetTileRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.GetTileResponse:
+        """Return a tile of hashes; never one of entries."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with self._turn():
+            return ledger_pb2.GetTileResponse(tile=self._proofs.tile(request.path))
+
+    def AddCosignature(  # noqa: N802
+        self, request: ledger_pb2.AddCosignatureRequest, context: grpc.ServicerContext
+    ) -> ledger_pb2.AddCosignatureResponse:
+        """Keep a witness's cosignature of a checkpoint of ours."""
+        del context
+        refuse_unknown(request, "request", ElementInvalid)
+        with self._turn():
+            examined = self._witnesses.examine(interceptor.caller().partner, request.checkpoint)
+        self._witnesses.keep(examined)  # the disk is waited for, and others may work
+        return ledger_pb2.AddCosignatureResponse()
+
+
+def install(
+    server: grpc.Server,
+    handle: Callable[[Call], Reply],
+    stages: Callable[[], telemetry.Stages],
+    *,
+    proofs: Proofs,
+    witnesses: Witnessed,
+    gate: Gate,
+) -> None:
+    """Put both services behind a server's doors."""
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
+    ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses, gate), server)

@@ -1,0 +1,268 @@
+"""Sends what partners are owed and what we ask them, by itself while the gateway serves: a queue for each partner.
+
+Each partner has its own turn on its own thread, and its own time in it. A partner that is away, slow, or whose entry
+fails in a way nobody foresaw holds up its own messages alone; its directory is read on other threads again.
+
+It stands in a closed house too: a question that a caseworker asks from inside is carried at once, and what is
+not answered then waits for the house to serve.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from gateway import telemetry
+from gateway.casework import correction_settlement
+from gateway.client.errors import SplitView
+from gateway.domain.outbound_query import Asking, Errand, Seeking
+from gateway.domain.person import Details
+from gateway.errors import PasserelleError
+from gateway.isolated_loop import each
+from gateway.monitoring.alarms import StandingAlarms
+from gateway.outbound.correction_sender import Notices, Post
+from gateway.outbound.details_sender import Seeker
+from gateway.outbound.failures import Setbacks
+from gateway.outbound.query_sender import Outbound
+from gateway.outbound.transport import Courier
+from gateway.server import outbound_permissions
+from gateway.server.workers.partner_threads import Turns
+from gateway.store.casework import corrections, outbound_queries
+
+if TYPE_CHECKING:
+    from gateway.server.application import House
+    from gateway.server.partner_transport import Pool
+
+READING = 600.0  # seconds between two readings of the partners' directories
+EVERY = 2.0  # seconds between two looks at what is due
+TURN: Final = (
+    10.0  # seconds of one partner's turn, and the message under way; the rest is for its next one
+)
+SENDING: Final = 16  # threads that send: as many partners may hang at once and delay nobody else
+READERS: Final = 4  # threads that read directories, which nobody waits for
+FIRST_REST: Final = (
+    2.0  # seconds until a partner that did not answer has its next turn; they double
+)
+LONGEST_REST: Final = 30.0
+STOPPING: Final = 3.0  # seconds that calls under way get to end once they were cut
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A partner that did not answer: how often in a row, and the monotonic moment of its next turn."""
+
+    times: int = 0
+    until: float = 0.0
+
+
+class Postman:
+    """Works until it is stopped; what fails is logged, and the next turn comes all the same."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._pool: Pool | None = None
+        self._watchdog = house.watchdog
+        alarms = StandingAlarms(house.database, house.sequencer, house.clock)
+        self._setbacks = Setbacks(house.clock, alarms)
+        post = Post(
+            self._courier,
+            house.database,
+            house.sequencer,
+            house.data_key,
+            house.clock,
+            lambda partner: outbound_permissions.timers(house, partner),
+            self._setbacks,
+        )
+        self._notices = Notices(post)
+        self._outbound = Outbound(
+            post, lambda asking, now: outbound_permissions.may_ask(house, asking, now), house.random
+        )
+        self._seeker = Seeker(post, house.random)
+        self._stop = threading.Event()
+        self._making = threading.Lock()
+        self._turn_of: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._rests: defaultdict[str, _Rest] = defaultdict(_Rest)
+        self._threads: tuple[threading.Thread, ...] = ()
+        self._turns: tuple[Turns, ...] = ()
+        self._log = telemetry.logger("postman")
+
+    def ask(self, asking: Asking) -> Errand:
+        """Ask a partner; what our own law stops is raised."""
+        return self._outbound.ask(asking)
+
+    def seek(self, errand: Errand, seeking: Seeking) -> Details:
+        """Ask for details of a match."""
+        return self._seeker.seek(errand, seeking)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._stop.clear()
+        sending = Turns("sending", self._turn, SENDING)
+        reading = Turns("reading", self._read, READERS)
+        self._turns = sending, reading
+        self._threads = (
+            threading.Thread(target=self._dispatch, args=(sending,), name="postman", daemon=True),
+            threading.Thread(
+                target=self._dispatch_readings, args=(reading,), name="directories", daemon=True
+            ),
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Cut what is under way, close every channel, and end within some seconds; idempotent."""
+        self._stop.set()
+        self._close()
+        until = time.monotonic() + STOPPING
+        threads, self._threads = self._threads, ()
+        turns, self._turns = self._turns, ()
+        ended = [line.stop(max(0.0, until - time.monotonic())) for line in turns]
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if not all(ended) or any(thread.is_alive() for thread in threads):
+            self._log.error(
+                "turn_unended"
+            )  # it waits for a file or a lock; its thread dies with us
+        self._close()
+
+    def walk(self) -> None:
+        """Do what is due now, partner by partner, in this thread; what serves does the same on threads of its own."""
+        self._settle()
+        each(self._waiting(), self._turn, "turns")
+
+    def keep_up(self) -> None:
+        """Read the directory of each partner that has one, in this thread."""
+        for partner in self._followed():
+            self._read(partner)
+
+    def _turn(self, partner: str) -> None:
+        """Give a partner its turn: what we owe it, then what it owes us."""
+        until = time.monotonic() + TURN
+
+        def go_on() -> bool:
+            return time.monotonic() < until and not self._stop.is_set()
+
+        with self._making:
+            turn = self._turn_of[partner]
+        with turn:
+            away = False
+            try:
+                away = self._notices.walk(partner, go_on)
+                self._setbacks.settled(partner, ("notices", partner))
+            except Exception as fault:  # noqa: BLE001 - what it owes us is asked for all the same
+                self._setbacks.failed(partner, ("notices", partner), fault)
+            away = self._outbound.walk(partner, go_on, away=away)
+            self._rest(partner, away=away)
+            self._setbacks.review(partner)
+
+    def _rest(self, partner: str, *, away: bool) -> None:
+        """Put off the next turn of a partner that did not answer: whoever is away holds no thread."""
+        rest = self._rests[partner]
+        rest.times = rest.times + 1 if away else 0
+        pause = min(FIRST_REST * (1 << min(rest.times - 1, 10)), LONGEST_REST) if away else 0.0
+        rest.until = time.monotonic() + pause
+
+    def _read(self, partner: str) -> None:
+        """Read one partner's directory; what cannot be read or believed is logged."""
+        if self._stop.is_set():
+            return
+        name = ("directory", partner)
+        try:
+            self._couriers()(partner).keep_up()
+        except SplitView as split:
+            self._accuse(partner, split)
+        except PasserelleError as fault:
+            self._log.warning("directory_unread", partner=partner, kind=type(fault).__name__)
+        except Exception as fault:  # noqa: BLE001 - one partner's trouble stops no other's reading
+            self._setbacks.failed(partner, name, fault)
+        else:
+            self._setbacks.settled(partner, name)
+            self._setbacks.review(partner)
+
+    def _accuse(self, party: str, split: SplitView) -> None:
+        """Record that we, as a witness, saw two histories of a partner's ledger; the evidence is in our folder."""
+        digest = "" if split.evidence is None else sha256(split.evidence.read_bytes()).hexdigest()
+        self._log.error("split_view", partner=party)
+        self._house.witnesses.accuse(party, digest)
+
+    def _dispatch(self, sending: Turns) -> None:
+        with self._watchdog.watching("outgoing"):
+            while not self._watchdog.rest(self._stop, EVERY):
+                try:
+                    self._settle()
+                    now = time.monotonic()
+                    for partner in self._waiting():
+                        if self._rests[partner].until <= now:
+                            sending.offer(partner)
+                except Exception as error:  # noqa: BLE001 - a look that fails is not the end of the house
+                    self._log.error("walk_failed", kind=type(error).__name__)
+
+    def _dispatch_readings(self, reading: Turns) -> None:
+        with self._watchdog.watching("directories"):
+            while not self._watchdog.rest(self._stop, READING):
+                try:
+                    followed = self._followed()
+                    for partner in followed:
+                        reading.offer(partner)
+                    for partner in self._setbacks.partners().difference(followed):
+                        self._setbacks.settled(partner, ("directory", partner))
+                except Exception as error:  # noqa: BLE001 - the next reading comes all the same
+                    self._log.error("reading_failed", kind=type(error).__name__)
+
+    def _settle(self) -> None:
+        """Do our part of what partners corrected, partner by partner; what fails is tried again after a pause."""
+        with self._house.database.reader() as reader:
+            partners = corrections.partners(reader)
+        for partner in self._setbacks.partners().difference(partners):
+            self._setbacks.settled(partner, ("settling", partner))
+        for partner in partners:
+            self._watchdog.beat()
+            name = ("settling", partner)
+            if not self._setbacks.ready(partner, name):
+                continue
+            try:
+                correction_settlement.settle_due(self._house.files, partner)
+            except Exception as fault:  # noqa: BLE001 - the other partners' are settled all the same
+                self._setbacks.failed(partner, name, fault)
+            else:
+                self._setbacks.settled(partner, name)
+
+    def _waiting(self) -> list[str]:
+        """Return the partners with whom anything is open."""
+        with self._house.database.reader() as reader:
+            waiting = {*corrections.partners(reader), *outbound_queries.waited_for(reader)}
+        return sorted(waiting | self._setbacks.partners())  # the last also to end what stands
+
+    def _followed(self) -> list[str]:
+        return [one.party for one in self._house.directory.parties() if one.root is not None]
+
+    def _courier(self, party: str) -> Courier:
+        return self._couriers()(party)
+
+    def _couriers(self) -> Pool:
+        # gRPC is met when the first letter leaves; most commands send none.
+        from gateway.server.partner_transport import Pool
+
+        with self._making:
+            if self._pool is None:
+                house = self._house
+                self._pool = Pool(
+                    house.party,
+                    house.home,
+                    lambda: house.keyset,
+                    house.directory,
+                    house.clock,
+                    accuse=self._accuse,
+                    proxy=house.settings.exchange.proxy,
+                )
+            return self._pool
+
+    def _close(self) -> None:
+        with self._making:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()

@@ -1,0 +1,71 @@
+"""The periodic jobs of a gateway that serves: a table, in the order in which a round runs them.
+
+Each runs alone: what one raises is logged by its name and counted, and all the others run. A job that fails in
+several rounds in a row is an ALARM until a round of it succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from gateway import telemetry
+from gateway.monitoring.alarms import StandingAlarms
+
+Job = tuple[str, Callable[[], object]]  # name, what it does in one round
+
+PERSISTS: Final = 3  # failures in a row that are an ALARM: a minute and a half, no passing trouble
+PREFIX: Final = "JOB/"  # of the alarms' names
+
+_log = telemetry.logger("jobs")
+
+
+class Jobs:
+    """Runs a table of jobs, round by round; for one thread."""
+
+    def __init__(self, table: Sequence[Job], alarms: StandingAlarms) -> None:
+        self._table, self._alarms = tuple(table), alarms
+        self._failed: dict[str, int] = {}  # in a row, by name
+        self._looked: set[str] = set()  # whose alarm of an earlier process was ended, if it stood
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the jobs, in their order."""
+        return tuple(name for name, _ in self._table)
+
+    def run(self, alive: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
+        """Run every job once; return the names of those that failed.
+
+        alive   is told each job's name before it begins, and once more with an empty name at the end: whoever
+                watches that the round goes on knows from it where the round stands
+        """
+        failed = []
+        for name, work in self._table:
+            alive(name)
+            try:
+                work()
+            except Exception as fault:  # noqa: BLE001 - the other jobs run all the same
+                failed.append(name)
+                self._fail(name, type(fault).__name__)
+            else:
+                self._succeed(name)
+        alive("")
+        return tuple(failed)
+
+    def _fail(self, name: str, kind: str) -> None:
+        times = self._failed[name] = self._failed.get(name, 0) + 1
+        telemetry.count_job_failure(name, kind)
+        _log.error("job_failed", operation=name, kind=kind, count=times)
+        if times >= PERSISTS:
+            self._alarm(lambda: self._alarms.begin(PREFIX + name, kind))
+
+    def _succeed(self, name: str) -> None:
+        if self._failed.pop(name, 0) or name not in self._looked:
+            self._looked.add(name)
+            self._alarm(lambda: self._alarms.end(PREFIX + name))
+
+    def _alarm(self, say: Callable[[], None]) -> None:
+        try:
+            say()
+        except Exception as fault:  # noqa: BLE001 - the log has said it; the next round says it again
+            _log.error("alarm_unrecorded", kind=type(fault).__name__)

@@ -1,0 +1,92 @@
+"""Numbers that stand for prints: of queries that we sent or received, about whom, and whether a match is established.
+
+A number alone discloses only where the query that bore it established a match and nobody took that back since
+(IRPR 315.23(2)(c), 315.25(1)(c); 315.38 with 315.39). What was erased we no longer know to have been a match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, exists, select
+
+from gateway.domain.correction import CorrectionKind
+from gateway.domain.messages import Outcome, State
+from gateway.domain.outbound_query import ErrandState
+from gateway.store.exchange import transactions
+from gateway.store.schema_casework import asked, corrections
+from keys.data_encryption import DataRing
+
+_ANSWERED = (int(ErrandState.ANSWERED), int(ErrandState.SHOWN), int(ErrandState.USED))
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A number that stands for prints.
+
+    subject   whom it is about; None where it is nobody of ours
+    matched   whether the query of that number established a match, and it stands today
+    """
+
+    subject: int | None
+    matched: bool
+
+
+def find_issued(connection: Connection, partner: str, number: str) -> Issued | None:
+    """Return what stands behind a number that we issued to this very partner, else None.
+
+    None too for a number of another partner's: the asker cannot tell the two apart (IRPR 315.38).
+    """
+    wanted = select(asked.c.subject_id, asked.c.outcome, asked.c.state).where(
+        asked.c.partner == partner,
+        asked.c.number == number,
+        asked.c.state != int(ErrandState.STOPPED),  # no partner has that number from us
+    )
+    row = connection.execute(wanted).one_or_none()
+    if row is None:
+        return None
+    answered = row.outcome == int(Outcome.MATCH) and row.state in _ANSWERED
+    taken = taken_back(connection, partner, number)
+    return Issued(row.subject_id, answered and not taken)
+
+
+def find_received(
+    connection: Connection, data_key: DataRing, partner: str, number: str
+) -> Issued | None:
+    """Return what stands behind the number of a query that this very partner sent us, else None.
+
+    A review that is not decided, or never was, established nothing, whoever it may be; nor did a query of whose match
+    the partner was not told, for asking back by its own number would tell.
+    """
+    earlier = transactions.transaction(connection, partner, number)
+    if earlier is None or earlier.finding is None:
+        return None
+    found = transactions.open_finding(data_key, partner, number, earlier.finding).subject
+    matched = earlier.state is State.DECIDED and earlier.outcome is Outcome.MATCH
+    taken = taken_back(connection, partner, number)
+    return Issued(found, matched and found is not None and not taken)
+
+
+def shown_match(
+    connection: Connection, data_key: DataRing, partner: str, number: str
+) -> Issued | None:
+    """Return what stands behind a query that this very partner sent us and was answered with a match that stands.
+
+    The only numbers that may stand for prints when we ask: any other would tell a partner of another's query, or that
+    we know somebody whom it was told that we do not (IRPR 315.38).
+    """
+    earlier = transactions.transaction(connection, partner, number)
+    if earlier is None or earlier.outcome is not Outcome.MATCH:
+        return None
+    found = find_received(connection, data_key, partner, number)
+    return found if found is not None and found.matched else None
+
+
+def taken_back(connection: Connection, partner: str, number: str) -> bool:
+    """Return whether a query or its answer was withdrawn since, or said to be of another person, by either side."""
+    notice = exists().where(
+        corrections.c.partner == partner,
+        corrections.c.number == number,
+        corrections.c.kind != int(CorrectionKind.WRONG_VALUE),
+    )
+    return bool(connection.execute(select(notice)).scalar())

@@ -1,0 +1,276 @@
+"""The rows of what we asked partners, and the sealed folder of each."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+
+from gateway.domain.messages import Outcome, Purpose
+from gateway.domain.outbound_query import ERRANDS, UNREAD, Errand, ErrandAct, ErrandState, Folder
+from gateway.domain.person import FieldCode
+from gateway.errors import Fault, InProgress, TransactionReused
+from gateway.store.effects import LEAF, Effect, says
+from gateway.store.retention import holds
+from gateway.store.schema_casework import asked
+from gateway.store.times import milliseconds, moment
+from keys.data_encryption import DataRing
+from keys.errors import OpenRefused
+from keys.pae import pae
+
+_LABEL = b"passerelle/1/errand"
+_OPEN = (int(ErrandState.ASKED), int(ErrandState.PENDING))
+
+
+def step(state: ErrandState, act: ErrandAct) -> ErrandState:
+    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    try:
+        return ERRANDS[state, act]
+    except KeyError:
+        raise Fault(f"a query of ours that is {state.name} cannot {act.name}") from None
+
+
+def asking(errand: Errand) -> Effect:
+    """Return what adds a query of ours, together with the ASKED leaf, the first of its commit."""
+    row = insert(asked).values(
+        partner=errand.partner,
+        number=errand.number,
+        message_id=errand.message_id,
+        purpose=int(errand.purpose),
+        agreement=errand.agreement[0],
+        version=errand.agreement[1],
+        case_reference=errand.case,
+        state=int(errand.state),
+        sealed=errand.sealed,
+        subject_id=errand.subject,
+        ask_ms=milliseconds(errand.ask),
+        asked_index=LEAF,
+        received=None if errand.received is None else bits(errand.received),
+    )
+    return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
+
+
+def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: Any) -> Effect:  # noqa: ANN401 - columns of many types
+    """Return what moves a query on by `act` and sets columns; `leaf` is the leaf that LEAF stands for.
+
+    The commit raises InProgress where it was moved meanwhile.
+    """
+    after = step(errand.state, act)
+    row = update(asked).where(_same(errand)).values(state=int(after), **values)
+    return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
+
+
+def irrelevant(errand: Errand, seen: int) -> Effect:
+    """Return what destroys an answer that was not used, if no hold was placed or released since the serial `seen`.
+
+    The commit raises InProgress where either was touched meanwhile.
+    """
+    after = step(errand.state, ErrandAct.DESTROY)
+    row = update(asked).where(_same(errand), holds.unmoved(seen))
+    row = row.values(state=int(after), sealed=None, outcome=None)
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def kept(
+    errand: Errand,
+    sealed: bytes,
+    absent: Collection[FieldCode] = (),
+    came: Collection[FieldCode] = (),
+) -> Effect:
+    """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come.
+
+    came   what did come, whatever another request at the same time was told meanwhile
+    """
+    row = update(asked).where(_same(errand)).values(sealed=sealed)
+    if absent or came:
+        known = asked.c.received.op("&")(~bits(absent))
+        row = row.values(received=known.op("|")(bits(came)))
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def unmoved(errand: Errand) -> Effect:
+    """Return what changes nothing, and lets the commit raise InProgress where the answer was touched meanwhile."""
+    row = update(asked).where(_same(errand)).values(state=int(errand.state))
+    return Effect(row, rows=1, refusal=says(InProgress))
+
+
+def may_receive(
+    errand: Errand, fields: Collection[FieldCode], before: Collection[FieldCode]
+) -> Effect:
+    """Return what says that fields are asked for: until we hear back the partner may have disclosed them.
+
+    before   those that are known to have come, for a row that says nothing of them
+    """
+    known = func.coalesce(asked.c.received, bits(before))
+    row = update(asked).where(_named(errand)).values(received=known.op("|")(bits(fields)))
+    return Effect(row, rows=1)
+
+
+def not_received(errand: Errand, fields: Collection[FieldCode]) -> Effect:
+    """Return what says that fields which were asked for were not disclosed."""
+    row = update(asked).where(_named(errand))
+    return Effect(row.values(received=asked.c.received.op("&")(~bits(fields))), rows=1)
+
+
+def bits(fields: Collection[FieldCode]) -> int:
+    """Return fields as the column has them: the bit of each code."""
+    return sum(1 << int(code) for code in set(fields))
+
+
+def find(connection: Connection, partner: str, number: str) -> Errand | None:
+    """Return what we asked a partner under a number; what we asked another is as unknown as nothing."""
+    wanted = select(asked).where(asked.c.partner == partner, asked.c.number == number)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _read(row)
+
+
+def outline(connection: Connection, partner: str, number: str) -> Errand | None:
+    """Return what we asked a partner under a number, without its folder."""
+    wanted = _OUTLINE.where(asked.c.partner == partner, asked.c.number == number)
+    row = connection.execute(wanted).one_or_none()
+    return None if row is None else _read(row)
+
+
+def by_number(connection: Connection, number: str) -> tuple[Errand, ...]:
+    """Return what we asked under a number, of whichever partners, without folders."""
+    wanted = _OUTLINE.where(asked.c.number == number).order_by(asked.c.partner)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+def waited_for(connection: Connection) -> tuple[str, ...]:
+    """Return the partners that owe us an answer."""
+    return tuple(
+        connection.scalars(select(asked.c.partner).where(asked.c.state.in_(_OPEN)).distinct())
+    )
+
+
+def unanswered(connection: Connection, partner: str) -> tuple[Errand, ...]:
+    """Return what waits for a partner's answer, the oldest first."""
+    wanted = select(asked).where(asked.c.state.in_(_OPEN), asked.c.partner == partner)
+    wanted = wanted.order_by(asked.c.ask_ms)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+Key = tuple[int, str, str]  # where a list of what we asked goes on
+
+
+def key_of(errand: Errand) -> Key:
+    """Return where a list that ended with this query goes on."""
+    return milliseconds(errand.ask), errand.number, errand.partner
+
+
+def every(
+    connection: Connection, case: str = "", *, after: Key | None = None, limit: int = 1000
+) -> tuple[Errand, ...]:
+    """Return what we asked, the newest first, without folders; of all cases or of one, beyond `after`."""
+    order = asked.c.ask_ms, asked.c.number, asked.c.partner
+    wanted = _OUTLINE.order_by(*(column.desc() for column in order)).limit(limit)
+    if after is not None:
+        wanted = wanted.where(tuple_(*order) < tuple_(*(literal(each) for each in after)))
+    if case:
+        wanted = wanted.where(asked.c.case_reference == case)
+    return tuple(_read(row) for row in connection.execute(wanted))
+
+
+def seal(data_key: DataRing, partner: str, number: str, folder: Folder) -> bytes:
+    """Return a folder sealed for its row, so that no other row can bear it."""
+    octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
+    return data_key.seal(octets, aad(partner, number))
+
+
+def folder_of(data_key: DataRing, errand: Errand) -> Folder:
+    """Return the folder of a query; an empty one where it was erased. Raises Fault where it was altered."""
+    if errand.sealed is None:
+        return Folder()
+    _demand_whole(errand)
+    try:
+        told = json.loads(data_key.open(errand.sealed, aad(errand.partner, errand.number)))
+    except OpenRefused:
+        raise Fault("the folder of a query of ours does not open: altered or moved") from None
+    return Folder(
+        letter=base64.b64decode(told["letter"]),
+        until=told["until"],
+        answer=base64.b64decode(told["answer"]),
+        receipt=(base64.b64decode(told["receipt"][0]), base64.b64decode(told["receipt"][1])),
+        details=tuple(base64.b64decode(each) for each in told["details"]),
+        corrected=tuple(base64.b64decode(each) for each in told["corrected"]),
+        reason=told.get("reason", ""),  # not in a row from before it was kept
+        element=told.get("element", ""),
+    )
+
+
+def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
+    """Return a value with bytes in base64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _spelt(each) for key, each in value.items()}
+    return [_spelt(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+_OUTLINE = select(*(column for column in asked.c if column.name != "sealed"))
+
+
+def _named(errand: Errand) -> ColumnElement[bool]:
+    return and_(asked.c.partner == errand.partner, asked.c.number == errand.number)
+
+
+def _demand_whole(errand: Errand) -> None:
+    if errand.sealed == UNREAD:
+        raise Fault("a query of ours was read without its folder")
+
+
+def _same(errand: Errand) -> ColumnElement[bool]:
+    """Name the row as long as it is as it was read, with its folder."""
+    _demand_whole(errand)
+    return and_(
+        _named(errand),
+        asked.c.state == int(errand.state),
+        asked.c.sealed == errand.sealed if errand.sealed else asked.c.sealed.is_(None),
+    )
+
+
+def _read(row: Row[Any]) -> Errand:
+    return Errand(
+        partner=row.partner,
+        number=row.number,
+        message_id=row.message_id,
+        purpose=Purpose(row.purpose),
+        agreement=(row.agreement, row.version),
+        case=row.case_reference,
+        state=ErrandState(row.state),
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        subject=row.subject_id,
+        ask=moment(row.ask_ms),
+        answer=None if row.answer_ms is None else moment(row.answer_ms),
+        used=None if row.used_ms is None else moment(row.used_ms),
+        used_in=row.used_in or "",
+        asked_index=row.asked_index,
+        answered_index=row.answered_index,
+        sealed=getattr(row, "sealed", UNREAD),
+        received=None if row.received is None else _codes(row.received),
+    )
+
+
+def _codes(received: int) -> frozenset[FieldCode]:
+    return frozenset(code for code in FieldCode if received >> int(code) & 1)
+
+
+def aad(partner: str, number: str) -> bytes:
+    """Return what the folder of an errand is bound to."""
+    return pae(_LABEL, partner.encode(), number.encode())

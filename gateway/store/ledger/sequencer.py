@@ -1,0 +1,401 @@
+"""The pen: one thread, one writing connection, and the only code that appends to the ledger.
+
+A commit is leaves and effects that become durable together. Its life:
+
+(1) the caller's thread seals the details and queues the commit;
+(2) the sequencer takes up to 64 commits, or what came within 5 ms of the first;
+(3) in one BEGIN IMMEDIATE, each commit in a savepoint of its own: effects in their order, then its leaves
+    take the next indices. A commit whose effect does not apply is rolled back alone and takes none;
+(4) the root, both signatures of every pair in use, the checkpoint row, COMMIT: one flush for all of them;
+(5) only now do callers learn anything, refusals included: what was read inside the batch is as durable as
+    the batch. A checkpoint whose COMMIT failed is discarded unseen.
+
+After a failed write nothing is retried: the kernel may have dropped the pages, and a second fsync would say
+that all is well. Every caller gets AuditUnavailable from then on, and `on_fatal` lets the house exit.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from queue import Empty, SimpleQueue
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+)
+
+from gateway.domain.messages import Receipt
+from gateway.errors import AuditUnavailable, Fault, PasserelleError
+from gateway.ledger import merkle, signed_note
+from gateway.ledger.entry import Frame, SealedDetail, seal_detail
+from gateway.ledger.proof import LogIdentity
+from gateway.store.effects import Effect, EffectRefused
+from gateway.store.ledger import stored_ledger
+from gateway.store.ledger.batch import Sheet, peaks_of
+from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
+from gateway.store.sqlite import Database
+from gateway.store.times import milliseconds, moment
+from keys.envelope import SealingKey
+from keys.signatures import LogKey
+
+__all__ = ["GROUP", "WAIT", "Committed", "Effect", "Leaf", "Sequencer"]
+
+GROUP = 64  # commits; one flush serves them all, beyond this latency grows and throughput does not
+WAIT = 0.005  # seconds; about one flush, so a lone query waits at most twice what the disk takes
+CLOCK_TOLERANCE = 2000  # milliseconds that the clock may stand behind the last leaf (ledger.md 10)
+
+# Made once: SQLAlchemy works out anew of each statement whether it compiled its like before.
+_LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
+    insert, (leaves, nodes, details, detail_keys, checkpoints)
+)
+
+# Errors of one statement; every other error of the driver may mean that the disk did not take the batch.
+_OF_ONE_STATEMENT = (DataError, IntegrityError, InterfaceError, NotSupportedError, ProgrammingError)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An entry as its author knows it: a frame without time or commitment, and what only auditors read."""
+
+    frame: Frame
+    detail: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Where the leaves of a commit stand; all of it is durable.
+
+    checkpoint_size   size of the signed checkpoint that covers them; 0 for effects on an empty ledger
+    """
+
+    indices: tuple[int, ...]
+    leaf_hashes: tuple[bytes, ...]
+    time: datetime
+    checkpoint_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A queued commit and the caller who waits for it; `tidy` asks for an empty WAL after it."""
+
+    entries: tuple[tuple[Frame, SealedDetail | None], ...] = ()
+    effects: tuple[Effect, ...] = ()
+    tidy: bool = False
+    answer: Future[Committed] = field(default_factory=Future)
+
+
+class Sequencer:
+    """Commits leaves and effects; hands out receipts. Safe to call from any thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        log_keys: Callable[[], Sequence[LogKey]],
+        log_identity: LogIdentity,
+        audit_key: Callable[[], SealingKey],
+        clock: Callable[[], datetime],
+        *,
+        group: int = GROUP,
+        wait: float = WAIT,
+        on_fatal: Callable[[BaseException], None] | None = None,
+        on_commit: Callable[[int, float], None] | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare a sequencer; `start` takes the pen.
+
+        log_keys    the pairs that sign the next checkpoint, the primary first; asked for each batch
+        log_identity   what verifies the tail at the start
+        audit_key   what the details of the next commit are sealed to
+        on_fatal    is told, on the sequencer's thread, why nothing will be committed any more
+        on_commit   is told of each batch: leaves, and the seconds that its COMMIT took
+        progress    is told in a caller's thread that their commit was answered, for who watches the threads
+        """
+        self._database = database
+        self._log_keys, self._log, self._audit_key = log_keys, log_identity, audit_key
+        self._clock, self._group, self._wait = clock, group, wait
+        self._on_fatal, self._on_commit = on_fatal, on_commit
+        self._progress = progress
+        self._busy: float | None = None
+        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._gate = threading.Lock()
+        self._open = self._failed = self._tidied = False
+        self._company = True  # whether the batch before held more than one commit, as far as known
+        self._head = stored_ledger.Head(0, 0, None)
+        self._peaks: dict[tuple[int, int], bytes] = {}
+        self._thread: threading.Thread | None = None
+
+    @property
+    def size(self) -> int:
+        """Leaves that are durable."""
+        return self._head.size
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a commit would be taken now: nothing failed, and the clock is not behind the last leaf."""
+        return self._open and self._clock_ms() >= self._head.time_ms - CLOCK_TOLERANCE
+
+    @property
+    def busy(self) -> float | None:
+        """When the batch under way began, in monotonic seconds; None while there is none."""
+        return self._busy
+
+    def start(self) -> None:
+        """Take the pen, verify the ledger's tail, and begin.
+
+        Raises Fault, naming the index, where the tail is broken or another log's, or the clock is more
+        than two seconds behind it; Remedy where another process holds the pen.
+        """
+        pen = self._database.take_pen()
+        try:
+            with pen.begin():
+                self._head = stored_ledger.check_tail(pen, self._log)
+                self._peaks = {at: stored_ledger.node(pen)(*at) for at in peaks_of(self._head.size)}
+            self._now_ms()
+        except BaseException:
+            self._database.release_pen()
+            raise
+        self._open = True
+        self._thread = threading.Thread(
+            target=self._run, args=(pen,), name="sequencer", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Commit what is queued, then give the pen back; idempotent.
+
+        Not for the end after a failed write: there the process exits at once, without clean-up.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        with self._gate:
+            self._open = False
+            self._queue.put(None)
+        thread.join()
+        self._database.release_pen(tidy=not self._failed)
+
+    def commit(self, leaves: Sequence[Leaf], effects: Sequence[Effect] = ()) -> Committed:
+        """Make leaves and effects durable together; return where they stand.
+
+        Raises what an effect's builder says when it does not apply (nothing of this commit was done then),
+        MalformedEntry for a leaf that cannot be written, AuditUnavailable when nothing can be recorded.
+        """
+        auditor = self._audit_key()
+        entries = tuple(
+            (leaf.frame, seal_detail(leaf.frame, leaf.detail, auditor))
+            if leaf.detail
+            else (leaf.frame, None)
+            for leaf in leaves
+        )
+        return self._submit(_Pending(entries, tuple(effects)))
+
+    def tidy(self) -> bool:
+        """Bring what is committed home and empty the WAL, so that what was erased is in neither file.
+
+        Return whether it is empty; a reader that looked at that moment is in the way, and later is soon enough.
+        """
+        self._submit(_Pending(tidy=True))
+        return self._tidied
+
+    def _submit(self, pending: _Pending) -> Committed:
+        with self._gate:
+            if not self._open:
+                raise AuditUnavailable
+            self._queue.put(pending)
+        try:
+            return pending.answer.result()
+        finally:
+            self._progress()
+
+    def receipt(self, index: int, checkpoint_size: int | None = None) -> Receipt:
+        """Return the receipt of a durable leaf: the same bytes whenever it is asked for."""
+        with self._database.reader() as reader:
+            return stored_ledger.receipt(reader, index, checkpoint_size)
+
+    def leaf_hash(self, index: int) -> bytes:
+        """Return the hash of a durable leaf."""
+        with self._database.reader() as reader:
+            return stored_ledger.leaf_hash(reader, index)
+
+    def latest_checkpoint(self) -> bytes:
+        """Return the newest signed note; raises Fault while the ledger is empty."""
+        newest = self._head.note
+        if newest is None:
+            raise Fault("the ledger is empty; nothing was signed yet")
+        return newest
+
+    def inclusion(self, leaf_hash: bytes, size: int) -> tuple[int, list[bytes]]:
+        """Return index and proof of a leaf in a signed tree; raises ElementInvalid."""
+        with self._database.reader() as reader:
+            return stored_ledger.inclusion(reader, leaf_hash, size)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the proof between two signed trees; raises ElementInvalid."""
+        with self._database.reader() as reader:
+            return stored_ledger.consistency(reader, old, new)
+
+    def tile(self, path: str) -> bytes:
+        """Return a tile of hashes under the newest checkpoint; raises ElementInvalid."""
+        size = self._head.size
+        with self._database.reader() as reader:
+            return stored_ledger.tile(reader, path, size)
+
+    # On the sequencer's thread --------------------------------------------------------------------
+
+    def _run(self, pen: Connection) -> None:
+        batch: list[_Pending] = []
+        try:
+            while batch := self._gather():
+                self._busy = time.monotonic()
+                self._write(pen, batch)
+                self._busy = None
+        except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever
+            self._fail(error, batch)
+
+    def _gather(self) -> list[_Pending]:
+        """Return the next batch; empty when the sequencer is closed and its queue is drained.
+
+        Who came alone the last time is not waited with: what comes while a batch is written is the next one's company.
+        """
+        first = self._queue.get()
+        if first is None:
+            return []
+        batch = [first]
+        until = time.monotonic() + (self._wait if self._company else 0.0)
+        while len(batch) < self._group:
+            try:
+                pending = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except Empty:
+                break
+            if pending is None:
+                self._queue.put(None)  # after this batch
+                break
+            batch.append(pending)
+        self._company = len(batch) > 1
+        return batch
+
+    def _write(self, pen: Connection, batch: Sequence[_Pending]) -> None:
+        """Commit a batch; raises whatever keeps it from being durable."""
+        sheet = Sheet(self._now_ms(), self._head.size, dict(self._peaks))
+        with pen.begin() as transaction:
+            results = [self._admit(pen, pending, sheet) for pending in batch]
+            signed = self._put(pen, sheet) if sheet.leaves else None
+            began = time.monotonic()
+            transaction.commit()
+            seconds = time.monotonic() - began
+        if signed is not None:
+            self._head = stored_ledger.Head(sheet.size, sheet.time_ms, signed)
+            self._peaks = {at: sheet.peaks[at] for at in peaks_of(sheet.size)}
+        if any(pending.tidy for pending in batch):
+            self._tidied = self._database.empty_wal()
+        stamp = moment(sheet.time_ms)
+        for pending, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                pending.answer.set_exception(result)
+                continue
+            first, hashes = result
+            indices = tuple(range(first, first + len(hashes)))
+            pending.answer.set_result(Committed(indices, hashes, stamp, self._head.size))
+        if self._on_commit is not None:
+            self._on_commit(len(sheet.leaves), seconds)
+
+    def _admit(
+        self, pen: Connection, pending: _Pending, sheet: Sheet
+    ) -> tuple[int, tuple[bytes, ...]] | Exception:
+        """Apply one commit in its savepoint: first index and leaf hashes, or what its caller is told."""
+        first = sheet.size
+        indices = range(first, first + len(pending.entries))
+        try:
+            with pen.begin_nested():
+                for effect in pending.effects:
+                    effect.apply(pen, indices)
+                encoded = sheet.encoded(pending.entries)
+        except EffectRefused as refused:
+            return _explained(pen, refused.effect)
+        except PasserelleError as fault:
+            return fault
+        except DBAPIError as error:
+            if not isinstance(error, _OF_ONE_STATEMENT):
+                raise
+            return _fault(error)
+        except Exception as error:  # noqa: BLE001 - a defect in one commit is not the others' loss
+            return _fault(error)
+        parts = zip(pending.entries, encoded, strict=True)
+        return first, tuple(sheet.add(frame, leaf, detail) for (frame, detail), leaf in parts)
+
+    def _put(self, pen: Connection, sheet: Sheet) -> bytes:
+        """Write the rows of a batch and its checkpoint; return the signed note, which nobody has seen."""
+        pen.execute(_LEAVES, sheet.leaves)
+        for statement, rows in (
+            (_NODES, sheet.nodes),
+            (_DETAILS, sheet.details),
+            (_DETAIL_KEYS, sheet.detail_keys),
+        ):
+            if rows:
+                pen.execute(statement, rows)
+        root = merkle.root_at(sheet.size, sheet.get)
+        checkpoint = signed_note.Checkpoint(self._log.origin, sheet.size, root)
+        primary, *others = self._log_keys()
+        signed = signed_note.sign_checkpoint(checkpoint, primary, moment(sheet.time_ms), others)
+        newest = {"size": sheet.size, "root": root, "time_ms": sheet.time_ms, "note": signed}
+        pen.execute(_CHECKPOINT, newest)
+        return signed
+
+    def _fail(self, error: BaseException, batch: Sequence[_Pending]) -> None:
+        """Refuse this batch, all that is queued and all that will come."""
+        with self._gate:
+            self._open, self._failed = False, True
+        for pending in batch:
+            _refuse(pending)
+        while True:
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                break
+            if waiting is not None:
+                _refuse(waiting)
+        if self._on_fatal is not None:
+            self._on_fatal(error)
+
+    def _clock_ms(self) -> int:
+        return milliseconds(self._clock())
+
+    def _now_ms(self) -> int:
+        """Return the time of the next leaves: the clock's, and never less than the last leaf's."""
+        now, last = self._clock_ms(), self._head.time_ms
+        if now < last - CLOCK_TOLERANCE:
+            raise Fault(
+                f"the clock is {(last - now) / 1000:.0f} s behind leaf {self._head.size - 1}; set it right"
+            )
+        return max(now, last)
+
+
+def _explained(pen: Connection, effect: Effect) -> Exception:
+    """Return what an effect's builder says; a defect of his is a Fault, a failing disk is everyone's."""
+    try:
+        return effect.explain(pen)
+    except DBAPIError:
+        raise
+    except Exception as error:  # noqa: BLE001 - see above
+        return _fault(error)
+
+
+def _fault(error: Exception) -> Fault:
+    fault = Fault("a commit could not be applied")
+    fault.__cause__ = error
+    return fault
+
+
+def _refuse(pending: _Pending) -> None:
+    if not pending.answer.done():
+        pending.answer.set_exception(AuditUnavailable())

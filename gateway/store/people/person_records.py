@@ -1,0 +1,114 @@
+"""Records of people: status, data and photograph, sealed at rest; the embedded case system.
+
+    record = data key over the plaintext of `gateway.store.people.record_codec`, AAD = PAE("passerelle/1/record", subject, version)
+
+Subject and version are in the AAD: no record can be put in another person's place, nor an old one back in
+the newer's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from gateway.domain.person import Record, SubjectKind
+from gateway.errors import Fault, Remedy
+from gateway.store.effects import Effect, says
+from gateway.store.people.record_codec import octets_of, record_in
+from gateway.store.schema import subjects
+from gateway.store.sqlite import Database
+from gateway.store.times import milliseconds
+from keys.data_encryption import DataRing
+from keys.errors import OpenRefused
+from keys.pae import pae
+
+SUBJECT_BITS = 63  # a SQL integer is signed
+_LABEL = b"passerelle/1/record"
+
+
+class RecordChanged(Remedy):
+    """Somebody else changed the record meanwhile."""
+
+
+class StoredPeople:
+    """The embedded case system: what this database holds of people."""
+
+    def __init__(
+        self,
+        database: Database,
+        data_key: DataRing,
+        random: Callable[[int], int] = secrets.randbits,
+    ) -> None:
+        self._database, self._data_key, self._random = database, data_key, random
+
+    def record(self, subject: int) -> Record:
+        """Return what is held of a person; an empty record of nobody, where nothing is."""
+        with self._database.reader() as reader:
+            return read_record(reader, self._data_key, subject)
+
+    def somebody(self) -> int:
+        """Return the number of a person chosen by nothing but chance; 0 where there is nobody."""
+        with self._database.reader() as reader:
+            return somebody(reader, self._random(SUBJECT_BITS))
+
+
+def read_record(connection: Connection, data_key: DataRing, subject: int) -> Record:
+    """Return what is held of a person; the empty record, version 0, where nothing is.
+
+    Raises Fault for a record that does not open, or says what we would not have written.
+    """
+    wanted = select(subjects.c.record, subjects.c.record_version).where(subjects.c.id == subject)
+    row = connection.execute(wanted).one_or_none()
+    if row is None or row.record is None:
+        return Record(version=0 if row is None else row.record_version or 0)
+    try:
+        octets = data_key.open(row.record, aad(subject, row.record_version))
+        return record_in(octets, row.record_version)
+    except (OpenRefused, ValueError, TypeError, KeyError, OverflowError):
+        raise Fault(f"the record of subject {subject} does not open, or is not ours") from None
+
+
+def write_record(subject: int, record: Record, data_key: DataRing, now: datetime) -> Effect:
+    """Return what makes `record` the record of an enrolled person; its version is one more than the last.
+
+    The commit raises RecordChanged where the stored version is not the one before.
+    """
+    before = subjects.c.record_version
+    expected = before.is_(None) if record.version == 1 else before == record.version - 1
+    sealed = data_key.seal(octets_of(record), aad(subject, record.version))
+    row = (
+        update(subjects)
+        .where(subjects.c.id == subject, expected)
+        .values(record=sealed, record_version=record.version, record_ms=milliseconds(now))
+    )
+    first = says(RecordChanged, "the record was changed meanwhile; look at it, then say it again")
+    return Effect(row, rows=1, refusal=first)
+
+
+def somebody(connection: Connection, at: int) -> int:
+    """Return the first person at or after a number, else the very first; 0 where there is nobody."""
+    after = select(func.min(subjects.c.id)).where(subjects.c.id >= at)
+    found = connection.execute(after).scalar()
+    return found or connection.execute(select(func.min(subjects.c.id))).scalar() or 0
+
+
+def kinds(connection: Connection, data_key: DataRing) -> Mapping[SubjectKind, int]:
+    """Return how many people with a record are what; opens every record, one after the other."""
+    wanted = select(subjects.c.id).where(subjects.c.record.is_not(None))
+    found = connection.execute(wanted).scalars().all()
+    return Counter(read_record(connection, data_key, each).status.kind for each in found)
+
+
+def after(connection: Connection, subject: int, most: int) -> tuple[int, ...]:
+    """Return the next people after a number who have a record, at most so many, in order."""
+    wanted = select(subjects.c.id).where(subjects.c.id > subject, subjects.c.record.is_not(None))
+    return tuple(connection.execute(wanted.order_by(subjects.c.id).limit(most)).scalars())
+
+
+def aad(subject: int, version: int) -> bytes:
+    """Return what the record of a person is bound to."""
+    return pae(_LABEL, subject.to_bytes(8, "big"), version.to_bytes(8, "big"))

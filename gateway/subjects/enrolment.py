@@ -1,0 +1,227 @@
+"""Enrol people into the gallery: each record read strictly, each bad one named, the rest enrolled.
+
+A subject's samples and its ENROLLED entry are one commit. Enrolling the same record again changes nothing;
+another record for a finger that is enrolled already is a fault of that file, not of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain, groupby
+
+from gateway.domain.messages import RecordFormat
+from gateway.domain.person import Record, Status
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.people import person_records as people
+from gateway.store.people import subjects
+from gateway.store.sqlite import Database
+from gateway.subjects.record_row import changed
+from keys.data_encryption import DataRing
+from matcher.finger import record_fmr
+from matcher.finger.probe import assess
+from matcher.finger.template import MalformedRecord
+
+MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` tells all
+BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record to enrol.
+
+    label      what the user calls it: a path; named in faults
+    subject    the local file number of the person, a pseudonym
+    position   finger position 1–10; the record's own 0, unknown, gives way to it
+    status     what the person is to the law, where whoever enrols says it; of whom nothing is known is masked
+    repairs    what was done to the file so that the record could be read, in words that hold nothing of it
+    """
+
+    label: str
+    subject: str
+    position: int
+    extractor: str
+    data: bytes = field(repr=False)
+    status: Status | None = None
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A record that was not enrolled, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of an enrolment, in records and people."""
+
+    enrolled: int = 0
+    unchanged: int = 0
+    people: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+
+
+class Registry:
+    """The desk where subjects are enrolled."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        data_key: DataRing,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._data_key, self._clock = data_key, clock
+
+    def enrol(self, rows: Iterable[Row]) -> Report:
+        """Enrol rows grouped by subject.
+
+        Rows of one subject should stand together; a subject that comes again later is extended. Of whom no record is
+        good nothing is written, no status either: a file that was refused is nobody.
+        """
+        report = Report()
+        pending: list[_Pending] = []
+        for reference, group in groupby(rows, key=lambda row: row.subject):
+            members = list(group)
+            if any(one.reference == reference for one in pending):
+                self._commit(pending, report)
+            samples, good = self._samples(reference, members, report)
+            status = self._status(reference, good, report)
+            if samples or status:
+                fingers = {sample.position for sample in samples}
+                repairs = [row.repairs for row in good if row.position in fingers]
+                pending.append(_Pending(reference, samples, status, tuple(chain(*repairs))))
+            if len(pending) >= BATCH:
+                self._commit(pending, report)
+        self._commit(pending, report)
+        return report
+
+    def _samples(
+        self, reference: str, rows: list[Row], report: Report
+    ) -> tuple[tuple[subjects.NewSample, ...], list[Row]]:
+        """Return the samples that are new, and the rows whose record is held now, new or not."""
+        with self._database.reader() as reader:
+            held = subjects.samples_of(reader, self._data_key, reference)
+        new, good = list[subjects.NewSample](), list[Row]()
+        for row in rows:
+            try:
+                sample = _read(row)
+            except _BadRecord as fault:
+                report.bad.append(BadRow(row.label, str(fault)))
+                continue
+            before = held.get(row.position)
+            if before is None:
+                held[row.position] = row.data
+                new.append(sample)
+                good.append(row)
+            elif before == row.data:
+                report.unchanged += 1
+                good.append(row)
+            else:
+                report.bad.append(
+                    BadRow(row.label, f"finger {row.position} of this subject has another record")
+                )
+        return tuple(new), good
+
+    def _status(self, reference: str, rows: list[Row], report: Report) -> Status | None:
+        """Return the status to record; None where none is said, or the person has one already."""
+        said = next((row for row in rows if row.status is not None), None)
+        if said is None or said.status is None:
+            return None
+        with self._database.reader() as reader:
+            known = subjects.find(reader, reference)
+            held = None if known is None else people.read_record(reader, self._data_key, known)
+        if held is None or not held.version:
+            return said.status
+        if replace(held.status, confirmed=said.status.confirmed) != said.status:
+            why = "this person has another status; change it with passerelle registry update"
+            report.bad.append(BadRow(said.label, why))
+        return None
+
+    def _commit(self, pending: list[_Pending], report: Report) -> None:
+        if not pending:
+            return
+        with self._database.reader() as reader:
+            placed = subjects.place(
+                reader, [subjects.NewSubject(one.reference, one.samples) for one in pending]
+            )
+        effects: list[Effect] = []
+        leaves: list[Leaf] = []
+        for one, said in zip(placed, pending, strict=True):
+            effects += subjects.enrol(one, self._data_key)
+            if said.status is not None:
+                record = Record(status=said.status, version=1)
+                effects.append(
+                    people.write_record(one.subject, record, self._data_key, self._clock())
+                )
+            leaves.append(_leaf(one, said))
+        self._sequencer.commit(leaves, effects)
+        report.enrolled += sum(len(one.samples) for one in placed)
+        report.people += len(placed)
+        pending.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A person who waits for the next commit; samples may be none where only a status is new."""
+
+    reference: str
+    samples: tuple[subjects.NewSample, ...]
+    status: Status | None
+    repairs: tuple[str, ...]
+
+
+def _leaf(one: subjects.Placed, said: _Pending) -> Leaf:
+    status, repairs = said.status, "; ".join(dict.fromkeys(said.repairs))
+    facts = {
+        "subject": str(one.subject),
+        "positions": ",".join(str(s.position) for s in one.samples),
+        "formats": ",".join(s.format.name for s in one.samples),
+        "extractors": ",".join(s.extractor for s in one.samples),
+    }
+    if status is not None:
+        facts |= {"status_kind": status.kind.name, "record_version": "1"}
+        facts |= {"fields_changed": ",".join(changed(Record(), Record(status=status)))}
+    if repairs:
+        facts["repairs"] = repairs[:MOST_REPAIRS]
+    frame = Frame(
+        type=EntryType.ENROLLED if one.samples else EntryType.UPDATED,
+        entry_class=EntryClass.OTHER,
+        subject_reference=f"S-{one.subject}",
+    )
+    return Leaf(frame, facts)
+
+
+class _BadRecord(Exception):
+    """The record cannot be enrolled; the text says why and holds nothing of it."""
+
+
+def _read(row: Row) -> subjects.NewSample:
+    try:
+        record = record_fmr.read(row.data)
+    except MalformedRecord as fault:
+        raise _BadRecord(str(fault)) from None
+    if len(record.views) != 1:
+        raise _BadRecord(f"the record holds {len(record.views)} views; enrol one finger a record")
+    # What the record is comes first: to say of a picture that its position is missing would be no help.
+    if not 1 <= row.position <= 10:
+        raise _BadRecord("finger position must be 1 to 10; say --position or use a manifest")
+    view = record.views[0]
+    if view.position not in (0, row.position):
+        raise _BadRecord(f"the record says finger {view.position}, the command {row.position}")
+    problem = assess(view.minutiae)
+    if problem is not None:
+        raise _BadRecord(f"too poor to enrol: {problem.lower().replace('_', ' ')}")
+    return subjects.NewSample(
+        position=row.position,
+        format=RecordFormat(int(record.format)),
+        extractor=row.extractor,
+        impression=view.impression,
+        data=row.data,
+    )

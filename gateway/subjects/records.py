@@ -1,0 +1,232 @@
+"""The registrar's desk: what is held of people is taken in, shown, changed and removed.
+
+A person's change and its UPDATED entry are one commit; the entry names the fields that are held, never a
+value. What is shown is recorded first, with the reason. Who is removed goes with prints and record, and the
+gallery of a house that serves follows at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gateway.admin.arguments import Arguments
+from gateway.admin.operation import Act, Answer, Officer, Role
+from gateway.domain.person import Record, SubjectKind
+from gateway.errors import Remedy
+from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.matching.engine import Change
+from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.people import person_records, subjects
+from gateway.store.retention import holds
+from gateway.store.sqlite import Database
+from gateway.subjects import record_row
+from gateway.subjects.demographic_groups import groups_of
+from gateway.subjects.record_row import BadRow
+from gateway.subjects.record_view import as_row, shown
+from keys.data_encryption import DataRing
+
+MOST_ROWS = 500  # of one act; a message to the desk has at most a million bytes
+MOST_GROUPS = 5000  # people of one page, likewise
+_WRITERS = frozenset({Role.REGISTRAR})
+_READERS = frozenset({Role.REGISTRAR, Role.CASEWORKER})
+_COUNTERS = frozenset({Role.REGISTRAR, Role.OPERATOR, Role.AUDITOR})
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Changes that wait for one commit, and whom they are about."""
+
+    about: set[str] = field(default_factory=set)
+    leaves: list[Leaf] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+
+
+class RecordRoom:
+    """Where records of people are kept. `follow` tells the gallery of a house that serves of a change."""
+
+    def __init__(
+        self,
+        database: Database,
+        sequencer: Sequencer,
+        data_key: DataRing,
+        clock: Callable[[], datetime],
+        follow: Callable[[Change], None],
+    ) -> None:
+        self._database, self._sequencer = database, sequencer
+        self._data_key, self._clock, self._follow = data_key, clock, follow
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return what may be done here."""
+        return (
+            Act("registry.import", _WRITERS, self._import),
+            Act("registry.show", _READERS, self._show),
+            Act("registry.update", _WRITERS, self._update),
+            Act("registry.remove", _WRITERS, self._remove),
+            Act("registry.status", _COUNTERS, self._status),
+            Act("registry.groups", _WRITERS, self._groups),
+        )
+
+    def _import(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        rows = arguments.objects("rows", MOST_ROWS)
+
+        def do() -> Answer:
+            batch, bad, counts = _Batch(), [], Counter[str]()
+            for index, row in enumerate(rows):
+                try:
+                    reference, stated = record_row.read_row(row, self._clock())
+                    if reference in batch.about:
+                        self._commit(batch)
+                    dated = bool(row.get("confirmed"))
+                    done = self._take(batch, officer, reference, stated, dated=dated)
+                except BadRow as fault:
+                    bad.append({"row": index, "reason": str(fault)})
+                    continue
+                counts[done] += 1
+            self._commit(batch)
+            return {"imported": counts["imported"], "unchanged": counts["unchanged"], "bad": bad}
+
+        return do
+
+    def _show(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        reference = arguments.text("reference", record_row.REFERENCE)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            subject, record = self._held(reference)
+            frame = Frame(
+                type=EntryType.AUDIT_READ,
+                entry_class=EntryClass.OTHER,
+                subject_reference=f"S-{subject}",
+            )
+            facts = {"actor": officer.person, "reason": reason, "subject": str(subject)}
+            self._sequencer.commit((Leaf(frame, facts),), ())
+            with self._database.reader() as reader:
+                prints = subjects.samples_of(reader, self._data_key, reference)
+            return {"reference": reference, **shown(record), "positions": sorted(prints)}
+
+        return do
+
+    def _update(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        reference = arguments.text("reference", record_row.REFERENCE)
+        (changes,) = arguments.objects("changes", 1) or ({},)
+
+        def do() -> Answer:
+            _, record = self._held(reference)
+            row = {**as_row(record), **changes, "reference": reference}
+            if record_row.STANDING & changes.keys() and "confirmed" not in changes:
+                row["confirmed"] = ""  # whoever changes a status says that it is so today
+            _, stated = record_row.read_row(row, self._clock())
+            batch = _Batch()
+            done = self._take(batch, officer, reference, stated, dated=True)
+            self._commit(batch)
+            version = self._held(reference)[1].version
+            return {"reference": reference, "changed": done == "imported", "version": version}
+
+        return do
+
+    def _remove(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        reference = arguments.text("reference", record_row.REFERENCE)
+        reason = arguments.reason()
+
+        def do() -> Answer:
+            subject, _ = self._held(reference)
+            with self._database.reader() as reader:
+                standing = holds.standing(reader)
+            kept = standing.keeps(holds.Named(subjects=frozenset({subject})))
+            if kept is not None:
+                raise Remedy(f"hold {kept.id} keeps this person; release it first")
+            frame = Frame(
+                type=EntryType.REMOVED,
+                entry_class=EntryClass.OTHER,
+                subject_reference=f"S-{subject}",
+            )
+            facts = {"actor": officer.person, "reason": reason, "subject": str(subject)}
+            self._sequencer.commit((Leaf(frame, facts),), subjects.remove(reference))
+            self._follow(Change(subject))
+            return {"reference": reference, "removed": True}
+
+        return do
+
+    def _status(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        del officer, arguments
+
+        def do() -> Answer:
+            with self._database.reader() as reader:
+                kinds = person_records.kinds(reader, self._data_key)
+                unknown = subjects.counts(reader).without_status
+            named = {kind.name: kinds.get(kind, 0) for kind in SubjectKind if kind}
+            return {"people": {**named, "UNKNOWN": unknown + kinds.get(SubjectKind.UNKNOWN, 0)}}
+
+        return do
+
+    def _groups(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
+        """Hand out coarse groups of people by number, a page at a time; each page is recorded first (ADR 0026)."""
+        after, reason = arguments.number("after", 0, 2**63 - 1, 0), arguments.reason()
+
+        def do() -> Answer:
+            frame = Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER)
+            facts = {"actor": officer.person, "reason": reason, "source": "groups"}
+            self._sequencer.commit((Leaf(frame, {**facts, "first": str(after)}),), ())
+            today = self._clock().date()
+            with self._database.reader() as reader:
+                found = person_records.after(reader, after, MOST_GROUPS)
+                groups = [
+                    (
+                        str(each),
+                        *groups_of(person_records.read_record(reader, self._data_key, each), today),
+                    )
+                    for each in found
+                ]
+            return {"groups": [list(each) for each in groups], "last": len(found) < MOST_GROUPS}
+
+        return do
+
+    def _take(
+        self, batch: _Batch, officer: Officer, reference: str, stated: Record, *, dated: bool
+    ) -> str:
+        """Add to the batch what makes a row the record of its person; return what became of the row."""
+        with self._database.reader() as reader:
+            (placed,) = subjects.place(reader, [subjects.NewSubject(reference)])
+            held = person_records.read_record(reader, self._data_key, placed.subject)
+        if record_row.same(held, stated, dated=dated):
+            return "unchanged"
+        record = replace(stated, version=held.version + 1)
+        effect = person_records.write_record(placed.subject, record, self._data_key, self._clock())
+        batch.about.add(reference)
+        batch.effects += [*subjects.enrol(placed, self._data_key), effect]
+        batch.leaves.append(_updated(officer, placed.subject, held, record))
+        return "imported"
+
+    def _commit(self, batch: _Batch) -> None:
+        if batch.leaves:
+            self._sequencer.commit(batch.leaves, batch.effects)
+        batch.about, batch.leaves, batch.effects = set(), [], []
+
+    def _held(self, reference: str) -> tuple[int, Record]:
+        with self._database.reader() as reader:
+            subject = subjects.find(reader, reference)
+            if subject is None:
+                raise Remedy("nobody has this file number; `passerelle registry import` makes one")
+            return subject, person_records.read_record(reader, self._data_key, subject)
+
+
+def _updated(officer: Officer, subject: int, held: Record, record: Record) -> Leaf:
+    """Return the entry of a change: what was held, what is held now, what is other; names of fields, never values."""
+    frame = Frame(
+        type=EntryType.UPDATED, entry_class=EntryClass.OTHER, subject_reference=f"S-{subject}"
+    )
+    facts = {
+        "actor": officer.person,
+        "subject": str(subject),
+        "record_version": str(record.version),
+        "status_kind": record.status.kind.name,
+        "state_before": held.status.kind.name,
+        "state_after": record.status.kind.name,
+        "fields_before": ",".join(record_row.names(held)),
+        "fields": ",".join(code.name for code in record.data),
+        "fields_changed": ",".join(record_row.changed(held, record)),
+    }
+    return Leaf(frame, facts)

@@ -1,0 +1,231 @@
+"""What is inside the seal ⇄ nouns. Readers are strict, writers write what readers read.
+
+A query names its records and their hashes; the records themselves are opaque here and belong to the
+matcher. Absent is `ElementMissing`, wrong is `ElementInvalid`, two that contradict each other
+`ElementsInconsistent`; each names its element, none its value. Rules: protocol 3.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from gateway.domain.messages import (
+    Biometrics,
+    Missing,
+    Modality,
+    Operation,
+    Presence,
+    PriorTransaction,
+    Query,
+    RecordFormat,
+    Sample,
+)
+from gateway.errors import ElementInvalid, ElementsInconsistent
+from gateway.v1 import exchange_pb2, types_pb2
+from gateway.wire.decoding import LIST, UNKNOWN_VALUE, Fields, decode, timestamp
+from gateway.wire.result_payload import (
+    capabilities_bytes,
+    read_capabilities,
+    read_result,
+    read_state,
+    result_bytes,
+    state_bytes,
+)
+from gateway.wire.signed_envelope import TRANSACTION
+
+__all__ = [
+    "capabilities_bytes",
+    "query_bytes",
+    "read_capabilities",
+    "read_query",
+    "read_reply_key",
+    "read_result",
+    "read_state",
+    "reply_key_bytes",
+    "result_bytes",
+    "state_bytes",
+]
+
+MAX_PAYLOAD = 262_140  # bytes; largest size class less its length prefix (protocol 2)
+REPLY_KEY = 1_216  # bytes; X-Wing public key (protocol 2)
+HASH = 32  # bytes; SHA-256
+FINGERS = 10
+MAX_SAMPLES = 13  # ten fingers, two irises, a face
+MAX_RECORD = (
+    65_536  # bytes; ten views of 255 minutiae make 16 KB, the rest is room for extended blocks
+)
+MAX_EXTENT = 65_535  # pixels, or pixels per inch; records hold them in 16 bits (protocol 11)
+
+PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+EXTRACTOR = re.compile(
+    r"[A-Za-z0-9._-]{1,48}"
+)  # a product and its version; no space, as in pseudonyms
+
+# Every impression type that the four record standards, their amendments and ANSI/NIST-ITL field 14.003 name: what a
+# record may state of its finger, its sender may state too.
+IMPRESSIONS = frozenset({*range(16), *range(20, 30), 41, 42})
+
+# The finger of ten, the eye of two; a face has no position (ANSI/NIST-ITL fields 14.013, 17.003).
+_positions = {Modality.FINGER: (1, FINGERS), Modality.IRIS: (1, 2), Modality.FACE: (0, 0)}
+
+_reply_key_payloads = {
+    Operation.GET_CAPABILITIES: exchange_pb2.CapabilitiesPayload,
+    Operation.GET_QUERY_STATE: exchange_pb2.QueryStatePayload,
+    Operation.REDELIVER_RESULT: exchange_pb2.RedeliverPayload,
+    Operation.GET_QUOTA: exchange_pb2.QuotaPayload,
+}
+
+
+def read_query(octets: bytes) -> Query:
+    """Return the query that `octets` spell."""
+    message = decode(exchange_pb2.QueryPayload, octets, limit=MAX_PAYLOAD, element="payload")
+    fields = Fields(message)
+    reply_key = fields.octets("reply_kem_public_key", REPLY_KEY)
+    case, unit, person = (
+        fields.text(name, PSEUDONYM)
+        for name in ("case_reference", "requesting_unit", "responsible_person_id")
+    )
+    # The flags must be there even when all are false: what the law asks is stated, not left open.
+    if not message.HasField("subject_flags"):
+        raise fields.absent("subject_flags")
+    if message.HasField("biometrics"):
+        probe: Biometrics | PriorTransaction = _biometrics(message.biometrics)
+    elif message.HasField("prior_transaction_number"):
+        probe = PriorTransaction(fields.text("prior_transaction_number", TRANSACTION))
+    else:
+        raise fields.absent("probe")
+    return Query(
+        case=case,
+        unit=unit,
+        person=person,
+        reply_key=reply_key,
+        probe=probe,
+        refugee_claimant=message.subject_flags.refugee_claimant,
+    )
+
+
+def _biometrics(message: exchange_pb2.BiometricProbe) -> Biometrics:
+    fields = Fields(message, "biometrics")
+    if len(message.samples) > MAX_SAMPLES:
+        raise fields.wrong("samples", LIST)
+    if len(message.missing) > FINGERS:
+        raise fields.wrong("missing", LIST)
+    if not message.samples:
+        raise fields.absent("samples")
+    samples = tuple(
+        _sample(sample, f"biometrics.samples[{index}]")
+        for index, sample in enumerate(message.samples)
+    )
+    missing = tuple(
+        _missing(absent, f"biometrics.missing[{index}]")
+        for index, absent in enumerate(message.missing)
+    )
+    _refuse_duplicates(Biometrics(samples, missing))
+    return Biometrics(samples, missing)
+
+
+def _refuse_duplicates(probe: Biometrics) -> None:
+    """Refuse a position named twice; nobody could say which of the two is the person's."""
+    seen: set[tuple[Modality, int]] = set()
+    for element, modality, position in _named(probe):
+        if (modality, position) in seen:
+            raise ElementInvalid(element=element, rule=LIST)
+        seen.add((modality, position))
+
+
+def _named(probe: Biometrics) -> Iterator[tuple[str, Modality, int]]:
+    for index, sample in enumerate(probe.samples):
+        yield f"biometrics.samples[{index}].position", sample.modality, sample.position
+    for index, missing in enumerate(probe.missing):
+        yield f"biometrics.missing[{index}].position", Modality.FINGER, missing.position
+
+
+def _missing(message: exchange_pb2.MissingSample, path: str) -> Missing:
+    fields = Fields(message, path)
+    return Missing(fields.number("position", 1, FINGERS), fields.choice("presence", Presence))
+
+
+def _sample(message: exchange_pb2.BiometricSample, path: str) -> Sample:
+    fields = Fields(message, path)
+    modality = fields.choice("modality", Modality)
+    position = fields.number("position", *_positions[modality])
+    if message.impression not in IMPRESSIONS:
+        raise fields.wrong("impression", UNKNOWN_VALUE)
+    if not message.compression:
+        raise fields.absent("compression")
+    if message.compression != exchange_pb2.COMPRESSION_NONE:
+        raise fields.wrong("compression", UNKNOWN_VALUE)
+    record = fields.octets("data", 1, MAX_RECORD)
+    if fields.octets("sha256", HASH) != hashlib.sha256(record).digest():
+        raise ElementsInconsistent(element=fields.element("sha256"))
+    return Sample(
+        modality=modality,
+        position=position,
+        format=fields.choice("format", RecordFormat),
+        extractor=fields.text("extractor", EXTRACTOR),
+        data=record,
+        impression=message.impression,
+        capture_time=fields.moment("capture_time"),
+        width=fields.number("width", 0, MAX_EXTENT),
+        height=fields.number("height", 0, MAX_EXTENT),
+        ppi=fields.number("ppi", 0, MAX_EXTENT),
+        quality=fields.number("quality", 0, 100),
+        quality_algorithm=fields.text("quality_algorithm", EXTRACTOR, required=False),
+    )
+
+
+def query_bytes(query: Query) -> bytes:
+    """Return the payload that says `query`."""
+    message = exchange_pb2.QueryPayload(
+        reply_kem_public_key=query.reply_key,
+        case_reference=query.case,
+        requesting_unit=query.unit,
+        responsible_person_id=query.person,
+        subject_flags=exchange_pb2.SubjectFlags(refugee_claimant=query.refugee_claimant),
+    )
+    if isinstance(query.probe, PriorTransaction):
+        message.prior_transaction_number = query.probe.number
+    else:
+        message.biometrics.SetInParent()
+        message.biometrics.samples.extend(_sample_message(s) for s in query.probe.samples)
+        message.biometrics.missing.extend(
+            exchange_pb2.MissingSample(
+                position=m.position, presence=exchange_pb2.Presence.ValueType(m.presence)
+            )
+            for m in query.probe.missing
+        )
+    return message.SerializeToString(deterministic=True)
+
+
+def _sample_message(sample: Sample) -> exchange_pb2.BiometricSample:
+    return exchange_pb2.BiometricSample(
+        modality=types_pb2.Modality.ValueType(sample.modality),
+        position=sample.position,
+        impression=sample.impression,
+        capture_time=timestamp(sample.capture_time) if sample.capture_time else None,
+        width=sample.width,
+        height=sample.height,
+        ppi=sample.ppi,
+        compression=exchange_pb2.COMPRESSION_NONE,
+        quality=sample.quality,
+        quality_algorithm=sample.quality_algorithm,
+        format=types_pb2.RecordFormat.ValueType(sample.format),
+        extractor=sample.extractor,
+        data=sample.data,
+        sha256=hashlib.sha256(sample.data).digest(),
+    )
+
+
+def read_reply_key(octets: bytes, operation: Operation) -> bytes:
+    """Return the reply key, 1,216 bytes, of a request that carries nothing else."""
+    kind = _reply_key_payloads[operation]
+    message = decode(kind, octets, limit=MAX_PAYLOAD, element="payload")
+    return Fields(message).octets("reply_kem_public_key", REPLY_KEY)
+
+
+def reply_key_bytes(reply_key: bytes, operation: Operation) -> bytes:
+    """Return the payload of a request that carries nothing but its reply key."""
+    message = _reply_key_payloads[operation](reply_kem_public_key=reply_key)
+    return message.SerializeToString(deterministic=True)

@@ -1,0 +1,39 @@
+"""What a folder of a query of ours holds of the person: the fields that the partner disclosed to us."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.domain.outbound_query import Folder
+from gateway.domain.person import Field, FieldCode
+from gateway.errors import Refusal
+from gateway.wire import query_payload
+from gateway.wire.disclosure_payload import details_bytes, read_details
+
+
+def unfolded(folder: Folder) -> Folder:
+    """Return the folder with details that came together with the answer where those of the second step lie.
+
+    Answers are kept so since the release that added this; an older row has them inside the answer.
+    """
+    try:
+        result = query_payload.read_result(folder.answer) if folder.answer else None
+    except Refusal:
+        return folder  # kept as it came; nothing in it is a field
+    if result is None or result.details is None:
+        return folder
+    details = (details_bytes(result.details), *folder.details)
+    return replace(
+        folder, answer=query_payload.result_bytes(replace(result, details=None)), details=details
+    )
+
+
+def fields_in(folder: Folder) -> tuple[Field, ...]:
+    """Return every datum that a folder holds, in the order in which it came."""
+    held = unfolded(folder)
+    return tuple(each for payload in held.details for each in read_details(payload).fields)
+
+
+def codes_in(folder: Folder) -> frozenset[FieldCode]:
+    """Return of which fields a folder holds something."""
+    return frozenset(each.code for each in fields_in(folder))
