@@ -7,11 +7,10 @@ happen to; everything that picks a few of many by value picks them here, or sort
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from matcher.finger.template import Floats, Ints
 
-
-def greatest(values: Floats, number: int) -> Ints:
+def greatest(values: NDArray[np.floating], number: int) -> NDArray[np.intp]:
     """Return the places of the `number` greatest values of each row, (r, k) → (r, number), in rising order.
 
     Among equal values the first places are taken. number is 1 to k; no value is nan.

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gateway.backup.archive import LENGTH_BYTES, PIECE, Manifest, Pieces
+from gateway.backup.format import LENGTH_BYTES, PIECE, Manifest, Pieces
 from gateway.store.snapshot import INDEX_BYTES
 from gateway.store.snapshot import LENGTH_BYTES as KEY_LENGTH_BYTES
 from keys import recovery

@@ -22,7 +22,7 @@ from gateway.law import correction_policy
 from gateway.law.correction_policy import Use
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import corrections, disclosures, outbound_queries
-from gateway.store.casework.correction_lifecycle import Act, Correction
+from gateway.store.correction_lifecycle import Act, Correction
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database

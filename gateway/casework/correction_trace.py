@@ -23,9 +23,10 @@ from gateway.law.correction_policy import Use
 from gateway.law.correction_text import Noted, note_to_file
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
-from gateway.store.casework import correction_lifecycle, corrections, outbound_queries, recipients
-from gateway.store.casework.correction_lifecycle import Correction, Standing
+from gateway.store import correction_lifecycle
+from gateway.store.casework import corrections, outbound_queries, recipients
 from gateway.store.casework.recipients import Recipient
+from gateway.store.correction_lifecycle import Correction, Standing
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.times import milliseconds, moment

@@ -23,9 +23,9 @@ from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
 from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.casework import recipients as propagation
-from gateway.store.casework.correction_lifecycle import Correction, Standing
 from gateway.store.casework.corrections import Papers
 from gateway.store.casework.recipients import Recipient
+from gateway.store.correction_lifecycle import Correction, Standing
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects

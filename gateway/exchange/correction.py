@@ -31,8 +31,8 @@ from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law import correction_policy
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.casework.correction_lifecycle import Act, Correction, Standing
 from gateway.store.casework.corrections import Bounds
+from gateway.store.correction_lifecycle import Act, Correction, Standing
 from gateway.store.exchange import transactions
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.sqlite import Database

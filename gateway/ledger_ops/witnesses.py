@@ -47,6 +47,7 @@ from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 from gateway.store.times import moment
+from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory
 
 NAME: Final = "WITNESSES"  # of what is late
@@ -279,7 +280,7 @@ class Witnesses:
 
 def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:
     """Return the keys of all witnesses that are known, by name: of our partners' bundles and of the policy."""
-    parties = Directory.of(settings).parties()
+    parties = directory_of(settings).parties()
     keys = [VerifierKey.parse(each.witness) for each in parties if each.witness]
     policy = policy_of(settings.evidence.policy)
     keys += [] if policy is None else policy.witnesses.values()

@@ -25,8 +25,8 @@ from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.outbound.failures import Setbacks
 from gateway.outbound.transport import Couriers, Delivery, Fate
 from gateway.store.casework import corrections
-from gateway.store.casework.correction_lifecycle import Act, Correction, Standing, step
 from gateway.store.casework.corrections import Papers
+from gateway.store.correction_lifecycle import Act, Correction, Standing, step
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.admin.operation import Desk
-from gateway.backup.archive import BackupDesk
+from gateway.backup.operations import BackupDesk
 from gateway.casework.answer_use import Uses
 from gateway.casework.correction_trace import Tracing
 from gateway.casework.corrections import Correcting

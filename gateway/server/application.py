@@ -61,6 +61,7 @@ from gateway.store.people.person_records import StoredPeople
 from gateway.store.sqlite import Database, open_store
 from gateway.subjects.enrolment import Registry
 from gateway.subjects.records import RecordRoom
+from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, own_bundle
 from keys import selftest
 from keys.custody import open_custody
@@ -307,7 +308,7 @@ class House:
             statutes.begin()
             register = adoption.Register(database, sequencer, own.party, clock)
             barring = Barring(database, sequencer)
-            directory = Directory.of(settings, register, barring.of)
+            directory = directory_of(settings, register, barring.of)
             house = cls(
                 home=home,
                 settings=settings,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gateway import config
 from gateway.agreements.active import read_folder
@@ -18,13 +17,11 @@ from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Keys, Level, Told
 from gateway.store.keys import adopted_versions, blocklist, kek_custody
 from gateway.store.people import staff
-from gateway.store.sqlite import open_store
+from gateway.store.sqlite import Reader, open_store
+from gateway.trust.configured import directory_of
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
-from gateway.trust.partners import Barred, Directory, own_bundle
+from gateway.trust.partners import Barred, own_bundle
 from keys.errors import KeysError
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
 
 
 def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...]:
@@ -39,7 +36,7 @@ def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...
         lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
         lambda: expiry.of_staff(_members(settings), now),
         lambda: expiry.of_agreements(agreements(home, now).agreements, now),
-        lambda: expiry.of_partners(Directory.of(settings, barred=refused(settings)).parties()),
+        lambda: expiry.of_partners(directory_of(settings, barred=refused(settings)).parties()),
         lambda: of_files(DirectoryFiles(home / FOLDER), party),
     ]
     things: list[Expiring] = []
@@ -86,7 +83,7 @@ def _members(settings: Settings) -> list[staff.Member]:
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator[Connection]:
+def _reading(settings: Settings) -> Iterator[Reader]:
     database = open_store(settings.store.path)
     try:
         with database.reader() as reader:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from gateway import config
 from gateway.backup import archive, detail_keys, restored
+from gateway.backup.format import Manifest
 from gateway.errors import Remedy
 from gateway.server import self_check
 from gateway.server.application import House
@@ -83,7 +84,7 @@ def restore(
     return Restored(manifest.party, manifest.made, entries, lost, version)
 
 
-def _unsealed(file: Path, key: OpeningKey, draft: Path) -> archive.Manifest:
+def _unsealed(file: Path, key: OpeningKey, draft: Path) -> Manifest:
     with file.open("rb") as source:
         kid = recovery.key_id_of(source)
         if kid is None:
@@ -101,9 +102,7 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> archive.Manifest:
             ) from None
 
 
-def _keyed(
-    file: Path, key: OpeningKey, manifest: archive.Manifest, draft: Path, *, without: bool
-) -> bool:
+def _keyed(file: Path, key: OpeningKey, manifest: Manifest, draft: Path, *, without: bool) -> bool:
     """Bring the keys to details back, unless they are left behind; return whether they are there."""
     store, apart = config.load(draft).store.path, detail_keys.beside(file)
     if not store.is_file() or not snapshot.keyless(store):

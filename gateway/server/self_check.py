@@ -35,7 +35,8 @@ from gateway.store.ledger import stored_ledger, verification, witness_evidence
 from gateway.store.people import subjects
 from gateway.store.people.subjects import Counts
 from gateway.store.sqlite import Database, open_store
-from gateway.trust.partners import Directory, own_bundle
+from gateway.trust.configured import directory_of
+from gateway.trust.partners import own_bundle
 from keys import certificates, rotation_schedule, selftest
 from keys.custody import open_custody
 from keys.errors import KeysError
@@ -241,7 +242,7 @@ def _own(home: Path, settings: Settings) -> str:
 
 
 def _partners(settings: Settings, now: datetime) -> str:
-    directory = Directory.of(settings)
+    directory = directory_of(settings)
     if directory.faults:
         raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
     parties = directory.parties()

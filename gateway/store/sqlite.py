@@ -26,6 +26,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from gateway.errors import Fault, Remedy
 from gateway.store.schema import REVISION
 
+Reader = Connection  # what `Database.reader` lends: one snapshot, which nothing can be written by
 Connect = Callable[..., sqlite3.Connection]
 
 BUSY_TIMEOUT = (

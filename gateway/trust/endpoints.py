@@ -11,11 +11,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
-
-if TYPE_CHECKING:
-    from gateway.config import Settings
-    from gateway.trust.bundle import PartyBundle
+from typing import Final, Self
 
 MAX_PORT: Final = 65_535
 _form = re.compile(r"(?:\[([0-9A-Fa-f:]{2,39})\]|([A-Za-z0-9.-]{1,253})):([1-9][0-9]{0,4})")
@@ -88,12 +84,6 @@ class Rule:
     allowed: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the rule that settings say."""
-        listeners = settings.exchange.listen, settings.admin.listen, settings.health.listen
-        return cls.made(listeners, settings.exchange.hosts, settings.directory.allowed_endpoints)
-
-    @classmethod
     def made(cls, listeners: Iterable[str], hosts: Iterable[str], allowed: Iterable[str]) -> Self:
         """Return the rule for listeners, the exchange's first, the names in our TLS leaf, and what is allowed."""
         exchange, *others = listeners
@@ -104,11 +94,11 @@ class Rule:
             allowed=frozenset(each.lower() for each in allowed),
         )
 
-    def objection(self, bundle: PartyBundle) -> str:
-        """Return why we connect to none of an entry's endpoints, or nothing; the first that is wrong is named."""
+    def objection(self, endpoints: Iterable[str]) -> str:
+        """Return why we connect to none of a party's endpoints, or nothing; the first that is wrong is named."""
         if self.inside:
             return ""
-        for endpoint in bundle.endpoints:
+        for endpoint in endpoints:
             why = "" if endpoint.lower() in self.allowed else self._wrong(parse(endpoint)[0])
             if why:
                 return (

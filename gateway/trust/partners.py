@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import Final, Protocol
 
 from gateway import user_files
 from gateway.errors import PasserelleError, Remedy
@@ -39,9 +39,6 @@ from keys.certificates import authorities_in, pin
 from keys.envelope import SealingKey
 from keys.errors import KeyNotUsable, UnknownKey
 from keys.signatures import VerifyingKey
-
-if TYPE_CHECKING:
-    from gateway.config import Settings
 
 __all__ = [
     "BundleKey",
@@ -146,17 +143,6 @@ class Directory:
         self._recorded = False
         self._current()
 
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        register: Register | None = None,
-        barred: Barred = lambda _: frozenset(),
-    ) -> Self:
-        """Return the directory that settings name, under their rule for endpoints."""
-        rule = endpoints.Rule.of(settings)
-        return cls(settings.directory.folder, settings.house.party, register, barred, rule)
-
     @property
     def faults(self) -> tuple[Unreadable, ...]:
         """The files that do not count as they are; of each the last good version is in force, if any."""
@@ -235,7 +221,7 @@ class Directory:
         if known is not None and known.to_bytes() == octets:
             return known
         self._demand_following(bundle, bundles)
-        objection = self._rule.objection(bundle)
+        objection = self._rule.objection(bundle.endpoints)
         if objection:
             raise BundleRefused(objection)
         return self._follow(bundle, octets)
@@ -264,7 +250,7 @@ class Directory:
         return self._follow(bundle, octets)
 
     def _objection(self, known: PartyBundle, newer: PartyBundle) -> str:
-        return dropped(known, newer) or self._rule.objection(newer)
+        return dropped(known, newer) or self._rule.objection(newer.endpoints)
 
     def _told(self, bundle: PartyBundle, why: str) -> str:
         printed = fingerprint(bundle.to_bytes()).replace(" ", "-")

@@ -90,7 +90,8 @@ def import_(
     del as_json
     from gateway import config
     from gateway.trust import bundle as bundles
-    from gateway.trust.partners import BundleRefused, Directory
+    from gateway.trust.configured import directory_of
+    from gateway.trust.partners import BundleRefused
 
     settings = config.load(home)
     if fingerprint is not None and not _fingerprint.fullmatch(re.sub(r"[\s-]", "", fingerprint)):
@@ -105,7 +106,7 @@ def import_(
         raise Remedy(f"{file}: {fault}; ask its owner to send it again") from None
     printed = bundles.fingerprint(octets)
     stated = fingerprint if fingerprint is not None else _compare(offered, printed)
-    directory = Directory.of(settings)
+    directory = directory_of(settings)
     known = next((one for one in directory.stated() if one.party == offered.party), None)
     drops = "" if known is None else bundles.dropped(known, offered)
     try:
@@ -141,10 +142,10 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
 
     from gateway import config
     from gateway.trust.bundle import fingerprint
-    from gateway.trust.partners import Directory
+    from gateway.trust.configured import directory_of
 
     settings, now = config.load(home), datetime.now(UTC)
-    directory = Directory.of(settings)
+    directory = directory_of(settings)
     table = Table("party", "version", "endpoint", "sealing key", "fingerprint", "name", box=None)
     rows = []
     for bundle in directory.parties():

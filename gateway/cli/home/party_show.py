@@ -65,12 +65,13 @@ def show(
 
 def _entry(home: Path, party: str) -> PartyBundle:
     from gateway import config
-    from gateway.trust.partners import Directory, own_bundle
+    from gateway.trust.configured import directory_of
+    from gateway.trust.partners import own_bundle
 
     settings = config.load(home)
     if party in {"", settings.house.party}:
         return own_bundle(home)
-    known = {one.party: one for one in Directory.of(settings).stated()}
+    known = {one.party: one for one in directory_of(settings).stated()}
     if party not in known:
         names = ", ".join(sorted(known)) or "none yet"
         raise Remedy(f"no partner {party} is known here; known: {names}  → passerelle party import")

@@ -15,8 +15,8 @@ from typing import Any
 import grpc
 
 from gateway.errors import Remedy
+from gateway.server.listener.health import Health
 from gateway.server.listener.tls_identity import Identity
-from gateway.server.rpc.health import Health
 
 # Measured with grpcio 1.85.1 (protocol 12); milliseconds and bytes.
 _OPTIONS: tuple[tuple[str, int], ...] = (

@@ -33,7 +33,7 @@ from gateway.domain.correction import CorrectionKind, CorrectionOutcome
 from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import ErrandState
 from gateway.errors import Fault, InProgress, PasserelleError, QuotaExceeded
-from gateway.store.casework.correction_lifecycle import Act, Correction, Standing, step
+from gateway.store.correction_lifecycle import Act, Correction, Standing, step
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.schema_casework import asked, correction_papers, corrections, filed_notices
 from gateway.store.times import milliseconds, moment

@@ -29,7 +29,7 @@ from gateway.domain.outbound_query import UNANSWERED, ErrandState
 from gateway.law.retention_policy import Kept
 from gateway.ledger.crypto_shredding import CLASS_OF
 from gateway.ledger.entry import EntryType
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.store.exchange.replay import ReplayState
 from gateway.store.schema import detail_keys, hit_references, leaves, replay, transactions
 from gateway.store.schema_casework import asked, corrections, disclosures, filed_notices

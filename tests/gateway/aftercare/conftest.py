@@ -28,7 +28,7 @@ from gateway.server.application import House
 from gateway.server.lifecycle import Serving
 from gateway.server.workers import outbound
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.casework.correction_lifecycle import Correction
+from gateway.store.correction_lifecycle import Correction
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf

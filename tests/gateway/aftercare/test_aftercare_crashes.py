@@ -16,7 +16,7 @@ from gateway.domain.outbound_query import ErrandState
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.ledger.entry import EntryType
 from gateway.store.casework import outbound_queries
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL, subjects
 

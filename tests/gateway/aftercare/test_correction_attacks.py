@@ -24,7 +24,7 @@ from gateway.domain.person import SubjectKind as Kind
 from gateway.errors import Remedy
 from gateway.ledger.entry import EntryType
 from gateway.store.casework import outbound_queries
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.store.people import person_records, subjects
 from gateway.trust.partners import own_bundle
 from gateway.wire import disclosure_payload as details_wire

@@ -20,7 +20,7 @@ from gateway.errors import Fault, QuotaExceeded, Remedy
 from gateway.exchange import correction
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.casework.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, Standing
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects

@@ -14,7 +14,7 @@ from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.errors import Remedy
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.trust.partners import own_bundle
 from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL

@@ -19,7 +19,7 @@ from gateway.ledger.entry import EntryType
 from gateway.outbound import failures
 from gateway.outbound.transport import Delivery, Fate
 from gateway.server.workers import outbound as sending
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.store.people import subjects
 from gateway.telemetry import exposition
 from gateway.trust.bundle import PartyBundle, fingerprint

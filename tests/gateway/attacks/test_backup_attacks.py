@@ -10,6 +10,7 @@ import pytest
 
 from gateway.admin.operation import Officer, Role
 from gateway.backup import archive, restored
+from gateway.backup.format import Manifest
 from gateway.errors import Remedy
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
@@ -115,7 +116,7 @@ def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
     house: House, tmp_path: Path, secret: Any
 ) -> None:
     """Whoever knows the public recovery key can seal a file; what is in it must still be our house."""
-    manifest = archive.Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
+    manifest = Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
     text = manifest.to_bytes()
     with (tmp_path / "forged").open("wb") as target:
         content = [len(text).to_bytes(4, "big") + text]

@@ -11,6 +11,7 @@ import pytest
 from gateway import config
 from gateway.trust import endpoints
 from gateway.trust.bundle import MAX_ENDPOINTS, MalformedBundle, PartyBundle
+from gateway.trust.configured import rule_of
 from gateway.trust.endpoints import Rule
 from gateway.trust.partners import BundleRefused, Directory, EntryWaits, fingerprint
 
@@ -151,7 +152,7 @@ def test_the_rule_is_that_of_the_settings(tmp_path: Path) -> None:
     path = tmp_path / config.FILE
     path.write_text(path.read_text() + '\n[directory]\nallowed_endpoints = ["127.0.0.1:9443"]\n')
 
-    rule = Rule.of(config.load(tmp_path))
+    rule = rule_of(config.load(tmp_path))
 
     assert not rule.inside
     assert "gateway.can.example" in rule.own
@@ -162,4 +163,4 @@ def test_the_rule_is_that_of_the_settings(tmp_path: Path) -> None:
 def test_on_one_machine_every_endpoint_will_do(aus: Party, listen: str) -> None:
     rule = Rule.made((listen,), (), ())
 
-    assert rule.objection(aus.bundle) == ""
+    assert rule.objection(aus.bundle.endpoints) == ""

@@ -16,6 +16,7 @@ from gateway.server import self_check
 from gateway.server.application import utc_now
 from gateway.store.ledger import stored_ledger
 from gateway.trust.bundle import MAX_KEYS, dropped
+from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, EntryWaits, PartyBundle, fingerprint, own_bundle
 from keys.envelope import OpeningKey
 from keys.signatures import LogKey, SigningKey
@@ -250,7 +251,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
 
     for _ in range(3):
         pair.serving.walk_rounds()
-    trust(Directory.of(config.load(pair.home)), bad)
+    trust(directory_of(config.load(pair.home)), bad)
     pair.serving.walk_rounds()
 
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]

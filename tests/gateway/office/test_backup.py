@@ -13,6 +13,7 @@ import pytest
 from gateway import config
 from gateway.admin.operation import TwoPersons
 from gateway.backup import archive, restored
+from gateway.backup.format import Item, Manifest
 from gateway.errors import Fault, Remedy
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
@@ -304,19 +305,19 @@ def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening
 )
 def test_a_manifest_of_another_making_is_refused(text: bytes) -> None:
     with pytest.raises(OpenRefused):
-        archive.Manifest.parse(text)
+        Manifest.parse(text)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "", "./a", "a//b", "a\nb"])
 def test_a_name_that_leaves_the_folder_is_refused(name: str) -> None:
-    item = archive.Item(name, 1, "00")
+    item = Item(name, 1, "00")
 
     with pytest.raises(OpenRefused):
-        archive.Manifest.parse(archive.Manifest("CAN", "now", 1, (item,)).to_bytes())
+        Manifest.parse(Manifest("CAN", "now", 1, (item,)).to_bytes())
 
 
 def test_content_that_ends_early_or_goes_on_is_refused(tmp_path: Path) -> None:
-    text = archive.Manifest("CAN", "now", 1, (archive.Item("a", 3, "00"),)).to_bytes()
+    text = Manifest("CAN", "now", 1, (Item("a", 3, "00"),)).to_bytes()
     head = len(text).to_bytes(4, "big") + text
     for number, content in enumerate(
         (head, head + b"ab", head + b"abc", head + b"abcd", b"\xff" * 9)

@@ -17,7 +17,7 @@ from gateway.domain.messages import Direction, Outcome, Purpose
 from gateway.errors import Fault
 from gateway.law.retention_policy import Kept
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.casework.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, Standing
 from gateway.store.effects import Effect
 from gateway.store.retention import due_data
 from gateway.store.schema_casework import asked, correction_papers, filed_notices

@@ -12,7 +12,7 @@ from gateway.domain.messages import Direction
 from gateway.domain.outbound_query import ERRANDS, ErrandAct, ErrandState
 from gateway.errors import Fault
 from gateway.store.casework import outbound_queries
-from gateway.store.casework.correction_lifecycle import LIFE_CYCLE, Act, Standing, step
+from gateway.store.correction_lifecycle import LIFE_CYCLE, Act, Standing, step
 
 
 def test_only_drawn_edges_of_a_correction_exist() -> None:

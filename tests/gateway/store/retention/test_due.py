@@ -15,7 +15,7 @@ from gateway.domain.outbound_query import UNANSWERED, ErrandState
 from gateway.law.retention_policy import RULES, Kept, Schedule
 from gateway.ledger.entry import EntryType
 from gateway.retention.erasure import BATCH
-from gateway.store.casework.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import Standing
 from gateway.store.retention import due_data
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.holds import HoldKind
