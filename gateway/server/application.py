@@ -21,24 +21,36 @@ from typing import Self
 
 from gateway import config, telemetry, user_files
 from gateway.admin.approvals import Ceremony
-from gateway.admin.operation import Answer, NotAllowed, Officer
+from gateway.admin.operation import Answer, Desk, NotAllowed, Officer
 from gateway.admin.staff import Staff
 from gateway.agreements.active import Statutes
 from gateway.backup import restored as restoring
+from gateway.backup.operations import BackupDesk
+from gateway.casework.answer_use import Uses
 from gateway.casework.correction_settlement import Files
+from gateway.casework.correction_trace import Tracing
+from gateway.casework.corrections import Correcting
+from gateway.casework.outbound_queries import AskingDesk
 from gateway.casework.review_disclosure import reveals
 from gateway.casework.reviews import Reviews
+from gateway.casework.withholdings import Deciding
 from gateway.config import Settings
+from gateway.directory.operations import KeepersDesk
 from gateway.directory.publication import Publishing
 from gateway.keymanagement import adoption, bundle_renewal
 from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.keymanagement.auditor_key import Auditors
 from gateway.keymanagement.blocklist import Barring
+from gateway.keymanagement.compromise import WorstDay
+from gateway.keymanagement.custody import CustodyRoom
+from gateway.keymanagement.operations import Rotating
 from gateway.keymanagement.reencryption import Resealing
 from gateway.keymanagement.rotation import Turning
 from gateway.law.agreement import Agreements
 from gateway.law.query_policy import Decided
 from gateway.law.retention_policy import schedule_of
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.ledger_ops.audit_access import ReadingRoom
 from gateway.ledger_ops.evidence_deadline import Overdue
 from gateway.ledger_ops.timestamps import Stamping, authority_of
 from gateway.ledger_ops.witnesses import Witnesses, policy_of
@@ -46,9 +58,14 @@ from gateway.matching.engine import Batch, Change
 from gateway.monitoring import expiry
 from gateway.monitoring.alarms import StandingAlarms
 from gateway.monitoring.expiry_alerts import Lookout
+from gateway.outbound.correction_sender import Post
+from gateway.outbound.failures import Setbacks
 from gateway.retention.erasure import Retention
+from gateway.retention.holds import Holding
+from gateway.retention.operations import Keeping
 from gateway.retention.watchdog import Watch
-from gateway.server.admin_operations import desk_of
+from gateway.server.outbound_permissions import OutboundPermissions
+from gateway.server.partner_connections import PartnerConnections, Sender
 from gateway.server.workers import timestamps
 from gateway.server.workers.outbound import Postman
 from gateway.server.workers.watchdog import Watchdog
@@ -213,7 +230,31 @@ class House:
         keyroom.guard(self.publishing.demand_pairs)
         keyroom.leaps(self.publishing.leap)
         self.publishing.round()
-        self.postman = Postman(self)
+        self.permissions = OutboundPermissions(
+            self.party, database, self.data_key, statutes, self.clock
+        )
+        connections = PartnerConnections(
+            Sender(self.party, home, keyroom, directory, settings.exchange.proxy, self.clock),
+            self.witnesses,
+        )
+        self.postman = Postman(
+            database=database,
+            directory=directory,
+            connections=connections,
+            post=Post(
+                connections,
+                database,
+                sequencer,
+                self.data_key,
+                self.clock,
+                self.permissions.timers,
+                Setbacks(self.clock, StandingAlarms(database, sequencer, self.clock)),
+            ),
+            permissions=self.permissions,
+            files=self.files,
+            watchdog=watchdog,
+            random=self.random,
+        )
         self.ceremony = Ceremony(
             self.party,
             lambda: self.desk,
@@ -227,7 +268,7 @@ class House:
         self.shown: dict[
             str, dict[bytes, bytes]
         ] = {}  # by partner and pin: leaves that its callers showed
-        self.desk = desk_of(self)
+        self.desk = self._operations()
         self.ceremony.recover()
         self._closing = closing
 
@@ -329,6 +370,47 @@ class House:
                 house.close()
                 raise
         return house
+
+    def _operations(self) -> Desk:
+        """Return the table of all operations of our own people; each service adds a line."""
+        return Desk(
+            [
+                *self.staff.acts(),
+                *self.ceremony.acts(),
+                *self.statutes.acts(),
+                *Rotating(self.turning).acts(),
+                *Auditors(self.turning).acts(),
+                *CustodyRoom(self.home, self.keyroom).acts(),
+                *BackupDesk(self.database, self.sequencer, self.clock).acts(),
+                *ReadingRoom(self.database, self.sequencer).acts(),
+                *self.witnesses.acts(),
+                *self.stamping.acts(),
+                *self.reviews.acts(),
+                *self.records.acts(),
+                *Correcting(
+                    self.files,
+                    self.people.record,
+                    self.permissions.may_correct,
+                    self.permissions.timers,
+                ).acts(),
+                *Tracing(self.files).acts(),
+                *Keeping(self.retention, self.watch).acts(),
+                *Holding(self.database, self.sequencer, self.clock, self.random).acts(),
+                *Deciding(self.database, self.sequencer, self.clock, self.random).acts(),
+                *AskingDesk(self.files, self.postman, self.people.record).acts(),
+                *Uses(self.files, self.postman).acts(),
+                *KeepersDesk(self.publishing, self.keyroom).acts(),
+                *WorstDay(
+                    self.keyroom,
+                    self.directory,
+                    self.barring,
+                    database=self.database,
+                    sequencer=self.sequencer,
+                    clock=self.clock,
+                    shown=lambda partner: tuple(self.shown.get(partner, {}).values()),
+                ).acts(),
+            ]
+        )
 
     @property
     def keyset(self) -> Keyset:

@@ -12,30 +12,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway import telemetry
 from gateway.casework import correction_settlement
+from gateway.casework.correction_settlement import Files
 from gateway.client.errors import SplitView
 from gateway.domain.outbound_query import Asking, Errand, Seeking
 from gateway.domain.person import Details
 from gateway.errors import PasserelleError
 from gateway.isolated_loop import each
-from gateway.monitoring.alarms import StandingAlarms
 from gateway.outbound.correction_sender import Notices, Post
 from gateway.outbound.details_sender import Seeker
-from gateway.outbound.failures import Setbacks
 from gateway.outbound.query_sender import Outbound
-from gateway.outbound.transport import Courier
-from gateway.server import outbound_permissions
+from gateway.server.outbound_permissions import OutboundPermissions
+from gateway.server.partner_connections import PartnerConnections
 from gateway.server.workers.partner_threads import Turns
+from gateway.server.workers.watchdog import Watchdog
 from gateway.store.casework import corrections, outbound_queries
-
-if TYPE_CHECKING:
-    from gateway.server.application import House
-    from gateway.server.partner_transport import Pool
+from gateway.store.sqlite import Database
+from gateway.trust.partners import Directory
 
 READING = 600.0  # seconds between two readings of the partners' directories
 EVERY = 2.0  # seconds between two looks at what is due
@@ -62,28 +60,26 @@ class _Rest:
 class Postman:
     """Works until it is stopped; what fails is logged, and the next turn comes all the same."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._pool: Pool | None = None
-        self._watchdog = house.watchdog
-        alarms = StandingAlarms(house.database, house.sequencer, house.clock)
-        self._setbacks = Setbacks(house.clock, alarms)
-        post = Post(
-            self._courier,
-            house.database,
-            house.sequencer,
-            house.data_key,
-            house.clock,
-            lambda partner: outbound_permissions.timers(house, partner),
-            self._setbacks,
-        )
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        connections: PartnerConnections,
+        post: Post,
+        permissions: OutboundPermissions,
+        files: Files,
+        watchdog: Watchdog,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._database, self._directory, self._files = database, directory, files
+        self._connections, self._watchdog = connections, watchdog
+        self._setbacks = post.setbacks
         self._notices = Notices(post)
-        self._outbound = Outbound(
-            post, lambda asking, now: outbound_permissions.may_ask(house, asking, now), house.random
-        )
-        self._seeker = Seeker(post, house.random)
+        self._outbound = Outbound(post, permissions.may_ask, random)
+        self._seeker = Seeker(post, random)
         self._stop = threading.Event()
-        self._making = threading.Lock()
+        self._begun = threading.Lock()
         self._turn_of: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._rests: defaultdict[str, _Rest] = defaultdict(_Rest)
         self._threads: tuple[threading.Thread, ...] = ()
@@ -116,7 +112,7 @@ class Postman:
     def stop(self) -> None:
         """Cut what is under way, close every channel, and end within some seconds; idempotent."""
         self._stop.set()
-        self._close()
+        self._connections.close()
         until = time.monotonic() + STOPPING
         threads, self._threads = self._threads, ()
         turns, self._turns = self._turns, ()
@@ -127,7 +123,7 @@ class Postman:
             self._log.error(
                 "turn_unended"
             )  # it waits for a file or a lock; its thread dies with us
-        self._close()
+        self._connections.close()
 
     def walk(self) -> None:
         """Do what is due now, partner by partner, in this thread; what serves does the same on threads of its own."""
@@ -146,7 +142,7 @@ class Postman:
         def go_on() -> bool:
             return time.monotonic() < until and not self._stop.is_set()
 
-        with self._making:
+        with self._begun:
             turn = self._turn_of[partner]
         with turn:
             away = False
@@ -172,9 +168,9 @@ class Postman:
             return
         name = ("directory", partner)
         try:
-            self._couriers()(partner).keep_up()
+            self._connections(partner).keep_up()
         except SplitView as split:
-            self._accuse(partner, split)
+            self._connections.accuse(partner, split)
         except PasserelleError as fault:
             self._log.warning("directory_unread", partner=partner, kind=type(fault).__name__)
         except Exception as fault:  # noqa: BLE001 - one partner's trouble stops no other's reading
@@ -182,12 +178,6 @@ class Postman:
         else:
             self._setbacks.settled(partner, name)
             self._setbacks.review(partner)
-
-    def _accuse(self, party: str, split: SplitView) -> None:
-        """Record that we, as a witness, saw two histories of a partner's ledger; the evidence is in our folder."""
-        digest = "" if split.evidence is None else sha256(split.evidence.read_bytes()).hexdigest()
-        self._log.error("split_view", partner=party)
-        self._house.witnesses.accuse(party, digest)
 
     def _dispatch(self, sending: Turns) -> None:
         with self._watchdog.watching("outgoing"):
@@ -215,7 +205,7 @@ class Postman:
 
     def _settle(self) -> None:
         """Do our part of what partners corrected, partner by partner; what fails is tried again after a pause."""
-        with self._house.database.reader() as reader:
+        with self._database.reader() as reader:
             partners = corrections.partners(reader)
         for partner in self._setbacks.partners().difference(partners):
             self._setbacks.settled(partner, ("settling", partner))
@@ -225,7 +215,7 @@ class Postman:
             if not self._setbacks.ready(partner, name):
                 continue
             try:
-                correction_settlement.settle_due(self._house.files, partner)
+                correction_settlement.settle_due(self._files, partner)
             except Exception as fault:  # noqa: BLE001 - the other partners' are settled all the same
                 self._setbacks.failed(partner, name, fault)
             else:
@@ -233,36 +223,9 @@ class Postman:
 
     def _waiting(self) -> list[str]:
         """Return the partners with whom anything is open."""
-        with self._house.database.reader() as reader:
+        with self._database.reader() as reader:
             waiting = {*corrections.partners(reader), *outbound_queries.waited_for(reader)}
         return sorted(waiting | self._setbacks.partners())  # the last also to end what stands
 
     def _followed(self) -> list[str]:
-        return [one.party for one in self._house.directory.parties() if one.root is not None]
-
-    def _courier(self, party: str) -> Courier:
-        return self._couriers()(party)
-
-    def _couriers(self) -> Pool:
-        # gRPC is met when the first letter leaves; most commands send none.
-        from gateway.server.partner_transport import Pool
-
-        with self._making:
-            if self._pool is None:
-                house = self._house
-                self._pool = Pool(
-                    house.party,
-                    house.home,
-                    lambda: house.keyset,
-                    house.directory,
-                    house.clock,
-                    accuse=self._accuse,
-                    proxy=house.settings.exchange.proxy,
-                )
-            return self._pool
-
-    def _close(self) -> None:
-        with self._making:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+        return [one.party for one in self._directory.parties() if one.root is not None]

@@ -495,7 +495,7 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.house.postman._courier("AUS")
+    courier = can.house.postman._connections("AUS")
     monkeypatch.setattr(
         courier, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
     )

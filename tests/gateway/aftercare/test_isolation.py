@@ -45,7 +45,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Exception], N
     """Return what makes everything about one partner fail, as an entry that nobody foresaw would."""
 
     def breaks(side: Any, partner: str, fault: Exception) -> None:
-        real = side.house.postman._courier
+        real = side.house.postman._connections
 
         def courier(party: str) -> Any:
             if party == partner:
@@ -179,7 +179,7 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
             carried.append((Direction.OUTBOUND, "QUOTA_EXCEEDED"))
             return Delivery(Fate.REFUSED, "QUOTA_EXCEEDED")
 
-    real_courier = can.house.postman._courier
+    real_courier = can.house.postman._connections
     monkeypatch.setattr(
         notices, "_post", replace(notices._post, couriers=lambda party: Full(real_courier(party)))
     )
@@ -291,7 +291,7 @@ def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
     can, aus = sides
     aus.asked("CAN", NUMBER, details=born())
     hang, reading = threading.Event(), threading.Event()
-    courier = can.house.postman._courier("AUS")
+    courier = can.house.postman._connections("AUS")
 
     def keep_up() -> bool:
         reading.set()
@@ -316,15 +316,12 @@ def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
     can, _ = sides
     postman, read = can.house.postman, []
 
-    def couriers() -> Callable[[str], Any]:
-        def courier(party: str) -> Any:
-            read.append(party)
-            raise KeyError(party)
-
-        return courier
+    def courier(party: str) -> Any:
+        read.append(party)
+        raise KeyError(party)
 
     monkeypatch.setattr(postman, "_followed", lambda: ["AAA", "AUS"])
-    monkeypatch.setattr(postman, "_couriers", couriers)
+    monkeypatch.setattr(postman, "_connections", courier)
     postman.keep_up()
 
     assert read == ["AAA", "AUS"]

@@ -114,7 +114,7 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     with pytest.raises(KeyNotUsable):
         pair.house.directory.kem_key("AUS", now)
     assert pair.house.directory.party("AUS").sealing_key(now) is None
-    courier = pair.house.postman._courier("AUS")
+    courier = pair.house.postman._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
         courier.write(

@@ -301,7 +301,7 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
 
     courier = GrpcCourier(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
-        lambda split: pair.house.postman._accuse("AUS", split),
+        lambda split: pair.house.postman._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
     delivery = courier.carry(b"a letter")

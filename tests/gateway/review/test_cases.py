@@ -17,7 +17,7 @@ from gateway.errors import AuditUnavailable, Remedy
 from gateway.law.query_policy import Settled
 from gateway.ledger.entry import EntryType
 from gateway.server import self_check
-from gateway.server.application import House, desk_of
+from gateway.server.application import House
 from gateway.store.casework.reviews import CaseState
 from tests.pages import demand_pages
 
@@ -75,7 +75,7 @@ def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     case = bench.pending()
     hidden = Settled(Outcome.NO_MATCH, Outcome.MATCH, "IRPR 315.36")
     bench.house.reviews = replace(bench.house.reviews, reveals=lambda *_: hidden)
-    bench.house.desk = desk_of(bench.house)
+    bench.house.desk = bench.house._operations()
 
     bench.decide(bench.first, case, "SAME")
 
