@@ -120,7 +120,7 @@ def test_a_partners_refusal_is_told_with_its_reason_at_once_and_later(
     *, sides: Any, ask: Any, monkeypatch: Any, reason: str, element: str, said: tuple[str, str]
 ) -> None:
     can, _ = sides
-    courier = can.house.postman._courier("AUS")
+    courier = can.house.postman._connections("AUS")
     refused = Delivery(Fate.REFUSED, reason, element=element)
     monkeypatch.setattr(courier, "carry", lambda _: refused)
 
@@ -140,7 +140,7 @@ def test_what_a_partner_says_of_a_refusal_is_kept_only_in_the_form_that_reasons_
 ) -> None:
     """It would be shown on our terminals, and an entry could not hold any length of it."""
     can, _ = sides
-    partner = can.house.postman._courier("AUS")._partner
+    partner = can.house.postman._connections("AUS")._partner
 
     def refuses(*_: Any, **__: Any) -> None:
         raise Refused(
@@ -158,7 +158,7 @@ def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.house.postman._courier("AUS")
+    courier = can.house.postman._connections("AUS")
     monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
     number = ask(1)["number"]
     older = (
