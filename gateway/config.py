@@ -28,7 +28,7 @@ from pydantic_settings import (
 
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from keys import custody_rewrap, strict_json
 
 FILE = "passerelle.toml"
@@ -45,7 +45,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class House(_Section):
+class GatewaySection(_Section):
     """Who we are."""
 
     # Our name in every header and in our partners' directories. Whoever changes it is refused everywhere.
@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     )
 
     home: Path
-    house: House
+    house: GatewaySection
     exchange: Exchange = Exchange()
     admin: Admin = Admin()
     health: Health = Health()
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
 def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
     """Return the settings of the party in `home`; `overrides` are flags, by section.
 
-    Raises `Remedy` that names the key and what to do: no file, not TOML, a key that does not exist, a
+    Raises `UserError` that names the key and what to do: no file, not TOML, a key that does not exist, a
     value out of its range.
     """
     home = home.absolute()
@@ -294,10 +294,10 @@ def load(home: Path, **overrides: Mapping[str, object]) -> Settings:
     try:
         return _anchored(Layered(**flags))
     except ValidationError as error:
-        raise Remedy("\n".join(_complaints(error, overrides))) from None
+        raise UserError("\n".join(_complaints(error, overrides))) from None
     except SettingsError:
         # Raised for a variable of a list, or of a whole section, that is not JSON; its text is the validator's.
-        raise Remedy("\n".join(_no_json())) from None
+        raise UserError("\n".join(_no_json())) from None
 
 
 def _anchored(settings: Settings) -> Settings:
@@ -346,7 +346,7 @@ def write_default(
     host         the name or address by which partners reach `listen`
     more_hosts   others by which they do
 
-    Raises `Remedy` where the settings are already there, or would not be accepted.
+    Raises `UserError` where the settings are already there, or would not be accepted.
     """
     _, _, port = listen.rpartition(":")
     # Health asks for no certificate: on a network only where somebody says so in the file.
@@ -367,10 +367,12 @@ def write_default(
         with user_files.exclusive(path) as file:
             file.write(text.encode())
     except FileExistsError:
-        raise Remedy(f"{path} is there already; take another folder, or edit that file") from None
+        raise UserError(
+            f"{path} is there already; take another folder, or edit that file"
+        ) from None
     try:
         load(home)
-    except Remedy:
+    except UserError:
         path.unlink()
         raise
     return text
@@ -406,13 +408,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         tree = bounded_toml.read(user_files.read(path, MAX_FILE), MAX_FILE)
     except user_files.FileMissing:
-        raise Remedy(f"there is no {path}; make the party with `passerelle init`") from None
+        raise UserError(f"there is no {path}; make the party with `passerelle init`") from None
     except user_files.FileRefused as fault:
-        raise Remedy(f"{path} cannot be read: {fault}") from None
+        raise UserError(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
-        raise Remedy(f"{path}: {fault}; correct it there") from None
+        raise UserError(f"{path}: {fault}; correct it there") from None
     if "home" in tree:
-        raise Remedy(f"{FILE}: home is not a setting; it is the folder of the file")
+        raise UserError(f"{FILE}: home is not a setting; it is the folder of the file")
     return tree
 
 
@@ -424,7 +426,7 @@ def _refuse_unknown_variables() -> None:
     for name in sorted(os.environ):
         section, mark, _ = name.removeprefix(PREFIX).partition("__")
         if name.startswith(PREFIX) and mark and section.lower() not in Settings.model_fields:
-            raise Remedy(f"environment: {name} names no section; unset it")
+            raise UserError(f"environment: {name} names no section; unset it")
 
 
 def _complaints(

@@ -1,7 +1,7 @@
 """The tree of refusals: each its gRPC code, as text, and its stable reason.
 
 PasserelleError
-├── Fault                          something of ours is wrong; the caller learns INTERNAL and an id
+├── InternalError                          something of ours is wrong; the caller learns INTERNAL and an id
 ├── Refusal                        we understood, and the answer is no
 │   ├── Unauthenticated            UNAUTHENTICATED
 │   │   ├── CertificateNotPinned       CERTIFICATE_NOT_PINNED
@@ -55,7 +55,7 @@ PasserelleError
 │   │   └── InProgress                 IN_PROGRESS
 │   └── DeadlineExceeded           DEADLINE_EXCEEDED
 │       └── DeadlineTooShort           DEADLINE_TOO_SHORT
-└── Remedy                         a command cannot go on; the message says what its user can do
+└── UserError                         a command cannot go on; the message says what its user can do
 
 Messages are for people and hold no secret, no name and no value from a request; `metadata` holds element
 paths and versions for machines. No reason depends on a person: what depends on the person is an outcome.
@@ -72,11 +72,11 @@ class PasserelleError(Exception):
     """Anything that this house raises on purpose."""
 
 
-class Fault(PasserelleError):
+class InternalError(PasserelleError):
     """Something of ours is wrong; whoever called learns INTERNAL and an id, nothing else."""
 
 
-class Remedy(PasserelleError):
+class UserError(PasserelleError):
     """A command cannot go on; the message names what to do about it."""
 
 
@@ -428,10 +428,10 @@ class DeadlineTooShort(DeadlineExceeded):
 
 
 def remade(reason: str, message: str, metadata: Mapping[str, str]) -> Refusal:
-    """Return a refusal as it was recorded; raises Fault for a reason that is none of ours."""
+    """Return a refusal as it was recorded; raises InternalError for a reason that is none of ours."""
     kind = next((each for each in _kinds(Refusal) if each.__dict__.get("reason") == reason), None)
     if kind is None:
-        raise Fault("a recorded refusal has a reason that is not in the tree")
+        raise InternalError("a recorded refusal has a reason that is not in the tree")
     refusal = kind.__new__(kind)  # some have words of their own, made from what is not recorded
     Refusal.__init__(refusal, message, **metadata)
     return refusal

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from keys import atomic_file
 
 MODE: Final = 0o600  # of every file that a command writes
@@ -110,11 +110,11 @@ def exclusive(path: Path) -> BinaryIO:
 
 @contextmanager
 def creating(path: Path) -> Iterator[BinaryIO]:
-    """Lend a new file to write into; it is there whole and flushed, or not at all. Raises Remedy, OSError."""
+    """Lend a new file to write into; it is there whole and flushed, or not at all. Raises UserError, OSError."""
     try:
         file = exclusive(path)
     except FileExistsError:
-        raise Remedy(f"{path} is there already; name a new file") from None
+        raise UserError(f"{path} is there already; name a new file") from None
     try:
         with file:
             yield file
@@ -127,24 +127,24 @@ def creating(path: Path) -> Iterator[BinaryIO]:
 
 
 def create(path: Path, octets: bytes) -> None:
-    """Write a new file. Raises Remedy where something is there already, OSError where it cannot be."""
+    """Write a new file. Raises UserError where something is there already, OSError where it cannot be."""
     with creating(path) as file:
         file.write(octets)
 
 
 def write(path: Path, octets: bytes) -> None:
-    """Write a file, or put another in the place of the one that is there. Raises Remedy.
+    """Write a file, or put another in the place of the one that is there. Raises UserError.
 
     A link is not followed and not replaced either: it may be /dev/stdout, or lead to somebody's file.
     """
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise Remedy(f"{path} is a link or no file; name a file")
+        raise UserError(f"{path} is a link or no file; name a file")
     if not path.parent.is_dir():
-        raise Remedy(f"{path} cannot be written: there is no folder {path.parent}")
+        raise UserError(f"{path} cannot be written: there is no folder {path.parent}")
     try:
         atomic_file.replace(path, octets)
     except OSError as fault:
-        raise Remedy(f"{path} cannot be written: {why(fault)}") from None
+        raise UserError(f"{path} cannot be written: {why(fault)}") from None
 
 
 def read(path: Path, most: int) -> bytes:
@@ -163,11 +163,11 @@ def _missing(path: Path) -> str:
 
 
 def named(path: Path, most: int) -> bytes:
-    """Return a file that a person named, as `read` does; raises Remedy, which says its name and why."""
+    """Return a file that a person named, as `read` does; raises UserError, which says its name and why."""
     try:
         return read(path, most)
     except FileRefused as fault:
-        raise Remedy(f"{path}: {fault}") from None
+        raise UserError(f"{path}: {fault}") from None
 
 
 def read_below(folder: Path, name: str, most: int) -> bytes:

@@ -28,7 +28,7 @@ _CLIENT = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 
 
 @dataclass(frozen=True, slots=True)
-class Badge:
+class OfficerCertificate:
     """Who a certificate says that its bearer is; `roles` sorted, each once."""
 
     person: str
@@ -40,16 +40,16 @@ class Badge:
         return f"{STAFF_URI}{self.person}:{'+'.join(self.roles)}"
 
 
-def badge(person: str, roles: Iterable[str]) -> Badge:
+def badge(person: str, roles: Iterable[str]) -> OfficerCertificate:
     """Return a badge's content. Raises CertificateFault for a pseudonym or role that no name can carry."""
-    made = Badge(person, tuple(sorted(set(roles))))
+    made = OfficerCertificate(person, tuple(sorted(set(roles))))
     if not _NAME.fullmatch(made.uri.removeprefix(STAFF_URI)):
         raise CertificateFault("a badge names a person by pseudonym, and at least one role")
     return made
 
 
 def issue_badge(
-    bearer: Badge,
+    bearer: OfficerCertificate,
     ca_cert: bytes,
     ca_key: TlsKey,
     public_der: bytes,
@@ -86,7 +86,7 @@ def issue_badge(
     return builder.sign(ca_key.expose(), hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
-def read_badge(certificate: bytes, authorities: bytes, now: datetime) -> Badge:
+def read_badge(certificate: bytes, authorities: bytes, now: datetime) -> OfficerCertificate:
     """Return what a certificate says, where it is a badge of one of our authorities (PEM), and in force.
 
     (1) it is for the client's end alone, and can issue nothing

@@ -73,7 +73,7 @@ class Move(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class CryptoPeriod:
     """Whether keys of a kind turn by themselves, and after how long."""
 
     on: bool
@@ -119,22 +119,22 @@ class Outlook:
     decided    kids that two persons decided to destroy, and when
     """
 
-    rhythms: Mapping[KeyKind, Rhythm]
+    rhythms: Mapping[KeyKind, CryptoPeriod]
     evidence: Mapping[bytes, Evidence] = field(default_factory=dict)
     asked: Collection[bytes] = ()
     decided: Mapping[bytes, datetime] = field(default_factory=dict)
 
 
 # The KEM epoch and the leaf turn by themselves; the others when somebody says so (keys.md 3 and 5).
-RHYTHMS: Mapping[KeyKind, Rhythm] = MappingProxyType(
+RHYTHMS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
     {
         **{
-            kind: Rhythm(on=False, every=LIFETIMES[kind] - LEADS[kind])
+            kind: CryptoPeriod(on=False, every=LIFETIMES[kind] - LEADS[kind])
             for kind in KeyKind
             if kind is not KeyKind.AUDIT
         },
-        KeyKind.KEM: Rhythm(on=True, every=LIFETIMES[KeyKind.KEM]),
-        KeyKind.TLS_LEAF: Rhythm(on=True, every=timedelta(days=60)),
+        KeyKind.KEM: CryptoPeriod(on=True, every=LIFETIMES[KeyKind.KEM]),
+        KeyKind.TLS_LEAF: CryptoPeriod(on=True, every=timedelta(days=60)),
     }
 )
 
@@ -184,7 +184,7 @@ def due(records: Iterable[KeyRecord], outlook: Outlook, now: datetime) -> tuple[
 def _of_kind(
     keys: tuple[KeyRecord, ...], kind: KeyKind, outlook: Outlook, now: datetime
 ) -> Iterator[Step]:
-    rhythm = outlook.rhythms.get(kind, Rhythm(on=False, every=LIFETIMES[kind]))
+    rhythm = outlook.rhythms.get(kind, CryptoPeriod(on=False, every=LIFETIMES[kind]))
     mine = sorted((r for r in keys if r.kind is kind), key=lambda r: (r.created, r.kid))
     active = [r for r in mine if r.state is KeyState.ACTIVE]
     coming = [r for r in mine if r.state is KeyState.PREACTIVE]
@@ -214,7 +214,7 @@ def _promotion(  # noqa: PLR0917 - all that bears on one key
     keys: tuple[KeyRecord, ...],
     record: KeyRecord,
     active: list[KeyRecord],
-    rhythm: Rhythm,
+    rhythm: CryptoPeriod,
     outlook: Outlook,
     now: datetime,
 ) -> Step:

@@ -39,7 +39,7 @@ class Algorithm(Enum):
 
 
 @handle
-class KeeperKey:
+class RootHolderKey:
     """A private key of one algorithm; it signs metadata of the directory and nothing else."""
 
     __slots__ = ("_private", "algorithm", "key_id", "public")
@@ -63,13 +63,13 @@ class KeeperKey:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Keeper:
+class RootKeyHolder:
     """A keeper's keys, open. `targets` is None for one who keeps the root only."""
 
     party: str
     name: str
-    root: KeeperKey
-    targets: KeeperKey | None
+    root: RootHolderKey
+    targets: RootHolderKey | None
 
 
 def make(
@@ -80,7 +80,7 @@ def make(
     name: str,
     root: Algorithm,
     targets: Algorithm | None,
-) -> Keeper:
+) -> RootKeyHolder:
     """Draw a keeper's keys and write them, wrapped by `custody`; its `kek.json` is the caller's to write."""
     seeds = {"root": (root, secrets.token_bytes(SEED_BYTES))}
     if targets is not None:
@@ -88,14 +88,14 @@ def make(
     return _write(folder, custody, party, name, seeds)
 
 
-def load(folder: Path, passphrase: bytes) -> Keeper:
+def load(folder: Path, passphrase: bytes) -> RootKeyHolder:
     """Open a keeper's folder. Raises CustodyFault where it is absent, WrongPassphrase, DamagedFile."""
     party, name, seeds = _read(folder, FileCustody.open(folder / KEK, passphrase))
-    keys = {role: KeeperKey(*each) for role, each in seeds.items()}
-    return Keeper(party, name, keys["root"], keys.get("targets"))
+    keys = {role: RootHolderKey(*each) for role, each in seeds.items()}
+    return RootKeyHolder(party, name, keys["root"], keys.get("targets"))
 
 
-def rewrap(folder: Path, passphrase: bytes, to: Path, own: bytes) -> Keeper:
+def rewrap(folder: Path, passphrase: bytes, to: Path, own: bytes) -> RootKeyHolder:
     """Write a keeper's keys into the folder `to`, under a passphrase that is this person's alone."""
     party, name, seeds = _read(folder, FileCustody.open(folder / KEK, passphrase))
     return _write(to, FileCustody.create(to / KEK, own), party, name, seeds)
@@ -107,8 +107,8 @@ def _write(
     party: str,
     name: str,
     seeds: dict[str, tuple[Algorithm, bytes]],
-) -> Keeper:
-    keys = {role: KeeperKey(*each) for role, each in seeds.items()}
+) -> RootKeyHolder:
+    keys = {role: RootHolderKey(*each) for role, each in seeds.items()}
     members: dict[str, object] = {"root": None, "targets": None}
     for role, (algorithm, seed) in seeds.items():
         aad = _aad(party, name, role, algorithm, keys[role].public)
@@ -119,7 +119,7 @@ def _write(
         }
     body = {"format": FORMAT, "party": party, "name": name, **members}
     atomic_file.replace(folder / FILE, atomic_file.encode(body))
-    return Keeper(party, name, keys["root"], keys.get("targets"))
+    return RootKeyHolder(party, name, keys["root"], keys.get("targets"))
 
 
 def _read(folder: Path, custody: Custody) -> tuple[str, str, dict[str, tuple[Algorithm, bytes]]]:
@@ -150,7 +150,7 @@ def _seed(  # noqa: PLR0917 - what a wrapped seed is bound to
     public = fields.octets("public")
     try:
         seed = custody.unwrap(fields.octets("wrapped"), _aad(party, name, role, algorithm, public))
-        right = KeeperKey(algorithm, seed).public == public
+        right = RootHolderKey(algorithm, seed).public == public
     except (CustodyFault, ValueError):
         right = False
     if not right:

@@ -20,10 +20,18 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import REFUSED, Act, Answer, Desk, NotAllowed, Officer, Role
+from gateway.admin.operation import (
+    REFUSED,
+    Act,
+    Answer,
+    NotAllowed,
+    Officer,
+    OperationRegistry,
+    Role,
+)
 from gateway.admin.pages import Page
 from gateway.admin.staff import Staff
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -52,13 +60,13 @@ _TEXT = re.compile(rf"[\x20-\x7e]{{2,{approval.MAX_TEXT}}}")
 _EVERYBODY = frozenset(Role)
 
 
-class Ceremony:
+class Approvals:
     """Where two persons meet. `desk` is the table of acts, this room's own among them."""
 
     def __init__(  # noqa: PLR0917 - a house is made of these
         self,
         party: str,
-        desk: Callable[[], Desk],
+        desk: Callable[[], OperationRegistry],
         staff: Staff,
         database: Database,
         sequencer: Sequencer,
@@ -197,7 +205,7 @@ class Ceremony:
                     plan = self._plan(act, values)
                     _demand_feasible(plan)
                     approval.demand_current(proposal, self._circumstances(act))
-                except (ApprovalRefused, Remedy) as refused:
+                except (ApprovalRefused, UserError) as refused:
                     stands = str(refused)
             return {
                 **_told(kept),
@@ -221,7 +229,7 @@ class Ceremony:
             try:
                 with _refusing():
                     self._judged(officer, kept, signature, Verdict.APPROVE)
-            except Remedy as refused:
+            except UserError as refused:
                 self._refuse(kept, officer, refused)
                 raise
             proposal = Proposal.parse(kept.text)
@@ -256,7 +264,7 @@ class Ceremony:
             kept = self._open(identifier)
             act = self._desk().act(officer, kept.action)
             if officer.person == kept.proposer:
-                raise Remedy("who proposed it withdraws it: passerelle proposals withdraw")
+                raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
             text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
             with _refusing():
                 self._demand_signed(officer.person, act, text, signature, signatures.APPROVAL)
@@ -301,7 +309,7 @@ class Ceremony:
         """Return the act, whose arguments are whole; refuses what one person may do."""
         act = self._desk().act(officer, action)
         if not act.two(values):
-            raise Remedy(f"{action} takes one person; do it, there is nothing to propose")
+            raise UserError(f"{action} takes one person; do it, there is nothing to propose")
         arguments = Arguments(values)
         act.read(officer, arguments)
         arguments.end()
@@ -325,13 +333,15 @@ class Ceremony:
         with self._database.reader() as reader:
             kept = proposals.find(reader, identifier)
         if kept is None:
-            raise Remedy("there is no such proposal; see `passerelle proposals list --all`")
+            raise UserError("there is no such proposal; see `passerelle proposals list --all`")
         return kept
 
     def _open(self, identifier: str) -> Kept:
         kept = self._kept(identifier)
         if kept.state is not State.OPEN:
-            raise Remedy(f"this proposal is {kept.state.value}, and is used once; propose it anew")
+            raise UserError(
+                f"this proposal is {kept.state.value}, and is used once; propose it anew"
+            )
         return kept
 
     def _moved(
@@ -346,7 +356,7 @@ class Ceremony:
         self._sequencer.commit((leaf,), (effect,))
         return self._kept(kept.id)
 
-    def _refuse(self, kept: Kept, officer: Officer, refused: Remedy) -> None:
+    def _refuse(self, kept: Kept, officer: Officer, refused: UserError) -> None:
         """Record an approval that did not count; the proposal stays as it is."""
         reason = getattr(refused.__cause__, "reason", "") or "SIGNATURE"
         facts = {"actor": kept.proposer, "approver": officer.person, "reason": reason}
@@ -357,7 +367,7 @@ class Ceremony:
         try:
             act = self._desk().act(officer, action)
             words, leaves = ("", ()) if act.about is None else act.about(officer, values)
-        except Remedy:  # for another role, or its arguments are no more what they were
+        except UserError:  # for another role, or its arguments are no more what they were
             return ""
         if leaves:
             self._sequencer.commit(leaves, ())
@@ -368,10 +378,10 @@ class Ceremony:
 
 
 def _demand_feasible(plan: list[str]) -> None:
-    """Raise Remedy where a plan says that the act would be refused: nobody is asked to approve what cannot be done."""
+    """Raise UserError where a plan says that the act would be refused: nobody is asked to approve what cannot be done."""
     for sentence in plan:
         if sentence.startswith(REFUSED):
-            raise Remedy(sentence.removeprefix(REFUSED))
+            raise UserError(sentence.removeprefix(REFUSED))
 
 
 @contextmanager
@@ -386,7 +396,7 @@ def _refusing() -> Iterator[None]:
     except ApprovalRefused as refused:
         raise NotAllowed(str(refused)) from refused
     except MalformedProposal as refused:
-        raise Remedy(str(refused)) from refused
+        raise UserError(str(refused)) from refused
 
 
 def _leaf(kept: Kept, verb: str, facts: Mapping[str, str]) -> Leaf:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from gateway import calendar_bounds
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 PSEUDONYM = re.compile(r"[A-Za-z0-9._-]{1,64}")
 FILE_NUMBER = re.compile(r"[A-Za-z0-9._/-]{1,64}")  # of a person, as it was enrolled under
@@ -72,7 +72,7 @@ def wanted(name: str) -> str:
 class Arguments:
     """The arguments of one act, each taken by its rule; what is left over in the end refuses.
 
-    Every method raises Remedy that names the argument and holds nothing of its value.
+    Every method raises UserError that names the argument and holds nothing of its value.
     """
 
     def __init__(self, values: Mapping[str, object]) -> None:
@@ -84,8 +84,8 @@ class Arguments:
         if isinstance(value, str) and (value == default != "" or pattern.fullmatch(value)):
             return value
         if not value:
-            raise Remedy(f"{name}: is missing; it is {wanted(name)}")
-        raise Remedy(f"{name}: write {wanted(name)}")
+            raise UserError(f"{name}: is missing; it is {wanted(name)}")
+        raise UserError(f"{name}: write {wanted(name)}")
 
     def optional(self, name: str, pattern: re.Pattern[str] = PSEUDONYM) -> str:
         """Take a string that may be absent or empty."""
@@ -98,23 +98,23 @@ class Arguments:
         """Take a reason in words: one to 500 printable characters."""
         value = self._left.pop(name, "")
         if not isinstance(value, str) or not value.strip():
-            raise Remedy(f"{name}: say why; it goes into the ledger")
+            raise UserError(f"{name}: say why; it goes into the ledger")
         if len(value) > LONGEST_REASON or not value.isprintable():
-            raise Remedy(f"{name}: at most {LONGEST_REASON} printable characters")
+            raise UserError(f"{name}: at most {LONGEST_REASON} printable characters")
         return value.strip()
 
     def number(self, name: str, least: int, most: int, default: int | None = None) -> int:
         """Take a whole number of `least` to `most`."""
         value = self._left.pop(name, default)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise Remedy(f"{name}: a whole number from {least} to {most}")
+            raise UserError(f"{name}: a whole number from {least} to {most}")
         return value
 
     def flag(self, name: str) -> bool:
         """Take a truth value; absent is false."""
         value = self._left.pop(name, False)
         if not isinstance(value, bool):
-            raise Remedy(f"{name}: true or false")
+            raise UserError(f"{name}: true or false")
         return value
 
     def choice(self, name: str, kind: type[E], default: E | None = None) -> E:
@@ -122,7 +122,7 @@ class Arguments:
         value = self._left.pop(name, None if default is None else default.name)
         if isinstance(value, str) and value in kind.__members__:
             return kind[value]
-        raise Remedy(f"{name}: one of {', '.join(kind.__members__)}")
+        raise UserError(f"{name}: one of {', '.join(kind.__members__)}")
 
     def choices(self, name: str, kind: type[E]) -> tuple[E, ...]:
         """Take different names of a closed list, in the order of their numbers; absent is none."""
@@ -130,7 +130,7 @@ class Arguments:
         if not isinstance(values, list) or not all(
             isinstance(v, str) and v in kind.__members__ for v in values
         ):
-            raise Remedy(f"{name}: of {', '.join(kind.__members__)}")
+            raise UserError(f"{name}: of {', '.join(kind.__members__)}")
         return tuple(sorted({kind[value] for value in values}))
 
     def word(self, name: str, known: Collection[str]) -> str:
@@ -138,7 +138,7 @@ class Arguments:
         value = self._left.pop(name, None)
         if isinstance(value, str) and value in known:
             return value
-        raise Remedy(f"{name}: one of {', '.join(known)}")
+        raise UserError(f"{name}: one of {', '.join(known)}")
 
     def words(self, name: str, known: Collection[str]) -> tuple[str, ...]:
         """Take one or more different words of a closed list, sorted."""
@@ -148,14 +148,14 @@ class Arguments:
             or not values
             or not all(isinstance(v, str) and v in known for v in values)
         ):
-            raise Remedy(f"{name}: one or more of {', '.join(known)}")
+            raise UserError(f"{name}: one or more of {', '.join(known)}")
         return tuple(sorted(set(values)))
 
     def mapping(self, name: str) -> dict[str, object]:
         """Take an object; what stands in it is read by who knows its rules."""
         value = self._left.pop(name, None)
         if not isinstance(value, dict):
-            raise Remedy(f"{name}: an object with a name for each argument")
+            raise UserError(f"{name}: an object with a name for each argument")
         return value
 
     def objects(self, name: str, most: int) -> tuple[dict[str, object], ...]:
@@ -166,7 +166,7 @@ class Arguments:
             or len(values) > most
             or not all(isinstance(value, dict) for value in values)
         ):
-            raise Remedy(f"{name}: a list of at most {most} objects")
+            raise UserError(f"{name}: a list of at most {most} objects")
         return tuple(values)
 
     def time(self, name: str) -> datetime | None:
@@ -176,7 +176,7 @@ class Arguments:
             return None
         moment = calendar_bounds.read(value) if isinstance(value, str) else None
         if moment is None or moment.microsecond % 1000:
-            raise Remedy(
+            raise UserError(
                 f"{name}: {calendar_bounds.RULE} with its zone, e.g. 2026-03-01T00:00:00+00:00"
             )
         return moment
@@ -185,7 +185,7 @@ class Arguments:
         """Take so many bytes, written in hexadecimal."""
         value = self._left.pop(name, "")
         if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * length}}}", value):
-            raise Remedy(f"{name}: {2 * length} hexadecimal digits")
+            raise UserError(f"{name}: {2 * length} hexadecimal digits")
         return bytes.fromhex(value)
 
     def rest(self) -> dict[str, object]:
@@ -196,4 +196,4 @@ class Arguments:
     def end(self) -> None:
         """Refuse what nobody took."""
         if self._left:
-            raise Remedy(f"{', '.join(sorted(self._left))}: no such argument")
+            raise UserError(f"{', '.join(sorted(self._left))}: no such argument")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.admin.arguments import Arguments
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.ledger.sequencer import Leaf
 
 Answer = Mapping[str, object]
@@ -50,11 +50,11 @@ class Officer:
         return {"actor": self.person, **({"approver": self.second} if self.second else {})}
 
 
-class NotAllowed(Remedy):
+class NotAllowed(UserError):
     """The officer has not the role that the act asks for."""
 
 
-class TwoPersons(Remedy):
+class TwoPersons(UserError):
     """One person alone may not do this; another has to approve it."""
 
 
@@ -82,7 +82,7 @@ class Act:
     two     whether these arguments take two persons
     state   plain values, as JSON has them, of what an approval must find as its proposal did
     plan    what the act would do with these arguments, in sentences, for whoever approves it; read-only. It raises
-            Remedy, or begins a sentence with "Refused: ", where doing it would be refused
+            UserError, or begins a sentence with "Refused: ", where doing it would be refused
     about   whom or what these arguments name, in words, also once it was done, and the entries that say of whom that
             was shown: they are committed first; read-only
     """
@@ -96,7 +96,7 @@ class Act:
     about: Callable[[Officer, Mapping[str, object]], tuple[str, tuple[Leaf, ...]]] | None = None
 
 
-class Desk:
+class OperationRegistry:
     """The table of acts."""
 
     def __init__(self, acts: Iterable[Act]) -> None:
@@ -112,7 +112,7 @@ class Desk:
         return {name: act.roles for name, act in sorted(self._acts.items())}
 
     def perform(self, officer: Officer, name: str, values: Mapping[str, object]) -> Answer:
-        """Do it; raises Remedy for an unknown act or argument, NotAllowed for the wrong role.
+        """Do it; raises UserError for an unknown act or argument, NotAllowed for the wrong role.
 
         Raises TwoPersons where the officer came alone.
         """
@@ -125,10 +125,10 @@ class Desk:
         return do()
 
     def act(self, officer: Officer, name: str) -> Act:
-        """Return the act of that name; raises Remedy where there is none, NotAllowed for the wrong role."""
+        """Return the act of that name; raises UserError where there is none, NotAllowed for the wrong role."""
         act = self._acts.get(name)
         if act is None:
-            raise Remedy(f"there is no act {name}")
+            raise UserError(f"there is no act {name}")
         if not act.roles & officer.roles:
             needed = " or ".join(sorted(role.value for role in act.roles))
             raise NotAllowed(f"{name} is for a person who is {needed}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.admin.arguments import Arguments
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from keys import strict_json
 
 SIZE = 200  # rows of a page, where nobody says; a row of any list takes at most 4 KB of the 1 MB of an answer
@@ -30,23 +30,23 @@ class Page:
     """Which rows of a list are wanted: `page_size` and `page_token` of the arguments of an act."""
 
     def __init__(self, arguments: Arguments) -> None:
-        """Take both; raises Remedy."""
+        """Take both; raises UserError."""
         self.size = arguments.number("page_size", 1, SIZE, default=SIZE)
         self._token = arguments.optional("page_token", _TOKEN)
 
     def after(self, *kinds: type) -> list[object] | None:
-        """Return the values that the token was made of, each of its kind; None for the first page. Raises Remedy."""
+        """Return the values that the token was made of, each of its kind; None for the first page. Raises UserError."""
         if not self._token:
             return None
         try:
             octets = base64.urlsafe_b64decode(self._token + "=" * (-len(self._token) % 4))
             values = strict_json.read(octets, LONGEST_TOKEN)
         except ValueError:
-            raise Remedy(WRONG) from None
+            raise UserError(WRONG) from None
         if not isinstance(values, list) or [type(each) for each in values] != list(kinds):
-            raise Remedy(WRONG)
+            raise UserError(WRONG)
         if not all(_storable(each) for each in values):
-            raise Remedy(WRONG)
+            raise UserError(WRONG)
         return values
 
     def cut(
@@ -60,10 +60,10 @@ class Page:
         return shown, token(*key(shown[-1])) if len(rows) > self.size else ""
 
     def start(self) -> int:
-        """Return how many rows of a whole list were shown before; raises Remedy."""
+        """Return how many rows of a whole list were shown before; raises UserError."""
         (start,) = self.after(int) or (0,)
         if not isinstance(start, int) or start < 0:
-            raise Remedy(WRONG)
+            raise UserError(WRONG)
         return start
 
     def slice(self, rows: Sequence[T]) -> tuple[Sequence[T], str]:

@@ -24,7 +24,7 @@ from hashlib import sha256
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, NotAllowed, Officer, Role, always
 from gateway.admin.pages import Page
-from gateway.errors import Remedy, StaffUnknown
+from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import staff
@@ -143,7 +143,7 @@ class Staff:
         try:
             request.demand_proof()
         except SignatureRefused:
-            raise Remedy(
+            raise UserError(
                 "proof: not signed by both keys of the request for this person; have the person make it anew:"
                 " passerelle staff request"
             ) from None
@@ -159,7 +159,7 @@ class Staff:
                 )
                 expires = certificates.validity(pem)[1]
             except CertificateFault as fault:
-                raise Remedy(str(fault)) from None
+                raise UserError(str(fault)) from None
             pin = sha256(public).digest()
             new = Member(pin, person, roles, now, expires, approving=request.approving)
             self._commit(officer, new, "GRANTED", staff.grant(new))
@@ -193,7 +193,7 @@ class Staff:
             with self._database.reader() as reader:
                 held = staff.member(reader, sha256(public).digest())
             if held is None or not held.live(now):
-                raise Remedy("this key is not in force: has another operator approved it?")
+                raise UserError("this key is not in force: has another operator approved it?")
             days = max(1, (held.expires - now) // timedelta(days=1))
             try:
                 pem = issue_badge(
@@ -205,7 +205,7 @@ class Staff:
                     days=days,
                 )
             except CertificateFault as fault:
-                raise Remedy(str(fault)) from None
+                raise UserError(str(fault)) from None
             return {
                 **_plain(held, now),
                 "certificate": pem.decode("ascii"),
@@ -248,33 +248,35 @@ class Staff:
         return do
 
     def _live(self, person: str) -> list[Member]:
-        """Return what is in force of a person; raises Remedy for nothing."""
+        """Return what is in force of a person; raises UserError for nothing."""
         now = self._clock()
         live = [each for each in self.members() if each.person == person and each.live(now)]
         if not live:
-            raise Remedy(
+            raise UserError(
                 f"nobody of the name {person} has a key in force; see `passerelle staff list`"
             )
         return live
 
     def _out(self, person: str) -> list[Member]:
-        """Return what is suspended of a person; raises Remedy for nothing."""
+        """Return what is suspended of a person; raises UserError for nothing."""
         out = [
             each
             for each in self.members()
             if each.person == person and each.suspended is not None and each.ended is None
         ]
         if not out:
-            raise Remedy(f"nobody of the name {person} is suspended; see `passerelle staff list`")
+            raise UserError(
+                f"nobody of the name {person} is suspended; see `passerelle staff list`"
+            )
         return out
 
     def _demand_new(self, person: str, public: bytes, approving: bytes) -> None:
-        """Raise Remedy for keys that are somebody's already, whoever asks with them."""
+        """Raise UserError for keys that are somebody's already, whoever asks with them."""
         if any(m.approving == approving and m.person != person for m in self.members()):
-            raise Remedy("this key is another person's; have the person make a request anew")
+            raise UserError("this key is another person's; have the person make a request anew")
         pin = sha256(public).digest()
         if any(m.pin == pin for m in self.members()):
-            raise Remedy(staff.KNOWN)
+            raise UserError(staff.KNOWN)
 
     def _plan_add(self, values: Mapping[str, object]) -> tuple[str, ...]:
         public, approving = (bytes.fromhex(str(values.get(n, ""))) for n in ("public", "approving"))
@@ -408,7 +410,7 @@ def _fingerprint(values: Mapping[str, object]) -> str:
 
 def _demand_other(officer: Officer, person: str) -> None:
     if person == CUSTODY.person:
-        raise Remedy("person: that name is kept for whoever holds the keys' passphrase")
+        raise UserError("person: that name is kept for whoever holds the keys' passphrase")
     if person == officer.person:
         raise NotAllowed("nobody adds to himself or ends himself; ask another operator")
 

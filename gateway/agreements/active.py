@@ -17,8 +17,8 @@ from gateway import telemetry, user_files
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always
 from gateway.agreements import signatures
-from gateway.agreements.signatures import SUFFIX, Folder, Vetted
-from gateway.errors import Remedy
+from gateway.agreements.signatures import SUFFIX, AgreementFolder, Vetted
+from gateway.errors import UserError
 from gateway.keymanagement import adoption
 from gateway.law.agreement import Agreement, Agreements
 from gateway.law.agreement_parser import parse
@@ -45,7 +45,7 @@ _TEXT = re.compile(rf"(?s).{{1,{MAX_BYTES}}}")
 _log = telemetry.logger("statutes")
 
 
-def read_folder(folder: Path) -> Folder:
+def read_folder(folder: Path) -> AgreementFolder:
     """Return the files of an agreements folder and their signatures; what cannot be read is named with the reason."""
     unreadable: dict[str, str] = {}
 
@@ -58,10 +58,10 @@ def read_folder(folder: Path) -> Folder:
                 unreadable[path.name] = f"cannot be read: {fault}"
         return found
 
-    return Folder(those("*.toml"), those(f"*.toml{SUFFIX}"), unreadable)
+    return AgreementFolder(those("*.toml"), those(f"*.toml{SUFFIX}"), unreadable)
 
 
-class Statutes:
+class ActiveAgreements:
     """What is agreed, now. `current` is replaced whole, and never empty because of a mistake."""
 
     def __init__(  # noqa: PLR0917 - a house is made of these
@@ -82,7 +82,7 @@ class Statutes:
         self._key = key
         self._clock = clock
         self._seen = read_folder(folder)
-        self._refused: Folder | None = None
+        self._refused: AgreementFolder | None = None
         self._vetted_last = self._vetted(self._seen)
         self.current: Agreements = self._vetted_last.agreements
 
@@ -118,7 +118,7 @@ class Statutes:
                 entries=(),
                 now=self._clock(),
             )
-        except Remedy as fault:
+        except UserError as fault:
             self._tell((fault,))
             self._refused = found
             return
@@ -142,7 +142,7 @@ class Statutes:
         if effects:
             self._sequencer.commit((), effects)
 
-    def _tell(self, faults: Sequence[MalformedAgreement | Remedy]) -> None:
+    def _tell(self, faults: Sequence[MalformedAgreement | UserError]) -> None:
         """Raise the alarm for what does not count, with a line in the log for each; end it where all does."""
         for fault in faults:
             file = fault.file if isinstance(fault, MalformedAgreement) else ""
@@ -167,7 +167,7 @@ class Statutes:
                 alarms.raise_alarm(ALARM, self._clock()),
             )
 
-    def _vetted(self, folder: Folder) -> Vetted:
+    def _vetted(self, folder: AgreementFolder) -> Vetted:
         with self._database.reader() as reader:
             adopted = adopted_versions.adopted(reader, Subject.AGREEMENT)
             kept = adopted_versions.texts(reader)
@@ -209,15 +209,15 @@ class Statutes:
         return do
 
     def _signable(self, name: str, text: bytes) -> Agreement:
-        """Return what a file says; raises Remedy where it is none, or its name is taken."""
+        """Return what a file says; raises UserError where it is none, or its name is taken."""
         try:
             agreement = parse(text, name)
         except MalformedAgreement as fault:
-            raise Remedy(str(fault)) from None
+            raise UserError(str(fault)) from None
         if why := signatures.not_ours(agreement, self._party):
-            raise Remedy(f"{name}: agreement.home: {why}")
+            raise UserError(f"{name}: agreement.home: {why}")
         if read_folder(self._folder).files.get(name) not in {None, text}:
-            raise Remedy(f"{name} is in the agreements folder with other content: rename yours")
+            raise UserError(f"{name} is in the agreements folder with other content: rename yours")
         return agreement
 
     def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
@@ -237,7 +237,7 @@ def _about(officer: Officer, values: Mapping[str, object]) -> tuple[str, tuple[L
     try:
         agreement = parse(str(values.get("text")).encode(), str(values.get("file")))
     except MalformedAgreement as fault:
-        raise Remedy(str(fault)) from None
+        raise UserError(str(fault)) from None
     return (
         f"{agreement.name} with {agreement.partner}, in force from {agreement.in_force:%Y-%m-%d}",
         (),

@@ -40,7 +40,7 @@ Keys = Callable[[bytes], VerifyingKey | None]  # our signing key of that id, if 
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class AgreementFolder:
     """The agreements folder as it was read: files and signatures by file name, and why others could not be read."""
 
     files: Mapping[str, bytes]
@@ -79,7 +79,7 @@ def not_ours(agreement: Agreement, party: str) -> str:
 
 
 def vetted(
-    folder: Folder,
+    folder: AgreementFolder,
     keys: Keys,
     adopted: Mapping[str, Adopted],
     kept: Mapping[str, bytes],
@@ -135,7 +135,7 @@ def _adopted(name: str, text: bytes, digest: str) -> Agreement:
 
 def _ours(
     name: str,
-    folder: Folder,
+    folder: AgreementFolder,
     keys: Keys,
     adopted: Mapping[str, Adopted],
     packaged_digests: Collection[str],

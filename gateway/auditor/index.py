@@ -25,7 +25,7 @@ from gateway import user_files
 from gateway.auditor.exchange_builder import Assembler
 from gateway.auditor.schema import FORMAT, TABLES
 from gateway.auditor.source import Source
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.ledger.archive import Held
 from gateway.ledger.crypto_shredding import CLASS_OF, read_erased
 from gateway.ledger.entry import (
@@ -335,7 +335,7 @@ def _opened(held: Held, frame: Frame, key: OpeningRing | None) -> dict[str, str]
     try:
         return open_detail(frame, held.ciphertext, held.sealed_dek, key)
     except MalformedEntry as fault:
-        raise Remedy(
+        raise UserError(
             f"the detail of entry {held.index} does not open with this key: name the auditor's folder that holds"
             " every key of that time, or run `passerelle ledger verify`"
         ) from fault

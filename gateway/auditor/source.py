@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from gateway.ledger.archive import Held, Volume
+from gateway.ledger.archive import Archive, Held
 from gateway.ledger.proof import LogIdentity
 from gateway.trust.bundle import PartyBundle
 
@@ -35,10 +35,10 @@ class Source(Protocol):
         """Return the last signed checkpoint."""
 
 
-class VolumeSource:
+class ArchiveSource:
     """A bundle as a source."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Archive) -> None:
         self.volume = volume
         self.log = log_of(volume)
 
@@ -68,7 +68,7 @@ class VolumeSource:
         return found
 
 
-def log_of(volume: Volume) -> LogIdentity:
+def log_of(volume: Archive) -> LogIdentity:
     """Return the keys that must have signed a bundle's checkpoints, as it says itself.
 
     Whoever needs certainty compares the fingerprint of its party.json with what they know. Raises BundleRefused.

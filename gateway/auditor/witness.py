@@ -27,7 +27,7 @@ from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, OpenerDirector, build_opener
 
 from gateway import user_files
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.ledger import signed_note
 from gateway.ledger import split_view_evidence as evidence
 from gateway.ledger.errors import NoteRefused, ProofRefused, TileRefused
@@ -74,7 +74,7 @@ class Watcher:
         self.cosigned = folder / f"{stem}.cosigned"
 
     def look(self, fetch: Fetch, now: datetime) -> Seen:
-        """Look once; raises HistoryRewritten with evidence, or Remedy where it cannot be told."""
+        """Look once; raises HistoryRewritten with evidence, or UserError where it cannot be told."""
         with self._alone():
             signed, seen = self._fetched(fetch)  # (1)
             kept = self.kept()
@@ -85,23 +85,23 @@ class Watcher:
             try:
                 line = signed_note.cosign(signed, self._name, self._key, now)  # (4)
             except NoteRefused as fault:
-                raise Remedy(f"the checkpoint cannot be cosigned: {fault}") from None
+                raise UserError(f"the checkpoint cannot be cosigned: {fault}") from None
             atomic_file.replace(self.cosigned, line)
         return Seen(seen, grown, line, self.cosigned)
 
     def _fetched(self, fetch: Fetch) -> tuple[bytes, Checkpoint]:
         signed = fetch(CHECKPOINT)
         if signed is None:
-            raise Remedy(
+            raise UserError(
                 "there is no checkpoint at that place: is it where the ledger is published?"
             )
         try:
             return signed, self._log.open(signed)
         except NoteRefused as fault:
-            raise Remedy(f"the checkpoint is refused: {fault}") from None
+            raise UserError(f"the checkpoint is refused: {fault}") from None
 
     def kept(self) -> bytes | None:
-        """Return the newest note that was seen; raises Remedy where the file is not one of this ledger."""
+        """Return the newest note that was seen; raises UserError where the file is not one of this ledger."""
         try:
             signed = self._kept.read_bytes()
         except FileNotFoundError:
@@ -109,7 +109,7 @@ class Watcher:
         try:
             self._log.open(signed)
         except NoteRefused:
-            raise Remedy(
+            raise UserError(
                 f"{self._kept} is damaged or of another ledger; compare it with another witness, then move it away"
             ) from None
         return signed
@@ -125,7 +125,7 @@ class Watcher:
                 self._accuse("its ledger went backwards", kept, signed)
             tiles.check_extends(before, seen)
         except TileRefused as fault:
-            raise Remedy(f"the published files do not show it yet: {fault}") from None
+            raise UserError(f"the published files do not show it yet: {fault}") from None
         except ProofRefused as fault:
             self._accuse(str(fault), kept or signed, signed)
 
@@ -145,14 +145,14 @@ class Watcher:
 
 
 def fetching(place: str) -> Fetch:
-    """Return what reads published files: from a folder, or from an http(s) address. Raises Remedy for another."""
+    """Return what reads published files: from a folder, or from an http(s) address. Raises UserError for another."""
     if "://" not in place:
         folder = Path(place)
         if not folder.is_dir():
-            raise Remedy(f"{place} is no folder; name one, or an http(s) address")
+            raise UserError(f"{place} is no folder; name one, or an http(s) address")
         return lambda path: _of_folder(folder, path)
     if not place.startswith(("https://", "http://")):
-        raise Remedy("name a folder, or an http(s) address")
+        raise UserError("name a folder, or an http(s) address")
     opener = build_opener(_Stay())
     return lambda path: _of_server(opener, f"{place.rstrip('/')}/{path}")
 
@@ -171,7 +171,7 @@ def _of_folder(folder: Path, path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as fault:
-        raise Remedy(f"{folder / path} cannot be read: {user_files.why(fault)}") from None
+        raise UserError(f"{folder / path} cannot be read: {user_files.why(fault)}") from None
 
 
 def _of_server(opener: OpenerDirector, address: str) -> bytes | None:
@@ -182,8 +182,8 @@ def _of_server(opener: OpenerDirector, address: str) -> bytes | None:
     except URLError as fault:
         if getattr(fault, "code", 0) == 404:
             return None
-        raise Remedy(
+        raise UserError(
             f"nothing came from {address}: {getattr(fault, 'reason', 'refused')}"
         ) from None
     except (HTTPException, OSError, ValueError):
-        raise Remedy(f"nothing came from {address}") from None
+        raise UserError(f"nothing came from {address}") from None

@@ -25,7 +25,7 @@ from gateway import user_files
 from gateway.backup import detail_keys
 from gateway.backup.format import LENGTH_BYTES, MOST_MANIFEST, PIECE, Item, Manifest, Pieces
 from gateway.config import Settings
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store import snapshot
 from gateway.trust.partners import own_bundle
 from keys import atomic_file, recovery
@@ -43,16 +43,16 @@ _SUFFIXES = (".lock", ".pen", ".next", ".damaged", "-wal", "-shm", "-journal")
 def write(settings: Settings, recipient: SealingKey, made: str, target: Path) -> Manifest:
     """Write a sealed backup of a house to `target`, and the keys to its details beside; the house may serve.
 
-    Each file is whole or not there, the keys last. Raises Remedy where one is taken or a part of the house lies
-    outside its folder; Fault and what the disk raises, with nothing left at `target`.
+    Each file is whole or not there, the keys last. Raises UserError where one is taken or a part of the house lies
+    outside its folder; InternalError and what the disk raises, with nothing left at `target`.
     """
     apart = detail_keys.beside(target)
     for each in (target, apart):
         if each.exists():
-            raise Remedy(f"{each} exists; a backup overwrites nothing")
+            raise UserError(f"{each} exists; a backup overwrites nothing")
     for part in (settings.store.path, settings.keys.keyset):
         if settings.home not in part.parents:
-            raise Remedy(f"{part} lies outside {settings.home}; a backup holds the folder alone")
+            raise UserError(f"{part} lies outside {settings.home}; a backup holds the folder alone")
     drafts = tuple(each.with_name(f".{each.name}.{os.getpid()}") for each in (target, apart))
     try:
         with snapshot.snapshot(settings.store.path) as copy:
@@ -67,7 +67,7 @@ def write(settings: Settings, recipient: SealingKey, made: str, target: Path) ->
                     atomic_file.rename(drafts[0], target)
                     return manifest
                 drafts[0].unlink()  # a key or a partner's bundle changed while we read
-        raise Remedy("the folder does not stay still; try again when nobody changes keys")
+        raise UserError("the folder does not stay still; try again when nobody changes keys")
     finally:
         for draft in drafts:
             draft.unlink(missing_ok=True)

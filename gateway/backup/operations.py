@@ -7,7 +7,7 @@ from datetime import datetime
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store import snapshot
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -28,7 +28,7 @@ _SEALED_FOR = (
 Doing = Callable[[], Answer]
 
 
-class BackupDesk:
+class BackupOperations:
     """The counter for backups: for whom they are sealed, and that one is taken."""
 
     def __init__(
@@ -71,7 +71,7 @@ class BackupDesk:
         def do() -> Answer:
             held = self._held()
             if not held:
-                raise Remedy(
+                raise UserError(
                     "no recovery key is set: make one with `passerelle recovery new FOLDER`, keep it"
                     " elsewhere, and have two operators set it: `passerelle recovery use`"
                 )
@@ -88,7 +88,7 @@ class BackupDesk:
         try:
             kid = SealingKey(public).key_id.hex()
         except MalformedKey as fault:
-            raise Remedy(f"public: {fault}") from None
+            raise UserError(f"public: {fault}") from None
 
         def do() -> Answer:
             frame = Frame(type=EntryType.CUSTODY, entry_class=EntryClass.OTHER)

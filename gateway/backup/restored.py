@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import telemetry, user_files
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.crypto_shredding import LEFT_BEHIND
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.errors import NoteRefused
@@ -57,7 +57,7 @@ class Mark:
 def compare(database: Database, log: LogIdentity, checkpoints: Iterable[Path]) -> tuple[str, int]:
     """Return what witnesses saw that this ledger does not hold, in words, and the largest such size.
 
-    Raises Remedy for a file that is no checkpoint of this ledger.
+    Raises UserError for a file that is no checkpoint of this ledger.
     """
     lost, largest = "", 0
     with database.reader() as reader:
@@ -79,11 +79,11 @@ def _seen(log: LogIdentity, path: Path) -> Checkpoint:
     try:
         return log.open(path.read_bytes())
     except NoteRefused:
-        raise Remedy(
+        raise UserError(
             f"{path}: no checkpoint of this ledger, or altered; ask the partner again"
         ) from None
     except OSError as fault:
-        raise Remedy(f"{path} cannot be read: {user_files.why(fault)}") from None
+        raise UserError(f"{path} cannot be read: {user_files.why(fault)}") from None
 
 
 def mark(

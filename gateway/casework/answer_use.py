@@ -14,10 +14,10 @@ from gateway.casework.correction_settlement import Files, use_leaf
 from gateway.casework.outbound_queries import Asker, field_codes, told
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Direction, Outcome
-from gateway.domain.outbound_query import Errand, ErrandAct, ErrandState, Seeking
+from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundState, Seeking
 from gateway.domain.person import TEXT, Field
-from gateway.errors import InProgress, Remedy
-from gateway.law.retention_policy import Kept
+from gateway.errors import InProgress, UserError
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
@@ -30,7 +30,7 @@ from gateway.wire import json_values, query_payload
 from gateway.wire.received_fields import fields_in, unfolded
 
 _CASEWORKERS = frozenset({Role.CASEWORKER})
-_SHOWN = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
+_SHOWN = (OutboundState.ANSWERED, OutboundState.SHOWN, OutboundState.USED)
 # Bytes of what a page of an answer holds. The largest item, a notice with a photograph and every text at its longest, is
 # written in about half a megabyte; both together stay below what one message holds (`gateway.wire.json_values`).
 PAGE_BYTES = 450_000
@@ -44,7 +44,7 @@ class _Filed:
     id: bytes
 
 
-class Uses:
+class AnswerUse:
     """Where answers are looked at and used."""
 
     def __init__(self, files: Files, asker: Asker) -> None:
@@ -90,15 +90,15 @@ class Uses:
             contents = self._contents(errand, start, page.size)
             entries = _shown(errand, officer, "answer")
             try:
-                moved = outbound_queries.moved(errand, ErrandAct.SHOW)
+                moved = outbound_queries.moved(errand, OutboundAct.SHOW)
                 self._files.sequencer.commit(entries, (moved,))
             except InProgress:
-                raise Remedy(_TOUCHED) from None
+                raise UserError(_TOUCHED) from None
             return {**told(find()), **contents}
 
         return do
 
-    def _contents(self, errand: Errand, start: int, most: int) -> dict[str, object]:
+    def _contents(self, errand: OutboundQuery, start: int, most: int) -> dict[str, object]:
         """Return what was answered, from item `start` on; right values stand beside those that were used (315.27(3)).
 
         An item is a field, or a notice. Either may be a photograph, so a page ends at so many bytes too; it has one
@@ -155,7 +155,7 @@ class Uses:
             try:
                 found = self._asker.seek(errand, seeking)
             except InProgress:
-                raise Remedy(_TOUCHED) from None
+                raise UserError(_TOUCHED) from None
             withheld = found.withholding
             return {
                 **told(find()),
@@ -172,16 +172,16 @@ class Uses:
 
         def do() -> Answer:
             errand = find()
-            if errand.state not in (ErrandState.SHOWN, ErrandState.USED):
-                raise Remedy(
+            if errand.state not in (OutboundState.SHOWN, OutboundState.USED):
+                raise UserError(
                     f"this query is {errand.state.name}: only an answer that was shown can be used"
                 )
             now = milliseconds(self._files.clock())
-            used = outbound_queries.moved(errand, ErrandAct.USE, used_ms=now, used_in=used_in)
+            used = outbound_queries.moved(errand, OutboundAct.USE, used_ms=now, used_in=used_in)
             try:
                 self._files.sequencer.commit((use_leaf(errand, officer.person, used_in),), (used,))
             except InProgress:
-                raise Remedy(_TOUCHED) from None
+                raise UserError(_TOUCHED) from None
             return told(find())
 
         return do
@@ -193,8 +193,8 @@ class Uses:
 
         def do() -> Answer:
             errand = find()
-            if errand.state not in (ErrandState.ANSWERED, ErrandState.SHOWN):
-                raise Remedy(
+            if errand.state not in (OutboundState.ANSWERED, OutboundState.SHOWN):
+                raise UserError(
                     f"this query is {errand.state.name}: only an answer that is here, and was not used, is destroyed"
                 )
             with self._files.database.reader() as reader:
@@ -203,29 +203,31 @@ class Uses:
             about = holds.Named(errand.partner, frozenset({errand.number}), whom)
             hold = standing.keeps(about)
             if hold is not None:
-                raise Remedy(f"hold {hold.id} keeps this answer; release it first")
+                raise UserError(f"hold {hold.id} keeps this answer; release it first")
             gone = outbound_queries.irrelevant(errand, standing.serial)
             try:
                 self._files.sequencer.commit((_destroyed(errand, officer, reason),), (gone,))
             except InProgress:
-                raise Remedy(_TOUCHED) from None
+                raise UserError(_TOUCHED) from None
             self._files.sequencer.tidy()  # what was erased leaves the journal too
             return told(find())
 
         return do
 
-    def _named(self, arguments: Arguments) -> Callable[[], Errand]:
+    def _named(self, arguments: Arguments) -> Callable[[], OutboundQuery]:
         number = arguments.text("number", NUMBER)
         partner = arguments.optional("partner", PARTY)
 
-        def find() -> Errand:
+        def find() -> OutboundQuery:
             with self._files.database.reader() as reader:
                 found = outbound_queries.by_number(reader, number)
                 if partner:
                     found = tuple(each for each in found if each.partner == partner)
                 whole = [outbound_queries.find(reader, each.partner, number) for each in found]
             if len(whole) != 1 or whole[0] is None:
-                raise Remedy("we asked nobody under this number; `passerelle asked list` names all")
+                raise UserError(
+                    "we asked nobody under this number; `passerelle asked list` names all"
+                )
             return whole[0]
 
         return find
@@ -239,7 +241,7 @@ def _after(page: Page) -> outbound_queries.Key | None:
     return int(str(asked)), str(number), str(partner)
 
 
-def _shown(errand: Errand, officer: Officer, source: str) -> tuple[Leaf, ...]:
+def _shown(errand: OutboundQuery, officer: Officer, source: str) -> tuple[Leaf, ...]:
     return seen(
         officer,
         source,
@@ -250,9 +252,9 @@ def _shown(errand: Errand, officer: Officer, source: str) -> tuple[Leaf, ...]:
     )
 
 
-def _destroyed(errand: Errand, officer: Officer, reason: str) -> Leaf:
+def _destroyed(errand: OutboundQuery, officer: Officer, reason: str) -> Leaf:
     """Return the entry of an erasure before its time; as that of the rounds, and by whom and why."""
-    kept = Kept.UNUSED_RESULT
+    kept = RetentionClass.UNUSED_RESULT
     frame = Frame(
         type=EntryType.RETENTION,
         entry_class=EntryClass.OTHER,

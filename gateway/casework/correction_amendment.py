@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
-from gateway.domain.outbound_query import Folder
+from gateway.domain.outbound_query import StoredAnswer
 from gateway.domain.person import Details, Field, FieldCode
 from gateway.wire import disclosure_payload as wire
 from gateway.wire.received_fields import fields_in
 
 
-def without(folder: Folder, notice: CorrectionNotice) -> Folder:
+def without(folder: StoredAnswer, notice: CorrectionNotice) -> StoredAnswer:
     """Return the folder without what the notice calls inaccurate; right values stand in its place.
 
     A notice that names no field speaks of the match itself: nothing is left. One of another person leaves
@@ -20,7 +20,7 @@ def without(folder: Folder, notice: CorrectionNotice) -> Folder:
     sender's own count of versions puts nothing back.
     """
     if notice.kind is CorrectionKind.WRONG_PERSON or not notice.fields:
-        return Folder()
+        return StoredAnswer()
     return replace(folder, details=tuple(_amended(each, notice) for each in folder.details))
 
 
@@ -52,7 +52,7 @@ def about(held: Collection[FieldCode], notice: CorrectionNotice) -> CorrectionNo
     return replace(notice, kind=kind, fields=named, corrected=right)
 
 
-def right_already(folder: Folder, notice: CorrectionNotice) -> bool:
+def right_already(folder: StoredAnswer, notice: CorrectionNotice) -> bool:
     """Whether a folder holds, of what a notice sets right, the values of the notice or newer ones."""
     right = {each.code: each for each in notice.corrected}
     held = [each for each in fields_in(folder) if each.code in right]

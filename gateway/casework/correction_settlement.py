@@ -15,8 +15,8 @@ from datetime import datetime
 from gateway.casework import correction_amendment
 from gateway.domain.correction import CorrectionKind, CorrectionNotice, CorrectionOutcome
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import Errand, ErrandAct, ErrandState, Folder
-from gateway.errors import Fault, InProgress
+from gateway.domain.outbound_query import OutboundAct, OutboundQuery, OutboundState, StoredAnswer
+from gateway.errors import InProgress, InternalError
 from gateway.isolated_loop import each
 from gateway.law import correction_policy
 from gateway.law.correction_policy import Use
@@ -63,11 +63,11 @@ class _Done:
     leaves: tuple[Leaf, ...] = ()
 
 
-def use_of(errand: Errand) -> Use:
+def use_of(errand: OutboundQuery) -> Use:
     """Return what the record says of the use of an answer."""
     if errand.used is not None:
         return Use.RECORDED
-    seen = errand.state is ErrandState.SHOWN
+    seen = errand.state is OutboundState.SHOWN
     return Use.UNKNOWN if seen else Use.NONE
 
 
@@ -128,7 +128,7 @@ def settle(files: Files, correction: Correction, word: Word | None) -> Correctio
 
 def _duty(
     files: Files,
-    errand: Errand,
+    errand: OutboundQuery,
     told: tuple[Correction, CorrectionNotice],
     use: Use,
     word: Word | None,
@@ -141,12 +141,12 @@ def _duty(
     replaced = correction_amendment.right_already(left, notice)
     outcome = correction_policy.outcome(use, replaced=replaced)
     if outcome is None:
-        raise Fault("a duty without an outcome was settled")
-    gone = errand.sealed is None or errand.state is ErrandState.DESTROYED
-    if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == Folder()):
+        raise InternalError("a duty without an outcome was settled")
+    gone = errand.sealed is None or errand.state is OutboundState.DESTROYED
+    if not gone and (notice.kind is CorrectionKind.WRONG_PERSON or left == StoredAnswer()):
         return _Done(
             outcome,
-            (outbound_queries.moved(errand, ErrandAct.DESTROY, sealed=None, outcome=None),),
+            (outbound_queries.moved(errand, OutboundAct.DESTROY, sealed=None, outcome=None),),
             facts={"destroyed": "answer,details"},
         )
     if gone or left == folder:
@@ -157,9 +157,9 @@ def _duty(
 
 def _noted(
     files: Files,
-    errand: Errand,
+    errand: OutboundQuery,
     told: tuple[Correction, CorrectionNotice],
-    folder: Folder,
+    folder: StoredAnswer,
     word: Word | None,
 ) -> _Done:
     """Keep what was used, the right values beside it, and a note (315.27(3)); beside nothing there is only the note."""
@@ -178,9 +178,9 @@ def _noted(
             {"used_in": errand.used_in},
         )
     if word is None:
-        raise Fault("a use that nobody recorded was settled")
+        raise InternalError("a use that nobody recorded was settled")
     used = outbound_queries.moved(
-        errand, ErrandAct.USE, used_ms=milliseconds(now), used_in=word.used_in
+        errand, OutboundAct.USE, used_ms=milliseconds(now), used_in=word.used_in
     )
     return _Done(
         CorrectionOutcome.USED_NOTE_TO_FILE,
@@ -191,7 +191,7 @@ def _noted(
     )
 
 
-def use_leaf(errand: Errand, person: str, used_in: str, reason: str = "") -> Leaf:
+def use_leaf(errand: OutboundQuery, person: str, used_in: str, reason: str = "") -> Leaf:
     """Return the entry of a use for an administrative purpose."""
     frame = Frame(
         type=EntryType.USE,

@@ -17,8 +17,8 @@ from gateway.casework import correction_settlement
 from gateway.casework.correction_settlement import Files, Word
 from gateway.casework.corrections import IDENTIFIER
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import Errand
-from gateway.errors import InProgress, Remedy
+from gateway.domain.outbound_query import OutboundQuery
+from gateway.errors import InProgress, UserError
 from gateway.law.correction_policy import Use
 from gateway.law.correction_text import Noted, note_to_file
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -26,17 +26,17 @@ from gateway.ledger_ops.audit_access import NUMBER, PARTY
 from gateway.store import correction_lifecycle
 from gateway.store.casework import corrections, outbound_queries, recipients
 from gateway.store.casework.recipients import Recipient
-from gateway.store.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
 from gateway.store.times import milliseconds, moment
 
 _WHO = frozenset({Role.CASEWORKER, Role.REGISTRAR})
 _CASEWORKERS = frozenset({Role.CASEWORKER})
-_UNSETTLED = (Standing.OPEN, Standing.LATE)
+_UNSETTLED = (CorrectionPhase.OPEN, CorrectionPhase.LATE)
 
 
-class Tracing:
+class CorrectionTrace:
     """Where corrections are looked at and settled."""
 
     def __init__(self, files: Files) -> None:
@@ -74,7 +74,7 @@ class Tracing:
         number = arguments.optional("number", NUMBER)
         page = Page(arguments)
         if bool(reference) == bool(number):
-            raise Remedy("name either a subject by its file number or a query by its number")
+            raise UserError("name either a subject by its file number or a query by its number")
 
         def do() -> Answer:
             key = self._files.data_key
@@ -129,20 +129,22 @@ class Tracing:
         unused = arguments.flag("not_used")
         reason = arguments.reason()
         if bool(used_in) == unused:
-            raise Remedy("say either in which record it was used, or that it was not used")
+            raise UserError("say either in which record it was used, or that it was not used")
 
         def do() -> Answer:
             correction = self._found(identifier, _UNSETTLED)
             with self._files.database.reader() as reader:
                 errand = outbound_queries.outline(reader, correction.partner, correction.number)
             if used_in and errand is not None and correction_settlement.use_of(errand) is Use.NONE:
-                raise Remedy("nobody was ever shown it, so it cannot have been used")
+                raise UserError("nobody was ever shown it, so it cannot have been used")
             word = Word(officer.person, reason, used_in)
             try:
                 correction_settlement.settle(self._files, correction, word)
             except InProgress:
-                raise Remedy("it was touched at this moment; look at it and say it again") from None
-            return self._told(self._found(identifier, tuple(Standing)))
+                raise UserError(
+                    "it was touched at this moment; look at it and say it again"
+                ) from None
+            return self._told(self._found(identifier, tuple(CorrectionPhase)))
 
         return do
 
@@ -150,7 +152,7 @@ class Tracing:
         identifier = arguments.octets("correction", IDENTIFIER)
 
         def do() -> Answer:
-            correction = self._found(identifier, (Standing.REFUSED,))
+            correction = self._found(identifier, (CorrectionPhase.REFUSED,))
             outbound = correction.direction is Direction.OUTBOUND
             frame = Frame(
                 type=EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT,
@@ -165,16 +167,16 @@ class Tracing:
                 correction, correction_lifecycle.Act.RETRY, next_ms=now, attempts=0
             )
             self._files.sequencer.commit((Leaf(frame, facts),), again)
-            return self._told(self._found(identifier, tuple(Standing)))
+            return self._told(self._found(identifier, tuple(CorrectionPhase)))
 
         return do
 
-    def _found(self, identifier: bytes, states: tuple[Standing, ...]) -> Correction:
+    def _found(self, identifier: bytes, states: tuple[CorrectionPhase, ...]) -> Correction:
         with self._files.database.reader() as reader:
             found = [each for each in corrections.under(reader, identifier) if each.state in states]
         if len(found) != 1:
             names = ", ".join(state.name for state in states)
-            raise Remedy(
+            raise UserError(
                 f"no correction under this identifier is {names}; `passerelle corrections list` shows"
                 " where each stands"
             )
@@ -213,7 +215,7 @@ def _after(page: Page) -> corrections.Key | None:
     try:
         return int(str(opened)), str(partner), bytes.fromhex(str(identifier)), int(str(direction))
     except ValueError:
-        raise Remedy(WRONG) from None
+        raise UserError(WRONG) from None
 
 
 def told(correction: Correction, now: datetime) -> dict[str, object]:
@@ -231,7 +233,7 @@ def told(correction: Correction, now: datetime) -> dict[str, object]:
         "sent": correction.send.isoformat() if correction.send else "",
         "acknowledged": correction.ack.isoformat() if correction.ack else "",
         "outcome": correction.outcome.name if correction.outcome else "",
-        "late": correction.state is not Standing.ACKNOWLEDGED and now > correction.due,
+        "late": correction.state is not CorrectionPhase.ACKNOWLEDGED and now > correction.due,
         "note": correction.note,
     }
 
@@ -254,6 +256,6 @@ def _recipient(to: Recipient, links: tuple[Correction, ...], now: datetime) -> d
 
 
 def _of(
-    links: dict[tuple[str, str], tuple[Correction, ...]], each: Errand, way: Direction
+    links: dict[tuple[str, str], tuple[Correction, ...]], each: OutboundQuery, way: Direction
 ) -> list[Correction]:
     return [one for one in links[each.partner, each.number] if one.direction is way]

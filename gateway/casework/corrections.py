@@ -14,9 +14,9 @@ from gateway.admin.operation import Act, Answer, Officer, Role
 from gateway.casework.correction_settlement import Files
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Field, FieldCode, Record
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law import correction_policy
 from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -25,7 +25,7 @@ from gateway.store.casework import corrections, disclosures, outbound_queries
 from gateway.store.casework import recipients as propagation
 from gateway.store.casework.corrections import Papers
 from gateway.store.casework.recipients import Recipient
-from gateway.store.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
@@ -51,7 +51,7 @@ class _Wanted:
     reason: str
 
 
-class Correcting:
+class CorrectionOperations:
     """Where corrections are opened.
 
     people   returns what is held of a person today
@@ -83,7 +83,7 @@ class Correcting:
             reason=arguments.reason(),
         )
         if bool(wanted.subject) == bool(wanted.number):
-            raise Remedy("name either a subject by its file number or a query by its number")
+            raise UserError("name either a subject by its file number or a query by its number")
 
         def do() -> Answer:
             recipients = self._recipients(wanted)
@@ -100,7 +100,7 @@ class Correcting:
         return do
 
     def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
-        """Return who is to be told; raises Remedy where nobody ever received any of it."""
+        """Return who is to be told; raises UserError where nobody ever received any of it."""
         key = self._files.data_key
         with self._files.database.reader() as reader:
             if wanted.number:
@@ -122,11 +122,11 @@ class Correcting:
             found = tuple(each for each in found if each.partner == wanted.partner)
         told = tuple(each for each in found if _concerns(wanted, each))
         if not told:
-            raise Remedy(_NOBODY)
+            raise UserError(_NOBODY)
         if wanted.number and len({(each.partner, each.number) for each in told}) > 1:
             numbers = {each.partner for each in told if each.number == wanted.number}
             if len(numbers) > 1 and not wanted.partner:
-                raise Remedy(
+                raise UserError(
                     f"several partners used this number: name one of {', '.join(sorted(numbers))}"
                 )
         return told
@@ -137,20 +137,22 @@ class Correcting:
             found = outbound_queries.by_number(reader, wanted.number)
         told = [each for each in found if wanted.partner in {"", each.partner}]
         if not told:
-            raise Remedy(_NOBODY)
+            raise UserError(_NOBODY)
         if len(told) > 1:
             names = ", ".join(sorted(each.partner for each in told))
-            raise Remedy(f"several partners were asked under this number: name one of {names}")
+            raise UserError(f"several partners were asked under this number: name one of {names}")
         if wanted.kind is CorrectionKind.WRONG_VALUE or wanted.fields:
-            raise Remedy(
+            raise UserError(
                 "a query tells no field: say --kind WRONG_PERSON where the prints are another's, or WITHDRAWN"
             )
-        if told[0].state in (ErrandState.ASKED, ErrandState.PENDING):
-            raise Remedy("it is not answered yet; correct it once `passerelle asked list` says so")
-        if told[0].state is ErrandState.REFUSED:
-            raise Remedy("the partner refused this query and kept nothing of it to correct")
-        if told[0].state is ErrandState.STOPPED:
-            raise Remedy("this query never left: no partner has anything of it to correct")
+        if told[0].state in (OutboundState.ASKED, OutboundState.PENDING):
+            raise UserError(
+                "it is not answered yet; correct it once `passerelle asked list` says so"
+            )
+        if told[0].state is OutboundState.REFUSED:
+            raise UserError("the partner refused this query and kept nothing of it to correct")
+        if told[0].state is OutboundState.STOPPED:
+            raise UserError("this query never left: no partner has anything of it to correct")
         return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
@@ -159,7 +161,9 @@ class Correcting:
             return Record()
         people = {each.subject for each in recipients if each.subject is not None}
         if len(people) != 1:
-            raise Remedy("whom this is about is no longer known: withdraw it with --kind WITHDRAWN")
+            raise UserError(
+                "whom this is about is no longer known: withdraw it with --kind WITHDRAWN"
+            )
         return self._people(people.pop())
 
     def _notices(
@@ -169,7 +173,7 @@ class Correcting:
         made = [self._notice(officer, wanted, one, record) for one in recipients]
         notices = [each for each in made if each is not None]
         if not notices:
-            raise Remedy(
+            raise UserError(
                 "the record holds no newer value of these fields: set it right first with"
                 " `passerelle registry update`, or withdraw them with --kind WITHDRAWN"
             )
@@ -189,7 +193,7 @@ class Correcting:
             named = tuple(each.code for each in corrected)
             hidden = [code.name for code in named if code not in self._tells(to, record)]
             if hidden:
-                raise Remedy(
+                raise UserError(
                     f"{', '.join(hidden)} of this person may not be disclosed to {to.partner} today, so no"
                     " right value can be told: name the other fields, and withdraw these with --kind WITHDRAWN"
                 )
@@ -199,7 +203,7 @@ class Correcting:
             direction=Direction.OUTBOUND,
             number=to.number,
             kind=wanted.kind,
-            state=Standing.OPEN,
+            state=CorrectionPhase.OPEN,
             opened_by=officer.person,
             open=now,
             due=now + self._timers(to.partner).acknowledge,
@@ -219,7 +223,7 @@ class Correcting:
             open_ones = corrections.every(reader, correction.partner, correction.number)
         for each in open_ones:
             alike = (each.direction, each.kind) == (Direction.OUTBOUND, correction.kind)
-            if alike and each.state is not Standing.ACKNOWLEDGED:
+            if alike and each.state is not CorrectionPhase.ACKNOWLEDGED:
                 with self._files.database.reader() as reader:
                     papers = corrections.papers_of(reader, self._files.data_key, each)
                 said = wire.read_notice(papers.notice)

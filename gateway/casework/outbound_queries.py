@@ -14,9 +14,9 @@ from gateway.admin.operation import Act, Answer, Officer, Role
 from gateway.casework.correction_settlement import Files
 from gateway.casework.unanswered_queries import denials
 from gateway.domain.messages import Biometrics, PriorTransaction, Purpose, Sample
-from gateway.domain.outbound_query import Asking, Errand, Seeking
+from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details, FieldCode, Record, Status, SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.ledger_ops.audit_access import NUMBER, PARTY
@@ -37,14 +37,14 @@ _SETTLED = frozenset({SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT, Subje
 class Asker(Protocol):
     """Who carries questions; each method returns when what came of it is durable."""
 
-    def ask(self, asking: Asking) -> Errand:
-        """Ask; what our own law stops is STOPPED. Raises Remedy."""
+    def ask(self, asking: OutboundRequest) -> OutboundQuery:
+        """Ask; what our own law stops is STOPPED. Raises UserError."""
 
-    def seek(self, errand: Errand, seeking: Seeking) -> Details:
-        """Ask for details of a match; raises Remedy."""
+    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
+        """Ask for details of a match; raises UserError."""
 
 
-class AskingDesk:
+class OutboundQueryOperations:
     """Where partners are asked. `people` returns what is held of a person today."""
 
     def __init__(self, files: Files, asker: Asker, people: Callable[[int], Record]) -> None:
@@ -76,12 +76,14 @@ class AskingDesk:
         reference = arguments.optional("subject", FILE_NUMBER)
         samples = self._samples(arguments)
         if bool(samples) == bool(prior):
-            raise Remedy("give either fingers or the number of a query received from this partner")
+            raise UserError(
+                "give either fingers or the number of a query received from this partner"
+            )
 
         def do() -> Answer:
             ours = {self._subject(reference), self._known(partner, prior)} - {None}
             known = self._narrowed(status, ours)
-            asking = Asking(
+            asking = OutboundRequest(
                 partner=partner,
                 agreement=(agreement, int(version)),
                 purpose=purpose,
@@ -99,7 +101,7 @@ class AskingDesk:
         return do
 
     def _known(self, partner: str, prior: str) -> int | None:
-        """Return whom a number that stands for fingers is about; raises Remedy for one that would tell something.
+        """Return whom a number that stands for fingers is about; raises UserError for one that would tell something.
 
         It is the number of a query of this partner's that was answered with a match, and that stands. Any other would
         tell a partner of another's query, or that we know whom it was told that we do not (315.38). Whether one of ours
@@ -113,7 +115,9 @@ class AskingDesk:
         if theirs is not None:
             return theirs.subject
         if own is None:
-            raise Remedy("prior: no query of this partner by that number was answered with a match")
+            raise UserError(
+                "prior: no query of this partner by that number was answered with a match"
+            )
         return own.subject
 
     def _narrowed(self, stated: Status, ours: Collection[int | None]) -> Status:
@@ -136,7 +140,9 @@ class AskingDesk:
         with self._files.database.reader() as reader:
             subject = subjects.find(reader, reference)
         if subject is None:
-            raise Remedy("no subject has this file number; leave it out, or enrol the person first")
+            raise UserError(
+                "no subject has this file number; leave it out, or enrol the person first"
+            )
         return subject
 
     def _samples(self, arguments: Arguments) -> tuple[Sample, ...]:
@@ -154,7 +160,7 @@ def _sample(number: int, record: str, extractor: str) -> Sample:
     try:
         return stated(base64.b64decode(record, validate=True), number, extractor)
     except (binascii.Error, MalformedRecord) as fault:
-        raise Remedy(f"finger_{number}: no record that partners could read: {fault}") from None
+        raise UserError(f"finger_{number}: no record that partners could read: {fault}") from None
 
 
 def _persecutors(arguments: Arguments) -> tuple[frozenset[str], bool]:
@@ -167,16 +173,16 @@ def _persecutors(arguments: Arguments) -> tuple[frozenset[str], bool]:
 
 
 def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> frozenset[str]:
-    """Return country codes; raises Remedy for one that is on no list."""
+    """Return country codes; raises UserError for one that is on no list."""
     codes = said.split(",") if said else []
     try:
         demand(codes)
     except UnknownCode as fault:
-        raise Remedy(f"{name}: {fault}") from None
+        raise UserError(f"{name}: {fault}") from None
     return frozenset(codes)
 
 
-def told(errand: Errand) -> dict[str, object]:
+def told(errand: OutboundQuery) -> dict[str, object]:
     """Return where something that we asked stands; the outcome is shown by `asked.show` alone."""
     return {
         "partner": errand.partner,
@@ -196,5 +202,5 @@ def field_codes(arguments: Arguments) -> tuple[FieldCode, ...]:
     """Take the fields that are necessary for the case; at least one."""
     codes = arguments.choices("fields", FieldCode)
     if not codes:
-        raise Remedy("fields: name at least one; ask for what the case needs")
+        raise UserError("fields: name at least one; ask for what the case needs")
     return codes

@@ -20,7 +20,7 @@ from gateway.store.casework.reviews import Evidence
 from gateway.wire import query_payload, signed_envelope
 
 
-class House(Protocol):
+class ReviewServices(Protocol):
     """What the law asks of the house: agreements, today's records, officials' decisions, the time."""
 
     @property
@@ -48,7 +48,7 @@ class Records(Protocol):
         ...
 
 
-def reveals(house: House) -> Reveals:
+def reveals(house: ReviewServices) -> Reveals:
     """Return what says what is shown of the candidate of a case, whom an examiner found to be the same."""
 
     def ask(evidence: Evidence, opened: datetime) -> Settled:

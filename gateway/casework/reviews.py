@@ -24,7 +24,7 @@ from gateway.admin.personal_data_access import About, seen
 from gateway.casework import review_evidence
 from gateway.domain.messages import Biometrics, Direction, Modality, Outcome, Query, Result
 from gateway.domain.person import Verdict
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.isolated_loop import each
 from gateway.law import query_policy
 from gateway.law.review_policy import conclude
@@ -253,7 +253,7 @@ class Reviews:
             reference = subjects.reference_of(reader, found.subject)
             held = subjects.samples_of(reader, self.data_key, reference or "")
         if not held:
-            raise Remedy(
+            raise UserError(
                 "the record is there no more: decide INCONCLUSIVE, or let the time run out"
             )
         record = {position: review_evidence.minutiae(octets) for position, octets in held.items()}
@@ -267,7 +267,7 @@ class Reviews:
         with self.database.reader() as reader:
             found = reviews.case(reader, name)
         if found is None or found.state not in reviews.WAITING or found.due <= self.clock():
-            raise Remedy("no such case waits; see `passerelle review list`")
+            raise UserError("no such case waits; see `passerelle review list`")
         return found
 
     def _waiting(self) -> list[Case]:
@@ -286,7 +286,7 @@ def _demand_second(officer: Officer, case: Case) -> None:
 
 def _demand_hand(officer: Officer, case: Case, now: datetime) -> None:
     if case.held_by(now) != officer.person:
-        raise Remedy("you have not this case in hand, or no longer: look at it again first")
+        raise UserError("you have not this case in hand, or no longer: look at it again first")
 
 
 def _frame(kind: EntryType, case: Case, reference: str = "") -> Frame:

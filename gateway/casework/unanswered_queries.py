@@ -11,16 +11,16 @@ from typing import Final
 from gateway import errors
 from gateway.casework.correction_settlement import Files
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import UNANSWERED, Errand, ErrandState, Folder
+from gateway.domain.outbound_query import UNANSWERED, OutboundQuery, OutboundState, StoredAnswer
 from gateway.law.citations import citations, ground_of
 from gateway.store.casework import outbound_queries
 from gateway.store.keys import adopted_versions
 
 NOBODY: Final = "NOBODY"  # nothing was decided: the question was not answered in time
-_BY: Final[Mapping[ErrandState, str]] = {
-    ErrandState.STOPPED: "OUR_GATEWAY",
-    ErrandState.REFUSED: "PARTNER",
-    ErrandState.EXPIRED: NOBODY,
+_BY: Final[Mapping[OutboundState, str]] = {
+    OutboundState.STOPPED: "OUR_GATEWAY",
+    OutboundState.REFUSED: "PARTNER",
+    OutboundState.EXPIRED: NOBODY,
 }
 # Where what the reason says is said to a partner that asks: here it is we who ask.
 _AS_ASKER: Final[Mapping[str, str]] = {
@@ -63,7 +63,7 @@ def remedy(reason: str) -> str:
     return _TO_DO.get(reason, _OPERATOR)
 
 
-def denials(files: Files, shown: Sequence[Errand]) -> list[dict[str, str]]:
+def denials(files: Files, shown: Sequence[OutboundQuery]) -> list[dict[str, str]]:
     """Return why no answer came to each, with the paragraph of our agreement that it rests on; {} where one may come.
 
     ended_by   OUR_GATEWAY: nothing was sent; PARTNER: it refused; NOBODY: it was not answered in time
@@ -82,7 +82,9 @@ def denials(files: Files, shown: Sequence[Errand]) -> list[dict[str, str]]:
     ]
 
 
-def _told(errand: Errand, folder: Folder, cite: Callable[[str], str]) -> dict[str, str]:
+def _told(
+    errand: OutboundQuery, folder: StoredAnswer, cite: Callable[[str], str]
+) -> dict[str, str]:
     reason = folder.reason
     rule = ground_of(reason, Direction.OUTBOUND, *errand.agreement)
     known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or errors.meaning(reason)

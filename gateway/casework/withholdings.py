@@ -15,7 +15,7 @@ from gateway.admin.operation import Act, Answer, Officer, Role
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.person import FieldCode, Ground, Scope
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import EVERYBODY, Decision
@@ -30,7 +30,7 @@ _DECIDERS = frozenset({Role.CASEWORKER})
 _READERS = frozenset({Role.CASEWORKER, Role.AUDITOR})
 
 
-class Deciding:
+class WithholdingOperations:
     """Where refusals are decided and lifted."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Deciding:
         terms = arguments.optional("terms", TERMS)
         reason = arguments.reason()
         if (scope is Scope.PART) != bool(fields):
-            raise Remedy("fields: name them where the scope is PART, and none where it is ALL")
+            raise UserError("fields: name them where the scope is PART, and none where it is ALL")
 
         def do() -> Answer:
             one = Decision(
@@ -89,7 +89,7 @@ class Deciding:
             with self._database.reader() as reader:
                 found = withholdings.find(reader, identifier)
             if found is None:
-                raise Remedy("there is no such decision; `passerelle decisions list` names them")
+                raise UserError("there is no such decision; `passerelle decisions list` names them")
             facts = {**_facts(found), "reason": reason, "actor": officer.person}
             effects = withholdings.lift(identifier, officer.person, self._clock())
             self._sequencer.commit((Leaf(_frame("LIFT", found), facts),), effects)
@@ -126,7 +126,7 @@ class Deciding:
         with self._database.reader() as reader:
             subject = subjects.find(reader, reference)
         if subject is None:
-            raise Remedy("no subject has this file number")
+            raise UserError("no subject has this file number")
         return subject
 
 

@@ -21,7 +21,7 @@ import typer
 
 from gateway.cli.output import No, emit, passphrase_from
 from gateway.cli.passphrase import DOOR, passphrase_of
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.exercises.subprocess_cli import OFFICERS_PASSPHRASE
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def perform(
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> dict[str, object]:
-    """Have one act done and return its answer; raises No, Remedy or what the way to the house raises.
+    """Have one act done and return its answer; raises No, UserError or what the way to the house raises.
 
     custody   act as who holds the keys' passphrase, at a closed house, although an operator's credential is there
     """
@@ -160,7 +160,7 @@ def at_desk(
             yield do
         return
     if shown is None:
-        raise Remedy("the house is open, and its door asks who you are: give --as FOLDER")
+        raise UserError("the house is open, and its door asks who you are: give --as FOLDER")
     with _outside(home, address, shown) as do:
         yield do
 
@@ -185,11 +185,11 @@ def secret_of(folder: Path, *, new: bool = False) -> Callable[[], bytes]:
 
 @contextmanager
 def _outside(home: Path, address: str, shown: Credential) -> Iterator[Perform]:
-    from gateway.client.admin import RemoteDesk
+    from gateway.client.admin import AdminClient
     from gateway.client.errors import Refused
     from gateway.trust.partners import own_bundle
 
-    with RemoteDesk(address, shown, own_bundle(home).tls_ca_pem) as desk:
+    with AdminClient(address, shown, own_bundle(home).tls_ca_pem) as desk:
 
         def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
             try:
@@ -207,16 +207,16 @@ def _inside(
     from gateway.admin.operation import NotAllowed, TwoPersons
     from gateway.admin.staff import CUSTODIAL, CUSTODY, FOUNDING
     from gateway.errors import StaffUnknown
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
     from gateway.wire import json_values
 
-    with House.open(home, passphrase) as house:
+    with Gateway.open(home, passphrase) as house:
 
         def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
             if shown is None and act not in CUSTODIAL:
-                raise Remedy(_NOBODY)
+                raise UserError(_NOBODY)
             if shown is None and not custody and act in FOUNDING:
-                raise Remedy(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
+                raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
             try:
                 officer = CUSTODY if shown is None else house.admit(shown.chain, shown.shows)
                 return json_values.read(
@@ -249,7 +249,7 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
     if reason == "TWO_PERSONS":
         return TwoNeeded(told)
     if reason == "ACT_REFUSED":
-        return Remedy(told)
+        return UserError(told)
     return refused
 
 

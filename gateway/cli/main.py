@@ -8,7 +8,7 @@ try:
     import typer
 
     from gateway.cli.lazy import LazyGroup, Table
-    from gateway.cli.output import Guarded, example, manner
+    from gateway.cli.output import GuardedGroup, example, manner
 except KeyboardInterrupt:
     # Imports take most of a short command's time, before there is a command that could end in order.
     raise SystemExit(130) from None
@@ -16,7 +16,7 @@ except KeyboardInterrupt:
 listed = Table()
 
 
-class Root(LazyGroup, Guarded):
+class Root(LazyGroup, GuardedGroup):
     """All commands."""
 
     table = listed

@@ -30,7 +30,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway import user_files
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.language import LANGUAGES, Language, wanted
 from keys.errors import KeysError
 
@@ -55,12 +55,12 @@ class Code(IntEnum):
     UNREAD = 141
 
 
-class No(Remedy):
+class No(UserError):
     """The command could find out, and the answer is no: exit code 1."""
 
 
 @dataclass(slots=True)
-class Manner:
+class OutputOptions:
     """How this run speaks."""
 
     as_json: bool = False
@@ -69,9 +69,9 @@ class Manner:
     language: str = ""  # asked for with --language; else the environment says
 
 
-def manner(context: typer.Context) -> Manner:
+def manner(context: typer.Context) -> OutputOptions:
     """Return how this run speaks; the same object for every command below the root."""
-    found: Manner = context.find_root().ensure_object(Manner)
+    found: OutputOptions = context.find_root().ensure_object(OutputOptions)
     return found
 
 
@@ -162,14 +162,14 @@ def note(text: str) -> None:
 
 
 def confirm(shown: str, question: str, *, yes: bool) -> None:
-    """Show what is about to be done and ask whether it is meant; raises Remedy where nobody can answer."""
+    """Show what is about to be done and ask whether it is meant; raises UserError where nobody can answer."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Remedy("nobody is at the terminal to be asked: look at it first, then say --yes")
+        raise UserError("nobody is at the terminal to be asked: look at it first, then say --yes")
     typer.echo(shown, err=True)
     if not typer.confirm(question, err=True):
-        raise Remedy("not done, as you said")
+        raise UserError("not done, as you said")
 
 
 def example(*lines: str) -> str:
@@ -192,11 +192,11 @@ def passphrase_from(
             try:
                 return _read_passphrase(file)
             except OSError as fault:
-                raise Remedy(
+                raise UserError(
                     f"{file}: no passphrase of {what} can be read from it: {user_files.why(fault)}; give {option} FILE"
                 ) from None
         if not sys.stdin.isatty():
-            raise Remedy(f"the passphrase of {what} is needed: give {option} FILE")
+            raise UserError(f"the passphrase of {what} is needed: give {option} FILE")
         entered: str = typer.prompt(
             f"Passphrase of {what}", hide_input=True, confirmation_prompt=new, err=True
         )
@@ -208,17 +208,17 @@ def passphrase_from(
 def _read_passphrase(file: Path) -> bytes:
     with file.open("rb") as stream:
         if os.fstat(stream.fileno()).st_mode & 0o077:
-            raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
+            raise UserError(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
         content = stream.read(PASSPHRASE_BYTES + 2)
     passphrase = content.removesuffix(b"\n").removesuffix(b"\r")
     if not passphrase:
-        raise Remedy(f"{file}: the passphrase file is empty; write the passphrase into it")
+        raise UserError(f"{file}: the passphrase file is empty; write the passphrase into it")
     if len(passphrase) > PASSPHRASE_BYTES:
-        raise Remedy(f"{file}: longer than {PASSPHRASE_BYTES} bytes; this is no passphrase file")
+        raise UserError(f"{file}: longer than {PASSPHRASE_BYTES} bytes; this is no passphrase file")
     return passphrase
 
 
-class Guarded(TyperGroup):
+class GuardedGroup(TyperGroup):
     """The root of all commands: the last fence between an exception and the person at the terminal."""
 
     def main(
@@ -328,7 +328,7 @@ def _misused(fault: Exception) -> int:
     kind = "Aborted" if aborted else "Usage"
     document = {"ok": False, "error": {"kind": kind, "message": text}}
     try:
-        _write(Manner(as_json=True), document)
+        _write(OutputOptions(as_json=True), document)
     except BrokenPipeError:
         return _unread()
     typer.echo(f"passerelle: {text}", err=True)
@@ -398,7 +398,7 @@ def _facts_of(fault: Exception) -> dict[str, object]:
     return {name: value for name, value in found.items() if value not in (None, "")}
 
 
-def _write(how: Manner, document: Mapping[str, object]) -> None:
+def _write(how: OutputOptions, document: Mapping[str, object]) -> None:
     how.said = True
     sys.stdout.writelines(_pieces(document))
     sys.stdout.write("\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.client import Partner
@@ -78,7 +78,7 @@ def partner_of(home: Path, party: str, passphrase_file: Path | None) -> Partner:
 
 
 def demand_no_law(home: Path, instead: str) -> None:
-    """Raise Remedy for a house that has agreements of its own: its law is asked before a partner is.
+    """Raise UserError for a house that has agreements of its own: its law is asked before a partner is.
 
     `instead` names the command that asks it. Who holds no agreement asks as a partner does, and the law of
     whoever answers decides.
@@ -86,6 +86,6 @@ def demand_no_law(home: Path, instead: str) -> None:
     from gateway import config
 
     if any(config.load(home).agreements.folder.glob("*.toml")):
-        raise Remedy(
+        raise UserError(
             f"this house asks under agreements of its own, which are to be asked first: {instead}"
         )

@@ -20,7 +20,7 @@ from keys.certificates import authorities_in
 DEADLINE = 55.0  # seconds; the house lets an act take sixty
 
 
-class RemoteDesk:
+class AdminClient:
     """A connection to the admin listener. Use as a context manager."""
 
     def __init__(self, address: str, credential: Credential, authorities: bytes = b"") -> None:

@@ -299,7 +299,7 @@ class _Silent(grpc.RpcError):
         return ()
 
 
-class Courier:
+class Transport:
     """Carries requests until an answer, a refusal or the deadline; counts what it repeats."""
 
     def __init__(

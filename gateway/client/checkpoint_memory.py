@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.client.errors import DeadlineExceeded, SplitView
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import merkle, split_view_evidence
 from gateway.ledger.errors import NoteRefused, ProofRefused
 from gateway.ledger.proof import LogIdentity
@@ -72,9 +72,9 @@ class Witness:
         return _size(self._kept)
 
     def know(self, log: LogIdentity) -> None:
-        """Verify from now on what is kept under the keys of the peer's newer bundle. Raises Remedy."""
+        """Verify from now on what is kept under the keys of the peer's newer bundle. Raises UserError."""
         if log.origin != self._log.origin:
-            raise Remedy(
+            raise UserError(
                 "the peer's ledger has another name now; ask its auditor, and import its bundle by hand"
             )
         self._log = log
@@ -201,7 +201,7 @@ class Witness:
         try:
             checkpoint = self._log.open(signed)
         except NoteRefused:
-            raise Remedy(
+            raise UserError(
                 f"the kept checkpoint {self._path} is damaged or of another ledger; compare it with the"
                 " partner's auditor, then move it away to begin anew"
             ) from None

@@ -14,11 +14,11 @@ from typing import Any
 
 import grpc
 
-from gateway.client.channel import Courier, Method, dial
+from gateway.client.channel import Method, Transport, dial
 from gateway.client.directory_client import Absent
 from gateway.client.errors import Refused
 from gateway.client.request_builder import Author
-from gateway.client.verification import Judge, Response
+from gateway.client.verification import AnswerVerifier, Response
 from gateway.domain.messages import Operation
 from gateway.trust.bundle import PartyBundle, witness_name
 from gateway.v1 import (
@@ -43,7 +43,7 @@ REQUESTS: dict[Operation, Callable[..., Any]] = {
 }
 
 
-class Line:
+class Connection:
     """One channel, and all that goes over it."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Line:
         channel, self.close = opened
         self.channel = channel
         self.author = Author(keyset, party, peer, clock)
-        self.judge = Judge(party, peer, clock)
+        self.judge = AnswerVerifier(party, peer, clock)
         self.clock = clock
         self.witness_name = witness_name(party)
         self._log_keys = keyset.log_keys()
@@ -84,22 +84,22 @@ class Line:
         return self._log_keys[0].witness() if self._log_keys else None
 
 
-class Lines:
+class Connections:
     """The line that is current, and those that still end; for several threads."""
 
-    def __init__(self, first: Line, open_line: Callable[[PartyBundle], Line]) -> None:
+    def __init__(self, first: Connection, open_line: Callable[[PartyBundle], Connection]) -> None:
         self._current = first
         self._open = open_line
-        self._ending: set[Line] = set()
+        self._ending: set[Connection] = set()
         self._lock = threading.Lock()
 
     @property
-    def current(self) -> Line:
+    def current(self) -> Connection:
         """The line on which the next call begins."""
         return self._current
 
     @contextmanager
-    def held(self) -> Iterator[Line]:
+    def held(self) -> Iterator[Connection]:
         """Hold the current line open for the time of one call."""
         with self._lock:
             line = self._current
@@ -138,7 +138,7 @@ class Lines:
 class DirectorySource:
     """A partner's directory over a line; a file that is not there is `Absent`."""
 
-    def __init__(self, line: Line, courier: Courier, until: float) -> None:
+    def __init__(self, line: Connection, courier: Transport, until: float) -> None:
         self._line = line
         self._courier = courier
         self._until = until
@@ -169,10 +169,10 @@ def dialling(
     address: str | None,
     clock: Callable[[], datetime],
     proxy: str | None = None,
-) -> Callable[[PartyBundle], Line]:
+) -> Callable[[PartyBundle], Connection]:
     """Return what opens a line by a bundle: to `address`, else to the bundle's first endpoint; `proxy` as `open_channel`."""
 
-    def open_line(bundle: PartyBundle) -> Line:
+    def open_line(bundle: PartyBundle) -> Connection:
         private_key, chain = keyset.tls()
         opened = dial(
             address or bundle.endpoints[0],
@@ -181,6 +181,6 @@ def dialling(
             chain=chain,
             proxy=proxy,
         )
-        return Line(party, keyset, bundle, opened, clock)
+        return Connection(party, keyset, bundle, opened, clock)
 
     return open_line

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway.client.directory_client import Source, Trust
 from gateway.client.errors import DirectoryRefused, PartnerError
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.bundle import MalformedBundle, PartyBundle
 from gateway.trust.partners import EntryWaits
 
@@ -31,7 +31,7 @@ class Freshness:
     """When to read a partner's directory, and what to do with what it says; for several threads.
 
     folder   where the newest metadata are kept; None for a folder that goes with the process
-    keep     makes an entry durable and returns the bundle to believe; raises Remedy for one not to believe
+    keep     makes an entry durable and returns the bundle to believe; raises UserError for one not to believe
     """
 
     def __init__(self, folder: Path | None, keep: Keep | None, every: float) -> None:
@@ -90,7 +90,7 @@ class Freshness:
             bundle = PartyBundle.parse(octets)
         except EntryWaits:
             return held  # put aside for people, who decide; what we hold is in force until then
-        except (Remedy, MalformedBundle) as fault:
+        except (UserError, MalformedBundle) as fault:
             raise DirectoryRefused(
                 f"the directory of {held.party} names an entry not to be believed: {fault}"
             ) from None

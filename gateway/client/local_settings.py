@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust import endpoints
 from gateway.trust.bundle import MAX_BUNDLE, PartyBundle
 from gateway.trust.partners import Directory, without
@@ -35,7 +35,7 @@ PARTY = re.compile(r"[A-Z0-9-]{2,32}")  # protocol 3, sender_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Folder:
+class HomeDirectory:
     """What a partner needs to ask one peer; `keep` makes a newer bundle of it durable."""
 
     party: str
@@ -48,22 +48,22 @@ class Folder:
 
 def read_folder(
     home: Path, peer: str, passphrase: Callable[[], bytes], refused: frozenset[bytes] = NONE
-) -> Folder:
+) -> HomeDirectory:
     """Read a home folder that `passerelle init` made.
 
     refused   ids of the peer's keys, pins and authorities that a gateway here refuses; none of them is used
 
-    Raises `Remedy` where something is not there, `MalformedBundle`, and what opening the keyset raises.
+    Raises `UserError` where something is not there, `MalformedBundle`, and what opening the keyset raises.
     """
     settings = _settings(home / SETTINGS)
     party = _setting(settings, "house", "party", "")
     if not party:
-        raise Remedy(f"{home / SETTINGS}: [house] party is missing; it names this party")
+        raise UserError(f"{home / SETTINGS}: [house] party is missing; it names this party")
     parties = home / _setting(settings, "directory", "folder", PARTIES)
     bundle = parties / f"{peer}.json"
     if not PARTY.fullmatch(peer) or not bundle.is_file():
         known = sorted(path.stem for path in parties.glob("*.json"))
-        raise Remedy(
+        raise UserError(
             f"no party {peer} is known in {home}; known: {', '.join(known) or 'none'};"
             " import its bundle with `passerelle party import`"
         )
@@ -71,7 +71,7 @@ def read_folder(
         _within(home, _setting(settings, "keys", "custody", CUSTODY)), passphrase
     )
     keyset = Keyset.load(home / _setting(settings, "keys", "keyset", KEYSET), custody)
-    return Folder(
+    return HomeDirectory(
         party=party,
         keyset=keyset,
         peer=_believed(home, PartyBundle.parse(user_files.named(bundle, MAX_BUNDLE)), refused),
@@ -84,10 +84,10 @@ def read_folder(
 
 
 def _believed(home: Path, stated: PartyBundle, refused: frozenset[bytes]) -> PartyBundle:
-    """Return a bundle less what is refused; raises Remedy where nothing is left of a kind."""
+    """Return a bundle less what is refused; raises UserError where nothing is left of a kind."""
     left = without(stated, refused)
     if refused and not all((left.kem, left.signing, left.tls_pins, left.tls_ca_pem)):
-        raise Remedy(
+        raise UserError(
             f"all keys of a kind that {stated.party} has are refused here, so it is neither asked nor believed:"
             f" passerelle party show {home} {stated.party} says which; import its new bundle, or passerelle keys believe"
         )
@@ -98,7 +98,7 @@ def _proxy(settings: dict[str, object]) -> str | None:
     """Return the proxy by which peers are reached; None for none."""
     stated = _setting(settings, "exchange", "proxy", "")
     if stated and not _ADDRESS.fullmatch(stated):
-        raise Remedy(f"{SETTINGS}: [exchange] proxy is host:port, as proxy.example:3128")
+        raise UserError(f"{SETTINGS}: [exchange] proxy is host:port, as proxy.example:3128")
     return stated or None
 
 
@@ -114,11 +114,11 @@ def _settings(path: Path) -> dict[str, object]:
     try:
         return bounded_toml.read(user_files.read(path, LARGEST), LARGEST)
     except user_files.FileMissing:
-        raise Remedy(f"{path} does not exist; make the folder with `passerelle init`") from None
+        raise UserError(f"{path} does not exist; make the folder with `passerelle init`") from None
     except user_files.FileRefused as fault:
-        raise Remedy(f"{path} cannot be read: {fault}") from None
+        raise UserError(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
-        raise Remedy(f"{path}: {fault}; correct it there") from None
+        raise UserError(f"{path}: {fault}; correct it there") from None
 
 
 def _setting(settings: dict[str, object], section: str, name: str, default: str) -> str:
@@ -127,7 +127,7 @@ def _setting(settings: dict[str, object], section: str, name: str, default: str)
     stated = table.get(name, default) if isinstance(table, dict) else default
     value = os.environ.get(f"PASSERELLE_{section}__{name}".upper(), stated)
     if not isinstance(value, str):
-        raise Remedy(f"{SETTINGS}: [{section}] {name} must be a text")
+        raise UserError(f"{SETTINGS}: [{section}] {name} must be a text")
     return value
 
 
@@ -141,7 +141,7 @@ def _settings_list(settings: dict[str, object], section: str, name: str) -> list
     except ValueError:
         value = None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise Remedy(f"{SETTINGS}: [{section}] {name} must be a list of texts")
+        raise UserError(f"{SETTINGS}: [{section}] {name} must be a list of texts")
     return value
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from gateway import user_files
 from gateway.client.local_settings import SETTINGS
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.user_files import FileRefused
 from keys import atomic_file, certificates, officer_keys, signatures
 from keys.certificates import private_key_pem
 from keys.custody import Custody
 from keys.errors import CertificateFault, DamagedFile
-from keys.officer_certificate import Badge, read_badge
+from keys.officer_certificate import OfficerCertificate, read_badge
 from keys.officer_keys import OfficerKeys
 from keys.secret import handle
 
@@ -58,12 +58,12 @@ class Credential:
         """Return the TLS key's signature over a gateway's challenge: 64 bytes."""
         return officer_keys.signed(self._keys.tls, officer_keys.challenge(nonce))
 
-    def bearer(self, now: datetime) -> Badge:
-        """Return who the certificate says that it is; raises Remedy where it is out of date or not whole."""
+    def bearer(self, now: datetime) -> OfficerCertificate:
+        """Return who the certificate says that it is; raises UserError where it is out of date or not whole."""
         try:
             return read_badge(self.chain, self.authority, now)
         except CertificateFault as fault:
-            raise Remedy(str(fault)) from None
+            raise UserError(str(fault)) from None
 
 
 def certificate_file(chain: bytes, authority: bytes) -> bytes:
@@ -76,16 +76,16 @@ def certificate_file(chain: bytes, authority: bytes) -> bytes:
     return atomic_file.encode(body)
 
 
-def install(folder: Path, file: Path, now: datetime) -> Badge:
+def install(folder: Path, file: Path, now: datetime) -> OfficerCertificate:
     """Put a certificate beside the keys that it was issued for; return what it says.
 
-    Raises Remedy where it is no certificate, for another key or person, or out of date.
+    Raises UserError where it is no certificate, for another key or person, or out of date.
     """
     try:
         octets = user_files.read(file, MAX_CERTIFICATE)
         chain, authority = _certificate(file, octets)
     except (FileRefused, DamagedFile):
-        raise Remedy(
+        raise UserError(
             f"{file} is no certificate; take the one that an operator gave you, or have it written again:"
             " passerelle staff collect"
         ) from None
@@ -95,9 +95,9 @@ def install(folder: Path, file: Path, now: datetime) -> Badge:
         said = read_badge(chain, authority, now)
         fits = certificates.public_of(chain) == public and said.person == person
     except CertificateFault as fault:
-        raise Remedy(f"{file}: {fault}") from None
+        raise UserError(f"{file}: {fault}") from None
     if not fits:
-        raise Remedy(
+        raise UserError(
             f"{file} was issued for other keys than those in {folder}; take the one for {person}"
         )
     atomic_file.replace(folder / CERTIFICATE, octets)
@@ -111,7 +111,7 @@ def seal(old: Path, folder: Path, custody: Callable[[], Custody], token: str) ->
     """
     path = old / officer_keys.FILE
     if not path.is_file():
-        raise Remedy(f"{old} holds no credential")
+        raise UserError(f"{old} holds no credential")
     fields = atomic_file.Fields(
         path, atomic_file.decode(path, atomic_file.read(path)), officer_keys.CLEAR_MEMBERS
     )
@@ -127,7 +127,7 @@ def seal(old: Path, folder: Path, custody: Callable[[], Custody], token: str) ->
 
 
 def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
-    """Open a credential; raises Remedy where there is none, KeysError where it is damaged or open to others.
+    """Open a credential; raises UserError where there is none, KeysError where it is damaged or open to others.
 
     secret   the officer's passphrase, or the PIN of the token
 
@@ -137,7 +137,7 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
     _demand_sealed(folder)
     path = folder / CERTIFICATE
     if not path.is_file():
-        raise Remedy(
+        raise UserError(
             f"{folder} has keys and no certificate yet: give its {officer_keys.REQUEST} to an operator, who adds you, and"
             f" put what comes back there: passerelle staff install {folder} FILE"
         )
@@ -153,10 +153,10 @@ def read(folder: Path, secret: Callable[[], bytes]) -> Credential:
 
 
 def demand_outside(folder: Path) -> None:
-    """Raise Remedy for a folder in a party's: what is an officer's is not the gateway's."""
+    """Raise UserError for a folder in a party's: what is an officer's is not the gateway's."""
     for above in (folder.absolute(), *folder.resolve().parents):
         if (above / SETTINGS).is_file():
-            raise Remedy(
+            raise UserError(
                 f"{folder} lies in {above}, the folder of a party: keep your keys in a folder of your own, outside it"
             )
 
@@ -170,14 +170,14 @@ def _certificate(path: Path, octets: bytes) -> tuple[bytes, bytes]:
 
 def _demand_sealed(folder: Path) -> None:
     if not (folder / officer_keys.FILE).is_file():
-        raise Remedy(
+        raise UserError(
             f"{folder} holds no officer's keys; make them on your own machine with `passerelle staff request`"
         )
     if officer_keys.format_of(folder) == officer_keys.CLEAR:
-        raise Remedy(
+        raise UserError(
             f"the keys in {folder} lie there in clear; seal them: passerelle staff seal {folder} NEW-FOLDER"
         )
     if officer_keys.format_of(folder) != officer_keys.FORMAT:
-        raise Remedy(
+        raise UserError(
             f"{folder} was made by another version; make new keys with `passerelle staff request`"
         )

@@ -18,13 +18,13 @@ from typing import Self, Unpack
 
 from gateway.client.answer import Answer, Told, read
 from gateway.client.checkpoint_memory import Witness
-from gateway.client.connection import Lines, dialling
+from gateway.client.connection import Connections, dialling
 from gateway.client.details_request import DetailsMatter, Disclosed, compose_details
 from gateway.client.errors import NothingToRedeliver
 from gateway.client.freshness import EVERY, Freshness, Keep
 from gateway.client.local_settings import read_folder
 from gateway.client.request_builder import Author, Matter, Outgoing
-from gateway.client.session import Dialogue
+from gateway.client.session import Session
 from gateway.client.verification import Believed, Question
 from gateway.domain.correction import (
     CorrectionAck,
@@ -58,7 +58,7 @@ class Partner:
         self,
         *,
         party: str,
-        lines: Lines,
+        lines: Connections,
         freshness: Freshness,
         witness: Path | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class Partner:
         """
         self.party = party
         self._witness = Witness(lines.current.peer.log, witness)
-        self._dialogue = Dialogue(lines, freshness, self._witness)
+        self._dialogue = Session(lines, freshness, self._witness)
         self._pending: OrderedDict[str, Question] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -118,7 +118,7 @@ class Partner:
         folder = None if witness is None else witness.with_suffix(".tuf")
         return cls(
             party=party,
-            lines=Lines(dial(peer), dial),
+            lines=Connections(dial(peer), dial),
             freshness=Freshness(folder, keep, refresh),
             witness=witness,
         )

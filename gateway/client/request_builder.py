@@ -20,7 +20,6 @@ from gateway.domain.messages import (
     About,
     Biometrics,
     Header,
-    Letter,
     MessageType,
     Missing,
     Modality,
@@ -30,6 +29,7 @@ from gateway.domain.messages import (
     Query,
     Sample,
     ServiceLevel,
+    SignedEnvelope,
 )
 from gateway.trust.bundle import PartyBundle
 from gateway.wire import query_payload, signed_envelope
@@ -60,7 +60,7 @@ class Outgoing:
     """
 
     question: Question
-    letter: Letter = field(repr=False)
+    letter: SignedEnvelope = field(repr=False)
     seconds: float
     rewrite: Callable[[Author, int], Outgoing] | None = None
 
@@ -149,7 +149,7 @@ class Author:
             reply_key=reply_key,
             floor=floor,
         )
-        letter = Letter(octets, sealed, signer.sign(text, signatures.REQUEST))
+        letter = SignedEnvelope(octets, sealed, signer.sign(text, signatures.REQUEST))
 
         def rewrite(author: Author, size: int) -> Outgoing:
             return author.compose(operation, payload, about, floor=size, at_least=at_least)

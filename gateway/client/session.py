@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.client.answer import Told
-from gateway.client.channel import Courier
+from gateway.client.channel import Transport
 from gateway.client.checkpoint_memory import CannotProve, Witness
-from gateway.client.connection import REQUESTS, DirectorySource, Line, Lines
+from gateway.client.connection import REQUESTS, Connection, Connections, DirectorySource
 from gateway.client.errors import AnswerRejected, KeyStale, PartnerError, Refused, SplitView
 from gateway.client.freshness import Freshness, asked_by, unanswered
 from gateway.client.request_builder import Author, Outgoing
@@ -37,14 +37,14 @@ _PUBLISHING = (
 _PERHAPS_NEWER = frozenset({"signature", "receipt"})  # checks that a key of tomorrow fails today
 
 
-class Dialogue:
+class Session:
     """The way to one partner and back; for several threads."""
 
-    def __init__(self, lines: Lines, freshness: Freshness, witness: Witness) -> None:
+    def __init__(self, lines: Connections, freshness: Freshness, witness: Witness) -> None:
         self._lines = lines
         self._freshness = freshness
         self._witness = witness
-        self._courier = Courier()
+        self._courier = Transport()
 
     @property
     def peer(self) -> PartyBundle:
@@ -229,7 +229,7 @@ class Dialogue:
                 believed = self._lines.current.judge.judge(question, response, progress)  # (3)
             return Told(believed, attempts, time.perf_counter() - began - witnessing)
 
-    def _newer(self, line: Line, until: float) -> bool:
+    def _newer(self, line: Connection, until: float) -> bool:
         if line.peer.root is None:
             return False
         try:
@@ -239,7 +239,7 @@ class Dialogue:
         return self.peer is not line.peer
 
     def _proving(
-        self, line: Line, until: float, number: str
+        self, line: Connection, until: float, number: str
     ) -> Callable[[int, int], Sequence[bytes]]:
         """Return what fetches consistency proofs until then."""
 

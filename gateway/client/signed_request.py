@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from gateway.client.request_builder import Outgoing
 from gateway.client.verification import Question
-from gateway.domain.messages import Letter
-from gateway.errors import Fault, Refusal
+from gateway.domain.messages import SignedEnvelope
+from gateway.errors import InternalError, Refusal
 from gateway.wire import signed_envelope
 from keys import envelope
 
@@ -29,7 +29,7 @@ def pack(outgoing: Outgoing, seed: bytes) -> bytes:
 
 
 def unpack(octets: bytes) -> Outgoing:
-    """Return the question of a parcel; raises Fault for bytes that `pack` did not make."""
+    """Return the question of a parcel; raises InternalError for bytes that `pack` did not make."""
     start = SEED + _FLOOR
     parts: list[bytes] = []
     while start < len(octets):
@@ -37,12 +37,12 @@ def unpack(octets: bytes) -> Outgoing:
         parts.append(octets[start + _LENGTH : end])
         start = end
     if len(parts) != 3 or start != len(octets):
-        raise Fault("a kept letter is not one that we packed")
-    letter = Letter(*parts)
+        raise InternalError("a kept letter is not one that we packed")
+    letter = SignedEnvelope(*parts)
     try:
         header = signed_envelope.parse_header(letter.header)
     except Refusal:
-        raise Fault("a kept letter has a header that we would not have written") from None
+        raise InternalError("a kept letter has a header that we would not have written") from None
     question = Question(
         header=header,
         transcript=envelope.transcript_hash(letter.header, letter.sealed),

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.client.errors import AnswerRejected, ReceiptMissing
-from gateway.domain.messages import Header, Letter, MessageType, Operation, Receipt
+from gateway.domain.messages import Header, MessageType, Operation, Receipt, SignedEnvelope
 from gateway.errors import Refusal
 from gateway.ledger import proof
 from gateway.ledger.errors import AuditFault
@@ -94,7 +94,7 @@ Progress = Callable[[bytes, Checkpoint, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class AnswerVerifier:
     """Judges one peer's answers to us; `clock` tells aware UTC."""
 
     party: str
@@ -117,7 +117,7 @@ class Judge:
         size = len(letter.header) + len(letter.sealed) + len(letter.signature)
         return Believed(payload, receipt, verified.index, verified.checkpoint, size)
 
-    def _letter(self, question: Question, response: Response) -> Letter:
+    def _letter(self, question: Question, response: Response) -> SignedEnvelope:
         """(1)."""
         try:
             return signed_envelope.letter_of(signed_envelope.envelope_in(response))
@@ -126,7 +126,7 @@ class Judge:
                 question, "envelope", "its parts are not what the format allows"
             ) from None
 
-    def _header(self, question: Question, letter: Letter) -> Header:
+    def _header(self, question: Question, letter: SignedEnvelope) -> Header:
         """(2) and (3)."""
         try:
             header = signed_envelope.parse_header(letter.header)
@@ -149,7 +149,7 @@ class Judge:
             raise self._no(question, "in_reply_to", "it answers another request")
         return header
 
-    def _signature(self, question: Question, letter: Letter, header: Header) -> None:
+    def _signature(self, question: Question, letter: SignedEnvelope, header: Header) -> None:
         """(4): a key of the bundle, valid when the answer says that it was made."""
         key = self.peer.signing_key(header.signing_key_id, header.create_time)
         if key is None:
@@ -177,7 +177,7 @@ class Judge:
             ) from None
 
     def _receipt(
-        self, question: Question, letter: Letter, header: Header, receipt: Receipt
+        self, question: Question, letter: SignedEnvelope, header: Header, receipt: Receipt
     ) -> VerifiedReceipt:
         """(5), offline; the place of its checkpoint in the ledger's history is (6)."""
         asked = question.header
@@ -200,7 +200,7 @@ class Judge:
         except AuditFault as fault:
             raise self._no(question, "receipt", str(fault)) from None
 
-    def _open(self, question: Question, letter: Letter, header: Header) -> bytes:
+    def _open(self, question: Question, letter: SignedEnvelope, header: Header) -> bytes:
         """(7)."""
         try:
             return envelope.open_sealed(

@@ -10,25 +10,25 @@ from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Delegations, Metadata, Root, Snapshot, Targets, Timestamp
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.trust.partners import hybrid
 
 _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 
 
 def parse(content: bytes) -> Metadata[Any]:
-    """Return a metadata file as it reads. Raises Remedy."""
+    """Return a metadata file as it reads. Raises UserError."""
     try:
         return Metadata.from_bytes(content)
     except (RepositoryError, ValueError, RecursionError):
-        raise Remedy("this is no metadata file of a directory; draft it anew") from None
+        raise UserError("this is no metadata file of a directory; draft it anew") from None
 
 
 def role_of(content: bytes) -> str:
-    """Return what keepers are asked to sign: root or targets. Raises Remedy for anything else."""
+    """Return what keepers are asked to sign: root or targets. Raises UserError for anything else."""
     signed = parse(content).signed
     if not isinstance(signed, Root | Targets):
-        raise Remedy("keepers sign root and targets files; this is another")
+        raise UserError("keepers sign root and targets files; this is another")
     return str(signed.type)
 
 
@@ -41,37 +41,37 @@ def add_signature(content: bytes, signers: Iterable[Signer]) -> bytes:
 
 
 def read_as(kind: type[_T], content: bytes) -> _T:
-    """Return what a file of ours says, of the role that it must have. Raises Fault."""
+    """Return what a file of ours says, of the role that it must have. Raises InternalError."""
     return whole_as(kind, content).signed
 
 
 def whole_as(kind: type[_T], content: bytes) -> Metadata[_T]:
-    """Return a file of ours with its signatures, of the role that it must have. Raises Fault."""
+    """Return a file of ours with its signatures, of the role that it must have. Raises InternalError."""
     try:
         metadata: Metadata[_T] = Metadata.from_bytes(content)
     except (RepositoryError, ValueError, RecursionError):
-        raise Fault("a metadata file is damaged; restore the folder from backup") from None
+        raise InternalError("a metadata file is damaged; restore the folder from backup") from None
     if not isinstance(metadata.signed, kind):
-        raise Fault("a metadata file is of another role; restore the folder from backup")
+        raise InternalError("a metadata file is of another role; restore the folder from backup")
     return metadata
 
 
 def demand_hybrid(root: Root) -> None:
-    """Raise Remedy where Ed25519 keys alone could sign a role."""
+    """Raise UserError where Ed25519 keys alone could sign a role."""
     for name, role in root.roles.items():
         kinds = [root.keys[keyid].keytype for keyid in role.keyids]
         if not hybrid(role.threshold, kinds):
-            raise Remedy(f"Ed25519 keys alone could sign {name}; replace one by ML-DSA-65")
+            raise UserError(f"Ed25519 keys alone could sign {name}; replace one by ML-DSA-65")
 
 
 def demand_pair(delegations: Delegations, party: str) -> None:
-    """Raise Remedy unless `delegations` are to the party alone, and ask for more than Ed25519."""
+    """Raise UserError unless `delegations` are to the party alone, and ask for more than Ed25519."""
     role = (delegations.roles or {}).get(party)
     if role is None or len(delegations.roles or {}) != 1:
-        raise Remedy("this targets file does not delegate to the party alone; draft it anew")
+        raise UserError("this targets file does not delegate to the party alone; draft it anew")
     kinds = [_keytype(delegations.keys[keyid]) for keyid in role.keyids]
     if not hybrid(role.threshold, kinds):
-        raise Remedy(f"Ed25519 keys alone could sign for {party}; draft it anew")
+        raise UserError(f"Ed25519 keys alone could sign for {party}; draft it anew")
 
 
 def _keytype(key: TufKey) -> str:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
-from gateway.directory.publication import Publishing
-from gateway.errors import Remedy
+from gateway.directory.publication import DirectoryPublication
+from gateway.errors import UserError
 from gateway.keymanagement import transitions
-from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.keymanagement.active_keyset import ActiveKeyset
 from keys.lifecycle import KeyState
 
 _OPERATORS = frozenset({Role.OPERATOR})
@@ -27,10 +27,10 @@ _NAMED = "the directory's keepers named it"
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata file
 
 
-class KeepersDesk:
+class DirectoryOperations:
     """The acts about our directory."""
 
-    def __init__(self, publishing: Publishing, keyroom: KeyRoom) -> None:
+    def __init__(self, publishing: DirectoryPublication, keyroom: ActiveKeyset) -> None:
         self._publishing = publishing
         self._keyroom = keyroom
 
@@ -82,7 +82,7 @@ class KeepersDesk:
             try:
                 content = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
-                raise Remedy("metadata: not base64") from None
+                raise UserError("metadata: not base64") from None
             self._promote(officer, content)
             role, version = self._publishing.adopt(content)
             bundle = self._keyroom.publish(actor=officer.person)
@@ -104,4 +104,4 @@ class KeepersDesk:
 
     def _demand(self) -> None:
         if not self._publishing.active:
-            raise Remedy("this house publishes no directory: it was founded without keepers")
+            raise UserError("this house publishes no directory: it was founded without keepers")

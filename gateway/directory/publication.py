@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway import telemetry
 from gateway.directory.repository import DELEGATION_LIFE, ONLINE, ONLINE_LIFE, Repository
-from gateway.errors import DirectoryStale, Fault, PasserelleError, Remedy
+from gateway.errors import DirectoryStale, InternalError, PasserelleError, UserError
 from gateway.keymanagement.active_keyset import OWN
 from gateway.law.agreement import Agreements
 from gateway.monitoring import expiry
@@ -50,7 +50,7 @@ _PUT_AWAY = frozenset({KeyState.DEACTIVATED, KeyState.DESTROYED})
 _log = telemetry.logger("directory")
 
 
-class Publishing:
+class DirectoryPublication:
     """Our directory, while the house is open; for several threads."""
 
     def __init__(  # noqa: PLR0917 - a directory is made of these
@@ -79,12 +79,12 @@ class Publishing:
         return self.files.founded
 
     def carry(self, bundle: PartyBundle) -> None:
-        """Bring our published entry to whoever reads our directory. Raises Remedy where it cannot be written."""
+        """Bring our published entry to whoever reads our directory. Raises UserError where it cannot be written."""
         del bundle  # party.json is what is published, and it was written before
         try:
             self.settle()
         except OSError as fault:
-            raise Remedy(
+            raise UserError(
                 f"our directory cannot be written: {fault.strerror}; partners still find the last state."
                 " Free the disk: the next round publishes this one"
             ) from None
@@ -92,7 +92,7 @@ class Publishing:
     def settle(self) -> bool:
         """Publish what changed, or sign anew what ends; return whether anything had to be done.
 
-        An interrupted publication is finished. Raises what the disk raises, KeysError, Remedy.
+        An interrupted publication is finished. Raises what the disk raises, KeysError, UserError.
         """
         if not self.active:
             return False
@@ -117,7 +117,7 @@ class Publishing:
             return self.repository.next_targets(keyset, now).to_bytes()
 
     def named_by(self, content: bytes) -> tuple[int, tuple[KeyRecord, ...]]:
-        """Return the version of what keepers signed and our pairs that it names; it is not kept yet. Raises Remedy."""
+        """Return the version of what keepers signed and our pairs that it names; it is not kept yet. Raises UserError."""
         with self._lock:
             signed = self.repository.follows(content, self._clock())
             return signed.version, self.repository.named_in(signed, self._keyset())
@@ -131,12 +131,12 @@ class Publishing:
             for kind in ONLINE:
                 role = "targets" if kind is KeyKind.DELEGATION else "root"
                 # It names a pair that is not ours, or is damaged: none of ours has evidence, and others go on.
-                with suppress(Remedy, Fault):
+                with suppress(UserError, InternalError):
                     found[self.repository.named(self._keyset(), kind)] = self.files.newest(role)
         return found
 
     def adopt(self, content: bytes) -> tuple[str, int]:
-        """Keep what keepers signed and publish under it; return its role and version. Raises Remedy.
+        """Keep what keepers signed and publish under it; return its role and version. Raises UserError.
 
         What partners read meanwhile stands under the last root and under this one.
         """
@@ -144,7 +144,7 @@ class Publishing:
             now, keyset = self._clock(), self._keyset()
             if self.repository.follows(content, now).type == "root":
                 with suppress(
-                    Remedy
+                    UserError
                 ):  # a pair that was stopped signs nothing: partners wait for this root
                     self.repository.resign(keyset, now)
             role = self.repository.keep(content, now)
@@ -177,7 +177,7 @@ class Publishing:
             raise DirectoryStale
 
     def demand_pairs(self, keyset: Keyset) -> None:
-        """Raise Remedy where `keyset` puts away a pair that the directory still asks for.
+        """Raise UserError where `keyset` puts away a pair that the directory still asks for.
 
         A pair that was stopped, by one person on the worst day, is no fault here: then nothing is published until
         the keepers named its successor. Nor is a damaged directory, where another key is to be stopped.
@@ -187,7 +187,7 @@ class Publishing:
         for kind in ONLINE:
             leaves = _put_away(keyset, kind) - _put_away(self._keyset(), kind)
             if leaves and self.repository.named(keyset, kind) in leaves:
-                raise Remedy(
+                raise UserError(
                     f"the directory still asks for this {kind.value} pair: have its keepers name the successor"
                     " first (passerelle directory root, or renew)"
                 )

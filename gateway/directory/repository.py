@@ -34,14 +34,14 @@ from tuf.api.metadata import (
 )
 
 from gateway.directory.metadata import demand_hybrid, demand_pair, parse, read_as, whole_as
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.trust import directory_roles
 from gateway.trust.directory_files import TIMESTAMP, DirectoryFiles
 from gateway.trust.directory_signers import keeper_signer, pair_publics
 from keys.key_record import KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind
-from keys.tuf_root_key import Keeper
+from keys.tuf_root_key import RootKeyHolder
 
 ROOT_LIFE = timedelta(days=365)
 TARGETS_LIFE = timedelta(days=90)
@@ -79,7 +79,7 @@ class Repository:
 
     # Founding
 
-    def found(self, keepers: Sequence[Keeper], keyset: Keyset, now: datetime) -> None:
+    def found(self, keepers: Sequence[RootKeyHolder], keyset: Keyset, now: datetime) -> None:
         """Write the first root and the first targets, signed by all `keepers`; nothing is published yet."""
         targets = [keeper for keeper in keepers if keeper.targets is not None]
         root = Root(version=1, expires=_until(now, ROOT_LIFE), consistent_snapshot=True)
@@ -122,35 +122,35 @@ class Repository:
     def follows(self, content: bytes, now: datetime) -> Root | Targets:
         """Return what keepers signed, where it may follow what we have; it is not kept yet.
 
-        Raises Remedy for one that does not follow the newest, has ended, is signed by too few, or whose quorum
+        Raises UserError for one that does not follow the newest, has ended, is signed by too few, or whose quorum
         Ed25519 keys alone could be.
         """
         metadata = parse(content)
         signed = metadata.signed
         if not isinstance(signed, Root | Targets):
-            raise Remedy("keepers sign root and targets files; this is another")
+            raise UserError("keepers sign root and targets files; this is another")
         kind = str(signed.type)
         newest = self._files.newest(kind)
         if signed.version != newest + 1:
-            raise Remedy(
+            raise UserError(
                 f"version {signed.version} of {kind} does not follow {newest}; draft it anew"
             )
         if signed.is_expired(now):
-            raise Remedy(f"this {kind} file has ended; draft it anew")
+            raise UserError(f"this {kind} file has ended; draft it anew")
         if isinstance(signed, Root):
             delegators = [signed] if newest == 0 else [self.root(), signed]
             demand_hybrid(signed)
         else:
             delegators = [self.root()]
             if signed.targets or signed.delegations is None:
-                raise Remedy("this targets file does not delegate to the party; draft it anew")
+                raise UserError("this targets file does not delegate to the party; draft it anew")
             demand_pair(signed.delegations, self._party)
         for delegator in delegators:
             self._verify(delegator, kind, metadata)
         return signed
 
     def named_in(self, signed: Root | Targets, keyset: Keyset) -> tuple[KeyRecord, ...]:
-        """Return our pairs that a root or targets file names. Raises Remedy where it names others."""
+        """Return our pairs that a root or targets file names. Raises UserError where it names others."""
         kinds = ONLINE[1:] if isinstance(signed, Root) else ONLINE[:1]
         return tuple(
             directory_roles.ours(keyset, kind, self._keyids(signed, kind)) for kind in kinds
@@ -242,7 +242,7 @@ class Repository:
             self._verify(root, Timestamp.type, parse(content))
             snapshot = self._snapshot()
             self._verify(root, Snapshot.type, snapshot)
-        except Remedy:
+        except UserError:
             return False
         if not self.speaks():
             return False
@@ -254,7 +254,7 @@ class Repository:
         """Return whether our newest part is signed by whom the newest targets name."""
         try:
             self._verify(self._targets_file(), self._party, parse(self._files.latest(self._party)))
-        except Remedy:
+        except UserError:
             return False
         return True
 
@@ -283,7 +283,7 @@ class Repository:
         )
 
     def named(self, keyset: Keyset, kind: KeyKind) -> bytes:
-        """Return the id of our pair of `kind` that the directory asks for. Raises Remedy where we have it not."""
+        """Return the id of our pair of `kind` that the directory asks for. Raises UserError where we have it not."""
         signed = self._targets_file() if kind is KeyKind.DELEGATION else self.root()
         return directory_roles.ours(keyset, kind, self._keyids(signed, kind)).kid
 
@@ -296,7 +296,7 @@ class Repository:
         if isinstance(signed, Root):
             return set(signed.roles[kind.value.lower()].keyids)
         if signed.delegations is None or signed.delegations.roles is None:
-            raise Fault("the directory's targets delegate to nobody")
+            raise InternalError("the directory's targets delegate to nobody")
         return set(signed.delegations.roles[self._party].keyids)
 
     def _signers(self, keyset: Keyset, kind: KeyKind) -> tuple[Signer, ...]:
@@ -344,7 +344,7 @@ class Repository:
     def _there(self, name: str) -> bytes:
         content = self._files.metadata(name)
         if content is None:
-            raise Fault(f"the directory lacks {name}; restore the folder from backup")
+            raise InternalError(f"the directory lacks {name}; restore the folder from backup")
         return content
 
     def _prune(self) -> None:
@@ -367,11 +367,11 @@ class Repository:
         try:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
         except UnsignedMetadataError:
-            raise Remedy(
+            raise UserError(
                 f"too few keepers signed this {role} file; have more of them sign"
             ) from None
         except (RepositoryError, ValueError) as fault:
-            raise Remedy(f"this {role} file does not stand: {fault}") from None
+            raise UserError(f"this {role} file does not stand: {fault}") from None
 
 
 def _signed(metadata: Metadata[_T], signers: Iterable[Signer]) -> bytes:

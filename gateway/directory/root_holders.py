@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.directory.repository import Repository
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.trust.bundle import Anchor
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
 from keys import atomic_file
@@ -51,5 +51,5 @@ def begin(home: Path, keyset: Keyset, party: str, passphrase: bytes, now: dateti
     Repository(files, party).found(keepers, keyset, now)
     anchor = files.anchor()
     if anchor is None:
-        raise Fault("the directory was not founded")
+        raise InternalError("the directory was not founded")
     return anchor

@@ -119,7 +119,7 @@ class Direction(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class SignedEnvelope:
     """An envelope as received; hashed and verified verbatim, never re-serialised."""
 
     header: bytes
@@ -285,5 +285,5 @@ class Receipt:
 class Reply:
     """What leaves the house: a letter and, beside it, its receipt."""
 
-    letter: Letter
+    letter: SignedEnvelope
     receipt: Receipt

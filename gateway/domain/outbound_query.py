@@ -13,7 +13,7 @@ from gateway.domain.messages import Biometrics, Outcome, PriorTransaction, Purpo
 from gateway.domain.person import FieldCode, Status
 
 
-class ErrandState(IntEnum):
+class OutboundState(IntEnum):
     """Where something that we asked a partner stands."""
 
     ASKED = 1  # recorded and to be sent, or sent and not answered
@@ -27,7 +27,7 @@ class ErrandState(IntEnum):
     STOPPED = 9  # our own law stopped it: it was never sent
 
 
-class ErrandAct(Enum):
+class OutboundAct(Enum):
     """What happens to it."""
 
     PEND = auto()
@@ -39,32 +39,32 @@ class ErrandAct(Enum):
     DESTROY = auto()
 
 
-_open = (ErrandState.ASKED, ErrandState.PENDING)
+_open = (OutboundState.ASKED, OutboundState.PENDING)
 
 # What is not drawn does not exist. Nothing is used that was never shown; what was used is never destroyed
 # for being inaccurate (IRPR 315.27(3)).
-ERRANDS: dict[tuple[ErrandState, ErrandAct], ErrandState] = {
-    **{(state, ErrandAct.PEND): ErrandState.PENDING for state in _open},
-    **{(state, ErrandAct.ANSWER): ErrandState.ANSWERED for state in _open},
-    **{(state, ErrandAct.REFUSE): ErrandState.REFUSED for state in _open},
-    **{(state, ErrandAct.EXPIRE): ErrandState.EXPIRED for state in _open},
-    (ErrandState.ANSWERED, ErrandAct.SHOW): ErrandState.SHOWN,
-    (ErrandState.SHOWN, ErrandAct.SHOW): ErrandState.SHOWN,
-    (ErrandState.SHOWN, ErrandAct.USE): ErrandState.USED,
-    (ErrandState.USED, ErrandAct.SHOW): ErrandState.USED,
-    (ErrandState.USED, ErrandAct.USE): ErrandState.USED,
-    (ErrandState.ANSWERED, ErrandAct.DESTROY): ErrandState.DESTROYED,
-    (ErrandState.SHOWN, ErrandAct.DESTROY): ErrandState.DESTROYED,
+ERRANDS: dict[tuple[OutboundState, OutboundAct], OutboundState] = {
+    **{(state, OutboundAct.PEND): OutboundState.PENDING for state in _open},
+    **{(state, OutboundAct.ANSWER): OutboundState.ANSWERED for state in _open},
+    **{(state, OutboundAct.REFUSE): OutboundState.REFUSED for state in _open},
+    **{(state, OutboundAct.EXPIRE): OutboundState.EXPIRED for state in _open},
+    (OutboundState.ANSWERED, OutboundAct.SHOW): OutboundState.SHOWN,
+    (OutboundState.SHOWN, OutboundAct.SHOW): OutboundState.SHOWN,
+    (OutboundState.SHOWN, OutboundAct.USE): OutboundState.USED,
+    (OutboundState.USED, OutboundAct.SHOW): OutboundState.USED,
+    (OutboundState.USED, OutboundAct.USE): OutboundState.USED,
+    (OutboundState.ANSWERED, OutboundAct.DESTROY): OutboundState.DESTROYED,
+    (OutboundState.SHOWN, OutboundAct.DESTROY): OutboundState.DESTROYED,
 }
 
 
 # Over, and no answer ever came.
-UNANSWERED = (ErrandState.REFUSED, ErrandState.EXPIRED, ErrandState.STOPPED)
+UNANSWERED = (OutboundState.REFUSED, OutboundState.EXPIRED, OutboundState.STOPPED)
 UNREAD = b""  # stands for a folder that was not read; nothing sealed is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class OutboundQuery:
     """One query of ours as its row has it; `sealed` is its folder: None where it was erased, UNREAD in a list.
 
     subject    our own client whom it is about, where the officer named one
@@ -78,7 +78,7 @@ class Errand:
     purpose: Purpose
     agreement: tuple[str, int]
     case: str
-    state: ErrandState
+    state: OutboundState
     outcome: Outcome | None
     subject: int | None
     ask: datetime
@@ -92,7 +92,7 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class StoredAnswer:
     """What is kept of a query of ours: the letter until it is answered, then what was answered, or why it was not.
 
     letter      what a courier made of it; empty once it was answered
@@ -116,7 +116,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class OutboundRequest:
     """What an officer wants to ask a partner, as the case system states it.
 
     person      who is responsible: the officer's pseudonym

@@ -32,7 +32,7 @@ class People(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class ExchangeContext:
     """What the operations use; `clock` and `random` are the edge.
 
     decisions   what officials decided to refuse a partner of a person: (subject, partner) → decisions

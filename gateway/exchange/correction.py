@@ -19,7 +19,7 @@ from gateway.domain.correction import (
     CorrectionState,
 )
 from gateway.domain.messages import Direction, Header, Outcome
-from gateway.domain.outbound_query import UNANSWERED, ErrandState
+from gateway.domain.outbound_query import UNANSWERED, OutboundState
 from gateway.errors import (
     CorrectionUnknown,
     ElementInvalid,
@@ -32,7 +32,7 @@ from gateway.law import correction_policy
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.casework.corrections import Bounds
-from gateway.store.correction_lifecycle import Act, Correction, Standing
+from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase
 from gateway.store.exchange import transactions
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.sqlite import Database
@@ -50,15 +50,15 @@ A_DAY = 100
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)
 # What we asked and hold, held or used; of anything else there is nothing to correct.
 _HELD = (
-    ErrandState.ANSWERED,
-    ErrandState.SHOWN,
-    ErrandState.USED,
-    ErrandState.DESTROYED,
+    OutboundState.ANSWERED,
+    OutboundState.SHOWN,
+    OutboundState.USED,
+    OutboundState.DESTROYED,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CorrectionContext:
     """What the operations of this module use; `clock` is the edge."""
 
     database: Database
@@ -69,7 +69,7 @@ class Desk:
 class SubmitCorrection:
     """What a partner disclosed to us under a query of ours, or by one of its own, is inaccurate."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CorrectionContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
@@ -94,7 +94,7 @@ class SubmitCorrection:
             direction=Direction.INBOUND,
             number=header.transaction_reference,
             kind=notice.kind,
-            state=Standing.OPEN,
+            state=CorrectionPhase.OPEN,
             opened_by=header.sender,
             open=now,
             due=correction_policy.due(notice.due, now),
@@ -134,7 +134,7 @@ class SubmitCorrection:
             raise TypeError
         correction = work.correction
         stages.mark("correction")
-        done = correction.state is Standing.ACKNOWLEDGED
+        done = correction.state is CorrectionPhase.ACKNOWLEDGED
         state = CorrectionState.ACKNOWLEDGED if done else CorrectionState.OPEN
         answer = wire.standing_bytes(CorrectionStanding(correction.id, state))
         facts = {"correction": correction.id.hex(), "state_after": correction.state.name}
@@ -151,7 +151,7 @@ class SubmitCorrection:
 class AckCorrection:
     """What a partner did about a correction of ours."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CorrectionContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
@@ -167,7 +167,7 @@ class AckCorrection:
         if not found.open - SKEW <= ack.completed <= now + SKEW:
             raise ElementInvalid(element="complete_time")
         told = (ack.outcome, ack.note)
-        if found.state is Standing.ACKNOWLEDGED and told != (found.outcome, found.note):
+        if found.state is CorrectionPhase.ACKNOWLEDGED and told != (found.outcome, found.note):
             raise ElementsInconsistent(element="outcome")
         facts = {
             "operation": header.operation.name,
@@ -187,8 +187,11 @@ class AckCorrection:
         stages.mark("correction")
         standing = CorrectionStanding(correction.id, CorrectionState.ACKNOWLEDGED)
         answer = wire.standing_bytes(standing)
-        facts = {"correction": correction.id.hex(), "state_after": Standing.ACKNOWLEDGED.name}
-        if correction.state is Standing.ACKNOWLEDGED:
+        facts = {
+            "correction": correction.id.hex(),
+            "state_after": CorrectionPhase.ACKNOWLEDGED.name,
+        }
+        if correction.state is CorrectionPhase.ACKNOWLEDGED:
             return Conclusion(answer, facts)
         closed = corrections.moved(
             correction,

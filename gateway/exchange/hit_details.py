@@ -26,7 +26,7 @@ from gateway.errors import (
     PurposeNotPermitted,
     TransactionReused,
 )
-from gateway.exchange.context import Desk
+from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Decision, look, standing
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.law.disclosure_policy import disclose
@@ -72,7 +72,7 @@ class Work:
 class RequestHitDetails:
     """The second step: fields of the person of an earlier match."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ExchangeContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
@@ -143,7 +143,7 @@ class RequestHitDetails:
 
 
 def at_once(
-    desk: Desk, request: Request, work: Work, decision: Decision, now: datetime
+    desk: ExchangeContext, request: Request, work: Work, decision: Decision, now: datetime
 ) -> Disclosure:
     """Return what an agreement with one step discloses together with the match (315.39-315.41)."""
     if decision.subject is None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain.messages import Outcome
 from gateway.domain.person import FieldCode, Record, Withholding
-from gateway.exchange.context import Desk
+from gateway.exchange.context import ExchangeContext
 from gateway.law.legal_status import persecution_said
 from gateway.law.query_policy import Decided, Found, Permit, settle
 
@@ -49,7 +49,7 @@ class Decision:
     withholding: Withholding | None = None
 
 
-def settled(desk: Desk, partner: str, permit: Permit, candidate: Candidate) -> Decision:
+def settled(desk: ExchangeContext, partner: str, permit: Permit, candidate: Candidate) -> Decision:
     """Return what is shown of a candidate; the truth stays in the facts."""
     record, decided = look(desk, partner, candidate.subject)
     score = Found(candidate.score, candidate.threshold, candidate.floor)
@@ -87,7 +87,9 @@ def _told(one: Decided) -> str:
     return "/".join([what, one.ground.name, *(["terms"] if one.terms else [])])
 
 
-def look(desk: Desk, partner: str, subject: int | None) -> tuple[Record, Sequence[Decided]]:
+def look(
+    desk: ExchangeContext, partner: str, subject: int | None
+) -> tuple[Record, Sequence[Decided]]:
     """Return record and officials' decisions of a person, or of somebody drawn by chance in his place."""
     decoy = desk.people.somebody()
     whose = decoy if subject is None else subject

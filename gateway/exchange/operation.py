@@ -1,6 +1,6 @@
 """What walks the corridor: a call, what is learned of it step by step, and the operation's own part.
 
-An operation is a `Walk`. It reads and decides; what it wants done it returns as a `Conclusion`, and the
+An operation is a `ExchangeOperation`. It reads and decides; what it wants done it returns as a `Conclusion`, and the
 corridor's commit makes it true together with the entries that record it.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.messages import Header, Letter, Operation, Reply
+from gateway.domain.messages import Header, Operation, Reply, SignedEnvelope
 from gateway.law.agreement import Agreement
 from gateway.store.exchange import transactions
 from gateway.store.ledger.sequencer import Effect, Leaf
@@ -28,7 +28,7 @@ class Call:
 
     caller: str
     operation: Operation
-    letter: Letter
+    letter: SignedEnvelope
     remaining: Callable[[], float]
     alive: Callable[[], bool]
     stages: Stages
@@ -100,7 +100,7 @@ class Unfinished(Exception):
         self.leaves = leaves
 
 
-class Walk(Protocol):
+class ExchangeOperation(Protocol):
     """One operation.
 
     `admit` may refuse and MUST change nothing and keep nothing of the payload but what `perform` needs. `perform` concludes, or raises Unfinished where the house

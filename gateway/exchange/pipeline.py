@@ -9,12 +9,12 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (8)  the same bytes under the same message id get the stored reply, or refusal, and we stop
 (9)  the agreement permits the purpose that the header states
 (10) the seal opens; commitment and padding are right
-(11) the payload is strict, and so is each record                                   ┐ Walk.admit
+(11) the payload is strict, and so is each record                                   ┐ ExchangeOperation.admit
 (12) the transaction number is unused; a prior number is ours                       │
 (13) the agreement permits the whole of it                                          ┘
 (14) FIRST COMMIT: the REQUEST leaf, replay row, number and quota, and which version of our entry
      the sender was seen to use (7), where it grew. Nothing is compared before it
-(15–18) the operation concludes; what it used is destroyed                            Walk.perform
+(15–18) the operation concludes; what it used is destroyed                            ExchangeOperation.perform
 (19) the answer is padded, sealed to the reply key and signed
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
 (21) the doors hold the answer to its quantum and send it
@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gateway.config import Limits
-from gateway.domain.messages import Header, Letter, MessageType, Operation, Reply
+from gateway.domain.messages import Header, MessageType, Operation, Reply, SignedEnvelope
 from gateway.errors import (
     AuditUnavailable,
     DeadlineTooShort,
@@ -53,10 +53,17 @@ from gateway.errors import (
     SenderMismatch,
     Unavailable,
 )
-from gateway.exchange.operation import Admitted, Call, Conclusion, Request, Unfinished, Walk
+from gateway.exchange.operation import (
+    Admitted,
+    Call,
+    Conclusion,
+    ExchangeOperation,
+    Request,
+    Unfinished,
+)
 from gateway.exchange.rate_limits import Gate, Turn
-from gateway.exchange.recorder import Recorder, Written
-from gateway.exchange.refusal_counter import Copies, RefusalCounter, Standing
+from gateway.exchange.recorder import Recorded, Recorder
+from gateway.exchange.refusal_counter import Copies, RefusalCounter, RefusalStanding
 from gateway.law.agreement import Agreements
 from gateway.law.query_policy import may_answer_header
 from gateway.store.exchange import transactions
@@ -84,7 +91,7 @@ class _Recorded(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class PipelineServices:
     """What the corridor passes through; `clock` is the edge."""
 
     party: str
@@ -101,13 +108,15 @@ class Rooms:
     copies: Copies
 
 
-class Corridor:
+class Pipeline:
     """Answers letters, one operation or another, always the same way."""
 
-    def __init__(self, rooms: Rooms, walks: Mapping[Operation, Walk]) -> None:
+    def __init__(
+        self, rooms: PipelineServices, walks: Mapping[Operation, ExchangeOperation]
+    ) -> None:
         self._rooms = rooms
         self._walks = walks
-        self._standing = Standing(rooms.clock)
+        self._standing = RefusalStanding(rooms.clock)
         self._record = Recorder(
             rooms.sequencer, rooms.refused, rooms.clock, Sightings(rooms.database)
         )
@@ -324,11 +333,11 @@ class Corridor:
         version = self._rooms.directory.party(header.sender).version
         return Request(header, transcript, agreement, version), payload
 
-    def _write(self, admitted: Admitted, conclusion: Conclusion) -> Written:
+    def _write(self, admitted: Admitted, conclusion: Conclusion) -> Recorded:
         """(19): sealed to the fresh key of the request, signed, and of one size whatever the outcome."""
         if isinstance(conclusion.answer, Reply):
             letter = conclusion.answer.letter
-            return Written(signed_envelope.parse_header(letter.header), letter)
+            return Recorded(signed_envelope.parse_header(letter.header), letter)
         asked, now = admitted.request.header, _next_second(self._rooms.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         try:
@@ -360,7 +369,7 @@ class Corridor:
         octets = signed_envelope.header_bytes(header)
         sealed = envelope.seal(packed, octets, recipient)
         signature = signer.sign(envelope.transcript(octets, sealed), signatures.RESPONSE)
-        return Written(header, Letter(octets, sealed, signature))
+        return Recorded(header, SignedEnvelope(octets, sealed, signature))
 
 
 def _begin(call: Call, turn: Turn) -> None:

@@ -36,7 +36,7 @@ from gateway.errors import (
     TransactionReused,
 )
 from gateway.exchange import hit_details, review_opening
-from gateway.exchange.context import Desk
+from gateway.exchange.context import ExchangeContext
 from gateway.exchange.match_decision import Candidate, Decision, settled
 from gateway.exchange.operation import Admitted, Conclusion, Request, Unfinished
 from gateway.exchange.samples import read_sample
@@ -95,7 +95,7 @@ class _Concluding:
 class SubmitQuery:
     """Whether we know the person, by fingerprints or by the number of a query of ours."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ExchangeContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:

@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.domain import messages
 from gateway.domain.messages import State
 from gateway.errors import TransactionUnknown
-from gateway.exchange.context import Desk
+from gateway.exchange.context import ExchangeContext
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.store.exchange import transactions
 from gateway.telemetry import Stages
@@ -27,7 +27,7 @@ class _Stored:
 class GetQueryState:
     """What became of an earlier query: the recorded outcome, never recomputed."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ExchangeContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
@@ -56,7 +56,7 @@ class GetQueryState:
 class RedeliverResult:
     """The stored response of an earlier query, byte for byte, for a day."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ExchangeContext) -> None:
         self._desk = desk
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
@@ -82,7 +82,7 @@ class RedeliverResult:
         )
 
 
-def _own_transaction(desk: Desk, request: Request) -> transactions.TransactionRow:
+def _own_transaction(desk: ExchangeContext, request: Request) -> transactions.TransactionRow:
     with desk.database.reader() as reader:
         row = transactions.transaction(
             reader, request.header.sender, request.header.transaction_reference

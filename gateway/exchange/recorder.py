@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gateway.domain.messages import Direction, Header, Letter, Reply
+from gateway.domain.messages import Direction, Header, Reply, SignedEnvelope
 from gateway.errors import Refusal, ReplayConflict
 from gateway.exchange.operation import Admitted, Conclusion, Request
 from gateway.exchange.refusal_counter import RefusalCounter
@@ -18,11 +18,11 @@ from keys import envelope
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Recorded:
     """A letter of ours, and the header that it holds."""
 
     header: Header
-    letter: Letter
+    letter: SignedEnvelope
 
 
 class Recorder:
@@ -62,7 +62,7 @@ class Recorder:
         self,
         admitted: Admitted,
         conclusion: Conclusion,
-        written: Written,
+        written: Recorded,
         waits: Callable[[], None],
     ) -> Reply:
         """(20): what this does not make durable does not leave; `waits` as in `request`."""

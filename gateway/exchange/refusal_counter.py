@@ -58,7 +58,7 @@ class Allowance:
             return True
 
 
-class Standing:
+class RefusalStanding:
     """The allowance of calls that are about nobody; beyond it they are RATE_LIMITED."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:

@@ -33,7 +33,7 @@ def departure(elapsed: float, floor: float, step: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantum:
+class ResponseTiming:
     """The beat on which answers leave; seconds."""
 
     floor: float

@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 
 END_SECONDS = 300.0  # for the questions that are under way when it is told to end
@@ -50,7 +50,7 @@ class Child:
             process.wait()
 
     def tell(self, document: object) -> None:
-        """Write a line to it; raises Remedy where it ended."""
+        """Write a line to it; raises UserError where it ended."""
         stdin = self._running().stdin
         if stdin is None:
             raise AssertionError
@@ -61,7 +61,7 @@ class Child:
             raise self._ended() from None
 
     def hear(self) -> dict[str, Any]:
-        """Wait for its next line; raises Remedy where it ended."""
+        """Wait for its next line; raises UserError where it ended."""
         stdout = self._running().stdout
         line = stdout.readline() if stdout is not None else ""
         if not line:
@@ -74,5 +74,5 @@ class Child:
             raise AssertionError
         return self._process
 
-    def _ended(self) -> Remedy:
-        return Remedy(f"{self._module} ended early; what it wrote above says why")
+    def _ended(self) -> UserError:
+        return UserError(f"{self._module} ended early; what it wrote above says why")

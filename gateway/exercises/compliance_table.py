@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import FACTS, EntryType
 
@@ -99,12 +99,12 @@ class Row:
 
 
 def read(text: str) -> tuple[Row, ...]:
-    """Return the rows of the mapping; raises Remedy for a key that it does not have."""
+    """Return the rows of the mapping; raises UserError for a key that it does not have."""
     names = ("paragraphs", "rules", "code", "tests", "evidence")
     rows = []
     for number, stated in enumerate(tomllib.loads(text)["row"], 1):
         if stated.keys() - {"says", "breaks", *names} or not stated.get("says"):
-            raise Remedy(
+            raise UserError(
                 f"{SOURCE}, row {number}: says, and of {', '.join(names)}, breaks what there is"
             )
         lists = {name: tuple(stated.get(name, ())) for name in names}

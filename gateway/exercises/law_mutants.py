@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.compliance_table import SOURCE, Break, Row, faults, read
 
 WORKERS = 2  # copies that are worked in at once; the smallest machine that this is built on has two processors
@@ -44,7 +44,7 @@ class Mutant:
 
 
 def survivors(root: Path, rows: Sequence[Row], workers: int = WORKERS) -> list[Mutant]:
-    """Return the mutants that no test of their own row noticed; raises Remedy where the tests fail without any."""
+    """Return the mutants that no test of their own row noticed; raises UserError where the tests fail without any."""
     mutants = [Mutant(row, each) for row in rows for each in row.breaks]
     found: list[Mutant] = []
     copies: SimpleQueue[Path] = SimpleQueue()
@@ -69,7 +69,7 @@ def main() -> int:
     try:
         rows = _table(root)
         found = survivors(root, rows)
-    except Remedy as fault:
+    except UserError as fault:
         sys.stderr.write(f"{fault}\n")
         return 2
     paragraphs = sum(len(row.paragraphs) for row in rows)
@@ -82,7 +82,7 @@ def main() -> int:
 def _table(root: Path) -> tuple[Row, ...]:
     rows = read((root / SOURCE).read_text(encoding="utf-8"))
     for fault in faults(rows, root):
-        raise Remedy(f"{SOURCE}: {fault}")
+        raise UserError(f"{SOURCE}: {fault}")
     return rows
 
 
@@ -103,7 +103,7 @@ def _demand_sound(copies: SimpleQueue[Path], rows: Sequence[Row]) -> None:
     copy = copies.get()
     done = _run(copy, tuple(dict.fromkeys(test for row in rows for test in row.tests)), whole=True)
     if done.returncode != _PASSED:
-        raise Remedy(f"the tests that the table names fail as they are:\n{done.stdout[-TAIL:]}")
+        raise UserError(f"the tests that the table names fail as they are:\n{done.stdout[-TAIL:]}")
     copies.put(copy)
 
 
@@ -118,7 +118,7 @@ def _noticed(mutant: Mutant, copies: SimpleQueue[Path]) -> bool:
         _put(file, before)
         copies.put(copy)
     if done.returncode not in {_PASSED, _FAILED}:
-        raise Remedy(f"{mutant.name}: nothing was tested:\n{done.stdout[-TAIL:]}")
+        raise UserError(f"{mutant.name}: nothing was tested:\n{done.stdout[-TAIL:]}")
     return done.returncode == _FAILED
 
 

@@ -24,7 +24,7 @@ from gateway.exercises.load_client import SEEDS_FROM, Plan
 from gateway.exercises.steady_client import PEOPLE, Tally
 from gateway.law.agreement_library import packaged
 from gateway.law.toml_reader import MOST
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 
 HOME = "CAN"
@@ -47,7 +47,7 @@ def with_quota(name: str, day: int = MOST) -> str:
 class Stage:
     """The house and its partners' folders. Use as a context manager; `house` is there once entered."""
 
-    house: House
+    house: Gateway
     serving: Serving
 
     def __init__(self, folder: Path, callers: int) -> None:
@@ -57,7 +57,7 @@ class Stage:
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        """Found the parties, enrol the gallery, open the doors; raises Remedy where a part does not start."""
+        """Found the parties, enrol the gallery, open the doors; raises UserError where a part does not start."""
         with ExitStack() as stack:
             self.home = parties.found(self.folder, HOME, "A drill")
             self.partners = tuple(
@@ -67,7 +67,7 @@ class Stage:
                 parties.introduce(partner, self.home)
                 parties.introduce(self.home, partner)
             self._prepare()
-            self.house = stack.enter_context(House.open(self.home.home, self.home.passphrase))
+            self.house = stack.enter_context(Gateway.open(self.home.home, self.home.passphrase))
             self.serving = Serving(self.house)
             self.serving.start()
             stack.callback(self.serving.stop)
@@ -140,7 +140,7 @@ class Calling(Child):
         return self
 
     def wait_ready(self) -> None:
-        """Wait until it is connected; raises `Remedy` where it cannot."""
+        """Wait until it is connected; raises `UserError` where it cannot."""
         self.hear()
 
     def end(self) -> Tally:

@@ -23,7 +23,7 @@ class Askers(Child):
         return self
 
     def wait_ready(self) -> None:
-        """Wait until it is connected; raises `Remedy` where it cannot."""
+        """Wait until it is connected; raises `UserError` where it cannot."""
         self.hear()
 
     def begin(self, spell: Spell) -> None:

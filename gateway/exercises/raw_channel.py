@@ -15,8 +15,8 @@ import grpc
 
 from gateway.client.channel import explain, open_channel
 from gateway.client.errors import PartnerError, Refused
-from gateway.client.local_settings import Folder
-from gateway.domain.messages import Letter
+from gateway.client.local_settings import HomeDirectory
+from gateway.domain.messages import SignedEnvelope
 from gateway.wire import signed_envelope
 from keys import envelope, signatures
 
@@ -39,7 +39,7 @@ class Told:
 class Road:
     """One party's channel to a peer, below everything that a partner's client checks."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: HomeDirectory) -> None:
         private_key, chain = folder.keyset.tls()
         self._channel = open_channel(
             folder.peer.endpoints[0],
@@ -58,7 +58,7 @@ class Road:
         """Close the channel."""
         self._channel.close()
 
-    def send(self, letter: Letter) -> Told:
+    def send(self, letter: SignedEnvelope) -> Told:
         """Send a letter once; raises `PartnerError` where there was neither answer nor refusal."""
         try:
             return Told(self._submit(request(letter), timeout=DEADLINE))
@@ -71,13 +71,13 @@ class Road:
             raise explained from None
 
 
-def request(letter: Letter) -> bytes:
+def request(letter: SignedEnvelope) -> bytes:
     """Return the bytes of a request that holds a letter; all operations of the exchange spell it so."""
     octets = signed_envelope.envelope_bytes(letter)
     return ENVELOPE_TAG + _varint(len(octets)) + octets
 
 
-def flipped(letter: Letter, part: str, at: int) -> Letter:
+def flipped(letter: SignedEnvelope, part: str, at: int) -> SignedEnvelope:
     """Return a letter with the lowest bit of one byte of `sealed` or `signature` turned."""
     octets = bytearray(letter.sealed if part == "sealed" else letter.signature)
     octets[at] ^= 1
@@ -86,13 +86,15 @@ def flipped(letter: Letter, part: str, at: int) -> Letter:
     return replace(letter, signature=bytes(octets))
 
 
-def signed_anew(letter: Letter, folder: Folder) -> Letter:
+def signed_anew(letter: SignedEnvelope, folder: HomeDirectory) -> SignedEnvelope:
     """Return other bytes under the same message id, signed by the party itself: its life a moment shorter."""
     header = signed_envelope.parse_header(letter.header)
     header = replace(header, expire_time=header.expire_time - timedelta(milliseconds=1))
     octets = signed_envelope.header_bytes(header)
     text = envelope.transcript(octets, letter.sealed)
-    return Letter(octets, letter.sealed, folder.keyset.signing().sign(text, signatures.REQUEST))
+    return SignedEnvelope(
+        octets, letter.sealed, folder.keyset.signing().sign(text, signatures.REQUEST)
+    )
 
 
 def _varint(number: int) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 MARK = ".passerelle-demo"
 MODE = 0o700  # it holds passphrases
@@ -28,12 +28,12 @@ class Scratch:
         self._lock = -1
 
     def __enter__(self) -> Self:
-        """Make or empty the folder; raises `Remedy` where it is not ours, or in use."""
+        """Make or empty the folder; raises `UserError` where it is not ours, or in use."""
         folder = self.folder
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise Remedy(f"{folder} exists and is no folder; name another one with --workdir")
+            raise UserError(f"{folder} exists and is no folder; name another one with --workdir")
         if folder.is_dir() and not _ours(folder):
-            raise Remedy(
+            raise UserError(
                 f"{folder} was not made by the demo, and is left as it is; name another one with --workdir"
             )
         folder.mkdir(mode=MODE, parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Scratch:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise Remedy(
+            raise UserError(
                 f"another demo is running in {folder}; name another one with --workdir"
             ) from None
         _empty(folder)

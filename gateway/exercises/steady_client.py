@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gateway.client import DeadlineExceeded, Matter, Partner, PartnerError, Refused, Unreachable
-from gateway.client.local_settings import Folder, read_folder
+from gateway.client.local_settings import HomeDirectory, read_folder
 from gateway.domain.messages import Purpose
 from gateway.exercises.load_client import DEADLINE, Plan, questions
 
@@ -44,7 +44,7 @@ class Tally:
 class Caller:
     """One partner, who reads the house's directory every second and follows it by himself."""
 
-    def __init__(self, plan: Plan, folder: Folder) -> None:
+    def __init__(self, plan: Plan, folder: HomeDirectory) -> None:
         self._plan = plan
         self._partner = Partner.connect(
             folder.party,

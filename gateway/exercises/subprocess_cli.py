@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
 OFFICERS_PASSPHRASE = (
@@ -43,7 +43,7 @@ def run(
     accept   exit codes that leave a document worth reading
     officer  folder of whoever acts; the file with their passphrase is `secret_of(officer)`
 
-    Raises `Remedy` with the command's own last words.
+    Raises `UserError` with the command's own last words.
     """
     if officer is not None:
         words = (*words, "--as", officer)
@@ -59,7 +59,7 @@ def run(
         else {**environment(), OFFICERS_PASSPHRASE: str(secret_of(officer))},
     )
     if done.returncode not in accept:
-        raise Remedy(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")
+        raise UserError(f"passerelle {words[0]} failed: {done.stderr.strip()[-SAID:]}")
     return _document(done.stdout, str(words[0]))
 
 
@@ -96,7 +96,7 @@ class Server:
         self.admin = 0
 
     def __enter__(self) -> Self:
-        """Start it and wait until its doors are open; raises `Remedy` with its last words."""
+        """Start it and wait until its doors are open; raises `UserError` with its last words."""
         with self._log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 - as above
                 self._argv,
@@ -130,7 +130,7 @@ class Server:
     def stop(self) -> int:
         """Ask it to stop, wait until calls under way are finished, and return its exit code."""
         if self._process is None:
-            raise Remedy("the server was not started")
+            raise UserError("the server was not started")
         return self._end(self._process)
 
     @property
@@ -151,7 +151,7 @@ class Server:
         document = _document(line, "serve") if line else {}
         if not document.get("ok"):
             last = self._log.read_text(encoding="utf-8").strip()[-SAID:]
-            raise Remedy(f"the server did not open its doors: {last or 'it said nothing'}")
+            raise UserError(f"the server did not open its doors: {last or 'it said nothing'}")
         return document
 
     @staticmethod
@@ -179,5 +179,5 @@ def _document(text: str, command: str) -> Document:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise Remedy(f"passerelle {command} answered no JSON; run it by hand to see why")
+        raise UserError(f"passerelle {command} answered no JSON; run it by hand to see why")
     return document

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from gateway.errors import AuditUnavailable, Remedy
+from gateway.errors import AuditUnavailable, UserError
 from gateway.keymanagement import adoption, bundle_renewal, custody_setting
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.keys import kek_custody, reencryption, rotations
@@ -42,7 +42,7 @@ Decide = Callable[[Keyset, datetime], tuple[Keyset, tuple[KeyEvent, ...]]]
 OWN = "party.json"  # our public entry, in the party's folder
 
 
-class KeyRoom:
+class ActiveKeyset:
     """Our keys, alive. `current` is a value and never changes under its reader."""
 
     def __init__(  # noqa: PLR0917 - a house is made of these
@@ -90,7 +90,7 @@ class KeyRoom:
         self._followers.append(follower)
 
     def guard(self, guard: Callable[[Keyset], None]) -> None:
-        """Have `guard` raise Remedy where a keyset that somebody decided on would not serve."""
+        """Have `guard` raise UserError where a keyset that somebody decided on would not serve."""
         self._guards.append(guard)
 
     def carry(self, carrier: Callable[[PartyBundle], None]) -> None:
@@ -111,7 +111,7 @@ class KeyRoom:
         effects   what becomes true with the entries; it must apply whatever anybody else did
 
         Raises what `decide` raises, with nothing done; a fault of the disk, with the old keyset in force and on
-        disk; Remedy where an earlier change was kept and could not be recorded, until the house is opened anew,
+        disk; UserError where an earlier change was kept and could not be recorded, until the house is opened anew,
         and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
         """
         with self._turn():
@@ -150,7 +150,7 @@ class KeyRoom:
         with self._database.reader() as reader:
             left = reencryption.otherwise(reader, tag_of(keyset.primary(KeyKind.DATA).kid))
         if left:
-            raise Remedy(
+            raise UserError(
                 f"{left} records are not sealed with the data key in use yet, and would be lost: a serving"
                 " gateway moves them in its rounds; destroy the old key when none is left"
             )
@@ -200,7 +200,7 @@ class KeyRoom:
     ) -> None:
         """Bring all seeds under another custody; the keys stay what they are (keys.custody_rewrap, 1 to 6).
 
-        Raises what the new custody or the disk raises, with the old one in force; Remedy where a change waits to
+        Raises what the new custody or the disk raises, with the old one in force; UserError where a change waits to
         be recorded; AuditUnavailable where the ledger would take no entry.
         """
         with self._turn():
@@ -245,14 +245,16 @@ class KeyRoom:
 
     def _demand_whole(self) -> None:
         if self._torn:
-            raise Remedy("a change of keys waits to be recorded: restart the gateway, then go on")
+            raise UserError(
+                "a change of keys waits to be recorded: restart the gateway, then go on"
+            )
 
     def _moment(self) -> datetime:
         """Return now, later than every change that the keyset remembers: two in one millisecond are two."""
         now = self._clock()
         last = max((record.changed for record in self._current.records), default=now - TICK)
         if now < last:
-            raise Remedy(
+            raise UserError(
                 f"the clock is behind the keyset's last change ({last:%Y-%m-%d %H:%M:%S} UTC):"
                 " set the clock, then try again"
             )
@@ -289,10 +291,10 @@ class KeyRoom:
 def _demand_recorder(keyset: Keyset) -> None:
     """Refuse a keyset with which the ledger could record nothing, not even its own repair."""
     if not keyset.log_keys():
-        raise Remedy("no LOG pair would be left to sign the ledger: generate another first")
+        raise UserError("no LOG pair would be left to sign the ledger: generate another first")
     try:
         keyset.primary(KeyKind.AUDIT)
     except KeyNotUsable:
-        raise Remedy(
+        raise UserError(
             "no AUDIT key would be left to seal details to: adopt another auditor's first"
         ) from None

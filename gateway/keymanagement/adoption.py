@@ -16,7 +16,7 @@ from hashlib import sha256
 from itertools import pairwise
 from types import MappingProxyType
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law.agreement import Agreement
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.keys import adopted_versions
@@ -63,7 +63,7 @@ def adopt(
     facts     what else is said of it: who approved it, what evidence there was
     effects   what becomes true with it
 
-    Raises Remedy for a keyset, agreement or directory entry that went backwards.
+    Raises UserError for a keyset, agreement or directory entry that went backwards.
     """
     with database.reader() as reader:
         standing = adopted_versions.key_states(reader)
@@ -88,7 +88,7 @@ def adopt(
     return len(leaves)
 
 
-class Register:
+class PartnerRegister:
     """The partners' entries as the ledger has them: what may come into force, and what did.
 
     `own` is our own entry's name, which is adopted with the keys and is no partner's.
@@ -151,16 +151,18 @@ def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
 
 
 def demand_forward(keyset: Keyset, standing: Mapping[bytes, KeyStanding]) -> None:
-    """Raise Remedy for a keyset in which any key stands behind what the ledger says of it."""
+    """Raise UserError for a keyset in which any key stands behind what the ledger says of it."""
     _keys_moved(keyset, standing, {})
 
 
 def _keys_moved(
     keyset: Keyset, standing: Mapping[bytes, KeyStanding], by: Mapping[str, str]
 ) -> tuple[list[Leaf], list[Effect]]:
-    """Return the entries of keys that are new or moved forward; raises Remedy for any that moved back."""
+    """Return the entries of keys that are new or moved forward; raises UserError for any that moved back."""
     if set(standing) - {record.kid for record in keyset.records}:
-        raise Remedy("the keyset lacks keys that the ledger knows: put back the newest keyset file")
+        raise UserError(
+            "the keyset lacks keys that the ledger knows: put back the newest keyset file"
+        )
     leaves: list[Leaf] = []
     effects: list[Effect] = []
     for record in keyset.records:
@@ -187,7 +189,7 @@ def _steps(record: KeyRecord, held: KeyStanding) -> tuple[KeyEvent, ...]:
     """
     way = _way(record.kind, held.state, record.state) if record.changed > held.time else ()
     if not way:
-        raise Remedy(
+        raise UserError(
             f"the keyset says a {record.kind.value} key is {record.state.value}, the ledger "
             f"{held.state.value}: put back the newest keyset file"
         )
@@ -211,11 +213,11 @@ def _way(kind: KeyKind, start: KeyState, goal: KeyState) -> tuple[KeyState, ...]
 
 
 def _changed(kind: str, name: str, held: Adopted | None, new: Adopted) -> bool:
-    """Return whether `new` is to be adopted; raises Remedy for other bytes under a version that was seen."""
+    """Return whether `new` is to be adopted; raises UserError for other bytes under a version that was seen."""
     if held is None:
         return True
     if held.version > new.version or (held.version == new.version and held.digest != new.digest):
-        raise Remedy(
+        raise UserError(
             f"{kind} {name}: version {held.version} is in the ledger with other content; "
             "give changed content a higher version"
         )

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
-from gateway.errors import Remedy
-from gateway.keymanagement.rotation import Turning
+from gateway.errors import UserError
+from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.views import entry, standing
 from gateway.trust.key_names import handed_in
 from keys import strict_json
@@ -40,20 +40,20 @@ def public_file(public: bytes) -> bytes:
 
 
 def read_public(octets: bytes) -> bytes:
-    """Return the public half in such a file; raises Remedy for anything else."""
+    """Return the public half in such a file; raises UserError for anything else."""
     try:
         public = bytes.fromhex(strict_json.read(octets, MOST)["public"])
     except (ValueError, TypeError, KeyError):
         public = b""
     if public_file(public) != octets or len(public) != PUBLIC_BYTES:
-        raise Remedy("this is no file of an auditor's public key; see `passerelle audit renew`")
+        raise UserError("this is no file of an auditor's public key; see `passerelle audit renew`")
     return public
 
 
-class Auditors:
+class AuditorKeyOperations:
     """The counter at which an auditor's new key is handed in."""
 
-    def __init__(self, turning: Turning) -> None:
+    def __init__(self, turning: KeyRotation) -> None:
         self._turning = turning
 
     def acts(self) -> tuple[Act, ...]:
@@ -86,7 +86,7 @@ class Auditors:
                     public, now, reason=reason, actor=officer.person
                 )
             except MalformedKey:
-                raise Remedy("public: no key that anything could be sealed to") from None
+                raise UserError("public: no key that anything could be sealed to") from None
             events = [made]
             for kid in before:
                 keyset, left = keyset.transition(
@@ -120,8 +120,8 @@ class Auditors:
 
 def _demand_new(keyset: Keyset, public: bytes) -> None:
     if any(record.public == public for record in keyset.records):
-        raise Remedy("public: this key was taken over before; the auditor makes another")
+        raise UserError("public: this key was taken over before; the auditor makes another")
     try:
         SealingKey(public)
     except MalformedKey:
-        raise Remedy("public: no key that anything could be sealed to") from None
+        raise UserError("public: no key that anything could be sealed to") from None

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from gateway.store.keys import blocklist
-from gateway.store.keys.blocklist import Bar
+from gateway.store.keys.blocklist import BlockedKey
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 
 
-class Barring:
+class Blocklist:
     """The refused keys of our partners. Refusing counts from the next call on, before the ledger has it.
 
     A refusal that could not be recorded still holds in this process: whoever ordered it is told, and orders it
@@ -40,12 +40,12 @@ class Barring:
             self._refused = {**self._refused, party: self.of(party) | {kid}}
             if (party, kid) in self._recorded:
                 return False
-            self._sequencer.commit((leaf,), blocklist.bar(Bar(party, kid, now, actor)))
+            self._sequencer.commit((leaf,), blocklist.bar(BlockedKey(party, kid, now, actor)))
             self._recorded.add((party, kid))
             return True
 
     def believe(self, party: str, kid: bytes, leaf: Leaf) -> None:
-        """Refuse a key no longer; raises Remedy where it is not refused."""
+        """Refuse a key no longer; raises UserError where it is not refused."""
         with self._lock:
             self._sequencer.commit((leaf,), blocklist.lift(party, kid))
             self._refused = {**self._refused, party: self.of(party) - {kid}}

@@ -24,9 +24,9 @@ from gateway import user_files
 from gateway.admin.arguments import LONGEST_REASON, Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always
 from gateway.admin.pages import Page
-from gateway.errors import PasserelleError, Remedy
-from gateway.keymanagement.active_keyset import KeyRoom
-from gateway.keymanagement.blocklist import Barring
+from gateway.errors import PasserelleError, UserError
+from gateway.keymanagement.active_keyset import ActiveKeyset
+from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.transitions import named
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.ledger.affected_entries import Affected, iter_affected
@@ -56,14 +56,14 @@ _INSTEAD = {
 }
 
 
-class WorstDay:
+class CompromiseOperations:
     """The counter for suspected keys."""
 
     def __init__(
         self,
-        keyroom: KeyRoom,
+        keyroom: ActiveKeyset,
         directory: Directory,
-        barring: Barring,
+        barring: Blocklist,
         *,
         database: Database,
         sequencer: Sequencer,
@@ -99,7 +99,7 @@ class WorstDay:
     def _ours(self, officer: Officer, key: str, since: datetime, reason: str) -> Answer:
         record = self._ours_named(key)
         if record.kind in _INSTEAD:
-            raise Remedy(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
+            raise UserError(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
         events = self._keyroom.change(  # (1)
             lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
             actor=officer.person,
@@ -200,23 +200,23 @@ class WorstDay:
         """Return a key of ours by its beginning, or any by its whole id: an old one may be in no keyset."""
         try:
             return self._ours_named(key).kid
-        except Remedy:
+        except UserError:
             if len(key) == WHOLE:
                 return bytes.fromhex(key)
             raise
 
     def _ours_named(self, key: str) -> KeyRecord:
-        """Return the key of ours that digits name; raises Remedy, which says where they name a partner's."""
+        """Return the key of ours that digits name; raises UserError, which says where they name a partner's."""
         try:
             return named(self._keyroom.current, key)
-        except Remedy:
+        except UserError:
             theirs = [
                 bundle.party
                 for bundle in self._directory.stated()
                 if among(self._known(bundle.party), key)
             ]
             if theirs:
-                raise Remedy(
+                raise UserError(
                     f"key: that is a key of {', '.join(theirs)}, not of ours; say --partner {theirs[0]}"
                 ) from None
             raise
@@ -228,7 +228,7 @@ class WorstDay:
         if len(found) == 1:
             return found[0]
         if found:
-            raise Remedy(
+            raise UserError(
                 f"key: several keys of {partner} begin so ({key_names.said(found)}); give more digits"
             )
         if len(key) == WHOLE and self._in_ledger(partner, bytes.fromhex(key)):
@@ -238,8 +238,8 @@ class WorstDay:
             for record in self._keyroom.current.records
             for each in key_names.of_record(record)
         ):
-            raise Remedy("key: that is a key of ours; leave --partner out")
-        raise Remedy(
+            raise UserError("key: that is a key of ours; leave --partner out")
+        raise UserError(
             f"key: {partner} has no such key, and no message of it is in our ledger; its keys are"
             f" {key_names.said(known)}. Of a TLS certificate they may read you its pin, which `passerelle keys show`"
             " of theirs shows; of a key that its bundle no longer has, all 64 digits"
@@ -249,17 +249,17 @@ class WorstDay:
         """Return a refused key of a partner by the beginning of any of its ids."""
         barred = self._barring.of(partner)
         kinds: dict[bytes, Identified] = {}
-        with suppress(Remedy):  # its bundle may be gone, and what is refused of it stands
+        with suppress(UserError):  # its bundle may be gone, and what is refused of it stands
             kinds = {one.kid: one for one in self._known(partner)}
         refused = [kinds.get(kid, Identified(kid, "", (kid.hex(),))) for kid in sorted(barred)]
         found = among(refused, key)
         if len(found) == 1:
             return found[0]
         if found:
-            raise Remedy(
+            raise UserError(
                 f"key: several refused keys of {partner} begin so ({key_names.said(found)}); give more digits"
             )
-        raise Remedy(
+        raise UserError(
             f"key: no such key of {partner} is refused, so there is none to believe; refused are: {key_names.said(refused)}"
         )
 
@@ -267,7 +267,7 @@ class WorstDay:
         """Return the keys of a partner that there are: of its bundle, by more ids where a caller showed its leaf."""
         bundle = next((one for one in self._directory.stated() if one.party == partner), None)
         if bundle is None:
-            raise Remedy(f"no bundle of {partner} is known; see `passerelle party list`")
+            raise UserError(f"no bundle of {partner} is known; see `passerelle party list`")
         seen = [key_names.of_certificate(each, KeyKind.TLS_LEAF) for each in self._shown(partner)]
         return (*{one.kid: one for one in (*key_names.of_bundle(bundle), *seen)}.values(),)
 
@@ -282,7 +282,7 @@ class WorstDay:
 
     def _demand_past(self, since: datetime) -> None:
         if since > self._clock():
-            raise Remedy(
+            raise UserError(
                 "since: the last certain moment lies in the past; set the clock, or the time"
             )
 
@@ -323,7 +323,7 @@ def _read(arguments: Arguments) -> tuple[str, str, datetime]:
     partner = arguments.optional("partner", _PARTY)
     since = arguments.time("since")
     if since is None:
-        raise Remedy("since: the last moment at which the key was certainly ours alone")
+        raise UserError("since: the last moment at which the key was certainly ours alone")
     return key, partner, since
 
 

@@ -15,9 +15,9 @@ from gateway import user_files
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always
 from gateway.config import Settings
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import adoption, custody_setting
-from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger.entry import EntryType
 from gateway.store.keys import adopted_versions
 from gateway.store.sqlite import Database
@@ -40,10 +40,10 @@ _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=lambda _, __: None)
 
 
-class CustodyRoom:
+class CustodyOperations:
     """The counter for the key above our keys."""
 
-    def __init__(self, home: Path, keyroom: KeyRoom) -> None:
+    def __init__(self, home: Path, keyroom: ActiveKeyset) -> None:
         self._home = home
         self._keyroom = keyroom
 
@@ -83,18 +83,20 @@ class CustodyRoom:
         return do
 
     def _target(self, to: str) -> str:
-        """Return the URI that the keys go to; raises Remedy where they cannot."""
+        """Return the URI that the keys go to; raises UserError where they cannot."""
         named = custody_setting.custody_of(self._home)
         uri = to or named
         if uri == named and uri.startswith(f"{custody_pkcs11.SCHEME}:"):
-            raise Remedy(
+            raise UserError(
                 "to: name another object of the token, as the settings would:"
                 f" {custody_pkcs11.FORM}; the key in use cannot be two keys"
             )
         custody_setting.demand_ours(self._home, uri)
         scheme, _, place = uri.partition(":")
         if scheme == SCHEME_FILE and uri != named and (self._home / place).exists():
-            raise Remedy(f"to: {place} is there already, and keys may depend on it; name another")
+            raise UserError(
+                f"to: {place} is there already, and keys may depend on it; name another"
+            )
         return uri
 
     def _make(self, uri: str, file: Path) -> Custody:
@@ -126,17 +128,19 @@ class CustodyRoom:
 
 
 def read_secret(file: Path) -> bytes:
-    """Return the passphrase or PIN that a file holds; raises Remedy, which does not show it."""
+    """Return the passphrase or PIN that a file holds; raises UserError, which does not show it."""
     try:
         with file.open("rb") as stream:
             if os.fstat(stream.fileno()).st_mode & 0o077:
-                raise Remedy(f"{file}: others may read this passphrase file; run: chmod 600 {file}")
+                raise UserError(
+                    f"{file}: others may read this passphrase file; run: chmod 600 {file}"
+                )
             content = stream.read(LONGEST_SECRET + 2)
     except OSError as fault:
-        raise Remedy(f"{file} cannot be read by the gateway: {user_files.why(fault)}") from None
+        raise UserError(f"{file} cannot be read by the gateway: {user_files.why(fault)}") from None
     secret = content.removesuffix(b"\n").removesuffix(b"\r")
     if not secret or len(secret) > LONGEST_SECRET:
-        raise Remedy(
+        raise UserError(
             f"{file}: no passphrase file; it holds one line of 1 to {LONGEST_SECRET} bytes"
         )
     return secret
@@ -150,10 +154,10 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     (3) no key in it stands behind the ledger: what was destroyed or refused stays so
     (4) the damaged file is kept beside, the copy takes its place
 
-    Raises Remedy, and what loading raises.
+    Raises UserError, and what loading raises.
     """
     file = settings.keys.keyset
-    database.take_pen()  # (1) raises Remedy while the gateway serves
+    database.take_pen()  # (1) raises UserError while the gateway serves
     database.release_pen()
     custody = open_custody(settings.keys.custody, passphrase)
     try:
@@ -161,12 +165,12 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     except DamagedFile:
         pass
     else:
-        raise Remedy(f"{file} is whole and opens; there is nothing to recover")
+        raise UserError(f"{file} is whole and opens; there is nothing to recover")
     copy = keyset_file.last_of(file)
     try:
         keyset = Keyset.load(copy, custody)  # (2)
     except KeysError as fault:
-        raise Remedy(
+        raise UserError(
             f"the copy does not serve either ({fault}); use `passerelle restore`"
         ) from None
     with database.reader() as reader:
@@ -177,7 +181,7 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     return keyset_file.last_change(copy) or ""
 
 
-def recovered(keyroom: KeyRoom, when: str) -> None:
+def recovered(keyroom: ActiveKeyset, when: str) -> None:
     """Record that the last good keyset was put back."""
     facts = {"operation": "custody.recover", "custody": keyroom.current.custody.describe()}
     keyroom.note(EntryType.CUSTODY, {**facts, "since": when})
@@ -186,5 +190,5 @@ def recovered(keyroom: KeyRoom, when: str) -> None:
 def _uri(arguments: Arguments) -> str:
     values = arguments.optional("to", _URI)
     if values and not values.startswith((f"{SCHEME_FILE}:", f"{custody_pkcs11.SCHEME}:")):
-        raise Remedy(f"to: write file:PATH, or {custody_pkcs11.FORM}")
+        raise UserError(f"to: write file:PATH, or {custody_pkcs11.FORM}")
     return values

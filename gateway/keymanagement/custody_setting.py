@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import bounded_toml, config, user_files
 from gateway.bounded_toml import TomlRefused
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from keys import atomic_file
 
 VARIABLE = "PASSERELLE_KEYS__CUSTODY"
@@ -29,18 +29,18 @@ def custody_of(home: Path) -> str:
 
 
 def demand_ours(home: Path, uri: str) -> None:
-    """Raise Remedy where we could not write `uri` into the settings afterwards."""
+    """Raise UserError where we could not write `uri` into the settings afterwards."""
     if uri == custody_of(home):
         return
     if VARIABLE in os.environ:
-        raise Remedy(
+        raise UserError(
             f"the environment names the custody: unset {VARIABLE}, which would stay behind"
         )
     _renamed(_text(home), uri)
 
 
 def name_custody(home: Path, uri: str) -> None:
-    """Write `uri` into the settings, durably; nothing else in them changes. Raises Remedy."""
+    """Write `uri` into the settings, durably; nothing else in them changes. Raises UserError."""
     if uri != custody_of(home):
         atomic_file.replace(home / config.FILE, _renamed(_text(home), uri).encode())
 
@@ -49,14 +49,14 @@ def _tree(text: str) -> dict[str, Any]:
     try:
         return bounded_toml.read(text.encode(), config.MAX_FILE)
     except TomlRefused as fault:
-        raise Remedy(f"{config.FILE}: {fault}; correct it there") from None
+        raise UserError(f"{config.FILE}: {fault}; correct it there") from None
 
 
 def _text(home: Path) -> str:
     try:
         return user_files.named(home / config.FILE, config.MAX_FILE).decode()
     except UnicodeDecodeError:
-        raise Remedy(f"{home / config.FILE}: not UTF-8; correct it there") from None
+        raise UserError(f"{home / config.FILE}: not UTF-8; correct it there") from None
 
 
 def _renamed(text: str, uri: str) -> str:
@@ -78,8 +78,8 @@ def _renamed(text: str, uri: str) -> str:
     wanted.setdefault("keys", {})["custody"] = uri
     try:
         same = _tree(changed) == wanted
-    except Remedy:
+    except UserError:
         same = False
     if not same:
-        raise Remedy(f"{config.FILE}: write the custody on a line of its own under [keys]")
+        raise UserError(f"{config.FILE}: write the custody on a line of its own under [keys]")
     return changed

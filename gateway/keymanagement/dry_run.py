@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import transitions
-from gateway.keymanagement.rotation import Turning
+from gateway.keymanagement.rotation import KeyRotation
 from gateway.trust.directory_roles import WAYS
 from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, PRODUCES_ONLY, KeyKind, KeyState
-from keys.rotation_schedule import ANNOUNCED, Rhythm, ends, needs_evidence, short
+from keys.rotation_schedule import ANNOUNCED, CryptoPeriod, ends, needs_evidence, short
 
 Values = Mapping[str, object]
 Sentences = tuple[str, ...]
 
 
-def sentences(turning: Turning, act: str, values: Values) -> Sentences:
-    """Return what `act` would do with these values; raises Remedy for a key or kind that is none of ours."""
+def sentences(turning: KeyRotation, act: str, values: Values) -> Sentences:
+    """Return what `act` would do with these values; raises UserError for a key or kind that is none of ours."""
     return _PLANS[act](turning, values)
 
 
-def _generate(turning: Turning, values: Values) -> Sentences:
+def _generate(turning: KeyRotation, values: Values) -> Sentences:
     kind = _kind(values)
     already = transitions.coming(turning.keyset, kind)
     if already is not None:
@@ -42,7 +42,7 @@ def _generate(turning: Turning, values: Values) -> Sentences:
     return (*said, "Nothing that is in use changes.")
 
 
-def _publish(turning: Turning, values: Values) -> Sentences:
+def _publish(turning: KeyRotation, values: Values) -> Sentences:
     del values
     version = turning.own.version
     if turning.says_all():
@@ -52,12 +52,12 @@ def _publish(turning: Turning, values: Values) -> Sentences:
     )
 
 
-def _promote(turning: Turning, values: Values) -> Sentences:
+def _promote(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     try:
         transitions.demand_edge(turning.keyset, record, KeyState.ACTIVE)
         grounds = turning.grounds(record, override=values.get("override") is True)
-    except Remedy as refused:
+    except UserError as refused:
         return (f"Refused: {refused}",)
     said = [f"{_name(record)} becomes ACTIVE, and is in use from then on{_until(record)}."]
     if grounds["evidence"] == "OVERRIDDEN":
@@ -69,7 +69,7 @@ def _promote(turning: Turning, values: Values) -> Sentences:
     return (*said, *_predecessors(turning, record))
 
 
-def _rotate(turning: Turning, values: Values) -> Sentences:
+def _rotate(turning: KeyRotation, values: Values) -> Sentences:
     kind = _kind(values)
     coming = transitions.coming(turning.keyset, kind)
     said = (
@@ -94,7 +94,7 @@ def _rotate(turning: Turning, values: Values) -> Sentences:
     return (*said, *(_leaves(record) for record in active))
 
 
-def _suspend(turning: Turning, values: Values) -> Sentences:
+def _suspend(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     refused = _refusal(turning, record, KeyState.SUSPENDED)
     if refused:
@@ -108,7 +108,7 @@ def _suspend(turning: Turning, values: Values) -> Sentences:
     return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
 
 
-def _resume(turning: Turning, values: Values) -> Sentences:
+def _resume(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     if record.state is not KeyState.SUSPENDED:
         return (f"Refused: {_name(record)} is {record.state.value}; what is SUSPENDED resumes.",)
@@ -116,12 +116,12 @@ def _resume(turning: Turning, values: Values) -> Sentences:
     return (f"{_name(record)}, {since}, is ACTIVE again{_until(record)}.",)
 
 
-def _deactivate(turning: Turning, values: Values) -> Sentences:
+def _deactivate(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     return _refusal(turning, record, KeyState.DEACTIVATED) or (_leaves(record),)
 
 
-def _revoke(turning: Turning, values: Values) -> Sentences:
+def _revoke(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     return _refusal(turning, record, KeyState.COMPROMISED) or (
         f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
@@ -131,7 +131,7 @@ def _revoke(turning: Turning, values: Values) -> Sentences:
     )
 
 
-def _destroy(turning: Turning, values: Values) -> Sentences:
+def _destroy(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     refused = _refusal(turning, record, KeyState.DESTROYED)
     if refused:
@@ -150,7 +150,7 @@ def _destroy(turning: Turning, values: Values) -> Sentences:
     return (f"{_name(record)} is destroyed at once. {_lost(record)}",)
 
 
-def _cancel(turning: Turning, values: Values) -> Sentences:
+def _cancel(turning: KeyRotation, values: Values) -> Sentences:
     record = _record(turning, values)
     doom = turning.dooms().get(record.kid)
     if doom is not None:
@@ -162,7 +162,7 @@ def _cancel(turning: Turning, values: Values) -> Sentences:
     )
 
 
-def _schedule(turning: Turning, values: Values) -> Sentences:
+def _schedule(turning: KeyRotation, values: Values) -> Sentences:
     kind, on, days = _kind(values), values.get("on") is True, values.get("days") or 0
     now = turning.outlook().rhythms.get(kind)
     if now is None:
@@ -171,12 +171,12 @@ def _schedule(turning: Turning, values: Values) -> Sentences:
     if not on:
         return (f"{kind.value} keys turn when somebody says so, and end at their end.",)
     said = [f"{kind.value} keys turn every {every.days} days by themselves."]
-    planned = turning.steps_with(kind, Rhythm(on=True, every=every))
+    planned = turning.steps_with(kind, CryptoPeriod(on=True, every=every))
     said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
     return tuple(said)
 
 
-_PLANS: Mapping[str, Callable[[Turning, Values], Sentences]] = {
+_PLANS: Mapping[str, Callable[[KeyRotation, Values], Sentences]] = {
     "keys.generate": _generate,
     "keys.publish": _publish,
     "keys.promote": _promote,
@@ -204,7 +204,7 @@ def _named_first(kind: KeyKind) -> str:
     return f"It takes over when the directory's keepers name it: {WAYS[kind]}. Its predecessor signs until then."
 
 
-def _predecessors(turning: Turning, record: KeyRecord) -> Sentences:
+def _predecessors(turning: KeyRotation, record: KeyRecord) -> Sentences:
     older = [
         r
         for r in turning.keyset.records
@@ -216,7 +216,7 @@ def _predecessors(turning: Turning, record: KeyRecord) -> Sentences:
     )
 
 
-def _successor(turning: Turning, record: KeyRecord) -> Sentences:
+def _successor(turning: KeyRotation, record: KeyRecord) -> Sentences:
     rest = [r for r in turning.keyset.published(record.kind) if r.kid != record.kid]
     if rest or record.kind not in ANNOUNCED:
         return ()
@@ -225,7 +225,7 @@ def _successor(turning: Turning, record: KeyRecord) -> Sentences:
     )
 
 
-def _silence(turning: Turning, record: KeyRecord) -> Sentences:
+def _silence(turning: KeyRotation, record: KeyRecord) -> Sentences:
     if not transitions.silences(turning.keyset, record):
         return ()
     said = (
@@ -255,15 +255,15 @@ def _lost(record: KeyRecord) -> str:
     return "What only it opens is lost for ever; its public half, dates and reasons remain."
 
 
-def _refusal(turning: Turning, record: KeyRecord, target: KeyState) -> Sentences:
+def _refusal(turning: KeyRotation, record: KeyRecord, target: KeyState) -> Sentences:
     try:
         transitions.demand_edge(turning.keyset, record, target)
-    except Remedy as refused:
+    except UserError as refused:
         return (f"Refused: {refused}",)
     return ()
 
 
-def _record(turning: Turning, values: Values) -> KeyRecord:
+def _record(turning: KeyRotation, values: Values) -> KeyRecord:
     return transitions.named(turning.keyset, str(values.get("key")))
 
 
@@ -271,7 +271,7 @@ def _kind(values: Values) -> KeyKind:
     try:
         return KeyKind(values.get("kind"))
     except ValueError:
-        raise Remedy(f"kind: one of {', '.join(kind.value for kind in KeyKind)}") from None
+        raise UserError(f"kind: one of {', '.join(kind.value for kind in KeyKind)}") from None
 
 
 def _name(record: KeyRecord) -> str:

@@ -14,18 +14,18 @@ from datetime import timedelta
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always, never
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import dry_run, transitions, views
 from gateway.keymanagement.active_keyset import Decide
-from gateway.keymanagement.rotation import Turning
+from gateway.keymanagement.rotation import KeyRotation
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.keys import rotations
-from gateway.store.keys.rotations import Doom
+from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Leaf
 from gateway.trust.key_names import SPELLING
 from keys.key_record import KeyEvent, KeyRecord
 from keys.lifecycle import LIFETIMES, KeyKind, KeyState
-from keys.rotation_schedule import RHYTHMS, Rhythm, short
+from keys.rotation_schedule import RHYTHMS, CryptoPeriod, short
 
 SHORTEST_WAIT, LONGEST_WAIT = 7, 30  # days (keys.md 7, the practice of AWS KMS)
 
@@ -37,10 +37,10 @@ Values = Mapping[str, object]
 Doing = Callable[[], Answer]
 
 
-class Rotating:
+class KeyOperations:
     """The counter for our keys."""
 
-    def __init__(self, turning: Turning) -> None:
+    def __init__(self, turning: KeyRotation) -> None:
         self._turning = turning
 
     def acts(self) -> tuple[Act, ...]:
@@ -103,7 +103,7 @@ class Rotating:
         """Return the standing of all keys, to which an approval is bound."""
         return views.standing(self._turning)
 
-    # Turning
+    # KeyRotation
 
     def _generate(self, officer: Officer, arguments: Arguments) -> Doing:
         kind, reason = _kind(arguments), arguments.reason()
@@ -133,7 +133,7 @@ class Rotating:
             record = self._named(key)
             transitions.demand_edge(self._turning.keyset, record, KeyState.ACTIVE)
             if record.state is KeyState.SUSPENDED:
-                raise Remedy("a suspended key returns by `passerelle keys resume`")
+                raise UserError("a suspended key returns by `passerelle keys resume`")
             grounds = self._turning.grounds(record, override=override)
             return self._moved(officer, record, KeyState.ACTIVE, reason, grounds)
 
@@ -167,9 +167,9 @@ class Rotating:
         """Have a key that is made already take over when it can; return its id."""
         record = transitions.coming(self._turning.keyset, kind)
         if record is None:
-            raise Remedy(f"another rotation of {kind.value} was finished meanwhile; look again")
+            raise UserError(f"another rotation of {kind.value} was finished meanwhile; look again")
         if record.kid in self._turning.dooms():
-            raise Remedy(
+            raise UserError(
                 f"{short(record.kid)} is to be destroyed, as two persons decided: `passerelle keys cancel`"
                 " ends that, or wait for it"
             )
@@ -180,7 +180,7 @@ class Rotating:
     def _schedule(self, officer: Officer, arguments: Arguments) -> Doing:
         kind, on = _kind(arguments), arguments.flag("on")
         if kind not in RHYTHMS:
-            raise Remedy(
+            raise UserError(
                 f"kind: {kind.value} keys do not turn by themselves; the auditor makes them"
             )
         most = LIFETIMES[kind].days
@@ -189,7 +189,7 @@ class Rotating:
 
         def do() -> Answer:
             every = timedelta(days=days) if days else self._turning.outlook().rhythms[kind].every
-            rhythm = Rhythm(on, every)
+            rhythm = CryptoPeriod(on, every)
             said = f"{'ON' if on else 'OFF'}/{every.days}"
             facts = {"schedule": said, "key_kind": kind.value, "reason": reason, **officer.facts}
             frame = _frame(f"SCHEDULE/{kind.value}")
@@ -231,7 +231,7 @@ class Rotating:
         def do() -> Answer:
             record = self._named(key)
             if record.state is not KeyState.SUSPENDED:
-                raise Remedy(
+                raise UserError(
                     f"{short(record.kid)} is {record.state.value}; what is SUSPENDED resumes"
                 )
             return self._moved(officer, record, KeyState.ACTIVE, reason)
@@ -263,7 +263,7 @@ class Rotating:
                 gone = self._moved(officer, record, KeyState.DESTROYED, reason)
                 return {**gone, "due": None}
             due = max(self._turning.now() + timedelta(days=days), transitions.destroyable(record))
-            doom = Doom(due, reason, officer.person, officer.second)
+            doom = ScheduledDestruction(due, reason, officer.person, officer.second)
             facts = {
                 "action": "DESTROY",
                 "due": due.isoformat(timespec="seconds"),
@@ -283,7 +283,7 @@ class Rotating:
             asked = record.kid in self._turning.outlook().asked
             doomed = record.kid in self._turning.dooms()
             if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
-                raise Remedy("neither a destruction nor a rotation of that key is under way")
+                raise UserError("neither a destruction nor a rotation of that key is under way")
             effects = [*rotations.unask(record.kid)]
             effects += rotations.spare(record.kid) if doomed else ()
             self._turning.commit(
@@ -355,7 +355,7 @@ class Rotating:
         key = values.get("key")
         try:
             return self._named(key) if isinstance(key, str) else None
-        except Remedy:
+        except UserError:
             return None
 
 

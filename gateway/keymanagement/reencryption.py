@@ -26,7 +26,7 @@ TURN = 20  # batches of one round
 _log = telemetry.logger("resealing")
 
 
-class Resealing:
+class Reencryption:
     """Moves sealed things to the data key in use."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Resealing:
             _log.error("reseal_failed", kind=type(fault).__name__, reason=str(fault))
 
     def step(self) -> int:
-        """Move one batch; return how many things it held. Raises Fault for what no key opens."""
+        """Move one batch; return how many things it held. Raises InternalError for what no key opens."""
         keyset = self._keyset()
         kid = keyset.primary(KeyKind.DATA).kid
         if kid == self._done or not _earlier(keyset, kid):

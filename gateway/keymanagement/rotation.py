@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from gateway import telemetry
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
-from gateway.keymanagement.active_keyset import Decide, KeyRoom
+from gateway.keymanagement.active_keyset import ActiveKeyset, Decide
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
-from gateway.store.keys.rotations import Doom
+from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
@@ -32,7 +32,7 @@ from keys.errors import KeysError
 from keys.key_record import KeyEvent, KeyRecord
 from keys.keyset import Keyset
 from keys.lifecycle import DIRECTORY, KeyKind, KeyState
-from keys.rotation_schedule import ANNOUNCED, Evidence, Move, Outlook, Rhythm, Step, short
+from keys.rotation_schedule import ANNOUNCED, CryptoPeriod, Evidence, Move, Outlook, Step, short
 
 SCHEDULE = "schedule"  # who acts where nobody does
 MOST_STEPS = 32  # of one round; more would be a fault of ours, and the next round comes
@@ -47,12 +47,12 @@ _SPENT = "its 48 hours are over"
 _log = telemetry.logger("turning")
 
 
-class Turning:
+class KeyRotation:
     """Reads what there is to know of our keys' turns, and takes the steps."""
 
     def __init__(  # noqa: PLR0917 - our keys' turns depend on these
         self,
-        keyroom: KeyRoom,
+        keyroom: ActiveKeyset,
         directory: Directory,
         database: Database,
         sequencer: Sequencer,
@@ -111,7 +111,7 @@ class Turning:
             decided = {kid: doom.due for kid, doom in rotations.doomed(reader).items()}
         return Outlook(rhythms=rhythms, evidence=self.evidence(), asked=asked, decided=decided)
 
-    def dooms(self) -> dict[bytes, Doom]:
+    def dooms(self) -> dict[bytes, ScheduledDestruction]:
         """Return what two persons decided to destroy."""
         with self._database.reader() as reader:
             return rotations.doomed(reader)
@@ -120,7 +120,7 @@ class Turning:
         """Return what comes next, the earliest first."""
         return rotation_schedule.steps(self.keyset.records, self.outlook(), self._clock())
 
-    def steps_with(self, kind: KeyKind, rhythm: Rhythm) -> tuple[Step, ...]:
+    def steps_with(self, kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Step, ...]:
         """Return what would come next for a kind if it turned so."""
         outlook = self.outlook()
         supposed = replace(outlook, rhythms={**outlook.rhythms, kind: rhythm})
@@ -132,7 +132,7 @@ class Turning:
         return self._keyroom.told
 
     def grounds(self, record: KeyRecord, *, override: bool) -> dict[str, str]:
-        """Return what an entry says of the evidence for a promotion; raises Remedy where it does not suffice.
+        """Return what an entry says of the evidence for a promotion; raises UserError where it does not suffice.
 
         override   two persons do not wait for whoever is missing
         """
@@ -146,13 +146,15 @@ class Turning:
         if (
             record.kind in DIRECTORY
         ):  # nobody could check what it signs: two persons cannot change that
-            raise Remedy(f"{name} is not named by the directory yet: {WAYS[record.kind]}")
+            raise UserError(f"{name} is not named by the directory yet: {WAYS[record.kind]}")
         missing = ", ".join(evidence.missing[:MOST_NAMED])
         if override:
             return {"evidence": "OVERRIDDEN", "missing_partners": missing}
         if evidence.version is None:
-            raise Remedy(f"{name} is in no version of our entry yet: run `passerelle keys publish`")
-        raise Remedy(
+            raise UserError(
+                f"{name} is in no version of our entry yet: run `passerelle keys publish`"
+            )
+        raise UserError(
             f"{name} was not seen by {missing} with version {evidence.version} of our entry: wait for"
             " them, or have two persons promote it with --override"
         )
@@ -193,7 +195,7 @@ class Turning:
                 break
             try:
                 moved += self._take(step, actor, facts)
-            except Remedy:
+            except UserError:
                 if step in self._due(kind):
                     raise
                 continue  # somebody else took it meanwhile

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement.active_keyset import Decide
 from gateway.monitoring.expiry import Keys
 from gateway.trust.key_names import of_record, spelt
@@ -37,7 +37,7 @@ _SHORT_LIVED = frozenset({KeyKind.KEM, KeyKind.TLS_LEAF})
 
 
 def named(keyset: Keyset, key: str) -> KeyRecord:
-    """Return the key of ours that digits name, by id, pin or serial number; raises Remedy for none and for several."""
+    """Return the key of ours that digits name, by id, pin or serial number; raises UserError for none and for several."""
     beginning = spelt(key)
     found = [
         record
@@ -46,7 +46,7 @@ def named(keyset: Keyset, key: str) -> KeyRecord:
     ]
     if len(found) == 1:
         return found[0]
-    raise Remedy(
+    raise UserError(
         "key: several keys of ours begin so; give more digits"
         if found
         else "key: no key of ours begins so; see `passerelle keys list`. A partner's is for `passerelle keys"
@@ -92,7 +92,7 @@ def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> D
 
     def decide(keyset: Keyset, now: datetime) -> tuple[Keyset, tuple[KeyEvent, ...]]:
         if kind is KeyKind.AUDIT:
-            raise Remedy(
+            raise UserError(
                 "an AUDIT key is the auditor's: they make the next by passerelle audit renew, and two operators take over its"
                 " public half by passerelle keys adopt DIR FILE"
             )
@@ -100,13 +100,13 @@ def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> D
         if already is not None and join:
             return keyset, ()
         if already is not None:
-            raise Remedy(
+            raise UserError(
                 f"{kind.value} {short(already.kid)} is PREACTIVE already: promote or destroy it first"
             )
         try:
             keyset, event = keyset.generate(kind, now, reason=reason, actor=actor)
         except KeysError as fault:
-            raise Remedy(str(fault)) from None
+            raise UserError(str(fault)) from None
         return keyset, (event,)
 
     return decide
@@ -121,7 +121,7 @@ def move(kid: bytes, target: KeyState, reason: str, actor: str) -> Decide:
         try:
             keyset, event = keyset.transition(kid, target, now, reason, actor)
         except KeysError as fault:
-            raise Remedy(f"{record.kind.value} {short(kid)}: {fault}") from None
+            raise UserError(f"{record.kind.value} {short(kid)}: {fault}") from None
         return keyset, (event,)
 
     return decide
@@ -147,27 +147,27 @@ def stop(kid: bytes, target: KeyState, reason: str, actor: str) -> Decide:
 
 
 def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
-    """Raise Remedy, saying what to do instead, where a key does not go to `target`."""
+    """Raise UserError, saying what to do instead, where a key does not go to `target`."""
     name, state = f"{record.kind.value} {short(record.kid)}", record.state
     if state is target:
-        raise Remedy(f"{name} is {state.value} already, since {record.changed:%Y-%m-%d %H:%M}")
+        raise UserError(f"{name} is {state.value} already, since {record.changed:%Y-%m-%d %H:%M}")
     only = sole(keyset, record)
     if target in _STOPPED and only and record.kind in _HOUSE_NEEDS:
         instead = f"run `passerelle keys rotate {record.kind.value}`"
         if record.kind is KeyKind.AUDIT:
             instead = "take over the public half of the auditor's new key"
-        raise Remedy(
+        raise UserError(
             f"{name} is the only one, and without it the house records nothing, or reads nothing:"
             f" {instead}, then stop this one"
         )
     if state is KeyState.ACTIVE and target is KeyState.DESTROYED:
-        raise Remedy(
+        raise UserError(
             f"{name} is ACTIVE: promote a successor and deactivate this one, or suspend it, first"
         )
     if state is KeyState.ACTIVE and target is KeyState.DEACTIVATED and only:
-        raise Remedy(f"{name} is the only ACTIVE one: promote a successor first, or suspend it")
+        raise UserError(f"{name} is the only ACTIVE one: promote a successor first, or suspend it")
     if not authority(record.kind, state, target):
-        raise Remedy(f"{name} is {state.value}, and none goes from there to {target.value}")
+        raise UserError(f"{name} is {state.value}, and none goes from there to {target.value}")
 
 
 def waits(record: KeyRecord) -> bool:

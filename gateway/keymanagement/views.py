@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from gateway.keymanagement.rotation import Turning
+from gateway.keymanagement.rotation import KeyRotation
 from gateway.keymanagement.transitions import keepers_sign, stopped
 from gateway.monitoring import expiry
 from gateway.trust.bundle import fingerprint
@@ -13,10 +13,10 @@ from gateway.trust.key_names import serial
 from keys.certificates import pin
 from keys.key_record import KeyRecord
 from keys.lifecycle import DIRECTORY, KEM_WINDOW, KeyKind, KeyState
-from keys.rotation_schedule import Evidence, Move, Rhythm, Step, ends, short
+from keys.rotation_schedule import CryptoPeriod, Evidence, Move, Step, ends, short
 
 
-def standing(turning: Turning) -> object:
+def standing(turning: KeyRotation) -> object:
     """Return the state of every key, and the version of our entry: what an approval must find unchanged."""
     keys = [
         [record.kid.hex(), record.kind.value, record.state.value, _time(record.changed)]
@@ -25,7 +25,7 @@ def standing(turning: Turning) -> object:
     return {"keys": keys, "version": turning.own.version}
 
 
-def listing(turning: Turning) -> dict[str, object]:
+def listing(turning: KeyRotation) -> dict[str, object]:
     """Return every key with what comes next for it, and how each kind turns."""
     rhythms, steps, evidence = turning.outlook().rhythms, turning.steps(), turning.evidence()
     return {
@@ -40,7 +40,7 @@ def listing(turning: Turning) -> dict[str, object]:
     }
 
 
-def one(turning: Turning, record: KeyRecord) -> dict[str, object]:
+def one(turning: KeyRotation, record: KeyRecord) -> dict[str, object]:
     """Return one key, and who has seen it."""
     found = turning.evidence()
     evidence = found.get(record.kid, Evidence(None))
@@ -61,19 +61,19 @@ def one(turning: Turning, record: KeyRecord) -> dict[str, object]:
     }
 
 
-def entry(turning: Turning) -> dict[str, object]:
+def entry(turning: KeyRotation) -> dict[str, object]:
     """Return the version of our entry, and what people compare of it."""
     own = turning.own
     return {"version": own.version, "fingerprint": fingerprint(own.to_bytes())}
 
 
-def rhythm(kind: KeyKind, how: Rhythm) -> dict[str, object]:
+def rhythm(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:
     """Return how a kind turns."""
     return {"kind": kind.value, "on": how.on, "days": how.every.days}
 
 
 def _row(
-    turning: Turning,
+    turning: KeyRotation,
     record: KeyRecord,
     steps: tuple[Step, ...],
     found: Mapping[bytes, Evidence],
@@ -97,7 +97,7 @@ def _row(
     }
 
 
-def _way_back(turning: Turning, kind: KeyKind) -> str:
+def _way_back(turning: KeyRotation, kind: KeyKind) -> str:
     """Return in words why nothing is answered for want of a kind, and each order that ends that; two persons."""
     ways = [
         f"passerelle keys {verb} DIR {short(record.kid)} {words}"
@@ -111,14 +111,14 @@ def _way_back(turning: Turning, kind: KeyKind) -> str:
     return f"Nothing is answered: no {kind.value} key is ACTIVE → {', or '.join(ways)}"
 
 
-def _in_use(turning: Turning, record: KeyRecord) -> bool:
+def _in_use(turning: KeyRotation, record: KeyRecord) -> bool:
     active = [
         r for r in turning.keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)
     ]
     return bool(active) and max(active, key=lambda r: (r.created, r.kid)).kid == record.kid
 
 
-def _next(turning: Turning, record: KeyRecord, steps: tuple[Step, ...]) -> str:
+def _next(turning: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> str:
     """Return in words what comes next for a key."""
     mine = next((step for step in steps if step.kid == record.kid), None)
     if mine is not None:

@@ -114,7 +114,7 @@ class Timers:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptPeriod:
     """How long a class of things is kept under the agreement."""
 
     period: timedelta
@@ -195,7 +195,7 @@ class Agreement:
     caveats: tuple[Caveat, ...]
     timers: Timers
     digest: str
-    retention: Mapping[str, Kept] = field(default_factory=lambda: MappingProxyType({}))
+    retention: Mapping[str, KeptPeriod] = field(default_factory=lambda: MappingProxyType({}))
     superseded: datetime | None = None
 
     @property

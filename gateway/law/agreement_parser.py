@@ -38,7 +38,7 @@ from types import MappingProxyType
 from gateway.domain.messages import Modality
 from gateway.domain.person import Caveat
 from gateway.law import agreement_bounds, countries
-from gateway.law.agreement import Agreement, Band, Kept, Name, Timers
+from gateway.law.agreement import Agreement, Band, KeptPeriod, Name, Timers
 from gateway.law.agreement_directions import answering, asking
 from gateway.law.toml_reader import Document, misshapen
 
@@ -197,12 +197,12 @@ def _timers(file: Document) -> Timers:
     return Timers(send, acknowledge, file.paragraph("correction.paragraph"))
 
 
-def _retention(file: Document) -> Mapping[str, Kept]:
+def _retention(file: Document) -> Mapping[str, KeptPeriod]:
     kept = {}
     for key in file.keys("retention"):
         path = f"retention.{key}"
         if key not in Kind.__members__:
             raise file.wrong(path, "unknown")
         period = timedelta(days=file.count(f"{path}.days", 1, 36_525))
-        kept[key] = Kept(period, file.paragraph(f"{path}.paragraph"))
+        kept[key] = KeptPeriod(period, file.paragraph(f"{path}.paragraph"))
     return MappingProxyType(kept)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from gateway.law.agreement import Agreements
 
 
-class Kept(Enum):
+class RetentionClass(Enum):
     """A class of things that are kept for a time."""
 
     PROBE = "prints and templates of a query"
@@ -55,24 +55,32 @@ _DAY = timedelta(days=1)
 _NOW = timedelta(0)
 TWO_YEARS = timedelta(days=730)
 
-RULES: Mapping[Kept, Rule] = MappingProxyType(
+RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
     {
         # "Immediately after completion of the search": no hold can keep them. Five minutes are ten rounds of the caretaker.
-        Kept.PROBE: Rule(_NOW, timedelta(minutes=5), "IRPR 315.43(2)", bound=False),
-        Kept.REPLY: Rule(_NOW, _SOON, "24 hours for redelivery, stamped on each (protocol 8)"),
-        Kept.HIT_REFERENCE: Rule(_NOW, _SOON, "30 days, stamped on each (chosen)"),
-        Kept.TRANSACTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
-        Kept.DISCLOSURE: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; IRPR 315.42(1) needs them)"),
-        Kept.UNUSED_RESULT: Rule(timedelta(days=30), _DAY, "IRPR 315.26: as soon as feasible"),
-        Kept.USED_RESULT: Rule(TWO_YEARS, _DAY, "Privacy Regulations s. 4(1): after the last use"),
-        Kept.ASKED: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
-        Kept.CORRECTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
-        Kept.EXCHANGE_DETAIL: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        RetentionClass.PROBE: Rule(_NOW, timedelta(minutes=5), "IRPR 315.43(2)", bound=False),
+        RetentionClass.REPLY: Rule(
+            _NOW, _SOON, "24 hours for redelivery, stamped on each (protocol 8)"
+        ),
+        RetentionClass.HIT_REFERENCE: Rule(_NOW, _SOON, "30 days, stamped on each (chosen)"),
+        RetentionClass.TRANSACTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        RetentionClass.DISCLOSURE: Rule(
+            TWO_YEARS, _DAY, "exchange logs (chosen; IRPR 315.42(1) needs them)"
+        ),
+        RetentionClass.UNUSED_RESULT: Rule(
+            timedelta(days=30), _DAY, "IRPR 315.26: as soon as feasible"
+        ),
+        RetentionClass.USED_RESULT: Rule(
+            TWO_YEARS, _DAY, "Privacy Regulations s. 4(1): after the last use"
+        ),
+        RetentionClass.ASKED: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        RetentionClass.CORRECTION: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
+        RetentionClass.EXCHANGE_DETAIL: Rule(TWO_YEARS, _DAY, "exchange logs (chosen; law.md 10)"),
         # Prints given are good for ten years (IRPR 12.7); so long it can be asked how their record came to be.
-        Kept.OFFICE_DETAIL: Rule(
+        RetentionClass.OFFICE_DETAIL: Rule(
             timedelta(days=3653), _DAY, "as long as prints are valid (chosen)"
         ),
-        Kept.TRACE: Rule(
+        RetentionClass.TRACE: Rule(
             _NOW, _SOON, "ledger.md 3: shredding is complete when the journal is empty"
         ),
     }
@@ -87,20 +95,22 @@ ROUNDS_SILENT = timedelta(
 class Schedule:
     """The periods in force: those of the rules, and what agreements say for their partners."""
 
-    agreed: Mapping[tuple[Kept, str], timedelta] = field(
+    agreed: Mapping[tuple[RetentionClass, str], timedelta] = field(
         default_factory=lambda: MappingProxyType({})
     )
 
-    def period(self, kept: Kept, partner: str = "") -> timedelta:
+    def period(self, kept: RetentionClass, partner: str = "") -> timedelta:
         """Return how long a class is kept of a partner."""
         return self.agreed.get((kept, partner), RULES[kept].period)
 
-    def partners(self, kept: Kept) -> tuple[str, ...]:
+    def partners(self, kept: RetentionClass) -> tuple[str, ...]:
         """Return the partners whose agreement says a period of its own for a class."""
         return tuple(sorted(partner for each, partner in self.agreed if each is kept))
 
 
-STAMPED = frozenset({Kept.REPLY, Kept.HIT_REFERENCE})  # their end was written when they were made
+STAMPED = frozenset(
+    {RetentionClass.REPLY, RetentionClass.HIT_REFERENCE}
+)  # their end was written when they were made
 
 
 def schedule_of(agreements: Agreements) -> Schedule:
@@ -109,11 +119,11 @@ def schedule_of(agreements: Agreements) -> Schedule:
     The longest, because what came under an older version is kept as that one said; an agreement cannot shorten
     what another of the same partner prolongs. Periods of STAMPED classes are stamped by who makes the thing.
     """
-    agreed: dict[tuple[Kept, str], timedelta] = {}
+    agreed: dict[tuple[RetentionClass, str], timedelta] = {}
     for versions in agreements.values():
         for agreement in versions:
             for name, stated in agreement.retention.items():
-                key = Kept[name], agreement.partner
+                key = RetentionClass[name], agreement.partner
                 if key[0] not in STAMPED:
                     agreed[key] = max(stated.period, agreed.get(key, stated.period))
     return Schedule(MappingProxyType(agreed))

@@ -69,7 +69,7 @@ FACTS: Final = (
 )
 
 
-class VolumeRefused(AuditFault):
+class ArchiveRefused(AuditFault):
     """A file is not a bundle as we write it: cut, altered, or another thing."""
 
 
@@ -101,7 +101,7 @@ class Manifest:
     software: str = ""
 
 
-class Volume:
+class Archive:
     """A bundle that is open for reading; members are read when they are asked for."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -111,19 +111,19 @@ class Volume:
         first, size = self.manifest.first, self.manifest.size
         pages = sum(name.startswith("entries/") for name in self._members)
         if not 0 <= first <= size or pages != -(-(size - first) // PAGE):
-            raise VolumeRefused("the manifest does not say what is here")
+            raise ArchiveRefused("the manifest does not say what is here")
         for folder in ("checkpoints", "cosignatures", "tokens"):
             pages = sum(name.startswith(f"{folder}/") for name in self._members)
             if not all(f"{folder}/{number:08}" in self._members for number in range(pages)):
-                raise VolumeRefused(f"a page of {folder} is missing")
+                raise ArchiveRefused(f"a page of {folder} is missing")
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a bundle and check the spelling of its frame; raises VolumeRefused. `check` reads it whole."""
+        """Open a bundle and check the spelling of its frame; raises ArchiveRefused. `check` reads it whole."""
         try:
             file = path.open("rb")
         except OSError as error:
-            raise VolumeRefused(f"{path} cannot be read: {user_files.why(error)}") from None
+            raise ArchiveRefused(f"{path} cannot be read: {user_files.why(error)}") from None
         try:
             return cls(file)
         except BaseException:
@@ -161,15 +161,15 @@ class Volume:
         return self._named("agreements/", ".toml")
 
     def frontier(self) -> Frontier:
-        """Return the tree before the first entry that is here; raises VolumeRefused."""
+        """Return the tree before the first entry that is here; raises ArchiveRefused."""
         content, first = self._document("frontier"), self.manifest.first
         if len(content) != first.bit_count() * HASH_SIZE:
-            raise VolumeRefused("the frontier is not that of the leaves before the first")
+            raise ArchiveRefused("the frontier is not that of the leaves before the first")
         peaks = (content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE))
         return Frontier(first, tuple(peaks))
 
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
-        """Yield the entries from `start` up to `stop`, exclusive; by default all. Raises VolumeRefused."""
+        """Yield the entries from `start` up to `stop`, exclusive; by default all. Raises ArchiveRefused."""
         first, size = self.manifest.first, self.manifest.size
         begin, end = max(first, start or 0), size if stop is None else min(size, stop)
         for number in range((begin - first) // PAGE, -(-(end - first) // PAGE)):
@@ -198,7 +198,7 @@ class Volume:
                 yield int.from_bytes(size, "big"), _part(content, 4, MOST_TOKEN)
 
     def check(self, progress: Callable[[int], None] | None = None) -> None:
-        """Read every byte and hold it against the digest at the end; raises VolumeRefused."""
+        """Read every byte and hold it against the digest at the end; raises ArchiveRefused."""
         at, length = self._members["SHA256"]
         left = at - BLOCK
         digest, done = hashlib.sha256(), 0
@@ -206,13 +206,13 @@ class Volume:
         while left:
             chunk = self._file.read(min(left, CHUNK))
             if not chunk:
-                raise VolumeRefused("the bundle was cut while it was read")
+                raise ArchiveRefused("the bundle was cut while it was read")
             digest.update(chunk)
             left, done = left - len(chunk), done + len(chunk)
             if progress is not None:
                 progress(done)
         if self._read(at, length) != digest.hexdigest().encode() + b"\n":
-            raise VolumeRefused(
+            raise ArchiveRefused(
                 "the bundle is damaged: its bytes do not give the digest at its end"
             )
 
@@ -233,19 +233,19 @@ class Volume:
         try:
             at, length = self._members[name]
         except KeyError:
-            raise VolumeRefused(f"the bundle has no {name}") from None
+            raise ArchiveRefused(f"the bundle has no {name}") from None
         return self._read(at, length)
 
     def _read(self, at: int, length: int) -> bytes:
         self._file.seek(at)
         content = self._file.read(length)
         if len(content) != length:
-            raise VolumeRefused("the bundle was cut while it was read")
+            raise ArchiveRefused("the bundle was cut while it was read")
         return content
 
 
 def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
-    """Return where each member's bytes begin and how many they are; raises VolumeRefused.
+    """Return where each member's bytes begin and how many they are; raises ArchiveRefused.
 
     Only headers in our own spelling are taken, padding is zero, and nothing stands behind the end.
     """
@@ -258,21 +258,21 @@ def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
         try:
             info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
         except (tarfile.HeaderError, ValueError):
-            raise VolumeRefused("this is no bundle, or it is damaged") from None
+            raise ArchiveRefused("this is no bundle, or it is damaged") from None
         name, length = info.name, info.size
         if not MEMBER.fullmatch(name) or name in found or len(found) >= MOST_MEMBERS:
-            raise VolumeRefused("a member that no bundle has, or twice")
+            raise ArchiveRefused("a member that no bundle has, or twice")
         if not 0 <= length <= max(MOST_PAGE, MOST_DOCUMENT) or block != header(name, length):
-            raise VolumeRefused("a member's header is not as we write it")
+            raise ArchiveRefused("a member's header is not as we write it")
         found[name] = at + BLOCK, length
         zeros = padding(length)
         file.seek(at + BLOCK + length)
         if file.read(len(zeros)) != zeros:
-            raise VolumeRefused("there is something between two members")
+            raise ArchiveRefused("there is something between two members")
         at += BLOCK + length + len(zeros)
     file.seek(at)
     if file.read(2 * BLOCK + 1) != bytes(2 * BLOCK) or found.keys().isdisjoint({"SHA256"}):
-        raise VolumeRefused("the end of the bundle is missing, or something stands behind it")
+        raise ArchiveRefused("the end of the bundle is missing, or something stands behind it")
     return found
 
 
@@ -283,11 +283,11 @@ def _manifest(content: bytes) -> Manifest:
     except JsonRefused:
         whole = False
     if not whole or values.keys() != set(FACTS) or values.pop("format") != FORMAT:
-        raise VolumeRefused("the manifest is not one of ours, or of another format")
+        raise ArchiveRefused("the manifest is not one of ours, or of another format")
     numbers = {"first", "size"}
     for name, value in values.items():
         if type(value) is not (int if name in numbers else str):
-            raise VolumeRefused(f"the manifest's {name} is not of its kind")
+            raise ArchiveRefused(f"the manifest's {name} is not of its kind")
     return Manifest(**values)
 
 
@@ -298,10 +298,10 @@ def _page(content: bytes, at: int, expected: int) -> Iterator[Held]:
         ciphertext = _part(file, 2, DETAIL_SIZES[-1] + 28)
         sealed_dek = _part(file, 2, MOST_KEY)
         if len(leaf) != LEAF_SIZE:
-            raise VolumeRefused(f"entry {index} is not of the size of a leaf")
+            raise ArchiveRefused(f"entry {index} is not of the size of a leaf")
         yield Held(index, leaf, ciphertext or None, sealed_dek or None)
     if file.read(1):
-        raise VolumeRefused("a page has more entries than the manifest says")
+        raise ArchiveRefused("a page has more entries than the manifest says")
 
 
 def _split(content: bytes, most: int) -> Iterator[bytes]:
@@ -315,7 +315,7 @@ def _part(file: io.BytesIO, prefix: int, most: int) -> bytes:
     length = int.from_bytes(stated, "big")
     part = file.read(length) if length <= most else b""
     if len(stated) != prefix or len(part) != length:
-        raise VolumeRefused("a length in the bundle is wrong")
+        raise ArchiveRefused("a length in the bundle is wrong")
     return part
 
 

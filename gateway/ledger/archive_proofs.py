@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.domain.messages import Receipt
 from gateway.ledger import merkle
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from gateway.ledger.errors import ProofRefused
 from gateway.ledger.proof import make_proof
 from gateway.ledger.signed_note import Checkpoint, parse_note
@@ -18,7 +18,7 @@ KEPT: Final = 8  # level from which on hashes of subtrees are kept: 64 bytes for
 class Prover:
     """Proves entries of one bundle; the first proof hashes every leaf, the following ones some hundreds."""
 
-    def __init__(self, volume: Volume, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(self, volume: Archive, progress: Callable[[int], None] | None = None) -> None:
         """Prepare; `progress` is told how many leaves were hashed so far."""
         self._volume, self._progress = volume, progress
         self._first, self._hashed = volume.manifest.first, 0
@@ -74,12 +74,12 @@ class Prover:
         return found
 
 
-def prove(volume: Volume, index: int, progress: Callable[[int], None] | None = None) -> Receipt:
+def prove(volume: Archive, index: int, progress: Callable[[int], None] | None = None) -> Receipt:
     """Return the proof of one entry of a bundle, as `Prover.prove` does."""
     return Prover(volume, progress).prove(index)
 
 
-def _last(volume: Volume) -> bytes | None:
+def _last(volume: Archive) -> bytes | None:
     found = None
     for note in volume.notes():
         found = note

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.ledger import signed_note, timestamp, witness_quorum
-from gateway.ledger.archive import SEALED_KEY, Held, Volume, VolumeRefused
+from gateway.ledger.archive import SEALED_KEY, Archive, ArchiveRefused, Held
 from gateway.ledger.entry import MalformedEntry
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.proof import LogIdentity
@@ -25,7 +25,7 @@ Progress = Callable[[int], None]
 
 
 def verify_volume(
-    volume: Volume,
+    volume: Archive,
     log: LogIdentity,
     progress: Progress | None = None,
     *,
@@ -39,7 +39,7 @@ def verify_volume(
     try:
         volume.check()  # (1)
         before = volume.frontier()
-    except VolumeRefused as refused:
+    except ArchiveRefused as refused:
         return _unread(volume, str(refused))
     reading = _Reading(volume, progress)
     whole = not before.size
@@ -61,7 +61,7 @@ def verify_volume(
     return replace(report, findings=(*beside, *report.findings))
 
 
-def _partly(volume: Volume) -> Iterator[Finding]:
+def _partly(volume: Archive) -> Iterator[Finding]:
     first, size = volume.manifest.first, volume.size
     if first == size:
         yield Finding(Severity.FAULT, first, "the bundle holds no entry at all", Place.LEDGER)
@@ -73,7 +73,7 @@ def _partly(volume: Volume) -> Iterator[Finding]:
         yield Finding(Severity.NOTICE, first, text, Place.LEDGER)
 
 
-def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+def _of_another(volume: Archive, log: LogIdentity) -> Iterator[Finding]:
     if volume.manifest.origin != log.origin:
         text = (
             f"the bundle says it is of {volume.manifest.origin}, and the keys are of {log.origin}"
@@ -81,15 +81,15 @@ def _of_another(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
         yield Finding(Severity.FAULT, volume.size, text, Place.LEDGER)
 
 
-def _witnessed(volume: Volume, log: LogIdentity) -> Iterator[Finding]:
+def _witnessed(volume: Archive, log: LogIdentity) -> Iterator[Finding]:
     try:
         yield from witness_quorum.astray(volume.notes(), volume.cosignatures(), log)
-    except VolumeRefused as refused:
+    except ArchiveRefused as refused:
         yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
 
 
 def _stamps(
-    volume: Volume, log: LogIdentity, entries: Sequence[timestamp.Entry], roots: bytes | None
+    volume: Archive, log: LogIdentity, entries: Sequence[timestamp.Entry], roots: bytes | None
 ) -> Iterator[Finding]:
     try:
         wanted = {size for size, _ in volume.tokens()}
@@ -102,11 +102,11 @@ def _stamps(
         partial = volume.manifest.first > 0
         beside = timestamp.Beside(log, notes, entries, partial)
         yield from timestamp.check_all(volume.tokens(), beside, roots)
-    except VolumeRefused as refused:
+    except ArchiveRefused as refused:
         yield Finding(Severity.FAULT, volume.size, str(refused), Place.LEDGER)
 
 
-def _unread(volume: Volume, why: str) -> Report:
+def _unread(volume: Archive, why: str) -> Report:
     finding = Finding(Severity.FAULT, volume.manifest.first, why, Place.LEDGER)
     return Report((finding,), volume.size, bytes(32), 0)
 
@@ -114,7 +114,7 @@ def _unread(volume: Volume, why: str) -> Report:
 class _Reading:
     """The entries of a bundle, each read once, in order."""
 
-    def __init__(self, volume: Volume, progress: Progress | None) -> None:
+    def __init__(self, volume: Archive, progress: Progress | None) -> None:
         self._volume = volume
         self._progress = progress
         self._at: Held | None = None
@@ -132,7 +132,7 @@ class _Reading:
                 done += 1
                 if self._progress is not None and not done % 1024:
                     self._progress(done)
-        except VolumeRefused as refused:
+        except ArchiveRefused as refused:
             index = self._volume.manifest.first + done
             self.gaps.append(Finding(Severity.FAULT, index, str(refused)))
 

@@ -18,9 +18,9 @@ from gateway.ledger.archive import (
     MOST_DOCUMENT,
     MOST_PAGE,
     PAGE,
+    ArchiveRefused,
     Held,
     Manifest,
-    VolumeRefused,
     canonical,
     header,
     padding,
@@ -52,9 +52,9 @@ class Writer:
             self._temporary.unlink()
 
     def document(self, name: str, content: bytes) -> None:
-        """Write one member whole; raises VolumeRefused for a name that no bundle has."""
+        """Write one member whole; raises ArchiveRefused for a name that no bundle has."""
         if not MEMBER.fullmatch(name) or len(content) > max(MOST_PAGE, MOST_DOCUMENT):
-            raise VolumeRefused("no member of a bundle has this name, or is this large")
+            raise ArchiveRefused("no member of a bundle has this name, or is this large")
         for part in (header(name, len(content)), content, padding(len(content))):
             self._digest.update(part)
             self._file.write(part)

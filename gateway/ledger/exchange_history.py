@@ -32,7 +32,7 @@ class Question(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class ExchangeHistory:
     """The answers about one exchange, by question; findings are what should be there and is not."""
 
     number: str
@@ -48,7 +48,7 @@ def tell(
     cite: Cite = lambda _: "",
     *,
     opened: bool = True,
-) -> Story:
+) -> ExchangeHistory:
     """Return the story of a partner's transaction.
 
     entries   those of the transaction and of what followed it, and the KEY entries of the keys it used
@@ -72,7 +72,7 @@ def tell(
         Question.DECISION: tuple(exchange_history_parts.decision(own, cite)),
         Question.AFTERWARDS: tuple(exchange_history_parts.afterwards(own, later, number)),
     }
-    return Story(number, partner, answers, tuple(_findings(own, answers, opened=opened)))
+    return ExchangeHistory(number, partner, answers, tuple(_findings(own, answers, opened=opened)))
 
 
 def _unanswered(own: Sequence[Told]) -> bool:

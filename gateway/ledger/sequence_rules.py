@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 
 from gateway.domain.messages import Direction, Operation
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_followup import Sequels
+from gateway.ledger.sequence_rules_followup import FollowUpRules
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
@@ -86,10 +86,10 @@ class _Review:
 
 
 @dataclass(slots=True)
-class Grammar:
+class SequenceRules:
     """The state of the grammar after some entries; feed it every frame, in order."""
 
-    _sequels: Sequels = field(default_factory=Sequels)
+    _sequels: FollowUpRules = field(default_factory=FollowUpRules)
     _known: dict[Key, _Exchange] = field(default_factory=dict)
     _ages: deque[_Exchange] = field(default_factory=deque)  # the oldest first
     _fresh: list[_Exchange] = field(default_factory=list)  # closed since the last checkpoint

@@ -32,7 +32,7 @@ _ENDS: Final = frozenset({"RELEASE", "LIFT", "CLEAR"})
 
 
 @dataclass(slots=True)
-class Orders:
+class AdminRules:
     """What stands after some entries; feed it every frame, in order."""
 
     _open: set[str] = field(default_factory=set)

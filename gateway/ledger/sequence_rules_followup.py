@@ -59,7 +59,7 @@ _EDGES: Final[dict[tuple[EntryType, Direction, EntryClass], tuple[set[_Place | N
 
 
 @dataclass(slots=True)
-class Sequels:
+class FollowUpRules:
     """What is known of corrections and of queries of ours after some entries."""
 
     _corrections: dict[tuple[Key, bool], _Place] = field(default_factory=dict)

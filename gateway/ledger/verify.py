@@ -29,8 +29,8 @@ from gateway.ledger.entry import (
 )
 from gateway.ledger.merkle import Frontier, leaf_hash
 from gateway.ledger.proof import LogIdentity
-from gateway.ledger.sequence_rules import Grammar
-from gateway.ledger.sequence_rules_admin import Orders
+from gateway.ledger.sequence_rules import SequenceRules
+from gateway.ledger.sequence_rules_admin import AdminRules
 from gateway.ledger.signed_note import Checkpoint, NoteRefused
 
 MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for every row
@@ -147,8 +147,8 @@ class _Walk:
     has_key: HasKey | None
     checkpoints: Iterator[bytes]
     frontier: Frontier = field(default_factory=Frontier)
-    grammar: Grammar = field(default_factory=Grammar)
-    orders: Orders = field(default_factory=Orders)
+    grammar: SequenceRules = field(default_factory=SequenceRules)
+    orders: AdminRules = field(default_factory=AdminRules)
     shreds: Shreds = field(default_factory=Shreds)
     findings: list[Finding] = field(default_factory=list)
     omitted: int = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.sealed_entries import hand
 from gateway.store.ledger import related_entries
@@ -27,7 +27,7 @@ QUESTION = re.compile(r"[!-~][ -~]{0,199}")  # the command and what it names, as
 _AUDITORS = frozenset({Role.AUDITOR})
 
 
-class ReadingRoom:
+class AuditAccess:
     """Where entries are read."""
 
     def __init__(self, database: Database, sequencer: Sequencer) -> None:
@@ -57,7 +57,7 @@ class ReadingRoom:
                 partners = [each for each in partners if each == partner]
             if len(partners) > 1:
                 names = ", ".join(partners)
-                raise Remedy(f"several partners have used this number: name one of {names}")
+                raise UserError(f"several partners have used this number: name one of {names}")
             if not partners:
                 return {"partner": partner, "entries": []}
             with self._database.reader() as reader:
@@ -71,7 +71,7 @@ class ReadingRoom:
         after = arguments.number("after", -1, 2**62, default=-1)
         reason = arguments.reason()
         if since is None:
-            raise Remedy("since: say from when on")
+            raise UserError("since: say from when on")
 
         def do() -> Answer:
             # Each page is a reading: who begins with the second one must not read unseen.

@@ -15,7 +15,7 @@ from typing import Final
 
 from gateway import telemetry
 from gateway.errors import EvidenceOverdue
-from gateway.monitoring.alarms import StandingAlarms
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.store import alarms
 from gateway.store.sqlite import Database
 
@@ -38,14 +38,14 @@ def late_in(database: Database) -> dict[str, datetime]:
     }
 
 
-class Overdue:
+class EvidenceDeadline:
     """Who is late, and since when. `demand` is asked on every call and costs nothing while nobody is.
 
     Whoever makes a kind of evidence says `late` each time that he finds himself behind, and `settled` each
     time that he does not; also where the kind is switched off, since an alarm may stand from before.
     """
 
-    def __init__(self, database: Database, standing: StandingAlarms, limit: timedelta) -> None:
+    def __init__(self, database: Database, standing: LatchedAlarms, limit: timedelta) -> None:
         """Prepare; what was late when the house was last open still is.
 
         limit   how long something may be late before nothing is answered

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger import merkle, tiles
 from gateway.ledger.errors import AuditFault, TileRefused
 from gateway.ledger.proof import LogIdentity
@@ -63,7 +63,7 @@ def _checkpoint(
     try:
         with database.reader() as reader:
             root = merkle.root_at(found.size, stored_ledger.node(reader))
-    except Fault as fault:
+    except InternalError as fault:
         text = f"the published checkpoint cannot be held against the rows: {fault}"
         return _ledger(Severity.FAULT, size, text), 0
     if root != found.root:
@@ -85,7 +85,7 @@ def _tile(folder: Path, database: Database, path: TilePath) -> Iterator[Finding]
         return
     try:
         wanted = contents(database, path)
-    except Fault as fault:
+    except InternalError as fault:
         yield _leaf(first, f"the published file {name} cannot be held against the rows: {fault}")
         return
     if octets != wanted:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway import telemetry
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.ledger import merkle, tiles
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.proof import LogIdentity
@@ -42,19 +42,19 @@ AUDITORS: Final = (0o700, 0o600)  # entry bundles: they hold everyone's frames
 _log = telemetry.logger("publisher")
 
 
-class AnotherPublishes(Remedy):
+class AnotherPublishes(UserError):
     """Another process publishes the same files; it will be done in a moment."""
 
 
 def contents(database: Database, path: TilePath) -> bytes:
-    """Return the bytes of a tile as the rows give them; raises Fault at a gap."""
+    """Return the bytes of a tile as the rows give them; raises InternalError at a gap."""
     start, stop = path.first, path.first + path.width
     if path.level is not None:
         with database.reader() as reader:
             return tiles.hash_tile(stored_ledger.hashes(reader, path.height, start, stop))
     leaves = list(stored_ledger.iter_leaves(database, start, stop))
     if len(leaves) != path.width:
-        raise Fault(f"the ledger has no leaf {start + len(leaves)}")
+        raise InternalError(f"the ledger has no leaf {start + len(leaves)}")
     return tiles.entry_tile(leaves)
 
 
@@ -102,7 +102,7 @@ class Publisher:
         stopped   asked between two files; what was written so far is found again by the next call
         progress  told how many tiles are done
 
-        Raises OSError where the disk does not take it, Fault where the rows are not the beginning of what was
+        Raises OSError where the disk does not take it, InternalError where the rows are not the beginning of what was
         published or do not give what was signed, AnotherPublishes where somebody else is at it.
         """
         with self._alone():
@@ -161,14 +161,14 @@ class Publisher:
             return 0
         size = 0 if target is None else target.size
         if found.size > size:
-            raise Fault(
+            raise InternalError(
                 f"the published checkpoint covers {found.size} entries, the rows {size}: the ledger was set back;"
                 " keep a copy of the folder, it is evidence; docs/operators.md says what then"
             )
         with self._database.reader() as reader:
             root = merkle.root_at(found.size, stored_ledger.node(reader))
         if root != found.root:
-            raise Fault(
+            raise InternalError(
                 f"the rows do not give the published root of {found.size} entries: the ledger was changed;"
                 " keep a copy of the folder, it is evidence; docs/operators.md says what then"
             )
@@ -188,7 +188,7 @@ class Publisher:
             hashes = stored_ledger.hashes(reader, 0, path.first, path.first + path.width)
         for at, leaf in enumerate(tiles.read_entries(octets, path.width)):
             if merkle.leaf_hash(leaf) != hashes[at]:
-                raise Fault(f"leaf {path.first + at} is not the leaf that was hashed")
+                raise InternalError(f"leaf {path.first + at} is not the leaf that was hashed")
 
     def _write(self, path: Path, octets: bytes, modes: tuple[int, int]) -> None:
         """Put a file in its place, whole and flushed, or not at all."""

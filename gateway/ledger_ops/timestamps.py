@@ -21,12 +21,12 @@ from typing import Final
 from gateway import user_files
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger import timestamp as stamp
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.timestamp import SKEW, StampRefused
-from gateway.ledger_ops.evidence_deadline import Overdue
+from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
@@ -46,14 +46,14 @@ class Authority:
     every: timedelta
 
 
-class Stamping:
+class Timestamps:
     """Asks the authority when it is time to, and says when stamps are late."""
 
     def __init__(
         self,
         database: Database,
         sequencer: Sequencer,
-        overdue: Overdue,
+        overdue: EvidenceDeadline,
         clock: Callable[[], datetime],
         *,
         authority: Authority | None,
@@ -87,7 +87,7 @@ class Stamping:
             if stopping():
                 return
             # A house that was closed for a day is late from its opening on, or it would not answer at once;
-            # what was late before it closed still is (`Overdue`).
+            # what was late before it closed still is (`EvidenceDeadline`).
             ours = isinstance(fault, StampRefused | OSError)
             why = str(fault)[:REASON] if ours else type(fault).__name__
             self._overdue.late(NAME, max(due, self._begun), self._clock(), why)
@@ -97,11 +97,11 @@ class Stamping:
     def stamp(self) -> tuple[int, datetime]:
         """Have the newest checkpoint stamped now; return its size and the time that the authority states.
 
-        Raises StampRefused, OSError where the authority does not answer, Remedy where none is configured.
+        Raises StampRefused, OSError where the authority does not answer, UserError where none is configured.
         """
         authority = self._authority
         if authority is None:
-            raise Remedy("no authority is configured: set evidence.authority and its roots")
+            raise UserError("no authority is configured: set evidence.authority and its roots")
         with self._one:
             return self._stamp(authority)
 
@@ -136,7 +136,7 @@ class Stamping:
             try:
                 size, at = self.stamp()
             except (StampRefused, OSError) as fault:
-                raise Remedy(f"there is no time stamp: {fault}") from None
+                raise UserError(f"there is no time stamp: {fault}") from None
             return {"size": size, "time": at.isoformat()}
 
         return do
@@ -148,16 +148,18 @@ class Stamping:
 
 
 def authority_of(address: str | None, roots: Path | None, every: float) -> Authority | None:
-    """Return the authority that the settings name; raises Remedy where its roots cannot be read."""
+    """Return the authority that the settings name; raises UserError where its roots cannot be read."""
     if address is None:
         return None
     if roots is None:
-        raise Remedy("evidence.authority needs evidence.authority_roots: whose stamps are believed")
+        raise UserError(
+            "evidence.authority needs evidence.authority_roots: whose stamps are believed"
+        )
     try:
         octets = user_files.read(roots, stamp.MOST_ROOTS)
         stamp.certificates([octets])
     except user_files.FileRefused as fault:
-        raise Remedy(f"{roots}: evidence.authority_roots cannot be read: {fault}") from None
+        raise UserError(f"{roots}: evidence.authority_roots cannot be read: {fault}") from None
     except StampRefused as fault:
-        raise Remedy(f"{roots}: evidence.authority_roots: {fault}") from None
+        raise UserError(f"{roots}: evidence.authority_roots: {fault}") from None
     return Authority(address, octets, timedelta(seconds=every))

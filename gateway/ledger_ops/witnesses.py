@@ -26,7 +26,7 @@ from gateway import calendar_bounds, user_files
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
 from gateway.config import Settings
-from gateway.errors import ElementInvalid, Fault, Remedy
+from gateway.errors import ElementInvalid, InternalError, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.proof import LogIdentity
@@ -41,7 +41,7 @@ from gateway.ledger.signed_note import (
     with_lines,
 )
 from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy, PolicyRefused
-from gateway.ledger_ops.evidence_deadline import Overdue
+from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.store.effects import Effect
 from gateway.store.ledger import witness_evidence
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -80,7 +80,7 @@ class Witnesses:
         *,
         log: Callable[[], LogIdentity],
         clock: Callable[[], datetime],
-        overdue: Overdue,
+        overdue: EvidenceDeadline,
         policy: Policy | None,
         wanted: timedelta,
     ) -> None:
@@ -109,7 +109,7 @@ class Witnesses:
             try:
                 names = self.add("", note)
             except ElementInvalid as fault:
-                raise Remedy(_WRONG[fault.metadata["element"]]) from None
+                raise UserError(_WRONG[fault.metadata["element"]]) from None
             return {"witnesses": ", ".join(names), "size": self._log().open(note).size}
 
         return do
@@ -224,7 +224,7 @@ class Witnesses:
             self._overdue.settled(NAME)
             return
         # A ledger that slept, or whose quorum is demanded from now on, is late from the opening on, or nothing would be
-        # answered at once; what was late before the house closed still is (`Overdue`).
+        # answered at once; what was late before the house closed still is (`EvidenceDeadline`).
         since = max(first, self._begun)
         if now - since > self._wanted or NAME in self._overdue.standing:
             self._overdue.late(NAME, since, now, "COSIGNATURES_MISSING")
@@ -254,7 +254,7 @@ class Witnesses:
     def _merged(self, notes: list[bytes]) -> bytes:
         """Return one note with the lines of several over the same checkpoint; of too many, those that the policy names."""
         if not notes:
-            raise Fault("a size without a note")
+            raise InternalError("a size without a note")
         first, *others = map(parse_note, notes)
         named = set() if self._policy is None else {k.name for k in self._policy.witnesses.values()}
         lines = [line for each in (first, *others) for line in each.signatures]
@@ -291,7 +291,7 @@ def witnesses_of(settings: Settings) -> dict[str, list[VerifierKey]]:
 
 
 def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | None:
-    """Read the policy that the settings name, of this ledger; raises Remedy that says what is wrong with it."""
+    """Read the policy that the settings name, of this ledger; raises UserError that says what is wrong with it."""
     if path is None:
         return None
     try:
@@ -299,9 +299,11 @@ def policy_of(path: Path | None, log: LogIdentity | None = None) -> Policy | Non
         if log is not None:
             policy.demand(log)
     except user_files.FileRefused as fault:
-        raise Remedy(f"{path}: evidence.policy names a file that cannot be read: {fault}") from None
+        raise UserError(
+            f"{path}: evidence.policy names a file that cannot be read: {fault}"
+        ) from None
     except PolicyRefused as fault:
-        raise Remedy(f"{path}: {fault}") from None
+        raise UserError(f"{path}: {fault}") from None
     return policy
 
 

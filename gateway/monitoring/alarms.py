@@ -17,7 +17,7 @@ from gateway.store.sqlite import Database
 _log = telemetry.logger("alarms")
 
 
-class StandingAlarms:
+class LatchedAlarms:
     """Raises and clears alarms by name, each once, across restarts; never raises itself."""
 
     def __init__(

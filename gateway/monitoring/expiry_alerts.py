@@ -30,7 +30,7 @@ Source = Callable[[datetime], Iterable[Expiring]]
 _log = telemetry.logger("lookout")
 
 
-class Lookout:
+class ExpiryAlerts:
     """The outlook of an open house; every room that has something that ends adds a source."""
 
     def __init__(

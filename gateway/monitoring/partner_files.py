@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from gateway import telemetry
-from gateway.monitoring.alarms import StandingAlarms
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.trust.partners import Directory
 
 PREFIX: Final = "PARTNER_FILE/"  # of the alarms' names
@@ -19,7 +19,7 @@ _log = telemetry.logger("partners")
 class PartnerFiles:
     """Looks at the faults of a directory, in the gateway's rounds."""
 
-    def __init__(self, directory: Directory, alarms: StandingAlarms) -> None:
+    def __init__(self, directory: Directory, alarms: LatchedAlarms) -> None:
         self._directory, self._alarms = directory, alarms
         self._told: dict[str, str] = {}
 

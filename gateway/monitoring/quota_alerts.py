@@ -26,7 +26,7 @@ _PREFIX = "QUOTA/"
 _log = telemetry.logger("thrift")
 
 
-class Thrift:
+class QuotaAlerts:
     """Looks at the counters of every agreement in force, in the house's rounds."""
 
     def __init__(

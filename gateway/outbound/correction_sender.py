@@ -22,11 +22,11 @@ from gateway.errors import InProgress, Refusal
 from gateway.law import correction_policy
 from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
-from gateway.outbound.failures import Setbacks
+from gateway.outbound.failures import SendFailures
 from gateway.outbound.transport import Couriers, Delivery, Fate
 from gateway.store.casework import corrections
 from gateway.store.casework.corrections import Papers
-from gateway.store.correction_lifecycle import Act, Correction, Standing, step
+from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
@@ -39,12 +39,12 @@ MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is wri
 _FULL = (
     "QUOTA_EXCEEDED"  # the partner takes no more today, or of this query; the duty to tell remains
 )
-_TO_SEND = (Standing.OPEN, Standing.UNSENT)
-_CAN_BE_LATE = (Standing.OPEN, Standing.SENT, Standing.SETTLED)
+_TO_SEND = (CorrectionPhase.OPEN, CorrectionPhase.UNSENT)
+_CAN_BE_LATE = (CorrectionPhase.OPEN, CorrectionPhase.SENT, CorrectionPhase.SETTLED)
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class SenderContext:
     """What carrying needs; `clock` is the edge, `timers` by partner come from the agreements."""
 
     couriers: Couriers
@@ -53,13 +53,13 @@ class Post:
     data_key: DataRing
     clock: Callable[[], datetime]
     timers: Callable[[str], Timers] = lambda _: correction_policy.STANDARD
-    setbacks: Setbacks = field(default_factory=lambda: Setbacks(lambda: datetime.now(UTC)))
+    setbacks: SendFailures = field(default_factory=lambda: SendFailures(lambda: datetime.now(UTC)))
 
 
-class Notices:
+class CorrectionSender:
     """Carries what the table of corrections says is to be carried."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: SenderContext) -> None:
         self._post = post
         self._log = telemetry.logger("notices")
 
@@ -119,9 +119,9 @@ class Notices:
     def _late(self, correction: Correction, now: datetime) -> bool:
         """Whether this state is over its time: the notice is to be sent sooner than the duty is to be done."""
         timers = self._post.timers(correction.partner)
-        if correction.direction is Direction.OUTBOUND and correction.state is Standing.OPEN:
+        if correction.direction is Direction.OUTBOUND and correction.state is CorrectionPhase.OPEN:
             return now > correction.open + timers.send
-        if correction.state is Standing.SETTLED and not correction.attempts:
+        if correction.state is CorrectionPhase.SETTLED and not correction.attempts:
             return False  # done this moment; it is tried before it is called unsent
         return now > correction.due and correction.state in _CAN_BE_LATE
 
@@ -130,8 +130,8 @@ class Notices:
         if correction.next is None or now < correction.next:
             return False
         if correction.direction is Direction.INBOUND:
-            return correction.state in (Standing.SETTLED, Standing.UNSENT)
-        return correction.state is not Standing.REFUSED
+            return correction.state in (CorrectionPhase.SETTLED, CorrectionPhase.UNSENT)
+        return correction.state is not CorrectionPhase.REFUSED
 
     def _carry(self, correction: Correction, now: datetime) -> Delivery:
         with self._post.database.reader() as reader:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.domain.messages import About, Direction, Operation, Outcome
-from gateway.domain.outbound_query import Errand, ErrandState, Seeking
+from gateway.domain.outbound_query import OutboundQuery, OutboundState, Seeking
 from gateway.domain.person import Details, DetailsRequest, FieldCode
-from gateway.errors import Refusal, Remedy, meaning
+from gateway.errors import Refusal, UserError, meaning
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.outbound import entries
-from gateway.outbound.correction_sender import Post
+from gateway.outbound.correction_sender import SenderContext
 from gateway.outbound.transport import Delivery, Fate, Written
 from gateway.store.casework import outbound_queries
 from gateway.store.effects import Effect
@@ -25,23 +25,23 @@ from gateway.wire import disclosure_payload as wire
 from gateway.wire import query_payload
 from gateway.wire.received_fields import codes_in
 
-_HELD = (ErrandState.ANSWERED, ErrandState.SHOWN, ErrandState.USED)
+_HELD = (OutboundState.ANSWERED, OutboundState.SHOWN, OutboundState.USED)
 
 
-class Seeker:
+class DetailsSender:
     """Asks for details of matches."""
 
-    def __init__(self, post: Post, random: Callable[[int], bytes]) -> None:
+    def __init__(self, post: SenderContext, random: Callable[[int], bytes]) -> None:
         self._post, self._random = post, random
 
-    def seek(self, errand: Errand, seeking: Seeking) -> Details:
+    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
         """Return what the partner disclosed; it is recorded, and kept sealed with the answer.
 
-        Raises Remedy where there is no match to ask about, or no answer came.
+        Raises UserError where there is no match to ask about, or no answer came.
         """
         folder = outbound_queries.folder_of(self._post.data_key, errand)
         if errand.outcome is not Outcome.MATCH or errand.state not in _HELD or not folder.answer:
-            raise Remedy("there is no match under this number that details could be asked of")
+            raise UserError("there is no match under this number that details could be asked of")
         reference = query_payload.read_result(folder.answer).hit_reference
         written = self._written(errand, seeking, reference)
         before = codes_in(folder)
@@ -55,7 +55,7 @@ class Seeker:
             absent -= self._came(errand)
             heard = (outbound_queries.not_received(errand, absent),) if refused else ()
             self._commit(_unanswered(errand, written, delivery), *heard)
-            raise Remedy(_none_came(delivery))
+            raise UserError(_none_came(delivery))
         kept = replace(folder, details=(*folder.details, delivery.payload))
         sealed = outbound_queries.seal(self._post.data_key, errand.partner, errand.number, kept)
         leaf = _received(errand, written, delivery, details)
@@ -63,7 +63,7 @@ class Seeker:
         self._commit(leaf, outbound_queries.kept(errand, sealed, absent - came, came))
         return details
 
-    def _came(self, errand: Errand) -> set[FieldCode]:
+    def _came(self, errand: OutboundQuery) -> set[FieldCode]:
         """Return what has come by now: another request may have been answered while this one was under way."""
         with self._post.database.reader() as reader:
             now = outbound_queries.find(reader, errand.partner, errand.number)
@@ -73,7 +73,7 @@ class Seeker:
             else set(codes_in(outbound_queries.folder_of(self._post.data_key, now)))
         )
 
-    def _written(self, errand: Errand, seeking: Seeking, reference: bytes) -> Written:
+    def _written(self, errand: OutboundQuery, seeking: Seeking, reference: bytes) -> Written:
         def payload(reply_key: bytes) -> bytes:
             return wire.details_request_bytes(
                 DetailsRequest(
@@ -95,7 +95,9 @@ class Seeker:
         courier = self._post.couriers(errand.partner)
         written = courier.write(Operation.REQUEST_HIT_DETAILS, payload, about, 0)
         if written is None:
-            raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
+            raise UserError(
+                "the partner's bundle holds no key that is valid now; import its new one"
+            )
         return written
 
     def _commit(self, leaf: Leaf, *effects: Effect) -> None:
@@ -121,7 +123,7 @@ def _told(delivery: Delivery) -> Details | None:
         return None
 
 
-def _asked(errand: Errand, seeking: Seeking, written: Written) -> Leaf:
+def _asked(errand: OutboundQuery, seeking: Seeking, written: Written) -> Leaf:
     header = written.header
     frame = replace(
         _frame(errand, written, EntryType.ASKED, EntryClass.OTHER),
@@ -141,7 +143,9 @@ def _asked(errand: Errand, seeking: Seeking, written: Written) -> Leaf:
     return Leaf(frame, facts)
 
 
-def _received(errand: Errand, written: Written, delivery: Delivery, details: Details) -> Leaf:
+def _received(
+    errand: OutboundQuery, written: Written, delivery: Delivery, details: Details
+) -> Leaf:
     if delivery.receipt is None:
         raise AssertionError  # the courier says DELIVERED only with one
     theirs = decode(delivery.receipt.leaf)
@@ -163,7 +167,7 @@ def _received(errand: Errand, written: Written, delivery: Delivery, details: Det
     return Leaf(frame, {name: value for name, value in facts.items() if value})
 
 
-def _unanswered(errand: Errand, written: Written, delivery: Delivery) -> Leaf:
+def _unanswered(errand: OutboundQuery, written: Written, delivery: Delivery) -> Leaf:
     refused = delivery.fate in (Fate.REFUSED, Fate.STALE)
     kind = EntryType.ANSWER_RECEIVED if refused else EntryType.ABANDONED
     entry_class = EntryClass.DENIED if refused else EntryClass.OTHER
@@ -171,7 +175,9 @@ def _unanswered(errand: Errand, written: Written, delivery: Delivery) -> Leaf:
     return Leaf(_frame(errand, written, kind, entry_class), facts)
 
 
-def _frame(errand: Errand, written: Written, kind: EntryType, entry_class: EntryClass) -> Frame:
+def _frame(
+    errand: OutboundQuery, written: Written, kind: EntryType, entry_class: EntryClass
+) -> Frame:
     return Frame(
         type=kind,
         entry_class=entry_class,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.domain.messages import Biometrics, Direction, Outcome, Receipt, Result
-from gateway.domain.outbound_query import Asking, Errand
+from gateway.domain.outbound_query import OutboundQuery, OutboundRequest
 from gateway.domain.person import Withholding
 from gateway.errors import Refusal
 from gateway.law.legal_status import persecution_said
@@ -32,7 +32,7 @@ class Permission(Protocol):
         """The digest of the agreement file."""
 
 
-def asked(asking: Asking, written: Written, permission: Permission) -> Leaf:
+def asked(asking: OutboundRequest, written: Written, permission: Permission) -> Leaf:
     """Return the entry of a query of ours that may leave."""
     header = written.header
     frame = Frame(
@@ -58,7 +58,7 @@ def asked(asking: Asking, written: Written, permission: Permission) -> Leaf:
     return Leaf(frame, facts)
 
 
-def stopped(asking: Asking, number: str, refusal: Refusal) -> Leaf:
+def stopped(asking: OutboundRequest, number: str, refusal: Refusal) -> Leaf:
     """Return the entry of a query that our own law stopped before anything left."""
     frame = Frame(
         type=EntryType.ASKED,
@@ -74,7 +74,7 @@ def stopped(asking: Asking, number: str, refusal: Refusal) -> Leaf:
     return Leaf(frame, facts | ({"element": element} if element else {}))
 
 
-def _facts(asking: Asking) -> dict[str, str]:
+def _facts(asking: OutboundRequest) -> dict[str, str]:
     """What the case system stated, on which it was decided; nothing biographic."""
     facts = {
         "purpose": asking.purpose.name,
@@ -95,7 +95,7 @@ def _facts(asking: Asking) -> dict[str, str]:
     return {name: value for name, value in facts.items() if value}
 
 
-def received(errand: Errand, receipt: Receipt, result: Result) -> Leaf:
+def received(errand: OutboundQuery, receipt: Receipt, result: Result) -> Leaf:
     """Return the entry of an answer that proved itself; class ACCEPTED where the partner has not decided."""
     theirs = decode(receipt.leaf)
     pending = result.outcome is Outcome.REVIEW_PENDING
@@ -136,24 +136,24 @@ def withheld(withholding: Withholding | None) -> dict[str, str]:
     return {"withheld": withholding.scope.name, "ground": withholding.ground.name}
 
 
-def denied(errand: Errand, delivery: Delivery) -> Leaf:
+def denied(errand: OutboundQuery, delivery: Delivery) -> Leaf:
     """Return the entry of a partner's refusal to answer."""
     kind, reason = EntryType.ANSWER_RECEIVED, delivery.reason
     return _end(errand, kind, EntryClass.DENIED, reason, delivery.element)
 
 
-def expired(errand: Errand, reason: str) -> Leaf:
+def expired(errand: OutboundQuery, reason: str) -> Leaf:
     """Return the entry of a query that was never answered."""
     return _end(errand, EntryType.ABANDONED, EntryClass.OTHER, reason)
 
 
-def doubted(errand: Errand, reason: str) -> Leaf:
+def doubted(errand: OutboundQuery, reason: str) -> Leaf:
     """Return the alarm of an answer that did not prove itself."""
     return _end(errand, EntryType.ALARM, EntryClass.OTHER, reason)
 
 
 def _end(
-    errand: Errand, kind: EntryType, entry_class: EntryClass, reason: str, element: str = ""
+    errand: OutboundQuery, kind: EntryType, entry_class: EntryClass, reason: str, element: str = ""
 ) -> Leaf:
     frame = Frame(
         type=kind,

@@ -36,7 +36,7 @@ class Alarms(Protocol):
         """Return those that stand, also since before a restart, less their prefix."""
 
 
-class Setbacks:
+class SendFailures:
     """Failures in a row by partner and message; for several threads."""
 
     def __init__(self, clock: Callable[[], datetime], alarms: Alarms | None = None) -> None:

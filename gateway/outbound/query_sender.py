@@ -20,10 +20,16 @@ from datetime import datetime, timedelta
 
 from gateway import telemetry
 from gateway.domain.messages import About, Operation, Outcome, Query, Result, State
-from gateway.domain.outbound_query import Asking, Errand, ErrandAct, ErrandState, Folder
-from gateway.errors import AuditUnavailable, InProgress, Refusal, Remedy
+from gateway.domain.outbound_query import (
+    OutboundAct,
+    OutboundQuery,
+    OutboundRequest,
+    OutboundState,
+    StoredAnswer,
+)
+from gateway.errors import AuditUnavailable, InProgress, Refusal, UserError
 from gateway.outbound import entries
-from gateway.outbound.correction_sender import Post
+from gateway.outbound.correction_sender import SenderContext
 from gateway.outbound.entries import Permission
 from gateway.outbound.transport import Delivery, Fate
 from gateway.store.casework import outbound_queries
@@ -43,26 +49,28 @@ GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for n
 _UNKNOWN = "TRANSACTION_UNKNOWN"
 _REUSED = "TRANSACTION_REUSED"  # the partner has it: what became of it, its state tells
 
-MayAsk = Callable[[Asking, datetime], tuple[Permission, tuple[Effect, ...]]]
+MayAsk = Callable[[OutboundRequest, datetime], tuple[Permission, tuple[Effect, ...]]]
 
 
-class Outbound:
+class QuerySender:
     """Asks partners, and carries on with what is unanswered.
 
     may_ask   raises the Refusal that stops it, or returns why it is permitted and what reserves its quota
     """
 
-    def __init__(self, post: Post, may_ask: MayAsk, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, post: SenderContext, may_ask: MayAsk, random: Callable[[int], bytes]
+    ) -> None:
         self._post, self._may_ask, self._random = post, may_ask, random
         self._pauses: dict[tuple[str, str], tuple[int, datetime]] = {}
         self._carrying: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._log = telemetry.logger("outbound")
 
-    def ask(self, asking: Asking) -> Errand:
+    def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask, and wait for the answer as long as one carrying takes; return where it stands then.
 
-        What our law stops is STOPPED, and its folder says why. Raises Remedy where the partner cannot be written to.
+        What our law stops is STOPPED, and its folder says why. Raises UserError where the partner cannot be written to.
         """
         now = self._post.clock()
         number = f"{now:%Y%m%d}-{self._random(10).hex()}"
@@ -75,9 +83,11 @@ class Outbound:
             return self._stopped(asking, number, refusal, now)
         return self.carry_on(errand)
 
-    def _stopped(self, asking: Asking, number: str, refusal: Refusal, now: datetime) -> Errand:
-        folder = Folder(reason=refusal.reason, element=refusal.metadata.get("element", ""))
-        errand = self._errand(asking, number, ErrandState.STOPPED, folder, now)
+    def _stopped(
+        self, asking: OutboundRequest, number: str, refusal: Refusal, now: datetime
+    ) -> OutboundQuery:
+        folder = StoredAnswer(reason=refusal.reason, element=refusal.metadata.get("element", ""))
+        errand = self._errand(asking, number, OutboundState.STOPPED, folder, now)
         self._post.sequencer.commit(
             (entries.stopped(asking, number, refusal),), (outbound_queries.asking(errand),)
         )
@@ -85,12 +95,12 @@ class Outbound:
 
     def _recorded(
         self,
-        asking: Asking,
+        asking: OutboundRequest,
         number: str,
         permission: Permission,
         reserved: tuple[Effect, ...],
         now: datetime,
-    ) -> Errand:
+    ) -> OutboundQuery:
         def payload(reply_key: bytes) -> bytes:
             query = Query(
                 case=asking.case,
@@ -106,23 +116,30 @@ class Outbound:
         try:
             courier = self._post.couriers(asking.partner)
         except UnknownParty:
-            raise Remedy(
+            raise UserError(
                 "no bundle of this partner is known; import it with `party import`"
             ) from None
         written = courier.write(Operation.SUBMIT_QUERY, payload, about, SMALLEST_REQUEST_QUERY)
         if written is None:
-            raise Remedy("the partner's bundle holds no key that is valid now; import its new one")
-        folder = Folder(letter=written.octets, until=milliseconds(written.header.expire_time))
-        errand = self._errand(asking, number, ErrandState.ASKED, folder, now)
+            raise UserError(
+                "the partner's bundle holds no key that is valid now; import its new one"
+            )
+        folder = StoredAnswer(letter=written.octets, until=milliseconds(written.header.expire_time))
+        errand = self._errand(asking, number, OutboundState.ASKED, folder, now)
         errand = replace(errand, message_id=written.header.message_id)
         leaf = entries.asked(asking, written, permission)
         self._post.sequencer.commit((leaf,), (outbound_queries.asking(errand), *reserved))  # (3)
         return errand
 
     def _errand(
-        self, asking: Asking, number: str, state: ErrandState, folder: Folder, now: datetime
-    ) -> Errand:
-        return Errand(
+        self,
+        asking: OutboundRequest,
+        number: str,
+        state: OutboundState,
+        folder: StoredAnswer,
+        now: datetime,
+    ) -> OutboundQuery:
+        return OutboundQuery(
             partner=asking.partner,
             number=number,
             message_id=b"",
@@ -162,7 +179,7 @@ class Outbound:
                 away = self._attended(errand, away=away) or away
         return away
 
-    def carry_on(self, errand: Errand) -> Errand:
+    def carry_on(self, errand: OutboundQuery) -> OutboundQuery:
         """Carry the letter, or ask for the state; return where the errand stands afterwards.
 
         What fails as nobody foresaw is counted, and tried again in a walk: the question is recorded by now.
@@ -170,7 +187,7 @@ class Outbound:
         self._attended(errand, away=False)
         return self._now_at(errand)
 
-    def _attended(self, errand: Errand, *, away: bool) -> bool:
+    def _attended(self, errand: OutboundQuery, *, away: bool) -> bool:
         """Do what one errand needs; return whether its partner did not answer."""
         key = errand.partner, errand.number
         with self._lock:
@@ -195,22 +212,22 @@ class Outbound:
                 self._carrying.discard(key)
         return False
 
-    def _now_at(self, errand: Errand) -> Errand:
+    def _now_at(self, errand: OutboundQuery) -> OutboundQuery:
         with self._post.database.reader() as reader:
             return outbound_queries.find(reader, errand.partner, errand.number) or errand
 
-    def _given_up(self, errand: Errand) -> None:
+    def _given_up(self, errand: OutboundQuery) -> None:
         """End what nobody answered for too long: its letter and its case are not kept for ever."""
-        waits = errand.state in (ErrandState.ASKED, ErrandState.PENDING)
+        waits = errand.state in (OutboundState.ASKED, OutboundState.PENDING)
         if waits and self._post.clock() - errand.ask >= GIVEN_UP:
             self._expired(errand, "UNANSWERED")
             self._pauses.pop((errand.partner, errand.number), None)
 
-    def _carried(self, errand: Errand) -> bool:
+    def _carried(self, errand: OutboundQuery) -> bool:
         """Send what is to be sent; return whether nobody answered."""
         folder = outbound_queries.folder_of(self._post.data_key, errand)
         alive = folder.letter and milliseconds(self._post.clock()) < folder.until
-        if errand.state is ErrandState.PENDING or not alive:
+        if errand.state is OutboundState.PENDING or not alive:
             return self._state(errand)
         delivery = self._post.couriers(errand.partner).carry(folder.letter)
         if delivery.fate is Fate.DELIVERED:
@@ -223,7 +240,7 @@ class Outbound:
             self._doubt(errand, delivery)
         return delivery.fate is Fate.AWAY
 
-    def _state(self, errand: Errand) -> bool:
+    def _state(self, errand: OutboundQuery) -> bool:
         """Ask what became of it; the partner repeats what it recorded. Return whether nobody answered."""
         courier = self._post.couriers(errand.partner)
         written = courier.write(
@@ -250,17 +267,17 @@ class Outbound:
                 self._pause(errand)
         return delivery.fate is Fate.AWAY
 
-    def _answered(self, errand: Errand, delivery: Delivery, result: Result | None) -> None:
+    def _answered(self, errand: OutboundQuery, delivery: Delivery, result: Result | None) -> None:
         """(5)."""
         if result is None or delivery.receipt is None:
             self._doubt(errand, replace(delivery, fate=Fate.DOUBTED, reason="ANSWER_REJECTED"))
             return
         pending = result.outcome is Outcome.REVIEW_PENDING
-        if pending and errand.state is ErrandState.PENDING:
+        if pending and errand.state is OutboundState.PENDING:
             self._pause(errand)  # nothing new
             return
         receipt = (delivery.receipt.leaf, delivery.receipt.tlog_proof)
-        folder = unfolded(Folder(answer=query_payload.result_bytes(result), receipt=receipt))
+        folder = unfolded(StoredAnswer(answer=query_payload.result_bytes(result), receipt=receipt))
         values: dict[str, object] = {
             "sealed": outbound_queries.seal(
                 self._post.data_key, errand.partner, errand.number, folder
@@ -270,43 +287,43 @@ class Outbound:
             now = milliseconds(self._post.clock())
             values |= {"outcome": int(result.outcome), "answer_ms": now, "answered_index": LEAF}
             values |= {"received": outbound_queries.bits(codes_in(folder))}
-        act = ErrandAct.PEND if pending else ErrandAct.ANSWER
+        act = OutboundAct.PEND if pending else OutboundAct.ANSWER
         leaf = entries.received(errand, delivery.receipt, result)
         self._commit(
             leaf, outbound_queries.moved(errand, act, leaf=None if pending else 0, **values)
         )
         self._pause(errand) if pending else self._pauses.pop((errand.partner, errand.number), None)
 
-    def _refused(self, errand: Errand, delivery: Delivery) -> None:
+    def _refused(self, errand: OutboundQuery, delivery: Delivery) -> None:
         self._commit(
             entries.denied(errand, delivery),
             outbound_queries.moved(
                 errand,
-                ErrandAct.REFUSE,
+                OutboundAct.REFUSE,
                 sealed=self._why(errand, delivery.reason, delivery.element),
                 answer_ms=milliseconds(self._post.clock()),
             ),
         )
 
-    def _expired(self, errand: Errand, reason: str) -> None:
+    def _expired(self, errand: OutboundQuery, reason: str) -> None:
         self._commit(
             entries.expired(errand, reason),
-            outbound_queries.moved(errand, ErrandAct.EXPIRE, sealed=self._why(errand, reason)),
+            outbound_queries.moved(errand, OutboundAct.EXPIRE, sealed=self._why(errand, reason)),
         )
 
-    def _why(self, errand: Errand, reason: str, element: str = "") -> bytes:
+    def _why(self, errand: OutboundQuery, reason: str, element: str = "") -> bytes:
         """Return the folder of a query that no answer came to: why, and nothing of the letter any more."""
-        folder = Folder(reason=reason, element=element)
+        folder = StoredAnswer(reason=reason, element=element)
         return outbound_queries.seal(self._post.data_key, errand.partner, errand.number, folder)
 
-    def _doubt(self, errand: Errand, delivery: Delivery) -> None:
+    def _doubt(self, errand: OutboundQuery, delivery: Delivery) -> None:
         """Wait; an answer that is not to be believed is an alarm besides."""
         self._pause(errand)
         if delivery.fate is Fate.DOUBTED:
             self._post.sequencer.commit((entries.doubted(errand, delivery.reason),), ())
             self._log.error("answer_rejected", partner=errand.partner, reason=delivery.reason)
 
-    def _pause(self, errand: Errand) -> None:
+    def _pause(self, errand: OutboundQuery) -> None:
         key = errand.partner, errand.number
         attempts = self._pauses.get(key, (0, errand.ask))[0] + 1
         wait = min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), LONGEST_PAUSE)
@@ -316,7 +333,7 @@ class Outbound:
         self._post.sequencer.commit((leaf,), (effect,))
 
 
-def _name(errand: Errand) -> tuple[str, str]:
+def _name(errand: OutboundQuery) -> tuple[str, str]:
     return "errand", errand.number
 
 

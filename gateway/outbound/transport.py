@@ -52,7 +52,7 @@ class Delivery:
     element: str = ""
 
 
-class Courier(Protocol):
+class Transport(Protocol):
     """Carries letters to one partner.
 
     MUST return a Delivery whatever happens on the way; MUST NOT say DELIVERED without a receipt that proved
@@ -68,4 +68,4 @@ class Courier(Protocol):
         """Carry a letter and judge its answer; takes seconds at most."""
 
 
-Couriers = Callable[[str], Courier]  # by partner id; raises UnknownParty
+Couriers = Callable[[str], Transport]  # by partner id; raises UnknownParty

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.isolated_loop import each
-from gateway.law.retention_policy import RULES, Kept, Schedule
+from gateway.law.retention_policy import RULES, RetentionClass, Schedule
 from gateway.ledger.crypto_shredding import CLASS_OF, Erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store import snapshot
@@ -37,14 +37,14 @@ CARETAKER = "caretaker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelfful:
+class DueItems:
     """What stands on one shelf.
 
     due    how many must go now, and nothing holds; late = how many of them are beyond the grace
     held   how many must go and are kept, by hold
     """
 
-    kept: Kept
+    kept: RetentionClass
     total: int
     due: int
     late: int
@@ -59,7 +59,7 @@ class Run:
     more     whether its batches were used up before it saw everything
     """
 
-    erased: Counter[Kept] = field(default_factory=Counter)
+    erased: Counter[RetentionClass] = field(default_factory=Counter)
     more: bool = False
     tidy: bool = True
 
@@ -102,7 +102,7 @@ class Retention:
         self._finder, self._schedule, self._clock = finder, schedule, clock
         self._take, self._alive = take, alive
         self._lock = threading.Lock()
-        self._cursors: dict[Kept, Key] = {}
+        self._cursors: dict[RetentionClass, Key] = {}
         self._traces: datetime | None = clock()  # since when the journal may hold what was erased
 
     def run(self, *, actor: str = CARETAKER, batches: int) -> Run:
@@ -126,14 +126,14 @@ class Retention:
             self._traces = None
         snapshot.sweep(self._database.path.parent)
 
-    def survey(self) -> tuple[Shelfful, ...]:
+    def survey(self) -> tuple[DueItems, ...]:
         """Return what stands on each shelf now."""
         return tuple(self._surveyed(kept) for kept in SHELVES)
 
-    def late(self) -> dict[Kept, int]:
+    def late(self) -> dict[RetentionClass, int]:
         """Return what is overdue beyond its grace and not held, by class: the first page of each."""
         now = self._clock()
-        found: dict[Kept, int] = {}
+        found: dict[RetentionClass, int] = {}
         for kept in SHELVES:
             pages = self._pages(kept, now - RULES[kept].grace)
             late = next((len(page.free) for page in pages if page.free), 0)
@@ -141,18 +141,18 @@ class Retention:
                 found[kept] = late
         return {**found, **self.late_traces()}
 
-    def late_traces(self) -> dict[Kept, int]:
+    def late_traces(self) -> dict[RetentionClass, int]:
         """Return what no shelf holds and is overdue: prints past their end, and an unemptied journal."""
         now, found = self._clock(), {}
         with self._database.reader() as reader:
             probes = due_data.late_probes(reader, now)
         if probes:
-            found[Kept.PROBE] = probes
-        if self._traces is not None and now - self._traces > RULES[Kept.TRACE].grace:
-            found[Kept.TRACE] = 1
+            found[RetentionClass.PROBE] = probes
+        if self._traces is not None and now - self._traces > RULES[RetentionClass.TRACE].grace:
+            found[RetentionClass.TRACE] = 1
         return found
 
-    def _clear(self, kept: Kept, done: Run, actor: str, batches: int) -> None:
+    def _clear(self, kept: RetentionClass, done: Run, actor: str, batches: int) -> None:
         looks = 0
         while (page := self._page(kept, self._cursors.get(kept), self._clock())) is not None:
             if page.free:
@@ -172,7 +172,7 @@ class Retention:
             self._cursors[kept] = page.last
         self._cursors.pop(kept, None)
 
-    def _erase(self, kept: Kept, page: _Page, actor: str) -> None:
+    def _erase(self, kept: RetentionClass, page: _Page, actor: str) -> None:
         """Commit one batch; raises Moved."""
         items = page.free
         told = Erased(kept.name, len(items))
@@ -196,7 +196,7 @@ class Retention:
         effects = due_data.erase(kept, items, page.until, page.serial)
         self._sequencer.commit((Leaf(frame, facts),), effects)
 
-    def _surveyed(self, kept: Kept) -> Shelfful:
+    def _surveyed(self, kept: RetentionClass) -> DueItems:
         now, schedule, rule = self._clock(), self._schedule(), RULES[kept]
         with self._database.reader() as reader:
             total = due_data.tally(reader, kept)
@@ -209,15 +209,15 @@ class Retention:
             item.since <= now - schedule.period(kept, item.named.partner) - rule.grace
             for item in free
         )
-        return Shelfful(kept=kept, total=total, due=len(free), late=late, held=dict(held))
+        return DueItems(kept=kept, total=total, due=len(free), late=late, held=dict(held))
 
-    def _pages(self, kept: Kept, now: datetime) -> Iterator[_Page]:
+    def _pages(self, kept: RetentionClass, now: datetime) -> Iterator[_Page]:
         after = None
         while (page := self._page(kept, after, now)) is not None:
             yield page
             after = page.last
 
-    def _page(self, kept: Kept, after: Key | None, now: datetime) -> _Page | None:
+    def _page(self, kept: RetentionClass, after: Key | None, now: datetime) -> _Page | None:
         """Return the next of what is due of a class, and the holds of the same moment."""
         self._alive()
         with self._database.reader() as reader:

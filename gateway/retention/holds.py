@@ -10,7 +10,7 @@ from gateway.admin.arguments import FILE_NUMBER, Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role, always
 from gateway.admin.pages import Page
 from gateway.admin.personal_data_access import About, seen
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.people import subjects
@@ -31,7 +31,7 @@ _OPERATORS = frozenset({Role.OPERATOR})
 _READERS = _PLACERS | {Role.AUDITOR}
 
 
-class Holding:
+class HoldOperations:
     """Where holds are placed and released."""
 
     def __init__(
@@ -74,7 +74,9 @@ class Holding:
             )
             with self._database.reader() as reader:
                 if not holds.known(reader, kind, reference):
-                    raise Remedy(f"there is no such {kind.value} here; look at how it is written")
+                    raise UserError(
+                        f"there is no such {kind.value} here; look at how it is written"
+                    )
                 subject = subjects.find(reader, reference) if kind is HoldKind.PERSON else None
             facts = {"hold": kind.value, "reason": reason, "actor": officer.person}
             if subject is not None:
@@ -104,7 +106,7 @@ class Holding:
         with self._database.reader() as reader:
             found = [one for one in holds.standing(reader).holds if one.id == identifier]
         if not found:
-            raise Remedy("no such hold stands; `passerelle retention hold list` names those")
+            raise UserError("no such hold stands; `passerelle retention hold list` names those")
         return found
 
     def _state(self) -> object:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
-from gateway.law.retention_policy import RULES, Kept
-from gateway.retention.erasure import Retention, Shelfful
-from gateway.retention.watchdog import Watch
+from gateway.law.retention_policy import RULES, RetentionClass
+from gateway.retention.erasure import DueItems, Retention
+from gateway.retention.watchdog import RetentionWatchdog
 
 MOST_BATCHES = (
     500  # of a class in one act; 100,000 things, so that an act ends before its caller's patience
@@ -16,10 +16,10 @@ MOST_BATCHES = (
 _READERS = frozenset({Role.OPERATOR, Role.CASEWORKER, Role.AUDITOR})
 
 
-class Keeping:
+class RetentionOperations:
     """The counter of retention."""
 
-    def __init__(self, retention: Retention, watch: Watch) -> None:
+    def __init__(self, retention: Retention, watch: RetentionWatchdog) -> None:
         self._retention, self._watch = retention, watch
 
     def acts(self) -> tuple[Act, ...]:
@@ -37,7 +37,7 @@ class Keeping:
             beside = self._retention.late_traces()
             shelves += [
                 _row(kept, due=beside.get(kept, 0), late=beside.get(kept, 0))
-                for kept in (Kept.PROBE, Kept.TRACE)
+                for kept in (RetentionClass.PROBE, RetentionClass.TRACE)
             ]
             return {"classes": shelves, "overdue": [row["class"] for row in shelves if row["late"]]}
 
@@ -59,11 +59,11 @@ class Keeping:
         return do
 
 
-def _told(one: Shelfful) -> dict[str, object]:
+def _told(one: DueItems) -> dict[str, object]:
     return _row(one.kept, total=one.total, due=one.due, late=one.late, held=dict(one.held))
 
 
-def _row(kept: Kept, **counts: object) -> dict[str, object]:
+def _row(kept: RetentionClass, **counts: object) -> dict[str, object]:
     rule = RULES[kept]
     return {
         "class": kept.name,

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from gateway import telemetry
 from gateway.errors import RetentionOverdue
-from gateway.law.retention_policy import ROUNDS_SILENT, Kept
+from gateway.law.retention_policy import ROUNDS_SILENT, RetentionClass
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.retention.erasure import Retention
 from gateway.store import alarms
@@ -31,7 +31,7 @@ ROUNDS = "ROUNDS"  # the alarm of the dead man's switch
 _log = telemetry.logger("retention")
 
 
-class Watch:
+class RetentionWatchdog:
     """Looks after the rounds. `demand` is asked on every call and costs nothing while all is well."""
 
     def __init__(
@@ -82,12 +82,12 @@ class Watch:
             self._alarm(ROUNDS, 1)
             raise RetentionOverdue
 
-    def _settle(self, found: Mapping[Kept, int]) -> None:
+    def _settle(self, found: Mapping[RetentionClass, int]) -> None:
         late = {kept.name: count for kept, count in found.items()}
         for name, count in late.items():
             self._alarm(name, count)
         with self._lock:
-            over = self._raised & ({kept.name for kept in Kept} | {ROUNDS}) - late.keys()
+            over = self._raised & ({kept.name for kept in RetentionClass} | {ROUNDS}) - late.keys()
         for name in sorted(over):
             self._clear(name)
         self._late = late

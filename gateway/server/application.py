@@ -20,54 +20,54 @@ from types import TracebackType
 from typing import Self
 
 from gateway import config, telemetry, user_files
-from gateway.admin.approvals import Ceremony
-from gateway.admin.operation import Answer, Desk, NotAllowed, Officer
+from gateway.admin.approvals import Approvals
+from gateway.admin.operation import Answer, NotAllowed, Officer, OperationRegistry
 from gateway.admin.staff import Staff
-from gateway.agreements.active import Statutes
+from gateway.agreements.active import ActiveAgreements
 from gateway.backup import restored as restoring
-from gateway.backup.operations import BackupDesk
-from gateway.casework.answer_use import Uses
+from gateway.backup.operations import BackupOperations
+from gateway.casework.answer_use import AnswerUse
 from gateway.casework.correction_settlement import Files
-from gateway.casework.correction_trace import Tracing
-from gateway.casework.corrections import Correcting
-from gateway.casework.outbound_queries import AskingDesk
+from gateway.casework.correction_trace import CorrectionTrace
+from gateway.casework.corrections import CorrectionOperations
+from gateway.casework.outbound_queries import OutboundQueryOperations
 from gateway.casework.review_disclosure import reveals
 from gateway.casework.reviews import Reviews
-from gateway.casework.withholdings import Deciding
+from gateway.casework.withholdings import WithholdingOperations
 from gateway.config import Settings
-from gateway.directory.operations import KeepersDesk
-from gateway.directory.publication import Publishing
+from gateway.directory.operations import DirectoryOperations
+from gateway.directory.publication import DirectoryPublication
 from gateway.keymanagement import adoption, bundle_renewal
-from gateway.keymanagement.active_keyset import KeyRoom
-from gateway.keymanagement.auditor_key import Auditors
-from gateway.keymanagement.blocklist import Barring
-from gateway.keymanagement.compromise import WorstDay
-from gateway.keymanagement.custody import CustodyRoom
-from gateway.keymanagement.operations import Rotating
-from gateway.keymanagement.reencryption import Resealing
-from gateway.keymanagement.rotation import Turning
+from gateway.keymanagement.active_keyset import ActiveKeyset
+from gateway.keymanagement.auditor_key import AuditorKeyOperations
+from gateway.keymanagement.blocklist import Blocklist
+from gateway.keymanagement.compromise import CompromiseOperations
+from gateway.keymanagement.custody import CustodyOperations
+from gateway.keymanagement.operations import KeyOperations
+from gateway.keymanagement.reencryption import Reencryption
+from gateway.keymanagement.rotation import KeyRotation
 from gateway.law.agreement import Agreements
 from gateway.law.query_policy import Decided
 from gateway.law.retention_policy import schedule_of
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger_ops.audit_access import ReadingRoom
-from gateway.ledger_ops.evidence_deadline import Overdue
-from gateway.ledger_ops.timestamps import Stamping, authority_of
+from gateway.ledger_ops.audit_access import AuditAccess
+from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
+from gateway.ledger_ops.timestamps import Timestamps, authority_of
 from gateway.ledger_ops.witnesses import Witnesses, policy_of
 from gateway.matching.engine import Batch, Change
 from gateway.monitoring import expiry
-from gateway.monitoring.alarms import StandingAlarms
-from gateway.monitoring.expiry_alerts import Lookout
-from gateway.outbound.correction_sender import Post
-from gateway.outbound.failures import Setbacks
+from gateway.monitoring.alarms import LatchedAlarms
+from gateway.monitoring.expiry_alerts import ExpiryAlerts
+from gateway.outbound.correction_sender import SenderContext
+from gateway.outbound.failures import SendFailures
 from gateway.retention.erasure import Retention
-from gateway.retention.holds import Holding
-from gateway.retention.operations import Keeping
-from gateway.retention.watchdog import Watch
+from gateway.retention.holds import HoldOperations
+from gateway.retention.operations import RetentionOperations
+from gateway.retention.watchdog import RetentionWatchdog
 from gateway.server.outbound_permissions import OutboundPermissions
 from gateway.server.partner_connections import PartnerConnections, Sender
 from gateway.server.workers import timestamps
-from gateway.server.workers.outbound import Postman
+from gateway.server.workers.outbound import OutboundWorker
 from gateway.server.workers.watchdog import Watchdog
 from gateway.store.casework import withholdings as decisions
 from gateway.store.exchange import transactions
@@ -77,7 +77,7 @@ from gateway.store.people import subjects
 from gateway.store.people.person_records import StoredPeople
 from gateway.store.sqlite import Database, open_store
 from gateway.subjects.enrolment import Registry
-from gateway.subjects.records import RecordRoom
+from gateway.subjects.records import SubjectRecords
 from gateway.trust.configured import directory_of
 from gateway.trust.partners import Directory, own_bundle
 from keys import selftest
@@ -124,7 +124,7 @@ class Gallery:
             ]
 
 
-class House:
+class Gateway:
     """Everything one party's folder holds, opened. Use as a context manager."""
 
     def __init__(
@@ -132,10 +132,10 @@ class House:
         *,
         home: Path,
         settings: Settings,
-        keyroom: KeyRoom,
-        barring: Barring,
+        keyroom: ActiveKeyset,
+        barring: Blocklist,
         directory: Directory,
-        statutes: Statutes,
+        statutes: ActiveAgreements,
         database: Database,
         sequencer: Sequencer,
         watchdog: Watchdog,
@@ -168,7 +168,7 @@ class House:
             reveals(self),
         )
         self.engines: list[Callable[[Change], None]] = []  # galleries in service, which follow
-        self.records = RecordRoom(database, sequencer, self.data_key, self.clock, self._follow)
+        self.records = SubjectRecords(database, sequencer, self.data_key, self.clock, self._follow)
         self.files = Files(database, sequencer, self.data_key, self.clock, self.random)
         self.retention = Retention(
             database,
@@ -179,10 +179,10 @@ class House:
             take=watchdog.hold,
             alive=watchdog.beat,
         )
-        self.watch = Watch(database, sequencer, self.retention, self.clock)
-        self.overdue = Overdue(
+        self.watch = RetentionWatchdog(database, sequencer, self.retention, self.clock)
+        self.overdue = EvidenceDeadline(
             database,
-            StandingAlarms(database, sequencer, self.clock),
+            LatchedAlarms(database, sequencer, self.clock),
             timedelta(hours=settings.evidence.overdue_h),
         )
         self.witnesses = Witnesses(
@@ -197,7 +197,7 @@ class House:
         )
         self.cutter = timestamps.Cutter()  # of questions to the time stamp authority
         evidence = settings.evidence
-        self.stamping = Stamping(
+        self.stamping = Timestamps(
             database,
             sequencer,
             self.overdue,
@@ -207,14 +207,14 @@ class House:
             ),
             post=partial(timestamps.post, cutter=self.cutter),
         )
-        self.lookout = Lookout(database, sequencer, self.clock)
+        self.lookout = ExpiryAlerts(database, sequencer, self.clock)
         self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
         self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
         self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
         self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
         self.lookout.add_partners(directory.parties, expiry.of_partner)
-        self.resealing = Resealing(database, sequencer, self.data_key, lambda: self.keyset)
-        self.publishing = Publishing(
+        self.resealing = Reencryption(database, sequencer, self.data_key, lambda: self.keyset)
+        self.publishing = DirectoryPublication(
             home,
             self.party,
             lambda: self.keyset,
@@ -222,7 +222,7 @@ class House:
             lambda: self.agreements,
             self.clock,
         )
-        self.turning = Turning(
+        self.turning = KeyRotation(
             keyroom, directory, database, sequencer, self.clock, self.publishing.naming
         )
         self.lookout.add(lambda _: self.publishing.expiring())
@@ -237,25 +237,25 @@ class House:
             Sender(self.party, home, keyroom, directory, settings.exchange.proxy, self.clock),
             self.witnesses,
         )
-        self.postman = Postman(
+        self.postman = OutboundWorker(
             database=database,
             directory=directory,
             connections=connections,
-            post=Post(
+            post=SenderContext(
                 connections,
                 database,
                 sequencer,
                 self.data_key,
                 self.clock,
                 self.permissions.timers,
-                Setbacks(self.clock, StandingAlarms(database, sequencer, self.clock)),
+                SendFailures(self.clock, LatchedAlarms(database, sequencer, self.clock)),
             ),
             permissions=self.permissions,
             files=self.files,
             watchdog=watchdog,
             random=self.random,
         )
-        self.ceremony = Ceremony(
+        self.ceremony = Approvals(
             self.party,
             lambda: self.desk,
             self.staff,
@@ -280,8 +280,8 @@ class House:
         *,
         on_fatal: Callable[[BaseException], None] = leave_at_once,
         clock: Callable[[], datetime] | None = None,
-    ) -> House:
-        """Open the folder `home`; raises Remedy, Fault or KeysError saying what is wrong with it.
+    ) -> Gateway:
+        """Open the folder `home`; raises UserError, InternalError or KeysError saying what is wrong with it.
 
         clock   of the whole house, in whole milliseconds; drills set it forward on a copy of a folder
         """
@@ -313,7 +313,7 @@ class House:
             watchdog.also("sequencer", lambda: sequencer.busy)
             sequencer.start()
             stack.callback(sequencer.close)
-            keyroom = KeyRoom(
+            keyroom = ActiveKeyset(
                 home,
                 settings.keys.keyset,
                 keyset,
@@ -326,7 +326,7 @@ class House:
             if restored is not None:
                 restoring.record(restored, sequencer)
             keyroom.settle()
-            statutes = Statutes(
+            statutes = ActiveAgreements(
                 settings.agreements.folder,
                 database,
                 sequencer,
@@ -347,8 +347,8 @@ class House:
                 lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor=""
             )
             statutes.begin()
-            register = adoption.Register(database, sequencer, own.party, clock)
-            barring = Barring(database, sequencer)
+            register = adoption.PartnerRegister(database, sequencer, own.party, clock)
+            barring = Blocklist(database, sequencer)
             directory = directory_of(settings, register, barring.of)
             house = cls(
                 home=home,
@@ -371,36 +371,38 @@ class House:
                 raise
         return house
 
-    def _operations(self) -> Desk:
+    def _operations(self) -> OperationRegistry:
         """Return the table of all operations of our own people; each service adds a line."""
-        return Desk(
+        return OperationRegistry(
             [
                 *self.staff.acts(),
                 *self.ceremony.acts(),
                 *self.statutes.acts(),
-                *Rotating(self.turning).acts(),
-                *Auditors(self.turning).acts(),
-                *CustodyRoom(self.home, self.keyroom).acts(),
-                *BackupDesk(self.database, self.sequencer, self.clock).acts(),
-                *ReadingRoom(self.database, self.sequencer).acts(),
+                *KeyOperations(self.turning).acts(),
+                *AuditorKeyOperations(self.turning).acts(),
+                *CustodyOperations(self.home, self.keyroom).acts(),
+                *BackupOperations(self.database, self.sequencer, self.clock).acts(),
+                *AuditAccess(self.database, self.sequencer).acts(),
                 *self.witnesses.acts(),
                 *self.stamping.acts(),
                 *self.reviews.acts(),
                 *self.records.acts(),
-                *Correcting(
+                *CorrectionOperations(
                     self.files,
                     self.people.record,
                     self.permissions.may_correct,
                     self.permissions.timers,
                 ).acts(),
-                *Tracing(self.files).acts(),
-                *Keeping(self.retention, self.watch).acts(),
-                *Holding(self.database, self.sequencer, self.clock, self.random).acts(),
-                *Deciding(self.database, self.sequencer, self.clock, self.random).acts(),
-                *AskingDesk(self.files, self.postman, self.people.record).acts(),
-                *Uses(self.files, self.postman).acts(),
-                *KeepersDesk(self.publishing, self.keyroom).acts(),
-                *WorstDay(
+                *CorrectionTrace(self.files).acts(),
+                *RetentionOperations(self.retention, self.watch).acts(),
+                *HoldOperations(self.database, self.sequencer, self.clock, self.random).acts(),
+                *WithholdingOperations(
+                    self.database, self.sequencer, self.clock, self.random
+                ).acts(),
+                *OutboundQueryOperations(self.files, self.postman, self.people.record).acts(),
+                *AnswerUse(self.files, self.postman).acts(),
+                *DirectoryOperations(self.publishing, self.keyroom).acts(),
+                *CompromiseOperations(
                     self.keyroom,
                     self.directory,
                     self.barring,

@@ -23,26 +23,26 @@ from gateway.errors import (
     EngineUnavailable,
     KeysUnavailable,
     Refusal,
-    Remedy,
+    UserError,
 )
 from gateway.exchange import abandonment, correction
 from gateway.exchange.capabilities import GetCapabilities, GetQuota
-from gateway.exchange.context import Desk
+from gateway.exchange.context import ExchangeContext
 from gateway.exchange.hit_details import RequestHitDetails
-from gateway.exchange.pipeline import Corridor, Rooms
+from gateway.exchange.pipeline import Pipeline, PipelineServices
 from gateway.exchange.query import SubmitQuery
 from gateway.exchange.query_state import GetQueryState, RedeliverResult
 from gateway.exchange.rate_limits import Gate, heavy_at_once
 from gateway.exchange.refusal_counter import Copies, RefusalCounter
-from gateway.exchange.response_timing import Quantum, floor_of
+from gateway.exchange.response_timing import ResponseTiming, floor_of
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger.entry import EntryType
 from gateway.ledger_ops.clock_monitor import ClockWatch
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.matching.inprocess import InProcessEngine
-from gateway.monitoring.alarms import StandingAlarms
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.monitoring.partner_files import PartnerFiles
-from gateway.monitoring.quota_alerts import Thrift
+from gateway.monitoring.quota_alerts import QuotaAlerts
 from gateway.server import signals
 from gateway.server.listener import (
     admission,
@@ -52,7 +52,7 @@ from gateway.server.listener import (
     listeners,
 )
 from gateway.server.listener.connection_guard import Guard
-from gateway.server.listener.tls_identity import Wardrobe
+from gateway.server.listener.tls_identity import TlsIdentity
 from gateway.server.listener.tls_probe import demand_tls_1_3
 from gateway.server.metrics_endpoint import Metrics
 from gateway.server.process_hardening import forbid_core
@@ -60,14 +60,14 @@ from gateway.server.rpc import admin, directory
 from gateway.server.rpc import exchange as services
 from gateway.server.self_check import demand_current
 from gateway.server.workers import periodic_jobs
-from gateway.server.workers.tiles import Tiler
-from gateway.server.workers.timestamps import Stamper
+from gateway.server.workers.tiles import TileWorker
+from gateway.server.workers.timestamps import TimestampWorker
 from gateway.server.workers.watchdog import EXIT_STUCK
 from gateway.trust.partners import own_bundle
 from keys.certificates import pin
 
 if TYPE_CHECKING:
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
 
 GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
 ROUND = 30.0  # seconds between the caretaker's rounds
@@ -109,7 +109,7 @@ class Serving:
 
     def __init__(
         self,
-        house: House,
+        house: Gateway,
         *,
         observe: Callable[[str], None] | None = None,
         at_once: int | None = None,
@@ -122,13 +122,13 @@ class Serving:
         self._ended = False
         self._refused = RefusalCounter(house.sequencer, house.clock)
         self.corridor = self._built()
-        self._admin = admin.Desks(house, self._admin_ready)
-        self._alarms = StandingAlarms(house.database, house.sequencer, house.clock)
-        self._identity = Wardrobe(self._alarms, house.watchdog.beat)
+        self._admin = admin.AdminService(house, self._admin_ready)
+        self._alarms = LatchedAlarms(house.database, house.sequencer, house.clock)
+        self._identity = TlsIdentity(self._alarms, house.watchdog.beat)
         self._guard = Guard(house.watchdog)
         self._rounds: threading.Thread | None = None
         self._enough = threading.Event()  # rounds
-        self._tiler = Tiler(
+        self._tiler = TileWorker(
             Publisher(
                 house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
             ),
@@ -136,9 +136,9 @@ class Serving:
             house.clock,
             house.watchdog,
         )
-        self._stamper = Stamper(house.stamping, house.cutter, house.watchdog)
+        self._stamper = TimestampWorker(house.stamping, house.cutter, house.watchdog)
         self._clockwatch = ClockWatch(house.sequencer, house.clock)
-        self._thrift = Thrift(
+        self._thrift = QuotaAlerts(
             house.database, house.sequencer, lambda: house.agreements, house.clock
         )
         self._partners = PartnerFiles(house.directory, self._alarms)
@@ -146,7 +146,7 @@ class Serving:
         self._jobs = periodic_jobs.Jobs(self._table(), self._alarms)
 
     def start(self) -> Addresses:
-        """Load, record the start, open the doors; raises Remedy when a port is taken."""
+        """Load, record the start, open the doors; raises UserError when a port is taken."""
         house, settings = self._house, self._house.settings
         demand_current(house.keyset, house.clock())
         periodic_jobs.Jobs(self._due_at_start(), self._alarms).run()
@@ -155,7 +155,7 @@ class Serving:
         self._quantum = self._measured_quantum()
         self._identity.begin(house.keyset)
         house.keyroom.follow(self._identity.follow)
-        self._door = interceptor.Door(
+        self._door = interceptor.AuthInterceptor(
             self._identify,
             admission.Limits(
                 calls=settings.exchange.calls_per_partner,
@@ -347,7 +347,7 @@ class Serving:
         try:
             demand_current(self._house.keyset, self._house.clock())
             self._ended = False
-        except Remedy as ended:
+        except UserError as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
 
@@ -403,9 +403,9 @@ class Serving:
             if self._rounds.is_alive():
                 self._log.error("thread_left_behind", state=self._rounds.name)
 
-    def _built(self) -> Corridor:
+    def _built(self) -> Pipeline:
         house = self._house
-        desk = Desk(
+        desk = ExchangeContext(
             engine=self.engine,
             people=house.people,
             decisions=house.decisions,
@@ -414,8 +414,8 @@ class Serving:
             clock=house.clock,
             random=house.random,
         )
-        follow_up = correction.Desk(house.database, house.data_key, house.clock)
-        rooms = Rooms(
+        follow_up = correction.CorrectionContext(house.database, house.data_key, house.clock)
+        rooms = PipelineServices(
             party=house.party,
             keyset=lambda: house.keyset,
             directory=house.directory,
@@ -433,7 +433,7 @@ class Serving:
                 house.clock,
             ),
         )
-        return Corridor(
+        return Pipeline(
             rooms,
             {
                 Operation.GET_CAPABILITIES: GetCapabilities(
@@ -449,13 +449,13 @@ class Serving:
             },
         )
 
-    def _measured_quantum(self) -> Quantum:
+    def _measured_quantum(self) -> ResponseTiming:
         step = self._house.settings.exchange.quantum_step_ms / 1000
         floor = self._house.settings.exchange.quantum_floor_ms / 1000
         if floor == 0:
             taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
-        return Quantum(floor, step)
+        return ResponseTiming(floor, step)
 
     def _leaves(self, name: str, started: float, now: float) -> float:
         return self._quantum.leaves(started, now) if name in _HELD else now

@@ -14,7 +14,7 @@ from typing import Self
 
 from gateway import config, user_files
 from gateway.domain.messages import Receipt
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger.archive import MOST_DOCUMENT, Held, Manifest
 from gateway.ledger.archive_writer import Writer
@@ -32,7 +32,7 @@ class Stored:
     """The entries of one folder up to one moment."""
 
     def __init__(self, home: Path) -> None:
-        """Begin to read; raises Remedy where the folder has no ledger."""
+        """Begin to read; raises UserError where the folder has no ledger."""
         settings = config.load(home)
         self._home, self._settings = home, settings
         self.bundle = own_bundle(home)
@@ -43,7 +43,7 @@ class Stored:
             self.size = stored_ledger.extent(reader)[1]
         if not self.size:
             self.close()
-            raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+            raise UserError(f"{home} has no ledger yet; it begins when the gateway first opens")
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -58,7 +58,7 @@ class Stored:
         self._database.close()
 
     def held(self, start: int | None = None, stop: int | None = None) -> Iterator[Held]:
-        """Yield the entries from `start` up to `stop`, exclusive; raises Fault at a gap."""
+        """Yield the entries from `start` up to `stop`, exclusive; raises InternalError at a gap."""
         end = self.size if stop is None else min(stop, self.size)
         yield from stored_ledger.iter_held(self._database, start or 0, end)
 
@@ -80,7 +80,7 @@ class Stored:
         return b"" if found is None else found[1]
 
     def prove(self, index: int) -> Receipt:
-        """Return the proof that an entry stands in the ledger; raises Fault where there is none."""
+        """Return the proof that an entry stands in the ledger; raises InternalError where there is none."""
         with self._database.reader() as reader:
             return stored_ledger.receipt(reader, index)
 
@@ -109,13 +109,13 @@ class Stored:
         """Write the entries since a moment into a bundle; one that is begun and not finished leaves no file.
 
         Entries and keys are of one snapshot: a key that is shredded meanwhile is in the bundle, and one that is not
-        has its RETENTION entry there. Raises Remedy where there is no entry since then.
+        has its RETENTION entry there. Raises UserError where there is no entry since then.
         """
         with self._database.reader() as reader:
             size = stored_ledger.extent(reader)[1]
             first = 0 if since is None else stored_ledger.first_since(reader, since, size)
             if first == size:
-                raise Remedy("the ledger has no entry since then; name an earlier --since")
+                raise UserError("the ledger has no entry since then; name an earlier --since")
             manifest = Manifest(
                 party=self.bundle.party,
                 origin=self.log.origin,

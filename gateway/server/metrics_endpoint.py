@@ -14,7 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 PATIENCE: Final = (
     5.0  # seconds for one read or write; the guard ends a connection that goes on for longer
@@ -34,7 +34,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class Metrics(ThreadingMixIn, WSGIServer):
-    """The listener of metrics, bound; raises Remedy when the port is taken."""
+    """The listener of metrics, bound; raises UserError when the port is taken."""
 
     daemon_threads = True
     block_on_close = False
@@ -49,7 +49,7 @@ class Metrics(ThreadingMixIn, WSGIServer):
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError:
-            raise Remedy(
+            raise UserError(
                 f"cannot listen on 127.0.0.1:{port}: choose a free metrics_port in passerelle.toml"
             ) from None
         self.set_app(make_wsgi_app(registry))

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.agreements.active import Statutes
+from gateway.agreements.active import ActiveAgreements
 from gateway.domain.messages import Biometrics, Direction, PriorTransaction
-from gateway.domain.outbound_query import Asking
+from gateway.domain.outbound_query import OutboundRequest
 from gateway.domain.person import FieldCode, Record
 from gateway.errors import AgreementNotInForce
 from gateway.law import correction_policy, disclosure_policy
@@ -34,10 +34,12 @@ class OutboundPermissions:
     party: str
     database: Database
     data_key: DataRing
-    statutes: Statutes
+    statutes: ActiveAgreements
     clock: Callable[[], datetime]
 
-    def may_ask(self, asking: Asking, now: datetime) -> tuple[law.AskPermit, tuple[Effect, ...]]:
+    def may_ask(
+        self, asking: OutboundRequest, now: datetime
+    ) -> tuple[law.AskPermit, tuple[Effect, ...]]:
         """Return why we may ask, and what reserves the quota together with the ASKED entry.
 
         Raises the Refusal of our own law.
@@ -119,7 +121,7 @@ class OutboundPermissions:
             acknowledge=min(each.acknowledge for each in promised),
         )
 
-    def _agreement(self, asking: Asking) -> Agreement:
+    def _agreement(self, asking: OutboundRequest) -> Agreement:
         """Return the agreement that was named, where it is one between us and this partner."""
         name, version = asking.agreement
         for agreement in self.statutes.current.get(name, ()):

@@ -105,7 +105,7 @@ class _Answered:
 def reach(home: Path, party: str, passphrase: Callable[[], bytes]) -> list[Check]:
     """Return each step of which something is known, up to the first that failed.
 
-    Raises Remedy where no such partner is known, KeysError where our keys do not open.
+    Raises UserError where no such partner is known, KeysError where our keys do not open.
     """
     settings = config.load(home)
     proxy = settings.exchange.proxy

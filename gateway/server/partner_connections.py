@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from gateway import telemetry
 from gateway.client.errors import SplitView
-from gateway.keymanagement.active_keyset import KeyRoom
+from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.ledger_ops.witnesses import Witnesses
 from gateway.trust.partners import Directory
 
 if TYPE_CHECKING:
-    from gateway.server.partner_transport import GrpcCourier, Pool
+    from gateway.server.partner_transport import GrpcTransport, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Sender:
 
     party: str
     home: Path
-    keyroom: KeyRoom
+    keyroom: ActiveKeyset
     directory: Directory
     proxy: str | None
     clock: Callable[[], datetime]
@@ -41,7 +41,7 @@ class PartnerConnections:
         self._making = threading.Lock()
         self._log = telemetry.logger("postman")
 
-    def __call__(self, party: str) -> GrpcCourier:
+    def __call__(self, party: str) -> GrpcTransport:
         """Return the transport to a partner."""
         from gateway.server.partner_transport import Pool
 

@@ -61,7 +61,7 @@ _AWAY: Mapping[type[PartnerError], str] = {
 }
 
 
-class GrpcCourier:
+class GrpcTransport:
     """The courier to one partner, over one mTLS channel."""
 
     def __init__(
@@ -142,12 +142,12 @@ class Pool:
         self._accuse, self._proxy = accuse, proxy
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
-        self._made: dict[str, tuple[PartyBundle, Keyset, GrpcCourier]] = {}
+        self._made: dict[str, tuple[PartyBundle, Keyset, GrpcTransport]] = {}
         self._making: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         self._closed = False
 
-    def __call__(self, party: str) -> GrpcCourier:
+    def __call__(self, party: str) -> GrpcTransport:
         """Return the courier to a partner; raises UnknownParty where no bundle of it is known.
 
         Where the pool was closed it is a closed one, which carries nothing. Making one reads files of the partner's
@@ -160,7 +160,7 @@ class Pool:
             known = self._made.get(party)
             if known is not None and known[0] == bundle and known[1] is keyset:
                 return known[2]
-            courier = GrpcCourier(
+            courier = GrpcTransport(
                 self._partner(bundle, keyset), lambda split: self._accuse(party, split)
             )
             with self._lock:

@@ -22,9 +22,9 @@ from pathlib import Path
 from gateway import config
 from gateway.backup import archive, detail_keys, restored
 from gateway.backup.format import Manifest
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store import snapshot
 from gateway.store.sqlite import open_store
 from gateway.trust.partners import own_bundle
@@ -58,12 +58,12 @@ def restore(
     accept_loss: str = "",
     without_keys: bool = False,
 ) -> Restored:
-    """Bring back the house of a backup into `home`; steps 1 to 6 above. Raises Remedy, with nothing left.
+    """Bring back the house of a backup into `home`; steps 1 to 6 above. Raises UserError, with nothing left.
 
     without_keys   leave the keys to sealed details behind, which auditors then read no more; recorded
     """
     if home.exists() and (not home.is_dir() or any(home.iterdir())):  # (1)
-        raise Remedy(f"{home} is not empty; a backup is restored into a new folder")
+        raise UserError(f"{home} is not empty; a backup is restored into a new folder")
     parent = home.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=parent))  # mode 0700
@@ -72,7 +72,7 @@ def restore(
         keys = _keyed(file, key, manifest, draft, without=without_keys)
         entries = _verified(draft, keys=keys)  # (3)
         lost = _compared(draft, manifest.made, checkpoints, accept_loss, keys=keys)  # (4)
-        with House.open(draft, passphrase) as house:  # (5)
+        with Gateway.open(draft, passphrase) as house:  # (5)
             version = house.own_version()
         if home.exists():
             home.rmdir()
@@ -88,16 +88,16 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> Manifest:
     with file.open("rb") as source:
         kid = recovery.key_id_of(source)
         if kid is None:
-            raise Remedy(f"{file} is no backup of a house, or its beginning is damaged")
+            raise UserError(f"{file} is no backup of a house, or its beginning is damaged")
         if kid != key.key_id:
-            raise Remedy(
+            raise UserError(
                 f"{file} is sealed for the recovery key {kid.hex()[:16]}, and this one is"
                 f" {key.key_id.hex()[:16]}: give the folder of that key"
             )
         try:
             return archive.read(recovery.unseal(source, key), draft)
         except OpenRefused:
-            raise Remedy(
+            raise UserError(
                 f"{file} is altered or cut off; nothing of it is used: take another copy"
             ) from None
 
@@ -110,14 +110,14 @@ def _keyed(file: Path, key: OpeningKey, manifest: Manifest, draft: Path, *, with
     if without:
         return False
     if not apart.is_file():
-        raise Remedy(
+        raise UserError(
             f"{apart} is missing: the keys to what auditors read. Put it beside the backup; or, where it was"
             " destroyed, go on with --without-detail-keys, which is recorded"
         )
     try:
         snapshot.unpart(store, detail_keys.read(apart, key, manifest))
     except OpenRefused:
-        raise Remedy(
+        raise UserError(
             f"{apart} is altered, cut off, or belongs to another backup; nothing of it is used"
         ) from None
     return True
@@ -129,7 +129,7 @@ def _verified(draft: Path, *, keys: bool) -> int:
             os.mkdir(draft / folder, mode=0o700)  # noqa: PTH102 - without parents, and exactly this mode
     report = self_check.verify_ledger(draft, keys=keys, files=False)
     if not report.ok:
-        raise Remedy(
+        raise UserError(
             f"the ledger in this backup does not verify ({report.findings[0].text}); take another"
         )
     return report.size
@@ -143,7 +143,7 @@ def _compared(
     try:
         lost, witnessed = restored.compare(database, own_bundle(draft).log, checkpoints)
         if lost and not accept_loss:
-            raise Remedy(
+            raise UserError(
                 f"{lost}: entries would be lost. Restore a newer backup; or, where there is none,"
                 " accept it with --accept-loss REASON, which is recorded, and tell every partner"
             )

@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway import config
 from gateway import user_files as files
 from gateway.config import Settings
-from gateway.errors import Fault, PasserelleError, Remedy
+from gateway.errors import InternalError, PasserelleError, UserError
 from gateway.keymanagement import bundle_renewal
 from gateway.keymanagement.transitions import NEEDED, stopped
 from gateway.law.query_policy import in_force
@@ -114,7 +114,7 @@ def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterato
 
 
 def destruction(home: Path, identifier: str) -> bytes:
-    """Return the file of a destruction receipt; raises Remedy where the ledger has no such entry."""
+    """Return the file of a destruction receipt; raises UserError where the ledger has no such entry."""
     database = open_store(config.load(home).store.path)
     try:
         with database.reader() as reader:
@@ -122,7 +122,7 @@ def destruction(home: Path, identifier: str) -> bytes:
     finally:
         database.close()
     if found is None:
-        raise Remedy("the ledger has no such destruction; the answer to the query names it, D-…")
+        raise UserError("the ledger has no such destruction; the answer to the query names it, D-…")
     return write(identifier, found)
 
 
@@ -162,11 +162,11 @@ def check(home: Path, passphrase: Callable[[], bytes], now: datetime) -> list[Ch
 
 
 def _officers(settings: Settings) -> str:
-    """Raise Remedy where an officer's keys lie anywhere in the party's folder, as versions before requests left them."""
+    """Raise UserError where an officer's keys lie anywhere in the party's folder, as versions before requests left them."""
     found = [path for path in _kept(settings) if is_private(path)]
     if found:
         folder = found[0].parent
-        raise Remedy(
+        raise UserError(
             f"an officer's keys lie in {folder}; their owner takes them out: passerelle staff seal {folder} FOLDER,"
             " then delete it"
         )
@@ -186,13 +186,13 @@ def _kept(settings: Settings) -> Iterator[Path]:
 
 
 def demand_current(keyset: Keyset, now: datetime) -> None:
-    """Raise Remedy where a key without which nothing is answered is stopped, or past its end (keys.md section 10).
+    """Raise UserError where a key without which nothing is answered is stopped, or past its end (keys.md section 10).
 
     For whoever serves; enrolling, renewing and promoting go on without such a key.
     """
     missing = ", ".join(kind.value for kind in stopped(keyset))
     if missing:
-        raise Remedy(
+        raise UserError(
             f"no {missing} key is ACTIVE: promote a successor, or resume the one that was suspended; either takes two"
             " persons, and `passerelle keys list` shows both"
         )
@@ -205,7 +205,7 @@ def demand_current(keyset: Keyset, now: datetime) -> None:
         f"{record.kind.value} {rotation_schedule.ends(record):%Y-%m-%d %H:%M}" for record in ended
     )
     ways = ", ".join(f"`passerelle keys rotate DIR {record.kind.value}`" for record in ended)
-    raise Remedy(f"keys in use are past their end ({names}, UTC): run {ways}")
+    raise UserError(f"keys in use are past their end ({names}, UTC): run {ways}")
 
 
 def _keys(
@@ -216,7 +216,9 @@ def _keys(
     selftest.rehearse(keyset)
     demand_current(keyset, now)
     if not bundle_renewal.says(own_bundle(settings.home), keyset, now):
-        raise Remedy("party.json does not say which keys are in use: run `passerelle keys publish`")
+        raise UserError(
+            "party.json does not say which keys are in use: run `passerelle keys publish`"
+        )
     return f"{len(keyset.records)} keys open, sign and seal"
 
 
@@ -237,20 +239,22 @@ def _ends(told: Sequence[Told], now: datetime) -> Iterator[Check]:
 def _own(home: Path, settings: Settings) -> str:
     own = own_bundle(home)
     if own.party != settings.house.party:
-        raise Fault(f"party.json is of {own.party}, the settings are of {settings.house.party}")
+        raise InternalError(
+            f"party.json is of {own.party}, the settings are of {settings.house.party}"
+        )
     return f"{own.party} version {own.version}, ledger {own.log.origin}"
 
 
 def _partners(settings: Settings, now: datetime) -> str:
     directory = directory_of(settings)
     if directory.faults:
-        raise Fault("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
+        raise InternalError("; ".join(f"{fault.file}: {fault.why}" for fault in directory.faults))
     parties = directory.parties()
     for bundle in parties:
         authorities = certificates.authorities_in(bundle.tls_ca_pem)
         ends = max(certificates.validity(each)[1] for each in authorities)
         if ends <= now:
-            raise Fault(
+            raise InternalError(
                 f"the TLS authority of {bundle.party} ended {ends:%Y-%m-%d}; ask for another"
             )
     refused = expiry_of_folder.refused(settings)
@@ -264,7 +268,7 @@ def _partners(settings: Settings, now: datetime) -> str:
 def _agreements(home: Path, now: datetime) -> str:
     found = expiry_of_folder.agreements(home, now)
     if found.faults:
-        raise Fault("; ".join(map(str, found.faults)))
+        raise InternalError("; ".join(map(str, found.faults)))
     versions = [each for known in found.agreements.values() for each in known]
     names = [each.name for each in versions if in_force(each, now)]
     return ", ".join(names) or "none in force: every query is refused"
@@ -280,7 +284,7 @@ def _store(settings: Settings) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    """Raise Remedy where nothing can be written beside the ledger, or little is left; leaves nothing there."""
+    """Raise UserError where nothing can be written beside the ledger, or little is left; leaves nothing there."""
     folder = settings.store.path.parent
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
@@ -289,14 +293,14 @@ def _disk(settings: Settings) -> str:
             os.fsync(probe.fileno())
     except OSError as fault:
         if files.is_full(fault):
-            raise Remedy(files.no_room(folder)) from None
-        raise Remedy(
+            raise UserError(files.no_room(folder)) from None
+        raise UserError(
             f"{folder} cannot be written: {files.why(fault)}; nothing is answered that is not recorded"
         ) from None
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize
     if free < LEAST:
-        raise Remedy(files.no_room(folder))
+        raise UserError(files.no_room(folder))
     return f"{free // 1_000_000:,} MB left where the ledger is"
 
 
@@ -314,7 +318,7 @@ def _evidence(settings: Settings) -> str:
             f"{name} since {since:%Y-%m-%d %H:%M}, nothing is answered from {since + limit:%H:%M} UTC on"
             for name, since in sorted(late.items())
         )
-        raise Fault(f"late: {told}; docs/operators.md says what to do")
+        raise InternalError(f"late: {told}; docs/operators.md says what to do")
     return f"{size} entries, nothing late"
 
 

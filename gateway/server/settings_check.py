@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway import user_files
 from gateway.config import Settings
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.ledger import timestamp
 from gateway.ledger_ops.timestamps import authority_of
 from gateway.ledger_ops.witnesses import policy_of
@@ -24,7 +24,7 @@ PROBE: Final = b"passerelle check"  # what the authority is asked to stamp; noth
 
 
 def try_files(settings: Settings) -> str:
-    """Read what the settings name; raises Remedy that names the setting and what is wrong with its file."""
+    """Read what the settings name; raises UserError that names the setting and what is wrong with its file."""
     tried = []
     for name, folder in (
         ("directory.folder", settings.directory.folder),
@@ -49,7 +49,7 @@ def try_files(settings: Settings) -> str:
 
 
 def try_authority(settings: Settings) -> str:
-    """Have the time stamp authority stamp a few bytes and check what it answers; raises Remedy, StampRefused, OSError."""
+    """Have the time stamp authority stamp a few bytes and check what it answers; raises UserError, StampRefused, OSError."""
     evidence = settings.evidence
     authority = authority_of(evidence.authority, evidence.authority_roots, evidence.stamped_s)
     if authority is None:
@@ -59,7 +59,7 @@ def try_authority(settings: Settings) -> str:
     at = timestamp.check(answer, PROBE, [authority.roots], nonce=asked.nonce)
     apart = abs(at - datetime.now(UTC))
     if apart > timestamp.SKEW:
-        raise Fault(
+        raise InternalError(
             f"the authority's clock and ours are {apart.total_seconds():.0f} s apart: set ours"
         )
     return f"{authority.address} stamps, its certificate leads to the roots that are set"
@@ -69,9 +69,9 @@ def _folder(name: str, folder: Path, *, writes: bool) -> None:
     if not folder.exists() and writes:  # it is made with the first entry
         folder = next(each for each in folder.parents if each.exists())
     if not folder.is_dir():
-        raise Remedy(f"{name}: {folder} is no folder; make it, or correct the setting")
+        raise UserError(f"{name}: {folder} is no folder; make it, or correct the setting")
     if not os.access(folder, os.R_OK | os.X_OK | (os.W_OK if writes else 0)):
-        raise Remedy(f"{name}: {folder} is not ours to {'write in' if writes else 'read'}")
+        raise UserError(f"{name}: {folder} is not ours to {'write in' if writes else 'read'}")
 
 
 def _passphrase(file: Path) -> None:
@@ -80,11 +80,11 @@ def _passphrase(file: Path) -> None:
         octets = user_files.read(file, MOST_PASSPHRASE)
         others = stat.S_IMODE(file.stat().st_mode) & 0o077
     except user_files.FileRefused as fault:
-        raise Remedy(f"{setting}: {file}: {fault}") from None
+        raise UserError(f"{setting}: {file}: {fault}") from None
     if others:
-        raise Remedy(f"{setting}: others may read {file}; run: chmod 600 {file}")
+        raise UserError(f"{setting}: others may read {file}; run: chmod 600 {file}")
     if not octets.strip(b"\r\n"):
-        raise Remedy(f"{setting}: {file} is empty; write the passphrase into it")
+        raise UserError(f"{setting}: {file} is empty; write the passphrase into it")
 
 
 def _roots(file: Path) -> None:
@@ -93,9 +93,9 @@ def _roots(file: Path) -> None:
     try:
         x509.load_pem_x509_certificates(user_files.read(file, timestamp.MOST_ROOTS))
     except user_files.FileRefused as fault:
-        raise Remedy(f"evidence.authority_roots: {file}: {fault}") from None
+        raise UserError(f"evidence.authority_roots: {file}: {fault}") from None
     except ValueError:
-        raise Remedy(
+        raise UserError(
             f"evidence.authority_roots: {file} holds no certificates in PEM (-----BEGIN CERTIFICATE-----)"
         ) from None
 
@@ -108,4 +108,4 @@ def _proxy(address: str) -> None:
         ).close()
     except OSError as fault:
         why = fault.strerror or "no address"
-        raise Remedy(f"exchange.proxy: nobody answers at {address} ({why})") from None
+        raise UserError(f"exchange.proxy: nobody answers at {address} ({why})") from None

@@ -145,7 +145,7 @@ class _Stored:
 
 
 def look(home: Path, now: datetime) -> Status:
-    """Return how a folder's gateway stands; raises Remedy where the folder has no settings."""
+    """Return how a folder's gateway stands; raises UserError where the folder has no settings."""
     settings = config.load(home)
     unread: list[str] = []
 

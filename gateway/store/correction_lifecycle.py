@@ -11,10 +11,10 @@ from enum import Enum, IntEnum, auto
 
 from gateway.domain.correction import CorrectionKind, CorrectionOutcome
 from gateway.domain.messages import Direction
-from gateway.errors import Fault
+from gateway.errors import InternalError
 
 
-class Standing(IntEnum):
+class CorrectionPhase(IntEnum):
     """Where a correction stands; the first two numbers are those that partners are told."""
 
     OPEN = 1  # outbound: to be sent; inbound: the duty is not done
@@ -39,38 +39,38 @@ class Act(Enum):
 
 # What is not drawn does not exist. An acknowledgement may come before we know that the notice arrived: its
 # receipt was lost, or a reminder was refused by a partner that has erased what it was about.
-LIFE_CYCLE: dict[Direction, dict[tuple[Standing, Act], Standing]] = {
+LIFE_CYCLE: dict[Direction, dict[tuple[CorrectionPhase, Act], CorrectionPhase]] = {
     Direction.OUTBOUND: {
-        (Standing.OPEN, Act.SEND): Standing.SENT,
-        (Standing.OPEN, Act.ALARM): Standing.UNSENT,
-        (Standing.OPEN, Act.REFUSE): Standing.REFUSED,
-        (Standing.UNSENT, Act.SEND): Standing.SENT,
-        (Standing.UNSENT, Act.REFUSE): Standing.REFUSED,
-        (Standing.SENT, Act.ALARM): Standing.LATE,
-        (Standing.SENT, Act.REFUSE): Standing.REFUSED,
-        (Standing.LATE, Act.REFUSE): Standing.REFUSED,
-        (Standing.REFUSED, Act.RETRY): Standing.OPEN,
+        (CorrectionPhase.OPEN, Act.SEND): CorrectionPhase.SENT,
+        (CorrectionPhase.OPEN, Act.ALARM): CorrectionPhase.UNSENT,
+        (CorrectionPhase.OPEN, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.UNSENT, Act.SEND): CorrectionPhase.SENT,
+        (CorrectionPhase.UNSENT, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.SENT, Act.ALARM): CorrectionPhase.LATE,
+        (CorrectionPhase.SENT, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.LATE, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.REFUSED, Act.RETRY): CorrectionPhase.OPEN,
         **{
-            (state, Act.ACKNOWLEDGE): Standing.ACKNOWLEDGED
+            (state, Act.ACKNOWLEDGE): CorrectionPhase.ACKNOWLEDGED
             for state in (
-                Standing.OPEN,
-                Standing.UNSENT,
-                Standing.SENT,
-                Standing.LATE,
-                Standing.REFUSED,
+                CorrectionPhase.OPEN,
+                CorrectionPhase.UNSENT,
+                CorrectionPhase.SENT,
+                CorrectionPhase.LATE,
+                CorrectionPhase.REFUSED,
             )
         },
     },
     Direction.INBOUND: {
-        (Standing.OPEN, Act.ALARM): Standing.LATE,
-        (Standing.OPEN, Act.SETTLE): Standing.SETTLED,
-        (Standing.LATE, Act.SETTLE): Standing.SETTLED,
-        (Standing.SETTLED, Act.ALARM): Standing.UNSENT,
-        (Standing.SETTLED, Act.SEND): Standing.ACKNOWLEDGED,
-        (Standing.SETTLED, Act.REFUSE): Standing.REFUSED,
-        (Standing.UNSENT, Act.SEND): Standing.ACKNOWLEDGED,
-        (Standing.UNSENT, Act.REFUSE): Standing.REFUSED,
-        (Standing.REFUSED, Act.RETRY): Standing.SETTLED,
+        (CorrectionPhase.OPEN, Act.ALARM): CorrectionPhase.LATE,
+        (CorrectionPhase.OPEN, Act.SETTLE): CorrectionPhase.SETTLED,
+        (CorrectionPhase.LATE, Act.SETTLE): CorrectionPhase.SETTLED,
+        (CorrectionPhase.SETTLED, Act.ALARM): CorrectionPhase.UNSENT,
+        (CorrectionPhase.SETTLED, Act.SEND): CorrectionPhase.ACKNOWLEDGED,
+        (CorrectionPhase.SETTLED, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.UNSENT, Act.SEND): CorrectionPhase.ACKNOWLEDGED,
+        (CorrectionPhase.UNSENT, Act.REFUSE): CorrectionPhase.REFUSED,
+        (CorrectionPhase.REFUSED, Act.RETRY): CorrectionPhase.SETTLED,
     },
 }
 
@@ -89,7 +89,7 @@ class Correction:
     direction: Direction
     number: str
     kind: CorrectionKind
-    state: Standing
+    state: CorrectionPhase
     opened_by: str
     open: datetime
     due: datetime
@@ -102,9 +102,9 @@ class Correction:
     open_index: int = -1
 
 
-def step(direction: Direction, state: Standing, act: Act) -> Standing:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+def step(direction: Direction, state: CorrectionPhase, act: Act) -> CorrectionPhase:
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return LIFE_CYCLE[direction][state, act]
     except KeyError:
-        raise Fault(f"a correction that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a correction that is {state.name} cannot {act.name}") from None

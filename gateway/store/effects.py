@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Connection, CursorResult, Integer, bindpar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import UpdateBase
 
-from gateway.errors import Fault, PasserelleError
+from gateway.errors import InternalError, PasserelleError
 
 LEAF: BindParameter[int] = bindparam(
     "leaf_index", type_=Integer
@@ -61,9 +61,9 @@ class Effect:
             raise EffectRefused(self)
 
     def explain(self, connection: Connection) -> PasserelleError:
-        """Return why it did not apply; a Fault where nobody foresaw that it might not."""
+        """Return why it did not apply; a InternalError where nobody foresaw that it might not."""
         if self.refusal is None:
-            return Fault("an effect did not apply, and none of its builders expected that")
+            return InternalError("an effect did not apply, and none of its builders expected that")
         return self.refusal(connection)
 
 

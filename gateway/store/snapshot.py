@@ -14,7 +14,7 @@ from typing import IO
 
 from sqlalchemy import Connection, delete, insert, select
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 
@@ -42,7 +42,7 @@ def snapshot(path: Path) -> Iterator[Copy]:
 
     One read transaction: in WAL mode it stops nobody from writing, and sees no commit by half. The keys to
     details stand apart, so that a copy that is kept for long is no place where a shredded detail lives on.
-    Raises Fault where the copy is not whole, and what the disk raises.
+    Raises InternalError where the copy is not whole, and what the disk raises.
     """
     sweep(path.parent)
     with _scratch(path.parent) as database, _scratch(path.parent) as keys:
@@ -57,9 +57,9 @@ def snapshot(path: Path) -> Iterator[Copy]:
                     with keys.open("wb") as file:
                         _part(target, file)
         except sqlite3.Error as fault:
-            raise Fault(f"the store at {path} cannot be copied: {fault}") from None
+            raise InternalError(f"the store at {path} cannot be copied: {fault}") from None
         if found != "ok":
-            raise Fault(f"the copy of {path} is not whole: {found}")
+            raise InternalError(f"the copy of {path} is not whole: {found}")
         yield Copy(database, keys)
 
 
@@ -77,7 +77,7 @@ def sweep(folder: Path) -> int:
 def unpart(path: Path, keys: Iterator[tuple[int, bytes]]) -> int:
     """Put keys to details back into a copy that nobody has opened; return how many.
 
-    Raises Fault where one is already there, or belongs to no detail.
+    Raises InternalError where one is already there, or belongs to no detail.
     """
     with closing(sqlite3.connect(path)) as target:
         before = target.total_changes
@@ -87,10 +87,10 @@ def unpart(path: Path, keys: Iterator[tuple[int, bytes]]) -> int:
                 "SELECT count(*) FROM detail_keys WHERE idx NOT IN (SELECT idx FROM details)"
             ).fetchone()
             if strange:
-                raise Fault("keys to details that are not in this copy")
+                raise InternalError("keys to details that are not in this copy")
             target.commit()
         except sqlite3.Error as fault:
-            raise Fault(f"the keys to details do not fit this copy: {fault}") from None
+            raise InternalError(f"the keys to details do not fit this copy: {fault}") from None
         return target.total_changes - before
 
 
@@ -101,7 +101,7 @@ def keyless(path: Path) -> bool:
         try:
             details, keys = source.execute(wanted).fetchone()
         except sqlite3.Error as fault:
-            raise Fault(f"the store at {path} cannot be read: {fault}") from None
+            raise InternalError(f"the store at {path} cannot be read: {fault}") from None
     return bool(details and not keys)
 
 
@@ -141,8 +141,8 @@ def recipient(connection: Connection) -> bytes | None:
 
 
 def set_recipient(public: bytes, before: bytes | None) -> tuple[Effect, ...]:
-    """Return what has backups sealed for another key; the commit raises Remedy where somebody was first."""
-    taken = says(lambda: Remedy("another recovery key was set meanwhile; look again"))
+    """Return what has backups sealed for another key; the commit raises UserError where somebody was first."""
+    taken = says(lambda: UserError("another recovery key was set meanwhile; look again"))
     row = insert(values).values(key=_RECIPIENT, value=public.hex())
     if before is None:
         return (Effect(row, rows=1, refusal=taken),)

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.schema import REVISION
 
 Reader = Connection  # what `Database.reader` lends: one snapshot, which nothing can be written by
@@ -102,10 +102,10 @@ class Database:
     def take_pen(self) -> Connection:
         """Return the one connection that writes; its transactions are `BEGIN IMMEDIATE`.
 
-        Raises Remedy while anyone, here or in another process, holds it. `release_pen` gives it back.
+        Raises UserError while anyone, here or in another process, holds it. `release_pen` gives it back.
         """
         if self._lock is not None:
-            raise Remedy("this process already writes to the store")
+            raise UserError("this process already writes to the store")
         self._lock = _lock(self.path)
         try:
             self._pen = self._pens.connect()
@@ -164,7 +164,7 @@ class Database:
         if self._pen is None:
             try:
                 self.take_pen()
-            except Remedy:
+            except UserError:
                 served = True
             else:
                 self.release_pen()
@@ -225,27 +225,27 @@ def open_store(path: Path, *, create: bool = False, connect: Connect = sqlite3.c
     create   make it where it is missing: the file 0600 in a folder 0700. Without it a missing or emptied
              file is refused, because a fresh ledger in place of an old one is a loss to report, not to mend
 
-    Raises Remedy for what an operator can put right, Fault where the database is not as it must be.
+    Raises UserError for what an operator can put right, InternalError where the database is not as it must be.
     """
     if create:
         _create(path)
     if not path.is_file():
-        raise Remedy(f"no store at {path}; `passerelle init` makes one")
+        raise UserError(f"no store at {path}; `passerelle init` makes one")
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise Remedy(f"others may read {path}; run `chmod 600` on it")
+        raise UserError(f"others may read {path}; run `chmod 600` on it")
     fresh = path.stat().st_size == 0
     if fresh and not create:
-        raise Remedy(f"the store at {path} is empty; restore it from a backup")
+        raise UserError(f"the store at {path} is empty; restore it from a backup")
     database = Database(path, connect)
     try:
         revision = None if fresh else database.revision()
         if revision is None and not create:
-            raise Remedy(f"{path} is not a store of ours")  # noqa: TRY301 - closed below
+            raise UserError(f"{path} is not a store of ours")  # noqa: TRY301 - closed below
         if revision != REVISION:
             _migrate(database)
     except DBAPIError as error:
         database.close()
-        raise Fault(f"the store at {path} cannot be read: {error.orig}") from error
+        raise InternalError(f"the store at {path} cannot be read: {error.orig}") from error
     except BaseException:
         database.close()
         raise
@@ -274,7 +274,7 @@ _VERDICTS = {
 def _read_back(
     connection: sqlite3.Connection | Connection, pragmas: Mapping[str, tuple[str, object]]
 ) -> dict[str, str]:
-    """Return what is in force; raise Fault where it is not what we asked for."""
+    """Return what is in force; raise InternalError where it is not what we asked for."""
     found: dict[str, str] = {}
     for name, (_, wanted) in pragmas.items():
         if isinstance(connection, Connection):
@@ -284,7 +284,7 @@ def _read_back(
         # A build without memory mapping answers its pragma with no row at all, which is what we want.
         value = row[0] if row is not None else 0
         if value != wanted:
-            raise Fault(
+            raise InternalError(
                 f"the database does not keep PRAGMA {name}: {value!r} instead of {wanted!r}"
             )
         found[name] = str(value)
@@ -311,7 +311,7 @@ def _lock(path: Path) -> IO[bytes]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise Remedy(f"another process writes to {path}; stop it first") from None
+        raise UserError(f"another process writes to {path}; stop it first") from None
     return handle
 
 
@@ -330,6 +330,6 @@ def _migrate(database: Database) -> None:
             config.attributes["connection"] = pen
             command.upgrade(config, "head")
     except CommandError as error:
-        raise Remedy(f"{database.path} was made by a newer release; install that one") from error
+        raise UserError(f"{database.path} was made by a newer release; install that one") from error
     finally:
         database.release_pen()

@@ -23,7 +23,7 @@ from datetime import datetime
 from gateway import calendar_bounds
 from gateway.admin.arguments import FILE_NUMBER
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law import countries
 from gateway.law.countries import UnknownCode
 from gateway.law.legal_status import unanswered
@@ -58,7 +58,7 @@ MOST_CODES = 10  # nationalities, or countries of persecution, of one person
 _IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
-class BadRow(Remedy):
+class BadRow(UserError):
     """A row cannot be taken; the text names the column and holds nothing of it."""
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Act, Answer, Officer, Role
 from gateway.domain.person import Record, SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.matching.engine import Change
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
@@ -44,7 +44,7 @@ class _Batch:
     effects: list[Effect] = field(default_factory=list)
 
 
-class RecordRoom:
+class SubjectRecords:
     """Where records of people are kept. `follow` tells the gallery of a house that serves of a change."""
 
     def __init__(
@@ -137,7 +137,7 @@ class RecordRoom:
                 standing = holds.standing(reader)
             kept = standing.keeps(holds.Named(subjects=frozenset({subject})))
             if kept is not None:
-                raise Remedy(f"hold {kept.id} keeps this person; release it first")
+                raise UserError(f"hold {kept.id} keeps this person; release it first")
             frame = Frame(
                 type=EntryType.REMOVED,
                 entry_class=EntryClass.OTHER,
@@ -209,7 +209,9 @@ class RecordRoom:
         with self._database.reader() as reader:
             subject = subjects.find(reader, reference)
             if subject is None:
-                raise Remedy("nobody has this file number; `passerelle registry import` makes one")
+                raise UserError(
+                    "nobody has this file number; `passerelle registry import` makes one"
+                )
             return subject, person_records.read_record(reader, self._data_key, subject)
 
 

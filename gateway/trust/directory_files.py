@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway import user_files
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.trust.bundle import Anchor
 from keys import atomic_file
 
@@ -59,10 +59,10 @@ class DirectoryFiles:
         return max(versions, default=0)
 
     def latest(self, role: str) -> bytes:
-        """Return the newest file of a role. Raises Fault where there is none."""
+        """Return the newest file of a role. Raises InternalError where there is none."""
         content = self.metadata(f"{self.newest(role)}.{role}.json")
         if content is None:
-            raise Fault(f"the directory has no {role}.json; restore the folder from backup")
+            raise InternalError(f"the directory has no {role}.json; restore the folder from backup")
         return content
 
     def anchor(self) -> Anchor | None:
@@ -79,7 +79,7 @@ class DirectoryFiles:
         """Write a target where it is not there yet, durably and at once."""
         place = self._place(path, hashlib.sha256(content).digest())
         if place is None:
-            raise Fault(f"{path} is no target of ours")
+            raise InternalError(f"{path} is no target of ours")
         if _read(place) != content:
             atomic_file.replace(place, content)
 

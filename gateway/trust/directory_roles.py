@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.directory_signers import HandleSigner, identifiers, pair_publics, pair_signers
 from keys.key_record import KeyRecord
 from keys.keyset import Keyset
@@ -18,11 +18,11 @@ WAYS = {
 
 
 def ours(keyset: Keyset, kind: KeyKind, keyids: Collection[str]) -> KeyRecord:
-    """Return our pair of these two public keys. Raises Remedy where it is not ours."""
+    """Return our pair of these two public keys. Raises UserError where it is not ours."""
     for record in keyset.records:
         if record.kind is kind and identifiers(pair_publics(record.public)) == set(keyids):
             return record
-    raise Remedy(f"the directory asks for a {kind.value} pair that is not ours; {WAYS[kind]}")
+    raise UserError(f"the directory asks for a {kind.value} pair that is not ours; {WAYS[kind]}")
 
 
 def following(keyset: Keyset, kind: KeyKind) -> KeyRecord:
@@ -35,11 +35,11 @@ def signers(keyset: Keyset, kind: KeyKind, kid: bytes) -> tuple[HandleSigner, ..
     """Return what signs a role: the pair `kid` that the directory names, and the newest other that is in use.
 
     Where one succeeds the other, both sign: whoever began to read under the last root or the next ends under
-    it. Raises Remedy where the named pair may not sign.
+    it. Raises UserError where the named pair may not sign.
     """
     state = keyset.record(kid).state
     if state is not KeyState.ACTIVE:
-        raise Remedy(
+        raise UserError(
             f"the directory asks for a {kind.value} pair that is {state.value}; {WAYS[kind]}"
         )
     active = [r for r in keyset.records if (r.kind, r.state) == (kind, KeyState.ACTIVE)]

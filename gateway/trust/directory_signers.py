@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PublicKey
 from securesystemslib.signer import Key as TufKey
 from securesystemslib.signer import SecretsHandler, Signature, Signer, SSlibKey
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from keys.tuf_role_key import ED25519_PUBLIC_BYTES, DirectoryKey
-from keys.tuf_root_key import Algorithm, KeeperKey
+from keys.tuf_root_key import Algorithm, RootHolderKey
 
 _MLDSA = b"tuf\x01"  # TAP 21: domain separator and version of the ml-dsa key type
 
@@ -47,7 +47,7 @@ class HandleSigner(Signer):
     ) -> NoReturn:
         """Refuse: our keys are opened by their custody, never by a URI of another library."""
         del priv_key_uri, public_key, secrets_handler
-        raise Fault("a key of ours has no URI for another library to open")
+        raise InternalError("a key of ours has no URI for another library to open")
 
 
 def pair_signers(key: DirectoryKey) -> tuple[HandleSigner, HandleSigner]:
@@ -67,7 +67,7 @@ def pair_publics(public: bytes) -> tuple[SSlibKey, SSlibKey]:
     )
 
 
-def keeper_signer(key: KeeperKey) -> Signer:
+def keeper_signer(key: RootHolderKey) -> Signer:
     """Return what signs for a keeper."""
     public = public_key(key.algorithm, key.public)
     if key.algorithm is Algorithm.ED25519:

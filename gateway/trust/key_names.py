@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.bundle import PartyBundle
 from keys import certificates
 from keys.envelope import SealingKey
@@ -40,10 +40,10 @@ class Identified:
 
 
 def spelt(text: str) -> str:
-    """Return the digits that somebody wrote, in lower case; raises Remedy, which says how to write them."""
+    """Return the digits that somebody wrote, in lower case; raises UserError, which says how to write them."""
     digits = _SPELT.sub("", text.strip()).lower()
     if not _DIGITS.fullmatch(digits):
-        raise Remedy(
+        raise UserError(
             f"key: {SHORTEST} to {WHOLE} hexadecimal digits of its id, of its pin or of its certificate's serial"
             " number, e.g. 3f9a01c2"
         )
@@ -98,11 +98,11 @@ def said(known: Iterable[Identified]) -> str:
 
 
 def handed_in(values: Mapping[str, object]) -> str:
-    """Return the key that an act takes over, by the id under which others show it; raises Remedy for none."""
+    """Return the key that an act takes over, by the id under which others show it; raises UserError for none."""
     try:
         return f"key {SealingKey(bytes.fromhex(str(values.get('public')))).key_id.hex()}"
     except (MalformedKey, ValueError):
-        raise Remedy("public: no key that anything could be sealed to") from None
+        raise UserError("public: no key that anything could be sealed to") from None
 
 
 def _beside(certificate: bytes) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from gateway import user_files
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.trust import endpoints
 from gateway.trust.bundle import (
     MAX_BUNDLE,
@@ -57,7 +57,7 @@ POST_QUANTUM = "ml-dsa"  # the key type of TAP 21
 WAITING: Final = ".waiting"  # of the file of an entry that waits for people
 
 
-class BundleRefused(Remedy):
+class BundleRefused(UserError):
     """A bundle is well formed, and still not one to trust."""
 
 
@@ -70,13 +70,15 @@ class UnknownParty(PasserelleError):
 
 
 def own_bundle(home: Path) -> PartyBundle:
-    """Return the bundle that the party in `home` publishes of itself. Raises `Remedy`, `MalformedBundle`."""
+    """Return the bundle that the party in `home` publishes of itself. Raises `UserError`, `MalformedBundle`."""
     path = home / "party.json"
     try:
         status = path.stat()
         return _own(path, status.st_mtime_ns, status.st_size, status.st_ino)
     except OSError as error:
-        raise Remedy(f"{path}: {error.strerror}; make the party with `passerelle init`") from None
+        raise UserError(
+            f"{path}: {error.strerror}; make the party with `passerelle init`"
+        ) from None
 
 
 @functools.lru_cache(maxsize=8)

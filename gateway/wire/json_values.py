@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from keys import strict_json
 from keys.strict_json import JsonRefused
 
@@ -18,26 +18,26 @@ DEEPEST = 12  # containers within each other; an act's arguments need three or f
 
 
 def read(octets: bytes) -> dict[str, object]:
-    """Return the object that `octets` spell; raises Remedy, which holds nothing of them."""
+    """Return the object that `octets` spell; raises UserError, which holds nothing of them."""
     if len(octets) > LARGEST:
-        raise Remedy(f"larger than {LARGEST} bytes: send it in parts")
+        raise UserError(f"larger than {LARGEST} bytes: send it in parts")
     try:
         value = strict_json.read(octets, LARGEST, DEEPEST)
     except JsonRefused as fault:
-        raise Remedy(
+        raise UserError(
             f"not one JSON object in UTF-8, each name once and each number finite: {fault}"
         ) from None
     if not isinstance(value, dict):
-        raise Remedy("a JSON object is expected, with a name for each argument")
+        raise UserError("a JSON object is expected, with a name for each argument")
     _look(value)
     return value
 
 
 def write(values: Mapping[str, object]) -> bytes:
-    """Return the JSON of plain values; raises Remedy where they are too many, TypeError where not plain."""
+    """Return the JSON of plain values; raises UserError where they are too many, TypeError where not plain."""
     octets = json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode()
     if len(octets) > LARGEST:
-        raise Remedy(f"larger than {LARGEST} bytes: ask for less at once")
+        raise UserError(f"larger than {LARGEST} bytes: ask for less at once")
     return octets
 
 
@@ -51,4 +51,4 @@ def _look(value: object) -> None:
         for inner in value:
             _look(inner)
     elif isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
-        raise Remedy("a text holds half a character")
+        raise UserError("a text holds half a character")

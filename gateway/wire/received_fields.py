@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.domain.outbound_query import Folder
+from gateway.domain.outbound_query import StoredAnswer
 from gateway.domain.person import Field, FieldCode
 from gateway.errors import Refusal
 from gateway.wire import query_payload
 from gateway.wire.disclosure_payload import details_bytes, read_details
 
 
-def unfolded(folder: Folder) -> Folder:
+def unfolded(folder: StoredAnswer) -> StoredAnswer:
     """Return the folder with details that came together with the answer where those of the second step lie.
 
     Answers are kept so since the release that added this; an older row has them inside the answer.
@@ -28,12 +28,12 @@ def unfolded(folder: Folder) -> Folder:
     )
 
 
-def fields_in(folder: Folder) -> tuple[Field, ...]:
+def fields_in(folder: StoredAnswer) -> tuple[Field, ...]:
     """Return every datum that a folder holds, in the order in which it came."""
     held = unfolded(folder)
     return tuple(each for payload in held.details for each in read_details(payload).fields)
 
 
-def codes_in(folder: Folder) -> frozenset[FieldCode]:
+def codes_in(folder: StoredAnswer) -> frozenset[FieldCode]:
     """Return of which fields a folder holds something."""
     return frozenset(each.code for each in fields_in(folder))

@@ -1,4 +1,4 @@
-"""Envelope ⇄ `Letter`, header ⇄ `Header`, receipt ⇄ `Receipt`; strict, and bytes kept as received.
+"""Envelope ⇄ `SignedEnvelope`, header ⇄ `Header`, receipt ⇄ `Receipt`; strict, and bytes kept as received.
 
 A letter's three parts are never re-serialised: what is hashed, verified and stored is what came. Every
 fault of an envelope or a header is a `HeaderInvalid` with the element's path; of a receipt, which only a
@@ -14,13 +14,13 @@ from gateway.domain.messages import (
     FORMAT,
     SUITE,
     Header,
-    Letter,
     MessageType,
     Operation,
     Purpose,
     Receipt,
     Reply,
     ServiceLevel,
+    SignedEnvelope,
 )
 from gateway.errors import ElementInvalid, HeaderInvalid
 from gateway.v1 import types_pb2
@@ -158,18 +158,18 @@ def envelope_in(message: Enclosing) -> types_pb2.Envelope:
     return message.envelope
 
 
-def letter_of(message: types_pb2.Envelope) -> Letter:
+def letter_of(message: types_pb2.Envelope) -> SignedEnvelope:
     """Return the letter in an envelope, its parts as received; raises `HeaderInvalid`."""
     refuse_unknown(message, "envelope", HeaderInvalid)
     fields = Fields(message, "envelope", missing=HeaderInvalid, invalid=HeaderInvalid)
-    return Letter(
+    return SignedEnvelope(
         header=fields.octets("header", 1, MAX_HEADER),
         sealed=fields.octets("sealed", 1, MAX_SEALED),
         signature=fields.octets("signature", 1, SIGNATURE),
     )
 
 
-def parse_envelope(octets: bytes) -> Letter:
+def parse_envelope(octets: bytes) -> SignedEnvelope:
     """Return the letter that `octets` spell; raises `HeaderInvalid`."""
     return letter_of(
         decode(
@@ -182,14 +182,14 @@ def parse_envelope(octets: bytes) -> Letter:
     )
 
 
-def envelope_of(letter: Letter) -> types_pb2.Envelope:
+def envelope_of(letter: SignedEnvelope) -> types_pb2.Envelope:
     """Return the envelope that carries a letter."""
     return types_pb2.Envelope(
         header=letter.header, sealed=letter.sealed, signature=letter.signature
     )
 
 
-def envelope_bytes(letter: Letter) -> bytes:
+def envelope_bytes(letter: SignedEnvelope) -> bytes:
     """Return the bytes of the envelope that carries a letter."""
     return envelope_of(letter).SerializeToString(deterministic=True)
 

@@ -17,7 +17,7 @@ LEAST_TYPICAL = 8  # people compared at one position, whose median is then that 
 Picked = list[tuple[Rows, int]]  # block and row
 
 
-class Crowd:
+class CandidateRows:
     """The fingers of one position whose pictures are of one size, those of like numbers of minutiae together."""
 
     def __init__(self, blocks: Sequence[Rows]) -> None:
@@ -41,12 +41,12 @@ class Crowd:
             yield seated[here[part]], [(self._blocks[at], each) for at, each in places]
 
 
-def crowds(blocks: Sequence[Rows]) -> dict[Frame, Crowd]:
+def crowds(blocks: Sequence[Rows]) -> dict[Frame, CandidateRows]:
     """Return the crowds of one position by the size of their pictures."""
     frames: dict[Frame, list[Rows]] = {}
     for rows in blocks:
         frames.setdefault(rows.frame, []).append(rows)
-    return {frame: Crowd(each) for frame, each in frames.items()}
+    return {frame: CandidateRows(each) for frame, each in frames.items()}
 
 
 def best_finite(score: Floats, number: int) -> Ints:

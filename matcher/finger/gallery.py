@@ -20,7 +20,7 @@ from matcher.finger.gallery_block import Block, Rows, slots_for
 from matcher.finger.probe import NothingUsable, Probe, SampleFault, prepare
 from matcher.finger.score_fusion import Likelihood, default_likelihood, fuse
 from matcher.finger.search_cascade import Cascade, SearchAbandoned
-from matcher.finger.subject_table import People, PeopleThen, Place
+from matcher.finger.subject_table import PeopleThen, Place, SubjectTable
 from matcher.finger.template import Bools, Floats, Ints, Minutiae
 
 LEAST_TO_COMPACT = 1024  # wiped rows; fewer are not worth moving the others
@@ -100,7 +100,7 @@ class Gallery:
         self._blocks: list[Block] = []
         self._open: dict[tuple[int, int, Frame], int] = {}  # the block of a kind that is not full
         self._frames: set[Frame] = set()
-        self._people = People()
+        self._people = SubjectTable()
         self._wiped = 0
         self._version = 0
 

@@ -20,7 +20,7 @@ MOST_STACKED = 288  # minutiae; product and maximum of a block stay in a core's 
 EVEN = 4  # minutiae; a product of one, two or three fewer takes longer than this
 
 
-class Glance:
+class LocalSimilarity:
     """Probe fingers that meet blocks together."""
 
     def __init__(self, fingers: Sequence[Finger]) -> None:

@@ -18,16 +18,16 @@ _PLACE, _SQUARE = slice(0, 2), 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mates:
+class MatedMinutiae:
     """Mutually nearest minutiae: the mate of each probe minutia, and the pair's closeness, 0 = none; (b, h, n)."""
 
     mate: Ints = field(repr=False)
     close: Floats = field(repr=False)
 
-    def among(self, motions: Ints) -> Mates:
+    def among(self, motions: Ints) -> MatedMinutiae:
         """Return what is paired under some of the motions, (b, h')."""
         rows = np.arange(len(motions))[:, None]
-        return Mates(self.mate[rows, motions], self.close[rows, motions])
+        return MatedMinutiae(self.mate[rows, motions], self.close[rows, motions])
 
     def of(self, values: Floats) -> Floats:
         """Return each mate's values of (b, c, l), as (b, h, n, c)."""
@@ -51,7 +51,7 @@ def targets(fingers: Floats, used: Bools) -> Floats:
     return columns
 
 
-def mutual(planes: Floats, theirs: Floats, width: tuple[float, float]) -> Mates:
+def mutual(planes: Floats, theirs: Floats, width: tuple[float, float]) -> MatedMinutiae:
     """Return which minutiae are nearest to each other, in place and direction, and how near."""
     b, _, h, n = planes.shape
     place, turn = np.float32(0.5 / width[0] ** 2), np.float32(width[1] ** -2)
@@ -68,7 +68,7 @@ def mutual(planes: Floats, theirs: Floats, width: tuple[float, float]) -> Mates:
     found = least <= np.take_along_axis(nearest, mate, axis=2)
     found &= least < np.float32(-np.log(LEAST_CLOSENESS))
     close = np.exp(-np.minimum(least, np.float32(MOST_COST)))
-    return Mates(mate, np.where(found, close, np.float32(0)))
+    return MatedMinutiae(mate, np.where(found, close, np.float32(0)))
 
 
 def overlap(planes: Floats, theirs: Floats) -> tuple[Floats, Floats]:

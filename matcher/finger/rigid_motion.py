@@ -17,7 +17,7 @@ from matcher.finger.constants import (
     STIFFNESS,
 )
 from matcher.finger.descriptors import Complexes
-from matcher.finger.mated_minutiae import Mates
+from matcher.finger.mated_minutiae import MatedMinutiae
 from matcher.finger.relaxation import Pairs
 from matcher.finger.template import Floats
 
@@ -73,7 +73,7 @@ def moved(probe: Floats, motion: Floats) -> Floats:
     return planes
 
 
-def refit(probe: Floats, fingers: Floats, mates: Mates, weight: Floats) -> Floats:
+def refit(probe: Floats, fingers: Floats, mates: MatedMinutiae, weight: Floats) -> Floats:
     """Return the motions (b, h, 2, 3) that fit all weighted pairs best.
 
     Least squares for place -> turn * place + fold * conj(place) + shift; the turn is drawn to the best rigid
@@ -101,7 +101,9 @@ def refit(probe: Floats, fingers: Floats, mates: Mates, weight: Floats) -> Float
     return affine(turn, fold, target - turn * middle - fold * middle.conj())
 
 
-def bending(probe: Floats, fingers: Floats, planes: Floats, mates: Mates, weight: Floats) -> Floats:
+def bending(
+    probe: Floats, fingers: Floats, planes: Floats, mates: MatedMinutiae, weight: Floats
+) -> Floats:
     """Return how far each probe minutia moves with its paired neighbours, planes (b, 2, h, n)."""
     pulls = np.empty((3, *weight.shape), dtype=np.float32)
     pulls[0] = weight

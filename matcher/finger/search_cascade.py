@@ -24,7 +24,7 @@ from matcher.finger.alignment import Fingers, compare, support
 from matcher.finger.candidate_rows import Picked, best_finite, crowds, supported
 from matcher.finger.descriptors import Finger, Frame, Model, readings
 from matcher.finger.gallery_block import Rows, fingers_of
-from matcher.finger.local_similarity import Glance
+from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import Probe
 from matcher.finger.score_fusion import Likelihood, coarse_ratio, finger_ratio, fuse
 from matcher.finger.template import Floats, Ints
@@ -98,12 +98,12 @@ class Cascade:
         self, queries: Sequence[_Query], rows: dict[int, list[Rows]], coarse: Floats
     ) -> None:
         """Write the local stage's log10 ratios, (probes, people, fingers); nan where nothing was compared."""
-        asking: dict[tuple[int, Frame], tuple[list[_Query], Glance]] = {}
+        asking: dict[tuple[int, Frame], tuple[list[_Query], LocalSimilarity]] = {}
         for position, blocks in rows.items():
             for frame in {block.frame for block in blocks}:
                 here = [query for query in queries if query.position == position]
                 fingers = [finger for query in here for finger in query.versions[frame]]
-                asking[position, frame] = here, Glance(fingers)
+                asking[position, frame] = here, LocalSimilarity(fingers)
 
         def visit(task: tuple[int, Rows]) -> None:
             position, block = task

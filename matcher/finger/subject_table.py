@@ -34,7 +34,7 @@ class PeopleThen:
         return len(self.subjects)
 
 
-class People:
+class SubjectTable:
     """Person numbers by subject; subject, enrolment and fingers by person number."""
 
     def __init__(self) -> None:

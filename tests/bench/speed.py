@@ -28,7 +28,7 @@ from matcher import calibration
 from matcher.error_rates import interval
 from matcher.finger import synthetic
 from matcher.finger.gallery import Gallery
-from matcher.finger.local_similarity import Glance
+from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import Probe, prepare
 from matcher.finger.search_cascade import SHORTLIST_FINGERS, SHORTLIST_SHARE
 
@@ -135,7 +135,7 @@ def _crowded(mates: Gallery, accepted: list[tuple[int, Probe]], share: float) ->
     mine, theirs = [], []
     for mate, probe in accepted:
         whole = [block.rows() for block in mates._blocks]
-        score = np.concatenate([Glance([probe.fingers[0][1]]).scores(r)[0] for r in whole])
+        score = np.concatenate([LocalSimilarity([probe.fingers[0][1]]).scores(r)[0] for r in whole])
         subject = mates._people.now().subjects[np.concatenate([r.person for r in whole])]
         others = score[subject != mate]
         mine.append((score[subject == mate][0] - others.mean()) / others.std())

@@ -24,13 +24,12 @@ from grpc_status import rpc_status
 from gateway.agreements.signatures import signature
 from gateway.cli import admin_session
 from gateway.cli.admin import staff
-from gateway.cli.home.init import Charter, found
+from gateway.cli.home.init import NewHome, found
 from gateway.client import Partner, Refused
 from gateway.client.channel import open_channel
 from gateway.domain.messages import (
     Biometrics,
     Header,
-    Letter,
     MessageType,
     Modality,
     Operation,
@@ -38,11 +37,12 @@ from gateway.domain.messages import (
     Query,
     RecordFormat,
     Sample,
+    SignedEnvelope,
 )
 from gateway.domain.person import Status, SubjectKind
 from gateway.exchange.operation import Call
 from gateway.ledger.entry import EntryType
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.subjects.enrolment import Row
@@ -145,7 +145,7 @@ class Pair:
     home: Path
     asker: Path
     keyset: Keyset
-    house: House
+    house: Gateway
     serving: Serving
     addresses: Addresses
     closing: ExitStack = field(repr=False)
@@ -195,7 +195,7 @@ class Forger:
         context: bytes = signatures.REQUEST,
         recipient_id: str = "CAN",
         **header: object,
-    ) -> Letter:
+    ) -> SignedEnvelope:
         """Return a letter that is lawful but for what is named."""
         keyset, now = self.pair.keyset, datetime.now(UTC)
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -222,7 +222,9 @@ class Forger:
         }
         octets = signed_envelope.header_bytes(Header(**fields))
         sealed = envelope.seal(packed, octets, recipient)
-        return Letter(octets, sealed, signer.sign(envelope.transcript(octets, sealed), context))
+        return SignedEnvelope(
+            octets, sealed, signer.sign(envelope.transcript(octets, sealed), context)
+        )
 
     envelope = envelope
 
@@ -240,7 +242,7 @@ class Forger:
 
     def send(
         self,
-        letter: Letter,
+        letter: SignedEnvelope,
         *,
         keyset: Keyset | None = None,
         timeout: float = CALL,
@@ -268,7 +270,7 @@ class Forger:
             )
             return call(octets, timeout=timeout)
 
-    def refused(self, letter: Letter, **how: object) -> tuple[str, str]:
+    def refused(self, letter: SignedEnvelope, **how: object) -> tuple[str, str]:
         """Send a letter that must be refused; return gRPC code and reason."""
         with pytest.raises(grpc.RpcError) as caught:
             self.send(letter, **how)
@@ -311,7 +313,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that holds `can` and `aus`, which have imported each other."""
     root = tmp_path_factory.mktemp("parties")
     for party in ("CAN", "AUS"):
-        charter = Charter(party, party, "127.0.0.1:7443", ("127.0.0.1", "localhost"))
+        charter = NewHome(party, party, "127.0.0.1:7443", ("127.0.0.1", "localhost"))
         found(
             root / party.lower(),
             charter,
@@ -327,7 +329,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for port in ("7443", "7444", "7445"):
         text = text.replace(port, "0")
     settings.write_text(text.replace("[exchange]", FLOOR))
-    with House.open(root / "can", secret) as house:
+    with Gateway.open(root / "can", secret) as house:
         report = house.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
         assert not report.bad
     return root
@@ -344,7 +346,7 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
         asker / "keys" / "keyset.json", open_custody(f"file:{asker}/keys/kek.json", secret)
     )
     fatal: list[BaseException] = []
-    with ExitStack() as closing, House.open(home, secret, on_fatal=fatal.append) as house:
+    with ExitStack() as closing, Gateway.open(home, secret, on_fatal=fatal.append) as house:
         # Some tests call inside of a call: those need turns for both.
         serving = Serving(house, observe=observe, at_once=AT_ONCE)
         addresses = serving.start()
@@ -355,7 +357,7 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
             serving.stop()
 
 
-def call(letter: Letter, caller: str = "AUS") -> Call:
+def call(letter: SignedEnvelope, caller: str = "AUS") -> Call:
     """Return a call as the doors would hand it over."""
     return Call(caller, Operation.SUBMIT_QUERY, letter, lambda: 10.0, lambda: True, Stages())
 

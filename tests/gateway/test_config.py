@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway import config
 from gateway.config import load, write_default
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import settings_reference
 
 
@@ -30,7 +30,7 @@ def add(home: Path, text: str) -> None:
 
 
 def refused(home: Path, **overrides: dict[str, object]) -> str:
-    with pytest.raises(Remedy) as caught:
+    with pytest.raises(UserError) as caught:
         load(home, **overrides)
     return str(caught.value)
 
@@ -146,7 +146,7 @@ def test_a_party_may_have_several_names_on_the_network(tmp_path: Path) -> None:
 def test_settings_are_not_written_twice(home: Path) -> None:
     before = (home / config.FILE).read_text()
 
-    with pytest.raises(Remedy, match="already"):
+    with pytest.raises(UserError, match="already"):
         write_default(home, "AUS", "127.0.0.1:1", "x")
 
     assert (home / config.FILE).read_text() == before
@@ -164,7 +164,7 @@ def test_settings_are_not_written_twice(home: Path) -> None:
 def test_settings_that_would_not_load_are_not_left_behind(
     tmp_path: Path, party: str, listen: str, host: str, name: str
 ) -> None:
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         write_default(tmp_path, party, listen, host, legal_name=name)
 
     assert not (tmp_path / config.FILE).exists()
@@ -238,7 +238,7 @@ def test_no_wrong_value_of_any_setting_is_told_in_a_validators_words(home: Path)
             for value in wrong:
                 try:
                     load(home, **{section: {name: value}})
-                except Remedy as fault:
+                except UserError as fault:
                     told.append(str(fault))
 
     assert len(told) > 300
@@ -390,7 +390,7 @@ def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
 ) -> None:
     (tmp_path / config.FILE).write_text(f'[house]\nparty = "CAN"\n{line}\n')
 
-    with pytest.raises(Remedy) as told:
+    with pytest.raises(UserError) as told:
         config.load(tmp_path)
 
     assert said in str(told.value)

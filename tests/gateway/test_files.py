@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import user_files
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.user_files import FileRefused
 
 MOST = 16  # bytes
@@ -57,7 +57,7 @@ def test_a_file_that_others_could_read_no_longer_is_once_it_is_written(tmp_path:
 def test_a_new_file_takes_no_other_ones_place(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(b"before")
 
-    with pytest.raises(Remedy, match="there already"):
+    with pytest.raises(UserError, match="there already"):
         user_files.create(tmp_path / "old", b"after")
 
     assert (tmp_path / "old").read_bytes() == b"before"
@@ -72,7 +72,7 @@ def test_nothing_is_written_where_a_link_leads(
         (tmp_path / "secret").write_bytes(b"before")
     (tmp_path / "out").symlink_to(tmp_path / "secret")
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         writes(tmp_path / "out", b"after")
 
     assert (tmp_path / "out").is_symlink()
@@ -83,7 +83,7 @@ def test_nothing_is_written_where_a_link_leads(
 def test_a_device_and_a_folder_are_no_place_for_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for place in (tmp_path / "pipe", tmp_path, tmp_path / "absent" / "file"):
-        with pytest.raises(Remedy, match=r"file|folder"):
+        with pytest.raises(UserError, match=r"file|folder"):
             user_files.write(place, b"x")
 
     assert sorted(each.name for each in tmp_path.iterdir()) == ["pipe"]

@@ -11,7 +11,7 @@ from gateway import calendar_bounds
 from gateway.admin.arguments import Arguments
 from gateway.cli.audit import session
 from gateway.cli.keys import compromised
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey, sign_checkpoint, signed_at
 from gateway.subjects.record_row import BadRow, read_status
@@ -59,7 +59,7 @@ def test_a_time_is_read_in_utc() -> None:
 def test_a_time_at_the_edge_of_the_calendar_is_refused_wherever_it_is_read(text: str) -> None:
     """Arguments of acts, the table of people, and the command line; each names a remedy."""
     assert calendar_bounds.read(text) is None
-    with pytest.raises(Remedy, match="1970 to 2199"):
+    with pytest.raises(UserError, match="1970 to 2199"):
         Arguments({"since": text}).time("since")
     with pytest.raises(BadRow):
         read_status({"status": "FOREIGN_NATIONAL", "confirmed": text}, datetime.now(UTC))
@@ -69,7 +69,7 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused_wherever_it_is_read(text:
 
 @pytest.mark.parametrize("year", [1, 1969, 2200, 9999])
 def test_a_day_at_the_edge_of_the_calendar_is_refused_by_every_command(year: int) -> None:
-    with pytest.raises(Remedy, match="1970 to 2199"):
+    with pytest.raises(UserError, match="1970 to 2199"):
         session.moment(datetime(year, 12, 31), end=True)  # noqa: DTZ001 - as typer hands it over
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway import bounded_toml, config
 from gateway.bounded_toml import DEEPEST, LONGEST_WORD, MOST_VALUES, TomlRefused
 from gateway.client import local_settings
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import custody_setting
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
@@ -162,7 +162,7 @@ def test_every_reader_of_toml_refuses_with_file_and_line(
     read: Callable[[bytes, Path], Any], text: str, tmp_path: Path
 ) -> None:
     """Agreements, settings, a partner's client, and the line that names the custody."""
-    with pytest.raises((MalformedAgreement, Remedy), match=r"\.toml:? line 1") as refused:
+    with pytest.raises((MalformedAgreement, UserError), match=r"\.toml:? line 1") as refused:
         read(text.encode(), tmp_path)
 
     assert "a.a" not in str(refused.value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.compliance_table import (
     PAGE,
     PARAGRAPHS,
@@ -102,7 +102,7 @@ def test_a_broken_rule_that_its_own_test_does_not_notice_is_a_survivor(root: Pat
 
 
 def test_a_row_with_a_key_of_its_own_is_refused() -> None:
-    with pytest.raises(Remedy, match="row 1"):
+    with pytest.raises(UserError, match="row 1"):
         read('[[row]]\nparagraphs = ["315.3"]\nsays = "x"\nremark = "y"\n')
 
 

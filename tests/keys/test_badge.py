@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keys.certificates import TlsKey, issue_ca, issue_leaf
 from keys.errors import CertificateFault
-from keys.officer_certificate import MOST_DAYS, Badge, badge, issue_badge, read_badge
+from keys.officer_certificate import MOST_DAYS, OfficerCertificate, badge, issue_badge, read_badge
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CA_KEY = TlsKey.generate()
@@ -18,12 +18,12 @@ CA = issue_ca("CAN", CA_KEY, NOW)
 EXAMINER = badge("P-7", ["examiner", "auditor", "examiner"])
 
 
-def issued(bearer: Badge = EXAMINER, **how: object) -> bytes:
+def issued(bearer: OfficerCertificate = EXAMINER, **how: object) -> bytes:
     return issue_badge(bearer, CA, CA_KEY, TlsKey.generate().public, NOW, **how)
 
 
 def test_a_badge_says_person_and_roles() -> None:
-    assert read_badge(issued(), CA, NOW) == Badge("P-7", ("auditor", "examiner"))
+    assert read_badge(issued(), CA, NOW) == OfficerCertificate("P-7", ("auditor", "examiner"))
 
 
 @given(

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from keys.keyset import KeyKind, Keyset, KeyState
 from keys.rotation_schedule import (
     RHYTHMS,
+    CryptoPeriod,
     Evidence,
     Move,
     Outlook,
-    Rhythm,
     due,
     needs_evidence,
     steps,
@@ -55,7 +55,7 @@ def test_a_successor_is_made_72_hours_before_an_epoch_ends(house: Keyset, now: d
 
     assert foreseen(house, early) == []
     assert foreseen(house, late) == [(Move.GENERATE, KeyKind.KEM)]
-    off = {**RHYTHMS, KeyKind.KEM: Rhythm(on=False, every=7 * DAY)}
+    off = {**RHYTHMS, KeyKind.KEM: CryptoPeriod(on=False, every=7 * DAY)}
     assert foreseen(house, late, rhythms=off) == []
 
 
@@ -161,7 +161,7 @@ def test_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
         old = keyset.primary(kind).kid
         keyset = moved(succeeded(keyset, kind, now), old, now + HOUR, S.DEACTIVATED)
         gone.append(old)
-    off = {kind: Rhythm(on=False, every=DAY) for kind in KeyKind}
+    off = {kind: CryptoPeriod(on=False, every=DAY) for kind in KeyKind}
     later = now + 40 * DAY
 
     assert foreseen(keyset, later, rhythms=off) == [(Move.DESTROY, KeyKind.KEM)]
@@ -180,7 +180,7 @@ def test_where_a_person_stopped_all_no_schedule_begins_anew(house: Keyset, now: 
 def test_a_clock_of_any_time_gives_steps_in_order_and_each_once(
     house: Keyset, now: datetime, days: int, every: int
 ) -> None:
-    rhythms = {kind: Rhythm(on=True, every=every * DAY) for kind in KeyKind}
+    rhythms = {kind: CryptoPeriod(on=True, every=every * DAY) for kind in KeyKind}
     found = steps(house.records, Outlook(rhythms=rhythms), now + days * DAY)
 
     assert [step.when for step in found] == sorted(step.when for step in found)

@@ -14,7 +14,7 @@ from matcher.finger.descriptors import CANVAS, DOUBT, Finger, default_model, des
 from matcher.finger.explanation import explain
 from matcher.finger.gallery import MOST_FRAMES, Gallery
 from matcher.finger.gallery_block import Block, fingers_of, slots_for
-from matcher.finger.local_similarity import Glance
+from matcher.finger.local_similarity import LocalSimilarity
 from matcher.finger.probe import NothingUsable, Probe, prepare
 from matcher.finger.search_cascade import SearchAbandoned
 from matcher.finger.template import Minutiae
@@ -201,7 +201,7 @@ def test_rows_without_minutiae_never_win_whatever_the_probe() -> None:
         extreme = np.full((5, default_model().size), sign / np.sqrt(default_model().size))
         for vectors in (finger.vectors, extreme.astype(np.float32)):
             other = Finger(finger.place[: len(vectors)], finger.heading[: len(vectors)], vectors)
-            scores = Glance([other]).scores(block.rows())[0]
+            scores = LocalSimilarity([other]).scores(block.rows())[0]
             assert scores[0] == ABSENT
             assert scores[1] >= -1.5
 

@@ -17,7 +17,7 @@ from matcher.finger.constants import (
     TURN_TOLERANCE,
     WIDE,
 )
-from matcher.finger.mated_minutiae import Mates, mutual, overlap, targets
+from matcher.finger.mated_minutiae import MatedMinutiae, mutual, overlap, targets
 from matcher.finger.relaxation import relaxed, strongest
 from matcher.finger.rigid_motion import affine, hypotheses, moved, refit
 
@@ -144,7 +144,7 @@ def test_a_fit_is_the_least_of_its_squares() -> None:
     weight = rng.uniform(0, 1, (1, 1, 25)).astype(np.float32)
     w = weight[0, 0].astype(np.float64)
 
-    motion = refit(probe, fingers, Mates(np.arange(25)[None, None], weight), weight)[0, 0]
+    motion = refit(probe, fingers, MatedMinutiae(np.arange(25)[None, None], weight), weight)[0, 0]
 
     middle, target = (w * start).sum() / w.sum(), (w * end).sum() / w.sum()
     here, there = start - middle, end - target

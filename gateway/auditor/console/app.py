@@ -33,7 +33,7 @@ from gateway.domain.messages import Receipt
 from gateway.errors import PasserelleError
 from gateway.language import LANGUAGES, Language, Message, say
 from gateway.ledger.entry import EntryType, Frame
-from gateway.ledger.exchange_history import Story, tell
+from gateway.ledger.exchange_history import ExchangeHistory, tell
 from gateway.ledger.exchange_history_parts import Cite
 from gateway.ledger.verify import Report
 from keys.errors import KeysError
@@ -52,7 +52,7 @@ _WORD = re.compile(r"[^\x00-\x1f\x7f]{0,64}")  # no number, case or receipt is l
 
 
 @dataclass
-class Hall:
+class ConsoleContext:
     """What the pages are made of.
 
     record    writes down what is about to be shown; MUST raise where it could not
@@ -100,7 +100,7 @@ class Hall:
         return [str(row[0]) for row in self.index.rows(wanted)]
 
 
-def application(hall: Hall) -> Starlette:
+def application(hall: ConsoleContext) -> Starlette:
     """Return the console over a hall; `gate.Gate` stands before it."""
     pages = _Pages(hall)
     routes = [
@@ -128,7 +128,7 @@ def application(hall: Hall) -> Starlette:
 class _Pages:
     """One method a page; each says first what is looked at."""
 
-    def __init__(self, hall: Hall) -> None:
+    def __init__(self, hall: ConsoleContext) -> None:
         self._hall = hall
 
     async def overview(self, request: Request) -> Response:
@@ -308,7 +308,7 @@ class _Pages:
     def _speak(self, request: Request, text: Message) -> str:
         return Language(self._spoken(request))(text)
 
-    def _story(self, number: str, partner: str) -> Story:
+    def _story(self, number: str, partner: str) -> ExchangeHistory:
         told = self._hall.index.of_transaction(number, partner)
         return tell(told, number, partner, self._hall.cite, opened=self._hall.index.opened)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from gateway.auditor.console.app import Hall, application
-from gateway.auditor.console.session import Gate
+from gateway.auditor.console.app import ConsoleContext, application
+from gateway.auditor.console.session import SessionGate
 from gateway.auditor.report.page import style
 
 
@@ -24,7 +24,7 @@ def policy() -> str:
     )
 
 
-def serve(hall: Hall, port: int, ready: Callable[[str], None]) -> None:
+def serve(hall: ConsoleContext, port: int, ready: Callable[[str], None]) -> None:
     """Serve until the console has ended; `ready` is told the one-time link.
 
     port   0 for any that is free
@@ -33,7 +33,7 @@ def serve(hall: Hall, port: int, ready: Callable[[str], None]) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen(16)
-        gate = Gate(
+        gate = SessionGate(
             application(hall), listening.getsockname()[1], policy(), time.monotonic, hall.idle
         )
         ready(gate.link)
@@ -55,7 +55,7 @@ def serve(hall: Hall, port: int, ready: Callable[[str], None]) -> None:
 class _Server(uvicorn.Server):
     """Ends by itself when the console has ended."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+    def __init__(self, config: uvicorn.Config, gate: SessionGate) -> None:
         super().__init__(config)
         self._gate = gate
 

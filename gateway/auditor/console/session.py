@@ -31,7 +31,7 @@ Send = Callable[[Scope], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Gate:
+class SessionGate:
     """Stands before an application.
 
     policy   Content-Security-Policy of every page

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.auditor.index import Index
 from gateway.auditor.result_table import SEALED, Table, iso
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.ledger.exchange_history_parts import Told
 
@@ -36,19 +36,19 @@ def changes(index: Index, number: str, window_ms: int, partner: str = "") -> Tab
 
     partner   needed where several have used the number: it is unique only within a pair
 
-    Raises Remedy for a number that nobody used, or whose party is to be named.
+    Raises UserError for a number that nobody used, or whose party is to be named.
     """
     partners = index.partners_of(number)
     if not partner and len(partners) > 1:
         names = ", ".join(partners)
-        raise Remedy(f"several partners have used this number: name one with --partner: {names}")
+        raise UserError(f"several partners have used this number: name one with --partner: {names}")
     asked = index.rows(
         "SELECT min(time_ms), min(idx) FROM entries WHERE number = ? AND partner = ?",
         (number, partner or "".join(partners)),
     )
     at, leaf = asked[0]
     if not isinstance(at, int) or not isinstance(leaf, int):
-        raise Remedy("no entry bears this transaction number")
+        raise UserError("no entry bears this transaction number")
     kinds = ", ".join(str(int(kind)) for kind in (*CHANGING, *OF_PEOPLE))
     told = index.told(
         f"type IN ({kinds}) AND time_ms >= ? AND entries.idx < ?", (at - window_ms, leaf)

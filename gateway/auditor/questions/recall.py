@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.auditor.index import Index
 from gateway.auditor.result_table import Period, Read, Table, told
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import say
 
 COLUMNS = (
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def recall(index: Index, period: Period, named: str) -> Table:
-    """Return every answer of one calibration; raises Remedy that lists what there is where none has that name."""
+    """Return every answer of one calibration; raises UserError that lists what there is where none has that name."""
     there = [
         str(row[0])
         for row in index.rows(
@@ -34,7 +34,9 @@ def recall(index: Index, period: Period, named: str) -> Table:
     ]
     meant = [each for each in there if _is(each, named)]
     if not index.opened and not meant:
-        raise Remedy("which calibration gave an answer is sealed: give the auditor's key (--key)")
+        raise UserError(
+            "which calibration gave an answer is sealed: give the auditor's key (--key)"
+        )
     said, values = period.where("closed_ms")
     sealed = index.rows(
         "SELECT count(*) FROM exchanges WHERE closing = 'ANSWERED' AND direction = 1"
@@ -42,7 +44,7 @@ def recall(index: Index, period: Period, named: str) -> Table:
         values,
     )[0][0]
     if not meant and not sealed:
-        raise Remedy(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
+        raise UserError(f"no answer was given by {named}; there are: {', '.join(there) or 'none'}")
     marks = ", ".join("?" * len(meant))
     where, values = f"calibration IN ({marks}) AND {said}", [*meant, *values]
     counted = "SELECT count(*), total(true_outcome = 'MATCH') FROM exchanges"

@@ -30,7 +30,7 @@ from gateway.auditor.index import Index, Row, facts_in
 from gateway.auditor.questions import subject_text
 from gateway.auditor.result_table import WAYS, Period, Table, iso
 from gateway.domain.messages import Direction, Operation
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import Message, say
 from gateway.law.citations import ground_of
 from gateway.ledger import disclosure_basis
@@ -152,10 +152,10 @@ def subject(  # noqa: PLR0917 - what a pack depends on
     number   of the registry, as details and frames state it; "" where only cases are known
     cases    in which we asked about the person, where the question named nobody
 
-    Raises Remedy for a leaf that was decided and is none of those that need it.
+    Raises UserError for a leaf that was decided and is none of those that need it.
     """
     if not index.opened:
-        raise Remedy("whom an exchange was about is sealed: give the auditor's key (--key)")
+        raise UserError("whom an exchange was about is sealed: give the auditor's key (--key)")
     found = [_said(row, cite) for row in _about(index, period, number, cases)]
     found += _corrected(index, found)
     found.sort(key=lambda each: int(each["leaf"]))
@@ -193,7 +193,7 @@ class _Sifted:
 
 
 def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
-    """Take out what an officer withheld, or has not decided yet; raises Remedy for a decision about anything else."""
+    """Take out what an officer withheld, or has not decided yet; raises UserError for a decision about anything else."""
     sifted, awaited = _Sifted(), set[int]()
     for each in found:
         leaf, why = each["leaf"], each.pop("officer", None)
@@ -218,7 +218,7 @@ def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
         elif section:  # that there was an exchange
             sifted.withheld[section] += 1
     if strange := sorted({*decided.released, *decided.withheld} - awaited):
-        raise Remedy(
+        raise UserError(
             f"leaf {strange[0]}: nothing of this person is to be decided there; the findings name the leaves"
         )
     return sifted
@@ -398,7 +398,7 @@ def write_pack(pack: Pack, out: Path, languages: Sequence[str]) -> list[str]:
     """Write the pack as a folder, or as one file where the name ends in .zip; return the names in it."""
     texts = pack.texts(languages)
     if out.exists():
-        raise Remedy(f"{out} is there already; a pack is never written over another")
+        raise UserError(f"{out} is there already; a pack is never written over another")
     if out.suffix == ".zip":
         with user_files.creating(out) as file, zipfile.ZipFile(file, "w") as archive:
             for name, content in texts.items():

@@ -13,7 +13,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Home, Json, No, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
@@ -73,7 +73,9 @@ def show(
                     *(f"{paragraph:20} {rule}" for rule, paragraph in told),
                 )
                 return
-    raise Remedy("the house has no such agreement: `passerelle agreements list` shows what it has")
+    raise UserError(
+        "the house has no such agreement: `passerelle agreements list` shows what it has"
+    )
 
 
 @app.command(
@@ -154,7 +156,7 @@ def _text(file: Path) -> str:
     try:
         return user_files.named(file, MAX_BYTES).decode()
     except UnicodeDecodeError:
-        raise Remedy(f"{file}: not UTF-8; save it so") from None
+        raise UserError(f"{file}: not UTF-8; save it so") from None
 
 
 def _row(agreement: Agreement, now: datetime) -> dict[str, str]:

@@ -12,7 +12,7 @@ from gateway.cli.admin_session import As
 from gateway.cli.keys.custody import watched
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.client.officer_credential import Credential
@@ -172,10 +172,10 @@ def _answer(shown: Credential | None, found: dict[str, object], verdict: str) ->
     from keys.approval import Proposal, Verdict, approval_text
 
     if shown is None:
-        raise Remedy("say who answers: give --as FOLDER, made by `passerelle staff request`")
+        raise UserError("say who answers: give --as FOLDER, made by `passerelle staff request`")
     text = str(found["text"]).encode("ascii")
     if Proposal.parse(text).id != found["id"]:
-        raise Remedy("what was shown is not what was proposed; do not approve it, and report it")
+        raise UserError("what was shown is not what was proposed; do not approve it, and report it")
     person = shown.bearer(datetime.now(UTC)).person
     return shown.answers(approval_text(text, person, Verdict(verdict))).hex()
 

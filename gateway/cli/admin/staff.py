@@ -15,7 +15,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from keys.custody import Custody
@@ -102,7 +102,7 @@ def request(
 
     _demand_own(folder)
     if not PSEUDONYM.fullmatch(person):
-        raise Remedy("a pseudonym has 1 to 64 of A-Z, a-z, 0-9, dot, underline and hyphen")
+        raise UserError("a pseudonym has 1 to 64 of A-Z, a-z, 0-9, dot, underline and hyphen")
     custody = _sealing(folder, token, passphrase_file)
     made = officer.make(folder, person, custody, token=token)
     printed, file = fingerprint(made.content()), folder / officer.REQUEST
@@ -216,7 +216,7 @@ def add(
 
 
 def read_request(file: Path) -> Request:
-    """Return the request in a file; raises Remedy where it is none, or was not signed by the keys in it."""
+    """Return the request in a file; raises UserError where it is none, or was not signed by the keys in it."""
     from gateway import user_files as files
     from keys.errors import SignatureRefused
     from keys.officer_keys import MAX_REQUEST, Request
@@ -224,11 +224,11 @@ def read_request(file: Path) -> Request:
     try:
         return Request.parse(files.read(file, MAX_REQUEST))
     except files.FileRefused as fault:
-        raise Remedy(
+        raise UserError(
             f"{file} is no request file ({fault}); each person makes their own: passerelle staff request FOLDER --person P-1"
         ) from None
     except SignatureRefused:
-        raise Remedy(
+        raise UserError(
             f"{file} is no request as `passerelle staff request` writes it, or was altered; have the person send it again"
         ) from None
 
@@ -236,11 +236,11 @@ def read_request(file: Path) -> Request:
 def requested(files: list[Path]) -> list[tuple[Request, Path]]:
     """Return requests, and where their certificates go, all of them looked at before anything is done.
 
-    Raises Remedy where one is none, two are one person's, or a certificate lies there already.
+    Raises UserError where one is none, two are one person's, or a certificate lies there already.
     """
     found = [(read_request(file), _certificate(file, None)) for file in files]
     if len({wanted.person for wanted, _ in found}) != len(found):
-        raise Remedy("two requests are of one person; two operators are two persons")
+        raise UserError("two requests are of one person; two operators are two persons")
     for _, out in found:
         _demand_free(out)
     return found
@@ -307,21 +307,21 @@ def _certificate(request: Path, out: Path | None) -> Path:
 
 
 def _demand_free(out: Path) -> None:
-    """Raise Remedy where a certificate could not be written, before anybody is let in by it."""
+    """Raise UserError where a certificate could not be written, before anybody is let in by it."""
     if out.exists():
-        raise Remedy(f"{out} exists; name another file with -o, or move it away")
+        raise UserError(f"{out} exists; name another file with -o, or move it away")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise Remedy(f"{out} cannot be written there; name another file with -o")
+        raise UserError(f"{out} cannot be written there; name another file with -o")
 
 
 def _demand_own(folder: Path) -> None:
-    """Raise Remedy for a folder that is not new, or lies in a party's: what is an officer's is not the gateway's."""
+    """Raise UserError for a folder that is not new, or lies in a party's: what is an officer's is not the gateway's."""
     from gateway.client import officer_credential
     from keys import officer_keys as officer
 
     officer_credential.demand_outside(folder)
     if (folder / officer.FILE).exists() or (folder / officer.KEK).exists():
-        raise Remedy(f"{folder} holds keys already; take another folder, or move it away")
+        raise UserError(f"{folder} holds keys already; take another folder, or move it away")
 
 
 def _sealing(folder: Path, token: str, file: Path | None) -> Custody:

@@ -10,12 +10,12 @@ from gateway.cli.admin_session import As
 from gateway.cli.audit import people, period_questions, session
 from gateway.cli.audit.session import (
     Asked,
+    AuditSession,
     Bundle,
     Csv,
     Key,
     KeyPassphrase,
     Partner,
-    Room,
     Since,
     Until,
     Where,
@@ -51,7 +51,7 @@ def uses(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.conduct import uses as question
 
         return question(room.index, period, names_of(room))
@@ -86,7 +86,7 @@ def erasures(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.conduct import erasures as question
 
         return question(room.index, period)
@@ -121,7 +121,7 @@ def decisions(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.conduct import decisions as question
 
         return question(room.index, period, names_of(room))
@@ -163,7 +163,7 @@ def readings(
     where, person = session.sorted_out(where, person, bundle)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.conduct import readings as question
 
         number = people.registry_number(room, person)
@@ -174,7 +174,7 @@ def readings(
     period_questions.answer(context, asked, told, (since, until, partner), csv, ask=ask)
 
 
-def names_of(room: Room) -> dict[str, str]:
+def names_of(room: AuditSession) -> dict[str, str]:
     """Return the newest legal name of each partner, out of the agreements beside the ledger."""
     from gateway.law.agreement_parser import parse
     from gateway.law.toml_reader import MalformedAgreement

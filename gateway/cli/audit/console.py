@@ -15,14 +15,14 @@ from gateway.cli import admin_session
 from gateway.cli import output as speaking
 from gateway.cli.admin_session import As
 from gateway.cli.audit import report, session
-from gateway.cli.audit.session import Asked, KeyPassphrase, Room, Where, Why
+from gateway.cli.audit.session import Asked, AuditSession, KeyPassphrase, Where, Why
 from gateway.cli.output import In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.auditor.console.access_log import ViewLog
-    from gateway.auditor.console.app import Hall
+    from gateway.auditor.console.app import ConsoleContext
     from gateway.auditor.report.figures import Figures
     from gateway.auditor.result_table import Period
     from gateway.domain.messages import Receipt
@@ -78,7 +78,7 @@ def console(
     """
     del as_json, language
     if not reason:
-        raise Remedy("say why you read: --reason WORDS; each view is recorded with it")
+        raise UserError("say why you read: --reason WORDS; each view is recorded with it")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with session.room(asked, "console: opened") as room:
         from gateway.auditor.console.server import serve
@@ -113,7 +113,9 @@ def views(
 
     path = _views_of(bundle)
     if not path.is_file():
-        raise Remedy(f"{path} is not there: this bundle was never opened with `passerelle console`")
+        raise UserError(
+            f"{path} is not there: this bundle was never opened with `passerelle console`"
+        )
     custody = session.opened(key, key_passphrase_file).custody
     log = ViewLog(path, secret_of(key, custody.wrap, custody.unwrap))
     found = list(log.read())
@@ -122,9 +124,9 @@ def views(
     speaking.emit(context, {"ok": True, "views": rows}, *lines)
 
 
-def hall_of(asked: Asked, room: Room) -> Hall:
+def hall_of(asked: Asked, room: AuditSession) -> ConsoleContext:
     """Return what the console's pages are made of."""
-    from gateway.auditor.console.app import Hall
+    from gateway.auditor.console.app import ConsoleContext
     from gateway.cli.audit.period_questions import cited
 
     def verify() -> Report:
@@ -133,7 +135,7 @@ def hall_of(asked: Asked, room: Room) -> Hall:
     def count(period: Period) -> Figures:
         return report.figures_of(room, period)
 
-    return Hall(
+    return ConsoleContext(
         index=room.index,
         source=room.source,
         about=report.about_of(asked, room),
@@ -146,7 +148,7 @@ def hall_of(asked: Asked, room: Room) -> Hall:
     )
 
 
-def _recorder(asked: Asked, room: Room) -> Callable[[str], None]:
+def _recorder(asked: Asked, room: AuditSession) -> Callable[[str], None]:
     """Return what writes a view down, for good, before it is shown."""
     if asked.where is None:
         return _beside(asked, room)
@@ -168,11 +170,11 @@ def _recorder(asked: Asked, room: Room) -> Callable[[str], None]:
     return record
 
 
-def _beside(asked: Asked, room: Room) -> Callable[[str], None]:
+def _beside(asked: Asked, room: AuditSession) -> Callable[[str], None]:
     from gateway.auditor.console.access_log import ViewLog
 
     if asked.bundle is None:
-        raise Remedy("name either a home folder or --bundle FILE")
+        raise UserError("name either a home folder or --bundle FILE")
     log: ViewLog = ViewLog(_views_of(asked.bundle), room.secret)
 
     def record(what: str) -> None:
@@ -181,18 +183,18 @@ def _beside(asked: Asked, room: Room) -> Callable[[str], None]:
     return record
 
 
-def _prover(room: Room) -> Callable[[int], Receipt]:
-    from gateway.auditor.source import VolumeSource
+def _prover(room: AuditSession) -> Callable[[int], Receipt]:
+    from gateway.auditor.source import ArchiveSource
 
     source = room.source
-    if isinstance(source, VolumeSource):
+    if isinstance(source, ArchiveSource):
         from gateway.ledger.archive_proofs import Prover
 
         return Prover(source.volume).prove
     from gateway.server.local_source import Stored
 
     if not isinstance(source, Stored):
-        raise Remedy("a bundle is needed, or a home folder")
+        raise UserError("a bundle is needed, or a home folder")
     return source.prove
 
 

@@ -25,12 +25,12 @@ from gateway.cli.audit.session import (
 )
 from gateway.cli.output import Code, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import Language, Message, say
 from gateway.ledger.exchange_history import Question
 
 if TYPE_CHECKING:
-    from gateway.ledger.exchange_history import Story
+    from gateway.ledger.exchange_history import ExchangeHistory
     from keys.envelope import OpeningRing
     from keys.keyset import Keyset
 
@@ -76,16 +76,16 @@ def explain(
     del as_json, language
     where, number = sorted_out(where, number, bundle)
     if not number:
-        raise Remedy("name the transaction: its number is in the answer to the query")
+        raise UserError("name the transaction: its number is in the answer to the query")
     if (where is None) is (bundle is None):
-        raise Remedy("name either a home folder or --bundle FILE")
+        raise UserError("name either a home folder or --bundle FILE")
     if where is None or key is not None:
         asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
         story = _from_index(asked, number, partner)
     else:
         # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
         if not reason:
-            raise Remedy("say why you read: --reason WORDS; a live house records it first")
+            raise UserError("say why you read: --reason WORDS; a live house records it first")
         read = admin_session.perform(
             where,
             "audit.transaction",
@@ -145,7 +145,7 @@ def renew(
     )
 
 
-def _from_house(home: Path, read: Mapping[str, object], number: str) -> Story:
+def _from_house(home: Path, read: Mapping[str, object], number: str) -> ExchangeHistory:
     from gateway.config import load
     from gateway.law.citations import citations
     from gateway.law.toml_reader import MAX_BYTES
@@ -159,7 +159,7 @@ def _from_house(home: Path, read: Mapping[str, object], number: str) -> Story:
     return tell(told, number, str(read["partner"]), cite, opened=opened(told))
 
 
-def _from_index(asked: Asked, number: str, partner: str) -> Story:
+def _from_index(asked: Asked, number: str, partner: str) -> ExchangeHistory:
     from gateway.law.citations import citations
     from gateway.ledger.exchange_history import tell
     from gateway.ledger.sealed_entries import opened
@@ -168,7 +168,7 @@ def _from_index(asked: Asked, number: str, partner: str) -> Story:
         partners = [each for each in here.index.partners_of(number) if each == (partner or each)]
         if len(partners) > 1:
             names = ", ".join(partners)
-            raise Remedy(f"several partners have used this number: name one of {names}")
+            raise UserError(f"several partners have used this number: name one of {names}")
         of = partners[0] if partners else partner
         told = here.index.of_transaction(number, of)
         cite = citations(here.source.agreements().values())
@@ -185,7 +185,7 @@ def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
     from keys.keyset import Keyset
 
     if not (folder / "keyset.json").is_file():
-        raise Remedy(
+        raise UserError(
             f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
         )
     passphrase: Callable[[], bytes] = output.passphrase_from(
@@ -195,7 +195,9 @@ def _keyset(folder: Path, passphrase_file: Path | None) -> Keyset:
     return Keyset.load(folder / "keyset.json", custody)
 
 
-def _document(story: Story, questions: list[Question], words: Language) -> dict[str, object]:
+def _document(
+    story: ExchangeHistory, questions: list[Question], words: Language
+) -> dict[str, object]:
     return {
         "ok": not story.findings,
         "transaction": story.number,
@@ -216,7 +218,7 @@ def _document(story: Story, questions: list[Question], words: Language) -> dict[
     }
 
 
-def _lines(story: Story, questions: list[Question], words: Language) -> Iterator[str]:
+def _lines(story: ExchangeHistory, questions: list[Question], words: Language) -> Iterator[str]:
     if story.partner:
         yield words(
             say("transaction {number} of {partner}", number=story.number, partner=story.partner)

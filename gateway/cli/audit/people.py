@@ -14,19 +14,19 @@ from gateway.cli.admin_session import As
 from gateway.cli.audit import period_questions, session
 from gateway.cli.audit.session import (
     Asked,
+    AuditSession,
     Bundle,
     Csv,
     Key,
     KeyPassphrase,
     Partner,
-    Room,
     Since,
     Until,
     Where,
     Why,
 )
 from gateway.cli.output import In, Json, PassphraseFile, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import LANGUAGES
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def anomalies(
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     listed, working = _cases(cases), _hours(hours)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.anomalies import anomalies as question
 
         return question(room.index, period, listed, working)
@@ -123,10 +123,10 @@ def rates(
     del as_json, language
     dimensions = by.split(",")
     if not set(dimensions) <= set(DIMENSIONS) or len(set(dimensions)) < len(dimensions):
-        raise Remedy(f"--by is some of {', '.join(DIMENSIONS)}, each once, with commas between")
+        raise UserError(f"--by is some of {', '.join(DIMENSIONS)}, each once, with commas between")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.demographic_groups import read_groups
         from gateway.auditor.questions.rates import rates as question
 
@@ -199,15 +199,15 @@ def subject(
     where, person = session.sorted_out(where, person, bundle)
     languages = lang.split(",")
     if not set(languages) <= set(LANGUAGES) or len(set(languages)) < len(languages):
-        raise Remedy("--lang is en, fr, or en,fr")
+        raise UserError("--lang is en, fr, or en,fr")
     if not person and not case:
-        raise Remedy("name the person: FILE_NUMBER, or a case of theirs with --case")
+        raise UserError("name the person: FILE_NUMBER, or a case of theirs with --case")
     if out.exists():
-        raise Remedy(f"{out} is there already; a pack is never written over another")
+        raise UserError(f"{out} is there already; a pack is never written over another")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     decided = _decided(release or [], withhold or [])
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions import subject as question
 
         number = registry_number(room, person)
@@ -223,19 +223,19 @@ def subject(
 
 
 def _decided(release: list[int], withhold: list[str]) -> Decided:
-    """Return what an officer decided; raises Remedy for what is no leaf, no section, or both at once."""
+    """Return what an officer decided; raises UserError for what is no leaf, no section, or both at once."""
     from gateway.auditor.questions.subject import Decided
 
     withheld: dict[int, str] = {}
     for each in withhold:
         found = _WITHHELD.fullmatch(each)
         if found is None:
-            raise Remedy(
+            raise UserError(
                 "--withhold is a leaf and a section of the Privacy Act from 18 to 28: 17=21, 17=22(1)(b)"
             )
         withheld[int(found[1])] = found[2]
     if both := sorted(withheld.keys() & set(release)):
-        raise Remedy(f"leaf {both[0]} is both released and withheld: decide one of them")
+        raise UserError(f"leaf {both[0]} is both released and withheld: decide one of them")
     return Decided(frozenset(release), withheld)
 
 
@@ -249,8 +249,8 @@ def _whom(person: str, cases: list[str]) -> str:
     return "".join(each if " " <= each <= "~" else "?" for each in said)
 
 
-def registry_number(room: Room, person: str) -> str:
-    """Return the number of the registry of a person; raises Remedy where it cannot be known here."""
+def registry_number(room: AuditSession, person: str) -> str:
+    """Return the number of the registry of a person; raises UserError where it cannot be known here."""
     from gateway.auditor.questions.subject import number_of
     from gateway.server.local_source import Stored
 
@@ -258,13 +258,13 @@ def registry_number(room: Room, person: str) -> str:
     if number is not None or not person:
         return number or ""
     if not isinstance(room.source, Stored):
-        raise Remedy(
+        raise UserError(
             "a bundle knows no file numbers: name the person S-…, as `passerelle audit subject` of the house"
             " shows, or as the entry of the enrolment does"
         )
     found = room.source.subject_of(person)
     if found is None:
-        raise Remedy("nobody has this file number; of whoever was removed, name S-…")
+        raise UserError("nobody has this file number; of whoever was removed, name S-…")
     return found
 
 
@@ -274,7 +274,7 @@ def _cases(file: Path | None) -> frozenset[str] | None:
     try:
         lines = user_files.named(file, MOST_CASES).decode().splitlines()
     except UnicodeDecodeError:
-        raise Remedy(f"{file} cannot be read: one case reference a line, in UTF-8") from None
+        raise UserError(f"{file} cannot be read: one case reference a line, in UTF-8") from None
     return frozenset(line.strip() for line in lines if line.strip())
 
 
@@ -283,7 +283,7 @@ def _hours(text: str) -> tuple[int, int] | None:
         return None
     found = _HOURS.fullmatch(text)
     if found is None:
-        raise Remedy("--hours is the first and the last working hour, UTC: 6-18")
+        raise UserError("--hours is the first and the last working hour, UTC: 6-18")
     return int(found[1]), int(found[2])
 
 

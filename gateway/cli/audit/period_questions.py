@@ -14,19 +14,19 @@ from gateway.cli.admin_session import As
 from gateway.cli.audit import session
 from gateway.cli.audit.session import (
     Asked,
+    AuditSession,
     Bundle,
     Csv,
     Key,
     KeyPassphrase,
     Partner,
-    Room,
     Since,
     Until,
     Where,
     Why,
 )
 from gateway.cli.output import Code, In, Json, PassphraseFile, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import Language, Message, heading, say
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def refusals(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.refusals import refusals as question
 
         return question(room.index, period, cited(room))
@@ -112,7 +112,7 @@ def quota(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.quota import quota as question
 
         return question(room.index, period, limits_of(room))
@@ -147,7 +147,7 @@ def corrections(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.corrections import corrections as question
 
         return question(room.index, period, late=late)
@@ -186,10 +186,10 @@ def recall(
     del as_json, language
     where, algorithm = session.sorted_out(where, algorithm, bundle)
     if not algorithm:
-        raise Remedy("name the calibration: ALGORITHM@VERSION, or how its name begins")
+        raise UserError("name the calibration: ALGORITHM@VERSION, or how its name begins")
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.recall import recall as question
 
         return question(room.index, period, algorithm)
@@ -224,12 +224,12 @@ def destruction(
     where, number = session.sorted_out(where, number, bundle)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         from gateway.auditor.questions.destruction import destruction as question
 
         table = question(room.index, period, number)
         if number and not table.rows:
-            raise Remedy("no query of this number was searched")
+            raise UserError("no query of this number was searched")
         return table
 
     told = words(f"destruction {number}".strip(), since, partner, until)
@@ -264,7 +264,7 @@ def changes(
     del as_json, language
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
 
-    def ask(room: Room, period: Period) -> Table:
+    def ask(room: AuditSession, period: Period) -> Table:
         del period
         from gateway.auditor.questions.changes import changes as question
 
@@ -282,7 +282,7 @@ def answer(
     period: tuple[datetime | None, datetime | None, str],
     csv: Path | None,
     *,
-    ask: Callable[[Room, Period], Table],
+    ask: Callable[[AuditSession, Period], Table],
 ) -> None:
     """Ask a question of a house or a bundle and tell the answer: for eyes, as JSON, as CSV.
 
@@ -295,7 +295,7 @@ def answer(
     since, until, partner = period
     over = Period(session.moment(since) or 0, session.moment(until, end=True), partner)
     if over.until is not None and over.until <= over.since:
-        raise Remedy("--until is before --since: nothing can be in that time")
+        raise UserError("--until is before --since: nothing can be in that time")
     with session.room(asked, question) as room:
         _demand_known(room.index, partner)
         table = ask(room, over)
@@ -316,15 +316,17 @@ def answer(
 
 
 def _demand_known(index: Index, partner: str) -> None:
-    """Raise Remedy for a partner of whom the ledger has no entry: nothing found of it would pass for an answer."""
+    """Raise UserError for a partner of whom the ledger has no entry: nothing found of it would pass for an answer."""
     if partner:
         wanted = "SELECT DISTINCT partner FROM entries WHERE partner <> '' ORDER BY partner"
         known = [name for (name,) in index.each(wanted, ())]
         if partner not in known:
-            raise Remedy(f"no entry names {partner}; the ledger knows {', '.join(known) or 'none'}")
+            raise UserError(
+                f"no entry names {partner}; the ledger knows {', '.join(known) or 'none'}"
+            )
 
 
-def cited(room: Room) -> Cite:
+def cited(room: AuditSession) -> Cite:
     """Return what names the paragraph of a rule, out of the agreements beside the ledger."""
     from gateway.law.citations import citations
 
@@ -332,11 +334,11 @@ def cited(room: Room) -> Cite:
 
 
 def span(text: str) -> int:
-    """Return a length of time in milliseconds: 90m, 24h, 7d. Raises Remedy."""
+    """Return a length of time in milliseconds: 90m, 24h, 7d. Raises UserError."""
     units = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
     number, unit = text[:-1], text[-1:]
     if unit not in units or not number.isascii() or not number.isdigit() or len(number) > 6:
-        raise Remedy("--window is a number and m, h or d: 90m, 24h, 7d")
+        raise UserError("--window is a number and m, h or d: 90m, 24h, 7d")
     return int(number) * units[unit]
 
 
@@ -349,7 +351,7 @@ def words(
     return f"{what}{of}{''.join(f' {word} {day:%Y-%m-%d}' for word, day in times if day)}{more}"
 
 
-def limits_of(room: Room) -> dict[tuple[str, int, int], Quotas]:
+def limits_of(room: AuditSession) -> dict[tuple[str, int, int], Quotas]:
     """Return how much each version of an agreement lets them ask us, and us ask them."""
     from gateway.domain.messages import Direction
     from gateway.law.agreement_parser import parse

@@ -16,7 +16,7 @@ from gateway.cli.audit.explain import Reason, auditor_key
 from gateway.cli.audit.session import Key, KeyPassphrase
 from gateway.cli.output import Code, Home, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import say
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def replay(
     if bool(number) == (since is not None):
         raise typer.BadParameter("name one transaction, or --since DAY", param_hint="TXN")
     if key is None:
-        raise Remedy("a decision cannot be made again without the auditor's key: give --key FOLDER")
+        raise UserError(
+            "a decision cannot be made again without the auditor's key: give --key FOLDER"
+        )
     opening = auditor_key(key, key_passphrase_file)
     from gateway.ledger.sealed_entries import take
 
@@ -77,7 +79,7 @@ def replay(
     proposed = None if agreement is None else _proposed(agreement, home)
     done, skipped = _again(told, proposed, _known(home))
     if not done and number:
-        raise Remedy("this transaction holds no answered query whose details can be opened")
+        raise UserError("this transaction holds no answered query whose details can be opened")
     changed = [each for each in done if each.changed]
     document = {
         "ok": not changed,
@@ -125,7 +127,7 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
         page = perform("audit.queries", asked)
         entries = page["entries"]
         if not isinstance(entries, list):
-            raise Remedy("the house handed no list of entries; is it of this release?")
+            raise UserError("the house handed no list of entries; is it of this release?")
         found += entries
         if not page["more"] or not entries:
             return found
@@ -170,7 +172,7 @@ def _proposed(file: Path, home: Path) -> Agreement:
 
     proposed = parse(user_files.named(file, MAX_BYTES), file.name)
     if why := not_ours(proposed, config.load(home).house.party):
-        raise Remedy(f"{file.name}: agreement.home: {why}")
+        raise UserError(f"{file.name}: agreement.home: {why}")
     return proposed
 
 

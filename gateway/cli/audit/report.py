@@ -12,10 +12,10 @@ from gateway import user_files
 from gateway.cli import output
 from gateway.cli.admin_session import As
 from gateway.cli.audit import session
-from gateway.cli.audit.session import Asked, Bundle, Key, KeyPassphrase, Room, Where, Why
+from gateway.cli.audit.session import Asked, AuditSession, Bundle, Key, KeyPassphrase, Where, Why
 from gateway.cli.output import Code, Json, PassphraseFile, example
 from gateway.cli.passphrase import log_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.auditor.report.figures import Figures
@@ -72,7 +72,7 @@ def report(
 
     period = _period(first, last, language)
     if party is not None and bundle is None:
-        raise Remedy("--party is for a bundle; a folder knows its own keys")
+        raise UserError("--party is for a bundle; a folder knows its own keys")
     session.demand_new(out)
     asked = Asked(where, bundle, reason, key, key_passphrase_file, officer, passphrase_file)
     with session.room(asked, f"report {first:%Y-%m-%d} to {last:%Y-%m-%d}") as room:
@@ -98,7 +98,7 @@ def report(
     )
 
 
-def figures_of(room: Room, period: Period) -> Figures:
+def figures_of(room: AuditSession, period: Period) -> Figures:
     """Count a period; what the agreements permit comes from beside the ledger."""
     from gateway.auditor.report.figures import figures
     from gateway.cli.audit.period_questions import cited, limits_of
@@ -106,18 +106,18 @@ def figures_of(room: Room, period: Period) -> Figures:
     return figures(room.index, period, limits_of(room), cited(room))
 
 
-def verify(asked: Asked, room: Room, party: Path | None = None) -> Report:
+def verify(asked: Asked, room: AuditSession, party: Path | None = None) -> Report:
     """Verify the whole ledger that a report is about."""
     if asked.where is not None:
         from gateway.server import self_check
 
         return self_check.verify_ledger(asked.where)
-    from gateway.auditor.source import VolumeSource
+    from gateway.auditor.source import ArchiveSource
     from gateway.ledger.archive_verify import verify_volume
 
     source = room.source
-    if not isinstance(source, VolumeSource):
-        raise Remedy("a bundle is needed, or a home folder")
+    if not isinstance(source, ArchiveSource):
+        raise UserError("a bundle is needed, or a home folder")
     log = source.log if party is None else log_of(party)
     with output.bar("verifying", source.size - source.first) as advance:
         told = 0
@@ -130,22 +130,22 @@ def verify(asked: Asked, room: Room, party: Path | None = None) -> Report:
         return verify_volume(source.volume, log, progress)
 
 
-def about_of(asked: Asked, room: Room, party: Path | None = None) -> About:
+def about_of(asked: Asked, room: AuditSession, party: Path | None = None) -> About:
     """Return what stands at the head of a report."""
     from importlib.metadata import version
 
     from gateway.auditor.report.page import About
-    from gateway.auditor.source import VolumeSource
+    from gateway.auditor.source import ArchiveSource
     from gateway.trust.bundle import PartyBundle, fingerprint
 
     source = room.source
-    if isinstance(source, VolumeSource):
+    if isinstance(source, ArchiveSource):
         octets = source.volume.party
     else:
         from gateway.trust.partners import own_bundle
 
         if asked.where is None:
-            raise Remedy("name the home folder of the house")
+            raise UserError("name the home folder of the house")
         octets = own_bundle(asked.where).to_bytes()
     return About(
         PartyBundle.parse(octets).party,
@@ -153,7 +153,7 @@ def about_of(asked: Asked, room: Room, party: Path | None = None) -> About:
         source.size - source.first,
         datetime.now(UTC),
         f"passerelle {version('passerelle')}",
-        isinstance(source, VolumeSource),
+        isinstance(source, ArchiveSource),
         fingerprint(octets),
         known=asked.where is not None or party is not None,
     )
@@ -165,9 +165,9 @@ def _period(first: datetime, last: datetime, language: str) -> Period:
     from gateway.language import LANGUAGES
 
     if language not in LANGUAGES:
-        raise Remedy(f"--lang is one of {', '.join(LANGUAGES)}")
+        raise UserError(f"--lang is one of {', '.join(LANGUAGES)}")
     if last < first:
-        raise Remedy("--to is before --from")
+        raise UserError("--to is before --from")
     if (last - first).days > LONGEST:
-        raise Remedy("a report covers ten years at most")
+        raise UserError("a report covers ten years at most")
     return Period(session.moment(first) or 0, session.moment(last, end=True))

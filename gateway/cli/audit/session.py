@@ -23,7 +23,7 @@ import typer
 from gateway import calendar_bounds, user_files
 from gateway.cli import admin_session, output
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.auditor.index import Index
@@ -110,7 +110,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class AuditSession:
     """Where the question is answered: the index of the ledger, and the ledger.
 
     secret   the key of the auditor's indexes; empty where no folder of the auditor's was named
@@ -122,13 +122,13 @@ class Room:
 
 
 @contextmanager
-def room(asked: Asked, question: str) -> Iterator[Room]:
-    """Record the reading, open the key, bring the index up to date; raises Remedy with what is missing.
+def room(asked: Asked, question: str) -> Iterator[AuditSession]:
+    """Record the reading, open the key, bring the index up to date; raises UserError with what is missing.
 
     question   the command and what it names, as the ledger will state it: `refusals since 2026-01-01`
     """
     if (asked.where is None) is (asked.bundle is None):
-        raise Remedy("name either a home folder or --bundle FILE")
+        raise UserError("name either a home folder or --bundle FILE")
     keyset = None if asked.key is None else opened(asked.key, asked.key_passphrase_file)
     with ExitStack() as closing:
         source, beside = _source(asked, question, closing)
@@ -145,7 +145,7 @@ def room(asked: Asked, question: str) -> Iterator[Room]:
                 told = done
 
             index.extend(source, ring, progress)
-        yield Room(index, source, secret)
+        yield AuditSession(index, source, secret)
 
 
 def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path | None, str]:
@@ -156,22 +156,22 @@ def sorted_out(where: Path | None, word: str, bundle: Path | None) -> tuple[Path
 
 
 def moment(day: datetime | None, *, end: bool = False) -> int | None:
-    """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none. Raises Remedy."""
+    """Return a day's beginning, or its end, as milliseconds since 1970, UTC; None for none. Raises UserError."""
     if day is None:
         return None
     if not calendar_bounds.sound(day.replace(tzinfo=UTC)):
-        raise Remedy(f"{day:%Y-%m-%d} is not {calendar_bounds.RULE}")
+        raise UserError(f"{day:%Y-%m-%d} is not {calendar_bounds.RULE}")
     begins = int(day.replace(tzinfo=UTC).timestamp()) * 1000
     return begins + 86_400_000 if end else begins
 
 
 def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
-    """Open the auditor's keys; raises Remedy where the folder holds none."""
+    """Open the auditor's keys; raises UserError where the folder holds none."""
     from keys.custody import FileCustody
     from keys.keyset import Keyset
 
     if not (folder / "keyset.json").is_file():
-        raise Remedy(
+        raise UserError(
             f"{folder} holds no auditor's key; name the folder that `init` made as auditor/"
         )
     passphrase: Callable[[], bytes] = output.passphrase_from(
@@ -182,9 +182,9 @@ def opened(folder: Path, passphrase_file: Path | None) -> Keyset:
 
 
 def demand_new(file: Path | None) -> None:
-    """Refuse to write over a file, which may be somebody's evidence; raises Remedy."""
+    """Refuse to write over a file, which may be somebody's evidence; raises UserError."""
     if file is not None and str(file) != "-" and file.exists():
-        raise Remedy(f"{file} is there already: name a new file, or move it away")
+        raise UserError(f"{file} is there already: name a new file, or move it away")
 
 
 def write_csv(file: Path | None, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -211,14 +211,14 @@ def _plain(cell: object) -> str:
 
 
 def live(asked: Asked, question: str) -> Stored:
-    """Record that a house's ledger is read, then open its rows; raises Remedy where no reason is given."""
+    """Record that a house's ledger is read, then open its rows; raises UserError where no reason is given."""
     from gateway.server.local_source import Stored
 
     home = asked.where
     if home is None:
-        raise Remedy("name the home folder of the house")
+        raise UserError("name the home folder of the house")
     if not asked.reason:
-        raise Remedy("say why you read: --reason WORDS; a live house records it first")
+        raise UserError("say why you read: --reason WORDS; a live house records it first")
     admin_session.perform(
         home,
         "audit.read",
@@ -232,11 +232,11 @@ def live(asked: Asked, question: str) -> Stored:
 def _source(asked: Asked, question: str, closing: ExitStack) -> tuple[Source, Path]:
     """Return what is read, and where its index stands when there is a key."""
     if asked.bundle is not None:
-        from gateway.auditor.source import VolumeSource
-        from gateway.ledger.archive import Volume
+        from gateway.auditor.source import ArchiveSource
+        from gateway.ledger.archive import Archive
 
-        volume = closing.enter_context(Volume.open(asked.bundle))
-        return VolumeSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
+        volume = closing.enter_context(Archive.open(asked.bundle))
+        return ArchiveSource(volume), asked.bundle.with_name(f"{asked.bundle.name}.index")
     stored = closing.enter_context(live(asked, question))
     name = stored.log.origin.replace("/", "-")
     return stored, (asked.key or Path()) / f"{name}.index"

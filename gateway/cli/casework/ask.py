@@ -16,7 +16,7 @@ from gateway.cli.partner.query import PURPOSES, named_records, samples_of
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.gallery import Extractor
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 app = typer.Typer(help="See what we asked partners, and what they answered.", no_args_is_help=True)
 
@@ -102,7 +102,9 @@ def ask(
         for partner, under in zip(to, agreement, strict=True):
             told.append(_asked(perform, {**values, "partner": partner, "agreement": under}))
     if not any("number" in each for each in told):
-        raise Remedy(str(told[0]["stopped"]))  # it came before no law: something was said wrongly
+        raise UserError(
+            str(told[0]["stopped"])
+        )  # it came before no law: something was said wrongly
     going = [each for each in told if each.get("state") not in {None, *_UNANSWERED}]
     lines = [line for each in told for line in _standing(each)]
     code = Code.DONE if going else Code.NO
@@ -140,7 +142,7 @@ def _asked(perform: admin_session.Perform, values: Mapping[str, object]) -> Mapp
     """Ask one partner; what is stopped for one does not stop the next."""
     try:
         return perform("ask", values)
-    except Remedy as stopped:
+    except UserError as stopped:
         return {"partner": values["partner"], "stopped": str(stopped)}
 
 

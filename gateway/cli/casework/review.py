@@ -13,7 +13,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 URGENT = 900  # seconds left, below which a case is shown in red
 SOON = 3600  # seconds; below, in yellow
@@ -181,7 +181,7 @@ def _draw(found: Mapping[str, Any], out: Path) -> list[Path]:
         several = len(found["fingers"]) > 1
         file = out.with_stem(f"{out.stem}-{each['position']}") if several else out
         if file.exists():
-            raise Remedy(f"{file} exists; name another file")
+            raise UserError(f"{file} exists; name another file")
         agreeing = [{pair[side] for pair in each["pairs"]} for side in (0, 1)]
         probe, record = (
             [

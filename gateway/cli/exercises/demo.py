@@ -41,11 +41,11 @@ def demo(
     del as_json
     from rich.console import Console
 
-    from gateway.exercises.demo.output import Telling
+    from gateway.exercises.demo.output import DemoOutput
     from gateway.exercises.demo.story import demonstrate
 
     _end_in_order()
-    telling = Telling(Console(stderr=manner(context).as_json))
+    telling = DemoOutput(Console(stderr=manner(context).as_json))
     summary = demonstrate(telling, workdir=workdir, records=records, keep=keep)
     verdict = "every promise held" if summary.ok else f"a promise was BROKEN  → {workdir}"
     output.emit(context, asdict(summary), verdict, code=Code.DONE if summary.ok else Code.NO)

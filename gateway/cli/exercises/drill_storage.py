@@ -10,7 +10,7 @@ import typer
 
 from gateway.cli import output
 from gateway.cli.output import Code, Json, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 Workdir = Annotated[
     Path,
@@ -38,7 +38,7 @@ def powercut(
     try:
         from gateway.exercises.crashtest.powercut import drill, weakened
     except ImportError:
-        raise Remedy("this drill needs apsw: pip install 'passerelle[auditor]'") from None
+        raise UserError("this drill needs apsw: pip install 'passerelle[auditor]'") from None
     with (
         Scratch(workdir) as scratch,
         output.bar("cutting the power", trials + weakened(trials)) as advance,

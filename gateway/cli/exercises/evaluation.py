@@ -14,7 +14,7 @@ from gateway import user_files
 from gateway.cli import output
 from gateway.cli.output import Code, Json, example, note
 from gateway.cli.subjects import biometric_files as records
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,7 +110,7 @@ def folder(
     probes = evaluate.load(place)
     enrolled = probes if gallery is None else evaluate.load(gallery)
     if not all(any(r.minutiae is not None for r in side.records) for side in (probes, enrolled)):
-        raise Remedy(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
+        raise UserError(f"{place}: none of the records can be enrolled: {_first_reason(probes)}")
     with output.bar("compare", len(probes.records)) as advance:
         side_by_side = threads or os.cpu_count() or 1
         found = evaluate.score_all(
@@ -118,7 +118,7 @@ def folder(
         )
     sets = evaluate.judge(probes, enrolled, found)
     if not sets:
-        raise Remedy(f"{gallery}: no set in it has the name of one in {place}")
+        raise UserError(f"{gallery}: no set in it has the name of one in {place}")
     if scores is not None:
         evaluate.save(scores, probes, enrolled, found)
     if plot is not None:
@@ -148,7 +148,7 @@ def explain(
     first, second = one(probe), one(gallery)
     for each in (first, second):
         if each.minutiae is None:
-            raise Remedy(f"{each.specimen.name}: not usable: {each.reason}")
+            raise UserError(f"{each.specimen.name}: not usable: {each.reason}")
     if first.minutiae is None or second.minutiae is None:
         return
     found = explained(first.minutiae, second.minutiae, (probe.name, gallery.name))
@@ -185,7 +185,7 @@ def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) 
 
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:
-        raise Remedy("nothing to draw: no set has mated and non-mated pairs")
+        raise UserError("nothing to draw: no set has mated and non-mated pairs")
     from matcher.error_rates import pooled
 
     curves = [curve(name, pooled([each.comparisons for each in whole]))]

@@ -11,7 +11,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 
@@ -165,7 +165,7 @@ def new(
 
     forbid_core()
     if folder.exists() and any(folder.iterdir()):
-        raise Remedy(f"{folder} is not empty; make the recovery key in a folder of its own")
+        raise UserError(f"{folder} is not empty; make the recovery key in a folder of its own")
     ask = output.passphrase_from(
         recovery_passphrase_file, "the recovery key", new=True, option="--recovery-passphrase-file"
     )

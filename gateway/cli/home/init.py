@@ -31,7 +31,7 @@ from gateway import user_files
 from gateway.cli import output
 from gateway.cli.admin.staff import enlist, requested
 from gateway.cli.output import Json
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
 FOLDERS = ("parties", "agreements", "store", "witness")
@@ -48,7 +48,7 @@ _label = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
-class Charter:
+class NewHome:
     """Who is founded, and where partners reach it.
 
     hosts  names and addresses in the TLS leaf; the first is the one that partners are told
@@ -159,8 +159,8 @@ def init(
         if not isinstance(fault, OSError):
             raise
         if user_files.is_full(fault):
-            raise Remedy(user_files.no_room(folder.absolute().parent)) from None
-        raise Remedy(
+            raise UserError(user_files.no_room(folder.absolute().parent)) from None
+        raise UserError(
             f"{folder} cannot be made: {user_files.why(fault)}; take a folder below one that you may write to"
         ) from None
     note = f"agreements   {', '.join(agreements)}" if agreements else _NO_AGREEMENTS
@@ -196,7 +196,7 @@ _NO_AGREEMENTS = (
 
 def found(
     folder: Path,
-    charter: Charter,
+    charter: NewHome,
     *,
     passphrase: Callable[[], bytes],
     auditor: Callable[[], bytes],
@@ -214,17 +214,17 @@ def found(
     let_in    takes the sibling folder; whatever stops it stops all
     keepers   the passphrase of the directory's keepers; None for a party that publishes no directory
 
-    Raises `Remedy` or `KeysError`; nothing half-made stays.
+    Raises `UserError` or `KeysError`; nothing half-made stays.
     """
     _demand_free(folder)  # (1)
     ours, theirs = passphrase(), auditor()  # (2)
     third = None if keepers is None else keepers()
     if ours == theirs:
-        raise Remedy(
+        raise UserError(
             "the auditor's passphrase must differ from the gateway's: what the gateway cannot open is the point"
         )
     if third in {ours, theirs}:
-        raise Remedy(
+        raise UserError(
             "the keepers' passphrase must differ from the gateway's and the auditor's: five more people know it"
         )
     parent = folder.absolute().parent
@@ -245,7 +245,7 @@ def found(
 
 def _furnish(  # noqa: PLR0917 - what a folder is made of
     home: Path,
-    charter: Charter,
+    charter: NewHome,
     ours: bytes,
     theirs: bytes,
     keepers: bytes | None,
@@ -312,7 +312,7 @@ def _agreements(folder: Path, party: str) -> list[str]:
     return sorted(ours)
 
 
-def _charter(party: str, legal_name: str, listen: str, hosts: tuple[str, ...]) -> Charter:
+def _charter(party: str, legal_name: str, listen: str, hosts: tuple[str, ...]) -> NewHome:
     if not PARTY.fullmatch(party):
         raise typer.BadParameter("2 to 32 of A-Z, 0-9 and hyphen", param_hint="--party")
     if len(legal_name) > MAX_NAME or not legal_name.isprintable():
@@ -331,7 +331,7 @@ def _charter(party: str, legal_name: str, listen: str, hosts: tuple[str, ...]) -
         )
     local = ("127.0.0.1", "localhost")  # a health check or an operator on this machine
     named = tuple(dict.fromkeys((*(hosts or (address,)), *local)))
-    return Charter(party, legal_name or party, listen, named)
+    return NewHome(party, legal_name or party, listen, named)
 
 
 def _address(listen: str) -> str:
@@ -371,9 +371,9 @@ def _anywhere(address: str) -> bool:
 
 def _demand_free(folder: Path) -> None:
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise Remedy(f"{folder} exists and is no folder; take another name")
+        raise UserError(f"{folder} exists and is no folder; take another name")
     if folder.is_dir() and any(folder.iterdir()):
-        raise Remedy(f"{folder} exists and is not empty; take another folder, or move it away")
+        raise UserError(f"{folder} exists and is not empty; take another folder, or move it away")
 
 
 def _flush(folder: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 from gateway import user_files
 from gateway.cli import output as console
 from gateway.cli.output import Home, Json, No, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.trust.bundle import PartyBundle
@@ -103,7 +103,7 @@ def import_(
         octets = user_files.read(file, bundles.MAX_BUNDLE)
         offered = bundles.PartyBundle.parse(octets)
     except (user_files.FileRefused, bundles.MalformedBundle) as fault:
-        raise Remedy(f"{file}: {fault}; ask its owner to send it again") from None
+        raise UserError(f"{file}: {fault}; ask its owner to send it again") from None
     printed = bundles.fingerprint(octets)
     stated = fingerprint if fingerprint is not None else _compare(offered, printed)
     directory = directory_of(settings)
@@ -182,12 +182,12 @@ def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
 def _compare(offered: PartyBundle, printed: str) -> str:
     """Have a person compare the fingerprint by ear; return it where it was heard the same."""
     if not sys.stdin.isatty():
-        raise Remedy(
+        raise UserError(
             "say --fingerprint as the partner read it out over the telephone; without it nothing is trusted"
         )
     console.note(f"bundle       {offered.party}  {offered.legal_name}  version {offered.version}")
     console.note(f"fingerprint  {printed}")
     question = "Does its owner read out exactly this over the telephone?"
     if not typer.confirm(question, default=False, err=True):
-        raise Remedy("not imported, as you said; ask its owner for the bundle again")
+        raise UserError("not imported, as you said; ask its owner for the bundle again")
     return printed

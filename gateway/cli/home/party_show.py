@@ -12,7 +12,7 @@ import typer
 from gateway import user_files
 from gateway.cli import output
 from gateway.cli.output import Home, Json, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.trust.bundle import BundleKey, PartyBundle
@@ -74,7 +74,9 @@ def _entry(home: Path, party: str) -> PartyBundle:
     known = {one.party: one for one in directory_of(settings).stated()}
     if party not in known:
         names = ", ".join(sorted(known)) or "none yet"
-        raise Remedy(f"no partner {party} is known here; known: {names}  → passerelle party import")
+        raise UserError(
+            f"no partner {party} is known here; known: {names}  → passerelle party import"
+        )
     return known[party]
 
 

@@ -28,7 +28,7 @@ def serve(
     Exit code 74: the ledger could not be written. 75: a thread stood still. After both a supervisor starts it again.
     """
     del as_json
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
     from gateway.server.lifecycle import Serving
 
     def ready(addresses: Addresses) -> None:
@@ -46,7 +46,7 @@ def serve(
         )
         output.emit(context, document, shown)
 
-    with House.open(home, passphrase_of(home, passphrase_file)) as house:
+    with Gateway.open(home, passphrase_of(home, passphrase_file)) as house:
         code = Serving(house).run(ready)
     if code:
         raise typer.Exit(code)

@@ -17,7 +17,7 @@ from gateway.cli.admin_session import As, Perform
 from gateway.cli.keys.steps import Yes, demand_meant
 from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +218,7 @@ def _all(perform: Perform, key: str, partner: str, since: datetime) -> list[dict
     asked: dict[str, object] = {"key": key, "partner": partner, "since": since.isoformat()}
     entries = admin_session.pages(perform, "keys.affected", asked, ("entries",))["entries"]
     if not isinstance(entries, list):
-        raise Remedy("the house handed no list of entries; is it of this release?")
+        raise UserError("the house handed no list of entries; is it of this release?")
     return entries
 
 

@@ -127,7 +127,7 @@ def recover(
 
     from gateway import config
     from gateway.keymanagement import custody as room
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
     from gateway.store.sqlite import open_store
 
     passphrase = functools.cache(passphrase_of(home, passphrase_file))
@@ -137,7 +137,7 @@ def recover(
         when = room.recover(settings, database, passphrase)
     finally:
         database.close()
-    with House.open(home, passphrase) as house:
+    with Gateway.open(home, passphrase) as house:
         room.recovered(house.keyroom, when)
     output.emit(
         context,

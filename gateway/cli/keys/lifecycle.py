@@ -189,7 +189,7 @@ def adopt(
 ) -> None:
     """Seal what is recorded from now on to the auditor's new key; two persons."""
     del as_json
-    from gateway.errors import Remedy
+    from gateway.errors import UserError
     from gateway.keymanagement.auditor_key import MOST, read_public
     from gateway.trust import bundle
 
@@ -199,7 +199,7 @@ def adopt(
         re.sub(r"[\s-]", "", each).upper() for each in (fingerprint, bundle.fingerprint(octets))
     )
     if heard != printed:
-        raise Remedy(
+        raise UserError(
             "the file has not the fingerprint that you heard: ask the auditor to send it again"
         )
     asker = Asker(context, home, officer, passphrase_file)

@@ -44,7 +44,7 @@ Yes = Annotated[
 
 
 def demand_meant(perform: Perform, values: Mapping[str, object], *, yes: bool) -> None:
-    """Where nothing would be answered without a key of ours, say so and ask whether it is meant; raises Remedy for no."""
+    """Where nothing would be answered without a key of ours, say so and ask whether it is meant; raises UserError for no."""
     said: dict[str, Any] = perform("keys.suspend", {**values, "dry_run": True})
     if not said["stops_answers"]:
         return

@@ -26,11 +26,11 @@ from gateway.cli.audit.session import (
     sorted_out,
 )
 from gateway.cli.output import Home, Json, PassphraseFile, example
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.domain.messages import Receipt
-    from gateway.ledger.archive import Held, Volume
+    from gateway.ledger.archive import Archive, Held
     from gateway.ledger.entry import Frame
     from gateway.server.local_source import Stored
 
@@ -64,7 +64,7 @@ def show(
         held = next(source.held(number, number + 1), None)
         size = source.size
     if held is None or held.index != number:
-        raise Remedy(f"there is no entry {number} here; the ledger has {size}")
+        raise UserError(f"there is no entry {number} here; the ledger has {size}")
     facts = _facts(held, key, key_passphrase_file)
     document = {"ok": True, "index": number, **_told(held), "detail": facts}
     output.emit(context, document, *_lines(document))
@@ -122,7 +122,7 @@ def tail(
     """Show the last entries: time, type, partner, number; nothing that is sealed. That it was read is an entry."""
     del as_json
     if follow and output.manner(context).as_json:
-        raise Remedy("--follow has no end, and --json is one document: take one of them")
+        raise UserError("--follow has no end, and --json is one document: take one of them")
     with ExitStack() as closing:
         asked = Asked(home, None, reason, None, None, officer, passphrase_file)
         further = ", and what follows" if follow else ""
@@ -163,7 +163,7 @@ def install(app: typer.Typer) -> None:
 class _Bundled:
     """A bundle, for the single entries of it."""
 
-    def __init__(self, volume: Volume) -> None:
+    def __init__(self, volume: Archive) -> None:
         self._volume = volume
         self.size = volume.size
 
@@ -186,11 +186,11 @@ class _Bundled:
 
 def _source(asked: Asked, question: str, closing: ExitStack) -> _Bundled | Stored:
     if (asked.where is None) is (asked.bundle is None):
-        raise Remedy("name either a home folder or --bundle FILE")
+        raise UserError("name either a home folder or --bundle FILE")
     if asked.bundle is not None:
-        from gateway.ledger.archive import Volume
+        from gateway.ledger.archive import Archive
 
-        return _Bundled(closing.enter_context(Volume.open(asked.bundle)))
+        return _Bundled(closing.enter_context(Archive.open(asked.bundle)))
     return closing.enter_context(live(asked, question))
 
 
@@ -262,5 +262,5 @@ def _line(row: dict[str, object]) -> str:
 
 def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise Remedy("name the entry by its index, a number from 0")
+        raise UserError("name the entry by its index, a number from 0")
     return int(text)

@@ -17,7 +17,7 @@ from gateway.cli.audit import session
 from gateway.cli.audit.session import Asked, Bundle, Since, Until, Where, Why
 from gateway.cli.output import Code, In, Json, PassphraseFile, example
 from gateway.cli.passphrase import log_of, passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.language import Message, say
 
 if TYPE_CHECKING:
@@ -75,9 +75,11 @@ def reconcile(
     from gateway.auditor.reconcile_messages import recorded
 
     if against is None and (since is None or until is None):
-        raise Remedy("name the period: --since DAY --until DAY, or --against the other's statement")
+        raise UserError(
+            "name the period: --since DAY --until DAY, or --against the other's statement"
+        )
     if against is None and out is None:
-        raise Remedy("say where our statement goes: -o FILE")
+        raise UserError("say where our statement goes: -o FILE")
     if out is not None:
         session.demand_new(out)
         session.demand_new(_receipt_of(out))
@@ -97,7 +99,7 @@ def reconcile(
     if out is not None:
         ours = state(messages, us, other, period, salt=salt, made=_now(), checkpoint=note)
         if len(ours.to_bytes()) > LARGEST:
-            raise Remedy("the period is too long for one statement: state a shorter one")
+            raise UserError("the period is too long for one statement: state a shorter one")
         receipt = None if where is None else _sworn(where, ours, asked)
         user_files.create(out, ours.to_bytes())
         if receipt is not None:
@@ -133,15 +135,15 @@ def _theirs(file: Path, us: str, other: str, party: Path | None) -> Statement:
     octets = user_files.named(file, LARGEST)
     statement = Statement.parse(octets)
     if statement.party != other:
-        raise Remedy(f"the statement is of {statement.party}, not of {other}")
+        raise UserError(f"the statement is of {statement.party}, not of {other}")
     if statement.made < statement.until:
-        raise Remedy("the statement was made before its period ended: ask for a new one")
+        raise UserError("the statement was made before its period ended: ask for a new one")
     if party is not None:
         log = log_of(party)
         statement.signed_size(log)
         receipt = _receipt_of(file)
         if not receipt.is_file():
-            raise Remedy(
+            raise UserError(
                 f"{receipt} is not there: without it anybody could have made the statement; ask for it, "
                 f"or leave --party out"
             )
@@ -155,29 +157,31 @@ def _demand_over(period: tuple[int, int]) -> None:
     """Refuse a period that goes on: what is yet to come would be missed as never recorded."""
     since, until = period
     if since >= until:
-        raise Remedy("the period ends before it begins: --since is its first day, --until its last")
+        raise UserError(
+            "the period ends before it begins: --since is its first day, --until its last"
+        )
     if until > _now().timestamp() * 1000:
-        raise Remedy(f"the period is not over: it can be stated from {_day(until)} on")
+        raise UserError(f"the period is not over: it can be stated from {_day(until)} on")
 
 
 def _demand_whole(source: Source, period: tuple[int, int]) -> None:
     """Refuse a bundle that begins or ends within the period: what it lacks would be missed as never recorded."""
-    from gateway.auditor.source import VolumeSource
+    from gateway.auditor.source import ArchiveSource
     from gateway.ledger.entry import decode
 
     since, until = period
     first = next(source.held(source.first, source.first + 1), None) if source.first else None
     if first is not None and decode(first.leaf).time.timestamp() * 1000 > since:
-        raise Remedy("the bundle begins after the period does: export it from an earlier day on")
-    if isinstance(source, VolumeSource) and source.log.read(source.newest())[1] * 1000 < until:
-        raise Remedy("the bundle ends before the period does: export it once the period is over")
+        raise UserError("the bundle begins after the period does: export it from an earlier day on")
+    if isinstance(source, ArchiveSource) and source.log.read(source.newest())[1] * 1000 < until:
+        raise UserError("the bundle ends before the period does: export it once the period is over")
 
 
 def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> None:
     """Refuse a statement of another period than the one that was named, such as last year's once more."""
     for said, wanted in zip((theirs.since, theirs.until), named, strict=True):
         if wanted is not None and said != wanted:
-            raise Remedy(
+            raise UserError(
                 f"the statement is of another period, {_day(theirs.since)} to {_day(theirs.until)}: "
                 f"ask for the one that you named"
             )
@@ -221,11 +225,11 @@ def _us(where: Path | None, bundle: Path | None) -> str:
         from gateway import config
 
         return config.load(where).house.party
-    from gateway.ledger.archive import Volume
+    from gateway.ledger.archive import Archive
 
     if bundle is None:
-        raise Remedy("name either a home folder or --bundle FILE")
-    with Volume.open(bundle) as volume:
+        raise UserError("name either a home folder or --bundle FILE")
+    with Archive.open(bundle) as volume:
         return volume.manifest.party
 
 

@@ -13,7 +13,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.passphrase import log_of, passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 SHOWN = 50  # findings printed for eyes; --json has them all
 
@@ -64,12 +64,12 @@ def verify(
         _verify_bundle(context, where, party, authority_roots)
         return
     if party is not None:
-        raise Remedy("--party is for a bundle; a folder knows its own keys")
+        raise UserError("--party is for a bundle; a folder knows its own keys")
     from gateway.server import self_check
 
     report = self_check.verify_ledger(where)
     if not report.size and not report.checkpoints:
-        raise Remedy(f"{where} has no ledger yet; it begins when the gateway first opens")
+        raise UserError(f"{where} has no ledger yet; it begins when the gateway first opens")
     _tell(context, report)
 
 
@@ -107,7 +107,7 @@ def export(
     from gateway.server.local_source import Stored
 
     if out.exists():
-        raise Remedy(f"{out} is there already; a bundle is never written over another")
+        raise UserError(f"{out} is there already; a bundle is never written over another")
     day = None if since is None else since.replace(tzinfo=UTC)
     asked = f"export since {since:%Y-%m-%d}" if since else "export of the whole ledger"
     admin_session.perform(
@@ -163,7 +163,7 @@ def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> Non
     with output.bar("publishing", total) as advance:
         folder, size = tiles.publish(home, lambda _: advance(1))
     if not size:
-        raise Remedy(f"{home} has no ledger yet; it begins when the gateway first opens")
+        raise UserError(f"{home} has no ledger yet; it begins when the gateway first opens")
     output.emit(
         context,
         {"ok": True, "folder": str(folder), "size": size, "files": total},
@@ -195,7 +195,9 @@ def destruction(
     from gateway.server import self_check
 
     if not RECEIPT_ID.fullmatch(receipt):
-        raise Remedy("a receipt is D- and 32 hexadecimal digits, as the answer to the query says")
+        raise UserError(
+            "a receipt is D- and 32 hexadecimal digits, as the answer to the query says"
+        )
     octets = self_check.destruction(home, receipt)
     user_files.write(out, octets)
     output.emit(
@@ -280,12 +282,12 @@ def stamp(
 def _verify_bundle(
     context: typer.Context, file: Path, party: Path | None, authority_roots: Path | None
 ) -> None:
-    from gateway.ledger.archive import Volume
+    from gateway.ledger.archive import Archive
     from gateway.ledger.archive_verify import verify_volume
     from gateway.ledger.timestamp import MOST_ROOTS
     from gateway.trust.bundle import MAX_BUNDLE, PartyBundle, fingerprint
 
-    with Volume.open(file) as volume:
+    with Archive.open(file) as volume:
         octets = volume.party if party is None else user_files.named(party, MAX_BUNDLE)
         log = PartyBundle.parse(octets).log
         if party is None:

@@ -16,7 +16,7 @@ from gateway.cli import admin_session, output
 from gateway.cli.admin_session import As
 from gateway.cli.output import Code, Home, Json, No, PassphraseFile, example
 from gateway.cli.passphrase import log_of, passphrase_of
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.auditor.witness import Seen, Watcher
@@ -64,9 +64,9 @@ def new(
     from keys.signatures import WitnessKey
 
     if folder.exists():
-        raise Remedy(f"{folder} is there already; a witness's key is never written over")
+        raise UserError(f"{folder} is there already; a witness's key is never written over")
     if not NAMED.fullmatch(name):
-        raise Remedy("--name is a host and a path in plain ASCII: privacy.example.ca/witness")
+        raise UserError("--name is a host and a path in plain ASCII: privacy.example.ca/witness")
     seed = secrets.token_bytes(32)
     vkey = VerifierKey(name, KeyType.MLDSA44, WitnessKey.from_seed(seed).public).format()
     passphrase = output.passphrase_from(passphrase_file, "the witness's key", new=True)()
@@ -117,13 +117,13 @@ def run(
 
     watcher, fetch = _watcher(folder, party, passphrase_file), fetching(place)
     if not once and output.manner(context).as_json:
-        raise Remedy("--json is one document: say --once with it")
+        raise UserError("--json is one document: say --once with it")
     while True:
         try:
             seen = watcher.look(fetch, datetime.now(UTC))
         except HistoryRewritten as rewritten:
             raise No(str(rewritten)) from None
-        except (Remedy, OSError) as fault:  # a full disk too: whoever watches goes on watching
+        except (UserError, OSError) as fault:  # a full disk too: whoever watches goes on watching
             if once:
                 raise
             output.note(f"not told: {user_files.told(fault)}")
@@ -200,7 +200,7 @@ def check(
     elif len(evidence) == 2:
         said, (one, other) = "", (user_files.named(path, MAX_NOTE) for path in evidence)
     else:
-        raise Remedy("name one evidence file, or two checkpoints")
+        raise UserError("name one evidence file, or two checkpoints")
     node = None
     judged = split_view.judge(one, other, log)
     if place is not None:
@@ -208,7 +208,7 @@ def check(
         try:
             judged = split_view.judge(one, other, log, node)
         except TileRefused as fault:
-            raise Remedy(f"the published files do not show it: {fault}") from None
+            raise UserError(f"the published files do not show it: {fault}") from None
     _sentence(context, judged, said)
 
 
@@ -294,12 +294,12 @@ def quorum(
     """
     del as_json
     from gateway.ledger import witness_quorum as counting
-    from gateway.ledger.archive import Volume
+    from gateway.ledger.archive import Archive
     from gateway.ledger.witness_policy import MAX_POLICY, NONE, Policy
 
     demanded, log = Policy.parse(user_files.named(policy, MAX_POLICY)), log_of(party)
     demanded.demand(log)
-    with Volume.open(bundle) as volume:
+    with Archive.open(bundle) as volume:
         size = volume.size
         found = counting.count(volume.notes(), volume.cosignatures(), log, demanded)
     wanted = demanded.quorum != NONE
@@ -323,7 +323,7 @@ def _watcher(folder: Path, party: Path, passphrase_file: Path | None) -> Watcher
     from keys.signatures import WitnessKey
 
     if not (folder / KEY).is_file():
-        raise Remedy(f"{folder} holds no witness: passerelle witness new {folder} --name …")
+        raise UserError(f"{folder} holds no witness: passerelle witness new {folder} --name …")
     passphrase = output.passphrase_from(passphrase_file, "the witness's key")()
     custody = FileCustody.open(folder / "kek.json", passphrase)
     key = WitnessKey.from_seed(custody.unwrap(user_files.named(folder / KEY, MOST_KEPT), AAD))

@@ -27,7 +27,7 @@ from gateway.domain.messages import (
     ServiceLevel,
     State,
 )
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.client import Answer
@@ -174,12 +174,12 @@ def named_records(
         biometric_files.from_manifest(manifest, extractor) if manifest is not None else Sources()
     )
     if len({source.subject for source in listed.good}) > 1:
-        raise Remedy("the manifest names several people; a query asks about one")
+        raise UserError("the manifest names several people; a query asks about one")
     named = Sources(
         (*loose.good, *stated.good, *listed.good), (*loose.bad, *stated.bad, *listed.bad)
     )
     for one in named.bad:
-        raise Remedy(f"not asked: {one.label}: {one.reason}")
+        raise UserError(f"not asked: {one.label}: {one.reason}")
     return named
 
 
@@ -195,7 +195,7 @@ def samples_of(named: Sources) -> tuple[Sample, ...]:
             taken = biometric_files.read(source)
         except Unusable as fault:
             remedy = "; say it by --finger POSITION=FILE" if isinstance(fault, Nameless) else ""
-            raise Remedy(f"not asked: {source.label}: {fault}{remedy}") from None
+            raise UserError(f"not asked: {source.label}: {fault}{remedy}") from None
         biometric_files.tell_repairs(source.label, taken.repairs)
         samples += [
             stated(record, position, source.extractor) for position, record in taken.fingers

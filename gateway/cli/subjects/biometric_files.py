@@ -21,7 +21,7 @@ import typer
 
 from gateway import user_files
 from gateway.cli import output
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.user_files import FileRefused
 
 MAX_RECORD = (
@@ -122,7 +122,7 @@ def from_manifest(manifest: Path, extractor: str) -> Sources:
     """Return the files of a CSV with the columns path, subject, position and, if wanted, extractor.
 
     Paths are relative to the manifest's folder, and lie in it: the names came with the file. Lines of one subject need not stand together. Raises
-    `Remedy` for a file that is no manifest.
+    `UserError` for a file that is no manifest.
     """
     good, bad = [], []
     seen: dict[tuple[str, ...], int] = {}
@@ -263,12 +263,12 @@ def _lines(manifest: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             for line in reader:
                 if reader.line_num > MAX_LINES:
-                    raise Remedy(f"{manifest}: longer than {MAX_LINES} lines; split it")
+                    raise UserError(f"{manifest}: longer than {MAX_LINES} lines; split it")
                 heading = reader.line_num == 1 and [c.strip().lower() for c in line[:1]] == ["path"]
                 if line and not heading:
                     yield reader.line_num, [cell.strip() for cell in line]
         except (csv.Error, UnicodeDecodeError):
-            raise Remedy(
+            raise UserError(
                 f"{manifest}: no CSV in UTF-8 with the columns {', '.join(COLUMNS)}"
             ) from None
 

@@ -19,7 +19,7 @@ from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.biometric_files import Bad, Nameless, Source, Sources, Unusable
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 if TYPE_CHECKING:
     from gateway.domain.person import Status
@@ -98,8 +98,8 @@ def enrol(
     del as_json
     named = _named(paths or [], position, manifest, extractor)
     if not named.good and not named.bad:
-        raise Remedy("no record in what was named; name files, or folders that hold some")
-    from gateway.server.application import House
+        raise UserError("no record in what was named; name files, or folders that hold some")
+    from gateway.server.application import Gateway
     from gateway.subjects import record_row
 
     nationalities = " ".join(nationality or ())
@@ -109,7 +109,7 @@ def enrol(
         )  # a slip of the hand is told once, not once a file
     bad, repaired = list(named.bad), list[Repaired]()
     with (
-        House.open(home, passphrase_of(home, passphrase_file)) as house,
+        Gateway.open(home, passphrase_of(home, passphrase_file)) as house,
         output.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):

@@ -18,7 +18,7 @@ from gateway.cli.passphrase import passphrase_of
 from gateway.cli.subjects import registry_file
 from gateway.cli.subjects.biometric_files import Bad
 from gateway.cli.subjects.registry_file import Line
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 SHOWN = 20  # bad rows printed for eyes; --json has them all
 BATCH_ROWS = 64  # rows of one message to the desk
@@ -302,7 +302,7 @@ def groups(
     """
     del as_json
     if out.exists():
-        raise Remedy(f"{out} is there already; name a new file")
+        raise UserError(f"{out} is there already; name a new file")
     lines, after, last = [], 0, False
     with admin_session.at_desk(
         home, officer=officer, passphrase=passphrase_of(home, passphrase_file)

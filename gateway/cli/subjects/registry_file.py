@@ -16,7 +16,7 @@ from typing import IO
 from gateway import user_files
 from gateway.cli.subjects.biometric_files import Bad, Unusable
 from gateway.domain.person import FieldCode
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.user_files import FileRefused
 from keys import strict_json
 from keys.strict_json import JsonRefused
@@ -36,7 +36,7 @@ class Line:
 
 
 def rows(file: Path) -> Iterator[Line | Bad]:
-    """Yield the rows of a file in their order; raises Remedy for a file that is neither CSV nor JSON lines."""
+    """Yield the rows of a file in their order; raises UserError for a file that is neither CSV nor JSON lines."""
     reader = _json_lines if file.suffix.lower() in {".jsonl", ".ndjson", ".json"} else _csv
     for number, row in reader(file):
         try:
@@ -64,15 +64,17 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, str] | Unusable]]:
                     named = zip(heading, cells, strict=True)
                     yield reader.line_num, {name: cell for name, cell in named if cell}
         except (csv.Error, UnicodeDecodeError):
-            raise Remedy(f"{file}: no CSV in UTF-8 from line {reader.line_num} on") from None
+            raise UserError(f"{file}: no CSV in UTF-8 from line {reader.line_num} on") from None
         if heading is None:
-            raise Remedy(f"{file}: empty; its first line names the columns: reference, status, …")
+            raise UserError(
+                f"{file}: empty; its first line names the columns: reference, status, …"
+            )
 
 
 def _heading(file: Path, cells: list[str]) -> list[str]:
     names = [_name(cell) for cell in cells]
     if None in names or len(set(names)) < len(names) or "reference" not in names:
-        raise Remedy(
+        raise UserError(
             f"{file} line 1: the heading names each column once, and reference among them:"
             f" {', '.join(STATED)}, or a field such as LAST_NAME"
         )
@@ -141,10 +143,10 @@ def _with_photograph(folder: Path, row: dict[str, str]) -> dict[str, str]:
 
 
 def changes(file: Path) -> dict[str, str]:
-    """Return what one JSON object says of a person; null becomes empty, which removes. Raises Remedy."""
+    """Return what one JSON object says of a person; null becomes empty, which removes. Raises UserError."""
     try:
         octets = user_files.read(file, LONGEST)
         row = _object(octets.replace(b"\n", b" "), keep_empty=True)
         return _with_photograph(file.parent, row)
     except (Unusable, FileRefused) as fault:
-        raise Remedy(f"{file}: {fault}") from None
+        raise UserError(f"{file}: {fault}") from None

@@ -20,12 +20,12 @@ from typing import Final
 from gateway import user_files
 from gateway.auditor.demographic_groups import HEAD
 from gateway.auditor.index import Index, secret_of
-from gateway.auditor.source import VolumeSource
-from gateway.errors import Remedy
+from gateway.auditor.source import ArchiveSource
+from gateway.errors import UserError
 from gateway.exercises.bench import synthetic_year
 from gateway.exercises.bench.synthetic_events import BEGINS, CALIBRATIONS, subjects
 from gateway.exercises.subprocess_cli import environment
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from keys.custody import FileCustody
 from keys.keyset import KeyKind, Keyset
 
@@ -107,7 +107,7 @@ def measured(
     under the passphrase in `auditor.pass`, and `groups.csv`: to be asked by hand afterwards.
     """
     if folder.exists() and any(folder.iterdir()):
-        raise Remedy(f"{folder} is not empty; name a new folder")
+        raise UserError(f"{folder} is not empty; name a new folder")
     folder = folder.resolve()  # the commands run in it
     auditor = _founded(folder)
     begin = time.perf_counter()
@@ -150,15 +150,15 @@ def _indexed(folder: Path, auditor: Keyset, progress: Progress) -> dict[str, str
     """Make the index that the commands will find, and return what their words stand for."""
     secret = secret_of(folder / "auditor", auditor.custody.wrap, auditor.custody.unwrap)
     bundle = folder / "year.bundle"
-    with Volume.open(bundle) as volume, Index(folder / "year.bundle.index", secret) as index:
-        index.extend(VolumeSource(volume), auditor.audit_ring(), _steps(progress))
+    with Archive.open(bundle) as volume, Index(folder / "year.bundle.index", secret) as index:
+        index.extend(ArchiveSource(volume), auditor.audit_ring(), _steps(progress))
         wanted = "SELECT number, subject FROM exchanges WHERE subject IS NOT NULL AND direction = 1"
         number, subject = index.rows(f"{wanted} ORDER BY idx DESC LIMIT 1")[0]
     return {"TXN": number, "PERSON": f"S-{subject}", "GROUPS": str(folder / "groups.csv")}
 
 
 def _asked(folder: Path, line: str, words: Mapping[str, str]) -> Timed:
-    """Return what the second of two runs of a command took; raises Remedy where it could not answer."""
+    """Return what the second of two runs of a command took; raises UserError where it could not answer."""
     timed = Timed(0.0, 0.0, 0)
     for turn in (1, 2):
         meant = {**words, "PACK": str(folder / f"pack-{turn}")}
@@ -176,7 +176,9 @@ def _asked(folder: Path, line: str, words: Mapping[str, str]) -> Timed:
         )
         seconds, used = time.perf_counter() - begin, _spent() - spent
         if done.returncode not in {0, 1}:
-            raise Remedy(f"passerelle audit {command[0]}: {done.stderr.decode()[-2000:].strip()}")
+            raise UserError(
+                f"passerelle audit {command[0]}: {done.stderr.decode()[-2000:].strip()}"
+            )
         timed = Timed(round(seconds, 3), round(used, 3), done.returncode)
     return timed
 

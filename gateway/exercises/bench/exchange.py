@@ -25,7 +25,7 @@ from gateway import user_files
 from gateway.config import FILE
 from gateway.exercises import server_metrics, subprocess_cli
 from gateway.exercises.bench import machine_speed
-from gateway.exercises.bench.machine_speed import Yardstick
+from gateway.exercises.bench.machine_speed import MachineSpeed
 from gateway.exercises.demo import parties
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import ENROLLED_IMPRESSION, invented, write_manifest
@@ -144,7 +144,7 @@ class _Measured:
 
 
 def measure(load: Load, clock: Clock) -> Figures:
-    """Measure an exchange; raises `Remedy` where the server or an asker does not start."""
+    """Measure an exchange; raises `UserError` where the server or an asker does not start."""
     clock.begin("calibrating")
     speed = machine_speed.measure()
     with ExitStack() as stack:
@@ -228,7 +228,7 @@ def shares(clients: int, processes: int) -> list[int]:
     return [math.ceil((clients - number) / processes) for number in range(processes)]
 
 
-def _figures(load: Load, speed: Yardstick, quiet: _Measured, loaded: _Measured) -> Figures:
+def _figures(load: Load, speed: MachineSpeed, quiet: _Measured, loaded: _Measured) -> Figures:
     asked = loaded.asked
     p50, p95, p99 = (_ms(percentile(asked.latencies, at)) for at in (0.5, 0.95, 0.99))
     errors = Counter(asked.errors)

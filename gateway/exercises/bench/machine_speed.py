@@ -20,20 +20,20 @@ MESSAGE = bytes(65_536)  # bytes; the smallest query
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class MachineSpeed:
     """Signatures (ML-DSA-65 with Ed25519, one thread) per second; GFLOP/s of sgemm, threads as BLAS has them."""
 
     signatures_per_s: float
     sgemm_gflops: float
 
 
-def measure() -> Yardstick:
+def measure() -> MachineSpeed:
     """Run both kernels; about a second."""
     key = SigningKey.generate()
     left = np.random.default_rng(1).standard_normal((SIDE, SIDE)).astype(np.float32)
     signed = _rate(lambda: key.sign(MESSAGE, REQUEST))
     multiplied = _rate(lambda: left @ left)
-    return Yardstick(round(signed, 1), round(multiplied * 2 * SIDE**3 / 1e9, 1))
+    return MachineSpeed(round(signed, 1), round(multiplied * 2 * SIDE**3 / 1e9, 1))
 
 
 def _rate(work: Callable[[], object]) -> float:

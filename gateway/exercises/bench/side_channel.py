@@ -27,7 +27,7 @@ from gateway import user_files
 from gateway.client import Matter, Partner
 from gateway.client.local_settings import read_folder
 from gateway.domain.messages import Outcome, Purpose, Sample
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.bench.exchange import AGREEMENT, unbound
 from gateway.exercises.bench.two_sample_tests import Difference, compare
@@ -114,7 +114,7 @@ def measure(
     *,
     hits: bool = True,
 ) -> Figures:
-    """Ask, compare and say; raises `Remedy` where the server does not start.
+    """Ask, compare and say; raises `UserError` where the server does not start.
 
     queries   of all kinds together; without `hits` of masked people and strangers alone
     """
@@ -224,7 +224,7 @@ def _compared(kind: _Heard, strangers: _Heard) -> Compared:
     try:
         found: Difference = compare(strangers.times, kind.times)
     except ValueError:
-        raise Remedy("too few answers to compare; ask more queries") from None
+        raise UserError("too few answers to compare; ask more queries") from None
     return Compared(
         auc=round(found.auc, 4),
         auc_95=(round(found.auc_95[0], 4), round(found.auc_95[1], 4)),

@@ -31,7 +31,7 @@ import apsw
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import AuditUnavailable, Fault
+from gateway.errors import AuditUnavailable, InternalError
 from gateway.exercises.crashtest.driver import Connection
 from gateway.exercises.crashtest.vfs import Cut, Disk, Stored
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -166,15 +166,15 @@ class PowerCuts:
                 if lost and not told.first:
                     told.first = f"{name}: {lost} acknowledged entries are gone"
                 self._goes_on(database)
-        except (Fault, DBAPIError, sqlite3.Error, AuditUnavailable) as fault:
+        except (InternalError, DBAPIError, sqlite3.Error, AuditUnavailable) as fault:
             told.broken += 1
             told.first = told.first or f"{name}: {fault}"
 
     def _lost(self, database: Database, seen: Seen) -> int:
-        """Return how many acknowledged leaves are not there; raises Fault where what is there is not whole."""
+        """Return how many acknowledged leaves are not there; raises InternalError where what is there is not whole."""
         with database.reader() as reader:
             if (found := reader.exec_driver_sql("PRAGMA integrity_check").scalar()) != "ok":
-                raise Fault(f"SQLite finds it damaged: {found}")
+                raise InternalError(f"SQLite finds it damaged: {found}")
             size, _ = stored_ledger.extent(reader)
             gone = sum(
                 index >= size or stored_ledger.leaf_hash(reader, index) != hashed
@@ -186,9 +186,9 @@ class PowerCuts:
             notes = dict(reader.execute(select(checkpoints.c.size, checkpoints.c.note)).all())
             has_key = stored_ledger.keyed(reader, size)
         if effects != size:
-            raise Fault(f"{size} leaves and {effects} of their effects")
+            raise InternalError(f"{size} leaves and {effects} of their effects")
         if not gone and any(notes.get(size) != note for size, note in seen.heads.items()):
-            raise Fault("a signed head that was shown to somebody is not there")
+            raise InternalError("a signed head that was shown to somebody is not there")
         self.figures.kept += max(0, size - len(seen.leaves))
         if not size:
             return gone
@@ -201,7 +201,7 @@ class PowerCuts:
             has_key,
         )
         if not report.ok:
-            raise Fault(str(report.findings[0]))
+            raise InternalError(str(report.findings[0]))
         return gone
 
     def _goes_on(self, database: Database) -> None:
@@ -210,7 +210,7 @@ class PowerCuts:
         try:
             before = sequencer.size
             if sequencer.commit([_leaf(before)]).indices != (before,):
-                raise Fault("it does not go on where it stopped")
+                raise InternalError("it does not go on where it stopped")
         finally:
             sequencer.close()
 

@@ -30,7 +30,7 @@ from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import EntryClass, EntryType, Frame, SealedDetail, seal_detail
 from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
 from gateway.store.ledger import stored_ledger, verification
-from gateway.store.ledger.batch import Sheet, peaks_of
+from gateway.store.ledger.batch import Batch, peaks_of
 from gateway.store.ledger.sequencer import GROUP, WAIT, Leaf, Sequencer
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import PEN_PRAGMAS, open_store
@@ -79,7 +79,7 @@ def fill(path: Path, entries: int, progress: Callable[[float], None]) -> None:
     for number in itertools.count():
         if size >= entries:
             break
-        sheet = Sheet(milliseconds(START + timedelta(seconds=number)), size, dict(peaks))
+        sheet = Batch(milliseconds(START + timedelta(seconds=number)), size, dict(peaks))
         for frame in itertools.islice(frames, GROUP - GROUP % 3):
             _add(sheet, frame, sealed[_as(frame.type)])
         with pen.begin():
@@ -181,12 +181,12 @@ def _as(kind: EntryType) -> EntryType:
     return kind if kind is EntryType.RESPONSE else EntryType.REQUEST
 
 
-def _add(sheet: Sheet, frame: Frame, sealed: SealedDetail) -> None:
+def _add(sheet: Batch, frame: Frame, sealed: SealedDetail) -> None:
     (leaf,) = sheet.encoded([(frame, sealed)])
     sheet.add(frame, leaf, sealed)
 
 
-def _put(pen: Connection, sheet: Sheet, log: LogIdentity, key: LogKey) -> None:
+def _put(pen: Connection, sheet: Batch, log: LogIdentity, key: LogKey) -> None:
     for table, rows in (
         (leaves, sheet.leaves),
         (nodes, sheet.nodes),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.client import Answer, Partner, Refused
-from gateway.client.local_settings import Folder
+from gateway.client.local_settings import HomeDirectory
 from gateway.domain.messages import Outcome, Purpose
 from gateway.exercises.demo.check import Promise, refusal
 from gateway.exercises.demo.people import Cast, Person, Print
@@ -27,7 +27,7 @@ POOR_MINUTIAE = 3  # fewer than any search is made with
 class Stage:
     """Where the acts happen: the asker's folder, its client, its raw channel, and somebody enrolled."""
 
-    folder: Folder
+    folder: HomeDirectory
     partner: Partner
     road: Road
     cast: Cast

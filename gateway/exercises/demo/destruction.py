@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.check import Promise
 from gateway.ledger import destruction_receipt
@@ -30,7 +30,7 @@ def proved(
         try:
             octets = self_check.destruction(home, receipt)
             found = destruction_receipt.verify(octets, log, datetime.now(UTC), receipt)
-        except (Remedy, ReceiptRefused):
+        except (UserError, ReceiptRefused):
             continue
         held += found.frame.transaction_number == number
     shown = _by_command(home, bundle, next(iter(named.values()), ""), scratch / "destroyed.json")
@@ -48,5 +48,5 @@ def _by_command(home: Path, bundle: Path, receipt: str, file: Path) -> str:
         "ledger", "verify-receipt", file, "--party", bundle, "--receipt", receipt, accept=(0, 1)
     )
     if not held["ok"]:
-        raise Remedy(f"passerelle ledger verify-receipt refused {receipt}")
+        raise UserError(f"passerelle ledger verify-receipt refused {receipt}")
     return f"{receipt[:10]}… is entry {held['index']} of {held['size']}"

@@ -13,7 +13,7 @@ from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import correction, disclosure, masking, parties, person_files, review
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
-from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import Cast
 from gateway.exercises.demo.queries import Asked, found
@@ -53,7 +53,7 @@ class Casework:
     aus: Party
     cast: Cast
     folder: Path
-    telling: Telling
+    telling: DemoOutput
     keep: Callable[[Promise], None]
 
     def staff(self) -> Badges:

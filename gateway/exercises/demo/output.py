@@ -25,7 +25,7 @@ WORDS = {
 NARROWEST = 100  # columns; a table that is folded into less is not enjoyed
 
 
-class Telling:
+class DemoOutput:
     """Tells it on a console."""
 
     def __init__(self, console: Console) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway import config, user_files
 from gateway.agreements.signatures import SUFFIX, signature
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from keys.custody import open_custody
 from keys.keyset import Keyset
@@ -137,7 +137,7 @@ def free_port() -> int:
         first = PORTS.start + secrets.randbelow(len(PORTS) - LISTENERS)
         if all(_is_free(first + number) for number in range(LISTENERS)):
             return first
-    raise Remedy("no free ports on 127.0.0.1; stop what listens there, then try again")
+    raise UserError("no free ports on 127.0.0.1; stop what listens there, then try again")
 
 
 def _is_free(port: int) -> bool:

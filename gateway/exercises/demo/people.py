@@ -20,7 +20,7 @@ from pathlib import Path
 from gateway import user_files
 from gateway.domain.messages import Sample
 from gateway.domain.person import SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.wire.sample import stated
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.template import MalformedRecord
@@ -107,7 +107,7 @@ def find_records(start: Path) -> Path | None:
 def from_folder(folder: Path) -> Cast:
     """Return people made of the records in a folder; of several extractors the one with most records.
 
-    Raises `Remedy` where there are too few records to ask anything with.
+    Raises `UserError` where there are too few records to ask anything with.
     """
     by_extractor: dict[str, dict[Path, _Fingers]] = defaultdict(dict)
     for database, fingers in _databases(folder.absolute()).items():
@@ -121,7 +121,7 @@ def from_folder(folder: Path) -> Cast:
                 f"{sizes[extractor]} records in {os.path.relpath(folder)}, extractor {extractor}"
             )
             return Cast(people, source, _unfit.sub("-", extractor)[:64] or "unstated", False)
-    raise Remedy(
+    raise UserError(
         f"{folder} holds too few records: wanted are ISO/IEC 19794-2:2005 or INCITS 378-2004 files named"
         " <finger>_<impression>.<suffix>, of at least four fingers, two impressions each"
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from gateway.client import PartnerError
 from gateway.domain.messages import Outcome
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
@@ -123,4 +123,4 @@ def _rotated(can: Party, kind: str) -> bool:
         )
         if done["promoted"]:
             return True
-    raise Remedy(f"no partner was seen with the new {kind} key in {LONGEST:.0f} s")
+    raise UserError(f"no partner was seen with the new {kind} key in {LONGEST:.0f} s")

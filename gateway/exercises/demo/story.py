@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gateway.client import Answer, Partner
-from gateway.client.local_settings import Folder, read_folder
-from gateway.errors import Remedy
+from gateway.client.local_settings import HomeDirectory, read_folder
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import (
     attacks,
@@ -36,7 +36,7 @@ from gateway.exercises.demo import (
 from gateway.exercises.demo.attacks import Stage
 from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.followup import Casework, Followed
-from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.people import Cast
 from gateway.exercises.demo.queries import AGREEMENT, Asked, ask_all
 from gateway.exercises.demo.summary import MISSED_ALLOWED, Summary, summarise
@@ -53,7 +53,7 @@ class Demo:
     """One run of the story in a scratch folder."""
 
     scratch: Scratch
-    telling: Telling
+    telling: DemoOutput
     records: Path | None
     kept: list[Promise] = field(default_factory=list)
 
@@ -123,7 +123,7 @@ class Demo:
             self.telling.fact("not enrolled", f"{bad['file']}: {bad['reason']}")
         return int(done["people"])
 
-    def _serve_and_ask(self, casework: Casework, folder: Folder) -> Course:
+    def _serve_and_ask(self, casework: Casework, folder: HomeDirectory) -> Course:
         """Open the doors, ask about everybody, try what must not work, then follow hits up."""
         can, cast = casework.can, casework.cast
         log = self.scratch.folder / "can.log"
@@ -176,7 +176,7 @@ class Demo:
         self._keep(attacks.alike(asked, poor.envelope_size))
         return poor
 
-    def _stop_and_verify(self, can: parties.Party, folder: Folder) -> Verified:
+    def _stop_and_verify(self, can: parties.Party, folder: HomeDirectory) -> Verified:
         """Recompute the ledger by the command, then with what AUS kept and the auditor's key."""
         verified = subprocess_cli.run("ledger", "verify", can.home, accept=(0, 1))
         findings = auditor.examine(can, folder.witness)
@@ -290,17 +290,17 @@ class Course:
 
 
 def demonstrate(
-    telling: Telling, *, workdir: Path = WORKDIR, records: Path | None = None, keep: bool = False
+    telling: DemoOutput, *, workdir: Path = WORKDIR, records: Path | None = None, keep: bool = False
 ) -> Summary:
     """Run the demonstration in `workdir`, which is emptied before and, unless kept, removed after.
 
     records  folder of real records; None looks beside the working folder, and else invents people
 
-    Raises `Remedy` for a folder that is not the demo's, or one that holds no records. A broken promise is
+    Raises `UserError` for a folder that is not the demo's, or one that holds no records. A broken promise is
     no exception: it is in the summary, and the folder is kept to be looked at.
     """
     if records is not None and not records.is_dir():
-        raise Remedy(f"{records} is no folder; name the one that holds the records")
+        raise UserError(f"{records} is no folder; name the one that holds the records")
     with Scratch(workdir, keep=keep) as scratch:
         summary = Demo(scratch, telling, records).run()
         scratch.keep = keep or not summary.ok

@@ -24,7 +24,7 @@ from typing import Any
 
 from gateway.client import Partner, PartnerError, Refused
 from gateway.client.local_settings import read_folder
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import parties, people
 from gateway.exercises.demo.parties import Party
@@ -80,7 +80,7 @@ class Figures:
 
 
 def drill(workdir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Figures:
-    """Rehearse in a scratch folder at `workdir`; raises Remedy where it cannot be set up."""
+    """Rehearse in a scratch folder at `workdir`; raises UserError where it cannot be set up."""
     with Scratch(workdir) as scratch:
         return _Drill(scratch.folder, tell).run()
 
@@ -265,7 +265,7 @@ class _Drill:
         until = time.monotonic() + LONGEST
         while len(asker.answered) < ASKED_BEFORE:
             if time.monotonic() > until or asker.reasons:
-                raise Remedy(f"nobody was answered: {', '.join(asker.reasons) or 'no answer'}")
+                raise UserError(f"nobody was answered: {', '.join(asker.reasons) or 'no answer'}")
             time.sleep(0.05)
 
 

@@ -114,7 +114,7 @@ def drill(
     questions: int = QUESTIONS,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Figures:
-    """Press a gateway in a scratch folder at `workdir`; raises Remedy where it cannot be set up.
+    """Press a gateway in a scratch folder at `workdir`; raises UserError where it cannot be set up.
 
     kinds       in the order of `Kind`, whatever the order here
     questions   that another partner asks under each of them

@@ -35,7 +35,7 @@ import grpc
 from gateway.client import Matter, Partner
 from gateway.client.channel import explain
 from gateway.client.errors import Refused
-from gateway.client.local_settings import Folder, read_folder
+from gateway.client.local_settings import HomeDirectory, read_folder
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
 from gateway.domain.messages import About, Operation, Purpose
 from gateway.domain.person import Field, FieldCode
@@ -113,7 +113,7 @@ class Presser(ABC):
         """Make ready what takes time: letters are written before anything is pressed."""
         passphrase = Path(plan.passphrase_file).read_bytes().strip()
         self.plan = plan
-        self.folder: Folder = read_folder(Path(plan.home), plan.peer, lambda: passphrase)
+        self.folder: HomeDirectory = read_folder(Path(plan.home), plan.peer, lambda: passphrase)
         self.tally: Counter[str] = Counter()
         self.closing = ExitStack()
         self.prepare()

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from gateway import user_files
 from gateway.domain.person import FieldCode
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import parties
 from gateway.exercises.demo.parties import Party
@@ -177,7 +177,7 @@ def _anew(stage: Stage, told: Told) -> None:
         if not stage.revive():
             stage.stop()
             stage.start()
-    except Remedy as fault:
+    except UserError as fault:
         told.missed.append(f"it did not start: {str(fault)[-200:]}")
 
 

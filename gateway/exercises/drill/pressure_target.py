@@ -20,7 +20,7 @@ from gateway import config, user_files
 from gateway.client import Matter, Partner, PartnerError, Refused
 from gateway.client.local_settings import read_folder
 from gateway.domain.messages import Purpose
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.child_process import Child
 from gateway.exercises.demo import correction, parties, person_files
@@ -69,7 +69,7 @@ class Holding:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Read it; raises Remedy where the process is no more, or the system has no /proc."""
+        """Read it; raises UserError where the process is no more, or the system has no /proc."""
         process = Path("/proc") / str(pid)
         try:
             status = (process / "status").read_text(encoding="ascii")
@@ -79,7 +79,7 @@ class Holding:
             OSError,
             ValueError,
         ):  # what ended and was not waited for has a status without memory
-            raise Remedy(
+            raise UserError(
                 "the gateway is no more, or this system has no /proc to read what it holds"
             ) from None
         return cls(int(resident.split()[1]) / MIB, descriptors)
@@ -174,7 +174,7 @@ class Stage:
         self._logs = 0
 
     def __enter__(self) -> Self:
-        """Found the parties, and start the gateway; raises Remedy where a part does not start."""
+        """Found the parties, and start the gateway; raises UserError where a part does not start."""
         self._found()
         self._enrol()
         with ExitStack() as stack:
@@ -199,7 +199,7 @@ class Stage:
     def server(self) -> Server:
         """The gateway's process."""
         if self._server is None:
-            raise Remedy("the gateway does not run")
+            raise UserError("the gateway does not run")
         return self._server
 
     @property
@@ -254,7 +254,7 @@ class Stage:
     def settled(self, before: Holding, memory_mib: float, descriptors: int) -> Holding:
         """Wait until the gateway holds no more than before, give or take; return what it holds then or at last.
 
-        Raises Remedy where it ended meanwhile.
+        Raises UserError where it ended meanwhile.
         """
         until = time.monotonic() + SETTLE
         while True:
@@ -310,7 +310,7 @@ class Stage:
             told = subprocess_cli.run(*words, accept=(0, 1, 2), officer=self.caseworker)
             if "asked" in told:
                 return str(told["asked"][0]["number"])
-        raise Remedy(f"the gateway did not ask {party.id}: {told['error']}")
+        raise UserError(f"the gateway did not ask {party.id}: {told['error']}")
 
     def case(self, number: str) -> subprocess_cli.Document:
         """Return what the gateway's caseworker reads of a question of ours, with `ok` whether it could be read.

@@ -23,7 +23,7 @@ from gateway.admin.operation import Officer, Role
 from gateway.backup.restored import LEAP
 from gateway.client import Partner
 from gateway.client.local_settings import read_folder
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises import subprocess_cli
 from gateway.exercises.demo import parties, people
 from gateway.exercises.demo.parties import Party
@@ -31,7 +31,7 @@ from gateway.exercises.demo.people import Cast
 from gateway.exercises.demo.queries import DEADLINE, matter
 from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.subprocess_cli import Server
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.trust.partners import own_bundle
 from keys import recovery
 
@@ -69,7 +69,7 @@ class Figures:
 
 
 def drill(workdir: Path, *, tell: Callable[[str], None] = lambda _: None) -> Figures:
-    """Rehearse in a scratch folder at `workdir`; raises Remedy where it cannot be set up."""
+    """Rehearse in a scratch folder at `workdir`; raises UserError where it cannot be set up."""
     with Scratch(workdir) as scratch:
         return _Drill(scratch.folder, tell).run()
 
@@ -154,7 +154,7 @@ class _Drill:
             *("--recovery-passphrase-file", self._recovery_pass),
         )
         public = recovery.read_recipient(self._recovery / recovery.PUBLIC).public
-        with House.open(can.home, can.passphrase) as house:
+        with Gateway.open(can.home, can.passphrase) as house:
             values = {"public": public.hex(), "reason": "the drill of the lost house"}
             house.perform(_TWO, "backup.recipient", values)
         return can, aus, cast
@@ -184,7 +184,7 @@ class _Drill:
     ) -> bool:
         try:
             self._restore(can, home, checkpoint, file=file, key=key)
-        except Remedy:
+        except UserError:
             return home.exists()
         return True
 

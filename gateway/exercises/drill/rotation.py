@@ -34,8 +34,8 @@ from gateway.client import Matter, Partner
 from gateway.client.local_settings import read_folder
 from gateway.directory.root_holders import KEEPERS
 from gateway.directory.sign_draft import sign_as
-from gateway.domain.messages import Header, Letter, Purpose
-from gateway.errors import Remedy
+from gateway.domain.messages import Header, Purpose, SignedEnvelope
+from gateway.errors import UserError
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.queries import percentile
 from gateway.exercises.live_gateway import HOME, PARTNERS, Stage, agreement
@@ -43,7 +43,7 @@ from gateway.exercises.load_client import questions
 from gateway.exercises.scratch_folder import Scratch
 from gateway.exercises.steady_client import Tally
 from gateway.server import self_check
-from gateway.server.application import House, utc_now
+from gateway.server.application import Gateway, utc_now
 from gateway.trust.partners import own_bundle
 from keys import envelope
 from keys.envelope import OpeningKey
@@ -117,7 +117,7 @@ _RECORD = b"a record of nobody"
 class Sealed:
     """A letter that a partner sealed to one of our keys."""
 
-    letter: Letter
+    letter: SignedEnvelope
     header: Header
 
 
@@ -126,7 +126,7 @@ class Turner:
 
     def __init__(
         self,
-        house: House,
+        house: Gateway,
         passphrase_file: Path | None = None,
         keepers_passphrase: Callable[[], bytes] | None = None,
     ) -> None:
@@ -140,7 +140,7 @@ class Turner:
         self.done: Counter[str] = Counter()
 
     def rotate(self, kind: KeyKind) -> None:
-        """Put a successor in use, and let its predecessors step down. Raises Remedy where that takes too long."""
+        """Put a successor in use, and let its predecessors step down. Raises UserError where that takes too long."""
         before = self._active(kind)
         kid = self._adopted() if kind is KeyKind.AUDIT else self._rotated(kind)
         if kind in DIRECTORY:
@@ -157,7 +157,7 @@ class Turner:
     def rewrap(self) -> None:
         """Wrap all seeds under a new key, by another passphrase, which then stands in the file."""
         if self._file is None:
-            raise Remedy("the file with the passphrase was not named")
+            raise UserError("the file with the passphrase was not named")
         new = self._file.with_suffix(".new")
         user_files.write(new, secrets.token_urlsafe(24).encode("ascii") + b"\n")
         values = {"passphrase_file": str(new.absolute()), "reason": REASON}
@@ -180,7 +180,7 @@ class Turner:
         A new root comes with a version of our entry: then every partner is waited for who has not walked to it.
         """
         if self._keepers_passphrase is None:
-            raise Remedy("the file with the keepers' passphrase was not named")
+            raise UserError("the file with the keepers' passphrase was not named")
         role = "targets" if kind is KeyKind.DELEGATION else "root"
         answer = self._house.perform(ONE, "directory.draft", {"role": role})
         content = base64.b64decode(str(answer["metadata"]))
@@ -214,14 +214,16 @@ class Turner:
         until = time.monotonic() + LONGEST
         while not there():
             if time.monotonic() > until:
-                raise Remedy(f"{otherwise} within {LONGEST:.0f} s; the log above says what waits")
+                raise UserError(
+                    f"{otherwise} within {LONGEST:.0f} s; the log above says what waits"
+                )
             time.sleep(PAUSE)
 
 
 def drill(
     folder: Path, *, clients: int, seconds: float, tell: Callable[[str], None] = lambda _: None
 ) -> Figures:
-    """Run the drill in a scratch folder; raises Remedy where a part does not start, or a rotation stands still."""
+    """Run the drill in a scratch folder; raises UserError where a part does not start, or a rotation stands still."""
     with Scratch(folder) as scratch, ExitStack() as stack:
         tell("founding the parties")
         stage = stack.enter_context(Stage(scratch.folder, clients))
@@ -287,7 +289,7 @@ def _sealed(partner: Party, home: Party) -> Sealed:
 def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[bytes]) -> int:
     """Let the windows end on a copy of the folder; return how many letters and records open after that.
 
-    Raises Remedy where one does not open before: then nothing was shown.
+    Raises UserError where one does not open before: then nothing was shown.
     """
     letters, blobs = tuple(sealed), tuple(records)
     shutil.copytree(home.home, copy)
@@ -301,20 +303,22 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
                 if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
                     house.perform(TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON})
     if opens[0] != len(letters) + len(blobs):
-        raise Remedy("something did not open before its key was destroyed; the drill shows nothing")
+        raise UserError(
+            "something did not open before its key was destroyed; the drill shows nothing"
+        )
     with _ahead(home, copy, DAYS[-1]) as house:
         if not list(house.gallery.batches(0, 1)):
-            raise Remedy(
+            raise UserError(
                 "the gallery is empty: what old data keys sealed was not moved to the new one"
             )
         return _opening(house, letters, blobs)
 
 
-def _ahead(home: Party, copy: Path, by: timedelta) -> House:
-    return House.open(copy, home.passphrase, clock=lambda: utc_now() + by)
+def _ahead(home: Party, copy: Path, by: timedelta) -> Gateway:
+    return Gateway.open(copy, home.passphrase, clock=lambda: utc_now() + by)
 
 
-def _opening(house: House, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
+def _opening(house: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
     """Return how many open now."""
     found = sum(_opens(each, house.keyset) for each in letters)
     for blob in blobs:

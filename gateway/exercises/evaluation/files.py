@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway import user_files
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.user_files import FileRefused
 from matcher.finger import record_formats
 from matcher.finger.probe import assess
@@ -66,16 +66,16 @@ class Found:
 def find(place: Path) -> Found:
     """Return the records under a folder, or those that a manifest lists; hidden files are not seen.
 
-    Raises Remedy where there is none, or where a manifest is none.
+    Raises UserError where there is none, or where a manifest is none.
     """
     found = _listed(place) if place.is_file() else _found(place)
     if not found.specimens:
-        raise Remedy(
+        raise UserError(
             f"{place}: no record in it; files are named <finger>_<impression>.<suffix>,"
             " or a CSV lists path,finger,impression[,set]"
         )
     if len(found.specimens) > MOST_FILES:
-        raise Remedy(f"{place}: more than {MOST_FILES} records; evaluate fewer at a time")
+        raise UserError(f"{place}: more than {MOST_FILES} records; evaluate fewer at a time")
     return found
 
 
@@ -129,7 +129,7 @@ def _found(folder: Path) -> Found:
 
 def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise Remedy(f"{folder}: no such folder, and no manifest")
+        raise UserError(f"{folder}: no such folder, and no manifest")
     for file in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
         if file.is_file() and not hidden:
@@ -141,15 +141,17 @@ def _listed(manifest: Path) -> Found:
         with manifest.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.DictReader(file, restkey="more"))
     except (UnicodeDecodeError, csv.Error):
-        raise Remedy(f"{manifest}: not a CSV in UTF-8") from None
+        raise UserError(f"{manifest}: not a CSV in UTF-8") from None
     specimens = {}
     for number, line in enumerate(lines, 2):
         stated = [line.get(column) for column in COLUMNS[:3]]
         if not all(stated):
-            raise Remedy(f"{manifest} line {number}: needs the columns path, finger and impression")
+            raise UserError(
+                f"{manifest} line {number}: needs the columns path, finger and impression"
+            )
         name, finger, impression = (str(each) for each in stated)
         if name in specimens:
-            raise Remedy(f"{manifest} line {number}: names a file twice")
+            raise UserError(f"{manifest} line {number}: names a file twice")
         home = line.get("set") or PurePosixPath(name).parent.as_posix()
         home = manifest.stem if home == "." else home
         specimens[name] = Specimen(Path(name), name, home, finger, impression, manifest.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.evaluation.evaluate import specimens_of
 from gateway.exercises.evaluation.files import numbered
 from gateway.exercises.svg import Curve
@@ -18,7 +18,7 @@ from matcher.error_rates import Comparisons
 def load_run(stated: str) -> tuple[str, Comparisons]:
     """Return the name and the pooled all-pairs comparisons of a run stated as NAME=FILE or FILE.
 
-    Raises Remedy for a file that holds no such arrays; pickles are never opened.
+    Raises UserError for a file that holds no such arrays; pickles are never opened.
     """
     name, _, file = stated.rpartition("=")
     path = Path(file)
@@ -30,9 +30,9 @@ def load_run(stated: str) -> tuple[str, Comparisons]:
             names = [str(each) for each in arrays["names"]]
             scores = np.asarray(arrays["scores"], dtype=np.float32)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise Remedy(f"{path}: not a file of scores; it holds no names and scores") from None
+        raise UserError(f"{path}: not a file of scores; it holds no names and scores") from None
     if scores.shape != (len(names), len(names)):
-        raise Remedy(f"{path}: the matrix of scores is not as wide and high as there are names")
+        raise UserError(f"{path}: the matrix of scores is not as wide and high as there are names")
     specimens = specimens_of(names)
     parts = []
     for home in sorted({each.set for each in specimens}):
@@ -43,7 +43,7 @@ def load_run(stated: str) -> tuple[str, Comparisons]:
         if one.complete:
             parts.append(one)
     if not parts:
-        raise Remedy(f"{path}: no set has mated and non-mated pairs")
+        raise UserError(f"{path}: no set has mated and non-mated pairs")
     return name or path.stem, error_rates.pooled(parts)
 
 

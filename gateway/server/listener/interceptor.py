@@ -101,7 +101,7 @@ class _Open:
     partner: str = ""
 
 
-class Door(grpc.ServerInterceptor):
+class AuthInterceptor(grpc.ServerInterceptor):
     """The one interceptor of a listener, the exchange's and the admin's.
 
     identify    certificate -> who it is, or None; asked on every call, so that revocation is immediate

@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server.listener.health import Health
 from gateway.server.listener.tls_identity import Identity
 
@@ -84,7 +84,7 @@ def guarded(
     connections   in all, with those that still shake hands; more are closed as they come
 
     The fetcher runs on every new connection, so a partner imported or removed, and a new leaf of ours, count from
-    the next one on; until then the pin, checked on every call, decides. Raises Remedy when the address is taken.
+    the next one on; until then the pin, checked on every call, decides. Raises UserError when the address is taken.
     """
     credentials = _credentials(lambda: (identity(), authorities()), asks=True)
     server = grpc.server(
@@ -168,5 +168,5 @@ def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials
     except RuntimeError:
         port = 0
     if port == 0:
-        raise Remedy(f"cannot listen on {address}: choose a free port in passerelle.toml")
+        raise UserError(f"cannot listen on {address}: choose a free port in passerelle.toml")
     return int(port)

@@ -23,8 +23,8 @@ from hashlib import sha256
 import grpc
 
 from gateway import telemetry
-from gateway.errors import Fault, PasserelleError
-from gateway.monitoring.alarms import StandingAlarms
+from gateway.errors import InternalError, PasserelleError
+from gateway.monitoring.alarms import LatchedAlarms
 from gateway.server.listener.tls_probe import demand_tls_1_3, leaf_shown
 from keys import certificates
 from keys.errors import KeysError
@@ -50,10 +50,10 @@ class Identity:
         return "Identity(…)"
 
 
-class Wardrobe:
+class TlsIdentity:
     """Holds the identity that is handed out; follows the keyset."""
 
-    def __init__(self, alarms: StandingAlarms, progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, alarms: LatchedAlarms, progress: Callable[[], None] = lambda: None) -> None:
         """Prepare; `progress` is told between two handshakes, for who watches the threads."""
         self._alarms, self._progress = alarms, progress
         self._lock = threading.Lock()
@@ -64,11 +64,11 @@ class Wardrobe:
     def __call__(self) -> Identity:
         """Return what a listener shows to the next connection."""
         if self._current is None:
-            raise Fault("no TLS leaf was tried yet")
+            raise InternalError("no TLS leaf was tried yet")
         return self._current
 
     def begin(self, keyset: Keyset) -> None:
-        """Try the leaf in use and take it; raises Fault or KeysError where it does not work."""
+        """Try the leaf in use and take it; raises InternalError or KeysError where it does not work."""
         self._take(keyset, _leaf(keyset))
         self._alarms.end(TRIED)
 
@@ -140,7 +140,7 @@ def _leaf(keyset: Keyset) -> tuple[bytes, bytes]:
 
 
 def try_out(identity: Identity, authorities: bytes, host: str) -> None:
-    """Shake hands with ourselves under an identity, as server and as caller; raises Fault."""
+    """Shake hands with ourselves under an identity, as server and as caller; raises InternalError."""
     question, pair = secrets.token_bytes(16), (identity.key_pem, identity.chain_pem)
     pool = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="scratch")
     server = grpc.server(pool, handlers=[_Echo(certificates.pin(identity.chain_pem))])
@@ -165,12 +165,12 @@ def try_out(identity: Identity, authorities: bytes, host: str) -> None:
             )
             answer = knock(question, timeout=TIMEOUT)
     except (grpc.RpcError, RuntimeError, OSError):
-        raise Fault("the TLS leaf does not shake hands with our own authorities") from None
+        raise InternalError("the TLS leaf does not shake hands with our own authorities") from None
     finally:
         server.stop(None).wait()
         pool.shutdown(wait=False)
     if answer != sha256(question).digest():
-        raise Fault("the TLS leaf that came through is not the one that was tried")
+        raise InternalError("the TLS leaf that came through is not the one that was tried")
 
 
 class _Echo(grpc.GenericRpcHandler):

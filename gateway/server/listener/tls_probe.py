@@ -12,7 +12,7 @@ import socket
 import ssl
 from contextlib import suppress
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 
 HANDSHAKE = 22  # ContentType of RFC 8446 section 5.1
 TIMEOUT = 15.0  # seconds; it is our own listener, on a machine that may be busy
@@ -22,11 +22,11 @@ OWN_WANT = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENO
 
 
 def demand_tls_1_3(host: str, port: int) -> None:
-    """Raise Fault unless the listener refuses a client that offers TLS 1.2 at most."""
+    """Raise InternalError unless the listener refuses a client that offers TLS 1.2 at most."""
     if _first_byte(host, port, ssl.TLSVersion.TLSv1_3) != HANDSHAKE:
-        raise Fault("our own listener does not answer a TLS 1.3 handshake")
+        raise InternalError("our own listener does not answer a TLS 1.3 handshake")
     if _first_byte(host, port, ssl.TLSVersion.TLSv1_2) == HANDSHAKE:
-        raise Fault(
+        raise InternalError(
             "the listener would speak TLS 1.2: gRPC was imported before gateway.server could settle its "
             "ciphers; start the gateway with `passerelle serve`"
         )

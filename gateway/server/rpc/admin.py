@@ -1,7 +1,7 @@
 """The door of our own people: a listener apart, badges of our own authority, one table of acts.
 
     certificate -> officer    on every call, by the staff table, never from the message
-    act, arguments -> answer  through `House.perform`, as a command does it while the house is closed
+    act, arguments -> answer  through `Gateway.perform`, as a command does it while the house is closed
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
 and is no badge. While the listener is open its address stands in a file of the folder, mode 0600.
@@ -22,9 +22,9 @@ from gateway.admin.operation import NotAllowed, TwoPersons
 from gateway.errors import (
     ActRefused,
     ElementInvalid,
-    Remedy,
     RoleRequired,
     SecondPersonRequired,
+    UserError,
 )
 from gateway.server.listener import admission, file_descriptors, interceptor, listeners
 from gateway.server.listener.tls_probe import demand_tls_1_3
@@ -35,7 +35,7 @@ from gateway.wire.decoding import refuse_unknown
 from keys import atomic_file
 
 if TYPE_CHECKING:
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
 
 FILE: Final = "door.json"  # in the party's folder while the house serves: {"admin": "host:port", …}
 THREADS = (
@@ -63,10 +63,10 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
             return admin_pb2.PerformResponse(answer=json_values.write(answer))
 
 
-class Desks:
+class AdminService:
     """The listener of our own people; `ready` raises the Refusal that says why the house does not serve."""
 
-    def __init__(self, house: House, ready: Callable[[], None]) -> None:
+    def __init__(self, house: Gateway, ready: Callable[[], None]) -> None:
         self._house = house
         self._ready = ready
         self._log = telemetry.logger("admin")
@@ -79,14 +79,14 @@ class Desks:
         identified: Callable[[str, str], None] = lambda _peer, _person: None,
         beside: Mapping[str, str] = MappingProxyType({}),
     ) -> int:
-        """Open the door and say where it is; return its port. Raises Remedy when the address is taken.
+        """Open the door and say where it is; return its port. Raises UserError when the address is taken.
 
         connections   to the listener in all
         identified    is told of each officer's call, as the interceptor's
         beside        what else is written beside the address: other listeners, by name
         """
         house, settings = self._house, self._house.settings
-        self._door = interceptor.Door(
+        self._door = interceptor.AuthInterceptor(
             self._identify,
             LIMITS,
             ready=self._ready,
@@ -139,5 +139,5 @@ def _told() -> Iterator[None]:
         raise RoleRequired(str(fault)) from None
     except TwoPersons as fault:
         raise SecondPersonRequired(str(fault)) from None
-    except Remedy as fault:
+    except UserError as fault:
         raise ActRefused(str(fault)) from None

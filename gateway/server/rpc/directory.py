@@ -25,7 +25,7 @@ class Files(Protocol):
         """Return a target, or None."""
 
 
-class DirectoryDoor(directory_pb2_grpc.DirectoryServiceServicer):
+class DirectoryService(directory_pb2_grpc.DirectoryServiceServicer):
     """DirectoryService over the folder's files."""
 
     def __init__(self, files: Files) -> None:
@@ -54,7 +54,7 @@ class DirectoryDoor(directory_pb2_grpc.DirectoryServiceServicer):
 
 def install(server: grpc.Server, files: Files) -> None:
     """Put the service behind a server's doors."""
-    directory_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryDoor(files), server)
+    directory_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryService(files), server)
 
 
 def _found(read: Callable[[], bytes | None]) -> bytes:

@@ -20,16 +20,16 @@ from gateway import telemetry
 from gateway.casework import correction_settlement
 from gateway.casework.correction_settlement import Files
 from gateway.client.errors import SplitView
-from gateway.domain.outbound_query import Asking, Errand, Seeking
+from gateway.domain.outbound_query import OutboundQuery, OutboundRequest, Seeking
 from gateway.domain.person import Details
 from gateway.errors import PasserelleError
 from gateway.isolated_loop import each
-from gateway.outbound.correction_sender import Notices, Post
-from gateway.outbound.details_sender import Seeker
-from gateway.outbound.query_sender import Outbound
+from gateway.outbound.correction_sender import CorrectionSender, SenderContext
+from gateway.outbound.details_sender import DetailsSender
+from gateway.outbound.query_sender import QuerySender
 from gateway.server.outbound_permissions import OutboundPermissions
 from gateway.server.partner_connections import PartnerConnections
-from gateway.server.workers.partner_threads import Turns
+from gateway.server.workers.partner_threads import PartnerThreads
 from gateway.server.workers.watchdog import Watchdog
 from gateway.store.casework import corrections, outbound_queries
 from gateway.store.sqlite import Database
@@ -57,7 +57,7 @@ class _Rest:
     until: float = 0.0
 
 
-class Postman:
+class OutboundWorker:
     """Works until it is stopped; what fails is logged, and the next turn comes all the same."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Postman:
         database: Database,
         directory: Directory,
         connections: PartnerConnections,
-        post: Post,
+        post: SenderContext,
         permissions: OutboundPermissions,
         files: Files,
         watchdog: Watchdog,
@@ -75,30 +75,30 @@ class Postman:
         self._database, self._directory, self._files = database, directory, files
         self._connections, self._watchdog = connections, watchdog
         self._setbacks = post.setbacks
-        self._notices = Notices(post)
-        self._outbound = Outbound(post, permissions.may_ask, random)
-        self._seeker = Seeker(post, random)
+        self._notices = CorrectionSender(post)
+        self._outbound = QuerySender(post, permissions.may_ask, random)
+        self._seeker = DetailsSender(post, random)
         self._stop = threading.Event()
         self._begun = threading.Lock()
         self._turn_of: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._rests: defaultdict[str, _Rest] = defaultdict(_Rest)
         self._threads: tuple[threading.Thread, ...] = ()
-        self._turns: tuple[Turns, ...] = ()
+        self._turns: tuple[PartnerThreads, ...] = ()
         self._log = telemetry.logger("postman")
 
-    def ask(self, asking: Asking) -> Errand:
+    def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask a partner; what our own law stops is raised."""
         return self._outbound.ask(asking)
 
-    def seek(self, errand: Errand, seeking: Seeking) -> Details:
+    def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:
         """Ask for details of a match."""
         return self._seeker.seek(errand, seeking)
 
     def start(self) -> None:
         """Begin to work."""
         self._stop.clear()
-        sending = Turns("sending", self._turn, SENDING)
-        reading = Turns("reading", self._read, READERS)
+        sending = PartnerThreads("sending", self._turn, SENDING)
+        reading = PartnerThreads("reading", self._read, READERS)
         self._turns = sending, reading
         self._threads = (
             threading.Thread(target=self._dispatch, args=(sending,), name="postman", daemon=True),
@@ -179,7 +179,7 @@ class Postman:
             self._setbacks.settled(partner, name)
             self._setbacks.review(partner)
 
-    def _dispatch(self, sending: Turns) -> None:
+    def _dispatch(self, sending: PartnerThreads) -> None:
         with self._watchdog.watching("outgoing"):
             while not self._watchdog.rest(self._stop, EVERY):
                 try:
@@ -191,7 +191,7 @@ class Postman:
                 except Exception as error:  # noqa: BLE001 - a look that fails is not the end of the house
                     self._log.error("walk_failed", kind=type(error).__name__)
 
-    def _dispatch_readings(self, reading: Turns) -> None:
+    def _dispatch_readings(self, reading: PartnerThreads) -> None:
         with self._watchdog.watching("directories"):
             while not self._watchdog.rest(self._stop, READING):
                 try:

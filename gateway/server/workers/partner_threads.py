@@ -17,7 +17,7 @@ from gateway import telemetry
 _log = telemetry.logger("turns")
 
 
-class Turns:
+class PartnerThreads:
     """A line of partners that wait for a thread; threads are made as they are needed, up to a limit."""
 
     def __init__(self, name: str, take: Callable[[str], None], most: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway import telemetry
-from gateway.monitoring.alarms import StandingAlarms
+from gateway.monitoring.alarms import LatchedAlarms
 
 Job = tuple[str, Callable[[], object]]  # name, what it does in one round
 
@@ -23,7 +23,7 @@ _log = telemetry.logger("jobs")
 class Jobs:
     """Runs a table of jobs, round by round; for one thread."""
 
-    def __init__(self, table: Sequence[Job], alarms: StandingAlarms) -> None:
+    def __init__(self, table: Sequence[Job], alarms: LatchedAlarms) -> None:
         self._table, self._alarms = tuple(table), alarms
         self._failed: dict[str, int] = {}  # in a row, by name
         self._looked: set[str] = set()  # whose alarm of an earlier process was ended, if it stood

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from gateway import config, telemetry, user_files
-from gateway.errors import PasserelleError, Remedy
+from gateway.errors import PasserelleError, UserError
 from gateway.ledger.tiles import new_since
-from gateway.ledger_ops.evidence_deadline import Overdue
+from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, Publisher
 from gateway.server.workers.watchdog import Watchdog
 from gateway.store.ledger import stored_ledger
@@ -41,13 +41,13 @@ PATIENCE, PAUSE = (
 _log = telemetry.logger("publisher")
 
 
-class Tiler:
+class TileWorker:
     """Walks until it is stopped; a step that fails is told, and the next one comes all the same."""
 
     def __init__(
         self,
         publisher: Publisher,
-        overdue: Overdue,
+        overdue: EvidenceDeadline,
         clock: Callable[[], datetime],
         watchdog: Watchdog,
     ) -> None:
@@ -137,7 +137,7 @@ class Tiler:
 def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:
     """Publish a folder's whole ledger, repairing what is there; return where, and how many entries.
 
-    Raises Fault and Remedy as `Publisher.publish` does, and Remedy where the disk does not take it.
+    Raises InternalError and UserError as `Publisher.publish` does, and UserError where the disk does not take it.
     """
     with _opened(home) as (folder, database):
         publisher = Publisher(folder, database, lambda: own_bundle(home).log)
@@ -149,8 +149,8 @@ def publish(home: Path, progress: Callable[[int], None]) -> tuple[Path, int]:
             return folder, publisher.publish(whole=True, progress=progress)
         except OSError as error:
             if user_files.is_full(error):
-                raise Remedy(user_files.no_room(folder)) from None
-            raise Remedy(f"{folder} cannot be written: {user_files.why(error)}") from None
+                raise UserError(user_files.no_room(folder)) from None
+            raise UserError(f"{folder} cannot be written: {user_files.why(error)}") from None
 
 
 def count(home: Path) -> int:

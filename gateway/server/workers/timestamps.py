@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from gateway import telemetry
 from gateway.ledger import timestamp
-from gateway.ledger_ops.timestamps import Stamping
+from gateway.ledger_ops.timestamps import Timestamps
 from gateway.server.workers.watchdog import Watchdog
 
 EVERY: Final = 30.0  # seconds between two looks whether a stamp is due
@@ -70,10 +70,10 @@ class Cutter:
                 self._cuts.discard(cut)
 
 
-class Stamper:
+class TimestampWorker:
     """Walks until it is stopped."""
 
-    def __init__(self, stamping: Stamping, cutter: Cutter, watchdog: Watchdog) -> None:
+    def __init__(self, stamping: Timestamps, cutter: Cutter, watchdog: Watchdog) -> None:
         """Prepare; `cutter` ends the question under way."""
         self._stamping, self._cutter, self._watchdog = stamping, cutter, watchdog
         self._stop = threading.Event()

@@ -31,9 +31,9 @@ from sqlalchemy import (
 
 from gateway.domain.correction import CorrectionKind, CorrectionOutcome
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ErrandState
-from gateway.errors import Fault, InProgress, PasserelleError, QuotaExceeded
-from gateway.store.correction_lifecycle import Act, Correction, Standing, step
+from gateway.domain.outbound_query import OutboundState
+from gateway.errors import InProgress, InternalError, PasserelleError, QuotaExceeded
+from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.schema_casework import asked, correction_papers, corrections, filed_notices
 from gateway.store.times import milliseconds, moment
@@ -103,7 +103,7 @@ def opened(
         "direction": int(correction.direction),
         "number": correction.number,
         "kind": int(correction.kind),
-        "state": int(Standing.OPEN),
+        "state": int(CorrectionPhase.OPEN),
         "opened_by": correction.opened_by,
         "open_ms": milliseconds(correction.open),
         "due_ms": milliseconds(correction.due),
@@ -150,12 +150,12 @@ def moved(correction: Correction, act: Act, **values: Any) -> tuple[Effect, ...]
     """
     after = step(correction.direction, correction.state, act)
     sealed = values.pop("sealed", None)
-    if after is Standing.ACKNOWLEDGED:
+    if after is CorrectionPhase.ACKNOWLEDGED:
         values |= {"next_ms": None}
     row = update(corrections).where(_same(correction)).values(state=int(after), **values)
     effects = [Effect(row, rows=1, refusal=says(InProgress))]
     named = _papers(correction.partner, correction.id, correction.direction)
-    if after is Standing.ACKNOWLEDGED:
+    if after is CorrectionPhase.ACKNOWLEDGED:
         effects.append(Effect(delete(correction_papers).where(named)))
     elif sealed is not None:
         effects.append(Effect(update(correction_papers).where(named).values(sealed=sealed), rows=1))
@@ -211,11 +211,11 @@ def decidable(
         .outerjoin(asked, answer)
         .where(
             corrections.c.direction == int(Direction.INBOUND),
-            corrections.c.state.in_([int(Standing.OPEN), int(Standing.LATE)]),
+            corrections.c.state.in_([int(CorrectionPhase.OPEN), int(CorrectionPhase.LATE)]),
             or_(
                 asked.c.partner.is_(None),
                 asked.c.used_ms.is_not(None),
-                asked.c.state != int(ErrandState.SHOWN),
+                asked.c.state != int(OutboundState.SHOWN),
             ),
         )
     )
@@ -240,19 +240,21 @@ def due(
     to_carry = or_(
         and_(
             columns.direction == outbound,
-            columns.state.not_in([int(Standing.REFUSED), int(Standing.ACKNOWLEDGED)]),
+            columns.state.not_in([int(CorrectionPhase.REFUSED), int(CorrectionPhase.ACKNOWLEDGED)]),
         ),
         and_(
             columns.direction != outbound,
-            columns.state.in_([int(Standing.SETTLED), int(Standing.UNSENT)]),
+            columns.state.in_([int(CorrectionPhase.SETTLED), int(CorrectionPhase.UNSENT)]),
         ),
     )
-    can_be_late = [int(each) for each in (Standing.OPEN, Standing.SENT, Standing.SETTLED)]
+    can_be_late = [
+        int(each) for each in (CorrectionPhase.OPEN, CorrectionPhase.SENT, CorrectionPhase.SETTLED)
+    ]
     wanted = select(corrections).where(
         or_(
             and_(columns.next_ms <= moment_ms, to_carry),
             and_(columns.state.in_(can_be_late), columns.due_ms < moment_ms),
-            and_(columns.direction == outbound, columns.state == int(Standing.OPEN)),
+            and_(columns.direction == outbound, columns.state == int(CorrectionPhase.OPEN)),
         )
     )
     return _page(connection, _with(wanted, partner), after, limit)
@@ -260,7 +262,7 @@ def due(
 
 def partners(connection: Connection) -> tuple[str, ...]:
     """Return the partners with whom a correction is unfinished."""
-    going = [int(each) for each in Standing if each is not Standing.ACKNOWLEDGED]
+    going = [int(each) for each in CorrectionPhase if each is not CorrectionPhase.ACKNOWLEDGED]
     wanted = select(corrections.c.partner).where(corrections.c.state.in_(going)).distinct()
     return tuple(connection.scalars(wanted))
 
@@ -292,7 +294,7 @@ def every(
     if number:
         wanted = wanted.where(corrections.c.number == number)
     if unfinished:
-        wanted = wanted.where(corrections.c.state != int(Standing.ACKNOWLEDGED))
+        wanted = wanted.where(corrections.c.state != int(CorrectionPhase.ACKNOWLEDGED))
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
@@ -306,7 +308,7 @@ def seal(data_key: DataRing, correction: Correction, papers: Papers) -> bytes:
 
 
 def papers_of(connection: Connection, data_key: DataRing, correction: Correction) -> Papers:
-    """Return what a correction says; raises Fault where it was altered, moved or is gone."""
+    """Return what a correction says; raises InternalError where it was altered, moved or is gone."""
     named = _papers(correction.partner, correction.id, correction.direction)
     sealed = connection.execute(select(correction_papers.c.sealed).where(named)).scalar()
     try:
@@ -315,7 +317,9 @@ def papers_of(connection: Connection, data_key: DataRing, correction: Correction
             aad(correction.partner, correction.id, int(correction.direction)),
         )
     except OpenRefused:
-        raise Fault("what a correction says does not open: altered, moved, or erased") from None
+        raise InternalError(
+            "what a correction says does not open: altered, moved, or erased"
+        ) from None
     end = _HEAD + int.from_bytes(octets[8:_HEAD], "big")
     return Papers(octets[_HEAD:end], octets[end:], int.from_bytes(octets[:8], "big"))
 
@@ -347,7 +351,7 @@ def notices_filed(connection: Connection, partner: str, number: str) -> tuple[by
 def notice_filed(
     connection: Connection, data_key: DataRing, partner: str, number: str, identifier: bytes
 ) -> bytes:
-    """Return one notice that stands beside an answer; raises Fault where it was altered, moved or is gone."""
+    """Return one notice that stands beside an answer; raises InternalError where it was altered, moved or is gone."""
     wanted = select(filed_notices.c.sealed).where(
         filed_notices.c.partner == partner,
         filed_notices.c.number == number,
@@ -358,7 +362,7 @@ def notice_filed(
             connection.execute(wanted).scalar() or b"", filed_aad(partner, number, identifier)
         )
     except OpenRefused:
-        raise Fault("a notice in a file does not open: altered, moved, or erased") from None
+        raise InternalError("a notice in a file does not open: altered, moved, or erased") from None
 
 
 _ORDER = (
@@ -440,7 +444,7 @@ def _read(row: Row[Any]) -> Correction:
         direction=Direction(row.direction),
         number=row.number,
         kind=CorrectionKind(row.kind),
-        state=Standing(row.state),
+        state=CorrectionPhase(row.state),
         opened_by=row.opened_by,
         open=moment(row.open_ms),
         due=moment(row.due_ms),

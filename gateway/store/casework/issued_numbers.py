@@ -12,12 +12,12 @@ from sqlalchemy import Connection, exists, select
 
 from gateway.domain.correction import CorrectionKind
 from gateway.domain.messages import Outcome, State
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.store.exchange import transactions
 from gateway.store.schema_casework import asked, corrections
 from keys.data_encryption import DataRing
 
-_ANSWERED = (int(ErrandState.ANSWERED), int(ErrandState.SHOWN), int(ErrandState.USED))
+_ANSWERED = (int(OutboundState.ANSWERED), int(OutboundState.SHOWN), int(OutboundState.USED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def find_issued(connection: Connection, partner: str, number: str) -> Issued | N
     wanted = select(asked.c.subject_id, asked.c.outcome, asked.c.state).where(
         asked.c.partner == partner,
         asked.c.number == number,
-        asked.c.state != int(ErrandState.STOPPED),  # no partner has that number from us
+        asked.c.state != int(OutboundState.STOPPED),  # no partner has that number from us
     )
     row = connection.execute(wanted).one_or_none()
     if row is None:

@@ -22,9 +22,16 @@ from sqlalchemy import (
 )
 
 from gateway.domain.messages import Outcome, Purpose
-from gateway.domain.outbound_query import ERRANDS, UNREAD, Errand, ErrandAct, ErrandState, Folder
+from gateway.domain.outbound_query import (
+    ERRANDS,
+    UNREAD,
+    OutboundAct,
+    OutboundQuery,
+    OutboundState,
+    StoredAnswer,
+)
 from gateway.domain.person import FieldCode
-from gateway.errors import Fault, InProgress, TransactionReused
+from gateway.errors import InProgress, InternalError, TransactionReused
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.retention import holds
 from gateway.store.schema_casework import asked
@@ -34,18 +41,18 @@ from keys.errors import OpenRefused
 from keys.pae import pae
 
 _LABEL = b"passerelle/1/errand"
-_OPEN = (int(ErrandState.ASKED), int(ErrandState.PENDING))
+_OPEN = (int(OutboundState.ASKED), int(OutboundState.PENDING))
 
 
-def step(state: ErrandState, act: ErrandAct) -> ErrandState:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+def step(state: OutboundState, act: OutboundAct) -> OutboundState:
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return ERRANDS[state, act]
     except KeyError:
-        raise Fault(f"a query of ours that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a query of ours that is {state.name} cannot {act.name}") from None
 
 
-def asking(errand: Errand) -> Effect:
+def asking(errand: OutboundQuery) -> Effect:
     """Return what adds a query of ours, together with the ASKED leaf, the first of its commit."""
     row = insert(asked).values(
         partner=errand.partner,
@@ -65,7 +72,13 @@ def asking(errand: Errand) -> Effect:
     return Effect(row, rows=1, leaf=0, refusal=says(TransactionReused))
 
 
-def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: Any) -> Effect:  # noqa: ANN401 - columns of many types
+def moved(
+    errand: OutboundQuery,
+    act: OutboundAct,
+    *,
+    leaf: int | None = None,
+    **values: Any,  # noqa: ANN401 - columns of many types
+) -> Effect:
     """Return what moves a query on by `act` and sets columns; `leaf` is the leaf that LEAF stands for.
 
     The commit raises InProgress where it was moved meanwhile.
@@ -75,19 +88,19 @@ def moved(errand: Errand, act: ErrandAct, *, leaf: int | None = None, **values: 
     return Effect(row, rows=1, leaf=leaf, refusal=says(InProgress))
 
 
-def irrelevant(errand: Errand, seen: int) -> Effect:
+def irrelevant(errand: OutboundQuery, seen: int) -> Effect:
     """Return what destroys an answer that was not used, if no hold was placed or released since the serial `seen`.
 
     The commit raises InProgress where either was touched meanwhile.
     """
-    after = step(errand.state, ErrandAct.DESTROY)
+    after = step(errand.state, OutboundAct.DESTROY)
     row = update(asked).where(_same(errand), holds.unmoved(seen))
     row = row.values(state=int(after), sealed=None, outcome=None)
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
 def kept(
-    errand: Errand,
+    errand: OutboundQuery,
     sealed: bytes,
     absent: Collection[FieldCode] = (),
     came: Collection[FieldCode] = (),
@@ -103,14 +116,14 @@ def kept(
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
-def unmoved(errand: Errand) -> Effect:
+def unmoved(errand: OutboundQuery) -> Effect:
     """Return what changes nothing, and lets the commit raise InProgress where the answer was touched meanwhile."""
     row = update(asked).where(_same(errand)).values(state=int(errand.state))
     return Effect(row, rows=1, refusal=says(InProgress))
 
 
 def may_receive(
-    errand: Errand, fields: Collection[FieldCode], before: Collection[FieldCode]
+    errand: OutboundQuery, fields: Collection[FieldCode], before: Collection[FieldCode]
 ) -> Effect:
     """Return what says that fields are asked for: until we hear back the partner may have disclosed them.
 
@@ -121,7 +134,7 @@ def may_receive(
     return Effect(row, rows=1)
 
 
-def not_received(errand: Errand, fields: Collection[FieldCode]) -> Effect:
+def not_received(errand: OutboundQuery, fields: Collection[FieldCode]) -> Effect:
     """Return what says that fields which were asked for were not disclosed."""
     row = update(asked).where(_named(errand))
     return Effect(row.values(received=asked.c.received.op("&")(~bits(fields))), rows=1)
@@ -132,21 +145,21 @@ def bits(fields: Collection[FieldCode]) -> int:
     return sum(1 << int(code) for code in set(fields))
 
 
-def find(connection: Connection, partner: str, number: str) -> Errand | None:
+def find(connection: Connection, partner: str, number: str) -> OutboundQuery | None:
     """Return what we asked a partner under a number; what we asked another is as unknown as nothing."""
     wanted = select(asked).where(asked.c.partner == partner, asked.c.number == number)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else _read(row)
 
 
-def outline(connection: Connection, partner: str, number: str) -> Errand | None:
+def outline(connection: Connection, partner: str, number: str) -> OutboundQuery | None:
     """Return what we asked a partner under a number, without its folder."""
     wanted = _OUTLINE.where(asked.c.partner == partner, asked.c.number == number)
     row = connection.execute(wanted).one_or_none()
     return None if row is None else _read(row)
 
 
-def by_number(connection: Connection, number: str) -> tuple[Errand, ...]:
+def by_number(connection: Connection, number: str) -> tuple[OutboundQuery, ...]:
     """Return what we asked under a number, of whichever partners, without folders."""
     wanted = _OUTLINE.where(asked.c.number == number).order_by(asked.c.partner)
     return tuple(_read(row) for row in connection.execute(wanted))
@@ -159,7 +172,7 @@ def waited_for(connection: Connection) -> tuple[str, ...]:
     )
 
 
-def unanswered(connection: Connection, partner: str) -> tuple[Errand, ...]:
+def unanswered(connection: Connection, partner: str) -> tuple[OutboundQuery, ...]:
     """Return what waits for a partner's answer, the oldest first."""
     wanted = select(asked).where(asked.c.state.in_(_OPEN), asked.c.partner == partner)
     wanted = wanted.order_by(asked.c.ask_ms)
@@ -169,14 +182,14 @@ def unanswered(connection: Connection, partner: str) -> tuple[Errand, ...]:
 Key = tuple[int, str, str]  # where a list of what we asked goes on
 
 
-def key_of(errand: Errand) -> Key:
+def key_of(errand: OutboundQuery) -> Key:
     """Return where a list that ended with this query goes on."""
     return milliseconds(errand.ask), errand.number, errand.partner
 
 
 def every(
     connection: Connection, case: str = "", *, after: Key | None = None, limit: int = 1000
-) -> tuple[Errand, ...]:
+) -> tuple[OutboundQuery, ...]:
     """Return what we asked, the newest first, without folders; of all cases or of one, beyond `after`."""
     order = asked.c.ask_ms, asked.c.number, asked.c.partner
     wanted = _OUTLINE.order_by(*(column.desc() for column in order)).limit(limit)
@@ -187,22 +200,24 @@ def every(
     return tuple(_read(row) for row in connection.execute(wanted))
 
 
-def seal(data_key: DataRing, partner: str, number: str, folder: Folder) -> bytes:
+def seal(data_key: DataRing, partner: str, number: str, folder: StoredAnswer) -> bytes:
     """Return a folder sealed for its row, so that no other row can bear it."""
     octets = json.dumps(_spelt(asdict(folder)), separators=(",", ":")).encode()
     return data_key.seal(octets, aad(partner, number))
 
 
-def folder_of(data_key: DataRing, errand: Errand) -> Folder:
-    """Return the folder of a query; an empty one where it was erased. Raises Fault where it was altered."""
+def folder_of(data_key: DataRing, errand: OutboundQuery) -> StoredAnswer:
+    """Return the folder of a query; an empty one where it was erased. Raises InternalError where it was altered."""
     if errand.sealed is None:
-        return Folder()
+        return StoredAnswer()
     _demand_whole(errand)
     try:
         told = json.loads(data_key.open(errand.sealed, aad(errand.partner, errand.number)))
     except OpenRefused:
-        raise Fault("the folder of a query of ours does not open: altered or moved") from None
-    return Folder(
+        raise InternalError(
+            "the folder of a query of ours does not open: altered or moved"
+        ) from None
+    return StoredAnswer(
         letter=base64.b64decode(told["letter"]),
         until=told["until"],
         answer=base64.b64decode(told["answer"]),
@@ -226,16 +241,16 @@ def _spelt(value: Any) -> Any:  # noqa: ANN401 - what json takes
 _OUTLINE = select(*(column for column in asked.c if column.name != "sealed"))
 
 
-def _named(errand: Errand) -> ColumnElement[bool]:
+def _named(errand: OutboundQuery) -> ColumnElement[bool]:
     return and_(asked.c.partner == errand.partner, asked.c.number == errand.number)
 
 
-def _demand_whole(errand: Errand) -> None:
+def _demand_whole(errand: OutboundQuery) -> None:
     if errand.sealed == UNREAD:
-        raise Fault("a query of ours was read without its folder")
+        raise InternalError("a query of ours was read without its folder")
 
 
-def _same(errand: Errand) -> ColumnElement[bool]:
+def _same(errand: OutboundQuery) -> ColumnElement[bool]:
     """Name the row as long as it is as it was read, with its folder."""
     _demand_whole(errand)
     return and_(
@@ -245,15 +260,15 @@ def _same(errand: Errand) -> ColumnElement[bool]:
     )
 
 
-def _read(row: Row[Any]) -> Errand:
-    return Errand(
+def _read(row: Row[Any]) -> OutboundQuery:
+    return OutboundQuery(
         partner=row.partner,
         number=row.number,
         message_id=row.message_id,
         purpose=Purpose(row.purpose),
         agreement=(row.agreement, row.version),
         case=row.case_reference,
-        state=ErrandState(row.state),
+        state=OutboundState(row.state),
         outcome=None if row.outcome is None else Outcome(row.outcome),
         subject=row.subject_id,
         ask=moment(row.ask_ms),

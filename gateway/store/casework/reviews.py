@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, upd
 from sqlalchemy.engine import Row
 
 from gateway.domain.person import Verdict
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import transactions
 from gateway.store.schema_casework import reviews
@@ -116,11 +116,11 @@ class Case:
 
 
 def step(state: CaseState, act: CaseAct) -> CaseState:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return LIFE_CYCLE[state, act]
     except KeyError:
-        raise Fault(f"a case that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a case that is {state.name} cannot {act.name}") from None
 
 
 def case(connection: Connection, name: str) -> Case | None:
@@ -142,7 +142,7 @@ def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tupl
     Both are bound to the case. Whoever erases the second has erased the first.
     """
     if len(seed) != SEED_BYTES:
-        raise Fault("a case's key is made of 32 fresh random bytes")
+        raise InternalError("a case's key is made of 32 fresh random bytes")
     body = {
         "header": atomic_file.text_of(evidence.header),
         "payload": atomic_file.text_of(evidence.payload),
@@ -153,12 +153,14 @@ def seal(data_key: DataRing, name: str, seed: bytes, evidence: Evidence) -> tupl
 
 
 def unseal(data_key: DataRing, of: Case) -> Evidence:
-    """Return the evidence of a case that waits; raises Fault where it was altered, moved or erased."""
+    """Return the evidence of a case that waits; raises InternalError where it was altered, moved or erased."""
     try:
         seed = data_key.open(of.sealed_key or b"", aad(of.case, b"key"))
         octets = DataKey.from_seed(seed).open(of.sealed or b"", aad(of.case, b"evidence"))
     except (OpenRefused, ValueError):
-        raise Fault("the evidence of a case does not open: erased, altered or moved") from None
+        raise InternalError(
+            "the evidence of a case does not open: erased, altered or moved"
+        ) from None
     fields = atomic_file.Fields(_NOWHERE, json.loads(octets), _MEMBERS)
     return Evidence(fields.octets("header"), fields.octets("payload"), fields.number("subject"))
 
@@ -223,7 +225,7 @@ def expire(of: Case, now: datetime) -> Effect:
         .where(reviews.c.case_id == of.case, reviews.c.state == int(of.state), over)
         .values(close_ms=milliseconds(now), **values)
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this case was settled meanwhile"))
+    return Effect(row, rows=1, refusal=says(UserError, "this case was settled meanwhile"))
 
 
 _NOWHERE = Path("review")
@@ -245,7 +247,7 @@ def _moved(
         )
         .values(state=int(step(of.state, act)), **values)
     )
-    gone = says(Remedy, "somebody else has this case, or its time is over; list the cases again")
+    gone = says(UserError, "somebody else has this case, or its time is over; list the cases again")
     return Effect(row, rows=1, refusal=gone)
 
 

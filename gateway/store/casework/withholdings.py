@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from gateway.domain.person import FieldCode, Ground, Scope
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.law.disclosure_policy import Decided
 from gateway.store.effects import Effect, says
 from gateway.store.schema_casework import decisions
@@ -82,11 +82,11 @@ class Decision:
 
 
 def step(state: DecisionState, act: DecisionAct) -> DecisionState:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return LIFE_CYCLE[state, act]
     except KeyError:
-        raise Fault(f"a decision that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a decision that is {state.name} cannot {act.name}") from None
 
 
 def active(connection: Connection, subject: int, partner: str) -> tuple[Decided, ...]:
@@ -128,18 +128,20 @@ def refuse(one: Decision) -> tuple[Effect, ...]:
         decided_by=one.decided_by,
         decide_ms=milliseconds(one.decided),
     )
-    return (Effect(row, rows=1, refusal=says(Fault, "a decision of this identifier is there")),)
+    return (
+        Effect(row, rows=1, refusal=says(InternalError, "a decision of this identifier is there")),
+    )
 
 
 def lift(identifier: str, person: str, now: datetime) -> tuple[Effect, ...]:
-    """Return what lifts a decision, together with its DECISION leaf; the commit raises Remedy where none is active."""
+    """Return what lifts a decision, together with its DECISION leaf; the commit raises UserError where none is active."""
     row = (
         update(decisions)
         .where(decisions.c.id == identifier, decisions.c.lift_ms.is_(None))
         .values(lifted_by=person, lift_ms=milliseconds(now))
     )
     gone = says(
-        Remedy, "no such decision is active; `passerelle decisions list` names those that are"
+        UserError, "no such decision is active; `passerelle decisions list` names those that are"
     )
     return (Effect(row, rows=1, refusal=gone),)
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.domain.messages import Header, Letter, Operation, Reply
+from gateway.domain.messages import Header, Operation, Reply, SignedEnvelope
 from gateway.errors import InProgress, PasserelleError, Refusal, ReplayConflict, remade
 from gateway.ledger.sequence_rules import REPLAY_WINDOW
 from gateway.store.effects import LEAF, Effect, says
@@ -152,7 +152,10 @@ def first_sight(header: Header, transcript: bytes, now: datetime) -> Effect:
 
 
 def answered(
-    header: Header, letter: Letter, stored_until: datetime | None, response_index: int | None
+    header: Header,
+    letter: SignedEnvelope,
+    stored_until: datetime | None,
+    response_index: int | None,
 ) -> Effect:
     """Store the reply; the RESPONSE leaf comes last in the commit, unless an earlier one is named.
 
@@ -199,7 +202,7 @@ def _who_was_first(header: Header, transcript: bytes) -> Callable[[Connection], 
 
 
 def _reply(connection: Connection, row: Row[Any]) -> Reply:
-    letter = Letter(row.header, row.sealed, row.signature)
+    letter = SignedEnvelope(row.header, row.sealed, row.signature)
     return Reply(letter, stored_ledger.receipt(connection, row.response_index))
 
 

@@ -29,8 +29,8 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.domain.messages import Header, Letter, Operation, Outcome, Purpose, State
-from gateway.errors import Fault, TransactionReused
+from gateway.domain.messages import Header, Operation, Outcome, Purpose, SignedEnvelope, State
+from gateway.errors import InternalError, TransactionReused
 from gateway.law.quota_policy import Usage
 from gateway.ledger.entry import EntryType, decode
 from gateway.store.effects import LEAF, Effect, says
@@ -240,11 +240,11 @@ class TransactionRow:
 
 
 def step(state: State, act: Act) -> State:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return LIFE_CYCLE[state, act]
     except KeyError:
-        raise Fault(f"a query that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a query that is {state.name} cannot {act.name}") from None
 
 
 def transaction(connection: Connection, partner: str, number: str) -> TransactionRow | None:
@@ -309,7 +309,7 @@ def begin_request(
 
 def finish_request(
     header: Header,
-    letter: Letter,
+    letter: SignedEnvelope,
     settled: Settled | None,
     now: datetime,
     *,
@@ -366,7 +366,7 @@ def decide_reviewed(
             decide_ms=milliseconds(now),
         )
     )
-    already = says(Fault, "the query of a case is not under review")
+    already = says(InternalError, "the query of a case is not under review")
     hit = [] if settled.hit is None else [_reference(partner, number, settled.hit)]
     return Effect(decided, rows=1, refusal=already), *hit
 
@@ -391,11 +391,13 @@ def seal_result(data_key: DataRing, partner: str, number: str, payload: bytes) -
 
 
 def open_result(data_key: DataRing, partner: str, number: str, sealed: bytes) -> bytes:
-    """Return the payload bytes of a recorded result; raises Fault when they were altered or moved."""
+    """Return the payload bytes of a recorded result; raises InternalError when they were altered or moved."""
     try:
         return data_key.open(sealed, aad(RESULT_LABEL, partner, number))
     except OpenRefused:
-        raise Fault("a recorded result does not open: altered, moved, or of another key") from None
+        raise InternalError(
+            "a recorded result does not open: altered, moved, or of another key"
+        ) from None
 
 
 def seal_finding(data_key: DataRing, partner: str, number: str, finding: Finding) -> bytes:
@@ -405,11 +407,11 @@ def seal_finding(data_key: DataRing, partner: str, number: str, finding: Finding
 
 
 def open_finding(data_key: DataRing, partner: str, number: str, sealed: bytes) -> Finding:
-    """Return what a query found; raises Fault when it was altered or moved."""
+    """Return what a query found; raises InternalError when it was altered or moved."""
     try:
         octets = data_key.open(sealed, aad(FINDING_LABEL, partner, number))
     except OpenRefused:
-        raise Fault("a finding does not open: altered, moved, or of another key") from None
+        raise InternalError("a finding does not open: altered, moved, or of another key") from None
     return Finding(int.from_bytes(octets[:_NUMBER], "big") or None, bool(octets[_NUMBER]))
 
 
@@ -458,7 +460,7 @@ def _settle(header: Header, settled: Settled, now: datetime) -> list[Effect]:
         "subject": settled.finding,
         "decide_ms": milliseconds(now),
     }
-    already = says(Fault, "the query is not in a state in which it can be decided")
+    already = says(InternalError, "the query is not in a state in which it can be decided")
     effects = [Effect(_SETTLED[act], rows=1, leaf=-1, refusal=already, values=values)]
     if settled.hit is not None:
         effects.append(_reference(header.sender, number, settled.hit))

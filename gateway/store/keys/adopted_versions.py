@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
@@ -85,7 +85,7 @@ def adopt(
 
     previous   what `adopted` says is in force; None for the first
 
-    Raises Remedy unless the version grows, or the withdrawn one itself returns; the commit raises Remedy
+    Raises UserError unless the version grows, or the withdrawn one itself returns; the commit raises UserError
     when another was adopted meanwhile.
     """
     returns = (
@@ -94,7 +94,7 @@ def adopt(
         and (new.version, new.digest) == (previous.version, previous.digest)
     )
     if previous is not None and new.version <= previous.version and not returns:
-        raise Remedy(
+        raise UserError(
             f"{subject.value} {name}: version {new.version} does not follow {previous.version}"
         )
     before = None if previous is None else _adopted_text(previous)
@@ -104,7 +104,7 @@ def adopt(
 def withdraw(subject: Subject, name: str, held: Adopted, now: datetime) -> tuple[Effect, ...]:
     """Return what notes that `held` is no longer in force, together with its leaf.
 
-    The commit raises Remedy when another was adopted meanwhile.
+    The commit raises UserError when another was adopted meanwhile.
     """
     gone = replace(held, time=now, withdrawn=True)
     return (_replace(f"{subject.value}/{name}", _adopted_text(gone), _adopted_text(held)),)
@@ -125,12 +125,12 @@ def record_key(event: KeyEvent, previous: KeyStanding | None) -> tuple[Effect, .
 
     previous   what `key_states` says of the key; None for a new one
 
-    Raises Fault when the event does not begin where the ledger's last one ended; the commit raises Remedy
+    Raises InternalError when the event does not begin where the ledger's last one ended; the commit raises UserError
     when the key moved meanwhile.
     """
     held = None if previous is None else previous.state
     if event.previous is not held:
-        raise Fault("a key event that does not begin where the ledger's last one ended")
+        raise InternalError("a key event that does not begin where the ledger's last one ended")
     before = None if previous is None else _standing_text(previous)
     after = _standing_text(KeyStanding(event.kind, event.state, event.time))
     return (_replace(f"key/{event.kid.hex()}", after, before),)
@@ -146,7 +146,7 @@ def _named(connection: Connection, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def _replace(key: str, new: str, before: str | None) -> Effect:
-    meanwhile = says(Remedy, "it changed meanwhile; look again, then decide again")
+    meanwhile = says(UserError, "it changed meanwhile; look again, then decide again")
     if before is None:
         return Effect(insert(values).values(key=key, value=new), rows=1, refusal=meanwhile)
     row = update(values).where(values.c.key == key, values.c.value == before).values(value=new)

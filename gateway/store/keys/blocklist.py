@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
@@ -17,7 +17,7 @@ _PREFIX = "bar/"
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class BlockedKey:
     """A key, leaf or authority of a partner that we refuse: its 32-byte id or pin, since when, at whose word."""
 
     party: str
@@ -26,30 +26,30 @@ class Bar:
     actor: str
 
 
-def barred(connection: Connection) -> list[Bar]:
+def barred(connection: Connection) -> list[BlockedKey]:
     """Return everything that is refused."""
     wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
     return [_bar(row.key, row.value) for row in connection.execute(wanted.order_by(values.c.key))]
 
 
-def bar(new: Bar) -> tuple[Effect, ...]:
-    """Return what refuses a key; its commit raises Remedy where it is refused already."""
+def bar(new: BlockedKey) -> tuple[Effect, ...]:
+    """Return what refuses a key; its commit raises UserError where it is refused already."""
     text = json.dumps({"time_ms": milliseconds(new.time), "actor": new.actor}, sort_keys=True)
     row = insert(values).values(key=_key(new.party, new.kid), value=text)
-    return (Effect(row, rows=1, refusal=says(Remedy, "this key is refused already")),)
+    return (Effect(row, rows=1, refusal=says(UserError, "this key is refused already")),)
 
 
 def lift(party: str, kid: bytes) -> tuple[Effect, ...]:
-    """Return what ends the refusal of a key; its commit raises Remedy where none stands."""
+    """Return what ends the refusal of a key; its commit raises UserError where none stands."""
     row = delete(values).where(values.c.key == _key(party, kid))
-    return (Effect(row, rows=1, refusal=says(Remedy, "this key is not refused")),)
+    return (Effect(row, rows=1, refusal=says(UserError, "this key is not refused")),)
 
 
 def _key(party: str, kid: bytes) -> str:
     return f"{_PREFIX}{party}/{kid.hex()}"
 
 
-def _bar(key: str, value: str) -> Bar:
+def _bar(key: str, value: str) -> BlockedKey:
     party, kid = key.removeprefix(_PREFIX).split("/")
     held = json.loads(value)
-    return Bar(party, bytes.fromhex(kid), moment(held["time_ms"]), str(held["actor"]))
+    return BlockedKey(party, bytes.fromhex(kid), moment(held["time_ms"]), str(held["actor"]))

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, func, select, update
 from sqlalchemy.engine import Row
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.store.casework import corrections, outbound_queries, reviews
 from gateway.store.effects import Effect
 from gateway.store.exchange import transactions
@@ -89,9 +89,9 @@ def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iter
     """Yield what brings at most so many things to the key of `tag`, which must be the one that seals.
 
     A thing that was changed or erased meanwhile stays as it then is. One that no key opens keeps no other back:
-    where nothing else is left, raises Fault that names its table.
+    where nothing else is left, raises InternalError that names its table.
     """
-    broken: Fault | None = None
+    broken: InternalError | None = None
     moved = False
     for drawer in DRAWERS:
         wanted = select(drawer.table).where(drawer.otherwise(tag)).limit(min(most, drawer.most))
@@ -100,7 +100,7 @@ def moves(connection: Connection, ring: DataRing, tag: bytes, most: int) -> Iter
         for row in rows:
             try:
                 effect = _move(drawer, ring, row)
-            except Fault as fault:
+            except InternalError as fault:
                 broken = broken or fault
             else:
                 moved = True
@@ -114,7 +114,7 @@ def _move(drawer: Drawer, ring: DataRing, row: Row[Any]) -> Effect:
     try:
         plain = ring.open(before, bound)
     except OpenRefused:
-        raise Fault(
+        raise InternalError(
             f"something sealed in the table {drawer.table.name} opens with no key that is kept;"
             " restore it from a backup"
         ) from None

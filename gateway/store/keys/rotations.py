@@ -12,12 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, insert, literal, select, update
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import values
 from gateway.store.times import milliseconds, moment
 from keys.lifecycle import KeyKind
-from keys.rotation_schedule import RHYTHMS, Rhythm
+from keys.rotation_schedule import RHYTHMS, CryptoPeriod
 
 _SCHEDULE = "rotation/schedule/"
 _ASKED = "rotation/asked/"
@@ -26,7 +26,7 @@ _DOOMED = "rotation/doomed/"
 
 
 @dataclass(frozen=True, slots=True)
-class Doom:
+class ScheduledDestruction:
     """That a key is to be destroyed: when, why, and who decided it."""
 
     due: datetime
@@ -35,15 +35,15 @@ class Doom:
     approver: str
 
 
-def rhythms(connection: Connection) -> dict[KeyKind, Rhythm]:
+def rhythms(connection: Connection) -> dict[KeyKind, CryptoPeriod]:
     """Return how each kind turns: as somebody set it, else as it is from the start."""
     found = dict(RHYTHMS)
     for name, held in _under(connection, _SCHEDULE).items():
-        found[KeyKind(name)] = Rhythm(held["on"], timedelta(days=held["days"]))
+        found[KeyKind(name)] = CryptoPeriod(held["on"], timedelta(days=held["days"]))
     return found
 
 
-def set_rhythm(kind: KeyKind, rhythm: Rhythm) -> tuple[Effect, ...]:
+def set_rhythm(kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Effect, ...]:
     """Return what changes how a kind turns."""
     return _put(f"{_SCHEDULE}{kind.value}", {"on": rhythm.on, "days": rhythm.every.days})
 
@@ -78,18 +78,18 @@ def name(kid: bytes, version: int) -> Effect:
     return Effect(insert(values).from_select(["key", "value"], row.where(absent)))
 
 
-def doomed(connection: Connection) -> dict[bytes, Doom]:
+def doomed(connection: Connection) -> dict[bytes, ScheduledDestruction]:
     """Return the keys that are to be destroyed."""
     return {
-        bytes.fromhex(name): Doom(
+        bytes.fromhex(name): ScheduledDestruction(
             moment(held["due_ms"]), held["reason"], held["actor"], held["approver"]
         )
         for name, held in _under(connection, _DOOMED).items()
     }
 
 
-def doom(kid: bytes, doom: Doom) -> tuple[Effect, ...]:
-    """Return what decides a destruction; the commit raises Remedy where it is decided already."""
+def doom(kid: bytes, doom: ScheduledDestruction) -> tuple[Effect, ...]:
+    """Return what decides a destruction; the commit raises UserError where it is decided already."""
     held = {
         "due_ms": milliseconds(doom.due),
         "reason": doom.reason,
@@ -97,14 +97,16 @@ def doom(kid: bytes, doom: Doom) -> tuple[Effect, ...]:
         "approver": doom.approver,
     }
     row = insert(values).values(key=f"{_DOOMED}{kid.hex()}", value=_text(held))
-    already = says(Remedy, "its destruction is decided already; `passerelle keys cancel` ends that")
+    already = says(
+        UserError, "its destruction is decided already; `passerelle keys cancel` ends that"
+    )
     return (Effect(row, rows=1, refusal=already),)
 
 
 def spare(kid: bytes, *, demand: bool = True) -> tuple[Effect, ...]:
-    """Return what ends a decision to destroy; where it is demanded, the commit raises Remedy if none stands."""
+    """Return what ends a decision to destroy; where it is demanded, the commit raises UserError if none stands."""
     gone = delete(values).where(values.c.key == f"{_DOOMED}{kid.hex()}")
-    none = says(Remedy, "no destruction of that key is decided any more")
+    none = says(UserError, "no destruction of that key is decided any more")
     return (Effect(gone, rows=1, refusal=none) if demand else Effect(gone),)
 
 

@@ -11,7 +11,7 @@ from gateway.store.times import moment
 
 
 @dataclass(slots=True)
-class Sheet:
+class Batch:
     """What a batch adds to the ledger; `peaks` begins with the roots of the complete subtrees before it."""
 
     time_ms: int

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.archive import SEALED_KEY
 from gateway.ledger.entry import Frame, open_detail
@@ -41,7 +41,7 @@ class Rows:
         self.findings: list[Finding] = []
 
     def leaves(self) -> Iterator[bytes]:
-        """Yield stored leaves by index, each when its row was checked; raises Fault at a gap."""
+        """Yield stored leaves by index, each when its row was checked; raises InternalError at a gap."""
         peaks: dict[tuple[int, int], bytes] = {}
         time_ms: int | None = None
         for start in range(0, self._size, PAGE):
@@ -54,7 +54,7 @@ class Rows:
             for index in range(start, stop):
                 row = next(rows, None)
                 if row is None or row.idx != index:
-                    raise Fault(f"the ledger has no leaf {index}")
+                    raise InternalError(f"the ledger has no leaf {index}")
                 self._find(_leaf(row))
                 self._find(_subtrees(row, peaks, stored))
                 if index in sealed:

@@ -35,13 +35,13 @@ from sqlalchemy.exc import (
 )
 
 from gateway.domain.messages import Receipt
-from gateway.errors import AuditUnavailable, Fault, PasserelleError
+from gateway.errors import AuditUnavailable, InternalError, PasserelleError
 from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import Frame, SealedDetail, seal_detail
 from gateway.ledger.proof import LogIdentity
 from gateway.store.effects import Effect, EffectRefused
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.batch import Sheet, peaks_of
+from gateway.store.ledger.batch import Batch, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
@@ -152,8 +152,8 @@ class Sequencer:
     def start(self) -> None:
         """Take the pen, verify the ledger's tail, and begin.
 
-        Raises Fault, naming the index, where the tail is broken or another log's, or the clock is more
-        than two seconds behind it; Remedy where another process holds the pen.
+        Raises InternalError, naming the index, where the tail is broken or another log's, or the clock is more
+        than two seconds behind it; UserError where another process holds the pen.
         """
         pen = self._database.take_pen()
         try:
@@ -228,10 +228,10 @@ class Sequencer:
             return stored_ledger.leaf_hash(reader, index)
 
     def latest_checkpoint(self) -> bytes:
-        """Return the newest signed note; raises Fault while the ledger is empty."""
+        """Return the newest signed note; raises InternalError while the ledger is empty."""
         newest = self._head.note
         if newest is None:
-            raise Fault("the ledger is empty; nothing was signed yet")
+            raise InternalError("the ledger is empty; nothing was signed yet")
         return newest
 
     def inclusion(self, leaf_hash: bytes, size: int) -> tuple[int, list[bytes]]:
@@ -286,7 +286,7 @@ class Sequencer:
 
     def _write(self, pen: Connection, batch: Sequence[_Pending]) -> None:
         """Commit a batch; raises whatever keeps it from being durable."""
-        sheet = Sheet(self._now_ms(), self._head.size, dict(self._peaks))
+        sheet = Batch(self._now_ms(), self._head.size, dict(self._peaks))
         with pen.begin() as transaction:
             results = [self._admit(pen, pending, sheet) for pending in batch]
             signed = self._put(pen, sheet) if sheet.leaves else None
@@ -310,7 +310,7 @@ class Sequencer:
             self._on_commit(len(sheet.leaves), seconds)
 
     def _admit(
-        self, pen: Connection, pending: _Pending, sheet: Sheet
+        self, pen: Connection, pending: _Pending, sheet: Batch
     ) -> tuple[int, tuple[bytes, ...]] | Exception:
         """Apply one commit in its savepoint: first index and leaf hashes, or what its caller is told."""
         first = sheet.size
@@ -333,7 +333,7 @@ class Sequencer:
         parts = zip(pending.entries, encoded, strict=True)
         return first, tuple(sheet.add(frame, leaf, detail) for (frame, detail), leaf in parts)
 
-    def _put(self, pen: Connection, sheet: Sheet) -> bytes:
+    def _put(self, pen: Connection, sheet: Batch) -> bytes:
         """Write the rows of a batch and its checkpoint; return the signed note, which nobody has seen."""
         pen.execute(_LEAVES, sheet.leaves)
         for statement, rows in (
@@ -374,14 +374,14 @@ class Sequencer:
         """Return the time of the next leaves: the clock's, and never less than the last leaf's."""
         now, last = self._clock_ms(), self._head.time_ms
         if now < last - CLOCK_TOLERANCE:
-            raise Fault(
+            raise InternalError(
                 f"the clock is {(last - now) / 1000:.0f} s behind leaf {self._head.size - 1}; set it right"
             )
         return max(now, last)
 
 
 def _explained(pen: Connection, effect: Effect) -> Exception:
-    """Return what an effect's builder says; a defect of his is a Fault, a failing disk is everyone's."""
+    """Return what an effect's builder says; a defect of his is a InternalError, a failing disk is everyone's."""
     try:
         return effect.explain(pen)
     except DBAPIError:
@@ -390,8 +390,8 @@ def _explained(pen: Connection, effect: Effect) -> Exception:
         return _fault(error)
 
 
-def _fault(error: Exception) -> Fault:
-    fault = Fault("a commit could not be applied")
+def _fault(error: Exception) -> InternalError:
+    fault = InternalError("a commit could not be applied")
     fault.__cause__ = error
     return fault
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from gateway.domain.messages import Receipt
-from gateway.errors import ElementInvalid, Fault
+from gateway.errors import ElementInvalid, InternalError
 from gateway.ledger import merkle, proof
 from gateway.ledger import signed_note as note
 from gateway.ledger.archive import Held
@@ -62,28 +62,30 @@ _OF_SIZE = _CHECKPOINTS.where(checkpoints.c.size == bindparam("at"))
 
 
 def node(connection: Connection) -> Callable[[int, int], bytes]:
-    """Return the reader of complete subtrees that `gateway.ledger.merkle` asks; it raises Fault at a gap."""
+    """Return the reader of complete subtrees that `gateway.ledger.merkle` asks; it raises InternalError at a gap."""
 
     def get(level: int, number: int) -> bytes:
         wanted = _NODE if level else _LEAF_HASH
         found: bytes | None = connection.execute(wanted, {"level": level, "at": number}).scalar()
         if found is None:
-            raise Fault(f"the ledger lacks the subtree of level {level} at leaf {number << level}")
+            raise InternalError(
+                f"the ledger lacks the subtree of level {level} at leaf {number << level}"
+            )
         return found
 
     return get
 
 
 def leaf(connection: Connection, index: int) -> bytes:
-    """Return the bytes of a leaf; raises Fault when there is none at `index`."""
+    """Return the bytes of a leaf; raises InternalError when there is none at `index`."""
     found: bytes | None = connection.execute(_LEAF, {"at": index}).scalar()
     if found is None:
-        raise Fault(f"the ledger has no leaf {index}")
+        raise InternalError(f"the ledger has no leaf {index}")
     return found
 
 
 def leaf_hash(connection: Connection, index: int) -> bytes:
-    """Return the hash of a leaf; raises Fault when there is none at `index`."""
+    """Return the hash of a leaf; raises InternalError when there is none at `index`."""
     return node(connection)(0, index)
 
 
@@ -121,13 +123,13 @@ def receipt(connection: Connection, index: int, checkpoint_size: int | None = No
 
     checkpoint_size   size of the checkpoint to stand on; by default the first that covers the leaf
 
-    Raises Fault when no such checkpoint or leaf is stored.
+    Raises InternalError when no such checkpoint or leaf is stored.
     """
     covering = _COVERING if checkpoint_size is None else _OF_SIZE
     at = index if checkpoint_size is None else checkpoint_size
     found = connection.execute(covering, {"at": at}).one_or_none()
     if found is None or not 0 <= index < found.size:
-        raise Fault(f"no stored checkpoint covers leaf {index}")
+        raise InternalError(f"no stored checkpoint covers leaf {index}")
     hashes = merkle.inclusion_proof(index, found.size, node(connection))
     return Receipt(leaf(connection, index), proof.make_proof(index, hashes, found.note))
 
@@ -174,7 +176,7 @@ def consistency(connection: Connection, old: int, new: int) -> list[bytes]:
 
 
 def hashes(connection: Connection, level: int, start: int, stop: int) -> list[bytes]:
-    """Return the complete subtrees of a level from `start` up to `stop`, exclusive; raises Fault at a gap."""
+    """Return the complete subtrees of a level from `start` up to `stop`, exclusive; raises InternalError at a gap."""
     wanted: Select[int, bytes]
     if level == 0:
         wanted = select(leaves.c.idx, leaves.c.leaf_hash).where(
@@ -189,7 +191,9 @@ def hashes(connection: Connection, level: int, start: int, stop: int) -> list[by
     rows = connection.execute(wanted).all()
     for number, row in zip(range(start, stop), [*rows, (None, b"")], strict=False):
         if row[0] != number:
-            raise Fault(f"the ledger lacks the subtree of level {level} at leaf {number << level}")
+            raise InternalError(
+                f"the ledger lacks the subtree of level {level} at leaf {number << level}"
+            )
     return [row[1] for row in rows]
 
 
@@ -216,7 +220,7 @@ def checkpoint(connection: Connection, size: int | None = None) -> bytes | None:
 
 
 def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """Yield stored leaves by index, as bytes; raises Fault at a gap. `stop` is exclusive."""
+    """Yield stored leaves by index, as bytes; raises InternalError at a gap. `stop` is exclusive."""
     index = start
     while stop is None or index < stop:
         page = PAGE if stop is None else min(PAGE, stop - index)
@@ -227,7 +231,7 @@ def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> 
             rows = reader.execute(wanted.limit(page)).all()
         for row in rows:
             if row.idx != index:
-                raise Fault(f"the ledger has no leaf {index}")
+                raise InternalError(f"the ledger has no leaf {index}")
             yield row.leaf
             index += 1
         if len(rows) < page:
@@ -235,7 +239,7 @@ def iter_leaves(database: Database, start: int = 0, stop: int | None = None) -> 
 
 
 def iter_held(database: Database, start: int, stop: int) -> Iterator[Held]:
-    """Yield entries with their details, as an auditor holds them; raises Fault at a gap. `stop` is exclusive."""
+    """Yield entries with their details, as an auditor holds them; raises InternalError at a gap. `stop` is exclusive."""
     for index in range(start, stop, PAGE):
         with database.reader() as reader:
             page = list(held_within(reader, index, min(stop, index + PAGE)))
@@ -261,7 +265,7 @@ def held_within(connection: Connection, start: int, stop: int) -> Iterator[Held]
         else:
             if rows:
                 continue
-        raise Fault(f"the ledger has no leaf {index}")
+        raise InternalError(f"the ledger has no leaf {index}")
 
 
 def first_since(connection: Connection, since: datetime, size: int) -> int:
@@ -328,7 +332,7 @@ def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
     (3) The last leaves hash to what is stored, complete their subtrees, and their time never falls.
     (4) The stored subtrees give the signed root.
 
-    Raises Fault, which names the index where it broke.
+    Raises InternalError, which names the index where it broke.
     """
     newest = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
     row = connection.execute(newest).one_or_none()
@@ -337,18 +341,18 @@ def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
         try:
             signed = log.open(row.note)  # (1)
         except AuditFault as fault:
-            raise Fault(f"the checkpoint of size {size} does not hold: {fault}") from fault
+            raise InternalError(f"the checkpoint of size {size} does not hold: {fault}") from fault
         if (signed.size, signed.root) != (size, row.root):
-            raise Fault(f"the checkpoint of size {size} is not what its row says")
+            raise InternalError(f"the checkpoint of size {size} is not what its row says")
     stored = connection.execute(select(func.count(), func.max(leaves.c.idx)).select_from(leaves))
     count, last = stored.one()
     if (count, -1 if last is None else last) != (size, size - 1):  # (2)
-        raise Fault(f"the ledger has {count} leaves, the last {last}; {size} were signed")
+        raise InternalError(f"the ledger has {count} leaves, the last {last}; {size} were signed")
     time_ms = _check_leaves(connection, max(0, size - TAIL), size)  # (3)
     if row is None:
         return Head(0, 0, None)
     if merkle.root_at(size, node(connection)) != row.root:  # (4)
-        raise Fault(f"the subtrees of the first {size} leaves do not give the signed root")
+        raise InternalError(f"the subtrees of the first {size} leaves do not give the signed root")
     return Head(size, time_ms, row.note)
 
 
@@ -358,17 +362,19 @@ def _check_leaves(connection: Connection, start: int, size: int) -> int:
     wanted = select(leaves).where(leaves.c.idx >= start).order_by(leaves.c.idx)
     for index, row in zip(range(start, size), connection.execute(wanted), strict=True):
         if row.idx != index:
-            raise Fault(f"the ledger has no leaf {index}")
+            raise InternalError(f"the ledger has no leaf {index}")
         try:
             frame = decode(row.leaf)
         except MalformedEntry as fault:
-            raise Fault(f"leaf {index} is malformed: {fault}") from fault
+            raise InternalError(f"leaf {index} is malformed: {fault}") from fault
         for level, number, found in merkle.new_nodes(index, merkle.leaf_hash(row.leaf), get):
             if get(level, number) != found:
-                raise Fault(f"leaf {index} is not the leaf that was hashed into level {level}")
+                raise InternalError(
+                    f"leaf {index} is not the leaf that was hashed into level {level}"
+                )
         stated = milliseconds(frame.time)
         if stated != row.time_ms or stated < time_ms:
-            raise Fault(f"the time of leaf {index} falls, or is not what its row says")
+            raise InternalError(f"the time of leaf {index} falls, or is not what its row says")
         time_ms = stated
     return time_ms
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from sqlalchemy import func, select
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger import signed_note
 from gateway.ledger.errors import AuditFault
 from gateway.ledger.proof import LogIdentity
@@ -67,7 +67,7 @@ class _Reading:
         """Yield leaves; a gap ends them and is a finding of its own."""
         try:
             yield from self._beside.leaves()
-        except Fault as fault:
+        except InternalError as fault:
             found = _GAP.search(str(fault))
             index = int(found[1]) if found else 0
             self.gaps.append(Finding(Severity.FAULT, index, str(fault), Place.LEAF))

@@ -16,7 +16,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from gateway.domain.person import Record, SubjectKind
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.people.record_codec import octets_of, record_in
 from gateway.store.schema import subjects
@@ -30,7 +30,7 @@ SUBJECT_BITS = 63  # a SQL integer is signed
 _LABEL = b"passerelle/1/record"
 
 
-class RecordChanged(Remedy):
+class RecordChanged(UserError):
     """Somebody else changed the record meanwhile."""
 
 
@@ -59,7 +59,7 @@ class StoredPeople:
 def read_record(connection: Connection, data_key: DataRing, subject: int) -> Record:
     """Return what is held of a person; the empty record, version 0, where nothing is.
 
-    Raises Fault for a record that does not open, or says what we would not have written.
+    Raises InternalError for a record that does not open, or says what we would not have written.
     """
     wanted = select(subjects.c.record, subjects.c.record_version).where(subjects.c.id == subject)
     row = connection.execute(wanted).one_or_none()
@@ -69,7 +69,9 @@ def read_record(connection: Connection, data_key: DataRing, subject: int) -> Rec
         octets = data_key.open(row.record, aad(subject, row.record_version))
         return record_in(octets, row.record_version)
     except (OpenRefused, ValueError, TypeError, KeyError, OverflowError):
-        raise Fault(f"the record of subject {subject} does not open, or is not ours") from None
+        raise InternalError(
+            f"the record of subject {subject} does not open, or is not ours"
+        ) from None
 
 
 def write_record(subject: int, record: Record, data_key: DataRing, now: datetime) -> Effect:

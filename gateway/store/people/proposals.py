@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import Row
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema_casework import proposals
 from gateway.store.times import milliseconds, moment
@@ -67,7 +67,7 @@ def expired(connection: Connection, now: datetime) -> list[Kept]:
 
 
 def file(new: Kept) -> Effect:
-    """Return what keeps a new proposal; its commit raises Remedy where the same one was filed before."""
+    """Return what keeps a new proposal; its commit raises UserError where the same one was filed before."""
     row = insert(proposals).values(
         id=new.id,
         action=new.action,
@@ -78,13 +78,13 @@ def file(new: Kept) -> Effect:
         create_ms=milliseconds(new.created),
         expire_ms=milliseconds(new.expires),
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this was proposed before; draft it anew"))
+    return Effect(row, rows=1, refusal=says(UserError, "this was proposed before; draft it anew"))
 
 
 def decide(  # noqa: PLR0917 - the columns of one row
     held: Kept, target: State, now: datetime, decider: str, approval: bytes = b"", note: str = ""
 ) -> Effect:
-    """Return what moves a proposal; its commit raises Remedy where somebody else moved it first.
+    """Return what moves a proposal; its commit raises UserError where somebody else moved it first.
 
     Raises IllegalTransition where no edge is drawn.
     """
@@ -100,7 +100,9 @@ def decide(  # noqa: PLR0917 - the columns of one row
             decide_ms=milliseconds(now),
         )
     )
-    meanwhile = says(Remedy, "this proposal was decided meanwhile; see `passerelle proposals list`")
+    meanwhile = says(
+        UserError, "this proposal was decided meanwhile; see `passerelle proposals list`"
+    )
     return Effect(changed, rows=1, refusal=meanwhile)
 
 

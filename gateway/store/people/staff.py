@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import Row
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema_casework import staff
 from gateway.store.times import milliseconds, moment
@@ -55,7 +55,7 @@ KNOWN = "this key was granted before: `passerelle staff collect` writes its cert
 
 
 def grant(new: Member) -> Effect:
-    """Return what lets a key in; its commit raises Remedy where the key is known already."""
+    """Return what lets a key in; its commit raises UserError where the key is known already."""
     row = insert(staff).values(
         pin=new.pin,
         person=new.person,
@@ -64,37 +64,37 @@ def grant(new: Member) -> Effect:
         expire_ms=milliseconds(new.expires),
         approving=new.approving or None,
     )
-    return Effect(row, rows=1, refusal=says(Remedy, KNOWN))
+    return Effect(row, rows=1, refusal=says(UserError, KNOWN))
 
 
 def end(pin: bytes, now: datetime) -> Effect:
-    """Return what shuts a key out; its commit raises Remedy where somebody else did it first."""
+    """Return what shuts a key out; its commit raises UserError where somebody else did it first."""
     row = (
         update(staff)
         .where(staff.c.pin == pin, staff.c.end_ms.is_(None))
         .values(end_ms=milliseconds(now))
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this key was ended meanwhile"))
+    return Effect(row, rows=1, refusal=says(UserError, "this key was ended meanwhile"))
 
 
 def suspend(pin: bytes, now: datetime) -> Effect:
-    """Return what keeps a key out until it is resumed; its commit raises Remedy where it is out already."""
+    """Return what keeps a key out until it is resumed; its commit raises UserError where it is out already."""
     row = (
         update(staff)
         .where(staff.c.pin == pin, staff.c.end_ms.is_(None), staff.c.suspend_ms.is_(None))
         .values(suspend_ms=milliseconds(now))
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this key was ended or suspended meanwhile"))
+    return Effect(row, rows=1, refusal=says(UserError, "this key was ended or suspended meanwhile"))
 
 
 def resume(pin: bytes) -> Effect:
-    """Return what lets a suspended key in again; its commit raises Remedy where it is not suspended."""
+    """Return what lets a suspended key in again; its commit raises UserError where it is not suspended."""
     row = (
         update(staff)
         .where(staff.c.pin == pin, staff.c.end_ms.is_(None), staff.c.suspend_ms.is_not(None))
         .values(suspend_ms=None)
     )
-    return Effect(row, rows=1, refusal=says(Remedy, "this key was ended or resumed meanwhile"))
+    return Effect(row, rows=1, refusal=says(UserError, "this key was ended or resumed meanwhile"))
 
 
 def _member(row: Row[tuple[object, ...]]) -> Member:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 
 from gateway.domain.messages import RecordFormat
-from gateway.errors import Fault, PasserelleError, Remedy
+from gateway.errors import InternalError, PasserelleError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import hit_references, samples, subjects
 from gateway.store.schema_casework import decisions, holds
@@ -32,15 +32,15 @@ _LABEL = b"passerelle/1/sample"
 _OF_ALL = holds.c.kind == "everything"
 
 
-class AlreadyEnrolled(Remedy):
+class AlreadyEnrolled(UserError):
     """The file number, or this finger of it, was enrolled meanwhile."""
 
 
-class NotEnrolled(Remedy):
+class NotEnrolled(UserError):
     """No subject has this file number."""
 
 
-class Held(Remedy):
+class Held(UserError):
     """A legal hold keeps this person."""
 
 
@@ -206,7 +206,7 @@ def iter_records(
 
     shard, of   a person belongs to shard number mod `of`; numbers are random, so shards are even
 
-    Raises Fault, naming person and finger, for a record that does not open.
+    Raises InternalError, naming person and finger, for a record that does not open.
     """
     last = -1
     while True:
@@ -252,7 +252,9 @@ def _opened(data_key: DataRing, subject: int, position: int, kind: int, sealed: 
     try:
         return data_key.open(sealed, aad(subject, position, kind))
     except OpenRefused:
-        raise Fault(f"the record of finger {position} of subject {subject} does not open") from None
+        raise InternalError(
+            f"the record of finger {position} of subject {subject} does not open"
+        ) from None
 
 
 def aad(subject: int, position: int, kind: int) -> bytes:

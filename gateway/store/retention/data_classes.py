@@ -25,18 +25,18 @@ from sqlalchemy import (
 )
 
 from gateway.domain.messages import State
-from gateway.domain.outbound_query import UNANSWERED, ErrandState
-from gateway.law.retention_policy import Kept
+from gateway.domain.outbound_query import UNANSWERED, OutboundState
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import CLASS_OF
 from gateway.ledger.entry import EntryType
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.exchange.replay import ReplayState
 from gateway.store.schema import detail_keys, hit_references, leaves, replay, transactions
 from gateway.store.schema_casework import asked, corrections, disclosures, filed_notices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class DataClass:
     """One class of rows.
 
     since     milliseconds from which its period counts
@@ -89,14 +89,14 @@ class Shelf:
         return tuple_(*self.key).in_(keys)
 
 
-def _details(kept: Kept) -> Shelf:
+def _details(kept: RetentionClass) -> DataClass:
     kinds = [int(kind) for kind in EntryType if CLASS_OF[kind] == kept.name]
     mine = select(leaves).where(leaves.c.idx == detail_keys.c.idx)
 
     def of_leaf(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return mine.with_only_columns(column).scalar_subquery()
 
-    return Shelf(
+    return DataClass(
         table=detail_keys,
         key=(detail_keys.c.idx,),
         since=of_leaf(leaves.c.time_ms),
@@ -108,7 +108,7 @@ def _details(kept: Kept) -> Shelf:
     )
 
 
-_answered_or_over = asked.c.state.not_in([int(ErrandState.ASKED), int(ErrandState.PENDING)])
+_answered_or_over = asked.c.state.not_in([int(OutboundState.ASKED), int(OutboundState.PENDING)])
 # Nothing came: what is kept of it is why, which tells of nobody and goes with the row.
 _nothing_came = asked.c.state.in_([int(state) for state in UNANSWERED])
 _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
@@ -119,14 +119,14 @@ def _unfinished(table: Table) -> ColumnElement[bool]:
     return exists().where(
         corrections.c.partner == table.c.partner,
         corrections.c.number == table.c.number,
-        corrections.c.state != int(Standing.ACKNOWLEDGED),
+        corrections.c.state != int(CorrectionPhase.ACKNOWLEDGED),
     )
 
 
 # PROBE is watched and not erased here: prints live in memory, or with a review, and end with it. TRACE is no row.
-SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
+SHELVES: Mapping[RetentionClass, DataClass] = MappingProxyType(
     {
-        Kept.REPLY: Shelf(
+        RetentionClass.REPLY: DataClass(
             table=replay,
             key=(replay.c.sender, replay.c.message_id),
             since=func.max(replay.c.expires_ms, replay.c.stored_until_ms),
@@ -134,7 +134,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             partner=replay.c.sender,
             number=replay.c.transaction_number,
         ),
-        Kept.HIT_REFERENCE: Shelf(
+        RetentionClass.HIT_REFERENCE: DataClass(
             table=hit_references,
             key=(hit_references.c.reference,),
             since=hit_references.c.expires_ms,
@@ -143,7 +143,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             number=hit_references.c.transaction_number,
             subject=hit_references.c.subject_id,
         ),
-        Kept.UNUSED_RESULT: Shelf(
+        RetentionClass.UNUSED_RESULT: DataClass(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=_answered,
@@ -159,7 +159,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             emptied=MappingProxyType({"sealed": None, "outcome": None}),
             along=filed_notices,
         ),
-        Kept.USED_RESULT: Shelf(
+        RetentionClass.USED_RESULT: DataClass(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=asked.c.used_ms,
@@ -170,7 +170,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             emptied=MappingProxyType({"sealed": None}),
             along=filed_notices,
         ),
-        Kept.ASKED: Shelf(
+        RetentionClass.ASKED: DataClass(
             table=asked,
             key=(asked.c.partner, asked.c.number),
             since=func.max(func.coalesce(asked.c.used_ms, 0), _answered),
@@ -181,20 +181,21 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             number=asked.c.number,
             subject=asked.c.subject_id,
         ),
-        Kept.CORRECTION: Shelf(
+        RetentionClass.CORRECTION: DataClass(
             table=corrections,
             key=(corrections.c.partner, corrections.c.direction, corrections.c.id),
             since=corrections.c.ack_ms,
             ripe=and_(
-                corrections.c.state == int(Standing.ACKNOWLEDGED), corrections.c.ack_ms.is_not(None)
+                corrections.c.state == int(CorrectionPhase.ACKNOWLEDGED),
+                corrections.c.ack_ms.is_not(None),
             ),
             partner=corrections.c.partner,
             number=corrections.c.number,
         ),
         # Details before the rows that tell whom they are about: a hold on a person finds them by those.
-        Kept.EXCHANGE_DETAIL: _details(Kept.EXCHANGE_DETAIL),
-        Kept.OFFICE_DETAIL: _details(Kept.OFFICE_DETAIL),
-        Kept.DISCLOSURE: Shelf(
+        RetentionClass.EXCHANGE_DETAIL: _details(RetentionClass.EXCHANGE_DETAIL),
+        RetentionClass.OFFICE_DETAIL: _details(RetentionClass.OFFICE_DETAIL),
+        RetentionClass.DISCLOSURE: DataClass(
             table=disclosures,
             key=(disclosures.c.partner, disclosures.c.details_number, disclosures.c.field),
             since=disclosures.c.disclose_ms,
@@ -203,7 +204,7 @@ SHELVES: Mapping[Kept, Shelf] = MappingProxyType(
             number=disclosures.c.number,
             subject=disclosures.c.subject_id,
         ),
-        Kept.TRANSACTION: Shelf(
+        RetentionClass.TRANSACTION: DataClass(
             table=transactions,
             key=(transactions.c.partner, transactions.c.number),
             since=transactions.c.receive_ms,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select, tuple_, union_all, update
 
 from gateway.errors import PasserelleError
-from gateway.law.retention_policy import RULES, Kept, Schedule
+from gateway.law.retention_policy import RULES, RetentionClass, Schedule
 from gateway.ledger.entry import decode
 from gateway.store.effects import Effect, says
 from gateway.store.exchange.replay import ReplayState
@@ -41,7 +41,7 @@ class Item:
 
 
 def cutoffs(
-    connection: Connection, kept: Kept, schedule: Schedule, now: datetime
+    connection: Connection, kept: RetentionClass, schedule: Schedule, now: datetime
 ) -> dict[str, int]:
     """Return until which measure of its shelf things are due, by partner; "" for all others."""
     partners = ("", *schedule.partners(kept))
@@ -72,7 +72,7 @@ def last_leaf(connection: Connection, before: int) -> int:
 
 def due(
     connection: Connection,
-    kept: Kept,
+    kept: RetentionClass,
     until: Mapping[str, int],
     *,
     after: Key | None = None,
@@ -86,7 +86,7 @@ def due(
     return [_item(row, len(shelf.key)) for row in connection.execute(wanted)]
 
 
-def tally(connection: Connection, kept: Kept) -> int:
+def tally(connection: Connection, kept: RetentionClass) -> int:
     """Return how many things of a class are kept."""
     shelf = SHELVES[kept]
     ripe = select(func.count()).select_from(shelf.table).where(shelf.ripe)
@@ -94,7 +94,7 @@ def tally(connection: Connection, kept: Kept) -> int:
 
 
 def erase(
-    kept: Kept, items: Sequence[Item], until: Mapping[str, int], serial: int
+    kept: RetentionClass, items: Sequence[Item], until: Mapping[str, int], serial: int
 ) -> tuple[Effect, ...]:
     """Return what erases things, if all are still due and no hold was placed or released since.
 
@@ -148,7 +148,7 @@ def widened(connection: Connection, finder: Finder, items: Sequence[Item]) -> li
 
 def late_probes(connection: Connection, now: datetime) -> int:
     """Return how many prints of queries are there past their end: in a review, or under a search that hangs."""
-    before = milliseconds(now - RULES[Kept.PROBE].grace)
+    before = milliseconds(now - RULES[RetentionClass.PROBE].grace)
     waiting = select(reviews.c.case_id).where(
         reviews.c.sealed.is_not(None), reviews.c.due_ms <= before
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal, select, update
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
 from gateway.store.schema import leaves, subjects, transactions
 from gateway.store.schema_casework import asked, holds
@@ -82,7 +82,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class HoldStatus:
     """The holds that stand at one moment, and their serial.
 
     subjects   the numbers of the people that are named by file number
@@ -112,14 +112,14 @@ class Standing:
 
 
 def step(state: HoldState, act: HoldAct) -> HoldState:
-    """Return the state after `act`; raises Fault for an edge that is not drawn."""
+    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
     try:
         return LIFE_CYCLE[state, act]
     except KeyError:
-        raise Fault(f"a hold that is {state.name} cannot {act.name}") from None
+        raise InternalError(f"a hold that is {state.name} cannot {act.name}") from None
 
 
-def standing(connection: Connection) -> Standing:
+def standing(connection: Connection) -> HoldStatus:
     """Return the holds that stand."""
     wanted = select(holds).where(holds.c.release_ms.is_(None)).order_by(holds.c.id)
     found = tuple(_hold(row) for row in connection.execute(wanted))
@@ -127,7 +127,7 @@ def standing(connection: Connection) -> Standing:
     numbers = select(subjects.c.id, subjects.c.reference).where(subjects.c.reference.in_(people))
     by_number = {row.id: people[row.reference] for row in connection.execute(numbers)}
     serial = connection.execute(select(_serial())).scalar() or 0
-    return Standing(serial, found, by_number)
+    return HoldStatus(serial, found, by_number)
 
 
 def every(connection: Connection) -> tuple[Hold, ...]:
@@ -170,17 +170,19 @@ def place(hold: Hold) -> tuple[Effect, ...]:
         placed_by=hold.placed_by,
         place_ms=milliseconds(hold.placed),
     )
-    return (Effect(row, rows=1, refusal=says(Fault, "a hold of this identifier is there")),)
+    return (Effect(row, rows=1, refusal=says(InternalError, "a hold of this identifier is there")),)
 
 
 def release(identifier: str, person: str, now: datetime) -> tuple[Effect, ...]:
-    """Return what releases a hold, together with its HOLD leaf; the commit raises Remedy where none stands."""
+    """Return what releases a hold, together with its HOLD leaf; the commit raises UserError where none stands."""
     row = (
         update(holds)
         .where(holds.c.id == identifier, holds.c.release_ms.is_(None))
         .values(released_by=person, release_ms=milliseconds(now))
     )
-    gone = says(Remedy, "no such hold stands; `passerelle retention hold list` names those that do")
+    gone = says(
+        UserError, "no such hold stands; `passerelle retention hold list` names those that do"
+    )
     return (Effect(row, rows=1, refusal=gone),)
 
 

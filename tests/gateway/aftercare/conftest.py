@@ -16,15 +16,15 @@ import pytest
 
 from gateway.admin.operation import Officer, Role
 from gateway.agreements import signatures
-from gateway.cli.home.init import Charter, found
+from gateway.cli.home.init import NewHome, found
 from gateway.domain.messages import Direction, Outcome, Purpose, Result
-from gateway.domain.outbound_query import Errand, ErrandState, Folder
+from gateway.domain.outbound_query import OutboundQuery, OutboundState, StoredAnswer
 from gateway.domain.person import FieldCode
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.server import application as rooms
 from gateway.server import partner_transport, self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 from gateway.server.workers import outbound
 from gateway.store.casework import corrections, outbound_queries
@@ -74,7 +74,7 @@ class Side:
     serving: Any = None
 
     def open(self, observe: Callable[[str], None] | None = None) -> Side:
-        self.house = self.stack.enter_context(House.open(self.home, _secret))
+        self.house = self.stack.enter_context(Gateway.open(self.home, _secret))
         self.serving = Serving(self.house, observe=observe, at_once=4)  # as in serve()
         self.serving.start()
         self.stack.callback(self.serving.stop)
@@ -99,7 +99,7 @@ class Side:
         with self.house.database.reader() as reader:
             return len(reader.execute(correction_papers.select()).all())
 
-    def errand(self, partner: str, number: str) -> Errand:
+    def errand(self, partner: str, number: str) -> OutboundQuery:
         with self.house.database.reader() as reader:
             found = outbound_queries.find(reader, partner, number)
         assert found is not None
@@ -139,7 +139,7 @@ class Side:
         self,
         partner: str,
         number: str,
-        state: ErrandState = ErrandState.ANSWERED,
+        state: OutboundState = OutboundState.ANSWERED,
         outcome: Outcome = Outcome.MATCH,
         details: bytes = b"",
     ) -> None:
@@ -152,10 +152,10 @@ class Side:
             hit_reference=bytes(16) if match else b"",
             details_expire_time=self.clock.now() + timedelta(days=30) if match else None,
         )
-        folder = Folder(
+        folder = StoredAnswer(
             answer=query_payload.result_bytes(answer), details=(details,) if details else ()
         )
-        errand = Errand(
+        errand = OutboundQuery(
             partner=partner,
             number=number,
             message_id=number.encode()[:16].ljust(16, b"."),
@@ -177,7 +177,7 @@ class Side:
         answered = {
             "outcome": int(outcome),
             "answer_ms": milliseconds(self.clock.now()),
-            **(used if state is ErrandState.USED else {}),
+            **(used if state is OutboundState.USED else {}),
         }
         frame = Frame(
             type=EntryType.ASKED,
@@ -212,7 +212,7 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
     ports = _free(len(PARTIES))
     for party, port in zip(PARTIES, ports, strict=True):
         home = root / party.lower()
-        charter = Charter(party, party, f"127.0.0.1:{port}", ("127.0.0.1", "localhost"))
+        charter = NewHome(party, party, f"127.0.0.1:{port}", ("127.0.0.1", "localhost"))
         found(
             home,
             charter,
@@ -237,7 +237,7 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
         octets = (root / other / "party.json").read_bytes()
         own = own_bundle(root / one).party
         Directory(root / one / "parties", own).import_bundle(octets, fingerprint(octets))
-        with House.open(root / one, _secret) as house:
+        with Gateway.open(root / one, _secret) as house:
             assert not house.registry.enrol(
                 [r for seed in (1, 2, 3) for r in people.rows(seed)]
             ).bad
@@ -293,7 +293,7 @@ def stopping(
     shutil.copytree(two_folders / "can", home)
     carried: list[bytes] = []
     side = Side(home, Clock())
-    with House.open(home, _secret) as house:
+    with Gateway.open(home, _secret) as house:
         side.house = house
         house.postman._outbound._post = replace(
             house.postman._outbound._post, couriers=carried.append

@@ -12,11 +12,11 @@ import pytest
 
 from gateway.domain.correction import CorrectionOutcome
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.ledger.entry import EntryType
 from gateway.store.casework import outbound_queries
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL, subjects
 
@@ -91,7 +91,7 @@ def test_a_correction_is_told_once_wherever_either_house_dies(
         found = side.corrections()
         assert sorted(each.number for each in found) == numbers
         assert {each.direction for each in found} == {direction}
-        assert {each.state for each in found} == {Standing.ACKNOWLEDGED}
+        assert {each.state for each in found} == {CorrectionPhase.ACKNOWLEDGED}
         assert {each.outcome for each in found} == {CorrectionOutcome.DESTROYED}
         assert side.papers() == 0
     assert len(aus.frames(EntryType.CORRECTION)) == len(numbers)
@@ -120,7 +120,7 @@ def test_a_question_is_answered_once_wherever_the_house_dies(
     with can.house.database.reader() as reader:
         found = outbound_queries.every(reader)
     durable = (at, after) != (0, False)
-    assert [each.state for each in found] == [ErrandState.ANSWERED] * durable
+    assert [each.state for each in found] == [OutboundState.ANSWERED] * durable
     asked = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
     assert len(asked) == durable  # before ASKED is durable nothing left
     assert len(can.frames(EntryType.ASKED)) == durable

@@ -11,10 +11,10 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.client import Refused
 from gateway.domain.correction import CorrectionOutcome
-from gateway.domain.outbound_query import ErrandState, Folder
+from gateway.domain.outbound_query import OutboundState, StoredAnswer
 from gateway.domain.person import FieldCode, SubjectKind
-from gateway.errors import Remedy
-from gateway.law.retention_policy import Kept
+from gateway.errors import UserError
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.outbound import query_sender
 from gateway.outbound.transport import Delivery, Fate
@@ -37,7 +37,7 @@ def test_an_answer_is_recorded_before_anyone_sees_it(sides: Any, ask: Any, peopl
     assert "outcome" not in known
     assert can.act("asked.show", number=known["number"])["outcome"] == "MATCH"
     assert can.act("asked.show", number=unknown["number"])["outcome"] == "NO_MATCH"
-    assert can.errand("AUS", known["number"]).state is ErrandState.SHOWN
+    assert can.errand("AUS", known["number"]).state is OutboundState.SHOWN
     assert classes(can, EntryType.ASKED) == [EntryClass.OTHER] * 2
     assert classes(can, EntryType.ANSWER_RECEIVED) == [EntryClass.ANSWERED] * 2
     assert len(aus.frames(EntryType.RESPONSE)) == 2
@@ -89,9 +89,9 @@ def test_what_our_law_stopped_is_found_again_by_its_number(stopping: Any, finger
     assert (shown["element"], shown["paragraph"]) == ("purpose", "IRPR 315.4(1)")
     assert shown["meaning"] == "The agreement does not permit this purpose in this direction."
     assert "agreements show" in shown["remedy"]
-    with pytest.raises(Remedy, match="STOPPED"):
+    with pytest.raises(UserError, match="STOPPED"):
         can.act("use.record", number=told["number"], used_in="R-1")
-    with pytest.raises(Remedy, match="never left"):
+    with pytest.raises(UserError, match="never left"):
         can.act("corrections.open", number=told["number"], kind="WRONG_PERSON", reason="why")
 
 
@@ -183,11 +183,11 @@ def test_why_nothing_came_goes_with_the_row_and_is_no_unused_answer(
     stopped, answered = ask(1, purpose="CITIZENSHIP")["number"], ask(1)["number"]
 
     clock.ahead += timedelta(days=40)
-    assert can.house.retention.run(batches=50).erased[Kept.UNUSED_RESULT] == 1
+    assert can.house.retention.run(batches=50).erased[RetentionClass.UNUSED_RESULT] == 1
     assert can.errand("AUS", answered).sealed is None
     assert can.act("asked.show", number=stopped)["reason"] == "PURPOSE_NOT_PERMITTED"
     clock.ahead += timedelta(days=700)
-    assert can.house.retention.run(batches=50).erased[Kept.ASKED] == 2
+    assert can.house.retention.run(batches=50).erased[RetentionClass.ASKED] == 2
     assert _errands(can) == ()
 
 
@@ -210,7 +210,7 @@ def test_a_code_that_is_on_no_list_is_not_asked_with(
     can, carried = stopping
     (name,) = other
 
-    with pytest.raises(Remedy, match=f"^{name}: ") as told:
+    with pytest.raises(UserError, match=f"^{name}: ") as told:
         can.act("ask", **{**LAWFUL, **fingers(1), **other})
 
     assert not any(code in str(told.value) for code in ("ZZZ", "gbr", "UNO"))
@@ -256,7 +256,7 @@ def test_a_match_that_we_took_back_is_not_asked_back(sides: Any, ask: Any) -> No
     number = ask(1, subject="P-1")["number"]
     aus.act("corrections.open", number=number, kind="WRONG_PERSON", reason="two files")
 
-    with pytest.raises(Remedy, match="prior: no query"):
+    with pytest.raises(UserError, match="prior: no query"):
         aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
 
 
@@ -273,7 +273,7 @@ def test_only_a_caseworker_asks(stopping: Any, fingers: Any, role: Role) -> None
 def test_nothing_is_used_that_was_not_shown_and_a_use_is_an_entry(sides: Any, ask: Any) -> None:
     can, _ = sides
     number = ask(1)["number"]
-    with pytest.raises(Remedy, match="ANSWERED"):
+    with pytest.raises(UserError, match="ANSWERED"):
         can.act("use.record", number=number, used_in="R-1")
 
     can.act("asked.show", number=number)
@@ -297,9 +297,9 @@ def test_315_26_what_an_officer_finds_irrelevant_is_destroyed_at_once(sides: Any
     assert (told["state"], gone.sealed, gone.outcome) == ("DESTROYED", None, None)
     (entry,) = can.frames(EntryType.RETENTION)
     assert entry.subject_reference == "UNUSED_RESULT/1"
-    with pytest.raises(Remedy, match="DESTROYED"):
+    with pytest.raises(UserError, match="DESTROYED"):
         can.act("use.record", number=number, used_in="R-1")
-    with pytest.raises(Remedy, match="no match under this number"):
+    with pytest.raises(UserError, match="no match under this number"):
         can.act("asked.details", **wanted)
 
 
@@ -312,9 +312,9 @@ def test_315_26_what_was_used_or_is_held_is_not_destroyed(sides: Any, ask: Any) 
     hold = {"kind": "transaction", "reference": f"AUS/{held}", "reason": "a court"}
     can.act("hold.place", Officer("P-9", frozenset({Role.OPERATOR, Role.AUDITOR})), **hold)
 
-    with pytest.raises(Remedy, match="this query is USED"):
+    with pytest.raises(UserError, match="this query is USED"):
         can.act("asked.irrelevant", number=used, reason="why")
-    with pytest.raises(Remedy, match=r"hold .* keeps this answer"):
+    with pytest.raises(UserError, match=r"hold .* keeps this answer"):
         can.act("asked.irrelevant", number=held, reason="why")
 
     assert can.errand("AUS", held).sealed
@@ -404,7 +404,7 @@ def test_a_number_alone_asks_back_only_where_it_tells_nothing(
     assert can.act("asked.show", number=hidden)["outcome"] == "NO_MATCH"
 
     for number in (hidden, unknown, "20260301-eeeeeeeeeeeeeeeeeeee"):
-        with pytest.raises(Remedy, match="prior: no query"):
+        with pytest.raises(UserError, match="prior: no query"):
             aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
 
     assert can.frames(EntryType.REQUEST) == []
@@ -419,13 +419,13 @@ def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
-    assert errand.state is ErrandState.ASKED
+    assert errand.state is OutboundState.ASKED
     can.close()
     can.open()
 
     can.walk()
 
-    assert can.errand("AUS", errand.number).state is ErrandState.ANSWERED
+    assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
     searched = [f for f in aus.frames(EntryType.REQUEST) if f.subject_reference == "SUBMIT_QUERY"]
     assert len(searched) == 1
 
@@ -444,7 +444,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     clock.pass_(minutes=7)
     can.house.postman._outbound.carry_on(can.errand("AUS", errand.number))
 
-    assert can.errand("AUS", errand.number).state is ErrandState.ANSWERED
+    assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
     assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"
     assert len(aus.frames(EntryType.DESTRUCTION)) == 1
 
@@ -463,7 +463,7 @@ def test_a_question_that_nobody_took_expires_and_is_no_answer(
     patience(5.0)
     can.walk()
 
-    assert can.errand("AUS", told["number"]).state is ErrandState.EXPIRED
+    assert can.errand("AUS", told["number"]).state is OutboundState.EXPIRED
     shown = can.act("asked.show", number=told["number"])
     assert (shown["state"], shown["reason"]) == ("EXPIRED", "NEVER_TAKEN")
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
@@ -481,13 +481,15 @@ def test_a_question_that_is_never_answered_is_not_kept_for_ever(
 
     clock.pass_(minutes=50)
     can.walk()
-    assert can.errand("AUS", number).state is ErrandState.ASKED
+    assert can.errand("AUS", number).state is OutboundState.ASKED
     clock.pass_(minutes=11)
     can.walk()
 
     given_up = can.errand("AUS", number)
-    assert given_up.state is ErrandState.EXPIRED
-    assert outbound_queries.folder_of(can.house.data_key, given_up) == Folder(reason="UNANSWERED")
+    assert given_up.state is OutboundState.EXPIRED
+    assert outbound_queries.folder_of(can.house.data_key, given_up) == StoredAnswer(
+        reason="UNANSWERED"
+    )
     assert classes(can, EntryType.ABANDONED) == [EntryClass.OTHER]
 
 
@@ -548,7 +550,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
         seeker, "_post", replace(seeker._post, couriers=lambda party: Overtaken(real(party)))
     )
     if first == "refused":
-        with pytest.raises(Remedy):
+        with pytest.raises(UserError):
             can.act("asked.details", **wanted)
     else:
         assert can.act("asked.details", **wanted)["fields"] == ["DATE_OF_BIRTH"]

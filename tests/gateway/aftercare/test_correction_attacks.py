@@ -18,13 +18,13 @@ from gateway.domain.correction import (
     CorrectionState,
 )
 from gateway.domain.messages import Outcome
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Datum, Details, DetailsOutcome, Field, FieldCode, Record, Status
 from gateway.domain.person import SubjectKind as Kind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.store.casework import outbound_queries
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.people import person_records, subjects
 from gateway.trust.partners import own_bundle
 from gateway.wire import disclosure_payload as details_wire
@@ -74,7 +74,7 @@ def test_a_correction_is_taken_once_and_its_identifier_means_one_thing(
     sides: Any, canada: Partner
 ) -> None:
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.SHOWN)
+    can.asked("AUS", NUMBER, OutboundState.SHOWN)
     first = notice(can)
 
     assert canada.correct(NUMBER, first).state is CorrectionState.OPEN
@@ -97,7 +97,7 @@ def test_an_acknowledgement_of_what_we_never_sent_is_unknown(sides: Any, canada:
             canada.acknowledge(number, each)
         assert reason(caught) == "CORRECTION_UNKNOWN"
 
-    assert can.corrections()[0].state is Standing.OPEN
+    assert can.corrections()[0].state is CorrectionPhase.OPEN
 
 
 def test_an_acknowledgement_counts_once_and_cannot_be_taken_back(
@@ -142,7 +142,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
     can.disclosed("AUS", NUMBER, subject, DOB, version=version)
     aus.asked("CAN", NUMBER, details=_details(b"1990-01-01"))
     wanted = {"subject": "P-1", "kind": "WRONG_VALUE", "reason": "typed wrong"}
-    with pytest.raises(Remedy, match="no newer value"):
+    with pytest.raises(UserError, match="no newer value"):
         can.act("corrections.open", **wanted)
 
     _, newer = _person(can, b"1991-01-01")
@@ -155,7 +155,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
     (payload,) = outbound_queries.folder_of(aus.house.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
-    assert kept.state is ErrandState.ANSWERED  # the match stands
+    assert kept.state is OutboundState.ANSWERED  # the match stands
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     _person(can, b"1991-01-01", kind, nationality)
     wanted = {"subject": "P-1", "kind": "WRONG_VALUE", "reason": "typed wrong"}
 
-    with pytest.raises(Remedy, match=r"IMMIGRATION_STATUS .* AUS .*WITHDRAWN"):
+    with pytest.raises(UserError, match=r"IMMIGRATION_STATUS .* AUS .*WITHDRAWN"):
         can.act("corrections.open", **wanted)
     can.act("corrections.open", **wanted, fields=["DATE_OF_BIRTH"])
     can.walk()
@@ -190,7 +190,7 @@ def test_of_whom_the_partner_persecutes_no_right_value_is_told(sides: Any) -> No
     can.disclosed("AUS", NUMBER, subject, DOB, version=version)
     _person(can, b"1991-01-01", persecutors=frozenset({"AUS"}))
 
-    with pytest.raises(Remedy, match=r"DATE_OF_BIRTH .* AUS .*WITHDRAWN"):
+    with pytest.raises(UserError, match=r"DATE_OF_BIRTH .* AUS .*WITHDRAWN"):
         can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
 
     assert can.corrections() == ()
@@ -205,7 +205,7 @@ def test_a_correction_does_not_tell_what_an_official_refused(sides: Any) -> None
     refused = {"person": "P-1", "partner": "AUS", "scope": "PART", "fields": ["DATE_OF_BIRTH"]}
     can.act("decision.refuse", **refused, ground="NATIONAL_SECURITY", reason="as decided")
 
-    with pytest.raises(Remedy, match="WITHDRAWN"):
+    with pytest.raises(UserError, match="WITHDRAWN"):
         can.act("corrections.open", subject="P-1", kind="WRONG_VALUE", reason="why")
 
     assert can.corrections() == ()
@@ -216,7 +216,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
 ) -> None:
     """The partner acknowledges while the receipt of our reminder is under way: an honest ledger stays whole."""
     can, aus = sides
-    aus.asked("CAN", NUMBER, ErrandState.SHOWN, details=_details(b"1990-01-01"))
+    aus.asked("CAN", NUMBER, OutboundState.SHOWN, details=_details(b"1990-01-01"))
     _open(can, NUMBER)
     can.walk()
     aus.walk()
@@ -233,7 +233,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
     monkeypatch.setattr(notices, "_delivered", overtaken)
     can.walk()
 
-    assert can.corrections()[0].state is Standing.ACKNOWLEDGED
+    assert can.corrections()[0].state is CorrectionPhase.ACKNOWLEDGED
     told = can.frames(EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT)
     assert told[-1].type is EntryType.ACKNOWLEDGEMENT
 

@@ -14,13 +14,13 @@ from gateway.casework import correction_settlement
 from gateway.client import Partner, Refused
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
 from gateway.domain.messages import About, Direction, Operation
-from gateway.domain.outbound_query import ErrandState, Folder
+from gateway.domain.outbound_query import OutboundState, StoredAnswer
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
-from gateway.errors import Fault, QuotaExceeded, Remedy
+from gateway.errors import InternalError, QuotaExceeded, UserError
 from gateway.exchange import correction
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
@@ -75,7 +75,7 @@ def test_a_field_that_was_never_disclosed_is_unknown_and_kept_nowhere(
     sides: Any, canada: Partner
 ) -> None:
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.USED, details=received(field(DOB, b"1990-01-01")))
+    can.asked("AUS", NUMBER, OutboundState.USED, details=received(field(DOB, b"1990-01-01")))
 
     for fields in ((field(PHOTO, b"\xff\xd8"),), (field(DOB, b"x"), field(PHOTO, b"\xff\xd8"))):
         assert reason(canada, NUMBER, wrong(*fields)) == "CORRECTION_UNKNOWN"
@@ -94,7 +94,7 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
 ) -> None:
     """The answer was lost: the partner believes that it disclosed, and owes the correction; we hold nothing of it."""
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.USED, details=received(field(DOB, b"1990-01-01")))
+    can.asked("AUS", NUMBER, OutboundState.USED, details=received(field(DOB, b"1990-01-01")))
     lost = outbound_queries.may_receive(can.errand("AUS", NUMBER), {FieldCode.GENDER}, {DOB})
     can.house.sequencer.commit((), (lost,))
 
@@ -105,7 +105,7 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
     (filed,) = can.act("asked.show", number=NUMBER)["corrected"]
     assert filed["fields"] == ["DATE_OF_BIRTH"]
     assert [each["field"] for each in filed["right"]] == ["DATE_OF_BIRTH"]
-    assert {each.state for each in can.corrections()} == {Standing.SETTLED}
+    assert {each.state for each in can.corrections()} == {CorrectionPhase.SETTLED}
 
 
 def test_corrections_of_a_query_and_of_a_day_have_an_end_that_a_restart_keeps(
@@ -115,7 +115,7 @@ def test_corrections_of_a_query_and_of_a_day_have_an_end_that_a_restart_keeps(
     monkeypatch.setattr(correction, "A_QUERY", 2)
     monkeypatch.setattr(correction, "A_DAY", 3)
     for number in (NUMBER, OTHER):
-        can.asked("AUS", number, ErrandState.SHOWN, details=received(field(DOB, b"1990-01-01")))
+        can.asked("AUS", number, OutboundState.SHOWN, details=received(field(DOB, b"1990-01-01")))
     told = [wrong(field(DOB, b"1991-01-01")) for _ in range(3)]
 
     for number, each in ((NUMBER, told[0]), (NUMBER, told[1]), (OTHER, told[2])):
@@ -141,7 +141,7 @@ def test_corrections_of_a_query_and_of_a_day_have_an_end_that_a_restart_keeps(
 def test_corrections_at_one_moment_do_not_pass_their_end_together(sides: Any) -> None:
     """Both found room when they were admitted; the commit asks again."""
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.SHOWN)
+    can.asked("AUS", NUMBER, OutboundState.SHOWN)
     bounds = corrections.Bounds(
         a_query=1, a_day=9, day=can.clock.now() - timedelta(hours=1), renews=can.clock.now()
     )
@@ -168,7 +168,7 @@ def test_a_correction_that_finds_no_room_at_its_commit_is_denied_and_is_in_no_en
 
     looked = corrections.demand_room
     monkeypatch.setattr(corrections, "demand_room", demand_room)
-    can.asked("AUS", NUMBER, ErrandState.SHOWN, details=received(field(DOB, b"1990-01-01")))
+    can.asked("AUS", NUMBER, OutboundState.SHOWN, details=received(field(DOB, b"1990-01-01")))
     notice = wrong(field(DOB, b"1991-01-01"))
     about = About(number=notice.id.hex(), reference=NUMBER)
     outgoing = canada.write(
@@ -195,7 +195,7 @@ def test_a_hundred_that_wait_cost_a_round_and_a_list_nothing_of_what_they_say(
 ) -> None:
     """Corrections of what was seen wait for a caseworker: no round reads them, no list opens their papers."""
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.SHOWN)
+    can.asked("AUS", NUMBER, OutboundState.SHOWN)
     _commit(can, [each for _ in range(100) for each in _opened(can)])
     monkeypatch.setattr(corrections, "papers_of", _never)
     monkeypatch.setattr(outbound_queries, "find", _never)
@@ -221,11 +221,11 @@ def test_one_correction_that_does_not_open_stops_no_other(sides: Any, canada: Pa
     can.house.sequencer.commit((), (Effect(spoilt, rows=1),))
     canada.correct(OTHER, wrong(field(DOB, b"1991-01-01")))
 
-    with pytest.raises(Fault):  # counted and alarmed by who runs it, once all were tried
+    with pytest.raises(InternalError):  # counted and alarmed by who runs it, once all were tried
         correction_settlement.settle_due(can.house.files)
 
     states = {each.number: each.state for each in can.corrections()}
-    assert states == {NUMBER: Standing.OPEN, OTHER: Standing.SETTLED}
+    assert states == {NUMBER: CorrectionPhase.OPEN, OTHER: CorrectionPhase.SETTLED}
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -235,7 +235,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     """Six that were kept in the folder made a case unreadable for good; now neither those nor new ones do."""
     can, _ = sides
     photograph = field(PHOTO, b"\xff\xd8" + bytes(190_000))
-    can.asked("AUS", NUMBER, ErrandState.USED, details=received(photograph))
+    can.asked("AUS", NUMBER, OutboundState.USED, details=received(photograph))
     notices = [wrong(field(PHOTO, b"\xff\xd8" + bytes(190_000) + bytes([n]))) for n in range(6)]
     payloads = tuple(wire.kept_bytes(each) for each in notices)
     if old:
@@ -260,7 +260,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
         len(outbound_queries.folder_of(can.house.data_key, can.errand("AUS", NUMBER)).corrected)
         == 6 * old
     )
-    with pytest.raises(Remedy, match="page_token"):
+    with pytest.raises(UserError, match="page_token"):
         can.act("asked.show", number=NUMBER, page_token="WyJ4Il0")
 
 
@@ -279,14 +279,14 @@ def test_beyond_the_partners_allowance_we_tell_again_later(
 
     can.walk()
     aus.walk()
-    waiting = [each for each in can.corrections() if each.state is Standing.OPEN]
+    waiting = [each for each in can.corrections() if each.state is CorrectionPhase.OPEN]
     assert [each.attempts for each in waiting] == [1]
 
     clock.pass_(days=1)
     can.walk()
     aus.walk()
 
-    assert {each.state for each in can.corrections()} == {Standing.ACKNOWLEDGED}
+    assert {each.state for each in can.corrections()} == {CorrectionPhase.ACKNOWLEDGED}
 
 
 def test_a_number_is_one_number_whatever_it_is_used_for(
@@ -294,7 +294,7 @@ def test_a_number_is_one_number_whatever_it_is_used_for(
 ) -> None:
     """A query's number is no correction's, a correction's no query's, and no number is another correction's."""
     can, _ = sides
-    can.asked("AUS", NUMBER, ErrandState.SHOWN, details=received(field(DOB, b"1990-01-01")))
+    can.asked("AUS", NUMBER, OutboundState.SHOWN, details=received(field(DOB, b"1990-01-01")))
     first, second = wrong(field(DOB, b"1991-01-01")), wrong(field(DOB, b"1992-01-01"))
     canada.query(people.samples(1), **people.matter(transaction_number=second.id.hex()))
 
@@ -332,7 +332,7 @@ def _opened(
         direction=Direction.INBOUND,
         number=NUMBER,
         kind=notice.kind,
-        state=Standing.OPEN,
+        state=CorrectionPhase.OPEN,
         opened_by="AUS",
         open=can.clock.now(),
         due=can.clock.now() + timedelta(hours=72),
@@ -351,7 +351,7 @@ def _commit(can: Any, effects: Sequence[Effect]) -> None:
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
     errand = can.errand("AUS", NUMBER)
-    folder: Folder = outbound_queries.folder_of(can.house.data_key, errand)
+    folder: StoredAnswer = outbound_queries.folder_of(can.house.data_key, errand)
     sealed = outbound_queries.seal(
         can.house.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
     )

@@ -9,12 +9,12 @@ import pytest
 from gateway.client import Partner
 from gateway.domain.correction import CorrectionOutcome
 from gateway.domain.messages import Direction, Outcome
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.trust.partners import own_bundle
 from gateway.wire import disclosure_payload as details_wire
 from tests.gateway.aftercare.asked import LAWFUL
@@ -57,11 +57,11 @@ def test_a_wrong_match_that_nobody_saw_is_destroyed_and_acknowledged(
     assert [each["number"] for each in opened["opened"]] == [matched]
     (ours,) = can.corrections()
     (theirs,) = aus.corrections()
-    assert (ours.state, ours.outcome) == (Standing.ACKNOWLEDGED, CorrectionOutcome.DESTROYED)
-    assert (theirs.state, theirs.direction) == (Standing.ACKNOWLEDGED, Direction.INBOUND)
+    assert (ours.state, ours.outcome) == (CorrectionPhase.ACKNOWLEDGED, CorrectionOutcome.DESTROYED)
+    assert (theirs.state, theirs.direction) == (CorrectionPhase.ACKNOWLEDGED, Direction.INBOUND)
     assert can.papers() == aus.papers() == 0
     kept = aus.errand("CAN", matched)
-    assert (kept.state, kept.sealed, kept.outcome) == (ErrandState.DESTROYED, None, None)
+    assert (kept.state, kept.sealed, kept.outcome) == (OutboundState.DESTROYED, None, None)
     classes = [each.entry_class for each in can.frames(EntryType.CORRECTION)]
     assert classes == [EntryClass.OTHER, EntryClass.ANSWERED]
     assert len(can.frames(EntryType.ACKNOWLEDGEMENT)) == 1
@@ -70,7 +70,7 @@ def test_a_wrong_match_that_nobody_saw_is_destroyed_and_acknowledged(
 def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched: str) -> None:
     """315.27(3): information that was used for an administrative purpose is kept, with a note to file."""
     can, aus = sides
-    aus.asked("CAN", matched, ErrandState.USED, details=dob(b"1990-01-01"))
+    aus.asked("CAN", matched, OutboundState.USED, details=dob(b"1990-01-01"))
 
     can.act("corrections.open", number=matched, kind="WITHDRAWN", reason="enrolled in error")
     can.walk()
@@ -85,7 +85,7 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "fins administratives" in told["note_fr"]
     kept = aus.errand("CAN", matched)
     folder = outbound_queries.folder_of(aus.house.data_key, kept)
-    assert kept.state is ErrandState.USED
+    assert kept.state is OutboundState.USED
     assert folder.details == (dob(b"1990-01-01"),)
     assert folder.corrected == ()
     with aus.house.database.reader() as reader:
@@ -97,18 +97,18 @@ def test_what_was_seen_waits_for_a_caseworker_and_raises_an_alarm(
 ) -> None:
     """law.md 3.4: not known counts as not answered: alarm, no acknowledgement."""
     can, aus = sides
-    aus.asked("CAN", matched, ErrandState.SHOWN)
+    aus.asked("CAN", matched, OutboundState.SHOWN)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
     can.walk()
     aus.walk()
     (waiting,) = aus.corrections()
-    assert waiting.state is Standing.OPEN
+    assert waiting.state is CorrectionPhase.OPEN
 
     clock.pass_(hours=73)
     aus.walk()
     can.walk()
-    assert aus.corrections()[0].state is Standing.LATE
-    assert can.corrections()[0].state is Standing.LATE
+    assert aus.corrections()[0].state is CorrectionPhase.LATE
+    assert can.corrections()[0].state is CorrectionPhase.LATE
     assert len(aus.frames(EntryType.ALARM)) == len(can.frames(EntryType.ALARM)) == 1
 
     aus.act(
@@ -137,7 +137,7 @@ def test_a_partner_that_is_away_for_days_still_hears_of_it(
     for _ in range(3):
         can.walk()
         clock.pass_(hours=25)
-    assert can.corrections()[0].state is Standing.UNSENT
+    assert can.corrections()[0].state is CorrectionPhase.UNSENT
     assert can.corrections()[0].attempts > 1
 
     aus.open()
@@ -172,7 +172,7 @@ def test_a_crash_between_sending_and_recording_sends_the_same_letter_again(
         if each.subject_reference == "SUBMIT_CORRECTION"
     ]
     assert len(requests) == 1  # the same bytes got the stored reply
-    assert can.corrections()[0].state is Standing.ACKNOWLEDGED
+    assert can.corrections()[0].state is CorrectionPhase.ACKNOWLEDGED
 
 
 def _dies(*_: object) -> None:
@@ -182,9 +182,9 @@ def _dies(*_: object) -> None:
 def test_nothing_disclosed_is_nothing_to_correct(sides: Any) -> None:
     can, _ = sides
 
-    with pytest.raises(Remedy, match="nothing of this was disclosed"):
+    with pytest.raises(UserError, match="nothing of this was disclosed"):
         can.act("corrections.open", subject="P-2", kind="WRONG_PERSON", reason="why")
-    with pytest.raises(Remedy, match="nothing of this was disclosed"):
+    with pytest.raises(UserError, match="nothing of this was disclosed"):
         can.act("corrections.open", number=NUMBER, kind="WITHDRAWN", reason="why")
 
     assert can.corrections() == ()
@@ -197,7 +197,7 @@ def test_315_27_1_a_query_with_another_persons_prints_is_corrected_too(
     can, aus = sides
     number = ask(1, subject="P-1")["number"]
     for wrong in ({"kind": "WRONG_VALUE"}, {"kind": "WITHDRAWN", "fields": ["GENDER"]}):
-        with pytest.raises(Remedy, match="a query tells no field"):
+        with pytest.raises(UserError, match="a query tells no field"):
             can.act("corrections.open", number=number, reason="why", **wrong)
 
     can.act("corrections.open", number=number, kind="WRONG_PERSON", reason="two files")
@@ -209,7 +209,7 @@ def test_315_27_1_a_query_with_another_persons_prints_is_corrected_too(
     assert told.outcome is CorrectionOutcome.DESTROYED
     wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
     assert can.act("asked.details", **wanted)["outcome"] == "UNAVAILABLE"
-    with pytest.raises(Remedy, match="prior: no query"):
+    with pytest.raises(UserError, match="prior: no query"):
         aus.act("ask", **{**LAWFUL, "partner": "CAN", "prior": number})
 
 
@@ -217,9 +217,12 @@ def test_a_query_that_its_partner_refused_or_has_not_answered_is_not_corrected(
     sides: Any,
 ) -> None:
     can, _ = sides
-    for state, number in ((ErrandState.ASKED, "A-00000001"), (ErrandState.REFUSED, "A-00000002")):
+    for state, number in (
+        (OutboundState.ASKED, "A-00000001"),
+        (OutboundState.REFUSED, "A-00000002"),
+    ):
         can.asked("AUS", number, state=state)
-        with pytest.raises(Remedy, match=r"not answered yet|kept nothing"):
+        with pytest.raises(UserError, match=r"not answered yet|kept nothing"):
             can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")
 
     assert can.corrections() == ()
@@ -249,7 +252,7 @@ def test_a_mistake_goes_to_every_query_that_received_it_and_only_once(
 
 def test_the_trace_shows_where_it_went_and_who_has_not_answered(sides: Any, matched: str) -> None:
     can, aus = sides
-    aus.asked("CAN", matched, ErrandState.SHOWN)
+    aus.asked("CAN", matched, OutboundState.SHOWN)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
     can.walk()
 
@@ -270,7 +273,7 @@ def test_a_trace_and_lists_of_queries_name_whom_they_tell_of(
         from gateway.store.people import subjects
 
         subject = str(subjects.find(reader, "P-1"))
-    aus.asked("CAN", matched, ErrandState.SHOWN)
+    aus.asked("CAN", matched, OutboundState.SHOWN)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
     can.walk()
     readings.clear()

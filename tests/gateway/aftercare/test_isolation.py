@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.outbound import failures
 from gateway.outbound.transport import Delivery, Fate
 from gateway.server.workers import outbound as sending
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.people import subjects
 from gateway.telemetry import exposition
 from gateway.trust.bundle import PartyBundle, fingerprint
@@ -75,7 +75,7 @@ def owe(side: Any, partner: str, *numbers: str, person: str = "P-1") -> None:
     side.act("corrections.open", subject=person, kind="WRONG_PERSON", reason="two files")
 
 
-def standing(side: Any, partner: str) -> list[Standing]:
+def standing(side: Any, partner: str) -> list[CorrectionPhase]:
     return [each.state for each in side.corrections() if each.partner == partner]
 
 
@@ -85,7 +85,8 @@ def alarms(side: Any, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "fault", [KeyError("its value"), Remedy("its checkpoint is damaged"), Unforeseen("its value")]
+    "fault",
+    [KeyError("its value"), UserError("its checkpoint is damaged"), Unforeseen("its value")],
 )
 def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
     sides: Any, broken: Any, clock: Any, capsys: Any, fault: Exception
@@ -98,8 +99,8 @@ def test_a_partner_whose_entry_fails_stops_no_letter_to_another(
 
     can.walk()
 
-    assert standing(can, "AUS") == [Standing.SENT]
-    assert standing(can, "AAA") == [Standing.OPEN]
+    assert standing(can, "AUS") == [CorrectionPhase.SENT]
+    assert standing(can, "AAA") == [CorrectionPhase.OPEN]
     kind = type(fault).__name__
     assert (
         f'passerelle_outgoing_failures_total{{kind="{kind}",partner="AAA"}}'
@@ -132,7 +133,7 @@ def test_the_alarm_ends_when_its_messages_go_their_way(
     monkeypatch.setattr(sending, "EVERY", 3600.0)
     can.walk()
 
-    assert standing(can, "AUS") == [Standing.SENT]
+    assert standing(can, "AUS") == [CorrectionPhase.SENT]
     assert alarms(can, "OUTGOING/AUS") == ["RAISE/OUTGOING/AUS", "CLEAR/OUTGOING/AUS"]
 
 
@@ -156,7 +157,7 @@ def test_one_row_that_fails_stops_no_other_to_the_same_partner(
     can.walk()
 
     found = {each.number: each.state for each in can.corrections()}
-    assert found == {NUMBER: Standing.OPEN, numbers[1]: Standing.SENT}
+    assert found == {NUMBER: CorrectionPhase.OPEN, numbers[1]: CorrectionPhase.SENT}
 
 
 def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
@@ -185,7 +186,10 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
     )
     assert not notices.walk("AUS")
     assert len(carried) == 1
-    assert [each.state for each in can.corrections()] == [Standing.OPEN, Standing.OPEN]
+    assert [each.state for each in can.corrections()] == [
+        CorrectionPhase.OPEN,
+        CorrectionPhase.OPEN,
+    ]
     assert not [each for each in can.frames(EntryType.ALARM) if each.transaction_number]
 
     first, second = can.corrections()
@@ -193,7 +197,9 @@ def test_a_partner_that_takes_no_more_notices_still_gets_what_else_we_owe_it(
     due = [
         replace(first, next=now),
         replace(second, next=now),
-        replace(second, next=now, direction=Direction.INBOUND, state=Standing.SETTLED, attempts=0),
+        replace(
+            second, next=now, direction=Direction.INBOUND, state=CorrectionPhase.SETTLED, attempts=0
+        ),
     ]
 
     def carry(correction: Any, _: Any) -> Delivery:
@@ -227,7 +233,7 @@ def test_a_question_whose_sending_fails_unforeseen_is_kept_and_asked_again(
     clock.pass_(seconds=5)
     can.walk()
 
-    assert can.errand("AUS", told["number"]).state is ErrandState.ANSWERED
+    assert can.errand("AUS", told["number"]).state is OutboundState.ANSWERED
 
 
 @pytest.fixture
@@ -277,9 +283,9 @@ def test_a_partner_that_says_nothing_delays_no_message_to_another(
     assert hanging.wait(LONG)
 
     owe(can, "AUS", "20260301-bbbbbbbbbbbbbbbbbbbb", person="P-2")
-    assert until(lambda: standing(can, "AUS") == [Standing.SENT])
+    assert until(lambda: standing(can, "AUS") == [CorrectionPhase.SENT])
 
-    assert standing(can, "AAA")[0] is Standing.OPEN
+    assert standing(can, "AAA")[0] is CorrectionPhase.OPEN
     can.house.postman.stop()  # with most of the call left, its threads end
     names = {thread.name for thread in threading.enumerate()}
     assert not any(name.startswith(("sending-", "reading-")) for name in names)
@@ -304,7 +310,7 @@ def test_a_directory_that_hangs_stops_no_message_to_the_same_partner(
         assert reading.wait(LONG)
         owe(can, "AUS", NUMBER)
         can.walk()
-        assert standing(can, "AUS") == [Standing.SENT]
+        assert standing(can, "AUS") == [CorrectionPhase.SENT]
     finally:
         hang.set()
         reader.join()

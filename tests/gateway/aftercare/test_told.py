@@ -17,7 +17,7 @@ from gateway.auditor.questions.subject import subject
 from gateway.auditor.result_table import Period
 from gateway.domain.person import SubjectKind
 from gateway.law.citations import citations
-from gateway.ledger.exchange_history import Question, Story, tell
+from gateway.ledger.exchange_history import ExchangeHistory, Question, tell
 from gateway.server.local_source import Stored
 from gateway.store.people import subjects
 from keys.custody import FileCustody
@@ -37,12 +37,12 @@ def read(side: Any) -> Iterator[tuple[Index, Callable[[str], str]]]:
         yield index, citations(stored.agreements().values())
 
 
-def told(side: Any, number: str) -> Story:
+def told(side: Any, number: str) -> ExchangeHistory:
     with read(side) as (index, cite):
         return tell(index.of_transaction(number, "AUS"), number, "AUS", cite)
 
 
-def said(story: Story, question: Question) -> dict[str, str]:
+def said(story: ExchangeHistory, question: Question) -> dict[str, str]:
     return {line.label: line.value for line in story.answers[question]}
 
 

@@ -14,7 +14,7 @@ import pytest
 from gateway.cli.admin_session import at_desk, perform, secret_of
 from gateway.client import officer_credential
 from gateway.client.channel import explain, open_channel
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.partners import own_bundle
 from gateway.v1 import admin_pb2, admin_pb2_grpc
 from tests.patience import CALL
@@ -180,7 +180,7 @@ def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in
     with at_desk(door.home, officer=folder) as do:
         assert do("staff.list", {})
         perform(door.home, "staff.end", {"person": "P-8"}, officer=operator)
-        with pytest.raises(Remedy, match="ask an operator"):
+        with pytest.raises(UserError, match="ask an operator"):
             do("staff.list", {})
 
 
@@ -188,7 +188,7 @@ def test_an_open_house_does_nothing_for_a_passphrase_alone(
     door: Any, tmp_path: Path, let_in: Any
 ) -> None:
     """While the house serves, its door asks who acts; nobody slips in beside it."""
-    with pytest.raises(Remedy, match="--as FOLDER"):
+    with pytest.raises(UserError, match="--as FOLDER"):
         let_in(door.home, "P-9", ["auditor"], tmp_path / "p9")
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons, never
 from gateway.admin.staff import CUSTODY
-from gateway.errors import Remedy
-from gateway.server.application import House
+from gateway.errors import UserError
+from gateway.server.application import Gateway
 from gateway.store.people.staff import Member, grant
 from keys import signatures
 from keys.approval import Proposal, Verdict, approval_text
@@ -35,7 +35,7 @@ def wish(keys: OfficerKeys, *roles: str) -> dict[str, Any]:
 class Desk:
     """A house with two operators, a hold, and a proposal to release it."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gateway) -> None:
         self.house = house
         self.keys = {name: self.enter(name) for name in ("P-1", "P-2")}
         hold = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
@@ -71,7 +71,7 @@ class Desk:
 
 @pytest.fixture
 def desk(homes: Any, secret: Any) -> Iterator[Desk]:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         yield Desk(house)
 
 
@@ -179,7 +179,7 @@ def test_a_replayed_approval_does_nothing_again(desk: Desk) -> None:
     desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
     desk.do("P-1", "hold.place", kind="partner", reference="AUS", reason="again")
 
-    with pytest.raises(Remedy, match="is used once"):
+    with pytest.raises(UserError, match="is used once"):
         desk.do("P-2", "proposals.approve", id=desk.id, signature=signature)
     desk.values = {**desk.values, "hold": desk.do("P-1", "hold.list")["holds"][0]["hold"]}
     desk.id = desk.propose()
@@ -213,7 +213,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
     desk.house.sequencer.commit((), (grant(row),))
     without = wish(keys_of("P-4"), "operator")
     del without["approving"]
-    with pytest.raises(Remedy, match="approving"):
+    with pytest.raises(UserError, match="approving"):
         desk.house.perform(CUSTODY, "staff.add", without)
 
     with pytest.raises(NotAllowed, match="a role that the act asks for"):
@@ -297,7 +297,7 @@ def test_two_approvals_at_once_do_it_once(desk: Desk) -> None:
         begin.wait()
         try:
             done.append(str(desk.yes(name, key)["state"]))
-        except Remedy as fault:
+        except UserError as fault:
             refused.append(fault)
 
     threads = [

@@ -11,10 +11,10 @@ import pytest
 from gateway.admin.operation import Officer, Role
 from gateway.backup import archive, restored
 from gateway.backup.format import Manifest
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.restore import restore
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
@@ -27,13 +27,13 @@ HEADER = recovery._HEADER
 STEP = recovery.CHUNK + recovery.TAG_BYTES
 
 
-def take(house: House, target: Path) -> Path:
+def take(house: Gateway, target: Path) -> Path:
     made = house.perform(TWO, "backup.begin", {})["made"]
     archive.write(house.settings, SealingKey(RECOVERY.public), str(made), target)
     return target
 
 
-def checkpoint(house: House, target: Path) -> Path:
+def checkpoint(house: Gateway, target: Path) -> Path:
     """Return the newest signed checkpoint as a partner keeps it."""
     *_, newest = stored_ledger.iter_checkpoints(house.database)
     target.write_bytes(newest)
@@ -42,14 +42,14 @@ def checkpoint(house: House, target: Path) -> Path:
 
 @pytest.fixture
 def house(homes: Any, secret: Any) -> Any:
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         values = {"public": RECOVERY.public.hex(), "reason": "a test"}
         opened.perform(TWO, "backup.recipient", values)
         yield opened
 
 
 @pytest.fixture
-def file(house: House, tmp_path: Path) -> Path:
+def file(house: Gateway, tmp_path: Path) -> Path:
     filler = house.home / "witness" / "filler"  # so that there are several chunks to exchange
     filler.write_bytes(bytes(3 * recovery.CHUNK))
     return take(house, tmp_path / "can.backup")
@@ -84,7 +84,7 @@ def test_a_damaged_backup_restores_nothing(
     assert altered != content
     file.write_bytes(altered)
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         restore(file, tmp_path / "again", RECOVERY, secret)
     assert not (tmp_path / "again").exists()
     assert not list(tmp_path.glob(".again*"))
@@ -95,7 +95,7 @@ def test_a_wrong_recovery_key_is_named_and_opens_nothing(
 ) -> None:
     other = OpeningKey.generate()
 
-    with pytest.raises(Remedy, match=RECOVERY.key_id.hex()[:16]):
+    with pytest.raises(UserError, match=RECOVERY.key_id.hex()[:16]):
         restore(file, tmp_path / "again", other, secret)
 
 
@@ -108,12 +108,12 @@ def test_a_backup_whose_header_names_another_key_does_not_open_by_it(
     at = len(recovery.MAGIC)
     file.write_bytes(content[:at] + other.key_id + content[at + 32 :])
 
-    with pytest.raises(Remedy, match="altered or cut off"):
+    with pytest.raises(UserError, match="altered or cut off"):
         restore(file, tmp_path / "again", other, secret)
 
 
 def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
-    house: House, tmp_path: Path, secret: Any
+    house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """Whoever knows the public recovery key can seal a file; what is in it must still be our house."""
     manifest = Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
@@ -122,27 +122,27 @@ def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
         content = [len(text).to_bytes(4, "big") + text]
         recovery.seal(content, target, SealingKey(RECOVERY.public))
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         restore(tmp_path / "forged", tmp_path / "again", RECOVERY, secret)
     assert not (tmp_path / "again").exists()
 
 
 def test_an_older_backup_is_refused_where_a_witness_saw_more(
-    house: House, tmp_path: Path, secret: Any
+    house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = take(house, tmp_path / "can.backup")
     before = checkpoint(house, tmp_path / "before")
     house.record(EntryType.START)
     newer = checkpoint(house, tmp_path / "newer")
 
-    with pytest.raises(Remedy, match="entries would be lost"):
+    with pytest.raises(UserError, match="entries would be lost"):
         restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[before, newer])
     assert not (tmp_path / "again").exists()
     restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[before])
 
 
 def test_an_accepted_loss_is_recorded_and_an_alarm(
-    house: House, tmp_path: Path, secret: Any
+    house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = take(house, tmp_path / "can.backup")
     house.record(EntryType.START)
@@ -153,42 +153,44 @@ def test_an_accepted_loss_is_recorded_and_an_alarm(
     )
 
     assert "a witness saw" in done.lost
-    with House.open(tmp_path / "again", secret) as again:
+    with Gateway.open(tmp_path / "again", secret) as again:
         frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(again.database, done.entries)]
     assert [frame.type for frame in frames[:2]] == [EntryType.RESTORE, EntryType.ALARM]
     assert frames[1].subject_reference == restored.ALARM
     assert self_check.verify_ledger(tmp_path / "again").ok
 
 
-def test_a_backup_of_another_history_is_refused(house: House, tmp_path: Path, secret: Any) -> None:
+def test_a_backup_of_another_history_is_refused(
+    house: Gateway, tmp_path: Path, secret: Any
+) -> None:
     """Restored once with a loss, written on, backed up: the witness of the first history sees the fork."""
     file = take(house, tmp_path / "can.backup")
     house.record(EntryType.START)
     seen = checkpoint(house, tmp_path / "seen")
     restore(file, tmp_path / "fork", RECOVERY, secret, checkpoints=[seen], accept_loss="a fork")
-    with House.open(tmp_path / "fork", secret) as fork:
+    with Gateway.open(tmp_path / "fork", secret) as fork:
         for _ in range(3):
             fork.record(EntryType.STOP)
         forked = take(fork, tmp_path / "fork.backup")
 
-    with pytest.raises(Remedy, match="another tree"):
+    with pytest.raises(UserError, match="another tree"):
         restore(forked, tmp_path / "again", RECOVERY, secret, checkpoints=[seen])
 
 
 def test_a_checkpoint_of_nobody_is_not_taken_for_a_witness(
-    house: House, tmp_path: Path, secret: Any
+    house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = take(house, tmp_path / "can.backup")
     seen = checkpoint(house, tmp_path / "seen")
     text = seen.read_bytes()
     seen.write_bytes(text.replace(b"\n", b"\n9", 1))
 
-    with pytest.raises(Remedy, match="no checkpoint of this ledger"):
+    with pytest.raises(UserError, match="no checkpoint of this ledger"):
         restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[seen])
 
 
 def test_versions_never_go_back_for_whoever_saw_the_newest(
-    house: House, tmp_path: Path, secret: Any
+    house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = take(house, tmp_path / "can.backup")
     for _ in range(3):
@@ -201,7 +203,7 @@ def test_versions_never_go_back_for_whoever_saw_the_newest(
 
 
 def test_a_crash_before_its_first_entry_leaves_no_house_that_forgot_it_was_restored(
-    house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = take(house, tmp_path / "can.backup")
 

@@ -16,7 +16,7 @@ from gateway.domain.messages import About, Operation
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.partners import UnknownParty, own_bundle, without
 from gateway.wire import query_payload
@@ -127,7 +127,7 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
 def test_an_answer_of_a_partner_by_its_stolen_key(pair: Any, people: Any, secret: Any) -> None:
     """The house that asks has marked the key; the house that answers still signs with it."""
     kid = signing_kid(pair.home)
-    with House.open(pair.asker, secret) as asker:
+    with Gateway.open(pair.asker, secret) as asker:
         earlier = (asker.clock() - timedelta(hours=1)).isoformat()
         asker.perform(
             OPERATOR, "keys.compromised", {"key": kid.hex(), "since": earlier, "partner": "CAN"}

@@ -16,7 +16,7 @@ from gateway.client.errors import DirectoryRefused
 from gateway.directory.metadata import add_signature
 from gateway.directory.repository import Repository
 from gateway.directory.root_holders import SEATS
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.keymanagement import bundle_renewal
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import DirectoryFiles
@@ -25,7 +25,7 @@ from gateway.trust.partners import hybrid
 from keys.custody import Argon2Cost, FileCustody
 from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
-from keys.tuf_root_key import Keeper, make
+from keys.tuf_root_key import RootKeyHolder, make
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -37,7 +37,7 @@ class World:
 
     folder: Path
     keyset: Keyset
-    keepers: list[Keeper]
+    keepers: list[RootKeyHolder]
     bundle: PartyBundle
     trust: Trust
     shown: Callable[[str, bytes | None], bytes | None] = lambda _, content: content
@@ -81,7 +81,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyset, list[Keeper]]:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyset, list[RootKeyHolder]]:
     folder = tmp_path_factory.mktemp("keepers")
     custody = FileCustody.create(folder / "kek.json", b"secret", Argon2Cost(64, 1, 1))
     keyset = Keyset.create(NOW - DAY, "CAN", custody)
@@ -93,7 +93,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Keyset, list[Keeper
 
 
 @pytest.fixture
-def world(parts: tuple[Keyset, list[Keeper]], tmp_path: Path) -> World:
+def world(parts: tuple[Keyset, list[RootKeyHolder]], tmp_path: Path) -> World:
     keyset, keepers = parts
     folder = tmp_path / "directory"
     Repository(DirectoryFiles(folder), "CAN").found(keepers, keyset, NOW)
@@ -277,7 +277,7 @@ def test_a_delegation_that_reaches_outside_its_path(world: World) -> None:
     """What the party's role signs outside its paths is not found."""
     trusting = replace(world.bundle, party="NZL")
     octets = replace(trusting, version=9).to_bytes()
-    with pytest.raises(Fault, match="no target of ours"):
+    with pytest.raises(InternalError, match="no target of ours"):
         world.files.put_target("../NZL.json", octets)
     world.repository.publish(
         {"CAN.json": world.bundle.to_bytes(), "NZL.json": octets}, world.keyset, NOW
@@ -308,7 +308,7 @@ def test_a_root_follows_under_the_old_and_the_new_threshold(world: World) -> Non
 
 @pytest.mark.parametrize("numbers", [(), (1,), (1, 5), (3, 4)])
 def test_too_few_keepers_make_no_root(world: World, numbers: tuple[int, ...]) -> None:
-    with pytest.raises(Remedy, match="too few keepers"):
+    with pytest.raises(UserError, match="too few keepers"):
         world.repository.keep(world.next_root(*numbers), NOW)
     assert world.files.newest("root") == 1
 
@@ -322,7 +322,7 @@ def test_a_root_signed_by_too_few_is_refused_by_a_partner(world: World) -> None:
 
 
 def test_a_keeper_signs_once_however_often(world: World) -> None:
-    with pytest.raises(Remedy, match="too few keepers"):
+    with pytest.raises(UserError, match="too few keepers"):
         world.repository.keep(world.next_root(1, 1, 1), NOW)
 
 
@@ -330,7 +330,7 @@ def test_a_root_that_skips_a_version_is_refused(world: World) -> None:
     draft = world.repository.next_root(world.keyset, NOW)
     draft.signed.version = 9
 
-    with pytest.raises(Remedy, match="does not follow"):
+    with pytest.raises(UserError, match="does not follow"):
         world.repository.keep(world.sign(draft.to_bytes(), 1, 2, 3), NOW)
 
 
@@ -338,7 +338,7 @@ def test_a_root_that_ed25519_alone_could_sign_is_refused(world: World) -> None:
     draft = world.repository.next_root(world.keyset, NOW)
     draft.signed.roles["root"].threshold = 2
 
-    with pytest.raises(Remedy, match="Ed25519 keys alone"):
+    with pytest.raises(UserError, match="Ed25519 keys alone"):
         world.repository.keep(world.sign(draft.to_bytes(), 1, 2, 3, 4, 5), NOW)
 
 

@@ -212,13 +212,13 @@ os.environ.pop("GRPC_SSL_CIPHER_SUITES", None)
 import grpc
 grpc.ssl_channel_credentials()
 from pathlib import Path
-from gateway.errors import Fault
-from gateway.server.application import House
+from gateway.errors import InternalError
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
-with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
     try:
         Serving(house).start()
-    except Fault as fault:
+    except InternalError as fault:
         print(fault)
         sys.stdout.flush()
         os._exit(3)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import calendar_bounds
-from gateway.domain.messages import Biometrics, Letter, MessageType, Modality, RecordFormat
+from gateway.domain.messages import Biometrics, MessageType, Modality, RecordFormat, SignedEnvelope
 from gateway.errors import PasserelleError, Refusal
 from gateway.server import self_check
 from gateway.v1 import exchange_pb2, types_pb2
@@ -25,7 +25,7 @@ from keys.signatures import SigningKey
 REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
-def reason_of(pair: Any, people: Any, letter: Letter) -> str:
+def reason_of(pair: Any, people: Any, letter: SignedEnvelope) -> str:
     """Walk the corridor without the doors; anything but a Refusal is a failure of the house."""
     with pytest.raises(Refusal) as caught:
         pair.serving.corridor.handle(people.call(letter))
@@ -38,14 +38,14 @@ def test_a_lawful_letter_is_answered(shared_forger: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def lawful(shared_forger: Any) -> Letter:
+def lawful(shared_forger: Any) -> SignedEnvelope:
     return shared_forger.letter()
 
 
 @settings(max_examples=60)
 @given(data=st.data())
 def test_no_flipped_bit_of_an_envelope_is_accepted(
-    shared_pair: Any, people: Any, lawful: Letter, data: st.DataObject
+    shared_pair: Any, people: Any, lawful: SignedEnvelope, data: st.DataObject
 ) -> None:
     """Every flip is refused before decryption or at it, and none crashes (protocol 2)."""
     part = data.draw(st.sampled_from(["header", "sealed", "signature"]))
@@ -63,7 +63,9 @@ def test_no_flipped_bit_of_an_envelope_is_accepted(
     }
 
 
-def test_every_byte_of_a_header_is_bound(shared_pair: Any, people: Any, lawful: Letter) -> None:
+def test_every_byte_of_a_header_is_bound(
+    shared_pair: Any, people: Any, lawful: SignedEnvelope
+) -> None:
     for at in range(len(lawful.header)):
         octets = bytearray(lawful.header)
         octets[at] ^= 0x01
@@ -72,14 +74,14 @@ def test_every_byte_of_a_header_is_bound(shared_pair: Any, people: Any, lawful: 
 
 @pytest.mark.parametrize("part", ["header", "sealed", "signature"])
 def test_no_truncation_of_an_envelope_is_accepted(
-    shared_pair: Any, people: Any, lawful: Letter, part: str
+    shared_pair: Any, people: Any, lawful: SignedEnvelope, part: str
 ) -> None:
     whole = getattr(lawful, part)
     for length in {0, 1, 2, 31, 32, 64, len(whole) // 2, len(whole) - 1}:
         reason_of(shared_pair, people, replace(lawful, **{part: whole[:length]}))
 
 
-def test_resigned_by_another_partner(shared_forger: Any, lawful: Letter) -> None:
+def test_resigned_by_another_partner(shared_forger: Any, lawful: SignedEnvelope) -> None:
     """A signature stripped and replaced names a key that is not the sender's."""
     thief = SigningKey.generate()
     stolen = replace(
@@ -97,13 +99,13 @@ def test_signed_as_a_response(shared_forger: Any) -> None:
     assert shared_forger.refused(shared_forger.letter(context=signatures.RESPONSE)) == REJECTED
 
 
-def test_stripped_ed25519_half(shared_forger: Any, lawful: Letter) -> None:
+def test_stripped_ed25519_half(shared_forger: Any, lawful: SignedEnvelope) -> None:
     halved = replace(lawful, signature=lawful.signature[:-64] + bytes(64))
 
     assert shared_forger.refused(halved) == REJECTED
 
 
-def test_stripped_ml_dsa_half(shared_forger: Any, lawful: Letter) -> None:
+def test_stripped_ml_dsa_half(shared_forger: Any, lawful: SignedEnvelope) -> None:
     halved = replace(lawful, signature=bytes(3309) + lawful.signature[-64:])
 
     assert shared_forger.refused(halved) == REJECTED
@@ -169,7 +171,7 @@ def test_a_clock_beyond_the_window(shared_forger: Any, offset: int) -> None:
     ],
 )
 def test_a_time_at_the_edge_of_the_calendar_is_a_fault_of_the_header(
-    shared_forger: Any, lawful: Letter, element: str, seconds: int, nanos: int
+    shared_forger: Any, lawful: SignedEnvelope, element: str, seconds: int, nanos: int
 ) -> None:
     """A sum of such a time and a clock's skew leaves Python's calendar; it is refused before any sum."""
     header = types_pb2.Header.FromString(lawful.header)
@@ -270,7 +272,7 @@ def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> No
     )
 
 
-def test_an_unknown_field_beside_the_envelope(shared_forger: Any, lawful: Letter) -> None:
+def test_an_unknown_field_beside_the_envelope(shared_forger: Any, lawful: SignedEnvelope) -> None:
     request = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(lawful))
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.post(request.SerializeToString() + b"\x7a\x03abc")

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.client import Refused
 from gateway.client.channel import open_channel
-from gateway.domain.messages import Letter, Outcome
+from gateway.domain.messages import Outcome, SignedEnvelope
 from gateway.errors import EngineUnavailable
 from gateway.exchange.refusal_counter import RECORDED, STANDING
 from gateway.ledger.entry import EntryClass, EntryType, decode
@@ -196,7 +196,7 @@ def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, peo
     for _ in range(RECORDED + 40):
         with pytest.raises(Exception, match="accepted"):
             pair.serving.corridor.handle(
-                people.call(Letter(letter.header, letter.sealed, bytes(3373)))
+                people.call(SignedEnvelope(letter.header, letter.sealed, bytes(3373)))
             )
 
     written = pair.house.sequencer.size - size

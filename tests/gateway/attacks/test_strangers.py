@@ -251,13 +251,13 @@ home, limit, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 if limit:
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 from gateway.server import lifecycle as module
-from gateway.server.application import House
+from gateway.server.application import Gateway
 
 def stand(*_):
     print("stuck", flush=True)
     threading.Event().wait()
 
-with House.open(Path(home), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(home), lambda: b"a passphrase for tests") as house:
     serving = module.Serving(house)
     module.ROUND = 0.2
     if how == "rounds":

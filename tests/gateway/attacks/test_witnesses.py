@@ -20,7 +20,7 @@ from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.signed_note import Checkpoint, KeyType, VerifierKey
 from gateway.ledger.witness_policy import Policy
 from gateway.outbound.transport import Fate
-from gateway.server.partner_transport import GrpcCourier
+from gateway.server.partner_transport import GrpcTransport
 from gateway.store.ledger import stored_ledger, witness_evidence
 from gateway.trust.partners import own_bundle
 from gateway.v1 import ledger_pb2
@@ -299,7 +299,7 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
     def carry(*_: Any, **__: Any) -> None:
         raise forked
 
-    courier = GrpcCourier(
+    courier = GrpcTransport(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
         lambda split: pair.house.postman._connections.accuse("AUS", split),
     )

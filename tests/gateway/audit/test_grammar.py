@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ledger import sequence_rules_followup
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules import CLOSING_GRACE, REPLAY_WINDOW, Grammar
+from gateway.ledger.sequence_rules import CLOSING_GRACE, REPLAY_WINDOW, SequenceRules
 from gateway.ledger.verify import Report, Severity, verify_log
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def test_acts_of_the_house_have_no_grammar(empty: Ledger, words: Words) -> None:
 
 
 def test_memory_is_of_what_is_open_and_of_an_hour(words: Words) -> None:
-    grammar, now = Grammar(), words.now
+    grammar, now = SequenceRules(), words.now
 
     for number in range(1000):
         now += timedelta(seconds=10)
@@ -291,7 +291,7 @@ def test_memory_is_of_what_is_open_and_of_an_hour(words: Words) -> None:
 
 
 def test_what_is_closed_very_late_is_forgotten_too(words: Words) -> None:
-    grammar, now = Grammar(), words.now
+    grammar, now = SequenceRules(), words.now
     list(grammar.read(0, replace(words.request(), time=now)))
     list(grammar.read(1, replace(words.own(), time=now + CLOSING_GRACE)))
     assert len(grammar._known) == 1

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import signed_note
 from gateway.ledger import witness_policy as policies
 from gateway.ledger.errors import AuditFault, NoteRefused
@@ -422,7 +422,7 @@ def test_a_line_that_does_not_verify_carries_no_quorum_further() -> None:
 def test_a_policy_of_which_nothing_can_be_read_is_refused_and_waited_for_by_nobody(
     tmp_path: Path, pipe: Any
 ) -> None:
-    with pytest.raises(Remedy, match=r"evidence\.policy names a file .* no regular file"):
+    with pytest.raises(UserError, match=r"evidence\.policy names a file .* no regular file"):
         policy_of(pipe(tmp_path / "policy"))
 
 

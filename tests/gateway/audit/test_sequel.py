@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.messages import Direction
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_followup import _EDGES, Sequels
+from gateway.ledger.sequence_rules_followup import _EDGES, FollowUpRules
 
 IN, OUT = Direction.INBOUND, Direction.OUTBOUND
 OTHER, ACCEPTED, ANSWERED, DENIED = (
@@ -44,7 +44,7 @@ def frame(said: Said, partner: str = "AUS", number: str = "N-000001") -> Frame:
 
 
 def faults(*story: Said) -> list[str]:
-    sequels = Sequels()
+    sequels = FollowUpRules()
     return [fault for said in story for fault in sequels.read(frame(said))]
 
 
@@ -95,12 +95,12 @@ def test_an_unlawful_story_is_a_finding(story: tuple[Said, ...]) -> None:
 def test_every_direction_and_class_that_is_not_drawn_is_a_finding() -> None:
     kinds = {kind for kind, _, _ in _EDGES} - {EntryType.ABANDONED}
     for said in product(sorted(kinds), Direction, EntryClass):
-        told = list(Sequels().read(frame(said)))
+        told = list(FollowUpRules().read(frame(said)))
         assert bool(told) == (said not in _EDGES or None not in _EDGES[said][0])
 
 
 def test_stories_of_other_partners_and_numbers_are_other_stories() -> None:
-    sequels = Sequels()
+    sequels = FollowUpRules()
     assert not list(sequels.read(frame(ASKED)))
 
     assert list(sequels.read(frame(ANSWER, partner="NZL")))
@@ -109,4 +109,4 @@ def test_stories_of_other_partners_and_numbers_are_other_stories() -> None:
 
 
 def test_an_entry_without_number_is_a_finding() -> None:
-    assert list(Sequels().read(frame(ASKED, number="")))
+    assert list(FollowUpRules().read(frame(ASKED, number="")))

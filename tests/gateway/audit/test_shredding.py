@@ -18,7 +18,7 @@ from gateway.ledger.crypto_shredding import (
     read_left_behind,
 )
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_admin import Orders
+from gateway.ledger.sequence_rules_admin import AdminRules
 from gateway.ledger.verify import verify_log
 
 
@@ -109,7 +109,7 @@ def test_what_was_erased_is_read_as_it_was_written(kept: str, count: int) -> Non
     ],
 )
 def test_what_cannot_be_checked_is_a_finding(reference: str) -> None:
-    assert list(Orders().read(frame(EntryType.RETENTION, reference))) == [
+    assert list(AdminRules().read(frame(EntryType.RETENTION, reference))) == [
         "a RETENTION that does not say what was erased"
     ]
 
@@ -150,7 +150,7 @@ def life(*verbs: str) -> list[tuple[EntryType, str]]:
     ],
 )
 def test_what_begins_ends_once(entries: list[tuple[EntryType, str]], faults: int) -> None:
-    orders = Orders()
+    orders = AdminRules()
 
     found = [text for kind, what in entries for text in orders.read(frame(kind, what))]
 

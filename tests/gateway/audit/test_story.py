@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.messages import Direction
 from gateway.language import Language
 from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
-from gateway.ledger.exchange_history import Question, Story, tell
+from gateway.ledger.exchange_history import ExchangeHistory, Question, tell
 from gateway.ledger.exchange_history_parts import SEALED, Told
 from gateway.ledger.sealed_entries import hand, take
 
@@ -78,7 +78,7 @@ KEYED = Told(
 WHOLE = (KEYED, REQUEST, DESTRUCTION, RESPONSE)
 
 
-def values(story: Story, question: Question) -> list[str]:
+def values(story: ExchangeHistory, question: Question) -> list[str]:
     return [line.value for line in story.answers[question]]
 
 

@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from gateway.auditor.console.app import Hall, application
+from gateway.auditor.console.app import ConsoleContext, application
 from gateway.auditor.console.server import policy
-from gateway.auditor.console.session import IDLE, LINK, Gate
+from gateway.auditor.console.session import IDLE, LINK, SessionGate
 from gateway.cli.audit import console, session
 from gateway.cli.audit.session import Asked
 from gateway.cli.main import app as passerelle
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.bench.synthetic_events import Said
 from gateway.ledger.entry import EntryClass
 from tests.gateway.auditor.visitor import HOST, PORT, Visitor
@@ -38,7 +38,7 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleContext]:
     """A console's hall over the archive's bundle, with the auditor's key."""
     bundle = tmp_path_factory.mktemp("console") / "whole.bundle"
     bundle.write_bytes(archive.bundle.read_bytes())
@@ -49,7 +49,7 @@ def hall(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hal
 
 
 @pytest.fixture
-def seen(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def seen(hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     views: list[str] = []
     monkeypatch.setattr(hall, "record", views.append)
     return views
@@ -61,8 +61,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def visitor(hall: Hall, seen: list[str], clock: Clock) -> Visitor:
-    return Visitor(Gate(application(hall), PORT, policy(), clock))
+def visitor(hall: ConsoleContext, seen: list[str], clock: Clock) -> Visitor:
+    return Visitor(SessionGate(application(hall), PORT, policy(), clock))
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_without_the_link_nothing_is_shown(visitor: Visitor, seen: list[str]) ->
     assert seen == []
 
 
-def test_our_own_question_is_told_as_fully_as_theirs(hall: Hall, clock: Clock) -> None:
+def test_our_own_question_is_told_as_fully_as_theirs(hall: ConsoleContext, clock: Clock) -> None:
     """Answered, and stopped by our own law: who of ours, which case, what came back, by which paragraph."""
     asked = query(1, 1, outbound=True, outcome_received="MATCH")
     frame = replace(asked[0].frame, agreement_id="au", agreement_version=1)
@@ -91,7 +91,7 @@ def test_our_own_question_is_told_as_fully_as_theirs(hall: Hall, clock: Clock) -
     why = {**facts, "reason": "PERSECUTION_EXCLUSION", "persecutors": "AUS"}
     with indexed([Said(frame, facts), asked[1], Said(stopped, why)]) as index:
         own = replace(hall, index=index, record=lambda _: None)
-        inside = Visitor(Gate(application(own), PORT, policy(), clock))
+        inside = Visitor(SessionGate(application(own), PORT, policy(), clock))
         inside.enter()
         answered, denied = (inside.ask(f"/exchange/20260101-0000000{n}").text for n in (1, 2))
 
@@ -198,7 +198,7 @@ def test_no_page_may_be_kept_framed_or_run_a_script(inside: Visitor, archive: An
 
 
 def test_each_view_is_recorded_before_it_is_made(
-    inside: Visitor, hall: Hall, seen: list[str], archive: Any
+    inside: Visitor, hall: ConsoleContext, seen: list[str], archive: Any
 ) -> None:
     addresses = {
         "/": "console: overview",
@@ -241,10 +241,10 @@ def test_an_address_that_says_nothing_is_answered_in_words(
 
 
 def test_what_cannot_be_recorded_is_not_shown(
-    inside: Visitor, hall: Hall, monkeypatch: pytest.MonkeyPatch, archive: Any
+    inside: Visitor, hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch, archive: Any
 ) -> None:
     def refuse(_: str) -> None:
-        raise Remedy("the house is shut")
+        raise UserError("the house is shut")
 
     monkeypatch.setattr(hall, "record", refuse)
     answer = inside.ask(f"/exchange/{archive.matched}")
@@ -342,7 +342,7 @@ def test_markup_in_a_word_stays_text(inside: Visitor) -> None:
     assert '"><b>x</b>' in unescape(text)
 
 
-def test_an_auditor_lists_what_was_looked_at(hall: Hall, archive: Any) -> None:
+def test_an_auditor_lists_what_was_looked_at(hall: ConsoleContext, archive: Any) -> None:
     hall.record("console: entry 7")
     bundle = Path(hall.source.volume._file.name)  # type: ignore[attr-defined]
     words = ["audit", "views", "--bundle", str(bundle), *archive.as_auditor, "--json"]
@@ -436,7 +436,7 @@ def test_a_view_is_recorded_alike_in_both_languages(inside: Visitor, seen: list[
 
 
 def test_a_console_opens_in_the_language_that_was_asked_for(
-    inside: Visitor, hall: Hall, monkeypatch: pytest.MonkeyPatch
+    inside: Visitor, hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hall, "language", "fr")
 

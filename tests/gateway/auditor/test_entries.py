@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gateway.auditor.source import log_of
 from gateway.cli.main import app
 from gateway.ledger import archive_proofs, merkle
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from gateway.ledger.archive_proofs import Prover, prove
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.entry import EntryType, decode
@@ -49,7 +49,7 @@ def demand_proof(text: bytes, leaf: bytes, index: int, log: Any) -> None:
 
 
 def test_an_entry_is_shown_sealed_and_opened(archive: Any) -> None:
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         index = next(
             held.index for held in volume.held() if decode(held.leaf).type is EntryType.REQUEST
         )
@@ -64,7 +64,7 @@ def test_an_entry_is_shown_sealed_and_opened(archive: Any) -> None:
 
 
 def test_every_entry_of_a_bundle_is_provable(archive: Any) -> None:
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         log = log_of(volume)
         for held in volume.held():
             receipt = prove(volume, held.index)
@@ -82,7 +82,7 @@ def test_what_one_prover_keeps_between_proofs_changes_none(
         since = decode(list(stored.held())[part].leaf).time
         stored.export(tmp_path / "b", since=since, reason="a test", now=datetime.now(UTC))
 
-    with Volume.open(tmp_path / "b") as volume:
+    with Archive.open(tmp_path / "b") as volume:
         prover, log = Prover(volume), log_of(volume)
         indices = [held.index for held in volume.held()]
         for index in (*indices, *reversed(indices)):
@@ -100,7 +100,7 @@ def test_an_entry_of_which_nothing_can_be_read_is_no_part_of_an_export(
     finally:
         odd.unlink()
 
-    with Volume.open(tmp_path / "b") as volume:
+    with Archive.open(tmp_path / "b") as volume:
         assert "ZZZ" not in volume.partners()
 
 
@@ -110,7 +110,7 @@ def test_a_proof_is_written_for_other_tools(archive: Any, tmp_path: Path) -> Non
     code, _ = run("ledger", "prove", archive.home, "3", "-o", out, "--leaf", leaf, *live(archive))
 
     assert code == 0
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         demand_proof(out.read_bytes(), leaf.read_bytes(), 3, log_of(volume))
     assert out.read_text().startswith("c2sp.org/tlog-proof@v1\n")
 
@@ -121,7 +121,7 @@ def test_a_bundle_of_the_end_alone_is_whole_and_provable(archive: Any, tmp_path:
         since = times[len(times) // 2] + timedelta(milliseconds=1)
         made = stored.export(tmp_path / "end", since=since, reason="a test", now=datetime.now(UTC))
 
-    with Volume.open(tmp_path / "end") as volume:
+    with Archive.open(tmp_path / "end") as volume:
         log = log_of(volume)
         report = verify_volume(volume, log)
         assert 0 < made.first < made.size

@@ -10,34 +10,34 @@ from typing import Any
 import pytest
 
 from gateway.auditor.index import Index, IndexRefused
-from gateway.auditor.source import VolumeSource
-from gateway.ledger.archive import Volume
+from gateway.auditor.source import ArchiveSource
+from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.sealed_entries import take
 
 
 @pytest.fixture(scope="module")
-def source(archive: Any) -> Iterator[VolumeSource]:
-    with Volume.open(archive.bundle) as volume:
-        yield VolumeSource(volume)
+def source(archive: Any) -> Iterator[ArchiveSource]:
+    with Archive.open(archive.bundle) as volume:
+        yield ArchiveSource(volume)
 
 
 @pytest.fixture
-def index(source: VolumeSource, archive: Any) -> Iterator[Index]:
+def index(source: ArchiveSource, archive: Any) -> Iterator[Index]:
     with Index.passing() as made:
         made.extend(source, archive.ring)
         yield made
 
 
-def test_a_bundle_of_a_true_ledger_is_whole(source: VolumeSource) -> None:
+def test_a_bundle_of_a_true_ledger_is_whole(source: ArchiveSource) -> None:
     report = verify_volume(source.volume, source.log)
 
     assert report.ok, report.findings
     assert report.size == source.size > 10
 
 
-def test_the_index_has_every_entry(index: Index, source: VolumeSource) -> None:
+def test_the_index_has_every_entry(index: Index, source: ArchiveSource) -> None:
     told = list(index.told("1"))
 
     assert [each.index for each in told] == list(range(source.size))
@@ -63,7 +63,7 @@ def test_a_refusal_is_an_exchange_too(index: Index, archive: Any) -> None:
     assert found == [("REFUSED", "PURPOSE_NOT_PERMITTED")]
 
 
-def test_without_a_key_what_is_sealed_stays_sealed(source: VolumeSource, archive: Any) -> None:
+def test_without_a_key_what_is_sealed_stays_sealed(source: ArchiveSource, archive: Any) -> None:
     with Index.passing() as index:
         index.extend(source, None)
 
@@ -74,7 +74,7 @@ def test_without_a_key_what_is_sealed_stays_sealed(source: VolumeSource, archive
 
 
 def test_an_index_goes_on_where_it_stopped(
-    source: VolumeSource, archive: Any, tmp_path: Path
+    source: ArchiveSource, archive: Any, tmp_path: Path
 ) -> None:
     secret = secrets.token_bytes(32)
 
@@ -93,7 +93,7 @@ def test_an_index_goes_on_where_it_stopped(
 
 
 def test_an_index_is_nothing_to_whoever_lacks_its_key(
-    source: VolumeSource, archive: Any, tmp_path: Path
+    source: ArchiveSource, archive: Any, tmp_path: Path
 ) -> None:
     with Index(tmp_path / "index", secrets.token_bytes(32)) as index:
         index.extend(source, archive.ring)
@@ -104,7 +104,7 @@ def test_an_index_is_nothing_to_whoever_lacks_its_key(
 
 
 def test_a_ledger_that_says_otherwise_is_noticed(
-    source: VolumeSource, archive: Any, tmp_path: Path
+    source: ArchiveSource, archive: Any, tmp_path: Path
 ) -> None:
     secret = secrets.token_bytes(32)
     with Index(tmp_path / "index", secret) as index:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway.auditor.source import log_of
-from gateway.errors import Remedy
-from gateway.ledger.archive import Held, Manifest, Volume, VolumeRefused
+from gateway.errors import UserError
+from gateway.ledger.archive import Archive, ArchiveRefused, Held, Manifest
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.entry import decode
@@ -27,7 +27,7 @@ NOTE = 7000  # bytes of a cosigned note
 
 
 def rewritten(archive: Any, file: Path, manifest: Manifest, held: list[Held]) -> None:
-    with Volume.open(archive.bundle) as old, Writer(file) as writer:
+    with Archive.open(archive.bundle) as old, Writer(file) as writer:
         writer.document("party.json", old.party)
         writer.frontier(old.frontier())
         writer.entries(held)
@@ -47,7 +47,7 @@ def test_a_year_of_hourly_stamps_and_of_five_witnesses_goes_into_a_bundle(tmp_pa
         writer.tokens(tokens)
         writer.finish(Manifest("CAN", "passerelle/CAN", 0, 1, "2026-01-01T00:00:00+00:00"))
 
-    with Volume.open(tmp_path / "bundle") as volume:
+    with Archive.open(tmp_path / "bundle") as volume:
         assert list(volume.tokens()) == tokens
         assert list(volume.cosignatures()) == list(volume.notes()) == notes
 
@@ -59,13 +59,13 @@ def test_a_missing_page_of_what_others_said_is_refused(tmp_path: Path, folder: s
         writer.document(f"{folder}/00000001", b"")
         writer.finish(Manifest("CAN", "passerelle/CAN", 0, 1, "2026-01-01T00:00:00+00:00"))
 
-    with pytest.raises(VolumeRefused, match="page"):
-        Volume.open(tmp_path / "bundle")
+    with pytest.raises(ArchiveRefused, match="page"):
+        Archive.open(tmp_path / "bundle")
 
 
 def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: Path) -> None:
     late = datetime.now(UTC) + timedelta(days=1)
-    with Stored(archive.home) as stored, pytest.raises(Remedy, match="no entry since then"):
+    with Stored(archive.home) as stored, pytest.raises(UserError, match="no entry since then"):
         stored.export(tmp_path / "none", since=late, reason="a test", now=late)
     assert list(tmp_path.iterdir()) == []
 
@@ -73,7 +73,7 @@ def test_a_bundle_of_no_entry_is_neither_made_nor_whole(archive: Any, tmp_path: 
         stored.export(tmp_path / "all", since=None, reason="a test", now=late)
         with stored._database.reader() as reader:
             before = Frontier(stored.size, stored_ledger.peaks(reader, stored.size))
-    with Volume.open(tmp_path / "all") as old, Writer(tmp_path / "empty") as writer:
+    with Archive.open(tmp_path / "all") as old, Writer(tmp_path / "empty") as writer:
         writer.document("party.json", old.party)
         writer.frontier(before)
         writer.checkpoints(list(old.notes())[-1:])
@@ -103,12 +103,12 @@ def stored_time(stored: Stored) -> datetime:
 
 def test_rubbish_in_the_place_of_the_keys_is_found(archive: Any, tmp_path: Path) -> None:
     """Details that nobody can open any more would pass as if nothing had been destroyed."""
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         manifest, log = volume.manifest, log_of(volume)
         held = [replace(each, sealed_dek=each.sealed_dek and b"x") for each in volume.held()]
     rewritten(archive, tmp_path / "spoilt", manifest, held)
 
-    with Volume.open(tmp_path / "spoilt") as volume:
+    with Archive.open(tmp_path / "spoilt") as volume:
         report = verify_volume(volume, log)
 
     faults = {each.index for each in report.findings if each.severity is Severity.FAULT}

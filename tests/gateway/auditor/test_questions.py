@@ -18,7 +18,7 @@ from gateway.auditor.questions.subject import subject
 from gateway.auditor.report.figures import figures
 from gateway.auditor.result_table import DAY_MS, Period
 from gateway.domain.messages import Direction, Purpose
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.bench.synthetic_events import BEGINS, Said
 from gateway.law.quota_policy import Quota, Quotas
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -400,7 +400,7 @@ def test_answers_that_can_be_read_no_more_are_not_said_to_be_none() -> None:
     with indexed(said) as index:
         gone = recall(index, Period(), "minutiae@1")
         assert (len(gone.rows), "sealed or shredded" in gone.findings[0]) == (0, True)
-        with pytest.raises(Remedy, match="there are: iris-2"):
+        with pytest.raises(UserError, match="there are: iris-2"):
             recall(index, Period(BEGUN + DAY_MS), "minutiae@1")
         assert recall(index, Period(BEGUN + DAY_MS), "iris-2").findings == ()
 
@@ -408,7 +408,7 @@ def test_answers_that_can_be_read_no_more_are_not_said_to_be_none() -> None:
 def test_a_number_of_two_partners_needs_the_partners_name() -> None:
     said = [*query(1, 1), *query(1, 9, partner="USA")]
     with indexed(said) as index:
-        with pytest.raises(Remedy, match="AUS, USA"):
+        with pytest.raises(UserError, match="AUS, USA"):
             changes(index, "20260101-00000001", 3_600_000)
         told = changes(index, "20260101-00000001", 3_600_000, "USA")
 

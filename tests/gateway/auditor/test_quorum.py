@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.ledger import merkle, signed_note, witness_quorum
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.proof import LogIdentity
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_the_future_reaches_nothing(both: Policy) -> None:
 
 def rebound(archive: Any, file: Path, said: list[bytes]) -> None:
     """Write the archive's bundle again, with these cosignatures."""
-    with Volume.open(archive.bundle) as old, Writer(file) as writer:
+    with Archive.open(archive.bundle) as old, Writer(file) as writer:
         writer.document("party.json", old.party)
         writer.frontier(old.frontier())
         writer.entries(old.held(), None)
@@ -101,7 +101,7 @@ def rebound(archive: Any, file: Path, said: list[bytes]) -> None:
 def test_a_bundle_says_up_to_where_it_was_witnessed(archive: Any, tmp_path: Path) -> None:
     party = archive.home / "party.json"
     (tmp_path / "policy").write_text(f"{lines()}group one any oneA twoB\nquorum one\n")
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         newest = list(volume.notes())[-1]
         size = volume.size
     rebound(archive, tmp_path / "cosigned.bundle", [by("oneA", newest)])
@@ -137,11 +137,11 @@ def test_a_bundle_whose_witnesses_speak_of_another_ledger_is_not_whole(
     file = tmp_path / "stray.bundle"
 
     rebound(archive, file, [by("oneA", NOTES[0])])
-    with Volume.open(file) as volume:
+    with Archive.open(file) as volume:
         report = verify_volume(volume, log)
     assert not report.ok
     assert [finding.text for finding in report.findings] == [
         "a cosigned note is no checkpoint under both keys of this ledger"
     ]
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         assert verify_volume(volume, log).ok

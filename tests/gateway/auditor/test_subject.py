@@ -15,11 +15,11 @@ from gateway.auditor.index import Index
 from gateway.auditor.questions import subject_text
 from gateway.auditor.questions.subject import Decided, Pack, number_of, subject, write_pack
 from gateway.auditor.result_table import Period
-from gateway.auditor.source import VolumeSource
+from gateway.auditor.source import ArchiveSource
 from gateway.cli.main import app
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.bench.synthetic_events import Said
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from gateway.ledger.entry import EntryClass, EntryType
 from gateway.server.local_source import Stored
 from gateway.store.people.subjects import reference_of
@@ -92,7 +92,9 @@ def test_what_an_officer_withholds_is_said_to_be_withheld_under_its_section() ->
     with indexed(SAID) as index:
         decided = Decided(withheld={6: "21"})
         pack = subject(index, Period(), "77", decided=decided)
-        with pytest.raises(Remedy, match="leaf 0: nothing of this person is to be decided there"):
+        with pytest.raises(
+            UserError, match="leaf 0: nothing of this person is to be decided there"
+        ):
             subject(index, Period(), "77", decided=Decided(frozenset({0})))
 
     letters, document = read(pack)
@@ -346,7 +348,7 @@ def test_a_pack_may_be_one_file_and_is_never_written_over_another(tmp_path: Path
     with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
         assert sorted(archive.namelist()) == ["exchanges.json", "fr.txt"]
         assert len(json.loads(archive.read("exchanges.json"))["exchanges"]) == 1
-    with pytest.raises(Remedy, match="never written over"):
+    with pytest.raises(UserError, match="never written over"):
         write_pack(pack, tmp_path / "pack.zip", ("fr",))
 
 
@@ -359,13 +361,13 @@ def test_nobody_has_an_empty_pack_that_says_so() -> None:
 
 
 def test_without_a_key_there_is_no_pack() -> None:
-    with indexed(SAID, opened=False) as index, pytest.raises(Remedy, match="--key"):
+    with indexed(SAID, opened=False) as index, pytest.raises(UserError, match="--key"):
         subject(index, Period(), "77")
 
 
 def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
-    with Volume.open(archive.bundle) as volume, Index.passing() as index:
-        index.extend(VolumeSource(volume), archive.ring)
+    with Archive.open(archive.bundle) as volume, Index.passing() as index:
+        index.extend(ArchiveSource(volume), archive.ring)
         wanted = "SELECT subject FROM exchanges WHERE number = ?"
         found = int(index.rows(wanted, (archive.matched,))[0][0])
     with Stored(archive.home) as stored, stored._database.reader() as reader:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.auditor.source import log_of
-from gateway.ledger.archive import Held, Manifest, Volume, VolumeRefused
+from gateway.ledger.archive import Archive, ArchiveRefused, Held, Manifest
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.archive_writer import Writer
 from gateway.ledger.errors import AuditFault
@@ -40,7 +40,7 @@ app(sys.argv[1:], prog_name="passerelle")
 def verified(octets: bytes, log: Any) -> bool:
     """Return whether a file passes, as `ledger verify` would say."""
     try:
-        volume = Volume(io.BytesIO(octets))
+        volume = Archive(io.BytesIO(octets))
         return verify_volume(volume, log).ok
     except AuditFault:
         return False
@@ -90,7 +90,7 @@ def mended(octets: bytes, name: str, change: Any) -> bytes:
             assert file is not None
             content = file.read()
             writer.document(info.name, change(content) if info.name == name else content)
-        writer.finish(Volume(io.BytesIO(octets)).manifest)
+        writer.finish(Archive(io.BytesIO(octets)).manifest)
     out.write(path.read_bytes())
     path.unlink()
     return out.getvalue()
@@ -104,14 +104,14 @@ def test_a_forger_who_mends_the_digest_fails_against_the_checkpoints(
 
     assert verified(mended(octets, "entries/00000000", bytes), log)
     forged = mended(octets, "entries/00000000", spoil)
-    report = verify_volume(Volume(io.BytesIO(forged)), log)
+    report = verify_volume(Archive(io.BytesIO(forged)), log)
 
     assert not report.ok
     assert min(finding.index for finding in report.findings) == 0
 
 
 def test_a_pair_of_entries_that_changed_places_is_found(octets: bytes, log: Any) -> None:
-    held = list(Volume(io.BytesIO(octets)).held())
+    held = list(Archive(io.BytesIO(octets)).held())
     held[5], held[6] = held[6], held[5]
 
     def swapped(_: bytes) -> bytes:
@@ -136,14 +136,14 @@ def test_a_member_that_no_bundle_has_is_not_even_listed(name: str) -> None:
         info.size = 4
         file.addfile(info, io.BytesIO(b"evil"))
 
-    with pytest.raises(VolumeRefused):
-        Volume(io.BytesIO(out.getvalue()))
+    with pytest.raises(ArchiveRefused):
+        Archive(io.BytesIO(out.getvalue()))
 
 
 @given(st.binary(max_size=4096))
 def test_bytes_of_a_stranger_are_refused(content: bytes) -> None:
-    with pytest.raises(VolumeRefused):
-        Volume(io.BytesIO(content))
+    with pytest.raises(ArchiveRefused):
+        Archive(io.BytesIO(content))
 
 
 def test_what_is_not_finished_leaves_no_file(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_what_is_not_finished_leaves_no_file(tmp_path: Path) -> None:
 
     with pytest.raises(InterruptedError):
         begin("frontier")
-    with pytest.raises(VolumeRefused):
+    with pytest.raises(ArchiveRefused):
         begin("../bundle")
 
     assert list(tmp_path.iterdir()) == []
@@ -166,8 +166,8 @@ def test_a_manifest_that_promises_more_than_there_is_is_refused(tmp_path: Path) 
         writer.entries([Held(0, bytes(512))])
         writer.finish(Manifest("CAN", "passerelle/CAN", 0, 300, "2026-01-01T00:00:00+00:00"))
 
-    with pytest.raises(VolumeRefused, match="does not say what is here"):
-        Volume.open(tmp_path / "bundle")
+    with pytest.raises(ArchiveRefused, match="does not say what is here"):
+        Archive.open(tmp_path / "bundle")
 
 
 @pytest.mark.slow
@@ -188,5 +188,5 @@ def test_a_bundle_is_verified_where_nothing_is_installed(archive: Any) -> None:
 
 
 def test_the_keys_in_a_bundle_are_its_own_word(archive: Any) -> None:
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         assert log_of(volume).origin == volume.manifest.origin

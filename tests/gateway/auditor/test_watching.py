@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from gateway.auditor.witness import HistoryRewritten, Watcher, fetching
 from gateway.cli.main import app
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import merkle, signed_note, split_view, tiles
 from gateway.ledger.entry import EntryClass, EntryType, Frame, encode
 from gateway.ledger.proof import LogIdentity
@@ -175,10 +175,10 @@ def test_files_that_are_late_or_damaged_accuse_nobody(watcher: Watcher, place: P
     whole = tile.read_bytes()
 
     tile.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(Remedy, match="do not show it yet"):
+    with pytest.raises(UserError, match="do not show it yet"):
         look(watcher, place)
     tile.unlink()
-    with pytest.raises(Remedy, match="do not show it yet"):
+    with pytest.raises(UserError, match="do not show it yet"):
         look(watcher, place)
     tile.write_bytes(whole)
 
@@ -188,7 +188,7 @@ def test_files_that_are_late_or_damaged_accuse_nobody(watcher: Watcher, place: P
 def test_a_checkpoint_of_another_key_is_refused(watcher: Watcher, place: Path) -> None:
     publish(place, leaves(10), LogKey.from_seed(b"x" * 64))
 
-    with pytest.raises(Remedy, match="refused"):
+    with pytest.raises(UserError, match="refused"):
         look(watcher, place)
     assert watcher.kept() is None
 
@@ -258,7 +258,7 @@ def web(place: Path) -> Iterator[str]:
 
 def test_a_ledger_is_watched_over_the_web(watcher: Watcher, place: Path, web: str) -> None:
     history = leaves(300)
-    with pytest.raises(Remedy, match="no checkpoint at that place"):
+    with pytest.raises(UserError, match="no checkpoint at that place"):
         watcher.look(fetching(web), NOW)
     for size in (40, 300):
         publish(place, history[:size])
@@ -272,21 +272,21 @@ def test_a_web_server_that_sends_us_away_or_babbles_is_no_ledger(
     """What we were told to watch is what we watch; and nobody is accused for it."""
     publish(place, leaves(40))
 
-    with pytest.raises(Remedy, match="nothing came from"):
+    with pytest.raises(UserError, match="nothing came from"):
         watcher.look(fetching(f"{web}/{path}"), NOW)
     assert watcher.kept() is None
 
 
 @pytest.mark.parametrize("place", ["ftp://example.ca/ledger", "file:///etc", "no/such/folder"])
 def test_a_place_of_another_kind_is_refused(place: str) -> None:
-    with pytest.raises(Remedy, match=r"https?|folder"):
+    with pytest.raises(UserError, match=r"https?|folder"):
         fetching(place)
 
 
 def test_a_folder_that_cannot_be_read_is_told_and_watched_on(watcher: Watcher, place: Path) -> None:
     (place / "checkpoint").mkdir(parents=True)
 
-    with pytest.raises(Remedy, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         watcher.look(fetching(str(place)), NOW)
 
 
@@ -323,15 +323,15 @@ def test_a_witness_by_its_commands(
     archive: Any, commissioner: Any, place: Path, secret: Any, tmp_path: Path
 ) -> None:
     """It looks at published files, and an operator brings its line, where the policy names it."""
-    from gateway.ledger.archive import Volume
-    from gateway.server.application import House
+    from gateway.ledger.archive import Archive
+    from gateway.server.application import Gateway
 
     words, line = commissioner
     party = archive.home / "party.json"
-    with Volume.open(archive.bundle) as volume:
+    with Archive.open(archive.bundle) as volume:
         history = [held.leaf for held in volume.held()]
         size = PartyBundle.parse(party.read_bytes()).log.open(list(volume.notes())[-1]).size
-    with House.open(archive.home, secret) as house:
+    with Gateway.open(archive.home, secret) as house:
         log = house.keyset.log()
     assert isinstance(log, LogKey)
     publish(place, history[:size], log)

@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.auditor.console.session import Gate
+from gateway.auditor.console.session import SessionGate
 
 PORT = 7070
 HOST = f"127.0.0.1:{PORT}"
@@ -23,7 +23,7 @@ class Answer:
 class Visitor:
     """A browser as far as the pages need one: it keeps a cookie."""
 
-    def __init__(self, gate: Gate, host: str = HOST) -> None:
+    def __init__(self, gate: SessionGate, host: str = HOST) -> None:
         self.gate, self.host, self.cookie, self.at = gate, host, "", "/nowhere"
 
     def ask(self, address: str, method: str = "GET", **more: str) -> Answer:

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 
 from gateway.cli import output
 from gateway.cli.main import app
-from gateway.cli.output import Code, Guarded, Json, No, emit, manner, passphrase_from
+from gateway.cli.output import Code, GuardedGroup, Json, No, emit, manner, passphrase_from
 from gateway.client import AnswerRejected, DeadlineExceeded, KeyStale, Refused
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from keys.errors import CustodyFault
 from tests.patience import PATIENCE
 
@@ -141,7 +141,7 @@ def test_what_is_no_passphrase_file_is_refused(tmp_path: Path, content: bytes) -
     (tmp_path / "p").write_bytes(content)
     (tmp_path / "p").chmod(0o600)
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         passphrase_from(tmp_path / "p", "a test")()
 
 
@@ -150,7 +150,7 @@ def test_a_passphrase_file_that_others_can_read_is_refused(tmp_path: Path, mode:
     (tmp_path / "p").write_bytes(b"secret\n")
     (tmp_path / "p").chmod(mode)
 
-    with pytest.raises(Remedy, match="chmod 600"):
+    with pytest.raises(UserError, match="chmod 600"):
         passphrase_from(tmp_path / "p", "a test")()
 
 
@@ -220,7 +220,7 @@ def test_ctrl_c_before_the_command_begins_is_no_traceback(spawn: Any) -> None:
 
 def told(fault: BaseException | None, *words: str) -> Any:
     """Run a command that ends in `fault`."""
-    desk = typer.Typer(cls=Guarded)
+    desk = typer.Typer(cls=GuardedGroup)
 
     @desk.callback()
     def root(context: typer.Context, debug: bool = False) -> None:
@@ -244,7 +244,7 @@ def test_what_is_iterated_over_is_one_list_of_one_document(
 ) -> None:
     rows = [{"n": number, "é": None} for number in range(count)]
 
-    output._write(output.Manner(), {"ok": True, "rows": iter(rows), "last": {"a": [1]}})
+    output._write(output.OutputOptions(), {"ok": True, "rows": iter(rows), "last": {"a": [1]}})
 
     assert json.loads(capsys.readouterr().out) == {"ok": True, "rows": rows, "last": {"a": [1]}}
 
@@ -259,8 +259,8 @@ def test_what_is_iterated_over_is_one_list_of_one_document(
         (Refused("UNAVAILABLE", "DRAINING", "later"), 2),
         (Refused("RESOURCE_EXHAUSTED", "RATE_LIMITED", "later"), 2),
         (KeyStale("FAILED_PRECONDITION", "KEY_STALE", "import it"), 2),
-        (Remedy("do that"), 2),
-        (Fault("ours"), 2),
+        (UserError("do that"), 2),
+        (InternalError("ours"), 2),
         (CustodyFault("not there"), 2),
         (FileNotFoundError(2, "No such file", "x"), 2),
         (ZeroDivisionError("secret value of nobody"), 2),
@@ -444,7 +444,7 @@ def test_a_refusal_tells_a_machine_its_reason() -> None:
 
 
 def test_a_document_once_written_stays_the_only_one() -> None:
-    result = told(Remedy("too late"), "act", "--json", "--late")
+    result = told(UserError("too late"), "act", "--json", "--late")
 
     assert result.stdout.count("\n") == 1
     assert json.loads(result.stdout) == {"ok": True}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.trust.partners import own_bundle
 
 
@@ -151,7 +151,7 @@ def test_a_house_whose_directory_has_ended_answers_nothing(home: Path) -> None:
 
     from gateway.errors import DirectoryStale
 
-    with House.open(home, lambda: b"correct horse battery") as house:
+    with Gateway.open(home, lambda: b"correct horse battery") as house:
         house.publishing.demand()
         real = house.publishing._clock
         house.publishing._clock = lambda: real() + timedelta(hours=25)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.cli.home import init
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.bundle import PartyBundle, fingerprint
 from keys import signatures
 from keys.custody import FileCustody
@@ -172,7 +172,7 @@ def test_a_crash_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(init, "_agreements", full)
-    charter = init.Charter("CAN", "Canada", "127.0.0.1:7443", ("127.0.0.1",))
+    charter = init.NewHome("CAN", "Canada", "127.0.0.1:7443", ("127.0.0.1",))
 
     with pytest.raises(OSError, match="No space"):
         init.found(
@@ -203,7 +203,7 @@ def test_an_operator_who_cannot_be_let_in_leaves_neither_home_nor_certificate(
     def fails(*words: Any, **more: Any) -> Any:
         seen.append(words)
         if len(seen) > 1:
-            raise Remedy("this one is refused")
+            raise UserError("this one is refused")
         return let_in(*words, **more)
 
     monkeypatch.setattr(init, "enlist", fails)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.cli.subjects import registry_file
 from gateway.cli.subjects.biometric_files import Bad
 from gateway.cli.subjects.registry_file import Line
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 CANARY = "Canary-Blue"
 CSV = f"""reference,status,nationalities,persecutors,LAST_NAME,DATE_OF_BIRTH,photograph
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_csv_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "people.csv"
     file.write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(Remedy) as told:
+    with pytest.raises(UserError) as told:
         list(registry_file.rows(file))
 
     assert CANARY not in str(told.value)
@@ -240,7 +240,7 @@ def test_whatever_a_file_holds_its_rows_are_text_or_named(
 
     try:
         found = list(registry_file.rows(file))
-    except Remedy:
+    except UserError:
         return
 
     for each in found:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.lazy import LazyGroup, Table
 from gateway.cli.main import app, listed
-from gateway.cli.output import Guarded, Json
+from gateway.cli.output import GuardedGroup, Json
 
 HEAVY = ("cryptography", "google", "grpc", "numpy", "prometheus_client", "pydantic_settings")
 HEAVIER = ("rich", "sqlalchemy", "structlog", "tuf", "matcher", "gateway.server", "gateway.office")
@@ -116,7 +116,7 @@ def small(fault: BaseException | None) -> typer.Typer:
     """Return an application of one lazy command, whose import ends in `fault`."""
     table = Table()
 
-    class Root(LazyGroup, Guarded):
+    class Root(LazyGroup, GuardedGroup):
         pass
 
     Root.table = table

@@ -20,7 +20,6 @@ from gateway.domain.messages import (
     Capabilities,
     Direction,
     Header,
-    Letter,
     MessageType,
     Modality,
     Operation,
@@ -31,6 +30,7 @@ from gateway.domain.messages import (
     RecordFormat,
     Result,
     Sample,
+    SignedEnvelope,
     State,
 )
 from gateway.ledger import merkle, proof, signed_note
@@ -130,9 +130,9 @@ class Answering:
     context: bytes = signatures.RESPONSE
     sealed_to: envelope.SealingKey | None = None
     frame: Callable[[Frame], Frame] = lambda frame: frame
-    stored: dict[str, tuple[Letter, Receipt]] = field(default_factory=dict)
+    stored: dict[str, tuple[SignedEnvelope, Receipt]] = field(default_factory=dict)
 
-    def answer(self, letter: Letter) -> tuple[Letter, Receipt]:
+    def answer(self, letter: SignedEnvelope) -> tuple[SignedEnvelope, Receipt]:
         asked = signed_envelope.parse_header(letter.header)
         opening = self.keyset.opening(asked.kem_key_id)
         opened = envelope.open_sealed(
@@ -166,7 +166,7 @@ class Answering:
         self.stored[asked.transaction_number] = answered, receipt
         return answered, receipt
 
-    def _seal(self, asked: Header, letter: Letter, public: bytes) -> Letter:
+    def _seal(self, asked: Header, letter: SignedEnvelope, public: bytes) -> SignedEnvelope:
         recipient = self.sealed_to or envelope.SealingKey(public)
         signer = self.signer or self.keyset.signing()
         packed = envelope.pack(self.payload(asked))
@@ -191,7 +191,7 @@ class Answering:
         octets = signed_envelope.header_bytes(header)
         sealed = envelope.seal(packed, octets, recipient)
         text = envelope.transcript(octets, sealed)
-        return Letter(octets, sealed, signer.sign(text, self.context))
+        return SignedEnvelope(octets, sealed, signer.sign(text, self.context))
 
 
 def result_of(outcome: Outcome = Outcome.NO_MATCH) -> Result:

@@ -21,7 +21,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from gateway.client import Partner
-from gateway.client.channel import PUSHBACK, Courier, connected, open_channel
+from gateway.client.channel import PUSHBACK, Transport, connected, open_channel
 from gateway.client.errors import DeadlineExceeded, KeyStale, Refused, Unreachable
 from gateway.errors import Refusal
 from gateway.v1 import ledger_pb2, ledger_pb2_grpc
@@ -106,7 +106,7 @@ REQUEST = ledger_pb2.GetConsistencyProofRequest(old_size=1, new_size=2)
 
 
 def carry(method: Any, seconds: float = PATIENCE, **how: Any) -> Any:
-    return Courier().carry(method, REQUEST, time.monotonic() + seconds, **how)
+    return Transport().carry(method, REQUEST, time.monotonic() + seconds, **how)
 
 
 class Still:
@@ -114,7 +114,7 @@ class Still:
 
     def __init__(self) -> None:
         self.now, self.paused = 0.0, list[float]()
-        self.courier = Courier(clock=lambda: self.now, pause=self._pass)
+        self.courier = Transport(clock=lambda: self.now, pause=self._pass)
 
     def _pass(self, seconds: float) -> None:
         self.now += seconds
@@ -445,7 +445,7 @@ def test_a_host_of_the_name_of_a_scheme_is_a_name(
 
 
 def test_a_closed_courier_ends_its_wait_between_two_attempts() -> None:
-    courier, waiting = Courier(), threading.Event()
+    courier, waiting = Transport(), threading.Event()
     told: list[BaseException] = []
 
     def away(*_: object, timeout: float) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.client import Partner
 from gateway.client.local_settings import read_folder
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from keys.custody import Argon2Cost, FileCustody
 from keys.envelope import SealingKey
 from keys.errors import CustodyFault, WrongPassphrase
@@ -50,7 +50,7 @@ def test_a_key_that_the_gateway_here_refuses_is_neither_asked_nor_believed(
     """An operator who stopped a stolen key stopped it for every command, not for the listener alone."""
     stolen = SealingKey(canada.bundle.kem[0].public).key_id
 
-    with pytest.raises(Remedy, match="passerelle party show"):
+    with pytest.raises(UserError, match="passerelle party show"):
         read_folder(home, "CAN", secret, frozenset({stolen}))
 
     with Partner.open(home, "CAN", secret, frozenset({bytes(32)})) as partner:
@@ -78,7 +78,7 @@ def test_the_proxy_of_the_settings_is_used_and_one_of_another_form_refused(
     (home / "passerelle.toml").write_text(f"{SETTINGS}[exchange]\nproxy = 'proxy.example:3128'\n")
     assert read_folder(home, "CAN", secret).proxy == "proxy.example:3128"
     monkeypatch.setenv("PASSERELLE_EXCHANGE__PROXY", "http://proxy.example:3128")
-    with pytest.raises(Remedy, match=r"proxy\.example:3128"):
+    with pytest.raises(UserError, match=r"proxy\.example:3128"):
         read_folder(home, "CAN", secret)
 
 
@@ -86,11 +86,11 @@ def test_a_settings_file_that_is_no_file_or_too_long_is_refused_and_not_waited_f
     home: Path,
 ) -> None:
     (home / "passerelle.toml").write_bytes(b"#" * 65_537)
-    with pytest.raises(Remedy, match="larger than 65536 bytes"):
+    with pytest.raises(UserError, match="larger than 65536 bytes"):
         read_folder(home, "CAN", secret)
     (home / "passerelle.toml").unlink()
     os.mkfifo(home / "passerelle.toml")  # to read one without a writer would last for ever
-    with pytest.raises(Remedy, match="no regular file"):
+    with pytest.raises(UserError, match="no regular file"):
         read_folder(home, "CAN", secret)
 
 
@@ -122,5 +122,5 @@ def test_what_is_not_there_is_said_with_its_remedy(
 ) -> None:
     spoil(home)
 
-    with pytest.raises(Remedy, match=complaint):
+    with pytest.raises(UserError, match=complaint):
         read_folder(home, peer, secret)

@@ -12,7 +12,7 @@ from hypothesis.strategies import binary
 
 from gateway.client import Refused, signed_request
 from gateway.domain.messages import About, Operation
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.outbound.transport import Fate
 from gateway.server.partner_transport import _fate
 from gateway.wire import query_payload
@@ -39,7 +39,7 @@ def test_a_packed_letter_is_the_same_letter(shared_pair: Any) -> None:
 
 @given(binary(max_size=300))
 def test_what_we_did_not_pack_is_a_fault(octets: bytes) -> None:
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         signed_request.unpack(octets)
 
 

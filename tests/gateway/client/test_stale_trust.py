@@ -10,11 +10,11 @@ import pytest
 
 from gateway.client.errors import DirectoryRefused
 from gateway.client.freshness import Freshness
-from gateway.client.session import Dialogue
+from gateway.client.session import Session
 
 if TYPE_CHECKING:
     from gateway.client.checkpoint_memory import Witness
-    from gateway.client.connection import Lines
+    from gateway.client.connection import Connections
     from gateway.client.directory_client import Source
     from gateway.trust.bundle import PartyBundle
 
@@ -43,8 +43,8 @@ def test_a_directory_that_ended_between_two_readings_is_not_asked_by(
     monkeypatch.setattr("gateway.client.directory_client.Trust.update", lambda *_: None)
     freshness.read(HELD, cast("Source", None), wait=False)
     monkeypatch.setattr("gateway.client.directory_client.Trust.stale", lambda _: True)
-    lines = cast("Lines", SimpleNamespace(current=SimpleNamespace(peer=HELD)))
-    dialogue = Dialogue(lines, freshness, cast("Witness", None))
+    lines = cast("Connections", SimpleNamespace(current=SimpleNamespace(peer=HELD)))
+    dialogue = Session(lines, freshness, cast("Witness", None))
 
     with pytest.raises(DirectoryRefused):
         dialogue.freshen(0.0)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.client.errors import AnswerRejected, ReceiptMissing
-from gateway.client.verification import Judge
+from gateway.client.verification import AnswerVerifier
 from gateway.domain.messages import Direction, MessageType, Operation
 from gateway.ledger.entry import EntryType
 from gateway.v1 import exchange_pb2
@@ -22,7 +22,7 @@ from keys import envelope, signatures
 
 def judge(canada: Any, question: Any, response: Any, *, later: timedelta = timedelta(0)) -> Any:
     seen: list[int] = []
-    verdict = Judge("AUS", canada.bundle, lambda: datetime.now(UTC) + later).judge(
+    verdict = AnswerVerifier("AUS", canada.bundle, lambda: datetime.now(UTC) + later).judge(
         question, response, lambda _, checkpoint, __: seen.append(checkpoint.size)
     )
     assert seen == [verdict.checkpoint.size]
@@ -238,7 +238,7 @@ def test_a_split_view_is_raised_before_anything_is_opened(canada: Any, asked: An
     response = response_of(canada, asked)
 
     with pytest.raises(LookupError):
-        Judge("AUS", canada.bundle, lambda: datetime.now(UTC)).judge(
+        AnswerVerifier("AUS", canada.bundle, lambda: datetime.now(UTC)).judge(
             asked.question, response, convict
         )
 

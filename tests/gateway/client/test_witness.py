@@ -14,7 +14,7 @@ import pytest
 
 from gateway.client.checkpoint_memory import CannotProve, Witness
 from gateway.client.errors import DeadlineExceeded, SplitView
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger import signed_note, split_view
 from gateway.ledger import split_view_evidence as evidence
 from tests.patience import PATIENCE
@@ -299,7 +299,7 @@ def test_a_damaged_file_is_refused_with_a_remedy(log: Any, kept_in: Path, conten
     kept_in.parent.mkdir()
     kept_in.write_bytes(content)
 
-    with pytest.raises(Remedy, match="damaged"):
+    with pytest.raises(UserError, match="damaged"):
         Witness(log.identity, kept_in)
 
 

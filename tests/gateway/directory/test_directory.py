@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.trust.bundle import MAX_BUNDLE
 from gateway.trust.partners import (
     BundleRefused,
@@ -314,5 +314,5 @@ def test_our_own_bundle_is_read_from_our_folder(tmp_path: Path, aus: Party) -> N
     assert own_bundle(tmp_path).version == 4
 
     (tmp_path / "party.json").unlink()
-    with pytest.raises(Remedy, match="passerelle init"):
+    with pytest.raises(UserError, match="passerelle init"):
         own_bundle(tmp_path)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.exchange.response_timing import (
     SMALLEST_FLOOR,
     Departures,
-    Quantum,
+    ResponseTiming,
     departure,
     floor_of,
 )
@@ -54,7 +54,7 @@ def test_the_quantum_of_the_protocol(elapsed: float, leaves: float) -> None:
 
 
 def test_an_answer_is_given_its_moment_from_when_its_call_began() -> None:
-    quantum = Quantum(0.05, 0.025)
+    quantum = ResponseTiming(0.05, 0.025)
 
     assert quantum.leaves(10.0, now=10.03) == pytest.approx(10.05)
     assert quantum.leaves(10.0, now=10.06) == pytest.approx(10.075)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.bench.audit import QUESTIONS, measured
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("kept")
 
-    with pytest.raises(Remedy, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         measured(tmp_path, 1000, lambda _: None)
 
     assert [each.name for each in tmp_path.iterdir()] == ["kept"]

@@ -23,7 +23,7 @@ from gateway.exercises.demo.check import Promise
 from gateway.exercises.demo.disclosure import UNAGREED, WANTED
 from gateway.exercises.demo.followup import Badges, Casework, Followed
 from gateway.exercises.demo.masking import NEVER
-from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import Person
 from gateway.exercises.demo.queries import found
@@ -107,7 +107,7 @@ def test_without_two_hits_there_is_a_line_that_says_so(
 ) -> None:
     monkeypatch.setattr(masking.commands, "run", lambda *_, **__: {"answers": {"decision": []}})
     kept: list[Promise] = []
-    telling = Telling(Console(file=io.StringIO()))
+    telling = DemoOutput(Console(file=io.StringIO()))
     cast = people.with_citizen(people.invented(range(5)))
     party = Party("CAN", tmp_path, tmp_path, tmp_path)
     casework = Casework(party, party, cast, tmp_path, telling, kept.append)

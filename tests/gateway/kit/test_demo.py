@@ -101,7 +101,7 @@ def test_a_folder_that_the_demo_did_not_make_is_refused(passerelle: Any, tmp_pat
     done = passerelle("demo", "--workdir", "thesis", "--json", at=tmp_path)
 
     assert done.returncode == 2
-    assert last_line(done.stdout)["error"]["kind"] == "Remedy"
+    assert last_line(done.stdout)["error"]["kind"] == "UserError"
     assert "was not made by the demo" in done.stderr
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.child_process import Child
 from gateway.exercises.drill import pressure, pressure_kinds
 from gateway.exercises.drill.pressure import Figures, Trial, most_entries, together, trial
@@ -194,7 +194,7 @@ def test_what_a_process_holds_is_read_and_what_ended_holds_nothing() -> None:
 
     assert held.memory_mib > 1
     assert held.descriptors > 2
-    with pytest.raises(Remedy, match="no more"):
+    with pytest.raises(UserError, match="no more"):
         Holding.of(2**31 - 1)
 
 
@@ -219,7 +219,7 @@ def test_a_stuck_reader_is_let_go_and_nothing_is_left_in_its_folder(tmp_path: Pa
 
 
 def test_a_child_that_ends_early_is_said_to_have(capfd: Any) -> None:
-    with Child("gateway.exercises.nothing") as child, pytest.raises(Remedy, match="ended early"):
+    with Child("gateway.exercises.nothing") as child, pytest.raises(UserError, match="ended early"):
         child.hear()
 
     assert "gateway.exercises.nothing" in capfd.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.evaluation import evaluate
 from gateway.exercises.evaluation.files import find, numbered, read
 from gateway.exercises.evaluation.scores import curve, load_run
@@ -127,21 +127,21 @@ def test_saved_scores_are_a_run_again(folder: Path, tmp_path: Path) -> None:
 def test_a_file_that_holds_no_scores_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.npz").write_bytes(content)
 
-    with pytest.raises(Remedy, match="not a file of scores"):
+    with pytest.raises(UserError, match="not a file of scores"):
         load_run(str(tmp_path / "run.npz"))
 
 
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     np.savez(tmp_path / "run.npz", names=np.array([{"a": 1}], dtype=object), scores=np.zeros(1))
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         load_run(str(tmp_path / "run.npz"))
 
 
 def test_a_matrix_of_another_size_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "run.npz", names=np.array(["a_1", "a_2"]), scores=np.zeros((2, 3)))
 
-    with pytest.raises(Remedy, match="as wide"):
+    with pytest.raises(UserError, match="as wide"):
         load_run(str(tmp_path / "run.npz"))
 
 
@@ -169,13 +169,13 @@ def test_a_manifest_says_what_names_do_not(folder: Path) -> None:
 def test_a_manifest_that_is_none_is_refused(text: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(text)
 
-    with pytest.raises(Remedy, match=reason):
+    with pytest.raises(UserError, match=reason):
         find(tmp_path / "people.csv")
 
 
 def test_an_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(Remedy):
+        with pytest.raises(UserError):
             find(place)
 
 

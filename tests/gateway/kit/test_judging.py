@@ -13,7 +13,7 @@ from rich.console import Console
 from gateway.client import Answer
 from gateway.domain.messages import Outcome, Receipt, Result
 from gateway.exercises.demo import attacks
-from gateway.exercises.demo.output import Telling
+from gateway.exercises.demo.output import DemoOutput
 from gateway.exercises.demo.people import Person
 from gateway.exercises.demo.queries import Asked, percentile
 from gateway.exercises.demo.story import Demo, Verified
@@ -46,7 +46,7 @@ def asked(person: Person, outcome: Outcome | None, number: str = "N-1", size: in
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Demo:
-    telling = Telling(Console(file=io.StringIO(), width=120))
+    telling = DemoOutput(Console(file=io.StringIO(), width=120))
     return Demo(Scratch(tmp_path / "demo"), telling, None)
 
 
@@ -147,7 +147,7 @@ def test_a_percentile_of_nothing_is_nothing() -> None:
 
 def test_the_table_has_a_row_a_person_and_names_what_went_wrong() -> None:
     file = io.StringIO()
-    telling = Telling(Console(file=file))
+    telling = DemoOutput(Console(file=file))
 
     telling.people(
         [

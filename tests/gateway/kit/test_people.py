@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.demo import people
 from gateway.exercises.demo.people import ENROLLED_IMPRESSION, POSITIONS
 from matcher.finger import record_fmr
@@ -113,7 +113,7 @@ def test_too_few_records_are_refused_with_what_is_wanted(
 ) -> None:
     folder = shelve("acme/DB1", fingers=fingers, impressions=impressions)
 
-    with pytest.raises(Remedy, match="<finger>_<impression>"):
+    with pytest.raises(UserError, match="<finger>_<impression>"):
         people.from_folder(folder)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.scratch_folder import MARK, Scratch
 
 
@@ -25,7 +25,7 @@ def test_a_new_folder_is_made_for_our_eyes_only_and_removed_at_the_end(tmp_path:
 def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
 
-    with pytest.raises(Remedy, match="was not made by the demo"), Scratch(tmp_path):
+    with pytest.raises(UserError, match="was not made by the demo"), Scratch(tmp_path):
         pass
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
@@ -47,7 +47,7 @@ def test_a_file_and_a_link_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "aim")
 
     for name in ("file", "link"):
-        with pytest.raises(Remedy, match="is no folder"), Scratch(tmp_path / name):
+        with pytest.raises(UserError, match="is no folder"), Scratch(tmp_path / name):
             pass
 
     assert (tmp_path / "file").read_text() == "mine"
@@ -59,7 +59,7 @@ def test_a_mark_that_is_a_link_makes_no_folder_ours(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("")
     (tmp_path / "demo" / MARK).symlink_to(tmp_path / "real")
 
-    with pytest.raises(Remedy, match="was not made by the demo"), Scratch(tmp_path / "demo"):
+    with pytest.raises(UserError, match="was not made by the demo"), Scratch(tmp_path / "demo"):
         pass
 
 
@@ -92,7 +92,7 @@ def test_what_went_wrong_can_be_looked_at(tmp_path: Path) -> None:
 def test_two_demonstrations_do_not_share_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
 
-    with Scratch(folder), pytest.raises(Remedy, match="another demo"), Scratch(folder):
+    with Scratch(folder), pytest.raises(UserError, match="another demo"), Scratch(folder):
         pass
 
     with Scratch(folder):  # the first has left, so there is room again

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.messages import Header, Letter, MessageType, Operation, Purpose
+from gateway.domain.messages import Header, MessageType, Operation, Purpose, SignedEnvelope
 from gateway.exercises.raw_channel import ENVELOPE_TAG, _varint, flipped, signed_anew
 from gateway.v1 import exchange_pb2
 from gateway.wire import signed_envelope
@@ -28,7 +28,7 @@ def signer() -> SigningKey:
 
 
 @pytest.fixture(scope="module")
-def letter(signer: SigningKey) -> Letter:
+def letter(signer: SigningKey) -> SignedEnvelope:
     header = signed_envelope.header_bytes(
         Header(
             message_type=MessageType.REQUEST,
@@ -50,12 +50,12 @@ def letter(signer: SigningKey) -> Letter:
     )
     sealed = bytes(2000)
     text = envelope.transcript(header, sealed)
-    return Letter(header, sealed, signer.sign(text, signatures.REQUEST))
+    return SignedEnvelope(header, sealed, signer.sign(text, signatures.REQUEST))
 
 
 @given(size=st.integers(0, 300_000))
 def test_a_request_of_raw_bytes_is_the_message_that_protobuf_makes(size: int) -> None:
-    letter = Letter(b"h", bytes(size), b"s")
+    letter = SignedEnvelope(b"h", bytes(size), b"s")
     octets = signed_envelope.envelope_bytes(letter)
 
     whole = exchange_pb2.SubmitQueryRequest(envelope=signed_envelope.envelope_of(letter))
@@ -64,7 +64,7 @@ def test_a_request_of_raw_bytes_is_the_message_that_protobuf_makes(size: int) ->
 
 
 @pytest.mark.parametrize(("part", "at"), [("sealed", 0), ("sealed", 1999), ("signature", 3372)])
-def test_one_bit_is_turned_and_no_other(letter: Letter, part: str, at: int) -> None:
+def test_one_bit_is_turned_and_no_other(letter: SignedEnvelope, part: str, at: int) -> None:
     turned = flipped(letter, part, at)
 
     before, after = getattr(letter, part), getattr(turned, part)
@@ -75,7 +75,7 @@ def test_one_bit_is_turned_and_no_other(letter: Letter, part: str, at: int) -> N
 
 
 def test_a_letter_signed_anew_is_lawful_but_for_its_message_id(
-    letter: Letter, signer: SigningKey
+    letter: SignedEnvelope, signer: SigningKey
 ) -> None:
     """Otherwise the signature would refuse it, and not the memory of its id."""
     folder: Any = SimpleNamespace(keyset=SimpleNamespace(signing=lambda: signer), witness=Path())

@@ -8,18 +8,18 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.law import agreement
-from gateway.law.retention_policy import RULES, STAMPED, Kept, Schedule, schedule_of
+from gateway.law.retention_policy import RULES, STAMPED, RetentionClass, Schedule, schedule_of
 
 
-def kept(days: int) -> agreement.Kept:
-    return agreement.Kept(timedelta(days=days), "IRPR 315.43(1)")
+def kept(days: int) -> agreement.KeptPeriod:
+    return agreement.KeptPeriod(timedelta(days=days), "IRPR 315.43(1)")
 
 
 def test_the_agreements_of_this_release_say_what_the_rules_say(bench: Any) -> None:
     schedule = schedule_of({name: (one,) for name, one in bench.agreements.items()})
 
     for partner in ("AUS", "NZL", "GBR", "USA"):
-        for each in Kept:
+        for each in RetentionClass:
             assert schedule.period(each, partner) == RULES[each].period
 
 
@@ -33,13 +33,16 @@ def test_of_several_versions_the_longest_period_holds(bench: Any) -> None:
 
     schedule = schedule_of({"au": versions})
 
-    assert schedule.period(Kept.EXCHANGE_DETAIL, one.partner) == timedelta(days=900)
-    assert schedule.period(Kept.EXCHANGE_DETAIL, "GBR") == RULES[Kept.EXCHANGE_DETAIL].period
-    assert schedule.partners(Kept.EXCHANGE_DETAIL) == (one.partner,)
+    assert schedule.period(RetentionClass.EXCHANGE_DETAIL, one.partner) == timedelta(days=900)
+    assert (
+        schedule.period(RetentionClass.EXCHANGE_DETAIL, "GBR")
+        == RULES[RetentionClass.EXCHANGE_DETAIL].period
+    )
+    assert schedule.partners(RetentionClass.EXCHANGE_DETAIL) == (one.partner,)
 
 
 def test_what_bears_its_end_is_not_prolonged_a_second_time(bench: Any) -> None:
     schedule = schedule_of({name: (one,) for name, one in bench.agreements.items()})
 
     assert all(schedule.period(each, "AUS") == timedelta(0) for each in STAMPED)
-    assert Schedule().partners(Kept.REPLY) == ()
+    assert Schedule().partners(RetentionClass.REPLY) == ()

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.admin.operation import Officer, Role
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.exchange import seen_versions
 from gateway.store.ledger import stored_ledger
 from keys.keyset import KeyKind, KeyState
@@ -25,7 +25,7 @@ class KeyDesk:
     two = Officer("P-1", OPERATOR, second="P-2")
     other = Officer("P-2", OPERATOR)
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gateway) -> None:
         self._house = house
 
     def do(self, act: str, officer: Officer = one, **values: object) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class KeyDesk:
 class Clock:
     """A clock of the keys that tests set forward or back; the ledger keeps its own."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gateway) -> None:
         self._house, self.ahead = house, timedelta()
         house.keyroom._clock = self
         house.turning._clock = self
@@ -65,9 +65,9 @@ class Clock:
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[House]:
+def house(homes: Any, secret: Any) -> Iterator[Gateway]:
     """Return an open house that knows one partner, AUS."""
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
@@ -77,10 +77,10 @@ def keydesk() -> type[KeyDesk]:
 
 
 @pytest.fixture
-def desk(house: House) -> KeyDesk:
+def desk(house: Gateway) -> KeyDesk:
     return KeyDesk(house)
 
 
 @pytest.fixture
-def clock(house: House) -> Clock:
+def clock(house: Gateway) -> Clock:
     return Clock(house)

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from gateway.admin.arguments import Arguments
-from gateway.admin.operation import Act, Answer, Desk, NotAllowed, Officer, Role
+from gateway.admin.operation import Act, Answer, NotAllowed, Officer, OperationRegistry, Role
 from gateway.domain.person import Ground
-from gateway.errors import Remedy
+from gateway.errors import UserError
 
 REGISTRAR = Officer("P-1", frozenset({Role.REGISTRAR}))
 
 
-def desk(done: list[str]) -> Desk:
+def desk(done: list[str]) -> OperationRegistry:
     def read(officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         word = arguments.text("word")
         ground = arguments.choice("ground", Ground, Ground.SOVEREIGNTY)
@@ -25,7 +25,7 @@ def desk(done: list[str]) -> Desk:
 
         return do
 
-    return Desk([Act("say", frozenset({Role.REGISTRAR}), read)])
+    return OperationRegistry([Act("say", frozenset({Role.REGISTRAR}), read)])
 
 
 def test_an_act_is_done_by_whom_it_is_for() -> None:
@@ -65,14 +65,14 @@ def test_arguments_are_strict_and_nothing_is_done_before_they_are_read(
 ) -> None:
     done: list[str] = []
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         desk(done).perform(REGISTRAR, "say", values)
 
     assert done == []
 
 
 def test_an_unknown_act_is_no_act() -> None:
-    with pytest.raises(Remedy, match="there is no act"):
+    with pytest.raises(UserError, match="there is no act"):
         desk([]).perform(REGISTRAR, "sing", {})
 
 
@@ -96,7 +96,7 @@ def test_an_unknown_act_is_no_act() -> None:
 def test_a_wrong_argument_is_named_and_not_repeated(
     take: Callable[[Arguments], object], value: object
 ) -> None:
-    with pytest.raises(Remedy) as caught:
+    with pytest.raises(UserError) as caught:
         take(Arguments({"x": value}))
 
     assert str(caught.value).startswith("x")

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.keys import adopted_versions
 from gateway.store.ledger import stored_ledger
 from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
 
 
-def types(house: House) -> list[EntryType]:
+def types(house: Gateway) -> list[EntryType]:
     return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
 
 
 def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         found = types(house)
 
     assert found.count(EntryType.KEY) == len(
@@ -32,10 +32,10 @@ def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secr
 
 
 def test_opening_again_records_nothing(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         size = house.sequencer.size
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert house.sequencer.size == size
 
 
@@ -43,12 +43,12 @@ def test_an_agreement_changed_under_its_own_version_is_refused(
     homes: Any, secret: Any, agree: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Past decisions would be unexplainable: what was adopted stays in force, and the others serve."""
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         before = dict(house.agreements)
     text = (homes[0] / "agreements" / "au.toml").read_text()
     agree(homes[0], "au.toml", text.replace("fpir = 1e-4", "fpir = 1e-2"))
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert dict(house.agreements) == before
         assert types(house).count(EntryType.ALARM) == 1
     assert "higher version" in capsys.readouterr().err
@@ -58,7 +58,7 @@ def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any, agree
     text = (homes[0] / "agreements" / "au.toml").read_text()
     agree(homes[0], "au-2.toml", text.replace("version = 1", "version = 2"))
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert types(house).count(EntryType.AGREEMENT) == 6
 
 
@@ -69,12 +69,12 @@ def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
     keyset = Keyset.load(path, open_custody(f"file:{homes[0]}/keys/kek.json", secret))
     newer, _ = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
     newer.save(path)
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert types(house).count(EntryType.KEY) == len(KeyKind) + 1
     path.write_bytes(old)
 
-    with pytest.raises(Remedy, match="newest keyset"):
-        House.open(homes[0], secret)
+    with pytest.raises(UserError, match="newest keyset"):
+        Gateway.open(homes[0], secret)
 
 
 def moved(home: Any, secret: Any, kid: bytes, *states: KeyState) -> Keyset:
@@ -93,7 +93,7 @@ def successor(home: Any, secret: Any) -> bytes:
     keyset = Keyset.load(path, open_custody(f"file:{home}/keys/kek.json", secret))
     keyset, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
     keyset.save(path)
-    with House.open(home, secret):
+    with Gateway.open(home, secret):
         return made.kid
 
 
@@ -104,7 +104,7 @@ def test_a_key_that_moved_forward_while_the_house_was_closed_is_recorded_step_by
     kid = successor(homes[0], secret)
     moved(homes[0], secret, kid, KeyState.SUSPENDED, KeyState.ACTIVE)
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert types(house).count(EntryType.KEY) == len(KeyKind) + 2
         with house.database.reader() as reader:
             assert adopted_versions.key_states(reader)[kid].state is KeyState.ACTIVE
@@ -116,15 +116,15 @@ def test_a_suspended_key_is_not_revived_by_an_older_keyset(homes: Any, secret: A
     moved(homes[0], secret, kid, KeyState.ACTIVE)
     path = homes[0] / "keys" / "keyset.json"
     old = path.read_bytes()
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     moved(homes[0], secret, kid, KeyState.SUSPENDED)
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     path.write_bytes(old)
 
-    with pytest.raises(Remedy, match="newest keyset"):
-        House.open(homes[0], secret)
+    with pytest.raises(UserError, match="newest keyset"):
+        Gateway.open(homes[0], secret)
 
 
 def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
@@ -132,12 +132,12 @@ def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
     path = homes[0] / "keys" / "keyset.json"
     old = path.read_bytes()
     moved(homes[0], secret, kid, KeyState.SUSPENDED)
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     path.write_bytes(old)
 
-    with pytest.raises(Remedy, match="SUSPENDED: put back the newest keyset"):
-        House.open(homes[0], secret)
+    with pytest.raises(UserError, match="SUSPENDED: put back the newest keyset"):
+        Gateway.open(homes[0], secret)
 
 
 def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
@@ -146,14 +146,14 @@ def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any
     successor(homes[0], secret)
     newer = file.read_bytes()
     file.write_bytes(old)
-    with pytest.raises(Remedy):
-        House.open(homes[0], secret)
+    with pytest.raises(UserError):
+        Gateway.open(homes[0], secret)
     file.write_bytes(newer)
 
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
 
 
 def test_two_houses_on_one_folder_are_one_too_many(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret), pytest.raises(Remedy):
-        House.open(homes[0], secret)
+    with Gateway.open(homes[0], secret), pytest.raises(UserError):
+        Gateway.open(homes[0], secret)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.casework import correction_amendment
 from gateway.domain.correction import CorrectionKind, CorrectionNotice
-from gateway.domain.outbound_query import Folder
+from gateway.domain.outbound_query import StoredAnswer
 from gateway.domain.person import Details, DetailsOutcome, Field, FieldCode
 from gateway.wire import disclosure_payload as wire
 from gateway.wire.received_fields import fields_in
@@ -34,8 +34,8 @@ def notice(right: Field) -> CorrectionNotice:
     )
 
 
-def folder(held: Field) -> Folder:
-    return Folder(details=(wire.details_bytes(Details(DetailsOutcome.DISCLOSED, (held,))),))
+def folder(held: Field) -> StoredAnswer:
+    return StoredAnswer(details=(wire.details_bytes(Details(DetailsOutcome.DISCLOSED, (held,))),))
 
 
 FIRST, SECOND, TENTH = field(b"1990", "1"), field(b"1991", "2"), field(b"1992", "10")
@@ -62,4 +62,4 @@ def test_versions_that_are_no_numbers_leave_the_last_word_to_who_speaks_last() -
 
 
 def test_nothing_held_is_nothing_set_right() -> None:
-    assert not correction_amendment.right_already(Folder(), notice(SECOND))
+    assert not correction_amendment.right_already(StoredAnswer(), notice(SECOND))

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.admin.arguments import WANTED, Arguments
 from gateway.admin.operation import Officer, Role
-from gateway.errors import Remedy
-from gateway.server.application import House
+from gateway.errors import UserError
+from gateway.server.application import Gateway
 
 OFFICE = Path(__file__).parents[3] / "gateway" / "office"
 _TAKEN = re.compile(r'arguments\.(?:text|optional)\(\s*f?"([a-z_]+)')
@@ -31,15 +31,15 @@ def test_every_argument_that_has_a_form_says_it() -> None:
 
 @pytest.mark.parametrize("value", ["", None, 7, "\x00", "no such thing at all, surely not"])
 def test_a_wrong_argument_is_told_what_is_wanted(value: Any) -> None:
-    with pytest.raises(Remedy, match=r"hold: .*H-5d2e0c6a9b1f4e37"):
+    with pytest.raises(UserError, match=r"hold: .*H-5d2e0c6a9b1f4e37"):
         Arguments({"hold": value}).text("hold", re.compile("H-[0-9a-f]{16}"))
 
 
 def test_a_closed_list_is_named(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         for act, said in (
             ("keys.rotate", "kind: one of KEM, SIGNING, "),
             ("hold.place", "kind: one of person, "),
         ):
-            with pytest.raises(Remedy, match=said):
+            with pytest.raises(UserError, match=said):
                 house.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})

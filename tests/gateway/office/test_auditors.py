@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from gateway.admin.operation import Officer, Role
 from gateway.cli.audit.explain import auditor_key
 from gateway.cli.main import app
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.keymanagement.auditor_key import PUBLIC_BYTES, public_file, read_public
 from gateway.ledger.sealed_entries import take
@@ -64,14 +64,14 @@ def test_what_was_recorded_before_and_after_opens_to_the_auditor_alone(
 def test_one_operator_alone_does_not_change_who_reads(pair: Any) -> None:
     values = {"public": OpeningKey.generate().public.hex(), "reason": "t"}
 
-    with pytest.raises(Remedy, match="two persons"):
+    with pytest.raises(UserError, match="two persons"):
         pair.house.perform(ONE, "keys.adopt", values)
     told = pair.house.perform(ONE, "keys.adopt", {**values, "dry_run": True})
 
     assert told["two_persons"]
     assert len(told["plan"]) == 2
     ours = {"public": pair.house.keyset.kem().public.hex(), "reason": "t", "dry_run": True}
-    with pytest.raises(Remedy, match="taken over before"):
+    with pytest.raises(UserError, match="taken over before"):
         pair.house.perform(ONE, "keys.adopt", ours)
 
 
@@ -100,5 +100,5 @@ def test_a_key_with_another_fingerprint_is_not_taken_over(
     ],
 )
 def test_a_file_of_another_form_is_refused(octets: bytes) -> None:
-    with pytest.raises(Remedy, match="audit renew"):
+    with pytest.raises(UserError, match="audit renew"):
         read_public(octets)

@@ -14,10 +14,10 @@ from gateway import config
 from gateway.admin.operation import TwoPersons
 from gateway.backup import archive, restored
 from gateway.backup.format import Item, Manifest
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.restore import restore
 from gateway.store import snapshot
 from gateway.store.ledger import stored_ledger
@@ -32,7 +32,7 @@ RECOVERY = OpeningKey.from_seed(bytes(range(32)))
 RECIPIENT = SealingKey(RECOVERY.public)
 
 
-def taken(house: House, target: Path, desk: Any) -> Path:
+def taken(house: Gateway, target: Path, desk: Any) -> Path:
     told = desk.do_plain("backup.begin")
     archive.write(
         house.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target
@@ -41,7 +41,7 @@ def taken(house: House, target: Path, desk: Any) -> Path:
 
 
 @pytest.fixture
-def ready(desk: Any, house: House) -> Any:
+def ready(desk: Any, house: Gateway) -> Any:
     """Return the desk of a house whose recovery key is set."""
     desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
     desk.do_plain = lambda act: dict(house.perform(desk.one, act, {}))
@@ -57,7 +57,7 @@ def types(home: Path) -> list[EntryType]:
 
 
 def test_a_house_comes_back_with_all_it_held_and_says_so_first(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = taken(house, tmp_path / "can.backup", ready)
     record = house.keyset.data().seal(b"a record", b"")
@@ -72,14 +72,14 @@ def test_a_house_comes_back_with_all_it_held_and_says_so_first(
     assert types(home)[len(before) :][:2] == [EntryType.RESTORE, EntryType.DIRECTORY]
     assert self_check.verify_ledger(home).ok
     assert not (home / restored.MARK).exists()
-    with House.open(home, secret) as again:
+    with Gateway.open(home, secret) as again:
         assert again.keyset.data().open(record, b"") == b"a record"
         found = self_check.check(house.home, secret, house.clock())
     assert {each.name for each in found if not each.ok} == set()
 
 
 def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """A partner's updater refuses metadata whose version went back: TUF 5.4.3."""
 
@@ -103,7 +103,7 @@ def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
 
 
 def test_the_backup_is_an_entry_before_anything_leaves(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     taken(house, tmp_path / "one.backup", ready)
 
@@ -112,18 +112,18 @@ def test_the_backup_is_an_entry_before_anything_leaves(
 
 
 def test_without_a_recovery_key_nothing_is_backed_up_and_one_person_sets_none(
-    desk: Any, house: House
+    desk: Any, house: Gateway
 ) -> None:
-    with pytest.raises(Remedy, match="recovery new"):
+    with pytest.raises(UserError, match="recovery new"):
         house.perform(desk.one, "backup.begin", {})
     with pytest.raises(TwoPersons):
         desk.do("backup.recipient", public=RECOVERY.public.hex())
-    with pytest.raises(Remedy, match="public"):
+    with pytest.raises(UserError, match="public"):
         desk.do("backup.recipient", desk.two, public="00" * 1216)
 
 
 def test_a_backup_while_the_house_writes_is_of_one_moment(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     done = threading.Event()
 
@@ -146,7 +146,7 @@ def test_a_backup_while_the_house_writes_is_of_one_moment(
 
 
 def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
-    ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is copied first, so the keyset can only be ahead, which the opening records."""
     places = archive._places
@@ -160,12 +160,12 @@ def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
     file = taken(house, tmp_path / "can.backup", ready)
 
     restore(file, tmp_path / "again", RECOVERY, secret)
-    with House.open(tmp_path / "again", secret) as again:
+    with Gateway.open(tmp_path / "again", secret) as again:
         assert len([r for r in again.keyset.records if r.kind is KeyKind.KEM]) == 2
 
 
 def test_files_that_change_while_they_are_read_are_read_again(
-    ready: Any, house: House, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, tried = archive._content, 0
 
@@ -183,7 +183,7 @@ def test_files_that_change_while_they_are_read_are_read_again(
     restore(file, tmp_path / "again", RECOVERY, secret)
 
 
-def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_path: Path) -> None:
+def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: Gateway, tmp_path: Path) -> None:
     (house.home / "keepers" / "1").mkdir(parents=True, exist_ok=True)
     (house.home / "keepers" / "1" / "key.json").write_text("x")
     (house.home / "door.json").write_text("{}")
@@ -203,7 +203,7 @@ def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: House, tmp_pa
 
 
 def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
-    ready: Any, house: House, own_keys: Any, tmp_path: Path
+    ready: Any, house: Gateway, own_keys: Any, tmp_path: Path
 ) -> None:
     """Somebody put their keys into the party's folder, or a version before left them there in clear."""
     own_keys(house.home / "staff" / "p7", "P-7")
@@ -231,11 +231,11 @@ def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
 
 
 def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
-    ready: Any, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: Any, house: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "can.backup"
     target.write_bytes(b"an older one")
-    with pytest.raises(Remedy, match="overwrites nothing"):
+    with pytest.raises(UserError, match="overwrites nothing"):
         taken(house, target, ready)
     assert target.read_bytes() == b"an older one"
 
@@ -252,25 +252,25 @@ def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
 def test_a_store_that_is_not_whole_is_not_backed_up(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(Fault, match="copied"), snapshot.snapshot(tmp_path / "x.db"):
+    with pytest.raises(InternalError, match="copied"), snapshot.snapshot(tmp_path / "x.db"):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     file = taken(house, tmp_path / "can.backup", ready)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("mine")
 
-    with pytest.raises(Remedy, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         restore(file, tmp_path / "full", RECOVERY, secret)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["precious"]
 
 
 def test_a_wrong_passphrase_of_the_house_leaves_no_half_house(
-    ready: Any, house: House, tmp_path: Path
+    ready: Any, house: Gateway, tmp_path: Path
 ) -> None:
     file = taken(house, tmp_path / "can.backup", ready)
 
@@ -281,7 +281,7 @@ def test_a_wrong_passphrase_of_the_house_leaves_no_half_house(
 
 
 def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening(
-    ready: Any, house: House, tmp_path: Path, secret: Any
+    ready: Any, house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """The mark is in the folder: whoever opens it cannot pass it off as the house that went on."""
     home, size = house.home, len(types(house.home))
@@ -291,8 +291,8 @@ def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening
     database.close()
     version = own_bundle(home).version
 
-    House.open(home, secret).close()
-    House.open(home, secret).close()
+    Gateway.open(home, secret).close()
+    Gateway.open(home, secret).close()
 
     assert types(home)[size] is EntryType.RESTORE
     assert types(home).count(EntryType.RESTORE) == 1

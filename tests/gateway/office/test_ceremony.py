@@ -13,11 +13,11 @@ import pytest
 
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.admin.staff import CUSTODY
-from gateway.errors import AuditUnavailable, Remedy
+from gateway.errors import AuditUnavailable, UserError
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
 from keys import signatures
@@ -37,33 +37,33 @@ class Person:
     officer: Officer
     key: SigningKey
 
-    def propose(self, house: House, action: str, values: dict[str, object]) -> str:
+    def propose(self, house: Gateway, action: str, values: dict[str, object]) -> str:
         drafted = house.perform(
             self.officer, "proposals.draft", {"action": action, "values": values}
         )
         return self.submit(house, str(drafted["text"]))
 
-    def submit(self, house: House, text: str) -> str:
+    def submit(self, house: Gateway, text: str) -> str:
         signature = self.key.sign(text.encode(), signatures.PROPOSAL).hex()
         filed = house.perform(
             self.officer, "proposals.submit", {"text": text, "signature": signature}
         )
         return str(filed["id"])
 
-    def approve(self, house: House, identifier: str, **more: Any) -> Any:
+    def approve(self, house: Gateway, identifier: str, **more: Any) -> Any:
         signature = self.answer(house, identifier, Verdict.APPROVE, **more)
         return house.perform(
             self.officer, "proposals.approve", {"id": identifier, "signature": signature}
         )
 
-    def reject(self, house: House, identifier: str) -> Any:
+    def reject(self, house: Gateway, identifier: str) -> Any:
         signature = self.answer(house, identifier, Verdict.REJECT)
         values = {"id": identifier, "signature": signature, "reason": "not agreed"}
         return house.perform(self.officer, "proposals.reject", values)
 
     def answer(
         self,
-        house: House,
+        house: Gateway,
         identifier: str,
         verdict: Verdict,
         *,
@@ -78,12 +78,12 @@ class Person:
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[House]:
-    with House.open(homes[0], secret) as opened:
+def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def enter(house: House, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
+def enter(house: Gateway, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
     keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES))
     values = {**keys.request().values(), "roles": [role.value for role in roles]}
     house.perform(by, "staff.add", values)
@@ -91,21 +91,21 @@ def enter(house: House, person: str, *roles: Role, by: Officer = CUSTODY) -> Per
 
 
 @pytest.fixture
-def one(house: House) -> Person:
+def one(house: Gateway) -> Person:
     return enter(house, "P-1", Role.OPERATOR)
 
 
 @pytest.fixture
-def two(house: House) -> Person:
+def two(house: Gateway) -> Person:
     return enter(house, "P-2", Role.OPERATOR)
 
 
-def placed(house: House, one: Person) -> dict[str, object]:
+def placed(house: Gateway, one: Person) -> dict[str, object]:
     hold = house.perform(one.officer, "hold.place", HOLD)["hold"]
     return {"hold": hold, "reason": "closed"}
 
 
-def verbs(house: House) -> list[str]:
+def verbs(house: Gateway) -> list[str]:
     frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [
         frame.subject_reference.partition("/")[0]
@@ -114,12 +114,12 @@ def verbs(house: House) -> list[str]:
     ]
 
 
-def state(house: House, person: Person, identifier: str) -> object:
+def state(house: Gateway, person: Person, identifier: str) -> object:
     return house.perform(person.officer, "proposals.show", {"id": identifier})["state"]
 
 
 def test_what_one_proposes_and_another_approves_is_done(
-    house: House, one: Person, two: Person
+    house: Gateway, one: Person, two: Person
 ) -> None:
     values = placed(house, one)
     identifier = one.propose(house, "hold.release", values)
@@ -138,7 +138,7 @@ def test_what_one_proposes_and_another_approves_is_done(
 
 
 def test_a_proposal_says_whose_hold_it_releases_and_leaves_who_was_shown_it(
-    house: House, one: Person, two: Person, readings: Any
+    house: Gateway, one: Person, two: Person, readings: Any
 ) -> None:
     """The id of a hold tells nobody whom it keeps; released or not, whoever looks is told, and that is recorded."""
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
@@ -180,7 +180,7 @@ NAMED_BY = {
 }
 
 
-def test_every_kind_of_proposal_says_what_it_is_about(house: House, one: Person) -> None:
+def test_every_kind_of_proposal_says_what_it_is_about(house: Gateway, one: Person) -> None:
     acts = [house.desk.act(Officer("P-1", frozenset(Role)), name) for name in house.desk.acts]
     silent = [
         act.name
@@ -195,7 +195,7 @@ def test_every_kind_of_proposal_says_what_it_is_about(house: House, one: Person)
 
 @pytest.mark.parametrize("action", ["keys.adopt", "backup.recipient"])
 def test_a_key_that_is_handed_in_is_shown_by_its_id(
-    house: House, one: Person, two: Person, action: str
+    house: Gateway, one: Person, two: Person, action: str
 ) -> None:
     key = OpeningKey.generate()
     identifier = one.propose(house, action, {"public": key.public.hex(), "reason": "yearly"})
@@ -206,7 +206,7 @@ def test_a_key_that_is_handed_in_is_shown_by_its_id(
 
 
 def test_an_agreement_that_is_to_be_signed_is_shown_by_its_name(
-    house: House, one: Person, two: Person
+    house: Gateway, one: Person, two: Person
 ) -> None:
     text = packaged()["au.toml"].decode()
     values = {"file": "ours.toml", "text": text, "reason": "signed"}
@@ -217,21 +217,23 @@ def test_an_agreement_that_is_to_be_signed_is_shown_by_its_name(
     assert str(shown["about"]).startswith("au@1 with AUS, in force from 20")
 
 
-def test_what_one_person_may_do_is_not_proposed(house: House, one: Person) -> None:
-    with pytest.raises(Remedy, match="takes one person"):
+def test_what_one_person_may_do_is_not_proposed(house: Gateway, one: Person) -> None:
+    with pytest.raises(UserError, match="takes one person"):
         one.propose(house, "hold.place", dict(HOLD))
 
 
-def test_a_proposal_with_a_wrong_argument_is_none(house: House, one: Person) -> None:
-    with pytest.raises(Remedy, match="hold: write H- and 16 digits"):
+def test_a_proposal_with_a_wrong_argument_is_none(house: Gateway, one: Person) -> None:
+    with pytest.raises(UserError, match="hold: write H- and 16 digits"):
         one.propose(house, "hold.release", {"hold": "x", "reason": "closed"})
-    with pytest.raises(Remedy, match="no such argument"):
+    with pytest.raises(UserError, match="no such argument"):
         one.propose(house, "hold.release", {**placed(house, one), "also": 1})
 
     assert verbs(house) == []
 
 
-def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(house: House, one: Person) -> None:
+def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(
+    house: Gateway, one: Person
+) -> None:
     other = enter(house, "P-7", Role.EXAMINER)
     values = placed(house, one)
     with pytest.raises(NotAllowed):
@@ -245,12 +247,12 @@ def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(house: House, o
 
 
 def test_another_person_rejects_and_the_proposer_withdraws(
-    house: House, one: Person, two: Person
+    house: Gateway, one: Person, two: Person
 ) -> None:
     values = placed(house, one)
     first, second = (one.propose(house, "hold.release", values) for _ in range(2))
 
-    with pytest.raises(Remedy, match="withdraws it"):
+    with pytest.raises(UserError, match="withdraws it"):
         one.reject(house, first)
     with pytest.raises(NotAllowed):
         house.perform(two.officer, "proposals.withdraw", {"id": second})
@@ -258,14 +260,14 @@ def test_another_person_rejects_and_the_proposer_withdraws(
     house.perform(one.officer, "proposals.withdraw", {"id": second})
 
     for identifier in (first, second):
-        with pytest.raises(Remedy, match="is used once"):
+        with pytest.raises(UserError, match="is used once"):
             two.approve(house, identifier)
     assert verbs(house)[-2:] == ["REJECTED", "WITHDRAWN"]
     assert house.perform(one.officer, "proposals.list", {})["proposals"] == []
     assert len(house.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
 
 
-def test_what_nobody_approves_in_an_hour_expires(house: House, one: Person, two: Person) -> None:
+def test_what_nobody_approves_in_an_hour_expires(house: Gateway, one: Person, two: Person) -> None:
     identifier = one.propose(house, "hold.release", placed(house, one))
     now = house.clock()
     house.ceremony._clock = lambda: now + timedelta(hours=1)
@@ -280,7 +282,7 @@ def test_what_nobody_approves_in_an_hour_expires(house: House, one: Person, two:
 
 
 def test_an_act_that_cannot_go_on_is_failed_and_says_why(
-    house: House, one: Person, two: Person
+    house: Gateway, one: Person, two: Person
 ) -> None:
     """Between proposal and approval another file took the name: that is found only when the act is done."""
     text = next(iter(packaged().values())).decode()
@@ -288,7 +290,7 @@ def test_an_act_that_cannot_go_on_is_failed_and_says_why(
     identifier = one.propose(house, "agreements.sign", values)
     (house.settings.agreements.folder / "ours.toml").write_text("# something else\n")
 
-    with pytest.raises(Remedy, match="other content"):
+    with pytest.raises(UserError, match="other content"):
         two.approve(house, identifier)
 
     assert state(house, one, identifier) == "FAILED"
@@ -320,20 +322,20 @@ def test_an_act_that_cannot_go_on_is_failed_and_says_why(
     ],
 )
 def test_what_can_be_known_to_fail_is_refused_before_a_second_person_is_asked(
-    house: House, one: Person, action: str, values: dict[str, object], said: str
+    house: Gateway, one: Person, action: str, values: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(Remedy, match=said):
+    with pytest.raises(UserError, match=said):
         one.propose(house, action, values)
 
     assert verbs(house) == []
 
 
-def test_a_move_that_no_key_makes_is_not_proposed(house: House, one: Person) -> None:
+def test_a_move_that_no_key_makes_is_not_proposed(house: Gateway, one: Person) -> None:
     """What --dry-run says is refused, is."""
     key = house.keyset.kem().kid.hex()
-    with pytest.raises(Remedy, match="what is SUSPENDED resumes"):
+    with pytest.raises(UserError, match="what is SUSPENDED resumes"):
         one.propose(house, "keys.resume", {"key": key, "reason": "found"})
-    with pytest.raises(Remedy, match="promote a successor"):
+    with pytest.raises(UserError, match="promote a successor"):
         one.propose(house, "keys.destroy", {"key": key, "reason": "old", "days": 7})
 
     assert verbs(house) == []
@@ -342,7 +344,7 @@ def test_a_move_that_no_key_makes_is_not_proposed(house: House, one: Person) -> 
 def test_what_was_approved_when_the_house_stopped_is_failed_and_never_repeated(
     homes: Any, secret: Any
 ) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         one, two = (enter(house, person, Role.OPERATOR) for person in ("P-1", "P-2"))
         values = placed(house, one)
         identifier = one.propose(house, "hold.release", values)
@@ -358,10 +360,10 @@ def test_what_was_approved_when_the_house_stopped_is_failed_and_never_repeated(
         with pytest.raises(KeyboardInterrupt):
             two.approve(house, identifier)
 
-    with House.open(homes[0], secret) as again:
+    with Gateway.open(homes[0], secret) as again:
         assert state(again, one, identifier) == "FAILED"
         assert len(again.perform(one.officer, "hold.list", {})["holds"]) == 1
-        with pytest.raises(Remedy, match="is used once"):
+        with pytest.raises(UserError, match="is used once"):
             two.approve(again, identifier)
 
 
@@ -373,7 +375,7 @@ class Halting:
 
 
 def test_a_ledger_that_cannot_record_lets_nothing_happen(
-    house: House, one: Person, two: Person, monkeypatch: Any
+    house: Gateway, one: Person, two: Person, monkeypatch: Any
 ) -> None:
     identifier = one.propose(house, "hold.release", placed(house, one))
 
@@ -389,18 +391,18 @@ def test_a_ledger_that_cannot_record_lets_nothing_happen(
     assert state(house, one, identifier) == "OPEN"
 
 
-def test_the_same_words_are_filed_once(house: House, one: Person) -> None:
+def test_the_same_words_are_filed_once(house: Gateway, one: Person) -> None:
     values = placed(house, one)
     drafted = house.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
     one.submit(house, str(drafted["text"]))
 
-    with pytest.raises(Remedy, match="proposed before"):
+    with pytest.raises(UserError, match="proposed before"):
         one.submit(house, str(drafted["text"]))
 
 
-def test_a_longer_life_than_an_hour_is_no_proposal(house: House, one: Person) -> None:
+def test_a_longer_life_than_an_hour_is_no_proposal(house: Gateway, one: Person) -> None:
     values = placed(house, one)
     drafted = house.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
@@ -408,11 +410,11 @@ def test_a_longer_life_than_an_hour_is_no_proposal(house: House, one: Person) ->
     proposal = Proposal.parse(str(drafted["text"]).encode())
     longer = replace(proposal, expires=proposal.expires + timedelta(milliseconds=1))
 
-    with pytest.raises(Remedy, match="not a proposal"):
+    with pytest.raises(UserError, match="not a proposal"):
         one.submit(house, longer.text().decode())
 
 
-def test_only_its_own_proposer_submits_it(house: House, one: Person, two: Person) -> None:
+def test_only_its_own_proposer_submits_it(house: Gateway, one: Person, two: Person) -> None:
     values = placed(house, one)
     drafted = house.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
@@ -422,7 +424,7 @@ def test_only_its_own_proposer_submits_it(house: House, one: Person, two: Person
         two.submit(house, str(drafted["text"]))
 
 
-def test_a_draft_leaves_nothing_behind(house: House, one: Person) -> None:
+def test_a_draft_leaves_nothing_behind(house: Gateway, one: Person) -> None:
     values = placed(house, one)
     size = house.sequencer.size
 
@@ -434,7 +436,7 @@ def test_a_draft_leaves_nothing_behind(house: House, one: Person) -> None:
     assert json.loads(str(drafted["text"]))["values"] == values
 
 
-def test_proposals_are_listed_in_pages(house: House, one: Person) -> None:
+def test_proposals_are_listed_in_pages(house: Gateway, one: Person) -> None:
     for _ in range(5):
         one.propose(house, "hold.release", placed(house, one))
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger_ops.clock_monitor import ClockWatch
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
 
@@ -17,7 +17,7 @@ from gateway.store.ledger.sequencer import Leaf
 class Clocks:
     """A wall clock and a monotonic one, which a test moves together or apart."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gateway) -> None:
         self.wall, self.ticks = house.clock(), 1000.0
 
     def __call__(self) -> datetime:
@@ -32,23 +32,23 @@ class Clocks:
 
 
 @pytest.fixture
-def clocks(house: House) -> Clocks:
+def clocks(house: Gateway) -> Clocks:
     return Clocks(house)
 
 
 @pytest.fixture
-def watch(house: House, clocks: Clocks) -> ClockWatch:
+def watch(house: Gateway, clocks: Clocks) -> ClockWatch:
     return ClockWatch(house.sequencer, clocks, clocks.monotonic)
 
 
-def told(house: House) -> list[str]:
+def told(house: Gateway) -> list[str]:
     frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [frame.subject_reference for frame in frames if frame.type is EntryType.CLOCK]
 
 
 @pytest.mark.parametrize("step", [0.0, 0.015, -0.015, 1.9, -1.9])
 def test_time_that_passes_and_slewing_are_no_step(
-    house: House, watch: ClockWatch, clocks: Clocks, step: float
+    house: Gateway, watch: ClockWatch, clocks: Clocks, step: float
 ) -> None:
     clocks.pass_(30, step=step)
 
@@ -61,7 +61,7 @@ def test_time_that_passes_and_slewing_are_no_step(
     ("step", "name"), [(2.5, "FORWARD"), (-2.5, "BACKWARD"), (7200, "FORWARD")]
 )
 def test_a_step_is_recorded_once(
-    house: House, watch: ClockWatch, clocks: Clocks, step: float, name: str
+    house: Gateway, watch: ClockWatch, clocks: Clocks, step: float, name: str
 ) -> None:
     clocks.pass_(30, step=step)
 
@@ -73,7 +73,7 @@ def test_a_step_is_recorded_once(
 
 
 def test_how_far_is_in_the_detail(
-    house: House, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    house: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Leaf] = []
     monkeypatch.setattr(house.sequencer, "commit", said.extend)
@@ -85,7 +85,7 @@ def test_how_far_is_in_the_detail(
 
 
 def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
-    house: House, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    house: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(house.sequencer, "_clock", clocks)
     clocks.pass_(1)
@@ -101,10 +101,10 @@ def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
     assert told(house) == ["BACKWARD"]
 
 
-def test_a_house_does_not_open_with_a_clock_behind_its_last_entry(house: House) -> None:
+def test_a_house_does_not_open_with_a_clock_behind_its_last_entry(house: Gateway) -> None:
     home, leaves = house.home, list(stored_ledger.iter_leaves(house.database))
     house.close()
     early = decode(leaves[-1]).time - timedelta(minutes=5)
 
-    with pytest.raises(Fault, match="behind leaf"):
-        House.open(home, lambda: b"a passphrase for tests", clock=lambda: early)
+    with pytest.raises(InternalError, match="behind leaf"):
+        Gateway.open(home, lambda: b"a passphrase for tests", clock=lambda: early)

@@ -11,12 +11,12 @@ import pytest
 
 from gateway import config
 from gateway.admin.operation import TwoPersons
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import custody as room
 from gateway.keymanagement import custody_setting
 from gateway.ledger.entry import EntryType
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.sqlite import open_store
 from keys import custody_rewrap
 from keys.errors import CustodyFault, DamagedFile, WrongPassphrase
@@ -34,7 +34,9 @@ def new_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_one_person_alone_does_not_change_custody(desk: Any, house: House, new_file: Path) -> None:
+def test_one_person_alone_does_not_change_custody(
+    desk: Any, house: Gateway, new_file: Path
+) -> None:
     before = house.settings.keys.keyset.read_bytes()
 
     with pytest.raises(TwoPersons):
@@ -43,7 +45,7 @@ def test_one_person_alone_does_not_change_custody(desk: Any, house: House, new_f
 
 
 def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
-    desk: Any, house: House, new_file: Path, secret: Any
+    desk: Any, house: Gateway, new_file: Path, secret: Any
 ) -> None:
     data = house.keyset.data().seal(b"a record", b"")
 
@@ -54,8 +56,8 @@ def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
     desk.do("keys.generate", kind="KEM")  # saved under the new key
     house.close()
     with pytest.raises(WrongPassphrase):
-        House.open(house.home, secret)
-    with House.open(house.home, lambda: NEW) as again:
+        Gateway.open(house.home, secret)
+    with Gateway.open(house.home, lambda: NEW) as again:
         assert again.keyset.data().open(data, b"") == b"a record"
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
         assert self_check.verify_ledger(again.home).ok
@@ -63,7 +65,7 @@ def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
 
 
 def test_the_settings_name_the_new_place_and_keep_all_else(
-    desk: Any, house: House, new_file: Path
+    desk: Any, house: Gateway, new_file: Path
 ) -> None:
     before = tomllib.loads((house.home / config.FILE).read_text())
 
@@ -74,11 +76,11 @@ def test_the_settings_name_the_new_place_and_keep_all_else(
     before["keys"].pop("custody")
     assert after == before
     house.close()
-    House.open(house.home, lambda: NEW).close()
+    Gateway.open(house.home, lambda: NEW).close()
 
 
 def test_a_token_takes_the_keys_and_gives_them_back(
-    desk: Any, house: House, new_file: Path, tmp_path: Path, tokens: Any
+    desk: Any, house: Gateway, new_file: Path, tmp_path: Path, tokens: Any
 ) -> None:
     pin = tmp_path / "pin"
     pin.write_bytes(tokens.pin)
@@ -86,11 +88,11 @@ def test_a_token_takes_the_keys_and_gives_them_back(
     uri = tokens.uri("good", "house-kek")
 
     desk.do("custody.rewrap", desk.two, passphrase_file=str(pin), to=uri)
-    with pytest.raises(Remedy, match="name another object"):
+    with pytest.raises(UserError, match="name another object"):
         desk.do("custody.rewrap", desk.two, passphrase_file=str(pin))
     house.close()
 
-    with House.open(house.home, lambda: tokens.pin) as inside:
+    with Gateway.open(house.home, lambda: tokens.pin) as inside:
         assert "inside the token" in inside.keyset.custody.describe()
         with pytest.raises(CustodyFault, match="wrong PIN"):
             inspection_opens(inside.home)
@@ -100,7 +102,7 @@ def test_a_token_takes_the_keys_and_gives_them_back(
             "to": "file:keys/back.json",
         }
         inside.perform(desk.two, "custody.rewrap", values)
-    House.open(house.home, lambda: NEW).close()
+    Gateway.open(house.home, lambda: NEW).close()
 
 
 def inspection_opens(home: Path) -> None:
@@ -119,11 +121,11 @@ def inspection_opens(home: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(
-    desk: Any, house: House, new_file: Path, values: dict[str, str], told: str
+    desk: Any, house: Gateway, new_file: Path, values: dict[str, str], told: str
 ) -> None:
     keys = {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()}
 
-    with pytest.raises(Remedy, match=told):
+    with pytest.raises(UserError, match=told):
         desk.do("custody.rewrap", desk.two, **{"passphrase_file": str(new_file), **values})
     assert {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()} == keys
 
@@ -131,23 +133,23 @@ def test_what_cannot_be_done_is_refused_before_anything_is(
 def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: Path) -> None:
     new_file.chmod(0o644)
 
-    with pytest.raises(Remedy, match="chmod 600"):
+    with pytest.raises(UserError, match="chmod 600"):
         desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
 
 
 def test_a_custody_named_by_the_environment_is_not_left_behind(
-    desk: Any, house: House, new_file: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Any, house: Gateway, new_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(custody_setting.VARIABLE, "file:keys/kek.json")
 
-    with pytest.raises(Remedy, match=f"unset {custody_setting.VARIABLE}"):
+    with pytest.raises(UserError, match=f"unset {custody_setting.VARIABLE}"):
         desk.do(
             "custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/other.json"
         )
 
 
 def test_a_full_disk_leaves_the_old_custody_in_force(
-    desk: Any, house: House, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Any, house: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int, __: object) -> int:
         raise OSError(28, "No space left on device")
@@ -158,7 +160,7 @@ def test_a_full_disk_leaves_the_old_custody_in_force(
             desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
     desk.do("keys.generate", kind="KEM")
     house.close()
-    with House.open(house.home, secret) as again:
+    with Gateway.open(house.home, secret) as again:
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
 
 
@@ -166,10 +168,10 @@ CRASH = """
 import os, signal, sys
 from pathlib import Path
 from gateway.admin.operation import Officer, Role
-from gateway.server.application import House
+from gateway.server.application import Gateway
 
 home, old, new_file, at = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4])
-with House.open(home, lambda: old) as house:
+with Gateway.open(home, lambda: old) as house:
     count = 0
     def around(call):
         def struck(*words, **named):
@@ -204,7 +206,7 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
         assert finished or run.returncode == -9, run.stderr
         for name, passphrase in (("old", secret), ("new", lambda: NEW)):
             try:
-                house = House.open(home, passphrase)
+                house = Gateway.open(home, passphrase)
             except WrongPassphrase:
                 continue
             with house:
@@ -231,7 +233,7 @@ def damage(file: Path) -> None:
 
 
 def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with(
-    desk: Any, house: House, secret: Any
+    desk: Any, house: Gateway, secret: Any
 ) -> None:
     desk.do("keys.generate", kind="KEM")
     file, home = house.settings.keys.keyset, house.home
@@ -240,12 +242,12 @@ def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with
     damage(file)
 
     with pytest.raises(DamagedFile, match="passerelle keys recover"):
-        House.open(home, secret)
+        Gateway.open(home, secret)
     recovered(home, secret)
 
     assert file.read_bytes() == whole
     assert file.with_name("keyset.json.damaged").exists()
-    with House.open(home, secret) as again:
+    with Gateway.open(home, secret) as again:
         room.recovered(again.keyroom, "2026")
     assert self_check.verify_ledger(home).ok
 
@@ -260,7 +262,7 @@ def recovered(home: Path, secret: Any) -> str:
 
 
 def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
-    desk: Any, house: House, secret: Any
+    desk: Any, house: Gateway, secret: Any
 ) -> None:
     """Who restores yesterday's copy must not revive what was stopped since."""
     file, home = house.settings.keys.keyset, house.home
@@ -272,21 +274,21 @@ def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
     file.with_name("keyset.json.last").write_bytes(older)
     damaged = file.read_bytes()
 
-    with pytest.raises(Remedy, match="put back the newest keyset file"):
+    with pytest.raises(UserError, match="put back the newest keyset file"):
         recovered(home, secret)
     assert file.read_bytes() == damaged
 
 
-def test_a_whole_keyset_is_not_replaced(house: House, secret: Any) -> None:
+def test_a_whole_keyset_is_not_replaced(house: Gateway, secret: Any) -> None:
     home = house.home
     house.close()
 
-    with pytest.raises(Remedy, match="nothing to recover"):
+    with pytest.raises(UserError, match="nothing to recover"):
         recovered(home, secret)
 
 
-def test_nothing_is_recovered_under_an_open_house(house: House, secret: Any) -> None:
+def test_nothing_is_recovered_under_an_open_house(house: Gateway, secret: Any) -> None:
     damage(house.settings.keys.keyset)
 
-    with pytest.raises(Remedy, match="another process writes"):
+    with pytest.raises(UserError, match="another process writes"):
         recovered(house.home, secret)

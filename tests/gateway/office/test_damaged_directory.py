@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from keys.keyset import KeyKind, KeyState
 
 each_file = pytest.mark.parametrize("role", ["root", "targets", "CAN", "snapshot", "timestamp"])
@@ -25,7 +25,7 @@ def spoil(home: Path, role: str, damage: bytes) -> None:
 @each_file
 @each_damage
 def test_the_rounds_go_on_beside_a_damaged_file(
-    house: House, desk: Any, clock: Any, role: str, damage: bytes
+    house: Gateway, desk: Any, clock: Any, role: str, damage: bytes
 ) -> None:
     """Keys go on to turn, and what ends goes on to be told."""
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
@@ -43,16 +43,18 @@ def test_the_rounds_go_on_beside_a_damaged_file(
 def test_a_house_with_a_damaged_file_opens(
     homes: Any, secret: Callable[[], bytes], role: str, damage: bytes
 ) -> None:
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     spoil(homes[0], role, damage)
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert house.publishing.active
 
 
 @each_file
-def test_a_stolen_key_is_stopped_beside_a_damaged_file(house: House, desk: Any, role: str) -> None:
+def test_a_stolen_key_is_stopped_beside_a_damaged_file(
+    house: Gateway, desk: Any, role: str
+) -> None:
     kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     spoil(house.home, role, b"{")
     since = (house.clock() - timedelta(hours=1)).isoformat()

@@ -14,9 +14,9 @@ import pytest
 from gateway.client.directory_client import Absent, Trust
 from gateway.directory.root_holders import KEEPERS
 from gateway.directory.sign_draft import sign_as
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.partners import own_bundle
 from keys import atomic_file
@@ -30,7 +30,7 @@ each_kind = pytest.mark.parametrize(("kind", "role"), KINDS)
 class Reader:
     """A partner who reads our directory; `before` is done once, before the file of that name is handed out."""
 
-    def __init__(self, house: House, folder: Path, held: PartyBundle) -> None:
+    def __init__(self, house: Gateway, folder: Path, held: PartyBundle) -> None:
         self._files, self._trust = house.publishing.files, Trust(folder, house.clock)
         self.held = held
         self.before: dict[str, Callable[[], object]] = {}
@@ -56,13 +56,13 @@ class Reader:
 
 
 @pytest.fixture
-def reader(house: House, tmp_path: Path) -> Reader:
+def reader(house: Gateway, tmp_path: Path) -> Reader:
     made = Reader(house, tmp_path / "trust", own_bundle(house.home))
     made.read()
     return made
 
 
-def sign(house: House, desk: Any, role: str, names: str = "123") -> str:
+def sign(house: Gateway, desk: Any, role: str, names: str = "123") -> str:
     """Return the next file of a role, signed by keepers."""
     draft = house.perform(desk.one, "directory.draft", {"role": role})
     content = base64.b64decode(str(draft["metadata"]))
@@ -71,13 +71,13 @@ def sign(house: House, desk: Any, role: str, names: str = "123") -> str:
     return base64.b64encode(content).decode()
 
 
-def adopt(house: House, desk: Any, metadata: str) -> None:
+def adopt(house: Gateway, desk: Any, metadata: str) -> None:
     house.perform(desk.one, "directory.adopt", {"metadata": metadata})
 
 
 @each_kind
 def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa: PLR0917 - the fixtures
-    desk: Any, house: House, reader: Reader, clock: Any, kind: str, role: str
+    desk: Any, house: Gateway, reader: Reader, clock: Any, kind: str, role: str
 ) -> None:
     old = desk.key(KeyKind(kind), KeyState.ACTIVE)
     done = desk.do("keys.rotate", kind=kind)
@@ -102,13 +102,13 @@ def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa:
 
 @each_kind
 def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
-    desk: Any, house: House, kind: str, role: str
+    desk: Any, house: Gateway, kind: str, role: str
 ) -> None:
     new = desk.do("keys.generate", kind=kind)["moves"][0]["key"]
     verb = "renew" if role == "targets" else "root"
 
     for override in (False, True):
-        with pytest.raises(Remedy, match=f"passerelle directory {verb}"):
+        with pytest.raises(UserError, match=f"passerelle directory {verb}"):
             desk.do("keys.promote", desk.two, key=new, override=override)
 
     assert desk.state(new) is KeyState.PREACTIVE
@@ -118,17 +118,17 @@ def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
 
 @each_kind
 def test_a_file_that_too_few_keepers_signed_promotes_nothing(
-    desk: Any, house: House, kind: str, role: str
+    desk: Any, house: Gateway, kind: str, role: str
 ) -> None:
     new = desk.do("keys.rotate", kind=kind)["key"]
-    with pytest.raises(Remedy, match="too few keepers"):
+    with pytest.raises(UserError, match="too few keepers"):
         adopt(house, desk, sign(house, desk, role, "2"))
 
     assert desk.state(new) is KeyState.PREACTIVE
 
 
 def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
-    desk: Any, house: House
+    desk: Any, house: Gateway
 ) -> None:
     """It names the pair in use; the one that waits is named by the next."""
     early = sign(house, desk, "root")
@@ -143,7 +143,7 @@ def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
 
 @each_kind
 def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
-    desk: Any, house: House, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
+    desk: Any, house: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full between the promotion and the new file: both sign, and the keepers' next file goes on."""
     old = desk.key(KeyKind(kind), KeyState.ACTIVE)
@@ -159,7 +159,7 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
             adopt(house, desk, text)
     house.turning.round()
     assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
-    with pytest.raises(Remedy, match="have its keepers name the successor"):
+    with pytest.raises(UserError, match="have its keepers name the successor"):
         desk.do("keys.deactivate", key=old)
     house.publishing.leap(1)
     assert house.publishing.repository.sound()
@@ -173,7 +173,7 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
 @each_kind
 def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(  # noqa: PLR0917 - the fixtures
     desk: Any,
-    house: House,
+    house: Gateway,
     kind: str,
     role: str,
     tmp_path: Path,
@@ -198,7 +198,7 @@ def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(
 
 @pytest.mark.parametrize("name", ["2.root.json", "timestamp.json"])
 def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
-    desk: Any, house: House, reader: Reader, name: str
+    desk: Any, house: Gateway, reader: Reader, name: str
 ) -> None:
     desk.do("keys.rotate", kind="TIMESTAMP")
     text = sign(house, desk, "root")
@@ -211,7 +211,7 @@ def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
 
 
 def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
-    desk: Any, house: House, reader: Reader
+    desk: Any, house: Gateway, reader: Reader
 ) -> None:
     """The worst day: the old pair signs no more, not even across the change."""
     old = desk.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)

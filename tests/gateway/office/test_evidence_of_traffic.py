@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sightings
 from gateway.trust.partners import own_bundle
@@ -87,7 +87,7 @@ def test_operators_who_rotate_at_once_make_one_key(house: Any, keydesk: Any) -> 
         start.wait()
         try:
             told.append(desk.do(act, kind="SIGNING"))
-        except Remedy as refused:
+        except UserError as refused:
             told.append(str(refused))
 
     acts = ("keys.rotate", "keys.rotate", "keys.generate", "keys.generate")

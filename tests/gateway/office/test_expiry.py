@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from gateway import telemetry
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.monitoring import expiry
 from gateway.monitoring.expiry import Expiring, Kind, Level
-from gateway.monitoring.expiry_alerts import Lookout
+from gateway.monitoring.expiry_alerts import ExpiryAlerts
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store import alarms
 from gateway.store.keys import kek_custody
 from gateway.store.ledger import stored_ledger
@@ -140,7 +140,7 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     """keys.md 10: eleven months warn, thirteen page; a change of custody begins the year anew."""
 
     def reached(days: int) -> Level:
-        with House.open(homes[0], secret) as house:
+        with Gateway.open(homes[0], secret) as house:
             (told,) = [t.thing for t in house.lookout.look() if t.thing.kind is Kind.KEK]
             born = min(record.created for record in house.keyset.records)
             return expiry.level_of(told, born + timedelta(days=days))
@@ -151,7 +151,7 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
         Level.WARNING,
         Level.PAGE,
     ]
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         later = house.clock() + timedelta(days=300)
         house.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later))
     assert reached(396) is Level.FINE
@@ -187,7 +187,7 @@ def test_of_a_person_the_last_badge_in_force_is_told() -> None:
 
 
 def test_an_agreement_with_a_successor_is_not_told(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         agreement = house.agreements["au"][0]
     now = agreement.in_force + timedelta(days=1)
     ending = replace(agreement, until=now + timedelta(days=20))
@@ -209,14 +209,14 @@ def test_a_long_name_keeps_its_version() -> None:
 class Watched:
     """A lookout over one thing whose end and clock the test sets."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Gateway) -> None:
         self.house, self.now = house, NOW
         self.things: list[Expiring] = []
         self.lookout = self.again()
 
-    def again(self) -> Lookout:
+    def again(self) -> ExpiryAlerts:
         """Return the lookout as a restart makes it."""
-        self.lookout = Lookout(self.house.database, self.house.sequencer, lambda: self.now)
+        self.lookout = ExpiryAlerts(self.house.database, self.house.sequencer, lambda: self.now)
         self.lookout.add(lambda _: self.things)
         return self.lookout
 
@@ -231,7 +231,7 @@ class Watched:
 
 @pytest.fixture
 def watched(homes: Any, secret: Any) -> Iterator[Watched]:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         yield Watched(house)
 
 
@@ -274,12 +274,14 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
             act()
         return watched.things
 
-    watched.lookout = Lookout(watched.house.database, watched.house.sequencer, lambda: watched.now)
+    watched.lookout = ExpiryAlerts(
+        watched.house.database, watched.house.sequencer, lambda: watched.now
+    )
     watched.lookout.add(source)
     watched.lookout.round()
 
     def fail() -> None:
-        raise Remedy("the folder is gone")
+        raise UserError("the folder is gone")
 
     broken.append(fail)
     watched.lookout.round()
@@ -288,7 +290,7 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
 
 
 def test_the_ledger_with_alarms_verifies(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         watched = Watched(house)
         for days in (5, 0.5, 400):
             watched.things = [thing(Kind.PARTNER_SIGNING, timedelta(days=days))]

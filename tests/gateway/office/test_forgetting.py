@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from gateway.backup import archive
 from gateway.backup import detail_keys as backup_keys
-from gateway.errors import Remedy
-from gateway.law.retention_policy import Kept, Schedule
-from gateway.ledger.archive import Volume
+from gateway.errors import UserError
+from gateway.law.retention_policy import RetentionClass, Schedule
+from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.crypto_shredding import read_left_behind
 from gateway.ledger.entry import EntryClass, EntryType, Frame, commitment_of, decode
@@ -25,7 +25,7 @@ from gateway.ledger.verify import Severity
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.retention.erasure import Retention
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.local_source import Stored
 from gateway.server.restore import restore
 from gateway.store import snapshot
@@ -44,7 +44,7 @@ RECOVERY = OpeningKey.from_seed(bytes(range(32)))
 EntryOf = tuple[int, bytes, bytes]
 
 
-def mark(house: House) -> EntryOf:
+def mark(house: Gateway) -> EntryOf:
     """Write an exchange entry that says the canary; return index, ciphertext and sealed key."""
     frame = Frame(type=EntryType.REFUSAL_SUMMARY, entry_class=EntryClass.OTHER, partner_id="AUS")
     index = house.sequencer.commit([Leaf(frame, {"reason": CANARY})]).indices[0]
@@ -63,7 +63,7 @@ def holding(folder: Path, *octets: bytes) -> list[str]:
     ]
 
 
-def bind(house: House, path: Path) -> None:
+def bind(house: Gateway, path: Path) -> None:
     """Export the ledger."""
     with Stored(house.home) as stored:
         stored.export(path, since=None, reason="a test", now=house.clock())
@@ -83,13 +83,13 @@ def unsealed(file: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def ready(desk: Any, house: House) -> Any:
+def ready(desk: Any, house: Gateway) -> Any:
     desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
     return desk
 
 
 @pytest.fixture
-def take(ready: Any, house: House) -> Callable[[Path], Path]:
+def take(ready: Any, house: Gateway) -> Callable[[Path], Path]:
     def take(target: Path) -> Path:
         told = house.perform(ready.one, "backup.begin", {})
         archive.write(house.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
@@ -98,7 +98,7 @@ def take(ready: Any, house: House) -> Callable[[Path], Path]:
     return take
 
 
-def shred(house: House) -> None:
+def shred(house: Gateway) -> None:
     """Have everything erased that a house erases, as the caretaker does it, thirty years on."""
     later = timedelta(days=365 * 30)
     desk = Retention(
@@ -108,24 +108,24 @@ def shred(house: House) -> None:
         batches=3
     )  # what an erasure writes is itself old by this clock, so there is no end
     assert done.tidy
-    assert done.erased[Kept.EXCHANGE_DETAIL]
+    assert done.erased[RetentionClass.EXCHANGE_DETAIL]
 
 
-def test_the_key_to_a_detail_is_found_where_it_is_while_it_lives(house: House) -> None:
+def test_the_key_to_a_detail_is_found_where_it_is_while_it_lives(house: Gateway) -> None:
     """The test of the tests below: what they search for is there before, and can be found."""
     _, _, sealed = mark(house)
 
     assert [name for name in holding(house.home, *pieces(sealed)) if "passerelle.db" in name]
 
 
-def test_what_is_sealed_is_in_clear_nowhere(house: House) -> None:
+def test_what_is_sealed_is_in_clear_nowhere(house: Gateway) -> None:
     mark(house)
 
     assert holding(house.home, CANARY.encode()) == []
 
 
 def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_house_serves(
-    house: House,
+    house: Gateway,
 ) -> None:
     index, ciphertext, sealed = mark(house)
     neighbours = [mark(house)[0] for _ in range(40)]
@@ -140,18 +140,18 @@ def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_house_ser
     assert commitment_of(ciphertext)  # the ciphertext may stay; nothing opens it
 
 
-def test_it_is_gone_when_the_house_has_closed_and_opened_again(house: House, secret: Any) -> None:
+def test_it_is_gone_when_the_house_has_closed_and_opened_again(house: Gateway, secret: Any) -> None:
     _, _, sealed = mark(house)
     shred(house)
     house.close()
 
     assert holding(house.home, *pieces(sealed)) == []
-    with House.open(house.home, secret) as again:
+    with Gateway.open(house.home, secret) as again:
         assert holding(again.home, *pieces(sealed)) == []
 
 
 def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
-    take: Callable[[Path], Path], house: House, tmp_path: Path
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path
 ) -> None:
     """A backup that is kept for years is opened by its keeper: no detail opens by it, shredded or not."""
     _, ciphertext, sealed = mark(house)
@@ -164,20 +164,20 @@ def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
 
 
 def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
-    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     index, _, sealed = mark(house)
     file = take(tmp_path / "can.backup")
     shred(house)
     backup_keys.beside(file).unlink()  # the policy: destroyed with the next backup
 
-    with pytest.raises(Remedy, match="--without-detail-keys"):
+    with pytest.raises(UserError, match="--without-detail-keys"):
         restore(file, tmp_path / "again", RECOVERY, secret)
     assert not (tmp_path / "again").exists()
     done = restore(file, tmp_path / "again", RECOVERY, secret, without_keys=True)
 
     assert holding(tmp_path / "again", *pieces(sealed)) == []
-    with House.open(tmp_path / "again", secret) as again:
+    with Gateway.open(tmp_path / "again", secret) as again:
         mark(again)
         frame = decode(next(stored_ledger.iter_leaves(again.database, done.entries)))
     assert read_left_behind(frame) == done.entries > index
@@ -187,7 +187,7 @@ def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
 
 
 def test_with_its_keys_a_backup_brings_details_back(
-    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     _, _, sealed = mark(house)
     file = take(tmp_path / "can.backup")
@@ -199,31 +199,31 @@ def test_with_its_keys_a_backup_brings_details_back(
 
 
 def test_the_keys_of_another_backup_are_refused(
-    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     mark(house)
     one, two = take(tmp_path / "one"), take(tmp_path / "two")
     backup_keys.beside(two).replace(backup_keys.beside(one))
 
-    with pytest.raises(Remedy, match="another backup"):
+    with pytest.raises(UserError, match="another backup"):
         restore(one, tmp_path / "again", RECOVERY, secret)
 
 
 @pytest.mark.parametrize("cut", [1, 200, 1500])
 def test_damaged_keys_are_refused(
-    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any, cut: int
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any, cut: int
 ) -> None:
     mark(house)
     file = take(tmp_path / "one")
     keys = backup_keys.beside(file)
     keys.write_bytes(keys.read_bytes()[:-cut])
 
-    with pytest.raises(Remedy, match=r"altered, cut off|damaged"):
+    with pytest.raises(UserError, match=r"altered, cut off|damaged"):
         restore(file, tmp_path / "again", RECOVERY, secret)
     assert not (tmp_path / "again").exists()
 
 
-def test_a_bundle_made_after_the_shredding_has_no_key(house: House, tmp_path: Path) -> None:
+def test_a_bundle_made_after_the_shredding_has_no_key(house: Gateway, tmp_path: Path) -> None:
     _, _, sealed = mark(house)
     bind(house, tmp_path / "before")
     shred(house)
@@ -233,7 +233,7 @@ def test_a_bundle_made_after_the_shredding_has_no_key(house: House, tmp_path: Pa
 
 
 def test_a_bundle_made_while_details_are_shredded_is_whole(
-    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys and the entries that account for them are of one moment, or an honest house would be accused."""
     indices = [mark(house)[0] for _ in range(6)]
@@ -245,14 +245,14 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
         later = timedelta(days=365 * 30)
         clock = lambda: house.clock() + later  # noqa: E731
         desk = Retention(house.database, house.sequencer, lambda *_: None, Schedule, clock)
-        assert desk.run(batches=1).erased[Kept.EXCHANGE_DETAIL]
+        assert desk.run(batches=1).erased[RetentionClass.EXCHANGE_DETAIL]
         yield from rows
 
     monkeypatch.setattr(stored_ledger, "PAGE", 2)
     monkeypatch.setattr(stored_ledger, "held_within", during)
     bind(house, tmp_path / "bundle")
 
-    with Volume.open(tmp_path / "bundle") as volume:
+    with Archive.open(tmp_path / "bundle") as volume:
         assert verify_volume(volume, own_bundle(house.home).log).ok
         held = {each.index: each.sealed_dek for each in volume.held()}
     assert all(held[index] for index in indices)
@@ -260,7 +260,7 @@ def test_a_bundle_made_while_details_are_shredded_is_whole(
         assert not reader.execute(select(detail_keys).where(detail_keys.c.idx == indices[-1])).all()
 
 
-def test_published_tiles_hold_neither_key_nor_ciphertext(house: House) -> None:
+def test_published_tiles_hold_neither_key_nor_ciphertext(house: Gateway) -> None:
     """Tiles are leaves and hashes: there is nothing in them to shred."""
     _, ciphertext, sealed = mark(house)
     tiles = house.settings.evidence.tiles
@@ -274,7 +274,7 @@ def test_published_tiles_hold_neither_key_nor_ciphertext(house: House) -> None:
 
 
 def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
-    take: Callable[[Path], Path], house: House, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """They are published while the backup is made; restored, they would say that the ledger was set back."""
     mark(house)
@@ -289,7 +289,7 @@ def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
     assert self_check.verify_ledger(tmp_path / "again").ok
 
 
-def test_copies_that_a_killed_backup_left_behind_are_removed(house: House) -> None:
+def test_copies_that_a_killed_backup_left_behind_are_removed(house: Gateway) -> None:
     """A copy beside the store holds keys; its maker was killed, and its lock with it."""
     _, _, sealed = mark(house)
     folder = house.settings.store.path.parent
@@ -301,7 +301,7 @@ def test_copies_that_a_killed_backup_left_behind_are_removed(house: House) -> No
     assert holding(house.home, *pieces(sealed)) == []
 
 
-def test_a_copy_that_is_being_made_is_left_alone(house: House) -> None:
+def test_a_copy_that_is_being_made_is_left_alone(house: Gateway) -> None:
     mark(house)
     path = house.settings.store.path
 

@@ -15,7 +15,7 @@ from gateway.auditor.demographic_groups import read_groups
 from gateway.cli.main import app
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.subjects.demographic_groups import _COUNTRIES, _REGIONS, groups_of
 
@@ -60,7 +60,7 @@ def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
 ) -> None:
     row = {"reference": "F-100", "status": "FOREIGN_NATIONAL", "nationalities": "IND"}
     row |= {"GENDER": "F", "DATE_OF_BIRTH": "1990-02", "LAST_NAME": "Canary-Green"}
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.perform(ANN, "registry.import", {"rows": [row]})
         size = house.sequencer.size
         done: Any = house.perform(ANN, "registry.groups", {"reason": "a test"})
@@ -85,7 +85,7 @@ def test_a_registrar_writes_the_file_by_command(
     (tmp_path / "pass").chmod(0o600)
     row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}
     row["persecutors"] = "NONE"
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.perform(ANN, "registry.import", {"rows": [row]})
     out = tmp_path / "groups.csv"
     words = ["registry", "groups", homes[0], "-o", out, "--reason", "audit 9", "--json"]

@@ -14,11 +14,11 @@ from hypothesis.strategies import lists, sampled_from
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.person import FieldCode, Ground, Scope
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.law.query_policy import Decided
 from gateway.ledger.entry import EntryType, decode, detail_bytes
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.casework import withholdings
 from gateway.store.casework.withholdings import LIFE_CYCLE, DecisionAct, DecisionState
 from gateway.store.ledger import stored_ledger
@@ -32,16 +32,16 @@ REFUSE = {"person": "P-1", "scope": "ALL", "ground": "NATIONAL_SECURITY", "reaso
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[House]:
-    with House.open(homes[0], secret) as opened:
+def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def last(house: House) -> Any:
+def last(house: Gateway) -> Any:
     return [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)][-1]
 
 
-def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> None:
+def test_a_hold_is_placed_and_released_and_both_are_entries(house: Gateway) -> None:
     placed = house.perform(
         CASEWORKER, "hold.place", {"kind": "person", "reference": "P-1", "reason": "access request"}
     )
@@ -57,7 +57,7 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> Non
     assert last(house).subject_reference == f"RELEASE/{placed['hold']}"
     assert house.perform(OPERATOR, "hold.list", {})["holds"] == []
     assert len(house.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
-    with pytest.raises(Remedy, match="no such hold stands"):
+    with pytest.raises(UserError, match="no such hold stands"):
         house.perform(TWO, "hold.release", values)
     assert self_check.verify_ledger(house.home).ok
 
@@ -75,18 +75,18 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: House) -> Non
         {"kind": "person", "reference": "P-1", "reason": ""},
     ],
 )
-def test_a_hold_on_what_is_not_there_is_refused(house: House, values: dict[str, str]) -> None:
+def test_a_hold_on_what_is_not_there_is_refused(house: Gateway, values: dict[str, str]) -> None:
     """A hold that names nobody, by a slip of the pen, would keep nothing."""
     size = house.sequencer.size
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         house.perform(OPERATOR, "hold.place", {"reason": "because", **values})
 
     assert house.sequencer.size == size
 
 
 @pytest.mark.parametrize("kind", ["person", "everything"])
-def test_a_held_person_is_not_removed(house: House, kind: str) -> None:
+def test_a_held_person_is_not_removed(house: Gateway, kind: str) -> None:
     values = {"kind": kind, "reason": "because"} | (
         {"reference": "P-1"} if kind == "person" else {}
     )
@@ -104,7 +104,7 @@ def test_a_held_person_is_not_removed(house: House, kind: str) -> None:
         assert withholdings.every(reader) == ()  # it goes with its person
 
 
-def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: House) -> None:
+def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: Gateway) -> None:
     """IRPR 315.25(4), 315.41(3)."""
     one = house.perform(CASEWORKER, "decision.refuse", REFUSE)
     part = {**REFUSE, "partner": "AUS", "scope": "PART", "fields": ["PHOTOGRAPH"]}
@@ -132,7 +132,7 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     house.perform(CASEWORKER, "decision.lift", lifted)
     (row,) = house.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
     assert (row["decision"], row["fields"]) == (two["decision"], ["PHOTOGRAPH"])
-    with pytest.raises(Remedy, match="no such decision is active"):
+    with pytest.raises(UserError, match="no such decision is active"):
         house.perform(CASEWORKER, "decision.lift", lifted)
     assert self_check.verify_ledger(house.home).ok
 
@@ -150,17 +150,17 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     ],
 )
 def test_a_decision_that_says_too_little_or_too_much_is_none(
-    house: House, other: dict[str, object]
+    house: Gateway, other: dict[str, object]
 ) -> None:
     size = house.sequencer.size
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         house.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
 
     assert house.sequencer.size == size
 
 
-def test_who_runs_the_machine_does_not_judge_the_national_interest(house: House) -> None:
+def test_who_runs_the_machine_does_not_judge_the_national_interest(house: Gateway) -> None:
     with pytest.raises(NotAllowed):
         house.perform(OPERATOR, "decision.refuse", REFUSE)
 
@@ -171,7 +171,7 @@ def test_only_drawn_edges_of_a_decision_exist(state: DecisionState, act: Decisio
     if (state, act) in LIFE_CYCLE:
         assert withholdings.step(state, act) is LIFE_CYCLE[state, act]
     else:
-        with pytest.raises(Fault, match=state.name):
+        with pytest.raises(InternalError, match=state.name):
             withholdings.step(state, act)
 
 
@@ -198,7 +198,7 @@ def test_scope_and_fields_never_contradict_each_other(
             replace(good, scope=scope, fields=frozenset(fields))
 
 
-def test_status_says_what_is_kept_due_and_held(house: House) -> None:
+def test_status_says_what_is_kept_due_and_held(house: Gateway) -> None:
     house.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
 
     told = house.perform(OPERATOR, "retention.status", {})
@@ -213,7 +213,7 @@ def test_status_says_what_is_kept_due_and_held(house: House) -> None:
         assert standing(reader).holds[0].kind is HoldKind.EVERYTHING
 
 
-def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: House) -> None:
+def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: Gateway) -> None:
     """Such a number can be enrolled, so every duty about its person must be able to name it."""
     row = {"reference": "IMM/2026/1", "status": "FOREIGN_NATIONAL", "nationalities": "SYR"}
     registrar = Officer("P-3", frozenset({Role.REGISTRAR}))
@@ -224,11 +224,11 @@ def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: Hous
     assert house.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
     listed = house.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
     assert len(listed["decisions"]) == 1
-    with pytest.raises(Remedy, match="keeps this person"):
+    with pytest.raises(UserError, match="keeps this person"):
         house.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
 
 
-def test_whoever_lists_decisions_and_holds_leaves_of_whom(house: House, readings: Any) -> None:
+def test_whoever_lists_decisions_and_holds_leaves_of_whom(house: Gateway, readings: Any) -> None:
     with house.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}

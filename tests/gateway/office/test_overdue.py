@@ -11,9 +11,9 @@ import pytest
 from gateway import telemetry
 from gateway.errors import EvidenceOverdue
 from gateway.ledger.entry import EntryType, decode
-from gateway.ledger_ops.evidence_deadline import Overdue
-from gateway.monitoring.alarms import StandingAlarms
-from gateway.server.application import House
+from gateway.ledger_ops.evidence_deadline import EvidenceDeadline
+from gateway.monitoring.alarms import LatchedAlarms
+from gateway.server.application import Gateway
 from gateway.store import alarms
 from gateway.store.ledger import stored_ledger
 
@@ -27,17 +27,17 @@ def nothing_late() -> Iterator[None]:
         telemetry.show_evidence(name, None)
 
 
-def overdue_in(house: House) -> Overdue:
-    standing = StandingAlarms(house.database, house.sequencer, house.clock)
-    return Overdue(house.database, standing, LIMIT)
+def overdue_in(house: Gateway) -> EvidenceDeadline:
+    standing = LatchedAlarms(house.database, house.sequencer, house.clock)
+    return EvidenceDeadline(house.database, standing, LIMIT)
 
 
-def told(house: House) -> list[str]:
+def told(house: Gateway) -> list[str]:
     frames = map(decode, stored_ledger.iter_leaves(house.database))
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 
-def test_what_is_late_is_alarmed_once_and_answers_go_on(house: House) -> None:
+def test_what_is_late_is_alarmed_once_and_answers_go_on(house: Gateway) -> None:
     overdue, now = overdue_in(house), house.clock()
 
     overdue.late("TILES", now, now)
@@ -48,7 +48,7 @@ def test_what_is_late_is_alarmed_once_and_answers_go_on(house: House) -> None:
     assert b'passerelle_evidence_left_seconds{kind="TILES"} 14400.0' in telemetry.exposition()
 
 
-def test_what_is_late_for_too_long_ends_the_answers(house: House) -> None:
+def test_what_is_late_for_too_long_ends_the_answers(house: Gateway) -> None:
     overdue, now = overdue_in(house), house.clock()
 
     overdue.late("TILES", now, now)
@@ -57,7 +57,7 @@ def test_what_is_late_for_too_long_ends_the_answers(house: House) -> None:
         overdue.demand(now + LIMIT)
 
 
-def test_what_is_settled_is_forgotten_and_its_alarm_cleared(house: House) -> None:
+def test_what_is_settled_is_forgotten_and_its_alarm_cleared(house: Gateway) -> None:
     overdue, now = overdue_in(house), house.clock()
     overdue.late("TILES", now, now)
     overdue.late("STAMPS", now, now)
@@ -72,7 +72,7 @@ def test_what_is_settled_is_forgotten_and_its_alarm_cleared(house: House) -> Non
         overdue.demand(now + LIMIT)
 
 
-def test_the_countdown_goes_on_after_a_restart(house: House) -> None:
+def test_the_countdown_goes_on_after_a_restart(house: Gateway) -> None:
     now = house.clock()
     overdue_in(house).late("STAMPS", now, now)
     with house.database.reader() as reader:
@@ -86,7 +86,7 @@ def test_the_countdown_goes_on_after_a_restart(house: House) -> None:
         again.demand(raised + LIMIT)
 
 
-def test_a_name_that_the_ledger_could_not_read_is_refused(house: House) -> None:
+def test_a_name_that_the_ledger_could_not_read_is_refused(house: Gateway) -> None:
     now: Any = house.clock()
 
     with pytest.raises(ValueError, match="capital letters"):

@@ -11,7 +11,7 @@ from gateway.admin.arguments import Arguments
 from gateway.admin.operation import Officer, Role
 from gateway.admin.pages import WRONG, Page, token
 from gateway.admin.staff import CUSTODY
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from tests.pages import demand_pages
 
 OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
@@ -24,15 +24,15 @@ def page(text: str) -> Page:
 
 @pytest.mark.parametrize("number", [int("9" * 30), -int("9" * 30), 1 << 63, -(1 << 63) - 1])
 def test_a_number_that_no_row_can_hold_is_refused(number: int) -> None:
-    with pytest.raises(Remedy, match=WRONG):
+    with pytest.raises(UserError, match=WRONG):
         page(token(number)).after(int)
-    with pytest.raises(Remedy, match=WRONG):
+    with pytest.raises(UserError, match=WRONG):
         page(token(number)).start()
 
 
 def test_half_a_character_is_refused() -> None:
     octets = base64.urlsafe_b64encode(b'["\\ud800"]').decode().rstrip("=")
-    with pytest.raises(Remedy, match=WRONG):
+    with pytest.raises(UserError, match=WRONG):
         page(octets).after(str)
 
 
@@ -71,10 +71,10 @@ def test_staff_are_listed_in_pages(house: Any, wish: Any) -> None:
 
 def test_a_page_of_no_size_or_of_more_than_fits_is_refused(house: Any) -> None:
     for size in (0, -1, 201):
-        with pytest.raises(Remedy, match="page_size"):
+        with pytest.raises(UserError, match="page_size"):
             house.perform(OPERATOR, "hold.list", {"page_size": size})
 
 
 def test_a_token_of_another_list_is_refused(house: Any) -> None:
-    with pytest.raises(Remedy, match=WRONG):
+    with pytest.raises(UserError, match=WRONG):
         house.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})

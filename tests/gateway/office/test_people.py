@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.domain.messages import Outcome
 from gateway.domain.person import Datum, FieldCode, SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
 from gateway.subjects import record_row
@@ -43,26 +43,26 @@ ROW = {
 
 @pytest.fixture
 def house(homes: Any, secret: Any) -> Any:
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def take(house: House, *rows: dict[str, str]) -> Any:
+def take(house: Gateway, *rows: dict[str, str]) -> Any:
     return house.perform(ANN, "registry.import", {"rows": list(rows)})
 
 
-def held(house: House, reference: str = "F-100") -> Any:
+def held(house: Gateway, reference: str = "F-100") -> Any:
     with house.database.reader() as reader:
         subject = subjects.find(reader, reference)
     assert subject is not None
     return house.people.record(subject)
 
 
-def entries(house: House, since: int) -> list[EntryType]:
+def entries(house: Gateway, since: int) -> list[EntryType]:
     return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database, since)]
 
 
-def test_a_row_becomes_a_record_with_an_entry(house: House) -> None:
+def test_a_row_becomes_a_record_with_an_entry(house: Gateway) -> None:
     size = house.sequencer.size
 
     done = take(house, ROW)
@@ -78,7 +78,7 @@ def test_a_row_becomes_a_record_with_an_entry(house: House) -> None:
     assert entries(house, size) == [EntryType.UPDATED]
 
 
-def test_the_same_again_changes_nothing_and_another_says_the_next_version(house: House) -> None:
+def test_the_same_again_changes_nothing_and_another_says_the_next_version(house: Gateway) -> None:
     take(house, ROW)
     size = house.sequencer.size
 
@@ -91,7 +91,7 @@ def test_the_same_again_changes_nothing_and_another_says_the_next_version(house:
     assert held(house).data[FieldCode.LAST_NAME].value == b"Third"
 
 
-def test_a_bad_row_is_named_and_the_others_are_taken(house: House) -> None:
+def test_a_bad_row_is_named_and_the_others_are_taken(house: Gateway) -> None:
     bad = {**ROW, "reference": "F-2", "status": CANARY}
 
     done = take(house, {**ROW, "reference": "F-1"}, bad, {**ROW, "reference": "F-3"})
@@ -102,7 +102,7 @@ def test_a_bad_row_is_named_and_the_others_are_taken(house: House) -> None:
     assert CANARY not in done["bad"][0]["reason"]
 
 
-def test_people_known_by_their_prints_get_the_record(house: House) -> None:
+def test_people_known_by_their_prints_get_the_record(house: Gateway) -> None:
     """Records and prints come in any order, under one file number."""
     take(house, {**ROW, "reference": "P-1"})
 
@@ -116,12 +116,12 @@ def test_people_known_by_their_prints_get_the_record(house: House) -> None:
     assert shown["PHOTOGRAPH"] == PHOTOGRAPH
 
 
-def test_who_looks_is_in_the_ledger_before_anything_is_shown(house: House) -> None:
+def test_who_looks_is_in_the_ledger_before_anything_is_shown(house: Gateway) -> None:
     take(house, ROW)
     size = house.sequencer.size
 
     for values in ({"reference": "F-100"}, {"reference": "F-100", "reason": " "}):
-        with pytest.raises(Remedy, match="reason"):
+        with pytest.raises(UserError, match="reason"):
             house.perform(CASEWORKER, "registry.show", values)
     assert house.sequencer.size == size
 
@@ -129,7 +129,7 @@ def test_who_looks_is_in_the_ledger_before_anything_is_shown(house: House) -> No
     assert entries(house, size) == [EntryType.AUDIT_READ]
 
 
-def test_an_update_changes_what_it_names_and_dates_a_new_status(house: House) -> None:
+def test_an_update_changes_what_it_names_and_dates_a_new_status(house: Gateway) -> None:
     take(house, {**ROW, "confirmed": "2020-01-01T00:00:00+00:00"})
 
     renamed = house.perform(
@@ -151,7 +151,7 @@ def test_an_update_changes_what_it_names_and_dates_a_new_status(house: House) ->
     assert set(record.data) == {FieldCode.LAST_NAME, FieldCode.DATE_OF_BIRTH}
 
 
-def test_another_role_changes_nothing(house: House) -> None:
+def test_another_role_changes_nothing(house: Gateway) -> None:
     for act in ("registry.import", "registry.update", "registry.remove"):
         with pytest.raises(NotAllowed):
             house.perform(CASEWORKER, act, {})
@@ -168,11 +168,11 @@ def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: Peop
     assert entries(house, size) == [EntryType.REMOVED]
     assert pair.serving.engine.size == searched - 1
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.NO_MATCH
-    with pytest.raises(Remedy, match="file number"):
+    with pytest.raises(UserError, match="file number"):
         house.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
 
 
-def test_people_are_counted_by_what_they_are(house: House) -> None:
+def test_people_are_counted_by_what_they_are(house: Gateway) -> None:
     take(house, ROW, {**ROW, "reference": "F-2", "status": "CITIZEN"})
     house.sequencer.commit((), subjects.enrol(subjects.Placed(5, "F-9", (), False), house.data_key))
 
@@ -187,7 +187,7 @@ def test_people_are_counted_by_what_they_are(house: House) -> None:
     }
 
 
-def test_no_entry_and_no_row_holds_a_value_in_the_open(house: House) -> None:
+def test_no_entry_and_no_row_holds_a_value_in_the_open(house: Gateway) -> None:
     take(house, ROW)
     house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
 
@@ -284,7 +284,7 @@ def test_codes_of_passports_and_of_countries_that_are_no_more_are_taken() -> Non
     assert {record.data[FieldCode[name]].value.decode() for name in stated} == {"YUG", "UNO"}
 
 
-def test_who_persecutes_a_claimant_is_said_and_not_left_out(house: House) -> None:
+def test_who_persecutes_a_claimant_is_said_and_not_left_out(house: Gateway) -> None:
     """IRPR 315.4(2) is a bar: an empty column is no answer, NONE is one, and it is kept as said."""
     claimant = {**ROW, "status": "CLAIMANT", "persecutors": ""}
     with pytest.raises(BadRow, match="persecutors: a claimant's must be said"):

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.admin.operation import Desk, NotAllowed, Officer, Role
-from gateway.errors import Remedy
+from gateway.admin.operation import NotAllowed, Officer, OperationRegistry, Role
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.ledger.exchange_history import Question, tell
 from gateway.ledger.sealed_entries import take
-from gateway.ledger_ops.audit_access import ReadingRoom
+from gateway.ledger_ops.audit_access import AuditAccess
 from keys.custody import FileCustody
 from keys.keyset import Keyset
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
 
 
-def desk(pair: Pair) -> Desk:
-    return Desk(ReadingRoom(pair.house.database, pair.house.sequencer).acts())
+def desk(pair: Pair) -> OperationRegistry:
+    return OperationRegistry(AuditAccess(pair.house.database, pair.house.sequencer).acts())
 
 
 def audit_key(pair: Pair) -> Any:
@@ -81,7 +81,7 @@ def test_a_reading_without_reason_or_form_is_refused(
 ) -> None:
     before = shared_pair.house.sequencer.size
 
-    with pytest.raises(Remedy, match=word):
+    with pytest.raises(UserError, match=word):
         desk(shared_pair).perform(AUDITOR, "audit.transaction", values)
 
     assert shared_pair.house.sequencer.size == before

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.ledger.entry import EntryType, Frame, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.trust.bundle import PartyBundle
 
 
-def entries(house: House) -> list[tuple[str, int]]:
+def entries(house: Gateway) -> list[tuple[str, int]]:
     frames: list[Frame] = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [(f.partner_id, f.directory_version) for f in frames if f.type is EntryType.DIRECTORY]
 
@@ -29,7 +29,7 @@ def newer(octets: bytes) -> bytes:
 
 def test_a_bundle_loaded_while_the_house_is_open_is_recorded(homes: Any, secret: Any) -> None:
     first = (homes[0] / "parties" / "AUS.json").read_bytes()
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         put(homes[0], newer(first))
 
         assert house.directory.party("AUS").version == 2
@@ -39,7 +39,7 @@ def test_a_bundle_loaded_while_the_house_is_open_is_recorded(homes: Any, secret:
 def test_rollback_by_removing_first(homes: Any, secret: Any) -> None:
     """An older bundle put where a newer one was removed stays out, also after a restart."""
     first = (homes[0] / "parties" / "AUS.json").read_bytes()
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         put(homes[0], newer(first))
         assert house.directory.party("AUS").version == 2
         (homes[0] / "parties" / "AUS.json").unlink()
@@ -50,7 +50,7 @@ def test_rollback_by_removing_first(homes: Any, secret: Any) -> None:
         assert house.directory.parties() == ()
         assert [fault.file for fault in house.directory.faults] == ["AUS.json"]
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert house.directory.parties() == ()
         assert "older than 2" in house.directory.faults[0].why
 
@@ -58,7 +58,7 @@ def test_rollback_by_removing_first(homes: Any, secret: Any) -> None:
 def test_the_entry_that_was_removed_may_return(homes: Any, secret: Any) -> None:
     file = homes[0] / "parties" / "AUS.json"
     first = file.read_bytes()
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         file.unlink()
         assert house.directory.parties() == ()
         put(homes[0], first)
@@ -69,10 +69,10 @@ def test_the_entry_that_was_removed_may_return(homes: Any, secret: Any) -> None:
 
 def test_other_content_under_a_recorded_version_stays_out(homes: Any, secret: Any) -> None:
     bundle = PartyBundle.parse((homes[0] / "parties" / "AUS.json").read_bytes())
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     put(homes[0], replace(bundle, legal_name="Another").to_bytes())
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert house.directory.parties() == ()
         assert "other content" in house.directory.faults[0].why

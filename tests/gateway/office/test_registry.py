@@ -10,7 +10,7 @@ import pytest
 from gateway.domain.person import Status, SubjectKind
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
 from gateway.subjects.enrolment import MOST_REPAIRS, Row
@@ -18,7 +18,7 @@ from gateway.subjects.enrolment import MOST_REPAIRS, Row
 
 @pytest.fixture
 def house(homes: Any, secret: Any) -> Any:
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 

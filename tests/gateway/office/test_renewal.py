@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import bundle_renewal
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.errors import NoteRefused
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint, sign_checkpoint
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.partners import own_bundle
@@ -33,7 +33,7 @@ def keyset_of(home: Any, secret: Any) -> Keyset:
 
 def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
     """Rotate, two persons not waiting for anybody; return our new entry."""
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         keys = desk(house)
         for kind in kinds:
             old = keys.key(kind, KeyState.ACTIVE)
@@ -45,7 +45,7 @@ def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
 
 
 def count(home: Any, secret: Any, kind: EntryType) -> int:
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)].count(kind)
 
 
@@ -124,7 +124,7 @@ def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_ro
     halfway, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="t", actor="t")
     halfway.save(homes[0] / "keys" / "keyset.json")
 
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.turning.round()
         assert len(house.keyset.records) == len(halfway.records)
 
@@ -146,7 +146,7 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
     (homes[0] / "party.json").write_bytes(bundle.to_bytes())
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         assert house.turning.publish("P-1") == 2
         assert house.turning.evidence()[made.kid].version == 2
 
@@ -159,7 +159,7 @@ def test_ended_keys_do_not_serve(homes: Any, secret: Any, days: int, words: str)
     keyset, now = keyset_of(homes[0], secret), datetime.now(UTC)
     self_check.demand_current(keyset, now)
 
-    with pytest.raises(Remedy, match=words):
+    with pytest.raises(UserError, match=words):
         self_check.demand_current(keyset, now + timedelta(days=days))
 
 
@@ -266,11 +266,11 @@ def test_the_last_key_that_the_ledger_needs_is_not_stopped(
     homes: Any, secret: Any, kind: KeyKind
 ) -> None:
     """Without it nothing could be recorded any more, its own repair neither."""
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         kid = house.keyset.primary(kind).kid
         before = house.keyset
 
-        with pytest.raises(Remedy, match="first"):
+        with pytest.raises(UserError, match="first"):
             house.keyroom.change(
                 lambda keyset, now: _one(
                     keyset.transition(kid, KeyState.SUSPENDED, now, "doubt", "O-1")

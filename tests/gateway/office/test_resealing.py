@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.exercises.drill.rotation import ONE, TWO
 from gateway.keymanagement import reencryption as office
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House, utc_now
+from gateway.server.application import Gateway, utc_now
 from gateway.store.effects import Effect
 from gateway.store.keys import reencryption
 from gateway.store.keys.reencryption import DRAWERS
@@ -70,7 +70,7 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
         assert two["due"]
 
     ahead = timedelta(days=8)
-    with House.open(home, secret, clock=lambda: utc_now() + ahead) as house:
+    with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as house:
         house.turning.round()
         assert house.keyset.record(old).state is KeyState.DESTROYED
         assert everyone(house) == before
@@ -90,12 +90,12 @@ def _blobs(house: Any) -> list[tuple[bytes, bytes]]:
 
 def test_a_data_key_is_not_destroyed_while_records_need_it(homes: Any, secret: Any) -> None:
     """Two persons decided it and the wait is over: the people would be lost all the same."""
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         old, _ = turned(house)
         count = len(everyone(house))
     ahead = timedelta(days=8)
-    with House.open(homes[0], secret, clock=lambda: utc_now() + ahead) as house:
-        with pytest.raises(Remedy, match="would be lost"):
+    with Gateway.open(homes[0], secret, clock=lambda: utc_now() + ahead) as house:
+        with pytest.raises(UserError, match="would be lost"):
             house.keyroom.change(
                 lambda keyset, now: _one(
                     keyset.transition(old, KeyState.DESTROYED, now, "t", "O-1")
@@ -114,21 +114,21 @@ def test_a_crash_between_two_batches_loses_nothing(
     homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(office, "BATCH", 3)
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         before = everyone(house)
         _, new = turned(house)
         all_of_it = left(house, new)
         assert house.resealing.step() == 3
         assert left(house, new) == all_of_it - 3
         assert everyone(house) == before
-    with House.open(homes[0], secret) as house:  # as after a crash: nothing was remembered
+    with Gateway.open(homes[0], secret) as house:  # as after a crash: nothing was remembered
         house.resealing.round()
         assert left(house, new) == 0
         assert everyone(house) == before
 
 
 def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         before = everyone(house)
         old, new = turned(house)
         house.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
@@ -140,7 +140,7 @@ def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret:
 
 
 def test_a_house_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         size = house.sequencer.size
 
         assert house.resealing.step() == 0
@@ -148,14 +148,14 @@ def test_a_house_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) ->
 
 
 def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.sequencer.commit((), (Effect(update(samples).values(sealed=b"x" * 99)),))
         turned(house)
 
         for _ in range(8):
             try:
                 moved = house.resealing.step()
-            except Fault as fault:
+            except InternalError as fault:
                 told = fault
                 break
             assert moved > 0  # what is sound has the new key; what is not keeps none back
@@ -164,7 +164,7 @@ def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secre
 
 
 def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         _, new = turned(house)
         with house.database.reader() as reader:
             effects = tuple(reencryption.moves(reader, house.data_key, tag_of(new), 500))

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.partners import own_bundle
 from keys.errors import KeyNotUsable
@@ -20,7 +20,7 @@ from keys.keyset import KeyKind, KeyState
 # The three steps
 
 
-def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: House) -> None:
+def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: Gateway) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     new = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
     published = desk.do("keys.publish")
@@ -37,7 +37,7 @@ def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: House)
 
 
 def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(
-    desk: Any, house: House
+    desk: Any, house: Gateway
 ) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     new = desk.do("keys.rotate", kind="KEM")["key"]
@@ -56,22 +56,22 @@ def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(
 
 def test_a_key_that_nobody_has_seen_is_not_promoted_and_who_is_missing_is_named(
     desk: Any,
-    house: House,
+    house: Gateway,
 ) -> None:
     """Issue 5, bad input: promoting a PREACTIVE key nobody has seen."""
     new = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
-    with pytest.raises(Remedy, match="keys publish"):
+    with pytest.raises(UserError, match="keys publish"):
         desk.do("keys.promote", key=new)
     desk.do("keys.publish")
     desk.sight("AUS", 1)  # it was seen, with the version before
 
-    with pytest.raises(Remedy, match="not seen by AUS with version 2"):
+    with pytest.raises(UserError, match="not seen by AUS with version 2"):
         desk.do("keys.promote", key=new)
 
     assert desk.state(new) is KeyState.PREACTIVE
 
 
-def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: House) -> None:
+def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: Gateway) -> None:
     new = desk.do("keys.rotate", kind="SIGNING")["key"]
     with pytest.raises(TwoPersons):
         desk.do("keys.promote", key=new, override=True)
@@ -82,7 +82,7 @@ def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: House) -> 
     assert desk.state(new) is KeyState.ACTIVE
 
 
-def test_a_partner_who_left_is_not_waited_for(desk: Any, house: House, homes: Any) -> None:
+def test_a_partner_who_left_is_not_waited_for(desk: Any, house: Gateway, homes: Any) -> None:
     new = desk.do("keys.rotate", kind="KEM")["key"]
     (homes[0] / "parties" / "AUS.json").unlink()
 
@@ -91,7 +91,7 @@ def test_a_partner_who_left_is_not_waited_for(desk: Any, house: House, homes: An
     assert desk.state(new) is KeyState.ACTIVE
 
 
-def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, house: House) -> None:
+def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, house: Gateway) -> None:
     old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     said = desk.do("keys.rotate", kind="SIGNING")
     assert (said["promoted"], said["missing"], said["version"]) == (False, ["AUS"], 2)
@@ -109,7 +109,7 @@ def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, house: Hous
     assert bundle.names(bytes.fromhex(old))  # what it signed stays its own
 
 
-def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: House) -> None:
+def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: Gateway) -> None:
     """Issue 5, bad input: two operators rotating at once."""
     first = desk.do("keys.rotate", kind="KEM")["key"]
 
@@ -117,13 +117,13 @@ def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: House) -
 
     assert second["key"] == first
     assert second["moves"] == []
-    with pytest.raises(Remedy, match="PREACTIVE already"):
+    with pytest.raises(UserError, match="PREACTIVE already"):
         desk.do("keys.generate", kind="KEM")
     assert sum(r.kind is KeyKind.KEM for r in house.keyset.records) == 2
 
 
 def test_with_nobody_to_wait_for_a_rotation_is_one_command(
-    desk: Any, house: House, homes: Any
+    desk: Any, house: Gateway, homes: Any
 ) -> None:
     (homes[0] / "parties" / "AUS.json").unlink()
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
@@ -136,7 +136,7 @@ def test_with_nobody_to_wait_for_a_rotation_is_one_command(
 
 @pytest.mark.parametrize("kind", ["SIGNING", "TLS_LEAF"])
 def test_the_successor_of_a_key_that_has_ended_waits_for_nobody(
-    desk: Any, clock: Any, house: House, kind: str
+    desk: Any, clock: Any, house: Gateway, kind: str
 ) -> None:
     """Past its end the old key serves nobody, so waiting protects nothing; a closed house comes back alone."""
     clock.ahead = timedelta(days=366)
@@ -157,7 +157,7 @@ def test_the_successor_of_an_ended_epoch_waits_all_the_same(desk: Any, clock: An
 # What one person may, and what takes two
 
 
-def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, house: House) -> None:
+def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, house: Gateway) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     alarms = desk.entries(EntryType.ALARM)
 
@@ -176,14 +176,14 @@ def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, house: House) -> N
     assert house.keyset.opening(bytes.fromhex(successor), house.clock())
 
 
-def test_a_suspended_key_returns_by_two_persons(desk: Any, house: House) -> None:
+def test_a_suspended_key_returns_by_two_persons(desk: Any, house: Gateway) -> None:
     kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     desk.do("keys.suspend", key=kid)
     with pytest.raises(TwoPersons):
         desk.do("keys.resume", key=kid)
     with pytest.raises(TwoPersons):
         desk.do("keys.deactivate", key=kid)
-    with pytest.raises(Remedy, match="keys resume"):
+    with pytest.raises(UserError, match="keys resume"):
         desk.do("keys.promote", key=kid)
 
     desk.do("keys.resume", desk.two, key=kid)
@@ -195,17 +195,17 @@ def test_a_suspended_key_returns_by_two_persons(desk: Any, house: House) -> None
     ("kind", "remedy"), [("LOG", "LOG"), ("DATA", "DATA"), ("AUDIT", "auditor")]
 )
 def test_one_person_does_not_stop_the_house_itself(
-    desk: Any, house: House, kind: str, remedy: str
+    desk: Any, house: Gateway, kind: str, remedy: str
 ) -> None:
     kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
 
-    with pytest.raises(Remedy, match=remedy):
+    with pytest.raises(UserError, match=remedy):
         desk.do("keys.suspend", key=kid)
 
     assert desk.state(kid) is KeyState.ACTIVE
 
 
-def test_revoking_the_only_key_leaves_partners_with_a_successor(desk: Any, house: House) -> None:
+def test_revoking_the_only_key_leaves_partners_with_a_successor(desk: Any, house: Gateway) -> None:
     kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
 
     desk.do("keys.revoke", desk.two, key=kid)
@@ -215,7 +215,7 @@ def test_revoking_the_only_key_leaves_partners_with_a_successor(desk: Any, house
     assert [each.public for each in own_bundle(house.home).kem] == [successor.public]
 
 
-def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: House) -> None:
+def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: Gateway) -> None:
     kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     with pytest.raises(TwoPersons):
         desk.do("keys.revoke", key=kid)
@@ -225,7 +225,7 @@ def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: House) -> 
 
     assert desk.state(kid) is KeyState.COMPROMISED
     for act in ("keys.resume", "keys.deactivate", "keys.promote"):
-        with pytest.raises(Remedy):
+        with pytest.raises(UserError):
             desk.do(act, desk.two, key=kid)
     assert desk.state(kid) is KeyState.COMPROMISED
 
@@ -233,19 +233,19 @@ def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: House) -> 
 @pytest.mark.parametrize("act", ["keys.deactivate", "keys.destroy"])
 @pytest.mark.parametrize("kind", ["KEM", "SIGNING", "LOG", "DATA", "TLS_LEAF", "TLS_CA"])
 def test_the_only_active_key_neither_steps_down_nor_is_destroyed(
-    desk: Any, house: House, act: str, kind: str
+    desk: Any, house: Gateway, act: str, kind: str
 ) -> None:
     """Issue 5, bad input: destroying the only ACTIVE key."""
     kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
     before = house.keyset.records
 
-    with pytest.raises(Remedy, match="promote a successor"):
+    with pytest.raises(UserError, match="promote a successor"):
         desk.do(act, desk.two, key=kid)
 
     assert house.keyset.records == before
 
 
-def test_another_role_does_nothing_with_keys(desk: Any, house: House) -> None:
+def test_another_role_does_nothing_with_keys(desk: Any, house: Gateway) -> None:
     with pytest.raises(NotAllowed):
         desk.do("keys.generate", Officer("P-9", frozenset({Role.AUDITOR})), kind="KEM")
     assert desk.do("keys.list", Officer("P-9", frozenset({Role.AUDITOR})))["keys"]
@@ -255,7 +255,7 @@ def test_another_role_does_nothing_with_keys(desk: Any, house: House) -> None:
 
 
 def test_an_old_kem_key_is_destroyed_by_the_round_after_48_hours(
-    desk: Any, house: House, homes: Any, clock: Any
+    desk: Any, house: Gateway, homes: Any, clock: Any
 ) -> None:
     (homes[0] / "parties" / "AUS.json").unlink()
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
@@ -272,14 +272,14 @@ def test_an_old_kem_key_is_destroyed_by_the_round_after_48_hours(
 
 
 def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
-    desk: Any, house: House, clock: Any
+    desk: Any, house: Gateway, clock: Any
 ) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
     with pytest.raises(TwoPersons):
         desk.do("keys.destroy", key=kid)
     said = desk.do("keys.destroy", desk.two, key=kid, days=9)
     assert said["moves"] == []
-    with pytest.raises(Remedy, match="decided already"):
+    with pytest.raises(UserError, match="decided already"):
         desk.do("keys.destroy", desk.two, key=kid, days=30)
     clock.ahead = timedelta(days=8)
     house.turning.round()
@@ -289,12 +289,12 @@ def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
     clock.ahead = timedelta(days=10)
     house.turning.round()
     assert desk.state(kid) is KeyState.PREACTIVE
-    with pytest.raises(Remedy, match="neither a destruction nor a rotation"):
+    with pytest.raises(UserError, match="neither a destruction nor a rotation"):
         desk.do("keys.cancel", key=kid)
 
 
 def test_what_two_persons_decided_is_done_when_its_wait_is_over(
-    desk: Any, house: House, clock: Any
+    desk: Any, house: Gateway, clock: Any
 ) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
     desk.do("keys.destroy", desk.two, key=kid)
@@ -307,7 +307,7 @@ def test_what_two_persons_decided_is_done_when_its_wait_is_over(
 
 
 def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
-    desk: Any, house: House, clock: Any
+    desk: Any, house: Gateway, clock: Any
 ) -> None:
     old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     kid = desk.do("keys.rotate", kind="SIGNING")["key"]
@@ -315,7 +315,7 @@ def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
     desk.sight("AUS", 2)
 
     house.turning.round()
-    with pytest.raises(Remedy, match="is to be destroyed, as two persons decided"):
+    with pytest.raises(UserError, match="is to be destroyed, as two persons decided"):
         desk.do("keys.rotate", kind="SIGNING")
     assert (desk.state(kid), desk.state(old)) == (KeyState.PREACTIVE, KeyState.ACTIVE)
 
@@ -325,17 +325,17 @@ def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
 
 
 @pytest.mark.parametrize("days", [0, 6, 31, True, "7"])
-def test_a_wait_is_of_7_to_30_days(desk: Any, house: House, days: object) -> None:
+def test_a_wait_is_of_7_to_30_days(desk: Any, house: Gateway, days: object) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
 
-    with pytest.raises(Remedy, match="from 7 to 30"):
+    with pytest.raises(UserError, match="from 7 to 30"):
         desk.do("keys.destroy", desk.two, key=kid, days=days)
 
 
 # What is foretold
 
 
-def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: House) -> None:
+def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: Gateway) -> None:
     before = (house.keyset.records, house.sequencer.size, own_bundle(house.home).version)
     kem = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     said = {
@@ -365,7 +365,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: Hou
 
 
 def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
-    desk: Any, house: House
+    desk: Any, house: Gateway
 ) -> None:
     act = house.desk.act(desk.one, "keys.revoke")
     before = act.state()

@@ -13,9 +13,9 @@ import pytest
 
 from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
 from gateway.admin.staff import CUSTODY, founds
-from gateway.errors import Remedy, StaffUnknown
+from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryType, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.people.staff import Member
 from keys import officer_keys, signatures
@@ -26,8 +26,8 @@ OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[House]:
-    with House.open(homes[0], secret) as opened:
+def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
@@ -45,7 +45,7 @@ def wish(person: str, *roles: str, **numbers: int) -> dict[str, Any]:
 
 
 def add(
-    house: House,
+    house: Gateway,
     person: str,
     *roles: str,
     by: Officer = OPERATOR,
@@ -56,18 +56,18 @@ def add(
     return str(house.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
 
 
-def kinds(house: House) -> list[EntryType]:
+def kinds(house: Gateway) -> list[EntryType]:
     return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
 
 
-def test_a_badge_makes_an_officer(house: House) -> None:
+def test_a_badge_makes_an_officer(house: Gateway) -> None:
     badge = add(house, "P-7", "caseworker", "auditor")
 
     assert house.staff.officer(badge) == Officer("P-7", frozenset({Role.CASEWORKER, Role.AUDITOR}))
     assert kinds(house)[-1] is EntryType.STAFF
 
 
-def test_nobody_adds_to_himself_or_ends_himself(house: House) -> None:
+def test_nobody_adds_to_himself_or_ends_himself(house: Gateway) -> None:
     for act, more in (
         ("staff.add", wish("P-1", "auditor")),
         ("staff.end", {}),
@@ -77,14 +77,14 @@ def test_nobody_adds_to_himself_or_ends_himself(house: House) -> None:
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.OPERATOR}, key=lambda role: role.value))
-def test_only_an_operator_lets_people_in(house: House, role: Role) -> None:
+def test_only_an_operator_lets_people_in(house: Gateway, role: Role) -> None:
     with pytest.raises(NotAllowed):
         add(house, "P-7", "caseworker", by=Officer("P-2", frozenset({role})))
 
     assert kinds(house)[-1] is EntryType.ALARM
 
 
-def test_what_was_denied_is_an_alarm_once_a_minute(house: House) -> None:
+def test_what_was_denied_is_an_alarm_once_a_minute(house: Gateway) -> None:
     before = len(kinds(house))
     for _ in range(3):
         with pytest.raises(NotAllowed):
@@ -93,17 +93,17 @@ def test_what_was_denied_is_an_alarm_once_a_minute(house: House) -> None:
     assert kinds(house)[before:] == [EntryType.ALARM]
 
 
-def test_who_was_shown_out_stays_out(house: House) -> None:
+def test_who_was_shown_out_stays_out(house: Gateway) -> None:
     badge = add(house, "P-7", "caseworker")
     house.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
     with pytest.raises(StaffUnknown):
         house.staff.officer(badge)
-    with pytest.raises(Remedy, match="nobody of the name P-7"):
+    with pytest.raises(UserError, match="nobody of the name P-7"):
         house.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
 
-def test_a_badge_ends_with_its_days(house: House) -> None:
+def test_a_badge_ends_with_its_days(house: Gateway) -> None:
     badge, now = add(house, "P-7", "caseworker", days=2), house.clock()
     house.staff._clock = lambda: now + timedelta(days=3)
 
@@ -111,7 +111,7 @@ def test_a_badge_ends_with_its_days(house: House) -> None:
         house.staff.officer(badge)
 
 
-def test_a_badge_that_the_table_does_not_know_opens_nothing(house: House) -> None:
+def test_a_badge_that_the_table_does_not_know_opens_nothing(house: Gateway) -> None:
     """A badge that our own authority issued past the office, with whatever roles."""
     from keys.keyset import KeyKind
     from keys.officer_certificate import badge, issue_badge
@@ -127,7 +127,7 @@ def test_a_badge_that_the_table_does_not_know_opens_nothing(house: House) -> Non
         house.staff.officer(forged)
 
 
-def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) -> None:
+def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: Gateway) -> None:
     from keys.keyset import KeyKind
     from keys.officer_certificate import badge, issue_badge
 
@@ -144,15 +144,15 @@ def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: House) ->
         house.staff.officer(risen)
 
 
-def test_a_key_is_granted_once(house: House) -> None:
+def test_a_key_is_granted_once(house: Gateway) -> None:
     add(house, "P-7", "caseworker", keys=keys_of("P-7", seed=1))
 
     for person in ("P-7", "P-8"):
-        with pytest.raises(Remedy, match="granted before"):
+        with pytest.raises(UserError, match="granted before"):
             add(house, person, "auditor", keys=keys_of(person, seed=1))
 
 
-def test_custody_instead_of_an_operator_is_an_alarm(house: House) -> None:
+def test_custody_instead_of_an_operator_is_an_alarm(house: Gateway) -> None:
     """The first two come in by custody, since one alone lets no operator in; from then on operators could."""
     for person in ("P-1", "P-2"):
         add(house, person, "operator", by=CUSTODY)
@@ -209,7 +209,7 @@ def test_no_order_of_acts_lets_custody_do_more_in_silence_than_to_found() -> Non
 
 
 @pytest.mark.parametrize("first", ["end", "suspend", "wait"])
-def test_who_puts_the_operators_away_first_is_as_loud(house: House, first: str) -> None:
+def test_who_puts_the_operators_away_first_is_as_loud(house: Gateway, first: str) -> None:
     for person in ("P-1", "P-2"):
         add(house, person, "operator", by=CUSTODY)
     for person, other in (("P-2", "P-1"), ("P-1", "P-2")):
@@ -228,7 +228,7 @@ def test_who_puts_the_operators_away_first_is_as_loud(house: House, first: str) 
     assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
 
 
-def test_a_certificate_without_its_key_opens_nothing_from_inside(house: House) -> None:
+def test_a_certificate_without_its_key_opens_nothing_from_inside(house: Gateway) -> None:
     """Certificates are public; whoever opens the house's folder with another's certificate is nobody."""
     mine, other = keys_of("P-7"), keys_of("P-8")
     certificate = add(house, "P-7", "caseworker", keys=mine)
@@ -253,16 +253,16 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(house: House) -
             house.admit(certificate, shows)
 
 
-def test_nobody_is_added_with_a_key_that_signs_for_another(house: House) -> None:
+def test_nobody_is_added_with_a_key_that_signs_for_another(house: Gateway) -> None:
     """P-1's own second self: another name and another TLS key over the same approving key."""
     add(house, "P-7", "caseworker", keys=keys_of("P-7", approving=5))
 
-    with pytest.raises(Remedy, match="another person's"):
+    with pytest.raises(UserError, match="another person's"):
         add(house, "P-8", "auditor", keys=keys_of("P-8", approving=5))
     add(house, "P-7", "auditor", keys=keys_of("P-7", approving=5))
 
 
-def test_one_person_makes_or_ends_no_operator(house: House) -> None:
+def test_one_person_makes_or_ends_no_operator(house: Gateway) -> None:
     add(house, "P-8", "operator", by=CUSTODY)
 
     with pytest.raises(TwoPersons):
@@ -272,7 +272,7 @@ def test_one_person_makes_or_ends_no_operator(house: House) -> None:
     assert house.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
 
 
-def test_one_person_makes_no_examiner(house: House) -> None:
+def test_one_person_makes_no_examiner(house: Gateway) -> None:
     """Two examiners decide who was found, and one operator could invent both of them."""
     add(house, "P-8", "caseworker")
 
@@ -283,7 +283,7 @@ def test_one_person_makes_no_examiner(house: House) -> None:
     assert house.staff.officer(badge).roles == {Role.EXAMINER}
 
 
-def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
+def test_one_person_suspends_loudly_and_two_let_in_again(house: Gateway) -> None:
     badge = add(house, "P-8", "operator", by=CUSTODY)
     values = {"person": "P-8", "reason": "lost on the train"}
     house.perform(OPERATOR, "staff.suspend", values)
@@ -295,11 +295,11 @@ def test_one_person_suspends_loudly_and_two_let_in_again(house: House) -> None:
         house.perform(OPERATOR, "staff.resume", values)
     house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
     assert house.staff.officer(badge).person == "P-8"
-    with pytest.raises(Remedy, match="nobody of the name P-8 is suspended"):
+    with pytest.raises(UserError, match="nobody of the name P-8 is suspended"):
         house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
 
 
-def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) -> None:
+def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: Gateway) -> None:
     keys = keys_of("P-7")
     key = keys.tls.public.hex()
     add(house, "P-7", "caseworker", keys=keys)
@@ -308,7 +308,7 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) 
     assert house.staff.officer(str(again["certificate"]).encode()).person == "P-7"
     house.perform(OPERATOR, "staff.end", {"person": "P-7"})
     for public in (key, TlsKey.generate().public.hex()):
-        with pytest.raises(Remedy, match="not in force"):
+        with pytest.raises(UserError, match="not in force"):
             house.perform(OPERATOR, "staff.badge", {"public": public})
 
 
@@ -332,11 +332,11 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: House) 
         {"person": "P-8"},
     ],
 )
-def test_a_wrong_argument_lets_nobody_in(house: House, values: dict[str, Any]) -> None:
+def test_a_wrong_argument_lets_nobody_in(house: Gateway, values: dict[str, Any]) -> None:
     before = house.perform(OPERATOR, "staff.list", {})
     good = wish("P-7", "caseworker")
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         house.perform(OPERATOR, "staff.add", {**good, **values})
 
     assert house.perform(OPERATOR, "staff.list", {}) == before

@@ -10,12 +10,12 @@ import pytest
 
 from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
 from gateway.agreements import signatures
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House, utc_now
+from gateway.server.application import Gateway, utc_now
 from gateway.store.effects import Effect
 from gateway.store.keys import adopted_versions
 from gateway.store.ledger import stored_ledger
@@ -26,8 +26,8 @@ TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[House]:
-    with House.open(homes[0], secret) as opened:
+def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+    with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
@@ -39,13 +39,13 @@ def second(homes: Any, **changes: str) -> str:
     return str(text)
 
 
-def entries(house: House, kind: EntryType) -> list[str]:
+def entries(house: Gateway, kind: EntryType) -> list[str]:
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [frame.subject_reference for frame in frames if frame.type is kind]
 
 
 def test_a_new_version_is_adopted_in_a_round_and_in_force_from_its_day(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     before = len(entries(house, EntryType.AGREEMENT))
     agree(
@@ -94,7 +94,7 @@ ATTACKS = (
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
-    homes: Any, house: House, agree: Any, attack: str
+    homes: Any, house: Gateway, agree: Any, attack: str
 ) -> None:
     path = homes[0] / "agreements" / "au-2.toml"
     if attack not in {"unsigned", "malformed"}:
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
 
 
 def test_the_alarm_ends_when_the_folder_is_right_again(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
     house.statutes.round()
@@ -126,7 +126,7 @@ def test_the_alarm_ends_when_the_folder_is_right_again(
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def test_a_file_that_is_gone_ends_nothing(homes: Any, house: House) -> None:
+def test_a_file_that_is_gone_ends_nothing(homes: Any, house: Gateway) -> None:
     (homes[0] / "agreements" / "au.toml").unlink()
 
     house.statutes.round()
@@ -139,11 +139,11 @@ def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_olde
     homes: Any, secret: Any, agree: Any
 ) -> None:
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert len(opened.agreements["au"]) == 2
     (homes[0] / "agreements" / "au-2.toml").unlink()
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert [each.version for each in opened.agreements["au"]] == [1, 2]
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
@@ -152,7 +152,7 @@ def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_olde
 
 
 def test_a_future_version_written_over_the_one_in_force_leaves_no_gap(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     later = second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
     agree(homes[0], "au.toml", later)
@@ -174,13 +174,13 @@ def test_a_file_that_a_running_house_refuses_does_not_keep_it_from_starting(
         agree(homes[0], "au-2.toml", second(homes))
     wrong(attack, path, second(homes))
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert [each.version for each in opened.agreements["au"]] == [1]
         assert {"nz", "uk"} <= opened.agreements.keys()
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
-def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, house: House, agree: Any) -> None:
+def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, house: Gateway, agree: Any) -> None:
     """One partner's file is malformed, another's next version comes beside it."""
     (homes[0] / "agreements" / "nz-2.toml").write_text("[agreement\n")
     agree(homes[0], "au-2.toml", second(homes))
@@ -197,21 +197,21 @@ def test_a_text_that_was_overwritten_stays_in_force_as_it_was_adopted(
 ) -> None:
     """The file is not needed any more: what was adopted is kept with its digest, also across a restart."""
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         before = dict(opened.agreements)
     path = homes[0] / "agreements" / "au-2.toml"
     path.write_text(second(homes).replace("fpir = 1e-4", "fpir = 1e-2"))
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert dict(opened.agreements) == before
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
     path.write_text(second(homes))
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def lose(house: House, name: str) -> None:
+def lose(house: Gateway, name: str) -> None:
     """Have a text be kept nowhere, as in a folder from before texts were kept."""
     row = values.delete().where(values.c.key == f"agreement-text/{name}")
     house.sequencer.commit((), (Effect(row, rows=1),))
@@ -222,11 +222,11 @@ def test_an_agreement_whose_text_is_nowhere_is_not_in_force_and_the_others_are(
 ) -> None:
     """Also its older versions: they would permit what the newer one ended."""
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         lose(opened, "au@2")
     (homes[0] / "agreements" / "au-2.toml").unlink()
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert "au" not in opened.agreements
         assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -236,13 +236,13 @@ def test_an_agreement_whose_text_is_nowhere_is_not_in_force_and_the_others_are(
 
 def test_a_kept_text_that_was_altered_is_not_believed(homes: Any, secret: Any, agree: Any) -> None:
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         row = values.update().where(values.c.key == "agreement-text/au@2")
         easier = second(homes).replace("fpir = 1e-4", "fpir = 1e-2")
         opened.sequencer.commit((), (Effect(row.values(value=easier), rows=1),))
     (homes[0] / "agreements" / "au-2.toml").unlink()
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert "au" not in opened.agreements
 
 
@@ -251,7 +251,7 @@ def test_a_kept_text_that_is_read_no_longer_ends_its_agreement_and_no_other(
 ) -> None:
     """A later release may take less than the one that adopted it."""
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     (homes[0] / "agreements" / "au-2.toml").unlink()
     real = signatures.parse
@@ -263,7 +263,7 @@ def test_a_kept_text_that_is_read_no_longer_ends_its_agreement_and_no_other(
 
     monkeypatch.setattr(signatures, "parse", narrower)
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         assert "au" not in opened.agreements
         assert {"nz", "uk", "us-visa"} <= opened.agreements.keys()
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -279,7 +279,7 @@ def test_a_file_of_which_nothing_can_be_read_is_named_and_waited_for_by_nobody(
     file.unlink(missing_ok=True)
     pipe(file)
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         opened.statutes.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -314,7 +314,7 @@ def test_an_odd_file_stops_no_round_and_no_start(
 
             monkeypatch.setattr(signatures, "parse", parse)
 
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         opened.statutes.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -325,15 +325,15 @@ def test_an_odd_file_stops_no_round_and_no_start(
 def test_what_was_adopted_outlives_its_signature(homes: Any, secret: Any, agree: Any) -> None:
     """The ledger has its digest; the key that signed it may be gone by then."""
     agree(homes[0], "au-2.toml", second(homes))
-    with House.open(homes[0], secret):
+    with Gateway.open(homes[0], secret):
         pass
     (homes[0] / "agreements" / "au-2.toml.sig").unlink()
 
-    with House.open(homes[0], secret) as again:
+    with Gateway.open(homes[0], secret) as again:
         assert len(again.agreements["au"]) == 2
 
 
-def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: House) -> None:
+def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: Gateway) -> None:
     text = second(homes)
     values = {"file": "au-2.toml", "text": text, "reason": "countersigned"}
 
@@ -344,9 +344,9 @@ def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: House) -> 
 
     assert len(house.agreements["au"]) == 2
     assert entries(house, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
-    with pytest.raises(Remedy, match=r"au-2\.toml line"):
+    with pytest.raises(UserError, match=r"au-2\.toml line"):
         house.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
-    with pytest.raises(Remedy, match="rename yours"):
+    with pytest.raises(UserError, match="rename yours"):
         house.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
     with pytest.raises(NotAllowed):
         house.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
@@ -360,7 +360,7 @@ def foreign(homes: Any, **changes: str) -> str:
 
 
 def test_a_file_whose_home_is_another_party_is_not_in_force_here(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     """It is well formed, and our own key signed it: still it is what another party may answer, not we."""
     before = len(entries(house, EntryType.AGREEMENT))
@@ -378,7 +378,7 @@ def test_a_file_whose_home_is_another_party_is_not_in_force_here(
 
 
 def test_what_another_partys_file_calls_itself_takes_nothing_from_ours(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     """Same id, same version: ours stays, and the complaint names the cause."""
     agree(homes[0], "other.toml", foreign(homes, **{"version = 2": "version = 1"}))
@@ -391,7 +391,7 @@ def test_what_another_partys_file_calls_itself_takes_nothing_from_ours(
 
 
 def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
-    homes: Any, house: House, agree: Any
+    homes: Any, house: Gateway, agree: Any
 ) -> None:
     """An earlier release recorded it: neither its file nor the text that was kept brings it back."""
     text = foreign(homes, **{'id = "au"': 'id = "theirs"'})
@@ -412,7 +412,7 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
     assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def test_nobody_signs_another_partys_agreement(homes: Any, house: House) -> None:
+def test_nobody_signs_another_partys_agreement(homes: Any, house: Gateway) -> None:
     """It is refused at the proposal, before a second person is asked."""
-    with pytest.raises(Remedy, match=r"agreement\.home: is not ours"):
+    with pytest.raises(UserError, match=r"agreement\.home: is not ours"):
         house.statutes._plan({"file": "theirs.toml", "text": foreign(homes)})

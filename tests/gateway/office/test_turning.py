@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.keymanagement import transitions
 from gateway.ledger.entry import EntryType
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.workers import watchdog
 from gateway.trust.partners import own_bundle
 from keys import atomic_file
@@ -23,7 +23,7 @@ from keys.keyset import KeyKind, KeyState
 # By schedule
 
 
-def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, house: House, clock: Any) -> None:
+def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, house: Gateway, clock: Any) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     house.turning.round()
     assert len(own_bundle(house.home).kem) == 1
@@ -45,7 +45,7 @@ def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, house: House, clock
 
 
 def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
-    desk: Any, house: House, clock: Any
+    desk: Any, house: Gateway, clock: Any
 ) -> None:
     """keys.md 5, KEM epoch: the old key stays primary, with a daily alarm."""
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
@@ -65,7 +65,7 @@ def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
     assert house.keyset.opening(bytes.fromhex(old), clock())
 
 
-def test_a_schedule_is_set_kept_and_listed(desk: Any, house: House, clock: Any) -> None:
+def test_a_schedule_is_set_kept_and_listed(desk: Any, house: Gateway, clock: Any) -> None:
     before = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
     assert before["KEM"] == {"kind": "KEM", "on": True, "days": 7}
     assert before["TLS_LEAF"]["on"]
@@ -83,9 +83,9 @@ def test_a_schedule_is_set_kept_and_listed(desk: Any, house: House, clock: Any) 
     assert not [r for r in house.keyset.records if r.kind is KeyKind.KEM][1:]
 
 
-def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house: House) -> None:
+def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house: Gateway) -> None:
     for act, values in (("keys.schedule", {"on": True}), ("keys.generate", {})):
-        with pytest.raises(Remedy, match="auditor"):
+        with pytest.raises(UserError, match="auditor"):
             desk.do(act, kind="AUDIT", **values)
 
 
@@ -94,24 +94,24 @@ def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house:
 
 @pytest.mark.parametrize("named", ["", "abc", "g" * 8, "0" * 64, "A" * 16])
 def test_an_unknown_key_is_refused_with_what_lists_them(
-    desk: Any, house: House, named: str
+    desk: Any, house: Gateway, named: str
 ) -> None:
-    with pytest.raises(Remedy, match="key: "):
+    with pytest.raises(UserError, match="key: "):
         desk.do("keys.suspend", key=named)
 
 
-def test_an_ambiguous_beginning_names_no_key(desk: Any, house: House) -> None:
+def test_an_ambiguous_beginning_names_no_key(desk: Any, house: Gateway) -> None:
     twins = SimpleNamespace(records=(house.keyset.kem(), house.keyset.kem()))
 
-    with pytest.raises(Remedy, match="more digits"):
+    with pytest.raises(UserError, match="more digits"):
         transitions.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
 
 
-def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: House, clock: Any) -> None:
+def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: Gateway, clock: Any) -> None:
     before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
     clock.ahead = -timedelta(days=1)
 
-    with pytest.raises(Remedy, match="set the clock"):
+    with pytest.raises(UserError, match="set the clock"):
         desk.do("keys.generate", kind="KEM")
     house.turning.round()  # says so, and goes on
 
@@ -135,7 +135,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
 
 
 def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
-    desk: Any, house: House, monkeypatch: pytest.MonkeyPatch
+    desk: Any, house: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
 
@@ -149,7 +149,7 @@ def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
 
 
 def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round(
-    desk: Any, house: House, monkeypatch: pytest.MonkeyPatch
+    desk: Any, house: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is made and recorded; partners know nothing of it, and nobody uses it, until it is published."""
     with full_disk(monkeypatch, "party.json"), pytest.raises(OSError, match="No space"):
@@ -167,16 +167,16 @@ def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round
 def test_a_house_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
     keydesk: Any, homes: Any, secret: Any
 ) -> None:
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         new = keydesk(house).do("keys.rotate", kind="SIGNING")["key"]
         keydesk(house).sight("AUS", 2)
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.turning.round()
         assert keydesk(house).state(new) is KeyState.ACTIVE
 
 
 def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_token(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "SLICE", 0.01)
     beats = threading.Semaphore(0)

@@ -13,10 +13,10 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer, Role, TwoPersons
 from gateway.admin.pages import token
 from gateway.admin.staff import CUSTODY
-from gateway.errors import KeysUnavailable, Remedy, StaffUnknown
+from gateway.errors import KeysUnavailable, StaffUnknown, UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 from gateway.store.ledger import affected_entries, stored_ledger
 from gateway.store.ledger.affected_entries import Use, iter_affected
@@ -32,27 +32,27 @@ EARLIER = timedelta(hours=1)
 
 
 @contextmanager
-def opened(home: Any, secret: Any) -> Iterator[House]:
-    with House.open(home, secret) as house:
+def opened(home: Any, secret: Any) -> Iterator[Gateway]:
+    with Gateway.open(home, secret) as house:
         yield house
 
 
-def since(house: House) -> str:
+def since(house: Gateway) -> str:
     return (house.clock() - EARLIER).isoformat()
 
 
-def stop(house: House, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
+def stop(house: Gateway, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
     return house.perform(
         officer, "keys.compromised", {"key": kid.hex(), "since": since(house), **other}
     )
 
 
-def alarms(house: House) -> list[str]:
+def alarms(house: Gateway) -> list[str]:
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
     return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
 
 
-def listed(house: House, kid: bytes, **other: Any) -> list[dict[str, Any]]:
+def listed(house: Gateway, kid: bytes, **other: Any) -> list[dict[str, Any]]:
     values = {"key": kid.hex(), "since": since(house), **other}
     return house.perform(OPERATOR, "keys.affected", values)["entries"]
 
@@ -195,7 +195,7 @@ def test_a_key_that_only_we_would_miss_is_not_suspended(
     """It would lock us out of our own records, and stop nobody."""
     with (
         opened(homes[0], secret) as house,
-        pytest.raises(Remedy, match="not suspended"),
+        pytest.raises(UserError, match="not suspended"),
     ):
         stop(house, house.keyset.primary(kind).kid)
 
@@ -214,7 +214,7 @@ def test_a_key_that_only_we_would_miss_is_not_suspended(
 def test_a_key_that_nobody_knows_is_refused_with_what_to_do(
     homes: Any, secret: Any, values: dict[str, str]
 ) -> None:
-    with opened(homes[0], secret) as house, pytest.raises(Remedy):
+    with opened(homes[0], secret) as house, pytest.raises(UserError):
         house.perform(OPERATOR, "keys.compromised", {"since": since(house), **values})
 
 
@@ -223,7 +223,7 @@ def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
     with opened(homes[0], secret) as house:
         later = (house.clock() + EARLIER).isoformat()
         values = {"key": house.keyset.kem().kid.hex(), "since": later}
-        with pytest.raises(Remedy, match="past"):
+        with pytest.raises(UserError, match="past"):
             house.perform(OPERATOR, "keys.compromised", values)
 
 
@@ -253,7 +253,7 @@ def test_a_house_opens_without_a_signing_key_and_does_not_serve(homes: Any, secr
     with opened(homes[0], secret) as house:
         said = stop(house, house.keyset.primary(KeyKind.SIGNING).kid)
     with opened(homes[0], secret) as house:
-        with pytest.raises(Remedy, match="promote"):
+        with pytest.raises(UserError, match="promote"):
             Serving(house).start()
         successor = bytes.fromhex(said["successor"])
         house.keyroom.change(
@@ -339,7 +339,7 @@ def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret
         pair = Officer("P-1", OPERATOR.roles, second="P-2")
         house.perform(pair, "keys.believe", values)
         house.directory.signing_key("AUS", kid, house.clock())
-        with pytest.raises(Remedy, match="no such key of AUS is refused"):
+        with pytest.raises(UserError, match="no such key of AUS is refused"):
             house.perform(pair, "keys.believe", values)
 
 
@@ -349,18 +349,20 @@ def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secre
     slip = bytes([kid[0] ^ 1, *kid[1:]])
     with opened(homes[0], secret) as house:
         size = house.sequencer.size
-        with pytest.raises(Remedy, match=f"AUS has no such key.*SIGNING {kid.hex()[:16]}.*TLS_CA"):
+        with pytest.raises(
+            UserError, match=f"AUS has no such key.*SIGNING {kid.hex()[:16]}.*TLS_CA"
+        ):
             stop(house, slip, partner="AUS")
-        with pytest.raises(Remedy, match="key of ours; leave --partner out"):
+        with pytest.raises(UserError, match="key of ours; leave --partner out"):
             stop(house, house.keyset.kem().kid, partner="AUS")
-        with pytest.raises(Remedy, match="refused are: none"):
+        with pytest.raises(UserError, match="refused are: none"):
             believe(house, kid.hex())
 
         assert house.barring.of("AUS") == frozenset()
         assert house.sequencer.size == size
 
 
-def believe(house: House, key: str) -> Any:
+def believe(house: Gateway, key: str) -> Any:
     officer = Officer("P-1", OPERATOR.roles, second="P-2")
     values = {"partner": "AUS", "key": key, "reason": "a false alarm"}
     return house.perform(officer, "keys.believe", values)
@@ -400,7 +402,7 @@ def test_a_key_that_left_the_bundle_is_known_by_our_ledger(pair: Any, people: An
     said = stop(house, kid, partner="AUS")
 
     assert (said["state"], said["new"]) == ("REFUSED", True)
-    with pytest.raises(Remedy, match="no such key"):
+    with pytest.raises(UserError, match="no such key"):
         stop(house, kid[:8], partner="AUS")
 
 

@@ -24,7 +24,7 @@ from sqlalchemy.engine.base import RootTransaction
 from gateway.admin.operation import Officer, Role
 from gateway.client.directory_client import Absent, Trust
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.keys import adopted_versions
 from gateway.trust.bundle import PartyBundle
 from gateway.trust.directory_files import FOLDER, DirectoryFiles
@@ -109,7 +109,7 @@ def _there(content: bytes | None) -> bytes:
     return content
 
 
-def rotate(house: House, kind: KeyKind) -> bool:
+def rotate(house: Gateway, kind: KeyKind) -> bool:
     """Rotate as the act does; where no partner is known it takes over at once."""
     answer = house.perform(OPERATOR, "keys.rotate", {"kind": kind.value, "reason": "a crash"})
     return bool(answer["promoted"])
@@ -145,8 +145,8 @@ class Walk:
             self._look()
             at += every
 
-    def _open(self) -> House:
-        return House.open(self._home, lambda: self._passphrase)
+    def _open(self) -> Gateway:
+        return Gateway.open(self._home, lambda: self._passphrase)
 
     def _killed_at(self, at: int) -> bool:
         shutil.rmtree(self._home, ignore_errors=True)

@@ -31,7 +31,7 @@ from tests.programs import Programs
 _SERVER = """
 import ctypes, os, signal, sys
 from pathlib import Path
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 
 deed = Path(sys.argv[2])
@@ -48,7 +48,7 @@ def observe(stage):
 def ready(where):
     print(where.exchange, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
 
-with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
     Serving(house, observe=observe).run(ready)
 """
 

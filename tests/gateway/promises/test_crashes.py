@@ -48,14 +48,14 @@ limit = int(sys.argv[3])
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from pathlib import Path
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 
 def observe(stage):
     if stage == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
     Serving(house, observe=observe).run(lambda where: print(where.exchange, flush=True))
 """
 
@@ -146,7 +146,7 @@ def test_an_orphan_whose_message_is_over_is_abandoned(
 
     now = rooms.utc_now
     monkeypatch.setattr(rooms, "utc_now", lambda: now() + timedelta(minutes=30))
-    with rooms.House.open(home, lambda: b"a passphrase for tests") as opened:
+    with rooms.Gateway.open(home, lambda: b"a passphrase for tests") as opened:
         from gateway.exchange.abandonment import sweep
 
         assert sweep(opened.database, opened.sequencer, rooms.utc_now()) == 1

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from gateway.admin.operation import Officer, Role
-from gateway.law.retention_policy import Kept
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
 from gateway.store.ledger import stored_ledger
@@ -24,14 +24,14 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
     house.retention._clock = lambda: datetime.now(UTC).replace(microsecond=0) + ahead[0]
     found = pair.partner().query(people.samples(1), **people.matter())
     other = pair.partner().query(people.samples(2), **people.matter())
-    assert house.retention.run(batches=50).erased[Kept.HIT_REFERENCE] == 2
+    assert house.retention.run(batches=50).erased[RetentionClass.HIT_REFERENCE] == 2
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
     placed = house.perform(OPERATOR, "hold.place", hold)
 
     ahead[0] = timedelta(days=740)
     done = house.retention.run(batches=50).erased
 
-    assert (done[Kept.TRANSACTION], done[Kept.EXCHANGE_DETAIL]) == (1, 3)
+    assert (done[RetentionClass.TRANSACTION], done[RetentionClass.EXCHANGE_DETAIL]) == (1, 3)
     with house.database.reader() as reader:
         left = set(reader.execute(select(transactions.c.number)).scalars())
         keys = set(reader.execute(select(detail_keys.c.idx)).scalars())
@@ -45,5 +45,5 @@ def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, p
     assert other.transaction_number not in left
 
     house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
-    assert house.retention.run(batches=50).erased[Kept.TRANSACTION] == 1
+    assert house.retention.run(batches=50).erased[RetentionClass.TRANSACTION] == 1
     assert self_check.verify_ledger(pair.home).ok

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from gateway.client import Answer, Refused
 from gateway.domain.correction import CorrectionKind
 from gateway.domain.messages import Direction, Outcome, PriorTransaction, Purpose
-from gateway.domain.outbound_query import ErrandState
+from gateway.domain.outbound_query import OutboundState
 from gateway.domain.person import NOBODY, Ground, Record, Scope, Status, SubjectKind, Withholding
 from gateway.ledger.entry import EntryType, decode
 from gateway.store.casework import withholdings
@@ -235,7 +235,7 @@ def issue(
     subject: int | None,
     *,
     outcome: Outcome | None = Outcome.MATCH,
-    state: ErrandState = ErrandState.ANSWERED,
+    state: OutboundState = OutboundState.ANSWERED,
 ) -> None:
     """Write down that we once asked a partner about a person under a number, and what it answered."""
     row = asked.insert().values(
@@ -276,19 +276,19 @@ def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [
-        (Outcome.NO_MATCH, ErrandState.ANSWERED),
-        (Outcome.NO_MATCH, ErrandState.USED),
-        (Outcome.REFUSED, ErrandState.SHOWN),
-        (Outcome.QUALITY_INSUFFICIENT, ErrandState.SHOWN),
-        (None, ErrandState.ASKED),
-        (None, ErrandState.PENDING),
-        (None, ErrandState.EXPIRED),
-        (Outcome.MATCH, ErrandState.DESTROYED),
-        (None, ErrandState.SHOWN),  # erased since: we no longer know
+        (Outcome.NO_MATCH, OutboundState.ANSWERED),
+        (Outcome.NO_MATCH, OutboundState.USED),
+        (Outcome.REFUSED, OutboundState.SHOWN),
+        (Outcome.QUALITY_INSUFFICIENT, OutboundState.SHOWN),
+        (None, OutboundState.ASKED),
+        (None, OutboundState.PENDING),
+        (None, OutboundState.EXPIRED),
+        (Outcome.MATCH, OutboundState.DESTROYED),
+        (None, OutboundState.SHOWN),  # erased since: we no longer know
     ],
 )
 def test_who_answered_no_match_learns_nothing_by_asking_back(
-    pair: Pair, people: People, outcome: Outcome | None, state: ErrandState
+    pair: Pair, people: People, outcome: Outcome | None, state: OutboundState
 ) -> None:
     """IRPR 315.23(2)(c), 315.38 with 315.39: without an established match nobody is spoken of, nor anything told."""
     issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1), outcome=outcome, state=state)
@@ -301,7 +301,7 @@ def test_who_answered_no_match_learns_nothing_by_asking_back(
 
 def test_a_match_that_its_partner_took_back_discloses_nothing(pair: Pair, people: People) -> None:
     """Who said that the match was of another person asks back about nobody."""
-    issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1), state=ErrandState.USED)
+    issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1), state=OutboundState.USED)
     told = {"id": bytes(16), "partner": "AUS", "number": "CAN-ASKED-1", "state": 2}
     row = corrections.insert().values(
         **told,

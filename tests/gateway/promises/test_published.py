@@ -21,12 +21,12 @@ from gateway.backup import archive
 from gateway.cli.main import app
 from gateway.client import Refused
 from gateway.domain.messages import Outcome
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.tiles import Tiles
 from gateway.ledger_ops.tile_publisher import AnotherPublishes, files_in
 from gateway.server import self_check
-from gateway.server.application import House, utc_now
+from gateway.server.application import Gateway, utc_now
 from gateway.server.restore import restore
 from gateway.server.workers import tiles
 from gateway.store.ledger import stored_ledger
@@ -161,10 +161,10 @@ def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
     homes: Any, secret: Any
 ) -> None:
     home, run = homes[0], CliRunner()
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         store = house.settings.store.path
     yesterday = store.read_bytes()
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         house.record(EntryType.START)
         folder = house.settings.evidence.tiles
     assert run.invoke(app, ["ledger", "publish", str(home)]).exit_code == 0
@@ -190,7 +190,7 @@ def test_a_backup_is_restored_beside_files_that_were_published_after_it(
         settings.write(f'\n[evidence]\ntiles = "{folder}"\n')
     two = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
     recovery = OpeningKey.from_seed(bytes(range(32)))
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         house.perform(
             two, "backup.recipient", {"public": recovery.public.hex(), "reason": "a test"}
         )
@@ -204,7 +204,7 @@ def test_a_backup_is_restored_beside_files_that_were_published_after_it(
     restore(tmp_path / "can.backup", tmp_path / "again", recovery, secret, accept_loss="burnt")
 
     assert not self_check.verify_ledger(tmp_path / "again").ok
-    with pytest.raises(Fault, match="set back"):
+    with pytest.raises(InternalError, match="set back"):
         tiles.publish(tmp_path / "again", lambda _: None)
     assert (folder / "checkpoint").read_bytes() == today
     folder.rename(tmp_path / "kept")

@@ -13,13 +13,13 @@ import pytest
 from gateway.admin.operation import TwoPersons
 from gateway.client import Partner, PartnerError
 from gateway.domain.messages import Outcome
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.exercises.drill.rotation import ONE, ORDER, TWO, Turner
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.proof import parse_proof
 from gateway.ledger.signed_note import parse_note
 from gateway.server import self_check
-from gateway.server.application import House, utc_now
+from gateway.server.application import Gateway, utc_now
 from gateway.store.ledger import stored_ledger
 from gateway.trust.partners import own_bundle
 from gateway.wire import signed_envelope
@@ -80,9 +80,9 @@ class Asking:
 
 
 @contextmanager
-def later(home: Any, secret: Any, **by: float) -> Iterator[House]:
+def later(home: Any, secret: Any, **by: float) -> Iterator[Gateway]:
     """Open a folder by a clock that is ahead."""
-    with House.open(home, secret, clock=lambda: utc_now() + timedelta(**by)) as house:
+    with Gateway.open(home, secret, clock=lambda: utc_now() + timedelta(**by)) as house:
         yield house
 
 
@@ -176,7 +176,7 @@ def test_what_was_sealed_to_a_destroyed_key_opens_never_again(
     header = outgoing.question.header
     kid = header.kem_key_id
 
-    def opened(house: House) -> bytes:
+    def opened(house: Gateway) -> bytes:
         key = house.keyset.opening(kid, house.keyset.record(kid).changed)
         letter = outgoing.letter
         return envelope.open_sealed(letter.sealed, letter.header, header.payload_commitment, key)
@@ -222,5 +222,5 @@ def test_a_new_auditor_is_taken_over_by_two_persons_and_never_twice(pair: Any) -
     assert record.kid.hex() in {frame.subject_reference for frame in told}
     with pytest.raises(TwoPersons):
         pair.house.perform(ONE, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
-    with pytest.raises(Remedy, match="taken over before"):
+    with pytest.raises(UserError, match="taken over before"):
         pair.house.perform(TWO, "keys.adopt", {"public": record.public.hex(), "reason": "again"})

@@ -24,7 +24,7 @@ import pytest
 from gateway import config
 from gateway.admin.operation import Officer, Role
 from gateway.exercises.subprocess_cli import Server
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from keys.custody import open_custody
 from keys.errors import KeysError
 from keys.keyset import Keyset
@@ -49,7 +49,7 @@ def secret_file(path: Path, secret: bytes) -> Path:
 
 
 def rewrap(home: Path, passphrase: Any, file: Path) -> None:
-    with House.open(home, passphrase) as house:
+    with Gateway.open(home, passphrase) as house:
         values = {"passphrase_file": str(file), "reason": "canary"}
         house.perform(TWO, "custody.rewrap", values)
 
@@ -119,7 +119,7 @@ def _readable(path: Path) -> bytes:
 
 def test_what_children_are_given_holds_no_secret(home: Path) -> None:
     """A child of a process that holds open keys, as a search engine or a tool would be."""
-    with House.open(home, lambda: PASSPHRASE):
+    with Gateway.open(home, lambda: PASSPHRASE):
         code = (
             "import os, sys; sys.stdout.buffer.write(repr((dict(os.environ), sys.argv)).encode())"
         )
@@ -181,7 +181,7 @@ def test_a_change_of_custody_leaves_no_secret_in_ledger_settings_or_files(
 def test_a_pin_is_in_no_file_error_or_repr(home: Path, tmp_path: Path, tokens: Any) -> None:
     uri = tokens.uri("good", "canary")
     pin = secret_file(tmp_path / "pin", tokens.pin)
-    with House.open(home, lambda: PASSPHRASE) as house:
+    with Gateway.open(home, lambda: PASSPHRASE) as house:
         values = {"passphrase_file": str(pin), "reason": "canary", "to": uri}
         house.perform(TWO, "custody.rewrap", values)
         shown = f"{house.keyset.custody!r} {house.keyset.custody.describe()}"

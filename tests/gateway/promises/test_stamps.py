@@ -25,9 +25,9 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.auditor.source import log_of
 from gateway.cli.main import app
-from gateway.errors import EvidenceOverdue, Remedy
+from gateway.errors import EvidenceOverdue, UserError
 from gateway.ledger import timestamp
-from gateway.ledger.archive import Volume
+from gateway.ledger.archive import Archive
 from gateway.ledger.archive_verify import verify_volume
 from gateway.ledger.entry import EntryType, decode
 from gateway.ledger.timestamp import StampRefused
@@ -201,7 +201,7 @@ def test_stamps_travel_in_a_bundle(house: Any, tsa: Tsa, tmp_path: Path) -> None
     with Stored(house.home) as stored:
         stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
 
-    with Volume.open(tmp_path / "bundle") as volume:
+    with Archive.open(tmp_path / "bundle") as volume:
         log = log_of(volume)
         assert verify_volume(volume, log, roots=pem(tsa.root[1])).ok
         other = verify_volume(volume, log, roots=pem(certificate("another root")[1]))
@@ -276,7 +276,7 @@ def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
     pair.house.stamping.round()
 
     assert "STAMPS" not in pair.house.overdue.standing
-    with pytest.raises(Remedy, match="no authority is configured"):
+    with pytest.raises(UserError, match="no authority is configured"):
         pair.house.stamping.stamp()
 
 

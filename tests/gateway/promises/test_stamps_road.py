@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger_ops.timestamps import Authority, authority_of
-from gateway.server.workers.timestamps import Cutter, Stamper, post
+from gateway.server.workers.timestamps import Cutter, TimestampWorker, post
 from gateway.server.workers.watchdog import Watchdog
 
 
@@ -82,12 +82,12 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
 
 
 def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
-    with pytest.raises(Remedy, match="authority_roots"):
+    with pytest.raises(UserError, match="authority_roots"):
         authority_of("https://tsa.example.ca", None, 3600)
-    with pytest.raises(Remedy, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         authority_of("https://tsa.example.ca", tmp_path / "none", 3600)
     (tmp_path / "roots.der").write_bytes(b"\x30\x82")
-    with pytest.raises(Remedy, match="no certificates in PEM"):
+    with pytest.raises(UserError, match="no certificates in PEM"):
         authority_of("https://tsa.example.ca", tmp_path / "roots.der", 3600)
     assert authority_of(None, None, 3600) is None
 
@@ -107,7 +107,7 @@ def test_a_stop_cuts_a_question_that_is_under_way() -> None:
             assert stopping()
 
     road, cutter = Road(silent), Cutter()
-    stamper = Stamper(Stamps(), cutter, Watchdog(60.0))  # type: ignore[arg-type]
+    stamper = TimestampWorker(Stamps(), cutter, Watchdog(60.0))  # type: ignore[arg-type]
     try:
         stamper.start()
         assert asked.wait(30)

@@ -9,7 +9,7 @@ import pytest
 from gateway.admin.operation import Officer, Role
 from gateway.domain.correction import CorrectionKind
 from gateway.domain.person import DetailsOutcome, FieldCode
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.store.casework import corrections
 from gateway.wire import correction_payload as wire
 from tests.gateway.promises.test_details import ask, details, record
@@ -72,5 +72,5 @@ def test_where_everybody_has_the_right_value_nobody_is_told(pair: Pair, people: 
     partner = pair.partner()
     details(partner, people, ask(partner, people), BIRTH)
 
-    with pytest.raises(Remedy, match="no newer value"):
+    with pytest.raises(UserError, match="no newer value"):
         correct(pair, subject="P-1", kind="WRONG_VALUE")

@@ -15,7 +15,6 @@ from gateway.domain.messages import (
     Biometrics,
     Direction,
     Header,
-    Letter,
     MessageType,
     Operation,
     Outcome,
@@ -23,10 +22,11 @@ from gateway.domain.messages import (
     Query,
     Result,
     ServiceLevel,
+    SignedEnvelope,
 )
 from gateway.exchange import review_opening
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, Evidence
 from gateway.store.exchange import transactions
@@ -58,7 +58,7 @@ class Clock:
 class Bench:
     """An open house, its clock, and ways to put cases on the examiners' desk."""
 
-    house: House
+    house: Gateway
     clock: Clock
     people: Any
 
@@ -98,7 +98,7 @@ class Bench:
                 house.data_key, "AUS", header.transaction_number, transactions.Finding(None)
             ),
         )
-        stored = Letter(b"header", b"sealed", b"signature")
+        stored = SignedEnvelope(b"header", b"sealed", b"signature")
         house.sequencer.commit(
             (leaf, Leaf(self.frame(EntryType.RESPONSE, header))),
             (begun, *transactions.finish_request(header, stored, settled, now)),
@@ -188,5 +188,5 @@ def bench(homes: Any, secret: Any, people: Any, monkeypatch: pytest.MonkeyPatch)
     now = rooms.utc_now
     monkeypatch.setattr(Clock, "__call__", lambda self: now() + self.ahead)
     monkeypatch.setattr(rooms, "utc_now", clock)
-    with House.open(homes[0], secret) as opened:
+    with Gateway.open(homes[0], secret) as opened:
         yield Bench(opened, clock, people)

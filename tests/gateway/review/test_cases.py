@@ -13,11 +13,11 @@ import pytest
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import Ground, Scope, Withholding
-from gateway.errors import AuditUnavailable, Remedy
+from gateway.errors import AuditUnavailable, UserError
 from gateway.law.query_policy import Settled
 from gateway.ledger.entry import EntryType
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.casework.reviews import CaseState
 from tests.pages import demand_pages
 
@@ -151,11 +151,11 @@ def test_a_lease_is_for_one_and_ends(bench: Any) -> None:
     case = bench.pending()
     bench.act(bench.first, "lease", case)
 
-    with pytest.raises(Remedy, match="somebody else"):
+    with pytest.raises(UserError, match="somebody else"):
         bench.act(bench.second, "lease", case)
     bench.clock.move(minutes=16)
     assert bench.act(bench.second, "lease", case)["held_by"] == "P-8"
-    with pytest.raises(Remedy, match="not this case in hand"):
+    with pytest.raises(UserError, match="not this case in hand"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="late")
 
 
@@ -228,7 +228,7 @@ def test_one_person_never_gives_both_verdicts(bench: Any) -> None:
 def test_a_verdict_without_a_look_is_refused(bench: Any) -> None:
     case = bench.pending()
 
-    with pytest.raises(Remedy, match="look at it again"):
+    with pytest.raises(UserError, match="look at it again"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
 
 
@@ -237,7 +237,7 @@ def test_a_verdict_after_the_lease_is_refused(bench: Any) -> None:
     bench.act(bench.first, "lease", case)
     bench.clock.move(minutes=15)
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
     assert bench.row(case).state is State.REVIEWING
 
@@ -252,7 +252,7 @@ def test_a_verdict_after_the_deadline_is_refused(bench: Any, swept: bool) -> Non
     if swept:
         bench.house.reviews.expire()
 
-    with pytest.raises(Remedy, match="no such case"):
+    with pytest.raises(UserError, match="no such case"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
 
 
@@ -260,7 +260,7 @@ def test_a_case_is_decided_once(bench: Any) -> None:
     case = bench.pending()
     bench.decide(bench.first, case, "DIFFERENT")
 
-    with pytest.raises(Remedy, match="no such case"):
+    with pytest.raises(UserError, match="no such case"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
     assert bench.result(case).outcome is Outcome.NO_MATCH
 
@@ -273,7 +273,7 @@ def test_of_two_verdicts_at_one_instant_one_counts(bench: Any) -> None:
     def say(verdict: str) -> bool:
         try:
             return bool(bench.act(bench.first, "decide", case, verdict=verdict, reason="x"))
-        except Remedy:
+        except UserError:
             return False
 
     with ThreadPoolExecutor(4) as pool:
@@ -298,7 +298,7 @@ def test_a_malformed_verdict_decides_nothing(bench: Any, values: dict[str, objec
     case = bench.pending()
     bench.act(bench.first, "lease", case)
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         bench.house.perform(bench.first, "review.decide", {"case": case.case, **values})
     assert bench.case(case.case).state is CaseState.LEASED
 
@@ -308,7 +308,7 @@ def test_a_case_survives_a_restart(bench: Any, secret: Any) -> None:
     bench.act(bench.first, "lease", case)
     bench.house.close()
 
-    with House.open(bench.house.home, secret) as again:
+    with Gateway.open(bench.house.home, secret) as again:
         bench.house = again
         bench.act(bench.first, "decide", case, verdict="SAME", reason="as seen")
         assert bench.result(case).outcome is Outcome.MATCH
@@ -321,21 +321,21 @@ def test_what_ran_out_of_time_while_the_house_was_closed_is_abandoned(
     bench.house.close()
     bench.clock.move(hours=30)
 
-    with House.open(bench.house.home, secret) as again:
+    with Gateway.open(bench.house.home, secret) as again:
         bench.house = again
         assert again.reviews.expire() == 1
         assert bench.row(case).state is State.ABANDONED
 
 
 def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
-    from gateway.errors import Fault
+    from gateway.errors import InternalError
     from gateway.store.casework import reviews
 
     one, other = bench.pending(), bench.pending(seed=2)
 
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         reviews.unseal(bench.house.data_key, replace(one, sealed=other.sealed))
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         reviews.unseal(bench.house.data_key, replace(one, case=other.case))
 
 

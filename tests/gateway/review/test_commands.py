@@ -23,9 +23,9 @@ def officers(bench: Any, tmp_path: Path, secret: Any, let_in: Any) -> dict[str, 
     made = {"P-1": "operator", "P-7": "examiner", "P-8": "examiner"}
     for person, role in made.items():
         let_in(home, person, [role], tmp_path / person)
-    from gateway.server.application import House
+    from gateway.server.application import Gateway
 
-    bench.house = House.open(home, secret)
+    bench.house = Gateway.open(home, secret)
     return {person: tmp_path / person for person in made}
 
 

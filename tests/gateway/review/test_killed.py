@@ -9,7 +9,7 @@ import pytest
 
 from gateway.domain.messages import Outcome, State
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.casework.reviews import CaseState
 from tests.programs import Programs
 
@@ -43,7 +43,7 @@ def armed():
     Sequencer.commit = killing
     Sequencer.tidy = lambda self: (tidy(self), die())
 
-with rooms.House.open(Path(home), lambda: b"a passphrase for tests") as house:
+with rooms.Gateway.open(Path(home), lambda: b"a passphrase for tests") as house:
     officer = Officer("P-7", frozenset({Role.EXAMINER}))
     if what == "expire":
         armed()
@@ -70,7 +70,7 @@ def test_killed_around_a_commit_a_case_is_whole(
 
     if what == "expire":
         bench.clock.move(hours=25)
-    with House.open(bench.house.home, secret) as again:
+    with Gateway.open(bench.house.home, secret) as again:
         bench.house = again
         state, row = bench.case(case.case).state, bench.row(case)
         if when == "before":

@@ -17,10 +17,10 @@ from gateway.admin.operation import Officer, Role
 from gateway.client import Partner, PartnerError
 from gateway.domain.messages import Outcome, ServiceLevel, State
 from gateway.domain.person import DetailsOutcome, FieldCode, SubjectKind
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.store.casework import reviews
 from gateway.store.ledger import stored_ledger
 from gateway.store.people.person_records import write_record
@@ -53,7 +53,7 @@ def reviewing(homes: Any, secret: Any, serve: Any, people: Any, agree: Any) -> C
     @contextmanager
     def start(persons: int = 1) -> Iterator[Any]:
         clause(agree, homes[0], persons)
-        with House.open(homes[0], secret) as house:
+        with Gateway.open(homes[0], secret) as house:
             house.registry.enrol(people.rows(CITIZEN, people.status(SubjectKind.CITIZEN)))
         with serve(*homes) as pair:
             yield pair
@@ -175,7 +175,7 @@ def test_two_persons_by_the_agreement(reviewing: Any, people: Any) -> None:
         partner, answer = ask(pair, people, 1)
         assert decide(pair, "SAME")["closed"] is False
         assert partner.state(answer.transaction_number).state is State.REVIEWING
-        with pytest.raises(Remedy, match="another person"):
+        with pytest.raises(UserError, match="another person"):
             decide(pair, "SAME")
         assert decide(pair, "SAME", SECOND)["closed"] is True
         assert partner.state(answer.transaction_number).result.outcome is Outcome.MATCH
@@ -229,14 +229,14 @@ def test_a_pending_answer_that_cannot_be_recorded_destroys_the_prints(
 _SERVER = """
 import os, signal, sys
 from pathlib import Path
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 
 def observe(stage):
     if stage == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with House.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
     Serving(house, observe=observe).run(lambda where: print(where.exchange, flush=True))
 """
 
@@ -283,7 +283,7 @@ def test_killed_on_its_way_to_an_examiner_a_query_has_one_case(
 
     with server(home) as (address, _), asker(address) as partner:
         assert partner.send(outgoing).outcome is Outcome.REVIEW_PENDING
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         with house.database.reader() as reader:
             assert len(reviews.waiting(reader)) == 1
         assert self_check.verify_ledger(home).ok

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.messages import Outcome, ServiceLevel
 from gateway.domain.person import Verdict
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.law.review_policy import PATIENCE, conclude
 from gateway.store.casework.reviews import LIFE_CYCLE, WAITING, CaseAct, CaseState, step
 
@@ -68,7 +68,7 @@ def test_only_drawn_edges_of_a_case_exist(state: CaseState, act: CaseAct) -> Non
     if (state, act) in LIFE_CYCLE:
         assert step(state, act) is LIFE_CYCLE[state, act]
     else:
-        with pytest.raises(Fault):
+        with pytest.raises(InternalError):
             step(state, act)
 
 

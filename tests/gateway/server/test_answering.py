@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from gateway.server.listener.response_threads import Workers
-from gateway.server.workers.partner_threads import Turns
+from gateway.server.workers.partner_threads import PartnerThreads
 
 LONG = 20.0  # seconds after which a test gives up
 
@@ -80,7 +80,7 @@ def test_a_partner_for_whom_no_thread_could_be_made_is_offered_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served = threading.Event()
-    turns = Turns("line", lambda _: served.set(), 2)
+    turns = PartnerThreads("line", lambda _: served.set(), 2)
     with monkeypatch.context() as none_left:
         none_left.setattr(threading.Thread, "start", no_thread)
         assert not turns.offer("AUS")
@@ -91,7 +91,7 @@ def test_a_partner_for_whom_no_thread_could_be_made_is_offered_again(
 
 
 def test_a_stop_waits_for_no_thread_that_never_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns("line", lambda _: None, 2)
+    turns = PartnerThreads("line", lambda _: None, 2)
     with monkeypatch.context() as none_left:
         none_left.setattr(threading.Thread, "start", no_thread)
         turns.offer("AUS")

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from gateway.client import Partner, Refused, Unreachable
-from gateway.server.partner_transport import GrpcCourier
+from gateway.server.partner_transport import GrpcTransport
 
 
 class Peer:
@@ -40,7 +40,7 @@ class Peer:
 
 def test_evidence_that_was_lost_on_the_way_is_shown_at_the_next_reading_and_then_no_more() -> None:
     peer = Peer()
-    courier = GrpcCourier(cast("Partner", peer))
+    courier = GrpcTransport(cast("Partner", peer))
     with pytest.raises(Unreachable):
         courier.keep_up()
 

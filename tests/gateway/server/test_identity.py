@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from gateway import telemetry
 from gateway.cli.admin_session import perform
 from gateway.client import Partner, PartnerError
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
 from gateway.server.listener import tls_identity
 from gateway.server.listener.tls_probe import leaf_shown
@@ -253,8 +253,8 @@ def test_a_house_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> No
     )
     broken = keyset._with(record, keyset._live[record.kid])
 
-    with pytest.raises(Fault, match="does not shake hands"):
-        tls_identity.Wardrobe(pair.serving._identity._alarms).begin(broken)
+    with pytest.raises(InternalError, match="does not shake hands"):
+        tls_identity.TlsIdentity(pair.serving._identity._alarms).begin(broken)
 
 
 def test_an_identity_shows_nothing_of_its_key(pair: Any) -> None:

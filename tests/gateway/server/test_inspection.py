@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.config import load
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server import self_check
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
 from tests.patience import CALL
 
@@ -50,7 +50,7 @@ def test_a_full_disk_is_a_check_that_fails_with_what_to_do(homes: Any, secret: A
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
     try:
         found = self_check._disk(load(homes[0]))
-    except Remedy as told:
+    except UserError as told:
         found = str(told)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -109,9 +109,9 @@ def test_a_house_whose_keys_have_ended_does_not_serve(
     homes: Any, people: Any, serve: Any, secret: Any
 ) -> None:
     """It would answer what every partner must reject; the remedy names the command that rotates."""
-    with House.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as house:
         house.clock = lambda: datetime.now(UTC) + timedelta(days=100)
-        with pytest.raises(Remedy, match="keys rotate"):
+        with pytest.raises(UserError, match="keys rotate"):
             Serving(house).start()
 
 

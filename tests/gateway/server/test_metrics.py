@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server.metrics_endpoint import Metrics
 
 
@@ -55,5 +55,5 @@ def test_a_silent_reader_is_let_go_after_a_while(
 
 
 def test_a_port_that_is_taken_is_a_remedy(metrics: Metrics) -> None:
-    with pytest.raises(Remedy, match="metrics_port"):
+    with pytest.raises(UserError, match="metrics_port"):
         Metrics(metrics.server_port, CollectorRegistry(), 1)

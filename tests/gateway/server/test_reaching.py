@@ -12,7 +12,7 @@ import pytest
 
 from gateway.client import Partner
 from gateway.client.errors import AnswerRejected, Refused
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.server import partner_check
 from gateway.server.partner_check import STEPS, reach
 from gateway.trust.partners import own_bundle
@@ -137,7 +137,7 @@ def test_clocks_are_told_before_they_are_refused() -> None:
 
 
 def test_a_partner_that_is_not_known_is_no_step(shared_pair: Any, secret: Any) -> None:
-    with pytest.raises(Remedy, match="known: CAN"):
+    with pytest.raises(UserError, match="known: CAN"):
         reach(shared_pair.asker, "NZL", secret)
 
 

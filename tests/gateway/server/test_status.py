@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway import errors, telemetry
-from gateway.errors import DirectoryStale, Refusal, Remedy
+from gateway.errors import DirectoryStale, Refusal, UserError
 from gateway.ledger.entry import EntryType
-from gateway.server.application import House
+from gateway.server.application import Gateway
 from gateway.server.lifecycle import FAULT, WATCHDOG
 from gateway.server.status import REMEDIES, Status, look
 
@@ -70,14 +70,14 @@ def test_what_was_never_started_stopped_or_cut_off_is_told_apart(homes: Any, sec
     home = homes[0]
     assert look(home, now()).why == "NEVER_STARTED"
 
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         house.record(EntryType.START)
     cut = look(home, now())
     assert cut.why == "ENDED"
     assert cut.newest is not None
     assert cut.since == cut.newest.time
 
-    with House.open(home, secret) as house:
+    with Gateway.open(home, secret) as house:
         house.record(EntryType.STOP)
         assert look(home, now()).why == ("OPEN" if Path("/proc/locks").exists() else "STOPPED")
     assert look(home, now()).why == "STOPPED"
@@ -109,7 +109,7 @@ def test_a_part_that_cannot_be_read_is_named_and_the_others_are_told(homes: Any)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Remedy, match="passerelle init"):
+    with pytest.raises(UserError, match="passerelle init"):
         look(tmp_path, now())
 
 

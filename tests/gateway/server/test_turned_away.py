@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import Draining, TlsVersionRefused
 from gateway.server.listener.admission import Limits
-from gateway.server.listener.interceptor import Door, _Open
+from gateway.server.listener.interceptor import AuthInterceptor, _Open
 
 LIMITS = Limits(
     calls=4,
@@ -64,7 +64,7 @@ def test_a_known_certificate_over_an_older_tls_is_refused_by_each_connection(
 ) -> None:
     """Whatever the process told gRPC when it first met it: the certificate is a partner's, the road is not TLS 1.3."""
     identified: list[tuple[str, str]] = []
-    door = Door(
+    door = AuthInterceptor(
         lambda _: "AUS",
         LIMITS,
         ready=lambda: None,
@@ -93,7 +93,7 @@ def not_ready() -> None:
 def test_a_partner_who_is_refused_at_once_is_no_stranger(how: str) -> None:
     identified: list[tuple[str, str]] = []
     refused: list[tuple[str, str]] = []
-    door = Door(
+    door = AuthInterceptor(
         lambda _: "AUS",
         LIMITS,
         ready=not_ready if how == "not ready" else lambda: None,

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from gateway.server.workers.partner_threads import Turns
+from gateway.server.workers.partner_threads import PartnerThreads
 
 LONG = 20.0  # seconds after which a test gives up
 
@@ -20,7 +20,7 @@ def test_a_partner_that_hangs_holds_its_own_thread_alone() -> None:
         else:
             served.release()
 
-    turns = Turns("test", take, 2)
+    turns = PartnerThreads("test", take, 2)
     try:
         assert turns.offer("HANGS")
         for partner in ("AUS", "NZL", "USA", "GBR"):
@@ -44,7 +44,7 @@ def test_whoever_was_served_goes_to_the_end_of_the_line() -> None:
         if partner == "NZL":
             done.set()
 
-    turns = Turns("test", take, 1)
+    turns = PartnerThreads("test", take, 1)
     turns.offer("AUS")
     turns.offer("NZL")
     assert not turns.offer("NZL")
@@ -64,7 +64,7 @@ def test_there_are_no_more_threads_than_allowed() -> None:
         taken.append(partner)
         hang.wait(LONG)
 
-    turns = Turns("test", take, 3)
+    turns = PartnerThreads("test", take, 3)
     try:
         for number in range(40):
             turns.offer(f"P-{number}")
@@ -83,7 +83,7 @@ def test_a_turn_that_fails_is_followed_by_the_next(capsys: pytest.CaptureFixture
             raise KeyError("what a message says")
         served.set()
 
-    turns = Turns("test", take, 1)
+    turns = PartnerThreads("test", take, 1)
     turns.offer("AUS")
     turns.offer("NZL")
 
@@ -101,7 +101,7 @@ def test_a_stop_waits_no_longer_than_it_was_told() -> None:
         taken.set()
         hang.wait(LONG)
 
-    turns = Turns("test", take, 1)
+    turns = PartnerThreads("test", take, 1)
     turns.offer("AUS")
     assert taken.wait(LONG)
     try:

@@ -14,12 +14,12 @@ from sqlalchemy import func, select
 from gateway.domain.messages import (
     Direction,
     Header,
-    Letter,
     MessageType,
     Operation,
     Outcome,
     Purpose,
     Reply,
+    SignedEnvelope,
 )
 from gateway.law.retention_policy import Schedule
 from gateway.ledger.entry import EntryClass, EntryType, Frame
@@ -49,7 +49,7 @@ START = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 ORIGIN = "gateway.can.example/exchange-log"
 TRANSCRIPT = bytes([7]) * 32
 CLAIMS = Claims(purpose=Purpose.VISA_PERMIT_BENEFIT, day_limit=100, year_limit=1000)
-LETTER = Letter(b"header", b"sealed", b"signature")
+LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 @dataclass
@@ -145,8 +145,10 @@ class Desk:
         )
 
     @staticmethod
-    def letter(text: str = "answer") -> Letter:
-        return Letter(b"header of " + text.encode(), b"sealed " + text.encode(), b"signature")
+    def letter(text: str = "answer") -> SignedEnvelope:
+        return SignedEnvelope(
+            b"header of " + text.encode(), b"sealed " + text.encode(), b"signature"
+        )
 
     def close(self) -> None:
         while self._open:
@@ -197,7 +199,7 @@ class Counterpart:
         self,
         head: Header,
         outcome: Outcome | None = Outcome.NO_MATCH,
-        letter: Letter = LETTER,
+        letter: SignedEnvelope = LETTER,
         **more: object,
     ) -> Committed:
         settled = None

@@ -14,10 +14,10 @@ from sqlalchemy import insert, select, text
 import gateway.store
 from gateway.domain.correction import CorrectionKind
 from gateway.domain.messages import Direction, Outcome, Purpose
-from gateway.errors import Fault
-from gateway.law.retention_policy import Kept
+from gateway.errors import InternalError
+from gateway.law.retention_policy import RetentionClass
 from gateway.store.casework import corrections, outbound_queries
-from gateway.store.correction_lifecycle import Correction, Standing
+from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.retention import due_data
 from gateway.store.schema_casework import asked, correction_papers, filed_notices
@@ -38,7 +38,7 @@ def one(desk: Desk, identifier: bytes = bytes(16)) -> Correction:
         direction=Direction.INBOUND,
         number=NUMBER,
         kind=CorrectionKind.WRONG_VALUE,
-        state=Standing.OPEN,
+        state=CorrectionPhase.OPEN,
         opened_by="AUS",
         open=desk.clock(),
         due=desk.clock() + timedelta(hours=72),
@@ -110,15 +110,15 @@ def test_what_was_filed_beside_an_answer_is_erased_with_it(desk: Desk) -> None:
     with database.reader() as reader:
         (identifier,) = corrections.notices_filed(reader, "AUS", NUMBER)
         until = {"": milliseconds(now) + 1}
-        due = due_data.due(reader, Kept.USED_RESULT, until, most=9)
+        due = due_data.due(reader, RetentionClass.USED_RESULT, until, most=9)
         serial = retention_serial(reader)
     assert [each.key for each in due] == [("AUS", NUMBER)]
 
-    sequencer.commit((), due_data.erase(Kept.USED_RESULT, due, until, serial))
+    sequencer.commit((), due_data.erase(RetentionClass.USED_RESULT, due, until, serial))
 
     with database.reader() as reader:
         assert reader.execute(select(filed_notices)).all() == []
-        with pytest.raises(Fault, match="does not open"):
+        with pytest.raises(InternalError, match="does not open"):
             corrections.notice_filed(reader, desk.data_key, "AUS", NUMBER, identifier)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import OperationalError
 
 import gateway.store
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.store.schema import REVISION, values
 from gateway.store.schema_casework import metadata
 from gateway.store.sqlite import PEN_PRAGMAS, open_store, wal_reset_affected
@@ -42,12 +42,12 @@ def test_a_store_that_others_may_read_is_refused(desk: Desk) -> None:
     desk.database().close()
     desk.path.chmod(0o640)
 
-    with pytest.raises(Remedy, match="chmod 600"):
+    with pytest.raises(UserError, match="chmod 600"):
         open_store(desk.path)
 
 
 def test_a_missing_store_is_not_made_by_accident(tmp_path: Path) -> None:
-    with pytest.raises(Remedy, match="no store"):
+    with pytest.raises(UserError, match="no store"):
         open_store(tmp_path / "store.db")
 
     assert not (tmp_path / "store.db").exists()
@@ -58,7 +58,7 @@ def test_an_emptied_store_is_reported_and_not_replaced(desk: Desk) -> None:
     for each in desk.path.parent.iterdir():
         each.write_bytes(b"")
 
-    with pytest.raises(Remedy, match="empty"):
+    with pytest.raises(UserError, match="empty"):
         open_store(desk.path)
 
 
@@ -70,7 +70,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> N
     path.write_bytes(content)
     path.chmod(0o600)
 
-    with pytest.raises((Fault, Remedy)):
+    with pytest.raises((InternalError, UserError)):
         open_store(path)
 
 
@@ -82,7 +82,7 @@ def test_a_database_without_our_tables_is_refused(tmp_path: Path) -> None:
     connection.close()
     path.chmod(0o600)
 
-    with pytest.raises(Remedy, match="not a store of ours"):
+    with pytest.raises(UserError, match="not a store of ours"):
         open_store(path)
 
 
@@ -116,7 +116,7 @@ def test_a_pragma_that_does_not_hold_is_a_fault(desk: Desk) -> None:
 
     database = open_store(desk.path, connect=connect)
 
-    with pytest.raises(Fault, match="synchronous"):
+    with pytest.raises(InternalError, match="synchronous"):
         database.take_pen()
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -168,9 +168,9 @@ def test_two_pens_are_never_held(desk: Desk) -> None:
     second = desk.database()
     first.take_pen()
 
-    with pytest.raises(Remedy, match="already writes"):
+    with pytest.raises(UserError, match="already writes"):
         first.take_pen()
-    with pytest.raises(Remedy, match="another process"):
+    with pytest.raises(UserError, match="another process"):
         second.take_pen()
 
     first.release_pen()
@@ -181,10 +181,10 @@ def test_another_process_cannot_take_the_pen(desk: Desk) -> None:
     database = desk.database()
     database.take_pen()
     program = (
-        "import sys; from pathlib import Path; from gateway.errors import Remedy\n"
+        "import sys; from pathlib import Path; from gateway.errors import UserError\n"
         "from gateway.store.sqlite import open_store\n"
         "try: open_store(Path(sys.argv[1])).take_pen()\n"
-        "except Remedy: sys.exit(7)\n"
+        "except UserError: sys.exit(7)\n"
     )
 
     done = subprocess.run([sys.executable, "-c", program, desk.path], check=False)
@@ -236,7 +236,7 @@ def test_a_store_of_a_newer_release_is_refused(desk: Desk) -> None:
         pen.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     database.close()
 
-    with pytest.raises(Remedy, match="newer release"):
+    with pytest.raises(UserError, match="newer release"):
         open_store(desk.path)
 
 

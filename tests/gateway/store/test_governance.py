@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.ledger.entry import EntryType
 from gateway.store.keys.adopted_versions import (
     Adopted,
@@ -59,7 +59,7 @@ def test_an_agreement_and_an_entry_are_adopted_version_by_version(desk: Desk) ->
 def test_a_version_never_goes_back(desk: Desk, version: int) -> None:
     held = Adopted(2, "bb", desk.clock())
 
-    with pytest.raises(Remedy, match="does not follow"):
+    with pytest.raises(UserError, match="does not follow"):
         adopt(Subject.AGREEMENT, "au", Adopted(version, "cc", desk.clock()), held)
 
 
@@ -69,10 +69,10 @@ def test_two_adoptions_at_once_cannot_both_succeed(desk: Desk) -> None:
     versions = [Adopted(number, str(number), desk.clock()) for number in range(4)]
     sequencer.commit([leaf], adopt(Subject.AGREEMENT, "au", versions[1], None))
 
-    with pytest.raises(Remedy, match="meanwhile"):
+    with pytest.raises(UserError, match="meanwhile"):
         sequencer.commit([leaf], adopt(Subject.AGREEMENT, "au", versions[2], None))
     sequencer.commit([leaf], adopt(Subject.AGREEMENT, "au", versions[2], versions[1]))
-    with pytest.raises(Remedy, match="meanwhile"):
+    with pytest.raises(UserError, match="meanwhile"):
         sequencer.commit([leaf], adopt(Subject.AGREEMENT, "au", versions[3], versions[1]))
 
     assert in_force(sequencer, Subject.AGREEMENT) == {"au": versions[2]}
@@ -107,9 +107,9 @@ def test_a_key_event_begins_where_the_last_one_ended(desk: Desk) -> None:
     sequencer.commit([desk.leaf(EntryType.KEY)], record_key(made, None))
     held = keys_now(sequencer)[KID]
 
-    with pytest.raises(Fault, match="does not begin"):
+    with pytest.raises(InternalError, match="does not begin"):
         record_key(event(desk, KeyState.ACTIVE, KeyState.DEACTIVATED), held)
-    with pytest.raises(Fault, match="does not begin"):
+    with pytest.raises(InternalError, match="does not begin"):
         record_key(made, held)
-    with pytest.raises(Remedy, match="meanwhile"):
+    with pytest.raises(UserError, match="meanwhile"):
         sequencer.commit([desk.leaf(EntryType.KEY)], record_key(made, None))

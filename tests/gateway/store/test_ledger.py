@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from gateway.errors import (
     ElementInvalid,
-    Fault,
+    InternalError,
 )
 from gateway.ledger import merkle
 from gateway.ledger.entry import decode
@@ -39,7 +39,7 @@ def test_a_clock_behind_the_ledger_does_not_start(desk: Desk) -> None:
     desk.close()
     desk.clock.move(minutes=-1)
 
-    with pytest.raises(Fault, match="behind leaf 0"):
+    with pytest.raises(InternalError, match="behind leaf 0"):
         desk.sequencer()
 
     desk.clock.move(minutes=1)
@@ -51,7 +51,7 @@ def test_another_logs_key_does_not_start(desk: Desk) -> None:
     desk.close()
     ours, desk.log_key = desk.log_key, LogKey.from_seed(bytes(64))
 
-    with pytest.raises(Fault, match="checkpoint of size 1 does not hold"):
+    with pytest.raises(InternalError, match="checkpoint of size 1 does not hold"):
         desk.sequencer()
 
     desk.log_key = ours
@@ -98,7 +98,7 @@ def test_a_row_edited_after_signing_does_not_start(desk: Desk, statement: str, n
         pen.exec_driver_sql(statement)
     database.release_pen()
 
-    with pytest.raises(Fault, match=named):
+    with pytest.raises(InternalError, match=named):
         desk.sequencer(database)
 
 
@@ -127,7 +127,7 @@ def test_a_subtree_edited_before_the_tail_breaks_the_root(
         pen.exec_driver_sql("UPDATE nodes SET hash = zeroblob(32) WHERE level = 3")
     database.release_pen()
 
-    with pytest.raises(Fault, match="first 10 leaves do not give the signed root"):
+    with pytest.raises(InternalError, match="first 10 leaves do not give the signed root"):
         desk.sequencer(database)
 
 
@@ -162,13 +162,13 @@ def test_receipts_exist_for_durable_leaves_only(desk: Desk) -> None:
     sequencer.commit([desk.leaf()])
 
     for index, size in ((1, None), (1, 1), (0, 2), (-1, 1)):
-        with pytest.raises(Fault):
+        with pytest.raises(InternalError):
             sequencer.receipt(index, size)
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         sequencer.leaf_hash(1)
     with sequencer._database.reader() as reader:
         assert stored_ledger.leaf(reader, 0) == sequencer.receipt(0).leaf
-        with pytest.raises(Fault, match="no leaf 1"):
+        with pytest.raises(InternalError, match="no leaf 1"):
             stored_ledger.leaf(reader, 1)
 
 
@@ -203,7 +203,7 @@ def test_a_gap_is_reported_while_reading(desk: Desk) -> None:
     with pen.begin():
         pen.execute(leaves.delete().where(leaves.c.idx == 1))
 
-    with pytest.raises(Fault, match="no leaf 1"):
+    with pytest.raises(InternalError, match="no leaf 1"):
         list(stored_ledger.iter_leaves(database))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from gateway.domain.person import Datum, FieldCode, Record, Status, SubjectKind
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType
 from gateway.store.effects import Effect
 from gateway.store.people.person_records import (
@@ -137,7 +137,7 @@ def test_a_record_in_another_persons_place_or_of_an_older_version_does_not_open(
     for subject, version in ((20, 1), (10, 2)):
         row = update(subjects).where(subjects.c.id == subject)
         pen.commit((), (Effect(row.values(record=old, record_version=version)),))
-        with pytest.raises(Fault, match=f"subject {subject} "):
+        with pytest.raises(InternalError, match=f"subject {subject} "):
             read(pen, desk, subject)
 
 
@@ -152,7 +152,7 @@ def test_nothing_of_a_record_is_in_the_open(pen: Sequencer, desk: Desk) -> None:
 def test_another_data_key_opens_nothing(pen: Sequencer, desk: Desk) -> None:
     write(pen, desk, 10, ANN)
 
-    with pen._database.reader() as reader, pytest.raises(Fault):
+    with pen._database.reader() as reader, pytest.raises(InternalError):
         read_record(reader, DataKey.from_seed(bytes([1]) * 32), 10)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.messages import Direction, Letter, Operation, Outcome, Purpose
+from gateway.domain.messages import Direction, Operation, Outcome, Purpose, SignedEnvelope
 from gateway.errors import (
     QuotaExceeded,
 )
@@ -33,7 +33,7 @@ from gateway.store.schema import quotas, replay, transactions
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart, Desk
 
-LETTER = Letter(b"header", b"sealed", b"signature")
+LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 def test_the_quota_holds_under_concurrency(counter: Counterpart) -> None:

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis.strategies import lists, sampled_from
 
 from gateway.domain.messages import Direction
-from gateway.domain.outbound_query import ERRANDS, ErrandAct, ErrandState
-from gateway.errors import Fault
+from gateway.domain.outbound_query import ERRANDS, OutboundAct, OutboundState
+from gateway.errors import InternalError
 from gateway.store.casework import outbound_queries
-from gateway.store.correction_lifecycle import LIFE_CYCLE, Act, Standing, step
+from gateway.store.correction_lifecycle import LIFE_CYCLE, Act, CorrectionPhase, step
 
 
 def test_only_drawn_edges_of_a_correction_exist() -> None:
-    for direction, state, act in product(Direction, Standing, Act):
+    for direction, state, act in product(Direction, CorrectionPhase, Act):
         if (state, act) in LIFE_CYCLE[direction]:
-            assert step(direction, state, act) in Standing
+            assert step(direction, state, act) in CorrectionPhase
         else:
-            with pytest.raises(Fault):
+            with pytest.raises(InternalError):
                 step(direction, state, act)
 
 
@@ -28,36 +28,36 @@ def test_only_drawn_edges_of_a_correction_exist() -> None:
 def test_a_duty_ends_in_an_acknowledgement_or_is_still_somebodys(direction: Direction) -> None:
     """No state but the end is without a way on: a correction cannot be forgotten."""
     table = LIFE_CYCLE[direction]
-    states = {Standing.OPEN, *table.values()}
+    states = {CorrectionPhase.OPEN, *table.values()}
 
-    assert {state for state, _ in table} == states - {Standing.ACKNOWLEDGED}
+    assert {state for state, _ in table} == states - {CorrectionPhase.ACKNOWLEDGED}
 
 
 @given(sampled_from(Direction), lists(sampled_from(Act), max_size=12))
 def test_whatever_happens_an_end_stays_an_end(direction: Direction, acts: list[Act]) -> None:
-    state, ended = Standing.OPEN, False
+    state, ended = CorrectionPhase.OPEN, False
     for act in acts:
-        assert not (ended and state is not Standing.ACKNOWLEDGED)
+        assert not (ended and state is not CorrectionPhase.ACKNOWLEDGED)
         try:
             state = step(direction, state, act)
-        except Fault:
+        except InternalError:
             continue
-        ended = ended or state is Standing.ACKNOWLEDGED
+        ended = ended or state is CorrectionPhase.ACKNOWLEDGED
 
 
 def test_only_drawn_edges_of_a_query_of_ours_exist() -> None:
-    for state, act in product(ErrandState, ErrandAct):
+    for state, act in product(OutboundState, OutboundAct):
         if (state, act) in ERRANDS:
-            assert outbound_queries.step(state, act) in ErrandState
+            assert outbound_queries.step(state, act) in OutboundState
         else:
-            with pytest.raises(Fault):
+            with pytest.raises(InternalError):
                 outbound_queries.step(state, act)
 
 
 def test_what_was_used_is_never_destroyed_and_what_was_not_seen_is_never_used() -> None:
     """IRPR 315.27(3); and an answer is recorded before anyone sees it (protocol 6)."""
-    assert (ErrandState.USED, ErrandAct.DESTROY) not in ERRANDS
-    assert {state for state, act in ERRANDS if act is ErrandAct.USE} == {
-        ErrandState.SHOWN,
-        ErrandState.USED,
+    assert (OutboundState.USED, OutboundAct.DESTROY) not in ERRANDS
+    assert {state for state, act in ERRANDS if act is OutboundAct.USE} == {
+        OutboundState.SHOWN,
+        OutboundState.USED,
     }

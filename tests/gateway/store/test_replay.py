@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.domain.messages import Letter, Operation
+from gateway.domain.messages import Operation, SignedEnvelope
 from gateway.errors import (
     InProgress,
     PasserelleError,
@@ -25,7 +25,7 @@ from gateway.store.schema import replay, transactions
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
 
-LETTER = Letter(b"header", b"sealed", b"signature")
+LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 def test_two_identical_queries_at_the_same_instant_search_once(counter: Counterpart) -> None:

@@ -15,10 +15,10 @@ from sqlalchemy.exc import OperationalError
 
 from gateway.errors import (
     AuditUnavailable,
-    Fault,
+    InternalError,
     PasserelleError,
-    Remedy,
     TransactionReused,
+    UserError,
 )
 from gateway.ledger import merkle
 from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, decode, open_detail
@@ -81,7 +81,7 @@ def test_an_empty_ledger_begins(desk: Desk) -> None:
 
     assert sequencer.size == 0
     assert sequencer.healthy
-    with pytest.raises(Fault, match="empty"):
+    with pytest.raises(InternalError, match="empty"):
         sequencer.latest_checkpoint()
 
     committed = sequencer.commit([answer(desk)])
@@ -268,7 +268,7 @@ def test_effects_without_leaves_sign_nothing(desk: Desk) -> None:
 def test_a_defective_effect_is_its_own_commits_fault_alone(desk: Desk, broken: Effect) -> None:
     sequencer = desk.sequencer()
 
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         sequencer.commit([desk.leaf()], [note_value("before"), broken])
 
     assert keys_of(desk, sequencer) == set()
@@ -383,5 +383,5 @@ def test_a_closed_sequencer_records_nothing_and_keeps_what_was_queued(desk: Desk
 def test_only_one_sequencer_writes(desk: Desk) -> None:
     desk.sequencer()
 
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         desk.sequencer(desk.database())

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from gateway.domain.messages import RecordFormat
-from gateway.errors import Fault
+from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType
 from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.people import subjects
@@ -124,7 +124,7 @@ def test_a_sample_put_in_another_place_does_not_open(desk: Desk, change: dict[st
     with pen.begin():
         pen.execute(update(samples).where(samples.c.subject_id == ann.subject).values(**change))
 
-    with pytest.raises(Fault, match="does not open"):
+    with pytest.raises(InternalError, match="does not open"):
         list(iter_records(database, desk.data_key))
 
 

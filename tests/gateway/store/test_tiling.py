@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from gateway.errors import Fault, Remedy
+from gateway.errors import InternalError, UserError
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.tiles import Tiles
 from gateway.ledger.verify import Finding, Severity
@@ -225,7 +225,7 @@ def test_two_publishers_are_kept_apart(house: House) -> None:
     other = house.publisher()
 
     def second(_: str) -> None:
-        with pytest.raises(Remedy, match="another process"):
+        with pytest.raises(UserError, match="another process"):
             other.publish()
 
     assert house.publisher(second).publish() == 2
@@ -240,7 +240,7 @@ def test_attack_rows_set_back_do_not_replace_what_was_published(
     yesterday = House(desk_of(tmp_path / "yesterday"), house.folder)
     yesterday.grow(290)
 
-    with pytest.raises(Fault, match="set back"):
+    with pytest.raises(InternalError, match="set back"):
         yesterday.publisher().publish()
 
     assert house.files() == before
@@ -258,7 +258,7 @@ def test_attack_another_history_does_not_replace_what_was_published(
     other.desk.clock.move(seconds=1)
     other.grow(301)
 
-    with pytest.raises(Fault, match="changed"):
+    with pytest.raises(InternalError, match="changed"):
         other.publisher().publish()
 
     assert house.files() == before
@@ -275,7 +275,7 @@ def test_attack_a_changed_row_is_not_published(house: House, desk: Desk) -> None
         pen.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
     house.database.release_pen()
 
-    with pytest.raises(Fault, match="leaf 7"):
+    with pytest.raises(InternalError, match="leaf 7"):
         house.publisher().publish()
     assert files_in(house.folder)("checkpoint") is None
 

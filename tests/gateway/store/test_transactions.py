@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from gateway.domain.messages import Letter, Operation, Outcome, Purpose, State
+from gateway.domain.messages import Operation, Outcome, Purpose, SignedEnvelope, State
 from gateway.errors import (
-    Fault,
     InProgress,
+    InternalError,
     TransactionReused,
 )
 from gateway.ledger.entry import EntryType
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tests.gateway.store.conftest import Counterpart
 
 TRANSCRIPT = bytes([7]) * 32
-LETTER = Letter(b"header", b"sealed", b"signature")
+LETTER = SignedEnvelope(b"header", b"sealed", b"signature")
 
 
 @pytest.mark.parametrize("act", Act)
@@ -51,7 +51,7 @@ def test_only_drawn_edges_exist(state: State, act: Act) -> None:
     if (state, act) in LIFE_CYCLE:
         assert step(state, act) is LIFE_CYCLE[state, act]
     else:
-        with pytest.raises(Fault, match=state.name):
+        with pytest.raises(InternalError, match=state.name):
             step(state, act)
 
 
@@ -83,7 +83,7 @@ def test_the_database_keeps_to_the_table_too(counter: Counterpart, state: State,
     elif (state, act) in LIFE_CYCLE:
         counter.finish(head)
     else:
-        with pytest.raises(Fault):
+        with pytest.raises(InternalError):
             counter.finish(head)
 
     after = counter.row()
@@ -158,7 +158,7 @@ def test_a_recorded_result_is_sealed_and_bound_to_its_row(counter: Counterpart) 
         ("AUS", "AUS-0001", row.result[:-1] + bytes([row.result[-1] ^ 1])),
         ("AUS", "AUS-0001", b""),
     ):
-        with pytest.raises(Fault, match="does not open"):
+        with pytest.raises(InternalError, match="does not open"):
             open_result(key, partner, number, blob)
 
 
@@ -192,7 +192,7 @@ def test_an_answer_is_given_once(counter: Counterpart) -> None:
     counter.finish(head, Outcome.NO_MATCH)
 
     with pytest.raises(InProgress):
-        counter.finish(head, Outcome.MATCH, Letter(b"other", b"other", b"other"))
+        counter.finish(head, Outcome.MATCH, SignedEnvelope(b"other", b"other", b"other"))
 
     row, reply = counter.row(), counter.reply()
     assert row is not None
@@ -326,7 +326,7 @@ def test_what_is_deleted_is_in_no_file(counter: Counterpart) -> None:
     desk, head = counter.desk, counter.desk.header()
     secret = b"a stored reply that must go " * 200
     counter.begin(head)
-    counter.finish(head, letter=Letter(b"h", secret, b"s"))
+    counter.finish(head, letter=SignedEnvelope(b"h", secret, b"s"))
     desk.clock.move(days=2)
     assert any(secret[:28] in each.read_bytes() for each in desk.path.parent.iterdir())
 

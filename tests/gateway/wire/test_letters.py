@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from gateway.calendar_bounds import END_SECOND
 from gateway.domain.messages import (
     Header,
-    Letter,
     MessageType,
     Operation,
     Purpose,
     Receipt,
     Reply,
     ServiceLevel,
+    SignedEnvelope,
 )
 from gateway.errors import ElementInvalid, ElementMissing, HeaderInvalid, InvalidArgument
 from gateway.v1 import exchange_pb2, types_pb2
@@ -301,7 +301,7 @@ def test_a_refusal_never_holds_a_value(header: HeaderOf) -> None:
 
 
 parts_of_letters = st.builds(
-    Letter,
+    SignedEnvelope,
     st.binary(min_size=1, max_size=64),
     st.binary(min_size=1, max_size=64),
     st.binary(min_size=1, max_size=64),
@@ -309,7 +309,7 @@ parts_of_letters = st.builds(
 
 
 @given(parts_of_letters)
-def test_a_letter_keeps_its_bytes(letter: Letter) -> None:
+def test_a_letter_keeps_its_bytes(letter: SignedEnvelope) -> None:
     assert signed_envelope.letter_of(signed_envelope.envelope_of(letter)) == letter
     assert signed_envelope.parse_envelope(signed_envelope.envelope_bytes(letter)) == letter
 
@@ -317,15 +317,15 @@ def test_a_letter_keeps_its_bytes(letter: Letter) -> None:
 @pytest.mark.parametrize(
     ("letter", "element"),
     [
-        (Letter(b"", b"s", b"g"), "envelope.header"),
-        (Letter(b"h", b"", b"g"), "envelope.sealed"),
-        (Letter(b"h", b"s", b""), "envelope.signature"),
-        (Letter(bytes(signed_envelope.MAX_HEADER + 1), b"s", b"g"), "envelope.header"),
-        (Letter(b"h", bytes(signed_envelope.MAX_SEALED + 1), b"g"), "envelope.sealed"),
-        (Letter(b"h", b"s", bytes(signed_envelope.SIGNATURE + 1)), "envelope.signature"),
+        (SignedEnvelope(b"", b"s", b"g"), "envelope.header"),
+        (SignedEnvelope(b"h", b"", b"g"), "envelope.sealed"),
+        (SignedEnvelope(b"h", b"s", b""), "envelope.signature"),
+        (SignedEnvelope(bytes(signed_envelope.MAX_HEADER + 1), b"s", b"g"), "envelope.header"),
+        (SignedEnvelope(b"h", bytes(signed_envelope.MAX_SEALED + 1), b"g"), "envelope.sealed"),
+        (SignedEnvelope(b"h", b"s", bytes(signed_envelope.SIGNATURE + 1)), "envelope.signature"),
     ],
 )
-def test_an_envelope_has_three_parts_of_bounded_size(letter: Letter, element: str) -> None:
+def test_an_envelope_has_three_parts_of_bounded_size(letter: SignedEnvelope, element: str) -> None:
     with pytest.raises(HeaderInvalid) as caught:
         signed_envelope.letter_of(signed_envelope.envelope_of(letter))
 
@@ -333,7 +333,7 @@ def test_an_envelope_has_three_parts_of_bounded_size(letter: Letter, element: st
 
 
 def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
-    largest = Letter(
+    largest = SignedEnvelope(
         bytes(signed_envelope.MAX_HEADER),
         bytes(signed_envelope.MAX_SEALED),
         bytes(signed_envelope.SIGNATURE),
@@ -346,7 +346,7 @@ def test_the_largest_envelope_is_read_and_one_byte_more_is_not() -> None:
 
 @given(parts_of_letters, st.integers(0, 250), st.integers(1, 255))
 def test_a_flipped_byte_of_an_envelope_is_refused_or_another_letter(
-    letter: Letter, at: int, mask: int
+    letter: SignedEnvelope, at: int, mask: int
 ) -> None:
     octets = bytearray(signed_envelope.envelope_bytes(letter))
     octets[at % len(octets)] ^= mask
@@ -358,14 +358,16 @@ def test_a_flipped_byte_of_an_envelope_is_refused_or_another_letter(
 
 
 def test_a_field_beside_the_envelope_is_refused() -> None:
-    envelope = signed_envelope.envelope_of(Letter(b"h", b"s", b"g"))
+    envelope = signed_envelope.envelope_of(SignedEnvelope(b"h", b"s", b"g"))
     clean = exchange_pb2.SubmitQueryRequest(envelope=envelope)
     beside = exchange_pb2.SubmitQueryRequest.FromString(clean.SerializeToString() + b"\x12\x04Jane")
     inside = exchange_pb2.SubmitQueryRequest.FromString(
         clean.SerializeToString() + b"\x0a\x02\x20\x01"
     )
 
-    assert signed_envelope.letter_of(signed_envelope.envelope_in(clean)) == Letter(b"h", b"s", b"g")
+    assert signed_envelope.letter_of(signed_envelope.envelope_in(clean)) == SignedEnvelope(
+        b"h", b"s", b"g"
+    )
     for message in (beside, inside):
         with pytest.raises(HeaderInvalid):
             signed_envelope.envelope_in(message)
@@ -404,7 +406,7 @@ def test_a_receipt_has_two_parts_of_bounded_size() -> None:
 
 
 def test_a_reply_becomes_any_response() -> None:
-    reply = Reply(Letter(b"h", b"s", b"g"), Receipt(b"l", b"p"))
+    reply = Reply(SignedEnvelope(b"h", b"s", b"g"), Receipt(b"l", b"p"))
 
     response = exchange_pb2.SubmitQueryResponse(**signed_envelope.parts(reply))
 

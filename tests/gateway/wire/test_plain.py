@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import Remedy
+from gateway.errors import UserError
 from gateway.wire import json_values
 
 VALUES = st.recursive(
@@ -32,7 +32,7 @@ def test_what_was_written_is_read(values: dict[str, object]) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_object_or_a_remedy(octets: bytes) -> None:
-    with suppress(Remedy):
+    with suppress(UserError):
         assert isinstance(json_values.read(octets), dict)
 
 
@@ -57,19 +57,19 @@ def test_any_bytes_are_an_object_or_a_remedy(octets: bytes) -> None:
     ids=lambda text: text[:20],
 )
 def test_what_could_mean_two_things_or_too_much_is_refused(text: str) -> None:
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         json_values.read(text.encode())
 
 
 def test_a_text_is_bounded_both_ways() -> None:
-    with pytest.raises(Remedy, match="in parts"):
+    with pytest.raises(UserError, match="in parts"):
         json_values.read(json.dumps({"a": "x" * json_values.LARGEST}).encode())
-    with pytest.raises(Remedy, match="less at once"):
+    with pytest.raises(UserError, match="less at once"):
         json_values.write({"a": "x" * json_values.LARGEST})
 
 
 def test_a_remedy_repeats_nothing_of_the_text() -> None:
-    with pytest.raises(Remedy) as caught:
+    with pytest.raises(UserError) as caught:
         json_values.read(b'{"canary":canary}')
 
     assert "canary" not in str(caught.value)

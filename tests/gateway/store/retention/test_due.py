@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import insert, select, text, update
 
 from gateway.domain.messages import State
-from gateway.domain.outbound_query import UNANSWERED, ErrandState
-from gateway.law.retention_policy import RULES, Kept, Schedule
+from gateway.domain.outbound_query import UNANSWERED, OutboundState
+from gateway.law.retention_policy import RULES, RetentionClass, Schedule
 from gateway.ledger.entry import EntryType
 from gateway.retention.erasure import BATCH
-from gateway.store.correction_lifecycle import Standing
+from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.retention import due_data
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.holds import HoldKind
@@ -31,8 +31,8 @@ MANY = 1000
 
 
 def test_every_class_but_what_is_no_row_has_a_shelf_and_every_class_a_rule() -> None:
-    assert set(SHELVES) == set(Kept) - {Kept.PROBE, Kept.TRACE}
-    assert set(RULES) == set(Kept)
+    assert set(SHELVES) == set(RetentionClass) - {RetentionClass.PROBE, RetentionClass.TRACE}
+    assert set(RULES) == set(RetentionClass)
     assert all(rule.grace > timedelta(0) and rule.ground for rule in RULES.values())
 
 
@@ -97,23 +97,23 @@ def test_an_unused_answer_goes_after_thirty_days_and_a_used_one_two_years_after_
     assert keeper.run() == {"USED_RESULT": 1, "ASKED": 1}
 
 
-@pytest.mark.parametrize("state", ErrandState)
+@pytest.mark.parametrize("state", OutboundState)
 def test_what_is_kept_of_a_query_of_ours_is_an_unused_answer_only_where_one_came(
-    keeper: Keeper, state: ErrandState
+    keeper: Keeper, state: OutboundState
 ) -> None:
     """While it waits nothing was received; and why none came is no answer, and is kept with the row."""
     now = milliseconds(keeper.clock())
     keeper.put(keeper.asked_row("A-00000001", now, state=int(state), outcome=1))
     keeper.clock.move(days=31)
 
-    stays = state in {ErrandState.ASKED, ErrandState.PENDING, *UNANSWERED}
+    stays = state in {OutboundState.ASKED, OutboundState.PENDING, *UNANSWERED}
     assert keeper.run() == ({} if stays else {"UNUSED_RESULT": 1})
     with keeper.database.reader() as reader:
         kept = reader.execute(select(asked.c.sealed, asked.c.outcome)).one()
     assert tuple(kept) == ((b"answer", 1) if stays else (None, None))  # nor whether it was a hit
     keeper.clock.move(days=700)
     assert keeper.run() == (
-        {"ASKED": 1} if state not in {ErrandState.ASKED, ErrandState.PENDING} else {}
+        {"ASKED": 1} if state not in {OutboundState.ASKED, OutboundState.PENDING} else {}
     )
 
 
@@ -132,9 +132,9 @@ def test_what_was_disclosed_is_remembered_while_a_correction_is_open(keeper: Kee
     assert keeper.counter.count(disclosures) == 1
 
 
-@pytest.mark.parametrize("state", Standing)
+@pytest.mark.parametrize("state", CorrectionPhase)
 def test_a_query_is_remembered_until_its_corrections_are_acknowledged(
-    keeper: Keeper, state: Standing
+    keeper: Keeper, state: CorrectionPhase
 ) -> None:
     """IRPR 315.42(1): in whichever state but the last, the duty remains."""
     keeper.query(1, "AUS-0001")
@@ -147,7 +147,7 @@ def test_a_query_is_remembered_until_its_corrections_are_acknowledged(
 
     done = keeper.run()
 
-    over = state is Standing.ACKNOWLEDGED
+    over = state is CorrectionPhase.ACKNOWLEDGED
     assert ("TRANSACTION" in done, "CORRECTION" in done) == (over, over)
     assert ("DISCLOSURE" in done) == over
 
@@ -163,7 +163,9 @@ def test_an_agreement_may_say_another_period(
     counter: Counterpart, keeper_of: Callable[..., Keeper]
 ) -> None:
     """law.md 10: a parameter per class."""
-    schedule = Schedule(MappingProxyType({(Kept.TRANSACTION, "AUS"): timedelta(days=365)}))
+    schedule = Schedule(
+        MappingProxyType({(RetentionClass.TRANSACTION, "AUS"): timedelta(days=365)})
+    )
     keeper = keeper_of(counter, schedule)
     keeper.query(1, "AUS-0001")
     other = update(transactions).values(partner="GBR", number="GBR-0001")
@@ -204,12 +206,12 @@ def test_what_was_used_between_look_and_commit_is_kept(keeper: Keeper) -> None:
     keeper.put(keeper.asked_row("A-00000001", now))
     keeper.clock.move(days=31)
     with keeper.database.reader() as reader:
-        until = due_data.cutoffs(reader, Kept.UNUSED_RESULT, Schedule(), keeper.clock())
-        items = due_data.due(reader, Kept.UNUSED_RESULT, until, most=10)
+        until = due_data.cutoffs(reader, RetentionClass.UNUSED_RESULT, Schedule(), keeper.clock())
+        items = due_data.due(reader, RetentionClass.UNUSED_RESULT, until, most=10)
     keeper.put(update(asked).values(used_ms=milliseconds(keeper.clock())))
 
     with pytest.raises(due_data.Moved):
-        keeper.sequencer.commit([], due_data.erase(Kept.UNUSED_RESULT, items, until, 0))
+        keeper.sequencer.commit([], due_data.erase(RetentionClass.UNUSED_RESULT, items, until, 0))
     assert keeper.run() == {}
 
 
@@ -219,7 +221,7 @@ def test_late_is_what_is_beyond_its_grace(keeper: Keeper) -> None:
     keeper.clock.move(days=1, minutes=59)
     assert keeper.desk.late() == {}
     keeper.clock.move(minutes=2)
-    assert keeper.desk.late() == {Kept.REPLY: 1}
+    assert keeper.desk.late() == {RetentionClass.REPLY: 1}
 
 
 def test_prints_past_their_end_are_late_under_any_hold(keeper: Keeper) -> None:
@@ -229,11 +231,11 @@ def test_prints_past_their_end_are_late_under_any_hold(keeper: Keeper) -> None:
     keeper.counter.begin(keeper.counter.desk.header(2, "AUS-0002"))
     keeper.hold(HoldKind.EVERYTHING, "")
     keeper.clock.move(minutes=4)
-    assert Kept.PROBE not in keeper.desk.late()
+    assert RetentionClass.PROBE not in keeper.desk.late()
     keeper.clock.move(minutes=2)
-    assert keeper.desk.late()[Kept.PROBE] == 1
+    assert keeper.desk.late()[RetentionClass.PROBE] == 1
     keeper.clock.move(minutes=20)
-    assert keeper.desk.late()[Kept.PROBE] == 2
+    assert keeper.desk.late()[RetentionClass.PROBE] == 2
 
 
 def test_what_was_erased_is_in_neither_file_while_the_house_still_writes(keeper: Keeper) -> None:
@@ -258,7 +260,7 @@ def test_a_reader_in_the_way_leaves_the_journal_and_that_is_told(keeper: Keeper)
         done = keeper.desk.run(batches=MANY)
         assert not done.tidy
         keeper.clock.move(hours=2)
-        assert keeper.desk.late() == {Kept.TRACE: 1}
+        assert keeper.desk.late() == {RetentionClass.TRACE: 1}
 
     assert keeper.desk.run(batches=MANY).tidy
     assert keeper.desk.late() == {}
@@ -276,7 +278,7 @@ def test_a_failing_store_erases_nothing_and_the_rest_goes_on(keeper: Keeper) -> 
     )
 
     assert keeper.run() == {"REPLY": 1}
-    assert keeper.desk.late() == {Kept.HIT_REFERENCE: 1}
+    assert keeper.desk.late() == {RetentionClass.HIT_REFERENCE: 1}
     keeper.put(text("DROP TRIGGER stuck"))
     assert keeper.run() == {"HIT_REFERENCE": 1}
     assert keeper.desk.late() == {}

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import booleans, fixed_dictionaries, integers, lists, sampled_from
 from sqlalchemy import insert, update
 
-from gateway.errors import Fault, Remedy
-from gateway.law.retention_policy import TWO_YEARS, Kept, Schedule
+from gateway.errors import InternalError, UserError
+from gateway.law.retention_policy import TWO_YEARS, RetentionClass, Schedule
 from gateway.store.retention import due_data, holds
 from gateway.store.retention.holds import HoldAct, HoldKind, HoldState, Named
 from gateway.store.schema import subjects, transactions
@@ -55,8 +55,8 @@ def test_a_hold_keeps_all_that_it_names_until_it_is_released(
     survey = {each.kept: each for each in keeper.desk.survey()}
 
     assert held == {}
-    assert survey[Kept.TRANSACTION].held == {one.id: 1}
-    assert survey[Kept.EXCHANGE_DETAIL].held == {one.id: 2}
+    assert survey[RetentionClass.TRANSACTION].held == {one.id: 1}
+    assert survey[RetentionClass.EXCHANGE_DETAIL].held == {one.id: 2}
     assert keeper.desk.late() == {}
     keeper.release(one)
     assert keeper.run() == {
@@ -86,13 +86,15 @@ def test_a_hold_placed_between_look_and_commit_is_kept(keeper: Keeper) -> None:
     keeper.query(1, "AUS-0001")
     keeper.clock.move(days=800)
     with keeper.database.reader() as reader:
-        until = due_data.cutoffs(reader, Kept.TRANSACTION, Schedule(), keeper.clock())
-        items = due_data.due(reader, Kept.TRANSACTION, until, most=10)
+        until = due_data.cutoffs(reader, RetentionClass.TRANSACTION, Schedule(), keeper.clock())
+        items = due_data.due(reader, RetentionClass.TRANSACTION, until, most=10)
         serial = holds.standing(reader).serial
     keeper.hold(HoldKind.PARTNER, "AUS")
 
     with pytest.raises(due_data.Moved):
-        keeper.sequencer.commit([], due_data.erase(Kept.TRANSACTION, items, until, serial))
+        keeper.sequencer.commit(
+            [], due_data.erase(RetentionClass.TRANSACTION, items, until, serial)
+        )
 
     assert keeper.counter.row() is not None
 
@@ -103,16 +105,16 @@ def test_only_drawn_edges_of_a_hold_exist(state: HoldState, act: HoldAct) -> Non
     if (state, act) in holds.LIFE_CYCLE:
         assert holds.step(state, act) is holds.LIFE_CYCLE[state, act]
     else:
-        with pytest.raises(Fault, match=state.name):
+        with pytest.raises(InternalError, match=state.name):
             holds.step(state, act)
 
 
 def test_the_rows_of_holds_keep_to_the_table_too(keeper: Keeper) -> None:
     one = keeper.hold(HoldKind.PARTNER, "AUS")
-    with pytest.raises(Fault):
+    with pytest.raises(InternalError):
         keeper.hold(HoldKind.PARTNER, "AUS")
     keeper.release(one)
-    with pytest.raises(Remedy):
+    with pytest.raises(UserError):
         keeper.release(one)
     with keeper.database.reader() as reader:
         (found,) = holds.every(reader)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from gateway.law.retention_policy import Kept
+from gateway.law.retention_policy import RetentionClass
 from gateway.ledger.crypto_shredding import Erased
 from gateway.ledger.entry import EntryType
 from gateway.store.retention.data_classes import SHELVES
@@ -64,10 +64,15 @@ sequencer.close()
 database.close()
 """
 
-CLASSES = (Kept.REPLY, Kept.TRANSACTION, Kept.UNUSED_RESULT, Kept.EXCHANGE_DETAIL)
+CLASSES = (
+    RetentionClass.REPLY,
+    RetentionClass.TRANSACTION,
+    RetentionClass.UNUSED_RESULT,
+    RetentionClass.EXCHANGE_DETAIL,
+)
 
 
-def there(keeper: Keeper) -> Counter[Kept]:
+def there(keeper: Keeper) -> Counter[RetentionClass]:
     with keeper.database.reader() as reader:
         return Counter(
             {
@@ -80,10 +85,10 @@ def there(keeper: Keeper) -> Counter[Kept]:
         )
 
 
-def told(keeper: Keeper) -> Counter[Kept]:
-    found: Counter[Kept] = Counter()
+def told(keeper: Keeper) -> Counter[RetentionClass]:
+    found: Counter[RetentionClass] = Counter()
     for reference in keeper.entries(EntryType.RETENTION):
-        found[Kept[reference.split("/")[0]]] += int(reference.rsplit("/", 1)[1])
+        found[RetentionClass[reference.split("/")[0]]] += int(reference.rsplit("/", 1)[1])
     return found
 
 
@@ -111,7 +116,7 @@ def test_killed_anywhere_a_run_is_half_done_and_no_batch_is(
     assert keeper.whole() == []
     keeper.run()
     assert not +there(keeper)
-    assert told(keeper)[Kept.EXCHANGE_DETAIL] == before[Kept.EXCHANGE_DETAIL]
+    assert told(keeper)[RetentionClass.EXCHANGE_DETAIL] == before[RetentionClass.EXCHANGE_DETAIL]
     assert keeper.whole() == []
 
 
