@@ -29,6 +29,7 @@ from pydantic_settings import (
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
+from gateway.settings_names import OldName, refuse_old_variables, with_new_names
 from keys import custody_rewrap, strict_json
 
 FILE = "passerelle.toml"
@@ -244,7 +245,7 @@ class Settings(BaseSettings):
     )
 
     home: Path
-    house: GatewaySection
+    gateway: GatewaySection
     exchange: Exchange = Exchange()
     admin: Admin = Admin()
     health: Health = Health()
@@ -382,7 +383,7 @@ _DEFAULT = """\
 # Settings of this party. Whatever is not here has the default that `passerelle check` prints.
 # A key that does not exist refuses to start. No secret belongs into this file.
 
-[house]
+[gateway]
 party = {party}
 legal_name = {legal_name}
 
@@ -415,7 +416,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: {fault}; correct it there") from None
     if "home" in tree:
         raise UserError(f"{FILE}: home is not a setting; it is the folder of the file")
-    return tree
+    try:
+        return with_new_names(tree)
+    except OldName as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _refuse_unknown_variables() -> None:
@@ -423,6 +427,10 @@ def _refuse_unknown_variables() -> None:
 
     Those of a known section are refused with the rest; one without two underscores is no setting.
     """
+    try:
+        refuse_old_variables(os.environ)
+    except OldName as fault:
+        raise UserError(str(fault)) from None
     for name in sorted(os.environ):
         section, mark, _ = name.removeprefix(PREFIX).partition("__")
         if name.startswith(PREFIX) and mark and section.lower() not in Settings.model_fields:
@@ -496,8 +504,8 @@ def _list_of(key: str) -> str:
 
 # What a setting that has a form looks like, with an example; of a list, each of its members.
 FORMS: Final[Mapping[str, str]] = {
-    "house.party": "2 to 32 of A-Z, 0-9 and hyphen, e.g. CAN",
-    "house.origin": "the name of the ledger: letters, digits, dots, slashes and hyphens, e.g. gateway.example.ca/log",
+    "gateway.party": "2 to 32 of A-Z, 0-9 and hyphen, e.g. CAN",
+    "gateway.origin": "the name of the ledger: letters, digits, dots, slashes and hyphens, e.g. gateway.example.ca/log",
     "exchange.listen": "HOST:PORT, e.g. 0.0.0.0:7443, or [::1]:7443",
     "exchange.hosts": "a name or an address without port, e.g. gateway.example.ca",
     "exchange.proxy": "HOST:PORT, e.g. proxy.example.ca:3128",

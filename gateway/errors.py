@@ -69,7 +69,7 @@ from typing import ClassVar
 
 
 class PasserelleError(Exception):
-    """Anything that this house raises on purpose."""
+    """Anything that this gateway raises on purpose."""
 
 
 class InternalError(PasserelleError):

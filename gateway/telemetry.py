@@ -1,4 +1,4 @@
-"""What the house says of itself: JSON lines on stderr, metrics for Prometheus, a stopwatch for each call.
+"""What the gateway says of itself: JSON lines on stderr, metrics for Prometheus, a stopwatch for each call.
 
 Logs hold only the fields of an allow-list, each a short plain value; anything else is dropped, and the
 drop is counted, so that a new log line cannot leak what nobody thought of. Metrics never combine a
@@ -36,7 +36,7 @@ FIELDS = frozenset(
         "seconds",
         "size",
         "stage",
-        "state",  # of a key or of the house
+        "state",  # of a key or of the gateway
         "step",  # of the protocol, section 4
         "version",
     }

@@ -7,7 +7,7 @@ encrypted by AES-GCM inside the token. Exactly one thread owns the session and o
 queue: a session that two threads use crashes SoftHSM 2.6.1. A token logs in once a process, so all
 custodies of one token share its owner. A PIN is handled like a passphrase and is not kept.
 
-`python-pkcs11` is imported when a token is first named; houses that keep their key in a file need none.
+`python-pkcs11` is imported when a token is first named; gateways that keep their key in a file need none.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
     (6) the journal goes
 
 Up to (4) the keyset in force is untouched, and a run that stopped is simply begun again. After it whoever
-opens the house finishes (5) and (6). Which of the two it was, the journal's digest says without a passphrase.
+opens the gateway finishes (5) and (6). Which of the two it was, the journal's digest says without a passphrase.
 A new `file:` key is made at `.next` of its place, which may be the old one's, and moves there in (5).
 """
 
@@ -126,7 +126,7 @@ def settle(file: Path, place: Path | None) -> None:
 def sweep(file: Path) -> None:
     """Put away what a kill left beside a keyset where no journal is open: drafts, and files half written.
 
-    Only for who holds the house. A draft has seeds that the keyset may have lost since.
+    Only for who holds the gateway. A draft has seeds that the keyset may have lost since.
     """
     litter = [*file.parent.glob("*.next"), *file.parent.glob(".*.json*")]
     for left in litter:

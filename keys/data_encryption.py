@@ -80,7 +80,7 @@ class Holder(Protocol):
 
 @handle
 class DataRing:
-    """The data keys of a house that is open: the primary seals, each that is still kept opens.
+    """The data keys of a gateway that is open: the primary seals, each that is still kept opens.
 
     What it seals begins with the tag of its key, so that opening takes one try whichever key it was, and a
     key's records can be counted before it is destroyed. What a lone `DataKey` sealed has no tag and opens too.

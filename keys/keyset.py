@@ -3,7 +3,7 @@
 A keyset is a value. Making or moving a key returns a new keyset and the event for the ledger; nothing is
 on disk before `save`. Each seed is wrapped by the custody and bound to its key's id, kind, state and
 birth, and a seal by the same custody covers the whole file, so that dates, hosts and certificates cannot
-be edited either. An older file put back in place still opens: whoever starts the house compares the
+be edited either. An older file put back in place still opens: whoever starts the gateway compares the
 states with the ledger's key events (keys 2.6).
 """
 
@@ -89,7 +89,7 @@ class Keyset:
         hosts: Sequence[str] = HOSTS,
         audit_public: bytes | None = None,
     ) -> Keyset:
-        """Return a house's first keyset: one ACTIVE key of each kind, and the auditor's public half.
+        """Return a gateway's first keyset: one ACTIVE key of each kind, and the auditor's public half.
 
         Raises CertificateFault for a party id or host that no certificate can carry, MalformedKey for
         an `audit_public` that is no sealing key.
@@ -235,7 +235,7 @@ class Keyset:
     def audit_opening(self, kid: bytes | None = None) -> OpeningKey:
         """Return the auditor's key, the current one or that of `kid`.
 
-        Raises KeyNotUsable in a house, which has no private half, and UnknownKey.
+        Raises KeyNotUsable in a gateway, which has no private half, and UnknownKey.
         """
         record = self.primary(KeyKind.AUDIT) if kid is None else self.record(kid)
         if record.kind is not KeyKind.AUDIT:
@@ -298,7 +298,7 @@ class Keyset:
     def adopt_auditor(
         self, public: bytes, now: datetime, *, reason: str, actor: str
     ) -> tuple[Keyset, KeyEvent]:
-        """Return a house's keyset that seals ledger details to `public` from now on, and the event.
+        """Return a gateway's keyset that seals ledger details to `public` from now on, and the event.
 
         Raises MalformedKey, and IllegalTransition in an auditor's own keyset.
         """

@@ -12,7 +12,7 @@ from keys.lifecycle import KeyKind, KeyState
 def completed(
     keyset: Keyset, now: datetime, *, reason: str, actor: str
 ) -> tuple[Keyset, tuple[KeyEvent, ...]]:
-    """Return a house's keyset with an ACTIVE key of each kind of which it never had one, and the events.
+    """Return a gateway's keyset with an ACTIVE key of each kind of which it never had one, and the events.
 
     Nobody knows of such a key yet, so none has to be announced before it is used.
     """

@@ -37,7 +37,7 @@ class KeyKind(Enum):
 
 
 class Owner(Enum):
-    """Whose keyset it is; the private half of AUDIT is never in a house."""
+    """Whose keyset it is; the private half of AUDIT is never in a gateway."""
 
     HOUSE = "HOUSE"
     AUDITOR = "AUDITOR"

@@ -1,4 +1,4 @@
-"""What outlives the house: a stream sealed for one recovery key, which is kept elsewhere.
+"""What outlives the gateway: a stream sealed for one recovery key, which is kept elsewhere.
 
     file    = magic ‖ key id (32) ‖ nonce prefix (7) ‖ sealed DEK (1168) ‖ chunks
     chunk   = AES-256-GCM(DEK, up to 1 MiB), nonce = prefix ‖ u32be(position) ‖ last (1 byte)

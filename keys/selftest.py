@@ -68,7 +68,7 @@ def run_once() -> tuple[str, ...]:
 def rehearse(keyset: Keyset) -> list[str]:
     """Sign and verify, seal and open, once with each live message and log key (keys 11, item 7).
 
-    Raises SelfTestFailed, and KeyNotUsable when a key that the house needs is not ACTIVE.
+    Raises SelfTestFailed, and KeyNotUsable when a key that the gateway needs is not ACTIVE.
     """
     for kind in (KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.DATA):
         keyset.primary(kind)
@@ -76,7 +76,7 @@ def rehearse(keyset: Keyset) -> list[str]:
 
 
 def rehearse_present(keyset: Keyset) -> list[str]:
-    """Do the same with what there is: on the worst day a house opens without a key, to promote its successor.
+    """Do the same with what there is: on the worst day a gateway opens without a key, to promote its successor.
 
     Whoever serves demands what is missing. Raises SelfTestFailed.
     """

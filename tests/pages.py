@@ -9,13 +9,13 @@ import pytest
 from gateway.admin.operation import Officer
 
 
-def whole(house: Any, officer: Officer, act: str, rows: str, size: int) -> list[Any]:
+def whole(gateway: Any, officer: Officer, act: str, rows: str, size: int) -> list[Any]:
     """Return all rows of a list, page after page, as a command reads them; no page is longer than was asked."""
     found: list[Any] = []
     token = ""
     for _ in range(100):
         asked = {"page_size": size, **({"page_token": token} if token else {})}
-        page = house.perform(officer, act, asked)
+        page = gateway.perform(officer, act, asked)
         assert len(page[rows]) <= size
         found += steady(page[rows])
         token = page["next_page_token"]
@@ -30,9 +30,9 @@ def steady(rows: list[Any]) -> list[Any]:
     return [{name: value for name, value in row.items() if name != "seconds_left"} for row in rows]
 
 
-def demand_pages(house: Any, officer: Officer, act: str, rows: str) -> None:
+def demand_pages(gateway: Any, officer: Officer, act: str, rows: str) -> None:
     """Have a list read in pages of each small size: always the same rows, in their order, each once."""
-    at_once = steady(house.perform(officer, act, {})[rows])
+    at_once = steady(gateway.perform(officer, act, {})[rows])
     assert len(at_once) >= 5
     for size in (1, 2, len(at_once) - 1, len(at_once), len(at_once) + 1):
-        assert whole(house, officer, act, rows, size) == at_once
+        assert whole(gateway, officer, act, rows, size) == at_once

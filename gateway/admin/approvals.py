@@ -1,6 +1,6 @@
 """Two persons: one proposes, another approves, and only then it is done (keys 7).
 
-    (1) draft      the house writes what would be asked, bound to how things stand now, and says what it would do;
+    (1) draft      the gateway writes what would be asked, bound to how things stand now, and says what it would do;
                    what would be refused when it is done is refused now, by its plan
     (2) submit     the proposer's own key has signed it; it is kept, and in the ledger
     (3) approve    another person's own key has signed for the very same bytes; everything is asked again:
@@ -8,7 +8,7 @@
     (4) claimed    the proposal is APPROVED in one commit, so it can be used once
     (5) done       the act itself, with both names; then EXECUTED, or FAILED and why
 
-A house that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated.
+A gateway that stops between (4) and (5) finds the proposal APPROVED when it opens: it is FAILED then, never repeated.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from keys.errors import SignatureRefused
 from keys.signatures import SIGNATURE_BYTES, VerifyingKey
 
 ID = re.compile(r"P-[0-9a-f]{16}")
-STOPPED = "STOPPED"  # note of what was approved and not done before the house stopped
+STOPPED = "STOPPED"  # note of what was approved and not done before the gateway stopped
 MOST_MINUTES = LONGEST // timedelta(minutes=1)
 
 _ACTION = re.compile(r"[a-z]{1,32}\.[a-z-]{1,32}")
@@ -63,7 +63,7 @@ _EVERYBODY = frozenset(Role)
 class Approvals:
     """Where two persons meet. `desk` is the table of acts, this room's own among them."""
 
-    def __init__(  # noqa: PLR0917 - a house is made of these
+    def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         party: str,
         desk: Callable[[], OperationRegistry],
@@ -96,7 +96,7 @@ class Approvals:
         )
 
     def recover(self) -> None:
-        """Say of what was approved and not done when the house stopped that it FAILED."""
+        """Say of what was approved and not done when the gateway stopped that it FAILED."""
         with self._database.reader() as reader:
             found = [
                 k for k in proposals.every(reader, open_only=False) if k.state is State.APPROVED

@@ -51,7 +51,7 @@ WANTED: Final[Mapping[str, str]] = {
     "since": "a day as it was typed, e.g. 2026-03-01",
     "subject": _PERSON,
     "terms": "at most 300 printable characters, as the partner will read them",
-    "text": "the text as the house drafted it, or as the file has it, unaltered",
+    "text": "the text as the gateway drafted it, or as the file has it, unaltered",
     "to": "file:PATH, or a token's URI, at most 1,000 characters of ASCII",
     "transaction": _NUMBER,
     "unit": _CASE,

@@ -3,7 +3,7 @@
 An act takes plain values, as JSON has them, and returns plain values. It reads its arguments strictly,
 decides, commits through the sequencer with the officer's name in the entry, and says what was done.
 Whoever is at the desk was identified elsewhere: by a certificate at the admin door, or by it in the hand
-of somebody who opens the house himself.
+of somebody who opens the gateway himself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Officer:
     """Who stands at the desk: a person by pseudonym, never a key, and the roles held.
 
     second      who approved what the person proposed; only the ceremony of two persons sets it
-    custodial   who holds the keys' passphrase while the house is closed, and lets the first people in
+    custodial   who holds the keys' passphrase while the gateway is closed, and lets the first people in
     """
 
     person: str

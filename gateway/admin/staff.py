@@ -10,7 +10,7 @@ otherwise invent both. One alone may suspend anybody else, which is an ALARM; tw
 Who is added made the keys on their own machine, and their request, which goes with the act, shows that they hold both
 private halves and ask as this person. So nobody adds a key that is another's, or that nobody has.
 
-While the house is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
+While the gateway is closed, whoever can open its keys may make or end officers as CUSTODY, for there must be first
 ones and a way back. It is silent only while it founds (`founds`); ever after it is an ALARM too, whoever is in force
 at that moment: to end, suspend or outlive the operators first changes nothing.
 """

@@ -1,4 +1,4 @@
-"""The agreements in force: read when the house opens, and again in its rounds, so that a new one needs no restart.
+"""The agreements in force: read when the gateway opens, and again in its rounds, so that a new one needs no restart.
 
 Each file counts for itself. One that is malformed, unsigned or contradicts the ledger leaves everything else as it is,
 and what was adopted in force: one ALARM, until the folder is right again, and a line in the log. The same holds when
@@ -64,7 +64,7 @@ def read_folder(folder: Path) -> AgreementFolder:
 class ActiveAgreements:
     """What is agreed, now. `current` is replaced whole, and never empty because of a mistake."""
 
-    def __init__(  # noqa: PLR0917 - a house is made of these
+    def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         folder: Path,
         database: Database,

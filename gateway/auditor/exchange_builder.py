@@ -156,7 +156,7 @@ class Assembler:
 
 
 def says_no(facts: Facts | None) -> bool:
-    """Return whether what ended an attempt was a no to the asker, not a fault of the house."""
+    """Return whether what ended an attempt was a no to the asker, not a fault of the gateway."""
     return (facts or {}).get("reason", "") in _NO
 
 

@@ -1,4 +1,4 @@
-"""Where an auditor's entries come from: a bundle, or the store of a house on the same machine."""
+"""Where an auditor's entries come from: a bundle, or the store of a gateway on the same machine."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     {"format": "passerelle/1/statement-receipt", "leaf": base64, "proof": tlog-proof@v1}
 
 A checkpoint is public, and a statement that only carries one could be anybody's. The receipt lies beside the statement as
-FILE.receipt; a house writes it, and a bundle cannot.
+FILE.receipt; a gateway writes it, and a bundle cannot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The house in one sealed file: what it holds, written while it serves, read back into an empty folder.
+"""The gateway in one sealed file: what it holds, written while it serves, read back into an empty folder.
 
     content   u32be(length) ‖ manifest ‖ the files, one after the other, in its order
     manifest  canonical JSON: party, when, the ledger's size and root, each file's name, length and SHA-256
@@ -8,9 +8,9 @@ entry are as new as the ledger or newer, which is what the next opening records.
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
 Left out: what was never to stay on this machine (auditor, keepers, an officer's keys wherever somebody put them,
-sealed or in clear, known by what is in the file), the passphrase file, what a running house
+sealed or in clear, known by what is in the file), the passphrase file, what a running gateway
 leaves lying (locks, its door's address), what begins with a dot, and the published tiles: they are made from rows
-again, and newer ones than the rows would accuse the restored house of having been set back. The keys to sealed details go into a file of
+again, and newer ones than the rows would accuse the restored gateway of having been set back. The keys to sealed details go into a file of
 their own (`detail_keys`): a shredded detail must not live on in a backup that is kept for years.
 """
 
@@ -41,9 +41,9 @@ _SUFFIXES = (".lock", ".pen", ".next", ".damaged", "-wal", "-shm", "-journal")
 
 
 def write(settings: Settings, recipient: SealingKey, made: str, target: Path) -> Manifest:
-    """Write a sealed backup of a house to `target`, and the keys to its details beside; the house may serve.
+    """Write a sealed backup of a gateway to `target`, and the keys to its details beside; the gateway may serve.
 
-    Each file is whole or not there, the keys last. Raises UserError where one is taken or a part of the house lies
+    Each file is whole or not there, the keys last. Raises UserError where one is taken or a part of the gateway lies
     outside its folder; InternalError and what the disk raises, with nothing left at `target`.
     """
     apart = detail_keys.beside(target)
@@ -102,7 +102,7 @@ def read(opening: Iterator[bytes], draft: Path) -> Manifest:
 
 
 def _places(settings: Settings, copy: Path, without: set[Path]) -> dict[str, Path]:
-    """Return the files of a house by their names, the database's being its copy."""
+    """Return the files of a gateway by their names, the database's being its copy."""
     home, store = settings.home, settings.store.path
     without = {*without, settings.keys.passphrase_file or home, store}
     found = {store.relative_to(home).as_posix(): copy}
@@ -132,7 +132,7 @@ def _manifest(settings: Settings, places: dict[str, Path], made: str) -> Manifes
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             items.append(Item(name, file.tell(), digest))
     version = own_bundle(settings.home).version
-    return Manifest(settings.house.party, made, version, tuple(items))
+    return Manifest(settings.gateway.party, made, version, tuple(items))
 
 
 def _content(manifest: Manifest, places: dict[str, Path]) -> Iterable[bytes]:

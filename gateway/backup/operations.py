@@ -22,7 +22,7 @@ _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 
 _SEALED_FOR = (
     "Backups are sealed for this recovery key from now on; whoever has it and its passphrase can read the whole"
-    " folder of this house but its wrapped keys."
+    " folder of this gateway but its wrapped keys."
 )
 
 Doing = Callable[[], Answer]

@@ -1,4 +1,4 @@
-"""A restored house: it says so first, and cannot pass its older self off as the present one.
+"""A restored gateway: it says so first, and cannot pass its older self off as the present one.
 
     (1) a witness's checkpoint is of our ledger, no larger than what was restored, and of the same tree
     (2) else entries are lost: refused, unless somebody accepts the loss, with a reason
@@ -29,7 +29,7 @@ from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
 from keys import atomic_file
 
-LEAP = 1000  # versions; more than a house publishes between a backup and the day it is needed
+LEAP = 1000  # versions; more than a gateway publishes between a backup and the day it is needed
 MARK = "restored.json"
 FORMAT = "passerelle restored 2"
 ALARM = "LEDGER_LOST"

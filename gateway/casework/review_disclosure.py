@@ -21,11 +21,11 @@ from gateway.wire import query_payload, signed_envelope
 
 
 class ReviewServices(Protocol):
-    """What the law asks of the house: agreements, today's records, officials' decisions, the time."""
+    """What the law asks of the gateway: agreements, today's records, officials' decisions, the time."""
 
     @property
     def agreements(self) -> Agreements:
-        """Every version that the house holds."""
+        """Every version that the gateway holds."""
 
     @property
     def people(self) -> Records:
@@ -48,19 +48,19 @@ class Records(Protocol):
         ...
 
 
-def reveals(house: ReviewServices) -> Reveals:
+def reveals(gateway: ReviewServices) -> Reveals:
     """Return what says what is shown of the candidate of a case, whom an examiner found to be the same."""
 
     def ask(evidence: Evidence, opened: datetime) -> Settled:
         header = signed_envelope.parse_header(evidence.header)
         query = query_payload.read_query(evidence.payload)
-        for agreement in house.agreements.get(header.agreement_id, ()):
+        for agreement in gateway.agreements.get(header.agreement_id, ()):
             if agreement.version == header.agreement_version:
-                permit = replace(may_answer(header, query, agreement, opened), time=house.clock())
-                record = house.people.record(evidence.subject)
-                decided = house.decisions(evidence.subject, header.sender)
+                permit = replace(may_answer(header, query, agreement, opened), time=gateway.clock())
+                record = gateway.people.record(evidence.subject)
+                decided = gateway.decisions(evidence.subject, header.sender)
                 return settle(_SURE, record.status, permit, decided, held=record.data.keys())
-        # The agreement has left the house since; nobody is shown without one.
+        # The agreement has left the gateway since; nobody is shown without one.
         return Settled(Outcome.NO_MATCH, Outcome.MATCH, "no agreement")
 
     return ask

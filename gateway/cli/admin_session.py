@@ -1,4 +1,4 @@
-"""How commands of our own people reach the house: by its admin door, or, while it is closed, from inside.
+"""How commands of our own people reach the gateway: by its admin door, or, while it is closed, from inside.
 
 Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
 inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
@@ -58,9 +58,9 @@ def perform(
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> dict[str, object]:
-    """Have one act done and return its answer; raises No, UserError or what the way to the house raises.
+    """Have one act done and return its answer; raises No, UserError or what the way to the gateway raises.
 
-    custody   act as who holds the keys' passphrase, at a closed house, although an operator's credential is there
+    custody   act as who holds the keys' passphrase, at a closed gateway, although an operator's credential is there
     """
     with at_desk(home, officer=officer, passphrase=passphrase, custody=custody) as do:
         return do(act, values)
@@ -147,7 +147,7 @@ def at_desk(
     passphrase: Callable[[], bytes] | None = None,
     custody: bool = False,
 ) -> Iterator[Perform]:
-    """Stand at the desk of a house for several acts.
+    """Stand at the desk of a gateway for several acts.
 
     officer   folder of the credential, or the credential, opened; None for who holds the keys' passphrase
     """
@@ -160,7 +160,7 @@ def at_desk(
             yield do
         return
     if shown is None:
-        raise UserError("the house is open, and its door asks who you are: give --as FOLDER")
+        raise UserError("the gateway is open, and its door asks who you are: give --as FOLDER")
     with _outside(home, address, shown) as do:
         yield do
 
@@ -210,7 +210,7 @@ def _inside(
     from gateway.server.application import Gateway
     from gateway.wire import json_values
 
-    with Gateway.open(home, passphrase) as house:
+    with Gateway.open(home, passphrase) as gateway:
 
         def do(act: str, values: Mapping[str, object]) -> dict[str, object]:
             if shown is None and act not in CUSTODIAL:
@@ -218,10 +218,10 @@ def _inside(
             if shown is None and not custody and act in FOUNDING:
                 raise UserError(f"{_NOBODY}; or --custody, as who holds the keys' passphrase")
             try:
-                officer = CUSTODY if shown is None else house.admit(shown.chain, shown.shows)
+                officer = CUSTODY if shown is None else gateway.admit(shown.chain, shown.shows)
                 return json_values.read(
                     json_values.write(
-                        house.attend(officer, act, json_values.read(json_values.write(values)))
+                        gateway.attend(officer, act, json_values.read(json_values.write(values)))
                     )
                 )
             except StaffUnknown:
@@ -235,7 +235,7 @@ def _inside(
 
 
 _UNKNOWN = (
-    "this credential opens nothing here: it has ended, or is of another house; ask an operator"
+    "this credential opens nothing here: it has ended, or is of another gateway; ask an operator"
 )
 
 
@@ -254,7 +254,7 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
 
 
 def _address(home: Path) -> str | None:
-    """Return where the house's door is, if anybody answers there; a crash leaves the file behind."""
+    """Return where the gateway's door is, if anybody answers there; a crash leaves the file behind."""
     try:
         written = json.loads((home / DOOR).read_text(encoding="utf-8"))
         address = str(written["admin"])

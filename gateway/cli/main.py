@@ -197,7 +197,7 @@ def _console(app: typer.Typer) -> None:
 
 @listed(
     "backup",
-    "Write the house into one file that only the recovery key opens; it may serve meanwhile.",
+    "Write the gateway into one file that only the recovery key opens; it may serve meanwhile.",
 )
 def _backup(app: typer.Typer) -> None:
     from gateway.cli.home import backup
@@ -207,7 +207,7 @@ def _backup(app: typer.Typer) -> None:
 
 @listed(
     "restore",
-    "Bring a house back from its backup into a new folder; it says so in its ledger before anything else.",
+    "Bring a gateway back from its backup into a new folder; it says so in its ledger before anything else.",
 )
 def _restore(app: typer.Typer) -> None:
     from gateway.cli.home import backup
@@ -244,7 +244,7 @@ def _registry(app: typer.Typer) -> None:
     app.add_typer(registry.app, name="registry")
 
 
-@listed("agreements", "See what was agreed, check a file, sign it for our house.")
+@listed("agreements", "See what was agreed, check a file, sign it for our gateway.")
 def _agreements(app: typer.Typer) -> None:
     from gateway.cli.admin import agreements
 
@@ -372,7 +372,7 @@ def _bench(app: typer.Typer) -> None:
 
 @listed(
     "drill",
-    "Rehearse, on a scratch house made for it, what one hopes never to do for the first time.",
+    "Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
 )
 def _drill(app: typer.Typer) -> None:
     from gateway.cli.exercises import drill

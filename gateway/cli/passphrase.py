@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.client import Partner
     from gateway.ledger.proof import LogIdentity
 
-DOOR = "door.json"  # gateway.server.rpc.admin writes it while the house serves
+DOOR = "door.json"  # gateway.server.rpc.admin writes it while the gateway serves
 
 
 def passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
@@ -44,7 +44,7 @@ def _passphrase_of(home: Path, file: Path | None) -> Callable[[], bytes]:
 
     settings = config.load(home)
     return output.passphrase_from(
-        file or settings.keys.passphrase_file, f"{settings.house.party}'s keys"
+        file or settings.keys.passphrase_file, f"{settings.gateway.party}'s keys"
     )
 
 
@@ -68,7 +68,7 @@ def effective(home: Path) -> dict[str, object]:
 
 
 def partner_of(home: Path, party: str, passphrase_file: Path | None) -> Partner:
-    """Return a partner out of a home folder, less the keys that this house refuses; it is closed by whoever asked."""
+    """Return a partner out of a home folder, less the keys that this gateway refuses; it is closed by whoever asked."""
     from gateway import config
     from gateway.client import Partner
     from gateway.server import expiry_of_folder
@@ -78,7 +78,7 @@ def partner_of(home: Path, party: str, passphrase_file: Path | None) -> Partner:
 
 
 def demand_no_law(home: Path, instead: str) -> None:
-    """Raise UserError for a house that has agreements of its own: its law is asked before a partner is.
+    """Raise UserError for a gateway that has agreements of its own: its law is asked before a partner is.
 
     `instead` names the command that asks it. Who holds no agreement asks as a partner does, and the law of
     whoever answers decides.
@@ -87,5 +87,5 @@ def demand_no_law(home: Path, instead: str) -> None:
 
     if any(config.load(home).agreements.folder.glob("*.toml")):
         raise UserError(
-            f"this house asks under agreements of its own, which are to be asked first: {instead}"
+            f"this gateway asks under agreements of its own, which are to be asked first: {instead}"
         )

@@ -4,7 +4,7 @@
         answer = canada.query(samples, purpose=Purpose.TRAVEL_ENTER_REMAIN, agreement=("au", 1), ...)
 
 The packages below this one that a partner needs are `gateway.ledger`, `directory`, `wire` and `keys`;
-nothing of the answering house. Importing it changes nothing for the rest of a program: no environment, no channel of
+nothing of the answering gateway. Importing it changes nothing for the rest of a program: no environment, no channel of
 others. TLS 1.3 is demanded of each partner before a question leaves (`gateway.client.channel`).
 """
 

@@ -17,14 +17,14 @@ from gateway.v1 import admin_pb2, admin_pb2_grpc
 from gateway.wire import json_values
 from keys.certificates import authorities_in
 
-DEADLINE = 55.0  # seconds; the house lets an act take sixty
+DEADLINE = 55.0  # seconds; the gateway lets an act take sixty
 
 
 class AdminClient:
     """A connection to the admin listener. Use as a context manager."""
 
     def __init__(self, address: str, credential: Credential, authorities: bytes = b"") -> None:
-        """Connect; `authorities` are those that the house has beside the one that issued the badge, PEM."""
+        """Connect; `authorities` are those that the gateway has beside the one that issued the badge, PEM."""
         known = (*authorities_in(credential.authority), *authorities_in(authorities))
         self._channel = open_channel(
             address,
@@ -35,7 +35,7 @@ class AdminClient:
         self._stub = admin_pb2_grpc.AdminServiceStub(self._channel)
 
     def perform(self, act: str, values: Mapping[str, object]) -> dict[str, object]:
-        """Have one act done; raises a PartnerError, `Refused` where the house says no."""
+        """Have one act done; raises a PartnerError, `Refused` where the gateway says no."""
         request = admin_pb2.PerformRequest(act=act, arguments=json_values.write(values))
         try:
             answer = self._stub.Perform(request, timeout=DEADLINE)

@@ -392,7 +392,7 @@ def explain(
 TO_THE_ASKER: Final = {
     "CERTIFICATE_NOT_PINNED": "the partner does not know our TLS certificate: have it import our current entry"
     " (passerelle party export)",
-    "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at house.party and at the"
+    "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at gateway.party and at the"
     " folder that was asked from",
     "OPERATION_NOT_AUTHORISED": "the partner has no agreement with us under which we may do that: compare what was agreed"
     " (passerelle agreements list)",

@@ -1,6 +1,6 @@
 """What the asker reads of its own home folder: three settings, its keyset, the peer's bundle.
 
-The settings are read with the standard library, because a partner carries this away without the house
+The settings are read with the standard library, because a partner carries this away without the gateway
 and its configuration machinery; names and precedence are those of `passerelle.toml`.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
+from gateway.settings_names import OldName, refuse_old_variables, with_new_names
 from gateway.trust import endpoints
 from gateway.trust.bundle import MAX_BUNDLE, PartyBundle
 from gateway.trust.partners import Directory, without
@@ -56,9 +57,9 @@ def read_folder(
     Raises `UserError` where something is not there, `MalformedBundle`, and what opening the keyset raises.
     """
     settings = _settings(home / SETTINGS)
-    party = _setting(settings, "house", "party", "")
+    party = _setting(settings, "gateway", "party", "")
     if not party:
-        raise UserError(f"{home / SETTINGS}: [house] party is missing; it names this party")
+        raise UserError(f"{home / SETTINGS}: [gateway] party is missing; it names this party")
     parties = home / _setting(settings, "directory", "folder", PARTIES)
     bundle = parties / f"{peer}.json"
     if not PARTY.fullmatch(peer) or not bundle.is_file():
@@ -112,13 +113,16 @@ def _rule(settings: dict[str, object]) -> endpoints.Rule:
 
 def _settings(path: Path) -> dict[str, object]:
     try:
-        return bounded_toml.read(user_files.read(path, LARGEST), LARGEST)
+        refuse_old_variables(os.environ)
+        return with_new_names(bounded_toml.read(user_files.read(path, LARGEST), LARGEST))
     except user_files.FileMissing:
         raise UserError(f"{path} does not exist; make the folder with `passerelle init`") from None
     except user_files.FileRefused as fault:
         raise UserError(f"{path} cannot be read: {fault}") from None
     except TomlRefused as fault:
         raise UserError(f"{path}: {fault}; correct it there") from None
+    except OldName as fault:
+        raise UserError(f"{path}: {fault}") from None
 
 
 def _setting(settings: dict[str, object], section: str, name: str, default: str) -> str:

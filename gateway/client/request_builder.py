@@ -217,7 +217,7 @@ class Author:
 
 
 def _refuse_unaskable(matter: Matter, probe: Biometrics | PriorTransaction) -> None:
-    """Refuse what breaks the rules of protocol 3 while it is still in the house.
+    """Refuse what breaks the rules of protocol 3 while it is still in the gateway.
 
     A name typed where a pseudonym belongs would be refused by the peer, but only after it was read there.
     """

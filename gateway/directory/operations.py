@@ -104,4 +104,4 @@ class DirectoryOperations:
 
     def _demand(self) -> None:
         if not self._publishing.active:
-            raise UserError("this house publishes no directory: it was founded without keepers")
+            raise UserError("this gateway publishes no directory: it was founded without keepers")

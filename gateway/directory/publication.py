@@ -4,7 +4,7 @@
     partners'     partners/<ID>.json   each bundle as we hold it
     rights        rights/<ID>.json     which agreements bind us with a partner: id, version, digest
 
-A house without keepers publishes no directory; its partners are given bundles by hand, as ever. Where there is
+A gateway without keepers publishes no directory; its partners are given bundles by hand, as ever. Where there is
 one and its timestamp has ended, we answer nothing: partners could no longer tell what is current.
 """
 
@@ -51,7 +51,7 @@ _log = telemetry.logger("directory")
 
 
 class DirectoryPublication:
-    """Our directory, while the house is open; for several threads."""
+    """Our directory, while the gateway is open; for several threads."""
 
     def __init__(  # noqa: PLR0917 - a directory is made of these
         self,
@@ -75,7 +75,7 @@ class DirectoryPublication:
 
     @property
     def active(self) -> bool:
-        """Whether this house publishes a directory."""
+        """Whether this gateway publishes a directory."""
         return self.files.founded
 
     def carry(self, bundle: PartyBundle) -> None:

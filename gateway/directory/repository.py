@@ -3,9 +3,9 @@
     role        keys, threshold                                    signs                                 for
     root        five keepers, 3; at most two of Ed25519            who signs each role                   1 year
     targets     three of them, 2; at most one of Ed25519           that <PARTY> speaks for this party    90 days
-    <PARTY>     the house's DELEGATION pair, both halves           our entry, partners' entries, rights  90 days
-    snapshot    the house's SNAPSHOT pair, both halves             which files belong together           24 hours
-    timestamp   the house's TIMESTAMP pair, both halves            that this was the newest              24 hours
+    <PARTY>     the gateway's DELEGATION pair, both halves           our entry, partners' entries, rights  90 days
+    snapshot    the gateway's SNAPSHOT pair, both halves             which files belong together           24 hours
+    timestamp   the gateway's TIMESTAMP pair, both halves            that this was the newest              24 hours
 
 Nothing a partner believes changes before timestamp.json is replaced, which comes last: a crash before it leaves
 the old state, whole. A version that was ever written is never written with other content: the next publication

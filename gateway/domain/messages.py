@@ -1,4 +1,4 @@
-"""The nouns of the house; standard library only.
+"""The nouns of the gateway; standard library only.
 
 Bytes are parsed once, at the wire; everything inside speaks in these. All are frozen. Numbers of the
 enumerations are the numbers of `proto/gateway/v1`, so that the wire converts by value and the ledger
@@ -283,7 +283,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What leaves the house: a letter and, beside it, its receipt."""
+    """What leaves the gateway: a letter and, beside it, its receipt."""
 
     letter: SignedEnvelope
     receipt: Receipt

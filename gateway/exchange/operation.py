@@ -103,7 +103,7 @@ class Unfinished(Exception):
 class ExchangeOperation(Protocol):
     """One operation.
 
-    `admit` may refuse and MUST change nothing and keep nothing of the payload but what `perform` needs. `perform` concludes, or raises Unfinished where the house
+    `admit` may refuse and MUST change nothing and keep nothing of the payload but what `perform` needs. `perform` concludes, or raises Unfinished where the gateway
     is at fault; it MUST NOT refuse for a reason that depends on the person.
     """
 

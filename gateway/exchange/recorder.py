@@ -114,7 +114,7 @@ class Recorder:
         self._commit((*leaves, Leaf(frame, _why(header, refusal))), (closed,))
 
     def unfinished(self, request: Request, leaves: tuple[Leaf, ...], cause: Exception) -> None:
-        """The house is at fault: the refusal denies nothing, and a retry may still be answered."""
+        """The gateway is at fault: the refusal denies nothing, and a retry may still be answered."""
         reason = cause.reason if isinstance(cause, Refusal) else "INTERNAL"
         facts = {"operation": request.header.operation.name, "reason": reason}
         frame = self._frame(EntryType.REFUSAL, EntryClass.OTHER, request.header, request.transcript)

@@ -124,7 +124,7 @@ class RefusalCounter:
         return self._own_leaves.take(partner)
 
     def flush(self) -> None:
-        """Write what is counted; called every round and when the house closes."""
+        """Write what is counted; called every round and when the gateway closes."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:
@@ -145,6 +145,6 @@ class RefusalCounter:
         try:
             self._sequencer.commit(leaves, ())
         except AuditUnavailable:
-            # The house is closing its doors for the same fault; the caller still gets its refusal.
+            # The gateway is closing its doors for the same fault; the caller still gets its refusal.
             with self._lock:
                 self._counts.update(counts)

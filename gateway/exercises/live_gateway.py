@@ -1,4 +1,4 @@
-"""A house that serves in this process and partners that ask it without pause, each in a process of its own.
+"""A gateway that serves in this process and partners that ask it without pause, each in a process of its own.
 
 All of it is made from nothing in a scratch folder: real keys, mutual TLS on loopback, real searches. The caretaker
 walks his rounds every half second, so that what waits for the next round does not wait for half a minute.
@@ -45,9 +45,9 @@ def with_quota(name: str, day: int = MOST) -> str:
 
 
 class Stage:
-    """The house and its partners' folders. Use as a context manager; `house` is there once entered."""
+    """The gateway and its partners' folders. Use as a context manager; `gateway` is there once entered."""
 
-    house: Gateway
+    gateway: Gateway
     serving: Serving
 
     def __init__(self, folder: Path, callers: int) -> None:
@@ -67,8 +67,8 @@ class Stage:
                 parties.introduce(partner, self.home)
                 parties.introduce(self.home, partner)
             self._prepare()
-            self.house = stack.enter_context(Gateway.open(self.home.home, self.home.passphrase))
-            self.serving = Serving(self.house)
+            self.gateway = stack.enter_context(Gateway.open(self.home.home, self.home.passphrase))
+            self.serving = Serving(self.gateway)
             self.serving.start()
             stack.callback(self.serving.stop)
             rounds = threading.Thread(target=self._walk, name="rounds")
@@ -84,7 +84,7 @@ class Stage:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the doors and the house."""
+        """Close the doors and the gateway."""
         self._closing.__exit__(kind, fault, trace)
 
     def callers(self) -> list[Calling]:
@@ -122,7 +122,7 @@ class Stage:
         while not self._stop.wait(EVERY):
             try:
                 self.serving.walk_rounds()
-            except Exception as error:  # noqa: BLE001 - as the serving house does
+            except Exception as error:  # noqa: BLE001 - as the serving gateway does
                 log.warning("round_failed", kind=type(error).__name__)
 
 

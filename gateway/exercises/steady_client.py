@@ -1,7 +1,7 @@
 """One partner that asks without pause: `python -m gateway.exercises.steady_client`, told what to do on stdin.
 
 First line in: the plan. First line out: that it is ready. Then it asks, verifies and asks again, until its stdin
-is closed or a line comes; last line out: what came of it. All lines are JSON. It follows the house as a partner
+is closed or a line comes; last line out: what came of it. All lines are JSON. It follows the gateway as a partner
 does: by reading its directory, and by what KEY_STALE says.
 """
 
@@ -21,7 +21,7 @@ from gateway.client.local_settings import HomeDirectory, read_folder
 from gateway.domain.messages import Purpose
 from gateway.exercises.load_client import DEADLINE, Plan, questions
 
-REFRESH = 1.0  # seconds between readings of the house's directory; partners take ten minutes
+REFRESH = 1.0  # seconds between readings of the gateway's directory; partners take ten minutes
 PEOPLE = 8  # of the gallery that are asked about, and as many strangers
 
 
@@ -31,7 +31,7 @@ class Tally:
 
     failed       queries that were refused, or whose answer did not prove itself, by reason
     unanswered   queries to which nothing came back in time, by reason
-    versions     which versions of the house's entry were used
+    versions     which versions of the gateway's entry were used
     """
 
     queries: int = 0
@@ -42,7 +42,7 @@ class Tally:
 
 
 class Caller:
-    """One partner, who reads the house's directory every second and follows it by himself."""
+    """One partner, who reads the gateway's directory every second and follows it by himself."""
 
     def __init__(self, plan: Plan, folder: HomeDirectory) -> None:
         self._plan = plan

@@ -1,4 +1,4 @@
-"""The house's keys while it is open: one keyset, changed in one place, by one person at a time.
+"""The gateway's keys while it is open: one keyset, changed in one place, by one person at a time.
 
     (1) somebody decides: the keyset as it is now gives the keyset as it will be, and what moved
     (2) the file, replaced at once; a crash from here on is recorded by the next opening
@@ -45,7 +45,7 @@ OWN = "party.json"  # our public entry, in the party's folder
 class ActiveKeyset:
     """Our keys, alive. `current` is a value and never changes under its reader."""
 
-    def __init__(  # noqa: PLR0917 - a house is made of these
+    def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         home: Path,
         file: Path,
@@ -111,7 +111,7 @@ class ActiveKeyset:
         effects   what becomes true with the entries; it must apply whatever anybody else did
 
         Raises what `decide` raises, with nothing done; a fault of the disk, with the old keyset in force and on
-        disk; UserError where an earlier change was kept and could not be recorded, until the house is opened anew,
+        disk; UserError where an earlier change was kept and could not be recorded, until the gateway is opened anew,
         and where the clock is behind the last change; AuditUnavailable where the ledger would take no entry.
         """
         with self._turn():

@@ -1,8 +1,8 @@
-"""What the house finds changed when it opens, written down: keys, agreements, directory entries.
+"""What the gateway finds changed when it opens, written down: keys, agreements, directory entries.
 
 Each change is an entry in the commit that adopts it. What went backwards is refused: a keyset older than
 the ledger would revive a destroyed key, an agreement that changed under its own version would make past
-decisions unexplainable. A key may have moved forward while the house was closed, along edges of its table
+decisions unexplainable. A key may have moved forward while the gateway was closed, along edges of its table
 and later than the ledger's last event: each step is recorded now.
 """
 

@@ -1,6 +1,6 @@
 """The worst day: a key is suspected, and one person stops it.
 
-    (1) refused in this house, both ways, from the next call on; nothing is published yet
+    (1) refused in this gateway, both ways, from the next call on; nothing is published yet
     (2) an ALARM, with who ordered it and since when the key is in doubt
     (3) our public entry without the key, one version higher, to all who carry it to partners
     (4) which messages it signed, or were sealed to it, since then: out of the ledger, for the telephone
@@ -145,7 +145,7 @@ class CompromiseOperations:
         }
 
     def _published(self, officer: Officer) -> tuple[int, str]:
-        """Publish; what is in the way is told and does not undo the refusal in this house."""
+        """Publish; what is in the way is told and does not undo the refusal in this gateway."""
         try:
             return self._keyroom.publish(actor=officer.person).version, ""
         except MalformedBundle as fault:

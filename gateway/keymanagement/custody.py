@@ -1,6 +1,6 @@
 """Where the key above our keys is, and its change: all seeds under a new one, by two persons.
 
-The new passphrase or PIN is named by a file that the house reads; it is in no proposal, entry or answer.
+The new passphrase or PIN is named by a file that the gateway reads; it is in no proposal, entry or answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Doing = Callable[[], Answer]
 LONGEST_SECRET = 1024  # bytes of a passphrase or PIN file
 
 _URI = re.compile(r"[ -~]{1,1000}")  # as in the settings
-_PATH = re.compile(r"/[^\x00-\x1f]{1,1000}")  # absolute, on the machine of the house
+_PATH = re.compile(r"/[^\x00-\x1f]{1,1000}")  # absolute, on the machine of the gateway
 
 _OPERATORS = frozenset({Role.OPERATOR})
 _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
@@ -123,7 +123,7 @@ class CustodyOperations:
         return (
             f"All {self._seeds()} seeds are wrapped under a new key: {to}.",
             "Each is unwrapped again and compared before the new key comes into force.",
-            "From then on the old passphrase or token opens nothing of this house but its backups.",
+            "From then on the old passphrase or token opens nothing of this gateway but its backups.",
         )
 
 
@@ -149,7 +149,7 @@ def read_secret(file: Path) -> bytes:
 def recover(settings: Settings, database: Database, passphrase: Callable[[], bytes]) -> str:
     """Put the last good keyset in the place of a damaged one; return the date of its newest change.
 
-    (1) the file in place is damaged indeed, and nobody else has the house open
+    (1) the file in place is damaged indeed, and nobody else has the gateway open
     (2) the copy is whole, and opens under the same custody
     (3) no key in it stands behind the ledger: what was destroyed or refused stays so
     (4) the damaged file is kept beside, the copy takes its place

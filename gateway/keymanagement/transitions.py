@@ -29,7 +29,7 @@ from keys.rotation_schedule import ANNOUNCED, TICK, short
 # Past their end, or stopped, nothing is answered.
 NEEDED = (KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF)
 
-# One person may stop a key, but not the whole house: without these it records nothing, or reads nothing.
+# One person may stop a key, but not the whole gateway: without these it records nothing, or reads nothing.
 _HOUSE_NEEDS = frozenset({KeyKind.LOG, KeyKind.DATA, KeyKind.AUDIT})
 _STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED})
 # What two persons decide to destroy waits, so that one can still cancel; these live for days only.
@@ -157,7 +157,7 @@ def demand_edge(keyset: Keyset, record: KeyRecord, target: KeyState) -> None:
         if record.kind is KeyKind.AUDIT:
             instead = "take over the public half of the auditor's new key"
         raise UserError(
-            f"{name} is the only one, and without it the house records nothing, or reads nothing:"
+            f"{name} is the only one, and without it the gateway records nothing, or reads nothing:"
             f" {instead}, then stop this one"
         )
     if state is KeyState.ACTIVE and target is KeyState.DESTROYED:

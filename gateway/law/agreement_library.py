@@ -1,4 +1,4 @@
-"""The agreements of a house: their versions in order, and the files that travel with Passerelle."""
+"""The agreements of a gateway: their versions in order, and the files that travel with Passerelle."""
 
 from __future__ import annotations
 

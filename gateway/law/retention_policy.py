@@ -37,7 +37,7 @@ class RetentionClass(Enum):
 class Rule:
     """How long a class is kept.
 
-    grace    how late an erasure may be before the house stops answering
+    grace    how late an erasure may be before the gateway stops answering
     ground   the text that says so, or `chosen`
     bound    whether a hold can stop the erasure
     """

@@ -1,4 +1,4 @@
-"""The destruction receipt: that the prints of a query are gone, signed by the ledger, checked with no house at hand.
+"""The destruction receipt: that the prints of a query are gone, signed by the ledger, checked with no gateway at hand.
 
     {"format": "passerelle/1/destruction", "receipt": "D-…", "leaf": base64, "proof": tlog-proof@v1}
 

@@ -2,7 +2,7 @@
 
 A receipt says that an answer stands in a log whose owner has signed for it, so that the owner can
 neither deny the answer nor have given another one. It is checked with two public keys and the bytes at
-hand; no network, no clock, nothing of the house.
+hand; no network, no clock, nothing of the gateway.
 """
 
 from __future__ import annotations

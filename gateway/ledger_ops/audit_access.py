@@ -1,6 +1,6 @@
 """Auditors read: the reason is stated and recorded first, then the entries are handed out, still sealed.
 
-What is handed out is what the ledger holds: leaves, ciphertexts and sealed keys. The house cannot open
+What is handed out is what the ledger holds: leaves, ciphertexts and sealed keys. The gateway cannot open
 them; the auditor's key does, on the auditor's machine (`gateway.ledger.exchange_history`).
 """
 

@@ -46,7 +46,7 @@ class EvidenceDeadline:
     """
 
     def __init__(self, database: Database, standing: LatchedAlarms, limit: timedelta) -> None:
-        """Prepare; what was late when the house was last open still is.
+        """Prepare; what was late when the gateway was last open still is.
 
         limit   how long something may be late before nothing is answered
         """

@@ -27,7 +27,7 @@ def check(folder: Path, database: Database, log: LogIdentity) -> Iterator[Findin
     (2) Every tile of that tree is there, byte for byte what the rows give.
     (3) There is nothing else: other tiles are of the rows too, and other files are none of ours.
 
-    The house may publish meanwhile: files are read before the rows that they are held against.
+    The gateway may publish meanwhile: files are read before the rows that they are held against.
 
     A tile that is missing or differs is named with the index of the first entry that it concerns.
     """

@@ -86,7 +86,7 @@ class Timestamps:
         except Exception as fault:  # noqa: BLE001 - whatever it was, there is no stamp, and that is counted down
             if stopping():
                 return
-            # A house that was closed for a day is late from its opening on, or it would not answer at once;
+            # A gateway that was closed for a day is late from its opening on, or it would not answer at once;
             # what was late before it closed still is (`EvidenceDeadline`).
             ours = isinstance(fault, StampRefused | OSError)
             why = str(fault)[:REASON] if ours else type(fault).__name__

@@ -224,7 +224,7 @@ class Witnesses:
             self._overdue.settled(NAME)
             return
         # A ledger that slept, or whose quorum is demanded from now on, is late from the opening on, or nothing would be
-        # answered at once; what was late before the house closed still is (`EvidenceDeadline`).
+        # answered at once; what was late before the gateway closed still is (`EvidenceDeadline`).
         since = max(first, self._begun)
         if now - since > self._wanted or NAME in self._overdue.standing:
             self._overdue.late(NAME, since, now, "COSIGNATURES_MISSING")

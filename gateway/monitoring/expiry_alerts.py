@@ -31,7 +31,7 @@ _log = telemetry.logger("lookout")
 
 
 class ExpiryAlerts:
-    """The outlook of an open house; every room that has something that ends adds a source."""
+    """The outlook of an open gateway; every room that has something that ends adds a source."""
 
     def __init__(
         self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]

@@ -27,7 +27,7 @@ _log = telemetry.logger("thrift")
 
 
 class QuotaAlerts:
-    """Looks at the counters of every agreement in force, in the house's rounds."""
+    """Looks at the counters of every agreement in force, in the gateway's rounds."""
 
     def __init__(
         self,

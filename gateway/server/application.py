@@ -1,4 +1,4 @@
-"""The composition root: one folder becomes one house, with its keys, its ledger and its desks.
+"""The composition root: one folder becomes one gateway, with its keys, its ledger and its desks.
 
 Opening takes the pen, which one process at a time can hold; it verifies the tail of the
 ledger, and records what changed since the last time: keys, agreements, the directory. Whoever enrols, checks
@@ -92,14 +92,14 @@ EXIT_LEDGER = 74  # sysexits.h EX_IOERR: the ledger could not be written, and no
 
 
 def utc_now() -> datetime:
-    """Return the time in whole milliseconds; the only clock of the house."""
+    """Return the time in whole milliseconds; the only clock of the gateway."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def leave_at_once(error: BaseException) -> None:
     """Exit without clean-up: after a failed flush, what was written is unknown (ledger.md section 9)."""
-    telemetry.logger("house").error("ledger_failed", kind=type(error).__name__)
+    telemetry.logger("gateway").error("ledger_failed", kind=type(error).__name__)
     if user_files.is_full(error):
         sys.stderr.write(
             "passerelle: no space was left for the ledger: make room, then start again; what was under way does not count\n"
@@ -144,7 +144,7 @@ class Gateway:
     ) -> None:
         self.home = home
         self.settings = settings
-        self.party = settings.house.party
+        self.party = settings.gateway.party
         self.keyroom = keyroom
         self.barring = barring
         self.directory = directory
@@ -283,7 +283,7 @@ class Gateway:
     ) -> Gateway:
         """Open the folder `home`; raises UserError, InternalError or KeysError saying what is wrong with it.
 
-        clock   of the whole house, in whole milliseconds; drills set it forward on a copy of a folder
+        clock   of the whole gateway, in whole milliseconds; drills set it forward on a copy of a folder
         """
         clock = utc_now if clock is None else clock
         settings = config.load(home)
@@ -350,7 +350,7 @@ class Gateway:
             register = adoption.PartnerRegister(database, sequencer, own.party, clock)
             barring = Blocklist(database, sequencer)
             directory = directory_of(settings, register, barring.of)
-            house = cls(
+            gateway = cls(
                 home=home,
                 settings=settings,
                 keyroom=keyroom,
@@ -367,9 +367,9 @@ class Gateway:
             try:
                 restoring.finish(home, lambda by: keyroom.publish(actor="restore", leap=by))
             except BaseException:
-                house.close()
+                gateway.close()
                 raise
-        return house
+        return gateway
 
     def _operations(self) -> OperationRegistry:
         """Return the table of all operations of our own people; each service adds a line."""
@@ -430,7 +430,7 @@ class Gateway:
         self._closing.close()
 
     def __enter__(self) -> Self:
-        """Return the house itself."""
+        """Return the gateway itself."""
         return self
 
     def __exit__(
@@ -461,7 +461,7 @@ class Gateway:
         return self.perform(officer, act, values)
 
     def record(self, kind: EntryType) -> None:
-        """Record that the house starts or stops serving, with which software and settings."""
+        """Record that the gateway starts or stops serving, with which software and settings."""
         frame = Frame(type=kind, entry_class=EntryClass.OTHER)
         facts = {"software": version("passerelle"), "settings_digest": self.settings.digest()}
         self.sequencer.commit((Leaf(frame, facts),))

@@ -30,7 +30,7 @@ def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...
     keyset   None where it could not be opened, or read
     """
     settings = config.load(home)
-    party = settings.house.party
+    party = settings.gateway.party
     sources: list[Callable[[], Iterable[Expiring]]] = [
         lambda: () if keyset is None else expiry.of_keyset(keyset),
         lambda: () if keyset is None else expiry.of_kek(keyset, _kek_since(settings)),
@@ -56,7 +56,7 @@ def said(one: Told, now: datetime) -> str:
 
 
 def agreements(home: Path, now: datetime) -> Vetted:
-    """Return what a house would take of a folder's agreements, and what it would not, naming file and line."""
+    """Return what a gateway would take of a folder's agreements, and what it would not, naming file and line."""
     settings, own = config.load(home), own_bundle(home)
     folder = read_folder(settings.agreements.folder)
     with _reading(settings) as reader:
@@ -66,7 +66,7 @@ def agreements(home: Path, now: datetime) -> Vetted:
 
 
 def refused(settings: Settings) -> Barred:
-    """Return what this house refuses of a partner's keys, as its store has it now."""
+    """Return what this gateway refuses of a partner's keys, as its store has it now."""
     with _reading(settings) as reader:
         held = blocklist.barred(reader)
     return lambda party: frozenset(one.kid for one in held if one.party == party)

@@ -1,7 +1,7 @@
-"""A house that serves: gallery loaded, corridor built, listeners open, the caretaker on his rounds.
+"""A gateway that serves: gallery loaded, corridor built, listeners open, the caretaker on his rounds.
 
 Start: engine loaded → floor of the quantum measured → START entry → listeners → SERVING.
-Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The house itself is closed by its owner.
+Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The gateway itself is closed by its owner.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ from keys.certificates import pin
 if TYPE_CHECKING:
     from gateway.server.application import Gateway
 
-GRACE = 30.0  # seconds that calls under way get when the house closes; the longest honest search is shorter
+GRACE = 30.0  # seconds that calls under way get when the gateway closes; the longest honest search is shorter
 ROUND = 30.0  # seconds between the caretaker's rounds
 SWITCH = 0.0005  # seconds that a thread keeps the interpreter while others wait for it; Python's own is ten times that, and
 # a call waits so long after each of its forty statements of SQL, whenever another partner's work is under way
@@ -93,7 +93,7 @@ NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the house listens; ports as bound."""
+    """Where the gateway listens; ports as bound."""
 
     exchange: int
     health: int
@@ -102,59 +102,61 @@ class Addresses:
 
 
 class Serving:
-    """The doors of one open house. `observe` is told of each step as it ends (tests stop there).
+    """The doors of one open gateway. `observe` is told of each step as it ends (tests stop there).
 
     at_once   pieces of heavy work at the same time; None = as this machine has processors for
     """
 
     def __init__(
         self,
-        house: Gateway,
+        gateway: Gateway,
         *,
         observe: Callable[[str], None] | None = None,
         at_once: int | None = None,
     ) -> None:
-        self._house = house
+        self._gateway = gateway
         self._observe = observe
         self._gate = Gate(at_once or heavy_at_once())
         self.engine = InProcessEngine()
         self._open = threading.Event()
         self._ended = False
-        self._refused = RefusalCounter(house.sequencer, house.clock)
+        self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
         self.corridor = self._built()
-        self._admin = admin.AdminService(house, self._admin_ready)
-        self._alarms = LatchedAlarms(house.database, house.sequencer, house.clock)
-        self._identity = TlsIdentity(self._alarms, house.watchdog.beat)
-        self._guard = Guard(house.watchdog)
+        self._admin = admin.AdminService(gateway, self._admin_ready)
+        self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
+        self._identity = TlsIdentity(self._alarms, gateway.watchdog.beat)
+        self._guard = Guard(gateway.watchdog)
         self._rounds: threading.Thread | None = None
         self._enough = threading.Event()  # rounds
         self._tiler = TileWorker(
             Publisher(
-                house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
+                gateway.settings.evidence.tiles,
+                gateway.database,
+                lambda: own_bundle(gateway.home).log,
             ),
-            house.overdue,
-            house.clock,
-            house.watchdog,
+            gateway.overdue,
+            gateway.clock,
+            gateway.watchdog,
         )
-        self._stamper = TimestampWorker(house.stamping, house.cutter, house.watchdog)
-        self._clockwatch = ClockWatch(house.sequencer, house.clock)
+        self._stamper = TimestampWorker(gateway.stamping, gateway.cutter, gateway.watchdog)
+        self._clockwatch = ClockWatch(gateway.sequencer, gateway.clock)
         self._thrift = QuotaAlerts(
-            house.database, house.sequencer, lambda: house.agreements, house.clock
+            gateway.database, gateway.sequencer, lambda: gateway.agreements, gateway.clock
         )
-        self._partners = PartnerFiles(house.directory, self._alarms)
+        self._partners = PartnerFiles(gateway.directory, self._alarms)
         self._log = telemetry.logger("serving")
         self._jobs = periodic_jobs.Jobs(self._table(), self._alarms)
 
     def start(self) -> Addresses:
         """Load, record the start, open the doors; raises UserError when a port is taken."""
-        house, settings = self._house, self._house.settings
-        demand_current(house.keyset, house.clock())
+        gateway, settings = self._gateway, self._gateway.settings
+        demand_current(gateway.keyset, gateway.clock())
         periodic_jobs.Jobs(self._due_at_start(), self._alarms).run()
-        self.engine.load(house.gallery)
-        house.engines.append(self.engine.apply)
+        self.engine.load(gateway.gallery)
+        gateway.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
-        self._identity.begin(house.keyset)
-        house.keyroom.follow(self._identity.follow)
+        self._identity.begin(gateway.keyset)
+        gateway.keyroom.follow(self._identity.follow)
         self._door = interceptor.AuthInterceptor(
             self._identify,
             admission.Limits(
@@ -171,7 +173,7 @@ class Serving:
             leaves=self._leaves,
             identified=self._guard.identified,
         )
-        house.watchdog.also("exchange-departures", self._door.sign)
+        gateway.watchdog.also("exchange-departures", self._door.sign)
         share = file_descriptors.shares(settings, file_descriptors.limit())
         self._server, port = listeners.guarded(
             settings.exchange.listen,
@@ -186,18 +188,18 @@ class Serving:
             self._server,
             self.corridor.handle,
             self._stages,
-            proofs=house.sequencer,
-            witnesses=house.witnesses,
+            proofs=gateway.sequencer,
+            witnesses=gateway.witnesses,
             gate=self._gate,
         )
-        directory.install(self._server, house.publishing.files)
+        directory.install(self._server, gateway.publishing.files)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity, connections=share["health"]
         )
         self._metrics = Metrics(settings.health.metrics_port, telemetry.REGISTRY, share["metrics"])
         self._server.start()
         demand_tls_1_3(listeners.near(settings.exchange.listen), port)
-        house.record(EntryType.START)
+        gateway.record(EntryType.START)
         self._alarms.end(WATCHDOG)
         self._open.set()
         admin_port = self._admin.start(
@@ -211,11 +213,11 @@ class Serving:
         metrics_port = int(self._metrics.server_port)
         ports = {"exchange": port, "admin": admin_port, "health": health_port}
         self._protect({**ports, "metrics": metrics_port}, share)
-        house.postman.start()
+        gateway.postman.start()
         self._tiler.start()
         self._stamper.start()
         self._tell("")
-        self._log.info("started", size=self.engine.size, entries=house.sequencer.size)
+        self._log.info("started", size=self.engine.size, entries=gateway.sequencer.size)
         near = listeners.near
         self._doors = {
             "exchange": (near(settings.exchange.listen), port),
@@ -232,7 +234,7 @@ class Serving:
         hears the signal does nothing else, and an end that does not come to its own is cut.
         """
         forbid_core()
-        told = self._house.settings.telemetry
+        told = self._gateway.settings.telemetry
         telemetry.set_levels(told.level, told.access)
         file_descriptors.raise_limit()
         sys.setswitchinterval(SWITCH)
@@ -247,7 +249,7 @@ class Serving:
             self._begin_rounds()
             stuck: list[str] = []
             while not stuck and not asked_to_end(TICK):
-                stuck = self._house.watchdog.late(time.monotonic())
+                stuck = self._gateway.watchdog.late(time.monotonic())
             _end_at_last(LAST_STUCK if stuck else LAST)
             if stuck:
                 self._say_stuck(stuck)
@@ -256,12 +258,12 @@ class Serving:
 
     def _begin_rounds(self) -> None:
         def turns() -> None:
-            watchdog = self._house.watchdog
+            watchdog = self._gateway.watchdog
             with watchdog.watching("rounds"):
                 while not watchdog.rest(self._enough, ROUND):
                     try:
                         self.walk_rounds(lambda _: watchdog.beat())
-                    except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the house
+                    except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the gateway
                         self._log.error("round_failed", kind=type(error).__name__)
 
         self._rounds = threading.Thread(target=turns, name="rounds", daemon=True)
@@ -270,14 +272,14 @@ class Serving:
     def _say_stuck(self, names: list[str]) -> None:
         """Say who stands still and where: to the log, to the orchestrator, and to the ledger if it can take it."""
         for name in names:
-            self._log.error("watchdog", state=name, stage=self._house.watchdog.where(name))
+            self._log.error("watchdog", state=name, stage=self._gateway.watchdog.where(name))
         self._tell(WATCHDOG)
         reason = names[0].upper().replace("-", "_") + "_SILENT"
         _bounded(SAID, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
 
     def _protect(self, ports: dict[str, int], share: dict[str, int]) -> None:
         """Have the connections of each listener watched."""
-        limits = self._house.settings.limits
+        limits = self._gateway.settings.limits
         strangers, age = limits.strangers, limits.identified_s
         for name, port in ports.items():
             most = share[name]
@@ -303,7 +305,7 @@ class Serving:
         """
         alive("clock")
         self._clockwatch.round()
-        if not self._house.sequencer.healthy:
+        if not self._gateway.sequencer.healthy:
             # The clock fell behind the last entry. Whatever the rounds would record ends the process; who waits
             # until the clock is right goes on, and says then that it was set.
             self._tell(AuditUnavailable.reason)
@@ -312,32 +314,32 @@ class Serving:
 
     def _due_at_start(self) -> tuple[periodic_jobs.Job, ...]:
         """Return what is made up for before the first call is answered."""
-        house = self._house
+        gateway = self._gateway
         return (
             ("abandoned", self._sweep),
-            ("reviews", house.reviews.expire),
-            ("retention", house.watch.round),
-            ("publishing", house.publishing.round),
+            ("reviews", gateway.reviews.expire),
+            ("retention", gateway.watch.round),
+            ("publishing", gateway.publishing.round),
         )
 
     def _table(self) -> tuple[periodic_jobs.Job, ...]:
         """Return what a round runs, in this order."""
-        house = self._house
+        gateway = self._gateway
         return (
             ("own_keys", self._look_at_keys),
             ("abandoned", self._sweep),
-            ("reviews", house.reviews.expire),
-            ("proposals", house.ceremony.expire),
-            ("retention", house.watch.round),
-            ("publishing", house.publishing.round),
+            ("reviews", gateway.reviews.expire),
+            ("proposals", gateway.ceremony.expire),
+            ("retention", gateway.watch.round),
+            ("publishing", gateway.publishing.round),
             ("tiles", self._tiler.look),
             ("readiness", self._show_readiness),
             ("listeners", lambda: self._identity.look(self._doors)),
-            ("agreements", house.statutes.round),
-            ("rotation", house.turning.round),
-            ("resealing", house.resealing.round),
-            ("expiry", house.lookout.round),
-            ("witnesses", house.witnesses.round),
+            ("agreements", gateway.statutes.round),
+            ("rotation", gateway.turning.round),
+            ("resealing", gateway.resealing.round),
+            ("expiry", gateway.lookout.round),
+            ("witnesses", gateway.witnesses.round),
             ("quotas", self._thrift.round),
             ("partners", self._partners.round),
             ("refusals", self._refused.flush),
@@ -345,16 +347,16 @@ class Serving:
 
     def _look_at_keys(self) -> None:
         try:
-            demand_current(self._house.keyset, self._house.clock())
+            demand_current(self._gateway.keyset, self._gateway.clock())
             self._ended = False
         except UserError as ended:
             self._ended = True
             self._log.error("keys_ended", reason=str(ended))
 
     def _sweep(self) -> None:
-        house = self._house
+        gateway = self._gateway
         running = self.corridor.running
-        lost = abandonment.sweep(house.database, house.sequencer, house.clock(), running)
+        lost = abandonment.sweep(gateway.database, gateway.sequencer, gateway.clock(), running)
         if lost:
             self._log.warning("abandoned", count=lost)
 
@@ -372,7 +374,7 @@ class Serving:
     def _tell(self, why: str) -> None:
         """Say from now on whether we serve, "", or why not: to the orchestrator, and to `passerelle status`."""
         listeners.set_serving(self._servicer, NAMES, serving=not why)
-        telemetry.show_serving(self._house.party, why, self._house.clock().timestamp())
+        telemetry.show_serving(self._gateway.party, why, self._gateway.clock().timestamp())
 
     def stop(self) -> None:
         """Drain: refuse new calls, finish those that are worked on, record the end. Waits for no caller."""
@@ -384,7 +386,7 @@ class Serving:
             "admin": lambda: self._admin.stop(GRACE),
             "health": lambda: self._health.stop(0).wait(STOPPING),
             "metrics": self._metrics.stop,
-            "outgoing": self._house.postman.stop,
+            "outgoing": self._gateway.postman.stop,
             "publisher": self._tiler.stop,
             "stamper": self._stamper.stop,
             "rounds": self._end_rounds,
@@ -393,9 +395,9 @@ class Serving:
             self._log.error("thread_left_behind", state=name)
         self._guard.stop()
         self._refused.flush()
-        self._house.record(EntryType.STOP)
+        self._gateway.record(EntryType.STOP)
         self._tiler.finish()
-        self._log.info("stopped", entries=self._house.sequencer.size)
+        self._log.info("stopped", entries=self._gateway.sequencer.size)
 
     def _end_rounds(self) -> None:
         if self._rounds is not None:
@@ -404,40 +406,40 @@ class Serving:
                 self._log.error("thread_left_behind", state=self._rounds.name)
 
     def _built(self) -> Pipeline:
-        house = self._house
+        gateway = self._gateway
         desk = ExchangeContext(
             engine=self.engine,
-            people=house.people,
-            decisions=house.decisions,
-            database=house.database,
-            data_key=house.data_key,
-            clock=house.clock,
-            random=house.random,
+            people=gateway.people,
+            decisions=gateway.decisions,
+            database=gateway.database,
+            data_key=gateway.data_key,
+            clock=gateway.clock,
+            random=gateway.random,
         )
-        follow_up = correction.CorrectionContext(house.database, house.data_key, house.clock)
+        follow_up = correction.CorrectionContext(gateway.database, gateway.data_key, gateway.clock)
         rooms = PipelineServices(
-            party=house.party,
-            keyset=lambda: house.keyset,
-            directory=house.directory,
-            agreements=lambda: house.agreements,
-            database=house.database,
-            sequencer=house.sequencer,
-            limits=house.settings.limits,
-            clock=house.clock,
-            own_version=house.own_version,
+            party=gateway.party,
+            keyset=lambda: gateway.keyset,
+            directory=gateway.directory,
+            agreements=lambda: gateway.agreements,
+            database=gateway.database,
+            sequencer=gateway.sequencer,
+            limits=gateway.settings.limits,
+            clock=gateway.clock,
+            own_version=gateway.own_version,
             refused=self._refused,
             gate=self._gate,
             copies=Copies(
-                house.settings.exchange.copies_per_second,
-                house.settings.exchange.copies_burst,
-                house.clock,
+                gateway.settings.exchange.copies_per_second,
+                gateway.settings.exchange.copies_burst,
+                gateway.clock,
             ),
         )
         return Pipeline(
             rooms,
             {
                 Operation.GET_CAPABILITIES: GetCapabilities(
-                    rooms.agreements, house.own_version, house.clock
+                    rooms.agreements, gateway.own_version, gateway.clock
                 ),
                 Operation.SUBMIT_QUERY: SubmitQuery(desk),
                 Operation.GET_QUERY_STATE: GetQueryState(desk),
@@ -445,13 +447,13 @@ class Serving:
                 Operation.SUBMIT_CORRECTION: correction.SubmitCorrection(follow_up),
                 Operation.ACK_CORRECTION: correction.AckCorrection(follow_up),
                 Operation.REQUEST_HIT_DETAILS: RequestHitDetails(desk),
-                Operation.GET_QUOTA: GetQuota(rooms.agreements, house.database, house.clock),
+                Operation.GET_QUOTA: GetQuota(rooms.agreements, gateway.database, gateway.clock),
             },
         )
 
     def _measured_quantum(self) -> ResponseTiming:
-        step = self._house.settings.exchange.quantum_step_ms / 1000
-        floor = self._house.settings.exchange.quantum_floor_ms / 1000
+        step = self._gateway.settings.exchange.quantum_step_ms / 1000
+        floor = self._gateway.settings.exchange.quantum_floor_ms / 1000
         if floor == 0:
             taken = sorted(self.engine.rehearse(FLOOR_SEARCHES))
             floor = floor_of(taken[int(0.99 * (len(taken) - 1))], step)
@@ -463,13 +465,13 @@ class Serving:
     def _ready(self) -> None:
         if not self._open.is_set():
             raise Draining
-        if not self._house.sequencer.healthy:
+        if not self._gateway.sequencer.healthy:
             raise AuditUnavailable
-        self._house.publishing.demand()
-        if self._ended or stopped(self._house.keyset):
+        self._gateway.publishing.demand()
+        if self._ended or stopped(self._gateway.keyset):
             raise KeysUnavailable
-        self._house.watch.demand()
-        self._house.overdue.demand(self._house.clock())
+        self._gateway.watch.demand()
+        self._gateway.overdue.demand(self._gateway.clock())
         if not self.engine.loaded:
             raise EngineUnavailable
 
@@ -477,20 +479,20 @@ class Serving:
         """What is overdue or ended is set right through the admin door, so only these two shut it."""
         if not self._open.is_set():
             raise Draining
-        if not self._house.sequencer.healthy:
+        if not self._gateway.sequencer.healthy:
             raise AuditUnavailable
 
     def _authorities(self) -> bytes:
         # With no partner yet, nobody may come in; TLS asks for some authority all the same, and our own
         # has signed no leaf that the directory pins.
-        return self._house.directory.authorities() or self._house.keyset.tls_ca_pem
+        return self._gateway.directory.authorities() or self._gateway.keyset.tls_ca_pem
 
     def _identify(self, certificate: bytes) -> str | None:
         pinned = pin(certificate)
-        bundle = self._house.directory.partner_by_pin(pinned)
+        bundle = self._gateway.directory.partner_by_pin(pinned)
         if bundle is None:
             return None
-        self._house.shown.setdefault(bundle.party, {})[pinned] = certificate
+        self._gateway.shown.setdefault(bundle.party, {})[pinned] = certificate
         return bundle.party
 
     def _stages(self) -> telemetry.Stages:

@@ -1,4 +1,4 @@
-"""The ledger of a folder as a source, read from its rows on the house's own machine, while it serves or not.
+"""The ledger of a folder as a source, read from its rows on the gateway's own machine, while it serves or not.
 
 Whoever reads it has had the reading recorded first (`audit.read`); here nothing is written, and nothing can be.
 """

@@ -1,4 +1,4 @@
-"""Couriers of a house: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
+"""Couriers of a gateway: its client, as the exchange's port wants it; one for each partner, made anew with its bundle.
 
 gRPC's words end here: what can go wrong on the way becomes one of five fates.
 """
@@ -125,7 +125,7 @@ class GrpcTransport:
 
 
 class Pool:
-    """The couriers of a house, by partner; each keeps to the bundle and to our keys that are in force."""
+    """The couriers of a gateway, by partner; each keeps to the bundle and to our keys that are in force."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""From a sealed backup to a house that opens: in a folder beside, then one rename.
+"""From a sealed backup to a gateway that opens: in a folder beside, then one rename.
 
 (1) nothing is there: an existing folder must be empty
 (2) the backup opens with the recovery key, whole to its last chunk, every file as its digest says
@@ -58,7 +58,7 @@ def restore(
     accept_loss: str = "",
     without_keys: bool = False,
 ) -> Restored:
-    """Bring back the house of a backup into `home`; steps 1 to 6 above. Raises UserError, with nothing left.
+    """Bring back the gateway of a backup into `home`; steps 1 to 6 above. Raises UserError, with nothing left.
 
     without_keys   leave the keys to sealed details behind, which auditors then read no more; recorded
     """
@@ -72,8 +72,8 @@ def restore(
         keys = _keyed(file, key, manifest, draft, without=without_keys)
         entries = _verified(draft, keys=keys)  # (3)
         lost = _compared(draft, manifest.made, checkpoints, accept_loss, keys=keys)  # (4)
-        with Gateway.open(draft, passphrase) as house:  # (5)
-            version = house.own_version()
+        with Gateway.open(draft, passphrase) as gateway:  # (5)
+            version = gateway.own_version()
         if home.exists():
             home.rmdir()
         draft.rename(home)  # (6)
@@ -88,7 +88,7 @@ def _unsealed(file: Path, key: OpeningKey, draft: Path) -> Manifest:
     with file.open("rb") as source:
         kid = recovery.key_id_of(source)
         if kid is None:
-            raise UserError(f"{file} is no backup of a house, or its beginning is damaged")
+            raise UserError(f"{file} is no backup of a gateway, or its beginning is damaged")
         if kid != key.key_id:
             raise UserError(
                 f"{file} is sealed for the recovery key {kid.hex()[:16]}, and this one is"

@@ -238,9 +238,9 @@ def _ends(told: Sequence[Told], now: datetime) -> Iterator[Check]:
 
 def _own(home: Path, settings: Settings) -> str:
     own = own_bundle(home)
-    if own.party != settings.house.party:
+    if own.party != settings.gateway.party:
         raise InternalError(
-            f"party.json is of {own.party}, the settings are of {settings.house.party}"
+            f"party.json is of {own.party}, the settings are of {settings.gateway.party}"
         )
     return f"{own.party} version {own.version}, ledger {own.log.origin}"
 

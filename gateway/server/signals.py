@@ -1,7 +1,7 @@
 """How a process that serves hears that it is to end.
 
 A handler of Python's runs when the main thread next runs Python. A signal that another thread took, or that
-came just before the main thread fell asleep, wakes nobody: the house would end at its next round. So what the
+came just before the main thread fell asleep, wakes nobody: the gateway would end at its next round. So what the
 interpreter's own handler writes into a descriptor at once is what is waited for (`signal.set_wakeup_fd`).
 """
 
@@ -23,7 +23,7 @@ def heard(early: Callable[[], None] = lambda: None) -> Iterator[Callable[[float]
 
     early   is called, once, in the main thread for a signal that comes before anybody waits; it may raise
 
-    For the main thread alone. Both stay taken afterwards: a house that closes is not hurried by a second one.
+    For the main thread alone. Both stay taken afterwards: a gateway that closes is not hurried by a second one.
     """
     ear, mouth = socket.socketpair()
     with ear, mouth:

@@ -164,7 +164,7 @@ def look(home: Path, now: datetime) -> Status:
     why, since = _standing(home, settings, stored)
     raised, evidence = stored.raised, evidence_deadline.PREFIX
     return Status(
-        settings.house.party,
+        settings.gateway.party,
         why,
         since,
         answer=stored.answer,
@@ -205,7 +205,7 @@ def _standing(home: Path, settings: Settings, stored: _Stored) -> tuple[str, dat
     said = _said(home)
     if said is not None:
         found, since = _SERVING.search(said), _SINCE.search(said)
-        if found and since and found[1] == settings.house.party:
+        if found and since and found[1] == settings.gateway.party:
             return found[2], datetime.fromtimestamp(float(since[1]), UTC)
     start, stop = stored.start, stored.stop
     if _held(settings.store.path):

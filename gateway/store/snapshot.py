@@ -1,4 +1,4 @@
-"""A copy of the store as it is at one moment, while the house serves; and who backups are sealed for."""
+"""A copy of the store as it is at one moment, while the gateway serves; and who backups are sealed for."""
 
 from __future__ import annotations
 

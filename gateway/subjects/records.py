@@ -2,7 +2,7 @@
 
 A person's change and its UPDATED entry are one commit; the entry names the fields that are held, never a
 value. What is shown is recorded first, with the reason. Who is removed goes with prints and record, and the
-gallery of a house that serves follows at once.
+gallery of a gateway that serves follows at once.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Batch:
 
 
 class SubjectRecords:
-    """Where records of people are kept. `follow` tells the gallery of a house that serves of a change."""
+    """Where records of people are kept. `follow` tells the gallery of a gateway that serves of a change."""
 
     def __init__(
         self,

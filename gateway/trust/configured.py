@@ -27,5 +27,5 @@ def directory_of(
     barred     by party: the keys of it that our operators refuse
     """
     return Directory(
-        settings.directory.folder, settings.house.party, register, barred, rule_of(settings)
+        settings.directory.folder, settings.gateway.party, register, barred, rule_of(settings)
     )

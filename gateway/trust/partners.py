@@ -1,9 +1,9 @@
 """Whom we know: the public bundles of our partners, imported by hand, reloaded when they change.
 
 Folder: one file `<PARTY>.json` for each partner, the bytes whose fingerprint two people compared. What a
-running house knows changes with the folder: a new file counts from the next call on, a removed one no
+running gateway knows changes with the folder: a new file counts from the next call on, a removed one no
 longer. A file that cannot be read leaves the last good one in force and is a fault to be seen; a version
-never goes back. A key that the house refuses is in no bundle that this room hands out, whatever the file says.
+never goes back. A key that the gateway refuses is in no bundle that this room hands out, whatever the file says.
 
 A newer entry that a partner's own directory vouches for is taken by itself, unless it drops what we rely on: its
 ledger's known keys, or an endpoint that is none of ours. That one is put aside as `<PARTY>.waiting`, the entry that
@@ -105,7 +105,7 @@ class _Snapshot:
 
 
 class Register(Protocol):
-    """Who writes down what comes into force, before it does: the ledger of an open house."""
+    """Who writes down what comes into force, before it does: the ledger of an open gateway."""
 
     def objection(self, bundle: PartyBundle) -> str:
         """Return why a bundle cannot come into force, or nothing."""

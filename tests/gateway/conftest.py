@@ -1,6 +1,6 @@
 """Two parties over real gRPC and mTLS on loopback: CAN answers, AUS asks.
 
-Folders are made once for each test process, by the code of `passerelle init`, and copied for each house.
+Folders are made once for each test process, by the code of `passerelle init`, and copied for each gateway.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ POSITIONS = (2, 7)  # right and left index
 ENROLLED = range(1, 6)  # seeds of people in the gallery
 STRANGER = 99  # seed of somebody who is not
 EXTRACTOR = "synthetic-1"
-# A house that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
+# A gateway that is told its floor need not measure it at each of some hundreds of starts; test_alike has it measured.
 FLOOR = "[exchange]\nquantum_floor_ms = 50"
 UNBOUND = "rate_per_second = 100000\nrate_burst = 100000"
 AT_ONCE = 4  # pieces of heavy work at the same time, on whatever machine
@@ -140,12 +140,12 @@ _FOREIGNER = status()
 
 @dataclass
 class Pair:
-    """A serving house and the asker's folder."""
+    """A serving gateway and the asker's folder."""
 
     home: Path
     asker: Path
     keyset: Keyset
-    house: Gateway
+    gateway: Gateway
     serving: Serving
     addresses: Addresses
     closing: ExitStack = field(repr=False)
@@ -329,8 +329,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for port in ("7443", "7444", "7445"):
         text = text.replace(port, "0")
     settings.write_text(text.replace("[exchange]", FLOOR))
-    with Gateway.open(root / "can", secret) as house:
-        report = house.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
+    with Gateway.open(root / "can", secret) as gateway:
+        report = gateway.registry.enrol([row for seed in ENROLLED for row in rows(seed)])
         assert not report.bad
     return root
 
@@ -346,12 +346,12 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
         asker / "keys" / "keyset.json", open_custody(f"file:{asker}/keys/kek.json", secret)
     )
     fatal: list[BaseException] = []
-    with ExitStack() as closing, Gateway.open(home, secret, on_fatal=fatal.append) as house:
+    with ExitStack() as closing, Gateway.open(home, secret, on_fatal=fatal.append) as gateway:
         # Some tests call inside of a call: those need turns for both.
-        serving = Serving(house, observe=observe, at_once=AT_ONCE)
+        serving = Serving(gateway, observe=observe, at_once=AT_ONCE)
         addresses = serving.start()
         try:
-            yield Pair(home, asker, keyset, house, serving, addresses, closing)
+            yield Pair(home, asker, keyset, gateway, serving, addresses, closing)
         finally:
             closing.close()
             serving.stop()
@@ -489,7 +489,7 @@ def serve_fixture() -> Callable[..., object]:
 
 @pytest.fixture(scope="session", name="agree")
 def agree_fixture() -> Callable[[Path, str, str], None]:
-    """Return what puts an agreement file, signed by the house's own key, into a folder."""
+    """Return what puts an agreement file, signed by the gateway's own key, into a folder."""
 
     def agree(home: Path, name: str, text: str) -> None:
         custody = open_custody(f"file:{home}/keys/kek.json", secret)
@@ -511,14 +511,14 @@ def homes(folders: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def pair(homes: tuple[Path, Path]) -> Iterator[Pair]:
-    """Return a serving house of this test alone."""
+    """Return a serving gateway of this test alone."""
     with serve(*homes) as serving:
         yield serving
 
 
 @pytest.fixture(scope="module")
 def shared_pair(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Return a serving house that the tests of a module share."""
+    """Return a serving gateway that the tests of a module share."""
     root = tmp_path_factory.mktemp("shared")
     for name in ("can", "aus"):
         shutil.copytree(folders / name, root / name)

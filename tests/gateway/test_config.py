@@ -38,9 +38,9 @@ def refused(home: Path, **overrides: dict[str, object]) -> str:
 def test_a_new_party_has_settings_that_load(home: Path) -> None:
     settings = load(home)
 
-    assert settings.house.party == "CAN"
-    assert settings.house.legal_name == "Department of Examples"
-    assert settings.house.origin == "passerelle/CAN"
+    assert settings.gateway.party == "CAN"
+    assert settings.gateway.legal_name == "Department of Examples"
+    assert settings.gateway.origin == "passerelle/CAN"
     assert settings.exchange.listen == "127.0.0.1:7443"
     assert settings.exchange.hosts == ("gateway.example.ca", "127.0.0.1", "localhost")
     assert settings.health.listen == "127.0.0.1:7444"
@@ -134,7 +134,7 @@ def test_any_free_port_is_any_free_port_for_health_and_metrics_too(tmp_path: Pat
 
     assert settings.health.listen == "127.0.0.1:0"
     assert settings.health.metrics_port == 0
-    assert settings.house.legal_name == "AUS"
+    assert settings.gateway.legal_name == "AUS"
 
 
 def test_a_party_may_have_several_names_on_the_network(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_name_may_have_quotes_and_accents(tmp_path: Path) -> None:
 
     write_default(tmp_path, "FR-MI", "127.0.0.1:1", "localhost", legal_name=name)
 
-    assert load(tmp_path).house.legal_name == name
+    assert load(tmp_path).gateway.legal_name == name
 
 
 def test_flags_come_before_the_environment_and_that_before_the_file(
@@ -274,7 +274,7 @@ def test_a_misspelt_key_is_told_what_there_is(home: Path) -> None:
 
 
 def test_a_key_deeper_than_there_are_keys_is_refused(home: Path) -> None:
-    assert "house.party" in refused(home, house={"party": {"name": "x"}})
+    assert "gateway.party" in refused(home, gateway={"party": {"name": "x"}})
 
 
 def test_a_value_never_stands_in_a_complaint(home: Path) -> None:
@@ -316,12 +316,12 @@ def test_the_folder_of_the_file_is_not_a_setting(home: Path) -> None:
 @pytest.mark.parametrize(
     ("octets", "told"),
     [
-        (b"[house\n", "line 1"),
-        (b"[house", "line 1: not TOML"),
+        (b"[gateway\n", "line 1"),
+        (b"[gateway", "line 1: not TOML"),
         (b"\xff", "UTF-8"),
         (b"a = " + b"[" * 50_000, "line 1: more than 16 levels"),
         (b"#" * 70_000, "larger than 65536 bytes"),
-        (b"", "house"),
+        (b"", "gateway"),
     ],
 )
 def test_a_file_that_is_no_settings_is_refused(home: Path, octets: bytes, told: str) -> None:
@@ -344,7 +344,7 @@ def test_settings_do_not_change_after_the_start(home: Path) -> None:
     settings = load(home)
 
     with pytest.raises(ValidationError):
-        settings.house = settings.house
+        settings.gateway = settings.gateway
     with pytest.raises(ValidationError):
         settings.limits.clock_skew_s = 5
 
@@ -370,7 +370,7 @@ def test_the_reference_of_settings_shows_no_pattern() -> None:
     text = settings_reference.render()
 
     assert "`^" not in text
-    assert all(form in text for key, form in config.FORMS.items() if key.startswith("house."))
+    assert all(form in text for key, form in config.FORMS.items() if key.startswith("gateway."))
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_the_reference_of_settings_shows_no_pattern() -> None:
 def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
     tmp_path: Path, line: str, said: str
 ) -> None:
-    (tmp_path / config.FILE).write_text(f'[house]\nparty = "CAN"\n{line}\n')
+    (tmp_path / config.FILE).write_text(f'[gateway]\nparty = "CAN"\n{line}\n')
 
     with pytest.raises(UserError) as told:
         config.load(tmp_path)
@@ -396,3 +396,24 @@ def test_a_wrong_setting_is_told_what_it_should_be_and_never_a_pattern(
     assert said in str(told.value)
     assert "pattern" not in str(told.value)
     assert "[A-Z" not in str(told.value)
+
+
+def test_a_section_under_its_old_name_is_read(tmp_path: Path) -> None:
+    """A home directory may be years old; both names at once are a mistake."""
+    file = tmp_path / config.FILE
+    file.write_text('[house]\nparty = "CAN"\n')
+    assert config.load(tmp_path).gateway.party == "CAN"
+
+    file.write_text('[house]\nparty = "CAN"\n[gateway]\nparty = "AUS"\n')
+    with pytest.raises(UserError, match=r"\[house\] is the old name of \[gateway\]"):
+        config.load(tmp_path)
+
+
+def test_a_variable_under_its_old_name_is_told_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / config.FILE).write_text('[gateway]\nparty = "CAN"\n')
+    monkeypatch.setenv("PASSERELLE_HOUSE__PARTY", "AUS")
+
+    with pytest.raises(UserError, match="is now PASSERELLE_GATEWAY__PARTY"):
+        config.load(tmp_path)

@@ -1,4 +1,4 @@
-"""What the house says of itself: what is not on the list is not said."""
+"""What the gateway says of itself: what is not on the list is not said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repository as the tests of the house see it."""
+"""The repository as the tests of the gateway see it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in deploy/ fits the house: the sample settings load, the image copies what the packages are."""
+"""What lies in deploy/ fits the gateway: the sample settings load, the image copies what the packages are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_sample_settings_are_accepted(root: Path, tmp_path: Path) -> None:
 
     settings = config.load(tmp_path)
 
-    assert settings.house.party == "CAN"
+    assert settings.gateway.party == "CAN"
     assert settings.exchange.listen == "0.0.0.0:7443"
 
 

@@ -1,4 +1,4 @@
-"""The wheel: what is installed is all that the house needs, and nothing more."""
+"""The wheel: what is installed is all that the gateway needs, and nothing more."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ def test_the_wheel_alone_starts_the_command(unpacked: Path) -> None:
     assert "gateway" in imports("import gateway.cli.main, gateway.server.application", unpacked)
 
 
-def test_an_auditor_loads_no_house(unpacked: Path) -> None:
+def test_an_auditor_loads_no_gateway(unpacked: Path) -> None:
     """Cryptography and protobuf suffice to verify a ledger."""
     loaded = imports("import gateway.ledger.verify, gateway.ledger.proof", unpacked)
 
     assert not loaded & {"grpc", "sqlalchemy", "numpy", "pydantic_settings", "matcher"}
 
 
-def test_a_partner_loads_the_client_and_not_the_house(unpacked: Path) -> None:
+def test_a_partner_loads_the_client_and_not_the_gateway(unpacked: Path) -> None:
     loaded = imports("import gateway.client", unpacked)
 
     assert not loaded & {"sqlalchemy", "numpy", "pydantic_settings", "matcher"}

@@ -1,4 +1,4 @@
-"""A house and an auditor with cheap passphrases: the cost of a guess is tested once, not each time."""
+"""A gateway and an auditor with cheap passphrases: the cost of a guess is tested once, not each time."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def auditor(now: datetime, custody: FileCustody) -> Keyset:
 
 
 @pytest.fixture(scope="session")
-def house(now: datetime, custody: FileCustody, auditor: Keyset) -> Keyset:
+def gateway(now: datetime, custody: FileCustody, auditor: Keyset) -> Keyset:
     public = auditor.primary(KeyKind.AUDIT).public
     return Keyset.create(now, "CAN", custody, audit_public=public)
 
 
 @pytest.fixture
-def saved(tmp_path: Path, house: Keyset) -> Path:
+def saved(tmp_path: Path, gateway: Keyset) -> Path:
     path = tmp_path / "keys" / "keyset.json"
-    house.save(path)
+    gateway.save(path)
     return path

@@ -79,7 +79,7 @@ def opens(home: Path, passphrase: bytes) -> Keyset | None:
 
 
 def run(home: Path) -> None:
-    """Re-wrap as the house does; called again after a crash, it goes on."""
+    """Re-wrap as the gateway does; called again after a crash, it goes on."""
     file, place = home / "keyset.json", home / "kek.json"
     found = custody_rewrap.pending(file)
     if found is None and opens(home, NEW):

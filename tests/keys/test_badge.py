@@ -55,7 +55,7 @@ def test_another_authority_issues_no_badge_of_ours() -> None:
         read_badge(stolen, CA, NOW)
 
 
-def test_the_house_leaf_is_no_badge() -> None:
+def test_the_gateway_leaf_is_no_badge() -> None:
     leaf = issue_leaf("CAN", CA, CA_KEY, TlsKey.generate(), NOW, hosts=("127.0.0.1",))
 
     for certificate in (leaf, CA):

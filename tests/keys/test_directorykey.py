@@ -54,33 +54,39 @@ def test_the_pair_is_a_handle() -> None:
         pickle.dumps(key)
 
 
-def test_a_house_signs_each_role_with_a_pair_of_its_own(house: Keyset) -> None:
-    kids = {house.directory(kind).key_id for kind in ROLES}
+def test_a_gateway_signs_each_role_with_a_pair_of_its_own(gateway: Keyset) -> None:
+    kids = {gateway.directory(kind).key_id for kind in ROLES}
 
     assert len(kids) == len(ROLES)
     for kind in ROLES:
-        record = house.primary(kind)
-        assert house.directory(kind, record.kid).key_id == record.kid
+        record = gateway.primary(kind)
+        assert gateway.directory(kind, record.kid).key_id == record.kid
     with pytest.raises(UnknownKey):
-        house.directory(KeyKind.SNAPSHOT, house.primary(KeyKind.TIMESTAMP).kid)
+        gateway.directory(KeyKind.SNAPSHOT, gateway.primary(KeyKind.TIMESTAMP).kid)
     with pytest.raises(UnknownKey):
-        house.directory(KeyKind.LOG)
+        gateway.directory(KeyKind.LOG)
 
 
-def test_an_announced_pair_signs_no_role_before_it_is_promoted(house: Keyset, now: object) -> None:
-    keyset, made = house.generate(KeyKind.SNAPSHOT, now, reason="next", actor="op")
+def test_an_announced_pair_signs_no_role_before_it_is_promoted(
+    gateway: Keyset, now: object
+) -> None:
+    keyset, made = gateway.generate(KeyKind.SNAPSHOT, now, reason="next", actor="op")
 
-    assert keyset.directory(KeyKind.SNAPSHOT).key_id == house.primary(KeyKind.SNAPSHOT).kid
+    assert keyset.directory(KeyKind.SNAPSHOT).key_id == gateway.primary(KeyKind.SNAPSHOT).kid
     with pytest.raises(KeyNotUsable, match="PREACTIVE"):
         keyset.directory(KeyKind.SNAPSHOT, made.kid)
 
 
 def test_a_keyset_of_an_earlier_release_gets_the_kinds_it_lacks(
-    house: Keyset, now: object, custody: object
+    gateway: Keyset, now: object, custody: object
 ) -> None:
-    kept = [r for r in house.records if r.kind not in ROLES]
+    kept = [r for r in gateway.records if r.kind not in ROLES]
     older = Keyset(
-        house.owner, house.party, house.hosts, custody, [(r, house._live[r.kid]) for r in kept]
+        gateway.owner,
+        gateway.party,
+        gateway.hosts,
+        custody,
+        [(r, gateway._live[r.kid]) for r in kept],
     )
     whole, events = completed(older, now, reason="a new kind", actor="")
 

@@ -29,7 +29,7 @@ SEEDS = {
     params=["opening", "signing", "log", "data", "tls", "packed", "custody", "keyset"],
     scope="module",
 )
-def secret(request: pytest.FixtureRequest, house: Keyset, custody: FileCustody) -> object:
+def secret(request: pytest.FixtureRequest, gateway: Keyset, custody: FileCustody) -> object:
     return {
         "opening": OpeningKey.from_seed(SEEDS[OpeningKey]),
         "signing": SigningKey.from_seed(SEEDS[SigningKey]),
@@ -38,7 +38,7 @@ def secret(request: pytest.FixtureRequest, house: Keyset, custody: FileCustody) 
         "tls": TlsKey.from_seed(SEEDS[TlsKey]),
         "packed": pack(b"payload"),
         "custody": custody,
-        "keyset": house,
+        "keyset": gateway,
     }[request.param]
 
 
@@ -88,19 +88,19 @@ def test_no_seed_leaves_a_key() -> None:
             assert not (isinstance(value, bytes) and seed[:32] in value), f"{kind.__name__}.{name}"
 
 
-def test_records_are_shown_without_what_they_wrap(house: Keyset) -> None:
-    for record in house.records:
+def test_records_are_shown_without_what_they_wrap(gateway: Keyset) -> None:
+    for record in gateway.records:
         shown = repr(record)
         assert "wrapped" not in shown
         assert record.wrapped.hex() not in shown or not record.wrapped
 
 
 def test_a_saved_keyset_holds_no_seed_in_clear(
-    saved: Path, custody: FileCustody, house: Keyset
+    saved: Path, custody: FileCustody, gateway: Keyset
 ) -> None:
     text = saved.read_text("ascii")
 
-    for record in house.records:
+    for record in gateway.records:
         if record.wrapped:
             seed = custody.unwrap(record.wrapped, record.seed_aad())
             assert seed.hex() not in text

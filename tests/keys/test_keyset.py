@@ -38,57 +38,57 @@ def rewritten(path: Path, keyset: Keyset, custody: FileCustody, **changes: objec
 # Making
 
 
-def test_a_house_starts_with_one_active_key_of_each_kind(house: Keyset, now: datetime) -> None:
-    assert sorted(r.kind.value for r in house.records) == sorted(kind.value for kind in KeyKind)
-    for record in house.records:
+def test_a_gateway_starts_with_one_active_key_of_each_kind(gateway: Keyset, now: datetime) -> None:
+    assert sorted(r.kind.value for r in gateway.records) == sorted(kind.value for kind in KeyKind)
+    for record in gateway.records:
         assert record.state is S.ACTIVE
         assert record.created == record.changed == record.not_before == now
         assert record.not_after == now + LIFETIMES[record.kind]
-        assert house.primary(record.kind) is record
+        assert gateway.primary(record.kind) is record
 
 
-def test_lifetimes_are_those_of_the_reference(house: Keyset) -> None:
+def test_lifetimes_are_those_of_the_reference(gateway: Keyset) -> None:
     """keys.md 3: KEM epoch 7 days, signing and ledger 1 year, TLS leaf 30 to 90 days."""
-    days = {r.kind: (r.not_after - r.not_before).days for r in house.records}
+    days = {r.kind: (r.not_after - r.not_before).days for r in gateway.records}
 
     assert (days[KeyKind.KEM], days[KeyKind.SIGNING], days[KeyKind.LOG]) == (7, 365, 365)
     assert 30 <= days[KeyKind.TLS_LEAF] <= 90
 
 
-def test_the_auditors_private_half_is_not_in_the_house(house: Keyset, auditor: Keyset) -> None:
-    public, opening = house.audit_public, auditor.audit_opening()
+def test_the_auditors_private_half_is_not_in_the_gateway(gateway: Keyset, auditor: Keyset) -> None:
+    public, opening = gateway.audit_public, auditor.audit_opening()
     assert public.key_id == opening.key_id
     packed = pack(b"detail")
 
     assert open_sealed(seal(packed, b"", public), b"", packed.commitment, opening) == b"detail"
     with pytest.raises(KeyNotUsable):
-        house.audit_opening()
+        gateway.audit_opening()
 
 
-def test_a_house_without_an_auditor_says_so(now: datetime, custody: FileCustody) -> None:
-    house = Keyset.create(now, "CAN", custody)
+def test_a_gateway_without_an_auditor_says_so(now: datetime, custody: FileCustody) -> None:
+    gateway = Keyset.create(now, "CAN", custody)
 
     with pytest.raises(KeyNotUsable, match="AUDIT"):
-        _ = house.audit_public
+        _ = gateway.audit_public
 
 
-def test_an_auditor_holds_nothing_of_the_house(auditor: Keyset) -> None:
+def test_an_auditor_holds_nothing_of_the_gateway(auditor: Keyset) -> None:
     assert [record.kind for record in auditor.records] == [KeyKind.AUDIT]
     for use in (auditor.signing, auditor.kem, auditor.log, auditor.data, auditor.tls):
         with pytest.raises(KeyNotUsable):
             use()
 
 
-def test_two_houses_share_no_key(now: datetime, custody: FileCustody, house: Keyset) -> None:
+def test_two_gateways_share_no_key(now: datetime, custody: FileCustody, gateway: Keyset) -> None:
     other = Keyset.create(now, "CAN", custody)
 
-    assert not {r.kid for r in other.records} & {r.kid for r in house.records}
+    assert not {r.kid for r in other.records} & {r.kid for r in gateway.records}
 
 
 @pytest.mark.parametrize(
     ("party", "hosts"), [("can", ()), ("C", ()), ("CAN\n", ()), ("CAN", ("not a host",))]
 )
-def test_a_house_that_no_certificate_can_name_is_refused(
+def test_a_gateway_that_no_certificate_can_name_is_refused(
     now: datetime, custody: FileCustody, party: str, hosts: tuple[str, ...]
 ) -> None:
     with pytest.raises(CertificateFault):
@@ -108,16 +108,16 @@ def test_a_moment_without_a_time_zone_is_refused(custody: FileCustody) -> None:
 # Keeping
 
 
-def test_a_keyset_comes_back_whole(saved: Path, house: Keyset, custody: FileCustody) -> None:
+def test_a_keyset_comes_back_whole(saved: Path, gateway: Keyset, custody: FileCustody) -> None:
     again = Keyset.load(saved, custody)
 
-    assert (again.owner, again.party, again.hosts) == (house.owner, house.party, house.hosts)
-    assert again.records == house.records
-    assert again.signing().key_id == house.signing().key_id
-    assert again.log().key_id == house.log().key_id
-    assert again.tls() == house.tls()
-    assert again.data().open(house.data().seal(b"record", b"row 7"), b"row 7") == b"record"
-    assert again.opening(house.kem().kid).key_id == house.kem().kid
+    assert (again.owner, again.party, again.hosts) == (gateway.owner, gateway.party, gateway.hosts)
+    assert again.records == gateway.records
+    assert again.signing().key_id == gateway.signing().key_id
+    assert again.log().key_id == gateway.log().key_id
+    assert again.tls() == gateway.tls()
+    assert again.data().open(gateway.data().seal(b"record", b"row 7"), b"row 7") == b"record"
+    assert again.opening(gateway.kem().kid).key_id == gateway.kem().kid
     assert saved.stat().st_mode & 0o777 == 0o600
 
 
@@ -177,10 +177,10 @@ def test_an_absent_keyset_is_refused_with_the_remedy(tmp_path: Path, custody: Fi
 
 
 def test_a_seed_that_gives_another_key_is_refused(
-    tmp_path: Path, house: Keyset, custody: FileCustody
+    tmp_path: Path, gateway: Keyset, custody: FileCustody
 ) -> None:
     """Loading recomputes the id from the seed (keys.md 2.3)."""
-    path, kem = tmp_path / "keyset.json", house.kem()
+    path, kem = tmp_path / "keyset.json", gateway.kem()
     other = custody.wrap(bytes(32), kem.seed_aad())
     cases: list[tuple[dict[str, object], str]] = [
         ({"wrapped": other}, "another key id"),
@@ -188,10 +188,10 @@ def test_a_seed_that_gives_another_key_is_refused(
         ({"state": S.SUSPENDED}, "does not unwrap"),
         ({"kind": KeyKind.AUDIT}, "does not unwrap"),
         ({"created": kem.created + HOUR}, "does not unwrap"),
-        ({"public": house.signing().public}, "not that of its public half"),
+        ({"public": gateway.signing().public}, "not that of its public half"),
     ]
     for changes, why in cases:
-        rewritten(path, house, custody, **changes)
+        rewritten(path, gateway, custody, **changes)
         with pytest.raises(DamagedFile, match=why):
             Keyset.load(path, custody)
 
@@ -217,36 +217,41 @@ def test_a_value_of_another_version_is_refused(
 # Using
 
 
-def test_our_signature_verifies_under_our_published_key(house: Keyset) -> None:
-    signature = house.signing().sign(b"message", REQUEST)
+def test_our_signature_verifies_under_our_published_key(gateway: Keyset) -> None:
+    signature = gateway.signing().sign(b"message", REQUEST)
 
-    VerifyingKey(house.primary(KeyKind.SIGNING).public).verify(signature, b"message", REQUEST)
+    VerifyingKey(gateway.primary(KeyKind.SIGNING).public).verify(signature, b"message", REQUEST)
 
 
-def test_what_is_sealed_to_our_published_key_opens(house: Keyset) -> None:
-    record, packed = house.kem(), pack(b"query")
+def test_what_is_sealed_to_our_published_key_opens(gateway: Keyset) -> None:
+    record, packed = gateway.kem(), pack(b"query")
     sealed = seal(packed, b"header", SealingKey(record.public))
 
-    opened = open_sealed(sealed, b"header", packed.commitment, house.opening(record.kid))
+    opened = open_sealed(sealed, b"header", packed.commitment, gateway.opening(record.kid))
     assert opened == b"query"
 
 
-def test_an_unknown_key_id_opens_nothing(house: Keyset) -> None:
-    for kid in (bytes(32), b"", house.primary(KeyKind.AUDIT).kid, house.primary(KeyKind.DATA).kid):
+def test_an_unknown_key_id_opens_nothing(gateway: Keyset) -> None:
+    for kid in (
+        bytes(32),
+        b"",
+        gateway.primary(KeyKind.AUDIT).kid,
+        gateway.primary(KeyKind.DATA).kid,
+    ):
         with pytest.raises(UnknownKey):
-            house.opening(kid)
+            gateway.opening(kid)
     with pytest.raises(UnknownKey):
-        house.data(house.kem().kid)
+        gateway.data(gateway.kem().kid)
     with pytest.raises(UnknownKey):
-        house.audit_opening(house.kem().kid)
+        gateway.audit_opening(gateway.kem().kid)
 
 
-def test_tls_material_names_the_party_and_fits_together(house: Keyset) -> None:
-    key_pem, chain = house.tls()
+def test_tls_material_names_the_party_and_fits_together(gateway: Keyset) -> None:
+    key_pem, chain = gateway.tls()
 
     assert b"BEGIN PRIVATE KEY" in key_pem
     assert party_of(chain) == "CAN"
-    assert public_of(chain) == house.tls_leaf().public
-    assert public_of(house.tls_ca_pem) == house.tls_ca().public
-    assert chain.endswith(house.tls_ca_pem)
-    assert house.tls_pins == (pin(chain),)
+    assert public_of(chain) == gateway.tls_leaf().public
+    assert public_of(gateway.tls_ca_pem) == gateway.tls_ca().public
+    assert chain.endswith(gateway.tls_ca_pem)
+    assert gateway.tls_pins == (pin(chain),)

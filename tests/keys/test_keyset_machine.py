@@ -31,7 +31,7 @@ EDGES = {
     S.COMPROMISED: {S.DESTROYED},
     S.DESTROYED: set(),
 }
-MADE = [kind for kind in KeyKind if kind is not KeyKind.AUDIT]  # by a house
+MADE = [kind for kind in KeyKind if kind is not KeyKind.AUDIT]  # by a gateway
 BIRTH = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOST = 10  # keys of one walk; each is a real pair
 
@@ -181,11 +181,11 @@ def _custody(custody: FileCustody) -> None:
 @pytest.mark.parametrize("state", KeyState)
 @pytest.mark.parametrize("target", KeyState)
 def test_every_edge_of_every_kind_is_drawn_or_an_error(
-    house: Keyset, now: datetime, kind: KeyKind, state: KeyState, target: KeyState
+    gateway: Keyset, now: datetime, kind: KeyKind, state: KeyState, target: KeyState
 ) -> None:
     """All 36 pairs of each kind, by the shortest way to the first; the machine walks the longer ones."""
     birth = now
-    keyset, made = house.generate(kind, now, reason="t", actor="t")
+    keyset, made = gateway.generate(kind, now, reason="t", actor="t")
     for step in WAYS[state]:
         now += timedelta(minutes=1)
         keyset, _ = keyset.transition(made.kid, step, now, "t", "t")

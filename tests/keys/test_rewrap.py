@@ -31,14 +31,14 @@ def told(_: int, __: int) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path, house: Keyset, cheap: Argon2Cost) -> Path:
+def home(tmp_path: Path, gateway: Keyset, cheap: Argon2Cost) -> Path:
     custody = FileCustody.create(tmp_path / "kek.json", OLD, cheap)
-    house.rewrapped(custody, told).save(tmp_path / "keyset.json")
+    gateway.rewrapped(custody, told).save(tmp_path / "keyset.json")
     return tmp_path
 
 
 def opened(home: Path, passphrase: bytes) -> Keyset:
-    """Open as a house does: by what the journal says is in force."""
+    """Open as a gateway does: by what the journal says is in force."""
     uri = custody_rewrap.in_force(home / "keyset.json", URI, lambda place: home / place)
     return Keyset.load(home / "keyset.json", open_custody(uri, lambda: passphrase))
 

@@ -39,27 +39,27 @@ def succeeded(keyset: Keyset, kind: KeyKind, now: datetime) -> Keyset:
 # Living
 
 
-def test_a_new_key_produces_only_after_promotion(house: Keyset, now: datetime) -> None:
+def test_a_new_key_produces_only_after_promotion(gateway: Keyset, now: datetime) -> None:
     later = now + HOUR
-    keyset, event = house.generate(KeyKind.KEM, later, reason="epoch", actor="schedule")
+    keyset, event = gateway.generate(KeyKind.KEM, later, reason="epoch", actor="schedule")
 
     assert event == KeyEvent(later, event.kid, KeyKind.KEM, None, S.PREACTIVE, "epoch", "schedule")
-    assert keyset.kem().kid == house.kem().kid
+    assert keyset.kem().kid == gateway.kem().kid
     assert keyset.opening(event.kid).key_id == event.kid  # partners may learn of it early
-    assert [r.kid for r in keyset.published(KeyKind.KEM)] == [event.kid, house.kem().kid]
-    assert event.kid not in {record.kid for record in house.records}  # a keyset is a value
+    assert [r.kid for r in keyset.published(KeyKind.KEM)] == [event.kid, gateway.kem().kid]
+    assert event.kid not in {record.kid for record in gateway.records}  # a keyset is a value
 
     promoted = moved(keyset, event.kid, later, S.ACTIVE)
     assert promoted.kem().kid == event.kid
-    assert [r.kid for r in promoted.published(KeyKind.KEM)] == [house.kem().kid, event.kid]
+    assert [r.kid for r in promoted.published(KeyKind.KEM)] == [gateway.kem().kid, event.kid]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KeyKind if kind is not KeyKind.AUDIT])
 def test_every_kind_rotates_and_survives_a_restart(
-    kind: KeyKind, house: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
+    kind: KeyKind, gateway: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
 ) -> None:
-    old = house.primary(kind)
-    keyset = moved(succeeded(house, kind, now + HOUR), old.kid, now + HOUR, S.DEACTIVATED)
+    old = gateway.primary(kind)
+    keyset = moved(succeeded(gateway, kind, now + HOUR), old.kid, now + HOUR, S.DEACTIVATED)
     keyset.save(tmp_path / "keyset.json")
     again = Keyset.load(tmp_path / "keyset.json", custody)
 
@@ -70,19 +70,19 @@ def test_every_kind_rotates_and_survives_a_restart(
     assert bool(again.record(old.kid).wrapped) == keeps
 
 
-def test_a_new_leaf_comes_from_the_current_authority(house: Keyset, now: datetime) -> None:
-    keyset = succeeded(succeeded(house, KeyKind.TLS_CA, now + HOUR), KeyKind.TLS_LEAF, now + HOUR)
+def test_a_new_leaf_comes_from_the_current_authority(gateway: Keyset, now: datetime) -> None:
+    keyset = succeeded(succeeded(gateway, KeyKind.TLS_CA, now + HOUR), KeyKind.TLS_LEAF, now + HOUR)
     _, chain = keyset.tls()
 
     authority = keyset.primary(KeyKind.TLS_CA).certificate
     assert chain.endswith(authority)
-    assert keyset.tls_ca_pem == house.tls_ca_pem + authority
-    assert keyset.tls_pins == (*house.tls_pins, pin(chain))
+    assert keyset.tls_ca_pem == gateway.tls_ca_pem + authority
+    assert keyset.tls_pins == (*gateway.tls_pins, pin(chain))
 
 
-def test_a_deactivated_kem_key_opens_for_48_hours(house: Keyset, now: datetime) -> None:
-    kid = house.kem().kid
-    keyset = moved(succeeded(house, KeyKind.KEM, now), kid, now, S.DEACTIVATED)
+def test_a_deactivated_kem_key_opens_for_48_hours(gateway: Keyset, now: datetime) -> None:
+    kid = gateway.kem().kid
+    keyset = moved(succeeded(gateway, KeyKind.KEM, now), kid, now, S.DEACTIVATED)
 
     assert keyset.opening(kid, now + KEM_WINDOW).key_id == kid
     for late in (None, now + KEM_WINDOW + timedelta(milliseconds=1)):
@@ -93,36 +93,36 @@ def test_a_deactivated_kem_key_opens_for_48_hours(house: Keyset, now: datetime) 
 
 
 def test_an_old_letter_no_longer_opens_once_its_key_is_destroyed(
-    house: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
+    gateway: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
 ) -> None:
     """keys.md 5, KEM epoch, step 6."""
-    kid, end = house.kem().kid, now + KEM_WINDOW + HOUR
-    keyset = moved(succeeded(house, KeyKind.KEM, now), kid, now, S.DEACTIVATED)
+    kid, end = gateway.kem().kid, now + KEM_WINDOW + HOUR
+    keyset = moved(succeeded(gateway, KeyKind.KEM, now), kid, now, S.DEACTIVATED)
     keyset = moved(keyset, kid, end, S.DESTROYED)
     keyset.save(tmp_path / "keyset.json")
     again = Keyset.load(tmp_path / "keyset.json", custody)
 
     assert again.record(kid).wrapped == b""
-    assert again.record(kid).public == house.kem().public
+    assert again.record(kid).public == gateway.kem().public
     with pytest.raises(KeyNotUsable):
         again.opening(kid, end)
 
 
-def test_a_retired_signing_key_cannot_sign_at_once(house: Keyset, now: datetime) -> None:
+def test_a_retired_signing_key_cannot_sign_at_once(gateway: Keyset, now: datetime) -> None:
     """Its private half is destroyed on deactivation; the public half stays for verification."""
-    old = house.primary(KeyKind.SIGNING)
-    keyset = moved(succeeded(house, KeyKind.SIGNING, now + HOUR), old.kid, now, S.DEACTIVATED)
+    old = gateway.primary(KeyKind.SIGNING)
+    keyset = moved(succeeded(gateway, KeyKind.SIGNING, now + HOUR), old.kid, now, S.DEACTIVATED)
 
     assert keyset.record(old.kid).wrapped == b""
     assert keyset.record(old.kid).public == old.public
     assert keyset.signing().key_id != old.kid
 
 
-def test_a_long_lived_key_waits_a_week_for_destruction(house: Keyset, now: datetime) -> None:
+def test_a_long_lived_key_waits_a_week_for_destruction(gateway: Keyset, now: datetime) -> None:
     """keys.md 7: time in which one person can still cancel."""
-    kid = house.primary(KeyKind.DATA).kid
-    keyset = moved(succeeded(house, KeyKind.DATA, now), kid, now, S.DEACTIVATED)
-    blob = house.data().seal(b"record", b"")
+    kid = gateway.primary(KeyKind.DATA).kid
+    keyset = moved(succeeded(gateway, KeyKind.DATA, now), kid, now, S.DEACTIVATED)
+    blob = gateway.data().seal(b"record", b"")
 
     assert keyset.data(kid).open(blob, b"") == b"record"
     with pytest.raises(IllegalTransition, match="too early"):
@@ -132,13 +132,13 @@ def test_a_long_lived_key_waits_a_week_for_destruction(house: Keyset, now: datet
         gone.data(kid)
 
 
-def test_the_last_active_key_does_not_step_down(house: Keyset, now: datetime) -> None:
+def test_the_last_active_key_does_not_step_down(gateway: Keyset, now: datetime) -> None:
     with pytest.raises(IllegalTransition, match="no successor"):
-        moved(house, house.kem().kid, now, S.DEACTIVATED)
+        moved(gateway, gateway.kem().kid, now, S.DEACTIVATED)
 
 
-def test_a_key_past_its_end_is_not_promoted(house: Keyset, now: datetime) -> None:
-    keyset, event = house.generate(KeyKind.KEM, now, reason="epoch", actor="schedule")
+def test_a_key_past_its_end_is_not_promoted(gateway: Keyset, now: datetime) -> None:
+    keyset, event = gateway.generate(KeyKind.KEM, now, reason="epoch", actor="schedule")
 
     with pytest.raises(IllegalTransition, match="past its end"):
         moved(keyset, event.kid, now + LIFETIMES[KeyKind.KEM], S.ACTIVE)
@@ -146,10 +146,10 @@ def test_a_key_past_its_end_is_not_promoted(house: Keyset, now: datetime) -> Non
 
 @pytest.mark.parametrize("state", [S.SUSPENDED, S.COMPROMISED])
 def test_a_stopped_key_serves_in_neither_direction(
-    house: Keyset, now: datetime, state: KeyState
+    gateway: Keyset, now: datetime, state: KeyState
 ) -> None:
-    keyset = house
-    for record in house.records:
+    keyset = gateway
+    for record in gateway.records:
         keyset = moved(keyset, record.kid, now, state)
 
     uses: list[Callable[[], object]] = [
@@ -159,8 +159,8 @@ def test_a_stopped_key_serves_in_neither_direction(
         keyset.data,
         keyset.tls,
         keyset.tls_ca,
-        lambda: keyset.opening(house.kem().kid, now),
-        lambda: keyset.data(house.primary(KeyKind.DATA).kid),
+        lambda: keyset.opening(gateway.kem().kid, now),
+        lambda: keyset.data(gateway.primary(KeyKind.DATA).kid),
         lambda: keyset.audit_public,
     ]
     for use in uses:
@@ -171,45 +171,45 @@ def test_a_stopped_key_serves_in_neither_direction(
 
 
 def test_a_suspended_key_returns_after_the_question_is_settled(
-    house: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
+    gateway: Keyset, now: datetime, custody: FileCustody, tmp_path: Path
 ) -> None:
-    kid = house.kem().kid
-    keyset = moved(house, kid, now, S.SUSPENDED, S.ACTIVE)
+    kid = gateway.kem().kid
+    keyset = moved(gateway, kid, now, S.SUSPENDED, S.ACTIVE)
     keyset.save(tmp_path / "keyset.json")
 
     assert Keyset.load(tmp_path / "keyset.json", custody).opening(kid).key_id == kid
 
 
-def test_an_event_says_what_moved_whence_and_why(house: Keyset, now: datetime) -> None:
-    kid = house.kem().kid
+def test_an_event_says_what_moved_whence_and_why(gateway: Keyset, now: datetime) -> None:
+    kid = gateway.kem().kid
 
-    _, event = house.transition(kid, S.COMPROMISED, now, "disk stolen", "op-7")
+    _, event = gateway.transition(kid, S.COMPROMISED, now, "disk stolen", "op-7")
 
     assert event == KeyEvent(now, kid, KeyKind.KEM, S.ACTIVE, S.COMPROMISED, "disk stolen", "op-7")
 
 
-def test_an_unknown_key_does_not_move(house: Keyset, now: datetime) -> None:
+def test_an_unknown_key_does_not_move(gateway: Keyset, now: datetime) -> None:
     with pytest.raises(UnknownKey):
-        moved(house, bytes(32), now, S.SUSPENDED)
+        moved(gateway, bytes(32), now, S.SUSPENDED)
 
 
-def test_a_house_makes_no_audit_key_and_an_auditor_no_other(
-    house: Keyset, auditor: Keyset, now: datetime
+def test_a_gateway_makes_no_audit_key_and_an_auditor_no_other(
+    gateway: Keyset, auditor: Keyset, now: datetime
 ) -> None:
-    for keyset, kind in ((house, KeyKind.AUDIT), (auditor, KeyKind.SIGNING)):
+    for keyset, kind in ((gateway, KeyKind.AUDIT), (auditor, KeyKind.SIGNING)):
         with pytest.raises(IllegalTransition):
             keyset.generate(kind, now, reason="", actor="")
     with pytest.raises(IllegalTransition):
-        auditor.adopt_auditor(house.kem().public, now, reason="", actor="")
+        auditor.adopt_auditor(gateway.kem().public, now, reason="", actor="")
 
 
 def test_a_new_auditor_key_takes_over_and_the_old_one_still_opens(
-    house: Keyset, auditor: Keyset, now: datetime
+    gateway: Keyset, auditor: Keyset, now: datetime
 ) -> None:
     later = now + HOUR
     renewed = succeeded(auditor, KeyKind.AUDIT, later)
     public = renewed.primary(KeyKind.AUDIT).public
-    adopted, event = house.adopt_auditor(public, later, reason="yearly", actor="op-7")
+    adopted, event = gateway.adopt_auditor(public, later, reason="yearly", actor="op-7")
     old = auditor.primary(KeyKind.AUDIT).kid
     renewed = moved(renewed, old, later, S.DEACTIVATED)
 
@@ -225,14 +225,14 @@ def test_a_new_auditor_key_takes_over_and_the_old_one_still_opens(
     )
 )
 def test_whatever_happens_a_loaded_keyset_is_the_saved_one(
-    house: Keyset,
+    gateway: Keyset,
     now: datetime,
     custody: FileCustody,
     tmp_path_factory: pytest.TempPathFactory,
     walk: list[tuple[KeyKind, KeyState, int]],
 ) -> None:
     """Every reachable keyset: table obeyed, refused moves change nothing, saved and loaded alike."""
-    keyset, moment = house, now
+    keyset, moment = gateway, now
     for kind, target, hours in walk:
         moment += timedelta(hours=hours)
         record = next(r for r in keyset.records if r.kind is kind)

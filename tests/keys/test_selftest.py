@@ -24,7 +24,7 @@ def test_this_machine_gives_the_published_answers() -> None:
 
 @pytest.mark.parametrize(("name", "member"), MEMBERS)
 def test_any_other_answer_refuses_to_serve(name: str, member: str) -> None:
-    """Each value of each known answer counts: change a bit of it and the house stays shut."""
+    """Each value of each known answer counts: change a bit of it and the gateway stays shut."""
     answers = json.loads(PACKAGED)
     value = bytes.fromhex(answers[name][member])
     answers[name][member] = (bytes([value[0] ^ 1]) + value[1:]).hex()
@@ -69,13 +69,13 @@ def test_only_what_passed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) ->
     assert list(selftest.run_once()) == selftest.run()
 
 
-def test_each_live_key_is_tried_once_before_serving(house: Keyset) -> None:
-    assert len(selftest.rehearse(house)) == 3
+def test_each_live_key_is_tried_once_before_serving(gateway: Keyset) -> None:
+    assert len(selftest.rehearse(gateway)) == 3
 
 
-def test_a_house_with_a_key_missing_does_not_serve(house: Keyset, now: datetime) -> None:
+def test_a_gateway_with_a_key_missing_does_not_serve(gateway: Keyset, now: datetime) -> None:
     for kind in (KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.DATA):
-        kid = house.primary(kind).kid
-        without, _ = house.transition(kid, KeyState.SUSPENDED, now, "doubt", "operator")
+        kid = gateway.primary(kind).kid
+        without, _ = gateway.transition(kid, KeyState.SUSPENDED, now, "doubt", "operator")
         with pytest.raises(KeyNotUsable):
             selftest.rehearse(without)

@@ -45,24 +45,24 @@ def seen(*kids: bytes, version: int = 2, missing: tuple[str, ...] = ()) -> dict[
     return dict.fromkeys(kids, Evidence(version, missing))
 
 
-def test_nothing_is_due_for_young_keys(house: Keyset, now: datetime) -> None:
-    assert foreseen(house, now + HOUR) == []
+def test_nothing_is_due_for_young_keys(gateway: Keyset, now: datetime) -> None:
+    assert foreseen(gateway, now + HOUR) == []
 
 
-def test_a_successor_is_made_72_hours_before_an_epoch_ends(house: Keyset, now: datetime) -> None:
+def test_a_successor_is_made_72_hours_before_an_epoch_ends(gateway: Keyset, now: datetime) -> None:
     """keys.md 5, KEM epoch, step 1."""
     early, late = now + 95 * HOUR, now + 96 * HOUR
 
-    assert foreseen(house, early) == []
-    assert foreseen(house, late) == [(Move.GENERATE, KeyKind.KEM)]
+    assert foreseen(gateway, early) == []
+    assert foreseen(gateway, late) == [(Move.GENERATE, KeyKind.KEM)]
     off = {**RHYTHMS, KeyKind.KEM: CryptoPeriod(on=False, every=7 * DAY)}
-    assert foreseen(house, late, rhythms=off) == []
+    assert foreseen(gateway, late, rhythms=off) == []
 
 
 def test_a_successor_takes_over_at_the_end_of_the_turn_with_the_evidence(
-    house: Keyset, now: datetime
+    gateway: Keyset, now: datetime
 ) -> None:
-    keyset, made = house.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
+    keyset, made = gateway.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
     evidence = seen(made.kid)
 
     assert foreseen(keyset, now + 5 * DAY, evidence=evidence) == []
@@ -78,17 +78,17 @@ def test_a_successor_takes_over_at_the_end_of_the_turn_with_the_evidence(
     "evidence", [Evidence(None), Evidence(None, ("AUS",)), Evidence(2, ("AUS",))]
 )
 def test_without_evidence_a_key_waits_and_its_predecessor_stays(
-    house: Keyset, now: datetime, evidence: Evidence
+    gateway: Keyset, now: datetime, evidence: Evidence
 ) -> None:
-    keyset, made = house.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
+    keyset, made = gateway.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
 
     late = foreseen(keyset, now + 9 * DAY, evidence={made.kid: evidence})
 
     assert late == [(Move.WAIT, KeyKind.KEM)]
 
 
-def test_a_waiting_step_names_who_is_missing(house: Keyset, now: datetime) -> None:
-    keyset, made = house.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
+def test_a_waiting_step_names_who_is_missing(gateway: Keyset, now: datetime) -> None:
+    keyset, made = gateway.generate(KeyKind.KEM, now + 4 * DAY, reason="t", actor="t")
     outlook = Outlook(rhythms=RHYTHMS, evidence=seen(made.kid, missing=("AUS", "NZL")))
 
     sentences = " ".join(step.sentence for step in due(keyset.records, outlook, now + 7 * DAY))
@@ -98,9 +98,9 @@ def test_a_waiting_step_names_who_is_missing(house: Keyset, now: datetime) -> No
 
 @pytest.mark.parametrize("kind", [KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_LEAF])
 def test_past_its_end_a_key_that_serves_nobody_is_not_waited_for(
-    house: Keyset, now: datetime, kind: KeyKind
+    gateway: Keyset, now: datetime, kind: KeyKind
 ) -> None:
-    keyset, made = house.generate(kind, now + 80 * DAY, reason="t", actor="t")
+    keyset, made = gateway.generate(kind, now + 80 * DAY, reason="t", actor="t")
     record = keyset.record(made.kid)
 
     assert needs_evidence(keyset.records, record, now + 81 * DAY)
@@ -108,9 +108,9 @@ def test_past_its_end_a_key_that_serves_nobody_is_not_waited_for(
 
 
 def test_a_data_key_is_nobodys_business_and_takes_over_at_once(
-    house: Keyset, now: datetime
+    gateway: Keyset, now: datetime
 ) -> None:
-    keyset, made = house.generate(KeyKind.DATA, now + HOUR, reason="t", actor="t")
+    keyset, made = gateway.generate(KeyKind.DATA, now + HOUR, reason="t", actor="t")
 
     assert foreseen(keyset, now + 2 * HOUR, asked={made.kid}) == [(Move.PROMOTE, KeyKind.DATA)]
 
@@ -120,9 +120,9 @@ def test_a_data_key_is_nobodys_business_and_takes_over_at_once(
     [(KeyKind.KEM, 0), (KeyKind.SIGNING, 0), (KeyKind.LOG, 0), (KeyKind.TLS_LEAF, 1)],
 )
 def test_who_was_succeeded_leaves_a_leaf_after_its_connections(
-    house: Keyset, now: datetime, kind: KeyKind, hours: int
+    gateway: Keyset, now: datetime, kind: KeyKind, hours: int
 ) -> None:
-    keyset = succeeded(house, kind, now + HOUR)
+    keyset = succeeded(gateway, kind, now + HOUR)
     kid = keyset.primary(kind).kid
     known = {"evidence": seen(kid), "asked": {kid}}
 
@@ -134,9 +134,9 @@ def test_who_was_succeeded_leaves_a_leaf_after_its_connections(
 
 @pytest.mark.parametrize("kind", [KeyKind.LOG, KeyKind.TLS_LEAF])
 def test_what_was_promoted_without_evidence_keeps_its_predecessor(
-    house: Keyset, now: datetime, kind: KeyKind
+    gateway: Keyset, now: datetime, kind: KeyKind
 ) -> None:
-    keyset = succeeded(house, kind, now + HOUR)
+    keyset = succeeded(gateway, kind, now + HOUR)
     kid = keyset.primary(kind).kid
 
     unseen = {"evidence": seen(kid, missing=("AUS",)), "asked": {kid}}
@@ -144,19 +144,19 @@ def test_what_was_promoted_without_evidence_keeps_its_predecessor(
     assert foreseen(keyset, now + 3 * DAY, **unseen) == []
 
 
-def test_an_authority_leaves_by_hand_alone(house: Keyset, now: datetime) -> None:
+def test_an_authority_leaves_by_hand_alone(gateway: Keyset, now: datetime) -> None:
     """Leaves and badges that it issued live on."""
-    keyset = succeeded(house, KeyKind.TLS_CA, now + HOUR)
+    keyset = succeeded(gateway, KeyKind.TLS_CA, now + HOUR)
     kid = keyset.primary(KeyKind.TLS_CA).kid
 
     assert foreseen(keyset, now + 3 * DAY, evidence=seen(kid), asked={kid}) == []
 
 
 def test_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
-    house: Keyset, now: datetime
+    gateway: Keyset, now: datetime
 ) -> None:
     """keys.md 12: no timer destroys a long-lived key."""
-    keyset, gone = house, []
+    keyset, gone = gateway, []
     for kind in (KeyKind.KEM, KeyKind.SIGNING, KeyKind.DATA):
         old = keyset.primary(kind).kid
         keyset = moved(succeeded(keyset, kind, now), old, now + HOUR, S.DEACTIVATED)
@@ -170,18 +170,18 @@ def test_only_a_kem_key_dies_by_the_clock_and_any_other_by_decision(
     assert found == [(Move.DESTROY, KeyKind.KEM), (Move.DESTROY, KeyKind.SIGNING)]
 
 
-def test_where_a_person_stopped_all_no_schedule_begins_anew(house: Keyset, now: datetime) -> None:
-    keyset = moved(house, house.kem().kid, now + HOUR, S.SUSPENDED)
+def test_where_a_person_stopped_all_no_schedule_begins_anew(gateway: Keyset, now: datetime) -> None:
+    keyset = moved(gateway, gateway.kem().kid, now + HOUR, S.SUSPENDED)
 
     assert foreseen(keyset, now + 30 * DAY, rhythms={KeyKind.KEM: RHYTHMS[KeyKind.KEM]}) == []
 
 
 @given(days=st.integers(0, 4000), every=st.integers(1, 400))
 def test_a_clock_of_any_time_gives_steps_in_order_and_each_once(
-    house: Keyset, now: datetime, days: int, every: int
+    gateway: Keyset, now: datetime, days: int, every: int
 ) -> None:
     rhythms = {kind: CryptoPeriod(on=True, every=every * DAY) for kind in KeyKind}
-    found = steps(house.records, Outlook(rhythms=rhythms), now + days * DAY)
+    found = steps(gateway.records, Outlook(rhythms=rhythms), now + days * DAY)
 
     assert [step.when for step in found] == sorted(step.when for step in found)
     assert len({(step.move, step.kind, step.kid) for step in found}) == len(found)

@@ -1,9 +1,9 @@
 """What was looked at in a bundle: a log beside it that nobody can read or alter without the auditor's key.
 
-A live house records each view in its ledger; a bundle has no house. Each line names its number, its time, and
+A live gateway records each view in its ledger; a bundle has no gateway. Each line names its number, its time, and
 what was looked at, sealed under the auditor's key with number, time and the line before as associated data: a line that
 is altered, moved or taken out of the middle is found. That the last lines were cut off is not: whoever needs
-that asks the house.
+that asks the gateway.
 """
 
 from __future__ import annotations

@@ -348,7 +348,7 @@ class _Pages:
 def _looked(page: str, request: Request, *names: str) -> str:
     """Return what is written down of a view: what the page takes from the address, whole, and nothing beside it.
 
-    What nobody asked for could push what was asked for beyond what a house keeps of a line.
+    What nobody asked for could push what was asked for beyond what a gateway keeps of a line.
     """
     asked = request.query_params
     said = [f"{name}={asked[name].strip()}" for name in names if asked.get(name)]

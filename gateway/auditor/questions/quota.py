@@ -1,6 +1,6 @@
 """Question 10: quota use by partner, purpose and day, both ways, and of the year so far, beside what was agreed.
 
-What counts is what the house counts. Of us: a question with prints or a number that was accepted for a search, less
+What counts is what the gateway counts. Of us: a question with prints or a number that was accepted for a search, less
 what brought none: one given up, and so many a day whose prints could not be used. Of partners: every question of ours
 that left, whatever they answered. Under ALL stand all purposes together, against the limit that binds them all; a purpose
 has a limit of its own where the agreement says so. Without the auditor's key purposes are sealed, and ALL alone is shown.
@@ -30,7 +30,7 @@ Limits = Mapping[
     tuple[str, int, int], Quotas
 ]  # agreement, its version, direction → what it permits
 LEFT: Final = "message_id <> x''"  # of our own questions: what our law stopped has no identifier
-# The house gives back what brought no search (protocol 15): a query given up, and prints that could not be used; not
+# The gateway gives back what brought no search (protocol 15): a query given up, and prints that could not be used; not
 # what an examiner could not decide, whose outcome reads the same.
 COUNTED: Final = (
     f"(direction = 2 AND {LEFT} OR direction = 1 AND closing <> 'REFUSED' AND closing <> 'ABANDONED'"
@@ -101,7 +101,7 @@ def _days(index: Index, period: Period, limits: Limits) -> dict[tuple[str, str, 
         found.purposes[purpose] += count
         known = limits.get((agreement, version, direction))
         found.limits += [] if known is None else [known]
-    # Prints that could not be used: beyond an allowance a day the house gives nothing back.
+    # Prints that could not be used: beyond an allowance a day the gateway gives nothing back.
     poor = (
         f"SELECT {named}, row_number() OVER (PARTITION BY partner, closed_ms / {DAY_MS} ORDER BY closed_idx)"
         " FROM exchanges WHERE direction = 1 AND operation = 'SUBMIT_QUERY' AND closing = 'ANSWERED'"

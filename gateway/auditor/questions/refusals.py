@@ -7,7 +7,7 @@ masked           somebody was found and not shown; the partner saw a no-hit
 unavailable      details of a match were asked for and not given; the partner is not told why
 stopped          a question of ours that our own law stopped: nothing left
 copy refused     a spoilt copy of a message, or a second message under its identifier; the good one was accepted
-not completed    the house was at fault; a retry may have been answered
+not completed    the gateway was at fault; a retry may have been answered
 counted          too cheap to provoke for an entry of its own: a count for each minute and reason
 
 A message that came again and was refused again for the same reason is one row; `times` says how often. The ground is what

@@ -134,7 +134,7 @@ class Pack:
 
 
 def number_of(name: str) -> str | None:
-    """Return the number of the registry that `S-…` names; None where it is a file number of the house."""
+    """Return the number of the registry that `S-…` names; None where it is a file number of the gateway."""
     found = NAME.fullmatch(name)
     return found[1] if found else None
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
 
 app = typer.Typer(
-    help="See what was agreed, check a file, sign it for our house.", no_args_is_help=True
+    help="See what was agreed, check a file, sign it for our gateway.", no_args_is_help=True
 )
 
 File = Annotated[
@@ -29,7 +29,7 @@ File = Annotated[
 
 @app.command(name="list", epilog=example("passerelle agreements list can"))
 def list_(context: typer.Context, home: Home, as_json: Json = False) -> None:
-    """List the agreements of the house and which are in force; needs no passphrase."""
+    """List the agreements of the gateway and which are in force; needs no passphrase."""
     del as_json
     from gateway.server import expiry_of_folder
 
@@ -55,7 +55,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="ID@VERSION", help="As `list` shows it.")],
     as_json: Json = False,
 ) -> None:
-    """Show an agreement of the house, each rule beside its paragraph; needs no passphrase."""
+    """Show an agreement of the gateway, each rule beside its paragraph; needs no passphrase."""
     del as_json
     from gateway.law.agreement_display import lines
     from gateway.server import expiry_of_folder
@@ -74,7 +74,7 @@ def show(
                 )
                 return
     raise UserError(
-        "the house has no such agreement: `passerelle agreements list` shows what it has"
+        "the gateway has no such agreement: `passerelle agreements list` shows what it has"
     )
 
 
@@ -98,7 +98,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read a file as a house would; a complaint names the line (exit code 1). Says nothing of its signature."""
+    """Read a file as a gateway would; a complaint names the line (exit code 1). Says nothing of its signature."""
     del as_json
     from gateway import config
     from gateway.law.agreement_parser import parse
@@ -111,7 +111,7 @@ def check(
     if home is not None:
         from gateway.agreements.signatures import not_ours
 
-        if why := not_ours(agreement, config.load(home).house.party):
+        if why := not_ours(agreement, config.load(home).gateway.party):
             raise No(f"{file.name}: agreement.home: {why}")
     row = _row(agreement, datetime.now(UTC))
     counts = f"counts at the gateway of {agreement.home} alone, once it is signed there"
@@ -135,9 +135,9 @@ def sign(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Propose that the house signs an agreement file. Once another operator approves, the file is in its folder.
+    """Propose that the gateway signs an agreement file. Once another operator approves, the file is in its folder.
 
-    The house then holds file and signature in its agreements folder, and takes them in its next round.
+    The gateway then holds file and signature in its agreements folder, and takes them in its next round.
     """
     del as_json
     answer = admin_session.perform_or_propose(

@@ -82,10 +82,10 @@ def renew(  # noqa: PLR0917 - the options of the command
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have two of three keepers sign for 90 days more that this house speaks for its party."""
+    """Have two of three keepers sign for 90 days more that this gateway speaks for its party."""
     del as_json
-    house = (home, officer, passphrase_file)
-    _ceremony(context, house, "targets", keeper or [], output, signed, keepers_passphrase_file)
+    gateway = (home, officer, passphrase_file)
+    _ceremony(context, gateway, "targets", keeper or [], output, signed, keepers_passphrase_file)
 
 
 @app.command(
@@ -105,10 +105,10 @@ def root(  # noqa: PLR0917 - the options of the command
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have three of five keepers sign the next root: a year more, and the pairs that the house signs with now."""
+    """Have three of five keepers sign the next root: a year more, and the pairs that the gateway signs with now."""
     del as_json
-    house = (home, officer, passphrase_file)
-    _ceremony(context, house, "root", keeper or [], output, signed, keepers_passphrase_file)
+    gateway = (home, officer, passphrase_file)
+    _ceremony(context, gateway, "root", keeper or [], output, signed, keepers_passphrase_file)
 
 
 @app.command(epilog=example("passerelle directory sign next.root.json --keeper keepers/4"))
@@ -121,7 +121,7 @@ def sign(
     keepers_passphrase_file: KeepersPassphrase = None,
     as_json: Json = False,
 ) -> None:
-    """Add a keeper's signature to a draft, on any machine; it needs no house."""
+    """Add a keeper's signature to a draft, on any machine; it needs no gateway."""
     del as_json
     from gateway.client.directory_client import LARGEST
 
@@ -162,7 +162,7 @@ def keeper_(  # noqa: PLR0917 - the options of the command
 
 def _ceremony(  # noqa: PLR0917 - what the two commands share
     context: typer.Context,
-    house: tuple[Path, Path | None, Path | None],
+    gateway: tuple[Path, Path | None, Path | None],
     role: str,
     keepers: list[Path],
     output: Path | None,
@@ -171,7 +171,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
 ) -> None:
     from gateway.client.directory_client import LARGEST
 
-    home, officer, passphrase_file = house
+    home, officer, passphrase_file = gateway
     with admin_session.at_desk(
         home, officer=officer, passphrase=passphrase_of(home, passphrase_file)
     ) as do:

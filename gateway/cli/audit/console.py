@@ -33,7 +33,7 @@ EPILOG = example(
     "passerelle console --bundle 2026.bundle --key auditor/ --reason 'yearly audit'",
 )
 VIEWS = example("passerelle audit views --bundle 2026.bundle --key auditor/")
-LONGEST = 200  # characters of a question that a house takes
+LONGEST = 200  # characters of a question that a gateway takes
 
 Auditor = Annotated[
     Path,
@@ -73,7 +73,7 @@ def console(
 ) -> None:
     """Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.
 
-    The link works once. Nothing can be changed; each view is recorded before it is shown: in the house's ledger, or
+    The link works once. Nothing can be changed; each view is recorded before it is shown: in the gateway's ledger, or
     beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks (--idle).
     """
     del as_json, language

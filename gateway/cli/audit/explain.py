@@ -85,7 +85,7 @@ def explain(
     else:
         # Nobody can tell what followed a question while details are sealed: its own entries are handed out alone.
         if not reason:
-            raise UserError("say why you read: --reason WORDS; a live house records it first")
+            raise UserError("say why you read: --reason WORDS; a live gateway records it first")
         read = admin_session.perform(
             where,
             "audit.transaction",
@@ -93,7 +93,7 @@ def explain(
             officer=officer,
             passphrase=passphrase_of(where, passphrase_file),
         )
-        story = _from_house(where, read, number)
+        story = _from_gateway(where, read, number)
     questions = list(Question) if only is None else [only]
     words = output.language(context)
     output.emit(
@@ -145,7 +145,7 @@ def renew(
     )
 
 
-def _from_house(home: Path, read: Mapping[str, object], number: str) -> ExchangeHistory:
+def _from_gateway(home: Path, read: Mapping[str, object], number: str) -> ExchangeHistory:
     from gateway.config import load
     from gateway.law.citations import citations
     from gateway.law.toml_reader import MAX_BYTES

@@ -259,7 +259,7 @@ def registry_number(room: AuditSession, person: str) -> str:
         return number or ""
     if not isinstance(room.source, Stored):
         raise UserError(
-            "a bundle knows no file numbers: name the person S-…, as `passerelle audit subject` of the house"
+            "a bundle knows no file numbers: name the person S-…, as `passerelle audit subject` of the gateway"
             " shows, or as the entry of the enrolment does"
         )
     found = room.source.subject_of(person)

@@ -284,7 +284,7 @@ def answer(
     *,
     ask: Callable[[AuditSession, Period], Table],
 ) -> None:
-    """Ask a question of a house or a bundle and tell the answer: for eyes, as JSON, as CSV.
+    """Ask a question of a gateway or a bundle and tell the answer: for eyes, as JSON, as CSV.
 
     With --csv - the rows alone are on stdout.
     """

@@ -127,7 +127,7 @@ def _all(perform: Perform, since: datetime | None, reason: str) -> list[object]:
         page = perform("audit.queries", asked)
         entries = page["entries"]
         if not isinstance(entries, list):
-            raise UserError("the house handed no list of entries; is it of this release?")
+            raise UserError("the gateway handed no list of entries; is it of this release?")
         found += entries
         if not page["more"] or not entries:
             return found
@@ -171,7 +171,7 @@ def _proposed(file: Path, home: Path) -> Agreement:
     from gateway.law.toml_reader import MAX_BYTES
 
     proposed = parse(user_files.named(file, MAX_BYTES), file.name)
-    if why := not_ours(proposed, config.load(home).house.party):
+    if why := not_ours(proposed, config.load(home).gateway.party):
         raise UserError(f"{file.name}: agreement.home: {why}")
     return proposed
 

@@ -145,7 +145,7 @@ def about_of(asked: Asked, room: AuditSession, party: Path | None = None) -> Abo
         from gateway.trust.partners import own_bundle
 
         if asked.where is None:
-            raise UserError("name the home folder of the house")
+            raise UserError("name the home folder of the gateway")
         octets = own_bundle(asked.where).to_bytes()
     return About(
         PartyBundle.parse(octets).party,

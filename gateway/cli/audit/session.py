@@ -1,6 +1,6 @@
-"""What every question of an auditor has in common: a house or a bundle, the key, the reason, the index.
+"""What every question of an auditor has in common: a gateway or a bundle, the key, the reason, the index.
 
-(1) a live house: the reading is recorded first, with its reason, under the auditor's credential
+(1) a live gateway: the reading is recorded first, with its reason, under the auditor's credential
 (2) the auditor's key is opened, where a folder is named; without it what is sealed stays sealed
 (3) the index is made, or goes on where it stopped
 (4) the question is asked of the index
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Where = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[DIR]", help="Home folder of the house; leave it out where --bundle is given."
+        metavar="[DIR]", help="Home folder of the gateway; leave it out where --bundle is given."
     ),
 ]
 Bundle = Annotated[
@@ -50,7 +50,7 @@ Why = Annotated[
     typer.Option(
         "--reason",
         metavar="WORDS",
-        help="Why you read it; a live house records it before anything is shown.",
+        help="Why you read it; a live gateway records it before anything is shown.",
     ),
 ]
 
@@ -211,14 +211,14 @@ def _plain(cell: object) -> str:
 
 
 def live(asked: Asked, question: str) -> Stored:
-    """Record that a house's ledger is read, then open its rows; raises UserError where no reason is given."""
+    """Record that a gateway's ledger is read, then open its rows; raises UserError where no reason is given."""
     from gateway.server.local_source import Stored
 
     home = asked.where
     if home is None:
-        raise UserError("name the home folder of the house")
+        raise UserError("name the home folder of the gateway")
     if not asked.reason:
-        raise UserError("say why you read: --reason WORDS; a live house records it first")
+        raise UserError("say why you read: --reason WORDS; a live gateway records it first")
     admin_session.perform(
         home,
         "audit.read",

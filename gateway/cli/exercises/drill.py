@@ -1,4 +1,4 @@
-"""`passerelle drill`: what operators rehearse in staging, on a scratch house of the drill's own."""
+"""`passerelle drill`: what operators rehearse in staging, on a scratch gateway of the drill's own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gateway.cli.exercises import drill_storage
 from gateway.cli.output import Code, Json, example
 
 app = typer.Typer(
-    help="Rehearse, on a scratch house made for it, what one hopes never to do for the first time.",
+    help="Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
     no_args_is_help=True,
 )
 
 
 @app.callback()
 def drills() -> None:
-    """Rehearse, on a scratch house made for it, what one hopes never to do for the first time."""
+    """Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time."""
 
 
 @app.command(
@@ -52,7 +52,7 @@ def rotation(
     """Rotate every kind of key while partners ask; exit 0 only if nothing failed and nothing old opens.
 
     Rotations are asked for, not awaited, by the acts that operators use; what takes two persons, an audit key and
-    the key above the keys, is done by two names in one process. The partners read the house's directory every
+    the key above the keys, is done by two names in one process. The partners read the gateway's directory every
     second, not every ten minutes, and the caretaker's rounds come every half second, not every 30. The
     directory's own keys are not among them: its keepers turn those.
 
@@ -91,8 +91,8 @@ def compromise(
 ) -> None:
     """Name keys as stolen while a partner asks; exit 0 only if nothing got through, and the list was exact.
 
-    The house's sealing key, the partner's signing key and TLS leaf, then the house's signing key: each order is
-    the command of the worst day, given to a house that serves.
+    The gateway's sealing key, the partner's signing key and TLS leaf, then the gateway's signing key: each order is
+    the command of the worst day, given to a gateway that serves.
     """
     del as_json
     from rich.console import Console
@@ -122,7 +122,7 @@ def restore(
     ] = Path(".drill"),
     as_json: Json = False,
 ) -> None:
-    """Lose a house and bring it back from its backup; exit 0 only if it is whole and says what it lost.
+    """Lose a gateway and bring it back from its backup; exit 0 only if it is whole and says what it lost.
 
     Damaged copies and a foreign recovery key must be refused, and so must a backup that a partner's witness has
     outgrown, until the loss is accepted. The recovery key is set by two names in one process.
@@ -138,7 +138,9 @@ def restore(
     table = Table(box=None, show_header=False)
     for name, value in asdict(figures).items():
         table.add_row(name, str(value))
-    verdict = "the house came back" if figures.ok else "the house did NOT come back as it should"
+    verdict = (
+        "the gateway came back" if figures.ok else "the gateway did NOT come back as it should"
+    )
     code = Code.DONE if figures.ok else Code.NO
     output.emit(context, {"ok": figures.ok, **asdict(figures)}, table, verdict, code=code)
 

@@ -1,4 +1,4 @@
-"""`passerelle backup`, `restore`, `recovery`: the house in one sealed file, and the key that opens it."""
+"""`passerelle backup`, `restore`, `recovery`: the gateway in one sealed file, and the key that opens it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def backup(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write the house into one file that only the recovery key opens; it may serve meanwhile.
+    """Write the gateway into one file that only the recovery key opens; it may serve meanwhile.
 
     Settings, wrapped keys, ledger, gallery, agreements, partners and their checkpoints: as of one moment. FILE.keys
     beside it holds the keys to sealed details: keep it until the next backup and no longer.
@@ -106,7 +106,7 @@ def restore(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a house back from its backup into a new folder; it says so in its ledger before anything else.
+    """Bring a gateway back from its backup into a new folder; it says so in its ledger before anything else.
 
     Ask each partner for the checkpoint it kept: without one, entries since the backup can be lost unseen.
     """
@@ -123,7 +123,7 @@ def restore(
         file,
         folder,
         recoveries.open_key(recovery, asked()),
-        output.passphrase_from(passphrase_file, "the house's keys, as at the backup"),
+        output.passphrase_from(passphrase_file, "the gateway's keys, as at the backup"),
         checkpoints=checkpoint or (),
         accept_loss=accept_loss,
         without_keys=without_detail_keys,
@@ -158,7 +158,7 @@ def new(
     recovery_passphrase_file: RecoveryPassphrase = None,
     as_json: Json = False,
 ) -> None:
-    """Make a recovery key. Its folder is kept away from the house; recipient.json is for the house."""
+    """Make a recovery key. Its folder is kept away from the gateway; recipient.json is for the gateway."""
     del as_json
     from gateway.server.process_hardening import forbid_core
     from keys import recovery

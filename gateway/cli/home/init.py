@@ -292,7 +292,7 @@ def _furnish(  # noqa: PLR0917 - what a folder is made of
         party=charter.party,
         legal_name=charter.legal_name,
         endpoints=(charter.endpoint,),
-        origin=settings.house.origin,
+        origin=settings.gateway.origin,
         version=1,
         now=now,
         root=root,

@@ -69,7 +69,7 @@ def _entry(home: Path, party: str) -> PartyBundle:
     from gateway.trust.partners import own_bundle
 
     settings = config.load(home)
-    if party in {"", settings.house.party}:
+    if party in {"", settings.gateway.party}:
         return own_bundle(home)
     known = {one.party: one for one in directory_of(settings).stated()}
     if party not in known:

@@ -34,20 +34,20 @@ def serve(
     def ready(addresses: Addresses) -> None:
         document = {
             "ok": True,
-            "party": house.party,
+            "party": gateway.party,
             "exchange": addresses.exchange,
             "health": addresses.health,
             "metrics": addresses.metrics,
             "admin": addresses.admin,
         }
         shown = (
-            f"{house.party} serves  exchange :{addresses.exchange}  health :{addresses.health}"
+            f"{gateway.party} serves  exchange :{addresses.exchange}  health :{addresses.health}"
             f"  metrics :{addresses.metrics}  admin :{addresses.admin}  → Ctrl-C ends it"
         )
         output.emit(context, document, shown)
 
-    with Gateway.open(home, passphrase_of(home, passphrase_file)) as house:
-        code = Serving(house).run(ready)
+    with Gateway.open(home, passphrase_of(home, passphrase_file)) as gateway:
+        code = Serving(gateway).run(ready)
     if code:
         raise typer.Exit(code)
 

@@ -218,7 +218,7 @@ def _all(perform: Perform, key: str, partner: str, since: datetime) -> list[dict
     asked: dict[str, object] = {"key": key, "partner": partner, "since": since.isoformat()}
     entries = admin_session.pages(perform, "keys.affected", asked, ("entries",))["entries"]
     if not isinstance(entries, list):
-        raise UserError("the house handed no list of entries; is it of this release?")
+        raise UserError("the gateway handed no list of entries; is it of this release?")
     return entries
 
 

@@ -91,7 +91,7 @@ def rewrap(
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Show a bar on stderr while seeds are wrapped in this process: where an approval does it at a closed house."""
+    """Show a bar on stderr while seeds are wrapped in this process: where an approval does it at a closed gateway."""
     from gateway.keymanagement.custody import watcher
 
     with ExitStack() as stack:
@@ -137,8 +137,8 @@ def recover(
         when = room.recover(settings, database, passphrase)
     finally:
         database.close()
-    with Gateway.open(home, passphrase) as house:
-        room.recovered(house.keyroom, when)
+    with Gateway.open(home, passphrase) as gateway:
+        room.recovered(gateway.keyroom, when)
     output.emit(
         context,
         {"ok": True, "keyset": str(settings.keys.keyset), "newest_change": when},

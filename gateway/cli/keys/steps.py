@@ -1,4 +1,4 @@
-"""How a command on keys is put to the house: as a step to take, or as a plan to be told of."""
+"""How a command on keys is put to the gateway: as a step to take, or as a plan to be told of."""
 
 from __future__ import annotations
 

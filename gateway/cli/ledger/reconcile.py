@@ -188,7 +188,7 @@ def _demand_named(theirs: Statement, named: tuple[int | None, int | None]) -> No
 
 
 def _sworn(home: Path, ours: Statement, asked: Asked) -> bytes:
-    """Have a live house record our statement, and return the proof of that, which goes beside it."""
+    """Have a live gateway record our statement, and return the proof of that, which goes beside it."""
     from gateway.auditor import statement_receipt
     from gateway.server.local_source import Stored
 
@@ -214,7 +214,7 @@ def _receipt_of(statement: Path) -> Path:
 
 
 def _files(home: Path | None, out: Path | None) -> str:
-    """Return what was written, to be named in a line: the statement, and a house's receipt for it."""
+    """Return what was written, to be named in a line: the statement, and a gateway's receipt for it."""
     if home is None or out is None:
         return str(out)
     return say("{file} and {receipt}", file=out, receipt=_receipt_of(out))
@@ -224,7 +224,7 @@ def _us(where: Path | None, bundle: Path | None) -> str:
     if where is not None:
         from gateway import config
 
-        return config.load(where).house.party
+        return config.load(where).gateway.party
     from gateway.ledger.archive import Archive
 
     if bundle is None:
@@ -234,7 +234,7 @@ def _us(where: Path | None, bundle: Path | None) -> str:
 
 
 def _record(home: Path, asked: Asked, theirs: Statement, compared: Compared) -> None:
-    """Have the house record that a period was compared, and how it came out."""
+    """Have the gateway record that a period was compared, and how it came out."""
     admin_session.perform(
         home,
         "audit.reconciled",

@@ -101,7 +101,7 @@ def export(
 ) -> None:
     """Write the ledger into one file that is verified and asked without a gateway.
 
-    Details stay sealed to the auditor's key. The house may serve meanwhile.
+    Details stay sealed to the auditor's key. The gateway may serve meanwhile.
     """
     del as_json
     from gateway.server.local_source import Stored
@@ -151,8 +151,8 @@ def export(
 def publish(context: typer.Context, *, home: Home, as_json: Json = False) -> None:
     """Write the ledger's public files again: every tile and the checkpoint, from rows; needs no passphrase.
 
-    A house that serves publishes by itself. This repairs files that were lost or damaged, and publishes what a
-    closed house recorded. A checkpoint that the rows no longer lead to is never written over.
+    A gateway that serves publishes by itself. This repairs files that were lost or damaged, and publishes what a
+    closed gateway recorded. A checkpoint that the rows no longer lead to is never written over.
 
     Exit code 0: published. 2: it could not be, e.g. the disk is full or the ledger was set back.
     """

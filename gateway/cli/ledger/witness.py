@@ -228,7 +228,7 @@ def submit(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Bring an independent witness's cosignature to the house whose checkpoint it is."""
+    """Bring an independent witness's cosignature to the gateway whose checkpoint it is."""
     del as_json
     from gateway.ledger.signed_note import MAX_NOTE
 
@@ -254,7 +254,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Say who has cosigned the house's ledger, up to which entry and when, and whether that is enough."""
+    """Say who has cosigned the gateway's ledger, up to which entry and when, and whether that is enough."""
     del as_json
     told = admin_session.perform(
         home, "witness.list", {}, officer=officer, passphrase=passphrase_of(home, passphrase_file)

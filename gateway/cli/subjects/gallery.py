@@ -109,14 +109,14 @@ def enrol(
         )  # a slip of the hand is told once, not once a file
     bad, repaired = list(named.bad), list[Repaired]()
     with (
-        Gateway.open(home, passphrase_of(home, passphrase_file)) as house,
+        Gateway.open(home, passphrase_of(home, passphrase_file)) as gateway,
         output.bar("enrol", len(named.good)) as advance,
         _heeding_ctrl_c() as broken_off,
     ):
-        said = _Said(status, nationalities, house.clock())
+        said = _Said(status, nationalities, gateway.clock())
         rows = _rows(named.good, (bad, repaired), advance, said)
         # Between two files it may end; what was read until then is still committed and counted.
-        report = house.registry.enrol(takewhile(lambda _: not broken_off(), rows))
+        report = gateway.registry.enrol(takewhile(lambda _: not broken_off(), rows))
     bad += [Bad(one.label, one.reason) for one in report.bad]
     _tell(context, report, (bad, repaired), broken_off=broken_off())
 

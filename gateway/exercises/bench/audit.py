@@ -81,7 +81,7 @@ class Waiting:
 
 
 class _Custody:
-    """Keys of a house that is gone with this process: wrapped by nothing."""
+    """Keys of a gateway that is gone with this process: wrapped by nothing."""
 
     def wrap(self, secret: bytes, aad: bytes) -> bytes:
         """Return the secret."""
@@ -142,8 +142,8 @@ def _founded(folder: Path) -> Keyset:
 
 def _invented(folder: Path, entries: int, auditor: Keyset, progress: Progress) -> None:
     public = auditor.primary(KeyKind.AUDIT).public
-    house = Keyset.create(BEGINS, "CAN", _Custody(), audit_public=public)
-    synthetic_year.write(folder / "year.bundle", entries, house, progress=_steps(progress))
+    gateway = Keyset.create(BEGINS, "CAN", _Custody(), audit_public=public)
+    synthetic_year.write(folder / "year.bundle", entries, gateway, progress=_steps(progress))
 
 
 def _indexed(folder: Path, auditor: Keyset, progress: Progress) -> dict[str, str]:

@@ -6,7 +6,7 @@ strangers (no match). What counts is the time from sending to having the answer,
 which answers leave is the server's own; limits of rate and quota are set out of the way.
 
 The asker of a masked person is no different from that of a stranger, so any difference found is the
-house's. A test at level 0.01 cries wolf once in a hundred times: before it says so, it asks all again.
+gateway's. A test at level 0.01 cries wolf once in a hundred times: before it says so, it asks all again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What happens to a house in a plausible year, invented: questions, answers, refusals, reviews, corrections, keys.
+"""What happens to a gateway in a plausible year, invented: questions, answers, refusals, reviews, corrections, keys.
 
-Entries come in the order in which a house would write them, in groups that stand in one commit. Nobody in them is
+Entries come in the order in which a gateway would write them, in groups that stand in one commit. Nobody in them is
 real: cases, officers and people are numbers. Shares and hours are guesses of ours, made so that every question of an
 auditor has something to find; they are no forecast of traffic.
 """
@@ -50,7 +50,7 @@ Group: TypeAlias = tuple[Said, ...]  # what stands in one commit
 
 @dataclass(slots=True)
 class Life:
-    """The year of one house; `groups` yields what is written, in order of time."""
+    """The year of one gateway; `groups` yields what is written, in order of time."""
 
     random: Random
     entries: int

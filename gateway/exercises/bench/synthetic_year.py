@@ -1,4 +1,4 @@
-"""A plausible year of a house in one off-line bundle: for what auditors ask, and how long it takes to answer.
+"""A plausible year of a gateway in one off-line bundle: for what auditors ask, and how long it takes to answer.
 
 Leaves, sealed details, signatures and tree are real, and the bundle verifies; what they tell of is invented by
 `gateway.exercises.bench.synthetic_events`. One detail in a hundred, of exchanges at the year's beginning, was shredded by a RETENTION.
@@ -28,7 +28,7 @@ from keys.signatures import LogKey
 
 ORIGIN: Final = "gateway.can.example/exchange-log"
 SPARED: Final = (
-    1024  # entries of one checkpoint; a house signs every 64, and its bundles keep one in so many
+    1024  # entries of one checkpoint; a gateway signs every 64, and its bundles keep one in so many
 )
 SHREDDED: Final = 100  # of the exchanges' details one in so many is gone, the oldest
 
@@ -71,19 +71,19 @@ class _Scribe:
 
 
 def write(
-    path: Path, entries: int, house: Keyset, *, seed: int = 6, progress: Progress | None = None
+    path: Path, entries: int, gateway: Keyset, *, seed: int = 6, progress: Progress | None = None
 ) -> Manifest:
     """Write a year of about `entries` entries into a bundle; the same seed tells of the same events.
 
-    house      whose keys sign, and name the auditor's
+    gateway      whose keys sign, and name the auditor's
     progress   is told how many entries are written
     """
-    scribe = _Scribe(house.audit_public, house.log(), entries // SHREDDED)
+    scribe = _Scribe(gateway.audit_public, gateway.log(), entries // SHREDDED)
     life = Life(Random(seed), entries - 2)  # noqa: S311 - invented events, no secret
     party = bundle_of(
-        house,
+        gateway,
         party="CAN",
-        legal_name="An invented house",
+        legal_name="An invented gateway",
         endpoints=("gateway.can.example:8443",),
         origin=ORIGIN,
         version=1,

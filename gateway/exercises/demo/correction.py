@@ -1,7 +1,7 @@
-"""A mistake chased: Australia's house asks, uses what it learned, is told that it was wrong, and says what it did.
+"""A mistake chased: Australia's gateway asks, uses what it learned, is told that it was wrong, and says what it did.
 
 Here both parties serve, because a correction travels the other way. Australia's own law is not ours to write, so its
-house works under a copy of our agreement in which the two parties have changed places.
+gateway works under a copy of our agreement in which the two parties have changed places.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PAUSE = 0.5  # seconds between two looks
 
 
 def mirrored(name: str = "au", partner: str = "AUS") -> str:
-    """Return a packaged agreement as the partner's house has it: the parties, and their countries, changed about."""
+    """Return a packaged agreement as the partner's gateway has it: the parties, and their countries, changed about."""
     text = packaged()[f"{name}.toml"].decode()
     text = text.replace('home = "CAN"', f'home = "{partner}"').replace(
         f'partner = "{partner}"', 'partner = "CAN"'
@@ -44,20 +44,20 @@ def mirrored(name: str = "au", partner: str = "AUS") -> str:
 
 
 def prepare(aus: Party) -> Path:
-    """Give Australia's house its agreement and a caseworker; return the caseworker's badge."""
+    """Give Australia's gateway its agreement and a caseworker; return the caseworker's badge."""
     parties.agree(aus, "au.toml", mirrored())
     return parties.let_in(aus, "C-7", "caseworker")
 
 
 class Redress:
-    """The two houses, both serving, and the badges of Australia's caseworker and Canada's registrar."""
+    """The two gateways, both serving, and the badges of Australia's caseworker and Canada's registrar."""
 
     def __init__(self, can: Party, aus: Party, caseworker: Path, registrar: Path) -> None:
         self._can, self._aus = can, aus
         self._caseworker, self._registrar = caseworker, registrar
 
     def learned(self, cast: Cast, one: Asked, folder: Path) -> tuple[Promise, str, int]:
-        """Have Australia's house ask what was a hit, learn two fields and use them.
+        """Have Australia's gateway ask what was a hit, learn two fields and use them.
 
         Returns the promise, the query's number, and how many fields came with their paragraph.
         """
@@ -70,7 +70,7 @@ class Redress:
         cited = {each["field"]: each["authority"] for each in shown.get("fields", ())}
         told = ", ".join(f"{name} {authority}" for name, authority in cited.items())
         promise = Promise(
-            "AUS's own house asks, shows its caseworker what it learned, and records that it was used",
+            "AUS's own gateway asks, shows its caseworker what it learned, and records that it was used",
             f"{shown.get('outcome', 'NO ANSWER')}; {told or 'NO FIELDS'}; used in {USED_IN}",
             tuple(cited) == FIELDS and all(cited.values()),
         )
@@ -107,7 +107,7 @@ class Redress:
         return promise, len(done)
 
     def _asked(self, cast: Cast, one: Asked, folder: Path) -> str:
-        """Ask by the house, as a caseworker does, and return the number."""
+        """Ask by the gateway, as a caseworker does, and return the number."""
         fingers: list[str | Path] = []
         for each in one.person.impressions[one.impression]:
             path = each.path or folder / f"asked-{each.position}.fmr"
@@ -132,7 +132,7 @@ class Redress:
 def _run(
     party: Party, badge: Path, words: tuple[str | Path, ...], accept: tuple[int, ...]
 ) -> Mapping[str, Any]:
-    """Run a command in a party's open house: its home folder stands after the command's own words."""
+    """Run a command in a party's open gateway: its home folder stands after the command's own words."""
     own = 1 if words[0] in {"ask", "use"} else 2
     return subprocess_cli.run(*words[:own], party.home, *words[own:], officer=badge, accept=accept)
 

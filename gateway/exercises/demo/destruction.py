@@ -18,7 +18,7 @@ from gateway.trust.bundle import PartyBundle
 def proved(
     home: Path, bundle: Path, named: Mapping[str, str], scratch: Path
 ) -> tuple[Promise, int]:
-    """Have the house write the receipts that its answers named, and verify each without the house.
+    """Have the gateway write the receipts that its answers named, and verify each without the gateway.
 
     named   receipt by transaction number, as the partner kept them
 

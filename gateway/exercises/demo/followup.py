@@ -109,9 +109,9 @@ class Casework:
         log = self.folder / "aus.log"
         with Server(self.aus.home, self.aus.passphrase_file, log) as server:
             self.telling.fact("AUS serves", f"127.0.0.1:{server.exchange}; caseworker C-7 asks")
-            houses = correction.Redress(self.can, self.aus, caseworker, badges.registrar)
-            promise, number, fields = houses.learned(self.cast, one, self.folder)
+            gateways = correction.Redress(self.can, self.aus, caseworker, badges.registrar)
+            promise, number, fields = gateways.learned(self.cast, one, self.folder)
             self.keep(promise)
             followed.fields += fields
-            promise, followed.corrected = houses.corrected(one.person, number, self.folder)
+            promise, followed.corrected = gateways.corrected(one.person, number, self.folder)
             self.keep(promise)

@@ -16,7 +16,7 @@ from keys.keyset import Keyset
 
 PORTS = range(20_000, 32_000)  # below what systems hand out to outgoing connections by themselves
 LISTENERS = 3  # exchange, health, metrics: a party's ports follow each other
-FIRST, SECOND = "O-1", "O-2"  # operators of a house that has two
+FIRST, SECOND = "O-1", "O-2"  # operators of a gateway that has two
 TRIES = 200  # draws of a free place; a machine where so many fail has no room for us
 PASSPHRASE_BYTES = 24  # random; typed by nobody
 

@@ -1,4 +1,4 @@
-"""What the gallery's house holds of its people: records of nobody, so plainly invented that nobody takes them for real."""
+"""What the gallery's gateway holds of its people: records of nobody, so plainly invented that nobody takes them for real."""
 
 from __future__ import annotations
 

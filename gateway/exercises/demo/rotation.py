@@ -114,7 +114,7 @@ def alone(can: Party) -> Promise:
 
 
 def _rotated(can: Party, kind: str) -> bool:
-    """Rotate one kind and wait until its successor is in use; the house promotes what the partner has seen."""
+    """Rotate one kind and wait until its successor is in use; the gateway promotes what the partner has seen."""
     until = time.monotonic() + LONGEST
     while time.monotonic() < until:
         done = subprocess_cli.run(

@@ -2,7 +2,7 @@
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
-    a case that an examiner decides · a mistake, chased from house to house · keys that follow each other ·
+    a case that an examiner decides · a mistake, chased from gateway to gateway · keys that follow each other ·
     the server stopped ·
     the ledger verified · a citizen who was not revealed · prints proved destroyed
 
@@ -199,7 +199,7 @@ class Demo:
     def _account(
         self, can: parties.Party, course: Course, found: Verified, summary: Summary
     ) -> None:
-        """Hold the partner's answers against the sealed details, and the house's receipts against its bundle."""
+        """Hold the partner's answers against the sealed details, and the gateway's receipts against its bundle."""
         followed = course.followed
         hidden, summary.masked = masking.hidden(course.asked, found.masked, followed.why)
         self._keep(hidden)

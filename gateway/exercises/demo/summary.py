@@ -25,7 +25,7 @@ class Summary:
     reviews            cases that an examiner decided, and whose verdict the partner was told
     corrections_acknowledged  notices of a wrong value, of which the partner said what it did about it
     rotations          keys that were replaced while a partner asked
-    destruction_receipts_verified  queries whose prints are proved destroyed, without a house at hand
+    destruction_receipts_verified  queries whose prints are proved destroyed, without a gateway at hand
     p50_ms … p99_ms    milliseconds from composing a question to believing its answer
     """
 

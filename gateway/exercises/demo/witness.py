@@ -17,7 +17,7 @@ FLIPPED = 4096  # a byte within the first entries of a bundle
 
 
 def cosigned(partner: Partner, asker: Party) -> Promise:
-    """Have the partner cosign the ledger, and see its line under what the house now shows to everybody."""
+    """Have the partner cosign the ledger, and see its line under what the gateway now shows to everybody."""
     checkpoint = partner.cosign()
     key = VerifierKey.parse(own_bundle(asker.home).witness)
     shown = partner.cosigned()

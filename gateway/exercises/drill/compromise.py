@@ -1,14 +1,14 @@
 """The worst day, rehearsed: keys are named as stolen while a partner asks, and what a thief could still do is counted.
 
     (1) two parties are made from nothing; one serves, the other asks without pause
-    (2) the house's sealing key is named: from the order on nothing sealed to it is taken, and the list from the
+    (2) the gateway's sealing key is named: from the order on nothing sealed to it is taken, and the list from the
         ledger is held against what the partner knows that it asked
     (3) the partner takes the new entry, and is answered again, before any second person has acted
     (4) the partner's signing key, then its TLS leaf, are named: the same connection is refused at its next call
-    (5) the house's signing key is named: it is not ready, and signs nothing more
-    (6) the house stops, and its whole ledger is verified
+    (5) the gateway's signing key is named: it is not ready, and signs nothing more
+    (6) the gateway stops, and its whole ledger is verified
 
-Every order is the command that an operator would type, through the admin door of the house that serves.
+Every order is the command that an operator would type, through the admin door of the gateway that serves.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SEEDS = range(1, 6)  # five people, of whom three are in the gallery
 ASKED_BEFORE = 3  # answers before the first order, so that there is something to list
 GO_ON = 0.5  # seconds of asking after an order
 LONGEST = 300.0  # seconds to wait for those answers
-NOT_READY = 2.0  # seconds; a house that is not ready is asked again until then
+NOT_READY = 2.0  # seconds; a gateway that is not ready is asked again until then
 SINCE = ("--since", "1d")
 
 
@@ -173,7 +173,7 @@ class _Drill:
 
     def _sealing_key(self) -> tuple[int, int, int]:
         """(2): what was opened after the order, what the list lacks, what it has too much."""
-        self._tell("the house's sealing key is stolen")
+        self._tell("the gateway's sealing key is stolen")
         folder = read_folder(self._aus.home, self._can.id, self._aus.passphrase)
         kid = SealingKey(folder.peer.kem[0].public).key_id.hex()
         with self._partner() as partner:
@@ -222,7 +222,7 @@ class _Drill:
 
     def _signing_key(self) -> int:
         """(5)."""
-        self._tell("the house's signing key is stolen")
+        self._tell("the gateway's signing key is stolen")
         folder = read_folder(self._aus.home, self._can.id, self._aus.passphrase)
         kid = VerifyingKey(folder.peer.signing[0].public).key_id.hex()
         listed = self._order(kid)

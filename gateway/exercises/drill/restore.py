@@ -1,12 +1,12 @@
-"""The lost house, rehearsed: backed up while partners ask, brought back, and never passed off as the one that went on.
+"""The lost gateway, rehearsed: backed up while partners ask, brought back, and never passed off as the one that went on.
 
 (1) two parties are made from nothing; a recovery key is made, and set by two names in one process
-(2) the house serves, the partner asks, and the backup is taken meanwhile
-(3) the partner asks on, so that its witness saw more than the backup has; then the house is lost
+(2) the gateway serves, the partner asks, and the backup is taken meanwhile
+(3) the partner asks on, so that its witness saw more than the backup has; then the gateway is lost
 (4) damaged copies of the backup are refused: cut, one bit flipped, under another recovery key
 (5) against the checkpoint that the partner kept from before, the backup is restored, and checked
 (6) against the newest one it is refused; with a reason it is restored, recorded as a loss
-(7) the partner was told: it sets its witness aside, takes the new entry, and is answered by the restored house
+(7) the partner was told: it sets its witness aside, takes the new entry, and is answered by the restored gateway
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Figures:
 
     @property
     def ok(self) -> bool:
-        """Whether the house came back whole, and could not pass itself off as newer than it is."""
+        """Whether the gateway came back whole, and could not pass itself off as newer than it is."""
         wrong = self.damaged_restored or self.loss_unnoticed or self.version_back
         return not wrong and self.check_ok and self.ledger_verified and self.answered_again == ASKED
 
@@ -92,7 +92,7 @@ class _Drill:
         with Server(can.home, can.passphrase_file, self._folder / "can.log"):
             queries = _ask(aus, can, cast)
             shutil.copy(witness, earlier)
-            self._tell("backing up while the house serves")  # (2)
+            self._tell("backing up while the gateway serves")  # (2)
             began = time.monotonic()
             backed = subprocess_cli.run(
                 *("backup", can.home, self._file, "--passphrase-file", can.passphrase_file),
@@ -111,14 +111,14 @@ class _Drill:
         restored = self._restore(can, self._folder / "rehearsed", earlier)  # (5)
         seconds = time.monotonic() - began
         unnoticed = self._restores(can, self._folder / "unnoticed", newest)  # (6)
-        reason = ("--accept-loss", "the drill of the lost house")
+        reason = ("--accept-loss", "the drill of the lost gateway")
         self._restore(can, can.home, newest, *reason)
         check = subprocess_cli.run(
             *("check", can.home, "--passphrase-file", can.passphrase_file), accept=(0, 1)
         )
         witness.unlink()  # (7)
         parties.introduce(can, aus)
-        self._tell("asking the restored house")
+        self._tell("asking the restored gateway")
         with Server(can.home, can.passphrase_file, self._folder / "again.log"):
             again = _ask(aus, can, cast)
         verified = subprocess_cli.run("ledger", "verify", can.home, accept=(0, 1))
@@ -154,9 +154,9 @@ class _Drill:
             *("--recovery-passphrase-file", self._recovery_pass),
         )
         public = recovery.read_recipient(self._recovery / recovery.PUBLIC).public
-        with Gateway.open(can.home, can.passphrase) as house:
-            values = {"public": public.hex(), "reason": "the drill of the lost house"}
-            house.perform(_TWO, "backup.recipient", values)
+        with Gateway.open(can.home, can.passphrase) as gateway:
+            values = {"public": public.hex(), "reason": "the drill of the lost gateway"}
+            gateway.perform(_TWO, "backup.recipient", values)
         return can, aus, cast
 
     def _damaged(self, can: Party) -> int:

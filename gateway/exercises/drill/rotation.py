@@ -1,6 +1,6 @@
 """A rotation of every kind of key while partners ask without pause: what operators run in staging.
 
-    (1) a house and its partners are made from nothing; the partners begin to ask
+    (1) a gateway and its partners are made from nothing; the partners begin to ask
     (2) each kind is rotated in turn, by the acts that operators use, until the time is over: a successor is made,
         announced, promoted once every partner was seen to know it; its predecessor steps down. The pairs of the
         directory are promoted when its keepers name them, with the keys in their folders
@@ -122,20 +122,20 @@ class Sealed:
 
 
 class Turner:
-    """Rotates the keys of a serving house, kind by kind."""
+    """Rotates the keys of a serving gateway, kind by kind."""
 
     def __init__(
         self,
-        house: Gateway,
+        gateway: Gateway,
         passphrase_file: Path | None = None,
         keepers_passphrase: Callable[[], bytes] | None = None,
     ) -> None:
-        """Take the house.
+        """Take the gateway.
 
         passphrase_file      the file with its passphrase, where that is to be changed too
         keepers_passphrase   of the keepers' folders, where the directory's own pairs are to be rotated too
         """
-        self._house, self._file = house, passphrase_file
+        self._gateway, self._file = gateway, passphrase_file
         self._keepers_passphrase = keepers_passphrase
         self.done: Counter[str] = Counter()
 
@@ -161,17 +161,19 @@ class Turner:
         new = self._file.with_suffix(".new")
         user_files.write(new, secrets.token_urlsafe(24).encode("ascii") + b"\n")
         values = {"passphrase_file": str(new.absolute()), "reason": REASON}
-        self._house.perform(TWO, "custody.rewrap", values)
+        self._gateway.perform(TWO, "custody.rewrap", values)
         new.replace(self._file)
         self.done[KEK] += 1
 
     def _rotated(self, kind: KeyKind) -> bytes:
-        answer = self._house.perform(ONE, "keys.rotate", {"kind": kind.value, "reason": REASON})
+        answer = self._gateway.perform(ONE, "keys.rotate", {"kind": kind.value, "reason": REASON})
         return bytes.fromhex(str(answer["key"]))
 
     def _adopted(self) -> bytes:
         public = OpeningKey.generate().public
-        answer = self._house.perform(TWO, "keys.adopt", {"public": public.hex(), "reason": REASON})
+        answer = self._gateway.perform(
+            TWO, "keys.adopt", {"public": public.hex(), "reason": REASON}
+        )
         return bytes.fromhex(str(answer["key"]))
 
     def _named(self, kind: KeyKind) -> None:
@@ -182,30 +184,30 @@ class Turner:
         if self._keepers_passphrase is None:
             raise UserError("the file with the keepers' passphrase was not named")
         role = "targets" if kind is KeyKind.DELEGATION else "root"
-        answer = self._house.perform(ONE, "directory.draft", {"role": role})
+        answer = self._gateway.perform(ONE, "directory.draft", {"role": role})
         content = base64.b64decode(str(answer["metadata"]))
         for name in SIGN[role]:
-            folder = self._house.home / KEEPERS / name
+            folder = self._gateway.home / KEEPERS / name
             content = sign_as(content, folder, self._keepers_passphrase())
         text = base64.b64encode(content).decode("ascii")
-        adopted = self._house.perform(ONE, "directory.adopt", {"metadata": text})
+        adopted = self._gateway.perform(ONE, "directory.adopt", {"metadata": text})
         version = int(str(adopted["entry_version"]))
         self._until(lambda: self._seen(version), f"the new {role} was not read by all")
 
     def _seen(self, version: int) -> bool:
-        seen = self._house.turning.partners().values()
+        seen = self._gateway.turning.partners().values()
         return all(each is not None and each.version >= version for each in seen)
 
     def _leave(self, kids: Iterable[bytes]) -> None:
         """Let keys step down now, whose time would come after connections have grown old."""
         for kid in kids:
-            if self._house.keyset.record(kid).state is KeyState.ACTIVE:
-                self._house.perform(ONE, "keys.deactivate", {"key": kid.hex(), "reason": REASON})
+            if self._gateway.keyset.record(kid).state is KeyState.ACTIVE:
+                self._gateway.perform(ONE, "keys.deactivate", {"key": kid.hex(), "reason": REASON})
 
     def _active(self, kind: KeyKind) -> list[bytes]:
         found = [
             record
-            for record in self._house.keyset.records
+            for record in self._gateway.keyset.records
             if (record.kind, record.state) == (kind, KeyState.ACTIVE)
         ]
         return [r.kid for r in sorted(found, key=lambda record: (record.created, record.kid))]
@@ -231,7 +233,7 @@ def drill(
         for each in callers:
             each.wait_ready()
         home = stage.home
-        turner = Turner(stage.house, home.passphrase_file, home.keepers_passphrase)
+        turner = Turner(stage.gateway, home.passphrase_file, home.keepers_passphrase)
         sealed, records = list[Sealed](), list[bytes]()
         began = time.monotonic()
         for number in itertools.count():
@@ -246,7 +248,7 @@ def drill(
             if kind is KeyKind.KEM:
                 sealed.append(_sealed(stage.partners[0], stage.home))
             if kind is KeyKind.DATA:
-                records.append(stage.house.data_key.seal(_RECORD, _RECORD))
+                records.append(stage.gateway.data_key.seal(_RECORD, _RECORD))
             turner.rotate(kind)
         lasted = time.monotonic() - began
         tell("ending the questions")
@@ -295,35 +297,37 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
     shutil.copytree(home.home, copy)
     opens = []
     for ahead in DAYS:
-        with _ahead(home, copy, ahead) as house:
-            opens.append(_opening(house, letters, blobs))
-            house.resealing.round()
-            house.turning.round()
-            for record in house.keyset.records:
+        with _ahead(home, copy, ahead) as gateway:
+            opens.append(_opening(gateway, letters, blobs))
+            gateway.resealing.round()
+            gateway.turning.round()
+            for record in gateway.keyset.records:
                 if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
-                    house.perform(TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON})
+                    gateway.perform(
+                        TWO, "keys.destroy", {"key": record.kid.hex(), "reason": REASON}
+                    )
     if opens[0] != len(letters) + len(blobs):
         raise UserError(
             "something did not open before its key was destroyed; the drill shows nothing"
         )
-    with _ahead(home, copy, DAYS[-1]) as house:
-        if not list(house.gallery.batches(0, 1)):
+    with _ahead(home, copy, DAYS[-1]) as gateway:
+        if not list(gateway.gallery.batches(0, 1)):
             raise UserError(
                 "the gallery is empty: what old data keys sealed was not moved to the new one"
             )
-        return _opening(house, letters, blobs)
+        return _opening(gateway, letters, blobs)
 
 
 def _ahead(home: Party, copy: Path, by: timedelta) -> Gateway:
     return Gateway.open(copy, home.passphrase, clock=lambda: utc_now() + by)
 
 
-def _opening(house: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
+def _opening(gateway: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]) -> int:
     """Return how many open now."""
-    found = sum(_opens(each, house.keyset) for each in letters)
+    found = sum(_opens(each, gateway.keyset) for each in letters)
     for blob in blobs:
         with suppress(KeysError):
-            found += house.data_key.open(blob, _RECORD) == _RECORD
+            found += gateway.data_key.open(blob, _RECORD) == _RECORD
     return found
 
 

@@ -1,4 +1,4 @@
-"""What can be done to a ledger's published files, as a reader of tiles and as the house itself would find it out."""
+"""What can be done to a ledger's published files, as a reader of tiles and as the gateway itself would find it out."""
 
 from __future__ import annotations
 

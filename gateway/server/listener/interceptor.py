@@ -5,7 +5,7 @@ what went wrong, how long it took. Handlers never see a caller who did not pass,
 reaches one.
 
 Steps (protocol 4):
-(0) the house is ready
+(0) the gateway is ready
 (1) a deadline is stated, is at most `max_deadline` and leaves enough time to answer; a place is free
 (2) the client's certificate is pinned in the current directory
 (3) the partner's allowance is not spent
@@ -105,7 +105,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
     """The one interceptor of a listener, the exchange's and the admin's.
 
     identify    certificate -> who it is, or None; asked on every call, so that revocation is immediate
-    ready       raises the Refusal that says why the house does not serve
+    ready       raises the Refusal that says why the gateway does not serve
     refused     is told of each refusal that no ledger entry of its own follows: partner, reason
     leaves      method, when its call began, now -> the monotonic time at which its answer may leave
     identified  is told of each call whose caller is known: the connection's other end as gRPC names it, partner

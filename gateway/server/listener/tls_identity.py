@@ -1,4 +1,4 @@
-"""The TLS identity that our listeners show: the leaf in use, followed while the house serves.
+"""The TLS identity that our listeners show: the leaf in use, followed while the gateway serves.
 
     (1) a new leaf is in force in the keyset
     (2) it is tried: a listener and a caller of our own on loopback, both with the new leaf, both trusting our

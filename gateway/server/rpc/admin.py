@@ -1,7 +1,7 @@
 """The door of our own people: a listener apart, badges of our own authority, one table of acts.
 
     certificate -> officer    on every call, by the staff table, never from the message
-    act, arguments -> answer  through `Gateway.perform`, as a command does it while the house is closed
+    act, arguments -> answer  through `Gateway.perform`, as a command does it while the gateway is closed
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
 and is no badge. While the listener is open its address stands in a file of the folder, mode 0600.
@@ -37,7 +37,9 @@ from keys import atomic_file
 if TYPE_CHECKING:
     from gateway.server.application import Gateway
 
-FILE: Final = "door.json"  # in the party's folder while the house serves: {"admin": "host:port", …}
+FILE: Final = (
+    "door.json"  # in the party's folder while the gateway serves: {"admin": "host:port", …}
+)
 THREADS = (
     2  # that receive calls; acts are done in threads of their own, as many as officers have places
 )
@@ -64,10 +66,10 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
 
 
 class AdminService:
-    """The listener of our own people; `ready` raises the Refusal that says why the house does not serve."""
+    """The listener of our own people; `ready` raises the Refusal that says why the gateway does not serve."""
 
-    def __init__(self, house: Gateway, ready: Callable[[], None]) -> None:
-        self._house = house
+    def __init__(self, gateway: Gateway, ready: Callable[[], None]) -> None:
+        self._gateway = gateway
         self._ready = ready
         self._log = telemetry.logger("admin")
 
@@ -85,7 +87,7 @@ class AdminService:
         identified    is told of each officer's call, as the interceptor's
         beside        what else is written beside the address: other listeners, by name
         """
-        house, settings = self._house, self._house.settings
+        gateway, settings = self._gateway, self._gateway.settings
         self._door = interceptor.AuthInterceptor(
             self._identify,
             LIMITS,
@@ -95,11 +97,11 @@ class AdminService:
             identified=identified,
             name="admin",
         )
-        house.watchdog.also("admin-departures", self._door.sign)
+        gateway.watchdog.also("admin-departures", self._door.sign)
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
-            lambda: house.keyset.badge_ca_pem,
+            lambda: gateway.keyset.badge_ca_pem,
             interceptor=self._door,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
@@ -111,23 +113,23 @@ class AdminService:
         self._server.start()
         demand_tls_1_3(listeners.near(settings.admin.listen), port)
         where = {"admin": f"{listeners.near(settings.admin.listen)}:{port}", **beside}
-        atomic_file.replace(house.home / FILE, json.dumps(where).encode())
+        atomic_file.replace(gateway.home / FILE, json.dumps(where).encode())
         return port
 
     def stop(self, grace: float) -> None:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
-            (self._house.home / FILE).unlink()
+            (self._gateway.home / FILE).unlink()
         self._door.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""
-        officer = self._house.staff.officer(interceptor.caller().certificate)
+        officer = self._gateway.staff.officer(interceptor.caller().certificate)
         with _told():
-            return self._house.attend(officer, act, values)
+            return self._gateway.attend(officer, act, values)
 
     def _identify(self, certificate: bytes) -> str:
-        return self._house.staff.officer(certificate).person
+        return self._gateway.staff.officer(certificate).person
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 Each partner has its own turn on its own thread, and its own time in it. A partner that is away, slow, or whose entry
 fails in a way nobody foresaw holds up its own messages alone; its directory is read on other threads again.
 
-It stands in a closed house too: a question that a caseworker asks from inside is carried at once, and what is
-not answered then waits for the house to serve.
+It stands in a closed gateway too: a question that a caseworker asks from inside is carried at once, and what is
+not answered then waits for the gateway to serve.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class OutboundWorker:
                     for partner in self._waiting():
                         if self._rests[partner].until <= now:
                             sending.offer(partner)
-                except Exception as error:  # noqa: BLE001 - a look that fails is not the end of the house
+                except Exception as error:  # noqa: BLE001 - a look that fails is not the end of the gateway
                     self._log.error("walk_failed", kind=type(error).__name__)
 
     def _dispatch_readings(self, reading: PartnerThreads) -> None:

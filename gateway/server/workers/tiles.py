@@ -1,4 +1,4 @@
-"""Publishes in a thread of its own while the house serves, and says when it is behind.
+"""Publishes in a thread of its own while the gateway serves, and says when it is behind.
 
 A disk for files that is full, slow or gone stops no answer at once: an alarm, a countdown, then
 EVIDENCE_OVERDUE. What hangs without an error is noticed by the rounds, which ask `look`.
@@ -127,7 +127,7 @@ class TileWorker:
             while True:
                 try:
                     self.step()
-                except Exception as error:  # noqa: BLE001 - a step that fails is not the end of the house
+                except Exception as error:  # noqa: BLE001 - a step that fails is not the end of the gateway
                     self._fault = type(error).__name__
                     _log.error("publishing_failed", kind=self._fault)
                 if self._watchdog.rest(self._stop, EVERY):

@@ -50,7 +50,7 @@ def see(partner: str, version: int, now: datetime) -> tuple[Effect, ...]:
 
 
 class Sightings:
-    """What is seen while the house serves; for several threads. The database is asked once."""
+    """What is seen while the gateway serves; for several threads. The database is asked once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

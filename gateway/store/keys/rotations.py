@@ -1,4 +1,4 @@
-"""What the house keeps of its rotations: schedules, who asked, which version first named a key, what is to go.
+"""What the gateway keeps of its rotations: schedules, who asked, which version first named a key, what is to go.
 
 Small named values beside `governance`'s, each written with the leaf that records why.
 """

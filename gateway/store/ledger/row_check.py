@@ -1,6 +1,6 @@
 """Whether the columns beside the leaves say what the leaves say: what a look-up finds is what was signed.
 
-`gateway.ledger.verify` believes nothing but leaves and signed checkpoints, as any partner's verifier does. The house,
+`gateway.ledger.verify` believes nothing but leaves and signed checkpoints, as any partner's verifier does. The gateway,
 though, serves proofs from stored hashes and finds entries by stored columns. Each of these is worked out here once more.
 A sealed key to a detail is committed to nowhere, or it could not be forgotten: only whoever can open it can tell.
 """

@@ -11,7 +11,7 @@ A commit is leaves and effects that become durable together. Its life:
     the batch. A checkpoint whose COMMIT failed is discarded unseen.
 
 After a failed write nothing is retried: the kernel may have dropped the pages, and a second fsync would say
-that all is well. Every caller gets AuditUnavailable from then on, and `on_fatal` lets the house exit.
+that all is well. Every caller gets AuditUnavailable from then on, and `on_fatal` lets the gateway exit.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from keys.data_encryption import DataRing
 from keys.errors import OpenRefused
 from keys.pae import pae
 
-BATCH = 500  # subjects in one snapshot; a gallery loads while the house already writes
+BATCH = 500  # subjects in one snapshot; a gallery loads while the gateway already writes
 SUBJECT_BITS = 63  # a SQL integer is signed
 _LABEL = b"passerelle/1/sample"
 _OF_ALL = holds.c.kind == "everything"

@@ -22,8 +22,8 @@ LAWFUL = {
 
 def record(side: Any, born: bytes, **status: Any) -> None:
     """Write another version of P-1's record."""
-    house = side.house
-    with house.database.reader() as reader:
+    gateway = side.gateway
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     assert subject is not None
     record = Record(
@@ -36,7 +36,7 @@ def record(side: Any, born: bytes, **status: Any) -> None:
             **status,
         ),
         data={FieldCode.DATE_OF_BIRTH: Datum(born)},
-        version=house.people.record(subject).version + 1,
+        version=gateway.people.record(subject).version + 1,
     )
-    written = person_records.write_record(subject, record, house.data_key, side.clock.now())
-    house.sequencer.commit((), (written,))
+    written = person_records.write_record(subject, record, gateway.data_key, side.clock.now())
+    gateway.sequencer.commit((), (written,))

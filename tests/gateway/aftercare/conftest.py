@@ -1,4 +1,4 @@
-"""Two houses that ask and correct each other over real gRPC: CAN and AUS, on one clock that tests can move."""
+"""Two gateways that ask and correct each other over real gRPC: CAN and AUS, on one clock that tests can move."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PARTIES = ("CAN", "AUS")
 
 @dataclass
 class Clock:
-    """The one clock of both houses."""
+    """The one clock of both gateways."""
 
     ahead: timedelta = timedelta(0)
     sides: list[Side] = field(default_factory=list)
@@ -65,17 +65,17 @@ class Clock:
 
 @dataclass
 class Side:
-    """One party: its folder, and its house while that is open."""
+    """One party: its folder, and its gateway while that is open."""
 
     home: Path
     clock: Clock
     stack: ExitStack = field(default_factory=ExitStack)
-    house: Any = None
+    gateway: Any = None
     serving: Any = None
 
     def open(self, observe: Callable[[str], None] | None = None) -> Side:
-        self.house = self.stack.enter_context(Gateway.open(self.home, _secret))
-        self.serving = Serving(self.house, observe=observe, at_once=4)  # as in serve()
+        self.gateway = self.stack.enter_context(Gateway.open(self.home, _secret))
+        self.serving = Serving(self.gateway, observe=observe, at_once=4)  # as in serve()
         self.serving.start()
         self.stack.callback(self.serving.stop)
         return self
@@ -85,28 +85,28 @@ class Side:
         self.stack.close()
 
     def walk(self) -> None:
-        self.house.postman.walk()
+        self.gateway.postman.walk()
 
     def act(self, name: str, officer: Officer = CASEWORKER, **values: object) -> Mapping[str, Any]:
-        return self.house.perform(officer, name, values)
+        return self.gateway.perform(officer, name, values)
 
     def corrections(self) -> tuple[Correction, ...]:
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             return corrections.every(reader)
 
     def papers(self) -> int:
         """Return of how many corrections it is still kept what they say."""
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             return len(reader.execute(correction_papers.select()).all())
 
     def errand(self, partner: str, number: str) -> OutboundQuery:
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             found = outbound_queries.find(reader, partner, number)
         assert found is not None
         return found
 
     def frames(self, *kinds: EntryType) -> list[Frame]:
-        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.house.database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.gateway.database)]
         return [each for each in frames if each.type in kinds]
 
     def disclosed(
@@ -114,7 +114,7 @@ class Side:
     ) -> None:
         """Record what the second step would: these fields of a person went to a partner."""
         now = milliseconds(self.clock.now())
-        self.house.sequencer.commit(
+        self.gateway.sequencer.commit(
             (),
             [
                 Effect(
@@ -171,7 +171,7 @@ class Side:
             used_in="",
             asked_index=0,
             answered_index=None,
-            sealed=outbound_queries.seal(self.house.data_key, partner, number, folder),
+            sealed=outbound_queries.seal(self.gateway.data_key, partner, number, folder),
         )
         used = {"used_ms": milliseconds(self.clock.now()), "used_in": "R-1"}
         answered = {
@@ -195,7 +195,7 @@ class Side:
             .where(outbound_queries.asked.c.number == number)
             .values(**answered)
         )
-        self.house.sequencer.commit(
+        self.gateway.sequencer.commit(
             (Leaf(frame, {"case": "C-1"}), Leaf(received)),
             (outbound_queries.asking(errand), Effect(row)),
         )
@@ -237,8 +237,8 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
         octets = (root / other / "party.json").read_bytes()
         own = own_bundle(root / one).party
         Directory(root / one / "parties", own).import_bundle(octets, fingerprint(octets))
-        with Gateway.open(root / one, _secret) as house:
-            assert not house.registry.enrol(
+        with Gateway.open(root / one, _secret) as gateway:
+            assert not gateway.registry.enrol(
                 [r for seed in (1, 2, 3) for r in people.rows(seed)]
             ).bad
     return root
@@ -293,10 +293,10 @@ def stopping(
     shutil.copytree(two_folders / "can", home)
     carried: list[bytes] = []
     side = Side(home, Clock())
-    with Gateway.open(home, _secret) as house:
-        side.house = house
-        house.postman._outbound._post = replace(
-            house.postman._outbound._post, couriers=carried.append
+    with Gateway.open(home, _secret) as gateway:
+        side.gateway = gateway
+        gateway.postman._outbound._post = replace(
+            gateway.postman._outbound._post, couriers=carried.append
         )
         yield side, carried
 

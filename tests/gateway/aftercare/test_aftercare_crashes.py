@@ -36,7 +36,7 @@ class Killed(BaseException):
 @contextmanager
 def killed(side: Any, at: int, *, after: bool) -> Iterator[None]:
     """End whatever `side` does at its commit number `at`: before it, or when it is durable."""
-    sequencer, count = side.house.sequencer, 0
+    sequencer, count = side.gateway.sequencer, 0
     commit = sequencer.commit
 
     def counting(*what: Any) -> Any:
@@ -57,15 +57,15 @@ def killed(side: Any, at: int, *, after: bool) -> Iterator[None]:
         del sequencer.commit
 
 
-def test_a_correction_is_told_once_wherever_either_house_dies(
+def test_a_correction_is_told_once_wherever_either_gateway_dies(
     sides: Any, clock: Any, patience: Any
 ) -> None:
     """No notice is lost, none is taken twice, and every duty is done once."""
     can, aus = sides
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     numbers = []
-    patience(1.5)  # a house that died does not answer
+    patience(1.5)  # a gateway that died does not answer
     for who, at, after in product((can, aus), COMMITS, (False, True)):
         number = f"20260301-{len(numbers):020d}"
         numbers.append(number)
@@ -83,7 +83,7 @@ def test_a_correction_is_told_once_wherever_either_house_dies(
         side.close()
         side.open()
     patience(5.0)
-    clock.pass_(minutes=2)  # whoever met a dying house tries again after a pause
+    clock.pass_(minutes=2)  # whoever met a dying gateway tries again after a pause
     can.walk()
     aus.walk()
 
@@ -100,7 +100,7 @@ def test_a_correction_is_told_once_wherever_either_house_dies(
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("at", [0, 1])
-def test_a_question_is_answered_once_wherever_the_house_dies(
+def test_a_question_is_answered_once_wherever_the_gateway_dies(
     sides: Any, people: Any, at: int, after: bool
 ) -> None:
     can, aus = sides
@@ -117,7 +117,7 @@ def test_a_question_is_answered_once_wherever_the_house_dies(
     can.open()
     can.walk()
 
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         found = outbound_queries.every(reader)
     durable = (at, after) != (0, False)
     assert [each.state for each in found] == [OutboundState.ANSWERED] * durable

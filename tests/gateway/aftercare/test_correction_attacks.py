@@ -37,7 +37,7 @@ DOB, STATUS = FieldCode.DATE_OF_BIRTH, FieldCode.IMMIGRATION_STATUS
 def canada(sides: Any) -> Iterator[Partner]:
     """CAN's client, as AUS holds it: whoever has AUS's keys can send what it likes."""
     can, aus = sides
-    with Partner.connect("AUS", aus.house.keyset, own_bundle(can.home)) as partner:
+    with Partner.connect("AUS", aus.gateway.keyset, own_bundle(can.home)) as partner:
         yield partner
 
 
@@ -152,7 +152,7 @@ def test_a_wrong_value_is_replaced_by_the_right_one_where_it_was_received(sides:
 
     assert can.corrections()[0].outcome is CorrectionOutcome.CORRECTED
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.house.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.gateway.data_key, kept).details
     (field,) = details_wire.read_details(payload).fields
     assert (field.value, field.source_version) == (b"1991-01-01", str(newer))
     assert kept.state is OutboundState.ANSWERED  # the match stands
@@ -180,7 +180,7 @@ def test_an_error_is_set_right_of_whoever_has_come_out_of_scope_and_what_they_be
     aus.walk()
 
     kept = aus.errand("CAN", NUMBER)
-    (payload,) = outbound_queries.folder_of(aus.house.data_key, kept).details
+    (payload,) = outbound_queries.folder_of(aus.gateway.data_key, kept).details
     assert [each.value for each in details_wire.read_details(payload).fields] == [b"1991-01-01"]
 
 
@@ -221,7 +221,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
     can.walk()
     aus.walk()
     clock.pass_(hours=60)
-    notices = can.house.postman._notices
+    notices = can.gateway.postman._notices
     delivered = notices._delivered
     identifier = can.corrections()[0].id.hex()
 
@@ -251,8 +251,8 @@ def _person(
     persecutors: frozenset[str] = frozenset(),
 ) -> tuple[int, int]:
     """Write another version of P-1's record; return the subject and the version."""
-    house = can.house
-    with house.database.reader() as reader:
+    gateway = can.gateway
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     assert subject is not None
     record = Record(
@@ -263,15 +263,15 @@ def _person(
             confirmed=can.clock.now(),
         ),
         data={DOB: Datum(born), STATUS: Datum(b"as it is today")},
-        version=house.people.record(subject).version + 1,
+        version=gateway.people.record(subject).version + 1,
     )
-    written = person_records.write_record(subject, record, house.data_key, can.clock.now())
-    house.sequencer.commit((), (written,))
+    written = person_records.write_record(subject, record, gateway.data_key, can.clock.now())
+    gateway.sequencer.commit((), (written,))
     return subject, record.version
 
 
 def _open(can: Any, number: str) -> Any:
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     can.disclosed("AUS", number, subject, DOB)
     can.act("corrections.open", number=number, kind="WITHDRAWN", reason="why")

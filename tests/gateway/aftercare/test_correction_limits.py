@@ -40,7 +40,7 @@ DOB, PHOTO = FieldCode.DATE_OF_BIRTH, FieldCode.PHOTOGRAPH
 def canada(sides: Any) -> Iterator[Partner]:
     """CAN's client, as AUS holds it: whoever has AUS's keys can send what it likes."""
     can, aus = sides
-    with Partner.connect("AUS", aus.house.keyset, own_bundle(can.home)) as partner:
+    with Partner.connect("AUS", aus.gateway.keyset, own_bundle(can.home)) as partner:
         yield partner
 
 
@@ -96,11 +96,11 @@ def test_what_was_asked_for_and_never_came_is_corrected_and_enters_no_file(
     can, _ = sides
     can.asked("AUS", NUMBER, OutboundState.USED, details=received(field(DOB, b"1990-01-01")))
     lost = outbound_queries.may_receive(can.errand("AUS", NUMBER), {FieldCode.GENDER}, {DOB})
-    can.house.sequencer.commit((), (lost,))
+    can.gateway.sequencer.commit((), (lost,))
 
     canada.correct(NUMBER, wrong(field(DOB, b"1991-01-01"), field(FieldCode.GENDER, b"F")))
     canada.correct(NUMBER, wrong(field(FieldCode.GENDER, b"M")))
-    correction_settlement.settle_due(can.house.files)
+    correction_settlement.settle_due(can.gateway.files)
 
     (filed,) = can.act("asked.show", number=NUMBER)["corrected"]
     assert filed["fields"] == ["DATE_OF_BIRTH"]
@@ -123,7 +123,7 @@ def test_corrections_of_a_query_and_of_a_day_have_an_end_that_a_restart_keeps(
     assert reason(canada, NUMBER, wrong(field(DOB, b"1992-01-01"))) == "QUOTA_EXCEEDED"
     can.close()
     can.open()
-    with Partner.connect("AUS", aus.house.keyset, own_bundle(can.home)) as again:
+    with Partner.connect("AUS", aus.gateway.keyset, own_bundle(can.home)) as again:
         with pytest.raises(Refused) as caught:
             again.correct(OTHER, wrong(field(DOB, b"1992-01-01")))
         again.correct(NUMBER, told[0])  # what was taken is answered as ever
@@ -132,7 +132,7 @@ def test_corrections_of_a_query_and_of_a_day_have_an_end_that_a_restart_keeps(
     assert "reset_time" in caught.value.metadata
     assert {each.id for each in can.corrections()} == {each.id for each in told}
     tomorrow = correction._bounds(datetime.now(UTC) + timedelta(days=1))
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         corrections.demand_room(reader, "AUS", OTHER, tomorrow)  # the day renews
         with pytest.raises(QuotaExceeded):
             corrections.demand_room(reader, "AUS", NUMBER, tomorrow)  # a query's end is its end
@@ -201,7 +201,7 @@ def test_a_hundred_that_wait_cost_a_round_and_a_list_nothing_of_what_they_say(
     monkeypatch.setattr(outbound_queries, "find", _never)
 
     can.walk()
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         assert corrections.decidable(reader) == ()
         assert corrections.due(reader, can.clock.now()) == ()
     first = can.act("corrections.list", page_size=60)
@@ -218,11 +218,11 @@ def test_one_correction_that_does_not_open_stops_no_other(sides: Any, canada: Pa
         can.asked("AUS", number, details=received(field(DOB, b"1990-01-01")))
     canada.correct(NUMBER, wrong(field(DOB, b"1991-01-01")))
     spoilt = correction_papers.update().values(sealed=b"spoilt" * 20)
-    can.house.sequencer.commit((), (Effect(spoilt, rows=1),))
+    can.gateway.sequencer.commit((), (Effect(spoilt, rows=1),))
     canada.correct(OTHER, wrong(field(DOB, b"1991-01-01")))
 
     with pytest.raises(InternalError):  # counted and alarmed by who runs it, once all were tried
-        correction_settlement.settle_due(can.house.files)
+        correction_settlement.settle_due(can.gateway.files)
 
     states = {each.number: each.state for each in can.corrections()}
     assert states == {NUMBER: CorrectionPhase.OPEN, OTHER: CorrectionPhase.SETTLED}
@@ -243,7 +243,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     else:
         for each in notices:
             canada.correct(NUMBER, each)
-        correction_settlement.settle_due(can.house.files)
+        correction_settlement.settle_due(can.gateway.files)
 
     shown, pages, token = [], 0, ""
     while True:
@@ -257,7 +257,7 @@ def test_a_case_with_many_photographs_is_read_page_by_page(
     assert len(set(shown)) == len(shown) == 6
     assert pages > 2
     assert (
-        len(outbound_queries.folder_of(can.house.data_key, can.errand("AUS", NUMBER)).corrected)
+        len(outbound_queries.folder_of(can.gateway.data_key, can.errand("AUS", NUMBER)).corrected)
         == 6 * old
     )
     with pytest.raises(UserError, match="page_token"):
@@ -270,7 +270,7 @@ def test_beyond_the_partners_allowance_we_tell_again_later(
     """An honest sender with more to correct than a day takes is refused nothing for good."""
     can, aus = sides
     monkeypatch.setattr(correction, "A_DAY", 1)
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     for number in (NUMBER, OTHER):
         can.disclosed("AUS", number, subject, DOB)
@@ -338,25 +338,25 @@ def _opened(
         due=can.clock.now() + timedelta(hours=72),
     )
     papers = corrections.Papers(wire.kept_bytes(notice))
-    sealed = corrections.seal(can.house.data_key, row, papers)
+    sealed = corrections.seal(can.gateway.data_key, row, papers)
     return corrections.opened(row, sealed, leaf=0, bounds=bounds)
 
 
 def _commit(can: Any, effects: Sequence[Effect]) -> None:
     """Make effects true with an entry that is about nothing."""
     leaf = Leaf(Frame(type=EntryType.AUDIT_READ, entry_class=EntryClass.OTHER), {"source": "test"})
-    can.house.sequencer.commit((leaf,), effects)
+    can.gateway.sequencer.commit((leaf,), effects)
 
 
 def _keep_in_folder(can: Any, payloads: tuple[bytes, ...]) -> None:
     """Keep notices as rows did before they had a place of their own."""
     errand = can.errand("AUS", NUMBER)
-    folder: StoredAnswer = outbound_queries.folder_of(can.house.data_key, errand)
+    folder: StoredAnswer = outbound_queries.folder_of(can.gateway.data_key, errand)
     sealed = outbound_queries.seal(
-        can.house.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
+        can.gateway.data_key, "AUS", NUMBER, replace(folder, corrected=payloads)
     )
     row = asked.update().where(asked.c.number == NUMBER)
-    can.house.sequencer.commit((), (Effect(row.values(sealed=sealed), rows=1),))
+    can.gateway.sequencer.commit((), (Effect(row.values(sealed=sealed), rows=1),))
 
 
 def _never(*_: object) -> None:

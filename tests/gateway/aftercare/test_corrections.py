@@ -1,4 +1,4 @@
-"""A mistake is chased through every hand that it reached (IRPR 315.27, 315.42): two houses over real gRPC."""
+"""A mistake is chased through every hand that it reached (IRPR 315.27, 315.42): two gateways over real gRPC."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def matched(sides: Any, people: Any) -> str:
     can, aus = sides
     with Partner.connect(
         "AUS",
-        aus.house.keyset,
+        aus.gateway.keyset,
         own_bundle(can.home),
         address=f"127.0.0.1:{own_bundle(can.home).endpoints[0].rpartition(':')[2]}",
     ) as partner:
@@ -84,11 +84,11 @@ def test_what_was_used_is_kept_with_a_note_in_both_languages(sides: Any, matched
     assert "315.27(3)" in told["note_en"]
     assert "fins administratives" in told["note_fr"]
     kept = aus.errand("CAN", matched)
-    folder = outbound_queries.folder_of(aus.house.data_key, kept)
+    folder = outbound_queries.folder_of(aus.gateway.data_key, kept)
     assert kept.state is OutboundState.USED
     assert folder.details == (dob(b"1990-01-01"),)
     assert folder.corrected == ()
-    with aus.house.database.reader() as reader:
+    with aus.gateway.database.reader() as reader:
         assert corrections.notices_filed(reader, "CAN", matched) == (ours.id,)
 
 
@@ -154,7 +154,7 @@ def test_a_crash_between_sending_and_recording_sends_the_same_letter_again(
     can, aus = sides
     aus.asked("CAN", matched)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
-    postman = can.house.postman
+    postman = can.gateway.postman
     monkeypatch.setattr(postman._notices, "_delivered", _dies)
     with pytest.raises(KeyboardInterrupt):
         can.walk()
@@ -232,7 +232,7 @@ def test_a_mistake_goes_to_every_query_that_received_it_and_only_once(
     sides: Any, matched: str
 ) -> None:
     can, _ = sides
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         from gateway.store.people import subjects
 
         subject = subjects.find(reader, "P-1")
@@ -269,7 +269,7 @@ def test_a_trace_and_lists_of_queries_name_whom_they_tell_of(
     sides: Any, matched: str, readings: Any
 ) -> None:
     can, aus = sides
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         from gateway.store.people import subjects
 
         subject = str(subjects.find(reader, "P-1"))

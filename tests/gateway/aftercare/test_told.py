@@ -29,7 +29,7 @@ REGISTRAR = Officer("R-1", frozenset({Role.REGISTRAR}))
 
 @contextmanager
 def read(side: Any) -> Iterator[tuple[Index, Callable[[str], str]]]:
-    """Open a house's ledger as its auditor does."""
+    """Open a gateway's ledger as its auditor does."""
     custody = FileCustody.open(side.home / "auditor" / "kek.json", b"the auditor's own")
     ring = Keyset.load(side.home / "auditor" / "keyset.json", custody).audit_ring()
     with Stored(side.home) as stored, Index.passing() as index:
@@ -72,7 +72,7 @@ def test_our_own_question_is_told_in_full_and_is_in_the_pack_of_the_person(
     assert {"use", "audit read", "asked", "answer received"} <= after.keys()
     assert (after["used in"], after["fields"]) == ("R-1", "DATE_OF_BIRTH")
 
-    with can.house.database.reader() as reader:
+    with can.gateway.database.reader() as reader:
         found = subjects.find(reader, "P-1")
     with read(can) as (index, cite):
         pack = subject(index, Period(), str(found), (), cite)
@@ -116,7 +116,7 @@ def test_a_question_that_our_law_stopped_is_told_with_the_paragraph_that_stopped
 
 
 def test_a_partner_is_told_less_and_the_auditor_all_of_it(sides: Any, ask: Any) -> None:
-    """A ground, a field that is kept back, a person who was hidden meanwhile: each in the answering house's list."""
+    """A ground, a field that is kept back, a person who was hidden meanwhile: each in the answering gateway's list."""
     can, aus = sides
     record(aus, b"1990-01-01")
     number = ask(1)["number"]

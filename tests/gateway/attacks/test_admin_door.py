@@ -22,7 +22,7 @@ from tests.patience import CALL
 
 @pytest.fixture(scope="module")
 def home(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any) -> Path:
-    """A house with an operator and an examiner, whose folders lie beside."""
+    """A gateway with an operator and an examiner, whose folders lie beside."""
     import shutil
 
     root = tmp_path_factory.mktemp("door")
@@ -83,7 +83,7 @@ def test_a_partners_certificate_never_opens_the_admin_door(door: Any) -> None:
 def test_the_servers_own_certificate_never_opens_the_admin_door(door: Any) -> None:
     """Our authority issued it, so the handshake passes; it is no badge."""
     with pytest.raises(grpc.RpcError) as caught:
-        knock(door, *door.house.keyset.tls())
+        knock(door, *door.gateway.keyset.tls())
     assert explain(caught.value, "").reason == "STAFF_UNKNOWN"
 
 
@@ -165,7 +165,7 @@ def test_a_fault_inside_an_act_shows_an_id_and_nothing_else(door: Any, monkeypat
     def broken(*_: object) -> None:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(door.house.desk, "perform", broken)
+    monkeypatch.setattr(door.gateway.desk, "perform", broken)
     shown = opened(door.home.parent / "p1")
     with pytest.raises(grpc.RpcError) as caught:
         knock(door, shown.key_pem, shown.chain)
@@ -184,10 +184,10 @@ def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in
             do("staff.list", {})
 
 
-def test_an_open_house_does_nothing_for_a_passphrase_alone(
+def test_an_open_gateway_does_nothing_for_a_passphrase_alone(
     door: Any, tmp_path: Path, let_in: Any
 ) -> None:
-    """While the house serves, its door asks who acts; nobody slips in beside it."""
+    """While the gateway serves, its door asks who acts; nobody slips in beside it."""
     with pytest.raises(UserError, match="--as FOLDER"):
         let_in(door.home, "P-9", ["auditor"], tmp_path / "p9")
 

@@ -33,10 +33,10 @@ def wish(keys: OfficerKeys, *roles: str) -> dict[str, Any]:
 
 
 class Desk:
-    """A house with two operators, a hold, and a proposal to release it."""
+    """A gateway with two operators, a hold, and a proposal to release it."""
 
-    def __init__(self, house: Gateway) -> None:
-        self.house = house
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
         self.keys = {name: self.enter(name) for name in ("P-1", "P-2")}
         hold = {"kind": "partner", "reference": "AUS", "reason": "an access request"}
         placed = self.do("P-1", "hold.place", **hold)
@@ -45,11 +45,11 @@ class Desk:
 
     def enter(self, name: str) -> SigningKey:
         keys = keys_of(name)
-        self.house.perform(CUSTODY, "staff.add", wish(keys, "operator"))
+        self.gateway.perform(CUSTODY, "staff.add", wish(keys, "operator"))
         return keys.approving
 
     def do(self, name: str, act: str, **values: object) -> dict[str, Any]:
-        return dict(self.house.perform(Officer(name, OPERATORS), act, values))
+        return dict(self.gateway.perform(Officer(name, OPERATORS), act, values))
 
     def propose(self) -> str:
         text = self.do("P-1", "proposals.draft", action="hold.release", values=self.values)["text"]
@@ -71,8 +71,8 @@ class Desk:
 
 @pytest.fixture
 def desk(homes: Any, secret: Any) -> Iterator[Desk]:
-    with Gateway.open(homes[0], secret) as house:
-        yield Desk(house)
+    with Gateway.open(homes[0], secret) as gateway:
+        yield Desk(gateway)
 
 
 def test_nobody_approves_his_own_proposal(desk: Desk) -> None:
@@ -114,7 +114,7 @@ def test_a_row_altered_in_the_store_no_longer_has_its_proposers_signature(desk: 
 
     proposal = Proposal.parse(desk.words())
     other = replace(proposal, values=proposal.values.replace("closed", "because")).text()
-    desk.house.sequencer.commit((), (Effect(update(proposals).values(text=other)),))
+    desk.gateway.sequencer.commit((), (Effect(update(proposals).values(text=other)),))
 
     with pytest.raises(NotAllowed, match="no key in force"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -151,23 +151,23 @@ def test_an_approval_for_a_changed_state_is_refused(desk: Desk) -> None:
 
 
 def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> None:
-    desk.house.ceremony._version = lambda: 99
+    desk.gateway.ceremony._version = lambda: 99
 
     with pytest.raises(NotAllowed, match="has changed since"):
         desk.yes("P-2", desk.keys["P-2"])
 
 
 def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
-    now = desk.house.clock()
-    desk.house.ceremony._clock = lambda: now + timedelta(minutes=60)
+    now = desk.gateway.clock()
+    desk.gateway.ceremony._clock = lambda: now + timedelta(minutes=60)
 
     with pytest.raises(NotAllowed, match="in its time"):
         desk.yes("P-2", desk.keys["P-2"])
 
 
 def test_a_clock_stepped_back_brings_no_proposal_forward(desk: Desk) -> None:
-    now = desk.house.clock()
-    desk.house.ceremony._clock = lambda: now - timedelta(hours=1)
+    now = desk.gateway.clock()
+    desk.gateway.ceremony._clock = lambda: now - timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="set the clocks right"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -208,13 +208,13 @@ def test_what_somebody_proposed_who_was_shown_out_is_not_approved(desk: Desk) ->
 
 def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) -> None:
     """Of a version that made none; `staff.add` lets nobody in any more without it."""
-    now = desk.house.clock()
+    now = desk.gateway.clock()
     row = Member(bytes(32), "P-3", ("operator",), now, now + timedelta(days=9), approving=b"")
-    desk.house.sequencer.commit((), (grant(row),))
+    desk.gateway.sequencer.commit((), (grant(row),))
     without = wish(keys_of("P-4"), "operator")
     del without["approving"]
     with pytest.raises(UserError, match="approving"):
-        desk.house.perform(CUSTODY, "staff.add", without)
+        desk.gateway.perform(CUSTODY, "staff.add", without)
 
     with pytest.raises(NotAllowed, match="a role that the act asks for"):
         desk.yes("P-3", SigningKey.generate())
@@ -222,7 +222,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
 
 def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> None:
     """The state is asked once more between the claim and the act."""
-    ceremony, moved = desk.house.ceremony, desk.house.ceremony._moved
+    ceremony, moved = desk.gateway.ceremony, desk.gateway.ceremony._moved
 
     def meanwhile(kept: Any, target: Any, *rest: Any, **more: Any) -> Any:
         done = moved(kept, target, *rest, **more)
@@ -241,7 +241,7 @@ def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> Non
 
 @pytest.mark.parametrize(("ended", "says"), [("P-2", "a role that"), ("P-1", "may no longer")])
 def test_who_was_shown_out_for_good_takes_no_part(desk: Desk, ended: str, says: str) -> None:
-    desk.house.perform(CUSTODY, "staff.end", {"person": ended})
+    desk.gateway.perform(CUSTODY, "staff.end", {"person": ended})
 
     with pytest.raises(NotAllowed, match=says):
         desk.yes("P-2", desk.keys["P-2"])
@@ -259,8 +259,8 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
 
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
         with pytest.raises(NotAllowed):
-            desk.house.perform(puppet, act, arguments)
-    for name, one in desk.house.desk._acts.items():
+            desk.gateway.perform(puppet, act, arguments)
+    for name, one in desk.gateway.desk._acts.items():
         if one.two is not never:
             assert one.roles == OPERATORS, name
 
@@ -283,7 +283,7 @@ def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
 
     for roles in (frozenset({Role.CASEWORKER}), OPERATORS):
         with pytest.raises(NotAllowed, match="no key in force of that person"):
-            desk.house.perform(Officer(name, roles), "proposals.approve", yes)
+            desk.gateway.perform(Officer(name, roles), "proposals.approve", yes)
     assert desk.held
 
 

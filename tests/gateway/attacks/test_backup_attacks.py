@@ -1,4 +1,4 @@
-"""Whoever has a backup, or a hand on one, can neither read it, nor change it, nor turn the house back by it."""
+"""Whoever has a backup, or a hand on one, can neither read it, nor change it, nor turn the gateway back by it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ HEADER = recovery._HEADER
 STEP = recovery.CHUNK + recovery.TAG_BYTES
 
 
-def take(house: Gateway, target: Path) -> Path:
-    made = house.perform(TWO, "backup.begin", {})["made"]
-    archive.write(house.settings, SealingKey(RECOVERY.public), str(made), target)
+def take(gateway: Gateway, target: Path) -> Path:
+    made = gateway.perform(TWO, "backup.begin", {})["made"]
+    archive.write(gateway.settings, SealingKey(RECOVERY.public), str(made), target)
     return target
 
 
-def checkpoint(house: Gateway, target: Path) -> Path:
+def checkpoint(gateway: Gateway, target: Path) -> Path:
     """Return the newest signed checkpoint as a partner keeps it."""
-    *_, newest = stored_ledger.iter_checkpoints(house.database)
+    *_, newest = stored_ledger.iter_checkpoints(gateway.database)
     target.write_bytes(newest)
     return target
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Any:
+def gateway(homes: Any, secret: Any) -> Any:
     with Gateway.open(homes[0], secret) as opened:
         values = {"public": RECOVERY.public.hex(), "reason": "a test"}
         opened.perform(TWO, "backup.recipient", values)
@@ -49,10 +49,10 @@ def house(homes: Any, secret: Any) -> Any:
 
 
 @pytest.fixture
-def file(house: Gateway, tmp_path: Path) -> Path:
-    filler = house.home / "witness" / "filler"  # so that there are several chunks to exchange
+def file(gateway: Gateway, tmp_path: Path) -> Path:
+    filler = gateway.home / "witness" / "filler"  # so that there are several chunks to exchange
     filler.write_bytes(bytes(3 * recovery.CHUNK))
-    return take(house, tmp_path / "can.backup")
+    return take(gateway, tmp_path / "can.backup")
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -112,10 +112,10 @@ def test_a_backup_whose_header_names_another_key_does_not_open_by_it(
         restore(file, tmp_path / "again", other, secret)
 
 
-def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
-    house: Gateway, tmp_path: Path, secret: Any
+def test_a_gateway_sealed_by_a_stranger_has_no_keys_that_open(
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    """Whoever knows the public recovery key can seal a file; what is in it must still be our house."""
+    """Whoever knows the public recovery key can seal a file; what is in it must still be our gateway."""
     manifest = Manifest("CAN", "2026-03-01T12:00:00.000Z", 9, ())
     text = manifest.to_bytes()
     with (tmp_path / "forged").open("wb") as target:
@@ -128,12 +128,12 @@ def test_a_house_sealed_by_a_stranger_has_no_keys_that_open(
 
 
 def test_an_older_backup_is_refused_where_a_witness_saw_more(
-    house: Gateway, tmp_path: Path, secret: Any
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = take(house, tmp_path / "can.backup")
-    before = checkpoint(house, tmp_path / "before")
-    house.record(EntryType.START)
-    newer = checkpoint(house, tmp_path / "newer")
+    file = take(gateway, tmp_path / "can.backup")
+    before = checkpoint(gateway, tmp_path / "before")
+    gateway.record(EntryType.START)
+    newer = checkpoint(gateway, tmp_path / "newer")
 
     with pytest.raises(UserError, match="entries would be lost"):
         restore(file, tmp_path / "again", RECOVERY, secret, checkpoints=[before, newer])
@@ -142,11 +142,11 @@ def test_an_older_backup_is_refused_where_a_witness_saw_more(
 
 
 def test_an_accepted_loss_is_recorded_and_an_alarm(
-    house: Gateway, tmp_path: Path, secret: Any
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = take(house, tmp_path / "can.backup")
-    house.record(EntryType.START)
-    newer = checkpoint(house, tmp_path / "newer")
+    file = take(gateway, tmp_path / "can.backup")
+    gateway.record(EntryType.START)
+    newer = checkpoint(gateway, tmp_path / "newer")
 
     done = restore(
         file, tmp_path / "again", RECOVERY, secret, checkpoints=[newer], accept_loss="disk burnt"
@@ -161,12 +161,12 @@ def test_an_accepted_loss_is_recorded_and_an_alarm(
 
 
 def test_a_backup_of_another_history_is_refused(
-    house: Gateway, tmp_path: Path, secret: Any
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """Restored once with a loss, written on, backed up: the witness of the first history sees the fork."""
-    file = take(house, tmp_path / "can.backup")
-    house.record(EntryType.START)
-    seen = checkpoint(house, tmp_path / "seen")
+    file = take(gateway, tmp_path / "can.backup")
+    gateway.record(EntryType.START)
+    seen = checkpoint(gateway, tmp_path / "seen")
     restore(file, tmp_path / "fork", RECOVERY, secret, checkpoints=[seen], accept_loss="a fork")
     with Gateway.open(tmp_path / "fork", secret) as fork:
         for _ in range(3):
@@ -178,10 +178,10 @@ def test_a_backup_of_another_history_is_refused(
 
 
 def test_a_checkpoint_of_nobody_is_not_taken_for_a_witness(
-    house: Gateway, tmp_path: Path, secret: Any
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = take(house, tmp_path / "can.backup")
-    seen = checkpoint(house, tmp_path / "seen")
+    file = take(gateway, tmp_path / "can.backup")
+    seen = checkpoint(gateway, tmp_path / "seen")
     text = seen.read_bytes()
     seen.write_bytes(text.replace(b"\n", b"\n9", 1))
 
@@ -190,22 +190,22 @@ def test_a_checkpoint_of_nobody_is_not_taken_for_a_witness(
 
 
 def test_versions_never_go_back_for_whoever_saw_the_newest(
-    house: Gateway, tmp_path: Path, secret: Any
+    gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = take(house, tmp_path / "can.backup")
+    file = take(gateway, tmp_path / "can.backup")
     for _ in range(3):
-        house.perform(TWO, "keys.rotate", {"kind": "TLS_LEAF", "reason": "a test"})
-    newest = own_bundle(house.home).version
+        gateway.perform(TWO, "keys.rotate", {"kind": "TLS_LEAF", "reason": "a test"})
+    newest = own_bundle(gateway.home).version
 
     done = restore(file, tmp_path / "again", RECOVERY, secret)
 
     assert done.version == own_bundle(tmp_path / "again").version > newest
 
 
-def test_a_crash_before_its_first_entry_leaves_no_house_that_forgot_it_was_restored(
-    house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_crash_before_its_first_entry_leaves_no_gateway_that_forgot_it_was_restored(
+    gateway: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = take(house, tmp_path / "can.backup")
+    file = take(gateway, tmp_path / "can.backup")
 
     def crash(*_: object) -> None:
         raise OSError(5, "the machine stops")
@@ -217,7 +217,7 @@ def test_a_crash_before_its_first_entry_leaves_no_house_that_forgot_it_was_resto
     assert not (tmp_path / "again").exists()
 
 
-def test_the_sealed_file_shows_nothing_of_the_house(file: Path) -> None:
+def test_the_sealed_file_shows_nothing_of_the_gateway(file: Path) -> None:
     content = file.read_bytes()
 
     assert b"SQLite format 3" not in content

@@ -31,8 +31,8 @@ OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
 
 def stop(pair: Any, kid: bytes, partner: str = "") -> Any:
-    earlier = (pair.house.clock() - timedelta(hours=1)).isoformat()
-    return pair.house.perform(
+    earlier = (pair.gateway.clock() - timedelta(hours=1)).isoformat()
+    return pair.gateway.perform(
         OPERATOR, "keys.compromised", {"key": kid.hex(), "since": earlier, "partner": partner}
     )
 
@@ -45,7 +45,7 @@ def test_a_message_sealed_to_a_suspended_key(pair: Any, forger: Any) -> None:
     """The thief reads what is sealed to it: nothing sealed to it is taken, and the sender learns the version."""
     letter = forger.letter()  # sealed while the key was good
 
-    version = stop(pair, pair.house.keyset.kem().kid)["directory_version"]
+    version = stop(pair, pair.gateway.keyset.kem().kid)["directory_version"]
 
     with pytest.raises(grpc.RpcError) as refused:
         forger.send(letter)
@@ -55,7 +55,7 @@ def test_a_message_sealed_to_a_suspended_key(pair: Any, forger: Any) -> None:
 
 def test_whoever_has_the_new_entry_is_answered_at_once(pair: Any, forger: Any) -> None:
     """The successor is announced by one person and opens before two have promoted it."""
-    stop(pair, pair.house.keyset.kem().kid)
+    stop(pair, pair.gateway.keyset.kem().kid)
     own = own_bundle(pair.home)
 
     letter = forger.letter(
@@ -71,7 +71,7 @@ def test_a_message_replayed_after_its_key_was_stopped(pair: Any, forger: Any) ->
     letter = forger.letter()
     assert forger.send(letter).envelope.sealed
 
-    stop(pair, pair.house.keyset.kem().kid)
+    stop(pair, pair.gateway.keyset.kem().kid)
 
     assert forger.refused(letter) == ("FAILED_PRECONDITION", "KEY_STALE")
 
@@ -106,15 +106,15 @@ def test_a_message_signed_by_a_partners_stolen_key(pair: Any, forger: Any) -> No
 def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     """The other direction, of the same order: our own questions do not go to whoever reads them."""
     kid = SealingKey(own_bundle(pair.asker).kem[0].public).key_id
-    now = pair.house.clock()
-    assert pair.house.directory.kem_key("AUS", now)[0].key_id == kid
+    now = pair.gateway.clock()
+    assert pair.gateway.directory.kem_key("AUS", now)[0].key_id == kid
 
     stop(pair, kid, "AUS")
 
     with pytest.raises(KeyNotUsable):
-        pair.house.directory.kem_key("AUS", now)
-    assert pair.house.directory.party("AUS").sealing_key(now) is None
-    courier = pair.house.postman._connections("AUS")
+        pair.gateway.directory.kem_key("AUS", now)
+    assert pair.gateway.directory.party("AUS").sealing_key(now) is None
+    courier = pair.gateway.postman._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
         courier.write(
@@ -125,7 +125,7 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
 
 
 def test_an_answer_of_a_partner_by_its_stolen_key(pair: Any, people: Any, secret: Any) -> None:
-    """The house that asks has marked the key; the house that answers still signs with it."""
+    """The gateway that asks has marked the key; the gateway that answers still signs with it."""
     kid = signing_kid(pair.home)
     with Gateway.open(pair.asker, secret) as asker:
         earlier = (asker.clock() - timedelta(hours=1)).isoformat()
@@ -167,9 +167,9 @@ def test_a_refused_authority_lets_nobody_in(pair: Any, people: Any) -> None:
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
     assert refused.value.reason == "CERTIFICATE_NOT_PINNED"
-    assert pair.house.directory.authorities() == b""
+    assert pair.gateway.directory.authorities() == b""
     with pytest.raises(UnknownParty):
-        pair.house.directory.party("AUS")
+        pair.gateway.directory.party("AUS")
 
 
 def test_a_newer_bundle_that_still_has_the_stolen_key(pair: Any, forger: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_newer_bundle_that_still_has_the_stolen_key(pair: Any, forger: Any) ->
 
     put(pair, newer)
 
-    assert pair.house.directory.stated()[0].version == 2
+    assert pair.gateway.directory.stated()[0].version == 2
     assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
@@ -193,12 +193,12 @@ def test_an_old_directory_put_back(pair: Any, forger: Any, people: Any) -> None:
     public = fresh.record(made.kid).public
     stop(pair, signing_kid(pair.asker), "AUS")
     put(pair, replace(old, version=2, signing=(replace(old.signing[0], public=public),)))
-    assert pair.house.directory.party("AUS").version == 2
+    assert pair.gateway.directory.party("AUS").version == 2
 
     put(pair, old)
 
-    assert pair.house.directory.stated()[0].version == 2
-    assert pair.house.directory.faults
+    assert pair.gateway.directory.stated()[0].version == 2
+    assert pair.gateway.directory.faults
     assert forger.refused(forger.letter()) == ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
@@ -214,8 +214,8 @@ def test_the_thief_cannot_undo_it_by_naming_another_partner(pair: Any, forger: A
     kid = signing_kid(pair.asker)
     stop(pair, kid, "AUS")
 
-    assert pair.house.barring.of("NZL") == frozenset()
-    assert pair.house.barring.of("AUS") == {kid}
+    assert pair.gateway.barring.of("NZL") == frozenset()
+    assert pair.gateway.barring.of("AUS") == {kid}
 
 
 def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path: Path) -> None:
@@ -225,15 +225,15 @@ def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path:
     """
     kept = tmp_path / "checkpoint"
     pair.partner(witness=kept).query(people.samples(1), **people.matter())
-    old = pair.house.keyset.log()
-    said = stop(pair, pair.house.keyset.primary(KeyKind.LOG).kid)
-    pair.house.keyroom.change(
+    old = pair.gateway.keyset.log()
+    said = stop(pair, pair.gateway.keyset.primary(KeyKind.LOG).kid)
+    pair.gateway.keyroom.change(
         lambda keyset, now: _one(
             keyset.transition(bytes.fromhex(said["successor"]), KeyState.ACTIVE, now, "", "")
         ),
         actor="P-1",
     )
-    pair.house.keyroom.publish(actor="P-1")
+    pair.gateway.keyroom.publish(actor="P-1")
 
     log = own_bundle(pair.home).log
     assert log.past == ()

@@ -314,7 +314,7 @@ def test_too_few_keepers_make_no_root(world: World, numbers: tuple[int, ...]) ->
 
 
 def test_a_root_signed_by_too_few_is_refused_by_a_partner(world: World) -> None:
-    """Whoever holds the house writes the file past our own check; the partner still counts."""
+    """Whoever holds the gateway writes the file past our own check; the partner still counts."""
     world.read(world.bundle)
     world.files.put_metadata("2.root.json", world.next_root(1, 5))
 

@@ -215,9 +215,9 @@ from pathlib import Path
 from gateway.errors import InternalError
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Serving
-with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as gateway:
     try:
-        Serving(house).start()
+        Serving(gateway).start()
     except InternalError as fault:
         print(fault)
         sys.stdout.flush()
@@ -226,7 +226,7 @@ os._exit(0)
 """
 
 
-def test_a_house_that_would_speak_tls_1_2_does_not_serve(homes: Any) -> None:
+def test_a_gateway_that_would_speak_tls_1_2_does_not_serve(homes: Any) -> None:
     """Whoever imports gRPC first decides its ciphers; a scratch handshake finds out before the doors open."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTED_TOO_EARLY, str(homes[0])],

@@ -53,7 +53,7 @@ def invalid(element: str) -> tuple[str, str, str]:
 def test_a_size_that_no_checkpoint_has(
     channel: grpc.Channel, shared_pair: Any, name: str, size: int
 ) -> None:
-    signed = shared_pair.house.sequencer.size
+    signed = shared_pair.gateway.sequencer.size
     request: Message
     if name == "tree_size":
         request = ledger_pb2.GetInclusionProofRequest(leaf_hash=HASH, tree_size=size)
@@ -70,7 +70,7 @@ def test_a_hash_of_another_length_or_of_no_leaf(
     channel: grpc.Channel, shared_pair: Any, octets: bytes
 ) -> None:
     request = ledger_pb2.GetInclusionProofRequest(
-        leaf_hash=octets, tree_size=shared_pair.house.sequencer.size
+        leaf_hash=octets, tree_size=shared_pair.gateway.sequencer.size
     )
 
     found = refused(channel, "GetInclusionProof", request.SerializeToString())
@@ -94,9 +94,11 @@ def test_a_path_of_no_tile_of_hashes(channel: grpc.Channel, path: str) -> None:
 def test_a_partner_proves_an_entry_from_tiles_alone(
     channel: grpc.Channel, shared_pair: Any
 ) -> None:
-    size = shared_pair.house.sequencer.size
-    checkpoint = Checkpoint.parse(parse_note(shared_pair.house.sequencer.latest_checkpoint()).text)
-    with shared_pair.house.database.reader() as reader:
+    size = shared_pair.gateway.sequencer.size
+    checkpoint = Checkpoint.parse(
+        parse_note(shared_pair.gateway.sequencer.latest_checkpoint()).text
+    )
+    with shared_pair.gateway.database.reader() as reader:
         leaf = stored_ledger.leaf(reader, size - 1)
 
     def fetch(path: str) -> bytes:
@@ -120,8 +122,8 @@ def test_a_field_that_the_schema_does_not_have(channel: grpc.Channel, method: st
 
 
 def test_a_lawful_request_is_still_served(channel: grpc.Channel, shared_pair: Any) -> None:
-    size = shared_pair.house.sequencer.size
-    leaf = shared_pair.house.sequencer.leaf_hash(size - 1)
+    size = shared_pair.gateway.sequencer.size
+    leaf = shared_pair.gateway.sequencer.leaf_hash(size - 1)
     request = ledger_pb2.GetInclusionProofRequest(leaf_hash=leaf, tree_size=size)
 
     answer = channel.unary_unary(

@@ -26,7 +26,7 @@ REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
 def reason_of(pair: Any, people: Any, letter: SignedEnvelope) -> str:
-    """Walk the corridor without the doors; anything but a Refusal is a failure of the house."""
+    """Walk the corridor without the doors; anything but a Refusal is a failure of the gateway."""
     with pytest.raises(Refusal) as caught:
         pair.serving.corridor.handle(people.call(letter))
     return caught.value.reason
@@ -258,12 +258,12 @@ def test_a_reply_key_that_nothing_can_be_sealed_to(
     shared_pair: Any, shared_forger: Any, key: bytes
 ) -> None:
     """It is refused before the search: an answer that cannot be sealed must not have cost a destruction."""
-    size = shared_pair.house.sequencer.size
+    size = shared_pair.gateway.sequencer.size
 
     letter = shared_forger.letter(shared_forger.payload(reply_key=key))
 
     assert shared_forger.refused(letter) == ("INVALID_ARGUMENT", "ELEMENT_INVALID")
-    assert shared_pair.house.sequencer.size <= size + 1  # the refusal alone
+    assert shared_pair.gateway.sequencer.size <= size + 1  # the refusal alone
 
 
 def test_an_unparseable_payload_under_a_good_signature(shared_forger: Any) -> None:
@@ -302,11 +302,11 @@ def test_the_refused_are_in_the_ledger_and_it_is_whole(
     shared_pair: Any, shared_forger: Any
 ) -> None:
     """A refusal from step 6 on is durable before the error leaves (protocol 4)."""
-    size = shared_pair.house.sequencer.size
+    size = shared_pair.gateway.sequencer.size
 
     shared_forger.refused(shared_forger.letter(signer=SigningKey.generate()))
 
-    assert shared_pair.house.sequencer.size in {
+    assert shared_pair.gateway.sequencer.size in {
         size,
         size + 1,
     }  # counted where the minute's are used up

@@ -1,4 +1,4 @@
-"""What a partner, or a stranger with a certificate, can do to the house as a whole."""
+"""What a partner, or a stranger with a certificate, can do to the gateway as a whole."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.patience import CALL, PATIENCE
 
 
 def entries(pair: Any, start: int) -> list[tuple[EntryType, EntryClass]]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, start)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, start)]
     return [(frame.type, frame.entry_class) for frame in frames]
 
 
 def test_headers_without_bodies_hold_no_thread(pair: Any, people: Any) -> None:
-    """A unary handler would wait for each body in a worker thread; thirty of them would stop the house."""
+    """A unary handler would wait for each body in a worker thread; thirty of them would stop the gateway."""
 
     answered = threading.Event()
 
@@ -80,7 +80,7 @@ def test_an_engine_that_fails_once_leaves_a_whole_ledger(
         return search(*given, **named)
 
     monkeypatch.setattr(engine, "search", once)
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     answer = pair.partner().query(people.samples(1), **people.matter())
 
@@ -109,7 +109,7 @@ def test_an_exception_in_the_search_destroys_the_prints_and_is_recorded(
         monkeypatch.setattr("gateway.exchange.query.prepare", broken)
     else:
         monkeypatch.setattr(pair.serving.engine, "search", broken)
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     with pytest.raises(Refused) as refused:
         pair.partner().query(people.samples(1), **people.matter())
@@ -133,7 +133,7 @@ def test_a_partner_removed_during_his_query_still_leaves_an_end(
             (homes[0] / "parties" / "AUS.json").unlink(missing_ok=True)
 
     with serve(*homes, observe) as pair:
-        size = pair.house.sequencer.size
+        size = pair.gateway.sequencer.size
         answer = pair.partner().query(people.samples(1), **people.matter())
         kinds = [kind for kind, _ in entries(pair, size)]
 
@@ -191,7 +191,7 @@ def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, peo
     """A flood of refusals must not fill the disk; what is left out is in a summary (ADR 12)."""
     forger = people.forger(pair)
     letter = forger.letter()
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     for _ in range(RECORDED + 40):
         with pytest.raises(Exception, match="accepted"):
@@ -199,7 +199,7 @@ def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, peo
                 people.call(SignedEnvelope(letter.header, letter.sealed, bytes(3373)))
             )
 
-    written = pair.house.sequencer.size - size
+    written = pair.gateway.sequencer.size - size
     assert RECORDED <= written <= 2 * RECORDED + 2  # the minute may turn once meanwhile
     pair.serving.walk_rounds()
     assert (EntryType.REFUSAL_SUMMARY, EntryClass.DENIED) in entries(pair, size)

@@ -72,7 +72,7 @@ def test_a_copy_is_answered_from_what_is_stored_until_its_share_is_used_up(
         forger = people.forger(pair)
         letter = forger.letter()
         answers = {forger.send(letter).SerializeToString()}
-        size = pair.house.sequencer.size
+        size = pair.gateway.sequencer.size
         answers |= {forger.send(letter).SerializeToString() for _ in range(3)}
         assert len(answers) == 1
 
@@ -82,7 +82,7 @@ def test_a_copy_is_answered_from_what_is_stored_until_its_share_is_used_up(
         assert forger.verdict(caught.value) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
         assert dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
         assert (
-            pair.house.sequencer.size == size
+            pair.gateway.sequencer.size == size
         )  # neither a copy nor its refusal is an entry of its own
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
 
@@ -297,7 +297,7 @@ def test_a_caller_who_left_while_waiting_for_a_turn_leaves_no_entry(
     """Dropped before the first commit, as any call found dead there."""
     with serve(*homes) as pair:
         turns, forger = pair.serving._gate._turns, people.forger(pair)
-        size = pair.house.sequencer.size
+        size = pair.gateway.sequencer.size
         with ExitStack() as busy, raw(pair) as channel:
             while turns._free:  # other partners' long searches
                 assert busy.enter_context(pair.serving._gate.turn("NZL")).enter()
@@ -307,7 +307,7 @@ def test_a_caller_who_left_while_waiting_for_a_turn_leaves_no_entry(
             until(lambda: "AUS" not in turns._waiting)
 
         until(lambda: pair.serving._door._admission.taken("AUS") == 0)
-        assert pair.house.sequencer.size == size
+        assert pair.gateway.sequencer.size == size
 
 
 def test_queries_too_poor_to_search_are_bounded_by_the_day_across_a_restart(
@@ -327,14 +327,16 @@ def test_queries_too_poor_to_search_are_bounded_by_the_day_across_a_restart(
     most = 2 + poor_allowance(2)
     for _ in range(2):
         with serve(*homes) as pair:
-            size = pair.house.sequencer.size
+            size = pair.gateway.sequencer.size
             partner = pair.partner()
             for _ in range(most // 2 + 2):
                 try:
                     seen[partner.query([sample], **matter).outcome.name] += 1
                 except people.refused as refused:
                     seen[refused.reason] += 1
-            frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+            frames = [
+                decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)
+            ]
             begun = sum(frame.type is EntryType.REQUEST for frame in frames)
             assert len(frames) <= 3 * begun + (most // 2 + 2 - begun)
     assert seen == {"QUALITY_INSUFFICIENT": most, "QUOTA_EXCEEDED": 4}

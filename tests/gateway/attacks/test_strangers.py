@@ -228,7 +228,7 @@ def test_our_own_look_that_wants_a_descriptor_accuses_no_listener(
 
     wardrobe, doors = pair.serving._identity, pair.serving._doors
     assert wardrobe.look(doors)
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
     monkeypatch.setattr("gateway.server.listener.tls_probe.socket.create_connection", none_left)
 
     assert not wardrobe.look(doors)
@@ -239,7 +239,7 @@ def test_our_own_look_that_wants_a_descriptor_accuses_no_listener(
         (name, "EMFILE") for name in doors
     ]
     assert not any(line["event"] == "tls_leaf_differs" for line in said)
-    assert pair.house.sequencer.size == size
+    assert pair.gateway.sequencer.size == size
 
 
 # Whole processes ---------------------------------------------------------------------------------
@@ -257,13 +257,13 @@ def stand(*_):
     print("stuck", flush=True)
     threading.Event().wait()
 
-with Gateway.open(Path(home), lambda: b"a passphrase for tests") as house:
-    serving = module.Serving(house)
+with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
+    serving = module.Serving(gateway)
     module.ROUND = 0.2
     if how == "rounds":
         serving._clockwatch.round = stand
     if how == "letters":
-        house.postman._settle = stand
+        gateway.postman._settle = stand
     if how == "start":
         serving.engine.load = stand
     if how == "sequencer":
@@ -271,8 +271,8 @@ with Gateway.open(Path(home), lambda: b"a passphrase for tests") as house:
     def ready(where):
         print(json.dumps([where.exchange, where.admin, where.health, where.metrics]), flush=True)
         if how == "sequencer":
-            house.sequencer._write = stand
-            threading.Thread(target=house.sequencer.tidy, daemon=True).start()
+            gateway.sequencer._write = stand
+            threading.Thread(target=gateway.sequencer.tidy, daemon=True).start()
     code = serving.run(ready)
 sys.exit(code)
 """

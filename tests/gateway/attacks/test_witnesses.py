@@ -45,7 +45,7 @@ def add(pair: Any, signed: bytes) -> str:
 def newest(pair: Any, people: Any) -> bytes:
     with pair.partner() as partner:
         partner.query(people.samples(1), **people.matter())
-    signed: bytes = pair.house.sequencer.latest_checkpoint()
+    signed: bytes = pair.gateway.sequencer.latest_checkpoint()
     return signed
 
 
@@ -54,11 +54,11 @@ def test_a_partner_cosigns_and_whoever_asks_sees_it(pair: Any, people: Any) -> N
         partner.query(people.samples(1), **people.matter())
         checkpoint = partner.cosign()
 
-    signed = pair.house.witnesses.cosigned()
+    signed = pair.gateway.witnesses.cosigned()
     key = VerifierKey.parse(own_bundle(pair.asker).witness)
     assert signed_note.line_of(signed, key) is not None
     assert own_bundle(pair.home).log.open(signed) == checkpoint
-    assert [row["witness"] for row in pair.house.witnesses.latest()] == ["passerelle/AUS/witness"]
+    assert [row["witness"] for row in pair.gateway.witnesses.latest()] == ["passerelle/AUS/witness"]
 
 
 def test_of_a_day_the_newest_cosignature_is_kept(pair: Any, people: Any) -> None:
@@ -69,13 +69,13 @@ def test_of_a_day_the_newest_cosignature_is_kept(pair: Any, people: Any) -> None
         second = partner.cosign()
 
     assert first.size < second.size
-    assert [row["size"] for row in pair.house.witnesses.latest()] == [second.size]
+    assert [row["size"] for row in pair.gateway.witnesses.latest()] == [second.size]
 
 
 def test_a_checkpoint_from_the_future_is_refused(pair: Any, newest: bytes) -> None:
-    log = pair.house.keyset.log()
+    log = pair.gateway.keyset.log()
     ahead = signed_note.sign_checkpoint(
-        Checkpoint("passerelle/CAN", 10**6, bytes(32)), log, pair.house.clock()
+        Checkpoint("passerelle/CAN", 10**6, bytes(32)), log, pair.gateway.clock()
     )
 
     assert add(pair, cosign(pair, ahead)) == "checkpoint"
@@ -83,7 +83,7 @@ def test_a_checkpoint_from_the_future_is_refused(pair: Any, newest: bytes) -> No
 
 def test_a_checkpoint_of_another_origin_is_refused(pair: Any, newest: bytes) -> None:
     other = signed_note.sign_checkpoint(
-        Checkpoint("passerelle/USA", 3, bytes(32)), pair.house.keyset.log(), pair.house.clock()
+        Checkpoint("passerelle/USA", 3, bytes(32)), pair.gateway.keyset.log(), pair.gateway.clock()
     )
 
     assert add(pair, cosign(pair, other)) == "checkpoint"
@@ -93,7 +93,9 @@ def test_a_fork_that_we_signed_is_not_kept_as_ours(pair: Any, newest: bytes) -> 
     """Even under our own keys: what the ledger does not hold is no checkpoint of it."""
     size = own_bundle(pair.home).log.open(newest).size
     fork = signed_note.sign_checkpoint(
-        Checkpoint("passerelle/CAN", size, b"f" * 32), pair.house.keyset.log(), pair.house.clock()
+        Checkpoint("passerelle/CAN", size, b"f" * 32),
+        pair.gateway.keyset.log(),
+        pair.gateway.clock(),
     )
 
     assert add(pair, cosign(pair, fork)) == "checkpoint"
@@ -101,7 +103,7 @@ def test_a_fork_that_we_signed_is_not_kept_as_ours(pair: Any, newest: bytes) -> 
 
 def test_a_witness_whom_nobody_knows_is_not_kept(pair: Any, newest: bytes) -> None:
     stranger = WitnessKey.generate()
-    signed = signed_note.cosign(newest, "passerelle/USA/witness", stranger, pair.house.clock())
+    signed = signed_note.cosign(newest, "passerelle/USA/witness", stranger, pair.gateway.clock())
 
     assert add(pair, signed) == "cosignature"
     assert add(pair, newest) == "cosignature"  # nobody's line at all
@@ -109,7 +111,7 @@ def test_a_witness_whom_nobody_knows_is_not_kept(pair: Any, newest: bytes) -> No
 
 def test_a_line_of_anothers_key_under_a_known_name_is_not_kept(pair: Any, newest: bytes) -> None:
     signed = signed_note.cosign(
-        newest, "passerelle/AUS/witness", WitnessKey.generate(), pair.house.clock()
+        newest, "passerelle/AUS/witness", WitnessKey.generate(), pair.gateway.clock()
     )
 
     assert add(pair, signed) == "cosignature"
@@ -124,15 +126,17 @@ def test_a_spoilt_line_of_a_known_witness_is_refused(pair: Any, newest: bytes) -
 
 def cosign(pair: Any, signed: bytes) -> bytes:
     key = pair.keyset.log().witness()
-    return signed_note.cosign(signed, "passerelle/AUS/witness", key, pair.house.clock())
+    return signed_note.cosign(signed, "passerelle/AUS/witness", key, pair.gateway.clock())
 
 
 def test_split_view_is_not_cosigned(pair: Any, people: Any, tmp_path: Path) -> None:
     """The ledger shows another tree than the one we keep: no line of ours, but evidence."""
     witness = tmp_path / "CAN.checkpoint"
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
     fork = signed_note.sign_checkpoint(
-        Checkpoint("passerelle/CAN", size, b"f" * 32), pair.house.keyset.log(), pair.house.clock()
+        Checkpoint("passerelle/CAN", size, b"f" * 32),
+        pair.gateway.keyset.log(),
+        pair.gateway.clock(),
     )
     witness.write_bytes(fork)
 
@@ -140,57 +144,57 @@ def test_split_view_is_not_cosigned(pair: Any, people: Any, tmp_path: Path) -> N
         partner.cosign()
 
     assert caught.value.evidence is not None
-    assert pair.house.witnesses.cosigned() == b""
+    assert pair.gateway.witnesses.cosigned() == b""
 
 
 def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     pair: Any, people: Any, monkeypatch: Any
 ) -> None:
-    house, witnesses = pair.house, pair.house.witnesses
+    gateway, witnesses = pair.gateway, pair.gateway.witnesses
     vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
-    now = house.clock()
+    now = gateway.clock()
     witnesses.round()
-    assert "WITNESSES" not in house.overdue.standing
+    assert "WITNESSES" not in gateway.overdue.standing
 
     witnesses._clock = lambda: now + timedelta(minutes=40)
     witnesses.round()
-    assert "WITNESSES" in house.overdue.standing
+    assert "WITNESSES" in gateway.overdue.standing
     with pytest.raises(EvidenceOverdue):
-        house.overdue.demand(now + timedelta(hours=5))
+        gateway.overdue.demand(now + timedelta(hours=5))
 
     with pair.partner() as partner:
         partner.cosign()
-    witnesses._clock = house.clock
+    witnesses._clock = gateway.clock
     witnesses.round()
-    house.overdue.demand(now + timedelta(hours=5))
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+    gateway.overdue.demand(now + timedelta(hours=5))
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     said = [f.subject_reference for f in frames if f.type is EntryType.ALARM]
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
 
 
 def test_a_quorum_demanded_of_an_old_ledger_is_counted_down_from_the_opening_on(pair: Any) -> None:
-    """A policy that is new, a witness that left, a house that was closed overnight: hours of grace, not none."""
-    house, witnesses = pair.house, pair.house.witnesses
+    """A policy that is new, a witness that left, a gateway that was closed overnight: hours of grace, not none."""
+    gateway, witnesses = pair.gateway, pair.gateway.witnesses
     vkey = bundle_renewal.witness_of(pair.keyset, "AUS")
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
-    opened = house.clock() + timedelta(days=30)  # its checkpoints are a month old
+    opened = gateway.clock() + timedelta(days=30)  # its checkpoints are a month old
     witnesses._begun, witnesses._clock = opened, lambda: opened + timedelta(minutes=1)
 
     witnesses.round()
-    assert "WITNESSES" not in house.overdue.standing
+    assert "WITNESSES" not in gateway.overdue.standing
 
     witnesses._clock = lambda: opened + timedelta(minutes=40)
     witnesses.round()
-    assert house.overdue.standing["WITNESSES"] == opened
-    house.overdue.demand(opened + timedelta(hours=3))
+    assert gateway.overdue.standing["WITNESSES"] == opened
+    gateway.overdue.demand(opened + timedelta(hours=3))
     # Opened again meanwhile, it does not begin anew.
     witnesses._begun = opened + timedelta(hours=3)
     witnesses._clock = lambda: opened + timedelta(hours=3, minutes=1)
     witnesses.round()
-    assert house.overdue.standing["WITNESSES"] == opened
+    assert gateway.overdue.standing["WITNESSES"] == opened
     with pytest.raises(EvidenceOverdue):
-        house.overdue.demand(opened + timedelta(hours=5))
+        gateway.overdue.demand(opened + timedelta(hours=5))
 
 
 def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
@@ -202,10 +206,10 @@ def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(
         size = partner.cosign().size
         fork = signed_note.sign_checkpoint(
             Checkpoint("passerelle/CAN", size, b"f" * 32),
-            pair.house.keyset.log(),
-            pair.house.clock(),
+            pair.gateway.keyset.log(),
+            pair.gateway.clock(),
         )
-        monkeypatch.setattr(pair.house.witnesses, "cosigned", lambda: fork)
+        monkeypatch.setattr(pair.gateway.witnesses, "cosigned", lambda: fork)
 
         with pytest.raises(SplitView) as caught:
             partner.cosigned()
@@ -226,20 +230,20 @@ def independent(pair: Any) -> tuple[WitnessKey, str]:
 def test_witnesses_who_never_look_at_one_size_make_a_quorum_all_the_same(
     pair: Any, people: Any, newest: bytes
 ) -> None:
-    """Each vouches for the trees before its own: two who look by turns would else end the service of an honest house."""
-    house, witnesses = pair.house, pair.house.witnesses
+    """Each vouches for the trees before its own: two who look by turns would else end the service of an honest gateway."""
+    gateway, witnesses = pair.gateway, pair.gateway.witnesses
     key, lines = independent(pair)
     witnesses._policy = Policy.parse(f"{lines}group both all office aus\nquorum both\n".encode())
-    now = house.clock()
+    now = gateway.clock()
     witnesses._clock = lambda: now + timedelta(hours=1)
 
     for turn in range(2):
-        signed = house.sequencer.latest_checkpoint()
+        signed = gateway.sequencer.latest_checkpoint()
         witnesses.add("", signed_note.cosign(signed, "office.example/witness", key, now))
         with pair.partner() as partner:
             partner.query(people.samples(turn), **people.matter())
             partner.cosign()
-        with house.database.reader() as reader:
+        with gateway.database.reader() as reader:
             notes = [each for _, _, each in witness_evidence.latest(reader)]
         size = own_bundle(pair.home).log.open(signed).size
         assert witnesses._policy.reached(notes) == size
@@ -250,7 +254,7 @@ def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
     pair: Any, newest: bytes
 ) -> None:
     """A ledger at rest: the same size is cosigned before midnight and after."""
-    witnesses, now = pair.house.witnesses, pair.house.clock()
+    witnesses, now = pair.gateway.witnesses, pair.gateway.clock()
 
     for days in (0, 0, 1, 2):
         witnesses._clock = lambda days=days: now + timedelta(days=days)
@@ -262,8 +266,8 @@ def test_a_witness_that_looks_again_on_another_day_is_kept_and_breaks_nothing(
 def test_a_cosignature_that_is_kept_already_costs_no_commit(
     pair: Any, newest: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    witnesses, brought, commits = pair.house.witnesses, cosign(pair, newest), []
-    commit = pair.house.sequencer.commit
+    witnesses, brought, commits = pair.gateway.witnesses, cosign(pair, newest), []
+    commit = pair.gateway.sequencer.commit
     monkeypatch.setattr(
         witnesses._sequencer, "commit", lambda *what: commits.append(what) or commit(*what)
     )
@@ -284,7 +288,7 @@ def test_old_cosignatures_brought_again_fill_no_table(
 
     assert add(pair, cosign(pair, newest)) == ""
 
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         assert witness_evidence.sizes(reader, 10) == [last.size]
 
 
@@ -301,13 +305,13 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
 
     courier = GrpcTransport(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
-        lambda split: pair.house.postman._connections.accuse("AUS", split),
+        lambda split: pair.gateway.postman._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
     delivery = courier.carry(b"a letter")
 
     assert (delivery.fate, delivery.reason) == (Fate.DOUBTED, "SPLIT_VIEW")
-    *_, last = (decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database))
+    *_, last = (decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database))
     assert last.type is EntryType.WITNESS
     assert last.partner_id == "AUS"
     assert last.subject_reference == f"SPLIT/{sha256(b'{}').hexdigest()[:32]}"
@@ -317,13 +321,13 @@ def test_more_witnesses_than_a_note_has_room_for_still_make_a_note(
     pair: Any, newest: bytes
 ) -> None:
     """Forty partners cosign one size: what is shown is a note that parses, with our own lines in it."""
-    now, log = pair.house.clock(), pair.house.witnesses._log()
+    now, log = pair.gateway.clock(), pair.gateway.witnesses._log()
     notes = [
         signed_note.cosign(newest, f"w{n}", WitnessKey.from_seed(n.to_bytes(32, "big")), now)
         for n in range(1, 41)
     ]
 
-    merged = pair.house.witnesses._merged(notes)
+    merged = pair.gateway.witnesses._merged(notes)
 
     assert len(signed_note.parse_note(merged).signatures) == signed_note.MAX_SIGNATURES
     assert log.open(merged) == log.open(newest)
@@ -331,16 +335,16 @@ def test_more_witnesses_than_a_note_has_room_for_still_make_a_note(
 
 @pytest.mark.parametrize("most", [signed_note.MAX_NOTE, signed_note.MAX_NOTE + 1])
 def test_a_cosignature_is_bounded_before_it_is_read(pair: Any, most: int) -> None:
-    before = pair.house.sequencer.size
+    before = pair.gateway.sequencer.size
 
     assert add(pair, b"x" * most) == "checkpoint"
-    assert pair.house.sequencer.size == before
+    assert pair.gateway.sequencer.size == before
 
 
 def test_our_own_gateway_accuses_once_for_each_evidence(pair: Any) -> None:
-    before = pair.house.sequencer.size
+    before = pair.gateway.sequencer.size
 
     for _ in range(3):
-        pair.house.witnesses.accuse("AUS", "ab" * 32)
+        pair.gateway.witnesses.accuse("AUS", "ab" * 32)
 
-    assert pair.house.sequencer.size == before + 1
+    assert pair.gateway.sequencer.size == before + 1

@@ -265,7 +265,7 @@ def test_an_exchange_names_its_partner_and_message(
     assert faults(empty) == [(0, "a REQUEST that does not name its partner and message")]
 
 
-def test_acts_of_the_house_have_no_grammar(empty: Ledger, words: Words) -> None:
+def test_acts_of_the_gateway_have_no_grammar(empty: Ledger, words: Words) -> None:
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
     ordered |= {EntryType.PROPOSAL}  # likewise
     ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review

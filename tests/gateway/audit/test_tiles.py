@@ -24,7 +24,7 @@ def leaf(index: int, history: int = 0) -> bytes:
 
 
 def publish(size: int, history: int = 0, forked_at: int = 0) -> tuple[Files, Checkpoint]:
-    """Return the files of a tree, made from its leaves and nothing of the house."""
+    """Return the files of a tree, made from its leaves and nothing of the gateway."""
     leaves = [leaf(n, history if n >= forked_at else 0) for n in range(size)]
     rows = [merkle.leaf_hash(each) for each in leaves]
     root = merkle.root(rows)

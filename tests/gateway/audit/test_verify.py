@@ -209,7 +209,7 @@ def test_two_ledgers_spliced_are_found(ledger: Ledger, empty_ledger: Ledger, wor
 
 
 def test_time_that_falls_is_found(empty_ledger: Ledger, words: Words) -> None:
-    """A house that turns back its clock signs what it did, and is found all the same."""
+    """A gateway that turns back its clock signs what it did, and is found all the same."""
     empty_ledger.commit(words.own())
     empty_ledger.now -= timedelta(milliseconds=1001)
     empty_ledger.commit(words.own(EntryType.STOP))
@@ -220,7 +220,7 @@ def test_time_that_falls_is_found(empty_ledger: Ledger, words: Words) -> None:
     assert "older than the one before" in said(report)
 
 
-def test_a_leaf_that_the_house_signed_malformed_is_found(ledger: Ledger) -> None:
+def test_a_leaf_that_the_gateway_signed_malformed_is_found(ledger: Ledger) -> None:
     ledger.leaves.append(bytes(512))
     checkpoint = Checkpoint(ledger.origin, 7, root(map(leaf_hash, ledger.leaves)))
     ledger.notes.append(sign_checkpoint(checkpoint, ledger.key, ledger.now))
@@ -297,8 +297,8 @@ def test_checkpoints_beyond_the_end_keep_their_order(ledger: Ledger) -> None:
     assert "smaller" in said(report)
 
 
-def test_a_fork_that_the_house_signed_is_found(ledger: Ledger) -> None:
-    """Both keys, one log, one size, two roots: the house shows two histories."""
+def test_a_fork_that_the_gateway_signed_is_found(ledger: Ledger) -> None:
+    """Both keys, one log, one size, two roots: the gateway shows two histories."""
     fork = Checkpoint(ledger.origin, 4, bytes(32))
     ledger.notes.insert(3, sign_checkpoint(fork, ledger.key, ledger.now))
 
@@ -386,7 +386,7 @@ def test_no_rows_bring_down_the_verifier(leaves: list[bytes], notes: list[bytes]
     assert not verify_log(leaves, notes, log).ok
 
 
-def test_an_auditors_laptop_needs_no_house() -> None:
+def test_an_auditors_laptop_needs_no_gateway() -> None:
     """`gateway.ledger` imports neither grpc nor numpy nor SQL (ledger 1, 7)."""
     code = (
         "import sys, gateway.ledger.verify;"

@@ -1,4 +1,4 @@
-"""A small true ledger, as an auditor holds it: a house that was asked a few questions, and its bundle."""
+"""A small true ledger, as an auditor holds it: a gateway that was asked a few questions, and its bundle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keys.keyset import Keyset
 
 @dataclass(frozen=True)
 class Archive:
-    """One house's folder, its bundle, the auditor's keys, and the numbers of what was asked."""
+    """One gateway's folder, its bundle, the auditor's keys, and the numbers of what was asked."""
 
     root: Path
     home: Path
@@ -52,7 +52,7 @@ def archive(  # noqa: PLR0917 - fixtures
     home = root / "can"
     let_in(home, "P-1", ["operator"], root / "p1")
     let_in(home, "A-1", ["auditor"], root / "a1", by=root / "p1")
-    for name, words in (("auditor", b"the auditor's own"), ("house", secret())):
+    for name, words in (("auditor", b"the auditor's own"), ("gateway", secret())):
         (root / f"{name}.pass").write_bytes(words)
         (root / f"{name}.pass").chmod(0o600)
     with serve(home, root / "aus") as pair:

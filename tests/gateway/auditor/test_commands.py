@@ -20,7 +20,7 @@ def run(*words: object) -> tuple[int, Any]:
 
 
 def export(archive: Any, out: Path, *more: str) -> tuple[int, Any]:
-    words = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass")
+    words = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass")
     return run("ledger", "export", archive.home, "-o", out, "--reason", "a test", *words, *more)
 
 
@@ -85,8 +85,8 @@ def test_the_story_of_a_transaction_out_of_a_bundle(archive: Any, scheme: str) -
     assert (archive.bundle.parent / "whole.bundle.index").exists()
 
 
-def test_a_bundle_and_a_house_tell_the_same_story(archive: Any) -> None:
-    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass")
+def test_a_bundle_and_a_gateway_tell_the_same_story(archive: Any) -> None:
+    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass")
     words = ("--reason", "a test", *live, *archive.as_auditor)
 
     there = run("audit", "explain", archive.matched, "--bundle", archive.bundle, *words)
@@ -180,8 +180,8 @@ def test_no_correction_is_late_where_there_is_none(archive: Any) -> None:
     assert (code, told["rows"], told["sealed"]) == (0, [], True)
 
 
-def test_a_live_house_records_who_asked(archive: Any) -> None:
-    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass")
+def test_a_live_gateway_records_who_asked(archive: Any) -> None:
+    live = ("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass")
 
     code, told = run("audit", "refusals", archive.home, *live, "--reason", "a test")
     assert code == 0, told
@@ -190,7 +190,7 @@ def test_a_live_house_records_who_asked(archive: Any) -> None:
     assert "--reason" in unsaid["error"]["message"]
 
 
-def test_neither_house_nor_bundle_is_no_question() -> None:
+def test_neither_gateway_nor_bundle_is_no_question() -> None:
     code, told = run("audit", "refusals")
 
     assert code == 2

@@ -217,7 +217,7 @@ def test_each_view_is_recorded_before_it_is_made(
 
 
 def test_a_long_address_does_not_hide_what_was_looked_at(inside: Visitor, seen: list[str]) -> None:
-    """A house keeps 200 characters of a view."""
+    """A gateway keeps 200 characters of a view."""
     assert inside.ask(f"/search?padding={'x' * 300}&q=C-1").status == 200
     assert inside.ask(f"/timeline?q={'x' * 300}&kind=START").status == 200
     assert seen == ["console: search q=C-1", "console: timeline kind=START"]
@@ -244,13 +244,13 @@ def test_what_cannot_be_recorded_is_not_shown(
     inside: Visitor, hall: ConsoleContext, monkeypatch: pytest.MonkeyPatch, archive: Any
 ) -> None:
     def refuse(_: str) -> None:
-        raise UserError("the house is shut")
+        raise UserError("the gateway is shut")
 
     monkeypatch.setattr(hall, "record", refuse)
     answer = inside.ask(f"/exchange/{archive.matched}")
 
     assert answer.status == 503
-    assert "the house is shut" in answer.text
+    assert "the gateway is shut" in answer.text
     assert "VISA_PERMIT" not in answer.text
 
     def full(_: str) -> None:
@@ -363,7 +363,7 @@ def test_a_console_without_a_reason_does_not_open(archive: Any) -> None:
     assert "--reason" in json.loads(result.stdout)["error"]["message"]
 
 
-def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
+def test_a_view_of_a_live_gateway_is_an_entry_of_its_ledger(archive: Any) -> None:
     from gateway.ledger.entry import EntryType, decode, open_detail
     from gateway.server.local_source import Stored
 
@@ -374,7 +374,7 @@ def test_a_view_of_a_live_house_is_an_entry_of_its_ledger(archive: Any) -> None:
         archive.home / "auditor",
         archive.root / "auditor.pass",
         archive.root / "a1",
-        archive.root / "house.pass",
+        archive.root / "gateway.pass",
     )
     with session.room(asked, "console: opened") as room:
         console.hall_of(asked, room).record("console: entry 7 é")

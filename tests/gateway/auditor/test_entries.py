@@ -1,4 +1,4 @@
-"""Single entries, and proofs of them, out of a house and out of bundles."""
+"""Single entries, and proofs of them, out of a gateway and out of bundles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(*words: object) -> tuple[int, Any]:
 
 def live(archive: Any) -> list[object]:
     return [
-        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"),
         *("--reason", "a test"),
     ]
 

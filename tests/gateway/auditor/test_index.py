@@ -123,7 +123,7 @@ def test_a_question_cannot_write(index: Index) -> None:
     assert index.rows("SELECT count(*) FROM entries") != [(0,)]
 
 
-def test_the_entries_of_a_transaction_are_those_of_the_house(index: Index, archive: Any) -> None:
+def test_the_entries_of_a_transaction_are_those_of_the_gateway(index: Index, archive: Any) -> None:
     kinds = {each.frame.type for each in index.of_transaction(archive.matched)}
 
     assert {EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE, EntryType.KEY} <= kinds

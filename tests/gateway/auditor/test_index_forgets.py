@@ -22,8 +22,8 @@ HIT = {"true_outcome": "MATCH", "disclosed_outcome": "MATCH", "subject": "987654
 
 
 def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
-    house, auditor = keys()
-    scribe = _Scribe(house.audit_public, house.log(), 0)
+    gateway, auditor = keys()
+    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
     said = [*query(1, 1, case=CANARY, **HIT), *query(2, 2, case="C-kept", **HIT)]
     before = [scribe.entry(each) for each in said]
     told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
@@ -35,7 +35,7 @@ def test_forgetting_reaches_an_index_that_had_read_it(tmp_path: Path) -> None:
     )
     shredded = [replace(each, sealed_dek=None) for each in before[:2]]
     after = [*shredded, *before[2:], scribe.entry(Said(frame, {"count": "2"}))]
-    log, secret = LogIdentity.from_log_key(ORIGIN, house.log()), secrets.token_bytes(32)
+    log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
 
     with Index(tmp_path / "index", secret) as index:
         index.extend(Small(log, before), auditor.audit_ring())
@@ -58,8 +58,8 @@ class Later(Small):
 
 
 def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) -> None:
-    house, auditor = keys()
-    scribe = _Scribe(house.audit_public, house.log(), 0)
+    gateway, auditor = keys()
+    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
     verdict = replace(query(1, 3)[1].frame, type=EntryType.VERDICT, entry_class=EntryClass.OTHER)
     decided = Said(verdict, {**HIT, "why": CANARY, "verdict": "SAME", "examiner": CANARY})
     said = [*query(1, 1, case=CANARY), decided, *query(2, 4)]
@@ -72,7 +72,7 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
         subject_reference=told.reference(),
     )
     after = [*before, scribe.entry(Said(frame, {"count": "3"}))]
-    log, secret = LogIdentity.from_log_key(ORIGIN, house.log()), secrets.token_bytes(32)
+    log, secret = LogIdentity.from_log_key(ORIGIN, gateway.log()), secrets.token_bytes(32)
     known = (
         'SELECT "case", true_outcome, why, verdict, examiner, subject FROM exchanges WHERE idx = 0'
     )
@@ -89,8 +89,8 @@ def test_forgetting_reaches_what_a_later_bundle_holds_no_more(tmp_path: Path) ->
 
 def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
     """Read without encryption, page for page: secure_delete has overwritten what was deleted."""
-    house, auditor = keys()
-    scribe = _Scribe(house.audit_public, house.log(), 0)
+    gateway, auditor = keys()
+    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
     before = [scribe.entry(each) for each in query(1, 1, case=CANARY, **HIT)]
     told = Erased(EXCHANGE_DETAIL, 2, 0, 1)
     frame = Frame(
@@ -101,7 +101,7 @@ def test_forgotten_words_stand_in_no_page_of_the_index(tmp_path: Path) -> None:
     )
     gone = [replace(each, sealed_dek=None) for each in before]
     after = [*gone, scribe.entry(Said(frame, {"count": "2"}))]
-    log = LogIdentity.from_log_key(ORIGIN, house.log())
+    log = LogIdentity.from_log_key(ORIGIN, gateway.log())
 
     with Index(tmp_path / "index", secrets.token_bytes(32)) as index:
         index.extend(Small(log, before), auditor.audit_ring())

@@ -262,7 +262,7 @@ def agreed(said: list[Said], version: int) -> list[Said]:
     ]
 
 
-def test_what_the_house_gave_back_is_not_counted_and_each_version_has_its_limit() -> None:
+def test_what_the_gateway_gave_back_is_not_counted_and_each_version_has_its_limit() -> None:
     poor = {"true_outcome": "QUALITY_INSUFFICIENT", "disclosed_outcome": "QUALITY_INSUFFICIENT"}
     said = [
         *(each for n in (1, 2) for each in agreed(query(n, n), 1)),
@@ -430,7 +430,7 @@ def test_the_time_of_answers_says_nothing_of_a_number_that_is_withheld() -> None
     assert [each.half is None for each in found.pace] == [True, True, False, False]
 
 
-def of_house(kind: EntryType, hours: float, of: str = "", **facts: str) -> Said:
+def of_gateway(kind: EntryType, hours: float, of: str = "", **facts: str) -> Said:
     """Return an entry that is about nobody's message."""
     frame = Frame(
         type=kind,
@@ -450,9 +450,11 @@ def test_changes_say_who_was_let_in_and_what_changed_of_the_person_of_the_exchan
         "fields_changed": "STATUS,NATIONALITIES,PERSECUTORS,ALIAS",
     }
     said = [
-        of_house(EntryType.STAFF, 1, "ab" * 32, actor="O-1", person="P-9", roles="caseworker"),
-        of_house(EntryType.UPDATED, 2, "S-77", actor="R-1", subject="77", **changed),
-        of_house(EntryType.UPDATED, 3, "S-78", actor="R-1", subject="78", fields_changed="GENDER"),
+        of_gateway(EntryType.STAFF, 1, "ab" * 32, actor="O-1", person="P-9", roles="caseworker"),
+        of_gateway(EntryType.UPDATED, 2, "S-77", actor="R-1", subject="77", **changed),
+        of_gateway(
+            EntryType.UPDATED, 3, "S-78", actor="R-1", subject="78", fields_changed="GENDER"
+        ),
         *query(1, 4, subject="77", **HIT),
     ]
     with indexed(said) as index:

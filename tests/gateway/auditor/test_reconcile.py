@@ -189,7 +189,7 @@ def refused(*words: object, why: str) -> bool:
     return True
 
 
-def test_a_house_and_a_party_that_recorded_nothing(
+def test_a_gateway_and_a_party_that_recorded_nothing(
     archive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The asker of this archive keeps no ledger of its own: every question of it is missing there."""
@@ -197,7 +197,7 @@ def test_a_house_and_a_party_that_recorded_nothing(
     day = f"{now:%Y-%m-%d}"
     live = (
         *(archive.home, "--with", "AUS", "--reason", "a test"),
-        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"),
     )
     words = ("ledger", "reconcile", *live, "--since", day, "--until", day)
 
@@ -229,7 +229,7 @@ def test_a_statement_is_believed_by_the_receipt_of_its_ledger_alone(
     """A checkpoint is public: whoever has one could otherwise state anything in its owner's name."""
     day = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     live = (
-        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"),
+        *("--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"),
         *("--reason", "a test", "--since", day, "--until", day),
     )
     file = tmp_path / "can.statement"

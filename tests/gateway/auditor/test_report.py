@@ -308,12 +308,12 @@ def test_an_auditor_makes_the_report_of_a_bundle(archive: Any, tmp_path: Path) -
     assert archive.matched not in html
 
 
-def test_an_auditor_makes_the_report_of_a_house(archive: Any, tmp_path: Path) -> None:
+def test_an_auditor_makes_the_report_of_a_gateway(archive: Any, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     period = ["--from", today, "--to", today, "--reason", "a test", "-o", str(out)]
     officer = ["--as", str(archive.root / "a1")]
-    key = ["--passphrase-file", str(archive.root / "house.pass"), *archive.as_auditor]
+    key = ["--passphrase-file", str(archive.root / "gateway.pass"), *archive.as_auditor]
     result = CliRunner().invoke(
         app,
         ["audit", "report", str(archive.home), *period, *officer, *key, "--json"],

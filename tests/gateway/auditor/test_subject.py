@@ -365,14 +365,14 @@ def test_without_a_key_there_is_no_pack() -> None:
         subject(index, Period(), "77")
 
 
-def test_a_house_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
+def test_a_gateway_knows_whom_a_file_number_names(archive: Any, tmp_path: Path) -> None:
     with Archive.open(archive.bundle) as volume, Index.passing() as index:
         index.extend(ArchiveSource(volume), archive.ring)
         wanted = "SELECT subject FROM exchanges WHERE number = ?"
         found = int(index.rows(wanted, (archive.matched,))[0][0])
     with Stored(archive.home) as stored, stored._database.reader() as reader:
         person = reference_of(reader, found)
-    live = ["--as", archive.root / "a1", "--passphrase-file", archive.root / "house.pass"]
+    live = ["--as", archive.root / "a1", "--passphrase-file", archive.root / "gateway.pass"]
     words = ["--reason", "access request 9", *live, *archive.as_auditor, "--json"]
     packs = []
     for name in (person, "nobody"):

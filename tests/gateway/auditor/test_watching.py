@@ -331,8 +331,8 @@ def test_a_witness_by_its_commands(
     with Archive.open(archive.bundle) as volume:
         history = [held.leaf for held in volume.held()]
         size = PartyBundle.parse(party.read_bytes()).log.open(list(volume.notes())[-1]).size
-    with Gateway.open(archive.home, secret) as house:
-        log = house.keyset.log()
+    with Gateway.open(archive.home, secret) as gateway:
+        log = gateway.keyset.log()
     assert isinstance(log, LogKey)
     publish(place, history[:size], log)
 
@@ -341,7 +341,7 @@ def test_a_witness_by_its_commands(
     code, shown = run("witness", "show", words[0], "--party", party)
     assert (code, shown["size"], shown["evidence"]) == (0, size, [])
 
-    me = ("--passphrase-file", archive.root / "house.pass", "--as", archive.root / "p1")
+    me = ("--passphrase-file", archive.root / "gateway.pass", "--as", archive.root / "p1")
     code, refused = run("witness", "submit", archive.home, told["cosigned"], *me)
     assert code != 0
     assert "evidence.policy" in refused["error"]["message"]

@@ -51,8 +51,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     auditor = Keyset.create_auditor(BEGINS, "CAN", custody)
     auditor.save(root / "auditor" / "keyset.json")
     public = auditor.primary(KeyKind.AUDIT).public
-    house = Keyset.create(BEGINS, "CAN", Bare(), audit_public=public)
-    synthetic_year.write(root / "year.bundle", ENTRIES, house)
+    gateway = Keyset.create(BEGINS, "CAN", Bare(), audit_public=public)
+    synthetic_year.write(root / "year.bundle", ENTRIES, gateway)
     lines = [("subject", "sex", "age_band", "region"), *subjects(Random(6))]
     (root / "groups.csv").write_text("".join(",".join(each) + "\n" for each in lines))
     key = ["--key", str(root / "auditor"), "--key-passphrase-file", str(root / "pass")]

@@ -1,4 +1,4 @@
-"""Small invented ledgers for the questions: entries as a house writes them, held as an auditor holds them."""
+"""Small invented ledgers for the questions: entries as a gateway writes them, held as an auditor holds them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bare:
 
 
 def keys(now: datetime = BEGINS) -> tuple[Keyset, Keyset]:
-    """Return the keys of a house, and of its auditor."""
+    """Return the keys of a gateway, and of its auditor."""
     auditor = Keyset.create_auditor(now, "CAN", Bare())
     public = auditor.primary(KeyKind.AUDIT).public
     return Keyset.create(now, "CAN", Bare(), audit_public=public), auditor
@@ -60,11 +60,11 @@ class Small:
 
 def indexed(said: Iterable[Said], *, opened: bool = True) -> Index:
     """Return a passing index of some entries, in order of time."""
-    house, auditor = keys()
-    scribe = _Scribe(house.audit_public, house.log(), 0)
+    gateway, auditor = keys()
+    scribe = _Scribe(gateway.audit_public, gateway.log(), 0)
     ordered = sorted(said, key=lambda each: each.frame.time)
     entries = [scribe.entry(each) for each in ordered]
-    source = Small(LogIdentity.from_log_key(ORIGIN, house.log()), entries)
+    source = Small(LogIdentity.from_log_key(ORIGIN, gateway.log()), entries)
     ring: OpeningRing | None = auditor.audit_ring() if opened else None
     index = Index.passing()
     index.extend(source, ring)

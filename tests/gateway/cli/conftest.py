@@ -106,7 +106,7 @@ def loaded() -> Callable[..., tuple[set[str], str]]:
 @pytest.fixture(scope="session")
 def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("passphrases")
-    (folder / "house").write_bytes(HOUSE + b"\n")
+    (folder / "gateway").write_bytes(HOUSE + b"\n")
     (folder / "auditor").write_text("another one\n")
     (folder / "keepers").write_text("a third of them\n")
     for file in folder.iterdir():
@@ -116,7 +116,7 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def passphrase(secrets_folder: Path) -> tuple[str, Path]:
-    return ("--passphrase-file", secrets_folder / "house")
+    return ("--passphrase-file", secrets_folder / "gateway")
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def founded(
     for party in ("CAN", "AUS"):
         said = run(
             *("init", folder / party, "--party", party),
-            *("--passphrase-file", secrets_folder / "house"),
+            *("--passphrase-file", secrets_folder / "gateway"),
             *("--auditor-passphrase-file", secrets_folder / "auditor"),
             *("--keepers-passphrase-file", secrets_folder / "keepers"),
         )

@@ -1,4 +1,4 @@
-"""Custody, backup and restore by commands alone: two operators, a closed house, a recovery key kept elsewhere."""
+"""Custody, backup and restore by commands alone: two operators, a closed gateway, a recovery key kept elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def can(homes: Any, officer: Any) -> Path:
-    """A house with two operators: P-1 is at the desk, P-2 has his own folder."""
+    """A gateway with two operators: P-1 is at the desk, P-2 has his own folder."""
     for person in ("P-1", "P-2"):
         officer(person, "operator")
     home: Path = homes["CAN"]
@@ -50,7 +50,7 @@ def test_custody_is_changed_by_two_and_the_old_passphrase_opens_nothing(
     assert run("ledger", "verify", can).code == 0
 
 
-def test_a_house_is_backed_up_lost_and_restored(
+def test_a_gateway_is_backed_up_lost_and_restored(
     can: Path, run: Any, passphrase: Any, tmp_path: Path
 ) -> None:
     apart = secret(tmp_path / "recovery.pass", "kept elsewhere")

@@ -95,12 +95,12 @@ def test_a_folder_that_is_no_home_is_one_line(
     "settings",
     [
         "",
-        "[house]\nparty = 'can'\n",
-        "[house]\nparty = 'CAN'\nnickname = 'x'\n",
-        "[house\n",
+        "[gateway]\nparty = 'can'\n",
+        "[gateway]\nparty = 'CAN'\nnickname = 'x'\n",
+        "[gateway\n",
         "\x00",
-        "[house]\nparty = 'CAN'\n[keys]\ncustody = 'pkcs11:token'\n",
-        "[house]\nparty = 'CAN'\n[exchange]\nlisten = 7\n",
+        "[gateway]\nparty = 'CAN'\n[keys]\ncustody = 'pkcs11:token'\n",
+        "[gateway]\nparty = 'CAN'\n[exchange]\nlisten = 7\n",
     ],
 )
 @pytest.mark.parametrize("command", ["check", "serve", "gallery stats", "party list"])

@@ -1,4 +1,4 @@
-"""`passerelle corrections`, `ask`, `asked` and `use`, from inside a closed house; and the graph, three ways."""
+"""`passerelle corrections`, `ask`, `asked` and `use`, from inside a closed gateway; and the graph, three ways."""
 
 from __future__ import annotations
 

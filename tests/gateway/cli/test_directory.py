@@ -1,4 +1,4 @@
-"""The directory's commands: its keepers sign, at one desk or each at home, and a house takes what enough signed."""
+"""The directory's commands: its keepers sign, at one desk or each at home, and a gateway takes what enough signed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keepers_file(secrets_folder: Path) -> tuple[str, Path]:
 
 @pytest.fixture
 def home(homes: dict[str, Path], officer: Any) -> Path:
-    """A closed house with a first operator."""
+    """A closed gateway with a first operator."""
     officer("O-1", "operator")
     return homes["CAN"]
 
@@ -29,7 +29,7 @@ def roles(run: Any, home: Path, passphrase: Any) -> dict[str, Any]:
     return {each["role"]: each for each in said.document["roles"]}
 
 
-def test_a_founded_house_has_a_directory_of_five_roles(
+def test_a_founded_gateway_has_a_directory_of_five_roles(
     run: Any, home: Path, passphrase: Any
 ) -> None:
     found = roles(run, home, passphrase)
@@ -146,16 +146,16 @@ def test_a_keeper_takes_a_folder_under_an_own_passphrase(
     assert right.code == 0, right.err
 
 
-def test_a_house_whose_directory_has_ended_answers_nothing(home: Path) -> None:
+def test_a_gateway_whose_directory_has_ended_answers_nothing(home: Path) -> None:
     from datetime import timedelta
 
     from gateway.errors import DirectoryStale
 
-    with Gateway.open(home, lambda: b"correct horse battery") as house:
-        house.publishing.demand()
-        real = house.publishing._clock
-        house.publishing._clock = lambda: real() + timedelta(hours=25)
+    with Gateway.open(home, lambda: b"correct horse battery") as gateway:
+        gateway.publishing.demand()
+        real = gateway.publishing._clock
+        gateway.publishing._clock = lambda: real() + timedelta(hours=25)
         with pytest.raises(DirectoryStale):
-            house.publishing.demand()
-        house.publishing.round()  # the caretaker signs anew, long before that
-        house.publishing.demand()
+            gateway.publishing.demand()
+        gateway.publishing.round()  # the caretaker signs anew, long before that
+        gateway.publishing.demand()

@@ -411,7 +411,7 @@ def test_check_says_that_all_is_well_and_what_is_in_force(
     assert said.code == 0
     assert all(one["ok"] for one in said.document["checks"])
     settings = said.document["settings"]
-    assert settings["house.party"] == "CAN"
+    assert settings["gateway.party"] == "CAN"
     assert isinstance(settings["exchange.hosts"], list)
     assert settings["exchange.quantum_step_ms"] == 25
     assert settings["keys.passphrase_file"] is None

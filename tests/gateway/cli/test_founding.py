@@ -25,7 +25,7 @@ from tests.patience import PATIENCE
 @pytest.fixture
 def files(secrets_folder: Path) -> tuple[Any, ...]:
     return (
-        *("--passphrase-file", secrets_folder / "house"),
+        *("--passphrase-file", secrets_folder / "gateway"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
         *("--keepers-passphrase-file", secrets_folder / "keepers"),
     )
@@ -65,11 +65,11 @@ def test_the_auditor_alone_opens_what_the_gateway_seals(founded: Any) -> None:
     home = founded["CAN"]
     ours = FileCustody.open(home / "keys" / "kek.json", b"correct horse battery")
     theirs = FileCustody.open(home / "auditor" / "kek.json", b"another one")
-    house = Keyset.load(home / "keys" / "keyset.json", ours)
+    gateway = Keyset.load(home / "keys" / "keyset.json", ours)
     auditor = Keyset.load(home / "auditor" / "keyset.json", theirs)
 
-    assert house.audit_public.key_id == auditor.audit_opening().key_id
-    assert not house.primary(KeyKind.AUDIT).wrapped
+    assert gateway.audit_public.key_id == auditor.audit_opening().key_id
+    assert not gateway.primary(KeyKind.AUDIT).wrapped
     with pytest.raises(WrongPassphrase):
         FileCustody.open(home / "auditor" / "kek.json", b"correct horse battery")
 
@@ -144,7 +144,7 @@ def test_wrong_usage_makes_nothing(
 
 def test_one_passphrase_for_both_is_refused(run: Any, tmp_path: Path, secrets_folder: Path) -> None:
     """What the gateway cannot open is the point of the auditor's key."""
-    same = secrets_folder / "house"
+    same = secrets_folder / "gateway"
 
     said = run(
         *("init", tmp_path / "can", "--party", "CAN"),

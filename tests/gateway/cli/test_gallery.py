@@ -186,7 +186,7 @@ def test_one_writer_at_a_time(
     run: Any, homes: Any, passphrase: Any, prints: Path, secrets_folder: Path
 ) -> None:
     """While a gateway runs on the folder, enrolling beside it is refused and says what to do."""
-    with Gateway.open(homes["CAN"], (secrets_folder / "house").read_bytes().strip):
+    with Gateway.open(homes["CAN"], (secrets_folder / "gateway").read_bytes().strip):
         said = enrol(run, homes, passphrase, prints, "--position", 2)
 
     assert said.code == 2

@@ -199,7 +199,7 @@ def test_a_kind_that_does_not_exist_is_refused(keys: Any) -> None:
     assert keys("rotate", "KEYS", "--reason", "a test").code == 2
 
 
-def test_the_list_needs_no_officer_where_the_house_is_closed(
+def test_the_list_needs_no_officer_where_the_gateway_is_closed(
     homes: Any, run: Any, passphrase: Any
 ) -> None:
     assert run("keys", "list", homes["AUS"], *passphrase).code == 0

@@ -1,4 +1,4 @@
-"""The partner's commands in a house that has a law of its own."""
+"""The partner's commands in a gateway that has a law of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize("command", ["query", "details"])
-def test_a_house_with_a_law_of_its_own_is_not_asked_around_it(
+def test_a_gateway_with_a_law_of_its_own_is_not_asked_around_it(
     homes: Any, run: Any, passphrase: Any, prints: Path, command: str
 ) -> None:
     """Else an officer could ask the country that persecutes (IRPR 315.4(2))."""

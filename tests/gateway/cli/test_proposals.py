@@ -1,4 +1,4 @@
-"""`passerelle proposals`: two persons at a closed house, by commands alone."""
+"""`passerelle proposals`: two persons at a closed gateway, by commands alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keys.officer_keys import Request
 
 @pytest.fixture
 def can(homes: Any, officer: Any) -> Path:
-    """A house with two operators: P-1 is at the desk, P-2 has his own folder."""
+    """A gateway with two operators: P-1 is at the desk, P-2 has his own folder."""
     for person in ("P-1", "P-2"):
         officer(person, "operator")
     home: Path = homes["CAN"]

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def home(homes: Any, run: Any, passphrase: Any, officer: Any, prints: Path) -> Path:
-    """A house with two officers and three people."""
+    """A gateway with two officers and three people."""
     folder: Path = homes["CAN"]
     officer("P-1", "operator", "caseworker")
     enrolled = run(
@@ -20,7 +20,7 @@ def home(homes: Any, run: Any, passphrase: Any, officer: Any, prints: Path) -> P
     return folder
 
 
-def test_status_run_and_dry_run_of_a_young_house_find_nothing_due(
+def test_status_run_and_dry_run_of_a_young_gateway_find_nothing_due(
     home: Path, run: Any, passphrase: Any
 ) -> None:
     status = run("retention", "status", home, *passphrase, "--json")

@@ -152,7 +152,7 @@ def test_an_altered_request_is_refused(  # noqa: PLR0917 - fixtures
 def init(run: Any, secrets_folder: Path, home: Path, *requests: Path) -> Any:
     return run(
         *("init", home, "--party", "CAN", "--json"),
-        *("--passphrase-file", secrets_folder / "house"),
+        *("--passphrase-file", secrets_folder / "gateway"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
         *("--keepers-passphrase-file", secrets_folder / "keepers"),
         *(word for each in requests for word in ("--operator", each)),
@@ -189,7 +189,7 @@ def test_init_with_a_request_that_is_none_makes_nothing(
 
     for wrong, told in (
         (Path("P-2"), "passerelle staff request"),
-        (secrets_folder / "house", "was altered"),
+        (secrets_folder / "gateway", "was altered"),
         (tmp_path / "again" / "request.json", "two operators are two persons"),
     ):
         said = init(run, secrets_folder, home, good, wrong)
@@ -205,9 +205,9 @@ def test_keys_in_clear_open_nothing_until_they_are_sealed(
     home, old, new = homes["CAN"], tmp_path / "old", tmp_path / "new"
     seed, approving = secrets.token_bytes(SEED_BYTES), secrets.token_bytes(signatures.SEED_BYTES)
     keys = OfficerKeys("P-1", seed, approving)
-    house = passphrase[1].read_bytes().strip
+    gateway = passphrase[1].read_bytes().strip
     out = tmp_path / "certificate"
-    enlist(home, keys.request(), ["operator"], out, passphrase=house, custody=True)
+    enlist(home, keys.request(), ["operator"], out, passphrase=gateway, custody=True)
     shown = json.loads(out.read_text())
     body = {
         "format": 2,

@@ -95,7 +95,7 @@ def test_help_from_the_table_is_the_help_of_the_real_commands() -> None:
             shown.append(streams[0].getvalue())
 
     assert shown[0] == shown[1]
-    assert b"Rehearse, on a scratch house" in shown[0]
+    assert b"Rehearse, on a scratch gateway" in shown[0]
 
 
 def test_whoever_asks_for_a_command_gets_the_real_one_and_always_the_same() -> None:

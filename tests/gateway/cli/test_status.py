@@ -66,7 +66,7 @@ def test_a_partner_that_does_not_answer_is_exit_code_1_with_the_step(
     entry = PartyBundle.parse(file.read_bytes())
     gone = replace(entry, endpoints=("127.0.0.1:1",))  # a port of the system's, at which nobody is
     (homes["CAN"] / "parties" / "AUS.json").write_bytes(gone.to_bytes())
-    how = ("--partner", "AUS", "--passphrase-file", secrets_folder / "house")
+    how = ("--partner", "AUS", "--passphrase-file", secrets_folder / "gateway")
 
     said = run("check", homes["CAN"], *how, "--json")
 

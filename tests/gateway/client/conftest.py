@@ -271,7 +271,7 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
     unwilling  what it does before it answers; reluctant: before it proves
     """
 
-    house: Answering
+    gateway: Answering
     proofs: int = 0
     calls: list[bytes] = field(default_factory=list)
     tamper: Callable[[Any], None] = lambda _: None
@@ -281,7 +281,7 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
     def _answer(self, kind: type[Any], request: Any, context: grpc.ServicerContext) -> Any:
         self.calls.append(request.SerializeToString(deterministic=True))
         self.unwilling(context)
-        letter, receipt = self.house.answer(signed_envelope.letter_of(request.envelope))
+        letter, receipt = self.gateway.answer(signed_envelope.letter_of(request.envelope))
         response = kind(
             envelope=signed_envelope.envelope_of(letter),
             receipt=signed_envelope.receipt_message(receipt),
@@ -302,13 +302,13 @@ class Doors(exchange_pb2_grpc.ExchangeServiceServicer, ledger_pb2_grpc.LedgerSer
         return self._answer(exchange_pb2.RedeliverResultResponse, request, context)
 
     def GetCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        return ledger_pb2.GetCheckpointResponse(checkpoint=self.house.log.signed())
+        return ledger_pb2.GetCheckpointResponse(checkpoint=self.gateway.log.signed())
 
     def GetConsistencyProof(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.proofs += 1
         self.reluctant(context)
         try:
-            hashes = self.house.log.prove(request.old_size, request.new_size)
+            hashes = self.gateway.log.prove(request.old_size, request.new_size)
         except CannotProve:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such tree")
         return ledger_pb2.GetConsistencyProofResponse(hashes=hashes)
@@ -334,7 +334,7 @@ def doors(canada: Answering, keysets: dict[str, Keyset]) -> Iterator[Doors]:
 @pytest.fixture
 def partner(doors: Doors, keysets: dict[str, Keyset], kept_in: Path) -> Iterator[Partner]:
     """Australia's view of Canada."""
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle, witness=kept_in) as connected:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, witness=kept_in) as connected:
         yield connected
 
 

@@ -78,7 +78,7 @@ def test_a_connection_that_is_made_again_is_looked_at_again(
     looks: list[float | None] = []
     monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
     gone = [lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "")]
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
         partner.capabilities()
         partner.capabilities()
         assert len(looks) == 1
@@ -110,7 +110,7 @@ def test_where_grpc_does_not_tell_of_its_connections_each_call_shakes_hands(
     monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
     without = channels._connection_of(object())  # type: ignore[arg-type]
     monkeypatch.setattr(channels, "_connection_of", lambda _: without)
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
         for _ in range(3):
             partner.capabilities()
 

@@ -339,7 +339,7 @@ def test_no_proxy_of_the_environment_sees_whom_we_ask(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
 
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
         assert partner.capabilities()
 
     assert doors.calls
@@ -385,10 +385,10 @@ def test_the_proxy_that_is_set_carries_tls_through_and_no_other_is_asked(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("no_grpc_proxy", raising=False)
 
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle, proxy=proxy) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, proxy=proxy) as partner:
         assert partner.capabilities()
 
-    assert set(Tunnel.asked) == {doors.house.bundle.endpoints[0]}
+    assert set(Tunnel.asked) == {doors.gateway.bundle.endpoints[0]}
 
 
 def test_a_proxy_is_asked_for_an_address_as_urls_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +419,7 @@ def test_whom_no_proxy_names_is_looked_at_directly_as_grpc_reaches_them(
 ) -> None:
     monkeypatch.setenv("no_proxy", "elsewhere.example, 127.0.0.1,localhost")
 
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle, proxy=proxy) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, proxy=proxy) as partner:
         assert partner.capabilities()
 
     assert Tunnel.asked == []

@@ -1,4 +1,4 @@
-"""What a partner would have to refuse does not leave the house."""
+"""What a partner would have to refuse does not leave the gateway."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from keys.envelope import SealingKey
 from keys.errors import CustodyFault, WrongPassphrase
 from keys.keyset import Keyset
 
-SETTINGS = "[house]\nparty = 'AUS'\n"
+SETTINGS = "[gateway]\nparty = 'AUS'\n"
 
 
 def secret() -> bytes:
@@ -103,12 +103,12 @@ def test_a_wrong_passphrase_is_said(home: Path) -> None:
     ("spoil", "peer", "complaint"),
     [
         (lambda home: (home / "passerelle.toml").unlink(), "CAN", "passerelle init"),
-        (lambda home: (home / "passerelle.toml").write_text("[house"), "CAN", "not TOML"),
+        (lambda home: (home / "passerelle.toml").write_text("[gateway"), "CAN", "not TOML"),
         (lambda home: (home / "passerelle.toml").write_bytes(b"\xff"), "CAN", "not TOML"),
         (lambda home: (home / "passerelle.toml").write_text(""), "CAN", "party is missing"),
-        (lambda home: (home / "passerelle.toml").write_text("house = 1"), "CAN", "missing"),
+        (lambda home: (home / "passerelle.toml").write_text("gateway = 1"), "CAN", "missing"),
         (
-            lambda home: (home / "passerelle.toml").write_text("[house]\nparty = 7"),
+            lambda home: (home / "passerelle.toml").write_text("[gateway]\nparty = 7"),
             "CAN",
             "must be a text",
         ),
@@ -124,3 +124,9 @@ def test_what_is_not_there_is_said_with_its_remedy(
 
     with pytest.raises(UserError, match=complaint):
         read_folder(home, peer, secret)
+
+
+def test_settings_with_a_section_under_its_old_name_are_enough_too(home: Path) -> None:
+    (home / "passerelle.toml").write_text("[house]\nparty = 'AUS'\n")
+
+    assert read_folder(home, "CAN", secret).party == "AUS"

@@ -19,7 +19,7 @@ from keys.keyset import Keyset
 from keys.lifecycle import KEM_WINDOW, KeyKind, KeyState
 
 
-def rotate(house: Any, kind: KeyKind = KeyKind.KEM) -> None:
+def rotate(gateway: Any, kind: KeyKind = KeyKind.KEM) -> None:
     """Put a new key of a kind in the place of the old one, which is refused from now on, and publish it."""
 
     def decide(keyset: Keyset, now: Any) -> Any:
@@ -29,22 +29,22 @@ def rotate(house: Any, kind: KeyKind = KeyKind.KEM) -> None:
         keyset, down = keyset.transition(old.kid, KeyState.SUSPENDED, now, "test", "O-1")
         return keyset, (made, up, down)
 
-    house.keyroom.change(decide, actor="O-1")
-    house.keyroom.publish(actor="O-1")
+    gateway.keyroom.change(decide, actor="O-1")
+    gateway.keyroom.publish(actor="O-1")
 
 
 def test_a_letter_sealed_to_a_stale_key_is_written_anew_once(pair: Any, people: Any) -> None:
     partner = pair.partner()
     before = partner.peer
     outgoing = partner.compose(people.samples(1), **people.matter())
-    rotate(pair.house)
+    rotate(pair.gateway)
 
     answer = partner.send(outgoing)
 
     assert partner.peer.version == before.version + 1
     assert answer.transaction_number == outgoing.question.number
     assert answer.receipt
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         assert reader is not None
     assert partner.redeliver(outgoing.question.number).outcome is answer.outcome
 
@@ -55,7 +55,7 @@ def test_a_partner_without_an_anchor_is_told_to_import_by_hand(pair: Any, people
     by_hand = replace(own_bundle(pair.home), root=None)
     with Partner.connect("AUS", pair.keyset, by_hand, address=pair.address) as partner:
         outgoing = partner.compose(people.samples(1), **people.matter())
-        rotate(pair.house)
+        rotate(pair.gateway)
 
         with pytest.raises(KeyStale, match="import the partner's new bundle"):
             partner.send(outgoing)
@@ -74,7 +74,7 @@ def test_what_is_learnt_is_kept_for_the_next_process(pair: Any, people: Any) -> 
         witness=witness,
         keep=folder.update_bundle,
     ) as partner:
-        rotate(pair.house)
+        rotate(pair.gateway)
         partner.query(people.samples(1), **people.matter())
 
     kept = PartyBundle.parse((pair.asker / "parties" / "CAN.json").read_bytes())
@@ -86,7 +86,7 @@ def test_a_directory_is_read_when_its_time_is_over(pair: Any) -> None:
     with Partner.connect(
         "AUS", pair.keyset, own_bundle(pair.home), address=pair.address, refresh=0.0
     ) as partner:
-        rotate(pair.house, KeyKind.SIGNING)
+        rotate(pair.gateway, KeyKind.SIGNING)
         capabilities = partner.capabilities()
 
         assert partner.peer.version == capabilities.directory_version
@@ -97,7 +97,7 @@ def test_an_answer_under_a_key_of_today_is_judged_by_the_newest_bundle(pair: Any
     """Our view is behind, the answer is good: it is believed after the directory was read, not before."""
     partner = pair.partner()
     before = partner.peer.version
-    rotate(pair.house, KeyKind.SIGNING)
+    rotate(pair.gateway, KeyKind.SIGNING)
 
     partner.capabilities()
 
@@ -118,7 +118,7 @@ def test_a_view_is_renewed_while_many_threads_ask(pair: Any) -> None:
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    rotate(pair.house)
+    rotate(pair.gateway)
     for thread in threads:
         thread.join()
 
@@ -154,8 +154,8 @@ def test_a_new_leaf_of_ours_is_met_on_a_new_line(pair: Any) -> None:
         keyset, up = keyset.transition(made.kid, KeyState.ACTIVE, now, "test", "O-1")
         return keyset, (made, up)
 
-    pair.house.keyroom.change(decide, actor="O-1")
-    pair.house.keyroom.publish(actor="O-1")
+    pair.gateway.keyroom.change(decide, actor="O-1")
+    pair.gateway.keyroom.publish(actor="O-1")
 
     assert partner.refresh()
     assert len(partner.peer.tls_pins) == 2
@@ -163,12 +163,14 @@ def test_a_new_leaf_of_ours_is_met_on_a_new_line(pair: Any) -> None:
     partner.capabilities()
 
 
-def test_a_rolled_back_house_is_refused_and_the_newer_view_stays(pair: Any, tmp_path: Path) -> None:
+def test_a_rolled_back_gateway_is_refused_and_the_newer_view_stays(
+    pair: Any, tmp_path: Path
+) -> None:
     """The folder of yesterday, put back whole: its signatures are good, and it is refused all the same."""
     directory = pair.home / "directory"
     shutil.copytree(directory, tmp_path / "yesterday")
     partner = pair.partner()
-    rotate(pair.house)
+    rotate(pair.gateway)
     assert partner.refresh()
     seen = partner.peer
     shutil.rmtree(directory)
@@ -190,8 +192,8 @@ def test_the_window_of_a_retired_key_needs_no_new_letter(pair: Any, people: Any)
         keyset, down = keyset.transition(old.kid, KeyState.DEACTIVATED, now, "test", "O-1")
         return keyset, (made, up, down)
 
-    pair.house.keyroom.change(decide, actor="O-1")
-    pair.house.keyroom.publish(actor="O-1")
+    pair.gateway.keyroom.change(decide, actor="O-1")
+    pair.gateway.keyroom.publish(actor="O-1")
     answer = partner.send(outgoing)
 
     assert timedelta(hours=48) == KEM_WINDOW

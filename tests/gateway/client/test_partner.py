@@ -50,7 +50,7 @@ def test_a_query_is_answered_and_its_receipt_kept(
     assert answer.outcome is Outcome.NO_MATCH
     assert (answer.receipt_index, answer.checkpoint_size, answer.attempts) == (5, 6, 1)
     assert 0 < answer.crypto_seconds < answer.seconds
-    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.gateway.bundle.log.vkeys)
     assert kept.size == 6
 
 
@@ -100,7 +100,7 @@ def test_a_lost_answer_is_delivered_again(
     doors.tamper = lose
     with pytest.raises(AnswerRejected):
         ask(partner, sample, matter, transaction_number=number)
-    doors.house.log.grow(3)  # meanwhile others were answered, and we saw the ledger grow
+    doors.gateway.log.grow(3)  # meanwhile others were answered, and we saw the ledger grow
     partner.checkpoint()
 
     answer = partner.redeliver(number)
@@ -121,7 +121,7 @@ def test_a_redelivery_of_another_answer_is_refused(
 ) -> None:
     first = ask(partner, sample, matter)
     other = ask(partner, sample, matter)
-    stored = doors.house.stored
+    stored = doors.gateway.stored
     stored[first.transaction_number] = stored[other.transaction_number]
 
     with pytest.raises(AnswerRejected):
@@ -176,7 +176,7 @@ def test_the_ledger_may_grow_and_is_proved_to(
     partner: Any, sample: Any, matter: Any, doors: Any
 ) -> None:
     ask(partner, sample, matter)
-    doors.house.log.grow(10)
+    doors.gateway.log.grow(10)
 
     assert ask(partner, sample, matter).checkpoint_size == 17
     assert doors.proofs == 1
@@ -186,10 +186,10 @@ def test_a_smaller_tree_is_evidence(
     partner: Any, sample: Any, matter: Any, doors: Any, kept_in: Path
 ) -> None:
     """Restored from backup: the ledger forgot what it had promised."""
-    doors.house.log.grow(10)
+    doors.gateway.log.grow(10)
     ask(partner, sample, matter)
     before = kept_in.read_bytes()
-    doors.house.log = doors.house.log.fork(3)
+    doors.gateway.log = doors.gateway.log.fork(3)
 
     with pytest.raises(SplitView) as caught:
         ask(partner, sample, matter, transaction_number="split-0001")
@@ -202,8 +202,8 @@ def test_a_smaller_tree_is_evidence(
 
 def test_a_forked_tree_is_evidence(partner: Any, sample: Any, matter: Any, doors: Any) -> None:
     ask(partner, sample, matter)
-    doors.house.log = doors.house.log.fork(4)
-    doors.house.log.grow(20, b"another history")
+    doors.gateway.log = doors.gateway.log.fork(4)
+    doors.gateway.log.grow(20, b"another history")
 
     with pytest.raises(SplitView, match="rewritten"):
         ask(partner, sample, matter)
@@ -215,11 +215,11 @@ def test_a_fork_is_noticed_by_the_next_process(
     partner: Any, doors: Any, keysets: Any, kept_in: Path
 ) -> None:
     partner.checkpoint()
-    doors.house.log = doors.house.log.fork(4)
-    doors.house.log.grow(20, b"another history")
+    doors.gateway.log = doors.gateway.log.fork(4)
+    doors.gateway.log.grow(20, b"another history")
 
     with (
-        Partner.connect("AUS", keysets["AUS"], doors.house.bundle, witness=kept_in) as again,
+        Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle, witness=kept_in) as again,
         pytest.raises(SplitView),
     ):
         again.checkpoint()
@@ -227,14 +227,14 @@ def test_a_fork_is_noticed_by_the_next_process(
 
 def test_a_checkpoint_that_went_back_is_evidence(partner: Any, doors: Any) -> None:
     partner.checkpoint()
-    doors.house.log = doors.house.log.fork(4)
+    doors.gateway.log = doors.gateway.log.fork(4)
 
     with pytest.raises(SplitView, match="backwards"):
         partner.checkpoint()
 
 
 def test_a_checkpoint_of_other_keys_is_rejected(partner: Any, doors: Any, keysets: Any) -> None:
-    doors.house.log.key = keysets["NZL"].log()
+    doors.gateway.log.key = keysets["NZL"].log()
 
     with pytest.raises(AnswerRejected, match="checkpoint"):
         partner.checkpoint()
@@ -248,14 +248,14 @@ def test_many_threads_ask_at_once(
 
     assert {one.outcome for one in asked} == {Outcome.NO_MATCH}
     assert len({one.receipt_index for one in asked}) == 24
-    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.house.bundle.log.vkeys)
+    kept = signed_note.open_checkpoint(kept_in.read_bytes(), *doors.gateway.bundle.log.vkeys)
     assert kept.size == max(one.checkpoint_size for one in asked)
 
 
 def test_a_ledger_that_refuses_to_prove_is_not_accused(partner: Any, doors: Any) -> None:
     """Denied is not disproved; the answer is not believed, and nobody is convicted."""
     partner.checkpoint()
-    doors.house.log.grow(3)
+    doors.gateway.log.grow(3)
     doors.reluctant = lambda context: context.abort(grpc.StatusCode.PERMISSION_DENIED, "no")
 
     with pytest.raises(Refused):
@@ -286,7 +286,7 @@ def test_no_receipt_no_answer(partner: Any, sample: Any, matter: Any, doors: Any
 def test_a_payload_that_breaks_its_grammar_is_no_answer(
     partner: Any, sample: Any, matter: Any, doors: Any
 ) -> None:
-    doors.house.payload = lambda _: b"\xff\xff\xff"
+    doors.gateway.payload = lambda _: b"\xff\xff\xff"
 
     with pytest.raises(AnswerRejected, match="payload"):
         ask(partner, sample, matter)
@@ -297,7 +297,7 @@ def test_a_hit_for_one_query_is_no_answer_to_another(
 ) -> None:
     """Forwarding: the letter of one exchange, with its own true receipt, in the place of another."""
     first = partner.compose([sample], **matter)
-    letter, receipt = doors.house.answer(first.letter)
+    letter, receipt = doors.gateway.answer(first.letter)
 
     def swap(response: Any) -> None:
         response.CopyFrom(
@@ -334,9 +334,9 @@ def test_a_bundle_whose_key_has_not_begun_asks_nothing(
 ) -> None:
     kem = tuple(
         replace(key, not_before=key.not_before + timedelta(days=1))
-        for key in doors.house.bundle.kem
+        for key in doors.gateway.bundle.kem
     )
-    stale = replace(doors.house.bundle, kem=kem)
+    stale = replace(doors.gateway.bundle, kem=kem)
 
     with (
         Partner.connect("AUS", keysets["AUS"], stale) as partner,
@@ -352,7 +352,7 @@ def test_a_peer_of_another_authority_is_unreachable(
     doors: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
     """Whoever answers at the address must have a leaf of the authority in the bundle."""
-    other = replace(doors.house.bundle, tls_ca_pem=keysets["NZL"].tls_ca_pem)
+    other = replace(doors.gateway.bundle, tls_ca_pem=keysets["NZL"].tls_ca_pem)
 
     with (
         Partner.connect("AUS", keysets["AUS"], other) as partner,
@@ -368,7 +368,7 @@ def test_a_party_that_the_peer_does_not_know_is_unreachable(
     doors: Any, keysets: Any, sample: Any, matter: Any
 ) -> None:
     with (
-        Partner.connect("NZL", keysets["NZL"], doors.house.bundle) as partner,
+        Partner.connect("NZL", keysets["NZL"], doors.gateway.bundle) as partner,
         pytest.raises(Unreachable),
     ):
         ask(partner, sample, matter, deadline=CALL)
@@ -399,7 +399,7 @@ def test_a_refusal_keeps_its_place_in_the_tree(
 
 
 def test_a_closed_partner_forgets(doors: Any, keysets: Any, sample: Any, matter: Any) -> None:
-    with Partner.connect("AUS", keysets["AUS"], doors.house.bundle) as partner:
+    with Partner.connect("AUS", keysets["AUS"], doors.gateway.bundle) as partner:
         number = ask(partner, sample, matter).transaction_number
 
     with pytest.raises(NothingToRedeliver):

@@ -226,7 +226,7 @@ def test_a_partner_whose_directory_drops_its_pair_is_asked_as_before(
     own = own_bundle(pair.home)
     bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
     (pair.home / "party.json").write_bytes(bad.to_bytes())
-    pair.house.publishing.settle()
+    pair.gateway.publishing.settle()
     (pair.home / "party.json").write_bytes(own.to_bytes())
 
     assert not partner.refresh()
@@ -240,7 +240,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
     own = own_bundle(pair.asker)
     bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
     with pytest.raises(EntryWaits):
-        pair.house.directory.update_bundle(bad.to_bytes())
+        pair.gateway.directory.update_bundle(bad.to_bytes())
     told = [
         check
         for check in self_check.check(pair.home, lambda: b"", utc_now())
@@ -254,7 +254,7 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
     trust(directory_of(config.load(pair.home)), bad)
     pair.serving.walk_rounds()
 
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     alarms = [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
     assert alarms == ["RAISE/PARTNER_FILE/AUS.waiting", "CLEAR/PARTNER_FILE/AUS.waiting"]
     adopted = [frame for frame in frames if frame.type is EntryType.DIRECTORY]

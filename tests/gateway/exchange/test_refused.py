@@ -23,38 +23,38 @@ from gateway.server.application import Gateway, utc_now
 from gateway.store.ledger import stored_ledger
 
 
-def summaries(house: Gateway) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+def summaries(gateway: Gateway) -> list[str]:
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     return [f.partner_id for f in frames if f.type is EntryType.REFUSAL_SUMMARY]
 
 
 def test_a_flood_is_one_entry_for_each_partner_reason_and_minute(homes: Any, secret: Any) -> None:
     moment = utc_now()
-    with Gateway.open(homes[0], secret) as house:
-        counter = RefusalCounter(house.sequencer, lambda: moment)
+    with Gateway.open(homes[0], secret) as gateway:
+        counter = RefusalCounter(gateway.sequencer, lambda: moment)
         for _ in range(500):
             counter.count("AUS", "RATE_LIMITED")
             counter.count("", "CERTIFICATE_NOT_PINNED")
-        assert summaries(house) == []
+        assert summaries(gateway) == []
 
         counter.flush()
 
-        assert sorted(summaries(house)) == ["", "AUS"]
+        assert sorted(summaries(gateway)) == ["", "AUS"]
 
 
 def test_counting_waits_for_no_disk_and_each_minute_is_told_apart(homes: Any, secret: Any) -> None:
     """The threads that receive calls are few: a disk that stands still must not hold them."""
     moment = utc_now()
-    with Gateway.open(homes[0], secret) as house:
-        counter = RefusalCounter(house.sequencer, lambda: moment)
+    with Gateway.open(homes[0], secret) as gateway:
+        counter = RefusalCounter(gateway.sequencer, lambda: moment)
         counter.count("AUS", "RATE_LIMITED")
         moment += timedelta(minutes=1)
 
         counter.count("AUS", "RATE_LIMITED")
 
-        assert summaries(house) == []
+        assert summaries(gateway) == []
         counter.flush()
-        assert summaries(house) == ["AUS", "AUS"]
+        assert summaries(gateway) == ["AUS", "AUS"]
 
 
 @pytest.mark.parametrize("most", [(RECORDED, RECORDED_DAY), (STANDING, STANDING_DAY)])
@@ -103,7 +103,7 @@ def test_a_copy_is_known_by_its_bytes_and_only_the_last_messages_are_remembered(
 
 
 def test_nothing_counted_writes_nothing(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        RefusalCounter(house.sequencer, utc_now).flush()
+    with Gateway.open(homes[0], secret) as gateway:
+        RefusalCounter(gateway.sequencer, utc_now).flush()
 
-        assert summaries(house) == []
+        assert summaries(gateway) == []

@@ -1,4 +1,4 @@
-"""The drill of the lost house, run for real; and that it would say so if something were wrong."""
+"""The drill of the lost gateway, run for real; and that it would say so if something were wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GOOD = Figures(
 
 
 @pytest.mark.slow
-def test_a_lost_house_comes_back_and_says_what_it_lost(tmp_path: Path) -> None:
+def test_a_lost_gateway_comes_back_and_says_what_it_lost(tmp_path: Path) -> None:
     figures = restore.drill(tmp_path / "drill")
 
     assert figures.ok, figures

@@ -22,7 +22,7 @@ ONE = Asked(CAST.known[1], 2, None, "", 0.0)
 
 
 class Houses:
-    """Two houses that say what ours would; what a test sets is what they say instead."""
+    """Two gateways that say what ours would; what a test sets is what they say instead."""
 
     def __init__(self, **said: object) -> None:
         self.said: Mapping[str, Any] = {
@@ -56,12 +56,12 @@ def notice(acknowledged: str = "2026-03-01T00:00:00+00:00") -> dict[str, str]:
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return what goes through both acts with some houses, and what came of them."""
+    """Return what goes through both acts with some gateways, and what came of them."""
     monkeypatch.setattr(correction, "PATIENCE", 0.0)
     can, aus = (Party(name, tmp_path / name, tmp_path, tmp_path) for name in ("CAN", "AUS"))
 
-    def go(houses: Houses) -> tuple[bool, int, bool, int]:
-        monkeypatch.setattr(correction.commands, "run", houses.run)
+    def go(gateways: Houses) -> tuple[bool, int, bool, int]:
+        monkeypatch.setattr(correction.commands, "run", gateways.run)
         acts = Redress(can, aus, tmp_path / "C-7", tmp_path / "R-1")
         learned, number, fields = acts.learned(CAST, ONE, tmp_path)
         corrected, done = acts.corrected(ONE.person, number, tmp_path)
@@ -71,13 +71,15 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_whole_way_keeps_both_promises(told: Any, tmp_path: Path) -> None:
-    houses = Houses()
+    gateways = Houses()
 
-    assert told(houses) == (True, 2, True, 1)
+    assert told(gateways) == (True, 2, True, 1)
     assert json.loads((tmp_path / "changed.json").read_text()) == {"DATE_OF_BIRTH": RIGHT}
-    homes = {words[0]: Path(words[1]).name for words in houses.words if words[0] in {"ask", "use"}}
+    homes = {
+        words[0]: Path(words[1]).name for words in gateways.words if words[0] in {"ask", "use"}
+    }
     assert homes == {"ask": "AUS", "use": "AUS"}
-    for words, officer in zip(houses.words, houses.officers, strict=True):
+    for words, officer in zip(gateways.words, gateways.officers, strict=True):
         assert officer.name == ("C-7" if str(tmp_path / "AUS") in words else "R-1")
 
 
@@ -109,7 +111,7 @@ def test_a_correction_that_did_not_arrive_breaks_the_second(
     assert told(Houses(**said))[2] is False
 
 
-def test_the_copy_of_the_other_house_differs_in_who_is_who_alone() -> None:
+def test_the_copy_of_the_other_gateway_differs_in_who_is_who_alone() -> None:
     ours = parse(packaged()["au.toml"], "au.toml")
     theirs = parse(correction.mirrored().encode(), "au.toml")
 

@@ -1,4 +1,4 @@
-"""What changed is written down when a house opens; what went backwards is refused."""
+"""What changed is written down when a gateway opens; what went backwards is refused."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from keys.custody import open_custody
 from keys.keyset import KeyKind, Keyset, KeyState
 
 
-def types(house: Gateway) -> list[EntryType]:
-    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
+def types(gateway: Gateway) -> list[EntryType]:
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database)]
 
 
 def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        found = types(house)
+    with Gateway.open(homes[0], secret) as gateway:
+        found = types(gateway)
 
     assert found.count(EntryType.KEY) == len(
         KeyKind
@@ -32,25 +32,25 @@ def test_the_first_opening_records_keys_agreements_and_partners(homes: Any, secr
 
 
 def test_opening_again_records_nothing(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        size = house.sequencer.size
+    with Gateway.open(homes[0], secret) as gateway:
+        size = gateway.sequencer.size
 
-    with Gateway.open(homes[0], secret) as house:
-        assert house.sequencer.size == size
+    with Gateway.open(homes[0], secret) as gateway:
+        assert gateway.sequencer.size == size
 
 
 def test_an_agreement_changed_under_its_own_version_is_refused(
     homes: Any, secret: Any, agree: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Past decisions would be unexplainable: what was adopted stays in force, and the others serve."""
-    with Gateway.open(homes[0], secret) as house:
-        before = dict(house.agreements)
+    with Gateway.open(homes[0], secret) as gateway:
+        before = dict(gateway.agreements)
     text = (homes[0] / "agreements" / "au.toml").read_text()
     agree(homes[0], "au.toml", text.replace("fpir = 1e-4", "fpir = 1e-2"))
 
-    with Gateway.open(homes[0], secret) as house:
-        assert dict(house.agreements) == before
-        assert types(house).count(EntryType.ALARM) == 1
+    with Gateway.open(homes[0], secret) as gateway:
+        assert dict(gateway.agreements) == before
+        assert types(gateway).count(EntryType.ALARM) == 1
     assert "higher version" in capsys.readouterr().err
 
 
@@ -58,8 +58,8 @@ def test_a_new_version_of_an_agreement_is_adopted(homes: Any, secret: Any, agree
     text = (homes[0] / "agreements" / "au.toml").read_text()
     agree(homes[0], "au-2.toml", text.replace("version = 1", "version = 2"))
 
-    with Gateway.open(homes[0], secret) as house:
-        assert types(house).count(EntryType.AGREEMENT) == 6
+    with Gateway.open(homes[0], secret) as gateway:
+        assert types(gateway).count(EntryType.AGREEMENT) == 6
 
 
 def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
@@ -69,8 +69,8 @@ def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
     keyset = Keyset.load(path, open_custody(f"file:{homes[0]}/keys/kek.json", secret))
     newer, _ = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
     newer.save(path)
-    with Gateway.open(homes[0], secret) as house:
-        assert types(house).count(EntryType.KEY) == len(KeyKind) + 1
+    with Gateway.open(homes[0], secret) as gateway:
+        assert types(gateway).count(EntryType.KEY) == len(KeyKind) + 1
     path.write_bytes(old)
 
     with pytest.raises(UserError, match="newest keyset"):
@@ -78,7 +78,7 @@ def test_an_older_keyset_put_back_is_refused(homes: Any, secret: Any) -> None:
 
 
 def moved(home: Any, secret: Any, kid: bytes, *states: KeyState) -> Keyset:
-    """Move a key past the house, and save."""
+    """Move a key past the gateway, and save."""
     path = home / "keys" / "keyset.json"
     keyset = Keyset.load(path, open_custody(f"file:{home}/keys/kek.json", secret))
     for state in states:
@@ -88,7 +88,7 @@ def moved(home: Any, secret: Any, kid: bytes, *states: KeyState) -> Keyset:
 
 
 def successor(home: Any, secret: Any) -> bytes:
-    """Make a KEM key, which the house records as PREACTIVE; return its id."""
+    """Make a KEM key, which the gateway records as PREACTIVE; return its id."""
     path = home / "keys" / "keyset.json"
     keyset = Keyset.load(path, open_custody(f"file:{home}/keys/kek.json", secret))
     keyset, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="test", actor="O-1")
@@ -97,16 +97,16 @@ def successor(home: Any, secret: Any) -> bytes:
         return made.kid
 
 
-def test_a_key_that_moved_forward_while_the_house_was_closed_is_recorded_step_by_step(
+def test_a_key_that_moved_forward_while_the_gateway_was_closed_is_recorded_step_by_step(
     homes: Any, secret: Any
 ) -> None:
     """A renewal that was killed after its keyset was saved is finished by the next opening."""
     kid = successor(homes[0], secret)
     moved(homes[0], secret, kid, KeyState.SUSPENDED, KeyState.ACTIVE)
 
-    with Gateway.open(homes[0], secret) as house:
-        assert types(house).count(EntryType.KEY) == len(KeyKind) + 2
-        with house.database.reader() as reader:
+    with Gateway.open(homes[0], secret) as gateway:
+        assert types(gateway).count(EntryType.KEY) == len(KeyKind) + 2
+        with gateway.database.reader() as reader:
             assert adopted_versions.key_states(reader)[kid].state is KeyState.ACTIVE
 
 
@@ -140,7 +140,7 @@ def test_a_key_that_moved_back_is_refused(homes: Any, secret: Any) -> None:
         Gateway.open(homes[0], secret)
 
 
-def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
+def test_a_gateway_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any) -> None:
     file = homes[0] / "keys" / "keyset.json"
     old = file.read_bytes()
     successor(homes[0], secret)
@@ -154,6 +154,6 @@ def test_a_house_that_refuses_to_open_lets_go_of_the_pen(homes: Any, secret: Any
         pass
 
 
-def test_two_houses_on_one_folder_are_one_too_many(homes: Any, secret: Any) -> None:
+def test_two_gateways_on_one_folder_are_one_too_many(homes: Any, secret: Any) -> None:
     with Gateway.open(homes[0], secret), pytest.raises(UserError):
         Gateway.open(homes[0], secret)

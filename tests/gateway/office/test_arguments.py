@@ -36,10 +36,10 @@ def test_a_wrong_argument_is_told_what_is_wanted(value: Any) -> None:
 
 
 def test_a_closed_list_is_named(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as gateway:
         for act, said in (
             ("keys.rotate", "kind: one of KEM, SIGNING, "),
             ("hold.place", "kind: one of person, "),
         ):
             with pytest.raises(UserError, match=said):
-                house.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})
+                gateway.perform(EVERYBODY, act, {"kind": "KEY", "reason": "weekly"})

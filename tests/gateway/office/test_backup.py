@@ -1,4 +1,4 @@
-"""A house in one sealed file: written while it serves, brought back, and it says so."""
+"""A gateway in one sealed file: written while it serves, brought back, and it says so."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ RECOVERY = OpeningKey.from_seed(bytes(range(32)))
 RECIPIENT = SealingKey(RECOVERY.public)
 
 
-def taken(house: Gateway, target: Path, desk: Any) -> Path:
+def taken(gateway: Gateway, target: Path, desk: Any) -> Path:
     told = desk.do_plain("backup.begin")
     archive.write(
-        house.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target
+        gateway.settings, SealingKey(bytes.fromhex(told["recipient"])), told["made"], target
     )
     return target
 
 
 @pytest.fixture
-def ready(desk: Any, house: Gateway) -> Any:
-    """Return the desk of a house whose recovery key is set."""
+def ready(desk: Any, gateway: Gateway) -> Any:
+    """Return the desk of a gateway whose recovery key is set."""
     desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
-    desk.do_plain = lambda act: dict(house.perform(desk.one, act, {}))
+    desk.do_plain = lambda act: dict(gateway.perform(desk.one, act, {}))
     return desk
 
 
@@ -56,12 +56,12 @@ def types(home: Path) -> list[EntryType]:
         database.close()
 
 
-def test_a_house_comes_back_with_all_it_held_and_says_so_first(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+def test_a_gateway_comes_back_with_all_it_held_and_says_so_first(
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = taken(house, tmp_path / "can.backup", ready)
-    record = house.keyset.data().seal(b"a record", b"")
-    before, version = types(house.home), own_bundle(house.home).version
+    file = taken(gateway, tmp_path / "can.backup", ready)
+    record = gateway.keyset.data().seal(b"a record", b"")
+    before, version = types(gateway.home), own_bundle(gateway.home).version
 
     done = restore(file, tmp_path / "again", RECOVERY, secret)
 
@@ -74,12 +74,12 @@ def test_a_house_comes_back_with_all_it_held_and_says_so_first(
     assert not (home / restored.MARK).exists()
     with Gateway.open(home, secret) as again:
         assert again.keyset.data().open(record, b"") == b"a record"
-        found = self_check.check(house.home, secret, house.clock())
+        found = self_check.check(gateway.home, secret, gateway.clock())
     assert {each.name for each in found if not each.ok} == set()
 
 
-def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+def test_the_directory_of_a_restored_gateway_is_ahead_of_all_that_partners_saw(
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """A partner's updater refuses metadata whose version went back: TUF 5.4.3."""
 
@@ -93,8 +93,8 @@ def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
             for name in ("timestamp", "snapshot")
         }
 
-    file = taken(house, tmp_path / "can.backup", ready)
-    before = versions(house.home)
+    file = taken(gateway, tmp_path / "can.backup", ready)
+    before = versions(gateway.home)
     assert min(before.values()) > 0
 
     restore(file, tmp_path / "again", RECOVERY, secret)
@@ -103,39 +103,39 @@ def test_the_directory_of_a_restored_house_is_ahead_of_all_that_partners_saw(
 
 
 def test_the_backup_is_an_entry_before_anything_leaves(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    taken(house, tmp_path / "one.backup", ready)
+    taken(gateway, tmp_path / "one.backup", ready)
 
-    assert types(house.home)[-1] is EntryType.BACKUP
+    assert types(gateway.home)[-1] is EntryType.BACKUP
     assert not list(tmp_path.rglob(".copy-*"))
 
 
 def test_without_a_recovery_key_nothing_is_backed_up_and_one_person_sets_none(
-    desk: Any, house: Gateway
+    desk: Any, gateway: Gateway
 ) -> None:
     with pytest.raises(UserError, match="recovery new"):
-        house.perform(desk.one, "backup.begin", {})
+        gateway.perform(desk.one, "backup.begin", {})
     with pytest.raises(TwoPersons):
         desk.do("backup.recipient", public=RECOVERY.public.hex())
     with pytest.raises(UserError, match="public"):
         desk.do("backup.recipient", desk.two, public="00" * 1216)
 
 
-def test_a_backup_while_the_house_writes_is_of_one_moment(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+def test_a_backup_while_the_gateway_writes_is_of_one_moment(
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     done = threading.Event()
 
     def write() -> None:
         while not done.is_set():
-            house.record(EntryType.START)
-            house.record(EntryType.STOP)
+            gateway.record(EntryType.START)
+            gateway.record(EntryType.STOP)
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        files = [taken(house, tmp_path / f"{n}.backup", ready) for n in range(3)]
+        files = [taken(gateway, tmp_path / f"{n}.backup", ready) for n in range(3)]
     finally:
         done.set()
         writer.join()
@@ -146,7 +146,7 @@ def test_a_backup_while_the_house_writes_is_of_one_moment(
 
 
 def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database is copied first, so the keyset can only be ahead, which the opening records."""
     places = archive._places
@@ -157,7 +157,7 @@ def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
         return places(*words)
 
     monkeypatch.setattr(archive, "_places", later)
-    file = taken(house, tmp_path / "can.backup", ready)
+    file = taken(gateway, tmp_path / "can.backup", ready)
 
     restore(file, tmp_path / "again", RECOVERY, secret)
     with Gateway.open(tmp_path / "again", secret) as again:
@@ -165,7 +165,7 @@ def test_a_key_made_between_the_ledger_and_the_files_is_no_loss(
 
 
 def test_files_that_change_while_they_are_read_are_read_again(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, tried = archive._content, 0
 
@@ -177,17 +177,19 @@ def test_files_that_change_while_they_are_read_are_read_again(
         return iter(content(*words))
 
     monkeypatch.setattr(archive, "_content", disturbed)
-    file = taken(house, tmp_path / "can.backup", ready)
+    file = taken(gateway, tmp_path / "can.backup", ready)
 
     assert tried == 2
     restore(file, tmp_path / "again", RECOVERY, secret)
 
 
-def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: Gateway, tmp_path: Path) -> None:
-    (house.home / "keepers" / "1").mkdir(parents=True, exist_ok=True)
-    (house.home / "keepers" / "1" / "key.json").write_text("x")
-    (house.home / "door.json").write_text("{}")
-    file = taken(house, tmp_path / "can.backup", ready)
+def test_what_belongs_elsewhere_is_in_no_backup(
+    ready: Any, gateway: Gateway, tmp_path: Path
+) -> None:
+    (gateway.home / "keepers" / "1").mkdir(parents=True, exist_ok=True)
+    (gateway.home / "keepers" / "1" / "key.json").write_text("x")
+    (gateway.home / "door.json").write_text("{}")
+    file = taken(gateway, tmp_path / "can.backup", ready)
 
     with file.open("rb") as source:
         names = {
@@ -203,10 +205,10 @@ def test_what_belongs_elsewhere_is_in_no_backup(ready: Any, house: Gateway, tmp_
 
 
 def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
-    ready: Any, house: Gateway, own_keys: Any, tmp_path: Path
+    ready: Any, gateway: Gateway, own_keys: Any, tmp_path: Path
 ) -> None:
     """Somebody put their keys into the party's folder, or a version before left them there in clear."""
-    own_keys(house.home / "staff" / "p7", "P-7")
+    own_keys(gateway.home / "staff" / "p7", "P-7")
     own_keys(tmp_path / "p8", "P-8")
     sealed = (tmp_path / "p8" / "officer.json").read_bytes()
     clear = atomic_file.encode({"format": 2, "seed": "c2VlZA==", "approving": "YXBwcm92aW5n"})
@@ -216,11 +218,11 @@ def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
         ("agreements/notes.txt", sealed),
         ("witness/old", clear),
     ):
-        atomic_file.replace(house.home / name, octets)
+        atomic_file.replace(gateway.home / name, octets)
 
     told = ready.do_plain("backup.begin")
     manifest = archive.write(
-        house.settings, SealingKey(RECOVERY.public), told["made"], tmp_path / "can.backup"
+        gateway.settings, SealingKey(RECOVERY.public), told["made"], tmp_path / "can.backup"
     )
 
     names = {item.name for item in manifest.items}
@@ -231,12 +233,12 @@ def test_no_officers_private_file_is_in_a_backup_wherever_and_however_it_lies(
 
 
 def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
-    ready: Any, house: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ready: Any, gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "can.backup"
     target.write_bytes(b"an older one")
     with pytest.raises(UserError, match="overwrites nothing"):
-        taken(house, target, ready)
+        taken(gateway, target, ready)
     assert target.read_bytes() == b"an older one"
 
     def full(*_: object) -> None:
@@ -244,7 +246,7 @@ def test_a_backup_overwrites_nothing_and_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(recovery, "seal", full)
     with pytest.raises(OSError, match="No space"):
-        taken(house, tmp_path / "new.backup", ready)
+        taken(gateway, tmp_path / "new.backup", ready)
     assert [path.name for path in tmp_path.glob("*backup*")] == ["can.backup"]
     assert not list(tmp_path.glob(".new*"))
 
@@ -258,9 +260,9 @@ def test_a_store_that_is_not_whole_is_not_backed_up(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    file = taken(house, tmp_path / "can.backup", ready)
+    file = taken(gateway, tmp_path / "can.backup", ready)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("mine")
 
@@ -269,10 +271,10 @@ def test_a_folder_that_is_not_empty_is_left_alone(
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["precious"]
 
 
-def test_a_wrong_passphrase_of_the_house_leaves_no_half_house(
-    ready: Any, house: Gateway, tmp_path: Path
+def test_a_wrong_passphrase_of_the_gateway_leaves_no_half_gateway(
+    ready: Any, gateway: Gateway, tmp_path: Path
 ) -> None:
-    file = taken(house, tmp_path / "can.backup", ready)
+    file = taken(gateway, tmp_path / "can.backup", ready)
 
     with pytest.raises(WrongPassphrase):
         restore(file, tmp_path / "again", RECOVERY, lambda: b"no such")
@@ -281,11 +283,11 @@ def test_a_wrong_passphrase_of_the_house_leaves_no_half_house(
 
 
 def test_a_restored_folder_that_was_not_opened_records_it_with_the_first_opening(
-    ready: Any, house: Gateway, tmp_path: Path, secret: Any
+    ready: Any, gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    """The mark is in the folder: whoever opens it cannot pass it off as the house that went on."""
-    home, size = house.home, len(types(house.home))
-    house.close()
+    """The mark is in the folder: whoever opens it cannot pass it off as the gateway that went on."""
+    home, size = gateway.home, len(types(gateway.home))
+    gateway.close()
     database = open_store(config.load(home).store.path)
     restored.mark(home, database, "2026-03-01T12:00:00.000Z", 0, "")
     database.close()

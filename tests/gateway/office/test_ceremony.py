@@ -37,33 +37,33 @@ class Person:
     officer: Officer
     key: SigningKey
 
-    def propose(self, house: Gateway, action: str, values: dict[str, object]) -> str:
-        drafted = house.perform(
+    def propose(self, gateway: Gateway, action: str, values: dict[str, object]) -> str:
+        drafted = gateway.perform(
             self.officer, "proposals.draft", {"action": action, "values": values}
         )
-        return self.submit(house, str(drafted["text"]))
+        return self.submit(gateway, str(drafted["text"]))
 
-    def submit(self, house: Gateway, text: str) -> str:
+    def submit(self, gateway: Gateway, text: str) -> str:
         signature = self.key.sign(text.encode(), signatures.PROPOSAL).hex()
-        filed = house.perform(
+        filed = gateway.perform(
             self.officer, "proposals.submit", {"text": text, "signature": signature}
         )
         return str(filed["id"])
 
-    def approve(self, house: Gateway, identifier: str, **more: Any) -> Any:
-        signature = self.answer(house, identifier, Verdict.APPROVE, **more)
-        return house.perform(
+    def approve(self, gateway: Gateway, identifier: str, **more: Any) -> Any:
+        signature = self.answer(gateway, identifier, Verdict.APPROVE, **more)
+        return gateway.perform(
             self.officer, "proposals.approve", {"id": identifier, "signature": signature}
         )
 
-    def reject(self, house: Gateway, identifier: str) -> Any:
-        signature = self.answer(house, identifier, Verdict.REJECT)
+    def reject(self, gateway: Gateway, identifier: str) -> Any:
+        signature = self.answer(gateway, identifier, Verdict.REJECT)
         values = {"id": identifier, "signature": signature, "reason": "not agreed"}
-        return house.perform(self.officer, "proposals.reject", values)
+        return gateway.perform(self.officer, "proposals.reject", values)
 
     def answer(
         self,
-        house: Gateway,
+        gateway: Gateway,
         identifier: str,
         verdict: Verdict,
         *,
@@ -71,42 +71,42 @@ class Person:
         person: str = "",
         context: bytes = signatures.APPROVAL,
     ) -> str:
-        shown = house.perform(self.officer, "proposals.show", {"id": identifier})
+        shown = gateway.perform(self.officer, "proposals.show", {"id": identifier})
         text = alter(str(shown["text"]).encode())
         said = approval_text(text, person or self.officer.person, verdict)
         return self.key.sign(said, context).hex()
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def enter(house: Gateway, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
+def enter(gateway: Gateway, person: str, *roles: Role, by: Officer = CUSTODY) -> Person:
     keys = OfficerKeys(person, secrets.token_bytes(40), secrets.token_bytes(signatures.SEED_BYTES))
     values = {**keys.request().values(), "roles": [role.value for role in roles]}
-    house.perform(by, "staff.add", values)
+    gateway.perform(by, "staff.add", values)
     return Person(Officer(person, frozenset(roles)), keys.approving)
 
 
 @pytest.fixture
-def one(house: Gateway) -> Person:
-    return enter(house, "P-1", Role.OPERATOR)
+def one(gateway: Gateway) -> Person:
+    return enter(gateway, "P-1", Role.OPERATOR)
 
 
 @pytest.fixture
-def two(house: Gateway) -> Person:
-    return enter(house, "P-2", Role.OPERATOR)
+def two(gateway: Gateway) -> Person:
+    return enter(gateway, "P-2", Role.OPERATOR)
 
 
-def placed(house: Gateway, one: Person) -> dict[str, object]:
-    hold = house.perform(one.officer, "hold.place", HOLD)["hold"]
+def placed(gateway: Gateway, one: Person) -> dict[str, object]:
+    hold = gateway.perform(one.officer, "hold.place", HOLD)["hold"]
     return {"hold": hold, "reason": "closed"}
 
 
-def verbs(house: Gateway) -> list[str]:
-    frames = map(decode, stored_ledger.iter_leaves(house.database))
+def verbs(gateway: Gateway) -> list[str]:
+    frames = map(decode, stored_ledger.iter_leaves(gateway.database))
     return [
         frame.subject_reference.partition("/")[0]
         for frame in frames
@@ -114,44 +114,44 @@ def verbs(house: Gateway) -> list[str]:
     ]
 
 
-def state(house: Gateway, person: Person, identifier: str) -> object:
-    return house.perform(person.officer, "proposals.show", {"id": identifier})["state"]
+def state(gateway: Gateway, person: Person, identifier: str) -> object:
+    return gateway.perform(person.officer, "proposals.show", {"id": identifier})["state"]
 
 
 def test_what_one_proposes_and_another_approves_is_done(
-    house: Gateway, one: Person, two: Person
+    gateway: Gateway, one: Person, two: Person
 ) -> None:
-    values = placed(house, one)
-    identifier = one.propose(house, "hold.release", values)
+    values = placed(gateway, one)
+    identifier = one.propose(gateway, "hold.release", values)
 
-    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
     assert shown["values"] == values
     assert shown["objection"] == ""
     assert "partner AUS" in str(shown["plan"])
-    done = two.approve(house, identifier)
+    done = two.approve(gateway, identifier)
 
     assert done["answer"] == {"hold": values["hold"], "released": True}
-    assert house.perform(one.officer, "hold.list", {})["holds"] == []
-    assert state(house, one, identifier) == "EXECUTED"
-    assert verbs(house) == ["PROPOSED", "APPROVED", "EXECUTED"]
-    assert self_check.verify_ledger(house.home).ok
+    assert gateway.perform(one.officer, "hold.list", {})["holds"] == []
+    assert state(gateway, one, identifier) == "EXECUTED"
+    assert verbs(gateway) == ["PROPOSED", "APPROVED", "EXECUTED"]
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 def test_a_proposal_says_whose_hold_it_releases_and_leaves_who_was_shown_it(
-    house: Gateway, one: Person, two: Person, readings: Any
+    gateway: Gateway, one: Person, two: Person, readings: Any
 ) -> None:
     """The id of a hold tells nobody whom it keeps; released or not, whoever looks is told, and that is recorded."""
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
-    values = {"hold": house.perform(one.officer, "hold.place", hold)["hold"], "reason": "closed"}
-    with house.database.reader() as reader:
+    values = {"hold": gateway.perform(one.officer, "hold.place", hold)["hold"], "reason": "closed"}
+    with gateway.database.reader() as reader:
         subject = str(subjects.find(reader, "P-1"))
-    identifier = one.propose(house, "hold.release", values)
+    identifier = one.propose(gateway, "hold.release", values)
     auditor = Officer("P-9", frozenset({Role.AUDITOR}))
 
-    waiting = house.perform(two.officer, "proposals.show", {"id": identifier})
-    hidden = house.perform(auditor, "proposals.show", {"id": identifier})
-    two.approve(house, identifier)
-    done = house.perform(two.officer, "proposals.show", {"id": identifier})
+    waiting = gateway.perform(two.officer, "proposals.show", {"id": identifier})
+    hidden = gateway.perform(auditor, "proposals.show", {"id": identifier})
+    two.approve(gateway, identifier)
+    done = gateway.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert str(waiting["about"]).startswith("person P-1, held since ")
     assert str(waiting["about"]).endswith("by P-1: access request 14")
@@ -180,8 +180,8 @@ NAMED_BY = {
 }
 
 
-def test_every_kind_of_proposal_says_what_it_is_about(house: Gateway, one: Person) -> None:
-    acts = [house.desk.act(Officer("P-1", frozenset(Role)), name) for name in house.desk.acts]
+def test_every_kind_of_proposal_says_what_it_is_about(gateway: Gateway, one: Person) -> None:
+    acts = [gateway.desk.act(Officer("P-1", frozenset(Role)), name) for name in gateway.desk.acts]
     silent = [
         act.name
         for act in acts
@@ -195,106 +195,108 @@ def test_every_kind_of_proposal_says_what_it_is_about(house: Gateway, one: Perso
 
 @pytest.mark.parametrize("action", ["keys.adopt", "backup.recipient"])
 def test_a_key_that_is_handed_in_is_shown_by_its_id(
-    house: Gateway, one: Person, two: Person, action: str
+    gateway: Gateway, one: Person, two: Person, action: str
 ) -> None:
     key = OpeningKey.generate()
-    identifier = one.propose(house, action, {"public": key.public.hex(), "reason": "yearly"})
+    identifier = one.propose(gateway, action, {"public": key.public.hex(), "reason": "yearly"})
 
-    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert shown["about"] == f"key {key.key_id.hex()}"
 
 
 def test_an_agreement_that_is_to_be_signed_is_shown_by_its_name(
-    house: Gateway, one: Person, two: Person
+    gateway: Gateway, one: Person, two: Person
 ) -> None:
     text = packaged()["au.toml"].decode()
     values = {"file": "ours.toml", "text": text, "reason": "signed"}
-    identifier = one.propose(house, "agreements.sign", values)
+    identifier = one.propose(gateway, "agreements.sign", values)
 
-    shown = house.perform(two.officer, "proposals.show", {"id": identifier})
+    shown = gateway.perform(two.officer, "proposals.show", {"id": identifier})
 
     assert str(shown["about"]).startswith("au@1 with AUS, in force from 20")
 
 
-def test_what_one_person_may_do_is_not_proposed(house: Gateway, one: Person) -> None:
+def test_what_one_person_may_do_is_not_proposed(gateway: Gateway, one: Person) -> None:
     with pytest.raises(UserError, match="takes one person"):
-        one.propose(house, "hold.place", dict(HOLD))
+        one.propose(gateway, "hold.place", dict(HOLD))
 
 
-def test_a_proposal_with_a_wrong_argument_is_none(house: Gateway, one: Person) -> None:
+def test_a_proposal_with_a_wrong_argument_is_none(gateway: Gateway, one: Person) -> None:
     with pytest.raises(UserError, match="hold: write H- and 16 digits"):
-        one.propose(house, "hold.release", {"hold": "x", "reason": "closed"})
+        one.propose(gateway, "hold.release", {"hold": "x", "reason": "closed"})
     with pytest.raises(UserError, match="no such argument"):
-        one.propose(house, "hold.release", {**placed(house, one), "also": 1})
+        one.propose(gateway, "hold.release", {**placed(gateway, one), "also": 1})
 
-    assert verbs(house) == []
+    assert verbs(gateway) == []
 
 
 def test_a_role_that_may_not_do_it_neither_proposes_nor_approves(
-    house: Gateway, one: Person
+    gateway: Gateway, one: Person
 ) -> None:
-    other = enter(house, "P-7", Role.EXAMINER)
-    values = placed(house, one)
+    other = enter(gateway, "P-7", Role.EXAMINER)
+    values = placed(gateway, one)
     with pytest.raises(NotAllowed):
-        other.propose(house, "hold.release", values)
-    identifier = one.propose(house, "hold.release", values)
+        other.propose(gateway, "hold.release", values)
+    identifier = one.propose(gateway, "hold.release", values)
 
     with pytest.raises(NotAllowed, match="a role that the act asks for"):
-        other.approve(house, identifier)
-    assert state(house, one, identifier) == "OPEN"
-    assert verbs(house) == ["PROPOSED", "REFUSED"]
+        other.approve(gateway, identifier)
+    assert state(gateway, one, identifier) == "OPEN"
+    assert verbs(gateway) == ["PROPOSED", "REFUSED"]
 
 
 def test_another_person_rejects_and_the_proposer_withdraws(
-    house: Gateway, one: Person, two: Person
+    gateway: Gateway, one: Person, two: Person
 ) -> None:
-    values = placed(house, one)
-    first, second = (one.propose(house, "hold.release", values) for _ in range(2))
+    values = placed(gateway, one)
+    first, second = (one.propose(gateway, "hold.release", values) for _ in range(2))
 
     with pytest.raises(UserError, match="withdraws it"):
-        one.reject(house, first)
+        one.reject(gateway, first)
     with pytest.raises(NotAllowed):
-        house.perform(two.officer, "proposals.withdraw", {"id": second})
-    two.reject(house, first)
-    house.perform(one.officer, "proposals.withdraw", {"id": second})
+        gateway.perform(two.officer, "proposals.withdraw", {"id": second})
+    two.reject(gateway, first)
+    gateway.perform(one.officer, "proposals.withdraw", {"id": second})
 
     for identifier in (first, second):
         with pytest.raises(UserError, match="is used once"):
-            two.approve(house, identifier)
-    assert verbs(house)[-2:] == ["REJECTED", "WITHDRAWN"]
-    assert house.perform(one.officer, "proposals.list", {})["proposals"] == []
-    assert len(house.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
+            two.approve(gateway, identifier)
+    assert verbs(gateway)[-2:] == ["REJECTED", "WITHDRAWN"]
+    assert gateway.perform(one.officer, "proposals.list", {})["proposals"] == []
+    assert len(gateway.perform(one.officer, "proposals.list", {"all": True})["proposals"]) == 2
 
 
-def test_what_nobody_approves_in_an_hour_expires(house: Gateway, one: Person, two: Person) -> None:
-    identifier = one.propose(house, "hold.release", placed(house, one))
-    now = house.clock()
-    house.ceremony._clock = lambda: now + timedelta(hours=1)
+def test_what_nobody_approves_in_an_hour_expires(
+    gateway: Gateway, one: Person, two: Person
+) -> None:
+    identifier = one.propose(gateway, "hold.release", placed(gateway, one))
+    now = gateway.clock()
+    gateway.ceremony._clock = lambda: now + timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="in its time"):
-        two.approve(house, identifier)
-    house.ceremony.expire()
-    house.ceremony.expire()
+        two.approve(gateway, identifier)
+    gateway.ceremony.expire()
+    gateway.ceremony.expire()
 
-    assert state(house, one, identifier) == "EXPIRED"
-    assert verbs(house) == ["PROPOSED", "REFUSED", "EXPIRED"]
+    assert state(gateway, one, identifier) == "EXPIRED"
+    assert verbs(gateway) == ["PROPOSED", "REFUSED", "EXPIRED"]
 
 
 def test_an_act_that_cannot_go_on_is_failed_and_says_why(
-    house: Gateway, one: Person, two: Person
+    gateway: Gateway, one: Person, two: Person
 ) -> None:
     """Between proposal and approval another file took the name: that is found only when the act is done."""
     text = next(iter(packaged().values())).decode()
     values = {"file": "ours.toml", "text": text, "reason": "signed"}
-    identifier = one.propose(house, "agreements.sign", values)
-    (house.settings.agreements.folder / "ours.toml").write_text("# something else\n")
+    identifier = one.propose(gateway, "agreements.sign", values)
+    (gateway.settings.agreements.folder / "ours.toml").write_text("# something else\n")
 
     with pytest.raises(UserError, match="other content"):
-        two.approve(house, identifier)
+        two.approve(gateway, identifier)
 
-    assert state(house, one, identifier) == "FAILED"
-    assert verbs(house) == ["PROPOSED", "APPROVED", "FAILED"]
+    assert state(gateway, one, identifier) == "FAILED"
+    assert verbs(gateway) == ["PROPOSED", "APPROVED", "FAILED"]
 
 
 @pytest.mark.parametrize(
@@ -322,43 +324,43 @@ def test_an_act_that_cannot_go_on_is_failed_and_says_why(
     ],
 )
 def test_what_can_be_known_to_fail_is_refused_before_a_second_person_is_asked(
-    house: Gateway, one: Person, action: str, values: dict[str, object], said: str
+    gateway: Gateway, one: Person, action: str, values: dict[str, object], said: str
 ) -> None:
     with pytest.raises(UserError, match=said):
-        one.propose(house, action, values)
+        one.propose(gateway, action, values)
 
-    assert verbs(house) == []
+    assert verbs(gateway) == []
 
 
-def test_a_move_that_no_key_makes_is_not_proposed(house: Gateway, one: Person) -> None:
+def test_a_move_that_no_key_makes_is_not_proposed(gateway: Gateway, one: Person) -> None:
     """What --dry-run says is refused, is."""
-    key = house.keyset.kem().kid.hex()
+    key = gateway.keyset.kem().kid.hex()
     with pytest.raises(UserError, match="what is SUSPENDED resumes"):
-        one.propose(house, "keys.resume", {"key": key, "reason": "found"})
+        one.propose(gateway, "keys.resume", {"key": key, "reason": "found"})
     with pytest.raises(UserError, match="promote a successor"):
-        one.propose(house, "keys.destroy", {"key": key, "reason": "old", "days": 7})
+        one.propose(gateway, "keys.destroy", {"key": key, "reason": "old", "days": 7})
 
-    assert verbs(house) == []
+    assert verbs(gateway) == []
 
 
-def test_what_was_approved_when_the_house_stopped_is_failed_and_never_repeated(
+def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated(
     homes: Any, secret: Any
 ) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        one, two = (enter(house, person, Role.OPERATOR) for person in ("P-1", "P-2"))
-        values = placed(house, one)
-        identifier = one.propose(house, "hold.release", values)
+    with Gateway.open(homes[0], secret) as gateway:
+        one, two = (enter(gateway, person, Role.OPERATOR) for person in ("P-1", "P-2"))
+        values = placed(gateway, one)
+        identifier = one.propose(gateway, "hold.release", values)
 
         def stops(*_: object) -> None:
             raise KeyboardInterrupt
 
-        house.ceremony._desk = lambda: Halting(house.desk, stops)  # type: ignore[assignment,return-value]
-        moved = house.ceremony._moved
-        house.ceremony._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
+        gateway.ceremony._desk = lambda: Halting(gateway.desk, stops)  # type: ignore[assignment,return-value]
+        moved = gateway.ceremony._moved
+        gateway.ceremony._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
             moved(kept, target, *rest, **more) if target.value == "APPROVED" else kept
         )
         with pytest.raises(KeyboardInterrupt):
-            two.approve(house, identifier)
+            two.approve(gateway, identifier)
 
     with Gateway.open(homes[0], secret) as again:
         assert state(again, one, identifier) == "FAILED"
@@ -375,69 +377,69 @@ class Halting:
 
 
 def test_a_ledger_that_cannot_record_lets_nothing_happen(
-    house: Gateway, one: Person, two: Person, monkeypatch: Any
+    gateway: Gateway, one: Person, two: Person, monkeypatch: Any
 ) -> None:
-    identifier = one.propose(house, "hold.release", placed(house, one))
+    identifier = one.propose(gateway, "hold.release", placed(gateway, one))
 
     def refuse(*_: object) -> None:
         raise AuditUnavailable
 
     with monkeypatch.context() as broken:
-        broken.setattr(house.sequencer, "commit", refuse)
+        broken.setattr(gateway.sequencer, "commit", refuse)
         with pytest.raises(AuditUnavailable):
-            two.approve(house, identifier)
+            two.approve(gateway, identifier)
 
-    assert len(house.perform(one.officer, "hold.list", {})["holds"]) == 1
-    assert state(house, one, identifier) == "OPEN"
+    assert len(gateway.perform(one.officer, "hold.list", {})["holds"]) == 1
+    assert state(gateway, one, identifier) == "OPEN"
 
 
-def test_the_same_words_are_filed_once(house: Gateway, one: Person) -> None:
-    values = placed(house, one)
-    drafted = house.perform(
+def test_the_same_words_are_filed_once(gateway: Gateway, one: Person) -> None:
+    values = placed(gateway, one)
+    drafted = gateway.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
-    one.submit(house, str(drafted["text"]))
+    one.submit(gateway, str(drafted["text"]))
 
     with pytest.raises(UserError, match="proposed before"):
-        one.submit(house, str(drafted["text"]))
+        one.submit(gateway, str(drafted["text"]))
 
 
-def test_a_longer_life_than_an_hour_is_no_proposal(house: Gateway, one: Person) -> None:
-    values = placed(house, one)
-    drafted = house.perform(
+def test_a_longer_life_than_an_hour_is_no_proposal(gateway: Gateway, one: Person) -> None:
+    values = placed(gateway, one)
+    drafted = gateway.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
     proposal = Proposal.parse(str(drafted["text"]).encode())
     longer = replace(proposal, expires=proposal.expires + timedelta(milliseconds=1))
 
     with pytest.raises(UserError, match="not a proposal"):
-        one.submit(house, longer.text().decode())
+        one.submit(gateway, longer.text().decode())
 
 
-def test_only_its_own_proposer_submits_it(house: Gateway, one: Person, two: Person) -> None:
-    values = placed(house, one)
-    drafted = house.perform(
+def test_only_its_own_proposer_submits_it(gateway: Gateway, one: Person, two: Person) -> None:
+    values = placed(gateway, one)
+    drafted = gateway.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values}
     )
 
     with pytest.raises(NotAllowed, match="its proposer's own"):
-        two.submit(house, str(drafted["text"]))
+        two.submit(gateway, str(drafted["text"]))
 
 
-def test_a_draft_leaves_nothing_behind(house: Gateway, one: Person) -> None:
-    values = placed(house, one)
-    size = house.sequencer.size
+def test_a_draft_leaves_nothing_behind(gateway: Gateway, one: Person) -> None:
+    values = placed(gateway, one)
+    size = gateway.sequencer.size
 
-    drafted = house.perform(
+    drafted = gateway.perform(
         one.officer, "proposals.draft", {"action": "hold.release", "values": values, "minutes": 5}
     )
 
-    assert house.sequencer.size == size
+    assert gateway.sequencer.size == size
     assert json.loads(str(drafted["text"]))["values"] == values
 
 
-def test_proposals_are_listed_in_pages(house: Gateway, one: Person) -> None:
+def test_proposals_are_listed_in_pages(gateway: Gateway, one: Person) -> None:
     for _ in range(5):
-        one.propose(house, "hold.release", placed(house, one))
+        one.propose(gateway, "hold.release", placed(gateway, one))
 
-    demand_pages(house, one.officer, "proposals.list", "proposals")
+    demand_pages(gateway, one.officer, "proposals.list", "proposals")

@@ -17,8 +17,8 @@ from gateway.store.ledger.sequencer import Leaf
 class Clocks:
     """A wall clock and a monotonic one, which a test moves together or apart."""
 
-    def __init__(self, house: Gateway) -> None:
-        self.wall, self.ticks = house.clock(), 1000.0
+    def __init__(self, gateway: Gateway) -> None:
+        self.wall, self.ticks = gateway.clock(), 1000.0
 
     def __call__(self) -> datetime:
         return self.wall
@@ -32,36 +32,36 @@ class Clocks:
 
 
 @pytest.fixture
-def clocks(house: Gateway) -> Clocks:
-    return Clocks(house)
+def clocks(gateway: Gateway) -> Clocks:
+    return Clocks(gateway)
 
 
 @pytest.fixture
-def watch(house: Gateway, clocks: Clocks) -> ClockWatch:
-    return ClockWatch(house.sequencer, clocks, clocks.monotonic)
+def watch(gateway: Gateway, clocks: Clocks) -> ClockWatch:
+    return ClockWatch(gateway.sequencer, clocks, clocks.monotonic)
 
 
-def told(house: Gateway) -> list[str]:
-    frames = map(decode, stored_ledger.iter_leaves(house.database))
+def told(gateway: Gateway) -> list[str]:
+    frames = map(decode, stored_ledger.iter_leaves(gateway.database))
     return [frame.subject_reference for frame in frames if frame.type is EntryType.CLOCK]
 
 
 @pytest.mark.parametrize("step", [0.0, 0.015, -0.015, 1.9, -1.9])
 def test_time_that_passes_and_slewing_are_no_step(
-    house: Gateway, watch: ClockWatch, clocks: Clocks, step: float
+    gateway: Gateway, watch: ClockWatch, clocks: Clocks, step: float
 ) -> None:
     clocks.pass_(30, step=step)
 
     watch.round()
 
-    assert told(house) == []
+    assert told(gateway) == []
 
 
 @pytest.mark.parametrize(
     ("step", "name"), [(2.5, "FORWARD"), (-2.5, "BACKWARD"), (7200, "FORWARD")]
 )
 def test_a_step_is_recorded_once(
-    house: Gateway, watch: ClockWatch, clocks: Clocks, step: float, name: str
+    gateway: Gateway, watch: ClockWatch, clocks: Clocks, step: float, name: str
 ) -> None:
     clocks.pass_(30, step=step)
 
@@ -69,14 +69,14 @@ def test_a_step_is_recorded_once(
     clocks.pass_(30)
     watch.round()
 
-    assert told(house) == [name]
+    assert told(gateway) == [name]
 
 
 def test_how_far_is_in_the_detail(
-    house: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Leaf] = []
-    monkeypatch.setattr(house.sequencer, "commit", said.extend)
+    monkeypatch.setattr(gateway.sequencer, "commit", said.extend)
     clocks.pass_(30, step=-3.25)
 
     watch.round()
@@ -85,25 +85,25 @@ def test_how_far_is_in_the_detail(
 
 
 def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
-    house: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(house.sequencer, "_clock", clocks)
+    monkeypatch.setattr(gateway.sequencer, "_clock", clocks)
     clocks.pass_(1)
     clocks.pass_(30, step=-3600)
 
     watch.round()
 
-    assert not house.sequencer.healthy
-    assert told(house) == []
+    assert not gateway.sequencer.healthy
+    assert told(gateway) == []
     clocks.pass_(3600)
     watch.round()
-    assert house.sequencer.healthy
-    assert told(house) == ["BACKWARD"]
+    assert gateway.sequencer.healthy
+    assert told(gateway) == ["BACKWARD"]
 
 
-def test_a_house_does_not_open_with_a_clock_behind_its_last_entry(house: Gateway) -> None:
-    home, leaves = house.home, list(stored_ledger.iter_leaves(house.database))
-    house.close()
+def test_a_gateway_does_not_open_with_a_clock_behind_its_last_entry(gateway: Gateway) -> None:
+    home, leaves = gateway.home, list(stored_ledger.iter_leaves(gateway.database))
+    gateway.close()
     early = decode(leaves[-1]).time - timedelta(minutes=5)
 
     with pytest.raises(InternalError, match="behind leaf"):

@@ -1,4 +1,4 @@
-"""The key above our keys in an open house: two persons change it, and whenever it stops the house opens."""
+"""The key above our keys in an open gateway: two persons change it, and whenever it stops the gateway opens."""
 
 from __future__ import annotations
 
@@ -35,64 +35,64 @@ def new_file(tmp_path: Path) -> Path:
 
 
 def test_one_person_alone_does_not_change_custody(
-    desk: Any, house: Gateway, new_file: Path
+    desk: Any, gateway: Gateway, new_file: Path
 ) -> None:
-    before = house.settings.keys.keyset.read_bytes()
+    before = gateway.settings.keys.keyset.read_bytes()
 
     with pytest.raises(TwoPersons):
         desk.do("custody.rewrap", passphrase_file=str(new_file))
-    assert house.settings.keys.keyset.read_bytes() == before
+    assert gateway.settings.keys.keyset.read_bytes() == before
 
 
-def test_an_open_house_goes_on_under_the_new_key_and_opens_with_it(
-    desk: Any, house: Gateway, new_file: Path, secret: Any
+def test_an_open_gateway_goes_on_under_the_new_key_and_opens_with_it(
+    desk: Any, gateway: Gateway, new_file: Path, secret: Any
 ) -> None:
-    data = house.keyset.data().seal(b"a record", b"")
+    data = gateway.keyset.data().seal(b"a record", b"")
 
     told = desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
 
-    assert told["seeds"] == sum(bool(r.wrapped) for r in house.keyset.records)
+    assert told["seeds"] == sum(bool(r.wrapped) for r in gateway.keyset.records)
     assert desk.entries(EntryType.CUSTODY) == 2  # begun, done
     desk.do("keys.generate", kind="KEM")  # saved under the new key
-    house.close()
+    gateway.close()
     with pytest.raises(WrongPassphrase):
-        Gateway.open(house.home, secret)
-    with Gateway.open(house.home, lambda: NEW) as again:
+        Gateway.open(gateway.home, secret)
+    with Gateway.open(gateway.home, lambda: NEW) as again:
         assert again.keyset.data().open(data, b"") == b"a record"
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
         assert self_check.verify_ledger(again.home).ok
-    assert NEW not in b"".join(p.read_bytes() for p in house.home.rglob("*") if p.is_file())
+    assert NEW not in b"".join(p.read_bytes() for p in gateway.home.rglob("*") if p.is_file())
 
 
 def test_the_settings_name_the_new_place_and_keep_all_else(
-    desk: Any, house: Gateway, new_file: Path
+    desk: Any, gateway: Gateway, new_file: Path
 ) -> None:
-    before = tomllib.loads((house.home / config.FILE).read_text())
+    before = tomllib.loads((gateway.home / config.FILE).read_text())
 
     desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file), to="file:keys/second.json")
 
-    after = tomllib.loads((house.home / config.FILE).read_text())
+    after = tomllib.loads((gateway.home / config.FILE).read_text())
     assert after["keys"].pop("custody") == "file:keys/second.json"
     before["keys"].pop("custody")
     assert after == before
-    house.close()
-    Gateway.open(house.home, lambda: NEW).close()
+    gateway.close()
+    Gateway.open(gateway.home, lambda: NEW).close()
 
 
 def test_a_token_takes_the_keys_and_gives_them_back(
-    desk: Any, house: Gateway, new_file: Path, tmp_path: Path, tokens: Any
+    desk: Any, gateway: Gateway, new_file: Path, tmp_path: Path, tokens: Any
 ) -> None:
     pin = tmp_path / "pin"
     pin.write_bytes(tokens.pin)
     pin.chmod(0o600)
-    uri = tokens.uri("good", "house-kek")
+    uri = tokens.uri("good", "gateway-kek")
 
     desk.do("custody.rewrap", desk.two, passphrase_file=str(pin), to=uri)
     with pytest.raises(UserError, match="name another object"):
         desk.do("custody.rewrap", desk.two, passphrase_file=str(pin))
-    house.close()
+    gateway.close()
 
-    with Gateway.open(house.home, lambda: tokens.pin) as inside:
+    with Gateway.open(gateway.home, lambda: tokens.pin) as inside:
         assert "inside the token" in inside.keyset.custody.describe()
         with pytest.raises(CustodyFault, match="wrong PIN"):
             inspection_opens(inside.home)
@@ -102,7 +102,7 @@ def test_a_token_takes_the_keys_and_gives_them_back(
             "to": "file:keys/back.json",
         }
         inside.perform(desk.two, "custody.rewrap", values)
-    Gateway.open(house.home, lambda: NEW).close()
+    Gateway.open(gateway.home, lambda: NEW).close()
 
 
 def inspection_opens(home: Path) -> None:
@@ -121,13 +121,13 @@ def inspection_opens(home: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is(
-    desk: Any, house: Gateway, new_file: Path, values: dict[str, str], told: str
+    desk: Any, gateway: Gateway, new_file: Path, values: dict[str, str], told: str
 ) -> None:
-    keys = {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()}
+    keys = {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()}
 
     with pytest.raises(UserError, match=told):
         desk.do("custody.rewrap", desk.two, **{"passphrase_file": str(new_file), **values})
-    assert {path.name: path.read_bytes() for path in (house.home / "keys").iterdir()} == keys
+    assert {path.name: path.read_bytes() for path in (gateway.home / "keys").iterdir()} == keys
 
 
 def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_passphrase_file_that_others_may_read_is_refused(desk: Any, new_file: 
 
 
 def test_a_custody_named_by_the_environment_is_not_left_behind(
-    desk: Any, house: Gateway, new_file: Path, monkeypatch: pytest.MonkeyPatch
+    desk: Any, gateway: Gateway, new_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(custody_setting.VARIABLE, "file:keys/kek.json")
 
@@ -149,7 +149,7 @@ def test_a_custody_named_by_the_environment_is_not_left_behind(
 
 
 def test_a_full_disk_leaves_the_old_custody_in_force(
-    desk: Any, house: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Any, gateway: Gateway, new_file: Path, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int, __: object) -> int:
         raise OSError(28, "No space left on device")
@@ -159,8 +159,8 @@ def test_a_full_disk_leaves_the_old_custody_in_force(
         with pytest.raises(OSError, match="No space"):
             desk.do("custody.rewrap", desk.two, passphrase_file=str(new_file))
     desk.do("keys.generate", kind="KEM")
-    house.close()
-    with Gateway.open(house.home, secret) as again:
+    gateway.close()
+    with Gateway.open(gateway.home, secret) as again:
         assert [r.state for r in again.keyset.records].count(KeyState.PREACTIVE) == 1
 
 
@@ -171,7 +171,7 @@ from gateway.admin.operation import Officer, Role
 from gateway.server.application import Gateway
 
 home, old, new_file, at = Path(sys.argv[1]), sys.argv[2].encode(), sys.argv[3], int(sys.argv[4])
-with Gateway.open(home, lambda: old) as house:
+with Gateway.open(home, lambda: old) as gateway:
     count = 0
     def around(call):
         def struck(*words, **named):
@@ -185,16 +185,16 @@ with Gateway.open(home, lambda: old) as house:
     Path.replace, Path.unlink = around(Path.replace), around(Path.unlink)
     officer = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
     values = {"passphrase_file": new_file, "reason": "crash", "to": "file:keys/second.json"}
-    house.perform(officer, "custody.rewrap", values)
+    gateway.perform(officer, "custody.rewrap", values)
 print("finished")
 """
 
 
 @pytest.mark.slow
-def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
+def test_a_gateway_killed_at_any_step_opens_by_one_of_the_two_passphrases(
     homes: Any, secret: Any, new_file: Path, tmp_path: Path, programs: Programs
 ) -> None:
-    """Real SIGKILLs of a real house, at every fifth step; every one is killed in tests/keys/test_rewrap."""
+    """Real SIGKILLs of a real gateway, at every fifth step; every one is killed in tests/keys/test_rewrap."""
     import shutil
 
     found, at, runs, finished = {"old": 0, "new": 0}, 1, 0, False
@@ -206,15 +206,15 @@ def test_a_house_killed_at_any_step_opens_by_one_of_the_two_passphrases(
         assert finished or run.returncode == -9, run.stderr
         for name, passphrase in (("old", secret), ("new", lambda: NEW)):
             try:
-                house = Gateway.open(home, passphrase)
+                gateway = Gateway.open(home, passphrase)
             except WrongPassphrase:
                 continue
-            with house:
+            with gateway:
                 found[name] += 1
-                assert not custody_rewrap.pending(house.settings.keys.keyset)
+                assert not custody_rewrap.pending(gateway.settings.keys.keyset)
                 left = [path.name for path in (home / "keys").iterdir()]
                 assert not [name for name in left if name.endswith(".next") or name[0] == "."]
-                assert house.keyset.primary(KeyKind.SIGNING)
+                assert gateway.keyset.primary(KeyKind.SIGNING)
         assert self_check.verify_ledger(home).ok
         at += 5
         runs += 1
@@ -233,12 +233,12 @@ def damage(file: Path) -> None:
 
 
 def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with(
-    desk: Any, house: Gateway, secret: Any
+    desk: Any, gateway: Gateway, secret: Any
 ) -> None:
     desk.do("keys.generate", kind="KEM")
-    file, home = house.settings.keys.keyset, house.home
+    file, home = gateway.settings.keys.keyset, gateway.home
     whole = file.read_bytes()
-    house.close()
+    gateway.close()
     damage(file)
 
     with pytest.raises(DamagedFile, match="passerelle keys recover"):
@@ -262,14 +262,14 @@ def recovered(home: Path, secret: Any) -> str:
 
 
 def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
-    desk: Any, house: Gateway, secret: Any
+    desk: Any, gateway: Gateway, secret: Any
 ) -> None:
     """Who restores yesterday's copy must not revive what was stopped since."""
-    file, home = house.settings.keys.keyset, house.home
+    file, home = gateway.settings.keys.keyset, gateway.home
     made = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
     older = file.read_bytes()
     desk.do("keys.suspend", key=made)
-    house.close()
+    gateway.close()
     damage(file)
     file.with_name("keyset.json.last").write_bytes(older)
     damaged = file.read_bytes()
@@ -279,16 +279,16 @@ def test_a_copy_that_is_behind_the_ledger_is_not_put_back(
     assert file.read_bytes() == damaged
 
 
-def test_a_whole_keyset_is_not_replaced(house: Gateway, secret: Any) -> None:
-    home = house.home
-    house.close()
+def test_a_whole_keyset_is_not_replaced(gateway: Gateway, secret: Any) -> None:
+    home = gateway.home
+    gateway.close()
 
     with pytest.raises(UserError, match="nothing to recover"):
         recovered(home, secret)
 
 
-def test_nothing_is_recovered_under_an_open_house(house: Gateway, secret: Any) -> None:
-    damage(house.settings.keys.keyset)
+def test_nothing_is_recovered_under_an_open_gateway(gateway: Gateway, secret: Any) -> None:
+    damage(gateway.settings.keys.keyset)
 
     with pytest.raises(UserError, match="another process writes"):
-        recovered(house.home, secret)
+        recovered(gateway.home, secret)

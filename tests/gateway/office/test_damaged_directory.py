@@ -1,4 +1,4 @@
-"""A damaged file of our directory stops neither our keys nor the house: it is said, and repaired or restored."""
+"""A damaged file of our directory stops neither our keys nor the gateway: it is said, and repaired or restored."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def spoil(home: Path, role: str, damage: bytes) -> None:
 @each_file
 @each_damage
 def test_the_rounds_go_on_beside_a_damaged_file(
-    house: Gateway, desk: Any, clock: Any, role: str, damage: bytes
+    gateway: Gateway, desk: Any, clock: Any, role: str, damage: bytes
 ) -> None:
     """Keys go on to turn, and what ends goes on to be told."""
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
-    spoil(house.home, role, damage)
+    spoil(gateway.home, role, damage)
     clock.ahead = timedelta(days=6)
 
-    for walk in (house.publishing.round, house.turning.round, house.lookout.round):
+    for walk in (gateway.publishing.round, gateway.turning.round, gateway.lookout.round):
         walk()
 
     assert desk.key(KeyKind.KEM, KeyState.PREACTIVE) != old
@@ -40,25 +40,25 @@ def test_the_rounds_go_on_beside_a_damaged_file(
 
 @each_file
 @each_damage
-def test_a_house_with_a_damaged_file_opens(
+def test_a_gateway_with_a_damaged_file_opens(
     homes: Any, secret: Callable[[], bytes], role: str, damage: bytes
 ) -> None:
     with Gateway.open(homes[0], secret):
         pass
     spoil(homes[0], role, damage)
 
-    with Gateway.open(homes[0], secret) as house:
-        assert house.publishing.active
+    with Gateway.open(homes[0], secret) as gateway:
+        assert gateway.publishing.active
 
 
 @each_file
 def test_a_stolen_key_is_stopped_beside_a_damaged_file(
-    house: Gateway, desk: Any, role: str
+    gateway: Gateway, desk: Any, role: str
 ) -> None:
     kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
-    spoil(house.home, role, b"{")
-    since = (house.clock() - timedelta(hours=1)).isoformat()
+    spoil(gateway.home, role, b"{")
+    since = (gateway.clock() - timedelta(hours=1)).isoformat()
 
-    stopped = house.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
+    stopped = gateway.perform(desk.one, "keys.compromised", {"key": kid, "since": since})
 
     assert (stopped["state"], desk.state(kid)) == ("SUSPENDED", KeyState.SUSPENDED)

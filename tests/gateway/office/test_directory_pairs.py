@@ -30,8 +30,8 @@ each_kind = pytest.mark.parametrize(("kind", "role"), KINDS)
 class Reader:
     """A partner who reads our directory; `before` is done once, before the file of that name is handed out."""
 
-    def __init__(self, house: Gateway, folder: Path, held: PartyBundle) -> None:
-        self._files, self._trust = house.publishing.files, Trust(folder, house.clock)
+    def __init__(self, gateway: Gateway, folder: Path, held: PartyBundle) -> None:
+        self._files, self._trust = gateway.publishing.files, Trust(folder, gateway.clock)
         self.held = held
         self.before: dict[str, Callable[[], object]] = {}
 
@@ -56,53 +56,53 @@ class Reader:
 
 
 @pytest.fixture
-def reader(house: Gateway, tmp_path: Path) -> Reader:
-    made = Reader(house, tmp_path / "trust", own_bundle(house.home))
+def reader(gateway: Gateway, tmp_path: Path) -> Reader:
+    made = Reader(gateway, tmp_path / "trust", own_bundle(gateway.home))
     made.read()
     return made
 
 
-def sign(house: Gateway, desk: Any, role: str, names: str = "123") -> str:
+def sign(gateway: Gateway, desk: Any, role: str, names: str = "123") -> str:
     """Return the next file of a role, signed by keepers."""
-    draft = house.perform(desk.one, "directory.draft", {"role": role})
+    draft = gateway.perform(desk.one, "directory.draft", {"role": role})
     content = base64.b64decode(str(draft["metadata"]))
     for name in names:
-        content = sign_as(content, house.home / KEEPERS / name, PASSPHRASE)
+        content = sign_as(content, gateway.home / KEEPERS / name, PASSPHRASE)
     return base64.b64encode(content).decode()
 
 
-def adopt(house: Gateway, desk: Any, metadata: str) -> None:
-    house.perform(desk.one, "directory.adopt", {"metadata": metadata})
+def adopt(gateway: Gateway, desk: Any, metadata: str) -> None:
+    gateway.perform(desk.one, "directory.adopt", {"metadata": metadata})
 
 
 @each_kind
 def test_a_pair_takes_over_when_keepers_name_it_and_the_old_one_leaves(  # noqa: PLR0917 - the fixtures
-    desk: Any, house: Gateway, reader: Reader, clock: Any, kind: str, role: str
+    desk: Any, gateway: Gateway, reader: Reader, clock: Any, kind: str, role: str
 ) -> None:
     old = desk.key(KeyKind(kind), KeyState.ACTIVE)
     done = desk.do("keys.rotate", kind=kind)
     new = done["key"]
     assert (done["promoted"], done["keepers"]) == (False, role)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(new) is KeyState.PREACTIVE
 
-    adopt(house, desk, sign(house, desk, role))
+    adopt(gateway, desk, sign(gateway, desk, role))
 
     assert desk.state(new) is KeyState.ACTIVE
-    assert house.publishing.repository.named(house.keyset, KeyKind(kind)).hex() == new
-    assert house.publishing.repository.sound()
+    assert gateway.publishing.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
+    assert gateway.publishing.repository.sound()
     reader.read()
     clock.ahead = timedelta(hours=2)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(old) is KeyState.DEACTIVATED
-    house.publishing.leap(1)  # signed by the new pair alone
-    assert reader.read() == own_bundle(house.home)
-    assert self_check.verify_ledger(house.home).ok
+    gateway.publishing.leap(1)  # signed by the new pair alone
+    assert reader.read() == own_bundle(gateway.home)
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 @each_kind
 def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
-    desk: Any, house: Gateway, kind: str, role: str
+    desk: Any, gateway: Gateway, kind: str, role: str
 ) -> None:
     new = desk.do("keys.generate", kind=kind)["moves"][0]["key"]
     verb = "renew" if role == "targets" else "root"
@@ -118,107 +118,107 @@ def test_a_pair_that_no_keeper_named_is_promoted_by_nobody(
 
 @each_kind
 def test_a_file_that_too_few_keepers_signed_promotes_nothing(
-    desk: Any, house: Gateway, kind: str, role: str
+    desk: Any, gateway: Gateway, kind: str, role: str
 ) -> None:
     new = desk.do("keys.rotate", kind=kind)["key"]
     with pytest.raises(UserError, match="too few keepers"):
-        adopt(house, desk, sign(house, desk, role, "2"))
+        adopt(gateway, desk, sign(gateway, desk, role, "2"))
 
     assert desk.state(new) is KeyState.PREACTIVE
 
 
 def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
-    desk: Any, house: Gateway
+    desk: Any, gateway: Gateway
 ) -> None:
     """It names the pair in use; the one that waits is named by the next."""
-    early = sign(house, desk, "root")
+    early = sign(gateway, desk, "root")
     new = desk.do("keys.rotate", kind="SNAPSHOT")["key"]
-    adopt(house, desk, early)
+    adopt(gateway, desk, early)
     assert desk.state(new) is KeyState.PREACTIVE
 
-    adopt(house, desk, sign(house, desk, "root"))
+    adopt(gateway, desk, sign(gateway, desk, "root"))
 
     assert desk.state(new) is KeyState.ACTIVE
 
 
 @each_kind
 def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
-    desk: Any, house: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
+    desk: Any, gateway: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full between the promotion and the new file: both sign, and the keepers' next file goes on."""
     old = desk.key(KeyKind(kind), KeyState.ACTIVE)
     new = desk.do("keys.rotate", kind=kind)["key"]
-    text = sign(house, desk, role)
+    text = sign(gateway, desk, role)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.publishing.files, "put_metadata", full)
+        patch.setattr(gateway.publishing.files, "put_metadata", full)
         with pytest.raises(OSError, match="No space"):
-            adopt(house, desk, text)
-    house.turning.round()
+            adopt(gateway, desk, text)
+    gateway.turning.round()
     assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
     with pytest.raises(UserError, match="have its keepers name the successor"):
         desk.do("keys.deactivate", key=old)
-    house.publishing.leap(1)
-    assert house.publishing.repository.sound()
+    gateway.publishing.leap(1)
+    assert gateway.publishing.repository.sound()
 
-    adopt(house, desk, text)
+    adopt(gateway, desk, text)
 
-    assert house.publishing.repository.named(house.keyset, KeyKind(kind)).hex() == new
+    assert gateway.publishing.repository.named(gateway.keyset, KeyKind(kind)).hex() == new
     desk.do("keys.deactivate", key=old)
 
 
 @each_kind
 def test_whoever_reads_between_two_writes_of_an_adoption_believes_what_he_reads(  # noqa: PLR0917 - the fixtures
     desk: Any,
-    house: Gateway,
+    gateway: Gateway,
     kind: str,
     role: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A partner who is shown what cannot be believed asks nothing: so none is, at any moment."""
-    held = own_bundle(house.home)
+    held = own_bundle(gateway.home)
     desk.do("keys.rotate", kind=kind)
-    text = sign(house, desk, role)
+    text = sign(gateway, desk, role)
     numbers, replace_file = itertools.count(), atomic_file.replace
 
     def watched(path: Path, content: bytes) -> None:
         replace_file(path, content)
-        Reader(house, tmp_path / f"reader-{next(numbers)}", held).read()
+        Reader(gateway, tmp_path / f"reader-{next(numbers)}", held).read()
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic_file, "replace", watched)
-        adopt(house, desk, text)
+        adopt(gateway, desk, text)
 
     assert next(numbers) > 3
 
 
 @pytest.mark.parametrize("name", ["2.root.json", "timestamp.json"])
 def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
-    desk: Any, house: Gateway, reader: Reader, name: str
+    desk: Any, gateway: Gateway, reader: Reader, name: str
 ) -> None:
     desk.do("keys.rotate", kind="TIMESTAMP")
-    text = sign(house, desk, "root")
-    reader.before[name] = lambda: adopt(house, desk, text)
+    text = sign(gateway, desk, "root")
+    reader.before[name] = lambda: adopt(gateway, desk, text)
 
     reader.read()
 
     assert reader.before == {}
-    assert reader.held.root == house.publishing.files.anchor()
+    assert reader.held.root == gateway.publishing.files.anchor()
 
 
 def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
-    desk: Any, house: Gateway, reader: Reader
+    desk: Any, gateway: Gateway, reader: Reader
 ) -> None:
     """The worst day: the old pair signs no more, not even across the change."""
     old = desk.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)
     desk.do("keys.suspend", key=old)
     desk.do("keys.rotate", kind="TIMESTAMP")
 
-    adopt(house, desk, sign(house, desk, "root"))
+    adopt(gateway, desk, sign(gateway, desk, "root"))
 
-    assert house.publishing.repository.sound()
-    assert reader.read() == own_bundle(house.home)
+    assert gateway.publishing.repository.sound()
+    assert reader.read() == own_bundle(gateway.home)

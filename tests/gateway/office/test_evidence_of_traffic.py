@@ -14,8 +14,8 @@ from gateway.trust.partners import own_bundle
 from keys.keyset import KeyKind, KeyState
 
 
-def seen(house: Any) -> dict[str, int]:
-    with house.database.reader() as reader:
+def seen(gateway: Any) -> dict[str, int]:
+    with gateway.database.reader() as reader:
         return {party: one.version for party, one in seen_versions.seen(reader).items()}
 
 
@@ -23,20 +23,20 @@ def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
     pair: Any, people: Any, keydesk: Any
 ) -> None:
     """A message of the partner's is what promotes: with the older entry it is answered and no evidence."""
-    desk, house = keydesk(pair.house), pair.house
+    desk, gateway = keydesk(pair.gateway), pair.gateway
     before = pair.partner()  # it holds version 1 and goes on with it
     before.query(people.samples(1), **people.matter())
-    assert seen(house) == {"AUS": 1}
+    assert seen(gateway) == {"AUS": 1}
 
     new = desk.do("keys.rotate", kind="KEM")["key"]
     before.query(people.samples(1), **people.matter())
     pair.serving.walk_rounds()
     assert desk.state(new) is KeyState.PREACTIVE
-    assert seen(house) == {"AUS": 1}
+    assert seen(gateway) == {"AUS": 1}
 
     after = pair.partner()  # it has refreshed
     after.query(people.samples(1), **people.matter())
-    assert seen(house) == {"AUS": 2}
+    assert seen(gateway) == {"AUS": 2}
     pair.serving.walk_rounds()
 
     assert desk.state(new) is KeyState.ACTIVE
@@ -50,7 +50,7 @@ def test_a_message_that_is_refused_is_no_evidence(
     pair: Any, people: Any, forger: Any, keydesk: Any
 ) -> None:
     """An attacker who replays or forges cannot have a key promoted that the partner does not know."""
-    keydesk(pair.house).do("keys.rotate", kind="KEM")
+    keydesk(pair.gateway).do("keys.rotate", kind="KEM")
     signer = pair.keyset.signing()
 
     ahead = forger.letter(directory_version=3, signer=signer)
@@ -58,30 +58,30 @@ def test_a_message_that_is_refused_is_no_evidence(
     stranger = forger.letter(directory_version=2, commitment=bytes(32))
     forger.refused(stranger)
 
-    assert seen(pair.house) == {}
+    assert seen(pair.gateway) == {}
 
 
 def test_a_sighting_is_written_once_and_never_goes_back(pair: Any) -> None:
-    house = pair.house
-    known = Sightings(house.database)
+    gateway = pair.gateway
+    known = Sightings(gateway.database)
 
     def message(version: int) -> int:
-        effects = known.effects("AUS", version, house.clock())
+        effects = known.effects("AUS", version, gateway.clock())
         if effects:
-            house.sequencer.commit((), effects)
+            gateway.sequencer.commit((), effects)
             known.kept("AUS", version)
         return len(effects)
 
     assert [message(version) for version in (3, 3, 2, 4, 3)] == [2, 0, 0, 2, 0]
-    assert seen(house) == {"AUS": 4}
-    assert Sightings(house.database).effects("AUS", 4, house.clock()) == ()  # after a restart
-    house.sequencer.commit((), seen_versions.see("AUS", 1, house.clock()))
-    assert seen(house) == {"AUS": 4}
+    assert seen(gateway) == {"AUS": 4}
+    assert Sightings(gateway.database).effects("AUS", 4, gateway.clock()) == ()  # after a restart
+    gateway.sequencer.commit((), seen_versions.see("AUS", 1, gateway.clock()))
+    assert seen(gateway) == {"AUS": 4}
 
 
-def test_operators_who_rotate_at_once_make_one_key(house: Any, keydesk: Any) -> None:
+def test_operators_who_rotate_at_once_make_one_key(gateway: Any, keydesk: Any) -> None:
     """Issue 5, bad input: two operators rotating at once; each is told what became of it."""
-    desk, told, start = keydesk(house), [], threading.Barrier(4)
+    desk, told, start = keydesk(gateway), [], threading.Barrier(4)
 
     def rotate(act: str) -> None:
         start.wait()
@@ -97,20 +97,20 @@ def test_operators_who_rotate_at_once_make_one_key(house: Any, keydesk: Any) -> 
     for thread in threads:
         thread.join()
 
-    coming = [r for r in house.keyset.records if r.state is KeyState.PREACTIVE]
+    coming = [r for r in gateway.keyset.records if r.state is KeyState.PREACTIVE]
     assert [record.kind for record in coming] == [KeyKind.SIGNING]
     assert len(told) == 4
-    assert own_bundle(house.home).version == 2
+    assert own_bundle(gateway.home).version == 2
     made = [one for one in told if isinstance(one, dict) and one["moves"]]
     assert len(made) == 1
     assert all("PREACTIVE already" in one for one in told if isinstance(one, str))
 
 
 @pytest.mark.parametrize("times", [3])
-def test_a_house_lives_through_rotation_after_rotation(
+def test_a_gateway_lives_through_rotation_after_rotation(
     pair: Any, people: Any, keydesk: Any, times: int
 ) -> None:
-    desk = keydesk(pair.house)
+    desk = keydesk(pair.gateway)
     for _ in range(times):
         for kind in ("KEM", "SIGNING"):
             kid = desk.do("keys.rotate", kind=kind)["key"]

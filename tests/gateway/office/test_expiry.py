@@ -140,9 +140,9 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     """keys.md 10: eleven months warn, thirteen page; a change of custody begins the year anew."""
 
     def reached(days: int) -> Level:
-        with Gateway.open(homes[0], secret) as house:
-            (told,) = [t.thing for t in house.lookout.look() if t.thing.kind is Kind.KEK]
-            born = min(record.created for record in house.keyset.records)
+        with Gateway.open(homes[0], secret) as gateway:
+            (told,) = [t.thing for t in gateway.lookout.look() if t.thing.kind is Kind.KEK]
+            born = min(record.created for record in gateway.keyset.records)
             return expiry.level_of(told, born + timedelta(days=days))
 
     assert [reached(days) for days in (330, 340, 380, 396)] == [
@@ -151,9 +151,9 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
         Level.WARNING,
         Level.PAGE,
     ]
-    with Gateway.open(homes[0], secret) as house:
-        later = house.clock() + timedelta(days=300)
-        house.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later))
+    with Gateway.open(homes[0], secret) as gateway:
+        later = gateway.clock() + timedelta(days=300)
+        gateway.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later))
     assert reached(396) is Level.FINE
 
 
@@ -187,8 +187,8 @@ def test_of_a_person_the_last_badge_in_force_is_told() -> None:
 
 
 def test_an_agreement_with_a_successor_is_not_told(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        agreement = house.agreements["au"][0]
+    with Gateway.open(homes[0], secret) as gateway:
+        agreement = gateway.agreements["au"][0]
     now = agreement.in_force + timedelta(days=1)
     ending = replace(agreement, until=now + timedelta(days=20))
     followed = replace(ending, superseded=now + timedelta(days=10))
@@ -209,30 +209,30 @@ def test_a_long_name_keeps_its_version() -> None:
 class Watched:
     """A lookout over one thing whose end and clock the test sets."""
 
-    def __init__(self, house: Gateway) -> None:
-        self.house, self.now = house, NOW
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway, self.now = gateway, NOW
         self.things: list[Expiring] = []
         self.lookout = self.again()
 
     def again(self) -> ExpiryAlerts:
         """Return the lookout as a restart makes it."""
-        self.lookout = ExpiryAlerts(self.house.database, self.house.sequencer, lambda: self.now)
+        self.lookout = ExpiryAlerts(self.gateway.database, self.gateway.sequencer, lambda: self.now)
         self.lookout.add(lambda _: self.things)
         return self.lookout
 
     def entries(self) -> list[str]:
-        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.house.database)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.gateway.database)]
         return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
 
     def standing(self) -> list[str]:
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             return sorted(name for name in alarms.raised(reader) if name.startswith("EXPIRY/"))
 
 
 @pytest.fixture
 def watched(homes: Any, secret: Any) -> Iterator[Watched]:
-    with Gateway.open(homes[0], secret) as house:
-        yield Watched(house)
+    with Gateway.open(homes[0], secret) as gateway:
+        yield Watched(gateway)
 
 
 def test_an_alarm_is_raised_once_for_each_level_and_cleared_by_a_renewal(watched: Watched) -> None:
@@ -275,7 +275,7 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
         return watched.things
 
     watched.lookout = ExpiryAlerts(
-        watched.house.database, watched.house.sequencer, lambda: watched.now
+        watched.gateway.database, watched.gateway.sequencer, lambda: watched.now
     )
     watched.lookout.add(source)
     watched.lookout.round()
@@ -290,8 +290,8 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
 
 
 def test_the_ledger_with_alarms_verifies(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        watched = Watched(house)
+    with Gateway.open(homes[0], secret) as gateway:
+        watched = Watched(gateway)
         for days in (5, 0.5, 400):
             watched.things = [thing(Kind.PARTNER_SIGNING, timedelta(days=days))]
             watched.lookout.round()
@@ -357,7 +357,7 @@ def test_the_colour_of_a_level_grows_with_it() -> None:
 
 
 def test_a_directory_that_nobody_signs_anew_is_told_by_check(homes: Any, secret: Any) -> None:
-    """The timestamp lives for a day; a house that does not serve lets it lapse."""
+    """The timestamp lives for a day; a gateway that does not serve lets it lapse."""
     later = ends(homes[0], secret, datetime.now(UTC) + timedelta(days=2))
 
     assert later["ends: TUF_TIMESTAMP"].level is Level.ENDED

@@ -44,11 +44,11 @@ RECOVERY = OpeningKey.from_seed(bytes(range(32)))
 EntryOf = tuple[int, bytes, bytes]
 
 
-def mark(house: Gateway) -> EntryOf:
+def mark(gateway: Gateway) -> EntryOf:
     """Write an exchange entry that says the canary; return index, ciphertext and sealed key."""
     frame = Frame(type=EntryType.REFUSAL_SUMMARY, entry_class=EntryClass.OTHER, partner_id="AUS")
-    index = house.sequencer.commit([Leaf(frame, {"reason": CANARY})]).indices[0]
-    with house.database.reader() as reader:
+    index = gateway.sequencer.commit([Leaf(frame, {"reason": CANARY})]).indices[0]
+    with gateway.database.reader() as reader:
         ciphertext = reader.execute(select(details.c.ciphertext).where(details.c.idx == index))
         sealed = reader.execute(select(detail_keys.c.sealed_dek).where(detail_keys.c.idx == index))
         return index, ciphertext.scalar_one(), sealed.scalar_one()
@@ -63,10 +63,10 @@ def holding(folder: Path, *octets: bytes) -> list[str]:
     ]
 
 
-def bind(house: Gateway, path: Path) -> None:
+def bind(gateway: Gateway, path: Path) -> None:
     """Export the ledger."""
-    with Stored(house.home) as stored:
-        stored.export(path, since=None, reason="a test", now=house.clock())
+    with Stored(gateway.home) as stored:
+        stored.export(path, since=None, reason="a test", now=gateway.clock())
 
 
 def pieces(sealed: bytes) -> tuple[bytes, ...]:
@@ -83,26 +83,30 @@ def unsealed(file: Path, folder: Path) -> Path:
 
 
 @pytest.fixture
-def ready(desk: Any, house: Gateway) -> Any:
+def ready(desk: Any, gateway: Gateway) -> Any:
     desk.do("backup.recipient", desk.two, public=RECOVERY.public.hex())
     return desk
 
 
 @pytest.fixture
-def take(ready: Any, house: Gateway) -> Callable[[Path], Path]:
+def take(ready: Any, gateway: Gateway) -> Callable[[Path], Path]:
     def take(target: Path) -> Path:
-        told = house.perform(ready.one, "backup.begin", {})
-        archive.write(house.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
+        told = gateway.perform(ready.one, "backup.begin", {})
+        archive.write(gateway.settings, SealingKey(RECOVERY.public), str(told["made"]), target)
         return target
 
     return take
 
 
-def shred(house: Gateway) -> None:
-    """Have everything erased that a house erases, as the caretaker does it, thirty years on."""
+def shred(gateway: Gateway) -> None:
+    """Have everything erased that a gateway erases, as the caretaker does it, thirty years on."""
     later = timedelta(days=365 * 30)
     desk = Retention(
-        house.database, house.sequencer, lambda *_: None, Schedule, lambda: house.clock() + later
+        gateway.database,
+        gateway.sequencer,
+        lambda *_: None,
+        Schedule,
+        lambda: gateway.clock() + later,
     )
     done = desk.run(
         batches=3
@@ -111,64 +115,66 @@ def shred(house: Gateway) -> None:
     assert done.erased[RetentionClass.EXCHANGE_DETAIL]
 
 
-def test_the_key_to_a_detail_is_found_where_it_is_while_it_lives(house: Gateway) -> None:
+def test_the_key_to_a_detail_is_found_where_it_is_while_it_lives(gateway: Gateway) -> None:
     """The test of the tests below: what they search for is there before, and can be found."""
-    _, _, sealed = mark(house)
+    _, _, sealed = mark(gateway)
 
-    assert [name for name in holding(house.home, *pieces(sealed)) if "passerelle.db" in name]
-
-
-def test_what_is_sealed_is_in_clear_nowhere(house: Gateway) -> None:
-    mark(house)
-
-    assert holding(house.home, CANARY.encode()) == []
+    assert [name for name in holding(gateway.home, *pieces(sealed)) if "passerelle.db" in name]
 
 
-def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_house_serves(
-    house: Gateway,
+def test_what_is_sealed_is_in_clear_nowhere(gateway: Gateway) -> None:
+    mark(gateway)
+
+    assert holding(gateway.home, CANARY.encode()) == []
+
+
+def test_a_shredded_detail_is_gone_from_database_and_journal_while_the_gateway_serves(
+    gateway: Gateway,
 ) -> None:
-    index, ciphertext, sealed = mark(house)
-    neighbours = [mark(house)[0] for _ in range(40)]
+    index, ciphertext, sealed = mark(gateway)
+    neighbours = [mark(gateway)[0] for _ in range(40)]
 
-    shred(house)
+    shred(gateway)
 
-    assert holding(house.home, *pieces(sealed)) == []
-    report = self_check.verify_ledger(house.home)
+    assert holding(gateway.home, *pieces(sealed)) == []
+    report = self_check.verify_ledger(gateway.home)
     assert report.ok, report.findings
     assert not [each for each in report.findings if each.severity is Severity.FAULT]
     assert neighbours[0] > index
     assert commitment_of(ciphertext)  # the ciphertext may stay; nothing opens it
 
 
-def test_it_is_gone_when_the_house_has_closed_and_opened_again(house: Gateway, secret: Any) -> None:
-    _, _, sealed = mark(house)
-    shred(house)
-    house.close()
+def test_it_is_gone_when_the_gateway_has_closed_and_opened_again(
+    gateway: Gateway, secret: Any
+) -> None:
+    _, _, sealed = mark(gateway)
+    shred(gateway)
+    gateway.close()
 
-    assert holding(house.home, *pieces(sealed)) == []
-    with Gateway.open(house.home, secret) as again:
+    assert holding(gateway.home, *pieces(sealed)) == []
+    with Gateway.open(gateway.home, secret) as again:
         assert holding(again.home, *pieces(sealed)) == []
 
 
 def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path
 ) -> None:
     """A backup that is kept for years is opened by its keeper: no detail opens by it, shredded or not."""
-    _, ciphertext, sealed = mark(house)
+    _, ciphertext, sealed = mark(gateway)
 
     opened = unsealed(take(tmp_path / "can.backup"), tmp_path / "opened")
 
     assert holding(opened, ciphertext[:64])  # the ledger is in it, ciphertexts too
     assert holding(opened, *pieces(sealed)) == []
-    assert not list(house.settings.store.path.parent.glob(".copy-*"))
+    assert not list(gateway.settings.store.path.parent.glob(".copy-*"))
 
 
 def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    index, _, sealed = mark(house)
+    index, _, sealed = mark(gateway)
     file = take(tmp_path / "can.backup")
-    shred(house)
+    shred(gateway)
     backup_keys.beside(file).unlink()  # the policy: destroyed with the next backup
 
     with pytest.raises(UserError, match="--without-detail-keys"):
@@ -187,9 +193,9 @@ def test_a_shredded_detail_stays_shredded_when_an_old_backup_is_restored(
 
 
 def test_with_its_keys_a_backup_brings_details_back(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    _, _, sealed = mark(house)
+    _, _, sealed = mark(gateway)
     file = take(tmp_path / "can.backup")
 
     restore(file, tmp_path / "again", RECOVERY, secret)
@@ -199,9 +205,9 @@ def test_with_its_keys_a_backup_brings_details_back(
 
 
 def test_the_keys_of_another_backup_are_refused(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
-    mark(house)
+    mark(gateway)
     one, two = take(tmp_path / "one"), take(tmp_path / "two")
     backup_keys.beside(two).replace(backup_keys.beside(one))
 
@@ -211,9 +217,9 @@ def test_the_keys_of_another_backup_are_refused(
 
 @pytest.mark.parametrize("cut", [1, 200, 1500])
 def test_damaged_keys_are_refused(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any, cut: int
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path, secret: Any, cut: int
 ) -> None:
-    mark(house)
+    mark(gateway)
     file = take(tmp_path / "one")
     keys = backup_keys.beside(file)
     keys.write_bytes(keys.read_bytes()[:-cut])
@@ -223,87 +229,87 @@ def test_damaged_keys_are_refused(
     assert not (tmp_path / "again").exists()
 
 
-def test_a_bundle_made_after_the_shredding_has_no_key(house: Gateway, tmp_path: Path) -> None:
-    _, _, sealed = mark(house)
-    bind(house, tmp_path / "before")
-    shred(house)
-    bind(house, tmp_path / "after")
+def test_a_bundle_made_after_the_shredding_has_no_key(gateway: Gateway, tmp_path: Path) -> None:
+    _, _, sealed = mark(gateway)
+    bind(gateway, tmp_path / "before")
+    shred(gateway)
+    bind(gateway, tmp_path / "after")
 
     assert holding(tmp_path, *pieces(sealed)) == ["before"]
 
 
 def test_a_bundle_made_while_details_are_shredded_is_whole(
-    house: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys and the entries that account for them are of one moment, or an honest house would be accused."""
-    indices = [mark(house)[0] for _ in range(6)]
+    """Keys and the entries that account for them are of one moment, or an honest gateway would be accused."""
+    indices = [mark(gateway)[0] for _ in range(6)]
     within = stored_ledger.held_within
 
     def during(*where: Any) -> Any:
         rows = within(*where)
         yield next(rows)
         later = timedelta(days=365 * 30)
-        clock = lambda: house.clock() + later  # noqa: E731
-        desk = Retention(house.database, house.sequencer, lambda *_: None, Schedule, clock)
+        clock = lambda: gateway.clock() + later  # noqa: E731
+        desk = Retention(gateway.database, gateway.sequencer, lambda *_: None, Schedule, clock)
         assert desk.run(batches=1).erased[RetentionClass.EXCHANGE_DETAIL]
         yield from rows
 
     monkeypatch.setattr(stored_ledger, "PAGE", 2)
     monkeypatch.setattr(stored_ledger, "held_within", during)
-    bind(house, tmp_path / "bundle")
+    bind(gateway, tmp_path / "bundle")
 
     with Archive.open(tmp_path / "bundle") as volume:
-        assert verify_volume(volume, own_bundle(house.home).log).ok
+        assert verify_volume(volume, own_bundle(gateway.home).log).ok
         held = {each.index: each.sealed_dek for each in volume.held()}
     assert all(held[index] for index in indices)
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         assert not reader.execute(select(detail_keys).where(detail_keys.c.idx == indices[-1])).all()
 
 
-def test_published_tiles_hold_neither_key_nor_ciphertext(house: Gateway) -> None:
+def test_published_tiles_hold_neither_key_nor_ciphertext(gateway: Gateway) -> None:
     """Tiles are leaves and hashes: there is nothing in them to shred."""
-    _, ciphertext, sealed = mark(house)
-    tiles = house.settings.evidence.tiles
+    _, ciphertext, sealed = mark(gateway)
+    tiles = gateway.settings.evidence.tiles
 
-    Publisher(tiles, house.database, lambda: own_bundle(house.home).log).publish(whole=True)
+    Publisher(tiles, gateway.database, lambda: own_bundle(gateway.home).log).publish(whole=True)
 
     assert list(tiles.rglob("*"))
     assert holding(tiles, ciphertext[:64], *pieces(sealed), CANARY.encode()) == []
-    shred(house)
-    assert self_check.verify_ledger(house.home).ok
+    shred(gateway)
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 def test_a_backup_has_no_tiles_that_could_be_newer_than_its_rows(
-    take: Callable[[Path], Path], house: Gateway, tmp_path: Path, secret: Any
+    take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path, secret: Any
 ) -> None:
     """They are published while the backup is made; restored, they would say that the ledger was set back."""
-    mark(house)
+    mark(gateway)
     Publisher(
-        house.settings.evidence.tiles, house.database, lambda: own_bundle(house.home).log
+        gateway.settings.evidence.tiles, gateway.database, lambda: own_bundle(gateway.home).log
     ).publish()
     file = take(tmp_path / "can.backup")
 
     opened = unsealed(file, tmp_path / "opened")
-    assert not (opened / house.settings.evidence.tiles.name).exists()
+    assert not (opened / gateway.settings.evidence.tiles.name).exists()
     restore(file, tmp_path / "again", RECOVERY, secret)
     assert self_check.verify_ledger(tmp_path / "again").ok
 
 
-def test_copies_that_a_killed_backup_left_behind_are_removed(house: Gateway) -> None:
+def test_copies_that_a_killed_backup_left_behind_are_removed(gateway: Gateway) -> None:
     """A copy beside the store holds keys; its maker was killed, and its lock with it."""
-    _, _, sealed = mark(house)
-    folder = house.settings.store.path.parent
+    _, _, sealed = mark(gateway)
+    folder = gateway.settings.store.path.parent
     for suffix in ("", "-wal", "-journal"):
         (folder / f".copy-dead.db{suffix}").write_bytes(sealed)
 
-    shred(house)
+    shred(gateway)
 
-    assert holding(house.home, *pieces(sealed)) == []
+    assert holding(gateway.home, *pieces(sealed)) == []
 
 
-def test_a_copy_that_is_being_made_is_left_alone(house: Gateway) -> None:
-    mark(house)
-    path = house.settings.store.path
+def test_a_copy_that_is_being_made_is_left_alone(gateway: Gateway) -> None:
+    mark(gateway)
+    path = gateway.settings.store.path
 
     with snapshot.snapshot(path) as copy:
         assert snapshot.sweep(path.parent) == 0

@@ -55,19 +55,19 @@ def test_no_country_is_in_two_regions() -> None:
     assert len(_REGIONS) == sum(len(codes.split()) for codes in _COUNTRIES.values())
 
 
-def test_groups_of_a_house_are_recorded_and_read_by_the_auditor(
+def test_groups_of_a_gateway_are_recorded_and_read_by_the_auditor(
     homes: Any, secret: Any, tmp_path: Path
 ) -> None:
     row = {"reference": "F-100", "status": "FOREIGN_NATIONAL", "nationalities": "IND"}
     row |= {"GENDER": "F", "DATE_OF_BIRTH": "1990-02", "LAST_NAME": "Canary-Green"}
-    with Gateway.open(homes[0], secret) as house:
-        house.perform(ANN, "registry.import", {"rows": [row]})
-        size = house.sequencer.size
-        done: Any = house.perform(ANN, "registry.groups", {"reason": "a test"})
-        kinds = [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database, size)]
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.perform(ANN, "registry.import", {"rows": [row]})
+        size = gateway.sequencer.size
+        done: Any = gateway.perform(ANN, "registry.groups", {"reason": "a test"})
+        kinds = [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database, size)]
         auditor = Officer("P-2", frozenset({Role.AUDITOR}))
         with pytest.raises(NotAllowed):
-            house.perform(auditor, "registry.groups", {"reason": "a test"})
+            gateway.perform(auditor, "registry.groups", {"reason": "a test"})
 
     assert done["last"] is True
     assert "Canary" not in str(done)
@@ -85,8 +85,8 @@ def test_a_registrar_writes_the_file_by_command(
     (tmp_path / "pass").chmod(0o600)
     row = {"reference": "F-1", "status": "CLAIMANT", "nationalities": "SYR", "GENDER": "M"}
     row["persecutors"] = "NONE"
-    with Gateway.open(homes[0], secret) as house:
-        house.perform(ANN, "registry.import", {"rows": [row]})
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.perform(ANN, "registry.import", {"rows": [row]})
     out = tmp_path / "groups.csv"
     words = ["registry", "groups", homes[0], "-o", out, "--reason", "audit 9", "--json"]
     words += ["--as", tmp_path / "r1", "--passphrase-file", tmp_path / "pass"]

@@ -32,34 +32,34 @@ REFUSE = {"person": "P-1", "scope": "ALL", "ground": "NATIONAL_SECURITY", "reaso
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def last(house: Gateway) -> Any:
-    return [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)][-1]
+def last(gateway: Gateway) -> Any:
+    return [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)][-1]
 
 
-def test_a_hold_is_placed_and_released_and_both_are_entries(house: Gateway) -> None:
-    placed = house.perform(
+def test_a_hold_is_placed_and_released_and_both_are_entries(gateway: Gateway) -> None:
+    placed = gateway.perform(
         CASEWORKER, "hold.place", {"kind": "person", "reference": "P-1", "reason": "access request"}
     )
-    frame = last(house)
+    frame = last(gateway)
     assert (frame.type, frame.subject_reference) == (EntryType.HOLD, f"PLACE/{placed['hold']}")
     assert "P-1" not in repr(frame)  # whom it names is in the sealed detail alone
 
-    (row,) = house.perform(OPERATOR, "hold.list", {})["holds"]
+    (row,) = gateway.perform(OPERATOR, "hold.list", {})["holds"]
     assert (row["reference"], row["by"], row["released"]) == ("P-1", "P-2", None)
     values = {"hold": placed["hold"], "reason": "rights exhausted"}
-    assert house.perform(TWO, "hold.release", values)["released"] is True
+    assert gateway.perform(TWO, "hold.release", values)["released"] is True
 
-    assert last(house).subject_reference == f"RELEASE/{placed['hold']}"
-    assert house.perform(OPERATOR, "hold.list", {})["holds"] == []
-    assert len(house.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
+    assert last(gateway).subject_reference == f"RELEASE/{placed['hold']}"
+    assert gateway.perform(OPERATOR, "hold.list", {})["holds"] == []
+    assert len(gateway.perform(OPERATOR, "hold.list", {"released": True})["holds"]) == 1
     with pytest.raises(UserError, match="no such hold stands"):
-        house.perform(TWO, "hold.release", values)
-    assert self_check.verify_ledger(house.home).ok
+        gateway.perform(TWO, "hold.release", values)
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 @pytest.mark.parametrize(
@@ -75,45 +75,45 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(house: Gateway) -> N
         {"kind": "person", "reference": "P-1", "reason": ""},
     ],
 )
-def test_a_hold_on_what_is_not_there_is_refused(house: Gateway, values: dict[str, str]) -> None:
+def test_a_hold_on_what_is_not_there_is_refused(gateway: Gateway, values: dict[str, str]) -> None:
     """A hold that names nobody, by a slip of the pen, would keep nothing."""
-    size = house.sequencer.size
+    size = gateway.sequencer.size
 
     with pytest.raises(UserError):
-        house.perform(OPERATOR, "hold.place", {"reason": "because", **values})
+        gateway.perform(OPERATOR, "hold.place", {"reason": "because", **values})
 
-    assert house.sequencer.size == size
+    assert gateway.sequencer.size == size
 
 
 @pytest.mark.parametrize("kind", ["person", "everything"])
-def test_a_held_person_is_not_removed(house: Gateway, kind: str) -> None:
+def test_a_held_person_is_not_removed(gateway: Gateway, kind: str) -> None:
     values = {"kind": kind, "reason": "because"} | (
         {"reference": "P-1"} if kind == "person" else {}
     )
-    placed = house.perform(OPERATOR, "hold.place", values)
+    placed = gateway.perform(OPERATOR, "hold.place", values)
 
     with pytest.raises(subjects.Held):
-        house.sequencer.commit([], subjects.remove("P-1"))
+        gateway.sequencer.commit([], subjects.remove("P-1"))
     with pytest.raises(subjects.Held if kind == "everything" else subjects.NotEnrolled):
-        house.sequencer.commit([], subjects.remove("P-77"))
+        gateway.sequencer.commit([], subjects.remove("P-77"))
 
-    house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "done"})
-    house.perform(CASEWORKER, "decision.refuse", REFUSE)
-    house.sequencer.commit([], subjects.remove("P-1"))
-    with house.database.reader() as reader:
+    gateway.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "done"})
+    gateway.perform(CASEWORKER, "decision.refuse", REFUSE)
+    gateway.sequencer.commit([], subjects.remove("P-1"))
+    with gateway.database.reader() as reader:
         assert withholdings.every(reader) == ()  # it goes with its person
 
 
-def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: Gateway) -> None:
+def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(gateway: Gateway) -> None:
     """IRPR 315.25(4), 315.41(3)."""
-    one = house.perform(CASEWORKER, "decision.refuse", REFUSE)
+    one = gateway.perform(CASEWORKER, "decision.refuse", REFUSE)
     part = {**REFUSE, "partner": "AUS", "scope": "PART", "fields": ["PHOTOGRAPH"]}
     part["terms"] = "for this case only"
-    two = house.perform(CASEWORKER, "decision.refuse", part)
-    assert last(house).subject_reference == f"REFUSE/{two['decision']}"
-    assert last(house).partner_id == "AUS"
+    two = gateway.perform(CASEWORKER, "decision.refuse", part)
+    assert last(gateway).subject_reference == f"REFUSE/{two['decision']}"
+    assert last(gateway).partner_id == "AUS"
 
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
         assert subject is not None
         of_aus = withholdings.active(reader, subject, "AUS")
@@ -129,12 +129,12 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     assert of_gbr == (everything,)
 
     lifted = {"decision": one["decision"], "reason": "reviewed"}
-    house.perform(CASEWORKER, "decision.lift", lifted)
-    (row,) = house.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
+    gateway.perform(CASEWORKER, "decision.lift", lifted)
+    (row,) = gateway.perform(CASEWORKER, "decision.list", {"person": "P-1"})["decisions"]
     assert (row["decision"], row["fields"]) == (two["decision"], ["PHOTOGRAPH"])
     with pytest.raises(UserError, match="no such decision is active"):
-        house.perform(CASEWORKER, "decision.lift", lifted)
-    assert self_check.verify_ledger(house.home).ok
+        gateway.perform(CASEWORKER, "decision.lift", lifted)
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 @pytest.mark.parametrize(
@@ -150,19 +150,19 @@ def test_a_decision_stands_for_its_partner_or_for_all_until_it_is_lifted(house: 
     ],
 )
 def test_a_decision_that_says_too_little_or_too_much_is_none(
-    house: Gateway, other: dict[str, object]
+    gateway: Gateway, other: dict[str, object]
 ) -> None:
-    size = house.sequencer.size
+    size = gateway.sequencer.size
 
     with pytest.raises(UserError):
-        house.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
+        gateway.perform(CASEWORKER, "decision.refuse", {**REFUSE, **other})
 
-    assert house.sequencer.size == size
+    assert gateway.sequencer.size == size
 
 
-def test_who_runs_the_machine_does_not_judge_the_national_interest(house: Gateway) -> None:
+def test_who_runs_the_machine_does_not_judge_the_national_interest(gateway: Gateway) -> None:
     with pytest.raises(NotAllowed):
-        house.perform(OPERATOR, "decision.refuse", REFUSE)
+        gateway.perform(OPERATOR, "decision.refuse", REFUSE)
 
 
 @pytest.mark.parametrize("act", DecisionAct)
@@ -198,50 +198,50 @@ def test_scope_and_fields_never_contradict_each_other(
             replace(good, scope=scope, fields=frozenset(fields))
 
 
-def test_status_says_what_is_kept_due_and_held(house: Gateway) -> None:
-    house.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
+def test_status_says_what_is_kept_due_and_held(gateway: Gateway) -> None:
+    gateway.perform(OPERATOR, "hold.place", {"kind": "everything", "reason": "an inquiry"})
 
-    told = house.perform(OPERATOR, "retention.status", {})
-    done = house.perform(OPERATOR, "retention.run", {"batches": 3})
+    told = gateway.perform(OPERATOR, "retention.status", {})
+    done = gateway.perform(OPERATOR, "retention.run", {"batches": 3})
 
     rows = {row["class"]: row for row in told["classes"]}
     assert rows["OFFICE_DETAIL"]["total"] > 0
     assert rows["OFFICE_DETAIL"]["due"] == rows["PROBE"]["late"] == 0
     assert done["erased"] == {}
     assert done["journal_empty"] is True
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         assert standing(reader).holds[0].kind is HoldKind.EVERYTHING
 
 
-def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(house: Gateway) -> None:
+def test_who_has_a_stroke_in_the_file_number_can_be_held_and_refused(gateway: Gateway) -> None:
     """Such a number can be enrolled, so every duty about its person must be able to name it."""
     row = {"reference": "IMM/2026/1", "status": "FOREIGN_NATIONAL", "nationalities": "SYR"}
     registrar = Officer("P-3", frozenset({Role.REGISTRAR}))
-    house.perform(registrar, "registry.import", {"rows": [row]})
+    gateway.perform(registrar, "registry.import", {"rows": [row]})
 
     held = {"kind": "person", "reference": "IMM/2026/1", "reason": "access request"}
-    assert house.perform(CASEWORKER, "hold.place", held)["reference"] == "IMM/2026/1"
-    assert house.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
-    listed = house.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
+    assert gateway.perform(CASEWORKER, "hold.place", held)["reference"] == "IMM/2026/1"
+    assert gateway.perform(CASEWORKER, "decision.refuse", {**REFUSE, "person": "IMM/2026/1"})
+    listed = gateway.perform(CASEWORKER, "decision.list", {"person": "IMM/2026/1"})
     assert len(listed["decisions"]) == 1
     with pytest.raises(UserError, match="keeps this person"):
-        house.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
+        gateway.perform(registrar, "registry.remove", {"reference": "IMM/2026/1", "reason": "x"})
 
 
-def test_whoever_lists_decisions_and_holds_leaves_of_whom(house: Gateway, readings: Any) -> None:
-    with house.database.reader() as reader:
+def test_whoever_lists_decisions_and_holds_leaves_of_whom(gateway: Gateway, readings: Any) -> None:
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, "P-1")
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
-    house.perform(CASEWORKER, "decision.refuse", values)
+    gateway.perform(CASEWORKER, "decision.refuse", values)
     hold = {"kind": "person", "reference": "P-1", "reason": "access request"}
-    house.perform(CASEWORKER, "hold.place", hold)
+    gateway.perform(CASEWORKER, "hold.place", hold)
 
-    house.perform(CASEWORKER, "decision.list", {})
-    house.perform(CASEWORKER, "decision.list", {"person": "P-1"})
-    house.perform(CASEWORKER, "decision.list", {"person": "P-2"})  # of whom there is none
-    house.perform(OPERATOR, "hold.list", {})
+    gateway.perform(CASEWORKER, "decision.list", {})
+    gateway.perform(CASEWORKER, "decision.list", {"person": "P-1"})
+    gateway.perform(CASEWORKER, "decision.list", {"person": "P-2"})  # of whom there is none
+    gateway.perform(OPERATOR, "hold.list", {})
 
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         other = subjects.find(reader, "P-2")
     assert [(leaf.detail["source"], leaf.detail["subject"]) for leaf in readings] == [
         ("decisions", str(subject)),

@@ -41,15 +41,15 @@ def test_what_a_list_gave_is_taken() -> None:
     assert page(token((1 << 63) - 1)).after(int) == [(1 << 63) - 1]
 
 
-def test_holds_are_listed_in_pages(house: Any) -> None:
+def test_holds_are_listed_in_pages(gateway: Any) -> None:
     for number in range(5):
         values = {"kind": "person", "reference": "P-1", "reason": f"request {number}"}
-        house.perform(CASEWORKER, "hold.place", values)
+        gateway.perform(CASEWORKER, "hold.place", values)
 
-    demand_pages(house, OPERATOR, "hold.list", "holds")
+    demand_pages(gateway, OPERATOR, "hold.list", "holds")
 
 
-def test_decisions_are_listed_in_pages(house: Any) -> None:
+def test_decisions_are_listed_in_pages(gateway: Any) -> None:
     for number in range(5):
         values = {
             "person": f"P-{number + 1}",
@@ -57,24 +57,24 @@ def test_decisions_are_listed_in_pages(house: Any) -> None:
             "ground": "NATIONAL_SECURITY",
             "reason": "as decided",
         }
-        house.perform(CASEWORKER, "decision.refuse", values)
+        gateway.perform(CASEWORKER, "decision.refuse", values)
 
-    demand_pages(house, CASEWORKER, "decision.list", "decisions")
+    demand_pages(gateway, CASEWORKER, "decision.list", "decisions")
 
 
-def test_staff_are_listed_in_pages(house: Any, wish: Any) -> None:
+def test_staff_are_listed_in_pages(gateway: Any, wish: Any) -> None:
     for number in range(5):
-        house.perform(CUSTODY, "staff.add", wish(f"P-{number + 20}", "auditor"))
+        gateway.perform(CUSTODY, "staff.add", wish(f"P-{number + 20}", "auditor"))
 
-    demand_pages(house, OPERATOR, "staff.list", "staff")
+    demand_pages(gateway, OPERATOR, "staff.list", "staff")
 
 
-def test_a_page_of_no_size_or_of_more_than_fits_is_refused(house: Any) -> None:
+def test_a_page_of_no_size_or_of_more_than_fits_is_refused(gateway: Any) -> None:
     for size in (0, -1, 201):
         with pytest.raises(UserError, match="page_size"):
-            house.perform(OPERATOR, "hold.list", {"page_size": size})
+            gateway.perform(OPERATOR, "hold.list", {"page_size": size})
 
 
-def test_a_token_of_another_list_is_refused(house: Any) -> None:
+def test_a_token_of_another_list_is_refused(gateway: Any) -> None:
     with pytest.raises(UserError, match=WRONG):
-        house.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})
+        gateway.perform(OPERATOR, "hold.list", {"page_token": token("of", "another")})

@@ -42,59 +42,59 @@ ROW = {
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Any:
+def gateway(homes: Any, secret: Any) -> Any:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def take(house: Gateway, *rows: dict[str, str]) -> Any:
-    return house.perform(ANN, "registry.import", {"rows": list(rows)})
+def take(gateway: Gateway, *rows: dict[str, str]) -> Any:
+    return gateway.perform(ANN, "registry.import", {"rows": list(rows)})
 
 
-def held(house: Gateway, reference: str = "F-100") -> Any:
-    with house.database.reader() as reader:
+def held(gateway: Gateway, reference: str = "F-100") -> Any:
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, reference)
     assert subject is not None
-    return house.people.record(subject)
+    return gateway.people.record(subject)
 
 
-def entries(house: Gateway, since: int) -> list[EntryType]:
-    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database, since)]
+def entries(gateway: Gateway, since: int) -> list[EntryType]:
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database, since)]
 
 
-def test_a_row_becomes_a_record_with_an_entry(house: Gateway) -> None:
-    size = house.sequencer.size
+def test_a_row_becomes_a_record_with_an_entry(gateway: Gateway) -> None:
+    size = gateway.sequencer.size
 
-    done = take(house, ROW)
+    done = take(gateway, ROW)
 
     assert (done["imported"], done["unchanged"], done["bad"]) == (1, 0, [])
-    record = held(house)
+    record = held(gateway)
     assert record.version == 1
     assert record.status.kind is SubjectKind.FOREIGN_NATIONAL
     assert record.status.nationalities == {"IND", "PAK"}
     assert record.status.persecutors == {"PAK"}
     assert record.data[FieldCode.LAST_NAME] == Datum(CANARY.encode())
     assert record.data[FieldCode.PHOTOGRAPH].mime_type == "image/jpeg"
-    assert entries(house, size) == [EntryType.UPDATED]
+    assert entries(gateway, size) == [EntryType.UPDATED]
 
 
-def test_the_same_again_changes_nothing_and_another_says_the_next_version(house: Gateway) -> None:
-    take(house, ROW)
-    size = house.sequencer.size
+def test_the_same_again_changes_nothing_and_another_says_the_next_version(gateway: Gateway) -> None:
+    take(gateway, ROW)
+    size = gateway.sequencer.size
 
-    again = take(house, ROW)
+    again = take(gateway, ROW)
     assert (again["imported"], again["unchanged"]) == (0, 1)
-    assert house.sequencer.size == size
+    assert gateway.sequencer.size == size
 
-    take(house, {**ROW, "LAST_NAME": "Other"}, {**ROW, "LAST_NAME": "Third"})
-    assert held(house).version == 3
-    assert held(house).data[FieldCode.LAST_NAME].value == b"Third"
+    take(gateway, {**ROW, "LAST_NAME": "Other"}, {**ROW, "LAST_NAME": "Third"})
+    assert held(gateway).version == 3
+    assert held(gateway).data[FieldCode.LAST_NAME].value == b"Third"
 
 
-def test_a_bad_row_is_named_and_the_others_are_taken(house: Gateway) -> None:
+def test_a_bad_row_is_named_and_the_others_are_taken(gateway: Gateway) -> None:
     bad = {**ROW, "reference": "F-2", "status": CANARY}
 
-    done = take(house, {**ROW, "reference": "F-1"}, bad, {**ROW, "reference": "F-3"})
+    done = take(gateway, {**ROW, "reference": "F-1"}, bad, {**ROW, "reference": "F-3"})
 
     assert done["imported"] == 2
     assert [each["row"] for each in done["bad"]] == [1]
@@ -102,11 +102,11 @@ def test_a_bad_row_is_named_and_the_others_are_taken(house: Gateway) -> None:
     assert CANARY not in done["bad"][0]["reason"]
 
 
-def test_people_known_by_their_prints_get_the_record(house: Gateway) -> None:
+def test_people_known_by_their_prints_get_the_record(gateway: Gateway) -> None:
     """Records and prints come in any order, under one file number."""
-    take(house, {**ROW, "reference": "P-1"})
+    take(gateway, {**ROW, "reference": "P-1"})
 
-    shown = house.perform(
+    shown = gateway.perform(
         CASEWORKER, "registry.show", {"reference": "P-1", "reason": "access request"}
     )
 
@@ -116,34 +116,34 @@ def test_people_known_by_their_prints_get_the_record(house: Gateway) -> None:
     assert shown["PHOTOGRAPH"] == PHOTOGRAPH
 
 
-def test_who_looks_is_in_the_ledger_before_anything_is_shown(house: Gateway) -> None:
-    take(house, ROW)
-    size = house.sequencer.size
+def test_who_looks_is_in_the_ledger_before_anything_is_shown(gateway: Gateway) -> None:
+    take(gateway, ROW)
+    size = gateway.sequencer.size
 
     for values in ({"reference": "F-100"}, {"reference": "F-100", "reason": " "}):
         with pytest.raises(UserError, match="reason"):
-            house.perform(CASEWORKER, "registry.show", values)
-    assert house.sequencer.size == size
+            gateway.perform(CASEWORKER, "registry.show", values)
+    assert gateway.sequencer.size == size
 
-    house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
-    assert entries(house, size) == [EntryType.AUDIT_READ]
+    gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    assert entries(gateway, size) == [EntryType.AUDIT_READ]
 
 
-def test_an_update_changes_what_it_names_and_dates_a_new_status(house: Gateway) -> None:
-    take(house, {**ROW, "confirmed": "2020-01-01T00:00:00+00:00"})
+def test_an_update_changes_what_it_names_and_dates_a_new_status(gateway: Gateway) -> None:
+    take(gateway, {**ROW, "confirmed": "2020-01-01T00:00:00+00:00"})
 
-    renamed = house.perform(
+    renamed = gateway.perform(
         ANN, "registry.update", {"reference": "F-100", "changes": [{"LAST_NAME": "New"}]}
     )
     assert (renamed["changed"], renamed["version"]) == (True, 2)
-    assert held(house).status.confirmed == datetime(2020, 1, 1, tzinfo=UTC)
+    assert held(gateway).status.confirmed == datetime(2020, 1, 1, tzinfo=UTC)
 
-    house.perform(
+    gateway.perform(
         ANN,
         "registry.update",
         {"reference": "F-100", "changes": [{"status": "CITIZEN", "PHOTOGRAPH": ""}]},
     )
-    record = held(house)
+    record = held(gateway)
     assert record.status.kind is SubjectKind.CITIZEN
     assert record.status.confirmed is not None
     assert record.status.confirmed.year > 2020
@@ -151,32 +151,34 @@ def test_an_update_changes_what_it_names_and_dates_a_new_status(house: Gateway) 
     assert set(record.data) == {FieldCode.LAST_NAME, FieldCode.DATE_OF_BIRTH}
 
 
-def test_another_role_changes_nothing(house: Gateway) -> None:
+def test_another_role_changes_nothing(gateway: Gateway) -> None:
     for act in ("registry.import", "registry.update", "registry.remove"):
         with pytest.raises(NotAllowed):
-            house.perform(CASEWORKER, act, {})
+            gateway.perform(CASEWORKER, act, {})
 
 
 def test_who_is_removed_is_found_by_nobody_from_then_on(pair: Pair, people: People) -> None:
-    """The gallery of a house that serves follows without a restart."""
-    house, partner = pair.house, pair.partner()
+    """The gallery of a gateway that serves follows without a restart."""
+    gateway, partner = pair.gateway, pair.partner()
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
-    size, searched = house.sequencer.size, pair.serving.engine.size
+    size, searched = gateway.sequencer.size, pair.serving.engine.size
 
-    house.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"})
+    gateway.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "order of a court"})
 
-    assert entries(house, size) == [EntryType.REMOVED]
+    assert entries(gateway, size) == [EntryType.REMOVED]
     assert pair.serving.engine.size == searched - 1
     assert partner.query(people.samples(1), **people.matter()).outcome is Outcome.NO_MATCH
     with pytest.raises(UserError, match="file number"):
-        house.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
+        gateway.perform(ANN, "registry.remove", {"reference": "P-1", "reason": "again"})
 
 
-def test_people_are_counted_by_what_they_are(house: Gateway) -> None:
-    take(house, ROW, {**ROW, "reference": "F-2", "status": "CITIZEN"})
-    house.sequencer.commit((), subjects.enrol(subjects.Placed(5, "F-9", (), False), house.data_key))
+def test_people_are_counted_by_what_they_are(gateway: Gateway) -> None:
+    take(gateway, ROW, {**ROW, "reference": "F-2", "status": "CITIZEN"})
+    gateway.sequencer.commit(
+        (), subjects.enrol(subjects.Placed(5, "F-9", (), False), gateway.data_key)
+    )
 
-    counted = house.perform(ANN, "registry.status", {})["people"]
+    counted = gateway.perform(ANN, "registry.status", {})["people"]
 
     assert counted == {
         "CITIZEN": 1,
@@ -187,11 +189,11 @@ def test_people_are_counted_by_what_they_are(house: Gateway) -> None:
     }
 
 
-def test_no_entry_and_no_row_holds_a_value_in_the_open(house: Gateway) -> None:
-    take(house, ROW)
-    house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+def test_no_entry_and_no_row_holds_a_value_in_the_open(gateway: Gateway) -> None:
+    take(gateway, ROW)
+    gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
 
-    for path in house.home.rglob("*"):
+    for path in gateway.home.rglob("*"):
         if path.is_file():
             assert CANARY.encode() not in path.read_bytes(), path.name
 
@@ -284,22 +286,22 @@ def test_codes_of_passports_and_of_countries_that_are_no_more_are_taken() -> Non
     assert {record.data[FieldCode[name]].value.decode() for name in stated} == {"YUG", "UNO"}
 
 
-def test_who_persecutes_a_claimant_is_said_and_not_left_out(house: Gateway) -> None:
+def test_who_persecutes_a_claimant_is_said_and_not_left_out(gateway: Gateway) -> None:
     """IRPR 315.4(2) is a bar: an empty column is no answer, NONE is one, and it is kept as said."""
     claimant = {**ROW, "status": "CLAIMANT", "persecutors": ""}
     with pytest.raises(BadRow, match="persecutors: a claimant's must be said"):
         read_row(claimant, NOW)
 
-    take(house, {**claimant, "persecutors": "NONE"})
-    shown = house.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
+    take(gateway, {**claimant, "persecutors": "NONE"})
+    shown = gateway.perform(CASEWORKER, "registry.show", {"reference": "F-100", "reason": "case 7"})
 
-    assert held(house).status.no_persecutor
+    assert held(gateway).status.no_persecutor
     assert shown["persecutors"] == "NONE"
-    house.perform(
+    gateway.perform(
         ANN, "registry.update", {"reference": "F-100", "changes": [{"persecutors": "PAK"}]}
     )
-    assert held(house).status.persecutors == {"PAK"}
-    assert not held(house).status.no_persecutor
+    assert held(gateway).status.persecutors == {"PAK"}
+    assert not held(gateway).status.no_persecutor
 
 
 def test_a_column_that_nobody_knows_is_not_repeated() -> None:

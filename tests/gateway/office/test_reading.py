@@ -22,7 +22,7 @@ AUDITOR = Officer("A-1", frozenset({Role.AUDITOR}))
 
 
 def desk(pair: Pair) -> OperationRegistry:
-    return OperationRegistry(AuditAccess(pair.house.database, pair.house.sequencer).acts())
+    return OperationRegistry(AuditAccess(pair.gateway.database, pair.gateway.sequencer).acts())
 
 
 def audit_key(pair: Pair) -> Any:
@@ -52,10 +52,10 @@ def test_a_transaction_is_read_and_told_and_the_reading_is_recorded_first(
         EntryType.REQUEST,
         EntryType.RESPONSE,
     }
-    assert shared_pair.house.sequencer.size > told[-1].index + 2
+    assert shared_pair.gateway.sequencer.size > told[-1].index + 2
 
 
-def test_without_the_key_the_house_hands_out_nothing_readable(
+def test_without_the_key_the_gateway_hands_out_nothing_readable(
     shared_pair: Pair, people: People
 ) -> None:
     answer = shared_pair.partner().query(people.samples(1), **people.matter())
@@ -79,12 +79,12 @@ def test_without_the_key_the_house_hands_out_nothing_readable(
 def test_a_reading_without_reason_or_form_is_refused(
     shared_pair: Pair, values: dict[str, object], word: str
 ) -> None:
-    before = shared_pair.house.sequencer.size
+    before = shared_pair.gateway.sequencer.size
 
     with pytest.raises(UserError, match=word):
         desk(shared_pair).perform(AUDITOR, "audit.transaction", values)
 
-    assert shared_pair.house.sequencer.size == before
+    assert shared_pair.gateway.sequencer.size == before
 
 
 def test_who_is_no_auditor_reads_nothing(shared_pair: Pair) -> None:
@@ -97,21 +97,21 @@ def test_who_is_no_auditor_reads_nothing(shared_pair: Pair) -> None:
 
 
 def test_a_number_that_nobody_used_is_an_answer_and_a_record(shared_pair: Pair) -> None:
-    before = shared_pair.house.sequencer.size
+    before = shared_pair.gateway.sequencer.size
 
     read = desk(shared_pair).perform(
         AUDITOR, "audit.transaction", {"transaction": "T-nobody-1", "reason": "x"}
     )
 
     assert read["entries"] == []
-    assert shared_pair.house.sequencer.size == before + 1
+    assert shared_pair.gateway.sequencer.size == before + 1
 
 
 def test_a_reading_that_begins_with_a_later_page_is_recorded_too(shared_pair: Pair) -> None:
     """Whoever names a leaf to read on from would else read every query and leave no entry."""
-    before = shared_pair.house.sequencer.size
+    before = shared_pair.gateway.sequencer.size
     values = {"since": "2026-01-01T00:00:00+00:00", "after": 0, "reason": "case 7"}
 
     desk(shared_pair).perform(AUDITOR, "audit.queries", values)
 
-    assert shared_pair.house.sequencer.size == before + 1
+    assert shared_pair.gateway.sequencer.size == before + 1

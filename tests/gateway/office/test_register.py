@@ -11,8 +11,8 @@ from gateway.store.ledger import stored_ledger
 from gateway.trust.bundle import PartyBundle
 
 
-def entries(house: Gateway) -> list[tuple[str, int]]:
-    frames: list[Frame] = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+def entries(gateway: Gateway) -> list[tuple[str, int]]:
+    frames: list[Frame] = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     return [(f.partner_id, f.directory_version) for f in frames if f.type is EntryType.DIRECTORY]
 
 
@@ -27,44 +27,44 @@ def newer(octets: bytes) -> bytes:
     return replace(bundle, version=bundle.version + 1).to_bytes()
 
 
-def test_a_bundle_loaded_while_the_house_is_open_is_recorded(homes: Any, secret: Any) -> None:
+def test_a_bundle_loaded_while_the_gateway_is_open_is_recorded(homes: Any, secret: Any) -> None:
     first = (homes[0] / "parties" / "AUS.json").read_bytes()
-    with Gateway.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as gateway:
         put(homes[0], newer(first))
 
-        assert house.directory.party("AUS").version == 2
-        assert entries(house)[-1] == ("AUS", 2)
+        assert gateway.directory.party("AUS").version == 2
+        assert entries(gateway)[-1] == ("AUS", 2)
 
 
 def test_rollback_by_removing_first(homes: Any, secret: Any) -> None:
     """An older bundle put where a newer one was removed stays out, also after a restart."""
     first = (homes[0] / "parties" / "AUS.json").read_bytes()
-    with Gateway.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as gateway:
         put(homes[0], newer(first))
-        assert house.directory.party("AUS").version == 2
+        assert gateway.directory.party("AUS").version == 2
         (homes[0] / "parties" / "AUS.json").unlink()
-        assert house.directory.parties() == ()
-        assert entries(house)[-1] == ("AUS", 0)
+        assert gateway.directory.parties() == ()
+        assert entries(gateway)[-1] == ("AUS", 0)
         put(homes[0], first)
 
-        assert house.directory.parties() == ()
-        assert [fault.file for fault in house.directory.faults] == ["AUS.json"]
+        assert gateway.directory.parties() == ()
+        assert [fault.file for fault in gateway.directory.faults] == ["AUS.json"]
 
-    with Gateway.open(homes[0], secret) as house:
-        assert house.directory.parties() == ()
-        assert "older than 2" in house.directory.faults[0].why
+    with Gateway.open(homes[0], secret) as gateway:
+        assert gateway.directory.parties() == ()
+        assert "older than 2" in gateway.directory.faults[0].why
 
 
 def test_the_entry_that_was_removed_may_return(homes: Any, secret: Any) -> None:
     file = homes[0] / "parties" / "AUS.json"
     first = file.read_bytes()
-    with Gateway.open(homes[0], secret) as house:
+    with Gateway.open(homes[0], secret) as gateway:
         file.unlink()
-        assert house.directory.parties() == ()
+        assert gateway.directory.parties() == ()
         put(homes[0], first)
 
-        assert house.directory.party("AUS").version == 1
-        assert entries(house)[-2:] == [("AUS", 0), ("AUS", 1)]
+        assert gateway.directory.party("AUS").version == 1
+        assert entries(gateway)[-2:] == [("AUS", 0), ("AUS", 1)]
 
 
 def test_other_content_under_a_recorded_version_stays_out(homes: Any, secret: Any) -> None:
@@ -73,6 +73,6 @@ def test_other_content_under_a_recorded_version_stays_out(homes: Any, secret: An
         pass
     put(homes[0], replace(bundle, legal_name="Another").to_bytes())
 
-    with Gateway.open(homes[0], secret) as house:
-        assert house.directory.parties() == ()
-        assert "other content" in house.directory.faults[0].why
+    with Gateway.open(homes[0], secret) as gateway:
+        assert gateway.directory.parties() == ()
+        assert "other content" in gateway.directory.faults[0].why

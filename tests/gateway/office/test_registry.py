@@ -17,39 +17,39 @@ from gateway.subjects.enrolment import MOST_REPAIRS, Row
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Any:
+def gateway(homes: Any, secret: Any) -> Any:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
 
-def test_a_new_person_is_enrolled_with_an_entry(house: Any, people: Any) -> None:
-    size = house.sequencer.size
+def test_a_new_person_is_enrolled_with_an_entry(gateway: Any, people: Any) -> None:
+    size = gateway.sequencer.size
 
-    report = house.registry.enrol(people.rows(50))
+    report = gateway.registry.enrol(people.rows(50))
 
     assert (report.enrolled, report.people, report.bad) == (2, 1, [])
-    entries = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database, size)]
+    entries = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database, size)]
     assert [entry.type for entry in entries] == [EntryType.ENROLLED]
 
 
 def test_what_was_repaired_in_a_file_is_in_the_entry_of_what_was_enrolled(
-    house: Any, people: Any, monkeypatch: pytest.MonkeyPatch
+    gateway: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An auditor who asks how a record came to be need not have been told by the operator."""
     committed: list[Any] = []
-    commit = house.sequencer.commit
+    commit = gateway.sequencer.commit
     monkeypatch.setattr(
-        house.sequencer,
+        gateway.sequencer,
         "commit",
         lambda leaves, effects=(): (committed.extend(leaves), commit(leaves, effects))[1],
     )
     first, second = people.rows(50)
-    house.registry.enrol([replace(first, repairs=("128 zero bytes behind the record cut off",))])
+    gateway.registry.enrol([replace(first, repairs=("128 zero bytes behind the record cut off",))])
     long = tuple(f"repair {number}" for number in range(400))
 
     # The first is held already, with what was told of it then.
-    house.registry.enrol([replace(first, repairs=("again",)), replace(second, repairs=long)])
-    house.registry.enrol(people.rows(51))
+    gateway.registry.enrol([replace(first, repairs=("again",)), replace(second, repairs=long)])
+    gateway.registry.enrol(people.rows(51))
 
     told = [leaf.detail.get("repairs") for leaf in committed]
     assert told[0] == "128 zero bytes behind the record cut off"
@@ -58,23 +58,23 @@ def test_what_was_repaired_in_a_file_is_in_the_entry_of_what_was_enrolled(
     assert told[2:] == [None]
 
 
-def test_the_same_again_changes_nothing(house: Any, people: Any) -> None:
-    house.registry.enrol(people.rows(50))
-    size = house.sequencer.size
+def test_the_same_again_changes_nothing(gateway: Any, people: Any) -> None:
+    gateway.registry.enrol(people.rows(50))
+    size = gateway.sequencer.size
 
-    report = house.registry.enrol(people.rows(50))
+    report = gateway.registry.enrol(people.rows(50))
 
     assert (report.enrolled, report.unchanged) == (0, 2)
-    assert house.sequencer.size == size
+    assert gateway.sequencer.size == size
 
 
 def test_another_record_for_the_same_finger_is_refused_and_the_first_stays(
-    house: Any, people: Any
+    gateway: Any, people: Any
 ) -> None:
-    house.registry.enrol(people.rows(50))
+    gateway.registry.enrol(people.rows(50))
     other = replace(people.rows(51)[0], subject="P-50")
 
-    report = house.registry.enrol([other])
+    report = gateway.registry.enrol([other])
 
     assert report.enrolled == 0
     assert [bad.label for bad in report.bad] == [other.label]
@@ -85,76 +85,76 @@ def test_another_record_for_the_same_finger_is_refused_and_the_first_stays(
     [(0, None), (11, None), (2, b""), (2, b"FMR\0 20\0 and then nothing"), (2, b"\xff" * 300)],
 )
 def test_a_bad_record_is_named_and_the_rest_is_enrolled(
-    house: Any, people: Any, position: int, data: bytes | None
+    gateway: Any, people: Any, position: int, data: bytes | None
 ) -> None:
     good, other = people.rows(50)
     bad = Row("the bad one", "P-60", position, "x", other.data if data is None else data)
 
-    report = house.registry.enrol([good, bad])
+    report = gateway.registry.enrol([good, bad])
 
     assert report.enrolled == 1
     assert [one.label for one in report.bad] == ["the bad one"]
     assert report.bad[0].reason
 
 
-def test_a_record_that_names_another_finger_is_refused(house: Any, people: Any) -> None:
+def test_a_record_that_names_another_finger_is_refused(gateway: Any, people: Any) -> None:
     row = people.rows(50)[0]
 
-    report = house.registry.enrol([replace(row, position=3)])
+    report = gateway.registry.enrol([replace(row, position=3)])
 
     assert report.enrolled == 0
     assert "finger 2" in report.bad[0].reason
 
 
-def test_a_person_who_comes_twice_in_one_run_is_extended(house: Any, people: Any) -> None:
+def test_a_person_who_comes_twice_in_one_run_is_extended(gateway: Any, people: Any) -> None:
     first, second = people.rows(50)
     between = people.rows(51)
 
-    report = house.registry.enrol([first, *between, second])
+    report = gateway.registry.enrol([first, *between, second])
 
     assert (report.enrolled, report.bad) == (4, [])
-    assert self_check.stats(house.home).subjects == 5 + 2
+    assert self_check.stats(gateway.home).subjects == 5 + 2
 
 
-def test_a_refused_record_leaves_no_person_and_no_status_behind(house: Any, people: Any) -> None:
+def test_a_refused_record_leaves_no_person_and_no_status_behind(gateway: Any, people: Any) -> None:
     """A file that is no record must not be somebody to whom a status was given."""
     foreign = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({"IND"}))
     readme = Row("README.txt", "README", 2, "x", b"read me", foreign)
-    size = house.sequencer.size
+    size = gateway.sequencer.size
 
-    report = house.registry.enrol([readme])
+    report = gateway.registry.enrol([readme])
 
     assert (report.people, report.enrolled, [one.label for one in report.bad]) == (
         0,
         0,
         ["README.txt"],
     )
-    assert house.sequencer.size == size
-    with house.database.reader() as reader:
+    assert gateway.sequencer.size == size
+    with gateway.database.reader() as reader:
         assert subjects.find(reader, "README") is None
 
 
-def test_a_status_comes_with_a_record_that_is_held_already(house: Any, people: Any) -> None:
+def test_a_status_comes_with_a_record_that_is_held_already(gateway: Any, people: Any) -> None:
     foreign = Status(kind=SubjectKind.FOREIGN_NATIONAL, nationalities=frozenset({"IND"}))
     rows = people.rows(50)
-    house.registry.enrol([replace(row, status=None) for row in rows])
+    gateway.registry.enrol([replace(row, status=None) for row in rows])
 
-    report = house.registry.enrol([replace(rows[0], status=foreign)])
+    report = gateway.registry.enrol([replace(rows[0], status=foreign)])
 
     assert (report.people, report.unchanged, report.bad) == (1, 1, [])
 
 
-def test_what_a_record_is_comes_before_its_position(house: Any) -> None:
-    report = house.registry.enrol(
+def test_what_a_record_is_comes_before_its_position(gateway: Any) -> None:
+    report = gateway.registry.enrol(
         [Row("print.wsq", "P-60", 0, "x", bytes.fromhex("ffa0ffa8") * 20)]
     )
 
     assert "position" not in report.bad[0].reason
 
 
-def test_records_are_sealed_at_rest(house: Any, people: Any) -> None:
+def test_records_are_sealed_at_rest(gateway: Any, people: Any) -> None:
     row = people.rows(50)[0]
-    house.registry.enrol([row])
+    gateway.registry.enrol([row])
 
-    for path in house.settings.store.path.parent.iterdir():
+    for path in gateway.settings.store.path.parent.iterdir():
         assert row.data[24:72] not in path.read_bytes()

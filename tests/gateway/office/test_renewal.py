@@ -33,8 +33,8 @@ def keyset_of(home: Any, secret: Any) -> Keyset:
 
 def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
     """Rotate, two persons not waiting for anybody; return our new entry."""
-    with Gateway.open(home, secret) as house:
-        keys = desk(house)
+    with Gateway.open(home, secret) as gateway:
+        keys = desk(gateway)
         for kind in kinds:
             old = keys.key(kind, KeyState.ACTIVE)
             new = keys.do("keys.rotate", kind=kind.value)["key"]
@@ -45,8 +45,10 @@ def renew(home: Any, secret: Any, desk: Any, *kinds: KeyKind) -> PartyBundle:
 
 
 def count(home: Any, secret: Any, kind: EntryType) -> int:
-    with Gateway.open(home, secret) as house:
-        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)].count(kind)
+    with Gateway.open(home, secret) as gateway:
+        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database)].count(
+            kind
+        )
 
 
 def soon() -> datetime:
@@ -124,9 +126,9 @@ def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_ro
     halfway, made = keyset.generate(KeyKind.KEM, datetime.now(UTC), reason="t", actor="t")
     halfway.save(homes[0] / "keys" / "keyset.json")
 
-    with Gateway.open(homes[0], secret) as house:
-        house.turning.round()
-        assert len(house.keyset.records) == len(halfway.records)
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.turning.round()
+        assert len(gateway.keyset.records) == len(halfway.records)
 
     assert own_bundle(homes[0]).version == 2
     assert [key.public for key in own_bundle(homes[0]).kem] == [
@@ -146,9 +148,9 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
     (homes[0] / "party.json").write_bytes(bundle.to_bytes())
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
-    with Gateway.open(homes[0], secret) as house:
-        assert house.turning.publish("P-1") == 2
-        assert house.turning.evidence()[made.kid].version == 2
+    with Gateway.open(homes[0], secret) as gateway:
+        assert gateway.turning.publish("P-1") == 2
+        assert gateway.turning.evidence()[made.kid].version == 2
 
 
 @pytest.mark.parametrize(
@@ -266,20 +268,20 @@ def test_the_last_key_that_the_ledger_needs_is_not_stopped(
     homes: Any, secret: Any, kind: KeyKind
 ) -> None:
     """Without it nothing could be recorded any more, its own repair neither."""
-    with Gateway.open(homes[0], secret) as house:
-        kid = house.keyset.primary(kind).kid
-        before = house.keyset
+    with Gateway.open(homes[0], secret) as gateway:
+        kid = gateway.keyset.primary(kind).kid
+        before = gateway.keyset
 
         with pytest.raises(UserError, match="first"):
-            house.keyroom.change(
+            gateway.keyroom.change(
                 lambda keyset, now: _one(
                     keyset.transition(kid, KeyState.SUSPENDED, now, "doubt", "O-1")
                 ),
                 actor="O-1",
             )
 
-        assert house.keyset is before
-        house.record(EntryType.START)
+        assert gateway.keyset is before
+        gateway.record(EntryType.START)
 
 
 def _one(moved: tuple[Keyset, KeyEvent]) -> tuple[Keyset, tuple[KeyEvent, ...]]:

@@ -25,22 +25,22 @@ from keys.errors import OpenRefused
 from keys.keyset import KeyKind, KeyState
 
 
-def turned(house: Any) -> tuple[bytes, bytes]:
+def turned(gateway: Any) -> tuple[bytes, bytes]:
     """Rotate the data key; return the ids of the older and of the newer."""
-    old = house.keyset.primary(KeyKind.DATA).kid
-    house.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
-    new = house.keyset.primary(KeyKind.DATA).kid
+    old = gateway.keyset.primary(KeyKind.DATA).kid
+    gateway.perform(ONE, "keys.rotate", {"kind": "DATA", "reason": "t"})
+    new = gateway.keyset.primary(KeyKind.DATA).kid
     assert new != old
     return old, new
 
 
-def left(house: Any, kid: bytes) -> int:
-    with house.database.reader() as reader:
+def left(gateway: Any, kid: bytes) -> int:
+    with gateway.database.reader() as reader:
         return reencryption.otherwise(reader, tag_of(kid))
 
 
-def everyone(house: Any) -> list[Any]:
-    return [one for batch in house.gallery.batches(0, 1) for one in batch]
+def everyone(gateway: Any) -> list[Any]:
+    return [one for batch in gateway.gallery.batches(0, 1) for one in batch]
 
 
 def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
@@ -50,60 +50,60 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
     with serve(*homes) as pair:
         partner = pair.partner()
         answer = partner.query(people.samples(1), **people.matter())
-        before = everyone(pair.house)
-        old, new = turned(pair.house)
-        assert left(pair.house, new) > len(before)
-        blobs = _blobs(pair.house)
+        before = everyone(pair.gateway)
+        old, new = turned(pair.gateway)
+        assert left(pair.gateway, new) > len(before)
+        blobs = _blobs(pair.gateway)
 
         pair.serving.walk_rounds()
 
-        assert left(pair.house, new) == 0
-        assert everyone(pair.house) == before
+        assert left(pair.gateway, new) == 0
+        assert everyone(pair.gateway) == before
         assert partner.state(answer.transaction_number).result == answer.result
         told = [
             frame
-            for frame in map(decode, stored_ledger.iter_leaves(pair.house.database))
+            for frame in map(decode, stored_ledger.iter_leaves(pair.gateway.database))
             if frame.type is EntryType.CUSTODY
         ]
         assert [frame.subject_reference for frame in told] == [f"RESEALED/{new.hex()[:16]}"]
-        two = pair.house.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
+        two = pair.gateway.perform(TWO, "keys.destroy", {"key": old.hex(), "reason": "t"})
         assert two["due"]
 
     ahead = timedelta(days=8)
-    with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as house:
-        house.turning.round()
-        assert house.keyset.record(old).state is KeyState.DESTROYED
-        assert everyone(house) == before
-        assert house.keyset.record(old).wrapped == b""
+    with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as gateway:
+        gateway.turning.round()
+        assert gateway.keyset.record(old).state is KeyState.DESTROYED
+        assert everyone(gateway) == before
+        assert gateway.keyset.record(old).wrapped == b""
         for blob, bound in blobs:
             with pytest.raises(OpenRefused):
-                house.data_key.open(blob, bound)
+                gateway.data_key.open(blob, bound)
 
 
-def _blobs(house: Any) -> list[tuple[bytes, bytes]]:
+def _blobs(gateway: Any) -> list[tuple[bytes, bytes]]:
     """Return prints as they are sealed now, with what they are bound to."""
     prints = DRAWERS[0]
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         rows = reader.execute(select(samples)).all()
     return [(row.sealed, prints.bound(row)) for row in rows]
 
 
 def test_a_data_key_is_not_destroyed_while_records_need_it(homes: Any, secret: Any) -> None:
     """Two persons decided it and the wait is over: the people would be lost all the same."""
-    with Gateway.open(homes[0], secret) as house:
-        old, _ = turned(house)
-        count = len(everyone(house))
+    with Gateway.open(homes[0], secret) as gateway:
+        old, _ = turned(gateway)
+        count = len(everyone(gateway))
     ahead = timedelta(days=8)
-    with Gateway.open(homes[0], secret, clock=lambda: utc_now() + ahead) as house:
+    with Gateway.open(homes[0], secret, clock=lambda: utc_now() + ahead) as gateway:
         with pytest.raises(UserError, match="would be lost"):
-            house.keyroom.change(
+            gateway.keyroom.change(
                 lambda keyset, now: _one(
                     keyset.transition(old, KeyState.DESTROYED, now, "t", "O-1")
                 ),
                 actor="O-1",
             )
-        assert house.keyset.record(old).state is KeyState.DEACTIVATED
-        assert len(everyone(house)) == count
+        assert gateway.keyset.record(old).state is KeyState.DEACTIVATED
+        assert len(everyone(gateway)) == count
 
 
 def _one(moved: Any) -> Any:
@@ -114,47 +114,47 @@ def test_a_crash_between_two_batches_loses_nothing(
     homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(office, "BATCH", 3)
-    with Gateway.open(homes[0], secret) as house:
-        before = everyone(house)
-        _, new = turned(house)
-        all_of_it = left(house, new)
-        assert house.resealing.step() == 3
-        assert left(house, new) == all_of_it - 3
-        assert everyone(house) == before
-    with Gateway.open(homes[0], secret) as house:  # as after a crash: nothing was remembered
-        house.resealing.round()
-        assert left(house, new) == 0
-        assert everyone(house) == before
+    with Gateway.open(homes[0], secret) as gateway:
+        before = everyone(gateway)
+        _, new = turned(gateway)
+        all_of_it = left(gateway, new)
+        assert gateway.resealing.step() == 3
+        assert left(gateway, new) == all_of_it - 3
+        assert everyone(gateway) == before
+    with Gateway.open(homes[0], secret) as gateway:  # as after a crash: nothing was remembered
+        gateway.resealing.round()
+        assert left(gateway, new) == 0
+        assert everyone(gateway) == before
 
 
 def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        before = everyone(house)
-        old, new = turned(house)
-        house.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
+    with Gateway.open(homes[0], secret) as gateway:
+        before = everyone(gateway)
+        old, new = turned(gateway)
+        gateway.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
 
-        house.resealing.round()
+        gateway.resealing.round()
 
-        assert left(house, new) == 0
-        assert everyone(house) == before
+        assert left(gateway, new) == 0
+        assert everyone(gateway) == before
 
 
-def test_a_house_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        size = house.sequencer.size
+def test_a_gateway_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) -> None:
+    with Gateway.open(homes[0], secret) as gateway:
+        size = gateway.sequencer.size
 
-        assert house.resealing.step() == 0
-        assert house.sequencer.size == size
+        assert gateway.resealing.step() == 0
+        assert gateway.sequencer.size == size
 
 
 def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        house.sequencer.commit((), (Effect(update(samples).values(sealed=b"x" * 99)),))
-        turned(house)
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.sequencer.commit((), (Effect(update(samples).values(sealed=b"x" * 99)),))
+        turned(gateway)
 
         for _ in range(8):
             try:
-                moved = house.resealing.step()
+                moved = gateway.resealing.step()
             except InternalError as fault:
                 told = fault
                 break
@@ -164,15 +164,15 @@ def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secre
 
 
 def test_a_print_erased_meanwhile_stays_erased(homes: Any, secret: Any) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        _, new = turned(house)
-        with house.database.reader() as reader:
-            effects = tuple(reencryption.moves(reader, house.data_key, tag_of(new), 500))
-        house.sequencer.commit((), (Effect(samples.delete()),))
+    with Gateway.open(homes[0], secret) as gateway:
+        _, new = turned(gateway)
+        with gateway.database.reader() as reader:
+            effects = tuple(reencryption.moves(reader, gateway.data_key, tag_of(new), 500))
+        gateway.sequencer.commit((), (Effect(samples.delete()),))
 
-        house.sequencer.commit((), effects)
+        gateway.sequencer.commit((), effects)
 
-        assert everyone(house) == []
+        assert everyone(gateway) == []
 
 
 def test_every_room_that_seals_with_a_data_key_has_its_drawer() -> None:

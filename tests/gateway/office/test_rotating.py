@@ -20,7 +20,7 @@ from keys.keyset import KeyKind, KeyState
 # The three steps
 
 
-def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: Gateway) -> None:
+def test_a_key_is_generated_published_seen_and_promoted(desk: Any, gateway: Gateway) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     new = desk.do("keys.generate", kind="KEM")["moves"][0]["key"]
     published = desk.do("keys.publish")
@@ -29,25 +29,25 @@ def test_a_key_is_generated_published_seen_and_promoted(desk: Any, house: Gatewa
 
     desk.do("keys.promote", key=new[:12])
 
-    assert house.keyset.kem().kid.hex() == new
+    assert gateway.keyset.kem().kid.hex() == new
     assert desk.state(old) is KeyState.ACTIVE  # it steps down by a step of its own
     desk.do("keys.deactivate", key=old)
     assert desk.state(old) is KeyState.DEACTIVATED
-    assert self_check.verify_ledger(house.home).ok
+    assert self_check.verify_ledger(gateway.home).ok
 
 
 def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(
-    desk: Any, house: Gateway
+    desk: Any, gateway: Gateway
 ) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     new = desk.do("keys.rotate", kind="KEM")["key"]
 
     def sealed_to() -> str:
-        found = own_bundle(house.home).sealing_key(house.clock())
+        found = own_bundle(gateway.home).sealing_key(gateway.clock())
         assert found is not None
         return found.key_id.hex()
 
-    assert len(own_bundle(house.home).kem) == 2
+    assert len(own_bundle(gateway.home).kem) == 2
     assert sealed_to() == old
     desk.sight("AUS", 2)
     desk.do("keys.promote", key=new)
@@ -56,7 +56,7 @@ def test_a_partner_seals_to_the_key_in_use_while_the_next_is_only_announced(
 
 def test_a_key_that_nobody_has_seen_is_not_promoted_and_who_is_missing_is_named(
     desk: Any,
-    house: Gateway,
+    gateway: Gateway,
 ) -> None:
     """Issue 5, bad input: promoting a PREACTIVE key nobody has seen."""
     new = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
@@ -71,7 +71,7 @@ def test_a_key_that_nobody_has_seen_is_not_promoted_and_who_is_missing_is_named(
     assert desk.state(new) is KeyState.PREACTIVE
 
 
-def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: Gateway) -> None:
+def test_only_two_persons_promote_what_was_not_seen(desk: Any, gateway: Gateway) -> None:
     new = desk.do("keys.rotate", kind="SIGNING")["key"]
     with pytest.raises(TwoPersons):
         desk.do("keys.promote", key=new, override=True)
@@ -82,7 +82,7 @@ def test_only_two_persons_promote_what_was_not_seen(desk: Any, house: Gateway) -
     assert desk.state(new) is KeyState.ACTIVE
 
 
-def test_a_partner_who_left_is_not_waited_for(desk: Any, house: Gateway, homes: Any) -> None:
+def test_a_partner_who_left_is_not_waited_for(desk: Any, gateway: Gateway, homes: Any) -> None:
     new = desk.do("keys.rotate", kind="KEM")["key"]
     (homes[0] / "parties" / "AUS.json").unlink()
 
@@ -91,25 +91,25 @@ def test_a_partner_who_left_is_not_waited_for(desk: Any, house: Gateway, homes: 
     assert desk.state(new) is KeyState.ACTIVE
 
 
-def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, house: Gateway) -> None:
+def test_rotate_says_who_is_missing_and_the_round_goes_on(desk: Any, gateway: Gateway) -> None:
     old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     said = desk.do("keys.rotate", kind="SIGNING")
     assert (said["promoted"], said["missing"], said["version"]) == (False, ["AUS"], 2)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(said["key"]) is KeyState.PREACTIVE
     desk.sight("AUS", 2)
 
-    house.turning.round()
+    gateway.turning.round()
 
     assert desk.state(said["key"]) is KeyState.ACTIVE
     assert desk.state(old) is KeyState.DEACTIVATED
-    assert house.keyset.record(bytes.fromhex(old)).wrapped == b""  # its private half is gone
-    bundle = own_bundle(house.home)
+    assert gateway.keyset.record(bytes.fromhex(old)).wrapped == b""  # its private half is gone
+    bundle = own_bundle(gateway.home)
     assert bundle.version == 4  # promoted; stepped down
     assert bundle.names(bytes.fromhex(old))  # what it signed stays its own
 
 
-def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: Gateway) -> None:
+def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, gateway: Gateway) -> None:
     """Issue 5, bad input: two operators rotating at once."""
     first = desk.do("keys.rotate", kind="KEM")["key"]
 
@@ -119,11 +119,11 @@ def test_rotate_again_goes_on_with_the_key_that_waits(desk: Any, house: Gateway)
     assert second["moves"] == []
     with pytest.raises(UserError, match="PREACTIVE already"):
         desk.do("keys.generate", kind="KEM")
-    assert sum(r.kind is KeyKind.KEM for r in house.keyset.records) == 2
+    assert sum(r.kind is KeyKind.KEM for r in gateway.keyset.records) == 2
 
 
 def test_with_nobody_to_wait_for_a_rotation_is_one_command(
-    desk: Any, house: Gateway, homes: Any
+    desk: Any, gateway: Gateway, homes: Any
 ) -> None:
     (homes[0] / "parties" / "AUS.json").unlink()
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
@@ -136,14 +136,14 @@ def test_with_nobody_to_wait_for_a_rotation_is_one_command(
 
 @pytest.mark.parametrize("kind", ["SIGNING", "TLS_LEAF"])
 def test_the_successor_of_a_key_that_has_ended_waits_for_nobody(
-    desk: Any, clock: Any, house: Gateway, kind: str
+    desk: Any, clock: Any, gateway: Gateway, kind: str
 ) -> None:
-    """Past its end the old key serves nobody, so waiting protects nothing; a closed house comes back alone."""
+    """Past its end the old key serves nobody, so waiting protects nothing; a closed gateway comes back alone."""
     clock.ahead = timedelta(days=366)
 
     assert desk.do("keys.rotate", kind=kind)["promoted"]
 
-    inspected = house.keyset.primary(KeyKind(kind))
+    inspected = gateway.keyset.primary(KeyKind(kind))
     assert inspected.not_after > clock()
 
 
@@ -157,26 +157,26 @@ def test_the_successor_of_an_ended_epoch_waits_all_the_same(desk: Any, clock: An
 # What one person may, and what takes two
 
 
-def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, house: Gateway) -> None:
+def test_one_person_stops_a_key_at_once_and_loudly(desk: Any, gateway: Gateway) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     alarms = desk.entries(EntryType.ALARM)
 
     said = desk.do("keys.suspend", key=old)
 
     with pytest.raises(KeyNotUsable):
-        house.keyset.opening(bytes.fromhex(old), house.clock())
-    bundle: PartyBundle = own_bundle(house.home)
+        gateway.keyset.opening(bytes.fromhex(old), gateway.clock())
+    bundle: PartyBundle = own_bundle(gateway.home)
     assert bundle.version == said["version"] == 2
     assert desk.entries(EntryType.ALARM) == alarms + 1
     # It was the only one: partners learn of a successor in the same step, and it opens.
     successor = next(m["key"] for m in said["moves"] if m["from"] is None)
     assert [each.public for each in bundle.kem] == [
-        house.keyset.record(bytes.fromhex(successor)).public
+        gateway.keyset.record(bytes.fromhex(successor)).public
     ]
-    assert house.keyset.opening(bytes.fromhex(successor), house.clock())
+    assert gateway.keyset.opening(bytes.fromhex(successor), gateway.clock())
 
 
-def test_a_suspended_key_returns_by_two_persons(desk: Any, house: Gateway) -> None:
+def test_a_suspended_key_returns_by_two_persons(desk: Any, gateway: Gateway) -> None:
     kid = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     desk.do("keys.suspend", key=kid)
     with pytest.raises(TwoPersons):
@@ -194,8 +194,8 @@ def test_a_suspended_key_returns_by_two_persons(desk: Any, house: Gateway) -> No
 @pytest.mark.parametrize(
     ("kind", "remedy"), [("LOG", "LOG"), ("DATA", "DATA"), ("AUDIT", "auditor")]
 )
-def test_one_person_does_not_stop_the_house_itself(
-    desk: Any, house: Gateway, kind: str, remedy: str
+def test_one_person_does_not_stop_the_gateway_itself(
+    desk: Any, gateway: Gateway, kind: str, remedy: str
 ) -> None:
     kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
 
@@ -205,17 +205,19 @@ def test_one_person_does_not_stop_the_house_itself(
     assert desk.state(kid) is KeyState.ACTIVE
 
 
-def test_revoking_the_only_key_leaves_partners_with_a_successor(desk: Any, house: Gateway) -> None:
+def test_revoking_the_only_key_leaves_partners_with_a_successor(
+    desk: Any, gateway: Gateway
+) -> None:
     kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
 
     desk.do("keys.revoke", desk.two, key=kid)
 
     assert desk.state(kid) is KeyState.COMPROMISED
-    successor = house.keyset.record(bytes.fromhex(desk.key(KeyKind.KEM, KeyState.PREACTIVE)))
-    assert [each.public for each in own_bundle(house.home).kem] == [successor.public]
+    successor = gateway.keyset.record(bytes.fromhex(desk.key(KeyKind.KEM, KeyState.PREACTIVE)))
+    assert [each.public for each in own_bundle(gateway.home).kem] == [successor.public]
 
 
-def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: Gateway) -> None:
+def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, gateway: Gateway) -> None:
     kid = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     with pytest.raises(TwoPersons):
         desk.do("keys.revoke", key=kid)
@@ -233,19 +235,19 @@ def test_revoking_takes_two_persons_and_is_for_ever(desk: Any, house: Gateway) -
 @pytest.mark.parametrize("act", ["keys.deactivate", "keys.destroy"])
 @pytest.mark.parametrize("kind", ["KEM", "SIGNING", "LOG", "DATA", "TLS_LEAF", "TLS_CA"])
 def test_the_only_active_key_neither_steps_down_nor_is_destroyed(
-    desk: Any, house: Gateway, act: str, kind: str
+    desk: Any, gateway: Gateway, act: str, kind: str
 ) -> None:
     """Issue 5, bad input: destroying the only ACTIVE key."""
     kid = desk.key(KeyKind(kind), KeyState.ACTIVE)
-    before = house.keyset.records
+    before = gateway.keyset.records
 
     with pytest.raises(UserError, match="promote a successor"):
         desk.do(act, desk.two, key=kid)
 
-    assert house.keyset.records == before
+    assert gateway.keyset.records == before
 
 
-def test_another_role_does_nothing_with_keys(desk: Any, house: Gateway) -> None:
+def test_another_role_does_nothing_with_keys(desk: Any, gateway: Gateway) -> None:
     with pytest.raises(NotAllowed):
         desk.do("keys.generate", Officer("P-9", frozenset({Role.AUDITOR})), kind="KEM")
     assert desk.do("keys.list", Officer("P-9", frozenset({Role.AUDITOR})))["keys"]
@@ -255,24 +257,24 @@ def test_another_role_does_nothing_with_keys(desk: Any, house: Gateway) -> None:
 
 
 def test_an_old_kem_key_is_destroyed_by_the_round_after_48_hours(
-    desk: Any, house: Gateway, homes: Any, clock: Any
+    desk: Any, gateway: Gateway, homes: Any, clock: Any
 ) -> None:
     (homes[0] / "parties" / "AUS.json").unlink()
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     desk.do("keys.rotate", kind="KEM")
 
     clock.ahead = timedelta(hours=47)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(old) is KeyState.DEACTIVATED
     clock.ahead = timedelta(hours=48, seconds=1)
-    house.turning.round()
+    gateway.turning.round()
 
     assert desk.state(old) is KeyState.DESTROYED
-    assert house.keyset.record(bytes.fromhex(old)).wrapped == b""
+    assert gateway.keyset.record(bytes.fromhex(old)).wrapped == b""
 
 
 def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
-    desk: Any, house: Gateway, clock: Any
+    desk: Any, gateway: Gateway, clock: Any
 ) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
     with pytest.raises(TwoPersons):
@@ -282,50 +284,50 @@ def test_a_long_lived_key_waits_for_its_destruction_and_one_person_cancels_it(
     with pytest.raises(UserError, match="decided already"):
         desk.do("keys.destroy", desk.two, key=kid, days=30)
     clock.ahead = timedelta(days=8)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(kid) is KeyState.PREACTIVE
 
     desk.do("keys.cancel", key=kid)
     clock.ahead = timedelta(days=10)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(kid) is KeyState.PREACTIVE
     with pytest.raises(UserError, match="neither a destruction nor a rotation"):
         desk.do("keys.cancel", key=kid)
 
 
 def test_what_two_persons_decided_is_done_when_its_wait_is_over(
-    desk: Any, house: Gateway, clock: Any
+    desk: Any, gateway: Gateway, clock: Any
 ) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
     desk.do("keys.destroy", desk.two, key=kid)
 
     clock.ahead = timedelta(days=7, seconds=1)
-    house.turning.round()
+    gateway.turning.round()
 
     assert desk.state(kid) is KeyState.DESTROYED
-    assert house.turning.dooms() == {}
+    assert gateway.turning.dooms() == {}
 
 
 def test_no_schedule_promotes_what_two_persons_decided_to_destroy(
-    desk: Any, house: Gateway, clock: Any
+    desk: Any, gateway: Gateway, clock: Any
 ) -> None:
     old = desk.key(KeyKind.SIGNING, KeyState.ACTIVE)
     kid = desk.do("keys.rotate", kind="SIGNING")["key"]
     desk.do("keys.destroy", desk.two, key=kid)
     desk.sight("AUS", 2)
 
-    house.turning.round()
+    gateway.turning.round()
     with pytest.raises(UserError, match="is to be destroyed, as two persons decided"):
         desk.do("keys.rotate", kind="SIGNING")
     assert (desk.state(kid), desk.state(old)) == (KeyState.PREACTIVE, KeyState.ACTIVE)
 
     clock.ahead = timedelta(days=7, seconds=1)
-    house.turning.round()
+    gateway.turning.round()
     assert (desk.state(kid), desk.state(old)) == (KeyState.DESTROYED, KeyState.ACTIVE)
 
 
 @pytest.mark.parametrize("days", [0, 6, 31, True, "7"])
-def test_a_wait_is_of_7_to_30_days(desk: Any, house: Gateway, days: object) -> None:
+def test_a_wait_is_of_7_to_30_days(desk: Any, gateway: Gateway, days: object) -> None:
     kid = desk.do("keys.generate", kind="SIGNING")["moves"][0]["key"]
 
     with pytest.raises(UserError, match="from 7 to 30"):
@@ -335,8 +337,8 @@ def test_a_wait_is_of_7_to_30_days(desk: Any, house: Gateway, days: object) -> N
 # What is foretold
 
 
-def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: Gateway) -> None:
-    before = (house.keyset.records, house.sequencer.size, own_bundle(house.home).version)
+def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, gateway: Gateway) -> None:
+    before = (gateway.keyset.records, gateway.sequencer.size, own_bundle(gateway.home).version)
     kem = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     said = {
         act: " ".join(desk.do(act, dry_run=True, **values)["plan"])
@@ -360,14 +362,14 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(desk: Any, house: Gat
     assert said["keys.promote"].startswith("Refused: ")
     assert "ALARM" in said["keys.suspend"]
     assert "every 5 days" in said["keys.schedule"]
-    after = (house.keyset.records, house.sequencer.size, own_bundle(house.home).version)
+    after = (gateway.keyset.records, gateway.sequencer.size, own_bundle(gateway.home).version)
     assert after == before
 
 
 def test_the_state_that_an_approval_is_bound_to_changes_with_every_key(
-    desk: Any, house: Gateway
+    desk: Any, gateway: Gateway
 ) -> None:
-    act = house.desk.act(desk.one, "keys.revoke")
+    act = gateway.desk.act(desk.one, "keys.revoke")
     before = act.state()
     assert act.state() == before
 

@@ -26,7 +26,7 @@ OPERATOR = Officer("P-1", frozenset({Role.OPERATOR}))
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
@@ -45,7 +45,7 @@ def wish(person: str, *roles: str, **numbers: int) -> dict[str, Any]:
 
 
 def add(
-    house: Gateway,
+    gateway: Gateway,
     person: str,
     *roles: str,
     by: Officer = OPERATOR,
@@ -53,113 +53,115 @@ def add(
     **more: Any,
 ) -> bytes:
     values = {**(keys or keys_of(person)).request().values(), "roles": list(roles)}
-    return str(house.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
+    return str(gateway.perform(by, "staff.add", {**values, **more})["certificate"]).encode()
 
 
-def kinds(house: Gateway) -> list[EntryType]:
-    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(house.database)]
+def kinds(gateway: Gateway) -> list[EntryType]:
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(gateway.database)]
 
 
-def test_a_badge_makes_an_officer(house: Gateway) -> None:
-    badge = add(house, "P-7", "caseworker", "auditor")
+def test_a_badge_makes_an_officer(gateway: Gateway) -> None:
+    badge = add(gateway, "P-7", "caseworker", "auditor")
 
-    assert house.staff.officer(badge) == Officer("P-7", frozenset({Role.CASEWORKER, Role.AUDITOR}))
-    assert kinds(house)[-1] is EntryType.STAFF
+    assert gateway.staff.officer(badge) == Officer(
+        "P-7", frozenset({Role.CASEWORKER, Role.AUDITOR})
+    )
+    assert kinds(gateway)[-1] is EntryType.STAFF
 
 
-def test_nobody_adds_to_himself_or_ends_himself(house: Gateway) -> None:
+def test_nobody_adds_to_himself_or_ends_himself(gateway: Gateway) -> None:
     for act, more in (
         ("staff.add", wish("P-1", "auditor")),
         ("staff.end", {}),
     ):
         with pytest.raises(NotAllowed, match="another operator"):
-            house.perform(OPERATOR, act, {"person": "P-1", **more})
+            gateway.perform(OPERATOR, act, {"person": "P-1", **more})
 
 
 @pytest.mark.parametrize("role", sorted(set(Role) - {Role.OPERATOR}, key=lambda role: role.value))
-def test_only_an_operator_lets_people_in(house: Gateway, role: Role) -> None:
+def test_only_an_operator_lets_people_in(gateway: Gateway, role: Role) -> None:
     with pytest.raises(NotAllowed):
-        add(house, "P-7", "caseworker", by=Officer("P-2", frozenset({role})))
+        add(gateway, "P-7", "caseworker", by=Officer("P-2", frozenset({role})))
 
-    assert kinds(house)[-1] is EntryType.ALARM
+    assert kinds(gateway)[-1] is EntryType.ALARM
 
 
-def test_what_was_denied_is_an_alarm_once_a_minute(house: Gateway) -> None:
-    before = len(kinds(house))
+def test_what_was_denied_is_an_alarm_once_a_minute(gateway: Gateway) -> None:
+    before = len(kinds(gateway))
     for _ in range(3):
         with pytest.raises(NotAllowed):
-            house.perform(Officer("P-2", frozenset({Role.EXAMINER})), "staff.list", {})
+            gateway.perform(Officer("P-2", frozenset({Role.EXAMINER})), "staff.list", {})
 
-    assert kinds(house)[before:] == [EntryType.ALARM]
+    assert kinds(gateway)[before:] == [EntryType.ALARM]
 
 
-def test_who_was_shown_out_stays_out(house: Gateway) -> None:
-    badge = add(house, "P-7", "caseworker")
-    house.perform(OPERATOR, "staff.end", {"person": "P-7"})
+def test_who_was_shown_out_stays_out(gateway: Gateway) -> None:
+    badge = add(gateway, "P-7", "caseworker")
+    gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
     with pytest.raises(StaffUnknown):
-        house.staff.officer(badge)
+        gateway.staff.officer(badge)
     with pytest.raises(UserError, match="nobody of the name P-7"):
-        house.perform(OPERATOR, "staff.end", {"person": "P-7"})
+        gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
 
 
-def test_a_badge_ends_with_its_days(house: Gateway) -> None:
-    badge, now = add(house, "P-7", "caseworker", days=2), house.clock()
-    house.staff._clock = lambda: now + timedelta(days=3)
+def test_a_badge_ends_with_its_days(gateway: Gateway) -> None:
+    badge, now = add(gateway, "P-7", "caseworker", days=2), gateway.clock()
+    gateway.staff._clock = lambda: now + timedelta(days=3)
 
     with pytest.raises(StaffUnknown):
-        house.staff.officer(badge)
+        gateway.staff.officer(badge)
 
 
-def test_a_badge_that_the_table_does_not_know_opens_nothing(house: Gateway) -> None:
+def test_a_badge_that_the_table_does_not_know_opens_nothing(gateway: Gateway) -> None:
     """A badge that our own authority issued past the office, with whatever roles."""
     from keys.keyset import KeyKind
     from keys.officer_certificate import badge, issue_badge
 
     forged = issue_badge(
         badge("P-1", ["operator"]),
-        house.keyset.primary(KeyKind.TLS_CA).certificate,
-        house.keyset.tls_ca(),
+        gateway.keyset.primary(KeyKind.TLS_CA).certificate,
+        gateway.keyset.tls_ca(),
         TlsKey.generate().public,
-        house.clock(),
+        gateway.clock(),
     )
     with pytest.raises(StaffUnknown):
-        house.staff.officer(forged)
+        gateway.staff.officer(forged)
 
 
-def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(house: Gateway) -> None:
+def test_a_badge_with_other_roles_for_a_known_key_opens_nothing(gateway: Gateway) -> None:
     from keys.keyset import KeyKind
     from keys.officer_certificate import badge, issue_badge
 
     keys = keys_of("P-7")
-    add(house, "P-7", "caseworker", keys=keys)
+    add(gateway, "P-7", "caseworker", keys=keys)
     risen = issue_badge(
         badge("P-7", ["caseworker", "operator"]),
-        house.keyset.primary(KeyKind.TLS_CA).certificate,
-        house.keyset.tls_ca(),
+        gateway.keyset.primary(KeyKind.TLS_CA).certificate,
+        gateway.keyset.tls_ca(),
         keys.tls.public,
-        house.clock(),
+        gateway.clock(),
     )
     with pytest.raises(StaffUnknown):
-        house.staff.officer(risen)
+        gateway.staff.officer(risen)
 
 
-def test_a_key_is_granted_once(house: Gateway) -> None:
-    add(house, "P-7", "caseworker", keys=keys_of("P-7", seed=1))
+def test_a_key_is_granted_once(gateway: Gateway) -> None:
+    add(gateway, "P-7", "caseworker", keys=keys_of("P-7", seed=1))
 
     for person in ("P-7", "P-8"):
         with pytest.raises(UserError, match="granted before"):
-            add(house, person, "auditor", keys=keys_of(person, seed=1))
+            add(gateway, person, "auditor", keys=keys_of(person, seed=1))
 
 
-def test_custody_instead_of_an_operator_is_an_alarm(house: Gateway) -> None:
+def test_custody_instead_of_an_operator_is_an_alarm(gateway: Gateway) -> None:
     """The first two come in by custody, since one alone lets no operator in; from then on operators could."""
     for person in ("P-1", "P-2"):
-        add(house, person, "operator", by=CUSTODY)
-        assert kinds(house)[-1] is EntryType.STAFF
+        add(gateway, person, "operator", by=CUSTODY)
+        assert kinds(gateway)[-1] is EntryType.STAFF
 
-    add(house, "P-3", "operator", by=CUSTODY)
-    assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+    add(gateway, "P-3", "operator", by=CUSTODY)
+    assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
 
 
 CUSTODIAL_ACTS = (
@@ -209,29 +211,29 @@ def test_no_order_of_acts_lets_custody_do_more_in_silence_than_to_found() -> Non
 
 
 @pytest.mark.parametrize("first", ["end", "suspend", "wait"])
-def test_who_puts_the_operators_away_first_is_as_loud(house: Gateway, first: str) -> None:
+def test_who_puts_the_operators_away_first_is_as_loud(gateway: Gateway, first: str) -> None:
     for person in ("P-1", "P-2"):
-        add(house, person, "operator", by=CUSTODY)
+        add(gateway, person, "operator", by=CUSTODY)
     for person, other in (("P-2", "P-1"), ("P-1", "P-2")):
         if first == "end":
-            house.perform(CUSTODY, "staff.end", {"person": person})
-            assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+            gateway.perform(CUSTODY, "staff.end", {"person": person})
+            assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
         if first == "suspend":
             values = {"person": person, "reason": "lost"}
-            house.perform(Officer(other, frozenset({Role.OPERATOR})), "staff.suspend", values)
+            gateway.perform(Officer(other, frozenset({Role.OPERATOR})), "staff.suspend", values)
     if first == "wait":
-        now = house.clock()
-        house.staff._clock = lambda: now + timedelta(days=91)
+        now = gateway.clock()
+        gateway.staff._clock = lambda: now + timedelta(days=91)
 
-    add(house, "P-3", "operator", by=CUSTODY)
+    add(gateway, "P-3", "operator", by=CUSTODY)
 
-    assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+    assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
 
 
-def test_a_certificate_without_its_key_opens_nothing_from_inside(house: Gateway) -> None:
-    """Certificates are public; whoever opens the house's folder with another's certificate is nobody."""
+def test_a_certificate_without_its_key_opens_nothing_from_inside(gateway: Gateway) -> None:
+    """Certificates are public; whoever opens the gateway's folder with another's certificate is nobody."""
     mine, other = keys_of("P-7"), keys_of("P-8")
-    certificate = add(house, "P-7", "caseworker", keys=mine)
+    certificate = add(gateway, "P-7", "caseworker", keys=mine)
     seen: list[bytes] = []
 
     def replayed(nonce: bytes) -> bytes:
@@ -241,7 +243,7 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(house: Gateway)
     def by_another(nonce: bytes) -> bytes:
         return officer_keys.signed(other.tls, officer_keys.challenge(nonce))
 
-    assert house.admit(certificate, replayed).person == "P-7"
+    assert gateway.admit(certificate, replayed).person == "P-7"
     for shows in (
         replayed,
         by_another,
@@ -250,66 +252,66 @@ def test_a_certificate_without_its_key_opens_nothing_from_inside(house: Gateway)
         lambda nonce: officer_keys.signed(mine.tls, nonce),
     ):
         with pytest.raises(StaffUnknown):
-            house.admit(certificate, shows)
+            gateway.admit(certificate, shows)
 
 
-def test_nobody_is_added_with_a_key_that_signs_for_another(house: Gateway) -> None:
+def test_nobody_is_added_with_a_key_that_signs_for_another(gateway: Gateway) -> None:
     """P-1's own second self: another name and another TLS key over the same approving key."""
-    add(house, "P-7", "caseworker", keys=keys_of("P-7", approving=5))
+    add(gateway, "P-7", "caseworker", keys=keys_of("P-7", approving=5))
 
     with pytest.raises(UserError, match="another person's"):
-        add(house, "P-8", "auditor", keys=keys_of("P-8", approving=5))
-    add(house, "P-7", "auditor", keys=keys_of("P-7", approving=5))
+        add(gateway, "P-8", "auditor", keys=keys_of("P-8", approving=5))
+    add(gateway, "P-7", "auditor", keys=keys_of("P-7", approving=5))
 
 
-def test_one_person_makes_or_ends_no_operator(house: Gateway) -> None:
-    add(house, "P-8", "operator", by=CUSTODY)
+def test_one_person_makes_or_ends_no_operator(gateway: Gateway) -> None:
+    add(gateway, "P-8", "operator", by=CUSTODY)
 
     with pytest.raises(TwoPersons):
-        add(house, "P-7", "operator", "auditor")
+        add(gateway, "P-7", "operator", "auditor")
     with pytest.raises(TwoPersons):
-        house.perform(OPERATOR, "staff.end", {"person": "P-8"})
-    assert house.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
+        gateway.perform(OPERATOR, "staff.end", {"person": "P-8"})
+    assert gateway.perform(replace(OPERATOR, second="P-9"), "staff.end", {"person": "P-8"})["ended"]
 
 
-def test_one_person_makes_no_examiner(house: Gateway) -> None:
+def test_one_person_makes_no_examiner(gateway: Gateway) -> None:
     """Two examiners decide who was found, and one operator could invent both of them."""
-    add(house, "P-8", "caseworker")
+    add(gateway, "P-8", "caseworker")
 
     for person in ("P-7", "P-8"):
         with pytest.raises(TwoPersons):
-            add(house, person, "caseworker", "examiner")
-    badge = add(house, "P-7", "examiner", by=replace(OPERATOR, second="P-9"))
-    assert house.staff.officer(badge).roles == {Role.EXAMINER}
+            add(gateway, person, "caseworker", "examiner")
+    badge = add(gateway, "P-7", "examiner", by=replace(OPERATOR, second="P-9"))
+    assert gateway.staff.officer(badge).roles == {Role.EXAMINER}
 
 
-def test_one_person_suspends_loudly_and_two_let_in_again(house: Gateway) -> None:
-    badge = add(house, "P-8", "operator", by=CUSTODY)
+def test_one_person_suspends_loudly_and_two_let_in_again(gateway: Gateway) -> None:
+    badge = add(gateway, "P-8", "operator", by=CUSTODY)
     values = {"person": "P-8", "reason": "lost on the train"}
-    house.perform(OPERATOR, "staff.suspend", values)
+    gateway.perform(OPERATOR, "staff.suspend", values)
 
-    assert kinds(house)[-2:] == [EntryType.STAFF, EntryType.ALARM]
+    assert kinds(gateway)[-2:] == [EntryType.STAFF, EntryType.ALARM]
     with pytest.raises(StaffUnknown):
-        house.staff.officer(badge)
+        gateway.staff.officer(badge)
     with pytest.raises(TwoPersons):
-        house.perform(OPERATOR, "staff.resume", values)
-    house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
-    assert house.staff.officer(badge).person == "P-8"
+        gateway.perform(OPERATOR, "staff.resume", values)
+    gateway.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+    assert gateway.staff.officer(badge).person == "P-8"
     with pytest.raises(UserError, match="nobody of the name P-8 is suspended"):
-        house.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
+        gateway.perform(replace(OPERATOR, second="P-9"), "staff.resume", values)
 
 
-def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: Gateway) -> None:
+def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(gateway: Gateway) -> None:
     keys = keys_of("P-7")
     key = keys.tls.public.hex()
-    add(house, "P-7", "caseworker", keys=keys)
+    add(gateway, "P-7", "caseworker", keys=keys)
 
-    again = house.perform(OPERATOR, "staff.badge", {"public": key})
-    assert house.staff.officer(str(again["certificate"]).encode()).person == "P-7"
-    house.perform(OPERATOR, "staff.end", {"person": "P-7"})
+    again = gateway.perform(OPERATOR, "staff.badge", {"public": key})
+    assert gateway.staff.officer(str(again["certificate"]).encode()).person == "P-7"
+    gateway.perform(OPERATOR, "staff.end", {"person": "P-7"})
     for public in (key, TlsKey.generate().public.hex()):
         with pytest.raises(UserError, match="not in force"):
-            house.perform(OPERATOR, "staff.badge", {"public": public})
+            gateway.perform(OPERATOR, "staff.badge", {"public": public})
 
 
 @pytest.mark.parametrize(
@@ -332,11 +334,11 @@ def test_the_badge_of_a_key_in_force_is_stated_again_and_no_other(house: Gateway
         {"person": "P-8"},
     ],
 )
-def test_a_wrong_argument_lets_nobody_in(house: Gateway, values: dict[str, Any]) -> None:
-    before = house.perform(OPERATOR, "staff.list", {})
+def test_a_wrong_argument_lets_nobody_in(gateway: Gateway, values: dict[str, Any]) -> None:
+    before = gateway.perform(OPERATOR, "staff.list", {})
     good = wish("P-7", "caseworker")
 
     with pytest.raises(UserError):
-        house.perform(OPERATOR, "staff.add", {**good, **values})
+        gateway.perform(OPERATOR, "staff.add", {**good, **values})
 
-    assert house.perform(OPERATOR, "staff.list", {}) == before
+    assert gateway.perform(OPERATOR, "staff.list", {}) == before

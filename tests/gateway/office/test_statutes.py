@@ -26,7 +26,7 @@ TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 
 
 @pytest.fixture
-def house(homes: Any, secret: Any) -> Iterator[Gateway]:
+def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
     with Gateway.open(homes[0], secret) as opened:
         yield opened
 
@@ -39,30 +39,30 @@ def second(homes: Any, **changes: str) -> str:
     return str(text)
 
 
-def entries(house: Gateway, kind: EntryType) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+def entries(gateway: Gateway, kind: EntryType) -> list[str]:
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     return [frame.subject_reference for frame in frames if frame.type is kind]
 
 
 def test_a_new_version_is_adopted_in_a_round_and_in_force_from_its_day(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
-    before = len(entries(house, EntryType.AGREEMENT))
+    before = len(entries(gateway, EntryType.AGREEMENT))
     agree(
         homes[0], "au-2.toml", second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
     )
 
-    house.statutes.round()
-    house.statutes.round()
+    gateway.statutes.round()
+    gateway.statutes.round()
 
-    first, later = house.agreements["au"]
+    first, later = gateway.agreements["au"]
     assert (first.version, later.version) == (1, 2)
     assert first.covers(utc_now())
     assert not later.covers(utc_now())
     assert later.covers(later.in_force)
     assert not first.covers(later.in_force)
-    assert len(entries(house, EntryType.AGREEMENT)) == before + 1
-    assert not entries(house, EntryType.ALARM)
+    assert len(entries(gateway, EntryType.AGREEMENT)) == before + 1
+    assert not entries(gateway, EntryType.ALARM)
 
 
 def wrong(attack: str, path: Path, text: str) -> None:
@@ -94,19 +94,19 @@ ATTACKS = (
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
-    homes: Any, house: Gateway, agree: Any, attack: str
+    homes: Any, gateway: Gateway, agree: Any, attack: str
 ) -> None:
     path = homes[0] / "agreements" / "au-2.toml"
     if attack not in {"unsigned", "malformed"}:
         agree(homes[0], "au-2.toml", second(homes))
     wrong(attack, path, second(homes))
-    before = house.agreements
+    before = gateway.agreements
 
     for _ in range(3):
-        house.statutes.round()
+        gateway.statutes.round()
 
-    assert house.agreements is before
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    assert gateway.agreements is before
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
     found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
     assert "au-2.toml" in found["agreements"].detail
@@ -114,28 +114,28 @@ def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
 
 
 def test_the_alarm_ends_when_the_folder_is_right_again(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
-    house.statutes.round()
+    gateway.statutes.round()
     agree(homes[0], "au-2.toml", second(homes))
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert len(house.agreements["au"]) == 2
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
+    assert len(gateway.agreements["au"]) == 2
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def test_a_file_that_is_gone_ends_nothing(homes: Any, house: Gateway) -> None:
+def test_a_file_that_is_gone_ends_nothing(homes: Any, gateway: Gateway) -> None:
     (homes[0] / "agreements" / "au.toml").unlink()
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert house.agreements["au"][0].covers(utc_now())
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    assert gateway.agreements["au"][0].covers(utc_now())
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
-def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_older_one_back(
+def test_a_version_that_was_taken_away_while_the_gateway_was_closed_brings_no_older_one_back(
     homes: Any, secret: Any, agree: Any
 ) -> None:
     agree(homes[0], "au-2.toml", second(homes))
@@ -152,21 +152,21 @@ def test_a_version_that_was_taken_away_while_the_house_was_closed_brings_no_olde
 
 
 def test_a_future_version_written_over_the_one_in_force_leaves_no_gap(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     later = second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
     agree(homes[0], "au.toml", later)
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert [each.version for each in house.agreements["au"]] == [1, 2]
-    assert house.agreements["au"][0].covers(utc_now())
-    assert not house.agreements["au"][1].covers(utc_now())
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    assert [each.version for each in gateway.agreements["au"]] == [1, 2]
+    assert gateway.agreements["au"][0].covers(utc_now())
+    assert not gateway.agreements["au"][1].covers(utc_now())
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_file_that_a_running_house_refuses_does_not_keep_it_from_starting(
+def test_a_file_that_a_running_gateway_refuses_does_not_keep_it_from_starting(
     homes: Any, secret: Any, agree: Any, attack: str
 ) -> None:
     path = homes[0] / "agreements" / "au-2.toml"
@@ -180,16 +180,16 @@ def test_a_file_that_a_running_house_refuses_does_not_keep_it_from_starting(
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
-def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, house: Gateway, agree: Any) -> None:
+def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, gateway: Gateway, agree: Any) -> None:
     """One partner's file is malformed, another's next version comes beside it."""
     (homes[0] / "agreements" / "nz-2.toml").write_text("[agreement\n")
     agree(homes[0], "au-2.toml", second(homes))
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert [each.version for each in house.agreements["au"]] == [1, 2]
-    assert [each.version for each in house.agreements["nz"]] == [1]
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    assert [each.version for each in gateway.agreements["au"]] == [1, 2]
+    assert [each.version for each in gateway.agreements["nz"]] == [1]
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
 
 
 def test_a_text_that_was_overwritten_stays_in_force_as_it_was_adopted(
@@ -211,10 +211,10 @@ def test_a_text_that_was_overwritten_stays_in_force_as_it_was_adopted(
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def lose(house: Gateway, name: str) -> None:
+def lose(gateway: Gateway, name: str) -> None:
     """Have a text be kept nowhere, as in a folder from before texts were kept."""
     row = values.delete().where(values.c.key == f"agreement-text/{name}")
-    house.sequencer.commit((), (Effect(row, rows=1),))
+    gateway.sequencer.commit((), (Effect(row, rows=1),))
 
 
 def test_an_agreement_whose_text_is_nowhere_is_not_in_force_and_the_others_are(
@@ -333,23 +333,23 @@ def test_what_was_adopted_outlives_its_signature(homes: Any, secret: Any, agree:
         assert len(again.agreements["au"]) == 2
 
 
-def test_an_operator_signs_and_the_ledger_says_who(homes: Any, house: Gateway) -> None:
+def test_an_operator_signs_and_the_ledger_says_who(homes: Any, gateway: Gateway) -> None:
     text = second(homes)
     values = {"file": "au-2.toml", "text": text, "reason": "countersigned"}
 
     with pytest.raises(TwoPersons):
-        house.perform(OPERATOR, "agreements.sign", values)
-    house.perform(TWO, "agreements.sign", values)
-    house.statutes.round()
+        gateway.perform(OPERATOR, "agreements.sign", values)
+    gateway.perform(TWO, "agreements.sign", values)
+    gateway.statutes.round()
 
-    assert len(house.agreements["au"]) == 2
-    assert entries(house, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
+    assert len(gateway.agreements["au"]) == 2
+    assert entries(gateway, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
     with pytest.raises(UserError, match=r"au-2\.toml line"):
-        house.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
+        gateway.perform(TWO, "agreements.sign", {**values, "text": "[agreement"})
     with pytest.raises(UserError, match="rename yours"):
-        house.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
+        gateway.perform(TWO, "agreements.sign", {**values, "text": f"{text}\n"})
     with pytest.raises(NotAllowed):
-        house.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
+        gateway.perform(Officer("P-2", frozenset({Role.AUDITOR})), "agreements.sign", values)
 
 
 def foreign(homes: Any, **changes: str) -> str:
@@ -360,38 +360,38 @@ def foreign(homes: Any, **changes: str) -> str:
 
 
 def test_a_file_whose_home_is_another_party_is_not_in_force_here(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     """It is well formed, and our own key signed it: still it is what another party may answer, not we."""
-    before = len(entries(house, EntryType.AGREEMENT))
+    before = len(entries(gateway, EntryType.AGREEMENT))
     agree(homes[0], "theirs.toml", foreign(homes, **{'id = "au"': 'id = "theirs"'}))
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert "theirs" not in house.agreements
-    assert house.agreements["au"][0].covers(utc_now())
-    assert len(entries(house, EntryType.AGREEMENT)) == before
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
+    assert "theirs" not in gateway.agreements
+    assert gateway.agreements["au"][0].covers(utc_now())
+    assert len(entries(gateway, EntryType.AGREEMENT)) == before
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
     found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
     assert not found["agreements"].ok
     assert "theirs.toml: agreement.home: is not ours" in found["agreements"].detail
 
 
 def test_what_another_partys_file_calls_itself_takes_nothing_from_ours(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     """Same id, same version: ours stays, and the complaint names the cause."""
     agree(homes[0], "other.toml", foreign(homes, **{"version = 2": "version = 1"}))
 
-    house.statutes.round()
+    gateway.statutes.round()
 
-    assert [each.home for each in house.agreements["au"]] == ["CAN"]
-    (fault,) = house.statutes._vetted(house.statutes._refused or house.statutes._seen).faults
+    assert [each.home for each in gateway.agreements["au"]] == ["CAN"]
+    (fault,) = gateway.statutes._vetted(gateway.statutes._refused or gateway.statutes._seen).faults
     assert str(fault).startswith("other.toml: agreement.home: is not ours")
 
 
 def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
-    homes: Any, house: Gateway, agree: Any
+    homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     """An earlier release recorded it: neither its file nor the text that was kept brings it back."""
     text = foreign(homes, **{'id = "au"': 'id = "theirs"'})
@@ -399,20 +399,20 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
     name = held.name
     adopted = adopted_versions.Adopted(held.version, held.digest, utc_now())
     effects = adopted_versions.adopt(adopted_versions.Subject.AGREEMENT, name, adopted, None)
-    house.sequencer.commit((), (*effects, adopted_versions.keep_text(name, text.encode())))
+    gateway.sequencer.commit((), (*effects, adopted_versions.keep_text(name, text.encode())))
     agree(homes[0], "theirs.toml", text)
 
-    house.statutes.round()
-    told = house.statutes._vetted(house.statutes._refused or house.statutes._seen)
+    gateway.statutes.round()
+    told = gateway.statutes._vetted(gateway.statutes._refused or gateway.statutes._seen)
     (homes[0] / "agreements" / "theirs.toml").unlink()
-    house.statutes.round()
+    gateway.statutes.round()
 
     assert [fault.file for fault in told.faults] == ["theirs.toml"]
-    assert "theirs" not in house.agreements
-    assert entries(house, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
+    assert "theirs" not in gateway.agreements
+    assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
 
 
-def test_nobody_signs_another_partys_agreement(homes: Any, house: Gateway) -> None:
+def test_nobody_signs_another_partys_agreement(homes: Any, gateway: Gateway) -> None:
     """It is refused at the proposal, before a second person is asked."""
     with pytest.raises(UserError, match=r"agreement\.home: is not ours"):
-        house.statutes._plan({"file": "theirs.toml", "text": foreign(homes)})
+        gateway.statutes._plan({"file": "theirs.toml", "text": foreign(homes)})

@@ -23,49 +23,49 @@ from keys.keyset import KeyKind, KeyState
 # By schedule
 
 
-def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, house: Gateway, clock: Any) -> None:
+def test_the_schedule_turns_a_kem_epoch_by_itself(desk: Any, gateway: Gateway, clock: Any) -> None:
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
-    house.turning.round()
-    assert len(own_bundle(house.home).kem) == 1
+    gateway.turning.round()
+    assert len(own_bundle(gateway.home).kem) == 1
     clock.ahead = timedelta(days=4, hours=1)
-    house.turning.round()
+    gateway.turning.round()
     new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
-    assert own_bundle(house.home).version == 2
+    assert own_bundle(gateway.home).version == 2
     desk.sight("AUS", 2)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(new) is KeyState.PREACTIVE  # the epoch lasts seven days
     clock.ahead = timedelta(days=7)
-    house.turning.round()
+    gateway.turning.round()
 
     assert desk.state(new) is KeyState.ACTIVE
     assert desk.state(old) is KeyState.DEACTIVATED
     clock.ahead = timedelta(days=9, hours=1)
-    house.turning.round()
+    gateway.turning.round()
     assert desk.state(old) is KeyState.DESTROYED
 
 
 def test_without_evidence_the_old_key_stays_and_it_is_an_alarm_once_a_day(
-    desk: Any, house: Gateway, clock: Any
+    desk: Any, gateway: Gateway, clock: Any
 ) -> None:
     """keys.md 5, KEM epoch: the old key stays primary, with a daily alarm."""
     old = desk.key(KeyKind.KEM, KeyState.ACTIVE)
     clock.ahead = timedelta(days=5)
-    house.turning.round()
+    gateway.turning.round()
     alarms = desk.entries(EntryType.ALARM)
     for hours in (1, 2, 23):
         clock.ahead = timedelta(days=7, hours=hours)
-        house.turning.round()
+        gateway.turning.round()
     assert desk.state(old) is KeyState.ACTIVE
     assert desk.entries(EntryType.ALARM) == alarms + 1
 
     clock.ahead = timedelta(days=8, hours=3)
-    house.turning.round()
+    gateway.turning.round()
 
     assert desk.entries(EntryType.ALARM) == alarms + 2
-    assert house.keyset.opening(bytes.fromhex(old), clock())
+    assert gateway.keyset.opening(bytes.fromhex(old), clock())
 
 
-def test_a_schedule_is_set_kept_and_listed(desk: Any, house: Gateway, clock: Any) -> None:
+def test_a_schedule_is_set_kept_and_listed(desk: Any, gateway: Gateway, clock: Any) -> None:
     before = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
     assert before["KEM"] == {"kind": "KEM", "on": True, "days": 7}
     assert before["TLS_LEAF"]["on"]
@@ -74,16 +74,16 @@ def test_a_schedule_is_set_kept_and_listed(desk: Any, house: Gateway, clock: Any
     desk.do("keys.schedule", kind="SIGNING", on=True, days=40)
 
     clock.ahead = timedelta(days=25)
-    house.turning.round()
+    gateway.turning.round()
 
     after = {row["kind"]: row for row in desk.do("keys.list")["schedules"]}
     assert after["KEM"] == {"kind": "KEM", "on": False, "days": 7}
     assert after["SIGNING"] == {"kind": "SIGNING", "on": True, "days": 40}
     assert desk.key(KeyKind.SIGNING, KeyState.PREACTIVE)
-    assert not [r for r in house.keyset.records if r.kind is KeyKind.KEM][1:]
+    assert not [r for r in gateway.keyset.records if r.kind is KeyKind.KEM][1:]
 
 
-def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house: Gateway) -> None:
+def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, gateway: Gateway) -> None:
     for act, values in (("keys.schedule", {"on": True}), ("keys.generate", {})):
         with pytest.raises(UserError, match="auditor"):
             desk.do(act, kind="AUDIT", **values)
@@ -94,29 +94,29 @@ def test_the_auditors_key_has_no_schedule_and_is_not_made_here(desk: Any, house:
 
 @pytest.mark.parametrize("named", ["", "abc", "g" * 8, "0" * 64, "A" * 16])
 def test_an_unknown_key_is_refused_with_what_lists_them(
-    desk: Any, house: Gateway, named: str
+    desk: Any, gateway: Gateway, named: str
 ) -> None:
     with pytest.raises(UserError, match="key: "):
         desk.do("keys.suspend", key=named)
 
 
-def test_an_ambiguous_beginning_names_no_key(desk: Any, house: Gateway) -> None:
-    twins = SimpleNamespace(records=(house.keyset.kem(), house.keyset.kem()))
+def test_an_ambiguous_beginning_names_no_key(desk: Any, gateway: Gateway) -> None:
+    twins = SimpleNamespace(records=(gateway.keyset.kem(), gateway.keyset.kem()))
 
     with pytest.raises(UserError, match="more digits"):
         transitions.named(twins, desk.key(KeyKind.KEM, KeyState.ACTIVE)[:8])  # type: ignore[arg-type]
 
 
-def test_a_clock_that_was_set_back_moves_nothing(desk: Any, house: Gateway, clock: Any) -> None:
-    before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
+def test_a_clock_that_was_set_back_moves_nothing(desk: Any, gateway: Gateway, clock: Any) -> None:
+    before, file = gateway.keyset.records, (gateway.home / "keys" / "keyset.json").read_bytes()
     clock.ahead = -timedelta(days=1)
 
     with pytest.raises(UserError, match="set the clock"):
         desk.do("keys.generate", kind="KEM")
-    house.turning.round()  # says so, and goes on
+    gateway.turning.round()  # says so, and goes on
 
-    assert house.keyset.records == before
-    assert (house.home / "keys" / "keyset.json").read_bytes() == file
+    assert gateway.keyset.records == before
+    assert (gateway.home / "keys" / "keyset.json").read_bytes() == file
 
 
 @contextmanager
@@ -135,55 +135,55 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
 
 
 def test_a_disk_that_is_full_when_keys_are_saved_leaves_the_old_keys(
-    desk: Any, house: Gateway, monkeypatch: pytest.MonkeyPatch
+    desk: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, file = house.keyset.records, (house.home / "keys" / "keyset.json").read_bytes()
+    before, file = gateway.keyset.records, (gateway.home / "keys" / "keyset.json").read_bytes()
 
     with full_disk(monkeypatch, "keyset.json"), pytest.raises(OSError, match="No space"):
         desk.do("keys.rotate", kind="KEM")
 
-    assert house.keyset.records == before
-    assert (house.home / "keys" / "keyset.json").read_bytes() == file
-    assert not list((house.home / "keys").glob(".keyset*"))
+    assert gateway.keyset.records == before
+    assert (gateway.home / "keys" / "keyset.json").read_bytes() == file
+    assert not list((gateway.home / "keys").glob(".keyset*"))
     assert desk.do("keys.rotate", kind="KEM")["version"] == 2  # room was made
 
 
 def test_a_disk_that_is_full_when_it_is_published_is_made_good_by_the_next_round(
-    desk: Any, house: Gateway, monkeypatch: pytest.MonkeyPatch
+    desk: Any, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is made and recorded; partners know nothing of it, and nobody uses it, until it is published."""
     with full_disk(monkeypatch, "party.json"), pytest.raises(OSError, match="No space"):
         desk.do("keys.rotate", kind="KEM")
     new = desk.key(KeyKind.KEM, KeyState.PREACTIVE)
-    assert own_bundle(house.home).version == 1
-    assert not list(house.home.glob(".party*"))
+    assert own_bundle(gateway.home).version == 1
+    assert not list(gateway.home.glob(".party*"))
 
-    house.turning.round()
+    gateway.turning.round()
 
-    assert own_bundle(house.home).version == 2
+    assert own_bundle(gateway.home).version == 2
     assert desk.do("keys.show", key=new)["published"] == 2
 
 
-def test_a_house_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
+def test_a_gateway_that_is_opened_again_knows_what_was_asked_and_who_has_seen_it(
     keydesk: Any, homes: Any, secret: Any
 ) -> None:
-    with Gateway.open(homes[0], secret) as house:
-        new = keydesk(house).do("keys.rotate", kind="SIGNING")["key"]
-        keydesk(house).sight("AUS", 2)
-    with Gateway.open(homes[0], secret) as house:
-        house.turning.round()
-        assert keydesk(house).state(new) is KeyState.ACTIVE
+    with Gateway.open(homes[0], secret) as gateway:
+        new = keydesk(gateway).do("keys.rotate", kind="SIGNING")["key"]
+        keydesk(gateway).sight("AUS", 2)
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.turning.round()
+        assert keydesk(gateway).state(new) is KeyState.ACTIVE
 
 
 def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_token(
-    house: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "SLICE", 0.01)
     beats = threading.Semaphore(0)
-    monkeypatch.setattr(house.watchdog, "beat", beats.release)
-    rounds = threading.Thread(target=lambda: house.keyroom.publish(actor="rounds"), daemon=True)
+    monkeypatch.setattr(gateway.watchdog, "beat", beats.release)
+    rounds = threading.Thread(target=lambda: gateway.keyroom.publish(actor="rounds"), daemon=True)
 
-    with house.keyroom._lock:  # as an officer's change has it
+    with gateway.keyroom._lock:  # as an officer's change has it
         rounds.start()
         for _ in range(3):
             assert beats.acquire(timeout=20.0)

@@ -33,28 +33,28 @@ EARLIER = timedelta(hours=1)
 
 @contextmanager
 def opened(home: Any, secret: Any) -> Iterator[Gateway]:
-    with Gateway.open(home, secret) as house:
-        yield house
+    with Gateway.open(home, secret) as gateway:
+        yield gateway
 
 
-def since(house: Gateway) -> str:
-    return (house.clock() - EARLIER).isoformat()
+def since(gateway: Gateway) -> str:
+    return (gateway.clock() - EARLIER).isoformat()
 
 
-def stop(house: Gateway, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
-    return house.perform(
-        officer, "keys.compromised", {"key": kid.hex(), "since": since(house), **other}
+def stop(gateway: Gateway, kid: bytes, officer: Officer = OPERATOR, **other: Any) -> Any:
+    return gateway.perform(
+        officer, "keys.compromised", {"key": kid.hex(), "since": since(gateway), **other}
     )
 
 
-def alarms(house: Gateway) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+def alarms(gateway: Gateway) -> list[str]:
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     return [each.subject_reference for each in frames if each.type is EntryType.ALARM]
 
 
-def listed(house: Gateway, kid: bytes, **other: Any) -> list[dict[str, Any]]:
-    values = {"key": kid.hex(), "since": since(house), **other}
-    return house.perform(OPERATOR, "keys.affected", values)["entries"]
+def listed(gateway: Gateway, kid: bytes, **other: Any) -> list[dict[str, Any]]:
+    values = {"key": kid.hex(), "since": since(gateway), **other}
+    return gateway.perform(OPERATOR, "keys.affected", values)["entries"]
 
 
 @pytest.mark.parametrize(
@@ -63,59 +63,59 @@ def listed(house: Gateway, kid: bytes, **other: Any) -> list[dict[str, Any]]:
 def test_one_person_suspends_and_the_entry_is_published_without_the_key(
     homes: Any, secret: Any, kind: KeyKind
 ) -> None:
-    with opened(homes[0], secret) as house:
-        record, before = house.keyset.primary(kind), own_bundle(house.home)
+    with opened(homes[0], secret) as gateway:
+        record, before = gateway.keyset.primary(kind), own_bundle(gateway.home)
 
-        said = stop(house, record.kid)
+        said = stop(gateway, record.kid)
 
-        own = own_bundle(house.home)
+        own = own_bundle(gateway.home)
         shown = {key.public for key in (*own.kem, *own.signing)}
         assert said["state"] == "SUSPENDED"
-        assert house.keyset.record(record.kid).state is KeyState.SUSPENDED
+        assert gateway.keyset.record(record.kid).state is KeyState.SUSPENDED
         assert record.public not in shown
         assert kind is not KeyKind.TLS_LEAF or (
             certificates.pin(record.certificate) not in own.tls_pins
         )
         assert own.version == said["directory_version"] == before.version + 1
-        assert alarms(house)[-1] == "COMPROMISED"
+        assert alarms(gateway)[-1] == "COMPROMISED"
 
 
 def test_a_suspended_authority_shuts_no_officer_out(homes: Any, secret: Any, wish: Any) -> None:
     """Else the order would shut out the two who have to promote its successor; the staff table still decides."""
-    with opened(homes[0], secret) as house:
-        added = house.perform(CUSTODY, "staff.add", wish("P-2", "operator"))
-        stop(house, house.keyset.primary(KeyKind.TLS_CA).kid)
+    with opened(homes[0], secret) as gateway:
+        added = gateway.perform(CUSTODY, "staff.add", wish("P-2", "operator"))
+        stop(gateway, gateway.keyset.primary(KeyKind.TLS_CA).kid)
 
         badge = str(added["certificate"]).encode()
-        assert house.staff.officer(badge).person == "P-2"
-        house.perform(CUSTODY, "staff.end", {"person": "P-2"})
+        assert gateway.staff.officer(badge).person == "P-2"
+        gateway.perform(CUSTODY, "staff.end", {"person": "P-2"})
         with pytest.raises(StaffUnknown):
-            house.staff.officer(badge)
+            gateway.staff.officer(badge)
 
 
 def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
     homes: Any, secret: Any
 ) -> None:
     """One person may stop and announce; that the successor signs takes two."""
-    with opened(homes[0], secret) as house:
-        said = stop(house, house.keyset.primary(KeyKind.SIGNING).kid)
+    with opened(homes[0], secret) as gateway:
+        said = stop(gateway, gateway.keyset.primary(KeyKind.SIGNING).kid)
 
-        successor = house.keyset.record(bytes.fromhex(said["successor"]))
+        successor = gateway.keyset.record(bytes.fromhex(said["successor"]))
         assert successor.state is KeyState.PREACTIVE
-        assert own_bundle(house.home).signing[0].public == successor.public
+        assert own_bundle(gateway.home).signing[0].public == successor.public
         with pytest.raises(KeysError):
-            house.keyset.signing()
+            gateway.keyset.signing()
 
 
 def test_where_another_key_is_known_to_partners_none_is_made(homes: Any, secret: Any) -> None:
-    with opened(homes[0], secret) as house:
-        old = house.keyset.kem().kid
-        house.keyroom.change(
+    with opened(homes[0], secret) as gateway:
+        old = gateway.keyset.kem().kid
+        gateway.keyroom.change(
             lambda keyset, now: _pair(keyset.generate(KeyKind.KEM, now, reason="", actor="")),
             actor="P-1",
         )
 
-        assert stop(house, old)["successor"] == ""
+        assert stop(gateway, old)["successor"] == ""
 
 
 def _pair(done: Any) -> Any:
@@ -126,20 +126,20 @@ def test_the_order_given_again_changes_nothing_and_publishes_nothing_new(
     homes: Any, secret: Any
 ) -> None:
     """After an interruption the same command is run again."""
-    with opened(homes[0], secret) as house:
-        kid = house.keyset.kem().kid
-        first, keyset = stop(house, kid), house.keyset
-        again = stop(house, kid)
+    with opened(homes[0], secret) as gateway:
+        kid = gateway.keyset.kem().kid
+        first, keyset = stop(gateway, kid), gateway.keyset
+        again = stop(gateway, kid)
 
         assert (first["new"], again["new"]) == (True, False)
         assert again["directory_version"] == first["directory_version"]
-        assert house.keyset is keyset
+        assert gateway.keyset is keyset
 
 
 def test_a_key_in_its_window_is_stopped_too(homes: Any, secret: Any) -> None:
     """A DEACTIVATED KEM key still opens for 48 hours; suspicion must end that at once."""
-    with opened(homes[0], secret) as house:
-        old = house.keyset.kem().kid
+    with opened(homes[0], secret) as gateway:
+        old = gateway.keyset.kem().kid
 
         def succeed(keyset: Any, now: datetime) -> Any:
             keyset, made = keyset.generate(KeyKind.KEM, now, reason="", actor="")
@@ -147,20 +147,20 @@ def test_a_key_in_its_window_is_stopped_too(homes: Any, secret: Any) -> None:
             keyset, left = keyset.transition(old, KeyState.DEACTIVATED, now, "", "")
             return keyset, (made, led, left)
 
-        house.keyroom.change(succeed, actor="P-1")
-        house.keyset.opening(old, house.clock())
-        stop(house, old)
+        gateway.keyroom.change(succeed, actor="P-1")
+        gateway.keyset.opening(old, gateway.clock())
+        stop(gateway, old)
 
         with pytest.raises(KeysError):
-            house.keyset.opening(old, house.clock())
+            gateway.keyset.opening(old, gateway.clock())
 
 
 def test_a_full_disk_at_publication_leaves_the_key_refused(
     homes: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The local refusal comes first; what could not be published is told, and the order given again."""
-    with opened(homes[0], secret) as house:
-        kid = house.keyset.kem().kid
+    with opened(homes[0], secret) as gateway:
+        kid = gateway.keyset.kem().kid
         with monkeypatch.context() as patch:
 
             def full(*_: Any) -> None:
@@ -171,21 +171,21 @@ def test_a_full_disk_at_publication_leaves_the_key_refused(
                 "keys.atomic_file.replace",
                 lambda path, octets: full() if path.name == "party.json" else keep(path, octets),
             )
-            said = stop(house, kid)
+            said = stop(gateway, kid)
 
         assert not said["published"]
         assert "no space was left" in said["why_not"]
-        assert house.keyset.record(kid).state is KeyState.SUSPENDED
-        assert alarms(house)[-1] == "COMPROMISED"
-        assert stop(house, kid)["published"]
+        assert gateway.keyset.record(kid).state is KeyState.SUSPENDED
+        assert alarms(gateway)[-1] == "COMPROMISED"
+        assert stop(gateway, kid)["published"]
 
 
 def test_only_an_operator_stops_a_key(homes: Any, secret: Any) -> None:
-    with opened(homes[0], secret) as house:
+    with opened(homes[0], secret) as gateway:
         examiner = Officer("P-7", frozenset({Role.EXAMINER}))
         with pytest.raises(NotAllowed):
-            stop(house, house.keyset.kem().kid, examiner)
-        assert house.keyset.kem().state is KeyState.ACTIVE
+            stop(gateway, gateway.keyset.kem().kid, examiner)
+        assert gateway.keyset.kem().state is KeyState.ACTIVE
 
 
 @pytest.mark.parametrize("kind", [KeyKind.DATA, KeyKind.AUDIT])
@@ -194,10 +194,10 @@ def test_a_key_that_only_we_would_miss_is_not_suspended(
 ) -> None:
     """It would lock us out of our own records, and stop nobody."""
     with (
-        opened(homes[0], secret) as house,
+        opened(homes[0], secret) as gateway,
         pytest.raises(UserError, match="not suspended"),
     ):
-        stop(house, house.keyset.primary(kind).kid)
+        stop(gateway, gateway.keyset.primary(kind).kid)
 
 
 @pytest.mark.parametrize(
@@ -214,76 +214,78 @@ def test_a_key_that_only_we_would_miss_is_not_suspended(
 def test_a_key_that_nobody_knows_is_refused_with_what_to_do(
     homes: Any, secret: Any, values: dict[str, str]
 ) -> None:
-    with opened(homes[0], secret) as house, pytest.raises(UserError):
-        house.perform(OPERATOR, "keys.compromised", {"since": since(house), **values})
+    with opened(homes[0], secret) as gateway, pytest.raises(UserError):
+        gateway.perform(OPERATOR, "keys.compromised", {"since": since(gateway), **values})
 
 
 def test_a_moment_in_the_future_is_refused(homes: Any, secret: Any) -> None:
     """It would list nothing, and look like good news."""
-    with opened(homes[0], secret) as house:
-        later = (house.clock() + EARLIER).isoformat()
-        values = {"key": house.keyset.kem().kid.hex(), "since": later}
+    with opened(homes[0], secret) as gateway:
+        later = (gateway.clock() + EARLIER).isoformat()
+        values = {"key": gateway.keyset.kem().kid.hex(), "since": later}
         with pytest.raises(UserError, match="past"):
-            house.perform(OPERATOR, "keys.compromised", values)
+            gateway.perform(OPERATOR, "keys.compromised", values)
 
 
 @pytest.mark.usefixtures("asked_once")
-def test_a_house_without_a_signing_key_refuses_calls_and_says_why(
+def test_a_gateway_without_a_signing_key_refuses_calls_and_says_why(
     pair: Any, people: Any, secret: Any
 ) -> None:
     """Readiness, not INTERNAL after a first commit; a restart says the same with the remedy."""
     partner = pair.partner()
     partner.query(people.samples(1), **people.matter())
-    before = pair.house.sequencer.size
+    before = pair.gateway.sequencer.size
 
-    stop(pair.house, pair.house.keyset.primary(KeyKind.SIGNING).kid)
-    stopped = pair.house.sequencer.size
+    stop(pair.gateway, pair.gateway.keyset.primary(KeyKind.SIGNING).kid)
+    stopped = pair.gateway.sequencer.size
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
     pair.serving.walk_rounds()
 
     assert stopped > before
     assert refused.value.reason == KeysUnavailable.reason
-    types = [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database, stopped)]
+    types = [
+        decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.gateway.database, stopped)
+    ]
     assert EntryType.REQUEST not in types
 
 
-def test_a_house_opens_without_a_signing_key_and_does_not_serve(homes: Any, secret: Any) -> None:
+def test_a_gateway_opens_without_a_signing_key_and_does_not_serve(homes: Any, secret: Any) -> None:
     """Else nobody could promote the successor."""
-    with opened(homes[0], secret) as house:
-        said = stop(house, house.keyset.primary(KeyKind.SIGNING).kid)
-    with opened(homes[0], secret) as house:
+    with opened(homes[0], secret) as gateway:
+        said = stop(gateway, gateway.keyset.primary(KeyKind.SIGNING).kid)
+    with opened(homes[0], secret) as gateway:
         with pytest.raises(UserError, match="promote"):
-            Serving(house).start()
+            Serving(gateway).start()
         successor = bytes.fromhex(said["successor"])
-        house.keyroom.change(
+        gateway.keyroom.change(
             lambda keyset, now: _pair(
                 keyset.transition(successor, KeyState.ACTIVE, now, "override", "P-1")
             ),
             actor="P-1",
         )
-        assert house.keyset.signing().key_id == successor
-        self_check.demand_current(house.keyset, house.clock())
+        assert gateway.keyset.signing().key_id == successor
+        self_check.demand_current(gateway.keyset, gateway.clock())
 
 
 def test_the_ledger_lists_what_a_key_signed_and_what_was_sealed_to_it(
     pair: Any, people: Any
 ) -> None:
     """Both directions: the partner's request and our answer, by number, time and entry."""
-    partner, house = pair.partner(), pair.house
+    partner, gateway = pair.partner(), pair.gateway
     numbers = [
         partner.query(people.samples(1), **people.matter()).transaction_number for _ in range(3)
     ]
     ours = own_bundle(pair.home)
     theirs = own_bundle(pair.asker)
 
-    sealed = listed(house, house.keyset.kem().kid)
+    sealed = listed(gateway, gateway.keyset.kem().kid)
     assert [row["transaction"] for row in sealed] == numbers
     assert {(row["type"], row["use"]) for row in sealed} == {("REQUEST", Use.SEALED.value)}
-    signed = listed(house, VerifyingKey(ours.signing[0].public).key_id)
+    signed = listed(gateway, VerifyingKey(ours.signing[0].public).key_id)
     assert [row["transaction"] for row in signed] == numbers
     assert {(row["type"], row["partner"]) for row in signed} == {("RESPONSE", "AUS")}
-    asked = listed(house, VerifyingKey(theirs.signing[0].public).key_id, partner="AUS")
+    asked = listed(gateway, VerifyingKey(theirs.signing[0].public).key_id, partner="AUS")
     assert {(row["type"], row["use"]) for row in asked} == {("REQUEST", Use.SIGNED.value)}
     assert [row["transaction"] for row in asked] == numbers
 
@@ -293,79 +295,79 @@ def test_only_what_came_since_is_listed_and_in_pages(
 ) -> None:
     """A long list comes page after page; each entry once."""
     monkeypatch.setattr(affected_entries, "STRIDE", 5)
-    partner, house = pair.partner(), pair.house
+    partner, gateway = pair.partner(), pair.gateway
     numbers = [
         partner.query(people.samples(1), **people.matter()).transaction_number for _ in range(5)
     ]
-    kid = house.keyset.kem().kid
-    whole = list(iter_affected(house.database, kid, house.clock() - EARLIER))
+    kid = gateway.keyset.kem().kid
+    whole = list(iter_affected(gateway.database, kid, gateway.clock() - EARLIER))
     assert [one.number for one in whole] == numbers
 
     values = {"key": kid.hex(), "since": whole[1].time.isoformat(), "page_size": 2}
-    first = house.perform(OPERATOR, "keys.affected", values)
-    second = house.perform(
+    first = gateway.perform(OPERATOR, "keys.affected", values)
+    second = gateway.perform(
         OPERATOR, "keys.affected", {**values, "page_token": first["next_page_token"]}
     )
     assert [row["transaction"] for row in (*first["entries"], *second["entries"])] == numbers[1:]
     assert [len(each["entries"]) for each in (first, second)] == [2, 2]
     assert second["next_page_token"] == ""
     later = datetime.now(UTC) + EARLIER
-    assert list(iter_affected(house.database, kid, later)) == []
+    assert list(iter_affected(gateway.database, kid, later)) == []
 
 
 def test_each_page_of_the_list_is_a_reading(pair: Any) -> None:
-    house = pair.house
-    before = house.sequencer.size
+    gateway = pair.gateway
+    before = gateway.sequencer.size
 
-    listed(house, house.keyset.kem().kid)
+    listed(gateway, gateway.keyset.kem().kid)
     listed(
-        house, house.keyset.kem().kid, page_token=token(5)
+        gateway, gateway.keyset.kem().kid, page_token=token(5)
     )  # whoever begins with the second page reads too
 
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database, before)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database, before)]
     assert [each.type for each in frames].count(EntryType.AUDIT_READ) == 2
 
 
 def test_a_partners_key_is_believed_again_by_two_persons_only(homes: Any, secret: Any) -> None:
     kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
     values = {"partner": "AUS", "key": kid.hex(), "reason": "a false alarm, see file 14"}
-    with opened(homes[0], secret) as house:
-        stop(house, kid, partner="AUS")
+    with opened(homes[0], secret) as gateway:
+        stop(gateway, kid, partner="AUS")
         with pytest.raises(TwoPersons):
-            house.perform(OPERATOR, "keys.believe", values)
+            gateway.perform(OPERATOR, "keys.believe", values)
         with pytest.raises(KeysError):
-            house.directory.signing_key("AUS", kid, house.clock())
+            gateway.directory.signing_key("AUS", kid, gateway.clock())
 
         pair = Officer("P-1", OPERATOR.roles, second="P-2")
-        house.perform(pair, "keys.believe", values)
-        house.directory.signing_key("AUS", kid, house.clock())
+        gateway.perform(pair, "keys.believe", values)
+        gateway.directory.signing_key("AUS", kid, gateway.clock())
         with pytest.raises(UserError, match="no such key of AUS is refused"):
-            house.perform(pair, "keys.believe", values)
+            gateway.perform(pair, "keys.believe", values)
 
 
 def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secret: Any) -> None:
     """A slip of one digit among 64 stops nothing; whoever ordered it has to learn that, and what there is."""
     kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
     slip = bytes([kid[0] ^ 1, *kid[1:]])
-    with opened(homes[0], secret) as house:
-        size = house.sequencer.size
+    with opened(homes[0], secret) as gateway:
+        size = gateway.sequencer.size
         with pytest.raises(
             UserError, match=f"AUS has no such key.*SIGNING {kid.hex()[:16]}.*TLS_CA"
         ):
-            stop(house, slip, partner="AUS")
+            stop(gateway, slip, partner="AUS")
         with pytest.raises(UserError, match="key of ours; leave --partner out"):
-            stop(house, house.keyset.kem().kid, partner="AUS")
+            stop(gateway, gateway.keyset.kem().kid, partner="AUS")
         with pytest.raises(UserError, match="refused are: none"):
-            believe(house, kid.hex())
+            believe(gateway, kid.hex())
 
-        assert house.barring.of("AUS") == frozenset()
-        assert house.sequencer.size == size
+        assert gateway.barring.of("AUS") == frozenset()
+        assert gateway.sequencer.size == size
 
 
-def believe(house: Gateway, key: str) -> Any:
+def believe(gateway: Gateway, key: str) -> Any:
     officer = Officer("P-1", OPERATOR.roles, second="P-2")
     values = {"partner": "AUS", "key": key, "reason": "a false alarm"}
-    return house.perform(officer, "keys.believe", values)
+    return gateway.perform(officer, "keys.believe", values)
 
 
 @pytest.mark.parametrize("kind", [KeyKind.SIGNING, KeyKind.KEM, KeyKind.TLS_LEAF, KeyKind.TLS_CA])
@@ -373,7 +375,7 @@ def test_a_key_is_named_by_whatever_its_owners_tools_show(
     pair: Any, people: Any, secret: Any, kind: KeyKind
 ) -> None:
     """Key id, pin and serial number; with colons, in capitals, the first digits. Both orders take all of them."""
-    partner, house = pair.partner(), pair.house
+    partner, gateway = pair.partner(), pair.gateway
     partner.query(people.samples(1), **people.matter())  # its leaf was shown
     with opened(pair.asker, secret) as theirs:
         record = theirs.keyset.primary(kind)
@@ -383,46 +385,46 @@ def test_a_key_is_named_by_whatever_its_owners_tools_show(
 
     spelt = [":".join(each.upper()[at : at + 2] for at in range(0, len(each), 2)) for each in ids]
     for each in (*ids, *spelt, *(one[:12] for one in ids), f"serial={ids[-1]}"):
-        values = {"key": each, "partner": "AUS", "since": since(house)}
-        said = house.perform(OPERATOR, "keys.compromised", values)
+        values = {"key": each, "partner": "AUS", "since": since(gateway)}
+        said = gateway.perform(OPERATOR, "keys.compromised", values)
         assert (said["kind"], said["new"]) == (kind.value, True), each
         assert said["key"] == (ids[1] if record.certificate else ids[0])
-        assert believe(house, each)["key"] == said["key"]
+        assert believe(gateway, each)["key"] == said["key"]
 
 
 def test_a_key_that_left_the_bundle_is_known_by_our_ledger(pair: Any, people: Any) -> None:
     """Its messages are there, and more of them may come; by its whole id."""
-    partner, house = pair.partner(), pair.house
+    partner, gateway = pair.partner(), pair.gateway
     partner.query(people.samples(1), **people.matter())
     kid = VerifyingKey(own_bundle(pair.asker).signing[0].public).key_id
-    house.directory.stated = lambda: tuple(  # as if their bundle had moved on
-        replace(one, signing=()) for one in Directory.stated(house.directory)
+    gateway.directory.stated = lambda: tuple(  # as if their bundle had moved on
+        replace(one, signing=()) for one in Directory.stated(gateway.directory)
     )
 
-    said = stop(house, kid, partner="AUS")
+    said = stop(gateway, kid, partner="AUS")
 
     assert (said["state"], said["new"]) == ("REFUSED", True)
     with pytest.raises(UserError, match="no such key"):
-        stop(house, kid[:8], partner="AUS")
+        stop(gateway, kid[:8], partner="AUS")
 
 
 def test_what_is_refused_of_a_partner_outlives_a_restart(homes: Any, secret: Any) -> None:
     kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
-    with opened(homes[0], secret) as house:
-        assert stop(house, kid[:8], partner="AUS")["key"] == kid.hex()
-    with opened(homes[0], secret) as house:
+    with opened(homes[0], secret) as gateway:
+        assert stop(gateway, kid[:8], partner="AUS")["key"] == kid.hex()
+    with opened(homes[0], secret) as gateway:
         with pytest.raises(KeysError):
-            house.directory.signing_key("AUS", kid, house.clock())
-        assert not stop(house, kid, partner="AUS")["new"]
+            gateway.directory.signing_key("AUS", kid, gateway.clock())
+        assert not stop(gateway, kid, partner="AUS")["new"]
     found = {one.name: one for one in self_check.check(homes[0], secret, datetime.now(UTC))}
     assert found["partners"].detail == "AUS (refused keys: 1)"
 
 
 def test_the_ledger_of_the_worst_day_verifies(homes: Any, secret: Any) -> None:
-    with opened(homes[0], secret) as house:
-        stop(house, house.keyset.kem().kid)
+    with opened(homes[0], secret) as gateway:
+        stop(gateway, gateway.keyset.kem().kid)
         kid = VerifyingKey(own_bundle(homes[1]).signing[0].public).key_id
-        stop(house, kid, partner="AUS")
+        stop(gateway, kid, partner="AUS")
 
     assert self_check.verify_ledger(homes[0]).ok
 
@@ -432,8 +434,8 @@ def test_a_deactivated_key_that_was_stopped_never_comes_back(
     homes: Any, secret: Any, kind: KeyKind
 ) -> None:
     """The edge that stops it is no way round its end."""
-    with opened(homes[0], secret) as house:
-        keyset, now = house.keyset, house.clock()
+    with opened(homes[0], secret) as gateway:
+        keyset, now = gateway.keyset, gateway.clock()
         old = keyset.primary(kind).kid
         keyset, made = keyset.generate(kind, now, reason="", actor="")
         keyset, _ = keyset.transition(made.kid, KeyState.ACTIVE, now, "", "")

@@ -1,4 +1,4 @@
-"""Kill a rotation with SIGKILL at every step that reaches the disk, then open the house and go on.
+"""Kill a rotation with SIGKILL at every step that reaches the disk, then open the gateway and go on.
 
     python tests/gateway/promises/rotation_crashes.py FOLDER KIND[,KIND…] [EVERY]
 
@@ -46,7 +46,7 @@ RESULTS = (
         "not_believed",
         "not_resumed",
     ),
-    "waits",  # a new key that the house made known to nobody before it died: the same command goes on with it
+    "waits",  # a new key that the gateway made known to nobody before it died: the same command goes on with it
 )
 
 
@@ -109,9 +109,9 @@ def _there(content: bytes | None) -> bytes:
     return content
 
 
-def rotate(house: Gateway, kind: KeyKind) -> bool:
+def rotate(gateway: Gateway, kind: KeyKind) -> bool:
     """Rotate as the act does; where no partner is known it takes over at once."""
-    answer = house.perform(OPERATOR, "keys.rotate", {"kind": kind.value, "reason": "a crash"})
+    answer = gateway.perform(OPERATOR, "keys.rotate", {"kind": kind.value, "reason": "a crash"})
     return bool(answer["promoted"])
 
 
@@ -153,9 +153,9 @@ class Walk:
         shutil.copytree(self._base, self._home)
 
         def work() -> int:
-            with self._open() as house:
+            with self._open() as gateway:
                 Strikes(at).arm()
-                rotate(house, self._kind)
+                rotate(gateway, self._kind)
                 os._exit(0)
 
         status = forked(work)
@@ -180,9 +180,9 @@ class Walk:
 
     def _inspected(self) -> int:
         code = 0
-        with self._open() as house:
-            keyset = house.keyset
-            with house.database.reader() as reader:
+        with self._open() as gateway:
+            keyset = gateway.keyset
+            with gateway.database.reader() as reader:
                 standing = adopted_versions.key_states(reader)
             same = {r.kid: r.state for r in keyset.records} == {
                 kid: held.state for kid, held in standing.items()
@@ -194,10 +194,10 @@ class Walk:
             code |= 0 if same and 1 <= len(active) <= 2 else 2
             code |= 0 if keyset.primary(self._kind).kid == self._kid else 1
             code |= 0 if self._believed() else 8
-            house.turning.round()  # what was begun goes on by itself
-            begun = [r for r in house.keyset.records if r.state is KeyState.PREACTIVE]
-            resumed = rotate(house, self._kind) or rotate(house, self._kind)
-            after = [r for r in house.keyset.records if r.kind is self._kind]
+            gateway.turning.round()  # what was begun goes on by itself
+            begun = [r for r in gateway.keyset.records if r.state is KeyState.PREACTIVE]
+            resumed = rotate(gateway, self._kind) or rotate(gateway, self._kind)
+            after = [r for r in gateway.keyset.records if r.kind is self._kind]
             left = [r for r in after if r.state is KeyState.PREACTIVE]
             code |= 0 if resumed and not left and self._believed() else 16
             code |= 32 if begun else 0

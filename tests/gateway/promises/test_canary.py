@@ -48,8 +48,8 @@ def observe(stage):
 def ready(where):
     print(where.exchange, ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), flush=True)
 
-with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
-    Serving(house, observe=observe).run(ready)
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as gateway:
+    Serving(gateway, observe=observe).run(ready)
 """
 
 HEADER = 28  # bytes before the first minutia of an ISO record of one finger (ISO/IEC 19794-2:2005)
@@ -57,7 +57,7 @@ MINUTIA = 6
 
 
 class Place:
-    """A house in a process of its own, with its own temporary folder and its log in a file."""
+    """A gateway in a process of its own, with its own temporary folder and its log in a file."""
 
     def __init__(self, home: Path, folder: Path, programs: Programs) -> None:
         self.home, self.folder, self._programs = home, folder, programs

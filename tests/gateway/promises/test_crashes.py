@@ -55,8 +55,8 @@ def observe(stage):
     if stage == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
-    Serving(house, observe=observe).run(lambda where: print(where.exchange, flush=True))
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as gateway:
+    Serving(gateway, observe=observe).run(lambda where: print(where.exchange, flush=True))
 """
 
 
@@ -184,7 +184,7 @@ def _ask_until_it_fails(partner: Partner, people: Any, answered: list[Answer]) -
         answered.append(partner.query(people.samples(1), deadline=CALL, **people.matter()))  # noqa: PERF401 - kept when it fails
 
 
-def test_a_serving_house_leaves_no_core_image(homes: Any, server: Any) -> None:
+def test_a_serving_gateway_leaves_no_core_image(homes: Any, server: Any) -> None:
     """keys.md 11: core limit 0; the process is not readable by others of its user."""
     with server(homes[0]) as (_, process):
         limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()

@@ -25,7 +25,7 @@ def run(*words: object) -> Any:
     return CliRunner().invoke(app, [str(word) for word in words], prog_name="passerelle")
 
 
-def test_a_receipt_is_written_by_the_house_and_holds_for_its_partner(
+def test_a_receipt_is_written_by_the_gateway_and_holds_for_its_partner(
     pair: Any, people: Any, tmp_path: Path
 ) -> None:
     """IRPR 315.43(2), law.md 8 feature 1: match or not, verifiable off-line."""
@@ -72,7 +72,7 @@ def test_prints_and_templates_are_empty_when_the_answer_leaves(
     assert not any(array.any() for array in made)
 
 
-def test_a_receipt_of_another_query_or_house_is_a_no(
+def test_a_receipt_of_another_query_or_gateway_is_a_no(
     pair: Any, people: Any, tmp_path: Path
 ) -> None:
     answers = [pair.partner().query(people.samples(1), **people.matter()) for _ in range(2)]
@@ -99,7 +99,7 @@ def test_an_unknown_receipt_is_told(pair: Any, tmp_path: Path) -> None:
 def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int) -> None:
     """By kind and number; the same for a hit and for no hit."""
     answer = pair.partner().query(people.samples(seed), **people.matter())
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         proof = stored_ledger.destruction(reader, answer.result.destruction_receipt_id)
     assert proof is not None
     folder = pair.home / "auditor"
@@ -108,7 +108,7 @@ def test_the_auditor_reads_what_was_destroyed(pair: Any, people: Any, seed: int)
 
     index = answer.receipt_index - 1
     (stored,) = [
-        one for one in stored_ledger.iter_details(pair.house.database) if one.index == index
+        one for one in stored_ledger.iter_details(pair.gateway.database) if one.index == index
     ]
     assert stored.sealed_dek is not None
     facts = open_detail(decode(proof.leaf), stored.ciphertext, stored.sealed_dek, key)

@@ -43,14 +43,14 @@ WANTED = (FieldCode.LAST_NAME, FieldCode.DATE_OF_BIRTH, FieldCode.PHOTOGRAPH)
 
 def record(pair: Pair, seed: int, **status: Any) -> None:
     """Say what is held of an enrolled person from now on."""
-    house = pair.house
-    with house.database.reader() as reader:
+    gateway = pair.gateway
+    with gateway.database.reader() as reader:
         subject = subjects.find(reader, f"P-{seed}")
         assert subject is not None
-        held = store.read_record(reader, house.data_key, subject)
+        held = store.read_record(reader, gateway.data_key, subject)
     changed = Record(status=replace(held.status, **status), data=DATA, version=held.version + 1)
-    effect = store.write_record(subject, changed, house.data_key, house.clock())
-    house.sequencer.commit((), (effect,))
+    effect = store.write_record(subject, changed, gateway.data_key, gateway.clock())
+    gateway.sequencer.commit((), (effect,))
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,12 @@ def test_a_match_is_disclosed_field_by_field_each_by_its_paragraph(
 
 def rows(pair: Pair, answer: Answer) -> set[int]:
     """Return the fields that the database says went out under a query."""
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         found = reader.execute(
             disclosures.select().where(disclosures.c.number == answer.transaction_number)
         ).all()
     for row in found:
-        with pair.house.database.reader() as reader:
+        with pair.gateway.database.reader() as reader:
             frame = decode(stored_ledger.leaf(reader, row.response_index))
         assert (frame.type, frame.transaction_number) == (EntryType.RESPONSE, row.details_number)
     return {row.field for row in found}
@@ -162,9 +162,9 @@ def test_a_spent_reference_is_denied_once_and_a_copy_hears_the_same(
         (EntryType.REFUSAL, EntryClass.DENIED),
     ]
     assert frames(shared_pair, outgoing.question.message_id) == once
-    with shared_pair.house.database.reader() as reader:
+    with shared_pair.gateway.database.reader() as reader:
         kept = find_replay(reader, "AUS", outgoing.question.message_id)
-        open_ones = orphans(reader, shared_pair.house.clock() + timedelta(days=1))
+        open_ones = orphans(reader, shared_pair.gateway.clock() + timedelta(days=1))
     assert kept is not None
     assert kept.state is ReplayState.REFUSED
     assert outgoing.question.message_id not in {each.message_id for each in open_ones}
@@ -172,7 +172,7 @@ def test_a_spent_reference_is_denied_once_and_a_copy_hears_the_same(
 
 
 def frames(pair: Pair, message_id: bytes) -> list[Frame]:
-    every = map(decode, stored_ledger.iter_leaves(pair.house.database))
+    every = map(decode, stored_ledger.iter_leaves(pair.gateway.database))
     return [each for each in every if each.message_id == message_id]
 
 
@@ -192,7 +192,7 @@ def test_two_requests_at_once_do_not_widen_a_reference(
 
     assert reason(partner, people, answer, fields=WANTED[1:])[0] == "HIT_REFERENCE_SPENT"
     assert rows(shared_pair, answer) == {int(FieldCode.LAST_NAME)}
-    last = decode([*stored_ledger.iter_leaves(shared_pair.house.database)][-1])
+    last = decode([*stored_ledger.iter_leaves(shared_pair.gateway.database)][-1])
     assert (last.type, last.entry_class) == (EntryType.REFUSAL, EntryClass.DENIED)
 
 
@@ -238,7 +238,7 @@ def nothing(partner: Partner, people: People, shared_pair: Pair) -> Iterator[tup
     yield "unknown query", details(partner, people, unknown)
     over = ask(partner, people, 3)
     end = hit_references.update().where(hit_references.c.reference == over.result.hit_reference)
-    shared_pair.house.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
+    shared_pair.gateway.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
     yield "expired", details(partner, people, over)
     became = ask(partner, people, 4)
     record(shared_pair, 4, kind=SubjectKind.CITIZEN, nationalities=frozenset({"CAN"}))
@@ -255,7 +255,7 @@ def nothing(partner: Partner, people: People, shared_pair: Pair) -> Iterator[tup
     theirs = transactions.insert().from_select(["partner", *names], copied)
     given = hit_references.update().where(hit_references.c.reference == stolen.result.hit_reference)
     effects = (_effect(theirs), _effect(given.values(partner="NZL")))
-    shared_pair.house.sequencer.commit((), effects)
+    shared_pair.gateway.sequencer.commit((), effects)
     yield "another partner's", details(partner, people, stolen)
 
 
@@ -300,9 +300,9 @@ def test_every_way_leaves_the_same_entries(pair: Pair, people: People) -> None:
     answer = ask(partner, people, 1)
     seen = []
     for reference in (answer.result.hit_reference, bytes(16)):
-        size = pair.house.sequencer.size
+        size = pair.gateway.sequencer.size
         details(partner, people, answer, reference=reference)
-        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)]
         seen.append([(frame.type, frame.entry_class, frame.subject_reference) for frame in frames])
 
     assert seen[0] == seen[1]
@@ -312,7 +312,7 @@ def test_every_way_leaves_the_same_entries(pair: Pair, people: People) -> None:
 def test_a_removed_person_is_unavailable(pair: Pair, people: People) -> None:
     partner = pair.partner()
     answer = ask(partner, people, 1)
-    pair.house.sequencer.commit((), subjects.remove("P-1"))
+    pair.gateway.sequencer.commit((), subjects.remove("P-1"))
 
     assert details(partner, people, answer).details.outcome is DetailsOutcome.UNAVAILABLE
     assert ask(partner, people, 1).outcome is Outcome.NO_MATCH
@@ -404,15 +404,17 @@ def test_a_used_reference_tells_nothing_of_who_was_hidden_since(pair: Pair, peop
         assert details(partner, people, answer).details.outcome is DetailsOutcome.DISCLOSED
     record(pair, 1, kind=SubjectKind.CITIZEN, nationalities=frozenset({"CAN"}))
     end = hit_references.update().where(hit_references.c.reference == over.result.hit_reference)
-    pair.house.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
+    pair.gateway.sequencer.commit((), (_effect(end.values(expires_ms=1)),))
     seen: dict[str, list[Any]] = {"hidden": [], "over": [], "guessed": []}
 
     for fields in (WANTED, (FieldCode.GENDER,), (*WANTED, FieldCode.FIRST_NAME), WANTED[:1]):
         for name, answer in (("hidden", hidden), ("over", over), ("guessed", hidden)):
             reference = bytes(range(16)) if name == "guessed" else None
-            size = pair.house.sequencer.size
+            size = pair.gateway.sequencer.size
             told = details(partner, people, answer, tuple(sorted(fields)), reference)
-            frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+            frames = [
+                decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)
+            ]
             kinds = [(frame.type, frame.entry_class, frame.subject_reference) for frame in frames]
             seen[name].append((told.details, told.envelope_size, kinds))
 

@@ -1,4 +1,4 @@
-"""An auditor asks an open house why: the answer names its law, and the question is in the ledger."""
+"""An auditor asks an open gateway why: the answer names its law, and the question is in the ledger."""
 
 from __future__ import annotations
 
@@ -27,67 +27,67 @@ def audited(folders: Path, tmp_path_factory: pytest.TempPathFactory, let_in: Any
 
 
 @pytest.fixture(scope="module")
-def house(audited: Path, serve: Any) -> Iterator[Any]:
+def gateway(audited: Path, serve: Any) -> Iterator[Any]:
     with serve(audited / "can", audited / "aus") as pair:
         yield pair
 
 
-def explain(house: Any, number: str, *more: str, key: bool = True) -> tuple[int, dict[str, Any]]:
-    root = house.home.parent
-    words = ["audit", "explain", str(house.home), number, "--as", str(root / "a1"), *more]
+def explain(gateway: Any, number: str, *more: str, key: bool = True) -> tuple[int, dict[str, Any]]:
+    root = gateway.home.parent
+    words = ["audit", "explain", str(gateway.home), number, "--as", str(root / "a1"), *more]
     if key:
-        words += ["--key", str(house.home / "auditor")]
+        words += ["--key", str(gateway.home / "auditor")]
         words += ["--key-passphrase-file", str(root / "auditor.pass")]
     result = CliRunner().invoke(app, [*words, "--json"], prog_name="passerelle")
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_explain_names_the_law_of_a_query(house: Any, people: Any) -> None:
-    answer = house.partner().query(people.samples(1), **people.matter())
-    before = house.house.sequencer.size
+def test_explain_names_the_law_of_a_query(gateway: Any, people: Any) -> None:
+    answer = gateway.partner().query(people.samples(1), **people.matter())
+    before = gateway.gateway.sequencer.size
 
-    code, told = explain(house, answer.transaction_number, "--reason", "complaint 14")
+    code, told = explain(gateway, answer.transaction_number, "--reason", "complaint 14")
 
     assert code == 0, told
     rules = {line["value"]: line["paragraph"] for line in told["answers"]["decision"]}
     assert "IRPR 315.41(1)(a)" in rules.values()
     assert {line["value"] for line in told["answers"]["decision"]} & {"MATCH", "NO_MATCH"}
     assert any("IRPR 315.43(2)" in line["paragraph"] for line in told["answers"]["destruction"])
-    assert house.house.sequencer.size == before + 2  # that he asked, and what he read
+    assert gateway.gateway.sequencer.size == before + 2  # that he asked, and what he read
 
 
-def test_explain_a_refused_purpose(house: Any, people: Any) -> None:
+def test_explain_a_refused_purpose(gateway: Any, people: Any) -> None:
     from gateway.domain.messages import Purpose
 
     with pytest.raises(people.refused) as caught:
-        house.partner().query(people.samples(1), **people.matter(purpose=Purpose.DATA_ACCURACY))
+        gateway.partner().query(people.samples(1), **people.matter(purpose=Purpose.DATA_ACCURACY))
     number = caught.value.transaction_number
 
-    code, told = explain(house, number, "--only", "decision", "--reason", "complaint 15")
+    code, told = explain(gateway, number, "--only", "decision", "--reason", "complaint 15")
 
     assert code == 0, told
     assert told["answers"]["decision"][0]["value"] == "PURPOSE_NOT_PERMITTED"
 
 
-def test_without_the_key_the_outcome_stays_sealed(house: Any, people: Any) -> None:
-    answer = house.partner().query(people.samples(1), **people.matter())
+def test_without_the_key_the_outcome_stays_sealed(gateway: Any, people: Any) -> None:
+    answer = gateway.partner().query(people.samples(1), **people.matter())
 
-    _, told = explain(house, answer.transaction_number, "--reason", "look", key=False)
+    _, told = explain(gateway, answer.transaction_number, "--reason", "look", key=False)
 
     assert answer.outcome.name not in json.dumps(told)
     assert told["answers"]["who"][0]["value"] == "AUS"
 
 
-def test_a_number_that_nobody_used_is_a_finding(house: Any) -> None:
-    code, told = explain(house, "T-00000000", "--reason", "look")
+def test_a_number_that_nobody_used_is_a_finding(gateway: Any) -> None:
+    code, told = explain(gateway, "T-00000000", "--reason", "look")
 
     assert code == 1
     assert told["findings"]
 
 
-def test_an_operator_may_not_read(house: Any) -> None:
-    operator = str(house.home.parent / "p1")
-    words = ["audit", "explain", str(house.home), "T-00000000", "--reason", "curious", "--json"]
+def test_an_operator_may_not_read(gateway: Any) -> None:
+    operator = str(gateway.home.parent / "p1")
+    words = ["audit", "explain", str(gateway.home), "T-00000000", "--reason", "curious", "--json"]
     words += ["--as", operator]
 
     result = CliRunner().invoke(app, words, prog_name="passerelle")
@@ -96,13 +96,13 @@ def test_an_operator_may_not_read(house: Any) -> None:
     assert "auditor" in json.loads(result.stdout)["error"]["message"]
 
 
-def replay(house: Any, *words: str) -> tuple[int, dict[str, Any]]:
-    root = house.home.parent
+def replay(gateway: Any, *words: str) -> tuple[int, dict[str, Any]]:
+    root = gateway.home.parent
     said = CliRunner().invoke(
         app,
         [
-            *("audit", "replay", str(house.home), *words, "--as", str(root / "a1")),
-            *("--key", str(house.home / "auditor"), "--reason", "impact", "--json"),
+            *("audit", "replay", str(gateway.home), *words, "--as", str(root / "a1")),
+            *("--key", str(gateway.home / "auditor"), "--reason", "impact", "--json"),
             *("--key-passphrase-file", str(root / "auditor.pass")),
         ],
         prog_name="passerelle",
@@ -110,27 +110,27 @@ def replay(house: Any, *words: str) -> tuple[int, dict[str, Any]]:
     return said.exit_code, json.loads(said.stdout)
 
 
-def test_replay_under_the_same_law_changes_nothing(house: Any, people: Any) -> None:
-    house.partner().query(people.samples(1), **people.matter())
+def test_replay_under_the_same_law_changes_nothing(gateway: Any, people: Any) -> None:
+    gateway.partner().query(people.samples(1), **people.matter())
 
-    code, told = replay(house, "--since", "2026-01-01")
+    code, told = replay(gateway, "--since", "2026-01-01")
 
     assert (code, told["changed"]) == (0, [])
     assert told["queries"] >= 1
 
 
 def test_replay_under_a_proposed_law_names_what_would_change(
-    house: Any, people: Any, tmp_path: Path
+    gateway: Any, people: Any, tmp_path: Path
 ) -> None:
-    answer = house.partner().query(people.samples(1), **people.matter())
-    text = (house.home / "agreements" / "au.toml").read_text()
+    answer = gateway.partner().query(people.samples(1), **people.matter())
+    text = (gateway.home / "agreements" / "au.toml").read_text()
     proposed = tmp_path / "au-2.toml"
     lines = text.replace('"VISA_PERMIT_BENEFIT", ', "").splitlines()
     proposed.write_text(
         "\n".join(line for line in lines if not line.startswith("VISA_PERMIT_BENEFIT ="))
     )
 
-    code, told = replay(house, answer.transaction_number, "--agreement", str(proposed))
+    code, told = replay(gateway, answer.transaction_number, "--agreement", str(proposed))
 
     assert code == 1, told
     (changed,) = told["changed"]

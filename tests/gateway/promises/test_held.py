@@ -20,30 +20,30 @@ TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-9")
 
 def test_a_hold_on_a_person_keeps_the_queries_that_found_the_person(pair: Any, people: Any) -> None:
     """Privacy Regulations s. 4(1), for an access request that comes when the hit references are gone."""
-    house, ahead = pair.house, [timedelta(days=31)]
-    house.retention._clock = lambda: datetime.now(UTC).replace(microsecond=0) + ahead[0]
+    gateway, ahead = pair.gateway, [timedelta(days=31)]
+    gateway.retention._clock = lambda: datetime.now(UTC).replace(microsecond=0) + ahead[0]
     found = pair.partner().query(people.samples(1), **people.matter())
     other = pair.partner().query(people.samples(2), **people.matter())
-    assert house.retention.run(batches=50).erased[RetentionClass.HIT_REFERENCE] == 2
+    assert gateway.retention.run(batches=50).erased[RetentionClass.HIT_REFERENCE] == 2
     hold = {"kind": "person", "reference": "P-1", "reason": "access request 14"}
-    placed = house.perform(OPERATOR, "hold.place", hold)
+    placed = gateway.perform(OPERATOR, "hold.place", hold)
 
     ahead[0] = timedelta(days=740)
-    done = house.retention.run(batches=50).erased
+    done = gateway.retention.run(batches=50).erased
 
     assert (done[RetentionClass.TRANSACTION], done[RetentionClass.EXCHANGE_DETAIL]) == (1, 3)
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         left = set(reader.execute(select(transactions.c.number)).scalars())
         keys = set(reader.execute(select(detail_keys.c.idx)).scalars())
     assert left == {found.transaction_number}
     of = {
         index: decode(leaf).transaction_number
-        for index, leaf in enumerate(stored_ledger.iter_leaves(house.database))
+        for index, leaf in enumerate(stored_ledger.iter_leaves(gateway.database))
         if decode(leaf).type in {EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE}
     }
     assert {of[index] for index in keys if index in of} == {found.transaction_number}
     assert other.transaction_number not in left
 
-    house.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
-    assert house.retention.run(batches=50).erased[RetentionClass.TRANSACTION] == 1
+    gateway.perform(TWO, "hold.release", {"hold": placed["hold"], "reason": "answered"})
+    assert gateway.retention.run(batches=50).erased[RetentionClass.TRANSACTION] == 1
     assert self_check.verify_ledger(pair.home).ok

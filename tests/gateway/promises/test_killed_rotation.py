@@ -1,4 +1,4 @@
-"""A rotation that is killed anywhere leaves the old key or the new one, and goes on when the house opens."""
+"""A rotation that is killed anywhere leaves the old key or the new one, and goes on when the gateway opens."""
 
 from __future__ import annotations
 

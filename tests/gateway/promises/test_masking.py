@@ -61,18 +61,18 @@ class CountingKey:
 
 
 def subject_of(pair: Pair, seed: int) -> int:
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         found = subjects.find(reader, f"P-{seed}")
     assert found is not None
     return found
 
 
 def change(pair: Pair, seed: int, status: Status) -> None:
-    house, subject = pair.house, subject_of(pair, seed)
-    version = house.people.record(subject).version + 1
+    gateway, subject = pair.gateway, subject_of(pair, seed)
+    version = gateway.people.record(subject).version + 1
     record = Record(status=status, version=version)
-    effect = store.write_record(subject, record, house.data_key, house.clock())
-    house.sequencer.commit((), (effect,))
+    effect = store.write_record(subject, record, gateway.data_key, gateway.clock())
+    gateway.sequencer.commit((), (effect,))
 
 
 @pytest.fixture
@@ -80,8 +80,8 @@ def watched(pair: Pair) -> tuple[Watched, CountingKey]:
     from gateway.domain.messages import Operation
 
     walk = pair.serving.corridor._walks[Operation.SUBMIT_QUERY]
-    people, key = Watched(pair.house.people), CountingKey(pair.house.data_key)
-    pair.house.people._data_key = key
+    people, key = Watched(pair.gateway.people), CountingKey(pair.gateway.data_key)
+    pair.gateway.people._data_key = key
     walk._desk = replace(walk._desk, people=people, data_key=key)  # type: ignore[attr-defined]
     return people, key
 
@@ -93,10 +93,10 @@ def ask(pair: Pair, people: People, seed: int, **other: Any) -> Answer:
 def finding(pair: Pair, answer: Answer) -> tuple[int, Finding]:
     """Return the length of the column that says who was found, and what it says."""
     number = answer.transaction_number
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         wanted = select(transactions.c.subject).where(transactions.c.number == number)
         sealed = reader.execute(wanted).scalar()
-    return len(sealed), open_finding(pair.house.data_key, "AUS", number, sealed)
+    return len(sealed), open_finding(pair.gateway.data_key, "AUS", number, sealed)
 
 
 def test_a_masked_citizen_looks_like_a_stranger(
@@ -107,11 +107,11 @@ def test_a_masked_citizen_looks_like_a_stranger(
     case_system, key = watched
     seen = []
     for seed in (1, people.stranger, 2):
-        size = pair.house.sequencer.size
+        size = pair.gateway.sequencer.size
         case_system.asked.clear()
         key.used.clear()
         answer = ask(pair, people, seed)
-        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+        frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)]
         shape = [(frame.type, frame.entry_class, frame.policy_id) for frame in frames]
         seen.append((answer, shape, dict(case_system.asked), dict(key.used)))
     (hidden, *masked), (absent, *unknown), (shown, *match) = seen
@@ -188,9 +188,9 @@ def test_whom_an_official_refuses_is_refused_with_the_ground(pair: Pair, people:
         terms="",
         reason="a test",
         decided_by="P-1",
-        decided=pair.house.clock(),
+        decided=pair.gateway.clock(),
     )
-    pair.house.sequencer.commit((), withholdings.refuse(decision))
+    pair.gateway.sequencer.commit((), withholdings.refuse(decision))
 
     refused, shown = ask(pair, people, 2), ask(pair, people, 3)
 
@@ -207,12 +207,12 @@ def test_a_case_system_that_fails_answers_nothing(pair: Pair, people: People, wa
         raise OSError
 
     watched[0].people = replace_record(watched[0].people, fails)
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     with pytest.raises(Refused):
         ask(pair, people, 1)
 
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)]
     assert [frame.type for frame in frames] == [
         EntryType.REQUEST,
         EntryType.DESTRUCTION,
@@ -252,7 +252,7 @@ def issue(
         ask_ms=1,
         asked_index=0,
     )
-    pair.house.sequencer.commit((), (Effect(row, rows=1),))
+    pair.gateway.sequencer.commit((), (Effect(row, rows=1),))
 
 
 def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
@@ -260,7 +260,7 @@ def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
     issue(pair, "CAN-ASKED-1", "AUS", subject_of(pair, 1))
     issue(pair, "CAN-ASKED-2", "AUS", None)
     partner = pair.partner()
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     known = partner.query(PriorTransaction("CAN-ASKED-1"), **people.matter())
     nobody = partner.query(PriorTransaction("CAN-ASKED-2"), **people.matter())
@@ -269,7 +269,7 @@ def test_a_number_of_ours_stands_for_prints(pair: Pair, people: People) -> None:
     assert (known.outcome, nobody.outcome) == (Outcome.MATCH, Outcome.NO_MATCH)
     assert known.envelope_size == nobody.envelope_size == prints.envelope_size
     assert known.result.destruction_receipt_id[:2] == prints.result.destruction_receipt_id[:2]
-    frames = [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database, size)]
+    frames = [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.gateway.database, size)]
     assert frames == [EntryType.REQUEST, EntryType.DESTRUCTION, EntryType.RESPONSE] * 3
 
 
@@ -314,7 +314,7 @@ def test_a_match_that_its_partner_took_back_discloses_nothing(pair: Pair, people
         attempts=0,
         open_index=0,
     )
-    pair.house.sequencer.commit((), (Effect(row, rows=1),))
+    pair.gateway.sequencer.commit((), (Effect(row, rows=1),))
 
     answer = pair.partner().query(PriorTransaction("CAN-ASKED-1"), **people.matter())
 

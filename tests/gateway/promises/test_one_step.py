@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pair(homes: Any, serve: Any, people: People, agree: Any) -> Iterator[Pair]:
-    """Return a house whose agreement with Australia has one step."""
+    """Return a gateway whose agreement with Australia has one step."""
     file = homes[0] / "agreements" / "au.toml"
     text = file.read_text(encoding="utf-8")
     for old, new in (
@@ -32,16 +32,16 @@ def pair(homes: Any, serve: Any, people: People, agree: Any) -> Iterator[Pair]:
         text = text.replace(old, new)
     agree(homes[0], "au-2.toml", text)
     with serve(*homes) as serving:
-        house = serving.house
-        with house.database.reader() as reader:
+        gateway = serving.gateway
+        with gateway.database.reader() as reader:
             subject = subjects.find(reader, "P-1")
         data = {
             FieldCode.LAST_NAME: Datum(b"Doe"),
             FieldCode.PHOTOGRAPH: Datum(bytes(196_000), "image/png"),
         }
         record = Record(status=people.status(), data=data, version=2)
-        effect = store.write_record(subject, record, house.data_key, house.clock())
-        house.sequencer.commit((), (effect,))
+        effect = store.write_record(subject, record, gateway.data_key, gateway.clock())
+        gateway.sequencer.commit((), (effect,))
         yield serving
 
 
@@ -61,7 +61,7 @@ def test_a_match_brings_its_details_and_a_stranger_the_same_size(
     assert told.outcome is DetailsOutcome.DISCLOSED
     assert [each.code for each in told.fields] == [FieldCode.LAST_NAME, FieldCode.PHOTOGRAPH]
     assert all(each.authority for each in told.fields)
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         rows = reader.execute(disclosures.select()).all()
     assert {(row.number, row.details_number) for row in rows} == {
         (known.transaction_number, known.transaction_number)

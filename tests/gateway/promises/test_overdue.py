@@ -37,18 +37,18 @@ class Later:
 @pytest.fixture
 def later(pair: Any) -> Later:
     clock = Later()
-    pair.house.retention._clock = pair.house.watch._clock = clock
+    pair.gateway.retention._clock = pair.gateway.watch._clock = clock
     return clock
 
 
 def alarms(pair: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 
 def run(pair: Any, statement: str) -> None:
     """Put a trigger into the store, or take it out; it stands for whatever keeps a row from going."""
-    pair.house.sequencer.commit([], [Effect(text(statement))])
+    pair.gateway.sequencer.commit([], [Effect(text(statement))])
 
 
 def health(pair: Any) -> int:
@@ -135,7 +135,7 @@ def test_silent_rounds_shut_the_doors_too(pair: Any, people: Any, later: Later) 
 def test_a_round_that_fails_is_no_round(pair: Any, people: Any, later: Later) -> None:
     """A store that cannot be read erases nothing; the switch counts from the last good round."""
     run(pair, "ALTER TABLE asked RENAME TO elsewhere")
-    pair.house.watch._rounds = 0
+    pair.gateway.watch._rounds = 0
     later.ahead = ROUNDS_SILENT + timedelta(minutes=1)
     pair.serving.walk_rounds()
 
@@ -152,6 +152,6 @@ def test_the_caretaker_erases_on_his_rounds(pair: Any, people: Any, later: Later
 
     rounds(pair)
 
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     told = [frame.subject_reference for frame in frames if frame.type is EntryType.RETENTION]
     assert told == ["REPLY/1"]

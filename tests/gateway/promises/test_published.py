@@ -1,4 +1,4 @@
-"""A house that serves publishes; a disk for files that is full stops no answer for four hours, then all of them.
+"""A gateway that serves publishes; a disk for files that is full stops no answer for four hours, then all of them.
 
 And a clock that is set back stops the answers at once, until it is right.
 """
@@ -35,7 +35,7 @@ from keys.envelope import OpeningKey, SealingKey
 
 
 def alarms(pair: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     return [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
 
 
@@ -49,17 +49,17 @@ def answered(pair: Any, people: Any) -> bool:
     return bool(result.outcome is Outcome.MATCH)
 
 
-def test_what_a_serving_house_published_is_verified_from_files_alone(
+def test_what_a_serving_gateway_published_is_verified_from_files_alone(
     pair: Any, people: Any
 ) -> None:
     assert answered(pair, people)
-    folder = pair.house.settings.evidence.tiles
+    folder = pair.gateway.settings.evidence.tiles
     pair.serving._tiler.stop()
 
     pair.serving._tiler.step()
 
     checkpoint = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
-    assert checkpoint.size == pair.house.sequencer.size
+    assert checkpoint.size == pair.gateway.sequencer.size
     Tiles(files_in(folder), checkpoint.size).check_root(checkpoint)
     assert self_check.verify_ledger(pair.home).ok
     spoiled = folder / "tile" / "0" / f"000.p/{checkpoint.size}"
@@ -75,7 +75,7 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
     pair: Any, people: Any, secret: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ledger.md 10: serve, alarm, count down 4 h, then EVIDENCE_OVERDUE."""
-    serving, house = pair.serving, pair.house
+    serving, gateway = pair.serving, pair.gateway
     serving._tiler.stop()
 
     def full(*_: object, **__: object) -> int:
@@ -87,14 +87,14 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
 
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
     assert answered(pair, people)
-    left = house.overdue.left("TILES", house.clock())
+    left = gateway.overdue.left("TILES", gateway.clock())
     assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
 
-    checked = {one.name: one for one in self_check.check(pair.home, secret, house.clock())}
+    checked = {one.name: one for one in self_check.check(pair.home, secret, gateway.clock())}
     assert not checked["evidence"].ok
     assert "TILES since" in checked["evidence"].detail
 
-    monkeypatch.setattr(house.overdue, "_limit", timedelta())
+    monkeypatch.setattr(gateway.overdue, "_limit", timedelta())
     with pytest.raises(Refused) as refused:
         answered(pair, people)
     assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "EVIDENCE_OVERDUE")
@@ -131,20 +131,20 @@ def test_a_publisher_that_hangs_without_a_word_is_noticed_by_the_rounds(
     pair.serving._tiler.step()
 
 
-def test_the_last_entry_of_a_house_that_stopped_is_published(pair: Any) -> None:
-    folder = pair.house.settings.evidence.tiles
+def test_the_last_entry_of_a_gateway_that_stopped_is_published(pair: Any) -> None:
+    folder = pair.gateway.settings.evidence.tiles
 
     pair.serving.stop()
 
     published = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
-    assert published.size == pair.house.sequencer.size
-    with pair.house.database.reader() as reader:
+    assert published.size == pair.gateway.sequencer.size
+    with pair.gateway.database.reader() as reader:
         assert decode(stored_ledger.leaf(reader, published.size - 1)).type is EntryType.STOP
 
 
 def test_the_command_repairs_what_was_lost(pair: Any) -> None:
     pair.serving._tiler.stop()
-    folder, run = pair.house.settings.evidence.tiles, CliRunner()
+    folder, run = pair.gateway.settings.evidence.tiles, CliRunner()
     pair.serving._tiler.finish()
     (lost,) = (folder / "tile" / "0").rglob("*.p/*")
     lost.unlink()
@@ -153,7 +153,7 @@ def test_the_command_repairs_what_was_lost(pair: Any) -> None:
     done = run.invoke(app, ["ledger", "publish", str(pair.home), "--json"])
 
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["size"] == pair.house.sequencer.size
+    assert json.loads(done.stdout)["size"] == pair.gateway.sequencer.size
     assert self_check.verify_ledger(pair.home).ok
 
 
@@ -161,12 +161,12 @@ def test_attack_a_ledger_restored_from_yesterday_cannot_be_published_over_today(
     homes: Any, secret: Any
 ) -> None:
     home, run = homes[0], CliRunner()
-    with Gateway.open(home, secret) as house:
-        store = house.settings.store.path
+    with Gateway.open(home, secret) as gateway:
+        store = gateway.settings.store.path
     yesterday = store.read_bytes()
-    with Gateway.open(home, secret) as house:
-        house.record(EntryType.START)
-        folder = house.settings.evidence.tiles
+    with Gateway.open(home, secret) as gateway:
+        gateway.record(EntryType.START)
+        folder = gateway.settings.evidence.tiles
     assert run.invoke(app, ["ledger", "publish", str(home)]).exit_code == 0
     today = (folder / "checkpoint").read_bytes()
     store.write_bytes(yesterday)
@@ -190,14 +190,14 @@ def test_a_backup_is_restored_beside_files_that_were_published_after_it(
         settings.write(f'\n[evidence]\ntiles = "{folder}"\n')
     two = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
     recovery = OpeningKey.from_seed(bytes(range(32)))
-    with Gateway.open(home, secret) as house:
-        house.perform(
+    with Gateway.open(home, secret) as gateway:
+        gateway.perform(
             two, "backup.recipient", {"public": recovery.public.hex(), "reason": "a test"}
         )
-        made = str(house.perform(two, "backup.begin", {})["made"])
-        archive.write(house.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
+        made = str(gateway.perform(two, "backup.begin", {})["made"])
+        archive.write(gateway.settings, SealingKey(recovery.public), made, tmp_path / "can.backup")
         for _ in range(5):
-            house.record(EntryType.START)
+            gateway.record(EntryType.START)
     tiles.publish(home, lambda _: None)
     today = (folder / "checkpoint").read_bytes()
 
@@ -216,15 +216,15 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
     pair: Any, people: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ledger.md 10."""
-    house, serving = pair.house, pair.serving
-    house.postman.stop()
+    gateway, serving = pair.gateway, pair.serving
+    gateway.postman.stop()
     serving._tiler.stop()
     set_back = timedelta()
 
     def clock() -> datetime:
         return utc_now() - set_back
 
-    monkeypatch.setattr(house.sequencer, "_clock", clock)
+    monkeypatch.setattr(gateway.sequencer, "_clock", clock)
     monkeypatch.setattr(serving._clockwatch, "_clock", clock)
     set_back = timedelta(hours=1)
 
@@ -240,7 +240,7 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
 
     assert health(pair) == health_pb2.HealthCheckResponse.SERVING
     assert answered(pair, people)
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     steps = [f.subject_reference for f in frames if f.type is EntryType.CLOCK]
     assert steps == ["BACKWARD", "FORWARD"]
     assert self_check.verify_ledger(pair.home).ok

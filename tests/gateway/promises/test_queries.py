@@ -96,25 +96,25 @@ def test_the_same_bytes_get_the_same_answer_without_a_second_search(
     partner = shared_pair.partner()
     outgoing = partner.compose(people.samples(1), **people.matter())
     first = partner.send(outgoing)
-    size = shared_pair.house.sequencer.size
+    size = shared_pair.gateway.sequencer.size
 
     second = partner.send(outgoing)
 
     assert second.result == first.result
     assert second.receipt == first.receipt
-    assert shared_pair.house.sequencer.size == size
+    assert shared_pair.gateway.sequencer.size == size
 
 
 def test_two_identical_queries_at_one_instant_are_one_search(shared_pair: Any, people: Any) -> None:
     partner = shared_pair.partner()
     outgoing = partner.compose(people.samples(1), **people.matter())
-    size = shared_pair.house.sequencer.size
+    size = shared_pair.gateway.sequencer.size
 
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: partner.send(outgoing), range(4)))
 
     assert len({answer.receipt for answer in answers}) == 1
-    assert shared_pair.house.sequencer.size == size + 3  # REQUEST, DESTRUCTION, RESPONSE
+    assert shared_pair.gateway.sequencer.size == size + 3  # REQUEST, DESTRUCTION, RESPONSE
 
 
 @pytest.mark.parametrize("count", [0, 3])

@@ -28,8 +28,8 @@ def thrifty(homes: Any, agree: Any) -> Any:
     return homes
 
 
-def warnings(house: Any) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+def warnings(gateway: Any) -> list[str]:
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     return [
         f.partner_id for f in frames if f.type is EntryType.ALARM and f.subject_reference == "QUOTA"
     ]
@@ -57,7 +57,7 @@ def test_a_purpose_has_a_quota_of_its_own_and_the_partner_can_read_both(
         own = told[int(Purpose.CITIZENSHIP), False]
         assert (own.used, own.limit) == (1, 1)
         assert {each.agreement_id for each in told.values()} == {"au"}
-        assert all(each.resets > pair.house.clock() for each in told.values())
+        assert all(each.resets > pair.gateway.clock() for each in told.values())
 
 
 def test_a_quota_nearly_used_is_told_once_a_period_across_a_restart(
@@ -65,24 +65,24 @@ def test_a_quota_nearly_used_is_told_once_a_period_across_a_restart(
 ) -> None:
     with serve(*thrifty) as pair:
         pair.serving.walk_rounds()
-        assert warnings(pair.house) == []
+        assert warnings(pair.gateway) == []
         query = {**people.matter(agreement=("au", 2)), "purpose": Purpose.TRAVEL_ENTER_REMAIN}
         for _ in range(4):  # 80 % of five
             pair.partner().query(people.samples(1), **query)
         pair.serving.walk_rounds()
         pair.serving.walk_rounds()
-        assert warnings(pair.house) == ["AUS"]
+        assert warnings(pair.gateway) == ["AUS"]
 
     with serve(*thrifty) as pair:
         pair.serving.walk_rounds()
-        assert warnings(pair.house) == ["AUS"]
+        assert warnings(pair.gateway) == ["AUS"]
         thrift = pair.serving._thrift
         clock, thrift._clock = thrift._clock, lambda: clock() + timedelta(days=1)
         thrift.round()
-        assert warnings(pair.house) == ["AUS"]  # a new day begins unused
+        assert warnings(pair.gateway) == ["AUS"]  # a new day begins unused
         thrift._clock = clock
         thrift.round()
-        assert warnings(pair.house) == ["AUS", "AUS"]
+        assert warnings(pair.gateway) == ["AUS", "AUS"]
 
 
 def test_the_presets_are_the_volumes_that_were_agreed() -> None:
@@ -92,7 +92,7 @@ def test_the_presets_are_the_volumes_that_were_agreed() -> None:
 
 
 def test_a_spent_quota_of_ours_says_when_the_last_of_them_renews(pair: Any) -> None:
-    now = pair.house.clock()
+    now = pair.gateway.clock()
     day, year = renewals(now)
     own = {Purpose.VISA_PERMIT_BENEFIT: Quota(1, 9)}
     limits = Quotas(Quota(3, 4), own)

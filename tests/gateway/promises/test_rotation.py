@@ -82,8 +82,8 @@ class Asking:
 @contextmanager
 def later(home: Any, secret: Any, **by: float) -> Iterator[Gateway]:
     """Open a folder by a clock that is ahead."""
-    with Gateway.open(home, secret, clock=lambda: utc_now() + timedelta(**by)) as house:
-        yield house
+    with Gateway.open(home, secret, clock=lambda: utc_now() + timedelta(**by)) as gateway:
+        yield gateway
 
 
 def held(answer: Any, log: Any) -> int:
@@ -96,7 +96,7 @@ def test_every_kind_is_rotated_while_a_partner_asks(pair: Any, people: Any) -> N
     before = own_bundle(pair.home)
     partner = pair.partner()
     first = partner.query(people.samples(1), **people.matter())
-    turner = Turner(pair.house, keepers_passphrase=lambda: b"the keepers' own")
+    turner = Turner(pair.gateway, keepers_passphrase=lambda: b"the keepers' own")
 
     with Asking(pair, people) as asking:
         for kind in ORDER:
@@ -113,7 +113,7 @@ def test_every_kind_is_rotated_while_a_partner_asks(pair: Any, people: Any) -> N
     assert report.ok
     assert report.findings == ()
     states = {
-        kind: [record.state for record in pair.house.keyset.records if record.kind is kind]
+        kind: [record.state for record in pair.gateway.keyset.records if record.kind is kind]
         for kind in ORDER
     }
     assert all(
@@ -126,8 +126,8 @@ def test_both_pairs_sign_while_one_ledger_key_follows_the_other(pair: Any, peopl
     old = own_bundle(pair.home)
     partner = pair.partner()
     alone = partner.query(people.samples(1), **people.matter())
-    pair.house.perform(ONE, "keys.generate", {"kind": "LOG", "reason": "t"})
-    pair.house.perform(ONE, "keys.publish", {})
+    pair.gateway.perform(ONE, "keys.generate", {"kind": "LOG", "reason": "t"})
+    pair.gateway.perform(ONE, "keys.publish", {})
     new = own_bundle(pair.home)
 
     both = partner.query(people.samples(1), **people.matter())
@@ -147,7 +147,7 @@ def test_a_message_sealed_before_a_rotation_is_answered_after_it(pair: Any, peop
     outgoing = partner.compose(people.samples(1), **people.matter())
 
     with Asking(pair, people):
-        Turner(pair.house).rotate(KeyKind.KEM)
+        Turner(pair.gateway).rotate(KeyKind.KEM)
 
     assert partner.send(outgoing).outcome is Outcome.MATCH
 
@@ -160,7 +160,7 @@ def test_an_answer_from_before_a_rotation_is_delivered_again_after_it(
 
     with Asking(pair, people):
         for kind in (KeyKind.LOG, KeyKind.DATA):
-            Turner(pair.house).rotate(kind)
+            Turner(pair.gateway).rotate(kind)
 
     assert partner.redeliver(answer.transaction_number).receipt == answer.receipt
 
@@ -172,55 +172,55 @@ def test_what_was_sealed_to_a_destroyed_key_opens_never_again(
     with serve(*homes) as pair:
         outgoing = pair.partner().compose(people.samples(1), **people.matter())
         with Asking(pair, people):
-            Turner(pair.house).rotate(KeyKind.KEM)
+            Turner(pair.gateway).rotate(KeyKind.KEM)
     header = outgoing.question.header
     kid = header.kem_key_id
 
-    def opened(house: Gateway) -> bytes:
-        key = house.keyset.opening(kid, house.keyset.record(kid).changed)
+    def opened(gateway: Gateway) -> bytes:
+        key = gateway.keyset.opening(kid, gateway.keyset.record(kid).changed)
         letter = outgoing.letter
         return envelope.open_sealed(letter.sealed, letter.header, header.payload_commitment, key)
 
-    with later(home, secret, hours=47) as house:
-        house.turning.round()
-        assert opened(house)
-    with later(home, secret, hours=49) as house:
-        house.turning.round()
+    with later(home, secret, hours=47) as gateway:
+        gateway.turning.round()
+        assert opened(gateway)
+    with later(home, secret, hours=49) as gateway:
+        gateway.turning.round()
         with pytest.raises(KeysError):
-            opened(house)
-    with later(home, secret, hours=49) as house:
-        record = house.keyset.record(kid)
+            opened(gateway)
+    with later(home, secret, hours=49) as gateway:
+        record = gateway.keyset.record(kid)
         assert record.state is KeyState.DESTROYED
         assert record.wrapped == b""
         with pytest.raises(KeysError):
-            opened(house)
+            opened(gateway)
 
 
 def test_people_enrolled_under_an_earlier_data_key_are_found_after_it_was_followed(
     homes: Any, serve: Any, people: Any
 ) -> None:
     with serve(*homes) as pair:
-        old = pair.house.keyset.data().key_id
+        old = pair.gateway.keyset.data().key_id
         with Asking(pair, people):
-            Turner(pair.house).rotate(KeyKind.DATA)
-        new = pair.house.keyset.data().key_id
-        assert pair.house.data_key.seal(b"", b"")[:TAG_BYTES] == tag_of(new) != tag_of(old)
+            Turner(pair.gateway).rotate(KeyKind.DATA)
+        new = pair.gateway.keyset.data().key_id
+        assert pair.gateway.data_key.seal(b"", b"")[:TAG_BYTES] == tag_of(new) != tag_of(old)
     with serve(*homes) as pair:  # the gallery is read again, from records under the older key
         answer = pair.partner().query(people.samples(1), **people.matter())
         assert answer.outcome is Outcome.MATCH
 
 
 def test_a_new_auditor_is_taken_over_by_two_persons_and_never_twice(pair: Any) -> None:
-    Turner(pair.house).rotate(KeyKind.AUDIT)
+    Turner(pair.gateway).rotate(KeyKind.AUDIT)
 
-    record = pair.house.keyset.primary(KeyKind.AUDIT)
+    record = pair.gateway.keyset.primary(KeyKind.AUDIT)
     told = [
         decode(leaf)
-        for leaf in stored_ledger.iter_leaves(pair.house.database)
+        for leaf in stored_ledger.iter_leaves(pair.gateway.database)
         if decode(leaf).type is EntryType.KEY
     ]
     assert record.kid.hex() in {frame.subject_reference for frame in told}
     with pytest.raises(TwoPersons):
-        pair.house.perform(ONE, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
+        pair.gateway.perform(ONE, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
     with pytest.raises(UserError, match="taken over before"):
-        pair.house.perform(TWO, "keys.adopt", {"public": record.public.hex(), "reason": "again"})
+        pair.gateway.perform(TWO, "keys.adopt", {"public": record.public.hex(), "reason": "again"})

@@ -88,7 +88,7 @@ def runbook(tmp_path: Path) -> Iterator[Runbook]:
 
 @pytest.mark.slow
 def test_the_worst_day_as_the_document_says_it(runbook: Runbook) -> None:
-    """The signing key is stolen: stopped by one person, replaced by two, and the house answers again."""
+    """The signing key is stolen: stopped by one person, replaced by two, and the gateway answers again."""
     before = own_bundle(runbook.can.home)
 
     for line in written():

@@ -1,7 +1,7 @@
 """Canary secrets: passphrase, PIN and seeds are nowhere but where they are used.
 
 They are looked for as they are, in hexadecimal and in base64: in logs, errors, reprs and pickles, in the process
-list and the environment of children, in metrics and the door's file, in every file of the house; and no image of
+list and the environment of children, in metrics and the door's file, in every file of the gateway; and no image of
 the memory that holds them may be written.
 """
 
@@ -36,7 +36,7 @@ TWO = Officer("P-1", frozenset({Role.OPERATOR}), second="P-2")
 
 @pytest.fixture
 def home(homes: Any, secret: Any, tmp_path: Path) -> Path:
-    """Return a house whose keys are under the canary passphrase."""
+    """Return a gateway whose keys are under the canary passphrase."""
     rewrap(homes[0], secret, secret_file(tmp_path / "canary.pass", PASSPHRASE))
     found: Path = homes[0]
     return found
@@ -49,13 +49,13 @@ def secret_file(path: Path, secret: bytes) -> Path:
 
 
 def rewrap(home: Path, passphrase: Any, file: Path) -> None:
-    with Gateway.open(home, passphrase) as house:
+    with Gateway.open(home, passphrase) as gateway:
         values = {"passphrase_file": str(file), "reason": "canary"}
-        house.perform(TWO, "custody.rewrap", values)
+        gateway.perform(TWO, "custody.rewrap", values)
 
 
 def seeds(home: Path) -> list[bytes]:
-    """Return every seed of the house, unwrapped as nothing in it would show them."""
+    """Return every seed of the gateway, unwrapped as nothing in it would show them."""
     settings = config.load(home)
     custody = open_custody(settings.keys.custody, lambda: PASSPHRASE)
     keyset = Keyset.load(settings.keys.keyset, custody)
@@ -88,7 +88,7 @@ def test_the_canary_would_be_seen() -> None:
             demand_absent([PASSPHRASE], b"x" + form + b"y", "here")
 
 
-def test_a_serving_house_shows_no_secret_anywhere(home: Path, tmp_path: Path) -> None:
+def test_a_serving_gateway_shows_no_secret_anywhere(home: Path, tmp_path: Path) -> None:
     canaries = [PASSPHRASE, *seeds(home)]
     assert len(canaries) > 5
     log = tmp_path / "log"
@@ -181,10 +181,10 @@ def test_a_change_of_custody_leaves_no_secret_in_ledger_settings_or_files(
 def test_a_pin_is_in_no_file_error_or_repr(home: Path, tmp_path: Path, tokens: Any) -> None:
     uri = tokens.uri("good", "canary")
     pin = secret_file(tmp_path / "pin", tokens.pin)
-    with Gateway.open(home, lambda: PASSPHRASE) as house:
+    with Gateway.open(home, lambda: PASSPHRASE) as gateway:
         values = {"passphrase_file": str(pin), "reason": "canary", "to": uri}
-        house.perform(TWO, "custody.rewrap", values)
-        shown = f"{house.keyset.custody!r} {house.keyset.custody.describe()}"
+        gateway.perform(TWO, "custody.rewrap", values)
+        shown = f"{gateway.keyset.custody!r} {gateway.keyset.custody.describe()}"
     with pytest.raises(KeysError) as refused:
         open_custody(uri, lambda: b"canary-wrong-pin")
 

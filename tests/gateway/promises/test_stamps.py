@@ -160,45 +160,45 @@ def tsa(tmp_path: Path) -> Iterator[Tsa]:
 
 
 @pytest.fixture
-def house(pair: Any, tsa: Tsa) -> Any:
-    pair.house.stamping._authority = tsa.authority
+def gateway(pair: Any, tsa: Tsa) -> Any:
+    pair.gateway.stamping._authority = tsa.authority
     settings = pair.home / "passerelle.toml"
     roots = tsa.folder / "roots.pem"
     settings.write_text(
         f'{settings.read_text()}\n[evidence]\nauthority = "{tsa.address}"\nauthority_roots = "{roots}"\n'
     )
-    return pair.house
+    return pair.gateway
 
 
 @needs_openssl
-def test_a_checkpoint_is_stamped_recorded_and_checked(house: Any) -> None:
+def test_a_checkpoint_is_stamped_recorded_and_checked(gateway: Any) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
 
-    size, at = house.stamping.stamp()
+    size, at = gateway.stamping.stamp()
 
     assert before <= at <= datetime.now(UTC)
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     assert [frame.type for frame in frames][size] is EntryType.TIMESTAMP
-    report = self_check.verify_ledger(house.home)
+    report = self_check.verify_ledger(gateway.home)
     assert report.ok, report.findings
 
 
 @needs_openssl
-def test_every_stamp_that_is_found_is_checked(house: Any, tmp_path: Path) -> None:
+def test_every_stamp_that_is_found_is_checked(gateway: Any, tmp_path: Path) -> None:
     """Rekor dropped its stamps because nothing verified them; a stamp of another authority is a finding here."""
-    house.stamping.stamp()
+    gateway.stamping.stamp()
     (tmp_path / "tsa" / "roots.pem").write_bytes(pem(certificate("another root")[1]))
 
-    report = self_check.verify_ledger(house.home)
+    report = self_check.verify_ledger(gateway.home)
 
     assert not report.ok
     assert any("stamp" in finding.text for finding in report.findings)
 
 
 @needs_openssl
-def test_stamps_travel_in_a_bundle(house: Any, tsa: Tsa, tmp_path: Path) -> None:
-    house.stamping.stamp()
-    with Stored(house.home) as stored:
+def test_stamps_travel_in_a_bundle(gateway: Any, tsa: Tsa, tmp_path: Path) -> None:
+    gateway.stamping.stamp()
+    with Stored(gateway.home) as stored:
         stored.export(tmp_path / "bundle", since=None, reason="a test", now=datetime.now(UTC))
 
     with Archive.open(tmp_path / "bundle") as volume:
@@ -212,21 +212,21 @@ def test_stamps_travel_in_a_bundle(house: Any, tsa: Tsa, tmp_path: Path) -> None
 
 
 @needs_openssl
-def test_an_authority_that_is_away_is_counted_down(house: Any, tsa: Tsa) -> None:
-    now = house.clock()
+def test_an_authority_that_is_away_is_counted_down(gateway: Any, tsa: Tsa) -> None:
+    now = gateway.clock()
     tsa.away = True
-    house.stamping.round()
+    gateway.stamping.round()
 
-    assert "STAMPS" in house.overdue.standing
-    house.overdue.demand(now + timedelta(hours=3))
+    assert "STAMPS" in gateway.overdue.standing
+    gateway.overdue.demand(now + timedelta(hours=3))
     with pytest.raises(EvidenceOverdue):
-        house.overdue.demand(now + timedelta(hours=5))
+        gateway.overdue.demand(now + timedelta(hours=5))
     tsa.away = False
-    house.stamping.round()
-    assert "STAMPS" not in house.overdue.standing
-    before = house.sequencer.size
-    house.stamping.round()
-    assert house.sequencer.size == before  # an hour has not passed
+    gateway.stamping.round()
+    assert "STAMPS" not in gateway.overdue.standing
+    before = gateway.sequencer.size
+    gateway.stamping.round()
+    assert gateway.sequencer.size == before  # an hour has not passed
 
 
 @needs_openssl
@@ -273,30 +273,30 @@ def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
 
 
 def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
-    pair.house.stamping.round()
+    pair.gateway.stamping.round()
 
-    assert "STAMPS" not in pair.house.overdue.standing
+    assert "STAMPS" not in pair.gateway.overdue.standing
     with pytest.raises(UserError, match="no authority is configured"):
-        pair.house.stamping.stamp()
+        pair.gateway.stamping.stamp()
 
 
-def _told(house: Any) -> tuple[int, bytes, timestamp.Beside]:
+def _told(gateway: Any) -> tuple[int, bytes, timestamp.Beside]:
     """Return size and answer of the only stamp, and what the ledger says beside it."""
-    with house.database.reader() as reader:
+    with gateway.database.reader() as reader:
         ((size, answer, _),) = witness_evidence.every_token(reader)
         found = witness_evidence.root_of(reader, size)
         assert found is not None
         entries = witness_evidence.stamp_entries(reader)
-    return size, answer, timestamp.Beside(own_bundle(house.home).log, {size: found[1]}, entries)
+    return size, answer, timestamp.Beside(own_bundle(gateway.home).log, {size: found[1]}, entries)
 
 
 @needs_openssl
 def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
-    house: Any, tsa: Tsa
+    gateway: Any, tsa: Tsa
 ) -> None:
     """Also those that the authority does not sign; and without its roots, which not every auditor has."""
-    house.stamping.stamp()
-    size, answer, beside = _told(house)
+    gateway.stamping.stamp()
+    size, answer, beside = _told(gateway)
 
     def faults(row: tuple[int, bytes]) -> list[Finding]:
         found = timestamp.check_all([row], beside, None)
@@ -317,10 +317,10 @@ def test_every_flipped_byte_of_a_kept_stamp_is_found_without_the_authority(
 
 
 @needs_openssl
-def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house: Any) -> None:
+def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(gateway: Any) -> None:
     """Each is a finding and no crash, and the entry is named whose stamp is gone."""
-    size, _ = house.stamping.stamp()
-    path = config.load(house.home).store.path
+    size, _ = gateway.stamping.stamp()
+    path = config.load(gateway.home).store.path
     changes = (
         ("UPDATE checkpoints SET note = x'00' WHERE size = ?", (size,)),
         ("UPDATE timestamps SET size = 1", ()),
@@ -330,7 +330,7 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house
         with closing(sqlite3.connect(path)) as rows, rows:
             rows.execute(change, values)
 
-        report = self_check.verify_ledger(house.home)
+        report = self_check.verify_ledger(gateway.home)
 
         assert not report.ok
         assert any("stamp" in finding.text for finding in report.findings), change
@@ -339,38 +339,38 @@ def test_a_stamp_that_was_dropped_or_moved_or_lost_its_checkpoint_is_found(house
 
 
 @needs_openssl
-def test_a_stamp_whose_row_names_another_entry_is_found(house: Any) -> None:
-    house.stamping.stamp()
+def test_a_stamp_whose_row_names_another_entry_is_found(gateway: Any) -> None:
+    gateway.stamping.stamp()
     for bit in (0, 40):
-        with closing(sqlite3.connect(config.load(house.home).store.path)) as rows, rows:
+        with closing(sqlite3.connect(config.load(gateway.home).store.path)) as rows, rows:
             rows.execute("UPDATE timestamps SET idx = idx + ?", (1 << bit,))
-        report = self_check.verify_ledger(house.home)
+        report = self_check.verify_ledger(gateway.home)
         assert not report.ok
         assert any("names another entry" in finding.text for finding in report.findings)
 
 
 @needs_openssl
-def test_a_stamp_from_another_time_than_ours_is_refused(house: Any) -> None:
-    before = house.sequencer.size
-    house.stamping._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
+def test_a_stamp_from_another_time_than_ours_is_refused(gateway: Any) -> None:
+    before = gateway.sequencer.size
+    gateway.stamping._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
 
     with pytest.raises(StampRefused, match="clock"):
-        house.stamping.stamp()
-    assert house.sequencer.size == before
+        gateway.stamping.stamp()
+    assert gateway.sequencer.size == before
 
 
 @needs_openssl
-def test_a_house_that_was_closed_for_a_day_is_late_from_its_opening_on(
-    house: Any, tsa: Tsa
+def test_a_gateway_that_was_closed_for_a_day_is_late_from_its_opening_on(
+    gateway: Any, tsa: Tsa
 ) -> None:
-    house.stamping.stamp()
-    tomorrow = house.clock() + timedelta(days=1)
-    house.stamping._begun, house.stamping._clock = tomorrow, lambda: tomorrow
+    gateway.stamping.stamp()
+    tomorrow = gateway.clock() + timedelta(days=1)
+    gateway.stamping._begun, gateway.stamping._clock = tomorrow, lambda: tomorrow
     tsa.away = True
 
-    house.stamping.round()
+    gateway.stamping.round()
 
-    assert house.overdue.standing["STAMPS"] == tomorrow
+    assert gateway.overdue.standing["STAMPS"] == tomorrow
 
 
 @needs_openssl
@@ -379,7 +379,7 @@ def test_an_operator_has_the_ledger_stamped_by_command(
 ) -> None:
     home = tmp_path / "can"
     shutil.copytree(folders / "can", home)
-    passphrase = tmp_path / "house.pass"
+    passphrase = tmp_path / "gateway.pass"
     passphrase.write_bytes(secret())
     passphrase.chmod(0o600)
     let_in(home, "P-1", ["operator"], tmp_path / "me")

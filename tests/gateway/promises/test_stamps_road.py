@@ -74,11 +74,11 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
     def falls(*_: object) -> bytes:
         raise KeyError("unforeseen")
 
-    stamping = pair.house.stamping
+    stamping = pair.gateway.stamping
     stamping._authority, stamping._post = Authority("http://x", b"", timedelta(hours=1)), falls
     stamping.round()
 
-    assert "STAMPS" in pair.house.overdue.standing
+    assert "STAMPS" in pair.gateway.overdue.standing
 
 
 def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
@@ -134,11 +134,11 @@ def test_a_question_cut_by_a_stop_is_no_late_stamp(pair: Any) -> None:
     def cut(*_: object) -> bytes:
         raise OSError("cut")
 
-    stamping = pair.house.stamping
+    stamping = pair.gateway.stamping
     stamping._authority = Authority("http://127.0.0.1:9/", b"", timedelta(0))
     stamping._post = cut
-    size = pair.house.sequencer.size
+    size = pair.gateway.sequencer.size
 
     stamping.round(lambda: True)
 
-    assert pair.house.sequencer.size == size
+    assert pair.gateway.sequencer.size == size

@@ -1,4 +1,4 @@
-"""A house with a query under review, brought there by the commits that the corridor makes."""
+"""A gateway with a query under review, brought there by the commits that the corridor makes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SECOND = Officer("P-8", frozenset({Role.EXAMINER}))
 
 @dataclass
 class Clock:
-    """The house's clock, moved by the test."""
+    """The gateway's clock, moved by the test."""
 
     ahead: timedelta = timedelta()
 
@@ -56,9 +56,9 @@ class Clock:
 
 @dataclass
 class Bench:
-    """An open house, its clock, and ways to put cases on the examiners' desk."""
+    """An open gateway, its clock, and ways to put cases on the examiners' desk."""
 
-    house: Gateway
+    gateway: Gateway
     clock: Clock
     people: Any
 
@@ -66,7 +66,7 @@ class Bench:
         self, seed: int = 1, persons: int = 1, level: ServiceLevel = ServiceLevel.ROUTINE
     ) -> Case:
         """Return a new case: the search of one person's prints came close to that person's record."""
-        house, now = self.house, self.clock()
+        gateway, now = self.gateway, self.clock()
         header = self.header(now, level)
         payload = query_payload.query_bytes(
             Query(
@@ -78,13 +78,13 @@ class Bench:
             )
         )
         claims = transactions.Claims(purpose=header.purpose, day_limit=10_000, year_limit=10_000)
-        house.sequencer.commit(
+        gateway.sequencer.commit(
             (Leaf(self.frame(EntryType.REQUEST, header)),),
             transactions.begin_request(header, bytes(32), claims, now),
         )
         evidence = Evidence(signed_envelope.header_bytes(header), payload, self.subject(seed))
         leaf, begun = review_opening.opened(
-            header, evidence, persons, now, data_key=house.data_key, random=house.random
+            header, evidence, persons, now, data_key=gateway.data_key, random=gateway.random
         )
         result = Result(
             outcome=Outcome.REVIEW_PENDING, decide_time=now, request_leaf_hash=bytes(32)
@@ -92,14 +92,17 @@ class Bench:
         settled = transactions.Settled(
             outcome=Outcome.REVIEW_PENDING,
             result=transactions.seal_result(
-                house.data_key, "AUS", header.transaction_number, query_payload.result_bytes(result)
+                gateway.data_key,
+                "AUS",
+                header.transaction_number,
+                query_payload.result_bytes(result),
             ),
             finding=transactions.seal_finding(
-                house.data_key, "AUS", header.transaction_number, transactions.Finding(None)
+                gateway.data_key, "AUS", header.transaction_number, transactions.Finding(None)
             ),
         )
         stored = SignedEnvelope(b"header", b"sealed", b"signature")
-        house.sequencer.commit(
+        gateway.sequencer.commit(
             (leaf, Leaf(self.frame(EntryType.RESPONSE, header))),
             (begun, *transactions.finish_request(header, stored, settled, now)),
         )
@@ -140,19 +143,19 @@ class Bench:
     def subject(self, seed: int) -> int:
         from gateway.store.people import subjects
 
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             found = subjects.find(reader, f"P-{seed}")
         assert found is not None
         return found
 
     def case(self, name: str) -> Case:
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             found = reviews.case(reader, name)
         assert found is not None
         return found
 
     def row(self, case: Case) -> transactions.TransactionRow:
-        with self.house.database.reader() as reader:
+        with self.gateway.database.reader() as reader:
             found = transactions.transaction(reader, case.partner, case.number)
         assert found is not None
         return found
@@ -161,12 +164,12 @@ class Bench:
         row = self.row(case)
         assert row.result is not None
         opened = transactions.open_result(
-            self.house.data_key, case.partner, case.number, row.result
+            self.gateway.data_key, case.partner, case.number, row.result
         )
         return query_payload.read_result(opened)
 
     def act(self, officer: Officer, name: str, case: Case, **values: object) -> Any:
-        return self.house.perform(officer, f"review.{name}", {"case": case.case, **values})
+        return self.gateway.perform(officer, f"review.{name}", {"case": case.case, **values})
 
     def decide(self, officer: Officer, case: Case, verdict: str) -> Any:
         """Take the case in hand and give a verdict."""
@@ -174,7 +177,7 @@ class Bench:
         return self.act(officer, "decide", case, verdict=verdict, reason="as seen")
 
     def kinds(self) -> list[EntryType]:
-        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(self.house.database)]
+        return [decode(leaf).type for leaf in stored_ledger.iter_leaves(self.gateway.database)]
 
     first = FIRST
     second = SECOND

@@ -46,7 +46,7 @@ def test_a_verdict_decides_the_query_and_destroys_the_prints(
     assert bool(result.hit_reference) is (outcome is Outcome.MATCH)
     assert result.destruction_receipt_id == done["destruction_receipt"]
     assert (after.state, after.sealed, after.sealed_key) == (CaseState.CLOSED, None, None)
-    assert self_check.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.gateway.home).ok
 
 
 def test_two_persons_decide_where_the_agreement_says_so(bench: Any) -> None:
@@ -58,7 +58,7 @@ def test_two_persons_decide_where_the_agreement_says_so(bench: Any) -> None:
     assert bench.decide(bench.second, case, "SAME")["closed"]
 
     assert bench.result(case).outcome is Outcome.MATCH
-    assert self_check.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.gateway.home).ok
 
 
 def test_two_persons_who_disagree_reveal_nobody(bench: Any) -> None:
@@ -74,8 +74,8 @@ def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     """The status may change between search and verdict; a citizen by then is masked (law.md 3.3)."""
     case = bench.pending()
     hidden = Settled(Outcome.NO_MATCH, Outcome.MATCH, "IRPR 315.36")
-    bench.house.reviews = replace(bench.house.reviews, reveals=lambda *_: hidden)
-    bench.house.desk = bench.house._operations()
+    bench.gateway.reviews = replace(bench.gateway.reviews, reveals=lambda *_: hidden)
+    bench.gateway.desk = bench.gateway._operations()
 
     bench.decide(bench.first, case, "SAME")
 
@@ -87,7 +87,7 @@ def test_whom_an_official_refuses_as_a_whole_is_refused_at_the_verdict(bench: An
     """IRPR 315.41(3): what is decided between search and verdict holds at the verdict."""
     case, caseworker = bench.pending(), Officer("P-9", frozenset({Role.CASEWORKER}))
     values = {"person": "P-1", "scope": "ALL", "ground": "SOVEREIGNTY", "reason": "file 12"}
-    bench.house.perform(caseworker, "decision.refuse", values)
+    bench.gateway.perform(caseworker, "decision.refuse", values)
 
     bench.decide(bench.first, case, "SAME")
 
@@ -129,7 +129,7 @@ def test_whose_prints_were_shown_and_for_which_case_is_sealed_before_they_are(
     }
     assert (leaf.frame.partner_id, leaf.frame.transaction_number) == ("AUS", case.number)
     assert str(bench.subject(3)) not in repr(leaf.frame)
-    assert self_check.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.gateway.home).ok
 
 
 def test_prints_are_not_shown_where_that_cannot_be_recorded(
@@ -140,7 +140,7 @@ def test_prints_are_not_shown_where_that_cannot_be_recorded(
     def full(*_: object) -> None:
         raise AuditUnavailable
 
-    monkeypatch.setattr(type(bench.house.sequencer), "commit", full)
+    monkeypatch.setattr(type(bench.gateway.sequencer), "commit", full)
 
     with pytest.raises(AuditUnavailable):
         bench.act(bench.first, "lease", case)
@@ -174,7 +174,7 @@ def test_the_list_shows_the_most_urgent_first_and_nothing_of_the_query(bench: An
     slow = bench.pending()
     fast = bench.pending(level=ServiceLevel.URGENT)
 
-    found = bench.house.perform(bench.first, "review.list", {})
+    found = bench.gateway.perform(bench.first, "review.list", {})
 
     assert [each["case"] for each in found["cases"]] == [fast.case, slow.case]
     assert found["cases"][0]["seconds_left"] <= 3600
@@ -186,17 +186,17 @@ def test_a_case_out_of_time_is_abandoned_and_never_a_no_match(
     bench: Any, level: ServiceLevel
 ) -> None:
     case = bench.pending(level=level)
-    assert bench.house.reviews.expire() == 0
+    assert bench.gateway.reviews.expire() == 0
 
     bench.clock.move(hours=24 if level is ServiceLevel.ROUTINE else 1)
 
-    assert bench.house.reviews.expire() == 1
+    assert bench.gateway.reviews.expire() == 1
     assert bench.kinds()[-3:] == [EntryType.DESTRUCTION, EntryType.ABANDONED, EntryType.ALARM]
     row, after = bench.row(case), bench.case(case.case)
     assert (row.state, row.outcome) == (State.ABANDONED, None)
     assert (after.state, after.sealed, after.sealed_key) == (CaseState.EXPIRED, None, None)
-    assert bench.house.reviews.expire() == 0
-    assert self_check.verify_ledger(bench.house.home).ok
+    assert bench.gateway.reviews.expire() == 0
+    assert self_check.verify_ledger(bench.gateway.home).ok
 
 
 # Attacks ----------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_a_verdict_after_the_deadline_is_refused(bench: Any, swept: bool) -> Non
     bench.act(bench.first, "lease", case)
     bench.clock.move(minutes=5)
     if swept:
-        bench.house.reviews.expire()
+        bench.gateway.reviews.expire()
 
     with pytest.raises(UserError, match="no such case"):
         bench.act(bench.first, "decide", case, verdict="SAME", reason="x")
@@ -281,7 +281,7 @@ def test_of_two_verdicts_at_one_instant_one_counts(bench: Any) -> None:
 
     assert told.count(True) == 1
     assert bench.kinds().count(EntryType.VERDICT) == 1
-    assert self_check.verify_ledger(bench.house.home).ok
+    assert self_check.verify_ledger(bench.gateway.home).ok
 
 
 @pytest.mark.parametrize(
@@ -299,30 +299,30 @@ def test_a_malformed_verdict_decides_nothing(bench: Any, values: dict[str, objec
     bench.act(bench.first, "lease", case)
 
     with pytest.raises(UserError):
-        bench.house.perform(bench.first, "review.decide", {"case": case.case, **values})
+        bench.gateway.perform(bench.first, "review.decide", {"case": case.case, **values})
     assert bench.case(case.case).state is CaseState.LEASED
 
 
 def test_a_case_survives_a_restart(bench: Any, secret: Any) -> None:
     case = bench.pending()
     bench.act(bench.first, "lease", case)
-    bench.house.close()
+    bench.gateway.close()
 
-    with Gateway.open(bench.house.home, secret) as again:
-        bench.house = again
+    with Gateway.open(bench.gateway.home, secret) as again:
+        bench.gateway = again
         bench.act(bench.first, "decide", case, verdict="SAME", reason="as seen")
         assert bench.result(case).outcome is Outcome.MATCH
 
 
-def test_what_ran_out_of_time_while_the_house_was_closed_is_abandoned(
+def test_what_ran_out_of_time_while_the_gateway_was_closed_is_abandoned(
     bench: Any, secret: Any
 ) -> None:
     case = bench.pending()
-    bench.house.close()
+    bench.gateway.close()
     bench.clock.move(hours=30)
 
-    with Gateway.open(bench.house.home, secret) as again:
-        bench.house = again
+    with Gateway.open(bench.gateway.home, secret) as again:
+        bench.gateway = again
         assert again.reviews.expire() == 1
         assert bench.row(case).state is State.ABANDONED
 
@@ -334,9 +334,9 @@ def test_evidence_of_one_case_does_not_open_as_another(bench: Any) -> None:
     one, other = bench.pending(), bench.pending(seed=2)
 
     with pytest.raises(InternalError):
-        reviews.unseal(bench.house.data_key, replace(one, sealed=other.sealed))
+        reviews.unseal(bench.gateway.data_key, replace(one, sealed=other.sealed))
     with pytest.raises(InternalError):
-        reviews.unseal(bench.house.data_key, replace(one, case=other.case))
+        reviews.unseal(bench.gateway.data_key, replace(one, case=other.case))
 
 
 def test_no_byte_of_a_probe_is_left_after_the_verdict(bench: Any) -> None:
@@ -354,7 +354,7 @@ def test_no_byte_of_a_probe_is_left_after_the_verdict(bench: Any) -> None:
 
 
 def _holds(bench: Any, trace: bytes) -> bool:
-    folder = bench.house.settings.store.path.parent
+    folder = bench.gateway.settings.store.path.parent
     return any(trace in file.read_bytes() for file in folder.iterdir() if file.is_file())
 
 
@@ -372,4 +372,4 @@ def test_cases_that_wait_are_listed_in_pages(bench: Any) -> None:
     for seed in (1, 2, 3, 1, 2):
         bench.pending(seed)
 
-    demand_pages(bench.house, bench.first, "review.list", "cases")
+    demand_pages(bench.gateway, bench.first, "review.list", "cases")

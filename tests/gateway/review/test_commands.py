@@ -1,4 +1,4 @@
-"""`passerelle review` as an examiner types it, the house open or closed."""
+"""`passerelle review` as an examiner types it, the gateway open or closed."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from gateway.server.lifecycle import Serving
 
 @pytest.fixture
 def officers(bench: Any, tmp_path: Path, secret: Any, let_in: Any) -> dict[str, Path]:
-    """Credentials of an operator and of two examiners; the house is closed meanwhile and opened again."""
-    home = bench.house.home
-    bench.house.close()
+    """Credentials of an operator and of two examiners; the gateway is closed meanwhile and opened again."""
+    home = bench.gateway.home
+    bench.gateway.close()
     made = {"P-1": "operator", "P-7": "examiner", "P-8": "examiner"}
     for person, role in made.items():
         let_in(home, person, [role], tmp_path / person)
     from gateway.server.application import Gateway
 
-    bench.house = Gateway.open(home, secret)
+    bench.gateway = Gateway.open(home, secret)
     return {person: tmp_path / person for person in made}
 
 
@@ -43,11 +43,11 @@ def run(*words: object) -> tuple[int, Any]:
     return result.exit_code, json.loads(result.stdout)
 
 
-def test_a_case_is_listed_shown_and_decided_beside_a_serving_house(
+def test_a_case_is_listed_shown_and_decided_beside_a_serving_gateway(
     bench: Any, officers: dict[str, Path], tmp_path: Path
 ) -> None:
-    home, case = bench.house.home, bench.pending(persons=2)
-    serving = Serving(bench.house)
+    home, case = bench.gateway.home, bench.pending(persons=2)
+    serving = Serving(bench.gateway)
     serving.start()
     try:
         code, listed = run("review", "list", home, "--as", officers["P-7"])
@@ -78,14 +78,14 @@ def test_a_case_is_listed_shown_and_decided_beside_a_serving_house(
         assert bench.result(case).outcome is Outcome.MATCH
     finally:
         serving.stop()
-        bench.house.close()
+        bench.gateway.close()
 
 
 def test_an_operator_sees_the_list_and_no_evidence(
     bench: Any, officers: dict[str, Path], passphrase: tuple[str, str]
 ) -> None:
-    home, case = bench.house.home, bench.pending()
-    bench.house.close()
+    home, case = bench.gateway.home, bench.pending()
+    bench.gateway.close()
 
     assert run("review", "list", home, "--as", officers["P-1"], *passphrase)[0] == 0
     code, told = run("review", "show", home, case.case, "--as", officers["P-1"], *passphrase)
@@ -97,9 +97,9 @@ def test_an_operator_sees_the_list_and_no_evidence(
 def test_the_list_says_by_its_exit_code_that_something_is_urgent(
     bench: Any, officers: dict[str, Path], passphrase: tuple[str, str]
 ) -> None:
-    home = bench.house.home
+    home = bench.gateway.home
     bench.pending(level=ServiceLevel.URGENT)
-    bench.house.close()
+    bench.gateway.close()
     words = ("review", "list", home, "--as", officers["P-7"], *passphrase)
 
     assert run(*words)[0] == 0
@@ -111,8 +111,8 @@ def test_the_list_says_by_its_exit_code_that_something_is_urgent(
 
 
 def test_nobody_examines_without_a_credential(bench: Any, passphrase: tuple[str, str]) -> None:
-    home, case = bench.house.home, bench.pending()
-    bench.house.close()
+    home, case = bench.gateway.home, bench.pending()
+    bench.gateway.close()
 
     code, told = run("review", "show", home, case.case, *passphrase)
 
@@ -120,12 +120,12 @@ def test_nobody_examines_without_a_credential(bench: Any, passphrase: tuple[str,
     assert "--as FOLDER" in told["error"]["message"]
 
 
-def test_a_serving_house_ends_what_ran_out_of_time(bench: Any) -> None:
+def test_a_serving_gateway_ends_what_ran_out_of_time(bench: Any) -> None:
     """The caretaker's rounds, and the start itself."""
     case = bench.pending()
     bench.clock.move(hours=24)
 
-    serving = Serving(bench.house)
+    serving = Serving(bench.gateway)
     serving.start()
     try:
         assert bench.row(case).state is State.ABANDONED

@@ -43,16 +43,16 @@ def armed():
     Sequencer.commit = killing
     Sequencer.tidy = lambda self: (tidy(self), die())
 
-with rooms.Gateway.open(Path(home), lambda: b"a passphrase for tests") as house:
+with rooms.Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
     officer = Officer("P-7", frozenset({Role.EXAMINER}))
     if what == "expire":
         armed()
-        house.reviews.expire()
+        gateway.reviews.expire()
     else:
-        house.perform(officer, "review.lease", {"case": case})
+        gateway.perform(officer, "review.lease", {"case": case})
         armed()
         values = {"case": case, "verdict": what, "reason": "as seen"}
-        house.perform(officer, "review.decide", values)
+        gateway.perform(officer, "review.decide", values)
 """
 
 
@@ -63,15 +63,15 @@ def test_killed_around_a_commit_a_case_is_whole(
 ) -> None:
     case = bench.pending()
     sealed = case.sealed
-    bench.house.close()
+    bench.gateway.close()
 
-    done = programs.run(_ACT, bench.house.home, case.case, what, when)
+    done = programs.run(_ACT, bench.gateway.home, case.case, what, when)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
     if what == "expire":
         bench.clock.move(hours=25)
-    with Gateway.open(bench.house.home, secret) as again:
-        bench.house = again
+    with Gateway.open(bench.gateway.home, secret) as again:
+        bench.gateway = again
         state, row = bench.case(case.case).state, bench.row(case)
         if when == "before":
             assert state in {CaseState.LEASED, CaseState.OPEN}

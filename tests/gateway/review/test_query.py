@@ -39,7 +39,7 @@ SECOND = Officer("P-8", frozenset({Role.EXAMINER}))
 
 
 def clause(agree: Any, home: Path, persons: int) -> None:
-    """Put the next version of the agreement into the folder, with a review clause, signed by the house."""
+    """Put the next version of the agreement into the folder, with a review clause, signed by the gateway."""
     text = (home / "agreements" / "au.toml").read_text()
     text = text.replace("version = 1", "version = 2").replace("fpir = 1e-4", f"fpir = {FPIR}")
     band = f'\n[review]\nfloor_fpir = 1e-4\npersons = {persons}\nparagraph = "IRPR 315.39"\n'
@@ -48,13 +48,13 @@ def clause(agree: Any, home: Path, persons: int) -> None:
 
 @pytest.fixture
 def reviewing(homes: Any, secret: Any, serve: Any, people: Any, agree: Any) -> Callable[..., Any]:
-    """Serve a house whose agreement has the clause, and which knows a citizen."""
+    """Serve a gateway whose agreement has the clause, and which knows a citizen."""
 
     @contextmanager
     def start(persons: int = 1) -> Iterator[Any]:
         clause(agree, homes[0], persons)
-        with Gateway.open(homes[0], secret) as house:
-            house.registry.enrol(people.rows(CITIZEN, people.status(SubjectKind.CITIZEN)))
+        with Gateway.open(homes[0], secret) as gateway:
+            gateway.registry.enrol(people.rows(CITIZEN, people.status(SubjectKind.CITIZEN)))
         with serve(*homes) as pair:
             yield pair
 
@@ -70,19 +70,19 @@ def ask(
 
 
 def waiting(pair: Any) -> list[reviews.Case]:
-    with pair.house.database.reader() as reader:
+    with pair.gateway.database.reader() as reader:
         return reviews.waiting(reader)
 
 
 def decide(pair: Any, verdict: str, officer: Officer = FIRST) -> Any:
     name = waiting(pair)[0].case
-    pair.house.perform(officer, "review.lease", {"case": name})
+    pair.gateway.perform(officer, "review.lease", {"case": name})
     said = {"case": name, "verdict": verdict, "reason": "as seen"}
-    return pair.house.perform(officer, "review.decide", said)
+    return pair.gateway.perform(officer, "review.decide", said)
 
 
 def kinds(pair: Any) -> list[EntryType]:
-    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    return [decode(leaf).type for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
 
 
 @pytest.mark.parametrize(
@@ -152,17 +152,17 @@ def test_a_masked_subject_never_shows_review_pending(reviewing: Any, people: Any
 def test_whoever_became_a_citizen_before_the_verdict_is_masked(reviewing: Any, people: Any) -> None:
     with reviewing() as pair:
         partner, answer = ask(pair, people, 1)
-        house = pair.house
-        with house.database.reader() as reader:
+        gateway = pair.gateway
+        with gateway.database.reader() as reader:
             case = reviews.case(reader, waiting(pair)[0].case)
         assert case is not None
-        subject = reviews.unseal(house.data_key, case).subject
-        record = house.people.record(subject)
+        subject = reviews.unseal(gateway.data_key, case).subject
+        record = gateway.people.record(subject)
         citizen = replace(record, status=people.status(SubjectKind.CITIZEN))
         effect = write_record(
-            subject, replace(citizen, version=record.version + 1), house.data_key, house.clock()
+            subject, replace(citizen, version=record.version + 1), gateway.data_key, gateway.clock()
         )
-        house.sequencer.commit((), (effect,))
+        gateway.sequencer.commit((), (effect,))
 
         decide(pair, "SAME")
 
@@ -187,11 +187,11 @@ def test_what_nobody_decides_is_abandoned_and_costs_no_quota(
 ) -> None:
     with reviewing() as pair:
         partner, answer = ask(pair, people, 1, service_level=level)
-        case, now = waiting(pair)[0], pair.house.clock
+        case, now = waiting(pair)[0], pair.gateway.clock
         assert case.due - case.opened == timedelta(hours=24 if level is ServiceLevel.ROUTINE else 1)
 
-        pair.house.reviews.clock = lambda: now() + timedelta(hours=24)
-        assert pair.house.reviews.expire() == 1
+        pair.gateway.reviews.clock = lambda: now() + timedelta(hours=24)
+        assert pair.gateway.reviews.expire() == 1
 
         state = partner.state(answer.transaction_number)
         assert (state.state, state.result) == (State.ABANDONED, None)
@@ -236,8 +236,8 @@ def observe(stage):
     if stage == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as house:
-    Serving(house, observe=observe).run(lambda where: print(where.exchange, flush=True))
+with Gateway.open(Path(sys.argv[1]), lambda: b"a passphrase for tests") as gateway:
+    Serving(gateway, observe=observe).run(lambda where: print(where.exchange, flush=True))
 """
 
 
@@ -283,7 +283,7 @@ def test_killed_on_its_way_to_an_examiner_a_query_has_one_case(
 
     with server(home) as (address, _), asker(address) as partner:
         assert partner.send(outgoing).outcome is Outcome.REVIEW_PENDING
-    with Gateway.open(home, secret) as house:
-        with house.database.reader() as reader:
+    with Gateway.open(home, secret) as gateway:
+        with gateway.database.reader() as reader:
             assert len(reviews.waiting(reader)) == 1
         assert self_check.verify_ledger(home).ok

@@ -30,7 +30,7 @@ Break = Callable[[Keyset, bytes], bytes]
 
 def turn(pair: Any, kind: KeyKind, *states: KeyState, kid: bytes = b"") -> bytes:
     """Make a key, or take the one of `kid`, and move it through states, each a change of its own."""
-    room = pair.house.keyroom
+    room = pair.gateway.keyroom
     if not kid:
         room.change(
             lambda keyset, now: _one(keyset.generate(kind, now, reason="t", actor="O-1")),
@@ -60,12 +60,12 @@ def shown(pair: Any, name: str = "exchange") -> str:
 
 
 def serial(pair: Any, kid: bytes) -> str:
-    return tls_identity.serial_of(pair.house.keyset.record(kid).certificate)
+    return tls_identity.serial_of(pair.gateway.keyset.record(kid).certificate)
 
 
 def alarms(pair: Any) -> list[str]:
     """Return what the ledger says of our alarms, in order."""
-    frames = map(decode, stored_ledger.iter_leaves(pair.house.database))
+    frames = map(decode, stored_ledger.iter_leaves(pair.gateway.database))
     return [
         frame.subject_reference
         for frame in frames
@@ -145,7 +145,7 @@ def _torn(keyset: Keyset, kid: bytes) -> bytes:
 def test_a_broken_leaf_never_goes_out(
     pair: Any, people: Any, broken: Break, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, room = shown(pair), pair.house.keyroom
+    before, room = shown(pair), pair.gateway.keyroom
     leaf = turn(pair, KeyKind.TLS_LEAF)
 
     def break_it(keyset: Keyset, now: Any) -> tuple[Keyset, tuple[KeyEvent, ...]]:
@@ -168,7 +168,7 @@ def test_a_broken_leaf_never_goes_out(
 
 
 def test_the_leaf_stays_where_the_only_one_is_suspended(pair: Any) -> None:
-    before, leaf = shown(pair), pair.house.keyset.primary(KeyKind.TLS_LEAF).kid
+    before, leaf = shown(pair), pair.gateway.keyset.primary(KeyKind.TLS_LEAF).kid
 
     turn(pair, KeyKind.TLS_LEAF, KeyState.SUSPENDED, kid=leaf)
 
@@ -182,10 +182,10 @@ def test_old_and_new_authority_are_both_good_while_one_follows_the_other(
     """Announce the new authority; then have it issue a leaf; partners with the announcement never notice."""
     old = own_bundle(pair.home)
     authority = turn(pair, KeyKind.TLS_CA)
-    announced = pair.house.keyroom.publish(actor="O-1")
+    announced = pair.gateway.keyroom.publish(actor="O-1")
     turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE, kid=authority)
     leaf = turn(pair, KeyKind.TLS_LEAF)
-    published = pair.house.keyroom.publish(actor="O-1")
+    published = pair.gateway.keyroom.publish(actor="O-1")
 
     def ask(bundle: Any, deadline: float = CALL) -> Any:
         with Partner.connect("AUS", pair.keyset, bundle, address=pair.address) as partner:
@@ -207,10 +207,10 @@ def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
     home, officer = homes[0], tmp_path / "p1"
     let_in(home, "P-1", ["operator"], officer)
     with serve(*homes) as pair:
-        first = pair.house.keyset.primary(KeyKind.TLS_CA).kid
+        first = pair.gateway.keyset.primary(KeyKind.TLS_CA).kid
         turn(pair, KeyKind.TLS_CA, KeyState.ACTIVE)
         turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
-        pair.house.keyroom.publish(actor="O-1")
+        pair.gateway.keyroom.publish(actor="O-1")
 
         assert perform(home, "staff.list", {}, officer=officer)["staff"]
 
@@ -223,7 +223,7 @@ def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> Non
     leaf = turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
     pair.serving.walk_rounds()
 
-    end = certificates.validity(pair.house.keyset.record(leaf).certificate)[1].timestamp()
+    end = certificates.validity(pair.gateway.keyset.record(leaf).certificate)[1].timestamp()
     lines = generate_latest(telemetry.REGISTRY).decode().splitlines()
     told = [line for line in lines if line.startswith("passerelle_tls_leaf_end_seconds{")]
     assert len(told) == 3
@@ -245,8 +245,8 @@ def test_a_door_that_shows_another_leaf_is_an_alarm_until_it_shows_ours(pair: An
     assert alarms(pair) == ["RAISE/TLS_SHOWN", "CLEAR/TLS_SHOWN"]
 
 
-def test_a_house_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> None:
-    keyset = pair.house.keyset
+def test_a_gateway_whose_leaf_does_not_shake_hands_does_not_serve(pair: Any) -> None:
+    keyset = pair.gateway.keyset
     record = replace(
         keyset.primary(KeyKind.TLS_LEAF),
         certificate=_of_another_host(keyset, keyset.primary(KeyKind.TLS_LEAF).kid),

@@ -105,22 +105,22 @@ def test_a_ledger_that_is_written_to_meanwhile_verifies(shared_pair: Any, people
     assert self_check.verify_ledger(shared_pair.home).ok
 
 
-def test_a_house_whose_keys_have_ended_does_not_serve(
+def test_a_gateway_whose_keys_have_ended_does_not_serve(
     homes: Any, people: Any, serve: Any, secret: Any
 ) -> None:
     """It would answer what every partner must reject; the remedy names the command that rotates."""
-    with Gateway.open(homes[0], secret) as house:
-        house.clock = lambda: datetime.now(UTC) + timedelta(days=100)
+    with Gateway.open(homes[0], secret) as gateway:
+        gateway.clock = lambda: datetime.now(UTC) + timedelta(days=100)
         with pytest.raises(UserError, match="keys rotate"):
-            Serving(house).start()
+            Serving(gateway).start()
 
 
 @pytest.mark.usefixtures("asked_once")
 def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) -> None:
     partner = pair.partner()
     partner.query(people.samples(1), **people.matter())
-    now = pair.house.clock
-    pair.house.clock = lambda: now() + timedelta(days=100)
+    now = pair.gateway.clock
+    pair.gateway.clock = lambda: now() + timedelta(days=100)
 
     pair.serving.walk_rounds()
 

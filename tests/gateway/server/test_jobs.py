@@ -78,7 +78,7 @@ def test_a_job_that_fails_stops_no_other(shared_pair: Any, broken: str) -> None:
 
 
 def alarms(pair: Any, name: str) -> list[str]:
-    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.house.database)]
+    frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     return [
         frame.subject_reference
         for frame in frames

@@ -48,14 +48,14 @@ def failed(found: dict[str, tuple[bool, str]]) -> str:
 def test_every_step_of_a_lawful_exchange_passes_and_it_is_in_the_ledger(
     asked: Reach, shared_pair: Any
 ) -> None:
-    before = shared_pair.house.sequencer.size
+    before = shared_pair.gateway.sequencer.size
 
     found = asked()
 
     assert tuple(found) == STEPS
     assert all(ok for ok, _ in found.values())
     assert "TLSv1.3" in found["TLS"][1]
-    assert shared_pair.house.sequencer.size == before + 2
+    assert shared_pair.gateway.sequencer.size == before + 2
 
 
 def test_a_name_that_nobody_knows(asked: Reach) -> None:

@@ -35,7 +35,7 @@ with heard() as asked_to_end:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("how", ["this thread", "the process", "before"])
 def test_a_signal_ends_the_wait_at_once(number: int, how: str) -> None:
-    """Python's own wait goes on asleep where another thread took the signal: a house ended half a minute late."""
+    """Python's own wait goes on asleep where another thread took the signal: a gateway ended half a minute late."""
     said = subprocess.run(
         [sys.executable, "-c", _WAITS, str(int(number)), how],
         capture_output=True,

@@ -50,14 +50,14 @@ def test_why_it_does_not_serve_is_the_reason_that_partners_are_refused_with(
     def ended() -> None:
         raise DirectoryStale
 
-    monkeypatch.setattr(pair.house.publishing, "demand", ended)
+    monkeypatch.setattr(pair.gateway.publishing, "demand", ended)
     pair.serving._show_readiness()
     seen = look(pair.home, now())
     assert (seen.serving, seen.why) == (False, "DIRECTORY_STALE")
     assert seen.told(pair.home)[1] == f"passerelle directory renew {pair.home}"
 
     monkeypatch.setattr(pair.serving, "_ended", True)
-    monkeypatch.setattr(pair.house.publishing, "demand", lambda: None)
+    monkeypatch.setattr(pair.gateway.publishing, "demand", lambda: None)
     pair.serving._show_readiness()
     assert look(pair.home, now()).why == "KEYS_UNAVAILABLE"
 
@@ -70,15 +70,15 @@ def test_what_was_never_started_stopped_or_cut_off_is_told_apart(homes: Any, sec
     home = homes[0]
     assert look(home, now()).why == "NEVER_STARTED"
 
-    with Gateway.open(home, secret) as house:
-        house.record(EntryType.START)
+    with Gateway.open(home, secret) as gateway:
+        gateway.record(EntryType.START)
     cut = look(home, now())
     assert cut.why == "ENDED"
     assert cut.newest is not None
     assert cut.since == cut.newest.time
 
-    with Gateway.open(home, secret) as house:
-        house.record(EntryType.STOP)
+    with Gateway.open(home, secret) as gateway:
+        gateway.record(EntryType.STOP)
         assert look(home, now()).why == ("OPEN" if Path("/proc/locks").exists() else "STOPPED")
     assert look(home, now()).why == "STOPPED"
 

@@ -1,4 +1,4 @@
-"""What the house believes is replaced only by someone who knows what it was."""
+"""What the gateway believes is replaced only by someone who knows what it was."""
 
 from __future__ import annotations
 

@@ -71,69 +71,69 @@ class House:
 
 
 @pytest.fixture
-def house(desk: Desk, tmp_path: Path) -> House:
+def gateway(desk: Desk, tmp_path: Path) -> House:
     return House(desk, tmp_path / "ledger")
 
 
-def test_what_is_published_is_verified_from_files_alone(house: House) -> None:
-    house.grow(SIZE)
+def test_what_is_published_is_verified_from_files_alone(gateway: House) -> None:
+    gateway.grow(SIZE)
 
-    assert house.publisher().publish() == SIZE
+    assert gateway.publisher().publish() == SIZE
 
-    assert house.whole() == SIZE
-    assert house.findings() == []
-
-
-def test_an_empty_ledger_publishes_nothing_and_then_begins(house: House) -> None:
-    assert house.publisher().publish() == 0
-    assert house.findings()[0].severity is Severity.NOTICE
-
-    house.grow(1)
-
-    assert house.publisher().publish() == 1
-    assert house.whole() == 1
+    assert gateway.whole() == SIZE
+    assert gateway.findings() == []
 
 
-def test_full_tiles_never_change_and_partial_ones_give_way(house: House) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    before = house.files()
+def test_an_empty_ledger_publishes_nothing_and_then_begins(gateway: House) -> None:
+    assert gateway.publisher().publish() == 0
+    assert gateway.findings()[0].severity is Severity.NOTICE
+
+    gateway.grow(1)
+
+    assert gateway.publisher().publish() == 1
+    assert gateway.whole() == 1
+
+
+def test_full_tiles_never_change_and_partial_ones_give_way(gateway: House) -> None:
+    gateway.grow(300)
+    gateway.publisher().publish()
+    before = gateway.files()
     assert "tile/0/001.p/44" in before
 
-    house.grow(SIZE)
-    house.publisher().publish()
+    gateway.grow(SIZE)
+    gateway.publisher().publish()
 
-    after = house.files()
+    after = gateway.files()
     assert all(
         after[name] == octets
         for name, octets in before.items()
         if name.startswith("tile/") and ".p/" not in name
     )
     assert not any(name.startswith("tile/0/001.p/") for name in after)
-    assert house.findings() == []
+    assert gateway.findings() == []
 
 
-def test_entries_of_everyone_are_not_readable_by_other_accounts(house: House) -> None:
-    house.grow(300)
-    house.publisher().publish()
+def test_entries_of_everyone_are_not_readable_by_other_accounts(gateway: House) -> None:
+    gateway.grow(300)
+    gateway.publisher().publish()
 
-    assert (house.folder / "tile/entries").stat().st_mode & 0o077 == 0
-    assert (house.folder / "tile/entries/000").stat().st_mode & 0o077 == 0
-    assert (house.folder / "tile/0/000").stat().st_mode & 0o044 == 0o044
+    assert (gateway.folder / "tile/entries").stat().st_mode & 0o077 == 0
+    assert (gateway.folder / "tile/entries/000").stat().st_mode & 0o077 == 0
+    assert (gateway.folder / "tile/0/000").stat().st_mode & 0o044 == 0o044
 
 
 @pytest.mark.slow
 def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
-    house: House, desk: Desk
+    gateway: House, desk: Desk
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    house.grow(SIZE)
+    gateway.grow(300)
+    gateway.publisher().publish()
+    gateway.grow(SIZE)
     desk.close()
-    scratch = house.folder.with_name("scratch")
+    scratch = gateway.folder.with_name("scratch")
 
     done = subprocess.run(
-        [sys.executable, str(DRIVER), str(desk.path), str(house.folder), str(scratch)],
+        [sys.executable, str(DRIVER), str(desk.path), str(gateway.folder), str(scratch)],
         capture_output=True,
         text=True,
         check=False,
@@ -152,10 +152,10 @@ def test_killed_at_every_step_what_is_announced_holds_and_the_next_one_finishes(
 
 
 def test_names_and_bytes_are_flushed_before_they_are_announced(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    gateway: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a power cut may take is never what the checkpoint speaks of."""
-    house.grow(SIZE)
+    gateway.grow(SIZE)
     flushed: set[str] = set()
     renamed: dict[str, set[str]] = {}
     fsync, replace = os.fsync, Path.replace
@@ -169,7 +169,7 @@ def test_names_and_bytes_are_flushed_before_they_are_announced(
         if target.name == "checkpoint":
             for folder, names in renamed.items():
                 assert folder in flushed, names
-            assert str(house.folder) in flushed  # it names the folder of tiles
+            assert str(gateway.folder) in flushed  # it names the folder of tiles
         else:
             flushed.discard(str(target.parent))  # a new name in it
             renamed.setdefault(str(target.parent), set()).add(target.name)
@@ -178,20 +178,20 @@ def test_names_and_bytes_are_flushed_before_they_are_announced(
     monkeypatch.setattr(os, "fsync", noted)
     monkeypatch.setattr(Path, "replace", moved)
 
-    house.publisher().publish()
+    gateway.publisher().publish()
 
     assert len(renamed) > 2
-    assert str(house.folder) in flushed
+    assert str(gateway.folder) in flushed
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 @pytest.mark.parametrize("nth", [1, 2, 5, 9])
 def test_a_disk_that_fails_at_the_nth_flush_delays_and_spoils_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch, nth: int, code: int
+    gateway: House, monkeypatch: pytest.MonkeyPatch, nth: int, code: int
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    house.grow(SIZE)
+    gateway.grow(300)
+    gateway.publisher().publish()
+    gateway.grow(SIZE)
     count, fsync = 0, os.fsync
 
     def failing(handle: int) -> None:
@@ -203,112 +203,112 @@ def test_a_disk_that_fails_at_the_nth_flush_delays_and_spoils_nothing(
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match=os.strerror(code)):
-        house.publisher().publish()
+        gateway.publisher().publish()
     monkeypatch.undo()
 
-    assert house.whole() == 300
-    assert not any(".tmp" in name for name in house.files())
-    assert house.publisher().publish() == SIZE
-    assert house.findings() == []
+    assert gateway.whole() == 300
+    assert not any(".tmp" in name for name in gateway.files())
+    assert gateway.publisher().publish() == SIZE
+    assert gateway.findings() == []
 
 
-def test_a_stop_is_heeded_between_two_files(house: House) -> None:
-    house.grow(SIZE)
+def test_a_stop_is_heeded_between_two_files(gateway: House) -> None:
+    gateway.grow(SIZE)
 
-    assert house.publisher().publish(stopped=lambda: True) == 0
-    assert files_in(house.folder)("checkpoint") is None
-    assert house.publisher().publish() == SIZE
+    assert gateway.publisher().publish(stopped=lambda: True) == 0
+    assert files_in(gateway.folder)("checkpoint") is None
+    assert gateway.publisher().publish() == SIZE
 
 
-def test_two_publishers_are_kept_apart(house: House) -> None:
-    house.grow(2)
-    other = house.publisher()
+def test_two_publishers_are_kept_apart(gateway: House) -> None:
+    gateway.grow(2)
+    other = gateway.publisher()
 
     def second(_: str) -> None:
         with pytest.raises(UserError, match="another process"):
             other.publish()
 
-    assert house.publisher(second).publish() == 2
+    assert gateway.publisher(second).publish() == 2
 
 
 def test_attack_rows_set_back_do_not_replace_what_was_published(
-    house: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+    gateway: House, desk_of: Callable[[Path], Desk], tmp_path: Path
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    before = house.files()
-    yesterday = House(desk_of(tmp_path / "yesterday"), house.folder)
+    gateway.grow(300)
+    gateway.publisher().publish()
+    before = gateway.files()
+    yesterday = House(desk_of(tmp_path / "yesterday"), gateway.folder)
     yesterday.grow(290)
 
     with pytest.raises(InternalError, match="set back"):
         yesterday.publisher().publish()
 
-    assert house.files() == before
+    assert gateway.files() == before
     assert "set back" in yesterday.findings()[0].text
     yesterday.desk.close()
 
 
 def test_attack_another_history_does_not_replace_what_was_published(
-    house: House, desk_of: Callable[[Path], Desk], tmp_path: Path
+    gateway: House, desk_of: Callable[[Path], Desk], tmp_path: Path
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    before = house.files()
-    other = House(desk_of(tmp_path / "other"), house.folder)
+    gateway.grow(300)
+    gateway.publisher().publish()
+    before = gateway.files()
+    other = House(desk_of(tmp_path / "other"), gateway.folder)
     other.desk.clock.move(seconds=1)
     other.grow(301)
 
     with pytest.raises(InternalError, match="changed"):
         other.publisher().publish()
 
-    assert house.files() == before
+    assert gateway.files() == before
     assert "changed" in other.findings()[0].text
     other.desk.close()
 
 
-def test_attack_a_changed_row_is_not_published(house: House, desk: Desk) -> None:
-    house.grow(10)
+def test_attack_a_changed_row_is_not_published(gateway: House, desk: Desk) -> None:
+    gateway.grow(10)
     desk.close()
-    house.database = desk.database()
-    pen = house.database.take_pen()
+    gateway.database = desk.database()
+    pen = gateway.database.take_pen()
     with pen.begin():
         pen.execute(update(leaves).where(leaves.c.idx == 7).values(leaf=bytes(512)))
-    house.database.release_pen()
+    gateway.database.release_pen()
 
     with pytest.raises(InternalError, match="leaf 7"):
-        house.publisher().publish()
-    assert files_in(house.folder)("checkpoint") is None
+        gateway.publisher().publish()
+    assert files_in(gateway.folder)("checkpoint") is None
 
 
-def test_a_checkpoint_that_is_not_ours_is_replaced(house: House, tmp_path: Path) -> None:
-    house.grow(10)
-    house.publisher().publish()
+def test_a_checkpoint_that_is_not_ours_is_replaced(gateway: House, tmp_path: Path) -> None:
+    gateway.grow(10)
+    gateway.publisher().publish()
     other = LogKey.from_seed(bytes(64))
-    name = house.desk.log.origin
-    assert LogIdentity.from_log_key(name, other) != house.desk.log
-    (house.folder / "checkpoint").write_bytes(b"rubbish\n")
-    assert "does not hold" in house.findings()[0].text
+    name = gateway.desk.log.origin
+    assert LogIdentity.from_log_key(name, other) != gateway.desk.log
+    (gateway.folder / "checkpoint").write_bytes(b"rubbish\n")
+    assert "does not hold" in gateway.findings()[0].text
 
-    assert house.publisher().publish() == 10
-    assert house.findings() == []
+    assert gateway.publisher().publish() == 10
+    assert gateway.findings() == []
 
 
 def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named(
-    house: House,
+    gateway: House,
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    for name, octets in house.files().items():
+    gateway.grow(300)
+    gateway.publisher().publish()
+    for name, octets in gateway.files().items():
         if name == tile_publisher.LOCK:
             continue
-        path = house.folder / name
+        path = gateway.folder / name
         step = max(1, len(octets) // 12)
         for at in {*range(0, len(octets), step), len(octets) - 1}:
             spoiled = bytearray(octets)
             spoiled[at] ^= 0x20
             path.write_bytes(bytes(spoiled))
 
-            findings = house.findings()
+            findings = gateway.findings()
 
             assert findings, (name, at)
             if name != "checkpoint":
@@ -318,17 +318,17 @@ def test_every_flipped_byte_of_every_published_file_is_found_and_its_place_named
             elif name == "tile/0/001.p/44":
                 assert findings[0].index == 256 + at // 32
         path.write_bytes(octets)
-    assert house.findings() == []
+    assert gateway.findings() == []
 
 
 @pytest.mark.parametrize("name", ["tile/0/000", "tile/1/000.p/1", "tile/entries/001.p/44"])
 @pytest.mark.parametrize("how", ["deleted", "truncated", "lengthened", "exchanged"])
 def test_a_file_that_is_lost_or_of_another_length_is_found_and_repaired(
-    house: House, name: str, how: str
+    gateway: House, name: str, how: str
 ) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    path = house.folder / name
+    gateway.grow(300)
+    gateway.publisher().publish()
+    path = gateway.folder / name
     octets = path.read_bytes()
     if how == "deleted":
         path.unlink()
@@ -337,21 +337,21 @@ def test_a_file_that_is_lost_or_of_another_length_is_found_and_repaired(
     elif how == "lengthened":
         path.write_bytes(octets + b"\0")
     else:
-        path.write_bytes((house.folder / "tile/0/001.p/44").read_bytes())
+        path.write_bytes((gateway.folder / "tile/0/001.p/44").read_bytes())
 
-    assert [name in finding.text for finding in house.findings()] == [True]
+    assert [name in finding.text for finding in gateway.findings()] == [True]
 
-    house.publisher().publish(whole=True)
-    assert house.findings() == []
+    gateway.publisher().publish(whole=True)
+    assert gateway.findings() == []
 
 
-def test_what_is_none_of_ours_is_found_among_the_files(house: House) -> None:
-    house.grow(300)
-    house.publisher().publish()
-    (house.folder / "tile/0/005").write_bytes(bytes(8192))
-    (house.folder / "tile/0/\x1b[31mred").write_bytes(b"")
+def test_what_is_none_of_ours_is_found_among_the_files(gateway: House) -> None:
+    gateway.grow(300)
+    gateway.publisher().publish()
+    (gateway.folder / "tile/0/005").write_bytes(bytes(8192))
+    (gateway.folder / "tile/0/\x1b[31mred").write_bytes(b"")
 
-    texts = [finding.text for finding in house.findings()]
+    texts = [finding.text for finding in gateway.findings()]
 
     assert len(texts) == 2
     assert all("none of ours" in text and "\x1b" not in text for text in texts)

@@ -30,7 +30,7 @@ ALLOWED = {"cryptography", "grpc"}
 class Maker:
     """The other maker's side: keys of its own, a channel, the bundle of whom it asks."""
 
-    house: Any
+    gateway: Any
     kept: second.Checkpoint | None = None
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ def maker(folders: Path, tmp_path_factory: pytest.TempPathFactory, serve: Any) -
     )
     with serve(root / "can", root / "aus") as pair:
         other.connect(pair.address, (root / "can" / "party.json").read_bytes())
-        other.house = pair.house
+        other.gateway = pair.gateway
         with other.channel:
             yield other
 
@@ -254,14 +254,14 @@ def matched(maker: Maker, people: Any) -> Callable[[int], tuple[str, dict[int, l
     """Return what records data of a person and asks about them: number and fields of the answer."""
 
     def ask(seed: int) -> tuple[str, dict[int, list[Any]]]:
-        house = maker.house
-        with house.database.reader() as reader:
+        gateway = maker.gateway
+        with gateway.database.reader() as reader:
             subject = subjects.find(reader, f"P-{seed}")
             assert subject is not None
-            held = store.read_record(reader, house.data_key, subject)
+            held = store.read_record(reader, gateway.data_key, subject)
         record = Record(status=held.status, data=DATA, version=held.version + 1)
-        written = store.write_record(subject, record, house.data_key, house.clock())
-        house.sequencer.commit((), (written,))
+        written = store.write_record(subject, record, gateway.data_key, gateway.clock())
+        gateway.sequencer.commit((), (written,))
         question = maker.query(people.samples(seed))
         number = str(question.values["transaction_number"])
         return number, second.fields(maker.ask("SubmitQuery", question))
@@ -332,11 +332,11 @@ def test_a_second_client_reads_a_refusal_that_is_signed(maker: Maker, matched: A
     decision = {"person": "P-3", "ground": "PUBLIC_POLICY", "reason": "file 12"}
     part = {"scope": "PART", "fields": ["LAST_NAME"], **decision}
     officer = Officer("P-9", frozenset({Role.CASEWORKER}))
-    maker.house.perform(officer, "decision.refuse", part)
+    maker.gateway.perform(officer, "decision.refuse", part)
 
     asked = maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")
     some = second.details_of(maker.ask("RequestHitDetails", asked))
-    maker.house.perform(officer, "decision.refuse", {"scope": "ALL", **decision})
+    maker.gateway.perform(officer, "decision.refuse", {"scope": "ALL", **decision})
     none = second.details_of(
         maker.ask(
             "RequestHitDetails", maker.details(number, answer[2][0], "LAST_NAME", "DATE_OF_BIRTH")

@@ -1,4 +1,4 @@
-"""A counter whose house erases what is due, and rows of every class."""
+"""A counter whose gateway erases what is due, and rows of every class."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def order(verb: str, name: str) -> Leaf:
 
 
 class Keeper:
-    """A counter whose house erases; whom a query found is written where its sealed place is."""
+    """A counter whose gateway erases; whom a query found is written where its sealed place is."""
 
     asked_row = staticmethod(asked_row)
     correction_row = staticmethod(correction_row)

@@ -238,7 +238,7 @@ def test_prints_past_their_end_are_late_under_any_hold(keeper: Keeper) -> None:
     assert keeper.desk.late()[RetentionClass.PROBE] == 2
 
 
-def test_what_was_erased_is_in_neither_file_while_the_house_still_writes(keeper: Keeper) -> None:
+def test_what_was_erased_is_in_neither_file_while_the_gateway_still_writes(keeper: Keeper) -> None:
     """ledger.md 3: complete only after secure_delete and an emptied journal."""
     secret = b"distinctive bytes of an answer that is two days old"
     now = milliseconds(keeper.clock())

@@ -1,0 +1,33 @@
+"""Names of settings that changed: a file with the old name is read as if it had the new one.
+
+A file is part of a home directory and may be years old; a variable of the environment is set by somebody who can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+OLD_SECTIONS: Final[Mapping[str, str]] = MappingProxyType({"house": "gateway"})  # until 0.1.0
+
+
+class OldName(ValueError):
+    """A section has both names, or a variable the old one; the message says what to write."""
+
+
+def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return settings under the names of today; raises OldName."""
+    for old, new in OLD_SECTIONS.items():
+        if old in tree and new in tree:
+            raise OldName(f"[{old}] is the old name of [{new}]; keep one of the two sections")
+    return {OLD_SECTIONS.get(name, name): value for name, value in tree.items()}
+
+
+def refuse_old_variables(names: Iterable[str], prefix: str = "PASSERELLE_") -> None:
+    """Raise OldName for a variable of the environment that names a section as it was called before."""
+    for name in sorted(names):
+        section, mark, key = name.removeprefix(prefix).partition("__")
+        new = OLD_SECTIONS.get(section.lower(), "").upper()
+        if name.startswith(prefix) and mark and new:
+            raise OldName(f"environment: {name} is now {prefix}{new}__{key}; set that")
