@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +46,10 @@ def in_memory() -> bool:
     return found.f_bavail * found.f_frsize >= ROOM
 
 
-# Every commit to a ledger waits for the disk, some twenty times a test. Whether our code asks for that is tested; that
-# a disk then obeys is not, and no test's folder has to outlive its machine.
+# Every commit to a ledger waits for the disk, some twenty times a test, and so do the processes that tests start. Whether
+# our code asks for that is tested; that a disk then obeys is not, and no test's folder has to outlive its machine.
 if in_memory():
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 # The tests and some hundreds of processes that they start would otherwise be compiled anew each time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
