@@ -141,6 +141,7 @@ def test_a_partner_that_is_not_known_is_no_step(shared_pair: Any, secret: Any) -
         reach(shared_pair.asker, "NZL", secret)
 
 
+@pytest.mark.usefixtures("asked_once")  # else it would ask until its time is up
 def test_whom_they_do_not_know_is_told_what_to_send(homes: Any, serve: Any, secret: Any) -> None:
     (homes[0] / "parties" / "AUS.json").unlink()
     with serve(*homes) as pair:
