@@ -20,7 +20,7 @@ from tests.patience import PATIENCE
 
 _SERVER = """
 import json, os, sys
-import gateway.server.serving, gateway.server.gateway, pytest
+import gateway.server.lifecycle, gateway.server.application, pytest
 for line in sys.stdin:
     told = json.loads(line)
     if "wait" in told:
