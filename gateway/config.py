@@ -109,7 +109,7 @@ class Exchange(_Section):
 
 
 class Admin(_Section):
-    """The listener of our own people: officers with a badge of our authority."""
+    """The listener of our own people: officers with an officer certificate of our authority."""
 
     # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
     # changes it decides who can knock; who comes in is decided by the badges.

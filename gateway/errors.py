@@ -123,7 +123,7 @@ class EnvelopeRejected(Unauthenticated):
 
 
 class StaffUnknown(Unauthenticated):
-    """The certificate is no badge in force of a person of ours."""
+    """The certificate is no officer certificate in force of a person of ours."""
 
     reason = "STAFF_UNKNOWN"
 

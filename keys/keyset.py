@@ -265,9 +265,9 @@ class Keyset:
 
     @property
     def badge_ca_pem(self) -> bytes:
-        """The PEM bundle of the authorities whose badges we read: also those that are SUSPENDED.
+        """The PEM bundle of the authorities whose officer certificates we read: also those that are SUSPENDED.
 
-        A badge counts only where its key is in the staff table, which no authority can write; and were nobody
+        An officer certificate counts only where its key is in the staff table, which no authority can write; and were nobody
         let in, nobody could promote the successor of a suspended authority.
         """
         read = {*lifecycle.PUBLISHED, KeyState.SUSPENDED}

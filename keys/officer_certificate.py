@@ -1,7 +1,7 @@
-"""A badge: the certificate that says who of our own people knocks, and with which roles.
+"""An officer certificate: the certificate that says who of our own people knocks, and with which roles.
 
 It is a leaf of our own authority, for the client's end of TLS alone, and names its bearer by one URI:
-`passerelle:staff:PERSON:role+role`. It names no party, so no door for partners opens to it; what it says counts
+`passerelle:staff:PERSON:role+role`. It names no party, so no listener for partners opens to it; what it says counts
 only where the staff table says the same.
 """
 
@@ -41,10 +41,12 @@ class OfficerCertificate:
 
 
 def badge(person: str, roles: Iterable[str]) -> OfficerCertificate:
-    """Return a badge's content. Raises CertificateFault for a pseudonym or role that no name can carry."""
+    """Return an officer certificate's content. Raises CertificateFault for a pseudonym or role that no name can carry."""
     made = OfficerCertificate(person, tuple(sorted(set(roles))))
     if not _NAME.fullmatch(made.uri.removeprefix(STAFF_URI)):
-        raise CertificateFault("a badge names a person by pseudonym, and at least one role")
+        raise CertificateFault(
+            "an officer certificate names a person by pseudonym, and at least one role"
+        )
     return made
 
 
@@ -57,7 +59,7 @@ def issue_badge(
     *,
     days: int = MOST_DAYS,
 ) -> bytes:
-    """Return the PEM of a badge for a P-256 key made elsewhere; it never outlives its authority.
+    """Return the PEM of an officer certificate for a P-256 key made elsewhere; it never outlives its authority.
 
     Raises CertificateFault where the authority has ended or is another's, or the key is of no known kind.
     """
@@ -67,7 +69,7 @@ def issue_badge(
     if authority.not_valid_after_utc <= now:
         raise CertificateFault("the authority has expired; make a new one first")
     if not 0 < days <= MOST_DAYS:
-        raise CertificateFault(f"a badge lives 1 to {MOST_DAYS} days")
+        raise CertificateFault(f"an officer certificate lives 1 to {MOST_DAYS} days")
     end = min(now + timedelta(days=days), authority.not_valid_after_utc)
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(bearer.uri)]
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "staff")])
@@ -87,7 +89,7 @@ def issue_badge(
 
 
 def read_badge(certificate: bytes, authorities: bytes, now: datetime) -> OfficerCertificate:
-    """Return what a certificate says, where it is a badge of one of our authorities (PEM), and in force.
+    """Return what a certificate says, where it is an officer certificate of one of our authorities (PEM), and in force.
 
     (1) it is for the client's end alone, and can issue nothing
     (2) its one name is a person's
@@ -116,9 +118,11 @@ def read_badge(certificate: bytes, authorities: bytes, now: datetime) -> Officer
     if not any(
         _issued(read, authority) for authority in x509.load_pem_x509_certificates(authorities)
     ):
-        raise CertificateFault("this badge is not of our authority")  # (3)
+        raise CertificateFault("this officer certificate is not of our authority")  # (3)
     if not read.not_valid_before_utc <= now < read.not_valid_after_utc:  # (4)
-        raise CertificateFault("this badge is out of date; ask an operator for a new one")
+        raise CertificateFault(
+            "this officer certificate is out of date; ask an operator for a new one"
+        )
     return badge(found[1], found[2].split("+"))
 
 

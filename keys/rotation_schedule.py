@@ -30,7 +30,7 @@ SHOWN = 16  # digits of a key id that are enough to tell ours apart
 # What our public entry names, so that partners have to be seen with it before a key is promoted.
 ANNOUNCED = frozenset({KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
 
-# What has to be known to others before it is promoted: to partners, or to the keepers who name a directory's pairs.
+# What has to be known to others before it is promoted: to partners, or to the root key holders who name a directory's pairs.
 _WAITS = ANNOUNCED | DIRECTORY
 
 # Past its end such a key serves nobody, so a successor that nobody has seen is no loss. An ended KEM key opens.
@@ -55,7 +55,7 @@ OVERLAPS: Mapping[KeyKind, timedelta] = MappingProxyType(
     dict.fromkeys((KeyKind.TLS_LEAF, KeyKind.SNAPSHOT, KeyKind.TIMESTAMP), timedelta(hours=1))
 )
 
-# These leave by hand alone: leaves and badges that an authority issued live on with it.
+# These leave by hand alone: leaves and officer certificates that an authority issued live on with it.
 _BY_HAND = frozenset({KeyKind.TLS_CA})
 
 # It stays until its successor is known to all, also where two persons did not wait to promote that.
@@ -84,7 +84,7 @@ class CryptoPeriod:
 class Evidence:
     """Who has seen a key.
 
-    version   of our entry that first named it, or for a pair of our directory of what its keepers signed; None
+    version   of our entry that first named it, or for a pair of our directory of what its root key holders signed; None
               while none does
     missing   partners who were not seen with that version yet, in order
     """
@@ -157,7 +157,7 @@ def lead(kind: KeyKind, every: timedelta) -> timedelta:
 
 
 def needs_evidence(records: Iterable[KeyRecord], record: KeyRecord, now: datetime) -> bool:
-    """Say whether partners must be seen to know `record`, or keepers must name it, before it is promoted.
+    """Say whether partners must be seen to know `record`, or root key holders must name it, before it is promoted.
 
     Not where its predecessors have ended and serve nobody any more: then waiting protects nothing.
     """
@@ -225,7 +225,7 @@ def _promotion(  # noqa: PLR0917 - all that bears on one key
     if evidence.complete or not needs_evidence(keys, record, now):
         return Step(Move.PROMOTE, record.kind, record.kid, at, f"{name} takes over")
     if record.kind in DIRECTORY:
-        why = "the directory's keepers have not named it yet"
+        why = "the directory's root key holders have not named it yet"
     elif evidence.version is None:
         why = "no version of our entry names it yet"
     else:

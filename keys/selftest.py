@@ -76,7 +76,7 @@ def rehearse(keyset: Keyset) -> list[str]:
 
 
 def rehearse_present(keyset: Keyset) -> list[str]:
-    """Do the same with what there is: on the worst day a gateway opens without a key, to promote its successor.
+    """Do the same with what there is: at a key compromise a gateway opens without a key, to promote its successor.
 
     Whoever serves demands what is missing. Raises SelfTestFailed.
     """

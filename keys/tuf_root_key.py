@@ -1,6 +1,6 @@
-"""A keeper of the directory: one person's key for its root, and for some also one for its targets.
+"""A root key holder of the directory: one person's key for its root, and for some also one for its targets.
 
-A keeper's folder is carried away like the auditor's: `kek.json` and `keeper.json`. The keys are of one
+A root key holder's folder is carried away like the auditor's: `kek.json` and `keeper.json`. The keys are of one
 algorithm each, Ed25519 or ML-DSA-65; that no quorum is of Ed25519 alone is for whoever makes the roles
 (keys.md section 3).
 """
@@ -23,7 +23,7 @@ from keys.secret import handle
 
 FILE = "keeper.json"
 KEK = "kek.json"
-FORMAT = "passerelle keeper 1"
+FORMAT = "passerelle root key holder 1"
 SEED_BYTES = 32
 SEED_LABEL = b"passerelle/1/keeper"
 
@@ -32,7 +32,7 @@ _KEY = frozenset({"algorithm", "public", "wrapped"})
 
 
 class Algorithm(Enum):
-    """What a keeper's key is."""
+    """What a root key holder's key is."""
 
     ED25519 = "ed25519"
     ML_DSA_65 = "ml-dsa-65"
@@ -47,7 +47,7 @@ class RootHolderKey:
     def __init__(self, algorithm: Algorithm, seed: bytes) -> None:
         """Make the key of a 32-byte seed. Raises ValueError on length."""
         if len(seed) != SEED_BYTES:
-            raise ValueError("a keeper's seed has 32 bytes")
+            raise ValueError("a root key holder's seed has 32 bytes")
         self._private: Ed25519PrivateKey | MLDSA65PrivateKey = (
             Ed25519PrivateKey.from_private_bytes(seed)
             if algorithm is Algorithm.ED25519
@@ -64,7 +64,7 @@ class RootHolderKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RootKeyHolder:
-    """A keeper's keys, open. `targets` is None for one who keeps the root only."""
+    """A root key holder's keys, open. `targets` is None for one who keeps the root only."""
 
     party: str
     name: str
@@ -81,7 +81,7 @@ def make(
     root: Algorithm,
     targets: Algorithm | None,
 ) -> RootKeyHolder:
-    """Draw a keeper's keys and write them, wrapped by `custody`; its `kek.json` is the caller's to write."""
+    """Draw a root key holder's keys and write them, wrapped by `custody`; its `kek.json` is the caller's to write."""
     seeds = {"root": (root, secrets.token_bytes(SEED_BYTES))}
     if targets is not None:
         seeds["targets"] = (targets, secrets.token_bytes(SEED_BYTES))
@@ -89,14 +89,14 @@ def make(
 
 
 def load(folder: Path, passphrase: bytes) -> RootKeyHolder:
-    """Open a keeper's folder. Raises CustodyFault where it is absent, WrongPassphrase, DamagedFile."""
+    """Open a root key holder's folder. Raises CustodyFault where it is absent, WrongPassphrase, DamagedFile."""
     party, name, seeds = _read(folder, FileCustody.open(folder / KEK, passphrase))
     keys = {role: RootHolderKey(*each) for role, each in seeds.items()}
     return RootKeyHolder(party, name, keys["root"], keys.get("targets"))
 
 
 def rewrap(folder: Path, passphrase: bytes, to: Path, own: bytes) -> RootKeyHolder:
-    """Write a keeper's keys into the folder `to`, under a passphrase that is this person's alone."""
+    """Write a root key holder's keys into the folder `to`, under a passphrase that is this person's alone."""
     party, name, seeds = _read(folder, FileCustody.open(folder / KEK, passphrase))
     return _write(to, FileCustody.create(to / KEK, own), party, name, seeds)
 

@@ -2,7 +2,7 @@
 
 An act takes plain values, as JSON has them, and returns plain values. It reads its arguments strictly,
 decides, commits through the sequencer with the officer's name in the entry, and says what was done.
-Whoever is at the desk was identified elsewhere: by a certificate at the admin door, or by it in the hand
+Whoever is at the desk was identified elsewhere: by a certificate at the admin listener, or by it in the hand
 of somebody who opens the gateway himself.
 """
 

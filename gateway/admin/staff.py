@@ -1,6 +1,6 @@
 """Our people: who they are, who lets them in, who shows them out.
 
-A badge opens the door when our authority issued it, when its key is in the staff table, not ended and not
+An officer certificate opens the listener when our authority issued it, when its key is in the staff table, not ended and not
 past its end, and when both say the same person and roles. It is asked on every act.
 
 Nobody adds to himself or ends himself: an operator does it for another person, and two do it where that person is
@@ -80,7 +80,7 @@ class Staff:
         )
 
     def officer(self, certificate: bytes) -> Officer:
-        """Return who bears a badge, PEM or DER; raises StaffUnknown, which does not say why not."""
+        """Return who bears an officer certificate, PEM or DER; raises StaffUnknown, which does not say why not."""
         now = self._clock()
         try:
             said = read_badge(certificate, self._keyset().badge_ca_pem, now)
@@ -184,7 +184,7 @@ class Staff:
         return do
 
     def _badge(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
-        """Issue the badge of a key that is in force already: what two persons granted, nothing else."""
+        """Issue the officer certificate of a key that is in force already: what two persons granted, nothing else."""
         del officer
         public = arguments.octets("public", PUBLIC_BYTES)
 
@@ -285,11 +285,11 @@ class Staff:
 
     def _plan_end(self, values: Mapping[str, object]) -> tuple[str, ...]:
         self._live(str(values.get("person")))
-        return (f"Every badge of {values.get('person')} ends at once and for good.",)
+        return (f"Every officer certificate of {values.get('person')} ends at once and for good.",)
 
     def _plan_resume(self, values: Mapping[str, object]) -> tuple[str, ...]:
         self._out(str(values.get("person")))
-        return (f"The badges of {values.get('person')} open the door again.",)
+        return (f"The officer certificates of {values.get('person')} open the listener again.",)
 
     def people(self, roles: frozenset[Role]) -> frozenset[str]:
         """Return who has one of these roles in force, and a key to sign proposals and approvals with."""
@@ -322,7 +322,7 @@ class Staff:
         )
 
     def _adds_two(self, values: Mapping[str, object]) -> bool:
-        """Tell whether the person of an act becomes an operator or examiner, or has an operator's badge not ended."""
+        """Tell whether the person of an act becomes an operator or examiner, or has an operator's officer certificate not ended."""
         return _weighs(values) or any(
             each.person == values.get("person")
             and each.ended is None
@@ -355,7 +355,7 @@ class Staff:
         return do
 
     def members(self) -> list[Member]:
-        """Return every badge ever granted."""
+        """Return every officer certificate ever granted."""
         with self._database.reader() as reader:
             return staff.members(reader)
 

@@ -36,7 +36,9 @@ from keys.strict_json import JsonRefused
 FORMAT: Final = "passerelle/1/reconciliation"
 SALT: Final = 32  # bytes
 DIGEST: Final = 16  # bytes of each half of a row; 2^64 rows until two meet by chance
-EDGE_MS: Final = 15 * 60_000  # message life and clock skew (protocol 4), and the walk of a postman
+EDGE_MS: Final = (
+    15 * 60_000
+)  # message life and clock skew (protocol 4), and the walk of the outbound worker
 LARGEST: Final = (
     64 << 20
 )  # bytes of a statement: 480,000 exchanges; a partner's year has 400,000 (law.md section 11)

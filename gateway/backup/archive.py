@@ -7,9 +7,9 @@ The database is copied first, in one read transaction, and everything else after
 entry are as new as the ledger or newer, which is what the next opening records. Nothing is unsealed for it: seeds
 and records stay wrapped as they are, and the whole is sealed for the recovery key (keys.recovery).
 
-Left out: what was never to stay on this machine (auditor, keepers, an officer's keys wherever somebody put them,
+Left out: what was never to stay on this machine (auditor, root key holders, an officer's keys wherever somebody put them,
 sealed or in clear, known by what is in the file), the passphrase file, what a running gateway
-leaves lying (locks, its door's address), what begins with a dot, and the published tiles: they are made from rows
+leaves lying (locks, its listener's address), what begins with a dot, and the published tiles: they are made from rows
 again, and newer ones than the rows would accuse the restored gateway of having been set back. The keys to sealed details go into a file of
 their own (`detail_keys`): a shredded detail must not live on in a backup that is kept for years.
 """

@@ -34,7 +34,7 @@ from keys.data_encryption import DataRing
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What the acts about corrections and errands use; `clock` and `random` are the edge."""
+    """What the acts about corrections and outbound queries use; `clock` and `random` are the edge."""
 
     database: Database
     sequencer: Sequencer

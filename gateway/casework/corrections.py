@@ -1,7 +1,7 @@
 """Correct what was disclosed: one decision, one notice for each partner and query that it went to.
 
 The graph of disclosures says who received what; today's record says what is right. All notices of one decision
-become durable together or not at all; the courier carries them (`gateway.outbound.correction_sender`).
+become durable together or not at all; the transport carries them (`gateway.outbound.correction_sender`).
 """
 
 from __future__ import annotations

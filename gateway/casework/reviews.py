@@ -70,7 +70,7 @@ class Reviews:
         )
 
     def expire(self) -> int:
-        """End the cases whose time is over; return how many. For the caretaker, also after a restart."""
+        """End the cases whose time is over; return how many. For the periodic jobs, also after a restart."""
         ended = 0
 
         def end(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""How commands of our own people reach the gateway: by its admin door, or, while it is closed, from inside.
+"""How commands of our own people reach the gateway: by its admin listener, or, while it is closed, from inside.
 
 Either way an officer's certificate says who acts, and the officer's key shows that it is theirs: to TLS, or, from
 inside, to a challenge of the office. `perform` is the same act with the same answer. Only making and ending officers
@@ -160,7 +160,7 @@ def at_desk(
             yield do
         return
     if shown is None:
-        raise UserError("the gateway is open, and its door asks who you are: give --as FOLDER")
+        raise UserError("the gateway is open, and its listener asks who you are: give --as FOLDER")
     with _outside(home, address, shown) as do:
         yield do
 
@@ -254,7 +254,7 @@ def _of_ours(refused: PasserelleError) -> PasserelleError:
 
 
 def _address(home: Path) -> str | None:
-    """Return where the gateway's door is, if anybody answers there; a crash leaves the file behind."""
+    """Return where the gateway's listener is, if anybody answers there; a crash leaves the file behind."""
     try:
         written = json.loads((home / DOOR).read_text(encoding="utf-8"))
         address = str(written["admin"])

@@ -223,7 +223,7 @@ def _party(app: typer.Typer) -> None:
     app.add_typer(party.app, name="party")
 
 
-@listed("directory", "See how our directory stands, and have its keepers sign.")
+@listed("directory", "See how our directory stands, and have its root key holders sign.")
 def _directory(app: typer.Typer) -> None:
     from gateway.cli.admin import directory
 

@@ -1,4 +1,4 @@
-"""The admin door from outside: one act after the other over mutual TLS, as one officer.
+"""The admin listener from outside: one act after the other over mutual TLS, as one officer.
 
 An act is sent once. Where no answer comes it may have been done or not, so nothing is repeated by itself;
 whoever asked looks at what is there, and asks again.
@@ -24,7 +24,7 @@ class AdminClient:
     """A connection to the admin listener. Use as a context manager."""
 
     def __init__(self, address: str, credential: Credential, authorities: bytes = b"") -> None:
-        """Connect; `authorities` are those that the gateway has beside the one that issued the badge, PEM."""
+        """Connect; `authorities` are those that the gateway has beside the one that issued the officer certificate, PEM."""
         known = (*authorities_in(credential.authority), *authorities_in(authorities))
         self._channel = open_channel(
             address,

@@ -25,7 +25,7 @@ def parse(content: bytes) -> Metadata[Any]:
 
 
 def role_of(content: bytes) -> str:
-    """Return what keepers are asked to sign: root or targets. Raises UserError for anything else."""
+    """Return what root key holders are asked to sign: root or targets. Raises UserError for anything else."""
     signed = parse(content).signed
     if not isinstance(signed, Root | Targets):
         raise UserError("keepers sign root and targets files; this is another")

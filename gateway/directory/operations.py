@@ -1,6 +1,6 @@
-"""What our people do with the directory: look at it, draft what its keepers sign, and take it back signed.
+"""What our people do with the directory: look at it, draft what its root key holders sign, and take it back signed.
 
-A file that keepers signed stands or falls by its signatures: three persons of five for the root, two of three for
+A file that root key holders signed stands or falls by its signatures: three persons of five for the root, two of three for
 the targets. So an operator may bring it in alone, and could not have made it. A pair of ours that it names
 and that was waiting for that is promoted with it.
 """
@@ -23,7 +23,7 @@ from keys.lifecycle import KeyState
 _OPERATORS = frozenset({Role.OPERATOR})
 _READERS = frozenset({Role.OPERATOR, Role.AUDITOR})
 _ROLE = re.compile(r"root|targets")
-_NAMED = "the directory's keepers named it"
+_NAMED = "the directory's root key holders named it"
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata file
 
 
@@ -93,7 +93,7 @@ class DirectoryOperations:
     def _promote(self, officer: Officer, content: bytes) -> None:
         """Put in use the pairs that were waiting to be named: who asks for their signatures finds them.
 
-        Where the file cannot be kept after that, both pairs sign, and the next one that keepers sign names it.
+        Where the file cannot be kept after that, both pairs sign, and the next one that root key holders sign names it.
         """
         version, pairs = self._publishing.named_by(content)
         for record in pairs:

@@ -4,7 +4,7 @@
     partners'     partners/<ID>.json   each bundle as we hold it
     rights        rights/<ID>.json     which agreements bind us with a partner: id, version, digest
 
-A gateway without keepers publishes no directory; its partners are given bundles by hand, as ever. Where there is
+A gateway without root key holders publishes no directory; its partners are given bundles by hand, as ever. Where there is
 one and its timestamp has ended, we answer nothing: partners could no longer tell what is current.
 """
 
@@ -109,7 +109,7 @@ class DirectoryPublication:
             return True
 
     def draft(self, role: str) -> bytes:
-        """Return the root or targets that would follow, for keepers to sign."""
+        """Return the root or targets that would follow, for root key holders to sign."""
         with self._lock:
             now, keyset = self._clock(), self._keyset()
             if role == "root":
@@ -117,7 +117,7 @@ class DirectoryPublication:
             return self.repository.next_targets(keyset, now).to_bytes()
 
     def named_by(self, content: bytes) -> tuple[int, tuple[KeyRecord, ...]]:
-        """Return the version of what keepers signed and our pairs that it names; it is not kept yet. Raises UserError."""
+        """Return the version of what root key holders signed and our pairs that it names; it is not kept yet. Raises UserError."""
         with self._lock:
             signed = self.repository.follows(content, self._clock())
             return signed.version, self.repository.named_in(signed, self._keyset())
@@ -136,7 +136,7 @@ class DirectoryPublication:
         return found
 
     def adopt(self, content: bytes) -> tuple[str, int]:
-        """Keep what keepers signed and publish under it; return its role and version. Raises UserError.
+        """Keep what root key holders signed and publish under it; return its role and version. Raises UserError.
 
         What partners read meanwhile stands under the last root and under this one.
         """
@@ -179,8 +179,8 @@ class DirectoryPublication:
     def demand_pairs(self, keyset: Keyset) -> None:
         """Raise UserError where `keyset` puts away a pair that the directory still asks for.
 
-        A pair that was stopped, by one person on the worst day, is no fault here: then nothing is published until
-        the keepers named its successor. Nor is a damaged directory, where another key is to be stopped.
+        A pair that was stopped, by one person at a key compromise, is no fault here: then nothing is published until
+        the root key holders named its successor. Nor is a damaged directory, where another key is to be stopped.
         """
         if not self.active:
             return
@@ -188,7 +188,7 @@ class DirectoryPublication:
             leaves = _put_away(keyset, kind) - _put_away(self._keyset(), kind)
             if leaves and self.repository.named(keyset, kind) in leaves:
                 raise UserError(
-                    f"the directory still asks for this {kind.value} pair: have its keepers name the successor"
+                    f"the directory still asks for this {kind.value} pair: have its root key holders name the successor"
                     " first (passerelle directory root, or renew)"
                 )
 

@@ -1,7 +1,7 @@
 """Our directory as a TUF repository: its roles, what they sign, and in which order it comes to disk.
 
     role        keys, threshold                                    signs                                 for
-    root        five keepers, 3; at most two of Ed25519            who signs each role                   1 year
+    root        five root key holders, 3; at most two of Ed25519            who signs each role                   1 year
     targets     three of them, 2; at most one of Ed25519           that <PARTY> speaks for this party    90 days
     <PARTY>     the gateway's DELEGATION pair, both halves           our entry, partners' entries, rights  90 days
     snapshot    the gateway's SNAPSHOT pair, both halves             which files belong together           24 hours
@@ -98,7 +98,7 @@ class Repository:
             now,
         )
 
-    # Drafting, signing and keeping what keepers sign
+    # Drafting, signing and keeping what root key holders sign
 
     def next_root(self, keyset: Keyset, now: datetime) -> Metadata[Root]:
         """Return the root that would follow, unsigned: a year more, and the pairs that wait or are in use."""
@@ -113,14 +113,14 @@ class Repository:
         return Metadata(self._targets(self._files.newest(Targets.type) + 1, keyset, now))
 
     def keep(self, content: bytes, now: datetime) -> str:
-        """Keep a root or targets file that enough keepers signed; return its role. Raises as `follows` does."""
+        """Keep a root or targets file that enough root key holders signed; return its role. Raises as `follows` does."""
         signed = self.follows(content, now)
         role = str(signed.type)
         self._files.put_metadata(f"{signed.version}.{role}.json", content)
         return role
 
     def follows(self, content: bytes, now: datetime) -> Root | Targets:
-        """Return what keepers signed, where it may follow what we have; it is not kept yet.
+        """Return what root key holders signed, where it may follow what we have; it is not kept yet.
 
         Raises UserError for one that does not follow the newest, has ended, is signed by too few, or whose quorum
         Ed25519 keys alone could be.
@@ -368,7 +368,7 @@ class Repository:
             delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
         except UnsignedMetadataError:
             raise UserError(
-                f"too few keepers signed this {role} file; have more of them sign"
+                f"too few root key holders signed this {role} file; have more of them sign"
             ) from None
         except (RepositoryError, ValueError) as fault:
             raise UserError(f"this {role} file does not stand: {fault}") from None

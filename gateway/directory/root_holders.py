@@ -1,6 +1,6 @@
-"""The directory's keepers: five folders with a person's keys each, and the directory that they begin.
+"""The directory's root key holders: five folders with a person's keys each, and the directory that they begin.
 
-Each keeper has a key for the root, the first three also one for the targets. Of each role's keys so few are of
+Each root key holder has a key for the root, the first three also one for the targets. Of each role's keys so few are of
 Ed25519 that they are no quorum (keys.md section 3). All five folders begin under one passphrase; whoever takes
 one gives it an own one with `passerelle directory keeper`.
 """
@@ -32,7 +32,7 @@ SEATS: tuple[tuple[Algorithm, Algorithm | None], ...] = (  # of the root, of the
 
 
 def begin(home: Path, keyset: Keyset, party: str, passphrase: bytes, now: datetime) -> Anchor:
-    """Make the keepers' folders and a directory that they sign; return what trust in it starts from.
+    """Make the root key holders' folders and a directory that they sign; return what trust in it starts from.
 
     Nothing is published yet: the entry that says where trust starts is written first.
     """

@@ -1,4 +1,4 @@
-"""A keeper signs a draft: on any machine, with the folder that the person keeps."""
+"""A root key holder signs a draft: on any machine, with the folder that the person keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keys.tuf_root_key import load
 
 
 def sign_as(content: bytes, folder: Path, passphrase: bytes) -> bytes:
-    """Return a draft with this keeper's signature. Raises UserError for a role of which this keeper has no key."""
+    """Return a draft with this root key holder's signature. Raises UserError for a role of which this root key holder has no key."""
     keeper = load(folder, passphrase)
     key = keeper.root if role_of(content) == "root" else keeper.targets
     if key is None:

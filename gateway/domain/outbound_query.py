@@ -1,4 +1,4 @@
-"""The nouns of what we ask partners: where an errand stands, and what its folder holds.
+"""The nouns of what we ask partners: where an outbound query stands, and what its folder holds.
 
 Standard library only, all frozen.
 """
@@ -95,7 +95,7 @@ class OutboundQuery:
 class StoredAnswer:
     """What is kept of a query of ours: the letter until it is answered, then what was answered, or why it was not.
 
-    letter      what a courier made of it; empty once it was answered
+    letter      what a transport made of it; empty once it was answered
     until       when that letter's life ends, milliseconds
     answer      payload of the answer
     receipt     leaf and proof of the partner's ledger, which stand for the answer

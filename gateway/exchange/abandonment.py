@@ -1,4 +1,4 @@
-"""The caretaker's rounds: what nobody asks for and must happen all the same.
+"""The periodic jobs' rounds: what nobody asks for and must happen all the same.
 
 A request that a crash left unanswered, and whose message can come no more, is ABANDONED: never a NO_MATCH,
 and its quota released. What is erased when its time is over is `gateway.retention.watchdog`'s to see to.

@@ -166,7 +166,7 @@ def _plan(
     decided: Sequence[Decided],
     now: datetime,
 ) -> Plan:
-    if request.agreement is None:  # the corridor found one at step 9
+    if request.agreement is None:  # the pipeline found one at step 9
         raise AssertionError
     return may_disclose(
         work.wanted,

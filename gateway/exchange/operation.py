@@ -1,7 +1,7 @@
-"""What walks the corridor: a call, what is learned of it step by step, and the operation's own part.
+"""What walks the pipeline: a call, what is learned of it step by step, and the operation's own part.
 
 An operation is a `ExchangeOperation`. It reads and decides; what it wants done it returns as a `Conclusion`, and the
-corridor's commit makes it true together with the entries that record it.
+pipeline's commit makes it true together with the entries that record it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.telemetry import Stages
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the doors hand it over.
+    """One call as the listeners hand it over.
 
     remaining   seconds left of the caller's deadline, now
     alive       whether the caller still listens
@@ -54,7 +54,7 @@ class Admitted:
 
     reply_key   public key that the answer is sealed to, 1,216 bytes
     facts       what the auditor may know of the request
-    work        what `perform` needs; opaque to the corridor
+    work        what `perform` needs; opaque to the pipeline
     claims      a transaction number and its quota, where the operation uses them up
     """
 
@@ -91,7 +91,7 @@ class Conclusion:
 class Unfinished(Exception):
     """An operation could not conclude; what it used is destroyed, and `leaves` say so.
 
-    The REQUEST stays open: the identical retry tries again, or the caretaker abandons it.
+    The REQUEST stays open: the identical retry tries again, or the periodic jobs abandons it.
     """
 
     def __init__(self, cause: Exception, leaves: tuple[Leaf, ...]) -> None:

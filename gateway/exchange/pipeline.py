@@ -1,6 +1,6 @@
-"""The corridor: a letter goes in, a reply comes out, in numbered steps that every operation walks.
+"""The pipeline: a letter goes in, a reply comes out, in numbered steps that every operation walks.
 
-The numbers are those of the gateway protocol; the doors have done 0 to 3 before we begin.
+The numbers are those of the gateway protocol; the listeners have done 0 to 3 before we begin.
 
 (4)  the header is strict; its sender is the caller, its recipient is us, its operation is the RPC
 (5)  it is inside its time window
@@ -17,7 +17,7 @@ The numbers are those of the gateway protocol; the doors have done 0 to 3 before
 (15–18) the operation concludes; what it used is destroyed                            ExchangeOperation.perform
 (19) the answer is padded, sealed to the reply key and signed
 (20) SECOND COMMIT: its leaves, the stored reply, the quota. Nothing leaves before it
-(21) the doors hold the answer to its quantum and send it
+(21) the listeners hold the answer to its quantum and send it
 
 From (6) to (13) and from (15) to (19) a call has one of the turns at the processors that partners share; it waits
 for none of them at the disk. Before (6) a copy of a message seen lately is counted, and refused beyond its share.
@@ -92,7 +92,7 @@ class _Recorded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PipelineServices:
-    """What the corridor passes through; `clock` is the edge."""
+    """What the pipeline passes through; `clock` is the edge."""
 
     party: str
     keyset: Callable[[], Keyset]
@@ -140,7 +140,7 @@ class Pipeline:
         except _Recorded as recorded:
             raise recorded.cause from None
         except (AuditUnavailable, DeadlineTooShort, InProgress, RateLimited):
-            raise  # the first cannot be recorded; the others are counted at the doors
+            raise  # the first cannot be recorded; the others are counted at the listeners
         except Refusal as refusal:
             self._record.refusal(header, transcript, refusal)
             raise

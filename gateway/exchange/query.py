@@ -101,7 +101,7 @@ class SubmitQuery:
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Read the question (11), ask the law (13), read each record (11), then the numbers (12)."""
         query = query_payload.read_query(payload)
-        if request.agreement is None:  # the corridor found one at step 9
+        if request.agreement is None:  # the pipeline found one at step 9
             raise AssertionError
         # The law is asked before the records are read: it needs none of them, and a face is refused as a
         # face, not as a fingerprint that breaks its standard.

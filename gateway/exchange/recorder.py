@@ -1,4 +1,4 @@
-"""What a call leaves in the ledger: the two commits of the corridor, and the entry of each refusal."""
+"""What a call leaves in the ledger: the two commits of the pipeline, and the entry of each refusal."""
 
 from __future__ import annotations
 

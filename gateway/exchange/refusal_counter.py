@@ -145,6 +145,6 @@ class RefusalCounter:
         try:
             self._sequencer.commit(leaves, ())
         except AuditUnavailable:
-            # The gateway is closing its doors for the same fault; the caller still gets its refusal.
+            # The gateway is closing its listeners for the same fault; the caller still gets its refusal.
             with self._lock:
                 self._counts.update(counts)

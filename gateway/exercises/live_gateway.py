@@ -1,6 +1,6 @@
 """A gateway that serves in this process and partners that ask it without pause, each in a process of its own.
 
-All of it is made from nothing in a scratch folder: real keys, mutual TLS on loopback, real searches. The caretaker
+All of it is made from nothing in a scratch folder: real keys, mutual TLS on loopback, real searches. The periodic jobs
 walks his rounds every half second, so that what waits for the next round does not wait for half a minute.
 """
 
@@ -29,7 +29,7 @@ from gateway.server.lifecycle import Serving
 
 HOME = "CAN"
 PARTNERS = (("AUS", "au"), ("NZL", "nz"), ("GBR", "uk"), ("USA", "us-visa"))  # with our agreements
-EVERY = 0.5  # seconds between the caretaker's rounds
+EVERY = 0.5  # seconds between the periodic jobs' rounds
 
 
 def agreement(name: str) -> str:
@@ -57,7 +57,7 @@ class Stage:
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
-        """Found the parties, enrol the gallery, open the doors; raises UserError where a part does not start."""
+        """Found the parties, enrol the gallery, open the listeners; raises UserError where a part does not start."""
         with ExitStack() as stack:
             self.home = parties.found(self.folder, HOME, "A drill")
             self.partners = tuple(
@@ -84,7 +84,7 @@ class Stage:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the doors and the gateway."""
+        """Close the listeners and the gateway."""
         self._closing.__exit__(kind, fault, trace)
 
     def callers(self) -> list[Calling]:

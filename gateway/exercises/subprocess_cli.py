@@ -1,6 +1,6 @@
 """Our own commands, run as a person would run them: each in a process of its own, answering in JSON.
 
-The demonstration and the measurement go through the same doors as everybody else. A server is one of
+The demonstration and the measurement go through the same listeners as everybody else. A server is one of
 these commands too, told to stop by the signal that an orchestrator would send.
 """
 
@@ -96,7 +96,7 @@ class Server:
         self.admin = 0
 
     def __enter__(self) -> Self:
-        """Start it and wait until its doors are open; raises `UserError` with its last words."""
+        """Start it and wait until its listeners are open; raises `UserError` with its last words."""
         with self._log.open("w", encoding="utf-8") as log:
             self._process = subprocess.Popen(  # noqa: S603 - as above
                 self._argv,
@@ -151,7 +151,7 @@ class Server:
         document = _document(line, "serve") if line else {}
         if not document.get("ok"):
             last = self._log.read_text(encoding="utf-8").strip()[-SAID:]
-            raise UserError(f"the server did not open its doors: {last or 'it said nothing'}")
+            raise UserError(f"the server did not open its listeners: {last or 'it said nothing'}")
         return document
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The worst day: a key is suspected, and one person stops it.
+"""A key compromise: a key is suspected, and one person stops it.
 
     (1) refused in this gateway, both ways, from the next call on; nothing is published yet
     (2) an ALARM, with who ordered it and since when the key is in doubt
@@ -51,7 +51,7 @@ _STOPPED = frozenset({KeyState.SUSPENDED, KeyState.COMPROMISED, KeyState.DESTROY
 # What a suspension would only lock ourselves out of, and what to do instead.
 _INSTEAD = {
     KeyKind.DATA: "it seals our own records alone: give it a successor with `passerelle keys rotate`,"
-    " and see `The worst day` in docs/operators.md",
+    " and see `A key compromise` in docs/operators.md",
     KeyKind.AUDIT: "its private half is the auditor's: adopt another key of the auditor",
 }
 

@@ -201,7 +201,7 @@ _COSTS = {
 
 
 def _named_first(kind: KeyKind) -> str:
-    return f"It takes over when the directory's keepers name it: {WAYS[kind]}. Its predecessor signs until then."
+    return f"It takes over when the directory's root key holders name it: {WAYS[kind]}. Its predecessor signs until then."
 
 
 def _predecessors(turning: KeyRotation, record: KeyRecord) -> Sentences:

@@ -1,7 +1,7 @@
 """What operators do with our keys: one act for each verb, each with a plan in sentences.
 
 One person generates, publishes, promotes what every partner has seen, retires what has a successor, cancels, and
-stops a key at once, which is an ALARM. The pairs of our directory are promoted when its keepers name them.
+stops a key at once, which is an ALARM. The pairs of our directory are promoted when its root key holders name them.
 Two persons promote what somebody has not seen, let a stopped key return,
 revoke, and destroy. What two persons decide to destroy waits 7 to 30 days, in which one can cancel.
 """

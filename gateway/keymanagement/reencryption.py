@@ -20,7 +20,7 @@ from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 from keys.rotation_schedule import short
 
-BATCH = 500  # things of one commit: a quarter of a second of the pen
+BATCH = 500  # things of one commit: a quarter of a second of the writer lock
 TURN = 20  # batches of one round
 
 _log = telemetry.logger("resealing")

@@ -77,7 +77,7 @@ class KeyRotation:
 
     @property
     def directory(self) -> bool:
-        """Whether we publish a directory, whose keepers name its pairs."""
+        """Whether we publish a directory, whose root key holders name its pairs."""
         return self._naming() is not None
 
     def now(self) -> datetime:

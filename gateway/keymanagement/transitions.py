@@ -55,7 +55,7 @@ def named(keyset: Keyset, key: str) -> KeyRecord:
 
 
 def keepers_sign(kind: KeyKind) -> str | None:
-    """Return what the directory's keepers sign to name a pair of a kind: its root, or its targets."""
+    """Return what the directory's root key holders sign to name a pair of a kind: its root, or its targets."""
     if kind not in DIRECTORY:
         return None
     return "targets" if kind is KeyKind.DELEGATION else "root"

@@ -1,6 +1,6 @@
 """The closed lists of country codes, and whose nationals carry which; `countries.toml` has them with their sources.
 
-A code that is on no list is a slip of the pen, and a slip hides nobody: `GRB` is no British national. So every place
+A code that is on no list is a slip in writing, and a slip hides nobody: `GRB` is no British national. So every place
 where a code enters asks here, and what was recorded before it was asked counts as not known.
 """
 

@@ -1,6 +1,6 @@
 """How long each kind of thing is kept, on which ground, and how late its erasure may be before we stop.
 
-A period says when a thing must go, counted from the moment that its shelf names (`gateway.store.retention.data_classes`). The
+A period says when a thing must go, counted from the moment that its data class names (`gateway.store.retention.data_classes`). The
 grace is not a longer period: it is how long a failing erasure is bearable before no query is answered any more.
 An agreement may say another period for its partner; what no agreement says is kept as long as stands here.
 """
@@ -48,7 +48,7 @@ class Rule:
     bound: bool = True
 
 
-# Grace: the caretaker erases every ten minutes. Six missed turns are no accident any more where the law wants hours;
+# Grace: the periodic jobs erases every ten minutes. Six missed turns are no accident any more where the law wants hours;
 # where it wants months, a day lets an operator mend a disk before partners lose the service.
 _SOON = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -88,7 +88,7 @@ RULES: Mapping[RetentionClass, Rule] = MappingProxyType(
 
 ROUNDS_SILENT = timedelta(
     minutes=15
-)  # thirty rounds of the caretaker; who erases nothing must not go on receiving
+)  # thirty rounds of the periodic jobs; who erases nothing must not go on receiving
 
 
 @dataclass(frozen=True, slots=True)

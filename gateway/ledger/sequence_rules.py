@@ -9,7 +9,7 @@
 
 Entries belong together by partner and message identifier. A REFUSAL without a REQUEST is a message refused
 before it was accepted. One after its REQUEST refuses a copy of it, or a search that could not be completed:
-a retry may still be answered under the same REQUEST (ledger 10), or the caretaker abandons it.
+a retry may still be answered under the same REQUEST (ledger 10), or the periodic jobs abandons it.
 
 Remembered is what is open, and what the last hour has closed. An identifier may return after REPLAY_WINDOW.
 """
@@ -28,10 +28,12 @@ from gateway.ledger.sequence_rules_followup import FollowUpRules
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
-CLOSING_GRACE: Final = timedelta(hours=1)  # the caretaker abandons minutes after the window's end
+CLOSING_GRACE: Final = timedelta(
+    hours=1
+)  # the periodic jobs abandons minutes after the window's end
 REVIEW_LONGEST: Final = timedelta(
     hours=25
-)  # a day (protocol 4, "Review"), and the caretaker's rounds
+)  # a day (protocol 4, "Review"), and the periodic jobs' rounds
 SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier

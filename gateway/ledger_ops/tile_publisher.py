@@ -10,7 +10,7 @@
 (6) The checkpoint, in the same way. Only now does anybody look for the new tiles.
 (7) Partial tiles of which there is a full one are removed, as tlog-tiles allows.
 
-A lock beside the files keeps two publishers apart. Nothing here holds the pen: a disk that is slow or full
+A lock beside the files keeps two publishers apart. Nothing here holds the writer lock: a disk that is slow or full
 delays the files and no answer, until they are overdue (`gateway.ledger_ops.evidence_deadline`).
 """
 

@@ -1,7 +1,7 @@
 """What ends, when, and how loudly that is to be said: one table for every key, certificate, role and agreement.
 
     what                                            told before its end
-    keys, certificates, badges, agreements, roles   60, 30, 7 and 1 days
+    keys, certificates, officer certificates, agreements, roles   60, 30, 7 and 1 days
     a KEM key without an announced successor        72 and 24 hours; once ended, every day
     snapshot and timestamp of a directory           12, 6 and 1 hours
     the key above the keys                          30 days; 30 days after its year
@@ -222,7 +222,7 @@ def of_kek(keyset: Keys, since: datetime | None) -> Iterator[Expiring]:
 
 
 def of_staff(members: Iterable[Member], now: datetime) -> Iterator[Expiring]:
-    """Yield the badges in force; of a person's several the last to end."""
+    """Yield the officer certificates in force; of a person's several the last to end."""
     last: dict[str, Member] = {}
     for one in members:
         if one.live(now) and (one.person not in last or one.expires > last[one.person].expires):

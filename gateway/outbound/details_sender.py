@@ -147,7 +147,7 @@ def _received(
     errand: OutboundQuery, written: Written, delivery: Delivery, details: Details
 ) -> Leaf:
     if delivery.receipt is None:
-        raise AssertionError  # the courier says DELIVERED only with one
+        raise AssertionError  # the transport says DELIVERED only with one
     theirs = decode(delivery.receipt.leaf)
     frame = replace(
         _frame(errand, written, EntryType.ANSWER_RECEIVED, EntryClass.ANSWERED),

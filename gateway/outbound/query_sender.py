@@ -3,12 +3,12 @@
 (1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2))
 (2) the letter is written: a fresh reply key, at least the size of a query with prints, signed
 (3) ASKED is durable, with the letter kept sealed; only then it is sent, always the same bytes
-(4) what comes back proves itself to the courier: signature, receipt, the partner's ledger
+(4) what comes back proves itself to the transport: signature, receipt, the partner's ledger
 (5) ANSWER_RECEIVED is durable before the answer can be shown
 
 A crash between (3) and (5) costs time alone: the same letter goes out again while it lives, then the partner's
 state is asked for, which repeats the recorded answer to a fresh key. Whoever never took the letter knows no such
-number: the errand has expired, and nobody calls that a no-match.
+number: the outbound query has expired, and nobody calls that a no-match.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class QuerySender:
         return away
 
     def carry_on(self, errand: OutboundQuery) -> OutboundQuery:
-        """Carry the letter, or ask for the state; return where the errand stands afterwards.
+        """Carry the letter, or ask for the state; return where the outbound query stands afterwards.
 
         What fails as nobody foresaw is counted, and tried again in a walk: the question is recorded by now.
         """
@@ -188,7 +188,7 @@ class QuerySender:
         return self._now_at(errand)
 
     def _attended(self, errand: OutboundQuery, *, away: bool) -> bool:
-        """Do what one errand needs; return whether its partner did not answer."""
+        """Do what one outbound query needs; return whether its partner did not answer."""
         key = errand.partner, errand.number
         with self._lock:
             if key in self._carrying:

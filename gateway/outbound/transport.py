@@ -1,6 +1,6 @@
 """The port through which our own letters leave, and what can become of one.
 
-A courier writes letters to one partner and carries them. A letter that it wrote is bytes: kept sealed, it can
+A transport writes letters to one partner and carries them. A letter that it wrote is bytes: kept sealed, it can
 be carried again after a restart, and its answer still be believed.
 """
 

@@ -26,9 +26,7 @@ from gateway.store.retention.due_data import Finder, Item, Key, Moved
 from gateway.store.retention.holds import Hold
 from gateway.store.sqlite import Database
 
-BATCH = (
-    200  # things erased by one commit; well below a second, so that no query waits long for the pen
-)
+BATCH = 200  # things erased by one commit; well below a second, so that no query waits long for the writer lock
 LOOKS = (
     5  # times that a batch is read anew because something moved, before it is left to the next run
 )
@@ -127,7 +125,7 @@ class Retention:
         snapshot.sweep(self._database.path.parent)
 
     def survey(self) -> tuple[DueItems, ...]:
-        """Return what stands on each shelf now."""
+        """Return what stands on each data class now."""
         return tuple(self._surveyed(kept) for kept in SHELVES)
 
     def late(self) -> dict[RetentionClass, int]:
@@ -142,7 +140,7 @@ class Retention:
         return {**found, **self.late_traces()}
 
     def late_traces(self) -> dict[RetentionClass, int]:
-        """Return what no shelf holds and is overdue: prints past their end, and an unemptied journal."""
+        """Return what no data class holds and is overdue: prints past their end, and an unemptied journal."""
         now, found = self._clock(), {}
         with self._database.reader() as reader:
             probes = due_data.late_probes(reader, now)

@@ -1,7 +1,7 @@
 """The watchdog of retention, and its dead man's switch.
 
 What is overdue beyond its grace is alarmed once, and from then on no query is answered until it is done. Whoever
-erases nothing must not go on receiving: where the caretaker's rounds themselves are silent, the same follows, and
+erases nothing must not go on receiving: where the periodic jobs' rounds themselves are silent, the same follows, and
 the call that notices it raises the alarm.
 """
 
@@ -25,7 +25,7 @@ from gateway.store.sqlite import Database
 TURN = (
     20  # rounds between two turns of erasing: ten minutes, one entry a class and turn at most times
 )
-TURN_BATCHES = 50  # batches of a class in one turn: 10,000 things, a few seconds of the pen
+TURN_BATCHES = 50  # batches of a class in one turn: 10,000 things, a few seconds of the writer lock
 ROUNDS = "ROUNDS"  # the alarm of the dead man's switch
 
 _log = telemetry.logger("retention")

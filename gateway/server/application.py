@@ -1,6 +1,6 @@
 """The composition root: one folder becomes one gateway, with its keys, its ledger and its desks.
 
-Opening takes the pen, which one process at a time can hold; it verifies the tail of the
+Opening takes the writer lock, which one process at a time can hold; it verifies the tail of the
 ledger, and records what changed since the last time: keys, agreements, the directory. Whoever enrols, checks
 or serves begins here.
 """
@@ -296,7 +296,9 @@ class Gateway:
             database = open_store(settings.store.path)
             stack.callback(database.close)
 
-            def keys() -> Keyset:  # the pen needs the keys in force, whose changes it records
+            def keys() -> (
+                Keyset
+            ):  # the writer lock needs the keys in force, whose changes it records
                 return keyroom.current
 
             watchdog = Watchdog(settings.limits.watchdog_s)

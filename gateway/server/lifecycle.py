@@ -1,4 +1,4 @@
-"""A gateway that serves: gallery loaded, corridor built, listeners open, the caretaker on his rounds.
+"""A gateway that serves: gallery loaded, pipeline built, listeners open, the periodic jobs on his rounds.
 
 Start: engine loaded → floor of the quantum measured → START entry → listeners → SERVING.
 Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The gateway itself is closed by its owner.
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from gateway.server.application import Gateway
 
 GRACE = 30.0  # seconds that calls under way get when the gateway closes; the longest honest search is shorter
-ROUND = 30.0  # seconds between the caretaker's rounds
+ROUND = 30.0  # seconds between the periodic jobs' rounds
 SWITCH = 0.0005  # seconds that a thread keeps the interpreter while others wait for it; Python's own is ten times that, and
 # a call waits so long after each of its forty statements of SQL, whenever another partner's work is under way
 TICK = 1.0  # seconds between two looks at who stands still
@@ -102,7 +102,7 @@ class Addresses:
 
 
 class Serving:
-    """The doors of one open gateway. `observe` is told of each step as it ends (tests stop there).
+    """The listeners of one open gateway. `observe` is told of each step as it ends (tests stop there).
 
     at_once   pieces of heavy work at the same time; None = as this machine has processors for
     """
@@ -148,7 +148,7 @@ class Serving:
         self._jobs = periodic_jobs.Jobs(self._table(), self._alarms)
 
     def start(self) -> Addresses:
-        """Load, record the start, open the doors; raises UserError when a port is taken."""
+        """Load, record the start, open the listeners; raises UserError when a port is taken."""
         gateway, settings = self._gateway, self._gateway.settings
         demand_current(gateway.keyset, gateway.clock())
         periodic_jobs.Jobs(self._due_at_start(), self._alarms).run()
@@ -230,7 +230,7 @@ class Serving:
     def run(self, ready: Callable[[Addresses], None]) -> int:
         """Serve until SIGTERM or SIGINT, or until a thread of ours stands still; return what the process is to end with.
 
-        `ready` is told the addresses once the doors are open. For the main thread of a process that ends with it: whoever
+        `ready` is told the addresses once the listeners are open. For the main thread of a process that ends with it: whoever
         hears the signal does nothing else, and an end that does not come to its own is cut.
         """
         forbid_core()
@@ -476,7 +476,7 @@ class Serving:
             raise EngineUnavailable
 
     def _admin_ready(self) -> None:
-        """What is overdue or ended is set right through the admin door, so only these two shut it."""
+        """What is overdue or ended is set right through the admin listener, so only these two shut it."""
         if not self._open.is_set():
             raise Draining
         if not self._gateway.sequencer.healthy:

@@ -62,7 +62,7 @@ _AWAY: Mapping[type[PartnerError], str] = {
 
 
 class GrpcTransport:
-    """The courier to one partner, over one mTLS channel."""
+    """The transport to one partner, over one mTLS channel."""
 
     def __init__(
         self, partner: Partner, accuse: Callable[[SplitView], None] = lambda _: None
@@ -125,7 +125,7 @@ class GrpcTransport:
 
 
 class Pool:
-    """The couriers of a gateway, by partner; each keeps to the bundle and to our keys that are in force."""
+    """The transports of a gateway, by partner; each keeps to the bundle and to our keys that are in force."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class Pool:
         self._closed = False
 
     def __call__(self, party: str) -> GrpcTransport:
-        """Return the courier to a partner; raises UnknownParty where no bundle of it is known.
+        """Return the transport to a partner; raises UnknownParty where no bundle of it is known.
 
         Where the pool was closed it is a closed one, which carries nothing. Making one reads files of the partner's
         that another process may hold: that is waited for by whoever wants this partner.
@@ -186,7 +186,7 @@ class Pool:
             bundle,
             witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
             keep=self._directory.update_bundle,
-            refresh=math.inf,  # the postman reads partners' directories; letters do not wait for it
+            refresh=math.inf,  # the outbound worker reads partners' directories; letters do not wait for it
             clock=self._clock,
             proxy=self._proxy,
         )

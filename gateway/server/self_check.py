@@ -1,4 +1,4 @@
-"""What can be said of a folder without opening its doors: counts, the ledger's proof, what would fail.
+"""What can be said of a folder without opening its listeners: counts, the ledger's proof, what would fail.
 
 The ledger is verified from its rows as they are, also while the gateway serves, and needs no passphrase:
 everything it is checked against is public.

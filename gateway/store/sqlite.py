@@ -68,7 +68,7 @@ class StoreReport:
     """What `passerelle check` says of the store.
 
     pragmas    as read back from a writing connection, or from a reading one while another process serves
-    served     whether another process holds the pen
+    served     whether another process holds the writer lock
     affected   whether this SQLite has the WAL-reset race; verdict says what follows
     """
 
@@ -304,7 +304,7 @@ def _create(path: Path) -> None:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Take the lock that goes with the pen; the system drops it when its process dies."""
+    """Take the lock that goes with the writer lock; the system drops it when its process dies."""
     name = path.with_name(path.name + ".pen")
     handle = os.fdopen(os.open(name, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
     try:

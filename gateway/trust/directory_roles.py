@@ -1,4 +1,4 @@
-"""Which of our pairs sign for our directory, and which its keepers name next."""
+"""Which of our pairs sign for our directory, and which its root key holders name next."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from keys.keyset import Keyset
 from keys.lifecycle import KeyKind, KeyState
 
 WAYS = {
-    KeyKind.DELEGATION: "have two keepers sign new targets: passerelle directory renew",
-    KeyKind.SNAPSHOT: "have three keepers sign a new root: passerelle directory root",
-    KeyKind.TIMESTAMP: "have three keepers sign a new root: passerelle directory root",
+    KeyKind.DELEGATION: "have two root key holders sign new targets: passerelle directory renew",
+    KeyKind.SNAPSHOT: "have three root key holders sign a new root: passerelle directory root",
+    KeyKind.TIMESTAMP: "have three root key holders sign a new root: passerelle directory root",
 }
 
 
@@ -26,7 +26,7 @@ def ours(keyset: Keyset, kind: KeyKind, keyids: Collection[str]) -> KeyRecord:
 
 
 def following(keyset: Keyset, kind: KeyKind) -> KeyRecord:
-    """Return the pair that keepers name next: the one that waits for it, else the one in use."""
+    """Return the pair that root key holders name next: the one that waits for it, else the one in use."""
     coming = [r for r in keyset.records if (r.kind, r.state) == (kind, KeyState.PREACTIVE)]
     return max(coming, key=lambda r: (r.created, r.kid), default=None) or keyset.primary(kind)
 

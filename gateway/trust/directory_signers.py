@@ -68,7 +68,7 @@ def pair_publics(public: bytes) -> tuple[SSlibKey, SSlibKey]:
 
 
 def keeper_signer(key: RootHolderKey) -> Signer:
-    """Return what signs for a keeper."""
+    """Return what signs for a root key holder."""
     public = public_key(key.algorithm, key.public)
     if key.algorithm is Algorithm.ED25519:
         return HandleSigner(public, key.sign)

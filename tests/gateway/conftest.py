@@ -319,7 +319,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
             charter,
             passphrase=secret,
             auditor=lambda: b"the auditor's own",
-            keepers=lambda: b"the keepers' own",
+            keepers=lambda: b"the root key holders' own",
             now=datetime.now(UTC),
         )
     introduce(root / "can", root / "aus")
@@ -358,7 +358,7 @@ def serve(home: Path, asker: Path, observe: Callable[[str], None] | None = None)
 
 
 def call(letter: SignedEnvelope, caller: str = "AUS") -> Call:
-    """Return a call as the doors would hand it over."""
+    """Return a call as the listeners would hand it over."""
     return Call(caller, Operation.SUBMIT_QUERY, letter, lambda: 10.0, lambda: True, Stages())
 
 

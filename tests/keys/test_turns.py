@@ -145,7 +145,7 @@ def test_what_was_promoted_without_evidence_keeps_its_predecessor(
 
 
 def test_an_authority_leaves_by_hand_alone(gateway: Keyset, now: datetime) -> None:
-    """Leaves and badges that it issued live on."""
+    """Leaves and officer certificates that it issued live on."""
     keyset = succeeded(gateway, KeyKind.TLS_CA, now + HOUR)
     kid = keyset.primary(KeyKind.TLS_CA).kid
 

@@ -1,4 +1,4 @@
-"""`passerelle directory`: how our directory stands, and what its keepers sign."""
+"""`passerelle directory`: how our directory stands, and what its root key holders sign."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ from gateway.cli.output import Home, Json, PassphraseFile, example
 from gateway.cli.passphrase import passphrase_of
 
 app = typer.Typer(
-    help="See how our directory stands, and have its keepers sign.", no_args_is_help=True
+    help="See how our directory stands, and have its root key holders sign.", no_args_is_help=True
 )
 
 Keepers = Annotated[
     list[Path] | None,
-    typer.Option("--keeper", metavar="FOLDER", help="A keeper's folder; repeat it for each."),
+    typer.Option(
+        "--keeper", metavar="FOLDER", help="A root key holder's folder; repeat it for each."
+    ),
 ]
 KeepersPassphrase = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="File with the keepers' passphrase; else a prompt for each."),
+    typer.Option(
+        metavar="FILE", help="File with the root key holders' passphrase; else a prompt for each."
+    ),
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the draft here for keepers elsewhere to sign."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the draft here for root key holders elsewhere to sign.",
     ),
 ]
 Signed = Annotated[
@@ -82,7 +89,7 @@ def renew(  # noqa: PLR0917 - the options of the command
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have two of three keepers sign for 90 days more that this gateway speaks for its party."""
+    """Have two of three root key holders sign for 90 days more that this gateway speaks for its party."""
     del as_json
     gateway = (home, officer, passphrase_file)
     _ceremony(context, gateway, "targets", keeper or [], output, signed, keepers_passphrase_file)
@@ -105,7 +112,7 @@ def root(  # noqa: PLR0917 - the options of the command
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have three of five keepers sign the next root: a year more, and the pairs that the gateway signs with now."""
+    """Have three of five root key holders sign the next root: a year more, and the pairs that the gateway signs with now."""
     del as_json
     gateway = (home, officer, passphrase_file)
     _ceremony(context, gateway, "root", keeper or [], output, signed, keepers_passphrase_file)
@@ -116,12 +123,12 @@ def sign(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The draft; the signature is added to it.")],
     keeper: Annotated[
-        Path, typer.Option("--keeper", metavar="FOLDER", help="The keeper's folder.")
+        Path, typer.Option("--keeper", metavar="FOLDER", help="The root key holder's folder.")
     ],
     keepers_passphrase_file: KeepersPassphrase = None,
     as_json: Json = False,
 ) -> None:
-    """Add a keeper's signature to a draft, on any machine; it needs no gateway."""
+    """Add a root key holder's signature to a draft, on any machine; it needs no gateway."""
     del as_json
     from gateway.client.directory_client import LARGEST
 
@@ -144,13 +151,13 @@ def keeper_(  # noqa: PLR0917 - the options of the command
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Take a keeper's folder: the same keys under a passphrase that only this person knows."""
+    """Take a root key holder's folder: the same keys under a passphrase that only this person knows."""
     del as_json
     from keys.tuf_root_key import rewrap
 
     given = _passphrase(keepers_passphrase_file, folder)
     own = console.passphrase_from(
-        new_passphrase_file, "this keeper alone", new=True, option="--new-passphrase-file"
+        new_passphrase_file, "this root key holder alone", new=True, option="--new-passphrase-file"
     )()
     taken = rewrap(folder, given, to, own)
     console.emit(
@@ -207,5 +214,5 @@ def _with_signatures(content: bytes, keepers: list[Path], passphrase_file: Path 
 
 def _passphrase(file: Path | None, folder: Path) -> bytes:
     return console.passphrase_from(
-        file, f"the keeper {folder}", option="--keepers-passphrase-file"
+        file, f"the root key holder {folder}", option="--keepers-passphrase-file"
     )()

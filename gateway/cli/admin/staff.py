@@ -364,7 +364,9 @@ def end(
         )
     if admin_session.said(context, home, done):
         return
-    output.emit(context, {"ok": True, **done}, f"{person}  {done['ended']} badges ended")
+    output.emit(
+        context, {"ok": True, **done}, f"{person}  {done['ended']} officer certificates ended"
+    )
 
 
 @app.command(
@@ -420,7 +422,11 @@ def suspend(
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
-    output.emit(context, {"ok": True, **done}, f"{person}  {done['suspended']} badges suspended")
+    output.emit(
+        context,
+        {"ok": True, **done},
+        f"{person}  {done['suspended']} officer certificates suspended",
+    )
 
 
 @app.command(
@@ -446,7 +452,11 @@ def resume(
         passphrase=passphrase_of(home, passphrase_file),
     )
     if not admin_session.said(context, home, done):
-        output.emit(context, {"ok": True, **done}, f"{person}  {done['resumed']} badges resumed")
+        output.emit(
+            context,
+            {"ok": True, **done},
+            f"{person}  {done['resumed']} officer certificates resumed",
+        )
 
 
 @app.command(name="list", epilog=example("passerelle staff list can"))

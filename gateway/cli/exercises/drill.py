@@ -53,8 +53,8 @@ def rotation(
 
     Rotations are asked for, not awaited, by the acts that operators use; what takes two persons, an audit key and
     the key above the keys, is done by two names in one process. The partners read the gateway's directory every
-    second, not every ten minutes, and the caretaker's rounds come every half second, not every 30. The
-    directory's own keys are not among them: its keepers turn those.
+    second, not every ten minutes, and the periodic jobs' rounds come every half second, not every 30. The
+    directory's own keys are not among them: its root key holders turn those.
 
     The 48 hours of a sealing key, and the week of a data key, pass on a copy of the folder that is opened by a
     clock that is ahead; only there are old keys destroyed.
@@ -92,7 +92,7 @@ def compromise(
     """Name keys as stolen while a partner asks; exit 0 only if nothing got through, and the list was exact.
 
     The gateway's sealing key, the partner's signing key and TLS leaf, then the gateway's signing key: each order is
-    the command of the worst day, given to a gateway that serves.
+    the command of the key compromise, given to a gateway that serves.
     """
     del as_json
     from rich.console import Console

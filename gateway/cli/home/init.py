@@ -102,7 +102,7 @@ def init(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File with the passphrase that seals the keepers' folders until each takes an own one; else a"
+            help="File with the passphrase that seals the root key holders' folders until each takes an own one; else a"
             " prompt.",
         ),
     ] = None,
@@ -212,7 +212,7 @@ def found(
     (4) one rename puts it in place
 
     let_in    takes the sibling folder; whatever stops it stops all
-    keepers   the passphrase of the directory's keepers; None for a party that publishes no directory
+    keepers   the passphrase of the directory's root key holders; None for a party that publishes no directory
 
     Raises `UserError` or `KeysError`; nothing half-made stays.
     """
@@ -225,7 +225,7 @@ def found(
         )
     if third in {ours, theirs}:
         raise UserError(
-            "the keepers' passphrase must differ from the gateway's and the auditor's: five more people know it"
+            "the root key holders' passphrase must differ from the gateway's and the auditor's: five more people know it"
         )
     parent = folder.absolute().parent
     parent.mkdir(parents=True, exist_ok=True)

@@ -193,7 +193,7 @@ def _proposed(
 ) -> dict[str, object]:
     """Propose that the key is revoked, once; what is in the way is said, and stops nothing.
 
-    Not of an authority: the badges of those who must promote its successor are its own.
+    Not of an authority: the officer certificates of those who must promote its successor are its own.
     """
     if stopped["partner"] or not stopped["new"] or stopped["kind"] == "TLS_CA":
         return {"proposal": ""}

@@ -18,7 +18,7 @@ from gateway.cli.passphrase import passphrase_of
 
 KINDS = (
     "KEM, SIGNING, LOG, TLS_CA, TLS_LEAF, DATA; or DELEGATION, SNAPSHOT, TIMESTAMP,"
-    " which the directory's keepers then name."
+    " which the directory's root key holders then name."
 )
 SHOWN = 16  # digits of a key id that are enough to tell ours apart
 REFUSED = "Refused: "  # how a plan begins that would not be done
@@ -120,7 +120,7 @@ class Asker:
         if done.get("keepers"):
             verb, count = ("root", 3) if done["keepers"] == "root" else ("renew", 2)
             lines.append(
-                f"waits    for {count} of the directory's keepers to name it, who then put it in use:"
+                f"waits    for {count} of the directory's root key holders to name it, who then put it in use:"
             )
             lines.append(f"         passerelle directory {verb} {self.home} --keeper FOLDER …")
         elif act == "keys.generate":

@@ -50,7 +50,7 @@ def prepare(aus: Party) -> Path:
 
 
 class Redress:
-    """The two gateways, both serving, and the badges of Australia's caseworker and Canada's registrar."""
+    """The two gateways, both serving, and the officer certificates of Australia's caseworker and Canada's registrar."""
 
     def __init__(self, can: Party, aus: Party, caseworker: Path, registrar: Path) -> None:
         self._can, self._aus = can, aus

@@ -1,6 +1,6 @@
 """The chapters that follow a hit: what may be said of the person, what an examiner decides, what was wrong.
 
-Each goes by the doors that officers and partners use. `Followed` counts what held.
+Each goes by the listeners that officers and partners use. `Followed` counts what held.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Casework:
     keep: Callable[[Promise], None]
 
     def staff(self) -> Badges:
-        """Let CAN's people in by the door, and have the registrar take in what is held of everybody."""
+        """Let CAN's people in by the listener, and have the registrar take in what is held of everybody."""
         registrar = parties.let_in(self.can, "R-1", "registrar", "caseworker")
         badges = Badges(
             registrar,

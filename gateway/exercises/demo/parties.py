@@ -44,7 +44,7 @@ class Party:
         return self.auditor_file.read_bytes().strip()
 
     def keepers_passphrase(self) -> bytes:
-        """Return the passphrase of its directory's keepers."""
+        """Return the passphrase of its directory's root key holders."""
         return self.keepers_file.read_bytes().strip()
 
 

@@ -124,7 +124,7 @@ class Demo:
         return int(done["people"])
 
     def _serve_and_ask(self, casework: Casework, folder: HomeDirectory) -> Course:
-        """Open the doors, ask about everybody, try what must not work, then follow hits up."""
+        """Open the listeners, ask about everybody, try what must not work, then follow hits up."""
         can, cast = casework.can, casework.cast
         log = self.scratch.folder / "can.log"
         with Server(can.home, can.passphrase_file, log) as server:

@@ -1,4 +1,4 @@
-"""The worst day, rehearsed: keys are named as stolen while a partner asks, and what a thief could still do is counted.
+"""A key compromise, rehearsed: keys are named as stolen while a partner asks, and what a thief could still do is counted.
 
     (1) two parties are made from nothing; one serves, the other asks without pause
     (2) the gateway's sealing key is named: from the order on nothing sealed to it is taken, and the list from the
@@ -8,7 +8,7 @@
     (5) the gateway's signing key is named: it is not ready, and signs nothing more
     (6) the gateway stops, and its whole ledger is verified
 
-Every order is the command that an operator would type, through the admin door of the gateway that serves.
+Every order is the command that an operator would type, through the admin listener of the gateway that serves.
 """
 
 from __future__ import annotations

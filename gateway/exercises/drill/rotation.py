@@ -3,7 +3,7 @@
     (1) a gateway and its partners are made from nothing; the partners begin to ask
     (2) each kind is rotated in turn, by the acts that operators use, until the time is over: a successor is made,
         announced, promoted once every partner was seen to know it; its predecessor steps down. The pairs of the
-        directory are promoted when its keepers name them, with the keys in their folders
+        directory are promoted when its root key holders name them, with the keys in their folders
     (3) the partners stop, and say what came of their questions
     (4) the whole ledger is verified, as `passerelle ledger verify` does
     (5) a copy of the folder is opened by clocks that are ahead: two days later its round destroys the old sealing
@@ -54,7 +54,10 @@ from keys.lifecycle import DESTRUCTION_WAIT, DIRECTORY, KEM_WINDOW, KeyKind, Key
 # Every kind; an authority before the leaf that it issues.
 _FIRST = (KeyKind.KEM, KeyKind.SIGNING, KeyKind.TLS_CA, KeyKind.TLS_LEAF)
 ORDER = (*_FIRST, *(kind for kind in KeyKind if kind not in _FIRST))
-SIGN = {"root": ("1", "2", "3"), "targets": ("1", "2")}  # keepers who sign, as few as it takes
+SIGN = {
+    "root": ("1", "2", "3"),
+    "targets": ("1", "2"),
+}  # root key holders who sign, as few as it takes
 KEK = "KEK"  # the key above the keys: every seed is wrapped anew
 TURNS = (*(kind.value for kind in ORDER), KEK)
 LONGEST = 300.0  # seconds until it gives up on one rotation; every partner asks many times a second
@@ -133,7 +136,7 @@ class Turner:
         """Take the gateway.
 
         passphrase_file      the file with its passphrase, where that is to be changed too
-        keepers_passphrase   of the keepers' folders, where the directory's own pairs are to be rotated too
+        keepers_passphrase   of the root key holders' folders, where the directory's own pairs are to be rotated too
         """
         self._gateway, self._file = gateway, passphrase_file
         self._keepers_passphrase = keepers_passphrase
@@ -177,12 +180,12 @@ class Turner:
         return bytes.fromhex(str(answer["key"]))
 
     def _named(self, kind: KeyKind) -> None:
-        """Have keepers name the pair that waits, as they do at `passerelle directory root` or `renew`.
+        """Have root key holders name the pair that waits, as they do at `passerelle directory root` or `renew`.
 
         A new root comes with a version of our entry: then every partner is waited for who has not walked to it.
         """
         if self._keepers_passphrase is None:
-            raise UserError("the file with the keepers' passphrase was not named")
+            raise UserError("the file with the root key holders' passphrase was not named")
         role = "targets" if kind is KeyKind.DELEGATION else "root"
         answer = self._gateway.perform(ONE, "directory.draft", {"role": role})
         content = base64.b64decode(str(answer["metadata"]))

@@ -86,7 +86,7 @@ _caller: ContextVar[Caller] = ContextVar("caller")
 
 
 def caller() -> Caller:
-    """Return who passed the doors to make this call."""
+    """Return who passed the listeners to make this call."""
     return _caller.get()
 
 

@@ -1,4 +1,4 @@
-"""The door of our own people: a listener apart, badges of our own authority, one table of acts.
+"""The listener of our own people: a listener apart, officer certificates of our own authority, one table of acts.
 
     certificate -> officer    on every call, by the staff table, never from the message
     act, arguments -> answer  through `Gateway.perform`, as a command does it while the gateway is closed
@@ -55,7 +55,7 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
     def Perform(  # noqa: N802 - the name of the RPC
         self, request: admin_pb2.PerformRequest, context: grpc.ServicerContext
     ) -> admin_pb2.PerformResponse:
-        """Do one act for whoever's badge it is."""
+        """Do one act for whoever's officer certificate it is."""
         del context
         refuse_unknown(request, "request", ElementInvalid)
         with _told():
@@ -81,7 +81,7 @@ class AdminService:
         identified: Callable[[str, str], None] = lambda _peer, _person: None,
         beside: Mapping[str, str] = MappingProxyType({}),
     ) -> int:
-        """Open the door and say where it is; return its port. Raises UserError when the address is taken.
+        """Open the listener and say where it is; return its port. Raises UserError when the address is taken.
 
         connections   to the listener in all
         identified    is told of each officer's call, as the interceptor's

@@ -27,7 +27,7 @@ from gateway.wire.decoding import refuse_unknown
 
 
 class Exchange(exchange_pb2_grpc.ExchangeServiceServicer):
-    """ExchangeService over the corridor; `stages` makes a stopwatch for each call."""
+    """ExchangeService over the pipeline; `stages` makes a stopwatch for each call."""
 
     def __init__(
         self, handle: Callable[[Call], Reply], stages: Callable[[], telemetry.Stages]

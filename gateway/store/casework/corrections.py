@@ -52,7 +52,7 @@ class Papers:
     """What a correction says, and the letter that carries it while it lives.
 
     notice   the payload of the notice
-    letter   what a courier made of it; empty where it must be written anew
+    letter   what a transport made of it; empty where it must be written anew
     until    when that letter's life ends, milliseconds
     """
 

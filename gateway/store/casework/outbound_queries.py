@@ -287,5 +287,5 @@ def _codes(received: int) -> frozenset[FieldCode]:
 
 
 def aad(partner: str, number: str) -> bytes:
-    """Return what the folder of an errand is bound to."""
+    """Return what the folder of an outbound query is bound to."""
     return pae(_LABEL, partner.encode(), number.encode())

@@ -2,7 +2,7 @@
 
 A leaf holds the ids as bytes, so the database finds them without an index of its own: it reads the leaves since
 the moment that is asked about, half a kilobyte each. An index over every key id of every message would be the
-ledger's size again, for a question that is asked on the worst day alone.
+ledger's size again, for a question that is asked at a key compromise alone.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Sequencer:
         return self._busy
 
     def start(self) -> None:
-        """Take the pen, verify the ledger's tail, and begin.
+        """Take the writer lock, verify the ledger's tail, and begin.
 
         Raises InternalError, naming the index, where the tail is broken or another log's, or the clock is more
         than two seconds behind it; UserError where another process holds the pen.
@@ -171,7 +171,7 @@ class Sequencer:
         self._thread.start()
 
     def close(self) -> None:
-        """Commit what is queued, then give the pen back; idempotent.
+        """Commit what is queued, then give the writer lock back; idempotent.
 
         Not for the end after a failed write: there the process exits at once, without clean-up.
         """

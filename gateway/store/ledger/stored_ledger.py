@@ -27,7 +27,7 @@ from gateway.store.times import milliseconds, moment
 PAGE = (
     1000  # rows read in one snapshot; a snapshot held for a whole ledger would keep the WAL growing
 )
-TAIL = 1024  # leaves re-hashed when the pen is taken up; the whole is `passerelle ledger verify`
+TAIL = 1024  # leaves re-hashed when the writer lock is taken up; the whole is `passerelle ledger verify`
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Our people: which key opens the admin door to whom, with which roles, from when to when.
+"""Our people: which key opens the admin listener to whom, with which roles, from when to when.
 
 Reading takes a connection, writing returns effects. A row is never removed; it ends.
 """
@@ -35,7 +35,7 @@ class Member:
     approving: bytes = field(default=b"", repr=False)
 
     def live(self, now: datetime) -> bool:
-        """Tell whether the key opens the door at a moment."""
+        """Tell whether the key opens the listener at a moment."""
         return self.ended is None and self.suspended is None and now < self.expires
 
 

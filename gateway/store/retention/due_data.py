@@ -43,7 +43,7 @@ class Item:
 def cutoffs(
     connection: Connection, kept: RetentionClass, schedule: Schedule, now: datetime
 ) -> dict[str, int]:
-    """Return until which measure of its shelf things are due, by partner; "" for all others."""
+    """Return until which measure of its data class things are due, by partner; "" for all others."""
     partners = ("", *schedule.partners(kept))
     until = {each: milliseconds(now - schedule.period(kept, each)) for each in partners}
     if SHELVES[kept].measure is None:

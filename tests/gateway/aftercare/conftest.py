@@ -59,7 +59,9 @@ class Clock:
     def pass_(self, **time: float) -> None:
         self.ahead += timedelta(**time)
         for side in self.sides:
-            if side.serving is not None:  # a caretaker who slept for days shuts the doors
+            if (
+                side.serving is not None
+            ):  # a gateway whose periodic jobs slept for days shuts the listeners
                 side.serving.walk_rounds()
 
 
@@ -288,7 +290,7 @@ def sides(two_folders: Path, tmp_path: Path, clock: Clock) -> Iterator[tuple[Sid
 def stopping(
     two_folders: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Side, list[bytes]]]:
-    """Return CAN, open and not serving, and what its couriers were given; for what must never leave."""
+    """Return CAN, open and not serving, and what its transports were given; for what must never leave."""
     home = tmp_path_factory.mktemp("stopping") / "can"
     shutil.copytree(two_folders / "can", home)
     carried: list[bytes] = []

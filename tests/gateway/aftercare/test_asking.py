@@ -206,7 +206,7 @@ def test_why_nothing_came_goes_with_the_row_and_is_no_unused_answer(
 def test_a_code_that_is_on_no_list_is_not_asked_with(
     stopping: Any, fingers: Any, other: dict[str, str]
 ) -> None:
-    """A slip of the pen hides nobody, and bars nobody from a persecutor."""
+    """A slip in writing hides nobody, and bars nobody from a persecutor."""
     can, carried = stopping
     (name,) = other
 

@@ -1,4 +1,4 @@
-"""The door of our own people: no certificate opens it but a badge in force, and nothing leaks through it."""
+"""The listener of our own people: no certificate opens it but an officer certificate in force, and nothing leaks through it."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_a_badge_ended_opens_nothing_more_on_a_live_connection(door: Any, let_in
 def test_an_open_gateway_does_nothing_for_a_passphrase_alone(
     door: Any, tmp_path: Path, let_in: Any
 ) -> None:
-    """While the gateway serves, its door asks who acts; nobody slips in beside it."""
+    """While the gateway serves, its listener asks who acts; nobody slips in beside it."""
     with pytest.raises(UserError, match="--as FOLDER"):
         let_in(door.home, "P-9", ["auditor"], tmp_path / "p9")
 

@@ -90,7 +90,7 @@ def test_two_keys_of_one_person_are_one_person(desk: Desk) -> None:
 
 
 def test_a_second_persons_yes_takes_the_second_persons_key(desk: Desk) -> None:
-    """P-1 at P-2's desk, with his own key; and P-2's badge with a key that nobody granted."""
+    """P-1 at P-2's desk, with his own key; and P-2's officer certificate with a key that nobody granted."""
     for key in (desk.keys["P-1"], SigningKey.generate()):
         with pytest.raises(NotAllowed, match="no key in force of that person"):
             desk.yes("P-2", key)
@@ -269,7 +269,7 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
 def test_no_operator_alone_lets_a_key_of_his_own_in_under_anothers_name(
     desk: Desk, there: bool
 ) -> None:
-    """P-1 gives P-2, or whoever two will make an operator later, a lesser badge with a key that P-1 holds."""
+    """P-1 gives P-2, or whoever two will make an operator later, a lesser officer certificate with a key that P-1 holds."""
     name = "P-2" if there else "P-3"
     mine = keys_of(name)
     try:

@@ -227,7 +227,7 @@ os._exit(0)
 
 
 def test_a_gateway_that_would_speak_tls_1_2_does_not_serve(homes: Any) -> None:
-    """Whoever imports gRPC first decides its ciphers; a scratch handshake finds out before the doors open."""
+    """Whoever imports gRPC first decides its ciphers; a scratch handshake finds out before the listeners open."""
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTED_TOO_EARLY, str(homes[0])],
         capture_output=True,

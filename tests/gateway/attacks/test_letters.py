@@ -26,7 +26,7 @@ REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 
 
 def reason_of(pair: Any, people: Any, letter: SignedEnvelope) -> str:
-    """Walk the corridor without the doors; anything but a Refusal is a failure of the gateway."""
+    """Walk the pipeline without the listeners; anything but a Refusal is a failure of the gateway."""
     with pytest.raises(Refusal) as caught:
         pair.serving.corridor.handle(people.call(letter))
     return caught.value.reason

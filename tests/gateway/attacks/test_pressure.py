@@ -163,7 +163,7 @@ def test_nothing_holds_the_records_once_their_destruction_is_written(
 
 
 def _in_frames(needles: list[bytes]) -> int:
-    """Count locals of the corridor's frames, and what they refer to, that hold a record."""
+    """Count locals of the pipeline's frames, and what they refer to, that hold a record."""
     found = 0
     frame = sys._getframe(1)
     while frame is not None:

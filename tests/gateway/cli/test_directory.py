@@ -1,4 +1,4 @@
-"""The directory's commands: its keepers sign, at one desk or each at home, and a gateway takes what enough signed."""
+"""The directory's commands: its root key holders sign, at one desk or each at home, and a gateway takes what enough signed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_three_keepers_sign_the_next_root_and_our_entry_starts_from_it(
 def test_a_pair_is_rotated_by_the_commands_that_each_one_names(  # noqa: PLR0917 - the fixtures
     run: Any, home: Path, passphrase: Any, keepers_file: Any, kind: str, verb: str, keepers: str
 ) -> None:
-    """Made by an operator, named by keepers, in use with that; the list says what it waits for."""
+    """Made by an operator, named by root key holders, in use with that; the list says what it waits for."""
     made = run("keys", "rotate", home, kind, "--reason", "yearly", *passphrase)
     assert made.code == 0, made.err
     assert f"passerelle directory {verb} {home}" in made.out
@@ -91,7 +91,7 @@ def test_a_pair_is_not_promoted_before_keepers_name_it(
 
     assert early.code == 2
     assert "passerelle directory root" in early.err
-    assert "three keepers sign a new root" in plan.out
+    assert "three root key holders sign a new root" in plan.out
 
 
 def test_two_keepers_renew_the_targets_by_a_file_that_travels(
@@ -157,5 +157,5 @@ def test_a_gateway_whose_directory_has_ended_answers_nothing(home: Path) -> None
         gateway.publishing._clock = lambda: real() + timedelta(hours=25)
         with pytest.raises(DirectoryStale):
             gateway.publishing.demand()
-        gateway.publishing.round()  # the caretaker signs anew, long before that
+        gateway.publishing.round()  # the periodic jobs signs anew, long before that
         gateway.publishing.demand()

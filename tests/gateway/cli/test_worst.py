@@ -1,4 +1,4 @@
-"""`passerelle keys compromised`: one command on the worst day."""
+"""`passerelle keys compromised`: one command at a key compromise."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def carry(method: Any, seconds: float = PATIENCE, **how: Any) -> Any:
 
 
 class Still:
-    """A clock that stands still but while a courier pauses; real calls take no time by it."""
+    """A clock that stands still but while a transport pauses; real calls take no time by it."""
 
     def __init__(self) -> None:
         self.now, self.paused = 0.0, list[float]()

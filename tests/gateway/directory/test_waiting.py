@@ -75,7 +75,7 @@ def test_a_successor_is_announced_takes_over_and_the_old_pair_leaves(
 def test_a_stolen_pair_is_stopped_at_once_and_another_signs(
     directory: Directory, aus: Party
 ) -> None:
-    """The worst day: partners must not wait for people to stop believing a thief."""
+    """A key compromise: partners must not wait for people to stop believing a thief."""
     first = trust(directory, held(aus))
     stopped = newer(first, NEW, stopped=[(OLD.public, later(first, minutes=1))])
 

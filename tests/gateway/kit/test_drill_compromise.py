@@ -1,4 +1,4 @@
-"""The drill of the worst day, run for real and short; and that it would say so if something got through."""
+"""The drill of the key compromise, run for real and short; and that it would say so if something got through."""
 
 from __future__ import annotations
 

@@ -72,5 +72,5 @@ def test_a_loss_is_told(found: dict[str, Any]) -> None:
 
 
 def test_the_drill_knows_every_kind_of_key() -> None:
-    """Those of the directory too, which its keepers name."""
+    """Those of the directory too, which its root key holders name."""
     assert set(TURNS) == {kind.value for kind in KeyKind} | {"KEK"}

@@ -1,4 +1,4 @@
-"""Who is asked about: what is on the shelf decides, and nobody is asked with what was enrolled."""
+"""Who is asked about: what is on the data class decides, and nobody is asked with what was enrolled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pairs of our directory turn when its keepers name them: not before, not without, and nobody reads a gap."""
+"""The pairs of our directory turn when its root key holders name them: not before, not without, and nobody reads a gap."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.keyset import KeyKind, KeyState
 
-PASSPHRASE = b"the keepers' own"
+PASSPHRASE = b"the root key holders' own"
 KINDS = [("DELEGATION", "targets"), ("SNAPSHOT", "root"), ("TIMESTAMP", "root")]
 each_kind = pytest.mark.parametrize(("kind", "role"), KINDS)
 
@@ -63,7 +63,7 @@ def reader(gateway: Gateway, tmp_path: Path) -> Reader:
 
 
 def sign(gateway: Gateway, desk: Any, role: str, names: str = "123") -> str:
-    """Return the next file of a role, signed by keepers."""
+    """Return the next file of a role, signed by root key holders."""
     draft = gateway.perform(desk.one, "directory.draft", {"role": role})
     content = base64.b64decode(str(draft["metadata"]))
     for name in names:
@@ -145,7 +145,7 @@ def test_a_root_that_was_drafted_before_a_rotation_promotes_nothing(
 def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
     desk: Any, gateway: Gateway, kind: str, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full between the promotion and the new file: both sign, and the keepers' next file goes on."""
+    """The disk is full between the promotion and the new file: both sign, and the root key holders' next file goes on."""
     old = desk.key(KeyKind(kind), KeyState.ACTIVE)
     new = desk.do("keys.rotate", kind=kind)["key"]
     text = sign(gateway, desk, role)
@@ -159,7 +159,7 @@ def test_the_old_pair_is_not_put_away_while_the_directory_names_it(
             adopt(gateway, desk, text)
     gateway.turning.round()
     assert (desk.state(old), desk.state(new)) == (KeyState.ACTIVE, KeyState.ACTIVE)
-    with pytest.raises(UserError, match="have its keepers name the successor"):
+    with pytest.raises(UserError, match="have its root key holders name the successor"):
         desk.do("keys.deactivate", key=old)
     gateway.publishing.leap(1)
     assert gateway.publishing.repository.sound()
@@ -213,7 +213,7 @@ def test_a_root_that_comes_while_a_partner_walks_is_walked_to(
 def test_a_stopped_pair_is_succeeded_by_whom_keepers_name(
     desk: Any, gateway: Gateway, reader: Reader
 ) -> None:
-    """The worst day: the old pair signs no more, not even across the change."""
+    """A key compromise: the old pair signs no more, not even across the change."""
     old = desk.key(KeyKind.TIMESTAMP, KeyState.ACTIVE)
     desk.do("keys.suspend", key=old)
     desk.do("keys.rotate", kind="TIMESTAMP")

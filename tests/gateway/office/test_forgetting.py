@@ -75,7 +75,7 @@ def pieces(sealed: bytes) -> tuple[bytes, ...]:
 
 
 def unsealed(file: Path, folder: Path) -> Path:
-    """Open a backup as its keeper can; return the folder."""
+    """Open a backup as its root key holder can; return the folder."""
     folder.mkdir()
     with file.open("rb") as source:
         archive.read(recovery.unseal(source, RECOVERY), folder)
@@ -99,7 +99,7 @@ def take(ready: Any, gateway: Gateway) -> Callable[[Path], Path]:
 
 
 def shred(gateway: Gateway) -> None:
-    """Have everything erased that a gateway erases, as the caretaker does it, thirty years on."""
+    """Have everything erased that a gateway erases, as the periodic jobs does it, thirty years on."""
     later = timedelta(days=365 * 30)
     desk = Retention(
         gateway.database,
@@ -159,7 +159,7 @@ def test_it_is_gone_when_the_gateway_has_closed_and_opened_again(
 def test_a_backup_has_no_key_to_a_detail_even_while_the_detail_lives(
     take: Callable[[Path], Path], gateway: Gateway, tmp_path: Path
 ) -> None:
-    """A backup that is kept for years is opened by its keeper: no detail opens by it, shredded or not."""
+    """A backup that is kept for years is opened by its root key holder: no detail opens by it, shredded or not."""
     _, ciphertext, sealed = mark(gateway)
 
     opened = unsealed(take(tmp_path / "can.backup"), tmp_path / "opened")

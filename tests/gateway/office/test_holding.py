@@ -76,7 +76,7 @@ def test_a_hold_is_placed_and_released_and_both_are_entries(gateway: Gateway) ->
     ],
 )
 def test_a_hold_on_what_is_not_there_is_refused(gateway: Gateway, values: dict[str, str]) -> None:
-    """A hold that names nobody, by a slip of the pen, would keep nothing."""
+    """A hold that names nobody, by a slip in writing, would keep nothing."""
     size = gateway.sequencer.size
 
     with pytest.raises(UserError):

@@ -114,7 +114,7 @@ def test_a_badge_ends_with_its_days(gateway: Gateway) -> None:
 
 
 def test_a_badge_that_the_table_does_not_know_opens_nothing(gateway: Gateway) -> None:
-    """A badge that our own authority issued past the office, with whatever roles."""
+    """An officer certificate that our own authority issued past the office, with whatever roles."""
     from keys.keyset import KeyKind
     from keys.officer_certificate import badge, issue_badge
 

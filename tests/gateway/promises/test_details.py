@@ -367,7 +367,7 @@ def _operation() -> Any:
 
 
 def pair_letter(pair: Pair, people: People, answer: Answer) -> Any:
-    """Return what makes the same call again and again, as the doors would hand it over."""
+    """Return what makes the same call again and again, as the listeners would hand it over."""
     from gateway.domain.person import DetailsRequest
     from gateway.wire import disclosure_payload as wire
     from keys.envelope import OpeningKey

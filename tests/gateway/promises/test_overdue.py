@@ -1,4 +1,4 @@
-"""Who does not erase may not receive: overdue, the doors shut, and they open when it is done."""
+"""Who does not erase may not receive: overdue, the listeners shut, and they open when it is done."""
 
 from __future__ import annotations
 

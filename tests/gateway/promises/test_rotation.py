@@ -28,7 +28,7 @@ from keys.data_encryption import TAG_BYTES, tag_of
 from keys.errors import KeysError
 from keys.keyset import KeyKind, KeyState
 
-ROUNDS = 0.1  # seconds between the caretaker's rounds of these tests
+ROUNDS = 0.1  # seconds between the periodic jobs' rounds of these tests
 
 
 class Asking:
@@ -96,7 +96,7 @@ def test_every_kind_is_rotated_while_a_partner_asks(pair: Any, people: Any) -> N
     before = own_bundle(pair.home)
     partner = pair.partner()
     first = partner.query(people.samples(1), **people.matter())
-    turner = Turner(pair.gateway, keepers_passphrase=lambda: b"the keepers' own")
+    turner = Turner(pair.gateway, keepers_passphrase=lambda: b"the root key holders' own")
 
     with Asking(pair, people) as asking:
         for kind in ORDER:

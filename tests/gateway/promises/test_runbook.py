@@ -1,4 +1,4 @@
-"""The worst day as docs/operators.md tells it: its commands are read from the document and run, in their order."""
+"""A key compromise as docs/operators.md tells it: its commands are read from the document and run, in their order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.trust.partners import own_bundle
 from keys.signatures import VerifyingKey
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operators.md"
-SECTION = "The worst day"
+SECTION = "A key compromise"
 LOOKS = {("keys", "list"), ("proposals", "list")}  # exit code 1: something waits
 
 

@@ -1,7 +1,7 @@
 """Canary secrets: passphrase, PIN and seeds are nowhere but where they are used.
 
 They are looked for as they are, in hexadecimal and in base64: in logs, errors, reprs and pickles, in the process
-list and the environment of children, in metrics and the door's file, in every file of the gateway; and no image of
+list and the environment of children, in metrics and the listener's file, in every file of the gateway; and no image of
 the memory that holds them may be written.
 """
 

@@ -1,4 +1,4 @@
-"""A gateway with a query under review, brought there by the commits that the corridor makes."""
+"""A gateway with a query under review, brought there by the commits that the pipeline makes."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def test_no_other_role_touches_a_case(bench: Any, role: Role, act: str) -> None:
 
 
 def test_one_person_never_gives_both_verdicts(bench: Any) -> None:
-    """By person, not by badge: another badge of the same person is the same person."""
+    """By person, not by officer certificate: another officer certificate of the same person is the same person."""
     case = bench.pending(persons=2)
     bench.decide(bench.first, case, "SAME")
     again = Officer("P-7", frozenset({Role.EXAMINER, Role.OPERATOR}))
@@ -244,7 +244,7 @@ def test_a_verdict_after_the_lease_is_refused(bench: Any) -> None:
 
 @pytest.mark.parametrize("swept", [False, True])
 def test_a_verdict_after_the_deadline_is_refused(bench: Any, swept: bool) -> None:
-    """Not a second longer, also where the caretaker has not come by yet."""
+    """Not a second longer, also where the periodic jobs has not come by yet."""
     case = bench.pending(level=ServiceLevel.URGENT)
     bench.clock.move(minutes=55)
     bench.act(bench.first, "lease", case)

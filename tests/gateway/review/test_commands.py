@@ -121,7 +121,7 @@ def test_nobody_examines_without_a_credential(bench: Any, passphrase: tuple[str,
 
 
 def test_a_serving_gateway_ends_what_ran_out_of_time(bench: Any) -> None:
-    """The caretaker's rounds, and the start itself."""
+    """The periodic jobs' rounds, and the start itself."""
     case = bench.pending()
     bench.clock.move(hours=24)
 

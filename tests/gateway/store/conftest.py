@@ -180,7 +180,7 @@ def desk(tmp_path: Path, desk_of: Callable[[Path], Desk]) -> Iterator[Desk]:
 
 
 class Counterpart:
-    """The two commits of a query, as the corridor makes them."""
+    """The two commits of a query, as the pipeline makes them."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk

@@ -1,4 +1,4 @@
-"""The file, its pragmas, its one pen and its migrations."""
+"""The file, its pragmas, its one writer lock and its migrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's own keys follow each other under the pen: pairs that sign, the auditor who reads."""
+"""The ledger's own keys follow each other under the writer lock: pairs that sign, the auditor who reads."""
 
 from __future__ import annotations
 

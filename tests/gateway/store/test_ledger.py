@@ -43,7 +43,7 @@ def test_a_clock_behind_the_ledger_does_not_start(desk: Desk) -> None:
         desk.sequencer()
 
     desk.clock.move(minutes=1)
-    assert desk.sequencer().healthy  # the pen was given back
+    assert desk.sequencer().healthy  # the writer lock was given back
 
 
 def test_another_logs_key_does_not_start(desk: Desk) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def make(desk_of: Any, counter_of: Any, keeper_of: Any) -> tuple[Any, Any, Any]:
-    """Return the makers of a desk, a counter and a keeper."""
+    """Return the makers of a desk, a counter and a root key holder."""
     return desk_of, counter_of, keeper_of
 
 
