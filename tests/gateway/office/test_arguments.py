@@ -13,7 +13,7 @@ from gateway.admin.operation import Officer, Role
 from gateway.errors import UserError
 from gateway.server.application import Gateway
 
-OFFICE = Path(__file__).parents[3] / "gateway" / "office"
+SOURCES = Path(__file__).parents[3] / "gateway"
 _TAKEN = re.compile(r'arguments\.(?:text|optional)\(\s*f?"([a-z_]+)')
 EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
 
@@ -21,7 +21,7 @@ EVERYBODY = Officer("P-1", frozenset(Role), second="P-2")
 def test_every_argument_that_has_a_form_says_it() -> None:
     taken = {
         name.rstrip("_")
-        for path in OFFICE.glob("*.py")
+        for path in SOURCES.rglob("*.py")
         for name in _TAKEN.findall(path.read_text(encoding="utf-8"))
     }
 

@@ -179,7 +179,7 @@ def test_every_room_that_seals_with_a_data_key_has_its_drawer() -> None:
     """A new one has to be added to the drawers, or what it sealed would be lost with the key."""
     sealing = {
         path.stem
-        for path in (Path(__file__).parents[3] / "gateway" / "store").glob("*.py")
+        for path in (Path(__file__).parents[3] / "gateway" / "store").rglob("*.py")
         if re.search(r"data_key\.seal\(", path.read_text())
     }
     bound = {drawer.bound.__code__.co_names[0] for drawer in DRAWERS}
