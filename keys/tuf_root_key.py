@@ -23,7 +23,7 @@ from keys.secret import handle
 
 FILE = "keeper.json"
 KEK = "kek.json"
-FORMAT = "passerelle root key holder 1"
+FORMAT = "passerelle keeper 1"
 SEED_BYTES = 32
 SEED_LABEL = b"passerelle/1/keeper"
 

@@ -21,6 +21,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from gateway.admin.operation import Officer, Role
 from gateway.agreements.signatures import signature
 from gateway.cli import admin_session
 from gateway.cli.admin import staff
@@ -41,9 +42,11 @@ from gateway.domain.messages import (
 )
 from gateway.domain.person import Status, SubjectKind
 from gateway.exchange.operation import Call
-from gateway.ledger.entry import EntryType
+from gateway.ledger.entry import EntryType, decode
 from gateway.server.application import Gateway
 from gateway.server.lifecycle import Addresses, Serving
+from gateway.store.exchange import seen_versions
+from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.subjects.enrolment import Row
 from gateway.telemetry import Stages
@@ -54,7 +57,7 @@ from gateway.wire import query_payload, signed_envelope
 from keys import envelope, officer_keys, signatures
 from keys.custody import Argon2Cost, FileCustody, open_custody
 from keys.envelope import OpeningKey, SealingKey
-from keys.keyset import Keyset
+from keys.keyset import KeyKind, Keyset, KeyState
 from keys.signatures import SigningKey
 from matcher.finger import record_fmr, synthetic
 from tests.patience import CALL
@@ -527,3 +530,74 @@ def shared_pair(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings.write_text(settings.read_text().replace(FLOOR, f"{FLOOR}\n{UNBOUND}"))
     with serve(root / "can", root / "aus") as serving:
         yield serving
+
+
+OPERATOR = frozenset({Role.OPERATOR})
+
+
+class KeyDesk:
+    """The acts on keys in one open gateway."""
+
+    one = Officer("P-1", OPERATOR)
+    two = Officer("P-1", OPERATOR, second="P-2")
+    other = Officer("P-2", OPERATOR)
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def do(self, act: str, officer: Officer = one, **values: object) -> dict[str, Any]:
+        """Do one act, for a reason where it wants one."""
+        if act not in {"keys.list", "keys.show"}:
+            values = {"reason": "a test", **values}
+        return dict(self._gateway.perform(officer, act, values))
+
+    def key(self, kind: KeyKind, state: KeyState) -> str:
+        """Return the id of the newest key of a kind in a state."""
+        found = [r for r in self._gateway.keyset.records if (r.kind, r.state) == (kind, state)]
+        return max(found, key=lambda record: record.created).kid.hex()
+
+    def state(self, kid: str) -> KeyState:
+        return self._gateway.keyset.record(bytes.fromhex(kid)).state
+
+    def sight(self, partner: str, version: int) -> None:
+        """Have a partner be seen with a version, as the first commit of its message keeps it."""
+        gateway = self._gateway
+        gateway.sequencer.commit((), seen_versions.see(partner, version, gateway.clock()))
+
+    def entries(self, kind: EntryType) -> int:
+        leaves = stored_ledger.iter_leaves(self._gateway.database)
+        return [decode(leaf).type for leaf in leaves].count(kind)
+
+
+class Clock:
+    """A clock of the keys that tests set forward or back; the ledger keeps its own."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self.ahead = gateway, timedelta()
+        gateway.keyroom._clock = self
+        gateway.turning._clock = self
+
+    def __call__(self) -> datetime:
+        return self._gateway.clock() + self.ahead
+
+
+@pytest.fixture
+def gateway(homes: Any, secret: Any) -> Iterator[Gateway]:
+    """Return an open gateway that knows one partner, AUS."""
+    with Gateway.open(homes[0], secret) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def keydesk() -> type[KeyDesk]:
+    return KeyDesk
+
+
+@pytest.fixture
+def desk(gateway: Gateway) -> KeyDesk:
+    return KeyDesk(gateway)
+
+
+@pytest.fixture
+def clock(gateway: Gateway) -> Clock:
+    return Clock(gateway)

@@ -11,7 +11,7 @@ from matcher.finger import record_ansi_nist, record_fmr, record_formats, synthet
 from matcher.finger.gallery import Gallery
 from matcher.finger.probe import prepare
 from matcher.finger.template import MalformedRecord, Minutiae
-from tests.matcher.test_ansinist import RS, US, file, text
+from tests.matcher.test_record_ansi_nist import RS, US, file, text
 
 FINGER = synthetic.impression(synthetic.person(7), 2, 1)
 UNIT = 1000 / 197  # hundredths of a millimetre in a pixel

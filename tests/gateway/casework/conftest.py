@@ -39,7 +39,7 @@ from gateway.trust.partners import Directory, own_bundle
 from gateway.wire import query_payload
 from keys.custody import open_custody
 from keys.keyset import Keyset
-from tests.gateway.aftercare.asked import LAWFUL
+from tests.gateway.casework.outbound_requests import LAWFUL
 
 CASEWORKER = Officer("P-7", frozenset({Role.CASEWORKER}))
 PARTIES = ("CAN", "AUS")

@@ -11,7 +11,7 @@ from gateway.auditor.index import Index
 from gateway.auditor.reconcile import Compared, Message, Part, compare, state
 from gateway.auditor.reconcile_messages import recorded
 from gateway.server.local_source import Stored
-from tests.gateway.aftercare.asked import record
+from tests.gateway.casework.outbound_requests import record
 
 PERIOD = (0, 2**43)
 

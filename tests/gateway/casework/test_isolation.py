@@ -247,7 +247,7 @@ def silent() -> Any:
 
 def other(can: Any, port: int) -> None:
     """Have CAN know a partner AAA that is reached on a port."""
-    from tests.gateway.directory.conftest import make
+    from tests.gateway.trust.conftest import make
 
     bundle: PartyBundle = replace(
         make("AAA").bundle,

@@ -90,7 +90,9 @@ def test_a_broken_rule_that_its_own_test_does_not_notice_is_a_survivor(root: Pat
         says="a note to file",
         rules=(),
         code=(),
-        tests=("tests/gateway/law/test_duty.py::test_315_27_3_what_was_used_is_kept_with_a_note",),
+        tests=(
+            "tests/gateway/law/test_correction_policy.py::test_315_27_3_what_was_used_is_kept_with_a_note",
+        ),
         evidence=(),
         breaks=(noticed, harmless),
     )

@@ -22,7 +22,7 @@ from keys.envelope import OpeningKey
 from keys.signatures import LogKey, SigningKey
 
 if TYPE_CHECKING:
-    from tests.gateway.directory.conftest import Party
+    from tests.gateway.trust.conftest import Party
 
 ORIGIN = "passerelle/AUS"
 OLD, NEW, OTHER = LogKey.generate(), LogKey.generate(), LogKey.generate()

@@ -25,7 +25,7 @@ from keys.certificates import issue_ca, pin
 from keys.errors import KeyNotUsable, UnknownKey
 
 if TYPE_CHECKING:
-    from tests.gateway.directory.conftest import Party
+    from tests.gateway.trust.conftest import Party
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

@@ -16,7 +16,7 @@ from gateway.trust.endpoints import Rule
 from gateway.trust.partners import BundleRefused, Directory, EntryWaits, fingerprint
 
 if TYPE_CHECKING:
-    from tests.gateway.directory.conftest import Party
+    from tests.gateway.trust.conftest import Party
 
 ON_A_NETWORK = Rule.made(
     ("198.51.100.7:7443", "127.0.0.1:0", "127.0.0.1:7444"),

@@ -18,7 +18,7 @@ from gateway.ledger.entry import EntryType
 from gateway.store.casework import outbound_queries
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.wire import disclosure_payload as details_wire
-from tests.gateway.aftercare.asked import LAWFUL, subjects
+from tests.gateway.casework.outbound_requests import LAWFUL, subjects
 
 GENDER = details_wire.details_bytes(
     Details(

@@ -17,7 +17,7 @@ from gateway.trust.partners import BundleKey, MalformedBundle, PartyBundle, fing
 from keys.envelope import OpeningKey
 
 if TYPE_CHECKING:
-    from tests.gateway.directory.conftest import Party
+    from tests.gateway.trust.conftest import Party
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)

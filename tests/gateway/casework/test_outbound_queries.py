@@ -21,7 +21,7 @@ from gateway.outbound.transport import Delivery, Fate
 from gateway.store.casework import outbound_queries
 from gateway.store.casework.issued_numbers import find_issued
 from gateway.store.effects import Effect
-from tests.gateway.aftercare.asked import LAWFUL, record
+from tests.gateway.casework.outbound_requests import LAWFUL, record
 
 
 def classes(side: Any, kind: EntryType) -> list[EntryClass]:

@@ -1,6 +1,6 @@
 """Names that are stored, sealed, hashed or sent are contracts: code is renamed around them, and they stay.
 
-`stored_names.json` is the list. A new name is added to it: `python tests/house/test_stored_names.py` writes it anew.
+`stored_names.json` is the list. A new name is added to it: `python tests/project/test_stored_names.py` writes it anew.
 A name that goes or changes makes folders, ledgers and backups of earlier releases unreadable.
 """
 

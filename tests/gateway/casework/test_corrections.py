@@ -17,7 +17,7 @@ from gateway.store.casework import corrections, outbound_queries
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.trust.partners import own_bundle
 from gateway.wire import disclosure_payload as details_wire
-from tests.gateway.aftercare.asked import LAWFUL
+from tests.gateway.casework.outbound_requests import LAWFUL
 
 NUMBER = "20260301-aaaaaaaaaaaaaaaaaaaa"
 

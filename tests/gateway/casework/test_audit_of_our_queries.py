@@ -22,7 +22,7 @@ from gateway.server.local_source import Stored
 from gateway.store.people import subjects
 from keys.custody import FileCustody
 from keys.keyset import Keyset
-from tests.gateway.aftercare.asked import record
+from tests.gateway.casework.outbound_requests import record
 
 REGISTRAR = Officer("R-1", frozenset({Role.REGISTRAR}))
 
