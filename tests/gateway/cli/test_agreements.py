@@ -106,7 +106,7 @@ def test_another_partys_agreement_is_never_said_to_be_in_force(
 
     assert alone.code == 0
     assert "counts at the gateway of AUS alone" in alone.out
-    assert (here.code, listed.code, shown.code) == (1, 1, 1)
+    assert (here.code, listed.code, shown.code) == (1, 1, 2)
     assert "agreement.home: is not ours" in here.document["error"]["message"]
     assert signed.code != 0
     assert "agreement.home: is not ours" in signed.err
