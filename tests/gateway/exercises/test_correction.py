@@ -61,7 +61,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     can, aus = (Party(name, tmp_path / name, tmp_path, tmp_path) for name in ("CAN", "AUS"))
 
     def go(gateways: Houses) -> tuple[bool, int, bool, int]:
-        monkeypatch.setattr(correction.commands, "run", gateways.run)
+        monkeypatch.setattr(correction.subprocess_cli, "run", gateways.run)
         acts = Redress(can, aus, tmp_path / "C-7", tmp_path / "R-1")
         learned, number, fields = acts.learned(CAST, ONE, tmp_path)
         corrected, done = acts.corrected(ONE.person, number, tmp_path)

@@ -105,7 +105,9 @@ def test_hits_of_two_people_are_followed_up(asked: Any) -> None:
 def test_without_two_hits_there_is_a_line_that_says_so(
     asked: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(masking.commands, "run", lambda *_, **__: {"answers": {"decision": []}})
+    monkeypatch.setattr(
+        masking.subprocess_cli, "run", lambda *_, **__: {"answers": {"decision": []}}
+    )
     kept: list[Promise] = []
     telling = DemoOutput(Console(file=io.StringIO()))
     cast = people.with_citizen(people.invented(range(5)))

@@ -82,7 +82,7 @@ def decide(
         "show": {"fingers": [{"pairs": [[0, 0], [1, 1]]}]},
         "decide": {"ok": True},
     }
-    monkeypatch.setattr(review.commands, "run", lambda *words, **_: said[words[1]])
+    monkeypatch.setattr(review.subprocess_cli, "run", lambda *words, **_: said[words[1]])
     cast = people.with_citizen(people.invented(range(5)))
     stage = Stage(None, peer, None, cast)  # type: ignore[arg-type]
     can = Party("CAN", Path(), Path(), Path())

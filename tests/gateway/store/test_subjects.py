@@ -71,7 +71,7 @@ def test_people_come_back_as_they_were_enrolled(desk: Desk) -> None:
     }
     assert {one.subject for one in everyone} == {one.subject for one in placed}
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(2, 3, {1: 1, 2: 1, 7: 1}, 2)
+        assert counts(reader) == Counts(2, 3, {1: 1, 2: 1, 7: 1}, 2, with_prints=2)
         assert find(reader, "F-1") == placed[0].subject
         assert reference_of(reader, placed[1].subject) == "F-2"
         assert find(reader, "F-3") is reference_of(reader, 5) is None
@@ -137,7 +137,7 @@ def test_a_person_is_extended_finger_by_finger(desk: Desk) -> None:
     assert (first.known, again.known) == (False, True)
     assert again.subject == first.subject
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(1, 2, {2: 1, 3: 1}, 1)
+        assert counts(reader) == Counts(1, 2, {2: 1, 3: 1}, 1, with_prints=1)
 
 
 def test_a_finger_is_enrolled_once(desk: Desk) -> None:
@@ -208,7 +208,7 @@ def test_who_is_removed_is_gone_with_every_sample(desk: Desk) -> None:
     sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))
 
     with sequencer._database.reader() as reader:
-        assert counts(reader) == Counts(1, 1, {2: 1}, 1)
+        assert counts(reader) == Counts(1, 1, {2: 1}, 1, with_prints=1)
         assert reader.execute(select(samples.c.position)).scalars().all() == [2]
     with pytest.raises(NotEnrolled):
         sequencer.commit([desk.leaf(EntryType.REMOVED)], remove("F-1"))

@@ -54,7 +54,7 @@ def test_a_run_that_fails_leaves_the_lock_to_the_next(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(erasure.copying, "sweep", lambda _: 1 / 0)
+        broken.setattr(erasure.snapshot, "sweep", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             keeper.run()
 
