@@ -1,4 +1,4 @@
-"""Names of settings that changed: a file with the old name is read as if it had the new one.
+"""Names of settings in the environment, and those that changed: a file with an old one is read as if it had the new one.
 
 A file is part of a home directory and may be years old; a variable of the environment is set by somebody who can be told.
 """
@@ -9,6 +9,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+PREFIX: Final = "PASSERELLE_"  # of every variable of the environment that is ours
+OFFICERS_PASSPHRASE: Final = (
+    f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts
+)
 OLD_SECTIONS: Final[Mapping[str, str]] = MappingProxyType({"house": "gateway"})  # until 0.1.0
 
 
@@ -24,10 +28,10 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
     return {OLD_SECTIONS.get(name, name): value for name, value in tree.items()}
 
 
-def refuse_old_variables(names: Iterable[str], prefix: str = "PASSERELLE_") -> None:
+def refuse_old_variables(names: Iterable[str]) -> None:
     """Raise OldName for a variable of the environment that names a section as it was called before."""
     for name in sorted(names):
-        section, mark, key = name.removeprefix(prefix).partition("__")
+        section, mark, key = name.removeprefix(PREFIX).partition("__")
         new = OLD_SECTIONS.get(section.lower(), "").upper()
-        if name.startswith(prefix) and mark and new:
-            raise OldName(f"environment: {name} is now {prefix}{new}__{key}; set that")
+        if name.startswith(PREFIX) and mark and new:
+            raise OldName(f"environment: {name} is now {PREFIX}{new}__{key}; set that")

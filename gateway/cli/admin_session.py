@@ -22,7 +22,7 @@ import typer
 from gateway.cli.output import No, emit, passphrase_from
 from gateway.cli.passphrase import DOOR, passphrase_of
 from gateway.errors import PasserelleError, UserError
-from gateway.exercises.subprocess_cli import OFFICERS_PASSPHRASE
+from gateway.settings_names import OFFICERS_PASSPHRASE
 
 if TYPE_CHECKING:
     from gateway.client.officer_credential import Credential

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 try:
+    from collections.abc import Iterator
+    from contextlib import contextmanager
     from typing import Annotated
 
     import typer
 
     from gateway.cli.lazy import LazyGroup, Table
     from gateway.cli.output import GuardedGroup, example, manner
+    from gateway.errors import UserError
 except KeyboardInterrupt:
     # Imports take most of a short command's time, before there is a command that could end in order.
     raise SystemExit(130) from None
 
 listed = Table()
+
+
+@contextmanager
+def exercises() -> Iterator[None]:
+    """Say what to install where demonstration, drills, benches and evaluation are not installed beside the gateway."""
+    try:
+        yield
+    except ModuleNotFoundError as absent:
+        if not (absent.name or "").startswith(("gateway.exercises", "gateway.cli.exercises")):
+            raise
+        raise UserError(
+            "this command is of the distribution passerelle-exercises: pip install passerelle-exercises"
+        ) from None
 
 
 class Root(LazyGroup, GuardedGroup):
@@ -152,7 +168,8 @@ def _details(app: typer.Typer) -> None:
     "Show the main job on this machine: two parties, real TLS, real searches, refusals, a verified ledger.",
 )
 def _demo(app: typer.Typer) -> None:
-    from gateway.cli.exercises import demo
+    with exercises():
+        from gateway.cli.exercises import demo
 
     app.command(epilog=example("passerelle demo", "passerelle demo --records prints/ --json"))(
         demo.demo
@@ -350,7 +367,8 @@ def _decisions(app: typer.Typer) -> None:
 
 @listed("bench", "Measure it on this machine.")
 def _bench(app: typer.Typer) -> None:
-    from gateway.cli.exercises import bench, bench_alike, demo
+    with exercises():
+        from gateway.cli.exercises import bench, bench_alike, demo
 
     demo.bench.command(
         epilog=example(
@@ -375,14 +393,16 @@ def _bench(app: typer.Typer) -> None:
     "Rehearse, on a scratch gateway made for it, what one hopes never to do for the first time.",
 )
 def _drill(app: typer.Typer) -> None:
-    from gateway.cli.exercises import drill
+    with exercises():
+        from gateway.cli.exercises import drill
 
     app.add_typer(drill.app, name="drill")
 
 
 @listed("eval", "Measure the matcher on your records.")
 def _eval(app: typer.Typer) -> None:
-    from gateway.cli.exercises import evaluation
+    with exercises():
+        from gateway.cli.exercises import evaluation
 
     app.add_typer(evaluation.app, name="eval")
 

@@ -18,11 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from gateway.errors import UserError
+from gateway.settings_names import OFFICERS_PASSPHRASE, PREFIX
 
-PREFIX = "PASSERELLE_"  # settings of whoever runs us are not those of the parties we make
-OFFICERS_PASSPHRASE = (
-    f"{PREFIX}OFFICER_PASSPHRASE_FILE"  # names the file with the passphrase of an officer who acts
-)
 READY_SECONDS = 600.0  # for a start; two cores with ten times their work took over 60
 STOP_SECONDS = 300.0  # until a stop is forced; the gateway drains for 30 and then ends by itself
 RUN_SECONDS = 900.0  # until it gives up on any other command

@@ -174,7 +174,7 @@ def _draw(found: Mapping[str, Any], out: Path) -> list[Path]:
     """Write a picture of each finger; where there are several, the finger's number is in its file's name."""
     import math
 
-    from gateway.exercises.svg import Mark, overlay
+    from gateway.svg import Mark, overlay
 
     written = []
     for each in found["fingers"]:

@@ -181,7 +181,7 @@ def _first_reason(side: Side) -> str:
 
 def _draw(plot: Path, name: str, sets: Sequence[Judged], others: Sequence[Any]) -> None:
     from gateway.exercises.evaluation.scores import curve
-    from gateway.exercises.svg import det_plot
+    from gateway.svg import det_plot
 
     whole = [each for each in sets if each.comparisons.complete]
     if not whole:

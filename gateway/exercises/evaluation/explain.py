@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gateway.exercises.evaluation.files import Read, Specimen, read
-from gateway.exercises.svg import Mark, overlay
+from gateway.svg import Mark, overlay
 from matcher.finger.descriptors import default_model, describe, distinct
 from matcher.finger.explanation import Explanation, explain
 from matcher.finger.template import Minutiae

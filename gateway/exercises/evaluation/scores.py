@@ -10,7 +10,7 @@ import numpy as np
 from gateway.errors import UserError
 from gateway.exercises.evaluation.evaluate import specimens_of
 from gateway.exercises.evaluation.files import numbered
-from gateway.exercises.svg import Curve
+from gateway.svg import Curve
 from matcher import error_rates
 from matcher.error_rates import Comparisons
 

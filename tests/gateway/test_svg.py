@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gateway.exercises.evaluation.explain import explained
-from gateway.exercises.svg import Curve, Mark, det_plot, overlay
+from gateway.svg import Curve, Mark, det_plot, overlay
 from matcher.finger import synthetic
 
 SVG = "{http://www.w3.org/2000/svg}"
