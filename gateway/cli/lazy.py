@@ -9,7 +9,7 @@ whole process.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
+from copy import copy as shallow
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -103,7 +103,7 @@ def _group(info: TyperInfo) -> Any:  # noqa: ANN401 - typer's own types
     """Build a group around commands that are not built yet."""
     whole = info.typer_instance
     assert whole is not None  # noqa: S101 - `add_typer` demands one
-    shell, empty, holder = copy(info), copy(whole), typer.Typer()
+    shell, empty, holder = shallow(info), shallow(whole), typer.Typer()
     empty.registered_commands, empty.registered_groups = [], []
     shell.typer_instance = empty
     holder.registered_groups.append(shell)
@@ -127,13 +127,13 @@ class LazyGroup(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own types
         """Offer the names of commands with their summaries."""
-        listed = copy(ctx)
+        listed = shallow(ctx)
         listed.command = self._listed()
         return super().shell_complete(listed, incomplete)
 
     def _listed(self) -> LazyGroup:
         """Return this group with nothing but a name and a summary for each command."""
-        listed = copy(self)
+        listed = shallow(self)
         listed.commands = {
             entry.name: TyperCommand(entry.name, help=entry.summary)
             for entry in self.table.entries.values()
