@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from gateway.cli.home.init import NewHome, found
 from gateway.domain.messages import Direction, Outcome, Purpose, Result
 from gateway.domain.outbound_query import OutboundQuery, OutboundState, StoredAnswer
 from gateway.domain.person import FieldCode
+from gateway.exercises.demo.parties import free_port
 from gateway.law.agreement_library import packaged
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.server import application as rooms
@@ -211,7 +211,7 @@ def _secret() -> bytes:
 def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
     """Return a folder with `can` and `aus`, each of whose bundles names the port on which it will listen."""
     root = tmp_path_factory.mktemp("two")
-    ports = _free(len(PARTIES))
+    ports = [free_port() for _ in PARTIES]
     for party, port in zip(PARTIES, ports, strict=True):
         home = root / party.lower()
         charter = NewHome(party, party, f"127.0.0.1:{port}", ("127.0.0.1", "localhost"))
@@ -244,15 +244,6 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, people: Any) -> Path:
                 [r for seed in (1, 2, 3) for r in people.rows(seed)]
             ).bad
     return root
-
-
-def _free(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 @pytest.fixture

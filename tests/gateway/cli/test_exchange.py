@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.cli import admin_session
+from gateway.exercises.demo.parties import free_port
 from gateway.trust.bundle import PartyBundle
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.record_fmr import View, write_iso2005
@@ -89,8 +89,7 @@ def keep_records(run: Any, can: Path, registrar: Path, passphrase: Any) -> None:
 
 def _move_to_a_free_port(home: Path) -> None:
     """Founded on the standard port; several test processes cannot all have it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     settings = home / "passerelle.toml"
     text = settings.read_text().replace("127.0.0.1:7443", f"127.0.0.1:{port}")
     settings.write_text(text.replace("127.0.0.1:7444", "127.0.0.1:0").replace("7445", "0"))
