@@ -326,9 +326,10 @@ def test_one_partner_whose_directory_fails_unforeseen_stops_no_other_reading(
         read.append(party)
         raise KeyError(party)
 
-    monkeypatch.setattr(postman, "_followed", lambda: ["AAA", "AUS"])
-    monkeypatch.setattr(postman, "_connections", courier)
-    postman.keep_up()
+    with monkeypatch.context() as broken:
+        broken.setattr(postman, "_followed", lambda: ["AAA", "AUS"])
+        broken.setattr(postman, "_connections", courier)
+        postman.keep_up()
 
     assert read == ["AAA", "AUS"]
     assert (
