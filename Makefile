@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 PROTOS := $(wildcard proto/gateway/v1/*.proto)
 SRC    := gateway matcher keys tests deploy
 
-.PHONY: demo test check lint types rooms settings settings-current law law-current law-mutants proto proto-current buf lock bench clean
+.PHONY: demo test check lint types imports settings settings-current law law-current law-mutants proto proto-current buf lock bench clean
 
 demo: $(STAMP)  ## the main job on this machine, from nothing
 	$(BIN)/passerelle demo
@@ -15,7 +15,7 @@ test: $(STAMP)  ## everything that must hold, the habits of `check` among it
 	sh deploy/chromium.sh $(VENV)
 	$(BIN)/python -m pytest -n auto --dist worksteal -r s
 
-check: lint types rooms law-current settings-current proto-current buf  ## the habits alone, one after the other: quicker to read
+check: lint types imports law-current settings-current proto-current buf  ## the habits alone, one after the other: quicker to read
 
 lint: $(STAMP)  ## style
 	$(BIN)/ruff check --quiet $(SRC)
@@ -24,7 +24,7 @@ lint: $(STAMP)  ## style
 types: $(STAMP)  ## mypy --strict over gateway, matcher, keys
 	$(BIN)/mypy
 
-rooms: $(STAMP)  ## the import law
+imports: $(STAMP)  ## the import law
 	$(BIN)/lint-imports --no-logo --no-cache
 
 settings: $(STAMP)  ## remake docs/settings.md from gateway/config.py
