@@ -16,7 +16,7 @@ from gateway.domain.person import FieldCode, Ground, Scope
 from gateway.errors import InternalError, UserError
 from gateway.law.disclosure_policy import Decided
 from gateway.store.effects import Effect, says
-from gateway.store.schema_casework import decisions
+from gateway.store.schema import decisions
 from gateway.store.times import milliseconds, moment
 
 EVERYBODY = ""  # the partner of a decision that concerns all of them

@@ -17,8 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal, se
 
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
-from gateway.store.schema import leaves, subjects, transactions
-from gateway.store.schema_casework import asked, holds
+from gateway.store.schema import asked, holds, leaves, subjects, transactions
 from gateway.store.times import milliseconds, moment
 
 
