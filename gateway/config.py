@@ -30,7 +30,7 @@ from gateway import bounded_toml, user_files
 from gateway.bounded_toml import TomlRefused
 from gateway.errors import UserError
 from gateway.settings_names import PREFIX, OldName, refuse_old_variables, with_new_names
-from keys import custody_rewrap, strict_json
+from keys import atomic_file, custody_rewrap, strict_json
 
 FILE = "passerelle.toml"
 MAX_FILE = 65_536  # bytes; a settings file is a page
@@ -364,7 +364,7 @@ def write_default(
     path = home / FILE
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        with user_files.exclusive(path) as file:
+        with atomic_file.create_new(path) as file:
             file.write(text.encode())
     except FileExistsError:
         raise UserError(

@@ -15,15 +15,13 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
 from gateway.errors import PasserelleError, UserError
 from keys import atomic_file
 
-MODE: Final = 0o600  # of every file that a command writes
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN: Final = (
     os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 )  # a FIFO without a writer is not waited for
@@ -101,29 +99,15 @@ class FileMissing(FileRefused):
     """There is no such file."""
 
 
-def exclusive(path: Path) -> BinaryIO:
-    """Open a new file of mode 0600 for writing. Raises FileExistsError, for a link too."""
-    handle = os.open(path, _NEW, MODE)
-    os.fchmod(handle, MODE)  # a umask can only take away, and what it takes the next writing lacks
-    return os.fdopen(handle, "wb")
-
-
 @contextmanager
 def creating(path: Path) -> Iterator[BinaryIO]:
     """Lend a new file to write into; it is there whole and flushed, or not at all. Raises UserError, OSError."""
-    try:
-        file = exclusive(path)
-    except FileExistsError:
-        raise UserError(f"{path} is there already; name a new file") from None
-    try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        raise
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(atomic_file.create_new(path))
+        except FileExistsError:
+            raise UserError(f"{path} is there already; name a new file") from None
+        yield file
 
 
 def create(path: Path, octets: bytes) -> None:

@@ -26,6 +26,7 @@ from gateway.admin.operation import Act, Answer, NotAllowed, Officer, Role, alwa
 from gateway.admin.pages import Page
 from gateway.errors import StaffUnknown, UserError
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring import alarms
 from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
 from gateway.store.people import staff
 from gateway.store.people.staff import Member
@@ -66,7 +67,7 @@ class Staff:
         self._sequencer = sequencer
         self._keyset = keyset
         self._clock = clock
-        self._denied: dict[str, datetime] = {}
+        self._denied = alarms.OnceInAWhile(DENIALS)
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done to the list."""
@@ -121,13 +122,9 @@ class Staff:
 
     def denied(self, officer: Officer, act: str) -> None:
         """Record that somebody tried what his roles do not allow; once a minute says it all."""
-        now = self._clock()
-        last = self._denied.get(officer.person)
-        if last is not None and now - last < DENIALS:
-            return
-        self._denied[officer.person] = now
-        facts = {"actor": officer.person, "operation": act, "reason": "ROLE_REQUIRED"}
-        self._sequencer.commit((Leaf(_frame(EntryType.ALARM), facts),))
+        if self._denied.due(officer.person, self._clock()):
+            facts = {"actor": officer.person, "operation": act, "reason": "ROLE_REQUIRED"}
+            self._sequencer.commit((alarms.entry(facts),))
 
     def _add(self, officer: Officer, arguments: Arguments) -> Callable[[], Answer]:
         request = Request(
@@ -226,7 +223,7 @@ class Staff:
                 for each in live
                 for leaf in (
                     Leaf(_frame(EntryType.STAFF, each.pin), {**facts, "state_after": "SUSPENDED"}),
-                    Leaf(_frame(EntryType.ALARM, each.pin), {**facts, "operation": "SUSPEND"}),
+                    _alarm(each.pin, {**facts, "operation": "SUSPEND"}),
                 )
             ]
             self._sequencer.commit(leaves, [staff.suspend(each.pin, now) for each in live])
@@ -370,7 +367,7 @@ class Staff:
         leaves = [Leaf(_frame(EntryType.STAFF, of.pin), facts)]
         if officer.custodial and not founds(self.members(), of, ends=state == "ENDED"):
             why = {"actor": officer.person, "reason": "CUSTODY_INSTEAD_OF_OPERATOR"}
-            leaves.append(Leaf(_frame(EntryType.ALARM, of.pin), why))
+            leaves.append(_alarm(of.pin, why))
         self._sequencer.commit(leaves, (effect,))
 
 
@@ -416,7 +413,16 @@ def _demand_other(officer: Officer, person: str) -> None:
 
 
 def _frame(kind: EntryType, pin: bytes = b"") -> Frame:
-    return Frame(type=kind, entry_class=EntryClass.OTHER, subject_reference=pin.hex()[:32])
+    return Frame(type=kind, entry_class=EntryClass.OTHER, subject_reference=_short(pin))
+
+
+def _alarm(pin: bytes, facts: Mapping[str, str]) -> Leaf:
+    return alarms.entry(facts, subject_reference=_short(pin))
+
+
+def _short(pin: bytes) -> str:
+    """Return what an entry calls a certificate: the first half of its pin."""
+    return pin.hex()[:32]
 
 
 def _plain(of: Member, now: datetime) -> dict[str, object]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from gateway.law.agreement import Agreement, Agreements
 from gateway.law.agreement_parser import parse
 from gateway.law.toml_reader import MAX_BYTES, MalformedAgreement
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store import alarms
-from gateway.store.alarms import AlarmStands
+from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
 from gateway.store.keys import adopted_versions
 from gateway.store.keys.adopted_versions import Subject
 from gateway.store.ledger.sequencer import Leaf, Sequencer
@@ -78,6 +76,7 @@ class ActiveAgreements:
         self._folder = folder
         self._database = database
         self._sequencer = sequencer
+        self._alarms = LatchedAlarms(database, sequencer, clock)
         self._keyset = keyset
         self._key = key
         self._clock = clock
@@ -148,24 +147,14 @@ class ActiveAgreements:
             file = fault.file if isinstance(fault, MalformedAgreement) else ""
             _log.error("agreements_refused", file=_plain(file), reason=_plain(str(fault)))
         if faults:
-            self._alarm(_plain(str(faults[0])))
+            reason = _plain(str(faults[0]))
+            self._alarms.raise_once(ALARM, raising(ALARM, {"reason": reason}))
         else:
             self.clear()
 
     def clear(self) -> None:
         """End the alarm, if it stands: the folder is right."""
-        with self._database.reader() as reader:
-            stands = ALARM in alarms.raised(reader)
-        if stands:
-            with suppress(AlarmStands):
-                self._sequencer.commit((Leaf(_frame("CLEAR")),), alarms.clear_alarm(ALARM))
-
-    def _alarm(self, reason: str) -> None:
-        with suppress(AlarmStands):
-            self._sequencer.commit(
-                (Leaf(_frame("RAISE"), {"reason": reason}),),
-                alarms.raise_alarm(ALARM, self._clock()),
-            )
+        self._alarms.clear_once(ALARM, clearing(ALARM))
 
     def _vetted(self, folder: AgreementFolder) -> Vetted:
         with self._database.reader() as reader:
@@ -247,9 +236,3 @@ def _about(officer: Officer, values: Mapping[str, object]) -> tuple[str, tuple[L
 def _plain(text: str) -> str:
     """Return what an entry can hold of a complaint: a file may have any name."""
     return text.encode("ascii", errors="replace").decode("ascii")[:LONGEST_REASON]
-
-
-def _frame(verb: str) -> Frame:
-    return Frame(
-        type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=f"{verb}/{ALARM}"
-    )

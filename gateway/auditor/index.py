@@ -37,7 +37,7 @@ from gateway.ledger.entry import (
     decode,
     open_detail,
 )
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 from keys.envelope import OpeningRing
 
 SECRET: Final = 32  # bytes; the key of the pages

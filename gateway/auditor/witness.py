@@ -14,10 +14,8 @@ contradicts what was signed before is; both notes are kept, and nothing is cosig
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
@@ -133,15 +131,8 @@ class Watcher:
         path = evidence.keep(self._kept, why, self._log.origin, (kept, seen))
         raise HistoryRewritten(why, path)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        lock = os.open(self._kept.with_suffix(".lock"), flags, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    def _alone(self) -> AbstractContextManager[None]:
+        return atomic_file.lock(self._kept.with_suffix(".lock"))
 
 
 def fetching(place: str) -> Fetch:

@@ -24,6 +24,7 @@ from gateway.ledger.errors import NoteRefused
 from gateway.ledger.merkle import root_at
 from gateway.ledger.proof import LogIdentity
 from gateway.ledger.signed_note import Checkpoint
+from gateway.monitoring import alarms
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
@@ -131,7 +132,7 @@ def record(said: Mark, sequencer: Sequencer) -> None:
     if said.witnessed:
         _log.error("ledger_lost", witnessed=said.witnessed, restored=said.size)
         lost = {**facts, "count": str(said.witnessed), "reason": said.reason}
-        leaves.append(Leaf(_frame(EntryType.ALARM, ALARM), lost))
+        leaves.append(alarms.entry(lost, subject_reference=ALARM))
     sequencer.commit(leaves)
 
 

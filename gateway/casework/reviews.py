@@ -29,6 +29,7 @@ from gateway.isolated_loop import each
 from gateway.law import query_policy
 from gateway.law.review_policy import conclude
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring import alarms
 from gateway.store.casework import reviews
 from gateway.store.casework.reviews import Case, CaseState, Evidence
 from gateway.store.exchange import transactions
@@ -77,11 +78,12 @@ class Reviews:
             nonlocal ended
             now = self.clock()
             receipt = self._destruction(case)
+            overdue = {"reason": "REVIEW_OVERDUE", "due": _time(case.due)}
             self.sequencer.commit(
                 (
                     Leaf(receipt, _GONE),
                     Leaf(_frame(EntryType.ABANDONED, case), {"due": _time(case.due)}),
-                    Leaf(_alarm(case), {"reason": "REVIEW_OVERDUE", "due": _time(case.due)}),
+                    alarms.entry(overdue, subject_reference=case.case),
                 ),
                 (
                     reviews.expire(case, now),
@@ -299,10 +301,6 @@ def _frame(kind: EntryType, case: Case, reference: str = "") -> Frame:
         transaction_number=case.number,
         subject_reference=reference or case.case,
     )
-
-
-def _alarm(case: Case) -> Frame:
-    return Frame(type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=case.case)
 
 
 def _plain(case: Case, now: datetime) -> dict[str, object]:

@@ -13,9 +13,7 @@ so an older tree is fine where the ledger proves that it is the beginning of the
 
 from __future__ import annotations
 
-import fcntl
 import math
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -182,14 +180,8 @@ class Witness:
             yield
             return
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(
-            self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with atomic_file.lock(self._path.with_suffix(".lock")):
             yield
-        finally:
-            os.close(lock)
 
     def _read(self) -> Sighting | None:
         if self._path is None:

@@ -14,9 +14,7 @@ nothing older passes tomorrow; one process at a time uses them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -200,22 +198,14 @@ class Trust:
     def _flush(self) -> None:
         """Bring what python-tuf wrote to the disk: a crash must not bring an older state back."""
         for place in (self._folder, self._folder / "root_history", *self._folder.glob("*.json")):
-            descriptor = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            atomic_file.flush_file(place)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         with self._lock:
             self._folder.mkdir(mode=atomic_file.FOLDER_MODE, parents=True, exist_ok=True)
-            lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with atomic_file.lock(self._folder / "lock"):
                 yield
-            finally:
-                os.close(lock)
 
 
 def _is(octets: bytes, anchor: Anchor) -> bool:

@@ -29,6 +29,7 @@ from gateway.keymanagement.active_keyset import ActiveKeyset
 from gateway.keymanagement.blocklist import Blocklist
 from gateway.keymanagement.transitions import named
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring import alarms
 from gateway.store.ledger.affected_entries import Affected, iter_affected
 from gateway.store.ledger.sequencer import Leaf, Sequencer
 from gateway.store.sqlite import Database
@@ -175,8 +176,8 @@ class CompromiseOperations:
         def do() -> Answer:
             one = self._barred_named(partner, key)
             facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
-            frame = _frame(partner, Identified(one.kid, "", ()), "BELIEVED")
-            self._barring.believe(partner, one.kid, Leaf(frame, facts))
+            leaf = _entry(partner, Identified(one.kid, "", ()), "BELIEVED", facts)
+            self._barring.believe(partner, one.kid, leaf)
             return {"key": one.kid.hex(), "partner": partner, "state": "BELIEVED"}
 
         return do
@@ -333,15 +334,14 @@ def _alarm(
     told = {**officer.facts, "since": since.isoformat(), **facts}
     if of.kind:
         told["key_kind"] = of.kind
-    return Leaf(_frame(partner, of, "COMPROMISED"), told)
+    return _entry(partner, of, "COMPROMISED", told)
 
 
-def _frame(partner: str, of: Identified, word: str) -> Frame:
+def _entry(partner: str, of: Identified, word: str, facts: dict[str, str]) -> Leaf:
     """Name the key where messages name theirs, so that a story of such a message finds it."""
     sealing = of.kind == KeyKind.KEM.value
-    return Frame(
-        type=EntryType.ALARM,
-        entry_class=EntryClass.OTHER,
+    return alarms.entry(
+        facts,
         partner_id=partner,
         signing_key_id=b"" if sealing else of.kid,
         kem_key_id=of.kid if sealing else b"",

@@ -19,6 +19,7 @@ from gateway.keymanagement import dry_run, transitions, views
 from gateway.keymanagement.active_keyset import Decide
 from gateway.keymanagement.rotation import KeyRotation
 from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring import alarms
 from gateway.store.keys import rotations
 from gateway.store.keys.rotations import ScheduledDestruction
 from gateway.store.ledger.sequencer import Leaf
@@ -214,12 +215,8 @@ class KeyOperations:
                 "state_after": KeyState.SUSPENDED.value,
                 "reason": reason,
             }
-            frame = Frame(
-                type=EntryType.ALARM,
-                entry_class=EntryClass.OTHER,
-                subject_reference=f"SUSPENDED/{short(record.kid)}",
-            )
-            self._turning.commit(Leaf(frame, facts))
+            reference = f"SUSPENDED/{short(record.kid)}"
+            self._turning.commit(alarms.entry(facts, subject_reference=reference))
             self._turning.publish(officer.person, officer.facts)
             return {**self._told(moved), "key": record.kid.hex()}
 

@@ -17,7 +17,7 @@ from gateway import telemetry
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset, Decide
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring import alarms
 from gateway.store.exchange import seen_versions
 from gateway.store.exchange.seen_versions import Sighting
 from gateway.store.keys import rotations
@@ -63,7 +63,7 @@ class KeyRotation:
         self._keyroom, self._directory = keyroom, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
         self._naming = naming
-        self._alarmed: dict[str, datetime] = {}
+        self._alarmed = alarms.OnceInAWhile(ALARMED)
 
     @property
     def keyset(self) -> Keyset:
@@ -256,24 +256,17 @@ class KeyRotation:
     def _alarm(
         self, why: str, kind: str, sentence: str, told: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        name, now = f"{why}/{kind}", self._clock()
-        last = self._alarmed.get(name)
-        if last is not None and timedelta(0) <= now - last < ALARMED:
+        name = f"{why}/{kind}"
+        if not self._alarmed.due(name, self._clock()):
             return
-        self._alarmed[name] = now
         _log.error("keys_wait", state=name, reason=sentence)
         facts = {"reason": why, "why": sentence[:500], **told}
         if kind:
             facts["key_kind"] = kind
-        frame = Frame(
-            type=EntryType.ALARM,
-            entry_class=EntryClass.OTHER,
-            subject_reference=f"ROTATION/{why}",
-        )
         try:
-            self.commit(Leaf(frame, facts))
+            self.commit(alarms.entry(facts, subject_reference=f"ROTATION/{why}"))
         except PasserelleError:
-            del self._alarmed[name]  # the ledger takes nothing; said again with the next round
+            self._alarmed.forget(name)  # the ledger takes nothing; said again with the next round
 
 
 def _sentence(fault: Exception) -> str:

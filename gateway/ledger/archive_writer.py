@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import Final, Self
 
-from gateway import user_files
 from gateway.ledger.archive import (
     BLOCK,
     FACTS,
@@ -27,6 +24,7 @@ from gateway.ledger.archive import (
     prefixed,
 )
 from gateway.ledger.merkle import Frontier
+from keys import atomic_file
 
 ROLL: Final = 1 << 20  # bytes after which a member of notes or tokens is full
 
@@ -35,11 +33,10 @@ class Writer:
     """Writes a bundle; what is not finished leaves no file behind."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._digest = hashlib.sha256()
         self._counts: dict[str, int] = {}
-        self._file: IO[bytes] = user_files.exclusive(self._temporary)
+        self._draft = atomic_file.Draft(path)
+        self._file = self._draft.file
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -47,9 +44,7 @@ class Writer:
 
     def __exit__(self, *exception: object) -> None:
         """Drop what was not finished."""
-        self._file.close()
-        with suppress(FileNotFoundError):
-            self._temporary.unlink()
+        self._draft.drop()
 
     def document(self, name: str, content: bytes) -> None:
         """Write one member whole; raises ArchiveRefused for a name that no bundle has."""
@@ -92,15 +87,7 @@ class Writer:
         self.document("manifest.json", canonical(values))
         self.document("SHA256", self._digest.hexdigest().encode() + b"\n")
         self._file.write(bytes(2 * BLOCK))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._temporary.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        self._draft.finish()
 
     def _pages(
         self, folder: str, lines: Iterable[bytes], progress: Callable[[int], None] | None = None

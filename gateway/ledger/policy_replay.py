@@ -33,7 +33,7 @@ from gateway.law.agreement import Agreement
 from gateway.law.legal_status import persecution_told
 from gateway.law.query_policy import Decided, Found, Permit, may_answer, settle
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history_parts import Told, age_of
+from gateway.ledger.exchange_history import Told, age_of
 
 Threshold: TypeAlias = Callable[[float, int, int], float]
 """FPIR, people in the gallery and fingers searched → the least score that is a match."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.ledger.entry import LEAF_SIZE, MalformedEntry, decode, open_detail
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 from keys.envelope import OpeningKey, OpeningRing
 
 MOST: Final = 8192  # characters of one value; a ciphertext of the largest class is 4,124 bytes

@@ -1,4 +1,6 @@
-"""The grammar of entries: what must follow what, told from the frames alone.
+"""The grammar of entries: what must follow what, told from the frames alone, in three parts.
+
+Exchanges, and the reviews in them (`SequenceRules`):
 
     exchange    = REFUSAL* | REQUEST REFUSAL* closing
     closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
@@ -12,19 +14,43 @@ before it was accepted. One after its REQUEST refuses a copy of it, or a search 
 a retry may still be answered under the same REQUEST (ledger 10), or the periodic jobs abandons it.
 
 Remembered is what is open, and what the last hour has closed. An identifier may return after REPLAY_WINDOW.
+
+What follows an exchange: corrections, acknowledgements, what we asked, and its use (`FollowUpRules`):
+
+    correction out  = CORRECTION(OTHER)+ CORRECTION(ANSWERED)* [ACKNOWLEDGEMENT(ACCEPTED), inbound, once]
+    correction in   = CORRECTION(ACCEPTED), inbound, once; ACKNOWLEDGEMENT(OTHER)+ ACKNOWLEDGEMENT(ANSWERED)*
+    query of ours   = ASKED(OTHER), once; ANSWER_RECEIVED(ACCEPTED)* then one end: ANSWER_RECEIVED(ANSWERED or
+                      DENIED) or an outbound ABANDONED; USE* after an answer
+    ASKED(DENIED)   a query that our own law stopped; nothing follows it
+
+Entries belong together by partner and transaction number; a correction's number is its own identifier. What
+has ended stays remembered: a use may come two years after its answer.
+
+What our own people open and close: holds, decisions, alarms, proposals (`AdminRules`):
+
+    HOLD      PLACE/H-…  PLACE_ALL/H-…  RELEASE/H-…    each identifier once, released once
+    DECISION  REFUSE/R-…  LIFT/R-…                     likewise
+    ALARM     RAISE/NAME  CLEAR/NAME                   in turns; an alarm of another form is only news
+    PROPOSAL  PROPOSED/P-…  APPROVED/P-… …             along the edges of a proposal's life; REFUSED moves nothing
+
+While a hold on everything stands, nothing is erased. Holds on one person, query or partner are between the sealed
+details and the rows; the frames of what was erased name nobody.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum, auto
 from typing import Final, TypeAlias
 
 from gateway.domain.messages import Direction, Operation
+from gateway.ledger.crypto_shredding import read_erased
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_followup import FollowUpRules
+from keys.approval import EDGES, State
 
 # Ledger 9: 10 of message life and 5 of margin. The store keeps an identifier at least as long.
 REPLAY_WINDOW: Final = timedelta(minutes=15)
@@ -37,6 +63,7 @@ REVIEW_LONGEST: Final = timedelta(
 SEARCHING: Final = Operation.SUBMIT_QUERY.name  # subject reference of what has prints to destroy
 
 Key: TypeAlias = tuple[str, bytes]  # partner, message identifier
+PartnerNumber: TypeAlias = tuple[str, str]  # partner, transaction number
 
 _CLASSES = {
     EntryType.REQUEST: (EntryClass.ACCEPTED,),
@@ -51,6 +78,78 @@ _BOUND = (
     EntryType.REVIEW,
     EntryType.VERDICT,
 )
+
+
+class _Place(Enum):
+    """How far a story has come."""
+
+    OPENED = auto()  # outbound correction; query of ours
+    TOLD = auto()  # inbound correction
+    SETTLED = auto()  # inbound correction whose duty is done
+    ANSWERED = auto()
+    ENDED = auto()
+
+
+_IN, _OUT = Direction.INBOUND, Direction.OUTBOUND
+_TOLD = frozenset({EntryType.CORRECTION, EntryType.ACKNOWLEDGEMENT})
+_ASKED = frozenset({EntryType.ASKED, EntryType.ANSWER_RECEIVED, EntryType.USE})
+
+# (type, direction, class) → places from which it may come (None = nothing was known), and where it leads
+_EDGES: Final[dict[tuple[EntryType, Direction, EntryClass], tuple[set[_Place | None], _Place]]] = {
+    (EntryType.CORRECTION, _OUT, EntryClass.OTHER): ({None, _Place.OPENED}, _Place.OPENED),
+    (EntryType.CORRECTION, _OUT, EntryClass.ANSWERED): ({_Place.OPENED}, _Place.OPENED),
+    (EntryType.ACKNOWLEDGEMENT, _IN, EntryClass.ACCEPTED): ({_Place.OPENED}, _Place.ENDED),
+    (EntryType.CORRECTION, _IN, EntryClass.ACCEPTED): ({None}, _Place.TOLD),
+    (EntryType.ACKNOWLEDGEMENT, _OUT, EntryClass.OTHER): (
+        {_Place.TOLD, _Place.SETTLED},
+        _Place.SETTLED,
+    ),
+    (EntryType.ACKNOWLEDGEMENT, _OUT, EntryClass.ANSWERED): ({_Place.SETTLED}, _Place.ENDED),
+    (EntryType.ASKED, _OUT, EntryClass.OTHER): ({None}, _Place.OPENED),
+    (EntryType.ASKED, _OUT, EntryClass.DENIED): ({None}, _Place.ENDED),
+    (EntryType.ANSWER_RECEIVED, _OUT, EntryClass.ACCEPTED): ({_Place.OPENED}, _Place.OPENED),
+    (EntryType.ANSWER_RECEIVED, _OUT, EntryClass.ANSWERED): ({_Place.OPENED}, _Place.ANSWERED),
+    (EntryType.ANSWER_RECEIVED, _OUT, EntryClass.DENIED): ({_Place.OPENED}, _Place.ENDED),
+    (EntryType.ABANDONED, _OUT, EntryClass.OTHER): ({_Place.OPENED}, _Place.ENDED),
+    (EntryType.USE, _OUT, EntryClass.OTHER): ({_Place.ANSWERED}, _Place.ANSWERED),
+}
+
+
+@dataclass(slots=True)
+class FollowUpRules:
+    """What is known of corrections and of queries of ours after some entries."""
+
+    _corrections: dict[tuple[PartnerNumber, bool], _Place] = field(default_factory=dict)
+    _asked: dict[PartnerNumber, _Place] = field(default_factory=dict)
+
+    def concerns(self, frame: Frame) -> bool:
+        """Return whether an entry is one of these stories."""
+        ours = frame.type is EntryType.ABANDONED and frame.direction is _OUT
+        return ours or frame.type in _TOLD or frame.type in _ASKED
+
+    def read(self, frame: Frame) -> Iterator[str]:
+        """Yield what is wrong with an entry of these stories, in plain words."""
+        edge = _EDGES.get((frame.type, frame.direction or _IN, frame.entry_class))
+        if edge is None:
+            yield f"a {frame.type.name} of a direction and class that do not go together"
+            return
+        key = frame.partner_id, frame.transaction_number
+        if not all(key):
+            yield f"a {frame.type.name} that does not name its partner and number"
+            return
+        before, after = edge
+        if frame.type in _TOLD:
+            # Who tells whom: a notice and the acknowledgement that comes back are of one story.
+            outbound = (frame.type is EntryType.CORRECTION) == (frame.direction is _OUT)
+            story = key, outbound
+            at = self._corrections.get(story)
+            self._corrections[story] = after
+        else:
+            at = self._asked.get(key)
+            self._asked[key] = after
+        if at not in before:
+            known = "nothing" if at is None else at.name
+            yield f"a {frame.type.name} of class {frame.entry_class.name} after {known}"
 
 
 @dataclass(slots=True)
@@ -229,3 +328,74 @@ class SequenceRules:
             exchange = self._ages.popleft()
             if not exchange.open and self._known.get(exchange.key) is exchange:
                 del self._known[exchange.key]
+
+
+_FORM: Final = {
+    EntryType.HOLD: re.compile(r"(PLACE|PLACE_ALL|RELEASE)/(H-[0-9a-f]{16})"),
+    EntryType.DECISION: re.compile(r"(REFUSE|LIFT)/(R-[0-9a-f]{16})"),
+    EntryType.ALARM: re.compile(r"(RAISE|CLEAR)/([A-Z_]{1,32})"),
+}
+_PROPOSAL: Final = re.compile(r"([A-Z]{1,16})/(P-[0-9a-f]{16})")
+_FIRST: Final = "PROPOSED"  # how it becomes OPEN
+_REFUSED: Final = "REFUSED"  # an approval that did not count
+_ENDS: Final = frozenset({"RELEASE", "LIFT", "CLEAR"})
+
+
+@dataclass(slots=True)
+class AdminRules:
+    """What stands after some entries; feed it every frame, in order."""
+
+    _open: set[str] = field(default_factory=set)
+    _used: set[str] = field(default_factory=set)
+    _all: set[str] = field(default_factory=set)  # holds on everything
+    _proposals: dict[str, State] = field(default_factory=dict)
+
+    def read(self, frame: Frame) -> Iterator[str]:
+        """Yield what is wrong with the next entry, in plain words."""
+        if frame.type is EntryType.RETENTION:
+            if read_erased(frame) is None:
+                yield "a RETENTION that does not say what was erased"
+            if self._all:
+                yield "a RETENTION while a hold on everything stood"
+        elif frame.type in _FORM:
+            yield from self._order(frame)
+        elif frame.type is EntryType.PROPOSAL:
+            yield from self._proposal(frame)
+
+    def _proposal(self, frame: Frame) -> Iterator[str]:
+        found = _PROPOSAL.fullmatch(frame.subject_reference)
+        verb, name = found.groups() if found is not None else ("", "")
+        held = self._proposals.get(name)
+        if verb == _FIRST:
+            if held is not None:
+                yield "a PROPOSAL that was there before"
+            self._proposals[name] = State.OPEN
+        elif verb == _REFUSED:
+            if held is not State.OPEN:
+                yield "a PROPOSAL refused that was not open"
+        elif verb not in State.__members__ or held is None:
+            yield "a PROPOSAL that does not say what it does, or of which nothing is known"
+        else:
+            if (held, State[verb]) not in EDGES:
+                yield f"a PROPOSAL that went from {held.value} to {verb}"
+            self._proposals[name] = State[verb]
+
+    def _order(self, frame: Frame) -> Iterator[str]:
+        found = _FORM[frame.type].fullmatch(frame.subject_reference)
+        if found is None:
+            if frame.type is not EntryType.ALARM:
+                yield f"a {frame.type.name} that does not say what it does"
+            return
+        verb, name = found.groups()
+        if verb in _ENDS:
+            if name not in self._open:
+                yield f"a {frame.type.name} that ends what does not stand"
+            self._open.discard(name)
+            self._all.discard(name)
+            return
+        if name in self._open or (name in self._used and frame.type is not EntryType.ALARM):
+            yield f"a {frame.type.name} that was there before"
+        self._open.add(name)
+        self._used.add(name)
+        if verb == "PLACE_ALL":
+            self._all.add(name)

@@ -29,8 +29,7 @@ from gateway.ledger.entry import (
 )
 from gateway.ledger.merkle import Frontier, leaf_hash
 from gateway.ledger.proof import LogIdentity
-from gateway.ledger.sequence_rules import SequenceRules
-from gateway.ledger.sequence_rules_admin import AdminRules
+from gateway.ledger.sequence_rules import AdminRules, SequenceRules
 from gateway.ledger.signed_note import Checkpoint, NoteRefused
 
 MAX_FINDINGS: Final = 1000  # findings kept; a ledger of another log has one for every row

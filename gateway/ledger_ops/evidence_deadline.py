@@ -22,7 +22,7 @@ from gateway.store.sqlite import Database
 PREFIX: Final = "EVIDENCE_"  # of the alarms' names
 _NAME: Final = re.compile(
     r"[A-Z_]{1,23}"
-)  # with the prefix what `gateway.ledger.sequence_rules_admin` reads
+)  # with the prefix what `gateway.ledger.sequence_rules` reads
 
 _log = telemetry.logger("evidence")
 

@@ -16,11 +16,9 @@ delays the files and no answer, until they are overdue (`gateway.ledger_ops.evid
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +31,7 @@ from gateway.ledger.signed_note import Checkpoint
 from gateway.ledger.tiles import CHECKPOINT, TilePath, Tiles
 from gateway.store.ledger import stored_ledger
 from gateway.store.sqlite import Database
+from keys import atomic_file
 
 LOCK: Final = ".lock"
 TEMPORARY: Final = ".tmp"  # ending of a name that nobody is told
@@ -134,19 +133,15 @@ class Publisher:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         self._folder.mkdir(mode=PUBLIC[0], parents=True, exist_ok=True)
-        handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise AnotherPublishes(
-                f"{self._folder} is being published by another process; let it finish"
-            ) from None
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(atomic_file.lock(self._folder / LOCK, wait=False))
+            except BlockingIOError:
+                raise AnotherPublishes(
+                    f"{self._folder} is being published by another process; let it finish"
+                ) from None
+            stack.callback(self._touched.clear)
             yield
-        finally:
-            self._touched.clear()
-            os.close(handle)
 
     def _published(self, target: Checkpoint | None) -> int:
         """Return the size of the published checkpoint that the rows continue; 0 where nothing usable is there."""
@@ -199,20 +194,17 @@ class Publisher:
                 return
             if path.name != CHECKPOINT:
                 _log.error("published_file_replaced", file=str(path.relative_to(self._folder)))
-        temporary = path.with_name(f".{path.name}{TEMPORARY}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        hidden = path.with_name(f".{path.name}{TEMPORARY}")
+        draft = atomic_file.Draft(path, modes[1], name=hidden)
         try:
-            with os.fdopen(os.open(temporary, flags, modes[1]), "wb") as file:
-                os.fchmod(file.fileno(), modes[1])  # whatever the umask of whoever publishes
-                file.write(octets)
-                file.flush()
-                self._observe("written")
-                os.fsync(file.fileno())
+            draft.file.write(octets)
+            draft.file.flush()
+            self._observe("written")
+            draft.flush()
             self._observe("flushed")
-            temporary.replace(path)
+            draft.place()
         except OSError:
-            with suppress(OSError):
-                temporary.unlink()
+            draft.drop()
             raise
         self._observe("renamed")
 
@@ -226,11 +218,7 @@ class Publisher:
 
     def _flush_folders(self) -> None:
         for folder in sorted(self._touched):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            atomic_file.flush_folder(folder)
         self._touched.clear()
         self._observe("folders flushed")
 

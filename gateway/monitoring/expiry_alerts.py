@@ -8,17 +8,15 @@ store, written with its entry.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from itertools import chain
 
 from gateway import telemetry
 from gateway.isolated_loop import each
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
 from gateway.monitoring.expiry import Expiring, Level, Told, outlook
-from gateway.store import alarms
-from gateway.store.ledger.sequencer import Effect, Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 from gateway.trust.bundle import PartyBundle
 
@@ -36,7 +34,7 @@ class ExpiryAlerts:
     def __init__(
         self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
     ) -> None:
-        self._database, self._sequencer, self._clock = database, sequencer, clock
+        self._alarms, self._clock = LatchedAlarms(database, sequencer, clock), clock
         self._sources: list[Source] = []
         self._partners: tuple[
             Callable[[], Iterable[PartyBundle]], Callable[[PartyBundle], Iterable[Expiring]]
@@ -92,8 +90,7 @@ class ExpiryAlerts:
                 for one in told[:MOST_SHOWN]
             }
         )
-        with self._database.reader() as reader:
-            stand = {name for name in alarms.raised(reader) if name.startswith(PREFIX)}
+        stand = {PREFIX + name for name in self._alarms.standing(PREFIX)}
         due = {_name(one): one for one in told if one.level is not Level.FINE}
         live = {_object(name) for name in due}
         over = [name for name in sorted(stand - due.keys()) if _object(name) not in live]
@@ -114,16 +111,12 @@ class ExpiryAlerts:
             "expires": thing.ends.isoformat(timespec="seconds"),
             "note": thing.remedy,
         }
-        effects: tuple[Effect, ...] = alarms.raise_alarm(name, self._clock())
-        for nearer in sorted(before):
-            effects += alarms.clear_alarm(nearer)
-        with suppress(alarms.AlarmStands):
-            self._sequencer.commit((Leaf(_frame("RAISE", name), facts),), effects)
+        reference, partner = _said(name)
+        self._alarms.raise_once(name, raising(reference, facts, partner), instead_of=before)
 
     def _clear(self, name: str) -> None:
         _log.info("ends_soon_over", operation=name.split("/")[1])
-        with suppress(alarms.AlarmStands):
-            self._sequencer.commit((Leaf(_frame("CLEAR", name)),), alarms.clear_alarm(name))
+        self._alarms.clear_once(name, clearing(*_said(name)))
 
 
 def _name(one: Told) -> str:
@@ -140,11 +133,7 @@ def _same(one: str, other: str) -> bool:
     return _object(one) == _object(other)
 
 
-def _frame(verb: str, name: str) -> Frame:
+def _said(name: str) -> tuple[str, str]:
+    """Return what an entry calls an alarm, and its partner, who has a place of their own in it."""
     prefix, kind, partner, of, step = name.split("/")
-    return Frame(
-        type=EntryType.ALARM,
-        entry_class=EntryClass.OTHER,
-        partner_id=partner,
-        subject_reference=f"{verb}/{prefix}/{kind}/{of}/{step}",
-    )
+    return f"{prefix}/{kind}/{of}/{step}", partner

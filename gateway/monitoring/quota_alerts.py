@@ -6,7 +6,6 @@ The ALARM says agreement, purpose and counter; it stands until the counter begin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import datetime
 
 from gateway import telemetry
@@ -14,11 +13,9 @@ from gateway.domain.messages import Direction
 from gateway.isolated_loop import each
 from gateway.law.agreement import Agreement, Agreements
 from gateway.law.quota_policy import Counter, counters
-from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.store import alarms
-from gateway.store.alarms import AlarmStands
+from gateway.monitoring.alarms import LatchedAlarms, entry
 from gateway.store.exchange import quotas
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 _PREFIX = "QUOTA/"
@@ -37,29 +34,22 @@ class QuotaAlerts:
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
-        self._sequencer = sequencer
+        self._alarms = LatchedAlarms(database, sequencer, clock)
         self._agreements = agreements
         self._clock = clock
 
     def round(self) -> None:
         """Tell of each counter that has reached its warning; forget those whose period is over."""
         now = self._clock()
-        with self._database.reader() as reader:
-            told = {name for name in alarms.raised(reader) if name.startswith(_PREFIX)}
+        told = {_PREFIX + name for name in self._alarms.standing(_PREFIX)}
         due = {
             _name(agreement, counter): (agreement, counter)
             for agreement, counter in self._counters(now)
         }
         try:
-            each(
-                sorted(due.keys() - told), lambda name: self._tell(name, *due[name], now), "quotas"
-            )
+            each(sorted(due.keys() - told), lambda name: self._tell(name, *due[name]), "quotas")
         finally:  # begun again, or the agreement allows more now
-            each(sorted(told - due.keys()), self._forget, "quotas")
-
-    def _forget(self, name: str) -> None:
-        with suppress(AlarmStands):
-            self._sequencer.commit((), alarms.clear_alarm(name))
+            each(sorted(told - due.keys()), self._alarms.clear_once, "quotas")
 
     def _counters(self, now: datetime) -> Iterator[tuple[Agreement, Counter]]:
         for agreement in (one for versions in self._agreements().values() for one in versions):
@@ -72,23 +62,21 @@ class QuotaAlerts:
                 if counter.reaches(limits.warn_percent):
                     yield agreement, counter
 
-    def _tell(self, name: str, agreement: Agreement, counter: Counter, now: datetime) -> None:
+    def _tell(self, name: str, agreement: Agreement, counter: Counter) -> None:
         _log.warning("quota_nearly_used", partner=agreement.partner, count=counter.used)
-        frame = Frame(
-            type=EntryType.ALARM,
-            entry_class=EntryClass.OTHER,
-            partner_id=agreement.partner,
-            agreement_id=agreement.id,
-            agreement_version=agreement.version,
-            subject_reference="QUOTA",
-        )
         facts = {
             "purpose": counter.purpose.name,
             "quota_year" if counter.yearly else "quota_day": f"{counter.used}/{counter.limit}",
             "reason": "QUOTA_WARNING",
         }
-        with suppress(AlarmStands):
-            self._sequencer.commit((Leaf(frame, facts),), alarms.raise_alarm(name, now))
+        leaf = entry(
+            facts,
+            partner_id=agreement.partner,
+            agreement_id=agreement.id,
+            agreement_version=agreement.version,
+            subject_reference="QUOTA",
+        )
+        self._alarms.raise_once(name, leaf)
 
 
 def _name(agreement: Agreement, counter: Counter) -> str:

@@ -22,6 +22,7 @@ from gateway.errors import InProgress, Refusal
 from gateway.law import correction_policy
 from gateway.law.correction_policy import Timers
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.monitoring import alarms
 from gateway.outbound.failures import SendFailures
 from gateway.outbound.transport import Couriers, Delivery, Fate
 from gateway.store.casework import corrections
@@ -227,13 +228,6 @@ class CorrectionSender:
 
     def alarm(self, correction: Correction, act: Act | None, reason: str) -> None:
         """Raise an alarm in the ledger and the log; `act` moves the correction on in the same commit."""
-        frame = Frame(
-            type=EntryType.ALARM,
-            entry_class=EntryClass.OTHER,
-            partner_id=correction.partner,
-            direction=correction.direction,
-            transaction_number=correction.id.hex(),
-        )
         facts = {
             "correction": correction.id.hex(),
             "transaction_reference": correction.number,
@@ -241,8 +235,14 @@ class CorrectionSender:
             "reason": reason,
             "due": correction.due.isoformat(),
         }
+        leaf = alarms.entry(
+            facts,
+            partner_id=correction.partner,
+            direction=correction.direction,
+            transaction_number=correction.id.hex(),
+        )
         effects = () if act is None else corrections.moved(correction, act)
-        self._post.sequencer.commit((Leaf(frame, facts),), effects)
+        self._post.sequencer.commit((leaf,), effects)
         self._log.error(
             "correction_alarm",
             partner=correction.partner,

@@ -12,6 +12,7 @@ from gateway.errors import Refusal
 from gateway.law.legal_status import persecution_said
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
+from gateway.monitoring import alarms
 from gateway.outbound.transport import Delivery, Written
 from gateway.store.ledger.sequencer import Leaf
 
@@ -149,7 +150,15 @@ def expired(errand: OutboundQuery, reason: str) -> Leaf:
 
 def doubted(errand: OutboundQuery, reason: str) -> Leaf:
     """Return the alarm of an answer that did not prove itself."""
-    return _end(errand, EntryType.ALARM, EntryClass.OTHER, reason)
+    return alarms.entry(
+        {"case": errand.case, "reason": reason},
+        partner_id=errand.partner,
+        direction=Direction.OUTBOUND,
+        message_id=errand.message_id,
+        transaction_number=errand.number,
+        agreement_id=errand.agreement[0],
+        agreement_version=errand.agreement[1],
+    )
 
 
 def _end(

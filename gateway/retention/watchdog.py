@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime
 
 from gateway import telemetry
 from gateway.errors import RetentionOverdue
 from gateway.law.retention_policy import ROUNDS_SILENT, RetentionClass
-from gateway.ledger.entry import EntryClass, EntryType, Frame
+from gateway.monitoring.alarms import LatchedAlarms, clearing, raising
 from gateway.retention.erasure import Retention
-from gateway.store import alarms
-from gateway.store.alarms import AlarmStands
-from gateway.store.ledger.sequencer import Leaf, Sequencer
+from gateway.store.ledger.sequencer import Sequencer
 from gateway.store.sqlite import Database
 
 TURN = (
@@ -41,14 +38,13 @@ class RetentionWatchdog:
         retention: Retention,
         clock: Callable[[], datetime],
     ) -> None:
-        self._database, self._sequencer = database, sequencer
+        self._alarms = LatchedAlarms(database, sequencer, clock)
         self._retention, self._clock = retention, clock
         self._lock = threading.Lock()
         self._rounds = 0
         self._last = clock()
         self._late: Mapping[str, int] = {}
-        with database.reader() as reader:
-            self._raised = set(alarms.raised(reader))
+        self._raised = self._alarms.standing()
 
     @property
     def late(self) -> Mapping[str, int]:
@@ -101,21 +97,11 @@ class RetentionWatchdog:
         telemetry.show_overdue(name, count)
         _log.error("retention_overdue", state=name, count=count)
         facts = {"retention_class": name, "count": str(count), "reason": RetentionOverdue.reason}
-        with suppress(AlarmStands):
-            self._sequencer.commit(
-                (Leaf(_frame("RAISE", name), facts),), alarms.raise_alarm(name, self._clock())
-            )
+        self._alarms.raise_once(name, raising(name, facts))
 
     def _clear(self, name: str) -> None:
         with self._lock:
             self._raised.discard(name)
         telemetry.show_overdue(name, 0)
         _log.info("retention_done", state=name)
-        with suppress(AlarmStands):
-            self._sequencer.commit((Leaf(_frame("CLEAR", name)),), alarms.clear_alarm(name))
-
-
-def _frame(verb: str, name: str) -> Frame:
-    return Frame(
-        type=EntryType.ALARM, entry_class=EntryClass.OTHER, subject_reference=f"{verb}/{name}"
-    )
+        self._alarms.clear_once(name, clearing(name))

@@ -25,6 +25,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from gateway.errors import InternalError, UserError
 from gateway.store.schema import REVISION
+from keys import atomic_file
 
 Reader = Connection  # what `Database.reader` lends: one snapshot, which nothing can be written by
 Connect = Callable[..., sqlite3.Connection]
@@ -294,13 +295,10 @@ def _read_back(
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        atomic_file.exclusive(path).close()
     except FileExistsError:
         return
-    os.close(handle)
-    folder = os.open(path.parent, os.O_RDONLY)  # the name is durable only when its folder is
-    os.fsync(folder)
-    os.close(folder)
+    atomic_file.flush_folder(path.parent)  # the name is durable only when its folder is
 
 
 def _lock(path: Path) -> IO[bytes]:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -160,3 +162,91 @@ def test_a_member_of_another_type_is_refused_by_name_not_by_value(
 def test_members_are_exactly_the_expected_ones(members: object) -> None:
     with pytest.raises(DamagedFile, match="version"):
         atomic_file.Fields(PATH, members, frozenset({"a"}))
+
+
+def broken_off(making: AbstractContextManager[BinaryIO]) -> None:
+    with making as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
+def test_what_is_streamed_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    path.write_bytes(b"before")
+
+    with pytest.raises(ZeroDivisionError):
+        broken_off(atomic_file.stream(path))
+
+    assert path.read_bytes() == b"before"
+    assert [*tmp_path.iterdir()] == [path]
+    with atomic_file.stream(path, 0o644) as file:
+        file.write(b"after")
+    assert path.read_bytes() == b"after"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_draft_of_a_fixed_name_takes_the_place_of_what_a_crash_left(tmp_path: Path) -> None:
+    path, hidden = tmp_path / "tile", tmp_path / ".tile.tmp"
+    hidden.write_bytes(b"a long beginning of an earlier one")
+
+    draft = atomic_file.Draft(path, name=hidden)
+    draft.file.write(b"tile")
+    draft.finish()
+    draft.drop()  # it has its place; nothing is taken away
+
+    assert path.read_bytes() == b"tile"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_new_file_is_made_whole_or_not_at_all_and_never_over_another(
+    tmp_path: Path, leads: bool
+) -> None:
+    path, other = tmp_path / "new", tmp_path / "other"
+    with pytest.raises(ZeroDivisionError):
+        broken_off(atomic_file.create_new(path))
+    assert not path.exists()
+    path.symlink_to(other) if leads else path.write_bytes(b"mine")
+
+    with pytest.raises(FileExistsError), atomic_file.create_new(path):
+        pass
+
+    assert not other.exists()
+    assert leads or path.read_bytes() == b"mine"
+
+
+def test_what_is_appended_stands_behind_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    for line in (b"one\n", b"two\n"):
+        with atomic_file.append(path) as file:
+            file.write(line)
+
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_lock_that_another_holds_is_not_given_twice_and_is_free_afterwards(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / ".lock"
+
+    with (
+        atomic_file.lock(path),
+        pytest.raises(BlockingIOError),
+        atomic_file.lock(path, wait=False),
+    ):
+        pass
+
+    with atomic_file.lock(path, wait=False):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_no_lock_is_made_where_a_link_leads(tmp_path: Path) -> None:
+    path, other = tmp_path / ".lock", tmp_path / "other"
+    path.symlink_to(other)
+
+    with pytest.raises(OSError, match="symbolic links"), atomic_file.lock(path):
+        pass
+
+    assert not other.exists()

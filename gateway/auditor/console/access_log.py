@@ -9,9 +9,7 @@ that asks the gateway.
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.errors import PasserelleError
+from keys import atomic_file
 from keys.pae import pae
 
 LABEL: Final = b"passerelle/1/views"
@@ -76,14 +75,10 @@ class ViewLog:
 
     def record(self, what: str, reason: str, now: datetime) -> None:
         """Write a view down; it is on the disk when this returns."""
-        number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(number, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with atomic_file.append(self._path) as file:
             for _ in self.read():  # another console on this bundle may have gone on meanwhile
                 pass
             file.write(self._line(what, reason, now.isoformat(timespec="seconds")))
-            file.flush()
-            os.fsync(file.fileno())
 
     def _line(self, what: str, reason: str, at: str) -> bytes:
         nonce = secrets.token_bytes(NONCE)

@@ -33,8 +33,7 @@ from gateway.domain.messages import Receipt
 from gateway.errors import PasserelleError
 from gateway.language import LANGUAGES, Language, Message, say
 from gateway.ledger.entry import EntryType, Frame
-from gateway.ledger.exchange_history import ExchangeHistory, tell
-from gateway.ledger.exchange_history_parts import Cite
+from gateway.ledger.exchange_history import Cite, ExchangeHistory, tell
 from gateway.ledger.verify import Report
 from keys.errors import KeysError
 

@@ -11,7 +11,7 @@ from gateway.domain.messages import Receipt
 from gateway.language import Message, say
 from gateway.ledger.entry import EntryType, encode
 from gateway.ledger.errors import AuditFault
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 from gateway.ledger.merkle import leaf_hash, verify_inclusion
 from gateway.ledger.proof import LogIdentity, parse_proof
 

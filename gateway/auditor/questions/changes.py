@@ -13,7 +13,7 @@ from gateway.auditor.index import Index
 from gateway.auditor.result_table import SEALED, Table, iso
 from gateway.errors import UserError
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 
 COLUMNS = ("time", "what", "of", "who", "second", "change", "leaf")
 CHANGING: Final = (

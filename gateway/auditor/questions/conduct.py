@@ -17,7 +17,7 @@ from gateway.auditor.result_table import SEALED, Cells, Period, Table
 from gateway.language import Message, say
 from gateway.ledger.crypto_shredding import read_erased
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 
 USES: Final = ("time", "partner", "name", "transaction", "case", "used_in", "who", "reason", "leaf")
 ERASURES: Final = (

@@ -19,7 +19,7 @@ from gateway.auditor.result_table import Period, Table, iso
 from gateway.domain.messages import Direction
 from gateway.language import say
 from gateway.ledger.entry import EntryClass, EntryType
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 
 COLUMNS = (
     *("correction", "partner", "way", "about", "kind", "opened", "delivered", "acknowledged"),

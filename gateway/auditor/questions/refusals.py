@@ -28,7 +28,7 @@ from gateway.errors import FieldNotPermitted
 from gateway.language import Message, say
 from gateway.law.citations import ground_of
 from gateway.ledger.entry import EntryClass, EntryType
-from gateway.ledger.exchange_history_parts import Cite
+from gateway.ledger.exchange_history import Cite
 
 COLUMNS = (
     *("time", "partner", "direction", "transaction", "what", "reason", "ground", "because"),

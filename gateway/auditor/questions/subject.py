@@ -35,7 +35,7 @@ from gateway.language import Message, say
 from gateway.law.citations import ground_of
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history_parts import Cite
+from gateway.ledger.exchange_history import Cite
 
 COLUMNS = (
     *("time", "partner", "direction", "transaction", "operation", "purpose", "paragraph", "found"),

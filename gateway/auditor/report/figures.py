@@ -32,7 +32,7 @@ from gateway.auditor.report.timeline import Event, events
 from gateway.auditor.result_table import DAY_MS, Period
 from gateway.auditor.small_cells import LEAST, Cells, cells
 from gateway.domain.messages import Direction
-from gateway.ledger.exchange_history_parts import Cite
+from gateway.ledger.exchange_history import Cite
 
 DAYS_APART: Final = 62  # with no more days than these a chart has a bar a day, else one a month
 HOUR_MS: Final = 3_600_000  # a single day has a bar an hour

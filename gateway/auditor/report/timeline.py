@@ -8,7 +8,7 @@ from typing import Final
 from gateway.auditor.index import Index
 from gateway.auditor.result_table import Period
 from gateway.ledger.entry import EntryType
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 
 MOST: Final = 300  # events on a page; beyond them the newest are shown, and how many are not
 KINDS: Final = {

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gateway.auditor.index import Index
     from gateway.auditor.result_table import Period, Table
     from gateway.law.quota_policy import Quotas
-    from gateway.ledger.exchange_history_parts import Cite
+    from gateway.ledger.exchange_history import Cite
 
 CITING: Final = frozenset(
     {"paragraph", "ground", "because"}

@@ -21,7 +21,7 @@ from gateway.language import say
 
 if TYPE_CHECKING:
     from gateway.law.agreement import Agreement
-    from gateway.ledger.exchange_history_parts import Told
+    from gateway.ledger.exchange_history import Told
     from gateway.ledger.policy_replay import Replayed
 
 SHOWN = 50  # changed queries printed for eyes; --json has them all

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import os
 import re
 import shutil
 import tempfile
@@ -32,6 +31,7 @@ from gateway.cli import output
 from gateway.cli.admin.staff import enlist, requested
 from gateway.cli.output import Json
 from gateway.errors import UserError
+from keys import atomic_file
 
 FOLDER_MODE = 0o700  # nobody but the gateway's own user
 FOLDERS = ("parties", "agreements", "store", "witness")
@@ -236,7 +236,7 @@ def found(
         with suppress(FileNotFoundError):
             folder.rmdir()  # it is empty, or this fails
         draft.rename(folder)  # (4)
-        _flush(parent)
+        atomic_file.flush_folder(parent)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -374,11 +374,3 @@ def _demand_free(folder: Path) -> None:
         raise UserError(f"{folder} exists and is no folder; take another name")
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} exists and is not empty; take another folder, or move it away")
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -35,6 +35,7 @@ from gateway.exercises.demo import parties
 from gateway.exercises.demo.parties import Party
 from gateway.exercises.demo.people import ENROLLED_IMPRESSION, Cast, invented
 from gateway.exercises.subprocess_cli import Server
+from keys import atomic_file
 
 QUERIES = 3000  # of all three kinds together
 THREADS = 4  # that ask side by side
@@ -259,7 +260,7 @@ def _manifest(folder: Path, casts: dict[str, Cast]) -> Path:
             for person in cast.people if kind.status else ():
                 for one in person.impressions[ENROLLED_IMPRESSION]:
                     path = f"{kind.name}-{person.pseudonym}-{one.position}.fmr"
-                    with user_files.exclusive(folder / path) as record:
+                    with atomic_file.exclusive(folder / path) as record:
                         record.write(one.data)
                     subject = f"{kind.name}-{person.pseudonym}"
                     rows.writerow(

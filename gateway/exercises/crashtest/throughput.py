@@ -30,8 +30,7 @@ from gateway.ledger import merkle, signed_note
 from gateway.ledger.entry import EntryClass, EntryType, Frame, SealedDetail, seal_detail
 from gateway.ledger.proof import Expected, LogIdentity, verify_receipt
 from gateway.store.ledger import stored_ledger, verification
-from gateway.store.ledger.batch import Batch, peaks_of
-from gateway.store.ledger.sequencer import GROUP, WAIT, Leaf, Sequencer
+from gateway.store.ledger.sequencer import GROUP, WAIT, Batch, Leaf, Sequencer, peaks_of
 from gateway.store.schema import checkpoints, detail_keys, details, leaves, nodes
 from gateway.store.sqlite import PEN_PRAGMAS, open_store
 from gateway.store.times import milliseconds, moment

@@ -22,6 +22,7 @@ from gateway.domain.messages import Sample
 from gateway.domain.person import SubjectKind
 from gateway.errors import UserError
 from gateway.wire.sample import stated
+from keys import atomic_file
 from matcher.finger import record_fmr, synthetic
 from matcher.finger.template import MalformedRecord
 
@@ -173,7 +174,7 @@ def write_manifest(cast: Cast, folder: Path) -> Path:
         for person in cast.people:
             for one in person.impressions[ENROLLED_IMPRESSION] if person.enrolled else ():
                 name = f"{person.pseudonym}-{one.position}_{ENROLLED_IMPRESSION}.fmr"
-                with user_files.exclusive(
+                with atomic_file.exclusive(
                     folder / name
                 ) as record:  # thousands: not each is flushed
                     record.write(one.data)

@@ -35,7 +35,7 @@ from gateway.domain.outbound_query import OutboundState
 from gateway.errors import InProgress, InternalError, PasserelleError, QuotaExceeded
 from gateway.store.correction_lifecycle import Act, Correction, CorrectionPhase, step
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.schema_casework import asked, correction_papers, corrections, filed_notices
+from gateway.store.schema import asked, correction_papers, corrections, filed_notices
 from gateway.store.times import milliseconds, moment
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 from gateway.domain.person import Field, FieldCode
 from gateway.errors import HitReferenceSpent, TransactionReused
 from gateway.store.effects import LEAF, Effect, says
-from gateway.store.schema import hit_references
-from gateway.store.schema_casework import disclosures
+from gateway.store.schema import disclosures, hit_references
 from gateway.store.times import milliseconds
 
 _BETWEEN = ","  # field numbers in a row

@@ -14,7 +14,7 @@ from gateway.domain.correction import CorrectionKind
 from gateway.domain.messages import Outcome, State
 from gateway.domain.outbound_query import OutboundState
 from gateway.store.exchange import transactions
-from gateway.store.schema_casework import asked, corrections
+from gateway.store.schema import asked, corrections
 from keys.data_encryption import DataRing
 
 _ANSWERED = (int(OutboundState.ANSWERED), int(OutboundState.SHOWN), int(OutboundState.USED))

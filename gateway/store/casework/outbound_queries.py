@@ -34,7 +34,7 @@ from gateway.domain.person import FieldCode
 from gateway.errors import InProgress, InternalError, TransactionReused
 from gateway.store.effects import LEAF, Effect, says
 from gateway.store.retention import holds
-from gateway.store.schema_casework import asked
+from gateway.store.schema import asked
 from gateway.store.times import milliseconds, moment
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused

@@ -11,8 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from gateway.domain.messages import Outcome
 from gateway.domain.person import FieldCode
 from gateway.store.exchange.transactions import open_finding
-from gateway.store.schema import hit_references, transactions
-from gateway.store.schema_casework import disclosures
+from gateway.store.schema import disclosures, hit_references, transactions
 from keys.data_encryption import DataRing
 
 

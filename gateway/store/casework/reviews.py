@@ -21,8 +21,7 @@ from sqlalchemy.engine import Row
 from gateway.domain.person import Verdict
 from gateway.errors import InternalError, UserError
 from gateway.store.effects import Effect, says
-from gateway.store.schema import transactions
-from gateway.store.schema_casework import reviews
+from gateway.store.schema import reviews, transactions
 from gateway.store.times import milliseconds, moment
 from keys import atomic_file
 from keys.data_encryption import SEED_BYTES, DataKey, DataRing

@@ -7,41 +7,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select
 
 from gateway.domain.person import FieldCode, Ground, Scope
-from gateway.errors import InternalError, UserError
 from gateway.law.disclosure_policy import Decided
-from gateway.store.effects import Effect, says
-from gateway.store.schema_casework import decisions
+from gateway.store.dated_rulings import Rulings, RulingState
+from gateway.store.effects import Effect
+from gateway.store.schema import decisions
 from gateway.store.times import milliseconds, moment
 
 EVERYBODY = ""  # the partner of a decision that concerns all of them
 _BETWEEN = ","  # field numbers in a row
 
 
-class DecisionState(Enum):
-    """Where a decision stands."""
-
-    ABSENT = auto()
-    ACTIVE = auto()
-    LIFTED = auto()
-
-
-class DecisionAct(Enum):
-    """What happens to a decision."""
-
-    REFUSE = auto()
-    LIFT = auto()
-
-
-LIFE_CYCLE: dict[tuple[DecisionState, DecisionAct], DecisionState] = {
-    (DecisionState.ABSENT, DecisionAct.REFUSE): DecisionState.ACTIVE,
-    (DecisionState.ACTIVE, DecisionAct.LIFT): DecisionState.LIFTED,
-}
+_RULINGS = Rulings(
+    *(decisions, decisions.c.decide_ms, decisions.c.lift_ms, decisions.c.lifted_by),
+    what="a decision",
+    gone="no such decision is active; `passerelle decisions list` names those that are",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +56,9 @@ class Decision:
             raise ValueError("PART names fields, ALL names none")
 
     @property
-    def state(self) -> DecisionState:
+    def state(self) -> RulingState:
         """Where it stands."""
-        return DecisionState.ACTIVE if self.lifted is None else DecisionState.LIFTED
+        return RulingState.STANDING if self.lifted is None else RulingState.ENDED
 
     @property
     def law(self) -> Decided:
@@ -81,31 +66,17 @@ class Decision:
         return Decided(self.scope, self.fields, self.ground, self.terms)
 
 
-def step(state: DecisionState, act: DecisionAct) -> DecisionState:
-    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
-    try:
-        return LIFE_CYCLE[state, act]
-    except KeyError:
-        raise InternalError(f"a decision that is {state.name} cannot {act.name}") from None
-
-
 def active(connection: Connection, subject: int, partner: str) -> tuple[Decided, ...]:
     """Return what is refused to a partner of a person now: what names it, and what is for everybody."""
-    wanted = select(decisions).where(
-        decisions.c.subject_id == subject,
-        decisions.c.partner.in_([partner, EVERYBODY]),
-        decisions.c.lift_ms.is_(None),
-    )
-    rows = connection.execute(wanted.order_by(decisions.c.id))
+    concerned = decisions.c.partner.in_([partner, EVERYBODY])
+    rows = _RULINGS.standing(connection, decisions.c.subject_id == subject, concerned)
     return tuple(_decision(row).law for row in rows)
 
 
 def every(connection: Connection, subject: int | None = None) -> tuple[Decision, ...]:
     """Return all decisions there ever were, of one person or of all, the newest first."""
-    wanted = select(decisions).order_by(decisions.c.decide_ms.desc(), decisions.c.id)
-    if subject is not None:
-        wanted = wanted.where(decisions.c.subject_id == subject)
-    return tuple(_decision(row) for row in connection.execute(wanted))
+    which = () if subject is None else (decisions.c.subject_id == subject,)
+    return tuple(map(_decision, _RULINGS.every(connection, *which)))
 
 
 def find(connection: Connection, identifier: str) -> Decision | None:
@@ -116,7 +87,7 @@ def find(connection: Connection, identifier: str) -> Decision | None:
 
 def refuse(one: Decision) -> tuple[Effect, ...]:
     """Return what makes a decision, together with its DECISION leaf."""
-    row = insert(decisions).values(
+    return _RULINGS.make(
         id=one.id,
         subject_id=one.subject,
         partner=one.partner,
@@ -128,22 +99,11 @@ def refuse(one: Decision) -> tuple[Effect, ...]:
         decided_by=one.decided_by,
         decide_ms=milliseconds(one.decided),
     )
-    return (
-        Effect(row, rows=1, refusal=says(InternalError, "a decision of this identifier is there")),
-    )
 
 
 def lift(identifier: str, person: str, now: datetime) -> tuple[Effect, ...]:
     """Return what lifts a decision, together with its DECISION leaf; the commit raises UserError where none is active."""
-    row = (
-        update(decisions)
-        .where(decisions.c.id == identifier, decisions.c.lift_ms.is_(None))
-        .values(lifted_by=person, lift_ms=milliseconds(now))
-    )
-    gone = says(
-        UserError, "no such decision is active; `passerelle decisions list` names those that are"
-    )
-    return (Effect(row, rows=1, refusal=gone),)
+    return _RULINGS.end(identifier, person, now)
 
 
 def _decision(row: Row[Any]) -> Decision:

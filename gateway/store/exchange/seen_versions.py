@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, exists, insert, literal, select, update
 
 from gateway.store.effects import Effect
-from gateway.store.schema_casework import sightings
+from gateway.store.schema import sightings
 from gateway.store.sqlite import Database
 from gateway.store.times import milliseconds, moment
 

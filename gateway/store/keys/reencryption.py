@@ -18,11 +18,10 @@ from gateway.store.casework import corrections, outbound_queries, reviews
 from gateway.store.effects import Effect
 from gateway.store.exchange import transactions
 from gateway.store.people import person_records, subjects
-from gateway.store.schema import samples
+from gateway.store.schema import asked, correction_papers, filed_notices, samples
+from gateway.store.schema import reviews as review_rows
 from gateway.store.schema import subjects as subject_rows
 from gateway.store.schema import transactions as transaction_rows
-from gateway.store.schema_casework import asked, correction_papers, filed_notices
-from gateway.store.schema_casework import reviews as review_rows
 from keys.data_encryption import TAG_BYTES, DataRing
 from keys.errors import OpenRefused
 

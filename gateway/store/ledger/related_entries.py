@@ -9,8 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, or_, select
 
 from gateway.ledger.entry import EntryType, decode
-from gateway.store.schema import detail_keys, details, leaves
-from gateway.store.schema_casework import corrections, disclosures
+from gateway.store.schema import corrections, detail_keys, details, disclosures, leaves
 from gateway.store.times import milliseconds
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 
 from gateway.errors import UserError
 from gateway.store.effects import Effect, says
-from gateway.store.schema_casework import proposals
+from gateway.store.schema import proposals
 from gateway.store.times import milliseconds, moment
 from keys.approval import State, step
 

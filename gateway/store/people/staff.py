@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from gateway.errors import UserError
 from gateway.store.effects import Effect, says
-from gateway.store.schema_casework import staff
+from gateway.store.schema import staff
 from gateway.store.times import milliseconds, moment
 
 

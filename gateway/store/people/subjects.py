@@ -19,8 +19,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select
 from gateway.domain.messages import RecordFormat
 from gateway.errors import InternalError, PasserelleError, UserError
 from gateway.store.effects import Effect, says
-from gateway.store.schema import hit_references, samples, subjects
-from gateway.store.schema_casework import decisions, holds
+from gateway.store.schema import decisions, hit_references, holds, samples, subjects
 from gateway.store.sqlite import Database
 from keys.data_encryption import DataRing
 from keys.errors import OpenRefused

@@ -31,8 +31,17 @@ from gateway.ledger.crypto_shredding import CLASS_OF
 from gateway.ledger.entry import EntryType
 from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.exchange.replay import ReplayState
-from gateway.store.schema import detail_keys, hit_references, leaves, replay, transactions
-from gateway.store.schema_casework import asked, corrections, disclosures, filed_notices
+from gateway.store.schema import (
+    asked,
+    corrections,
+    detail_keys,
+    disclosures,
+    filed_notices,
+    hit_references,
+    leaves,
+    replay,
+    transactions,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

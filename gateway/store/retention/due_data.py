@@ -16,8 +16,7 @@ from gateway.store.effects import Effect, says
 from gateway.store.exchange.replay import ReplayState
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.holds import Named, unmoved
-from gateway.store.schema import hit_references, leaves, replay, transactions
-from gateway.store.schema_casework import disclosures, reviews
+from gateway.store.schema import disclosures, hit_references, leaves, replay, reviews, transactions
 from gateway.store.times import milliseconds, moment
 
 Key = tuple[Any, ...]

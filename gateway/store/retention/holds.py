@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
+from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, select
 
-from gateway.errors import InternalError, UserError
-from gateway.store.effects import Effect, says
-from gateway.store.schema import leaves, subjects, transactions
-from gateway.store.schema_casework import asked, holds
+from gateway.store.dated_rulings import Rulings, RulingState
+from gateway.store.effects import Effect
+from gateway.store.schema import asked, holds, leaves, subjects, transactions
 from gateway.store.times import milliseconds, moment
 
 
@@ -31,26 +30,11 @@ class HoldKind(Enum):
     EVERYTHING = "everything"
 
 
-class HoldState(Enum):
-    """Where a hold stands."""
-
-    ABSENT = auto()
-    STANDING = auto()
-    RELEASED = auto()
-
-
-class HoldAct(Enum):
-    """What happens to a hold."""
-
-    PLACE = auto()
-    RELEASE = auto()
-
-
-# (state, act) → state. What was released is not placed again: another reason is another hold.
-LIFE_CYCLE: dict[tuple[HoldState, HoldAct], HoldState] = {
-    (HoldState.ABSENT, HoldAct.PLACE): HoldState.STANDING,
-    (HoldState.STANDING, HoldAct.RELEASE): HoldState.RELEASED,
-}
+_RULINGS = Rulings(
+    *(holds, holds.c.place_ms, holds.c.release_ms, holds.c.released_by),
+    what="a hold",
+    gone="no such hold stands; `passerelle retention hold list` names those that do",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +51,9 @@ class Hold:
     released: datetime | None = None
 
     @property
-    def state(self) -> HoldState:
+    def state(self) -> RulingState:
         """Where it stands."""
-        return HoldState.STANDING if self.released is None else HoldState.RELEASED
+        return RulingState.STANDING if self.released is None else RulingState.ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +95,9 @@ class HoldStatus:
         return next((self.subjects[each] for each in what.subjects if each in self.subjects), None)
 
 
-def step(state: HoldState, act: HoldAct) -> HoldState:
-    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
-    try:
-        return LIFE_CYCLE[state, act]
-    except KeyError:
-        raise InternalError(f"a hold that is {state.name} cannot {act.name}") from None
-
-
 def standing(connection: Connection) -> HoldStatus:
     """Return the holds that stand."""
-    wanted = select(holds).where(holds.c.release_ms.is_(None)).order_by(holds.c.id)
-    found = tuple(_hold(row) for row in connection.execute(wanted))
+    found = tuple(map(_hold, _RULINGS.standing(connection)))
     people = {one.reference: one for one in found if one.kind is HoldKind.PERSON}
     numbers = select(subjects.c.id, subjects.c.reference).where(subjects.c.reference.in_(people))
     by_number = {row.id: people[row.reference] for row in connection.execute(numbers)}
@@ -132,8 +107,7 @@ def standing(connection: Connection) -> HoldStatus:
 
 def every(connection: Connection) -> tuple[Hold, ...]:
     """Return all holds there ever were, the newest first."""
-    wanted = select(holds).order_by(holds.c.place_ms.desc(), holds.c.id)
-    return tuple(_hold(row) for row in connection.execute(wanted))
+    return tuple(map(_hold, _RULINGS.every(connection)))
 
 
 def known(connection: Connection, kind: HoldKind, reference: str) -> bool:
@@ -162,7 +136,7 @@ def unmoved(seen: int) -> ColumnElement[bool]:
 
 def place(hold: Hold) -> tuple[Effect, ...]:
     """Return what places a hold, together with its HOLD leaf."""
-    row = insert(holds).values(
+    return _RULINGS.make(
         id=hold.id,
         kind=hold.kind.value,
         reference=hold.reference,
@@ -170,20 +144,11 @@ def place(hold: Hold) -> tuple[Effect, ...]:
         placed_by=hold.placed_by,
         place_ms=milliseconds(hold.placed),
     )
-    return (Effect(row, rows=1, refusal=says(InternalError, "a hold of this identifier is there")),)
 
 
 def release(identifier: str, person: str, now: datetime) -> tuple[Effect, ...]:
     """Return what releases a hold, together with its HOLD leaf; the commit raises UserError where none stands."""
-    row = (
-        update(holds)
-        .where(holds.c.id == identifier, holds.c.release_ms.is_(None))
-        .values(released_by=person, release_ms=milliseconds(now))
-    )
-    gone = says(
-        UserError, "no such hold stands; `passerelle retention hold list` names those that do"
-    )
-    return (Effect(row, rows=1, refusal=gone),)
+    return _RULINGS.end(identifier, person, now)
 
 
 def _serial() -> ColumnElement[Any]:

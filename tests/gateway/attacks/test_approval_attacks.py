@@ -110,7 +110,7 @@ def test_a_row_altered_in_the_store_no_longer_has_its_proposers_signature(desk: 
     from sqlalchemy import update
 
     from gateway.store.effects import Effect
-    from gateway.store.schema_casework import proposals
+    from gateway.store.schema import proposals
 
     proposal = Proposal.parse(desk.words())
     other = replace(proposal, values=proposal.values.replace("closed", "because")).text()

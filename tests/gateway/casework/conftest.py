@@ -32,7 +32,7 @@ from gateway.store.correction_lifecycle import Correction
 from gateway.store.effects import Effect
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
-from gateway.store.schema_casework import correction_papers, disclosures
+from gateway.store.schema import correction_papers, disclosures
 from gateway.store.times import milliseconds
 from gateway.trust.bundle import fingerprint
 from gateway.trust.partners import Directory, own_bundle

@@ -24,7 +24,7 @@ from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.people import subjects
-from gateway.store.schema_casework import asked, correction_papers
+from gateway.store.schema import asked, correction_papers
 from gateway.trust.partners import own_bundle
 from gateway.wire import correction_payload as wire
 from gateway.wire import disclosure_payload as details_wire

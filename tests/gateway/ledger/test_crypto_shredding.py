@@ -18,7 +18,7 @@ from gateway.ledger.crypto_shredding import (
     read_left_behind,
 )
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_admin import AdminRules
+from gateway.ledger.sequence_rules import AdminRules
 from gateway.ledger.verify import verify_log
 
 

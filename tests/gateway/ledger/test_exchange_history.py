@@ -9,8 +9,7 @@ import pytest
 from gateway.domain.messages import Direction
 from gateway.language import Language
 from gateway.ledger.entry import EntryClass, EntryType, Frame, MalformedEntry, encode
-from gateway.ledger.exchange_history import ExchangeHistory, Question, tell
-from gateway.ledger.exchange_history_parts import SEALED, Told
+from gateway.ledger.exchange_history import SEALED, ExchangeHistory, Question, Told, tell
 from gateway.ledger.sealed_entries import hand, take
 
 NUMBER, PARTNER = "T-00000001", "AUS"

@@ -11,7 +11,7 @@ from gateway.law.agreement import Agreement
 from gateway.law.agreement_library import packaged
 from gateway.law.agreement_parser import parse
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.exchange_history_parts import Told
+from gateway.ledger.exchange_history import Told
 from gateway.ledger.policy_replay import Past, again, answered
 
 WHEN = datetime(2026, 3, 1, 12, tzinfo=UTC)

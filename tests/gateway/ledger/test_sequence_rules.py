@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.ledger import sequence_rules_followup
+from gateway.ledger import sequence_rules
 from gateway.ledger.entry import EntryClass, EntryType, Frame
 from gateway.ledger.sequence_rules import CLOSING_GRACE, REPLAY_WINDOW, SequenceRules
 from gateway.ledger.verify import Report, Severity, verify_log
@@ -269,7 +269,7 @@ def test_acts_of_the_gateway_have_no_grammar(empty: Ledger, words: Words) -> Non
     ordered = {EntryType.HOLD, EntryType.DECISION, EntryType.RETENTION}  # see test_shredding
     ordered |= {EntryType.PROPOSAL}  # likewise
     ordered |= {EntryType.REVIEW, EntryType.VERDICT}  # see test_grammar_review
-    ordered |= {kind for kind, _, _ in sequence_rules_followup._EDGES}  # see test_sequel
+    ordered |= {kind for kind, _, _ in sequence_rules._EDGES}  # see test_sequel
     kinds = set(EntryType) - {EntryType.REQUEST, EntryType.RESPONSE, EntryType.ABANDONED} - ordered
     empty.commit(*(words.own(kind) for kind in sorted(kinds - {EntryType.DESTRUCTION})))
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.messages import Direction
 from gateway.ledger.entry import EntryClass, EntryType, Frame
-from gateway.ledger.sequence_rules_followup import _EDGES, FollowUpRules
+from gateway.ledger.sequence_rules import _EDGES, FollowUpRules
 
 IN, OUT = Direction.INBOUND, Direction.OUTBOUND
 OTHER, ACCEPTED, ANSWERED, DENIED = (

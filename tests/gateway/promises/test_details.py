@@ -23,8 +23,7 @@ from gateway.store.exchange.replay import ReplayState, find_replay, orphans
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import person_records as store
 from gateway.store.people import subjects
-from gateway.store.schema import hit_references, transactions
-from gateway.store.schema_casework import disclosures
+from gateway.store.schema import disclosures, hit_references, transactions
 from keys.envelope import SIZE_CLASSES
 
 if TYPE_CHECKING:

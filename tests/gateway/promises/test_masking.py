@@ -21,8 +21,7 @@ from gateway.store.exchange.transactions import Finding, open_finding
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import person_records as store
 from gateway.store.people import subjects
-from gateway.store.schema import transactions
-from gateway.store.schema_casework import asked, corrections
+from gateway.store.schema import asked, corrections, transactions
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Pair, People

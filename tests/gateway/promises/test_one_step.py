@@ -11,7 +11,7 @@ from gateway.domain.messages import Outcome
 from gateway.domain.person import Datum, DetailsOutcome, FieldCode, Record
 from gateway.store.people import person_records as store
 from gateway.store.people import subjects
-from gateway.store.schema_casework import disclosures
+from gateway.store.schema import disclosures
 from keys.envelope import SIZE_CLASSES
 
 if TYPE_CHECKING:

@@ -14,13 +14,12 @@ from hypothesis.strategies import lists, sampled_from
 from gateway.admin.operation import NotAllowed, Officer, Role
 from gateway.admin.personal_data_access import About, seen
 from gateway.domain.person import FieldCode, Ground, Scope
-from gateway.errors import InternalError, UserError
+from gateway.errors import UserError
 from gateway.law.query_policy import Decided
 from gateway.ledger.entry import EntryType, decode, detail_bytes
 from gateway.server import self_check
 from gateway.server.application import Gateway
 from gateway.store.casework import withholdings
-from gateway.store.casework.withholdings import LIFE_CYCLE, DecisionAct, DecisionState
 from gateway.store.ledger import stored_ledger
 from gateway.store.people import subjects
 from gateway.store.retention.holds import HoldKind, standing
@@ -163,16 +162,6 @@ def test_a_decision_that_says_too_little_or_too_much_is_none(
 def test_who_runs_the_machine_does_not_judge_the_national_interest(gateway: Gateway) -> None:
     with pytest.raises(NotAllowed):
         gateway.perform(OPERATOR, "decision.refuse", REFUSE)
-
-
-@pytest.mark.parametrize("act", DecisionAct)
-@pytest.mark.parametrize("state", DecisionState)
-def test_only_drawn_edges_of_a_decision_exist(state: DecisionState, act: DecisionAct) -> None:
-    if (state, act) in LIFE_CYCLE:
-        assert withholdings.step(state, act) is LIFE_CYCLE[state, act]
-    else:
-        with pytest.raises(InternalError, match=state.name):
-            withholdings.step(state, act)
 
 
 @given(scope=sampled_from(Scope), fields=lists(sampled_from(FieldCode), max_size=3))

@@ -20,8 +20,8 @@ from gateway.store.casework import corrections, outbound_queries
 from gateway.store.correction_lifecycle import Correction, CorrectionPhase
 from gateway.store.effects import Effect
 from gateway.store.retention import due_data
-from gateway.store.schema_casework import asked, correction_papers, filed_notices
-from gateway.store.schema_casework import corrections as rows
+from gateway.store.schema import asked, correction_papers, filed_notices
+from gateway.store.schema import corrections as rows
 from gateway.store.sqlite import Database, open_store
 from gateway.store.times import milliseconds
 

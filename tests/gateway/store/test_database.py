@@ -20,8 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 import gateway.store
 from gateway.errors import InternalError, UserError
-from gateway.store.schema import REVISION, values
-from gateway.store.schema_casework import metadata
+from gateway.store.schema import REVISION, metadata, values
 from gateway.store.sqlite import PEN_PRAGMAS, open_store, wal_reset_affected
 
 if TYPE_CHECKING:

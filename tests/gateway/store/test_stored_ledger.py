@@ -15,7 +15,7 @@ from gateway.ledger import merkle
 from gateway.ledger.entry import decode
 from gateway.ledger.signed_note import open_checkpoint
 from gateway.store.ledger import stored_ledger
-from gateway.store.ledger.batch import peaks_of
+from gateway.store.ledger.sequencer import peaks_of
 from gateway.store.schema import leaves
 from keys.signatures import LogKey
 

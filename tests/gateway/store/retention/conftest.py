@@ -20,8 +20,7 @@ from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
 from gateway.store.retention import holds
 from gateway.store.retention.holds import Hold, HoldKind
-from gateway.store.schema import transactions
-from gateway.store.schema_casework import asked, corrections, disclosures, reviews
+from gateway.store.schema import asked, corrections, disclosures, reviews, transactions
 
 if TYPE_CHECKING:
     from tests.gateway.store.conftest import Clock, Counterpart

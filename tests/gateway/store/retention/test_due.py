@@ -19,8 +19,14 @@ from gateway.store.correction_lifecycle import CorrectionPhase
 from gateway.store.retention import due_data
 from gateway.store.retention.data_classes import SHELVES
 from gateway.store.retention.holds import HoldKind
-from gateway.store.schema import detail_keys, hit_references, replay, transactions
-from gateway.store.schema_casework import asked, disclosures
+from gateway.store.schema import (
+    asked,
+    detail_keys,
+    disclosures,
+    hit_references,
+    replay,
+    transactions,
+)
 from gateway.store.times import milliseconds
 
 if TYPE_CHECKING:
