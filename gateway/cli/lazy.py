@@ -19,6 +19,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command_name, get_group
 from typer.models import CommandInfo, TyperInfo
 
+from gateway.cli.old_spellings import Command
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -94,7 +96,9 @@ def _commands_of(app: typer.Typer) -> Commands:
 
 
 def _command(name: str, info: CommandInfo) -> Any:  # noqa: ANN401 - typer's own types
-    holder = typer.Typer()
+    holder, info = typer.Typer(), copy(info)
+    if info.cls in {None, TyperCommand}:
+        info.cls = Command
     holder.registered_commands.append(info)
     return get_group(holder).commands[name]
 

@@ -168,10 +168,10 @@ def promote(
 
 @app.command(
     epilog=example(
-        "passerelle keys adopt can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
+        "passerelle keys set-auditor-key can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
     )
 )
-def adopt(
+def set_auditor_key(
     context: typer.Context,
     *,
     home: Home,

@@ -94,7 +94,7 @@ def test_an_id_that_is_none_is_refused(can: Path, run: Any, passphrase: Any) -> 
 def test_suspend_takes_one_and_resume_two(
     can: Path, run: Any, passphrase: Any, tmp_path: Path
 ) -> None:
-    who = ("--person", "P-2", "--reason", "badge lost", *passphrase)
+    who = ("--official", "P-2", "--reason", "badge lost", *passphrase)
     assert run("staff", "suspend", can, *who).code == 0
     assert run("staff", "list", can, "--as", tmp_path / "p2", *passphrase).code == 1
     said = run("staff", "resume", can, *who, "--json")
