@@ -168,7 +168,7 @@ def _demo(app: typer.Typer) -> None:
 
 @listed(
     "console",
-    "Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.",
+    "Open pages for an auditor in the browser of this machine: search, timeline, exchange histories, proofs, the report.",
 )
 def _console(app: typer.Typer) -> None:
     from gateway.cli.audit import console
@@ -246,7 +246,7 @@ def _outbound(app: typer.Typer) -> None:
     app.add_typer(outbound_queries.app, name="outbound")
 
 
-@listed("keys", "See how our keys stand, and turn them.")
+@listed("keys", "See how our keys stand, and rotate them.")
 def _keys(app: typer.Typer) -> None:
     from gateway.cli.keys import compromised, custody, lifecycle
 
@@ -257,7 +257,7 @@ def _keys(app: typer.Typer) -> None:
     app.add_typer(lifecycle.app, name="keys")
 
 
-@listed("staff", "See who may act for us, let a person in, show one out.")
+@listed("staff", "See who may act for us, grant a person access, revoke it.")
 def _staff(app: typer.Typer) -> None:
     from gateway.cli.admin import staff
 

@@ -1,4 +1,4 @@
-"""`passerelle staff`: an officer's own keys, who our officers are, who lets them in, and who shows them out."""
+"""`passerelle staff`: an officer's own keys, who our officers are, who grants them access, and who revokes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keys.officer_keys import Request
 
 app = typer.Typer(
-    help="See who may act for us, let a person in, show one out.", no_args_is_help=True
+    help="See who may act for us, grant a person access, revoke it.", no_args_is_help=True
 )
 
 Official = Annotated[
@@ -201,10 +201,10 @@ def add(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a person in who made the keys on their own machine: have our authority issue a certificate, of some roles.
+    """Grant access to a person who made the keys on their own machine: have our authority issue a certificate, of some roles.
 
     Have the person read out the fingerprint, and give them the certificate. Nobody adds or ends themselves. An operator or an examiner
-    is let in by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
+    is granted access by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
     """
     del as_json
     done = enlist(
@@ -313,7 +313,7 @@ def _certificate(request: Path, out: Path | None) -> Path:
 
 
 def _demand_free(out: Path) -> None:
-    """Raise UserError where a certificate could not be written, before anybody is let in by it."""
+    """Raise UserError where a certificate could not be written, before anybody is granted access by it."""
     if out.exists():
         raise UserError(f"{out} exists; name another file with -o, or move it away")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -359,7 +359,7 @@ def end(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show a person out: every certificate of theirs ends at once, also in the middle of a connection."""
+    """Revoke a person's access: every certificate of theirs ends at once, also in the middle of a connection."""
     del as_json
     passphrase, values = passphrase_of(home, passphrase_file), {"person": official}
     if custody:
@@ -390,7 +390,7 @@ def collect(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write the certificate of a person whom two let in; give it to the person."""
+    """Write the certificate of a person to whom two granted access; give it to the person."""
     del as_json
     from gateway.trust.bundle import fingerprint
 
@@ -407,7 +407,9 @@ def collect(
 
 
 @app.command(
-    epilog=example("passerelle staff suspend can --official P-7 --reason 'badge lost on the train'")
+    epilog=example(
+        "passerelle staff suspend can --official P-7 --reason 'certificate key lost on the train'"
+    )
 )
 def suspend(
     context: typer.Context,
@@ -419,7 +421,7 @@ def suspend(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a person out at once, until two let them in again. One operator may; it is an ALARM."""
+    """Suspend a person's access at once, until two grant it again. One operator may; it is an ALARM."""
     del as_json
     done = admin_session.perform(
         home,
@@ -450,7 +452,7 @@ def resume(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a suspended person in again; two operators do it, and this proposes it."""
+    """Grant a suspended person access again; two operators do it, and this proposes it."""
     del as_json
     done = admin_session.perform_or_propose(
         home,
@@ -476,7 +478,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """List who was let in, with which roles, until when."""
+    """List who was granted access, with which roles, until when."""
     del as_json
     from rich.table import Table
 

@@ -185,7 +185,7 @@ def init(
         f"fingerprint  {printed}",
         note,
         f"auditor      {folder / AUDITOR}  → hand it to the auditor and delete it here",
-        f"keepers      {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
+        f"root keys    {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
         *(f"operator     {wanted.person}  {out}" for wanted, out in operators),
         f"next         passerelle party export {folder} → to your partners",
     )

@@ -85,7 +85,14 @@ class Redress:
         user_files.write(changes, json.dumps({WRONG: RIGHT}).encode())
         who = person.pseudonym
         self._in_can("registry", "update", who, "--data", changes)
-        kind = ("--kind", "WRONG_VALUE", "--field", WRONG, "--reason", "typed wrong at the desk")
+        kind = (
+            "--kind",
+            "WRONG_VALUE",
+            "--field",
+            WRONG,
+            "--reason",
+            "typed wrong at the front office",
+        )
         opened = self._in_can("corrections", "open", "--subject", who, *kind)["opened"]
         ends = time.monotonic() + PATIENCE
         while True:

@@ -40,7 +40,7 @@ def test_an_operator_is_let_in_by_two_and_collects_the_badge(
     assert run(*collect).code == 2
 
     shown = run("proposals", "show", can, proposed, *passphrase)
-    assert "P-3 is let in, as operator, for 90 days." in shown.out
+    assert "P-3 is granted access, as operator, for 90 days." in shown.out
     printed = fingerprint(Request.parse(request.read_bytes()).content())
     assert printed in shown.out
     approve = ("proposals", "approve", can, proposed, "--as", tmp_path / "p2", *passphrase)
@@ -60,7 +60,7 @@ def test_self_approval_is_refused_with_exit_code_one(
     said = run("proposals", "approve", can, proposed, "--yes", *passphrase, "--json")
 
     assert said.code == 1
-    assert "nobody approves his own proposal" in said.document["error"]["message"]
+    assert "nobody approves their own proposal" in said.document["error"]["message"]
 
 
 def test_without_a_terminal_yes_must_be_said(
