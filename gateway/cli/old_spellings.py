@@ -6,7 +6,7 @@ An option names its old spelling where it is declared, beside the new one; the w
 
 from __future__ import annotations
 
-from copy import copy
+import copy
 from typing import Any
 
 import typer
@@ -51,7 +51,7 @@ class Command(TyperCommand):
         """Take the old names too."""
         parser = super().make_parser(ctx)
         for old, option in self._old.items():
-            same = copy(option)
+            same = copy.copy(option)
             same.opts = [old]
             same.add_to_parser(parser, ctx)
         return parser

@@ -88,9 +88,9 @@ class _EntryTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryType.V
     ENTRY_TYPE_CUSTODY: _EntryType.ValueType  # 30
     """Means that the keys were wrapped anew, under another key above them."""
     ENTRY_TYPE_BACKUP: _EntryType.ValueType  # 31
-    """Means that a sealed copy of the house was made."""
+    """Means that a sealed copy of the gateway was made."""
     ENTRY_TYPE_RESTORE: _EntryType.ValueType  # 32
-    """Means that the house was put back from such a copy."""
+    """Means that the gateway was put back from such a copy."""
     ENTRY_TYPE_ADMIN: _EntryType.ValueType  # 33
     """Means that one of our own people asked for an act."""
     ENTRY_TYPE_TIMESTAMP: _EntryType.ValueType  # 34
@@ -168,9 +168,9 @@ ENTRY_TYPE_PROPOSAL: EntryType.ValueType  # 29
 ENTRY_TYPE_CUSTODY: EntryType.ValueType  # 30
 """Means that the keys were wrapped anew, under another key above them."""
 ENTRY_TYPE_BACKUP: EntryType.ValueType  # 31
-"""Means that a sealed copy of the house was made."""
+"""Means that a sealed copy of the gateway was made."""
 ENTRY_TYPE_RESTORE: EntryType.ValueType  # 32
-"""Means that the house was put back from such a copy."""
+"""Means that the gateway was put back from such a copy."""
 ENTRY_TYPE_ADMIN: EntryType.ValueType  # 33
 """Means that one of our own people asked for an act."""
 ENTRY_TYPE_TIMESTAMP: EntryType.ValueType  # 34
@@ -271,11 +271,11 @@ class LeafFrame(_message.Message):
     time_ms: _builtins.int
     """Says when, in milliseconds since 1970; never less than the previous leaf's."""
     partner_id: _builtins.str
-    """Names the partner concerned; empty for the house's own acts."""
+    """Names the partner concerned; empty for the gateway's own acts."""
     direction: Global___Direction.ValueType
     """Says which way the exchange went."""
     message_id: _builtins.bytes
-    """Identifies the message, 16 bytes; empty for the house's own acts."""
+    """Identifies the message, 16 bytes; empty for the gateway's own acts."""
     transcript: _builtins.bytes
     """Holds the transcript hash of the message, 32 bytes."""
     transaction_number: _builtins.str

@@ -38,6 +38,7 @@ WORDS = {
     r"step(?:s|ped|ping)? down": "is deactivated",
     r"(?:keys?|pairs?|kinds?) turn(?:s|ed|ing)?": "rotate",
     r"turns? (?:our keys|them|(?:itself|themselves)|by (?:itself|themselves))": "rotate",
+    r"ledger (?:is |\S+ )?(?:not )?whole": "verified",
     r"not of its form": "what is expected",
     r"he|him|his|himself|she|hers?|herself": "they, them, their, themselves",
     r"passerelle (?:ask|asked|use)|asked (?:show|list|details|irrelevant)": "passerelle outbound …",

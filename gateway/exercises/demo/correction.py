@@ -85,14 +85,7 @@ class Redress:
         user_files.write(changes, json.dumps({WRONG: RIGHT}).encode())
         who = person.pseudonym
         self._in_can("registry", "update", who, "--data", changes)
-        kind = (
-            "--kind",
-            "WRONG_VALUE",
-            "--field",
-            WRONG,
-            "--reason",
-            "typed wrong at the front office",
-        )
+        kind = ("--kind", "WRONG_VALUE", "--field", WRONG, "--reason", "typed wrong at entry")
         opened = self._in_can("corrections", "open", "--subject", who, *kind)["opened"]
         ends = time.monotonic() + PATIENCE
         while True:
@@ -122,14 +115,8 @@ class Redress:
                 user_files.write(path, each.data)
             fingers += ["--finger", f"{each.position}={path}"]
         told = self._in_aus(
-            *(
-                "outbound",
-                "query",
-                "--to",
-                self._can.id,
-                "--agreement",
-                f"{AGREEMENT[0]}@{AGREEMENT[1]}",
-            ),
+            *("outbound", "query", "--to", self._can.id),
+            *("--agreement", f"{AGREEMENT[0]}@{AGREEMENT[1]}"),
             *("--purpose", PURPOSE.name, "--case", "C-31", "--unit", UNIT),
             *("--status", "FOREIGN_NATIONAL", "--nationality", NATIONALITY),
             *("--extractor", cast.extractor, *fingers),
