@@ -57,11 +57,20 @@ class Command(TyperCommand):
         return parser
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own types
-        """Say the new name of each old one that was given."""
+        """Say the new name of each old one that was given, and in place of one that was nearly given."""
         if not ctx.resilient_parsing:
             for old in sorted(self._old.keys() & {word.partition("=")[0] for word in args}):
                 _note(old, self._old[old].opts[0])
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except (
+            Exception
+        ) as fault:  # an option that there is not, and those that are spelt much like it
+            alike = getattr(fault, "possibilities", None) or ()
+            if alike:
+                news = (self._old[each].opts[0] if each in self._old else each for each in alike)
+                fault.possibilities = sorted(set(news))  # type: ignore[attr-defined]
+            raise
 
 
 def _note(old: str, new: str) -> None:

@@ -194,6 +194,8 @@ def test_no_help_and_no_completion_shows_an_old_spelling(run: Any) -> None:
             }
             & old_spellings.OPTIONS
         )
+    near = run("staff", "end", "x", "--perso", "P-1")
+    assert (near.code, "--official" in near.err, "--person" in near.err) == (2, True, False)
     said = run("keys", "believe", "--help")
     assert "passerelle keys unblock" in said.out
     assert said.code == 0
