@@ -63,7 +63,7 @@ class Exchange(_Section):
     """The partners' listener."""
 
     # host:port. Loopback, so that a gateway is not on a network before somebody says so. Whoever changes
-    # it decides who can knock; who comes in is decided by the certificates.
+    # it decides who can connect; who is accepted is decided by the certificates.
     listen: Address = "127.0.0.1:7443"
     # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
     # partners' handshakes fail.
@@ -95,7 +95,7 @@ class Exchange(_Section):
     copies_burst: Annotated[int, Field(ge=1, le=100_000)] = 16
     # Refusals a second to one address (IPv6: one /64) whose caller is not identified, refilling a bucket of
     # `unidentified_burst`; beyond it they say RATE_LIMITED and are cheaper. All addresses together have ten times
-    # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets strangers load us.
+    # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets unidentified callers load us.
     unidentified_per_second: Annotated[float, Field(gt=0, le=100_000)] = 10.0
     # Refusals that the bucket of an address holds: so many at once, after a pause.
     unidentified_burst: Annotated[int, Field(ge=1, le=100_000)] = 50
@@ -111,7 +111,7 @@ class Admin(_Section):
     """The listener of our own people: officers with an officer certificate of our authority."""
 
     # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
-    # changes it decides who can knock; who comes in is decided by the badges.
+    # changes it decides who can connect; who is accepted is decided by the officer certificates.
     listen: Address = "127.0.0.1:0"
 
 
@@ -169,7 +169,7 @@ class Evidence(_Section):
     """What others hold of our ledger: published files, witnesses, time stamps."""
 
     # Path of the folder of tiles and checkpoints. Whoever can write there can delay auditors and lose files
-    # that we rebuild from rows; he cannot forge: checkpoints are signed and witnessed.
+    # that we rebuild from rows; they cannot forge: checkpoints are signed and witnessed.
     tiles: Path = Path("ledger")
     # Path of a policy (C2SP tlog-policy): whose cosignatures a checkpoint needs. None = witnesses are heard,
     # none is demanded. Whoever changes it decides how many must look before a lost history is noticed.
@@ -183,7 +183,7 @@ class Evidence(_Section):
     # Address of a time stamp authority (RFC 3161), http or https. None = no time stamps.
     authority: Annotated[str, Field(pattern=r"^https?://.{1,500}$")] | None = None
     # Path of the certificates, PEM, that the authority's tokens must lead to. Whoever changes it can have
-    # stamps of his own believed.
+    # stamps of their own believed.
     authority_roots: Path | None = None
     # Seconds between two time stamps.
     stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0
@@ -201,7 +201,7 @@ class Telemetry(_Section):
 
 
 class Limits(_Section):
-    """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
+    """What we accept of unidentified callers; the protocol's own numbers, which may be tightened, never loosened."""
 
     # Bytes. The largest envelope has about 267,000; the rest is room for the receipt and later formats.
     max_message_bytes: Annotated[int, Field(ge=300_000, le=1 << 20)] = 1 << 20
@@ -217,7 +217,7 @@ class Limits(_Section):
     connections: Annotated[int, Field(ge=8, le=16_384)] = 512
     # Connections to that listener on which nobody was identified yet, in all and from one IPv4 address (one /64 of
     # IPv6); beyond, the oldest is cut. A partner is identified with their first call, within a second; sixteen leave
-    # room for several behind one address. Whoever raises them lets strangers hold more of `connections`.
+    # room for several behind one address. Whoever raises them lets unidentified callers hold more of `connections`.
     strangers: Annotated[int, Field(ge=4, le=8_192)] = 128
     strangers_per_address: Annotated[int, Field(ge=2, le=8_192)] = 16
     # Seconds in which a connection must bring its first lawful call. A TLS handshake over a bad line takes two or three.

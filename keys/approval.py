@@ -219,7 +219,8 @@ def demand_two(proposal: Proposal, approver: str, found: Circumstances) -> None:
     """
     if approver == proposal.proposer:
         raise ApprovalRefused(
-            "SAME_PERSON", "nobody approves his own proposal, by whichever key; ask another person"
+            "SAME_PERSON",
+            "nobody approves their own proposal, by whichever key; ask another person",
         )
     if approver not in found.people:
         raise ApprovalRefused("APPROVER_ROLE", "who approves needs a role that the act asks for")

@@ -105,9 +105,9 @@ def read_badge(certificate: bytes, authorities: bytes, now: datetime) -> Officer
         purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
         names = list(extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except UNREADABLE:
-        raise CertificateFault("this certificate is no badge") from None
+        raise CertificateFault("this certificate is no officer certificate") from None
     if basic.ca or purposes != _CLIENT:  # (1)
-        raise CertificateFault("this certificate is no badge")
+        raise CertificateFault("this certificate is no officer certificate")
     named = [n.value for n in names if isinstance(n, x509.UniformResourceIdentifier)]
     found = (
         _NAME.fullmatch(named[0].removeprefix(STAFF_URI)) if len(names) == len(named) == 1 else None

@@ -249,7 +249,7 @@ def _retirements(active: list[KeyRecord], outlook: Outlook) -> Iterator[Step]:
             record.kind,
             record.kid,
             when,
-            f"{record.kind.value} {short(record.kid)} steps down; {short(primary.kid)} is in use",
+            f"{record.kind.value} {short(record.kid)} is deactivated; {short(primary.kid)} is in use",
         )
 
 

@@ -391,7 +391,7 @@ def _refusing() -> Iterator[None]:
         yield
     except SignatureRefused as refused:
         raise NotAllowed(
-            "the signature is of no key in force of that person; use the credential given with the badge"
+            "the signature is of no key in force of that person; use the credential that belongs to the officer certificate"
         ) from refused
     except ApprovalRefused as refused:
         raise NotAllowed(str(refused)) from refused

@@ -394,7 +394,7 @@ def _said_of_adding(values: Mapping[str, object]) -> tuple[str, ...]:
     named = ", ".join(map(str, roles)) if isinstance(roles, list) else ""
     days = values.get("days", MOST_DAYS)
     return (
-        f"{values.get('person')} is let in, as {named}, for {days} days.",
+        f"{values.get('person')} is granted access, as {named}, for {days} days.",
         f"The keys' fingerprint is {_fingerprint(values)}. Have {values.get('person')} read it out before you approve.",
     )
 
@@ -409,7 +409,7 @@ def _demand_other(officer: Officer, person: str) -> None:
     if person == CUSTODY.person:
         raise UserError("person: that name is kept for whoever holds the keys' passphrase")
     if person == officer.person:
-        raise NotAllowed("nobody adds to himself or ends himself; ask another operator")
+        raise NotAllowed("nobody adds to or ends their own access; ask another operator")
 
 
 def _frame(kind: EntryType, pin: bytes = b"") -> Frame:

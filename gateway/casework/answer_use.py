@@ -226,7 +226,7 @@ class AnswerUse:
                 whole = [outbound_queries.find(reader, each.partner, number) for each in found]
             if len(whole) != 1 or whole[0] is None:
                 raise UserError(
-                    "we asked nobody under this number; `passerelle asked list` names all"
+                    "we asked nobody under this number; `passerelle outbound list` names all"
                 )
             return whole[0]
 

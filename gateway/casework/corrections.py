@@ -147,7 +147,7 @@ class CorrectionOperations:
             )
         if told[0].state in (OutboundState.ASKED, OutboundState.PENDING):
             raise UserError(
-                "it is not answered yet; correct it once `passerelle asked list` says so"
+                "it is not answered yet; correct it once `passerelle outbound list` says so"
             )
         if told[0].state is OutboundState.REFUSED:
             raise UserError("the partner refused this query and kept nothing of it to correct")

@@ -8,8 +8,8 @@ whole process.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy as shallow
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +18,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command_name, get_group
 from typer.models import CommandInfo, TyperInfo
+
+from gateway.cli.old_spellings import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ def _commands_of(app: typer.Typer) -> Commands:
 
 
 def _command(name: str, info: CommandInfo) -> Any:  # noqa: ANN401 - typer's own types
-    holder = typer.Typer()
+    holder, info = typer.Typer(), copy.copy(info)
+    if info.cls in {None, TyperCommand}:
+        info.cls = Command
     holder.registered_commands.append(info)
     return get_group(holder).commands[name]
 
@@ -103,7 +107,7 @@ def _group(info: TyperInfo) -> Any:  # noqa: ANN401 - typer's own types
     """Build a group around commands that are not built yet."""
     whole = info.typer_instance
     assert whole is not None  # noqa: S101 - `add_typer` demands one
-    shell, empty, holder = shallow(info), shallow(whole), typer.Typer()
+    shell, empty, holder = copy.copy(info), copy.copy(whole), typer.Typer()
     empty.registered_commands, empty.registered_groups = [], []
     shell.typer_instance = empty
     holder.registered_groups.append(shell)
@@ -127,13 +131,13 @@ class LazyGroup(TyperGroup):
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 - typer's own types
         """Offer the names of commands with their summaries."""
-        listed = shallow(ctx)
+        listed = copy.copy(ctx)
         listed.command = self._listed()
         return super().shell_complete(listed, incomplete)
 
     def _listed(self) -> LazyGroup:
         """Return this group with nothing but a name and a summary for each command."""
-        listed = shallow(self)
+        listed = copy.copy(self)
         listed.commands = {
             entry.name: TyperCommand(entry.name, help=entry.summary)
             for entry in self.table.entries.values()

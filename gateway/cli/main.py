@@ -5,10 +5,11 @@ from __future__ import annotations
 try:
     from collections.abc import Iterator
     from contextlib import contextmanager
-    from typing import Annotated
+    from typing import Annotated, Any
 
     import typer
 
+    from gateway.cli import old_spellings
     from gateway.cli.lazy import LazyGroup, Table
     from gateway.cli.output import GuardedGroup, example, manner
     from gateway.errors import UserError
@@ -36,6 +37,12 @@ class Root(LazyGroup, GuardedGroup):
     """All commands."""
 
     table = listed
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer's own types
+        """Find a command by its old name too."""
+        return super().resolve_command(
+            ctx, old_spellings.renamed(args, quiet=ctx.resilient_parsing)
+        )
 
 
 app = typer.Typer(
@@ -134,7 +141,7 @@ def _query(app: typer.Typer) -> None:
     app.command(
         epilog=example(
             "passerelle query aus --to CAN --agreement au@1 --purpose TRAVEL_ENTER_REMAIN"
-            " --case C-17 --unit U-3 --person P-9 --finger 2=index.fmr"
+            " --case C-17 --unit U-3 --official P-9 --finger 2=index.fmr"
         )
     )(query.query)
 
@@ -158,7 +165,7 @@ def _details(app: typer.Typer) -> None:
     app.command(
         epilog=example(
             "passerelle details aus 20260301-0123456789abcdef0123 --to CAN --field LAST_NAME --field PHOTOGRAPH"
-            " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --person P-9"
+            " --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-17 --unit U-3 --official P-9"
         )
     )(details.details)
 
@@ -176,35 +183,9 @@ def _demo(app: typer.Typer) -> None:
     )
 
 
-@listed("ask", "Ask partners whether they know a person, as the case system states that person.")
-def _ask(app: typer.Typer) -> None:
-    from gateway.cli.casework import ask
-
-    app.command(
-        epilog=example(
-            "passerelle ask can --to AUS --agreement au@1 --purpose VISA_PERMIT_BENEFIT --case C-17 --unit U-3"
-            " --status FOREIGN_NATIONAL --nationality SYR --finger 2=index.fmr",
-            "passerelle ask can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
-            " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked",
-        )
-    )(ask.ask)
-
-
-@listed(
-    "use",
-    "Record that an answer was used for an administrative purpose; it is then kept for two years at least.",
-)
-def _use(app: typer.Typer) -> None:
-    from gateway.cli.casework import ask
-
-    app.command(epilog=example("passerelle use can 20260301-0123456789abcdef0123 --in R-17"))(
-        ask.use
-    )
-
-
 @listed(
     "console",
-    "Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.",
+    "Open pages for an auditor in the browser of this machine: search, timeline, exchange histories, proofs, the report.",
 )
 def _console(app: typer.Typer) -> None:
     from gateway.cli.audit import console
@@ -275,25 +256,25 @@ def _corrections(app: typer.Typer) -> None:
     app.add_typer(corrections.app, name="corrections")
 
 
-@listed("asked", "See what we asked partners, and what they answered.")
-def _asked(app: typer.Typer) -> None:
-    from gateway.cli.casework import ask
+@listed("outbound", "Ask partners, see what they answered, and record what was used.")
+def _outbound(app: typer.Typer) -> None:
+    from gateway.cli.casework import outbound_queries
 
-    app.add_typer(ask.app, name="asked")
+    app.add_typer(outbound_queries.app, name="outbound")
 
 
-@listed("keys", "See how our keys stand, and turn them.")
+@listed("keys", "See how our keys stand, and rotate them.")
 def _keys(app: typer.Typer) -> None:
     from gateway.cli.keys import compromised, custody, lifecycle
 
     lifecycle.app.command(epilog=compromised.EPILOG)(compromised.compromised)
     lifecycle.app.command(epilog=compromised.AFFECTED)(compromised.affected)
-    lifecycle.app.command(epilog=compromised.BELIEVED)(compromised.believe)
+    lifecycle.app.command(epilog=compromised.UNBLOCK)(compromised.unblock)
     custody.register(lifecycle.app)
     app.add_typer(lifecycle.app, name="keys")
 
 
-@listed("staff", "See who may act for us, let a person in, show one out.")
+@listed("staff", "See who may act for us, grant a person access, revoke it.")
 def _staff(app: typer.Typer) -> None:
     from gateway.cli.admin import staff
 

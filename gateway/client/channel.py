@@ -231,7 +231,7 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
     def _demand_own_leaf(self, now: datetime) -> None:
         if now > self._ends:
             raise OwnCertificateEnded(
-                f"our own TLS certificate ended on {self._ends:%Y-%m-%d %H:%M} UTC, and no partner lets us in with it:"
+                f"our own TLS certificate ended on {self._ends:%Y-%m-%d %H:%M} UTC, and no partner accepts it:"
                 " make a new one (passerelle keys rotate DIR TLS_LEAF) and have partners import our bundle"
             )
         if now < self._begins:

@@ -90,7 +90,7 @@ def _believed(home: Path, stated: PartyBundle, refused: frozenset[bytes]) -> Par
     if refused and not all((left.kem, left.signing, left.tls_pins, left.tls_ca_pem)):
         raise UserError(
             f"all keys of a kind that {stated.party} has are refused here, so it is neither asked nor believed:"
-            f" passerelle party show {home} {stated.party} says which; import its new bundle, or passerelle keys believe"
+            f" passerelle party show {home} {stated.party} says which; import its new bundle, or passerelle keys unblock"
         )
     return left
 

@@ -37,12 +37,14 @@ def unpack(octets: bytes) -> Outgoing:
         parts.append(octets[start + _LENGTH : end])
         start = end
     if len(parts) != 3 or start != len(octets):
-        raise InternalError("a kept letter is not one that we packed")
+        raise InternalError("a stored signed request is not one that we packed")
     letter = SignedEnvelope(*parts)
     try:
         header = signed_envelope.parse_header(letter.header)
     except Refusal:
-        raise InternalError("a kept letter has a header that we would not have written") from None
+        raise InternalError(
+            "a stored signed request has a header that we would not have written"
+        ) from None
     question = Question(
         header=header,
         transcript=envelope.transcript_hash(letter.header, letter.sealed),

@@ -28,7 +28,7 @@ def role_of(content: bytes) -> str:
     """Return what root key holders are asked to sign: root or targets. Raises UserError for anything else."""
     signed = parse(content).signed
     if not isinstance(signed, Root | Targets):
-        raise UserError("keepers sign root and targets files; this is another")
+        raise UserError("root key holders sign root and targets files; this is another")
     return str(signed.type)
 
 

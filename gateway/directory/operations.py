@@ -104,4 +104,6 @@ class DirectoryOperations:
 
     def _demand(self) -> None:
         if not self._publishing.active:
-            raise UserError("this gateway publishes no directory: it was founded without keepers")
+            raise UserError(
+                "this gateway publishes no directory: it was founded without root key holders"
+            )

@@ -128,7 +128,7 @@ class Repository:
         metadata = parse(content)
         signed = metadata.signed
         if not isinstance(signed, Root | Targets):
-            raise UserError("keepers sign root and targets files; this is another")
+            raise UserError("root key holders sign root and targets files; this is another")
         kind = str(signed.type)
         newest = self._files.newest(kind)
         if signed.version != newest + 1:

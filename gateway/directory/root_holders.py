@@ -2,7 +2,7 @@
 
 Each root key holder has a key for the root, the first three also one for the targets. Of each role's keys so few are of
 Ed25519 that they are no quorum (keys.md section 3). All five folders begin under one passphrase; whoever takes
-one gives it an own one with `passerelle directory keeper`.
+one gives it an own one with `passerelle directory root-key`.
 """
 
 from __future__ import annotations

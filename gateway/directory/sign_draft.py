@@ -16,6 +16,6 @@ def sign_as(content: bytes, folder: Path, passphrase: bytes) -> bytes:
     key = keeper.root if role_of(content) == "root" else keeper.targets
     if key is None:
         raise UserError(
-            f"keeper {keeper.name} keeps the root only; ask another to sign the targets"
+            f"root key holder {keeper.name} keeps the root only; ask another to sign the targets"
         )
     return add_signature(content, [keeper_signer(key)])

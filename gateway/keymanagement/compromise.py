@@ -261,7 +261,7 @@ class CompromiseOperations:
                 f"key: several refused keys of {partner} begin so ({key_names.said(found)}); give more digits"
             )
         raise UserError(
-            f"key: no such key of {partner} is refused, so there is none to believe; refused are: {key_names.said(refused)}"
+            f"key: no such key of {partner} is refused, so there is none to unblock; refused are: {key_names.said(refused)}"
         )
 
     def _known(self, partner: str) -> tuple[Identified, ...]:

@@ -166,11 +166,11 @@ def _schedule(turning: KeyRotation, values: Values) -> Sentences:
     kind, on, days = _kind(values), values.get("on") is True, values.get("days") or 0
     now = turning.outlook().rhythms.get(kind)
     if now is None:
-        return (f"Refused: {kind.value} keys do not turn by themselves.",)
+        return (f"Refused: {kind.value} keys do not rotate by themselves.",)
     every = timedelta(days=days) if isinstance(days, int) and days else now.every
     if not on:
-        return (f"{kind.value} keys turn when somebody says so, and end at their end.",)
-    said = [f"{kind.value} keys turn every {every.days} days by themselves."]
+        return (f"{kind.value} keys rotate when somebody says so, and end at their end.",)
+    said = [f"{kind.value} keys rotate every {every.days} days by themselves."]
     planned = turning.steps_with(kind, CryptoPeriod(on=True, every=every))
     said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
     return tuple(said)
@@ -192,11 +192,11 @@ _PLANS: Mapping[str, Callable[[KeyRotation, Values], Sentences]] = {
 
 # What a partner meets who does not know the promoted key yet.
 _COSTS = {
-    KeyKind.KEM: "What they seal to the old key opens for 48 hours after it steps down.",
+    KeyKind.KEM: "What they seal to the old key opens for 48 hours after it is deactivated.",
     KeyKind.SIGNING: "They refuse our signature until they have it.",
     KeyKind.TLS_LEAF: "They refuse our certificate until they have it.",
     KeyKind.TLS_CA: "They refuse what it issues until they have it.",
-    KeyKind.LOG: "They verify our ledger by the old pair until that steps down.",
+    KeyKind.LOG: "They verify our ledger by the old pair until that is deactivated.",
 }
 
 
@@ -239,14 +239,12 @@ def _leaves(record: KeyRecord) -> str:
     name = _name(record)
     if record.kind is KeyKind.KEM:
         return (
-            f"{name} then steps down: it opens for {KEM_WINDOW / timedelta(hours=1):.0f} hours more,"
+            f"{name} is then deactivated: it opens for {KEM_WINDOW / timedelta(hours=1):.0f} hours more,"
             " and is destroyed after that."
         )
     if record.kind in PRODUCES_ONLY:
-        return (
-            f"{name} then steps down: its private half is gone at once, its public half verifies."
-        )
-    return f"{name} then steps down: it opens what is its own, and seals nothing new."
+        return f"{name} is then deactivated: its private half is gone at once, its public half verifies."
+    return f"{name} is then deactivated: it opens what is its own, and seals nothing new."
 
 
 def _lost(record: KeyRecord) -> str:

@@ -182,7 +182,7 @@ class KeyOperations:
         kind, on = _kind(arguments), arguments.flag("on")
         if kind not in RHYTHMS:
             raise UserError(
-                f"kind: {kind.value} keys do not turn by themselves; the auditor makes them"
+                f"kind: {kind.value} keys do not rotate by themselves; the auditor makes them"
             )
         most = LIFETIMES[kind].days
         days = arguments.number("days", 0, most, 0)

@@ -39,7 +39,7 @@ MOST_STEPS = 32  # of one round; more would be a fault of ours, and the next rou
 ALARMED = timedelta(days=1)  # how often a late key, or a step that fails, is an ALARM (keys.md 5)
 MOST_NAMED = 50  # partners whom one entry names
 
-_MADE = "the turn of its predecessor ends"
+_MADE = "the crypto-period of its predecessor ends"
 _PROMOTED = "every partner was seen to know it"
 _RETIRED = "its successor is in use"
 _SPENT = "its 48 hours are over"

@@ -50,7 +50,7 @@ def named(keyset: Keyset, key: str) -> KeyRecord:
         "key: several keys of ours begin so; give more digits"
         if found
         else "key: no key of ours begins so; see `passerelle keys list`. A partner's is for `passerelle keys"
-        " compromised`, `affected` and `believe`, with --partner ID"
+        " compromised`, `affected` and `unblock`, with --partner ID"
     )
 
 
@@ -94,7 +94,7 @@ def generate(kind: KeyKind, reason: str, actor: str, *, join: bool = False) -> D
         if kind is KeyKind.AUDIT:
             raise UserError(
                 "an AUDIT key is the auditor's: they make the next by passerelle audit renew, and two operators take over its"
-                " public half by passerelle keys adopt DIR FILE"
+                " public half by passerelle keys set-auditor-key DIR FILE"
             )
         already = coming(keyset, kind)
         if already is not None and join:

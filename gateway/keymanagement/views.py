@@ -129,9 +129,7 @@ def _next(turning: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> s
         made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)
         if made is not None:
             return f"successor: {made.when:%Y-%m-%d %H:%M}"
-        renewed = (
-            "audit renew, then passerelle keys adopt DIR FILE"  # the private half is the auditor's
-        )
+        renewed = "audit renew, then passerelle keys set-auditor-key DIR FILE"  # the private half is the auditor's
         rotated = f"keys rotate DIR {record.kind.value} --reason WORDS"
         return f"→ passerelle {renewed if record.kind is KeyKind.AUDIT else rotated}"
     if (record.kind, record.state) == (KeyKind.KEM, KeyState.DEACTIVATED):

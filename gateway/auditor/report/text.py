@@ -101,7 +101,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
             " les motifs."
         ),
     ),
-    "verify": ("Is the ledger whole?", "Le registre est-il intact?"),
+    "verify": ("Is the ledger verified?", "Le registre est-il intact?"),
     "verify.yes": (
         "Yes. {entries} entries and {checkpoints} signed checkpoints were checked; every one agrees.",
         "Oui. {entries} entrées et {checkpoints} points de contrôle signés ont été vérifiés; tous concordent.",

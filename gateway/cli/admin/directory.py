@@ -19,16 +19,22 @@ app = typer.Typer(
     help="See how our directory stands, and have its root key holders sign.", no_args_is_help=True
 )
 
-Keepers = Annotated[
+RootKeys = Annotated[
     list[Path] | None,
     typer.Option(
-        "--keeper", metavar="FOLDER", help="A root key holder's folder; repeat it for each."
+        "--root-key",
+        "--keeper",
+        metavar="FOLDER",
+        help="A root key holder's folder; repeat it for each.",
     ),
 ]
-KeepersPassphrase = Annotated[
+RootKeysPassphrase = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="File with the root key holders' passphrase; else a prompt for each."
+        "--root-keys-passphrase-file",
+        "--keepers-passphrase-file",
+        metavar="FILE",
+        help="File with the root key holders' passphrase; else a prompt for each.",
     ),
 ]
 Output = Annotated[
@@ -74,17 +80,17 @@ def status(
 
 @app.command(
     epilog=example(
-        "passerelle directory renew can --keeper keepers/1 --keeper keepers/2",
+        "passerelle directory renew can --root-key keepers/1 --root-key keepers/2",
         "passerelle directory renew can -o next.targets.json   # then: sign it, then --signed",
     )
 )
 def renew(  # noqa: PLR0917 - the options of the command
     context: typer.Context,
     home: Home,
-    keeper: Keepers = None,
+    root_keys: RootKeys = None,
     output: Output = None,
     signed: Signed = None,
-    keepers_passphrase_file: KeepersPassphrase = None,
+    root_keys_passphrase_file: RootKeysPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -92,22 +98,24 @@ def renew(  # noqa: PLR0917 - the options of the command
     """Have two of three root key holders sign for 90 days more that this gateway speaks for its party."""
     del as_json
     gateway = (home, officer, passphrase_file)
-    _ceremony(context, gateway, "targets", keeper or [], output, signed, keepers_passphrase_file)
+    _ceremony(
+        context, gateway, "targets", root_keys or [], output, signed, root_keys_passphrase_file
+    )
 
 
 @app.command(
     epilog=example(
-        "passerelle directory root can --keeper keepers/1 --keeper keepers/2 --keeper keepers/3",
+        "passerelle directory root can --root-key keepers/1 --root-key keepers/2 --root-key keepers/3",
         "passerelle directory root can -o next.root.json   # then: sign it, then --signed",
     )
 )
 def root(  # noqa: PLR0917 - the options of the command
     context: typer.Context,
     home: Home,
-    keeper: Keepers = None,
+    root_keys: RootKeys = None,
     output: Output = None,
     signed: Signed = None,
-    keepers_passphrase_file: KeepersPassphrase = None,
+    root_keys_passphrase_file: RootKeysPassphrase = None,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
@@ -115,37 +123,42 @@ def root(  # noqa: PLR0917 - the options of the command
     """Have three of five root key holders sign the next root: a year more, and the pairs that the gateway signs with now."""
     del as_json
     gateway = (home, officer, passphrase_file)
-    _ceremony(context, gateway, "root", keeper or [], output, signed, keepers_passphrase_file)
+    _ceremony(context, gateway, "root", root_keys or [], output, signed, root_keys_passphrase_file)
 
 
-@app.command(epilog=example("passerelle directory sign next.root.json --keeper keepers/4"))
+@app.command(epilog=example("passerelle directory sign next.root.json --root-key keepers/4"))
 def sign(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The draft; the signature is added to it.")],
-    keeper: Annotated[
-        Path, typer.Option("--keeper", metavar="FOLDER", help="The root key holder's folder.")
+    root_key: Annotated[
+        Path,
+        typer.Option(
+            "--root-key", "--keeper", metavar="FOLDER", help="The root key holder's folder."
+        ),
     ],
-    keepers_passphrase_file: KeepersPassphrase = None,
+    root_keys_passphrase_file: RootKeysPassphrase = None,
     as_json: Json = False,
 ) -> None:
     """Add a root key holder's signature to a draft, on any machine; it needs no gateway."""
     del as_json
     from gateway.client.directory_client import LARGEST
 
-    content = _with_signatures(user_files.named(file, LARGEST), [keeper], keepers_passphrase_file)
+    content = _with_signatures(
+        user_files.named(file, LARGEST), [root_key], root_keys_passphrase_file
+    )
     user_files.write(file, content)
     console.emit(context, {"ok": True, "file": str(file)}, f"signed       {file}")
 
 
 @app.command(
-    name="keeper",
-    epilog=example("passerelle directory keeper can/keepers/3 --to /media/stick/keeper"),
+    name="root-key",
+    epilog=example("passerelle directory root-key can/keepers/3 --to /media/stick/root-key"),
 )
-def keeper_(  # noqa: PLR0917 - the options of the command
+def root_key(  # noqa: PLR0917 - the options of the command
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="The folder as it was handed out.")],
     to: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make; keep it yourself.")],
-    keepers_passphrase_file: KeepersPassphrase = None,
+    root_keys_passphrase_file: RootKeysPassphrase = None,
     new_passphrase_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with your own passphrase.")
     ] = None,
@@ -155,7 +168,7 @@ def keeper_(  # noqa: PLR0917 - the options of the command
     del as_json
     from keys.tuf_root_key import rewrap
 
-    given = _passphrase(keepers_passphrase_file, folder)
+    given = _passphrase(root_keys_passphrase_file, folder)
     own = console.passphrase_from(
         new_passphrase_file, "this root key holder alone", new=True, option="--new-passphrase-file"
     )()
@@ -163,7 +176,7 @@ def keeper_(  # noqa: PLR0917 - the options of the command
     console.emit(
         context,
         {"ok": True, "party": taken.party, "keeper": taken.name, "folder": str(to)},
-        f"keeper       {taken.name} of {taken.party}  {to}  → delete {folder}",
+        f"root key     {taken.name} of {taken.party}  {to}  → delete {folder}",
     )
 
 
@@ -174,7 +187,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
     keepers: list[Path],
     output: Path | None,
     signed: Path | None,
-    keepers_passphrase_file: Path | None,
+    root_keys_passphrase_file: Path | None,
 ) -> None:
     from gateway.client.directory_client import LARGEST
 
@@ -186,7 +199,7 @@ def _ceremony(  # noqa: PLR0917 - what the two commands share
             content = user_files.named(signed, LARGEST)
         else:
             content = base64.b64decode(str(do("directory.draft", {"role": role})["metadata"]))
-        content = _with_signatures(content, keepers, keepers_passphrase_file)
+        content = _with_signatures(content, keepers, root_keys_passphrase_file)
         if output is not None:
             user_files.write(output, content)
             console.emit(
@@ -214,5 +227,5 @@ def _with_signatures(content: bytes, keepers: list[Path], passphrase_file: Path 
 
 def _passphrase(file: Path | None, folder: Path) -> bytes:
     return console.passphrase_from(
-        file, f"the root key holder {folder}", option="--keepers-passphrase-file"
+        file, f"the root key holder {folder}", option="--root-keys-passphrase-file"
     )()

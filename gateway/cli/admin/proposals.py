@@ -96,7 +96,7 @@ def approve(
 ) -> None:
     """Approve what another person proposed; it is done at once. Shows it first, and asks.
 
-    Nobody approves his own proposal, by whichever key. An approval counts for the words that were shown and for the
+    Nobody approves their own proposal, by whichever key. An approval counts for the words that were shown and for the
     state that they were proposed in; whatever changed since, it is refused.
     """
     del as_json

@@ -1,4 +1,4 @@
-"""`passerelle staff`: an officer's own keys, who our officers are, who lets them in, and who shows them out."""
+"""`passerelle staff`: an officer's own keys, who our officers are, who grants them access, and who revokes it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
     from keys.officer_keys import Request
 
 app = typer.Typer(
-    help="See who may act for us, let a person in, show one out.", no_args_is_help=True
+    help="See who may act for us, grant a person access, revoke it.", no_args_is_help=True
 )
 
-Person = Annotated[
-    str, typer.Option(metavar="ID", help="The person's pseudonym, e.g. P-7; never a name.")
+Official = Annotated[
+    str,
+    typer.Option(
+        "--official",
+        "--person",
+        metavar="ID",
+        help="The official's pseudonym, e.g. P-7; never a name.",
+    ),
 ]
 
 Reason = Annotated[
@@ -76,8 +82,8 @@ Custodial = Annotated[
 
 @app.command(
     epilog=example(
-        "passerelle staff request me --person P-7   # on P-7's own machine",
-        "passerelle staff request me --person P-7"
+        "passerelle staff request me --official P-7   # on P-7's own machine",
+        "passerelle staff request me --official P-7"
         " --token 'pkcs11:token=p7;object=officer?module-path=/usr/lib/softhsm/libsofthsm2.so'",
     )
 )
@@ -87,7 +93,7 @@ def request(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder of your own for the keys; new.")
     ],
-    person: Person,
+    official: Official,
     token: Token = "",
     passphrase_file: Secret = None,
     as_json: Json = False,
@@ -101,15 +107,15 @@ def request(
     from keys import officer_keys as officer
 
     _demand_own(folder)
-    if not PSEUDONYM.fullmatch(person):
+    if not PSEUDONYM.fullmatch(official):
         raise UserError("a pseudonym has 1 to 64 of A-Z, a-z, 0-9, dot, underline and hyphen")
     custody = _sealing(folder, token, passphrase_file)
-    made = officer.make(folder, person, custody, token=token)
+    made = officer.make(folder, official, custody, token=token)
     printed, file = fingerprint(made.content()), folder / officer.REQUEST
     output.emit(
         context,
-        {"ok": True, "person": person, "request": str(file), "fingerprint": printed},
-        f"person       {person}",
+        {"ok": True, "person": official, "request": str(file), "fingerprint": printed},
+        f"person       {official}",
         f"request      {file}  → give it to an operator",
         f"fingerprint  {printed}  → read it out to those who add you",
         f"next         passerelle staff install {folder} FILE   # with the certificate that comes back",
@@ -195,10 +201,10 @@ def add(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a person in who made the keys on their own machine: have our authority issue a certificate, of some roles.
+    """Grant access to a person who made the keys on their own machine: have our authority issue a certificate, of some roles.
 
     Have the person read out the fingerprint, and give them the certificate. Nobody adds or ends themselves. An operator or an examiner
-    is let in by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
+    is granted access by two: this proposes it, and after another's approval `passerelle staff collect` writes the certificate.
     """
     del as_json
     done = enlist(
@@ -225,7 +231,7 @@ def read_request(file: Path) -> Request:
         return Request.parse(files.read(file, MAX_REQUEST))
     except files.FileRefused as fault:
         raise UserError(
-            f"{file} is no request file ({fault}); each person makes their own: passerelle staff request FOLDER --person P-1"
+            f"{file} is no request file ({fault}); each person makes their own: passerelle staff request FOLDER --official P-1"
         ) from None
     except SignatureRefused:
         raise UserError(
@@ -307,7 +313,7 @@ def _certificate(request: Path, out: Path | None) -> Path:
 
 
 def _demand_free(out: Path) -> None:
-    """Raise UserError where a certificate could not be written, before anybody is let in by it."""
+    """Raise UserError where a certificate could not be written, before anybody is granted access by it."""
     if out.exists():
         raise UserError(f"{out} exists; name another file with -o, or move it away")
     if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
@@ -342,20 +348,20 @@ def _sealing(folder: Path, token: str, file: Path | None) -> Custody:
     return FileCustody.create(folder / officer.KEK, secret())
 
 
-@app.command(epilog=example("passerelle staff end can --person P-7 --as me"))
+@app.command(epilog=example("passerelle staff end can --official P-7 --as me"))
 def end(
     context: typer.Context,
     *,
     home: Home,
-    person: Person,
+    official: Official,
     custody: Custodial = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show a person out: every certificate of theirs ends at once, also in the middle of a connection."""
+    """Revoke a person's access: every certificate of theirs ends at once, also in the middle of a connection."""
     del as_json
-    passphrase, values = passphrase_of(home, passphrase_file), {"person": person}
+    passphrase, values = passphrase_of(home, passphrase_file), {"person": official}
     if custody:
         done = admin_session.perform(home, "staff.end", values, passphrase=passphrase, custody=True)
     else:
@@ -365,7 +371,7 @@ def end(
     if admin_session.said(context, home, done):
         return
     output.emit(
-        context, {"ok": True, **done}, f"{person}  {done['ended']} officer certificates ended"
+        context, {"ok": True, **done}, f"{official}  {done['ended']} officer certificates ended"
     )
 
 
@@ -384,7 +390,7 @@ def collect(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write the certificate of a person whom two let in; give it to the person."""
+    """Write the certificate of a person to whom two granted access; give it to the person."""
     del as_json
     from gateway.trust.bundle import fingerprint
 
@@ -401,53 +407,57 @@ def collect(
 
 
 @app.command(
-    epilog=example("passerelle staff suspend can --person P-7 --reason 'badge lost on the train'")
+    epilog=example(
+        "passerelle staff suspend can --official P-7 --reason 'certificate key lost on the train'"
+    )
 )
 def suspend(
     context: typer.Context,
     *,
     home: Home,
-    person: Person,
+    official: Official,
     reason: Reason,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a person out at once, until two let them in again. One operator may; it is an ALARM."""
+    """Suspend a person's access at once, until two grant it again. One operator may; it is an ALARM."""
     del as_json
     done = admin_session.perform(
         home,
         "staff.suspend",
-        {"person": person, "reason": reason},
+        {"person": official, "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
     output.emit(
         context,
         {"ok": True, **done},
-        f"{person}  {done['suspended']} officer certificates suspended",
+        f"{official}  {done['suspended']} officer certificates suspended",
     )
 
 
 @app.command(
-    epilog=example("passerelle staff resume can --person P-7 --reason 'found, never out of sight'")
+    epilog=example(
+        "passerelle staff resume can --official P-7 --reason 'found, never out of sight'"
+    )
 )
 def resume(
     context: typer.Context,
     *,
     home: Home,
-    person: Person,
+    official: Official,
     reason: Reason,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a suspended person in again; two operators do it, and this proposes it."""
+    """Grant a suspended person access again; two operators do it, and this proposes it."""
     del as_json
     done = admin_session.perform_or_propose(
         home,
         "staff.resume",
-        {"person": person, "reason": reason},
+        {"person": official, "reason": reason},
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),
     )
@@ -455,7 +465,7 @@ def resume(
         output.emit(
             context,
             {"ok": True, **done},
-            f"{person}  {done['resumed']} officer certificates resumed",
+            f"{official}  {done['resumed']} officer certificates resumed",
         )
 
 
@@ -468,7 +478,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """List who was let in, with which roles, until when."""
+    """List who was granted access, with which roles, until when."""
     del as_json
     from rich.table import Table
 

@@ -71,7 +71,7 @@ def console(
     language: In = "",
     as_json: Json = False,
 ) -> None:
-    """Open pages for an auditor in the browser of this machine: search, timeline, stories, proofs, the report.
+    """Open pages for an auditor in the browser of this machine: search, timeline, exchange histories, proofs, the report.
 
     The link works once. Nothing can be changed; each view is recorded before it is shown: in the gateway's ledger, or
     beside the bundle. It ends with Leave, with Ctrl-C, and after 15 minutes in which nobody looks (--idle).

@@ -141,7 +141,7 @@ def renew(
         context,
         {"ok": True, "file": str(out), "kid": made.kid.hex(), "fingerprint": printed},
         f"fingerprint  {printed}  → read it out to the operators over the telephone",
-        f"next         they run: passerelle keys adopt HOME {out} --fingerprint …",
+        f"next         they run: passerelle keys set-auditor-key HOME {out} --fingerprint …",
     )
 
 

@@ -61,11 +61,11 @@ def report(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Write one page about a period: is the ledger whole, volumes, outcomes, refusals, quotas, times, duties, keys.
+    """Write one page about a period: is the ledger verified, volumes, outcomes, refusals, quotas, times, duties, keys.
 
     The page needs no network and no script, reads in a browser, on paper and aloud. Small numbers are withheld.
 
-    Exit code 0: no findings. 1: some, or the ledger is not whole. 2: the page could not be made.
+    Exit code 0: no findings. 1: some, or the ledger is not verified. 2: the page could not be made.
     """
     del as_json
     from gateway.auditor.report.page import render
@@ -89,11 +89,11 @@ def report(
         "findings": dict(found.findings),
         "sealed": not found.opened,
     }
-    whole = "whole" if verified.ok else "NOT WHOLE"
+    verdict = "verified" if verified.ok else "NOT VERIFIED"
     output.emit(
         context,
         document,
-        f"report  {out}  ledger {whole}  findings {len(found.findings)}  → open it in a browser",
+        f"report  {out}  ledger {verdict}  findings {len(found.findings)}  → open it in a browser",
         code=Code.DONE if clean else Code.NO,
     )
 

@@ -24,8 +24,8 @@ GROUNDS = ", ".join(ground.name for ground in Ground)
 
 @app.command(
     epilog=example(
-        "passerelle decisions refuse can --person 1024-77 --ground NATIONAL_SECURITY --reason 'file 12'",
-        "passerelle decisions refuse can --person 1024-77 --partner AUS --field PHOTOGRAPH"
+        "passerelle decisions refuse can --subject 1024-77 --ground NATIONAL_SECURITY --reason 'file 12'",
+        "passerelle decisions refuse can --subject 1024-77 --partner AUS --field PHOTOGRAPH"
         " --ground PUBLIC_POLICY --reason 'file 13'",
     )
 )
@@ -33,7 +33,12 @@ def refuse(
     context: typer.Context,
     *,
     home: Home,
-    person: Annotated[str, typer.Option(metavar="FILE", help="The person, by file number.")],
+    subject: Annotated[
+        str,
+        typer.Option(
+            "--subject", "--person", metavar="FILE-NUMBER", help="The person, by file number."
+        ),
+    ],
     ground: Annotated[str, typer.Option(metavar="GROUND", help=f"One of {GROUNDS}.")],
     reason: Reason,
     partner: Annotated[
@@ -68,7 +73,7 @@ def refuse(
         home,
         "decision.refuse",
         {
-            "person": person,
+            "person": subject,
             "partner": partner,
             "scope": scope.name,
             "fields": fields,
@@ -110,12 +115,15 @@ def lift(
     output.emit(context, {"ok": True, **done}, f"decision  {done['decision']}  lifted")
 
 
-@app.command(name="list", epilog=example("passerelle decisions list can --person 1024-77"))
+@app.command(name="list", epilog=example("passerelle decisions list can --subject 1024-77"))
 def list_(
     context: typer.Context,
     *,
     home: Home,
-    person: Annotated[str, typer.Option(metavar="FILE", help="Of this person alone.")] = "",
+    subject: Annotated[
+        str,
+        typer.Option("--subject", "--person", metavar="FILE-NUMBER", help="Of this person alone."),
+    ] = "",
     lifted: Annotated[bool, typer.Option("--lifted", help="Those too that were lifted.")] = False,
     officer: As = None,
     passphrase_file: PassphraseFile = None,
@@ -128,7 +136,7 @@ def list_(
     found = admin_session.perform_all(
         home,
         "decision.list",
-        {"person": person, "lifted": lifted},
+        {"person": subject, "lifted": lifted},
         "decisions",
         officer=officer,
         passphrase=passphrase_of(home, passphrase_file),

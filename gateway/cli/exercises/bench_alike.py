@@ -24,7 +24,7 @@ def alike(
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads that ask.")] = 4,
     as_json: Json = False,
 ) -> None:
-    """Ask about hits, masked citizens and strangers by turns, and try to tell them apart by time and size.
+    """Ask about hits, masked citizens and unknown people by turns, and try to tell them apart by time and size.
 
     Exit code 0: they look alike. 1: something tells them apart at p < 0.01, twice in a row.
     """
@@ -55,6 +55,4 @@ def _lines(figures: Figures) -> Iterator[str]:
 def _said(found: Compared) -> str:
     low, high = found.auc_95
     verdict = "told apart" if found.told_apart else "not told apart"
-    return (
-        f"against strangers: AUC {found.auc} ({low}–{high}), KS {found.ks}, p {found.p}: {verdict}"
-    )
+    return f"against unknown people: AUC {found.auc} ({low}–{high}), KS {found.ks}, p {found.p}: {verdict}"

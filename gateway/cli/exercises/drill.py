@@ -54,7 +54,7 @@ def rotation(
     Rotations are asked for, not awaited, by the acts that operators use; what takes two persons, an audit key and
     the key above the keys, is done by two names in one process. The partners read the gateway's directory every
     second, not every ten minutes, and the periodic jobs' rounds come every half second, not every 30. The
-    directory's own keys are not among them: its root key holders turn those.
+    directory's own keys are not among them: its root key holders rotate those.
 
     The 48 hours of a sealing key, and the week of a data key, pass on a copy of the folder that is opened by a
     clock that is ahead; only there are old keys destroyed.

@@ -85,7 +85,7 @@ def restore(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Newest checkpoint of ours that a partner kept, from his folder witness/; may be repeated.",
+            help="Newest checkpoint of ours that a partner kept, from their folder witness/; may be repeated.",
         ),
     ] = None,
     accept_loss: Annotated[

@@ -98,9 +98,11 @@ def init(
         Path | None,
         typer.Option(metavar="FILE", help="File with the auditor's passphrase; else a prompt."),
     ] = None,
-    keepers_passphrase_file: Annotated[
+    root_keys_passphrase_file: Annotated[
         Path | None,
         typer.Option(
+            "--root-keys-passphrase-file",
+            "--keepers-passphrase-file",
             metavar="FILE",
             help="File with the passphrase that seals the root key holders' folders until each takes an own one; else a"
             " prompt.",
@@ -131,10 +133,10 @@ def init(
         auditor_passphrase_file, "the auditor", new=True, option="--auditor-passphrase-file"
     )
     keepers = output.passphrase_from(
-        keepers_passphrase_file,
-        "the directory's keepers",
+        root_keys_passphrase_file,
+        "the directory's root key holders",
         new=True,
-        option="--keepers-passphrase-file",
+        option="--root-keys-passphrase-file",
     )
     now = datetime.now(UTC)
 
@@ -183,7 +185,7 @@ def init(
         f"fingerprint  {printed}",
         note,
         f"auditor      {folder / AUDITOR}  → hand it to the auditor and delete it here",
-        f"keepers      {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
+        f"root keys    {folder / KEEPERS}/1 … 5  → hand each to its person and delete it here",
         *(f"operator     {wanted.person}  {out}" for wanted, out in operators),
         f"next         passerelle party export {folder} → to your partners",
     )

@@ -32,8 +32,8 @@ EPILOG = example(
 )
 AFFECTED = example("passerelle keys affected can 3fa1c2d4 --since 2026-03-01 --csv")
 
-BELIEVED = example(
-    "passerelle keys believe can 9b04e1aa… --partner AUS --reason 'a false alarm, file 14'"
+UNBLOCK = example(
+    "passerelle keys unblock can 9b04e1aa… --partner AUS --reason 'a false alarm, file 14'"
 )
 
 _AGO = re.compile(r"([1-9][0-9]{0,3})([mhd])")
@@ -157,7 +157,7 @@ def affected(
     _emit(context, document, [], rows, Code.DONE)
 
 
-def believe(
+def unblock(
     context: typer.Context,
     *,
     home: Home,
@@ -184,7 +184,9 @@ def believe(
     )
     if not admin_session.said(context, home, done):
         output.emit(
-            context, {"ok": True, **done}, f"key  {partner} {str(done['key'])[:16]}  BELIEVED again"
+            context,
+            {"ok": True, **done},
+            f"key  {partner} {str(done['key'])[:16]}  no longer refused",
         )
 
 

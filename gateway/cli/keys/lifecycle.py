@@ -17,7 +17,7 @@ from gateway.cli.output import Code, Home, Json, PassphraseFile, example
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-app = typer.Typer(help="See how our keys stand, and turn them.", no_args_is_help=True)
+app = typer.Typer(help="See how our keys stand, and rotate them.", no_args_is_help=True)
 
 
 @app.command(
@@ -93,7 +93,7 @@ def rotate(
     """Rotate a kind: make a key, publish it, and promote it once every partner was seen to know it.
 
     Where some were not yet, they are named; an open gateway goes on by itself, or `passerelle keys promote` does.
-    The predecessor then steps down. No query fails: what is under way is answered with the keys it began with.
+    The predecessor is then deactivated. No query fails: what is under way is answered with the keys it began with.
     Run again, it goes on with the key that waits. Works while the gateway is stopped, also with ended keys.
     """
     del as_json
@@ -168,10 +168,10 @@ def promote(
 
 @app.command(
     epilog=example(
-        "passerelle keys adopt can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
+        "passerelle keys set-auditor-key can auditor.json --fingerprint 8c1e-… --reason 'the yearly renewal'"
     )
 )
-def adopt(
+def set_auditor_key(
     context: typer.Context,
     *,
     home: Home,
@@ -259,7 +259,7 @@ def deactivate(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Let a key that has a successor step down. What only produced loses its private half at once.
+    """Deactivate a key that has a successor. What only produced loses its private half at once.
 
     A KEM key opens for 48 hours more, and is destroyed after that by the schedule.
     """
@@ -342,9 +342,12 @@ def schedule(
     *,
     home: Home,
     kind: Kind,
-    switch: Annotated[str, typer.Argument(metavar="on|off", help="Whether it turns by itself.")],
+    switch: Annotated[str, typer.Argument(metavar="on|off", help="Whether it rotates by itself.")],
     every: Annotated[
-        int, typer.Option(metavar="DAYS", min=0, help="Length of a turn; 0 leaves it as it is.")
+        int,
+        typer.Option(
+            metavar="DAYS", min=0, help="Length of a crypto-period; 0 leaves it as it is."
+        ),
     ] = 0,
     reason: Reason = "",
     dry_run: DryRun = False,
@@ -352,7 +355,7 @@ def schedule(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Have keys of a kind turn by themselves, or not. KEM and TLS_LEAF do from the start."""
+    """Have keys of a kind rotate by themselves, or not. KEM and TLS_LEAF do from the start."""
     del as_json
     if switch not in {"on", "off"}:
         raise typer.BadParameter("on or off", param_hint="on|off")
@@ -398,4 +401,4 @@ def _keys_table(rows: list[dict[str, Any]]) -> RenderableType:
 
 def _schedules(rows: list[dict[str, Any]]) -> str:
     on = ", ".join(f"{row['kind']} every {row['days']} days" for row in rows if row["on"])
-    return f"\nturns by itself: {on or 'none'}"
+    return f"\nrotates by itself: {on or 'none'}"

@@ -122,7 +122,7 @@ class Asker:
             lines.append(
                 f"waits    for {count} of the directory's root key holders to name it, who then put it in use:"
             )
-            lines.append(f"         passerelle directory {verb} {self.home} --keeper FOLDER …")
+            lines.append(f"         passerelle directory {verb} {self.home} --root-key FOLDER …")
         elif act == "keys.generate":
             lines.append(f"next     passerelle keys publish {self.home}")
         if "version" in done:

@@ -331,7 +331,7 @@ def _tell(context: typer.Context, report: Any, first: int = 0) -> None:  # noqa:
     more = len(findings) - len(lines) + report.omitted
     if more:
         lines.append(f"… and {more} more  → --json")
-    verdict = "whole" if report.ok else "NOT WHOLE  → keep it as it is and call the auditor"
+    verdict = "verified" if report.ok else "NOT VERIFIED  → keep it as it is and call the auditor"
     which = f"{report.size} entries"
     if first:
         which = f"entries {first} to {report.size - 1} of {which}"

@@ -39,7 +39,9 @@ def details(
     purpose: Annotated[str, typer.Option(help=f"As the query had it: {', '.join(PURPOSES)}.")],
     case: Annotated[str, typer.Option(help="Pseudonym of the case; never a name.")],
     unit: Annotated[str, typer.Option(help="Pseudonym of the asking unit.")],
-    person: Annotated[str, typer.Option(help="Pseudonym of the responsible person.")],
+    official: Annotated[
+        str, typer.Option("--official", "--person", help="Pseudonym of the official who asks.")
+    ],
     reference: Annotated[
         str | None,
         typer.Option(metavar="HEX", help="The hit reference; without it the partner is asked."),
@@ -64,7 +66,7 @@ def details(
         raise typer.BadParameter(
             "32 hexadecimal digits, as the match had it", param_hint="--reference"
         )
-    demand_no_law(home, "use `passerelle asked details`")
+    demand_no_law(home, "use `passerelle outbound details`")
     with partner_of(home, to, passphrase_file) as partner:
         told = partner.details(
             number,
@@ -74,7 +76,7 @@ def details(
             agreement=under,
             case=case,
             unit=unit,
-            person=person,
+            person=official,
             deadline=deadline,
         )
     _tell(context, to, told, _written(told, out))

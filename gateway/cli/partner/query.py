@@ -56,7 +56,9 @@ def query(
     purpose: Annotated[str, typer.Option(help=f"One of {', '.join(PURPOSES)}.")],
     case: Annotated[str, typer.Option(help="Pseudonym of the case; never a name.")],
     unit: Annotated[str, typer.Option(help="Pseudonym of the asking unit.")],
-    person: Annotated[str, typer.Option(help="Pseudonym of the responsible person.")],
+    official: Annotated[
+        str, typer.Option("--official", "--person", help="Pseudonym of the official who asks.")
+    ],
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]…", help="Records, all of --position.")
     ] = None,
@@ -106,7 +108,7 @@ def query(
             "ask with records or with a number, not with both", param_hint="--prior"
         )
     under = agreement_of(agreement)
-    demand_no_law(home, "use `passerelle ask`")
+    demand_no_law(home, "use `passerelle outbound query`")
     with partner_of(home, to, passphrase_file) as partner:
         answer = partner.query(
             probe,
@@ -114,7 +116,7 @@ def query(
             agreement=under,
             case=case,
             unit=unit,
-            person=person,
+            person=official,
             refugee_claimant=refugee_claimant,
             missing=_missing(missing or []),
             service_level=choice(ServiceLevel, service_level, "--service-level"),

@@ -115,7 +115,7 @@ def run(
 
 @hold.command(
     epilog=example(
-        "passerelle retention hold place can --person 1024-77 --reason 'access request 14'",
+        "passerelle retention hold place can --subject 1024-77 --reason 'access request 14'",
         "passerelle retention hold place can --transaction AUS/20260301-0123456789abcdef0123"
         " --reason 'court file 9'",
         "passerelle retention hold place can --everything --reason 'inquiry'",
@@ -126,7 +126,12 @@ def place(
     *,
     home: Home,
     reason: Reason,
-    person: Annotated[str, typer.Option(metavar="FILE", help="A person, by file number.")] = "",
+    subject: Annotated[
+        str,
+        typer.Option(
+            "--subject", "--person", metavar="FILE-NUMBER", help="A person, by file number."
+        ),
+    ] = "",
     transaction: Annotated[
         str, typer.Option(metavar="PARTNER/TXN", help="A query, by partner and number.")
     ] = "",
@@ -141,11 +146,11 @@ def place(
     The prints of a query are no matter of holds: they are destroyed when the search is over (IRPR 315.43(2)).
     """
     del as_json
-    named = {"person": person, "transaction": transaction, "partner": partner}
+    named = {"person": subject, "transaction": transaction, "partner": partner}
     given = [(kind, reference) for kind, reference in named.items() if reference]
     given += [("everything", "")] if everything else []
     if len(given) != 1:
-        raise typer.BadParameter("name one of --person, --transaction, --partner, --everything")
+        raise typer.BadParameter("name one of --subject, --transaction, --partner, --everything")
     kind, reference = given[0]
     values = {"kind": kind, "reason": reason} | ({"reference": reference} if reference else {})
     done = admin_session.perform(

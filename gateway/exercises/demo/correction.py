@@ -64,9 +64,9 @@ class Redress:
         number = self._asked(cast, one, folder)
         about = ("--case", "C-31", "--unit", UNIT)
         wanted = [word for name in FIELDS for word in ("--field", name)]
-        self._in_aus("asked", "details", number, *wanted, *about, accept=(0, 1))
-        shown = self._in_aus("asked", "show", number)
-        self._in_aus("use", number, "--in", USED_IN)
+        self._in_aus("outbound", "details", number, *wanted, *about, accept=(0, 1))
+        shown = self._in_aus("outbound", "show", number)
+        self._in_aus("outbound", "use", number, "--in", USED_IN)
         cited = {each["field"]: each["authority"] for each in shown.get("fields", ())}
         told = ", ".join(f"{name} {authority}" for name, authority in cited.items())
         promise = Promise(
@@ -85,7 +85,7 @@ class Redress:
         user_files.write(changes, json.dumps({WRONG: RIGHT}).encode())
         who = person.pseudonym
         self._in_can("registry", "update", who, "--data", changes)
-        kind = ("--kind", "WRONG_VALUE", "--field", WRONG, "--reason", "typed wrong at the desk")
+        kind = ("--kind", "WRONG_VALUE", "--field", WRONG, "--reason", "typed wrong at entry")
         opened = self._in_can("corrections", "open", "--subject", who, *kind)["opened"]
         ends = time.monotonic() + PATIENCE
         while True:
@@ -97,7 +97,7 @@ class Redress:
             if len(done) == len(notices) or time.monotonic() > ends:
                 break
             time.sleep(PAUSE)
-        held = self._in_aus("asked", "show", number)
+        held = self._in_aus("outbound", "show", number)
         right = [each["value"] for one in held["corrected"] for each in one["right"]]
         promise = Promise(
             "a wrong value is traced to whoever received it, corrected there, and acknowledged",
@@ -115,7 +115,8 @@ class Redress:
                 user_files.write(path, each.data)
             fingers += ["--finger", f"{each.position}={path}"]
         told = self._in_aus(
-            *("ask", "--to", self._can.id, "--agreement", f"{AGREEMENT[0]}@{AGREEMENT[1]}"),
+            *("outbound", "query", "--to", self._can.id),
+            *("--agreement", f"{AGREEMENT[0]}@{AGREEMENT[1]}"),
             *("--purpose", PURPOSE.name, "--case", "C-31", "--unit", UNIT),
             *("--status", "FOREIGN_NATIONAL", "--nationality", NATIONALITY),
             *("--extractor", cast.extractor, *fingers),
@@ -133,8 +134,7 @@ def _run(
     party: Party, badge: Path, words: tuple[str | Path, ...], accept: tuple[int, ...]
 ) -> Mapping[str, Any]:
     """Run a command in a party's open gateway: its home folder stands after the command's own words."""
-    own = 1 if words[0] in {"ask", "use"} else 2
-    return subprocess_cli.run(*words[:own], party.home, *words[own:], officer=badge, accept=accept)
+    return subprocess_cli.run(*words[:2], party.home, *words[2:], officer=badge, accept=accept)
 
 
 def _told(done: list[Mapping[str, Any]]) -> str:

@@ -65,7 +65,7 @@ class Casework:
             auditor=parties.let_in(self.can, "A-1", "auditor"),
         )
         who = "R-1 registrar and caseworker, A-1 auditor, by operator O-1; X-1 examiner, by O-1 and O-2"
-        self.telling.fact("let in", who)
+        self.telling.fact("access granted", who)
         records = person_files.write_records(self.cast, self.folder / "records")
         done = subprocess_cli.run("registry", "import", self.can.home, records, officer=registrar)
         what = f"{done['imported']} records of nobody, surname SPECIMEN; one is a citizen"

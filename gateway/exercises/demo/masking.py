@@ -25,7 +25,7 @@ def hidden(asked: Sequence[Asked], found: Collection[str], why: str) -> tuple[Pr
     sizes = {one.answer.envelope_size for one in asked if one.answer is not None}
     masked = len(_numbers(citizens) & set(found))
     promise = Promise(
-        "a citizen is answered as a stranger is; that she was found is for the auditor's key alone",
+        "a citizen is answered as an unknown person is; that they were found is for the auditor's key alone",
         f"{masked} of {len(citizens)} found and shown as"
         f" {', '.join(sorted(each.name for each in shown if each)) or 'nothing'},"
         f" {len(sizes)} size of answers; audit explain: {why or 'NO PARAGRAPH'}",

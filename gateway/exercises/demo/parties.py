@@ -66,7 +66,7 @@ def found(folder: Path, party: str, legal_name: str, *operators: str) -> Party:
         *("--listen", f"127.0.0.1:{free_port()}"),
         *("--passphrase-file", made.passphrase_file),
         *("--auditor-passphrase-file", made.auditor_file),
-        *("--keepers-passphrase-file", made.keepers_file),
+        *("--root-keys-passphrase-file", made.keepers_file),
         *first,
     )
     return made
@@ -97,7 +97,7 @@ def _asks(party: Party, person: str) -> Path:
     own.parent.mkdir(mode=0o700)
     secret = _passphrase(subprocess_cli.secret_of(own))
     made = subprocess_cli.run(
-        "staff", "request", own, "--person", person, "--passphrase-file", secret
+        "staff", "request", own, "--official", person, "--passphrase-file", secret
     )
     return Path(str(made["request"]))
 

@@ -21,7 +21,7 @@ from gateway.law.agreement_library import packaged
 
 AGREEMENT = ("au-review", 1)
 BEYOND = "1e-60"  # FPIR whose threshold no score of the matcher reaches
-SAYS = "what lies in the review band waits for an examiner; the partner polls, and gets what she decided"
+SAYS = "what lies in the review band waits for an examiner; the partner polls, and gets what they decided"
 _CLAUSE = """\
 [review]
 floor_fpir = {floor}

@@ -1,4 +1,4 @@
-"""Keys follow each other while a partner asks, and nobody approves his own proposal.
+"""Keys follow each other while a partner asks, and nobody approves their own proposal.
 
 One operator rotates by the command; the partner's client reads the directory, is seen with the new entry, and the
 successor is put in use. What would let one person alone revoke a key is proposed, and its proposer's yes refused.
@@ -25,7 +25,7 @@ KINDS = ("KEM", "SIGNING", "TLS_LEAF")  # what a partner must know of before it 
 LONGEST = 300.0  # seconds for one rotation; the partner is seen within one question
 ROTATES = "keys are replaced while AUS asks, once AUS was seen to know them, and no question fails"
 LATE = "what was sealed to the old key before is answered still, for 48 hours"
-SELF = "nobody approves his own proposal; another person rejects it"
+SELF = "nobody approves their own proposal; another person rejects it"
 
 
 @dataclass(slots=True)

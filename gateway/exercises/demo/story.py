@@ -106,7 +106,7 @@ class Demo:
         return can, aus
 
     def _enrol(self, can: parties.Party, cast: Cast) -> int:
-        self.telling.chapter("CAN enrols, and opens its doors")
+        self.telling.chapter("CAN enrols, and begins to serve")
         manifest = people.write_manifest(cast, self.scratch.folder / "records")
         done = subprocess_cli.run(
             *("gallery", "enrol", can.home, "--manifest", manifest),
@@ -221,7 +221,7 @@ class Demo:
         """Hold the answers against what was known beforehand."""
         self._keep(
             Promise(
-                "no stranger was a hit, and every hit was on the right person (auditor's key)",
+                "no unknown person was a hit, and every hit was on the right person (auditor's key)",
                 f"{summary.wrong_hits} wrong of {summary.hits} hits; {len(found.hits)} details opened",
                 summary.wrong_hits == 0,
             )

@@ -118,7 +118,7 @@ def broken_partner(stage: Stage, told: Told) -> Iterator[None]:
         yield
         while stage.case(numbers[-1])["state"] not in _ARRIVED:
             if time.monotonic() > served + LETTER:
-                told.missed.append(f"a letter to another partner did not leave in {LETTER:.0f} s")
+                told.missed.append(f"a message to another partner did not leave in {LETTER:.0f} s")
                 break
             time.sleep(4 * LOOK)
 

@@ -301,7 +301,7 @@ class Stage:
     def ask_out(self, party: Party, under: str) -> str:
         """Have the gateway's caseworker ask a partner; return the number."""
         words = (
-            *("ask", self.can.home, "--to", party.id, "--agreement", f"{under}@1"),
+            *("outbound", "query", self.can.home, "--to", party.id, "--agreement", f"{under}@1"),
             *("--purpose", Purpose.TRAVEL_ENTER_REMAIN.name, "--case", CASE, "--unit", UNIT),
             *("--status", "FOREIGN_NATIONAL", "--nationality", NATIONALITY),
             *self._fingers,
@@ -317,7 +317,7 @@ class Stage:
 
         What was moved on at that very moment is asked for again, as its answer says.
         """
-        words = ("asked", "show", self.can.home, number)
+        words = ("outbound", "show", self.can.home, number)
         told = subprocess_cli.run(*words, accept=(0, 1, 2), officer=self.caseworker)
         for _ in range(TRIES - 1):
             if told["ok"]:
@@ -407,9 +407,11 @@ class Stage:
         who = self.caseworker
         wanted = ("--field", "DATE_OF_BIRTH", "--field", "PHOTOGRAPH")
         about = ("--case", CASE, "--unit", UNIT)
-        subprocess_cli.run("asked", "details", self.can.home, number, *wanted, *about, officer=who)
-        subprocess_cli.run("asked", "show", self.can.home, number, officer=who)
-        subprocess_cli.run("use", self.can.home, number, "--in", USED_IN, officer=who)
+        subprocess_cli.run(
+            "outbound", "details", self.can.home, number, *wanted, *about, officer=who
+        )
+        subprocess_cli.run("outbound", "show", self.can.home, number, officer=who)
+        subprocess_cli.run("outbound", "use", self.can.home, number, "--in", USED_IN, officer=who)
 
     def _end(self) -> None:
         if self._server is not None:

@@ -76,7 +76,7 @@ def desk(homes: Any, secret: Any) -> Iterator[Desk]:
 
 
 def test_nobody_approves_his_own_proposal(desk: Desk) -> None:
-    with pytest.raises(NotAllowed, match="nobody approves his own proposal"):
+    with pytest.raises(NotAllowed, match="nobody approves their own proposal"):
         desk.yes("P-1", desk.keys["P-1"])
     assert desk.held
 
@@ -84,7 +84,7 @@ def test_nobody_approves_his_own_proposal(desk: Desk) -> None:
 def test_two_keys_of_one_person_are_one_person(desk: Desk) -> None:
     second = desk.enter("P-1")
 
-    with pytest.raises(NotAllowed, match="nobody approves his own proposal"):
+    with pytest.raises(NotAllowed, match="nobody approves their own proposal"):
         desk.yes("P-1", second)
     assert desk.held
 

@@ -308,7 +308,7 @@ def test_a_root_follows_under_the_old_and_the_new_threshold(world: World) -> Non
 
 @pytest.mark.parametrize("numbers", [(), (1,), (1, 5), (3, 4)])
 def test_too_few_keepers_make_no_root(world: World, numbers: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="too few keepers"):
+    with pytest.raises(UserError, match="too few root key holders"):
         world.repository.keep(world.next_root(*numbers), NOW)
     assert world.files.newest("root") == 1
 
@@ -322,7 +322,7 @@ def test_a_root_signed_by_too_few_is_refused_by_a_partner(world: World) -> None:
 
 
 def test_a_keeper_signs_once_however_often(world: World) -> None:
-    with pytest.raises(UserError, match="too few keepers"):
+    with pytest.raises(UserError, match="too few root key holders"):
         world.repository.keep(world.next_root(1, 1, 1), NOW)
 
 

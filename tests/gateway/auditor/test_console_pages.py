@@ -292,7 +292,7 @@ def test_the_timeline_is_kept_to_one_type(inside: Visitor) -> None:
 
 def test_the_report_is_made_in_both_languages(inside: Visitor) -> None:
     for language, words in (
-        ("en", "Is the ledger whole?"),
+        ("en", "Is the ledger verified?"),
         ("fr", "Le registre est-il intact?"),
     ):
         answer = inside.ask(f"/report?from=2026-01-01&to=2026-12-31&lang={language}")

@@ -148,7 +148,7 @@ def founded(
             *("init", folder / party, "--party", party),
             *("--passphrase-file", secrets_folder / "gateway"),
             *("--auditor-passphrase-file", secrets_folder / "auditor"),
-            *("--keepers-passphrase-file", secrets_folder / "keepers"),
+            *("--root-keys-passphrase-file", secrets_folder / "keepers"),
         )
         assert said.code == 0, said.err
     return {party: folder / party for party in ("CAN", "AUS")}

@@ -63,13 +63,13 @@ def test_a_folder_that_is_no_home_is_one_line(
     needed = {
         "query": [
             *("--to", "CAN", "--agreement", "au@1", "--purpose", "CITIZENSHIP"),
-            *("--case", "C", "--unit", "U", "--person", "P", "--prior", "20260301-aa"),
+            *("--case", "C", "--unit", "U", "--official", "P", "--prior", "20260301-aa"),
         ],
         "state": ["20260301-aa", "--to", "CAN"],
         "details": [
             *("20260301-aa", "--to", "CAN", "--reference", "00" * 16, "--field", "LAST_NAME"),
             *("--agreement", "au@1", "--purpose", "CITIZENSHIP"),
-            *("--case", "C", "--unit", "U", "--person", "P"),
+            *("--case", "C", "--unit", "U", "--official", "P"),
         ],
         "registry import": [__file__],
         "registry show": ["F-1", "--reason", "why"],

@@ -1,4 +1,4 @@
-"""`passerelle corrections`, `ask`, `asked` and `use`, from inside a closed gateway; and the graph, three ways."""
+"""`passerelle corrections`, `outbound`, from inside a closed gateway; and the graph, three ways."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def test_what_our_law_stops_is_told_plainly(caseworker: Any, record: Any, tmp_pa
     """IRPR 315.4(2): no query to a party in whose country the person alleges persecution."""
     finger = f"2={record(tmp_path / 'a.fmr', 1, impression=1)}"
     said = caseworker(
-        "ask",
+        "outbound",
+        "query",
         (*LAWFUL, "--status", "CLAIMANT", "--alleged-persecution", "AUS", "--finger", finger),
     )
 
@@ -81,10 +82,10 @@ def test_a_question_that_was_stopped_is_shown_to_whoever_reads_it(
     who = ("--as", officer("P-7", "caseworker"), *passphrase)
     barred = ("--status", "CLAIMANT", "--alleged-persecution", "AUS", "--finger", finger)
 
-    asked = run("ask", homes["CAN"], *LAWFUL, *barred, *who)
+    asked = run("outbound", "query", homes["CAN"], *LAWFUL, *barred, *who)
     number = asked.out.split()[1]
-    shown = run("asked", "show", homes["CAN"], number, *who)
-    listed = run("asked", "list", homes["CAN"], *who)
+    shown = run("outbound", "show", homes["CAN"], number, *who)
+    listed = run("outbound", "list", homes["CAN"], *who)
 
     assert (asked.code, shown.code, listed.code) == (1, 0, 0)
     for said in (asked, shown):
@@ -99,16 +100,18 @@ def test_what_is_lawful_still_needs_a_partner_that_is_known(
 ) -> None:
     finger = f"2={record(tmp_path / 'a.fmr', 1, impression=1)}"
 
-    said = caseworker("ask", (*LAWFUL, "--status", "FOREIGN_NATIONAL", "--finger", finger))
+    said = caseworker(
+        "outbound", "query", (*LAWFUL, "--status", "FOREIGN_NATIONAL", "--finger", finger)
+    )
 
     assert said.code == 2
     assert "party import" in said.document["error"]["message"]
 
 
 def test_nothing_asked_is_an_empty_list_and_nothing_to_use(caseworker: Any) -> None:
-    listed = caseworker("asked", "list", ())
-    shown = caseworker("asked", "show", (NUMBER,))
-    used = caseworker("use", (NUMBER, "--in", "R-1"))
+    listed = caseworker("outbound", "list", ())
+    shown = caseworker("outbound", "show", (NUMBER,))
+    used = caseworker("outbound", "use", (NUMBER, "--in", "R-1"))
 
     assert (listed.code, listed.document["asked"]) == (0, [])
     assert shown.code == used.code == 2

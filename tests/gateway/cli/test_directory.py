@@ -13,7 +13,7 @@ from gateway.trust.partners import own_bundle
 
 @pytest.fixture
 def keepers_file(secrets_folder: Path) -> tuple[str, Path]:
-    return ("--keepers-passphrase-file", secrets_folder / "keepers")
+    return ("--root-keys-passphrase-file", secrets_folder / "keepers")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_founded_gateway_has_a_directory_of_five_roles(
 def test_three_keepers_sign_the_next_root_and_our_entry_starts_from_it(
     run: Any, home: Path, passphrase: Any, keepers_file: Any
 ) -> None:
-    chosen = [word for n in (1, 3, 4) for word in ("--keeper", home / "keepers" / str(n))]
+    chosen = [word for n in (1, 3, 4) for word in ("--root-key", home / "keepers" / str(n))]
     said = run("directory", "root", home, *chosen, *keepers_file, *passphrase, "--json")
 
     assert said.code == 0, said.err
@@ -66,7 +66,7 @@ def test_a_pair_is_rotated_by_the_commands_that_each_one_names(  # noqa: PLR0917
     made = run("keys", "rotate", home, kind, "--reason", "yearly", *passphrase)
     assert made.code == 0, made.err
     assert f"passerelle directory {verb} {home}" in made.out
-    chosen = [word for n in keepers for word in ("--keeper", home / "keepers" / n)]
+    chosen = [word for n in keepers for word in ("--root-key", home / "keepers" / n)]
 
     said = run("directory", verb, home, *chosen, *keepers_file, *passphrase)
 
@@ -101,10 +101,10 @@ def test_two_keepers_renew_the_targets_by_a_file_that_travels(
     assert run("directory", "renew", home, "-o", draft, *passphrase).code == 0
     early = run("directory", "renew", home, "--signed", draft, *passphrase)
     assert early.code == 2
-    assert "too few keepers" in early.err
+    assert "too few root key holders" in early.err
     for number in (1, 2):
         folder = home / "keepers" / str(number)
-        assert run("directory", "sign", draft, "--keeper", folder, *keepers_file).code == 0
+        assert run("directory", "sign", draft, "--root-key", folder, *keepers_file).code == 0
 
     said = run("directory", "renew", home, "--signed", draft, *passphrase, "--json")
 
@@ -116,7 +116,7 @@ def test_a_keeper_of_the_root_alone_signs_no_targets(
     run: Any, home: Path, passphrase: Any, keepers_file: Any
 ) -> None:
     said = run(
-        *("directory", "renew", home, "--keeper", home / "keepers" / "5"),
+        *("directory", "renew", home, "--root-key", home / "keepers" / "5"),
         *(*keepers_file, *passphrase),
     )
 
@@ -132,15 +132,15 @@ def test_a_keeper_takes_a_folder_under_an_own_passphrase(
     own.chmod(0o600)
     taken = tmp_path / "mine"
     said = run(
-        *("directory", "keeper", home / "keepers" / "2", "--to", taken),
+        *("directory", "root-key", home / "keepers" / "2", "--to", taken),
         *(*keepers_file, "--new-passphrase-file", own),
     )
     assert said.code == 0, said.err
     draft = tmp_path / "next.root.json"
     assert run("directory", "root", home, "-o", draft, *passphrase).code == 0
 
-    wrong = run("directory", "sign", draft, "--keeper", taken, *keepers_file)
-    right = run("directory", "sign", draft, "--keeper", taken, "--keepers-passphrase-file", own)
+    wrong = run("directory", "sign", draft, "--root-key", taken, *keepers_file)
+    right = run("directory", "sign", draft, "--root-key", taken, "--root-keys-passphrase-file", own)
 
     assert wrong.code == 2
     assert right.code == 0, right.err

@@ -104,7 +104,7 @@ def ask(run: Any, two: Two, passphrase: Any, *words: Any, **other: str) -> Any:
         "--purpose": "TRAVEL_ENTER_REMAIN",
         "--case": "C-1",
         "--unit": "U-1",
-        "--person": "P-1",
+        "--official": "P-1",
         **{f"--{name.replace('_', '-')}": value for name, value in other.items()},
     }
     flat = [word for pair in said.items() for word in pair]
@@ -210,7 +210,7 @@ def test_poor_fingers_are_named_and_are_no_answer(
 
 def test_the_outcome_is_readable(run: Any, two: Two, passphrase: Any) -> None:
     probe = two.prints / "person-1.fmr"
-    matter = ("--case", "C", "--unit", "U", "--person", "P", "--finger", f"2={probe}")
+    matter = ("--case", "C", "--unit", "U", "--official", "P", "--finger", f"2={probe}")
     agreed = ("--agreement", "au@1", "--purpose", "travel_enter_remain")
 
     said = run("query", two.aus, "--to", "CAN", *agreed, *matter, *passphrase)
@@ -348,7 +348,16 @@ def test_a_row_edited_after_signing_is_found(run: Any, two: Two, tmp_path: Path)
 def details(run: Any, two: Two, passphrase: Any, number: str, *more: Any) -> Any:
     return run(
         *("details", two.aus, number, "--to", "CAN", "--agreement", "au@1"),
-        *("--purpose", "TRAVEL_ENTER_REMAIN", "--case", "C-1", "--unit", "U-1", "--person", "P-1"),
+        *(
+            "--purpose",
+            "TRAVEL_ENTER_REMAIN",
+            "--case",
+            "C-1",
+            "--unit",
+            "U-1",
+            "--official",
+            "P-1",
+        ),
         *more,
         *passphrase,
     )

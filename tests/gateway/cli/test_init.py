@@ -27,7 +27,7 @@ def files(secrets_folder: Path) -> tuple[Any, ...]:
     return (
         *("--passphrase-file", secrets_folder / "gateway"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
-        *("--keepers-passphrase-file", secrets_folder / "keepers"),
+        *("--root-keys-passphrase-file", secrets_folder / "keepers"),
     )
 
 
@@ -149,7 +149,7 @@ def test_one_passphrase_for_both_is_refused(run: Any, tmp_path: Path, secrets_fo
     said = run(
         *("init", tmp_path / "can", "--party", "CAN"),
         *("--passphrase-file", same, "--auditor-passphrase-file", same),
-        *("--keepers-passphrase-file", secrets_folder / "keepers"),
+        *("--root-keys-passphrase-file", secrets_folder / "keepers"),
     )
 
     assert said.code == 2
@@ -234,7 +234,7 @@ def test_one_person_is_not_two_operators(run: Any, tmp_path: Path, files: Any, t
     assert not (tmp_path / "can").exists()
 
 
-@pytest.mark.parametrize("missing", ["", "auditor-", "keepers-"])
+@pytest.mark.parametrize("missing", ["", "auditor-", "root-keys-"])
 def test_the_option_that_is_missing_is_the_one_that_is_named(
     run: Any, tmp_path: Path, files: Any, missing: str
 ) -> None:

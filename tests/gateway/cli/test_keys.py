@@ -111,7 +111,7 @@ def test_the_list_says_what_comes_next(keys: Any) -> None:
     assert old["next"].startswith("destroy: ")
     assert new["next"].startswith("successor: ")
     assert {row["kind"]: row["on"] for row in listed["schedules"]}["KEM"]
-    assert "turns by itself" in keys("list", json=False).out
+    assert "rotates by itself" in keys("list", json=False).out
 
 
 def test_each_step_can_be_foretold_and_then_does_nothing(keys: Any, kid: Any, home: Any) -> None:
@@ -149,7 +149,7 @@ def test_what_takes_two_persons_is_proposed_and_done_when_another_approves(
     proposed = keys("revoke", kem, "--reason", "the thief had it").document
     assert "COMPROMISED for ever" in " ".join(proposed["plan"])
     assert keys("show", kem).document["state"] == "ACTIVE"
-    assert approve(proposed["proposal"], by="P-1").code == 1  # nobody approves his own
+    assert approve(proposed["proposal"], by="P-1").code == 1  # nobody approves their own
     done = approve(proposed["proposal"], by="P-2")
 
     assert done.code == 0, done.err

@@ -40,7 +40,7 @@ def test_an_operator_is_let_in_by_two_and_collects_the_badge(
     assert run(*collect).code == 2
 
     shown = run("proposals", "show", can, proposed, *passphrase)
-    assert "P-3 is let in, as operator, for 90 days." in shown.out
+    assert "P-3 is granted access, as operator, for 90 days." in shown.out
     printed = fingerprint(Request.parse(request.read_bytes()).content())
     assert printed in shown.out
     approve = ("proposals", "approve", can, proposed, "--as", tmp_path / "p2", *passphrase)
@@ -60,7 +60,7 @@ def test_self_approval_is_refused_with_exit_code_one(
     said = run("proposals", "approve", can, proposed, "--yes", *passphrase, "--json")
 
     assert said.code == 1
-    assert "nobody approves his own proposal" in said.document["error"]["message"]
+    assert "nobody approves their own proposal" in said.document["error"]["message"]
 
 
 def test_without_a_terminal_yes_must_be_said(
@@ -94,7 +94,7 @@ def test_an_id_that_is_none_is_refused(can: Path, run: Any, passphrase: Any) -> 
 def test_suspend_takes_one_and_resume_two(
     can: Path, run: Any, passphrase: Any, tmp_path: Path
 ) -> None:
-    who = ("--person", "P-2", "--reason", "badge lost", *passphrase)
+    who = ("--official", "P-2", "--reason", "badge lost", *passphrase)
     assert run("staff", "suspend", can, *who).code == 0
     assert run("staff", "list", can, "--as", tmp_path / "p2", *passphrase).code == 1
     said = run("staff", "resume", can, *who, "--json")

@@ -39,7 +39,7 @@ def test_a_hold_is_placed_listed_and_released(
     home: Path, run: Any, passphrase: Any, officer: Any
 ) -> None:
     placed = run(
-        *("retention", "hold", "place", home, "--person", "person-1"),
+        *("retention", "hold", "place", home, "--subject", "person-1"),
         *("--reason", "access request 14", *passphrase, "--json"),
     )
     assert placed.code == 0, placed.err
@@ -61,7 +61,7 @@ def test_a_hold_is_placed_listed_and_released(
 
 
 @pytest.mark.parametrize(
-    "named", [(), ("--person", "person-1", "--everything"), ("--person", "nobody")]
+    "named", [(), ("--subject", "person-1", "--everything"), ("--subject", "nobody")]
 )
 def test_a_hold_names_one_thing_that_is_there(
     home: Path, run: Any, passphrase: Any, named: tuple[str, ...]
@@ -73,14 +73,14 @@ def test_a_hold_names_one_thing_that_is_there(
 
 def test_a_decision_is_made_listed_and_lifted(home: Path, run: Any, passphrase: Any) -> None:
     refused = run(
-        *("decisions", "refuse", home, "--person", "person-1", "--partner", "AUS"),
+        *("decisions", "refuse", home, "--subject", "person-1", "--partner", "AUS"),
         *("--field", "PHOTOGRAPH", "--ground", "PUBLIC_POLICY", "--reason", "file 13"),
         *(*passphrase, "--json"),
     )
     assert refused.code == 0, refused.err
     identifier = refused.document["decision"]
 
-    listed = run("decisions", "list", home, "--person", "person-1", *passphrase, "--json")
+    listed = run("decisions", "list", home, "--subject", "person-1", *passphrase, "--json")
     assert listed.document["decisions"][0]["fields"] == ["PHOTOGRAPH"]
     lifted = run("decisions", "lift", home, identifier, "--reason", "reviewed", *passphrase)
     assert lifted.code == 0, lifted.err
@@ -95,7 +95,7 @@ def test_a_decision_of_another_list_is_refused(
     home: Path, run: Any, passphrase: Any, wrong: tuple[str, ...]
 ) -> None:
     said = run(
-        *("decisions", "refuse", home, "--person", "person-1", *wrong, "--reason", "x"),
+        *("decisions", "refuse", home, "--subject", "person-1", *wrong, "--reason", "x"),
         *passphrase,
     )
 

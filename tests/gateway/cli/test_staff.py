@@ -34,7 +34,16 @@ def test_a_person_makes_keys_that_are_sealed_at_full_cost_and_gives_away_a_reque
 ) -> None:
     folder = tmp_path / "p7"
     said = run(
-        *("staff", "request", folder, "--person", "P-7", "--passphrase-file", secret_file, "--json")
+        *(
+            "staff",
+            "request",
+            folder,
+            "--official",
+            "P-7",
+            "--passphrase-file",
+            secret_file,
+            "--json",
+        )
     )
 
     assert said.code == 0, said.err
@@ -55,7 +64,7 @@ def test_keys_are_never_made_in_a_partys_folder_nor_over_others(
     own_keys(tmp_path / "p1", "P-1")
     before = (tmp_path / "p1" / "officer.json").read_bytes()
     (tmp_path / "link").symlink_to(homes["CAN"])
-    words = ("staff", "request", "--person", "P-7", "--passphrase-file", secret_file)
+    words = ("staff", "request", "--official", "P-7", "--passphrase-file", secret_file)
 
     inside = run(*words, homes["CAN"] / "staff" / "me")
     linked = run(*words, tmp_path / "link" / "me")
@@ -73,7 +82,7 @@ def test_keys_are_never_made_in_a_partys_folder_nor_over_others(
 def test_an_empty_passphrase_seals_nothing(run: Any, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.touch(mode=0o600)
-    words = ("staff", "request", tmp_path / "p7", "--person", "P-7", "--passphrase-file", empty)
+    words = ("staff", "request", tmp_path / "p7", "--official", "P-7", "--passphrase-file", empty)
 
     assert run(*words).code == 2
     assert not (tmp_path / "p7").exists()
@@ -121,7 +130,7 @@ def test_custody_is_said_and_never_slipped_into(
     """Who forgets --as at a stopped gateway does not act as its custody, which would be an alarm."""
     own_keys(tmp_path / "p1", "P-1")
     add = ("staff", "add", homes["CAN"], "--request", tmp_path / "p1" / "request.json")
-    end = ("staff", "end", homes["CAN"], "--person", "P-1", *passphrase)
+    end = ("staff", "end", homes["CAN"], "--official", "P-1", *passphrase)
 
     for words in ((*add, "--role", "operator", *passphrase), end):
         said = run(*words)
@@ -154,7 +163,7 @@ def init(run: Any, secrets_folder: Path, home: Path, *requests: Path) -> Any:
         *("init", home, "--party", "CAN", "--json"),
         *("--passphrase-file", secrets_folder / "gateway"),
         *("--auditor-passphrase-file", secrets_folder / "auditor"),
-        *("--keepers-passphrase-file", secrets_folder / "keepers"),
+        *("--root-keys-passphrase-file", secrets_folder / "keepers"),
         *(word for each in requests for word in ("--operator", each)),
     )
 

@@ -121,7 +121,7 @@ def test_a_file_that_too_few_keepers_signed_promotes_nothing(
     desk: Any, gateway: Gateway, kind: str, role: str
 ) -> None:
     new = desk.do("keys.rotate", kind=kind)["key"]
-    with pytest.raises(UserError, match="too few keepers"):
+    with pytest.raises(UserError, match="too few root key holders"):
         adopt(gateway, desk, sign(gateway, desk, role, "2"))
 
     assert desk.state(new) is KeyState.PREACTIVE

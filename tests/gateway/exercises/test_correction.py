@@ -26,14 +26,14 @@ class Houses:
 
     def __init__(self, **said: object) -> None:
         self.said: Mapping[str, Any] = {
-            "ask": {"asked": [{"number": "N-1"}]},
-            "asked details": {"ok": True},
-            "asked show": {
+            "outbound query": {"asked": [{"number": "N-1"}]},
+            "outbound details": {"ok": True},
+            "outbound show": {
                 "outcome": "MATCH",
                 "fields": [{"field": name, "authority": PARAGRAPH} for name in FIELDS],
                 "corrected": [{"right": [{"value": RIGHT}]}],
             },
-            "use": {"ok": True},
+            "outbound use": {"ok": True},
             "registry update": {"ok": True},
             "corrections open": {"opened": [{"correction": "ab"}]},
             "corrections trace": {"disclosed": [{"corrections": []}, {"corrections": [notice()]}]},
@@ -46,7 +46,7 @@ class Houses:
         told = tuple(map(str, words))
         self.words.append(told)
         self.officers.append(officer)
-        name = " ".join(told[: 1 if told[0] in {"ask", "use"} else 2])
+        name = " ".join(told[:2])
         return self.said[name]
 
 
@@ -76,9 +76,9 @@ def test_the_whole_way_keeps_both_promises(told: Any, tmp_path: Path) -> None:
     assert told(gateways) == (True, 2, True, 1)
     assert json.loads((tmp_path / "changed.json").read_text()) == {"DATE_OF_BIRTH": RIGHT}
     homes = {
-        words[0]: Path(words[1]).name for words in gateways.words if words[0] in {"ask", "use"}
+        words[1]: Path(words[2]).name for words in gateways.words if words[1] in {"query", "use"}
     }
-    assert homes == {"ask": "AUS", "use": "AUS"}
+    assert homes == {"query": "AUS", "use": "AUS"}
     for words, officer in zip(gateways.words, gateways.officers, strict=True):
         assert officer.name == ("C-7" if str(tmp_path / "AUS") in words else "R-1")
 
@@ -91,7 +91,7 @@ def test_the_whole_way_keeps_both_promises(told: Any, tmp_path: Path) -> None:
 def test_what_was_not_learned_breaks_the_first(told: Any, fields: list[Any]) -> None:
     shown = {"outcome": "MATCH", "fields": fields, "corrected": [{"right": [{"value": RIGHT}]}]}
 
-    assert told(Houses(**{"asked show": shown}))[0] is False
+    assert told(Houses(**{"outbound show": shown}))[0] is False
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_what_was_not_learned_breaks_the_first(told: Any, fields: list[Any]) -> 
         {"corrections trace": {"disclosed": [{"corrections": [notice("")]}]}},
         {"corrections trace": {"disclosed": [{"corrections": []}]}},
         {"corrections open": {"opened": []}},
-        {"asked show": {"fields": [], "corrected": [{"right": [{"value": "1970-01-01"}]}]}},
-        {"asked show": {"fields": [], "corrected": []}},
+        {"outbound show": {"fields": [], "corrected": [{"right": [{"value": "1970-01-01"}]}]}},
+        {"outbound show": {"fields": [], "corrected": []}},
     ],
     ids=["not acknowledged", "not in the trace", "not opened", "another value", "no value"],
 )

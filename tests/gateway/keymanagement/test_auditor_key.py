@@ -81,7 +81,9 @@ def test_a_key_with_another_fingerprint_is_not_taken_over(
     file = tmp_path / "auditor.json"
     run(*("audit", "renew", homes[0] / "auditor", "-o", file), "--key-passphrase-file", passphrase)
 
-    said = run("keys", "adopt", homes[0], file, "--fingerprint", "AAAA " * 8, "--reason", "t")
+    said = run(
+        "keys", "set-auditor-key", homes[0], file, "--fingerprint", "AAAA " * 8, "--reason", "t"
+    )
 
     assert said.exit_code != 0
     assert "fingerprint" in said.stderr

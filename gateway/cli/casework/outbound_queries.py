@@ -1,4 +1,4 @@
-"""`passerelle ask`, `asked` and `use`: our caseworkers ask partners, look at answers, and record what they used."""
+"""`passerelle outbound`: our caseworkers ask partners, look at answers, and record what they used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from gateway.cli.subjects import biometric_files
 from gateway.cli.subjects.gallery import Extractor
 from gateway.errors import UserError
 
-app = typer.Typer(help="See what we asked partners, and what they answered.", no_args_is_help=True)
+app = typer.Typer(
+    help="Ask partners, see what they answered, and record what was used.", no_args_is_help=True
+)
 
 STATUSES = ("CITIZEN", "PERMANENT_RESIDENT", "FOREIGN_NATIONAL", "CLAIMANT")
 Number = Annotated[str, typer.Argument(metavar="TXN", help="Transaction number of our query.")]
@@ -27,7 +29,15 @@ Partner = Annotated[
 ]
 
 
-def ask(
+@app.command(
+    epilog=example(
+        "passerelle outbound query can --to AUS --agreement au@1 --purpose VISA_PERMIT_BENEFIT --case C-17 --unit U-3"
+        " --status FOREIGN_NATIONAL --nationality SYR --finger 2=index.fmr",
+        "passerelle outbound query can --to AUS --agreement au@1 --purpose TRAVEL_ENTER_REMAIN --case C-18 --unit U-3"
+        " --status CLAIMANT --nationality IRN --alleged-persecution AUS --finger 2=index.fmr   # blocked",
+    )
+)
+def query(
     context: typer.Context,
     *,
     home: Home,
@@ -78,7 +88,7 @@ def ask(
     """Ask partners whether they know a person, as the case system states that person.
 
     What our law does not allow is stopped before anything leaves, and recorded under a number too. What came back, or
-    why nothing did, is shown by `asked show`. Stopped or refused by every partner: exit code 1.
+    why nothing did, is shown by `outbound show`. Stopped or refused by every partner: exit code 1.
     """
     del as_json
     if len(agreement) != len(to):
@@ -158,7 +168,9 @@ def _fingers(stated: list[str], extractor: str) -> dict[str, object]:
 
 @app.command(
     name="list",
-    epilog=example("passerelle asked list can", "passerelle asked list can --case C-17 --json"),
+    epilog=example(
+        "passerelle outbound list can", "passerelle outbound list can --case C-17 --json"
+    ),
 )
 def list_(
     context: typer.Context,
@@ -169,7 +181,7 @@ def list_(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """List what we asked and where it stands, what our own law stopped too; outcomes are shown by `asked show`."""
+    """List what we asked and where it stands, what our own law stopped too; outcomes are shown by `outbound show`."""
     del as_json
     from rich.table import Table
 
@@ -193,8 +205,8 @@ def list_(
 
 @app.command(
     epilog=example(
-        "passerelle asked show can 20260301-0123456789abcdef0123",
-        "passerelle asked show can 20260301-0123456789abcdef0123 --all",
+        "passerelle outbound show can 20260301-0123456789abcdef0123",
+        "passerelle outbound show can 20260301-0123456789abcdef0123 --all",
     )
 )
 def show(
@@ -213,7 +225,7 @@ def show(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Show an answer, or why there is none; that it was shown is recorded. Whether it was used, say with `passerelle use`.
+    """Show an answer, or why there is none; that it was shown is recorded. Whether it was used, say with `passerelle outbound use`.
 
     Photographs make an answer long: a page holds a few, and each page that is shown is recorded.
     """
@@ -246,7 +258,7 @@ def _line(each: Mapping[str, Any]) -> str:
 
 @app.command(
     epilog=example(
-        "passerelle asked details can 20260301-0123456789abcdef0123 --field LAST_NAME --case C-17 --unit U-3"
+        "passerelle outbound details can 20260301-0123456789abcdef0123 --field LAST_NAME --case C-17 --unit U-3"
     )
 )
 def details(
@@ -264,7 +276,7 @@ def details(
     passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
-    """Ask for fields of the person of a match; they are kept sealed with the answer, see `asked show`."""
+    """Ask for fields of the person of a match; they are kept sealed with the answer, see `outbound show`."""
     del as_json
     values = {
         "number": number,
@@ -283,7 +295,7 @@ def details(
 
 @app.command(
     epilog=example(
-        "passerelle asked irrelevant can 20260301-0123456789abcdef0123 --reason 'another case'"
+        "passerelle outbound irrelevant can 20260301-0123456789abcdef0123 --reason 'another case'"
     )
 )
 def irrelevant(
@@ -311,6 +323,7 @@ def irrelevant(
     output.emit(context, {"ok": True, **found}, f"{number}  {found['state']}")
 
 
+@app.command(epilog=example("passerelle outbound use can 20260301-0123456789abcdef0123 --in R-17"))
 def use(
     context: typer.Context,
     *,
