@@ -112,7 +112,7 @@ class Admin(_Section):
     """The listener of our own people: officers with an officer certificate of our authority."""
 
     # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
-    # changes it decides who can knock; who comes in is decided by the badges.
+    # changes it decides who can knock; the officer certificates decide who gets access.
     listen: Address = "127.0.0.1:0"
 
 
@@ -170,7 +170,7 @@ class Evidence(_Section):
     """What others hold of our ledger: published files, witnesses, time stamps."""
 
     # Path of the folder of tiles and checkpoints. Whoever can write there can delay auditors and lose files
-    # that we rebuild from rows; he cannot forge: checkpoints are signed and witnessed.
+    # that we rebuild from rows, but cannot forge: checkpoints are signed and witnessed.
     tiles: Path = Path("ledger")
     # Path of a policy (C2SP tlog-policy): whose cosignatures a checkpoint needs. None = witnesses are heard,
     # none is demanded. Whoever changes it decides how many must look before a lost history is noticed.
@@ -184,7 +184,7 @@ class Evidence(_Section):
     # Address of a time stamp authority (RFC 3161), http or https. None = no time stamps.
     authority: Annotated[str, Field(pattern=r"^https?://.{1,500}$")] | None = None
     # Path of the certificates, PEM, that the authority's tokens must lead to. Whoever changes it can have
-    # stamps of his own believed.
+    # stamps of their own accepted.
     authority_roots: Path | None = None
     # Seconds between two time stamps.
     stamped_s: Annotated[float, Field(ge=60, le=86_400)] = 3600.0

@@ -3,7 +3,7 @@
 An officer certificate opens the listener when our authority issued it, when its key is in the staff table, not ended and not
 past its end, and when both say the same person and roles. It is asked on every act.
 
-Nobody adds to himself or ends himself: an operator does it for another person, and two do it where that person is
+Nobody adds to or ends their own roles: an operator does it for another person, and two do it where that person is
 an operator, or becomes one, or becomes an examiner: two examiners decide who was found, and one person could
 otherwise invent both. One alone may suspend anybody else, which is an ALARM; two let in again.
 
@@ -120,7 +120,7 @@ class Staff:
         self._sequencer.commit((Leaf(_frame(EntryType.ADMIN), facts),))
 
     def denied(self, officer: Officer, act: str) -> None:
-        """Record that somebody tried what his roles do not allow; once a minute says it all."""
+        """Record that somebody tried what their roles do not allow; one entry a minute is enough."""
         now = self._clock()
         last = self._denied.get(officer.person)
         if last is not None and now - last < DENIALS:

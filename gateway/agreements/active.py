@@ -62,7 +62,7 @@ def read_folder(folder: Path) -> AgreementFolder:
 
 
 class ActiveAgreements:
-    """What is agreed, now. `current` is replaced whole, and never empty because of a mistake."""
+    """What is agreed, now. `current` is replaced at once, and never empty because of a mistake."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
@@ -153,7 +153,7 @@ class ActiveAgreements:
             self.clear()
 
     def clear(self) -> None:
-        """End the alarm, if it stands: the folder is right."""
+        """Clear the alarm, if it is raised: the folder is right."""
         with self._database.reader() as reader:
             stands = ALARM in alarms.raised(reader)
         if stands:

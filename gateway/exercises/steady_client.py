@@ -42,7 +42,7 @@ class Tally:
 
 
 class Caller:
-    """One partner, who reads the gateway's directory every second and follows it by himself."""
+    """One partner, who reads the gateway's directory every second and follows it by itself."""
 
     def __init__(self, plan: Plan, folder: HomeDirectory) -> None:
         self._plan = plan

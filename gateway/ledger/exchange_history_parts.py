@@ -1,7 +1,7 @@
 """The chapters of a story: each reads the entries of one exchange and yields what they say.
 
-An exchange is a partner's question to us, or ours to a partner; both are told as fully. What only the other side's
-ledger knows, such as the threshold of its search, is said to stand there.
+An exchange is a partner's question to us, or ours to a partner; both are reported as fully. What only the other side's
+ledger knows, such as the threshold of its search, is said to be there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that is known: what, where it stands, and the paragraph it rests on, where there is one.
+    """One thing that is known: what, its entry, and the paragraph it rests on, where there is one.
 
     value   data as it is recorded, or a `Message`
     """

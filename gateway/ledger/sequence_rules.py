@@ -1,4 +1,4 @@
-"""The grammar of entries: what must follow what, told from the frames alone.
+"""The sequence rules of entries: what must follow what, judged by the frames alone.
 
     exchange    = REFUSAL* | REQUEST REFUSAL* closing
     closing     = RESPONSE | ABANDONED | a REFUSAL of class DENIED that nothing follows
@@ -57,7 +57,7 @@ _BOUND = (
 class _Exchange:
     """A REQUEST and what has become of it.
 
-    settled   it was closed, and a checkpoint stands over its closing
+    settled   it was closed, and a checkpoint covers its closing
     """
 
     key: Key
@@ -122,9 +122,9 @@ class SequenceRules:
             yield from self._destruction(key)
 
     def commit(self) -> Iterator[tuple[int, str]]:
-        """Yield index and words for each query that was answered and whose prints are still owed.
+        """Yield index and words for each query that was answered and whose prints are not yet destroyed.
 
-        To be asked where a checkpoint stands: prints die in the commit that answers (protocol 4, 20).
+        To be called at each checkpoint: prints die in the commit that answers (protocol 4, 20).
         """
         for exchange in self._fresh:
             exchange.settled = True

@@ -1,11 +1,11 @@
-"""What is opened and closed by our own people: holds, decisions, alarms; told from the frames alone.
+"""What is opened and closed by our own people: holds, decisions, alarms; judged by the frames alone.
 
     HOLD      PLACE/H-…  PLACE_ALL/H-…  RELEASE/H-…    each identifier once, released once
     DECISION  REFUSE/R-…  LIFT/R-…                     likewise
-    ALARM     RAISE/NAME  CLEAR/NAME                   in turns; an alarm of another form is only news
+    ALARM     RAISE/NAME  CLEAR/NAME                   alternating; an alarm of another form is only news
     PROPOSAL  PROPOSED/P-…  APPROVED/P-… …             along the edges of a proposal's life; REFUSED moves nothing
 
-While a hold on everything stands, nothing is erased. Holds on one person, query or partner are between the sealed
+While a hold on everything is in force, nothing is erased. Holds on one person, query or partner are between the sealed
 details and the rows; the frames of what was erased name nobody.
 """
 
@@ -33,7 +33,7 @@ _ENDS: Final = frozenset({"RELEASE", "LIFT", "CLEAR"})
 
 @dataclass(slots=True)
 class AdminRules:
-    """What stands after some entries; feed it every frame, in order."""
+    """What is open after some entries; feed it every frame, in order."""
 
     _open: set[str] = field(default_factory=set)
     _used: set[str] = field(default_factory=set)

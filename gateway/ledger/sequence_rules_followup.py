@@ -82,7 +82,7 @@ class FollowUpRules:
             return
         before, after = edge
         if frame.type in _TOLD:
-            # Who tells whom: a notice and the acknowledgement that comes back are of one story.
+            # The direction: a notice and the acknowledgement that comes back are of one story.
             outbound = (frame.type is EntryType.CORRECTION) == (frame.direction is _OUT)
             story = key, outbound
             at = self._corrections.get(story)

@@ -1,4 +1,4 @@
-"""Alarms that stand until what raised them is over: an entry when one begins, one when it ends, none between."""
+"""Alarms that stay until their cause is over: an entry when one begins, one when it ends, none between."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class LatchedAlarms:
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
     def begin(self, name: str, reason: str) -> None:
-        """Raise an alarm that does not stand yet."""
+        """Raise an alarm that is not raised yet."""
         if not self._stands(name):
             leaf = Leaf(_frame("RAISE", name), {"reason": reason})
             self._commit(name, leaf, alarms.raise_alarm(name, self._clock()))
 
     def end(self, name: str) -> None:
-        """Clear an alarm that stands."""
+        """Clear a raised alarm."""
         if self._stands(name):
             self._commit(name, Leaf(_frame("CLEAR", name)), alarms.clear_alarm(name))
 
     def standing(self, prefix: str) -> set[str]:
-        """Return the names of the alarms that stand and begin so, less the prefix."""
+        """Return the names of the raised alarms that begin so, less the prefix."""
         with self._database.reader() as reader:
             names = alarms.raised(reader)
         return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}

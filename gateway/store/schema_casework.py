@@ -74,7 +74,7 @@ reviews = Table(
     Index(None, "state", "due_ms"),
 )
 
-# Corrections both ways (direction 1 = a partner told us, 2 = we tell a partner). `sealed` is empty since
+# Corrections both ways (direction 1 = from a partner, 2 = to a partner). `sealed` is empty since
 # revision 0005: what a correction says lies in `correction_papers`, where no list and no round reads it.
 corrections = Table(
     "corrections",
@@ -102,7 +102,7 @@ corrections = Table(
     Index(None, "state", "due_ms"),
 )
 
-# What a correction says, and the letter that carries it: up to half a megabyte, a photograph among it. Read one
+# What a correction says, and the envelope that carries it: up to half a megabyte, a photograph among it. Read one
 # at a time; it goes when the duty is done.
 correction_papers = Table(
     "correction_papers",
@@ -142,7 +142,7 @@ asked = Table(
     Index(None, "state", "answer_ms"),
 )
 
-# Notices about an answer that was used: the right values stand beside it (IRPR 315.27(3)), one row a notice,
+# Notices about an answer that was used: the corrected values are beside it (IRPR 315.27(3)), one row a notice,
 # sealed. They go with the folder of the answer.
 filed_notices = Table(
     "filed_notices",

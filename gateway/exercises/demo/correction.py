@@ -1,4 +1,4 @@
-"""A mistake chased: Australia's gateway asks, uses what it learned, is told that it was wrong, and says what it did.
+"""A mistake chased: Australia's gateway asks, uses what it learned, gets a correction, and says what it did.
 
 Here both parties serve, because a correction travels the other way. Australia's own law is not ours to write, so its
 gateway works under a copy of our agreement in which the two parties have changed places.
@@ -44,7 +44,7 @@ def mirrored(name: str = "au", partner: str = "AUS") -> str:
 
 
 def prepare(aus: Party) -> Path:
-    """Give Australia's gateway its agreement and a caseworker; return the caseworker's badge."""
+    """Give Australia's gateway its agreement and a caseworker; return the caseworker's officer certificate."""
     parties.agree(aus, "au.toml", mirrored())
     return parties.let_in(aus, "C-7", "caseworker")
 
@@ -77,7 +77,7 @@ class Redress:
         return promise, number, sum(map(bool, cited.values()))
 
     def corrected(self, person: Person, number: str, folder: Path) -> tuple[Promise, int]:
-        """Set the record right, tell whoever received it, and wait for what they did.
+        """Correct the record, inform whoever received it, and wait for what they did.
 
         Returns the promise, and how many notices were acknowledged.
         """
@@ -132,7 +132,7 @@ class Redress:
 def _run(
     party: Party, badge: Path, words: tuple[str | Path, ...], accept: tuple[int, ...]
 ) -> Mapping[str, Any]:
-    """Run a command in a party's open gateway: its home folder stands after the command's own words."""
+    """Run a command in a party's open gateway: its home directory comes after the command's own words."""
     own = 1 if words[0] in {"ask", "use"} else 2
     return subprocess_cli.run(*words[:own], party.home, *words[own:], officer=badge, accept=accept)
 

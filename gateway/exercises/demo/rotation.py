@@ -1,4 +1,4 @@
-"""Keys follow each other while a partner asks, and nobody approves his own proposal.
+"""Keys follow each other while a partner asks, and nobody approves their own proposal.
 
 One operator rotates by the command; the partner's client reads the directory, is seen with the new entry, and the
 successor is put in use. What would let one person alone revoke a key is proposed, and its proposer's yes refused.
@@ -84,7 +84,7 @@ def succeeded(stage: Stage, can: Party) -> tuple[Promise, Promise, int]:
 
 
 def alone(can: Party) -> Promise:
-    """Have one operator propose to revoke a key and approve it himself, then another reject it."""
+    """Have one operator propose to revoke a key and approve it themselves, then another reject it."""
     first = can.officer(FIRST)
     keys = subprocess_cli.run("keys", "list", can.home, accept=(0, 1), officer=first)["keys"]
     kid = next(k["kid"] for k in keys if (k["kind"], k["state"]) == ("KEM", "ACTIVE"))

@@ -1,4 +1,4 @@
-"""The main job told in order, each promise checked as it goes.
+"""The main job shown in order, each promise checked as it goes.
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·

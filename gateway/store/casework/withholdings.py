@@ -24,7 +24,7 @@ _BETWEEN = ","  # field numbers in a row
 
 
 class DecisionState(Enum):
-    """Where a decision stands."""
+    """The state of a decision."""
 
     ABSENT = auto()
     ACTIVE = auto()
@@ -72,12 +72,12 @@ class Decision:
 
     @property
     def state(self) -> DecisionState:
-        """Where it stands."""
+        """Its state."""
         return DecisionState.ACTIVE if self.lifted is None else DecisionState.LIFTED
 
     @property
     def law(self) -> Decided:
-        """What the law is told of it."""
+        """What the law needs of it."""
         return Decided(self.scope, self.fields, self.ground, self.terms)
 
 

@@ -32,7 +32,7 @@ class HoldKind(Enum):
 
 
 class HoldState(Enum):
-    """Where a hold stands."""
+    """The state of a hold."""
 
     ABSENT = auto()
     STANDING = auto()
@@ -68,7 +68,7 @@ class Hold:
 
     @property
     def state(self) -> HoldState:
-        """Where it stands."""
+        """Its state."""
         return HoldState.STANDING if self.released is None else HoldState.RELEASED
 
 
@@ -83,7 +83,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class HoldStatus:
-    """The holds that stand at one moment, and their serial.
+    """The holds in force at one moment, and their serial.
 
     subjects   the numbers of the people that are named by file number
     """
@@ -120,7 +120,7 @@ def step(state: HoldState, act: HoldAct) -> HoldState:
 
 
 def standing(connection: Connection) -> HoldStatus:
-    """Return the holds that stand."""
+    """Return the holds in force."""
     wanted = select(holds).where(holds.c.release_ms.is_(None)).order_by(holds.c.id)
     found = tuple(_hold(row) for row in connection.execute(wanted))
     people = {one.reference: one for one in found if one.kind is HoldKind.PERSON}
@@ -174,7 +174,7 @@ def place(hold: Hold) -> tuple[Effect, ...]:
 
 
 def release(identifier: str, person: str, now: datetime) -> tuple[Effect, ...]:
-    """Return what releases a hold, together with its HOLD leaf; the commit raises UserError where none stands."""
+    """Return what releases a hold, together with its HOLD leaf; the commit raises UserError where there is none."""
     row = (
         update(holds)
         .where(holds.c.id == identifier, holds.c.release_ms.is_(None))
