@@ -64,7 +64,7 @@ class Exchange(_Section):
     """The partners' listener."""
 
     # host:port. Loopback, so that a gateway is not on a network before somebody says so. Whoever changes
-    # it decides who can knock; who comes in is decided by the certificates.
+    # it decides who can connect; the certificates decide who gets access.
     listen: Address = "127.0.0.1:7443"
     # Names and addresses in our TLS leaf, by which partners reach us. Whoever changes them can make
     # partners' handshakes fail.
@@ -96,7 +96,7 @@ class Exchange(_Section):
     copies_burst: Annotated[int, Field(ge=1, le=100_000)] = 16
     # Refusals a second to one address (IPv6: one /64) whose caller is not identified, refilling a bucket of
     # `unidentified_burst`; beyond it they say RATE_LIMITED and are cheaper. All addresses together have ten times
-    # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets strangers load us.
+    # as much. A partner with a wrong certificate tries a few times. Whoever raises both lets unidentified callers load us.
     unidentified_per_second: Annotated[float, Field(gt=0, le=100_000)] = 10.0
     # Refusals that the bucket of an address holds: so many at once, after a pause.
     unidentified_burst: Annotated[int, Field(ge=1, le=100_000)] = 50
@@ -104,7 +104,7 @@ class Exchange(_Section):
     # below 50. Whoever lowers it can let the time of an answer say what the answer does not.
     quantum_floor_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
     # Milliseconds; later answers leave at whole steps after the floor. 25 is the smallest step at which
-    # hit and no hit were not told apart. Whoever lowers it, as above.
+    # hit and no hit could not be distinguished. Whoever lowers it, as above.
     quantum_step_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
 
 
@@ -112,7 +112,7 @@ class Admin(_Section):
     """The listener of our own people: officers with an officer certificate of our authority."""
 
     # host:port. Loopback on any free port; commands find it by a file in the party's folder. Whoever
-    # changes it decides who can knock; the officer certificates decide who gets access.
+    # changes it decides who can connect; the officer certificates decide who gets access.
     listen: Address = "127.0.0.1:0"
 
 
@@ -202,7 +202,7 @@ class Telemetry(_Section):
 
 
 class Limits(_Section):
-    """What we accept of strangers; the protocol's own numbers, which may be tightened, never loosened."""
+    """What we accept from outside; the protocol's own numbers, which may be tightened, never loosened."""
 
     # Bytes. The largest envelope has about 267,000; the rest is room for the receipt and later formats.
     max_message_bytes: Annotated[int, Field(ge=300_000, le=1 << 20)] = 1 << 20
@@ -218,7 +218,7 @@ class Limits(_Section):
     connections: Annotated[int, Field(ge=8, le=16_384)] = 512
     # Connections to that listener on which nobody was identified yet, in all and from one IPv4 address (one /64 of
     # IPv6); beyond, the oldest is cut. A partner is identified with their first call, within a second; sixteen leave
-    # room for several behind one address. Whoever raises them lets strangers hold more of `connections`.
+    # room for several behind one address. Whoever raises them lets unidentified callers hold more of `connections`.
     strangers: Annotated[int, Field(ge=4, le=8_192)] = 128
     strangers_per_address: Annotated[int, Field(ge=2, le=8_192)] = 16
     # Seconds in which a connection must bring its first lawful call. A TLS handshake over a bad line takes two or three.
@@ -227,8 +227,8 @@ class Limits(_Section):
     # Connections of one partner; beyond, the one longest silent is cut. A client library holds one for each process.
     # Whoever raises it lets one partner take more of `connections`.
     connections_per_partner: Annotated[int, Field(ge=2, le=1_024)] = 64
-    # Seconds that a thread of ours may stand still before the process is ended for a supervisor to start it anew. The
-    # longest step has no sign of life for 15 s. Whoever raises it lets a stuck gateway stand longer.
+    # Seconds that a thread of ours may make no progress before the process is ended for a supervisor to start it anew. The
+    # longest step has no sign of life for 15 s. Whoever raises it lets a stuck gateway wait longer.
     watchdog_s: Annotated[float, Field(ge=5, le=55)] = 45.0
     # Seconds. How long a message lives; replay rows are kept for as long and a margin (protocol 8).
     message_life_s: Annotated[float, Field(gt=0, le=600)] = 600.0
