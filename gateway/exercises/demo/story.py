@@ -8,7 +8,7 @@
 
 Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
 perfect matcher would find and ours missed is reported and allowed up to a stated share; a hit on a
-stranger, or on the wrong person, is not.
+unknown person, or on the wrong person, is not.
 """
 
 from __future__ import annotations
