@@ -1,7 +1,7 @@
 """The calendar of what others write: 1970 to 2199, UTC.
 
 Python's calendar ends with the year 9999 and begins with the year 1, and a sum that leaves it raises
-OverflowError, which is no refusal. Whatever names a time from outside (a letter, a bundle, an agreement, a
+OverflowError, which is no refusal. Whatever names a time from outside (a message, a bundle, an agreement, a
 table, a command line) is held against this range first. Our longest allowance is a century, so no sum of a
 time and an allowance of ours leaves Python's calendar.
 """

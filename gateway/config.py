@@ -103,7 +103,7 @@ class Exchange(_Section):
     # below 50. Whoever lowers it can let the time of an answer say what the answer does not.
     quantum_floor_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
     # Milliseconds; later answers leave at whole steps after the floor. 25 is the smallest step at which
-    # hit and no hit were not told apart. Whoever lowers it, as above.
+    # hit and no hit could not be distinguished. Whoever lowers it, as above.
     quantum_step_ms: Annotated[int, Field(ge=1, le=10_000)] = 25
 
 
@@ -226,8 +226,8 @@ class Limits(_Section):
     # Connections of one partner; beyond, the one longest silent is cut. A client library holds one for each process.
     # Whoever raises it lets one partner take more of `connections`.
     connections_per_partner: Annotated[int, Field(ge=2, le=1_024)] = 64
-    # Seconds that a thread of ours may stand still before the process is ended for a supervisor to start it anew. The
-    # longest step has no sign of life for 15 s. Whoever raises it lets a stuck gateway stand longer.
+    # Seconds that a thread of ours may make no progress before the process is ended for a supervisor to start it anew. The
+    # longest step has no sign of life for 15 s. Whoever raises it lets a stuck gateway wait longer.
     watchdog_s: Annotated[float, Field(ge=5, le=55)] = 45.0
     # Seconds. How long a message lives; replay rows are kept for as long and a margin (protocol 8).
     message_life_s: Annotated[float, Field(gt=0, le=600)] = 600.0

@@ -24,7 +24,7 @@ class Message(str):
 
     template   as the catalogue has it, with {names} to be filled in
     filled     values by name; a message among them is translated too
-    context    tells messages apart that are alike in English only: `column` of a table, `entry` of the ledger
+    context    distinguishes messages that are equal in English only: `column` of a table, `entry` of the ledger
     """
 
     __slots__ = ("context", "filled", "template")
@@ -43,7 +43,7 @@ class Message(str):
 
 
 def say(template: str, /, **filled: object) -> Message:
-    """Return a message; the template stands in the catalogue, so it is written out where this is called."""
+    """Return a message; the template is in the catalogue, so it is written out where this is called."""
     return Message(template, filled)
 
 

@@ -242,7 +242,7 @@ class Stages:
     """The stopwatch of one call; not for two threads.
 
     operation  the RPC that is timed
-    observe    told the name of each stage once it is over; tests stop the process there
+    observe    called with the name of each stage once it is over; tests stop the process there
     clock      seconds, monotonic
     """
 
@@ -306,7 +306,7 @@ class _Stderr:
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """Return a logger of the room `name`; its events are constants, its fields those of `FIELDS`."""
+    """Return a logger of the module `name`; its events are constants, its fields those of `FIELDS`."""
     bound: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
         _Stderr(),
         processors=[

@@ -1,7 +1,7 @@
 """Files that a command writes, and files that another file names.
 
 What a command writes holds people, cases or keys, so it is for its owner's eyes only, whatever the umask, and
-never lands where a link points. Only the tiles that a web server hands out are meant for others
+never lands where a link points. Only the tiles that a web server publishes are meant for others
 (`gateway.ledger_ops.tile_publisher`).
 
 A file named in a table came with the table, from whoever made it: it lies below the table's folder and is
@@ -75,7 +75,7 @@ def why(fault: Exception) -> str:
 
 
 def told(fault: Exception) -> str:
-    """Return what a person is told of a fault: of one of the system's the file and what to do, else its own words."""
+    """Return the text about a fault for a person: of one of the system's the file and what to do, else its own words."""
     if is_full(fault):
         return no_room(_place(fault))
     if not isinstance(fault, OSError) or fault.errno is None:

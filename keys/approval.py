@@ -37,7 +37,7 @@ _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
 class State(Enum):
-    """Where a proposal stands."""
+    """The state of a proposal."""
 
     OPEN = "OPEN"
     APPROVED = "APPROVED"  # and being done
@@ -75,7 +75,7 @@ class Verdict(Enum):
 
 
 class MalformedProposal(KeysError):
-    """Bytes that are no proposal, or not spelt as one."""
+    """Bytes that are no proposal, or not in canonical form."""
 
     def __init__(self) -> None:
         super().__init__("not a proposal as `passerelle proposals` writes it; draft it anew")
@@ -172,7 +172,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """How things stand when an approval comes; `people` are those in force who may take part in the act."""
+    """The state when an approval comes; `people` are those in force who may take part in the act."""
 
     now: datetime
     party: str

@@ -2,7 +2,7 @@
 
 A reader accepts only what a writer here could have written, byte for byte: the text must be the
 canonical form of its own content and the checksum must fit. So every truncation and every flipped bit
-is told apart from a wrong passphrase before any key is derived. The checksum is no defence against a
+is distinguished from a wrong passphrase before any key is derived. The checksum is no defence against a
 person; what is kept from forgers is sealed by the custody.
 """
 

@@ -114,7 +114,7 @@ def authorities_in(pem: bytes) -> tuple[bytes, ...]:
 
 
 def demand_authority(pem: bytes, party: str) -> None:
-    """Refuse anything but a certificate that `issue_ca` could have made for `party`, in its one spelling.
+    """Refuse anything but a certificate that `issue_ca` could have made for `party`, in its canonical form.
 
     TLS finds an issuer by its name and key identifier, and gives up where two have the same: a partner whose
     authority copied another's would cut that partner off. So an authority bears its party's name and the

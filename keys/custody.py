@@ -96,7 +96,7 @@ class FileCustody:
     def create(cls, path: Path, passphrase: bytes, cost: Argon2Cost | None = None) -> FileCustody:
         """Write a new file at `path` and return its custody; a guess costs STANDARD where no cost is named.
 
-        Raises CustodyFault for an empty passphrase, and where a file already stands: overwriting it
+        Raises CustodyFault for an empty passphrase, and where a file already exists: overwriting it
         would lose every key that was ever wrapped under it.
         """
         if not passphrase:

@@ -67,7 +67,7 @@ class Pkcs11Custody:
 
     @classmethod
     def create(cls, uri: str, pin: Callable[[], bytes]) -> Pkcs11Custody:
-        """Generate the key inside the token; where it stands already, take it if nothing can read it.
+        """Generate the key inside the token; where it exists already, take it if nothing can read it.
 
         Nothing is lost by taking it: what was wrapped under it stays readable. Raises CustodyFault.
         """
@@ -125,7 +125,7 @@ class _Owner:
         self._work: queue.SimpleQueue[tuple[Callable[[Any], Any], Future[Any]]] = (
             queue.SimpleQueue()
         )
-        # A token that is logged in says nothing of a later PIN. What is kept tells a wrong one, in this process.
+        # A token that is logged in says nothing of a later PIN. What is kept detects a wrong one, in this process.
         self._salt = secrets.token_bytes(32)
         self._proof = self._proved(pin)
         self.serves: tuple[str, ...] = ()
@@ -161,7 +161,7 @@ class _Owner:
             token = _token(self._uri, look_again=self._look_again)
             session = token.open(rw=True, user_pin=pin.decode())
             self.serves = _says(token)
-        except Exception as fault:  # noqa: BLE001 - told to whoever asks first
+        except Exception as fault:  # noqa: BLE001 - reported to whoever asks first
             failed = fault
         del pin
         while True:
@@ -283,7 +283,7 @@ def _token(uri: TokenUri, *, look_again: bool) -> Any:  # noqa: ANN401
 
 
 def _says(token: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Return what a token says of itself: what tells it from every other of its module."""
+    """Return what a token says of itself: what distinguishes it from every other of its module."""
     return tuple(str(_spoken(token)[name]) for name in sorted(OF_TOKEN))
 
 

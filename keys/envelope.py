@@ -51,7 +51,7 @@ HPKE_LABEL = b"passerelle/1/hpke"
 COMMIT_LABEL = b"passerelle/1/commit"
 TRANSCRIPT_LABEL = b"passerelle/1/env"
 
-# A private X25519 value for telling points of low order, whose product with any private value is zero;
+# A private X25519 value for detecting points of low order, whose product with any private value is zero;
 # what it is does not matter, so it is public.
 _LOW_ORDER_TEST = X25519PrivateKey.from_private_bytes(hashlib.sha256(b"low order test").digest())
 

@@ -1,7 +1,7 @@
 """The tree of what can go wrong with keys.
 
 KeysError
-├── WrongPassphrase     the file is whole, the passphrase does not open it
+├── WrongPassphrase     the file is intact, the passphrase does not open it
 ├── DamagedFile         a key file is truncated, altered or not ours; the message says how to recover
 ├── CustodyFault        the key above the keys cannot be reached, or did not wrap this
 ├── UnknownKey          no such key here
@@ -23,11 +23,11 @@ from pathlib import Path
 
 
 class KeysError(Exception):
-    """Anything that this room raises on purpose."""
+    """Anything that this package raises on purpose."""
 
 
 class WrongPassphrase(KeysError):
-    """The file is whole, and the passphrase does not open it."""
+    """The file is intact, and the passphrase does not open it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: wrong passphrase; the file itself is undamaged, so try again")
@@ -35,7 +35,7 @@ class WrongPassphrase(KeysError):
 
 
 class DamagedFile(KeysError):
-    """A key file is truncated, altered or not of our making; it is refused whole."""
+    """A key file is truncated, altered or not of our making; all of it is refused."""
 
     def __init__(self, path: Path, what: str, remedy: str = "restore it from backup") -> None:
         super().__init__(f"{path}: {what}; {remedy}")
@@ -71,7 +71,7 @@ class OpenRefused(KeysError):
     """Something sealed did not open.
 
     Wrong key, altered bytes, other header, other commitment, false padding: one error and one text for
-    all, because a sender who could tell them apart could learn from the difference.
+    all, because a sender who could distinguish them could learn from the difference.
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One key: its name, its standing, its public half, and its seed as wrapped by the custody.
+    """One key: its name, its state, its public half, and its seed as wrapped by the custody.
 
     kid          32 bytes, recomputed from the seed on loading
     changed      when it came to its state; the window of a KEM key counts from here

@@ -128,7 +128,7 @@ class Keyset:
         return KeyFile(self.owner, self.party, self.hosts, self.records)
 
     def rewrapped(self, custody: Custody, tell: Callable[[int, int], None]) -> Keyset:
-        """Return the same keys, each seed wrapped by another custody; `tell` hears how many of how many."""
+        """Return the same keys, each seed wrapped by another custody; `tell` is called with how many of how many."""
         keys: list[tuple[KeyRecord, Live | None]] = []
         for record in self.records:
             moved = record

@@ -1,6 +1,6 @@
 """The keyset's file: what is written, and the seal over all of it.
 
-Beside it stands a second copy, `.last`: the last good version, for the day on which a disk or a hand
+Beside it is a second copy, `.last`: the last good version, for the day on which a disk or a hand
 damages the first. It is never loaded instead: a keyset that went back would revive what was destroyed, so
 a person puts it back by a command that compares it with the ledger.
 """
@@ -44,7 +44,7 @@ def last_of(path: Path) -> Path:
 
 
 def last_change(path: Path) -> str | None:
-    """Return when the newest key of a whole file came to its state; None for a file that is not whole."""
+    """Return when the newest key of an intact file came to its state; None for a file that is not intact."""
     try:
         keys = atomic_file.decode(path, atomic_file.read(path))["keys"]
         return max(str(key["changed"]) for key in keys)  # type: ignore[attr-defined]

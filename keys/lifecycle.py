@@ -11,7 +11,7 @@ from keys.errors import IllegalTransition
 
 
 class KeyState(Enum):
-    """Where a key stands in its life."""
+    """The state of a key in its life cycle."""
 
     PREACTIVE = "PREACTIVE"
     ACTIVE = "ACTIVE"

@@ -1,4 +1,4 @@
-"""An officer certificate: the certificate that says who of our own people knocks, and with which roles.
+"""An officer certificate: the certificate that says which of our own people calls, and with which roles.
 
 It is a leaf of our own authority, for the client's end of TLS alone, and names its bearer by one URI:
 `passerelle:staff:PERSON:role+role`. It names no party, so no listener for partners opens to it; what it says counts

@@ -1,4 +1,4 @@
-"""An officer's two keys: made on the officer's own machine, sealed there, and told to a gateway by a request.
+"""An officer's two keys: made on the officer's own machine, sealed there, and given to a gateway by a request.
 
     officer.json   both seeds, sealed under a passphrase (kek.json beside) or by a key in a token; mode 0600
     request.json   the public halves, signed by both private ones; it is what leaves the machine

@@ -97,7 +97,7 @@ class TokenUri:
 
 
 def _attributes(part: str, mark: str) -> Iterator[tuple[str, bytes]]:
-    """Yield name and value of each attribute; a name may stand once."""
+    """Yield name and value of each attribute; a name may be there once."""
     seen: set[str] = set()
     for one in part.split(mark) if part else ():
         name, equals, value = one.partition("=")

@@ -4,7 +4,7 @@
     chunk   = AES-256-GCM(DEK, up to 1 MiB), nonce = prefix ‖ u32be(position) ‖ last (1 byte)
     DEK     = 32 random bytes, sealed by HPKE (suite 1) under info = PAE(label, magic, key id, prefix)
 
-The associated data of every chunk is the SHA-256 of all that stands before the first, so a chunk belongs to
+The associated data of every chunk is the SHA-256 of all that is before the first, so a chunk belongs to
 one file, one place in it, and is or is not the last: flipped, cut, exchanged or repeated chunks do not open.
 What was read before the fault must not be used; the reader says so by raising.
 """

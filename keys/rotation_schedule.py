@@ -1,8 +1,8 @@
-"""What comes next for our keys: pure, from what they are, how often they turn, who has seen them, and the time.
+"""What comes next for our keys: pure, from what they are, how often they are rotated, who has seen them, and the time.
 
-    generate   a successor, a lead before its predecessor's turn ends
-    promote    at the turn, or at once where somebody asked; when every partner was seen to know the key
-    wait       the turn is over, and partners who have not seen the key are named; the old key stays in use
+    generate   a successor, a lead before its predecessor's period ends
+    promote    at the end of the period, or at once where somebody asked; when every partner was seen to know the key
+    wait       the period is over, and partners who have not seen the key are named; the old key stays in use
     deactivate who was succeeded
     destroy    a KEM key whose window is over; any other when the wait that two persons decided is over
 
@@ -25,7 +25,7 @@ from keys.lifecycle import DIRECTORY, KEM_WINDOW, LIFETIMES, KeyKind, KeyState, 
 TICK = timedelta(
     milliseconds=1
 )  # the grain of our moments; a window is over one grain after its end
-SHOWN = 16  # digits of a key id that are enough to tell ours apart
+SHOWN = 16  # digits of a key id that are enough to distinguish ours
 
 # What our public entry names, so that partners have to be seen with it before a key is promoted.
 ANNOUNCED = frozenset({KeyKind.KEM, KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
@@ -36,7 +36,7 @@ _WAITS = ANNOUNCED | DIRECTORY
 # Past its end such a key serves nobody, so a successor that nobody has seen is no loss. An ended KEM key opens.
 _DEAD_AT_END = frozenset({KeyKind.SIGNING, KeyKind.LOG, KeyKind.TLS_CA, KeyKind.TLS_LEAF})
 
-# How long before the end of a turn a successor is made (keys.md 5: an epoch's 72 hours before).
+# How long before the end of a period a successor is made (keys.md 5: an epoch's 72 hours before).
 LEADS: Mapping[KeyKind, timedelta] = MappingProxyType(
     {
         **dict.fromkeys(KeyKind, timedelta(days=30)),
@@ -46,7 +46,7 @@ LEADS: Mapping[KeyKind, timedelta] = MappingProxyType(
     }
 )
 
-# How long before the end of a turn its successor takes over: partners whose clocks are fast, and our rounds.
+# How long before the end of a period its successor takes over: partners whose clocks are fast, and our rounds.
 MARGIN = timedelta(hours=1)
 
 # How long a successor is in use before its predecessor leaves. Connections live ten minutes and a half; whoever
@@ -74,7 +74,7 @@ class Move(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CryptoPeriod:
-    """Whether keys of a kind turn by themselves, and after how long."""
+    """Whether keys of a kind are rotated by themselves, and after how long."""
 
     on: bool
     every: timedelta
@@ -125,7 +125,7 @@ class Outlook:
     decided: Mapping[bytes, datetime] = field(default_factory=dict)
 
 
-# The KEM epoch and the leaf turn by themselves; the others when somebody says so (keys.md 3 and 5).
+# The KEM epoch and the leaf are rotated by themselves; the others when somebody says so (keys.md 3 and 5).
 RHYTHMS: Mapping[KeyKind, CryptoPeriod] = MappingProxyType(
     {
         **{
@@ -147,12 +147,12 @@ def ends(record: KeyRecord) -> datetime:
 
 
 def turn(record: KeyRecord, every: timedelta) -> datetime:
-    """Return when the turn of a key in use is over."""
+    """Return when the period of a key in use is over."""
     return min(ends(record), record.changed + every)
 
 
 def lead(kind: KeyKind, every: timedelta) -> timedelta:
-    """Return how long before the end of a turn its successor is made: never more than half of it."""
+    """Return how long before the end of a period its successor is made: never more than half of it."""
     return min(LEADS[kind], every / 2)
 
 

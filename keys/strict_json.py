@@ -1,6 +1,6 @@
-"""JSON of others, read within bounds: one spelling of each name, whole numbers of a size, a depth.
+"""JSON of others, read within bounds: each name once, whole numbers of a size, a depth.
 
-The library goes as deep as brackets do and hands Python a number of any length, and of a name that stands twice
+The library goes as deep as brackets do and hands Python a number of any length, and of a name that is there twice
 it keeps the last. What may be read twice in two ways is refused, and what is too deep is seen in one walk over
 the text, linear in its length, before the library begins.
 """

@@ -20,7 +20,7 @@ DRAWS = 1000  # of a bootstrap; the ends of a 95 % interval then rest on 25 draw
 SEED = 19795  # of the draws: the same scores give the same interval
 ENDS = (0.025, 0.975)
 DET_POINTS = 400  # of a curve; more cannot be seen
-FPIRS = (0.1, 0.01, 0.0)  # at which the FNIR is told
+FPIRS = (0.1, 0.01, 0.0)  # at which the FNIR is reported
 RULE_OF_THREE = 3.0  # no error in n trials: at most 3 / n at 95 % (Jovanovic, Levy, 1997)
 
 Protocol = Literal["all_pairs", "fvc"]
@@ -55,7 +55,7 @@ class Comparisons:
 
     @property
     def complete(self) -> bool:
-        """Whether errors can be told at all."""
+        """Whether errors can be computed at all."""
         return bool(len(self.mated) and len(self.non_mated))
 
 

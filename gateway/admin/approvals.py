@@ -1,6 +1,6 @@
 """Two persons: one proposes, another approves, and only then it is done (keys 7).
 
-    (1) draft      the gateway writes what would be asked, bound to how things stand now, and says what it would do;
+    (1) draft      the gateway writes what would be asked, bound to the state now, and says what it would do;
                    what would be refused when it is done is refused now, by its plan
     (2) submit     the proposer's own key has signed it; it is kept, and in the ledger
     (3) approve    another person's own key has signed for the very same bytes; everything is asked again:
@@ -61,7 +61,7 @@ _EVERYBODY = frozenset(Role)
 
 
 class Approvals:
-    """Where two persons meet. `desk` is the table of acts, this room's own among them."""
+    """Where two persons meet. `desk` is the table of operations, those of this module included."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
@@ -306,7 +306,7 @@ class Approvals:
         )
 
     def _two(self, officer: Officer, action: str, values: Mapping[str, object]) -> Act:
-        """Return the act, whose arguments are whole; refuses what one person may do."""
+        """Return the act, whose arguments are complete; refuses what one person may do."""
         act = self._desk().act(officer, action)
         if not act.two(values):
             raise UserError(f"{action} takes one person; do it, there is nothing to propose")

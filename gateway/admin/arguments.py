@@ -152,14 +152,14 @@ class Arguments:
         return tuple(sorted(set(values)))
 
     def mapping(self, name: str) -> dict[str, object]:
-        """Take an object; what stands in it is read by who knows its rules."""
+        """Take an object; its content is read where its rules are known."""
         value = self._left.pop(name, None)
         if not isinstance(value, dict):
             raise UserError(f"{name}: an object with a name for each argument")
         return value
 
     def objects(self, name: str, most: int) -> tuple[dict[str, object], ...]:
-        """Take a list of at most so many objects; what stands in them is read by who knows their rules."""
+        """Take a list of at most so many objects; their content is read where their rules are known."""
         values = self._left.pop(name, None)
         if (
             not isinstance(values, list)

@@ -2,8 +2,8 @@
 
 An act takes plain values, as JSON has them, and returns plain values. It reads its arguments strictly,
 decides, commits through the sequencer with the officer's name in the entry, and says what was done.
-Whoever is at the desk was identified elsewhere: by a certificate at the admin listener, or by it in the hand
-of somebody who opens the gateway himself.
+The officer was identified elsewhere: by a certificate at the admin listener, or by the same certificate
+of a person who opens the gateway directly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Officer:
-    """Who stands at the desk: a person by pseudonym, never a key, and the roles held.
+    """Who asks for an operation: a person by pseudonym, never a key, and the roles held.
 
     second      who approved what the person proposed; only the ceremony of two persons sets it
     custodial   who holds the keys' passphrase while the gateway is closed, and lets the first people in

@@ -1,7 +1,7 @@
 """The entry that one of our own people is shown what is held of somebody: committed before it is shown.
 
-That an act was asked for is an ADMIN entry already; this one says of whom. Person, case and query stand in the
-sealed detail, so that the frame tells nobody who is looked at.
+That an act was asked for is an ADMIN entry already; this one says of whom. Person, case and query are in the
+sealed detail, so that the frame does not say whose data was read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a row tells of: a person by number, the case, the query; what is not known is left out."""
+    """What a row is about: a person by number, the case, the query; what is not known is left out."""
 
     subject: int | None = None
     case: str = ""

@@ -60,7 +60,7 @@ def read_folder(folder: Path) -> AgreementFolder:
 
 
 class ActiveAgreements:
-    """What is agreed, now. `current` is replaced whole, and never empty because of a mistake."""
+    """What is agreed, now. `current` is replaced at once, and never empty because of a mistake."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,

@@ -36,7 +36,7 @@ Groups: TypeAlias = Mapping[str, tuple[str, str, str]]  # number of the registry
 
 
 class GroupsRefused(PasserelleError):
-    """A file of groups cannot be read; the text names the line and what belongs there, never what stands in it."""
+    """A file of groups cannot be read; the text names the line and what belongs there, never its content."""
 
 
 def read_groups(path: Path) -> Groups:

@@ -1,7 +1,7 @@
 """An auditor's index: what a ledger says, in tables that answer in a moment; sealed on the auditor's own disk.
 
 The pages of the file are encrypted (SQLite3 Multiple Ciphers, ChaCha20-Poly1305 under a random key of 32 bytes, which
-the auditor's custody wraps), because what was opened of details stands in it. It is made from a source, read
+the auditor's custody wraps), because what was opened of details is in it. It is made from a source, read
 once in order, and goes on where it stopped. It is nobody's evidence: whoever doubts an answer verifies the ledger.
 
 What was shredded is forgotten here too, when the RETENTION entry that says so is read: the rows are overwritten
@@ -132,7 +132,7 @@ class Index:
     ) -> int:
         """Read what is new and return how many entries that were.
 
-        progress   is told how many were read
+        progress   is called with how many were read
 
         Raises IndexRefused where the source is of another ledger, or says otherwise than what was read before.
         """

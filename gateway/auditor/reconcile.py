@@ -8,11 +8,11 @@ A row says that a message was recorded and, to whoever recorded it too, whether 
 anybody else it is noise: a message identifier has 128 random bits, so that nobody tries them all. The second party
 answers with the salt of the first. What only the other recorded we can count and not name; they name it.
 
-Each party records before it sends (ledger.md). So what one received, the other MUST have recorded, and it stands in
-`rows`; what one sent, the other may never have got, and it stands in `possible` until an answer proves that it came.
+Each party records before it sends (ledger.md). So what one received, the other MUST have recorded, and it is in
+`rows`; what one sent, the other may never have got, and it is in `possible` until an answer proves that it came.
 
 The ledgers' clocks differ, and a message may be under way at an edge: what is within 15 minutes of one and recorded
-on one side alone is told apart, and is no finding.
+on one side alone is counted apart, and is no finding.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SALT: Final = 32  # bytes
 DIGEST: Final = 16  # bytes of each half of a row; 2^64 rows until two meet by chance
 EDGE_MS: Final = (
     15 * 60_000
-)  # message life and clock skew (protocol 4), and the walk of the outbound worker
+)  # message life and clock skew (protocol 4), and the round of the outbound worker
 LARGEST: Final = (
     64 << 20
 )  # bytes of a statement: 480,000 exchanges; a partner's year has 400,000 (law.md section 11)
@@ -70,7 +70,7 @@ class Message:
     """One message between the two parties as one of them recorded it.
 
     number      of the transaction; of an answer for the reader alone, since who asks again for an answer names it anew
-    message_id  16 bytes; empty for a correction and its acknowledgement, whose letter may be written several times
+    message_id  16 bytes; empty for a correction and its acknowledgement, whose envelope may be written several times
     sure        whether the other MUST have recorded it: it came from there, or an answer proves that it arrived
     """
 
@@ -91,7 +91,7 @@ class Statement:
     made           milliseconds since 1970
     checkpoint     of the ledger that it was made from, signed
     rows           of what the other MUST have recorded too
-    possible       of what we sent and cannot know whether it came; of what is near an edge; of letters of other times
+    possible       of what we sent and cannot know whether it came; of what is near an edge; of messages of other times
     """
 
     party: str
@@ -105,7 +105,7 @@ class Statement:
     possible: frozenset[tuple[bytes, bytes]] = field(default=frozenset(), repr=False)
 
     def to_bytes(self) -> bytes:
-        """Return the file: canonical JSON, rows in order of their digits, so that order tells nothing."""
+        """Return the file: canonical JSON, rows in order of their digits, so that order reveals nothing."""
         document = {
             "format": FORMAT,
             "party": self.party,
@@ -141,8 +141,8 @@ class Compared:
     differing    messages of which the other recorded other bytes
     only_there   how many the other recorded and we should have and did not; the other can name them
     unanswered   how many we sent and the other never recorded, where nothing proves that they came: no finding. Not
-                 counted is what was only told again, for whom that brought nothing new records nothing
-    edge         how many stand on one side alone so near to an edge that both may be right
+                 counted is what was only sent again, for whom that brought nothing new records nothing
+    edge         how many are on one side alone so near to an edge that both may be right
     """
 
     both: int
@@ -172,7 +172,7 @@ def state(
     since, until = period
     rows: dict[bool, set[tuple[bytes, bytes]]] = {True: set(), False: set()}
     for each in messages:
-        # What is near an edge, and a letter that may be carried for days, is there to be found, and is not demanded.
+        # What is near an edge, and a message that may be sent for days, is there to be found, and is not demanded.
         inside = since + EDGE_MS <= each.time_ms < until - EDGE_MS
         if since <= each.time_ms < until or each.part in LETTERS:
             rows[each.sure and inside].add(_row(each, us, other, salt))

@@ -1,7 +1,7 @@
-"""What a ledger says of the messages between us and a partner: what must stand in both ledgers, and what may.
+"""What a ledger says of the messages between us and a partner: what must be in both ledgers, and what may.
 
 A question is recorded by both before its answer is: ASKED there, REQUEST here. An answer likewise: RESPONSE before it
-leaves, ANSWER_RECEIVED before anybody sees it. Corrections and acknowledgements are letters that are
+leaves, ANSWER_RECEIVED before anybody sees it. Corrections and acknowledgements are messages that are
 written anew until they are answered, so their numbers are compared, not their bytes. What reads or asks for a state
 changes nothing, and only its answers are compared, where an answer came by that way.
 

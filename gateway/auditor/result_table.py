@@ -11,7 +11,7 @@ from gateway.language import Message, say
 
 DAY_MS = 86_400_000
 WAYS = {1: say("they asked"), 2: say("we asked")}  # by direction
-SEALED = say("sealed")  # stands where a detail could not be opened, or was shredded
+SEALED = say("sealed")  # shown where a detail could not be opened, or was shredded
 
 Cells: TypeAlias = tuple[object, ...]
 
@@ -63,7 +63,7 @@ class Read(Collection[Cells]):
 class Table:
     """The answer to a question.
 
-    columns    names, as they stand in JSON and CSV
+    columns    names, as they are in JSON and CSV
     rows       values in that order; a word that is no code is a `Message`; None is what the ledger does not say or could not be opened. Where they are as
                many as the exchanges, they are `Read`: looked at while the index is open
     totals     what the rows add up to

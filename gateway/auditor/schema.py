@@ -1,9 +1,9 @@
-"""The tables of an auditor's index, and what of a detail stands in a column of its own.
+"""The tables of an auditor's index, and what of a detail is in a column of its own.
 
     entries     one row a leaf: what the frame says, and the leaf without its padding
     details     what was opened of the details, as JSON; forgotten when the key to it was shredded
     exchanges   one row a question, ours or a partner's: what was asked, how it ended, who looked at it. A message that
-                came again, spoilt or whole, is the same question
+                came again, damaged or intact, is the same question
 
 Times are milliseconds since 1970, UTC. `direction` is 1 where a partner asked us, 2 where we asked; what our own law
 stopped has no message identifier, since it never left. What is sealed and could not be opened is NULL, never an empty

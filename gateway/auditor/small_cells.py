@@ -1,8 +1,8 @@
 """Counts that are shown without showing anybody: small ones are withheld, also against subtraction.
 
-A table is a partition: its counts add up to a total that is told elsewhere. A count under ten is withheld. So are as
+A table is a partition: its counts add up to a total that is stated elsewhere. A count under ten is withheld. So are as
 many others, the smallest first, as it takes that each withheld one could still be anything from 1 to 20 for
-whoever subtracts what is shown from the total. Where no number of them is enough the whole table is withheld. What is
+whoever subtracts what is shown from the total. Where no number of them is enough all of the table is withheld. What is
 withheld bears one mark, whatever the reason; nobody counted, 0, is shown.
 """
 
@@ -30,7 +30,7 @@ class Cells:
 
     @property
     def withheld(self) -> bool:
-        """Whether the whole table is."""
+        """Whether all of the table is."""
         return bool(self.names) and not self.counts
 
     def shown(self) -> list[tuple[str, int | None]]:

@@ -65,14 +65,14 @@ class Watcher:
     """The memory of one witness for one ledger, in its folder."""
 
     def __init__(self, folder: Path, log: LogIdentity, name: str, key: WitnessKey) -> None:
-        """Prepare; `name` is the witness's own, which stands in its vkey."""
+        """Prepare; `name` is the witness's own, which is in its vkey."""
         self._folder, self._log, self._name, self._key = folder, log, name, key
         stem = log.origin.replace("/", "-")
         self._kept = folder / f"{stem}.checkpoint"
         self.cosigned = folder / f"{stem}.cosigned"
 
     def look(self, fetch: Fetch, now: datetime) -> Seen:
-        """Look once; raises HistoryRewritten with evidence, or UserError where it cannot be told."""
+        """Look once; raises HistoryRewritten with evidence, or UserError where it cannot be decided."""
         with self._alone():
             signed, seen = self._fetched(fetch)  # (1)
             kept = self.kept()
@@ -149,7 +149,7 @@ def fetching(place: str) -> Fetch:
 
 
 class _Stay(HTTPRedirectHandler):
-    """Follows no redirection: what we were told to watch is what we watch."""
+    """Follows no redirection: we watch exactly the named place."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         return None

@@ -29,7 +29,7 @@ Doing = Callable[[], Answer]
 
 
 class BackupOperations:
-    """The counter for backups: for whom they are sealed, and that one is taken."""
+    """The operations on backups: for whom they are sealed, and that one is taken."""
 
     def __init__(
         self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]

@@ -99,7 +99,7 @@ class AnswerUse:
         return do
 
     def _contents(self, errand: OutboundQuery, start: int, most: int) -> dict[str, object]:
-        """Return what was answered, from item `start` on; right values stand beside those that were used (315.27(3)).
+        """Return what was answered, from item `start` on; corrected values are beside those that were used (315.27(3)).
 
         An item is a field, or a notice. Either may be a photograph, so a page ends at so many bytes too; it has one
         item at least.

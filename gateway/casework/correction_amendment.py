@@ -13,7 +13,7 @@ from gateway.wire.received_fields import fields_in
 
 
 def without(folder: StoredAnswer, notice: CorrectionNotice) -> StoredAnswer:
-    """Return the folder without what the notice calls inaccurate; right values stand in its place.
+    """Return the folder without what the notice calls inaccurate; corrected values are in its place.
 
     A notice that names no field speaks of the match itself: nothing is left. One of another person leaves
     nothing either, whatever it names. Notices may overtake each other: one that is older than what is held by the
@@ -48,7 +48,7 @@ def about(held: Collection[FieldCode], notice: CorrectionNotice) -> CorrectionNo
     right = tuple(each for each in notice.corrected if each.code in held)
     kind = notice.kind
     if kind is CorrectionKind.WRONG_VALUE and not right:
-        kind = CorrectionKind.WITHDRAWN  # wrong, and what is right was told of other fields only
+        kind = CorrectionKind.WITHDRAWN  # wrong, and corrected values came for other fields only
     return replace(notice, kind=kind, fields=named, corrected=right)
 
 
@@ -62,7 +62,7 @@ def right_already(folder: StoredAnswer, notice: CorrectionNotice) -> bool:
 
 
 def _newer(held: Field, told: Field | None) -> bool:
-    """Whether what is held is of a later version than what is told; where either is no number nobody can say."""
+    """Whether what is held is of a later version than what the notice states; unknown if either is not a number."""
     if told is None:
         return False
     versions = held.source_version, told.source_version

@@ -1,4 +1,4 @@
-"""What we do about inaccurate information that partners told us: destroy it, replace it, or note it to the file.
+"""What we do about inaccurate information that partners disclosed to us: destroy it, replace it, or note it to the file.
 
 Where the record of use decides, nobody is asked: what nobody has seen was not used, what a USE entry names
 was. What was seen and not recorded as used, only a caseworker can say; until then there is no acknowledgement,
@@ -80,7 +80,7 @@ def settle_due(files: Files, partner: str = "") -> int:
 
     def attend(correction: Correction) -> None:
         nonlocal settled
-        # The answer or the correction was touched meanwhile: the next walk.
+        # The answer or the correction was changed meanwhile: the next round.
         with suppress(InProgress):
             settled += settle(files, correction, None) is not None
 

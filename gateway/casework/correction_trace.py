@@ -1,4 +1,4 @@
-"""Where corrections stand, where each mistake went, and what a caseworker says where no record can.
+"""The state of corrections, where each wrong datum went, and what a caseworker says where no record can.
 
 `corrections.trace` is the propagation graph of one person or query: who received it, what was corrected, who
 has not acknowledged, and the text of the note where it was used.

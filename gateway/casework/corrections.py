@@ -55,7 +55,7 @@ class CorrectionOperations:
     """Where corrections are opened.
 
     people   returns what is held of a person today
-    tells    returns of which fields that somebody received the law lets the right value out today
+    tells    returns of which received fields the law permits to disclose the corrected value today
     timers   by partner, as the agreement with it says
     """
 
@@ -100,7 +100,7 @@ class CorrectionOperations:
         return do
 
     def _recipients(self, wanted: _Wanted) -> tuple[Recipient, ...]:
-        """Return who is to be told; raises UserError where nobody ever received any of it."""
+        """Return who must be informed; raises UserError where nobody ever received any of it."""
         key = self._files.data_key
         with self._files.database.reader() as reader:
             if wanted.number:
@@ -156,7 +156,7 @@ class CorrectionOperations:
         return (Recipient(told[0].partner, wanted.number, told[0].subject),)
 
     def _record(self, wanted: _Wanted, recipients: Sequence[Recipient]) -> Record:
-        """Return today's record, where right values are to be told."""
+        """Return today's record, where corrected values are to be disclosed."""
         if wanted.kind is not CorrectionKind.WRONG_VALUE:
             return Record()
         people = {each.subject for each in recipients if each.subject is not None}
@@ -169,7 +169,7 @@ class CorrectionOperations:
     def _notices(
         self, officer: Officer, wanted: _Wanted, recipients: Sequence[Recipient], record: Record
     ) -> list[tuple[Correction, CorrectionNotice]]:
-        """Return a notice for each recipient; who has today's record already is told nothing, and stops nobody's."""
+        """Return a notice for each recipient; a recipient that has today's record already gets none, and stops nobody's."""
         made = [self._notice(officer, wanted, one, record) for one in recipients]
         notices = [each for each in made if each is not None]
         if not notices:
@@ -218,7 +218,7 @@ class CorrectionOperations:
         return correction, notice
 
     def _pending(self, correction: Correction, notice: CorrectionNotice) -> bool:
-        """Whether the partner is being told this very thing already."""
+        """Whether this very correction is on its way to the partner already."""
         with self._files.database.reader() as reader:
             open_ones = corrections.every(reader, correction.partner, correction.number)
         for each in open_ones:

@@ -30,7 +30,7 @@ COUNTRIES = re.compile(r"[A-Za-z]{1,8}(,[A-Za-z]{1,8}){0,15}")  # codes are look
 EXTRACTOR = re.compile(r"[A-Za-z0-9._-]{1,48}")
 MOST_FINGERS = 10
 _CASEWORKERS = frozenset({Role.CASEWORKER})
-# What our record says stands, whatever an officer says: who is no third country's national, and who has claimed refuge.
+# Our record decides, whatever an officer says: who is no third country's national, and who has claimed refuge.
 _SETTLED = frozenset({SubjectKind.CITIZEN, SubjectKind.PERMANENT_RESIDENT, SubjectKind.CLAIMANT})
 
 
@@ -101,11 +101,11 @@ class OutboundQueryOperations:
         return do
 
     def _known(self, partner: str, prior: str) -> int | None:
-        """Return whom a number that stands for fingers is about; raises UserError for one that would tell something.
+        """Return whom a number given instead of fingers is about; raises UserError for one that would reveal something.
 
-        It is the number of a query of this partner's that was answered with a match, and that stands. Any other would
-        tell a partner of another's query, or that we know whom it was told that we do not (315.38). Whether one of ours
-        may stand for fingers is the law's to say.
+        It is the number of a query of this partner's that was answered with a match which is still valid. Any other would
+        reveal to a partner another's query, or that we know a person of whom we answered that we do not (315.38). Whether one of ours
+        may be given instead of fingers is decided by the law.
         """
         if not prior:
             return None
@@ -183,7 +183,7 @@ def _listed(said: str, name: str, demand: Callable[[Collection[str]], None]) -> 
 
 
 def told(errand: OutboundQuery) -> dict[str, object]:
-    """Return where something that we asked stands; the outcome is shown by `asked.show` alone."""
+    """Return the state of a query of ours; the outcome is shown by `asked.show` alone."""
     return {
         "partner": errand.partner,
         "number": errand.number,

@@ -66,4 +66,4 @@ def reveals(gateway: ReviewServices) -> Reveals:
     return ask
 
 
-_SURE = Found(score=0.0, threshold=0.0)  # an examiner's SAME stands for the score
+_SURE = Found(score=0.0, threshold=0.0)  # an examiner's SAME replaces the score

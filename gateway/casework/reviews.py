@@ -1,7 +1,7 @@
-"""The examiners' desk: cases that wait, who has one in hand, what was seen, and what the query comes to.
+"""The examiners' operations: cases that wait, who has the lease of one, the verdicts, and the outcome of the query.
 
 A verdict, step by step:
-(1) whoever gives it has the case in hand, and is not the one who gave the first
+(1) the examiner has the lease of the case, and is not the one who gave the first
 (2) the verdicts come to an outcome, or another person must look
 (3) a match is shown only where the law reveals the person today; the status may have changed since the search
 (4) ONE COMMIT: the prints' DESTRUCTION, the VERDICT, the query DECIDED, evidence and key erased

@@ -1,4 +1,4 @@
-"""Why a question of ours was not answered, as a caseworker is told it: who ended it, for what, and what can be done.
+"""Why a question of ours was not answered, as a caseworker sees it: who ended it, for what, and what can be done.
 
 The reason is the stable one of the ledger entry; what it means and what to do are ours to say, whoever ended it.
 """

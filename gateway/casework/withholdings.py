@@ -113,7 +113,7 @@ class WithholdingOperations:
             shown, more = page.slice(found)
             rows = [About(one.subject) for one, _ in shown]
             if subject is not None and not rows:
-                rows = [About(subject)]  # that there is none is told of this person too
+                rows = [About(subject)]  # that there is none is a fact about this person too
             self._sequencer.commit(seen(officer, "decisions", rows), ())
             return {
                 "decisions": [_told(one, person or "") for one, person in shown],

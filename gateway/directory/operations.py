@@ -1,6 +1,6 @@
 """What our people do with the directory: look at it, draft what its root key holders sign, and take it back signed.
 
-A file that root key holders signed stands or falls by its signatures: three persons of five for the root, two of three for
+A file that root key holders signed is valid by its signatures alone: three persons of five for the root, two of three for
 the targets. So an operator may bring it in alone, and could not have made it. A pair of ours that it names
 and that was waiting for that is promoted with it.
 """

@@ -5,7 +5,7 @@
     rights        rights/<ID>.json     which agreements bind us with a partner: id, version, digest
 
 A gateway without root key holders publishes no directory; its partners are given bundles by hand, as ever. Where there is
-one and its timestamp has ended, we answer nothing: partners could no longer tell what is current.
+one and its timestamp has ended, we answer nothing: partners could no longer know what is current.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class DirectoryPublication:
     def adopt(self, content: bytes) -> tuple[str, int]:
         """Keep what root key holders signed and publish under it; return its role and version. Raises UserError.
 
-        What partners read meanwhile stands under the last root and under this one.
+        What partners read meanwhile is valid under the last root and under this one.
         """
         with self._lock:
             now, keyset = self._clock(), self._keyset()
@@ -160,7 +160,7 @@ class DirectoryPublication:
                 self._ends = self._online_end()
 
     def round(self) -> None:
-        """Settle; what stands in the way is logged, and the next round tries again."""
+        """Settle; what prevents it is logged, and the next round tries again."""
         try:
             self.settle()
         except (PasserelleError, KeysError, OSError) as fault:

@@ -58,7 +58,7 @@ _T = TypeVar("_T", Root, Targets, Snapshot, Timestamp)
 
 @dataclass(frozen=True, slots=True)
 class RoleStatus:
-    """One role as it stands.
+    """One role as it is now.
 
     keys   how many there are; threshold: how many must sign
     """
@@ -220,7 +220,7 @@ class Repository:
         return read_as(Root, self._files.latest(Root.type))
 
     def published(self) -> Mapping[str, bytes]:
-        """Return what partners find at this moment: path to SHA-256; nothing where they find no whole state."""
+        """Return what partners find at this moment: path to SHA-256; nothing where they find no complete state."""
         delegated = self._delegated()
         return (
             {}
@@ -232,7 +232,7 @@ class Repository:
         )
 
     def sound(self) -> bool:
-        """Return whether what is published is whole, and stands under the newest root and targets."""
+        """Return whether what is published is complete, and valid under the newest root and targets."""
         content = self._files.metadata(TIMESTAMP)
         delegated = self._delegated()
         if content is None or delegated is None:
@@ -263,7 +263,7 @@ class Repository:
         return {role.name: role.expires for role in self.status()}
 
     def status(self) -> tuple[RoleStatus, ...]:
-        """Return how each role stands, from root to timestamp."""
+        """Return the state of each role, from root to timestamp."""
         root = self.root()
         targets = self._targets_file()
         found: list[tuple[str, Root | Targets | Snapshot | Timestamp, int, int]] = []
@@ -326,7 +326,7 @@ class Repository:
         )
 
     def _delegated(self) -> Targets | None:
-        """Return our part as the timestamp has it, or None where there is no whole state yet."""
+        """Return our part as the timestamp has it, or None where there is no complete state yet."""
         if self._files.metadata(TIMESTAMP) is None:
             return None
         meta = self._snapshot().signed.meta[f"{self._party}.json"]

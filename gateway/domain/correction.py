@@ -1,4 +1,4 @@
-"""The nouns of what follows a disclosure: corrections and what was done about them; and how quotas stand.
+"""The nouns of what follows a disclosure: corrections and what was done about them; and the state of quotas.
 
 Standard library only, all frozen; numbers of the enumerations are those of `proto/gateway/v1`.
 """
@@ -29,7 +29,7 @@ class CorrectionOutcome(IntEnum):
 
 
 class CorrectionState(IntEnum):
-    """Where a correction stands."""
+    """The state of a correction."""
 
     OPEN = 1
     ACKNOWLEDGED = 2
@@ -65,7 +65,7 @@ class CorrectionAck:
 
 @dataclass(frozen=True, slots=True)
 class CorrectionStanding:
-    """Where a correction stands with the party that was told."""
+    """The state of a correction at the party that received it."""
 
     id: bytes
     state: CorrectionState
@@ -75,7 +75,7 @@ class CorrectionStanding:
 class QuotaState:
     """How much of one quota is used; purpose 0 counts all together.
 
-    resets   when the counter begins again
+    resets   when the counter starts again
     """
 
     agreement_id: str

@@ -40,7 +40,7 @@ class Operation(IntEnum):
 
 
 class Purpose(IntEnum):
-    """The lawful purpose of a query (IRPR 315.23, 315.4, 315.41); 0 stands where no person is asked about."""
+    """The lawful purpose of a query (IRPR 315.23, 315.4, 315.41); 0 where no person is asked about."""
 
     NONE = 0
     VISA_PERMIT_BENEFIT = 1
@@ -102,7 +102,7 @@ class ProblemCode(IntEnum):
 
 
 class State(IntEnum):
-    """Where a query stands."""
+    """The state of a query."""
 
     RECEIVED = 1
     SEARCHING = 2
@@ -254,7 +254,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class QueryState:
-    """Where a query stands, and its recorded result once it is decided."""
+    """The state of a query, and its recorded result once it is decided."""
 
     state: State
     result: Result | None = None
@@ -283,7 +283,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What leaves the gateway: a letter and, beside it, its receipt."""
+    """What leaves the gateway: a signed envelope and, beside it, its receipt."""
 
     letter: SignedEnvelope
     receipt: Receipt

@@ -1,4 +1,4 @@
-"""The nouns of what we ask partners: where an outbound query stands, and what its folder holds.
+"""The nouns of what we ask partners: the state of an outbound query, and what its folder holds.
 
 Standard library only, all frozen.
 """
@@ -14,7 +14,7 @@ from gateway.domain.person import FieldCode, Status
 
 
 class OutboundState(IntEnum):
-    """Where something that we asked a partner stands."""
+    """The state of something that we asked a partner."""
 
     ASKED = 1  # recorded and to be sent, or sent and not answered
     PENDING = 2  # the partner has it and has not decided; its state is asked for
@@ -60,7 +60,7 @@ ERRANDS: dict[tuple[OutboundState, OutboundAct], OutboundState] = {
 
 # Over, and no answer ever came.
 UNANSWERED = (OutboundState.REFUSED, OutboundState.EXPIRED, OutboundState.STOPPED)
-UNREAD = b""  # stands for a folder that was not read; nothing sealed is empty
+UNREAD = b""  # in the place of a folder that was not read; nothing sealed is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +93,12 @@ class OutboundQuery:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What is kept of a query of ours: the letter until it is answered, then what was answered, or why it was not.
+    """What is kept of a query of ours: the signed envelope until it is answered, then what was answered, or why it was not.
 
     letter      what a transport made of it; empty once it was answered
-    until       when that letter's life ends, milliseconds
+    until       when that envelope's life ends, milliseconds
     answer      payload of the answer
-    receipt     leaf and proof of the partner's ledger, which stand for the answer
+    receipt     leaf and proof of the partner's ledger, which prove the answer
     details     payloads of details that were disclosed to us later
     corrected   payloads of notices that correct them, where they were used and are kept; those that came since
                 revision 0005 of the store lie apart

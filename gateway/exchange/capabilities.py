@@ -1,4 +1,4 @@
-"""GetCapabilities and GetQuota: how a partner stands with us today."""
+"""GetCapabilities and GetQuota: what a partner may ask today, and what of its quota is used."""
 
 from __future__ import annotations
 

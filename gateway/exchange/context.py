@@ -18,7 +18,7 @@ class People(Protocol):
     """The port to a case system: what is held of people, by the numbers that galleries know.
 
     Both calls MUST take about the same time for everybody, and `record` MUST answer for a number that
-    is nobody's: what a caller learns of their time, he learns of the person. Whatever they raise ends the
+    is nobody's: what a caller learns of their time is knowledge about the person. Whatever they raise ends the
     query unanswered; they MUST NOT answer with a record that is not today's.
     """
 

@@ -1,7 +1,7 @@
-"""SubmitCorrection and AckCorrection: a partner says that it told us something inaccurate, or what it did about ours.
+"""SubmitCorrection and AckCorrection: a partner says that it disclosed something inaccurate to us, or what it did about ours.
 
 Neither depends on an agreement that is in force: who once disclosed or received owes this for as long as the
-information is kept. A correction is taken once, whatever the number of letters that bring it; what is done
+information is kept. A correction is taken once, whatever the number of messages that carry it; what is done
 about it is the office's (IRPR 315.27(2), 315.42(2)).
 """
 
@@ -45,7 +45,7 @@ from keys.data_encryption import DataRing
 # Of one query: a mistake has a field or two, and is put right once or twice; a dozen is beyond any honest history.
 A_QUERY = 12
 # Of a partner and UTC day: a tenth of the busiest partner's queries of a day (protocol 13), 26 MB at their largest.
-# What comes beyond is told again by its sender the next day.
+# What comes beyond is sent again by its sender the next day.
 A_DAY = 100
 SKEW = timedelta(seconds=120)  # how far two honest clocks may differ (protocol 4, step 5)
 # What we asked and hold, held or used; of anything else there is nothing to correct.
@@ -205,7 +205,7 @@ class AckCorrection:
 
 
 def _of_the_query(notice: CorrectionNotice) -> bool:
-    """Return whether a notice can be about a query itself, which tells no field and has no right value."""
+    """Return whether a notice can be about a query itself, which names no field and has no corrected value."""
     return notice.kind is not CorrectionKind.WRONG_VALUE and not notice.fields
 
 

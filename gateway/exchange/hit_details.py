@@ -112,7 +112,7 @@ class RequestHitDetails:
         else:
             disclosure = _disclosed(request.header, wanted, (hit.subject, record), plan, now)
         told = disclosure.details or UNAVAILABLE
-        # What led to nothing leaves no trace on the reference: a second try would tell that it leads somewhere.
+        # What led to nothing leaves no trace on the reference: a second try would reveal that it leads somewhere.
         spent = hit is not None and told is not UNAVAILABLE
         used = disclosures.use(hit, wanted.fields, now) if hit and spent else ()
         facts = {

@@ -1,7 +1,7 @@
 """Step 17: what the asker is shown of what the search found, by the law and by today's record.
 
 There is exactly one look at one record and one question to the law, whoever was found, if anybody. Where
-nobody was, it is the record of somebody drawn by chance alone; and he is drawn each time, so that a hit, a
+nobody was, it is the record of somebody drawn by chance alone; and one is drawn each time, so that a hit, a
 masked hit and a true no-hit do the same work with the same key (protocol 9).
 """
 
@@ -90,7 +90,7 @@ def _told(one: Decided) -> str:
 def look(
     desk: ExchangeContext, partner: str, subject: int | None
 ) -> tuple[Record, Sequence[Decided]]:
-    """Return record and officials' decisions of a person, or of somebody drawn by chance in his place."""
+    """Return record and officials' decisions of a person, or of somebody drawn by chance in their place."""
     decoy = desk.people.somebody()
     whose = decoy if subject is None else subject
     return desk.people.record(whose), desk.decisions(whose, partner)
@@ -99,7 +99,7 @@ def look(
 def standing(record: Record, now: datetime) -> Mapping[str, str]:
     """Return what the auditor may know of a person's status: never a name, never a value.
 
-    now   the moment by which the law judged it; its age is told exactly, for a replay decides by it
+    now   the moment by which the law judged it; its age is recorded exactly, for a replay decides by it
     """
     confirmed = record.status.confirmed
     return {

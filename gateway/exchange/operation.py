@@ -1,4 +1,4 @@
-"""What walks the pipeline: a call, what is learned of it step by step, and the operation's own part.
+"""What passes through the pipeline: a call, what is learned of it step by step, and the operation's own part.
 
 An operation is a `ExchangeOperation`. It reads and decides; what it wants done it returns as a `Conclusion`, and the
 pipeline's commit makes it true together with the entries that record it.
@@ -20,7 +20,7 @@ from gateway.telemetry import Stages
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as the listeners hand it over.
+    """One call as the listeners pass it on.
 
     remaining   seconds left of the caller's deadline, now
     alive       whether the caller still listens
@@ -36,7 +36,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A letter that was authenticated; what it holds is given to `admit` alone, and kept by nobody.
+    """An authenticated signed envelope; what it holds is given to `admit` alone, and kept by nobody.
 
     transcript       its 32-byte hash
     partner_version  version of the sender's directory entry, as we knew it before the first commit
@@ -71,8 +71,8 @@ class Conclusion:
 
     answer      the payload to seal, or a stored reply that is sent as it is
     facts       what the auditor may know of the answer
-    leaves      entries that must stand before the RESPONSE
-    undone      entries that stand instead where the answer could not be recorded; None: the same
+    leaves      entries that must precede the RESPONSE
+    undone      entries that replace them where the answer could not be recorded; None: the same
     settled     the outcome to record with the transaction, where there is one
     response_index   the leaf of a stored reply
     at_least    bytes; the smallest size class allowed, the same whatever was decided

@@ -1,4 +1,4 @@
-"""The pipeline: a letter goes in, a reply comes out, in numbered steps that every operation walks.
+"""The pipeline: a signed envelope goes in, a reply comes out, in numbered steps that every operation passes.
 
 The numbers are those of the gateway protocol; the listeners have done 0 to 3 before we begin.
 
@@ -83,7 +83,7 @@ MARGIN = 0.02  # seconds kept back so that an answer still reaches the caller (p
 
 
 class _Recorded(Exception):
-    """What ended a call after its first commit, and stands in the ledger already."""
+    """What ended a call after its first commit, and is in the ledger already."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(type(cause).__name__)
@@ -109,7 +109,7 @@ class PipelineServices:
 
 
 class Pipeline:
-    """Answers letters, one operation or another, always the same way."""
+    """Answers signed envelopes, one operation or another, always in the same way."""
 
     def __init__(
         self, rooms: PipelineServices, walks: Mapping[Operation, ExchangeOperation]
@@ -124,7 +124,7 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def handle(self, call: Call) -> Reply:
-        """Return the reply to a letter, durable in the ledger, or raise the Refusal that is its answer."""
+        """Return the reply to a signed envelope, durable in the ledger, or raise the Refusal that is its answer."""
         if call.operation not in self._walks:
             raise OperationNotAuthorised
         header = self._read(call)  # (4), (5)
@@ -236,7 +236,7 @@ class Pipeline:
         return header
 
     def _authenticate(self, call: Call, header: Header) -> None:
-        """(6): whoever holds the public key can tell the two faults apart, so the caller is told which it was."""
+        """(6): whoever holds the public key can distinguish the two faults, so the answer says which it was."""
         letter = call.letter
         try:
             key = self._rooms.directory.signing_key(
@@ -275,7 +275,7 @@ class Pipeline:
     def _spend_copy(self, header: Header, transcript: bytes) -> bool:
         """Count a copy of a message that is remembered, and return whether it is one; raises RateLimited.
 
-        What is told, that these very bytes came before, is told to the partner whose certificate the caller has.
+        The answer, that these very bytes came before, goes to the partner whose certificate the caller has.
         """
         copies = self._rooms.copies
         known = copies.knows(header.sender, header.message_id, transcript)
@@ -402,7 +402,7 @@ def _final(admitted: Admitted, refusal: Refusal) -> bool:
 
 
 def _demand_size(call: Call) -> None:
-    """Refuse a sealed payload of no size class, or a query that its size tells from others (protocol 6)."""
+    """Refuse a sealed payload of no size class, or a query that its size distinguishes from others (protocol 6)."""
     least = envelope.SMALLEST_REQUEST_QUERY if call.operation is Operation.SUBMIT_QUERY else 0
     padded = len(call.letter.sealed) - envelope.OVERHEAD - envelope.SALT_BYTES
     if padded not in envelope.SIZE_CLASSES or padded < least:

@@ -5,7 +5,7 @@ outcome: never a score, a rank or an identity. What was not searched is never NO
 templates made of them die in step 18, before the answer is sealed (IRPR 315.43(2)).
 
 Whom the law hides is answered as if nobody had been found (IRPR 315.36): the same search, the same look at
-one record, the same entries and the same size. What is true stands only in the sealed detail.
+one record, the same entries and the same size. What is true is only in the sealed detail.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from matcher.finger.template import Minutiae
 SEARCH_SECONDS = (
     60.0  # seconds; a search outlives its caller, but not the longest deadline there is
 )
-NOT_ESTABLISHED = "NO_MATCH_ESTABLISHED"  # fact: a number that no match stands behind
+NOT_ESTABLISHED = "NO_MATCH_ESTABLISHED"  # fact: a number without an established match
 SEARCH_LIMIT = 10  # candidates kept of a search; one decides, the rest are for the auditor
 
 
@@ -69,9 +69,9 @@ class _Work:
 
     destruction   the entry that says so
     claimed  whether the person declared a refugee claim in the asking country
-    issued   the number of ours that stands for prints, and whom it was about
+    issued   the number of ours that is given instead of prints, and whom it was about
     wanted   the fields that an agreement with one step discloses at once
-    kept     the payload, where the agreement lets an examiner stand between; else nothing
+    kept     the payload, where the agreement provides for an examiner; else nothing
     """
 
     destruction: Frame
@@ -85,7 +85,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class _Concluding:
-    """What an answer tells beside the decision, and the entry of the destruction before it."""
+    """What an answer states beside the decision, and the entry of the destruction before it."""
 
     request_leaf: bytes
     problems: tuple[Problem, ...]
@@ -344,7 +344,7 @@ class SubmitQuery:
 
 
 def _named(issued: Issued | None) -> Candidate:
-    """Return whom a number stands for: nothing is compared, so only a match that is established counts.
+    """Return the person of a number: nothing is compared, so only an established match counts.
 
     Where the answer to that number was another, nobody is spoken of (IRPR 315.23(2)(c), 315.38 with 315.39); the
     asker gave that answer, and learns nothing by ours.

@@ -1,6 +1,6 @@
 """Each partner's share: tokens that refill with time, and turns at the work that fills a processor.
 
-Both cores take the time, or nothing, from outside: `Bucket` is told `now` in seconds of any one clock, `Turns`
+Both cores take the time, or nothing, from outside: `Bucket` gets `now` in seconds of any one clock, `Turns`
 only who comes and who goes. `Gate` is `Turns` with threads that wait.
 """
 
@@ -46,7 +46,7 @@ class Bucket:
         return True
 
     def charge(self, tokens: float, now: float) -> None:
-        """Use up more tokens, there or not; what is owed is refilled within a second."""
+        """Use up more tokens, there or not; the deficit is refilled within a second."""
         self._refill(now)
         self.tokens = max(-self.rate, self.tokens - tokens)
 

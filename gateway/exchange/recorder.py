@@ -19,7 +19,7 @@ from keys import envelope
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A letter of ours, and the header that it holds."""
+    """A signed envelope of ours, and the header that it holds."""
 
     header: Header
     letter: SignedEnvelope
@@ -107,7 +107,7 @@ class Recorder:
         self._commit((Leaf(frame, _why(header, refusal)),), ())
 
     def denied(self, request: Request, leaves: tuple[Leaf, ...], refusal: Refusal) -> None:
-        """An operation says no after its first commit: the message is closed, and a copy of it hears the same."""
+        """An operation says no after its first commit: the message is closed, and a copy of it gets the same refusal."""
         header = request.header
         frame = self._frame(EntryType.REFUSAL, EntryClass.DENIED, header, request.transcript)
         closed = transactions.refused(header, refusal)

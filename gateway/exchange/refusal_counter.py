@@ -3,7 +3,7 @@
 Refusals of steps 0 to 5 are one REFUSAL_SUMMARY for each partner, reason and minute: they say nothing about
 a person, and a leaf for each would let a flood fill the ledger. From step 6 on each is a leaf of its own, up
 to so many a minute; signed junk costs its sender as little as unsigned, so the rest is counted too (ADR 12).
-A refusal without a partner stands under the empty name. Counts live in memory for at most a minute; a crash
+A refusal without a partner is counted under the empty name. Counts live in memory for at most a minute; a crash
 loses those of the current one, as a call dropped before step 14 is lost.
 """
 

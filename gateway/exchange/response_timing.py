@@ -1,4 +1,4 @@
-"""Step 21: answers leave on a quantum, so that their time tells nothing of their outcome.
+"""Step 21: answers leave on a quantum, so that their time reveals nothing of their outcome.
 
 The first departure is at `floor` after the call began, the next ones every `step`. A search slower than the
 floor leaves at the next step: what an observer sees is a whole number of steps (protocol 9).
@@ -13,7 +13,7 @@ from itertools import count
 from math import ceil
 
 SMALLEST_FLOOR = (
-    0.05  # seconds; below it the jitter of a network tells more than we hide (protocol 9)
+    0.05  # seconds; below it the jitter of a network reveals more than we hide (protocol 9)
 )
 BESIDE = 0.03  # seconds of a call beside its search: two group commits on a disk that flushes in 5 ms, cryptography
 HEADROOM = 1.5  # measured p99 of this gallery's searches times this; a floor that most searches miss hides nothing

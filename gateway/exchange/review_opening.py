@@ -25,7 +25,7 @@ def opened(
     data_key: DataRing,
     random: Callable[[int], bytes],
 ) -> tuple[Leaf, Effect]:
-    """Return the REVIEW entry, which stands in place of the DESTRUCTION, and the case that it opens.
+    """Return the REVIEW entry, which replaces the DESTRUCTION, and the case that it opens.
 
     From here on the prints exist only sealed under a key of this case alone.
     """

@@ -1,7 +1,7 @@
 """A gateway that serves in this process and partners that ask it without pause, each in a process of its own.
 
 All of it is made from nothing in a scratch folder: real keys, mutual TLS on loopback, real searches. The periodic jobs
-walks his rounds every half second, so that what waits for the next round does not wait for half a minute.
+run every half second, so that what waits for the next round does not wait for half a minute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One process of askers: `python -m gateway.exercises.load_client`, told what to do on stdin, answering on stdout.
+"""One process of askers: `python -m gateway.exercises.load_client`, commanded on stdin, answering on stdout.
 
 First line in: the plan. First line out: that it is ready. Then for each round a line in (askers, seconds of
 warm-up, seconds that count) and a line out: what was asked while it counted. Each asker is a thread that
@@ -24,7 +24,7 @@ from gateway.domain.messages import Outcome, Purpose, Sample
 from gateway.exercises.demo.people import ENROLLED_IMPRESSION, Person, invented
 
 DEADLINE = 50.0  # seconds; a loaded server is slow, not wrong
-PROBED = 24  # people of the gallery that are asked about, and as many strangers
+PROBED = 24  # people of the gallery that are asked about, and as many unknown people
 ASKED_IMPRESSION = ENROLLED_IMPRESSION + 1
 SEEDS_FROM = 1  # of the people of a gallery; the first are the same whatever its size
 STRANGERS_FROM = 1_000_000  # of people whom no gallery of a measurement reaches
@@ -118,7 +118,7 @@ class Crowd:
 
 
 def questions(people: int) -> list[tuple[Person, tuple[Sample, ...]]]:
-    """Return enrolled people and strangers by turns, each with an impression that is not enrolled."""
+    """Return enrolled and unknown people in turn, each with an impression that is not enrolled."""
     known = invented(range(SEEDS_FROM, SEEDS_FROM + people), (ASKED_IMPRESSION,), lambda _: True)
     strangers = invented(
         range(STRANGERS_FROM, STRANGERS_FROM + people), (ASKED_IMPRESSION,), lambda _: False

@@ -1,7 +1,7 @@
 """What an attacker on the road, or a careless partner, could send: raw bytes over the partner's channel.
 
 The bytes are those of the partner's own composing; here they are sent again, changed, or signed anew. The
-channel is the partner's mutual TLS, for whoever stands outside of it does not come this far.
+channel is the partner's mutual TLS, for a caller without it does not come this far.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Road:
         self._channel.close()
 
     def send(self, letter: SignedEnvelope) -> Told:
-        """Send a letter once; raises `PartnerError` where there was neither answer nor refusal."""
+        """Send an envelope once; raises `PartnerError` where there was neither answer nor refusal."""
         try:
             return Told(self._submit(request(letter), timeout=DEADLINE))
         except grpc.RpcError as error:
@@ -72,13 +72,13 @@ class Road:
 
 
 def request(letter: SignedEnvelope) -> bytes:
-    """Return the bytes of a request that holds a letter; all operations of the exchange spell it so."""
+    """Return the bytes of a request that holds an envelope; all operations of the exchange encode it so."""
     octets = signed_envelope.envelope_bytes(letter)
     return ENVELOPE_TAG + _varint(len(octets)) + octets
 
 
 def flipped(letter: SignedEnvelope, part: str, at: int) -> SignedEnvelope:
-    """Return a letter with the lowest bit of one byte of `sealed` or `signature` turned."""
+    """Return an envelope with the lowest bit of one byte of `sealed` or `signature` flipped."""
     octets = bytearray(letter.sealed if part == "sealed" else letter.signature)
     octets[at] ^= 1
     if part == "sealed":

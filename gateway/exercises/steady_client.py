@@ -22,7 +22,7 @@ from gateway.domain.messages import Purpose
 from gateway.exercises.load_client import DEADLINE, Plan, questions
 
 REFRESH = 1.0  # seconds between readings of the gateway's directory; partners take ten minutes
-PEOPLE = 8  # of the gallery that are asked about, and as many strangers
+PEOPLE = 8  # of the gallery that are asked about, and as many unknown people
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Tally:
 
 
 class Caller:
-    """One partner, who reads the gateway's directory every second and follows it by himself."""
+    """One partner, who reads the gateway's directory every second and follows it by itself."""
 
     def __init__(self, plan: Plan, folder: HomeDirectory) -> None:
         self._plan = plan

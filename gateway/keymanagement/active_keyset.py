@@ -3,7 +3,7 @@
     (1) somebody decides: the keyset as it is now gives the keyset as it will be, and what moved
     (2) the file, replaced at once; a crash from here on is recorded by the next opening
     (3) the ledger: an entry for each key that was made or moved, with who did it
-    (4) in force: everyone who asks for the keyset gets the new one; followers are told
+    (4) in force: everyone who asks for the keyset gets the new one; followers are called
 
 Publishing is a step of its own: our public entry one version higher, in the ledger, then to whoever carries it.
 """
@@ -86,7 +86,7 @@ class ActiveKeyset:
         return self._file
 
     def follow(self, follower: Callable[[Keyset], None]) -> None:
-        """Have `follower` told of each keyset that comes into force; it must not raise."""
+        """Call `follower` with each keyset that comes into force; it must not raise."""
         self._followers.append(follower)
 
     def guard(self, guard: Callable[[Keyset], None]) -> None:
@@ -166,7 +166,7 @@ class ActiveKeyset:
         return says and not bundle_renewal.names(own, self._current) - self._named()
 
     def leaps(self, leaper: Callable[[int], None]) -> None:
-        """Have `leaper` told by how much versions grow at once in a restored folder."""
+        """Call `leaper` with how much versions grow at once in a restored folder."""
         self._leapers.append(leaper)
 
     def publish(

@@ -151,7 +151,7 @@ def _adopted_of(bundle: PartyBundle, now: datetime) -> Adopted:
 
 
 def demand_forward(keyset: Keyset, standing: Mapping[bytes, KeyStanding]) -> None:
-    """Raise UserError for a keyset in which any key stands behind what the ledger says of it."""
+    """Raise UserError for a keyset in which any key is in an earlier state than the ledger says."""
     _keys_moved(keyset, standing, {})
 
 
@@ -184,7 +184,7 @@ def _keys_moved(
 def _steps(record: KeyRecord, held: KeyStanding) -> tuple[KeyEvent, ...]:
     """Return the shortest way from where the ledger left a key to where the keyset has it.
 
-    An older file may stand one lawful edge ahead too (SUSPENDED may return to ACTIVE): what moved since
+    An older file may be one permitted transition ahead too (SUSPENDED may return to ACTIVE): what moved since
     the ledger's last event must also be later than it.
     """
     way = _way(record.kind, held.state, record.state) if record.changed > held.time else ()

@@ -35,7 +35,7 @@ _SUCCEEDED = "the auditor's new key is in use"
 
 
 def public_file(public: bytes) -> bytes:
-    """Return the file in which an auditor hands over a public half, in its one spelling."""
+    """Return the file in which an auditor hands over a public half, in its canonical form."""
     return json.dumps({"format": FORMAT, "public": public.hex()}, sort_keys=True).encode() + b"\n"
 
 
@@ -51,7 +51,7 @@ def read_public(octets: bytes) -> bytes:
 
 
 class AuditorKeyOperations:
-    """The counter at which an auditor's new key is handed in."""
+    """The operation that adopts an auditor's new key."""
 
     def __init__(self, turning: KeyRotation) -> None:
         self._turning = turning

@@ -15,7 +15,7 @@ from gateway.store.sqlite import Database
 class Blocklist:
     """The refused keys of our partners. Refusing counts from the next call on, before the ledger has it.
 
-    A refusal that could not be recorded still holds in this process: whoever ordered it is told, and orders it
+    A refusal that could not be recorded still holds in this process: the operator gets an error, and orders it
     again; the other way round a stolen key would be believed for as long as the disk is full.
     """
 

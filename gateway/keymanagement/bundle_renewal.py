@@ -1,4 +1,4 @@
-"""Our public entry, from our keys: what partners are told, and whether they were told all of it.
+"""Our public entry, from our keys: what partners may know, and whether all of it is published.
 
 It names the keys in use first, behind them those that are only announced, then the signing keys of the past.
 """

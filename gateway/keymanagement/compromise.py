@@ -58,7 +58,7 @@ _INSTEAD = {
 
 
 class CompromiseOperations:
-    """The counter for suspected keys."""
+    """The operations on suspected keys."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class CompromiseOperations:
         }
 
     def _published(self, officer: Officer) -> tuple[int, str]:
-        """Publish; what is in the way is told and does not undo the refusal in this gateway."""
+        """Publish; a failure is reported and does not undo the refusal in this gateway."""
         try:
             return self._keyroom.publish(actor=officer.person).version, ""
         except MalformedBundle as fault:
@@ -250,7 +250,7 @@ class CompromiseOperations:
         """Return a refused key of a partner by the beginning of any of its ids."""
         barred = self._barring.of(partner)
         kinds: dict[bytes, Identified] = {}
-        with suppress(UserError):  # its bundle may be gone, and what is refused of it stands
+        with suppress(UserError):  # its bundle may be gone, and its refused keys stay refused
             kinds = {one.kid: one for one in self._known(partner)}
         refused = [kinds.get(kid, Identified(kid, "", (kid.hex(),))) for kid in sorted(barred)]
         found = among(refused, key)

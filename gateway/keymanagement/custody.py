@@ -41,7 +41,7 @@ watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=
 
 
 class CustodyOperations:
-    """The counter for the key above our keys."""
+    """The operations on the key encryption key."""
 
     def __init__(self, home: Path, keyroom: ActiveKeyset) -> None:
         self._home = home
@@ -111,7 +111,7 @@ class CustodyOperations:
         return sum(bool(record.wrapped) for record in self._keyroom.current.records)
 
     def _state(self) -> object:
-        """Return what an approval is bound to: the custody in use and every key's standing."""
+        """Return what an approval is bound to: the custody in use and every key's state."""
         keys = sorted((r.kid.hex(), r.state.value) for r in self._keyroom.current.records)
         return [custody_setting.custody_of(self._home), [list(pair) for pair in keys]]
 
@@ -150,8 +150,8 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     """Put the last good keyset in the place of a damaged one; return the date of its newest change.
 
     (1) the file in place is damaged indeed, and nobody else has the gateway open
-    (2) the copy is whole, and opens under the same custody
-    (3) no key in it stands behind the ledger: what was destroyed or refused stays so
+    (2) the copy is complete, and opens under the same custody
+    (3) no key in it is in an earlier state than the ledger says: what was destroyed or refused stays so
     (4) the damaged file is kept beside, the copy takes its place
 
     Raises UserError, and what loading raises.

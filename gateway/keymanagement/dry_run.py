@@ -1,6 +1,6 @@
 """What an act on our keys would do, in sentences with dates: for --dry-run, and for whoever approves it.
 
-A sentence tells the second person what he answers for, so it is made from what the gateway holds, never from what
+A sentence says to the second person what they answer for, so it is made from what the gateway holds, never from what
 the first person wrote. What would be refused says so in the words of the refusal.
 """
 

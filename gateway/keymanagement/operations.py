@@ -39,7 +39,7 @@ Doing = Callable[[], Answer]
 
 
 class KeyOperations:
-    """The counter for our keys."""
+    """The operations on our keys."""
 
     def __init__(self, turning: KeyRotation) -> None:
         self._turning = turning
@@ -101,7 +101,7 @@ class KeyOperations:
         return lambda: views.one(self._turning, self._named(key))
 
     def _state(self) -> object:
-        """Return the standing of all keys, to which an approval is bound."""
+        """Return the state of all keys, to which an approval is bound."""
         return views.standing(self._turning)
 
     # KeyRotation

@@ -41,7 +41,7 @@ class Reencryption:
         self._done = b""  # the key that everything was found sealed with
 
     def round(self) -> None:
-        """Do a turn; what fails is logged, and the next round tries again."""
+        """Move one batch; what fails is logged, and the next round tries again."""
         try:
             for _ in range(TURN):
                 if not self.step():

@@ -1,9 +1,9 @@
-"""How our keys turn: what is known of who has seen them, what is due, and the round that does it.
+"""How our keys are rotated: what is known of who has seen them, what is due, and the round that does it.
 
 The decision is `keys.rotation_schedule`'s. Here its facts are read: schedules, the version of our entry that first named
 each key, the versions that partners were seen to use, what two persons decided to destroy. An active partner is one
 that the directory knows now. A round does what is due, one step at a time; each is decided anew, kept and recorded
-by the key room, so a crash between two leaves a keyset that is the old one or the new one, and the next round goes on.
+by the active keyset, so a crash between two leaves a keyset that is the old one or the new one, and the next round goes on.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _log = telemetry.logger("turning")
 
 
 class KeyRotation:
-    """Reads what there is to know of our keys' turns, and takes the steps."""
+    """Reads what there is to know of our keys' rotation, and takes the steps."""
 
-    def __init__(  # noqa: PLR0917 - our keys' turns depend on these
+    def __init__(  # noqa: PLR0917 - our keys' rotation depends on these
         self,
         keyroom: ActiveKeyset,
         directory: Directory,
@@ -59,7 +59,7 @@ class KeyRotation:
         clock: Callable[[], datetime],
         naming: Callable[[], Mapping[bytes, int] | None],
     ) -> None:
-        """Take who knows our keys and partners; `naming` tells which pairs our directory names, None without one."""
+        """Take who knows our keys and partners; `naming` returns which pairs our directory names, None without one."""
         self._keyroom, self._directory = keyroom, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
         self._naming = naming
@@ -121,7 +121,7 @@ class KeyRotation:
         return rotation_schedule.steps(self.keyset.records, self.outlook(), self._clock())
 
     def steps_with(self, kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Step, ...]:
-        """Return what would come next for a kind if it turned so."""
+        """Return what would come next for a kind if it were rotated so."""
         outlook = self.outlook()
         supposed = replace(outlook, rhythms={**outlook.rhythms, kind: rhythm})
         found = rotation_schedule.steps(self.keyset.records, supposed, self._clock())
@@ -206,12 +206,12 @@ class KeyRotation:
         """Do what is due; what fails is logged, is an ALARM once a day, and waits for the next round."""
         try:
             self._say(SCHEDULE, {})
-        except Exception as fault:  # noqa: BLE001 - the keys turn all the same
+        except Exception as fault:  # noqa: BLE001 - the keys are rotated all the same
             self._alarm("PUBLISH", "", _sentence(fault))
         for kind in KeyKind:
             try:
                 self.advance(kind)
-            except Exception as fault:  # noqa: BLE001 - the other kinds turn all the same
+            except Exception as fault:  # noqa: BLE001 - the other kinds are rotated all the same
                 self._alarm("STEP_FAILED", kind.value, _sentence(fault))
         for step in self._due(None):
             if step.move is Move.WAIT:
@@ -270,7 +270,7 @@ class KeyRotation:
 
 
 def _sentence(fault: Exception) -> str:
-    """Return what is told of a failure: our own words, or its type where they are not ours."""
+    """Return the text for a failure: our own words, or its type where they are not ours."""
     ours = isinstance(fault, (PasserelleError, KeysError, OSError))
     return str(fault) if ours else type(fault).__name__
 

@@ -1,6 +1,6 @@
 """Moves of our keys as decisions on a keyset: each is pure, and says in words why it cannot be.
 
-A move is handed to the key room, which keeps, records and puts it in force. Who may order it is asked elsewhere.
+A transition is passed to the active keyset, which keeps, records and puts it in force. Who may order it is asked elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How our keys stand, in plain values: for a list, for one key, and for what an approval is bound to."""
+"""The state of our keys, in plain values: for a list, for one key, and for what an approval is bound to."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def standing(turning: KeyRotation) -> object:
 
 
 def listing(turning: KeyRotation) -> dict[str, object]:
-    """Return every key with what comes next for it, and how each kind turns."""
+    """Return every key with what comes next for it, and how each kind is rotated."""
     rhythms, steps, evidence = turning.outlook().rhythms, turning.steps(), turning.evidence()
     return {
         "keys": [
@@ -68,7 +68,7 @@ def entry(turning: KeyRotation) -> dict[str, object]:
 
 
 def rhythm(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:
-    """Return how a kind turns."""
+    """Return how a kind is rotated."""
     return {"kind": kind.value, "on": how.on, "days": how.every.days}
 
 

@@ -2,7 +2,7 @@
 
 Each rule keeps its place in the file, which is its id (`au@1:answer.reveal.CITIZEN.ALWAYS`), and its paragraph.
 What a file does not say is not permitted; what we do not understand refuses the whole file, and so does what the
-regulation does not allow (`gateway.law.agreement_bounds`). The format is told in `gateway.law.agreement_parser`; reading the folder
+regulation does not allow (`gateway.law.agreement_bounds`). The format is described in `gateway.law.agreement_parser`; reading the folder
 is the caller's, here are only bytes.
 """
 
@@ -69,7 +69,7 @@ class Withheld:
     """Fields that are refused by rule.
 
     persecution   only of those who allege persecution in the partner's country, of whom nothing is said since
-    visible       whether the partner is told that something is refused
+    visible       whether the partner learns that something is refused
     """
 
     rule: str
@@ -165,7 +165,7 @@ class Agreement:
                        names, and all that belong to a country that it names (`gateway.law.countries`)
     max_age            how long after its confirmation a person's status may be relied on
     fpir               share of non-mated searches that may raise a candidate, 0 < fpir < 1
-    prior_transaction  paragraph under which a number may stand for samples; empty = not permitted
+    prior_transaction  paragraph under which a number may replace samples; empty = not permitted
     same_direction     whether the first asker may ask again by its own number (a looser reading of 315.38)
     digest             SHA-256 of the file in hexadecimal
     superseded         when a later version took over; None for the newest
@@ -214,7 +214,7 @@ class Agreement:
         return self.asking.purposes
 
     def rule(self, key: str) -> str:
-        """Return the id of the rule that stands at `key` of the file."""
+        """Return the id of the rule at `key` of the file."""
         return f"{self.name}:{key}"
 
     @property

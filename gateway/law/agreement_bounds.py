@@ -2,7 +2,7 @@
 
 An agreement narrows what its division permits (`gateway.law.regulation`). A file that reveals a citizen, names a
 purpose in the wrong direction, or cites another paragraph for a field than the regulation does is refused whole:
-whoever wrote it was mistaken, and where he was mistaken once, the rest is not to be trusted.
+its author was mistaken, and after one mistake the rest is not to be trusted.
 """
 
 from __future__ import annotations

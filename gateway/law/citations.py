@@ -1,4 +1,4 @@
-"""Which paragraph a rule rests on: a rule id names a place in an agreement file, and there it stands.
+"""Which paragraph a rule rests on: a rule id names a place in an agreement file, which cites it.
 
     au@1:answer.purposes.CITIZENSHIP → IRPR 315.41(1)(c)
     au@1:answer.purposes             → IRPR 315.41(1), what all its entries have in common
@@ -45,7 +45,7 @@ def ground_of(reason: str, direction: Direction | None, agreement: str, version:
 
 
 def citations(files: Iterable[bytes]) -> Callable[[str], str]:
-    """Return what tells the paragraph of a rule id under these agreement files; "" for none.
+    """Return what finds the paragraph of a rule id under these agreement files; "" for none.
 
     A file that is no agreement is passed over: what was decided under it cannot be cited from it.
     """

@@ -1,4 +1,4 @@
-"""What is owed when something disclosed turns out to be inaccurate, and until when (IRPR 315.27, 315.35, 315.42).
+"""What must be done when something disclosed is found to be inaccurate, and until when (IRPR 315.27, 315.35, 315.42).
 
 Pure: the record of use and a moment go in, the duty comes out. Table 3.4 of law.md binds in Divisions 1 and 2;
 that Division 3 follows it too is our choice.
@@ -13,7 +13,9 @@ from enum import Enum, auto
 from gateway.domain.correction import CorrectionOutcome
 
 BACKOFF = timedelta(seconds=30)  # after the first time that nobody answered; it doubles
-LONGEST_BACKOFF = timedelta(hours=1)  # a partner that comes back after days hears of it in the hour
+LONGEST_BACKOFF = timedelta(
+    hours=1
+)  # a partner that is reachable again after days gets it within the hour
 REMIND_BEFORE = timedelta(hours=24)  # before it is due: one working day to act on
 REMIND_EVERY = timedelta(hours=24)  # once it is late
 

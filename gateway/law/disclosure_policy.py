@@ -84,7 +84,7 @@ class _Sifting:
     gone: set[FieldCode] = field(default_factory=set)
 
     def refuse(self, codes: frozenset[FieldCode], ground: Ground) -> None:
-        """Take fields out, and remember that the partner is told so."""
+        """Take fields out, and remember that the partner learns so."""
         gone = self.fields.keys() & codes
         if gone:
             self.gone |= gone
@@ -157,7 +157,7 @@ def may_tell(
     decisions: Sequence[Decided],
     now: datetime,
 ) -> Plan:
-    """Return what may be told of a person without a query, under an agreement that permits none (IRPR 315.3).
+    """Return what may be disclosed of a person without a query, under an agreement that permits none (IRPR 315.3).
 
     Raises `AgreementNotInForce` for one that is not in force, or that permits queries: under those a person is
     spoken of only in an answer. Raises `FieldNotPermitted` for a field that the agreement does not name.
@@ -181,7 +181,7 @@ def may_amend(
     *,
     claim: bool,
 ) -> frozenset[FieldCode]:
-    """Return of which fields that a partner received it may be told the right value (IRPR 315.27(1), 315.42(1)).
+    """Return of which fields that a partner received the corrected value may be disclosed (IRPR 315.27(1), 315.42(1)).
 
     The duty outlives the agreement, so whether that is in force is not asked. It outlives the person's status too: of
     whoever became a citizen or a resident since, the error in what was said of them before must be set right, and is, as

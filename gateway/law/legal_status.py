@@ -1,4 +1,4 @@
-"""Which row of table 3.3 of law.md a person stands in, read from our own record and never from the asker's word."""
+"""Which row of table 3.3 of law.md applies to a person, read from our own record and never from the asker's word."""
 
 from __future__ import annotations
 

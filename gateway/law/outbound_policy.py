@@ -23,7 +23,7 @@ from gateway.law.agreement import Agreement
 from gateway.law.legal_status import persecuted, row_of, unanswered
 from gateway.law.quota_policy import Quotas, Usage, demand_left
 
-# A number stands for prints only where it is that of a query received in respect of the person (IRPR 315.38).
+# A number may replace prints only where it is that of a query received in respect of the person (IRPR 315.38).
 _ISSUED = "The number is of a query of ours, and not of one received: ask with fingers."
 
 
@@ -32,9 +32,9 @@ class Ask:
     """What we would ask, and of whom.
 
     subject      our own client, as the case system states: kind, nationalities, alleged persecutors
-    modalities   of the samples; empty where a prior transaction number stands for them
+    modalities   of the samples; empty where a prior transaction number replaces them
     claimant     whether a claim for refugee protection or an application for protection was made, whatever the kind
-    issued       whether the number that stands for samples is one of ours, and not of a query received
+    issued       whether the number that replaces samples is one of ours, and not of a query received
     """
 
     purpose: Purpose

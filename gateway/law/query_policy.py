@@ -57,7 +57,7 @@ __all__ = [
     "settle",
 ]
 
-# The purpose stands for a claim, so it cannot stand without one (IRPR 315.41(1)(d)).
+# The purpose implies a claim, so it is not permitted without one (IRPR 315.41(1)(d)).
 _claims = frozenset({Purpose.REFUGEE_CLAIM_BY_CANADIAN_PR})
 
 
@@ -72,7 +72,7 @@ class Permit:
     claim          whether the query declares a refugee claim in the asking country
     fields         what may be disclosed to such a query of anybody, each with its paragraph
     review         the review clause, where the agreement has one
-    single_step    whether details stand in the answer itself
+    single_step    whether details are in the answer itself
     time           when this was decided, by which the status of a person is judged
     rules          ids of every rule that was relied on, in the order in which they were asked
     digest         SHA-256 of the agreement file in hexadecimal
@@ -113,7 +113,7 @@ class Settled:
     """What the asker is shown, what is true, the rule between them, and every rule that was relied on.
 
     alarm         whether a person was found whose status nobody knows: an officer must look
-    withholding   what the asker is told of a refusal; REFUSED only
+    withholding   what the asker learns of a refusal; REFUSED only
     """
 
     shown: Outcome
@@ -133,7 +133,7 @@ def may_answer_header(header: Header, agreements: Agreements, now: datetime) -> 
     """Return the agreement under which the header's purpose may be asked of us at `now`.
 
     Raises `AgreementNotInForce` for an unknown agreement, another partner's, a version that is not the
-    one in force, or dates that do not hold now: one answer for all, or a stranger could list them.
+    one in force, or dates that do not hold now: one answer for all, or anybody could list them.
     Raises `PurposeNotPermitted` where the agreement does not name the purpose in this direction.
     """
     for agreement in agreements.get(header.agreement_id, ()):
@@ -144,7 +144,7 @@ def may_answer_header(header: Header, agreements: Agreements, now: datetime) -> 
 
 
 def may_answer(header: Header, query: Query, agreement: Agreement, now: datetime) -> Permit:
-    """Return the permit for the whole query under `agreement`.
+    """Return the permit for the query under `agreement`.
 
     Asks the header's question again: a permit rests on nothing that was decided elsewhere.
 

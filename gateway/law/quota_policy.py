@@ -55,7 +55,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """How one limit stands; purpose NONE counts all together."""
+    """The state of one limit; purpose NONE counts all together."""
 
     purpose: Purpose
     yearly: bool
@@ -69,13 +69,13 @@ class Counter:
 
 
 def renewals(now: datetime) -> tuple[datetime, datetime]:
-    """Return when the counters of the UTC day and of the year of `now` begin again."""
+    """Return when the counters of the UTC day and of the year of `now` start again."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today + timedelta(days=1), today.replace(year=today.year + 1, month=1, day=1)
 
 
 def counters(quotas: Quotas, usage: Usage, now: datetime) -> tuple[Counter, ...]:
-    """Return every limit and how it stands, the overall ones first."""
+    """Return every limit and its state, the overall ones first."""
     return tuple(_counters(quotas, usage, now))
 
 

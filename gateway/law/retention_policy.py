@@ -2,7 +2,7 @@
 
 A period says when a thing must go, counted from the moment that its data class names (`gateway.store.retention.data_classes`). The
 grace is not a longer period: it is how long a failing erasure is bearable before no query is answered any more.
-An agreement may say another period for its partner; what no agreement says is kept as long as stands here.
+An agreement may say another period for its partner; what no agreement says is kept as long as written here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Rule:
     bound: bool = True
 
 
-# Grace: the periodic jobs erases every ten minutes. Six missed turns are no accident any more where the law wants hours;
+# Grace: a periodic job erases every ten minutes. Six missed turns are no accident any more where the law wants hours;
 # where it wants months, a day lets an operator mend a disk before partners lose the service.
 _SOON = timedelta(hours=1)
 _DAY = timedelta(days=1)

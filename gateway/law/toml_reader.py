@@ -40,7 +40,7 @@ def misshapen(pattern: re.Pattern[str]) -> str:
 
 
 class MalformedAgreement(PasserelleError):
-    """An agreement file was refused whole; the one in force stays so.
+    """An agreement file was refused; the one in force stays so.
 
     file, key, line   where to look; line 0 where none can be named
     """
@@ -67,7 +67,7 @@ class Document:
         self._text = text.decode("utf-8")
 
     def has(self, path: str) -> bool:
-        """Return whether anything stands at `path`."""
+        """Return whether there is anything at `path`."""
         return self._at(path) is not None
 
     def keys(self, path: str, *, optional: bool = False) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ class Document:
             raise self.wrong(path, "not a key of this format")
 
     def wrong(self, path: str, why: str) -> MalformedAgreement:
-        """Return a complaint about what stands, or should stand, at `path`."""
+        """Return a complaint about what is, or should be, at `path`."""
         return MalformedAgreement(self.name, path, self._line(path), why)
 
     def _leaf(self, path: str) -> object:

@@ -1,6 +1,6 @@
 """The off-line bundle: a stretch of the ledger in one file, for a machine that has no gateway and no database.
 
-A tar (POSIX.1-1988 ustar) of members in one spelling, so that any tool lists it and none is needed to check it:
+A tar (POSIX.1-1988 ustar) of members in one canonical form, so that any tool lists it and none is needed to check it:
 
     party.json               the ledger's owner, as its partners import it: which keys must have signed
     partners/<ID>.json       the other parties, for their keys
@@ -88,7 +88,7 @@ class Manifest:
     """What a bundle says of itself; nothing in it is signed.
 
     first, size   the entries `first` to `size - 1` are here
-    made          ISO 8601, UTC; `since` as whoever exported it asked for it, or empty for the whole
+    made          ISO 8601, UTC; `since` as whoever exported it asked for it, or empty for all of it
     """
 
     party: str
@@ -119,7 +119,7 @@ class Archive:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a bundle and check the spelling of its frame; raises ArchiveRefused. `check` reads it whole."""
+        """Open a bundle and check the form of its frame; raises ArchiveRefused. `check` reads all of it."""
         try:
             file = path.open("rb")
         except OSError as error:
@@ -247,7 +247,7 @@ class Archive:
 def _members(file: IO[bytes]) -> dict[str, tuple[int, int]]:
     """Return where each member's bytes begin and how many they are; raises ArchiveRefused.
 
-    Only headers in our own spelling are taken, padding is zero, and nothing stands behind the end.
+    Only headers in our own form are accepted, padding is zero, and nothing is after the end.
     """
     end = file.seek(0, os.SEEK_END)
     found: dict[str, tuple[int, int]] = {}

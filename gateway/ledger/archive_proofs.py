@@ -19,7 +19,7 @@ class Prover:
     """Proves entries of one bundle; the first proof hashes every leaf, the following ones some hundreds."""
 
     def __init__(self, volume: Archive, progress: Callable[[int], None] | None = None) -> None:
-        """Prepare; `progress` is told how many leaves were hashed so far."""
+        """Prepare; `progress` is called with how many leaves were hashed so far."""
         self._volume, self._progress = volume, progress
         self._first, self._hashed = volume.manifest.first, 0
         self._last = _last(volume)
@@ -32,7 +32,7 @@ class Prover:
             at += 1 << level
 
     def prove(self, index: int) -> Receipt:
-        """Return the proof that an entry stands in the ledger, under the last checkpoint of the bundle.
+        """Return the proof that an entry is in the ledger, under the last checkpoint of the bundle.
 
         Raises ProofRefused where the bundle does not hold the entry, or no checkpoint over it.
         """

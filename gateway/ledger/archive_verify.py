@@ -1,6 +1,6 @@
 """A bundle, checked on a machine that has nothing else: `passerelle ledger verify BUNDLE`.
 
-(1) The file is spelt as we write it, and its bytes give the digest at its end.
+(1) The file has the form in which we write it, and its bytes give the digest at its end.
 (2) What `gateway.ledger.verify` demands of a ledger holds from the first entry that is here: leaves, details,
     grammar, signatures of both log keys, and the root of every checkpoint.
 (3) Where the bundle begins at the first entry of the ledger, every key to a detail that is gone was shredded by an
@@ -33,7 +33,7 @@ def verify_volume(
 ) -> Report:
     """Check a whole bundle against the keys of its ledger; raises nothing of its own.
 
-    progress   is told how many entries were checked
+    progress   is called with how many entries were checked
     roots      certificates, PEM, that time stamps must lead to; without them their signatures are not checked
     """
     try:

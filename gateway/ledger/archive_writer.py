@@ -1,4 +1,4 @@
-"""Writing a bundle: its members in our one spelling, then its digest, then its name; or no file at all."""
+"""Writing a bundle: its members in our canonical form, then its digest, then its name; or no file at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Writer:
         self._draft.drop()
 
     def document(self, name: str, content: bytes) -> None:
-        """Write one member whole; raises ArchiveRefused for a name that no bundle has."""
+        """Write one complete member; raises ArchiveRefused for a name that no bundle has."""
         if not MEMBER.fullmatch(name) or len(content) > max(MOST_PAGE, MOST_DOCUMENT):
             raise ArchiveRefused("no member of a bundle has this name, or is this large")
         for part in (header(name, len(content)), content, padding(len(content))):
@@ -59,7 +59,7 @@ class Writer:
         self.document("frontier", b"".join(before.peaks))
 
     def entries(self, held: Iterable[Held], progress: Callable[[int], None] | None = None) -> int:
-        """Write entries in pages and return how many; `progress` is told how many are written."""
+        """Write entries in pages and return how many; `progress` is called with how many are written."""
 
         def lines() -> Iterator[bytes]:
             for each in held:
@@ -82,7 +82,7 @@ class Writer:
         self._rolls("tokens", said)
 
     def finish(self, manifest: Manifest) -> None:
-        """Write what the bundle says of itself and its digest; then it is there, whole and flushed."""
+        """Write what the bundle says of itself and its digest; then it is there, complete and flushed."""
         values = {"format": FORMAT, **{name: getattr(manifest, name) for name in FACTS[1:]}}
         self.document("manifest.json", canonical(values))
         self.document("SHA256", self._digest.hexdigest().encode() + b"\n")

@@ -1,8 +1,8 @@
-"""The destruction receipt: that the prints of a query are gone, signed by the ledger, checked with no gateway at hand.
+"""The destruction receipt: that the prints of a query are gone, signed by the ledger, checked without a gateway.
 
     {"format": "passerelle/1/destruction", "receipt": "D-…", "leaf": base64, "proof": tlog-proof@v1}
 
-A partner finds the identifier in the answer; the file proves that the entry of that name stands in the ledger, when
+A partner finds the identifier in the answer; the file proves that the entry of that name is in the ledger, when
 it was written and for which query. What was destroyed, by kind and number, is in the entry's sealed detail, which
 the leaf commits to and the auditor's key opens.
 """
@@ -33,7 +33,7 @@ _KEYS: Final = frozenset({"format", "receipt", "leaf", "proof"})
 
 @dataclass(frozen=True, slots=True)
 class VerifiedDestruction:
-    """A destruction that stands in the ledger: its entry, where, and under which checkpoint."""
+    """A destruction that is in the ledger: its entry, where, and under which checkpoint."""
 
     receipt: str
     frame: Frame
@@ -69,7 +69,7 @@ def read(octets: bytes) -> tuple[str, Receipt]:
 def verify(
     octets: bytes, log: LogIdentity, now: datetime, expected: str = ""
 ) -> VerifiedDestruction:
-    """Return where a destruction stands in the ledger of `log`, or refuse the file.
+    """Return where a destruction is in the ledger of `log`, or refuse the file.
 
     expected   the identifier that the answer to the query named; where given, the file must be its receipt
 

@@ -146,7 +146,7 @@ class EntryType(IntEnum):
 
 
 class EntryClass(IntEnum):
-    """How an entry stands; never whether it was a hit."""
+    """The class of an entry; never whether it was a hit."""
 
     ACCEPTED = 1
     DENIED = 2
@@ -314,7 +314,7 @@ def seal_detail(frame: Frame, detail: Detail, audit_key: SealingKey) -> SealedDe
     """Seal a detail so that it belongs to this frame and only the audit role reads it.
 
     The time and the commitment of `frame` may be set later; nothing else may change. Details of an
-    answer, given or received, fill the largest class, so that their size does not tell a hit, which has
+    answer, given or received, fill the largest class, so that their size does not reveal a hit, which has
     scores or fields to state, from a no-hit. Raises `MalformedEntry`.
     """
     _demand_fields(frame)

@@ -83,7 +83,7 @@ def tell(
     """Return the story of a partner's transaction.
 
     entries   those of the transaction and of what followed it, and the KEY entries of the keys it used
-    opened    whether the auditor's key was at hand; without it details are sealed, which is no finding
+    opened    whether the auditor's key was given; without it details are sealed, which is no finding
     """
     mine = sorted(entries, key=lambda each: each.index)
     own = [

@@ -6,7 +6,7 @@ hashes themselves. A complete subtree never changes once it is full, so every ro
 every past size can be computed from them, in O(log² n) reads.
 
 `get(level, number)` MUST return the stored hash of that complete subtree; it is asked only for
-subtrees that lie wholly inside the size at hand. What it raises passes through.
+subtrees that lie wholly inside the given size. What it raises passes through.
 """
 
 from __future__ import annotations
@@ -152,9 +152,9 @@ def consistency_proof(old: int, new: int, get: Get) -> list[bytes]:
 def verify_inclusion(
     leaf: bytes, proof: Sequence[bytes], *, index: int, size: int, expected: bytes
 ) -> None:
-    """Refuse unless the leaf hash stands at `index` in the tree of `size` leaves with root `expected`.
+    """Refuse unless the leaf hash is at `index` in the tree of `size` leaves with root `expected`.
 
-    The walk is RFC 9162 2.1.3.2. Raises `ProofRefused` also for a hash that is not 32 bytes and for a
+    The algorithm is RFC 9162 2.1.3.2. Raises `ProofRefused` also for a hash that is not 32 bytes and for a
     proof one hash too long or too short.
     """
     _demand_short(proof)
@@ -183,7 +183,7 @@ def verify_consistency(
 ) -> None:
     """Refuse unless the tree of `old` leaves is the beginning of the tree of `new` leaves.
 
-    The walk is RFC 9162 2.1.4.2. Raises `ProofRefused` also for old = 0, old > new, a hash that is not
+    The algorithm is RFC 9162 2.1.4.2. Raises `ProofRefused` also for old = 0, old > new, a hash that is not
     32 bytes, a proof too long or too short, and equal sizes with a proof or with different roots.
     """
     _demand_short(proof)

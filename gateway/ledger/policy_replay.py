@@ -39,9 +39,7 @@ Threshold: TypeAlias = Callable[[float, int, int], float]
 """FPIR, people in the gallery and fingers searched → the least score that is a match."""
 
 SEARCHED = frozenset({"MATCH", "NO_MATCH", "REVIEW_PENDING"})
-ROUNDING = (
-    0.001  # log10; two numbers of three decimals that differ by less may stand in either order
-)
+ROUNDING = 0.001  # log10; two numbers of three decimals that differ by less may be in either order
 _ROUNDED = re.compile(
     r"-?\d+\.\d{3}"
 )  # how earlier releases recorded scores, thresholds and floors
@@ -49,7 +47,7 @@ _ROUNDED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A query that was answered, as the ledger tells it."""
+    """A query that was answered, as the ledger states it."""
 
     partner: str
     number: str
@@ -171,7 +169,7 @@ def _query(past: Past) -> Query:
 def _found(past: Past, permit: Permit, threshold: Threshold) -> Found:
     """Return score, threshold and floor as they were recorded; anew only where the permit's share is another.
 
-    Earlier releases recorded three decimals. Where these cannot tell which of two numbers was the greater, the
+    Earlier releases recorded three decimals. Where these do not show which of two numbers was the greater, the
     outcome that was recorded beside them does; of a threshold reckoned anew nothing does.
     """
     told = past.told
@@ -208,7 +206,7 @@ class _Level:
         self.rounded = bool(_ROUNDED.fullmatch(text) and _ROUNDED.fullmatch(past.told["scores"]))
 
     def beside(self, score: float) -> float:
-        """Return the level, or what stands to the score as it was decided where rounding hides that."""
+        """Return the level, or what relates to the score as it was decided where rounding hides that."""
         if not self.rounded or abs(score - self._level) >= ROUNDING:
             return self._level
         return score if self._reached else math.nextafter(score, math.inf)

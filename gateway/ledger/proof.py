@@ -1,6 +1,6 @@
 """Proofs that travel: the tlog-proof text, and the receipt that a partner checks without us.
 
-A receipt says that an answer stands in a log whose owner has signed for it, so that the owner can
+A receipt says that an answer is in a log whose owner has signed for it, so that the owner can
 neither deny the answer nor have given another one. It is checked with two public keys and the bytes at
 hand; no network, no clock, nothing of the gateway.
 """
@@ -190,7 +190,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedReceipt:
-    """Where the answer stands, under which checkpoint, and what its leaf says."""
+    """Where the answer is in the log, under which checkpoint, and what its leaf says."""
 
     index: int
     checkpoint: Checkpoint
@@ -232,7 +232,7 @@ def parse_proof(text: bytes) -> TlogProof:
 
 
 def verify_receipt(receipt: Receipt, *, log: LogIdentity, expected: Expected) -> VerifiedReceipt:
-    """Return where an answer stands in the log, or refuse the receipt.
+    """Return where an answer is in the log, or refuse the receipt.
 
     (1) The caller names question and answer; an empty value would match what is empty in a leaf.
     (2) The leaf is a well-formed RESPONSE.
@@ -316,7 +316,7 @@ def _refusing() -> Iterator[None]:
 
 
 def _hash(line: str) -> bytes:
-    """Decode one hash line in its one spelling."""
+    """Decode one hash line in its canonical form."""
     try:
         raw = base64.b64decode(line, validate=True)
     except (binascii.Error, ValueError):

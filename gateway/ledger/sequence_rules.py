@@ -156,7 +156,7 @@ class FollowUpRules:
 class _Exchange:
     """A REQUEST and what has become of it.
 
-    settled   it was closed, and a checkpoint stands over its closing
+    settled   it was closed, and a checkpoint covers its closing
     """
 
     key: Key
@@ -221,9 +221,9 @@ class SequenceRules:
             yield from self._destruction(key)
 
     def commit(self) -> Iterator[tuple[int, str]]:
-        """Yield index and words for each query that was answered and whose prints are still owed.
+        """Yield index and words for each query that was answered and whose prints are not yet destroyed.
 
-        To be asked where a checkpoint stands: prints die in the commit that answers (protocol 4, 20).
+        To be called at each checkpoint: prints die in the commit that answers (protocol 4, 20).
         """
         for exchange in self._fresh:
             exchange.settled = True

@@ -5,7 +5,7 @@ text has three lines: origin, size, root. Our log signs it twice, with Ed25519 (
 text and with ML-DSA-44 (type 0x06) over a structure that says the same; we accept a checkpoint only
 with both, so that whoever breaks one algorithm can still not write history.
 
-What parses re-serialises to the same bytes; there is one spelling of everything.
+What parses re-serialises to the same bytes; everything has one canonical form.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, vkey: str) -> VerifierKey:
-        """Read a vkey; raises `NoteRefused` for another type, a wrong key id or a second spelling."""
+        """Read a vkey; raises `NoteRefused` for another type, a wrong key id or a second form."""
         parts = _VKEY.fullmatch(vkey)
         if parts is None:
             raise NoteRefused("a verifier key has the form name+id+key")
@@ -170,7 +170,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """Read the three lines; raises `NoteRefused` for a fourth or any other spelling."""
+        """Read the three lines; raises `NoteRefused` for a fourth or any other form."""
         lines = text.split("\n")
         if len(lines) != 4 or lines[3]:
             raise NoteRefused("a checkpoint has three lines: origin, size, root")
@@ -202,7 +202,7 @@ def open_note(raw: bytes, keys: Sequence[VerifierKey]) -> str:
     """Return the text of a note that every one of `keys` has signed.
 
     Lines of keys that are not given are ignored, as signed-note demands, and cost nothing; a given key has one line,
-    which is verified once, and refuses the whole note where it does not verify. Raises `NoteRefused`, also when no
+    which is verified once, and refuses the note where it does not verify. Raises `NoteRefused`, also when no
     key is given.
     """
     if not keys:
@@ -401,7 +401,7 @@ def _b64(raw: bytes) -> str:
 
 
 def _unb64(text: str) -> bytes:
-    """Decode standard base64 in its one spelling: padded, no stray bits, no other characters."""
+    """Decode standard base64 in its canonical form: padded, no stray bits, no other characters."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

@@ -99,7 +99,7 @@ def judge(
     Steps:
     (1) Both are checkpoints of this ledger, under both its signatures; else `EvidenceRefused`.
     (2) Two roots of one size convict.
-    (3) The hashes at hand lead to the larger root; else they are not the ledger's, and prove nothing.
+    (3) The given hashes lead to the larger root; else they are not the ledger's, and prove nothing.
     (4) The root at the smaller size, out of the same hashes, is the one that was signed, or convicts.
     """
     try:

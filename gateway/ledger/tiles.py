@@ -89,7 +89,7 @@ class TilePath:
 
     @classmethod
     def parse(cls, path: str) -> TilePath:
-        """Read a path; raises `TileRefused` for any second spelling, so that no path leads anywhere else."""
+        """Read a path; raises `TileRefused` for any second form, so that no path leads anywhere else."""
         found = _PATH.fullmatch(path)
         if found is None:
             raise TileRefused("not the path of a tile")
@@ -161,7 +161,7 @@ class Tiles:
         """Prepare to read the tree of `size` leaves.
 
         fetch   returns the bytes of a path, or None where there is no such file
-        size    of the checkpoint at hand: tells which tiles are full
+        size    of the given checkpoint: decides which tiles are full
         """
         if not 0 <= size <= MAX_SIZE:
             raise TileRefused("the tree's size is out of range")
@@ -213,7 +213,7 @@ class Tiles:
             )
 
     def check_entry(self, leaf: bytes, index: int, checkpoint: Checkpoint) -> list[bytes]:
-        """Return the proof that an entry stands at `index` under a checkpoint, checked; raises `ProofRefused`."""
+        """Return the proof that an entry is at `index` under a checkpoint, checked; raises `ProofRefused`."""
         proof = merkle.inclusion_proof(index, checkpoint.size, self.node)
         hashed = merkle.leaf_hash(leaf)
         merkle.verify_inclusion(

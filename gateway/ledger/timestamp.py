@@ -51,7 +51,7 @@ def ask(message: bytes) -> Asked:
     builder = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256)
     request = builder.nonce(nonce=True).cert_request(cert_request=True).build()
     nonce = request.nonce
-    if nonce is None:  # the library draws one when told to; without it an old answer would do
+    if nonce is None:  # the library draws one when asked to; without it an old answer would do
         raise StampRefused("the request has no nonce")
     return Asked(request.as_bytes(), nonce)
 
@@ -122,7 +122,7 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a TIMESTAMP entry says: where it stands, when it was written, and SHA-256 of the answer, hexadecimal."""
+    """What a TIMESTAMP entry says: its place, when it was written, and SHA-256 of the answer, hexadecimal."""
 
     index: int
     time: datetime

@@ -46,7 +46,7 @@ read_leaf = lru_cache(maxsize=2)(decode)  # whoever verifies rows too reads each
 class Severity(Enum):
     """How bad a finding is."""
 
-    NOTICE = "notice"  # to be known; the ledger is whole
+    NOTICE = "notice"  # to be known; the ledger is verified
     FAULT = "fault"  # the ledger is not what it claims to be
 
 
@@ -55,7 +55,7 @@ class Place(Enum):
 
     LEAF = "leaf"
     CHECKPOINT = "checkpoint"  # in the order given, from 0
-    LEDGER = "ledger"  # nothing: the finding is about the whole, its index is the number of leaves
+    LEDGER = "ledger"  # nothing: the finding is about all of it, its index is the number of leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the ledger is whole: something was verified, and no fault was found."""
+        """Whether the ledger is verified: something was checked, and no fault was found."""
         faults = any(finding.severity is Severity.FAULT for finding in self.findings)
         return self.last is not None and not faults and not self.omitted
 
@@ -115,7 +115,7 @@ def verify_log(
                      may be explained by leaves that are not here: it is a notice, and no fault
 
     Steps:
-    (1) There is something to verify: without leaves or without checkpoints nothing is whole.
+    (1) There is something to verify: without leaves or without checkpoints nothing is verified.
     (2) Every leaf parses strictly.
     (3) Time never falls.
     (4) Every commitment is that of the ciphertext beside the leaf.

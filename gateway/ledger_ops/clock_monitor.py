@@ -1,6 +1,6 @@
 """Steps of our own clock, recorded: an auditor who doubts a time learns when the clock was set, and by how much.
 
-Between two looks the clock of the gateway and the machine's monotonic one should tell the same time. A forward
+Between two looks the clock of the gateway and the machine's monotonic one should show the same time. A forward
 step also shows where the machine was asleep. A backward step of more than two seconds stops the answers by itself
 until the clock is past the last entry again (the sequencer's high-water mark); its entry follows then, unless
 somebody had to record something meanwhile: that ends the process, which does not start before the clock is right.
@@ -37,7 +37,7 @@ class ClockWatch:
         self._owed: list[timedelta] = []  # steps that could not be recorded yet
 
     def round(self) -> None:
-        """Record a step since the last look; where nothing can be recorded, it is owed."""
+        """Record a step since the last look; where nothing can be recorded, it is recorded later."""
         now, ticks = self._clock(), self._monotonic()
         before, then = self._seen
         self._seen = now, ticks

@@ -28,7 +28,7 @@ _log = telemetry.logger("evidence")
 
 
 def late_in(database: Database) -> dict[str, datetime]:
-    """Return what is late by the alarms that stand, and since when."""
+    """Return what is late by the raised alarms, and since when."""
     with database.reader() as reader:
         raised = alarms.raised_since(reader)
     return {
@@ -41,8 +41,8 @@ def late_in(database: Database) -> dict[str, datetime]:
 class EvidenceDeadline:
     """Who is late, and since when. `demand` is asked on every call and costs nothing while nobody is.
 
-    Whoever makes a kind of evidence says `late` each time that he finds himself behind, and `settled` each
-    time that he does not; also where the kind is switched off, since an alarm may stand from before.
+    Whoever makes a kind of evidence says `late` each time that they are behind, and `settled` each
+    time that they are not; also where the kind is switched off, since an alarm may be raised from before.
     """
 
     def __init__(self, database: Database, standing: LatchedAlarms, limit: timedelta) -> None:

@@ -34,7 +34,7 @@ from gateway.store.sqlite import Database
 from keys import atomic_file
 
 LOCK: Final = ".lock"
-TEMPORARY: Final = ".tmp"  # ending of a name that nobody is told
+TEMPORARY: Final = ".tmp"  # ending of a name that is not published
 PUBLIC: Final = (0o755, 0o644)  # folders and files for partners and witnesses
 AUDITORS: Final = (0o700, 0o600)  # entry bundles: they hold everyone's frames
 
@@ -82,7 +82,7 @@ class Publisher:
     ) -> None:
         """Prepare; nothing is written yet.
 
-        observe   is told of each thing that was just done; tests stop there
+        observe   is called after each step; tests stop there
         """
         self._folder, self._database, self._log = folder, database, log
         self._observe = observe
@@ -99,7 +99,7 @@ class Publisher:
 
         whole     look at every file, not only at what is new: what was damaged or lost is written again
         stopped   asked between two files; what was written so far is found again by the next call
-        progress  told how many tiles are done
+        progress  called with how many tiles are done
 
         Raises OSError where the disk does not take it, InternalError where the rows are not the beginning of what was
         published or do not give what was signed, AnotherPublishes where somebody else is at it.
@@ -186,7 +186,7 @@ class Publisher:
                 raise InternalError(f"leaf {path.first + at} is not the leaf that was hashed")
 
     def _write(self, path: Path, octets: bytes, modes: tuple[int, int]) -> None:
-        """Put a file in its place, whole and flushed, or not at all."""
+        """Put a file in its place, complete and flushed, or not at all."""
         self._folders(path.parent, modes[0])
         self._touched.add(path.parent)
         with suppress(FileNotFoundError):

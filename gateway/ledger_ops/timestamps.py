@@ -70,7 +70,7 @@ class Timestamps:
         return (Act("ledger.stamp", frozenset({Role.OPERATOR, Role.AUDITOR}), self._asked),)
 
     def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Have the newest checkpoint stamped where it is time; a failure is told and counted, never raised.
+        """Have the newest checkpoint stamped where it is time; a failure is reported and counted, never raised.
 
         stopping   whether we end: what was cut for that is no failure, and nothing more is recorded
         """

@@ -5,7 +5,7 @@ it proved that the tree only grew since it last looked, and signed so. We keep i
 holds our ledger's keys could rewrite what no partner happens to remember.
 
     (1) the note is a checkpoint of ours, under both signatures, of a size and a root that we signed
-    (2) a line of a known witness stands under it and verifies
+    (2) a line of a known witness is under it and verifies
     (3) it is kept, with our own lines: whoever asks gets one note that says all
 
 Witnesses look at different moments and so at different sizes. Whoever cosigned a tree vouches for every smaller one

@@ -1,6 +1,6 @@
 """What ends, when, and how loudly that is to be said: one table for every key, certificate, role and agreement.
 
-    what                                            told before its end
+    what                                            warned before its end
     keys, certificates, officer certificates, agreements, roles   60, 30, 7 and 1 days
     a KEM key without an announced successor        72 and 24 hours; once ended, every day
     snapshot and timestamp of a directory           12, 6 and 1 hours
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Keys = Keyset | KeyFile  # opened, or as the file states them
 
-SHOWN = 16  # hexadecimal digits of a key id or pin, enough to tell ours apart
+SHOWN = 16  # hexadecimal digits of a key id or pin, enough to distinguish ours
 KEK_YEAR = timedelta(days=365)  # keys.md 3
 LONGEST_NAME = 24  # characters of a name in a metric or an alarm
 
@@ -154,7 +154,7 @@ class Expiring:
     name      the beginning of a key id or pin, an agreement's name, or a role's
     partner   whose it is, or with whom it was agreed; empty for ours alone
     remedy    the command that resolves it
-    followed  a successor is announced, so that only the end itself is worth telling
+    followed  a successor is announced, so that only the end itself is worth a warning
     """
 
     name: str
@@ -207,7 +207,7 @@ def level(keyset: Keys, record: KeyRecord, now: datetime) -> Level:
 
 
 def of_keyset(keyset: Keys) -> Iterator[Expiring]:
-    """Yield the keys in use, one of each kind. A kind that has none is the readiness' to tell."""
+    """Yield the keys in use, one of each kind. A kind that has none is reported by the readiness."""
     for kind in KeyKind:
         found = _of_key(keyset, kind)
         if found is not None:

@@ -1,7 +1,7 @@
 """Looks ahead: what ends soon is shown as a gauge, and said once in the ledger for each level that it crosses.
 
-An alarm stands for one object at one level. A nearer level takes its place with an entry of its own; where the
-object was renewed, or is no more, an entry says that it is over. A restart repeats nothing: what stands is in the
+An alarm is for one object at one level. A nearer level takes its place with an entry of its own; where the
+object was renewed, or is no more, an entry says that it is over. A restart repeats nothing: what is raised is in the
 store, written with its entry.
 """
 
@@ -29,7 +29,7 @@ _log = telemetry.logger("lookout")
 
 
 class ExpiryAlerts:
-    """The outlook of an open gateway; every room that has something that ends adds a source."""
+    """The outlook of an open gateway; every module with something that expires adds a source."""
 
     def __init__(
         self, database: Database, sequencer: Sequencer, clock: Callable[[], datetime]
@@ -56,14 +56,14 @@ class ExpiryAlerts:
     def look(self) -> tuple[Told, ...]:
         """Return everything that ends, the soonest first.
 
-        Of a source that cannot be read what it said last is told: silence would end its alarms.
+        If a source cannot be read, its last state is reported: silence would end its alarms.
         """
         now = self._clock()
         for source in self._sources:
             self._read(source, partial(source, now))
         try:
             self._look_at_partners()
-        except Exception as fault:  # noqa: BLE001 - what ends with us is told all the same
+        except Exception as fault:  # noqa: BLE001 - what ends with us is reported all the same
             _log.warning("outlook_unreadable", kind=type(fault).__name__)
         return outlook(now, chain.from_iterable(self._last.values()))
 

@@ -1,6 +1,6 @@
-"""Who is about to use a quota up: told once a period, while there is time to speak with the partner.
+"""Who is about to use a quota up: reported once a period, while there is time to speak with the partner.
 
-The ALARM says agreement, purpose and counter; it stands until the counter begins again, and a restart does not repeat it.
+The ALARM says agreement, purpose and counter; it stays until the counter starts again, and a restart does not repeat it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class QuotaAlerts:
         self._clock = clock
 
     def round(self) -> None:
-        """Tell of each counter that has reached its warning; forget those whose period is over."""
+        """Report each counter that has reached its warning; forget those whose period is over."""
         now = self._clock()
         told = {_PREFIX + name for name in self._alarms.standing(_PREFIX)}
         due = {

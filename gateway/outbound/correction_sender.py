@@ -1,7 +1,7 @@
 """What we owe partners about inaccurate information, carried: notices, reminders, acknowledgements, and alarms.
 
-(1) a letter is written and kept, sealed in its row, before it leaves
-(2) the same bytes go out until they are answered or their life ends; then a new letter says the same
+(1) an envelope is written and kept, sealed in its row, before it leaves
+(2) the same bytes go out until they are answered or their life ends; then a new envelope says the same
 (3) what the partner's receipt proves is recorded, together with the move that it makes
 (4) what is late raises an alarm in the ledger, once a step, and is still sent
 
@@ -36,10 +36,8 @@ from gateway.trust.partners import UnknownParty
 from gateway.wire import correction_payload as wire
 from keys.data_encryption import DataRing
 
-MARGIN = timedelta(seconds=30)  # of a letter's life; what is nearly over is written anew
-_FULL = (
-    "QUOTA_EXCEEDED"  # the partner takes no more today, or of this query; the duty to tell remains
-)
+MARGIN = timedelta(seconds=30)  # of an envelope's life; one that nearly expires is written anew
+_FULL = "QUOTA_EXCEEDED"  # the partner takes no more today, or of this query; the duty to correct remains
 _TO_SEND = (CorrectionPhase.OPEN, CorrectionPhase.UNSENT)
 _CAN_BE_LATE = (CorrectionPhase.OPEN, CorrectionPhase.SENT, CorrectionPhase.SETTLED)
 
@@ -65,7 +63,7 @@ class CorrectionSender:
         self._log = telemetry.logger("notices")
 
     def walk(self, partner: str, go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Do what is due of one partner's now; return whether it did not answer: it is not asked twice in one walk.
+        """Do what is due of one partner's now; return whether it did not answer: it is not asked twice in one round.
 
         go_on   whether the partner's time is not over yet; what is left waits for its next turn
         """
@@ -83,7 +81,7 @@ class CorrectionSender:
                 away = away or (delivery is not None and delivery.fate is Fate.AWAY)
                 full = full or (delivery is not None and delivery.reason == _FULL)
             except InProgress:
-                continue  # it was moved on while we looked; the next walk sees where it is
+                continue  # it was moved on while we looked; the next round sees where it is
             except UnknownParty:
                 self._log.warning("partner_unknown", partner=partner)
             except Exception as fault:  # noqa: BLE001 - one message's trouble stops no other
@@ -106,7 +104,7 @@ class CorrectionSender:
             after = corrections.key_of(page[-1])
 
     def _attend(self, correction: Correction, *, silent: bool) -> Delivery | None:
-        """Do what one correction needs; return what became of its letter, None where none was sent."""
+        """Do what one correction needs; return what became of its envelope, None where none was sent."""
         now = self._post.clock()
         if self._late(correction, now):
             self.alarm(correction, Act.ALARM, "LATE")
@@ -127,7 +125,7 @@ class CorrectionSender:
         return now > correction.due and correction.state in _CAN_BE_LATE
 
     def _wanted(self, correction: Correction, now: datetime) -> bool:
-        """Whether a letter is to leave now: the notice, a reminder of it, or our acknowledgement."""
+        """Whether an envelope is to leave now: the notice, a reminder of it, or our acknowledgement."""
         if correction.next is None or now < correction.next:
             return False
         if correction.direction is Direction.INBOUND:
@@ -181,7 +179,7 @@ class CorrectionSender:
     def _delivered(
         self, correction: Correction, papers: Papers, receipt: Receipt, now: datetime
     ) -> None:
-        """Record a letter that arrived: the first notice, a reminder, or our acknowledgement."""
+        """Record an envelope that arrived: the first notice, a reminder, or our acknowledgement."""
         outbound = correction.direction is Direction.OUTBOUND
         kind = EntryType.CORRECTION if outbound else EntryType.ACKNOWLEDGEMENT
         theirs = decode(receipt.leaf)
@@ -208,7 +206,7 @@ class CorrectionSender:
         moment = milliseconds(now)
         if correction.direction is Direction.INBOUND:
             return corrections.moved(correction, Act.SEND, ack_ms=moment, attempts=0)
-        told = replace(papers, letter=b"", until=0)  # a reminder is a new letter
+        told = replace(papers, letter=b"", until=0)  # a reminder is a new envelope
         values: dict[str, Any] = {
             "sealed": corrections.seal(self._post.data_key, correction, told),
             "next_ms": milliseconds(correction_policy.reminder(now, correction.due)),

@@ -24,7 +24,7 @@ _log = telemetry.logger("outgoing")
 
 
 class Alarms(Protocol):
-    """Alarms that stand until what raised them is over, each once."""
+    """Alarms that stay until their cause is over, each once."""
 
     def begin(self, name: str, reason: str) -> None:
         """Raise one."""
@@ -33,7 +33,7 @@ class Alarms(Protocol):
         """Clear one."""
 
     def standing(self, prefix: str) -> set[str]:
-        """Return those that stand, also since before a restart, less their prefix."""
+        """Return those that are raised, also since before a restart, less their prefix."""
 
 
 class SendFailures:
@@ -83,12 +83,12 @@ class SendFailures:
                 self.settled(partner, message)
 
     def partners(self) -> set[str]:
-        """Return the partners of whom something failed last, or an alarm stands."""
+        """Return the partners of whom something failed last, or whose alarm is raised."""
         with self._lock:
             return {*self._failed, *self._alarmed}
 
     def review(self, partner: str) -> None:
-        """End a partner's alarm where nothing of it fails any more; told at the end of its turn."""
+        """End a partner's alarm where nothing of it fails any more; called at the end of its turn."""
         with self._lock:
             ended = partner in self._alarmed and partner not in self._failed
             if ended:

@@ -1,13 +1,13 @@
 """Canada asks: the law first, then the ledger, then the partner; and an answer is recorded before anyone sees it.
 
 (1) may we ask? What the law stops is recorded, kept under its number and never leaves (IRPR 315.4(2))
-(2) the letter is written: a fresh reply key, at least the size of a query with prints, signed
-(3) ASKED is durable, with the letter kept sealed; only then it is sent, always the same bytes
+(2) the envelope is written: a fresh reply key, at least the size of a query with prints, signed
+(3) ASKED is durable, with the envelope kept sealed; only then it is sent, always the same bytes
 (4) what comes back proves itself to the transport: signature, receipt, the partner's ledger
 (5) ANSWER_RECEIVED is durable before the answer can be shown
 
-A crash between (3) and (5) costs time alone: the same letter goes out again while it lives, then the partner's
-state is asked for, which repeats the recorded answer to a fresh key. Whoever never took the letter knows no such
+A crash between (3) and (5) costs time alone: the same envelope goes out again while it lives, then the partner's
+state is asked for, which repeats the recorded answer to a fresh key. A partner that never took the envelope knows no such
 number: the outbound query has expired, and nobody calls that a no-match.
 """
 
@@ -44,10 +44,10 @@ from keys.envelope import SMALLEST_REQUEST_QUERY
 FIRST_PAUSE = timedelta(seconds=2)  # before a second try; somebody of ours may be waiting
 LONGEST_PAUSE = timedelta(
     minutes=5
-)  # of a letter's life, and of a reviewer's patience with our polling
+)  # of an envelope's life, and of a reviewer's patience with our polling
 GIVEN_UP = timedelta(days=30)  # after which what nobody answered is asked for no more, and erased
 _UNKNOWN = "TRANSACTION_UNKNOWN"
-_REUSED = "TRANSACTION_REUSED"  # the partner has it: what became of it, its state tells
+_REUSED = "TRANSACTION_REUSED"  # the partner has it: its state says what became of it
 
 MayAsk = Callable[[OutboundRequest, datetime], tuple[Permission, tuple[Effect, ...]]]
 
@@ -68,7 +68,7 @@ class QuerySender:
         self._log = telemetry.logger("outbound")
 
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
-        """Ask, and wait for the answer as long as one carrying takes; return where it stands then.
+        """Ask, and wait for the answer as long as one carrying takes; return its state then.
 
         What our law stops is STOPPED, and its folder says why. Raises UserError where the partner cannot be written to.
         """
@@ -180,9 +180,9 @@ class QuerySender:
         return away
 
     def carry_on(self, errand: OutboundQuery) -> OutboundQuery:
-        """Carry the letter, or ask for the state; return where the outbound query stands afterwards.
+        """Send the envelope, or ask for the state; return the state of the outbound query afterwards.
 
-        What fails as nobody foresaw is counted, and tried again in a walk: the question is recorded by now.
+        What fails as nobody foresaw is counted, and tried again in a round: the question is recorded by now.
         """
         self._attended(errand, away=False)
         return self._now_at(errand)
@@ -217,7 +217,7 @@ class QuerySender:
             return outbound_queries.find(reader, errand.partner, errand.number) or errand
 
     def _given_up(self, errand: OutboundQuery) -> None:
-        """End what nobody answered for too long: its letter and its case are not kept for ever."""
+        """End what nobody answered for too long: its envelope and its case are not kept for ever."""
         waits = errand.state in (OutboundState.ASKED, OutboundState.PENDING)
         if waits and self._post.clock() - errand.ask >= GIVEN_UP:
             self._expired(errand, "UNANSWERED")
@@ -312,7 +312,7 @@ class QuerySender:
         )
 
     def _why(self, errand: OutboundQuery, reason: str, element: str = "") -> bytes:
-        """Return the folder of a query that no answer came to: why, and nothing of the letter any more."""
+        """Return the folder of a query without an answer: why, and nothing of the envelope any more."""
         folder = StoredAnswer(reason=reason, element=element)
         return outbound_queries.seal(self._post.data_key, errand.partner, errand.number, folder)
 

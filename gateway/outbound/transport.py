@@ -1,6 +1,6 @@
-"""The port through which our own letters leave, and what can become of one.
+"""The port through which our own signed envelopes leave, and what can become of one.
 
-A transport writes letters to one partner and carries them. A letter that it wrote is bytes: kept sealed, it can
+A transport writes envelopes to one partner and sends them. An envelope that it wrote is bytes: kept sealed, it can
 be carried again after a restart, and its answer still be believed.
 """
 
@@ -15,7 +15,7 @@ from gateway.domain.messages import About, Header, Operation, Receipt
 
 
 class Fate(Enum):
-    """What became of a letter."""
+    """What became of an envelope."""
 
     DELIVERED = auto()  # answered, and the answer proved itself
     AWAY = auto()  # nobody answered, or not now: the same bytes again, later
@@ -26,10 +26,10 @@ class Fate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A letter ready to be carried.
+    """An envelope ready to be sent.
 
     octets       all that carrying it and believing its answer needs; holds a private key, so keep it sealed
-    header       what stands on it
+    header       its header
     transcript   its 32-byte hash
     """
 
@@ -42,7 +42,7 @@ class Written:
 class Delivery:
     """What came of carrying it; payload and receipt where it was delivered, a stable reason where not.
 
-    element   what in our letter the partner refused it for, where it said so
+    element   what in our envelope the partner refused it for, where it said so
     """
 
     fate: Fate
@@ -53,7 +53,7 @@ class Delivery:
 
 
 class Transport(Protocol):
-    """Carries letters to one partner.
+    """Sends envelopes to one partner.
 
     MUST return a Delivery whatever happens on the way; MUST NOT say DELIVERED without a receipt that proved
     itself.
@@ -62,10 +62,10 @@ class Transport(Protocol):
     def write(
         self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
     ) -> Written | None:
-        """Write a letter; None where the partner has no key to seal to. `payload` is given a reply key."""
+        """Write an envelope; None where the partner has no key to seal to. `payload` is given a reply key."""
 
     def carry(self, octets: bytes) -> Delivery:
-        """Carry a letter and judge its answer; takes seconds at most."""
+        """Send an envelope and judge its answer; takes seconds at most."""
 
 
 Couriers = Callable[[str], Transport]  # by partner id; raises UnknownParty

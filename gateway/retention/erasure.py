@@ -36,7 +36,7 @@ CARETAKER = "caretaker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueItems:
-    """What stands on one shelf.
+    """What one data class holds.
 
     due    how many must go now, and nothing holds; late = how many of them are beyond the grace
     held   how many must go and are kept, by hold
@@ -78,7 +78,7 @@ class _Page:
 
 
 class Retention:
-    """The desk that erases. Safe to call from any thread; one run at a time."""
+    """The erasure of what is due. Safe to call from any thread; one run at a time."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Retention:
         """Prepare; `finder` opens whom a query found, `schedule` returns the periods in force.
 
         take    takes the lock of a run: another run may have it for longer than a watched thread may be silent
-        alive   is told before each page that is read: one of held things commits nothing
+        alive   is called before each page that is read: one of held things commits nothing
         """
         self._database, self._sequencer = database, sequencer
         self._finder, self._schedule, self._clock = finder, schedule, clock
@@ -125,7 +125,7 @@ class Retention:
         snapshot.sweep(self._database.path.parent)
 
     def survey(self) -> tuple[DueItems, ...]:
-        """Return what stands on each data class now."""
+        """Return what each data class holds now."""
         return tuple(self._surveyed(kept) for kept in SHELVES)
 
     def late(self) -> dict[RetentionClass, int]:

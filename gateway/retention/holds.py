@@ -110,7 +110,7 @@ class HoldOperations:
         return found
 
     def _state(self) -> object:
-        """Return the holds that stand, to which an approval is bound."""
+        """Return the holds in force, to which an approval is bound."""
         with self._database.reader() as reader:
             return [one.id for one in holds.standing(reader).holds]
 
@@ -125,7 +125,7 @@ class HoldOperations:
     def _about(
         self, officer: Officer, values: Mapping[str, object]
     ) -> tuple[str, tuple[Leaf, ...]]:
-        """Return what a hold keeps, standing or released, and the entry that says of whom that was shown."""
+        """Return what a hold keeps, in force or released, and the entry that says of whom that was shown."""
         with self._database.reader() as reader:
             found = [one for one in holds.every(reader) if one.id == values.get("hold")]
             rows = _rows(found, lambda number: subjects.find(reader, number))
@@ -153,7 +153,7 @@ class HoldOperations:
 
 
 def _rows(shown: Sequence[Hold], find: Callable[[str], int | None]) -> list[About]:
-    """Return of whom holds tell, of those that name a person or a query; `find` returns a person by file number."""
+    """Return whom holds are about, of those that name a person or a query; `find` returns a person by file number."""
     return [
         About(find(one.reference))
         if one.kind is HoldKind.PERSON

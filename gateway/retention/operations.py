@@ -1,4 +1,4 @@
-"""What an officer may ask of retention: how it stands, and to erase what is due now."""
+"""What an officer may ask of retention: its state, and to erase what is due now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READERS = frozenset({Role.OPERATOR, Role.CASEWORKER, Role.AUDITOR})
 
 
 class RetentionOperations:
-    """The counter of retention."""
+    """The operations of retention."""
 
     def __init__(self, retention: Retention, watch: RetentionWatchdog) -> None:
         self._retention, self._watch = retention, watch

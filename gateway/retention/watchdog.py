@@ -89,7 +89,7 @@ class RetentionWatchdog:
         self._late = late
 
     def _alarm(self, name: str, count: int) -> None:
-        """Raise an alarm that does not stand yet: its entry, a line in the log, the gauge."""
+        """Raise an alarm that is not raised yet: its entry, a line in the log, the gauge."""
         with self._lock:
             if name in self._raised:
                 return

@@ -16,7 +16,7 @@ os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES256-GCM-SHA384"
 # product wait for each other, and on two busy cores a probe took ten times as long to prepare.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# gRPC's core writes failed handshakes of strangers to stderr, beside our log and in its own form.
+# gRPC's core writes failed handshakes of unidentified callers to stderr, beside our log and in its own form.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 # Searches run side by side, one thread each; BLAS threads of its own would fight them for the cores.

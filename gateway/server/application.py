@@ -1,4 +1,4 @@
-"""The composition root: one folder becomes one gateway, with its keys, its ledger and its desks.
+"""The composition root: one folder becomes one gateway, with its keys, its ledger and its admin operations.
 
 Opening takes the writer lock, which one process at a time can hold; it verifies the tail of the
 ledger, and records what changed since the last time: keys, agreements, the directory. Whoever enrols, checks
@@ -457,7 +457,7 @@ class Gateway:
         return self.staff.present(certificate, shows, self.random(CHALLENGE_BYTES))
 
     def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
-        """Do one act for whoever came to the desk; that it was asked is recorded first, whatever comes of it."""
+        """Do one operation for an identified officer; that it was asked is recorded first, whatever the result."""
         if act in self.desk.acts:
             self.staff.asked(officer, act)
         return self.perform(officer, act, values)

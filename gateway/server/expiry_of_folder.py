@@ -25,7 +25,7 @@ from keys.errors import KeysError
 
 
 def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...]:
-    """Return what ends, the soonest first; what cannot be read is for another check to tell.
+    """Return what ends, the soonest first; what cannot be read is reported by another check.
 
     keyset   None where it could not be opened, or read
     """
@@ -47,7 +47,7 @@ def of_folder(home: Path, keyset: Keys | None, now: datetime) -> tuple[Told, ...
 
 
 def said(one: Told, now: datetime) -> str:
-    """Return the line that tells of a thing that ends: nouns first, the next step last."""
+    """Return the line about a thing that ends: nouns first, the next step last."""
     thing = one.thing
     verb = "ended" if thing.ends <= now else "ends"
     whose = f"{thing.partner} " if thing.partner else ""

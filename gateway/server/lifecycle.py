@@ -1,4 +1,4 @@
-"""A gateway that serves: gallery loaded, pipeline built, listeners open, the periodic jobs on his rounds.
+"""A gateway that serves: gallery loaded, pipeline built, listeners open, the periodic jobs in their rounds.
 
 Start: engine loaded → floor of the quantum measured → START entry → listeners → SERVING.
 Stop:  NOT_SERVING → listeners drain → counts flushed → STOP entry. The gateway itself is closed by its owner.
@@ -73,16 +73,16 @@ GRACE = 30.0  # seconds that calls under way get when the gateway closes; the lo
 ROUND = 30.0  # seconds between the periodic jobs' rounds
 SWITCH = 0.0005  # seconds that a thread keeps the interpreter while others wait for it; Python's own is ten times that, and
 # a call waits so long after each of its forty statements of SQL, whenever another partner's work is under way
-TICK = 1.0  # seconds between two looks at who stands still
+TICK = 1.0  # seconds between two looks at which thread makes no progress
 STOPPING = 3.0  # seconds that a stop waits for the round under way; each step of it can be cut
 LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended however far it came
 LAST_STARTING = 5.0  # seconds, of a process that does not serve yet
-LAST_STUCK = 20.0  # seconds, of a process in which a thread stands still
-SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what stands still
+LAST_STUCK = 20.0  # seconds, of a process in which a thread makes no progress
+SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what makes no progress
 FAULT = "FAULT"  # why we do not serve: what nobody foresaw, which the log names
 WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
 FLOOR_SEARCHES = (
-    50  # searches that measure the quantum's floor; their largest stands for the 99th percentile
+    50  # searches that measure the quantum's floor; their largest is taken for the 99th percentile
 )
 NAMES = (
     "gateway.v1.ExchangeService",
@@ -102,7 +102,7 @@ class Addresses:
 
 
 class Serving:
-    """The listeners of one open gateway. `observe` is told of each step as it ends (tests stop there).
+    """The listeners of one open gateway. `observe` is called at the end of each step (tests stop there).
 
     at_once   pieces of heavy work at the same time; None = as this machine has processors for
     """
@@ -228,10 +228,10 @@ class Serving:
         return Addresses(port, health_port, metrics_port, admin_port)
 
     def run(self, ready: Callable[[Addresses], None]) -> int:
-        """Serve until SIGTERM or SIGINT, or until a thread of ours stands still; return what the process is to end with.
+        """Serve until SIGTERM or SIGINT, or until a thread of ours makes no progress; return what the process is to end with.
 
-        `ready` is told the addresses once the listeners are open. For the main thread of a process that ends with it: whoever
-        hears the signal does nothing else, and an end that does not come to its own is cut.
+        `ready` gets the addresses once the listeners are open. For the main thread of a process that ends with it: whoever
+        gets the signal does nothing else, and an end that does not come to its own is cut.
         """
         forbid_core()
         told = self._gateway.settings.telemetry
@@ -270,7 +270,7 @@ class Serving:
         self._rounds.start()
 
     def _say_stuck(self, names: list[str]) -> None:
-        """Say who stands still and where: to the log, to the orchestrator, and to the ledger if it can take it."""
+        """Say which thread makes no progress and where: to the log, to the orchestrator, and to the ledger if it can take it."""
         for name in names:
             self._log.error("watchdog", state=name, stage=self._gateway.watchdog.where(name))
         self._tell(WATCHDOG)
@@ -301,7 +301,7 @@ class Serving:
     def walk_rounds(self, alive: Callable[[str], None] = lambda _: None) -> None:
         """Run every periodic job once; what one raises stops no other.
 
-        alive   is told each job's name before it begins
+        alive   is called with each job's name before it begins
         """
         alive("clock")
         self._clockwatch.round()
@@ -531,13 +531,13 @@ def _bounded(seconds: float, works: Mapping[str, Callable[[], object]]) -> list[
 
 
 def _leave() -> None:
-    """End a process that was asked to while it starts: what it recorded is whole, and it answered nobody yet."""
+    """End a process that was asked to while it starts: its records are complete, and it answered nobody yet."""
     _end_at_last(LAST_STARTING)
     raise SystemExit(0)
 
 
 def _end_at_last(seconds: float) -> None:
-    """End this process when the time is up, whatever it waits for then; a thread that stands still may hold its end up."""
+    """End this process when the time is up, whatever it waits for then; a thread without progress may delay its end."""
     timer = threading.Timer(seconds, os._exit, (EXIT_STUCK,))
     timer.daemon = True
     timer.start()

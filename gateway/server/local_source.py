@@ -80,7 +80,7 @@ class Stored:
         return b"" if found is None else found[1]
 
     def prove(self, index: int) -> Receipt:
-        """Return the proof that an entry stands in the ledger; raises InternalError where there is none."""
+        """Return the proof that an entry is in the ledger; raises InternalError where there is none."""
         with self._database.reader() as reader:
             return stored_ledger.receipt(reader, index)
 

@@ -43,7 +43,7 @@ class Metrics(ThreadingMixIn, WSGIServer):
         """Bind.
 
         port     on 127.0.0.1; 0 takes any free one, see `server_port`
-        places   readers at once; more are turned away
+        places   readers at once; more are refused
         """
         self._places = threading.BoundedSemaphore(places)
         try:

@@ -75,7 +75,7 @@ class OutboundPermissions:
         return permit, quotas.reserve(asking.partner, claims, now, Direction.OUTBOUND)
 
     def may_correct(self, to: Recipient, record: Record) -> frozenset[FieldCode]:
-        """Return of which fields that a partner received it may be told the right value today.
+        """Return of which fields that a partner received the corrected value may be disclosed today.
 
         The agreement is that of its query, or every one with this partner where the query's row is gone; of each the
         version in force, else the last that was.
@@ -104,7 +104,7 @@ class OutboundPermissions:
         return told or frozenset()
 
     def timers(self, partner: str) -> correction_policy.Timers:
-        """Return how soon a partner is told of a mistake: the shortest that an agreement with it ever promised.
+        """Return how soon a partner is informed of a mistake: the shortest that an agreement with it ever promised.
 
         The duty outlives the agreement under which something was disclosed, so all of them count.
         """

@@ -34,7 +34,7 @@ from keys.keyset import Keyset
 PATIENCE = 5.0  # seconds for one carrying; the rounds come again
 WITNESS = "witness"  # folder of the last checkpoint seen of each partner
 
-# Refusals that another moment, another key or a person at either side cures; the duty to tell remains.
+# Refusals that another moment, another key or a person at either side cures; the duty to correct remains.
 _ANEW = frozenset(
     {"KEY_STALE", "OUTSIDE_TIME_WINDOW", "ENVELOPE_REJECTED", "SENDER_MISMATCH", "REPLAY_CONFLICT"}
 )
@@ -67,14 +67,14 @@ class GrpcTransport:
     def __init__(
         self, partner: Partner, accuse: Callable[[SplitView], None] = lambda _: None
     ) -> None:
-        """Prepare; `accuse` is told of two histories of the partner's ledger that an answer showed."""
+        """Prepare; `accuse` is called with two histories of the partner's ledger that an answer showed."""
         self._partner, self._accuse = partner, accuse
         self._shown: int | None = None  # version of the partner's entry that it was shown we know
 
     def write(
         self, operation: Operation, payload: Callable[[bytes], bytes], about: About, at_least: int
     ) -> Written | None:
-        """Write a letter under a reply key that can be made again of its parcel."""
+        """Write an envelope under a reply key that can be made again from its payload."""
         seed = secrets.token_bytes(signed_request.SEED)
         try:
             outgoing = self._partner.write(operation, payload, about, at_least=at_least, seed=seed)
@@ -138,7 +138,7 @@ class Pool:
         accuse: Callable[[str, SplitView], None] = lambda *_: None,
         proxy: str | None = None,
     ) -> None:
-        """Prepare; `accuse` is told which partner's ledger has two histories, `proxy` is as in `Partner.connect`."""
+        """Prepare; `accuse` is called with the partner whose ledger has two histories, `proxy` is as in `Partner.connect`."""
         self._accuse, self._proxy = accuse, proxy
         self._party, self._home, self._keyset = party, home, keyset
         self._directory, self._clock = directory, clock
@@ -186,7 +186,7 @@ class Pool:
             bundle,
             witness=self._home / WITNESS / f"{bundle.party}.checkpoint",
             keep=self._directory.update_bundle,
-            refresh=math.inf,  # the outbound worker reads partners' directories; letters do not wait for it
+            refresh=math.inf,  # the outbound worker reads partners' directories; messages do not wait for it
             clock=self._clock,
             proxy=self._proxy,
         )

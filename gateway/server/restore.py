@@ -1,7 +1,7 @@
 """From a sealed backup to a gateway that opens: in a folder beside, then one rename.
 
 (1) nothing is there: an existing folder must be empty
-(2) the backup opens with the recovery key, whole to its last chunk, every file as its digest says
+(2) the backup opens with the recovery key, complete to its last chunk, every file as its digest says
     and so do the keys to its details, a file beside; or it is said that they are left behind
 (3) its ledger verifies, every entry and checkpoint, and its own entry and keyset are there
 (4) no witness saw more of it, or another tree; else a reason why the loss is accepted

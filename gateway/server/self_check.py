@@ -91,7 +91,7 @@ def verify_ledger(home: Path, *, keys: bool = True, files: bool = True) -> Repor
 
 
 def _stamps(settings: Settings, database: Database, log: LogIdentity) -> Iterator[Finding]:
-    """Yield what is wrong with the time stamps; a notice where we were not told whom to believe."""
+    """Yield what is wrong with the time stamps; a notice where no authority to trust was named."""
     with database.reader() as reader:
         tokens = witness_evidence.every_token(reader)
         found = {size: witness_evidence.root_of(reader, size) for size, _, _ in tokens}

@@ -1,4 +1,4 @@
-"""How a process that serves hears that it is to end.
+"""How a process that serves learns that it is to end.
 
 A handler of Python's runs when the main thread next runs Python. A signal that another thread took, or that
 came just before the main thread fell asleep, wakes nobody: the gateway would end at its next round. So what the

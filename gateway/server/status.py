@@ -1,8 +1,8 @@
-"""Whether a folder's gateway serves, why not, since when, and what is due: told without a passphrase.
+"""Whether a folder's gateway serves, why not, since when, and what is due: answered without a passphrase.
 
 What the serving process says of itself is read from its metrics on loopback; the rest is in the store, and in what the
-files of the folder state. No key is opened, so of our own keys it is told what the file says, whose seal nobody checked.
-A part that cannot be read is named, and the others are told all the same.
+files of the folder state. No key is opened, so of our own keys it reports what the file says, whose seal nobody checked.
+A part that cannot be read is named, and the others are reported all the same.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Status:
     entries  how many the ledger has
     newest   its newest entry
     late     evidence that is late, and since when
-    raised   other alarms that stand, and since when
+    raised   other raised alarms, and since when
     missing  kinds of keys without which nothing is answered, and of which none is ACTIVE
     due      what ends soon, the soonest first
     unread   parts that could not be read, and why
@@ -145,7 +145,7 @@ class _Stored:
 
 
 def look(home: Path, now: datetime) -> Status:
-    """Return how a folder's gateway stands; raises UserError where the folder has no settings."""
+    """Return the state of a folder's gateway; raises UserError where the folder has no settings."""
     settings = config.load(home)
     unread: list[str] = []
 
@@ -154,7 +154,7 @@ def look(home: Path, now: datetime) -> Status:
             return read()
         except (PasserelleError, KeysError, OSError) as fault:
             unread.append(f"{name}: {user_files.told(fault)}")
-        except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are told
+        except Exception as fault:  # noqa: BLE001 - whatever it was, the other parts are reported
             unread.append(f"{name}: {type(fault).__name__}")
         return None
 
@@ -233,7 +233,7 @@ def _said(home: Path) -> str | None:
 
 
 def _held(store: Path) -> bool:
-    """Say whether a process holds the lock of a store, as far as this system tells; asking takes no lock."""
+    """Say whether a process holds the lock of a store, as far as this system reports it; asking takes no lock."""
     pen = store.with_name(f"{store.name}.pen")
     try:
         inode = f":{pen.stat().st_ino} "

@@ -19,13 +19,13 @@ class AlarmStands(PasserelleError):
 
 
 def raised(connection: Connection) -> frozenset[str]:
-    """Return the names of the alarms that stand."""
+    """Return the names of the raised alarms."""
     wanted = select(values.c.key).where(values.c.key.startswith(_PREFIX, autoescape=True))
     return frozenset(key.removeprefix(_PREFIX) for key in connection.execute(wanted).scalars())
 
 
 def raised_since(connection: Connection) -> dict[str, datetime]:
-    """Return the alarms that stand, by name, and when each was raised."""
+    """Return the raised alarms, by name, and when each was raised."""
     wanted = select(values).where(values.c.key.startswith(_PREFIX, autoescape=True))
     return {
         row.key.removeprefix(_PREFIX): moment(int(row.value)) for row in connection.execute(wanted)
@@ -33,12 +33,12 @@ def raised_since(connection: Connection) -> dict[str, datetime]:
 
 
 def raise_alarm(name: str, now: datetime) -> tuple[Effect, ...]:
-    """Return what raises an alarm; the commit raises AlarmStands where it stands."""
+    """Return what raises an alarm; the commit raises AlarmStands where it is raised already."""
     row = insert(values).values(key=_PREFIX + name, value=str(milliseconds(now)))
     return (Effect(row, rows=1, refusal=says(AlarmStands)),)
 
 
 def clear_alarm(name: str) -> tuple[Effect, ...]:
-    """Return what clears an alarm; the commit raises AlarmStands where none stands."""
+    """Return what clears an alarm; the commit raises AlarmStands where none is raised."""
     row = delete(values).where(values.c.key == _PREFIX + name)
     return (Effect(row, rows=1, refusal=says(AlarmStands)),)

@@ -1,6 +1,6 @@
 """The life of a correction, both ways, as a table; and a correction as its row has it.
 
-Outbound we told a partner; inbound a partner told us.
+Outbound: we sent it to a partner; inbound: a partner sent it to us.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.errors import InternalError
 
 
 class CorrectionPhase(IntEnum):
-    """Where a correction stands; the first two numbers are those that partners are told."""
+    """The state of a correction; the first two numbers are those on the wire."""
 
     OPEN = 1  # outbound: to be sent; inbound: the duty is not done
     ACKNOWLEDGED = 2  # done and acknowledged: the end

@@ -35,8 +35,8 @@ class Effect:
 
     values    by name, for a statement made once and used by many; building one takes longer than SQLite takes to do it
     rows      how many rows it must touch; None = any number
-    leaf      which leaf of its commit `LEAF` stands for, counted like a list: 0 the first, -1 the last
-    refusal   reads why, after the commit was rolled back, and returns what its caller is told
+    leaf      which leaf of its commit `LEAF` means, counted like a list: 0 the first, -1 the last
+    refusal   reads why, after the commit was rolled back, and returns the error for its caller
     """
 
     statement: UpdateBase = field(repr=False)

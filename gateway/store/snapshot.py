@@ -41,8 +41,8 @@ def snapshot(path: Path) -> Iterator[Copy]:
     """Lend a copy of the database, beside it, as one reader sees it; it is gone afterwards.
 
     One read transaction: in WAL mode it stops nobody from writing, and sees no commit by half. The keys to
-    details stand apart, so that a copy that is kept for long is no place where a shredded detail lives on.
-    Raises InternalError where the copy is not whole, and what the disk raises.
+    details are kept apart, so that a copy that is kept for long is no place where a shredded detail lives on.
+    Raises InternalError where the copy is not complete, and what the disk raises.
     """
     sweep(path.parent)
     with _scratch(path.parent) as database, _scratch(path.parent) as keys:

@@ -24,7 +24,7 @@ from matcher.finger import record_fmr
 from matcher.finger.probe import assess
 from matcher.finger.template import MalformedRecord
 
-MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` tells all
+MOST_REPAIRS = 1000  # characters of them in an entry, whose detail holds 4,096 bytes; `gallery enrol` lists all
 BATCH = 64  # subjects committed together; one flush to disk serves them all (ledger.md section 9)
 
 
@@ -67,7 +67,7 @@ class Report:
 
 
 class Registry:
-    """The desk where subjects are enrolled."""
+    """The enrolment of subjects."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Registry:
     def enrol(self, rows: Iterable[Row]) -> Report:
         """Enrol rows grouped by subject.
 
-        Rows of one subject should stand together; a subject that comes again later is extended. Of whom no record is
+        Rows of one subject should be together; a subject that comes again later is extended. Of whom no record is
         good nothing is written, no status either: a file that was refused is nobody.
         """
         report = Report()

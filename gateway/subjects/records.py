@@ -1,4 +1,4 @@
-"""The registrar's desk: what is held of people is taken in, shown, changed and removed.
+"""The registrar's operations: what is held of people is taken in, shown, changed and removed.
 
 A person's change and its UPDATED entry are one commit; the entry names the fields that are held, never a
 value. What is shown is recorded first, with the reason. Who is removed goes with prints and record, and the
@@ -28,7 +28,7 @@ from gateway.subjects.record_row import BadRow
 from gateway.subjects.record_view import as_row, shown
 from keys.data_encryption import DataRing
 
-MOST_ROWS = 500  # of one act; a message to the desk has at most a million bytes
+MOST_ROWS = 500  # of one act; an admin message has at most a million bytes
 MOST_GROUPS = 5000  # people of one page, likewise
 _WRITERS = frozenset({Role.REGISTRAR})
 _READERS = frozenset({Role.REGISTRAR, Role.CASEWORKER})
@@ -45,7 +45,7 @@ class _Batch:
 
 
 class SubjectRecords:
-    """Where records of people are kept. `follow` tells the gallery of a gateway that serves of a change."""
+    """Where records of people are kept. `follow` passes a change to the gallery of a gateway that serves."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""A party's public bundle: who it is, as JSON of exactly one spelling.
+"""A party's public bundle: who it is, as JSON in exactly one canonical form.
 
 Its message keys with their validity, its TLS authority and pins, its ledger's and its witness's verifier keys. It
 holds no secret; two people compared its fingerprint over the telephone, so the bytes that they compared are the
-bytes that are kept: a bundle that is not spelt as we would spell it is refused.
+bytes that are kept: a bundle that is not in canonical form is refused.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class PartyBundle:
         return _parse(octets)
 
     def to_bytes(self) -> bytes:
-        """Return the one spelling of this bundle: JSON in ASCII, keys sorted, no space."""
+        """Return the canonical form of this bundle: JSON in ASCII, keys sorted, no space."""
         return _spell(
             {
                 "format": FORMAT,
@@ -165,7 +165,7 @@ class PartyBundle:
     def sealing_key(self, now: datetime) -> SealingKey | None:
         """Return the key to seal to: of those valid now the first, else the first that has begun.
 
-        The first is the one in use; behind it stands a successor that is only announced. An epoch whose
+        The first is the one in use; after it comes a successor that is only announced. An epoch whose
         successor is late stays primary (keys.md section 5). The recipient decides: what it no longer opens
         it answers with KEY_STALE.
         """
@@ -177,7 +177,7 @@ class PartyBundle:
 
 
 def fingerprint(octets: bytes) -> str:
-    """Return what two people compare over the telephone: eight groups of four letters and digits.
+    """Return what two people compare by telephone: eight groups of four letters and digits.
 
     160 bits of SHA-256 in base32. Nobody finds another bundle with the fingerprint of a given one (2¹⁶⁰);
     two bundles of one fingerprint (2⁸⁰) only their own author could prepare, who gains nothing that a
@@ -235,7 +235,7 @@ class _Object:
 
 
 def _parse(octets: bytes) -> PartyBundle:
-    """(1) the size, (2) JSON, (3) exactly our members, each by its rule, (4) our spelling."""
+    """(1) the size, (2) JSON, (3) exactly our members, each by its rule, (4) the canonical form."""
     if len(octets) > MAX_BUNDLE:
         raise MalformedBundle("", f"longer than {MAX_BUNDLE} bytes")
     try:
@@ -266,7 +266,7 @@ def _parse(octets: bytes) -> PartyBundle:
         root=_anchor(members.take("root")),
         witness=_witness(members, party),
     )
-    # (4) JSON lets a name stand twice and one string be written in many ways; the fingerprint that people
+    # (4) JSON permits a name twice and one string be written in many ways; the fingerprint that people
     # compare is of bytes, so the bytes must leave no choice.
     if bundle.to_bytes() != octets:
         raise MalformedBundle("", "not spelt as a bundle is; take the file as it was exported")
@@ -280,7 +280,7 @@ def _text(value: object, path: str, pattern: re.Pattern[str]) -> str:
 
 
 def _legal_name(members: _Object) -> str:
-    """Take the name that people read: no control, no surrogate, nothing that turns the line around."""
+    """Take the name that people read: no control, no surrogate, nothing that reverses the direction of the text."""
     name = members.text("legal_name", _any)
     if len(name) > MAX_NAME or not name.isprintable():
         raise members.wrong("legal_name", f"not one line of 1 to {MAX_NAME} printable characters")

@@ -1,6 +1,6 @@
 """The files of our directory, as they lie on disk and as they are served: names, reading, durable writing.
 
-    directory/metadata/1.root.json, 2.root.json …       every root stays: a partner walks them one by one
+    directory/metadata/1.root.json, 2.root.json …       every root stays: a partner checks them one by one
     directory/metadata/N.targets.json, N.CAN.json, N.snapshot.json
     directory/metadata/timestamp.json                    written last: what it does not name does not count
     directory/targets/<SHA-256>.CAN.json, targets/partners/<SHA-256>.AUS.json, targets/rights/…

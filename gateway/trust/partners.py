@@ -3,7 +3,7 @@
 Folder: one file `<PARTY>.json` for each partner, the bytes whose fingerprint two people compared. What a
 running gateway knows changes with the folder: a new file counts from the next call on, a removed one no
 longer. A file that cannot be read leaves the last good one in force and is a fault to be seen; a version
-never goes back. A key that the gateway refuses is in no bundle that this room hands out, whatever the file says.
+never goes back. A key that the gateway refuses is in no bundle that this module returns, whatever the file says.
 
 A newer entry that a partner's own directory vouches for is taken by itself, unless it drops what we rely on: its
 ledger's known keys, or an endpoint that is none of ours. That one is put aside as `<PARTY>.waiting`, the entry that
@@ -96,7 +96,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What the folder said when it was last read; replaced whole."""
+    """What the folder said when it was last read; replaced at once."""
 
     stamp: tuple[tuple[str, int, int, int], ...] = ()
     bundles: dict[str, PartyBundle] = field(default_factory=dict)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """Takes acts of officers. Who calls is known by the certificate alone, and asked on every call.
+    """Accepts admin operations of officers. Only the certificate identifies the caller; it is checked on every call.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class AdminServiceStub:
 
 
 class AdminServiceServicer:
-    """Takes acts of officers. Who calls is known by the certificate alone, and asked on every call.
+    """Accepts admin operations of officers. Only the certificate identifies the caller; it is checked on every call.
     """
 
     def Perform(self, request, context):
-        """Performs one act by its name; the table of acts says which role may.
+        """Performs one operation by its name. The table of operations says which role may do it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """Takes acts of officers. Who calls is known by the certificate alone, and asked on every call.
+    """Accepts admin operations of officers. Only the certificate identifies the caller; it is checked on every call.
     """
 
     @staticmethod

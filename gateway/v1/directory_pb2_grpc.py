@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class DirectoryServiceStub:
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     def __init__(self, channel):
@@ -49,8 +49,8 @@ class DirectoryServiceStub:
 
 
 class DirectoryServiceServicer:
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     def GetMetadata(self, request, context):
@@ -89,8 +89,8 @@ def add_DirectoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DirectoryService:
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     @staticmethod

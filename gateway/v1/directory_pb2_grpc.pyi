@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DirectoryServiceStub:
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     @_typing.overload
@@ -42,8 +42,8 @@ class DirectoryServiceStub:
 
 @_typing.type_check_only
 class DirectoryServiceAsyncStub(DirectoryServiceStub):
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -53,8 +53,8 @@ class DirectoryServiceAsyncStub(DirectoryServiceStub):
     """Returns one target file."""
 
 class DirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Serves the directory. Nothing in it is secret, and none of it is believed for where it came from:
-    every file is signed, and a client checks it against the root that it was given by hand.
+    """Serves the directory. Nothing in it is secret. A client does not trust a file because of its source:
+    every file is signed, and the client checks it against the root that was compared by telephone.
     """
 
     @_abc_1.abstractmethod

@@ -89,7 +89,7 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Means that the answering party refuses."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """Says how a query ended; what was not searched is never a NO_MATCH."""
+    """Says the outcome of a query. The outcome is never NO_MATCH if nothing was searched."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """Is refused wherever it appears."""
@@ -142,31 +142,31 @@ class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_State.ValueType
     STATE_UNSPECIFIED: _State.ValueType  # 0
     """Is refused wherever it appears."""
     STATE_RECEIVED: _State.ValueType  # 1
-    """Means recorded and not yet searched."""
+    """Means that the query is recorded and not yet searched."""
     STATE_SEARCHING: _State.ValueType  # 2
-    """Means that the search runs."""
+    """Means that the search is in progress."""
     STATE_REVIEWING: _State.ValueType  # 3
     """Means that an examiner decides."""
     STATE_DECIDED: _State.ValueType  # 4
-    """Means decided; the result is recorded."""
+    """Means that the query is decided and the result is recorded."""
     STATE_ABANDONED: _State.ValueType  # 5
-    """Means given up without an outcome; never a NO_MATCH."""
+    """Means that the query was abandoned without an outcome. It is never a NO_MATCH."""
 
 class State(_State, metaclass=_StateEnumTypeWrapper):
-    """Names where a query stands."""
+    """Names the state of a query."""
 
 STATE_UNSPECIFIED: State.ValueType  # 0
 """Is refused wherever it appears."""
 STATE_RECEIVED: State.ValueType  # 1
-"""Means recorded and not yet searched."""
+"""Means that the query is recorded and not yet searched."""
 STATE_SEARCHING: State.ValueType  # 2
-"""Means that the search runs."""
+"""Means that the search is in progress."""
 STATE_REVIEWING: State.ValueType  # 3
 """Means that an examiner decides."""
 STATE_DECIDED: State.ValueType  # 4
-"""Means decided; the result is recorded."""
+"""Means that the query is decided and the result is recorded."""
 STATE_ABANDONED: State.ValueType  # 5
-"""Means given up without an outcome; never a NO_MATCH."""
+"""Means that the query was abandoned without an outcome. It is never a NO_MATCH."""
 Global___State: _TypeAlias = State  # noqa: Y015
 
 class _DetailsOutcome:
@@ -180,7 +180,7 @@ class _DetailsOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Detail
     DETAILS_OUTCOME_DISCLOSED: _DetailsOutcome.ValueType  # 1
     """Means that fields follow, all those that are permitted and known."""
     DETAILS_OUTCOME_UNAVAILABLE: _DetailsOutcome.ValueType  # 2
-    """Means that there is nothing to disclose: unknown, expired, another's, or no longer to be revealed."""
+    """Means that there is nothing to disclose: the reference is unknown, expired or another partner's, or the person may no longer be disclosed."""
 
 class DetailsOutcome(_DetailsOutcome, metaclass=_DetailsOutcomeEnumTypeWrapper):
     """Says whether details are disclosed."""
@@ -190,7 +190,7 @@ DETAILS_OUTCOME_UNSPECIFIED: DetailsOutcome.ValueType  # 0
 DETAILS_OUTCOME_DISCLOSED: DetailsOutcome.ValueType  # 1
 """Means that fields follow, all those that are permitted and known."""
 DETAILS_OUTCOME_UNAVAILABLE: DetailsOutcome.ValueType  # 2
-"""Means that there is nothing to disclose: unknown, expired, another's, or no longer to be revealed."""
+"""Means that there is nothing to disclose: the reference is unknown, expired or another partner's, or the person may no longer be disclosed."""
 Global___DetailsOutcome: _TypeAlias = DetailsOutcome  # noqa: Y015
 
 class _RefusalScope:
@@ -202,9 +202,9 @@ class _RefusalScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalS
     REFUSAL_SCOPE_UNSPECIFIED: _RefusalScope.ValueType  # 0
     """Is refused wherever it appears."""
     REFUSAL_SCOPE_ALL: _RefusalScope.ValueType  # 1
-    """Means everything."""
+    """Means that everything is refused."""
     REFUSAL_SCOPE_PART: _RefusalScope.ValueType  # 2
-    """Means a part."""
+    """Means that a part is refused."""
 
 class RefusalScope(_RefusalScope, metaclass=_RefusalScopeEnumTypeWrapper):
     """Says how much is refused."""
@@ -212,9 +212,9 @@ class RefusalScope(_RefusalScope, metaclass=_RefusalScopeEnumTypeWrapper):
 REFUSAL_SCOPE_UNSPECIFIED: RefusalScope.ValueType  # 0
 """Is refused wherever it appears."""
 REFUSAL_SCOPE_ALL: RefusalScope.ValueType  # 1
-"""Means everything."""
+"""Means that everything is refused."""
 REFUSAL_SCOPE_PART: RefusalScope.ValueType  # 2
-"""Means a part."""
+"""Means that a part is refused."""
 Global___RefusalScope: _TypeAlias = RefusalScope  # noqa: Y015
 
 class _RefusalGround:
@@ -262,19 +262,19 @@ class _CorrectionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Correc
     CORRECTION_KIND_UNSPECIFIED: _CorrectionKind.ValueType  # 0
     """Is refused wherever it appears."""
     CORRECTION_KIND_WRONG_PERSON: _CorrectionKind.ValueType  # 1
-    """Means that the match was not the person."""
+    """Means that the match was another person."""
     CORRECTION_KIND_WRONG_VALUE: _CorrectionKind.ValueType  # 2
     """Means that values were inaccurate; the right ones follow."""
     CORRECTION_KIND_WITHDRAWN: _CorrectionKind.ValueType  # 3
     """Means that the disclosure is withdrawn."""
 
 class CorrectionKind(_CorrectionKind, metaclass=_CorrectionKindEnumTypeWrapper):
-    """Says what is wrong with what was disclosed."""
+    """Says what is wrong with the disclosed data."""
 
 CORRECTION_KIND_UNSPECIFIED: CorrectionKind.ValueType  # 0
 """Is refused wherever it appears."""
 CORRECTION_KIND_WRONG_PERSON: CorrectionKind.ValueType  # 1
-"""Means that the match was not the person."""
+"""Means that the match was another person."""
 CORRECTION_KIND_WRONG_VALUE: CorrectionKind.ValueType  # 2
 """Means that values were inaccurate; the right ones follow."""
 CORRECTION_KIND_WITHDRAWN: CorrectionKind.ValueType  # 3
@@ -292,21 +292,21 @@ class _CorrectionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cor
     CORRECTION_OUTCOME_CORRECTED: _CorrectionOutcome.ValueType  # 1
     """Means that the record was corrected."""
     CORRECTION_OUTCOME_DESTROYED: _CorrectionOutcome.ValueType  # 2
-    """Means that it and everything derived from it was destroyed."""
+    """Means that the information and everything derived from it were destroyed."""
     CORRECTION_OUTCOME_USED_NOTE_TO_FILE: _CorrectionOutcome.ValueType  # 3
-    """Means that it had been used for an administrative purpose, and a note was placed in the file."""
+    """Means that the information had been used for an administrative purpose, and a note was placed in the file."""
 
 class CorrectionOutcome(_CorrectionOutcome, metaclass=_CorrectionOutcomeEnumTypeWrapper):
-    """Says what became of inaccurate information (IRPR 315.27, 315.42)."""
+    """Says what was done with inaccurate information (IRPR 315.27, 315.42)."""
 
 CORRECTION_OUTCOME_UNSPECIFIED: CorrectionOutcome.ValueType  # 0
 """Is refused wherever it appears."""
 CORRECTION_OUTCOME_CORRECTED: CorrectionOutcome.ValueType  # 1
 """Means that the record was corrected."""
 CORRECTION_OUTCOME_DESTROYED: CorrectionOutcome.ValueType  # 2
-"""Means that it and everything derived from it was destroyed."""
+"""Means that the information and everything derived from it were destroyed."""
 CORRECTION_OUTCOME_USED_NOTE_TO_FILE: CorrectionOutcome.ValueType  # 3
-"""Means that it had been used for an administrative purpose, and a note was placed in the file."""
+"""Means that the information had been used for an administrative purpose, and a note was placed in the file."""
 Global___CorrectionOutcome: _TypeAlias = CorrectionOutcome  # noqa: Y015
 
 class _CorrectionState:
@@ -318,19 +318,19 @@ class _CorrectionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Corre
     CORRECTION_STATE_UNSPECIFIED: _CorrectionState.ValueType  # 0
     """Is refused wherever it appears."""
     CORRECTION_STATE_OPEN: _CorrectionState.ValueType  # 1
-    """Means taken, and the duty not yet done."""
+    """Means that the correction was accepted, and is not yet made."""
     CORRECTION_STATE_ACKNOWLEDGED: _CorrectionState.ValueType  # 2
-    """Means done and acknowledged."""
+    """Means that the correction was made and acknowledged."""
 
 class CorrectionState(_CorrectionState, metaclass=_CorrectionStateEnumTypeWrapper):
-    """Names where a correction stands."""
+    """Names the state of a correction."""
 
 CORRECTION_STATE_UNSPECIFIED: CorrectionState.ValueType  # 0
 """Is refused wherever it appears."""
 CORRECTION_STATE_OPEN: CorrectionState.ValueType  # 1
-"""Means taken, and the duty not yet done."""
+"""Means that the correction was accepted, and is not yet made."""
 CORRECTION_STATE_ACKNOWLEDGED: CorrectionState.ValueType  # 2
-"""Means done and acknowledged."""
+"""Means that the correction was made and acknowledged."""
 Global___CorrectionState: _TypeAlias = CorrectionState  # noqa: Y015
 
 @_typing.final
@@ -451,7 +451,7 @@ Global___SubmitQueryResponse: _TypeAlias = SubmitQueryResponse  # noqa: Y015
 
 @_typing.final
 class GetQueryStateRequest(_message.Message):
-    """Asks what became of an earlier query.
+    """Asks for the state of an earlier query.
     Next unused field number: 2.
     """
 
@@ -477,7 +477,7 @@ Global___GetQueryStateRequest: _TypeAlias = GetQueryStateRequest  # noqa: Y015
 
 @_typing.final
 class GetQueryStateResponse(_message.Message):
-    """Says what became of an earlier query.
+    """Says the state of an earlier query.
     Next unused field number: 3.
     """
 
@@ -535,7 +535,7 @@ Global___RedeliverResultRequest: _TypeAlias = RedeliverResultRequest  # noqa: Y0
 
 @_typing.final
 class RedeliverResultResponse(_message.Message):
-    """Carries the stored response of an earlier query as it was first sent.
+    """Carries the stored response of an earlier query, exactly as it was first sent.
     Next unused field number: 3.
     """
 
@@ -651,7 +651,7 @@ Global___SubmitCorrectionRequest: _TypeAlias = SubmitCorrectionRequest  # noqa: 
 
 @_typing.final
 class SubmitCorrectionResponse(_message.Message):
-    """Confirms that the notice was taken.
+    """Confirms that the notice was accepted.
     Next unused field number: 3.
     """
 
@@ -709,7 +709,7 @@ Global___AckCorrectionRequest: _TypeAlias = AckCorrectionRequest  # noqa: Y015
 
 @_typing.final
 class AckCorrectionResponse(_message.Message):
-    """Confirms that the acknowledgement was taken.
+    """Confirms that the acknowledgement was accepted.
     Next unused field number: 3.
     """
 
@@ -945,7 +945,7 @@ class SubjectFlags(_message.Message):
 
     REFUGEE_CLAIMANT_FIELD_NUMBER: _builtins.int
     refugee_claimant: _builtins.bool
-    """Is true where the person has claimed refuge in the asking country."""
+    """Is true if the person has claimed refuge in the asking country."""
     def __init__(
         self,
         *,
@@ -961,7 +961,7 @@ Global___SubjectFlags: _TypeAlias = SubjectFlags  # noqa: Y015
 
 @_typing.final
 class BiometricProbe(_message.Message):
-    """Carries the biometric samples of one person; a position is in one of the two lists at most once.
+    """Carries the biometric samples of one person. A position is in at most one of the two lists, and there at most once.
     Next unused field number: 3.
     """
 
@@ -1099,7 +1099,7 @@ Global___MissingSample: _TypeAlias = MissingSample  # noqa: Y015
 
 @_typing.final
 class SampleProblem(_message.Message):
-    """Names one poor sample and whether taking it again would help.
+    """Names one poor sample, and says whether a new capture would help.
     Next unused field number: 4.
     """
 
@@ -1113,7 +1113,7 @@ class SampleProblem(_message.Message):
     code: Global___ProblemCode.ValueType
     """Says what is wrong."""
     recapture: _builtins.bool
-    """Is true where the finger should be captured again."""
+    """Is true if the finger should be captured again."""
     def __init__(
         self,
         *,
@@ -1147,7 +1147,7 @@ class QueryResult(_message.Message):
     DETAILS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
-    """Says how the query ended."""
+    """Says the outcome of the query."""
     hit_reference: _builtins.bytes
     """Names the hit in later calls, 16 random bytes; MATCH only."""
     destruction_receipt_id: _builtins.str
@@ -1168,11 +1168,11 @@ class QueryResult(_message.Message):
 
     @_builtins.property
     def details_expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Says until when details of a match can be asked for; MATCH only."""
+        """Says until when details of a match can be requested; MATCH only."""
 
     @_builtins.property
     def details(self) -> Global___HitDetails:
-        """Discloses at once, where the agreement has one step; MATCH only."""
+        """Holds the details, if the agreement has one step; MATCH only."""
 
     def __init__(
         self,
@@ -1254,7 +1254,7 @@ class QueryState(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     state: Global___State.ValueType
-    """Names where the query stands."""
+    """Names the state of the query."""
     @_builtins.property
     def result(self) -> Global___QueryResult:
         """Holds the recorded result, never recomputed; DECIDED only."""
@@ -1338,7 +1338,7 @@ class HitDetails(_message.Message):
 
     @_builtins.property
     def withholding(self) -> Global___Withholding:
-        """Says that something is withheld, not what."""
+        """Says that something is withheld, but not what."""
 
     def __init__(
         self,
@@ -1357,7 +1357,7 @@ Global___HitDetails: _TypeAlias = HitDetails  # noqa: Y015
 
 @_typing.final
 class DisclosedField(_message.Message):
-    """Carries one datum and the law that lets it be disclosed.
+    """Carries one datum and the paragraph that permits its disclosure.
     Next unused field number: 7.
     """
 
@@ -1414,7 +1414,7 @@ class Caveat(_message.Message):
     code: _builtins.str
     """Names the caveat, [A-Z0-9_]{1,32}."""
     text: _builtins.str
-    """Words it."""
+    """States it in words."""
     def __init__(
         self,
         *,
@@ -1479,7 +1479,7 @@ class CorrectionNotice(_message.Message):
     """Says what is wrong."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.FieldCode.ValueType]:
-        """Lists the fields concerned; none of them where the match itself is wrong or withdrawn."""
+        """Lists the fields concerned; empty if the match itself is wrong or withdrawn."""
 
     @_builtins.property
     def corrected(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedField]:
@@ -1487,7 +1487,7 @@ class CorrectionNotice(_message.Message):
 
     @_builtins.property
     def due_time(self) -> _timestamp_pb2.Timestamp:
-        """Says until when the duty must be done and acknowledged."""
+        """Says until when the correction must be made and acknowledged."""
 
     def __init__(
         self,
@@ -1562,7 +1562,7 @@ class CorrectionStanding(_message.Message):
     correction_id: _builtins.bytes
     """Identifies the correction, 16 bytes."""
     state: Global___CorrectionState.ValueType
-    """Names where it stands."""
+    """Names its state."""
     def __init__(
         self,
         *,
@@ -1644,7 +1644,7 @@ class QuotaState(_message.Message):
     agreement_id: _builtins.str
     """Names the agreement."""
     purpose: _types_pb2.Purpose.ValueType
-    """Names the purpose; unset where it counts all together."""
+    """Names the purpose; unset if the counter is for all purposes together."""
     yearly: _builtins.bool
     """Is true for the year's counter, false for the day's."""
     used: _builtins.int
@@ -1653,7 +1653,7 @@ class QuotaState(_message.Message):
     """States the limit."""
     @_builtins.property
     def reset_time(self) -> _timestamp_pb2.Timestamp:
-        """Says when the counter begins again."""
+        """Says when the counter starts again at zero."""
 
     def __init__(
         self,

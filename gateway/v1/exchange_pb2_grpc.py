@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ExchangeServiceStub:
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways.
+    """Answers partners' queries. All content is inside the envelope, in both directions.
     """
 
     def __init__(self, channel):
@@ -78,7 +78,7 @@ class ExchangeServiceStub:
 
 
 class ExchangeServiceServicer:
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways.
+    """Answers partners' queries. All content is inside the envelope, in both directions.
     """
 
     def GetCapabilities(self, request, context):
@@ -117,14 +117,14 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SubmitCorrection(self, request, context):
-        """Tells a party that what was disclosed to it is inaccurate.
+        """Informs a party that data disclosed to it is inaccurate.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AckCorrection(self, request, context):
-        """Tells the party that corrected something what was done about it.
+        """Informs the party that sent a correction what was done about it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +189,7 @@ def add_ExchangeServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExchangeService:
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways.
+    """Answers partners' queries. All content is inside the envelope, in both directions.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ExchangeServiceStub:
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways."""
+    """Answers partners' queries. All content is inside the envelope, in both directions."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,15 +44,15 @@ class ExchangeServiceStub:
     RequestHitDetails: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.RequestHitDetailsRequest, _exchange_pb2.RequestHitDetailsResponse]
     """Discloses, after a match, the fields that the law names and the caller asks for."""
     SubmitCorrection: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.SubmitCorrectionRequest, _exchange_pb2.SubmitCorrectionResponse]
-    """Tells a party that what was disclosed to it is inaccurate."""
+    """Informs a party that data disclosed to it is inaccurate."""
     AckCorrection: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.AckCorrectionRequest, _exchange_pb2.AckCorrectionResponse]
-    """Tells the party that corrected something what was done about it."""
+    """Informs the party that sent a correction what was done about it."""
     GetQuota: _grpc.UnaryUnaryMultiCallable[_exchange_pb2.GetQuotaRequest, _exchange_pb2.GetQuotaResponse]
     """Says how much of the caller's quota is used."""
 
 @_typing.type_check_only
 class ExchangeServiceAsyncStub(ExchangeServiceStub):
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways."""
+    """Answers partners' queries. All content is inside the envelope, in both directions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_exchange_pb2.GetCapabilitiesRequest, _exchange_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
@@ -66,14 +66,14 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     RequestHitDetails: _aio.UnaryUnaryMultiCallable[_exchange_pb2.RequestHitDetailsRequest, _exchange_pb2.RequestHitDetailsResponse]  # type: ignore[assignment]
     """Discloses, after a match, the fields that the law names and the caller asks for."""
     SubmitCorrection: _aio.UnaryUnaryMultiCallable[_exchange_pb2.SubmitCorrectionRequest, _exchange_pb2.SubmitCorrectionResponse]  # type: ignore[assignment]
-    """Tells a party that what was disclosed to it is inaccurate."""
+    """Informs a party that data disclosed to it is inaccurate."""
     AckCorrection: _aio.UnaryUnaryMultiCallable[_exchange_pb2.AckCorrectionRequest, _exchange_pb2.AckCorrectionResponse]  # type: ignore[assignment]
-    """Tells the party that corrected something what was done about it."""
+    """Informs the party that sent a correction what was done about it."""
     GetQuota: _aio.UnaryUnaryMultiCallable[_exchange_pb2.GetQuotaRequest, _exchange_pb2.GetQuotaResponse]  # type: ignore[assignment]
     """Says how much of the caller's quota is used."""
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers partners' queries; everything with meaning is inside the envelope, both ways."""
+    """Answers partners' queries. All content is inside the envelope, in both directions."""
 
     @_abc_1.abstractmethod
     def GetCapabilities(
@@ -121,7 +121,7 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.SubmitCorrectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.SubmitCorrectionResponse, _abc.Awaitable[_exchange_pb2.SubmitCorrectionResponse]]:
-        """Tells a party that what was disclosed to it is inaccurate."""
+        """Informs a party that data disclosed to it is inaccurate."""
 
     @_abc_1.abstractmethod
     def AckCorrection(
@@ -129,7 +129,7 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.AckCorrectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.AckCorrectionResponse, _abc.Awaitable[_exchange_pb2.AckCorrectionResponse]]:
-        """Tells the party that corrected something what was done about it."""
+        """Informs the party that sent a correction what was done about it."""
 
     @_abc_1.abstractmethod
     def GetQuota(

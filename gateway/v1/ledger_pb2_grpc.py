@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class LedgerServiceStub:
-    """Serves checkpoints and proofs; what it serves is signed by itself and travels in no envelope.
+    """Serves checkpoints and proofs. They need no envelope: checkpoints are signed, and proofs verify against them.
     """
 
     def __init__(self, channel):
@@ -63,7 +63,7 @@ class LedgerServiceStub:
 
 
 class LedgerServiceServicer:
-    """Serves checkpoints and proofs; what it serves is signed by itself and travels in no envelope.
+    """Serves checkpoints and proofs. They need no envelope: checkpoints are signed, and proofs verify against them.
     """
 
     def GetCheckpoint(self, request, context):
@@ -88,14 +88,14 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTile(self, request, context):
-        """Returns a tile of hashes; never a tile of entries, which hold everyone's frames.
+        """Returns a tile of hashes, never a tile of entries, which holds the frames of all partners.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddCosignature(self, request, context):
-        """Takes a witness's cosignature of a checkpoint of ours.
+        """Accepts a witness's cosignature of a checkpoint of ours.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,7 @@ def add_LedgerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class LedgerService:
-    """Serves checkpoints and proofs; what it serves is signed by itself and travels in no envelope.
+    """Serves checkpoints and proofs. They need no envelope: checkpoints are signed, and proofs verify against them.
     """
 
     @staticmethod

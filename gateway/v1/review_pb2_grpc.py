@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ReviewServiceStub:
-    """Hands queries that wait for a person's judgement to examiners, and takes their verdicts. The same acts
+    """Gives examiners the queries that need a person's judgement, and accepts their verdicts. These are the same operations
     as review.* of AdminService, typed for tools that show fingers side by side.
     """
 
@@ -59,7 +59,7 @@ class ReviewServiceStub:
 
 
 class ReviewServiceServicer:
-    """Hands queries that wait for a person's judgement to examiners, and takes their verdicts. The same acts
+    """Gives examiners the queries that need a person's judgement, and accepts their verdicts. These are the same operations
     as review.* of AdminService, typed for tools that show fingers side by side.
     """
 
@@ -71,21 +71,21 @@ class ReviewServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaseCase(self, request, context):
-        """Gives a case into the caller's hands for a while and shows its evidence; again makes it longer.
+        """Leases a case to the caller for a limited time and shows its evidence. A second call extends the lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitVerdict(self, request, context):
-        """Takes the verdict of whoever has the case in hand.
+        """Accepts the verdict of the person who has the lease.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseCase(self, request, context):
-        """Lays a case down again without a verdict.
+        """Ends the lease of a case without a verdict.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ def add_ReviewServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReviewService:
-    """Hands queries that wait for a person's judgement to examiners, and takes their verdicts. The same acts
+    """Gives examiners the queries that need a person's judgement, and accepts their verdicts. These are the same operations
     as review.* of AdminService, typed for tools that show fingers side by side.
     """
 

@@ -1,7 +1,7 @@
-"""How a message is spelt: protobuf's bytes, looked at without its library.
+"""How a message is encoded: protobuf's bytes, examined without its library.
 
-A message has one spelling, but for one freedom: a field without presence may state its default value (zero, empty)
-or leave it out. Some libraries write what a program set, whatever the value; a clock that stands at a whole second
+A message has one encoding, with one exception: a field without presence may state its default value (zero, empty)
+or leave it out. Some libraries write what a program set, whatever the value; a clock at a whole second
 would otherwise make the same client's header unlawful once in a thousand messages. All readers read such a field
 alike, so nothing is said by it.
 """
@@ -12,15 +12,15 @@ from typing import Any
 
 VARINT, DELIMITED = 0, 2  # wire types; no message of ours has a field of fixed width
 
-ORDER = "FIELD_ORDER"  # a field stands before one with a lower number
-TWICE = "FIELD_TWICE"  # a field that is not repeated stands twice
+ORDER = "FIELD_ORDER"  # a field is before one with a lower number
+TWICE = "FIELD_TWICE"  # a field that is not repeated is there twice
 PADDED = "NUMBER_PADDED"  # a number takes more bytes than it needs
-UNPACKED = "NOT_PACKED"  # a repeated number stands alone, not in its field's one list
+UNPACKED = "NOT_PACKED"  # a repeated number is alone, not in its field's one list
 OTHER = "SPELLING"  # any other second way to write the same message
 
 
 class Misspelt(ValueError):
-    """A message is not spelt in the one way; `rule` names which."""
+    """A message is not in its canonical form; `rule` names which."""
 
     def __init__(self, rule: str) -> None:
         super().__init__(rule)

@@ -70,7 +70,7 @@ def notice_bytes(notice: CorrectionNotice) -> bytes:
 
 
 def kept_bytes(notice: CorrectionNotice) -> bytes:
-    """Return the payload by which a notice is kept: each letter that carries it brings a reply key of its own."""
+    """Return the payload by which a notice is kept: each message that carries it brings a reply key of its own."""
     return notice_bytes(replace(notice, reply_key=bytes(REPLY_KEY)))
 
 
@@ -104,7 +104,7 @@ def ack_bytes(ack: CorrectionAck) -> bytes:
 
 
 def read_standing(octets: bytes) -> CorrectionStanding:
-    """Return where a correction stands, as `octets` spell it."""
+    """Return the state of a correction, as `octets` encode it."""
     message = decode(exchange_pb2.CorrectionStanding, octets, limit=MAX_ACK, element="payload")
     fields = Fields(message)
     return CorrectionStanding(
@@ -113,7 +113,7 @@ def read_standing(octets: bytes) -> CorrectionStanding:
 
 
 def standing_bytes(standing: CorrectionStanding) -> bytes:
-    """Return the payload that says where a correction stands."""
+    """Return the payload with the state of a correction."""
     return exchange_pb2.CorrectionStanding(
         correction_id=standing.id,
         state=exchange_pb2.CorrectionState.ValueType(standing.state),

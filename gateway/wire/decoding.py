@@ -1,12 +1,12 @@
-"""How every message of a stranger is read: bounded, canonical, nothing unknown, each field by its rule.
+"""How every message from outside is read: bounded, canonical, nothing unknown, each field by its rule.
 
 (1) the length is bounded before anything is parsed
 (2) it parses, and strings are UTF-8
 (3) no field is unknown, at any depth: what we do not understand might mean something to another reader
 (4) it serialises again to the same bytes, default values aside (`gateway.wire.canonical_form`). Protobuf lets a
-    singular field stand twice (the last wins), fields stand in any order and numbers be padded. Two readers
+    singular field be there twice (the last wins), fields be in any order and numbers be padded. Two readers
     that differ on such a message would differ on what was asked, and bytes that mean nothing could carry
-    anything; so a message has one spelling, that of ascending field numbers, which its libraries write.
+    anything; so a message has one encoding, that of ascending field numbers, which its libraries write.
 (5) each field is taken by its rule through `Fields`; enumeration numbers are looked up, never cast
 
 Refusals name the element by its path and the rule that it breaks, and never hold its value.

@@ -1,6 +1,6 @@
 """Plain values between our own people and the gateway: JSON objects, read strictly.
 
-One text means one thing: no name stands twice, no number is infinite or none, no text holds half a character.
+One text means one thing: no name is there twice, no number is infinite or none, no text holds half a character.
 What is read has a bounded size and depth before anybody looks at it.
 """
 

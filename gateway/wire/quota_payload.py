@@ -1,4 +1,4 @@
-"""How a partner's quotas stand ⇄ nouns; strict both ways."""
+"""The state of a partner's quotas ⇄ values; strict both ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_COUNT = 2**63 - 1
 
 
 def read_quotas(octets: bytes) -> tuple[QuotaState, ...]:
-    """Return the counters that `octets` spell."""
+    """Return the counters that `octets` encode."""
     message = decode(exchange_pb2.QuotaStates, octets, limit=MAX_QUOTAS, element="payload")
     if len(message.quotas) > MAX_STATES:
         raise Fields(message).wrong("quotas", LIST)
@@ -22,7 +22,7 @@ def read_quotas(octets: bytes) -> tuple[QuotaState, ...]:
 
 
 def quotas_bytes(states: tuple[QuotaState, ...]) -> bytes:
-    """Return the payload that says how quotas stand."""
+    """Return the payload with the state of quotas."""
     return exchange_pb2.QuotaStates(
         quotas=[
             exchange_pb2.QuotaState(

@@ -1,6 +1,6 @@
 """Envelope ⇄ `SignedEnvelope`, header ⇄ `Header`, receipt ⇄ `Receipt`; strict, and bytes kept as received.
 
-A letter's three parts are never re-serialised: what is hashed, verified and stored is what came. Every
+An envelope's three parts are never re-serialised: what is hashed, verified and stored is what came. Every
 fault of an envelope or a header is a `HeaderInvalid` with the element's path; of a receipt, which only a
 partner reads, an `ElementInvalid` or `ElementMissing`. Rules: protocol 2 and 3.
 """
@@ -151,7 +151,7 @@ def header_bytes(header: Header) -> bytes:
 def envelope_in(message: Enclosing) -> types_pb2.Envelope:
     """Return the envelope inside a request or response that gRPC has parsed.
 
-    gRPC parses the outermost message itself, so its spelling is gone; of what is left, the parts of the
+    gRPC parses the outermost message itself, so its encoding is gone; of what is left, the parts of the
     envelope are signed, and a field beside them is unknown and refused.
     """
     refuse_unknown(message, "", HeaderInvalid)  # type: ignore[arg-type]  # every Enclosing is a Message
@@ -159,7 +159,7 @@ def envelope_in(message: Enclosing) -> types_pb2.Envelope:
 
 
 def letter_of(message: types_pb2.Envelope) -> SignedEnvelope:
-    """Return the letter in an envelope, its parts as received; raises `HeaderInvalid`."""
+    """Return the signed envelope of a message, its parts as received; raises `HeaderInvalid`."""
     refuse_unknown(message, "envelope", HeaderInvalid)
     fields = Fields(message, "envelope", missing=HeaderInvalid, invalid=HeaderInvalid)
     return SignedEnvelope(
@@ -170,7 +170,7 @@ def letter_of(message: types_pb2.Envelope) -> SignedEnvelope:
 
 
 def parse_envelope(octets: bytes) -> SignedEnvelope:
-    """Return the letter that `octets` spell; raises `HeaderInvalid`."""
+    """Return the signed envelope that `octets` encode; raises `HeaderInvalid`."""
     return letter_of(
         decode(
             types_pb2.Envelope,
@@ -183,14 +183,14 @@ def parse_envelope(octets: bytes) -> SignedEnvelope:
 
 
 def envelope_of(letter: SignedEnvelope) -> types_pb2.Envelope:
-    """Return the envelope that carries a letter."""
+    """Return the message that carries a signed envelope."""
     return types_pb2.Envelope(
         header=letter.header, sealed=letter.sealed, signature=letter.signature
     )
 
 
 def envelope_bytes(letter: SignedEnvelope) -> bytes:
-    """Return the bytes of the envelope that carries a letter."""
+    """Return the bytes of the message that carries a signed envelope."""
     return envelope_of(letter).SerializeToString(deterministic=True)
 
 

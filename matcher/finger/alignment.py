@@ -128,7 +128,7 @@ def compare(probe: Finger, fingers: Fingers) -> Evidence:
 
 
 def support(probe: Finger, fingers: Fingers) -> Floats:
-    """Return `Evidence.relaxed` alone, (b,): a third of the work tells most strangers from mates."""
+    """Return `Evidence.relaxed` alone, (b,): a third of the work separates most non-mates from mates."""
     fingers = fingers.resized(probe.scale)
     mine, theirs, *_ = _centred(probe, fingers)
     return strongest(relaxed(mine, theirs, _similarity(probe, fingers)[1]))

@@ -12,7 +12,7 @@ from matcher.finger.template import Floats, Ints
 from matcher.ordering import greatest
 
 ALIGNED_AT_ONCE = 32  # fingers; keeps the (b, h, n, l) arrays of the alignment in cache
-LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of strangers
+LEAST_TYPICAL = 8  # people compared at one position, whose median is then that of other people
 
 Picked = list[tuple[Rows, int]]  # block and row
 

@@ -1,6 +1,6 @@
 """Finger minutiae records as other makers' software leaves them → records that every strict reader reads.
 
-Three slips are repaired, each told in words: zero bytes behind a record, of a buffer that was written whole; a
+Three slips are repaired, each reported in words: zero bytes behind a record, of a buffer that was written whole; a
 length that is one off; a minutia on the edge, where a width is that of the largest coordinate. What is repaired
 is the bytes, so that what is kept, sent and compared is one record. Bytes behind a record that are not zero were
 another finger's, and are refused. Nothing of this is for what a partner sends.

@@ -33,7 +33,7 @@ from matcher.finger.template import Floats, Ints
 SHORTLIST_FINGERS = 128  # at least, of one search
 SHORTLIST_SHARE = 256  # one person in so many where that is more: who looks alike by chance grows with the gallery
 LEAST_SHORTLIST = 16  # people; several fingers' local evidence ranks better than one finger's
-FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four strangers before it
+FINALIST_FINGERS = 16  # aligned in full; of 988 accepted mates none had four other people before it
 LEAST_FINALISTS = 8  # people
 MOST_COARSE = 1 << 24  # local ratios kept at once, 64 MB; larger batches are searched in parts
 DECIMALS = (

@@ -105,7 +105,7 @@ def _parts(line: bytes, count: int) -> tuple[str, bytes]:
     if found is None or found[2] != str(count).encode():
         raise ValueError(line)
     sealed = base64.b64decode(found[3], validate=True)
-    if base64.b64encode(sealed) != found[3]:  # base64 can be spelt in several ways; ours is one
+    if base64.b64encode(sealed) != found[3]:  # base64 has several forms of one value; ours is one
         raise ValueError(line)
     return found[1].decode(), sealed
 

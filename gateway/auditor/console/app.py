@@ -100,7 +100,7 @@ class ConsoleContext:
 
 
 def application(hall: ConsoleContext) -> Starlette:
-    """Return the console over a hall; `gate.Gate` stands before it."""
+    """Return the console over a hall; `gate.Gate` checks each request before it."""
     pages = _Pages(hall)
     routes = [
         Route("/", pages.overview),
@@ -113,7 +113,7 @@ def application(hall: ConsoleContext) -> Starlette:
         Route("/report", pages.report),
     ]
     return Starlette(
-        # The language stands in the address: a page has the same one for whoever comes back to it, and nothing is kept.
+        # The language is in the address: a page has the same one for whoever comes back to it, and nothing is kept.
         routes=[*routes, *(Mount(f"/{code}", routes=routes) for code in LANGUAGES)],
         exception_handlers={
             HTTPException: pages.missing,

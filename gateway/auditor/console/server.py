@@ -25,7 +25,7 @@ def policy() -> str:
 
 
 def serve(hall: ConsoleContext, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until the console has ended; `ready` is told the one-time link.
+    """Serve until the console has ended; `ready` is called with the one-time link.
 
     port   0 for any that is free
     """

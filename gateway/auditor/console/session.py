@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from gateway.language import LANGUAGES, Language, Message, say
 
-IDLE: Final = 15  # minutes without a view, then the console ends; a desk that somebody left
+IDLE: Final = 15  # minutes without a view, then the console ends; a computer that somebody left
 LINK: Final = 300.0  # seconds that the one-time link works
 
 Scope = MutableMapping[str, Any]

@@ -117,7 +117,7 @@ def _without_case(index: Index, period: Period, cases: Collection[str] | None) -
 
 
 def _habits(index: Index, period: Period) -> Habits:
-    """Return how often each party asks at each hour; one walk over an index that holds all it needs."""
+    """Return how often each party asks at each hour; one pass over an index that holds all it needs."""
     said, values = period.where("asked_ms")
     wanted = (
         f"SELECT partner, direction, asked_ms % {DAY_MS} / {HOUR_MS} FROM exchanges"

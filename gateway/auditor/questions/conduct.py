@@ -128,7 +128,7 @@ def readings(
     named    as an auditor's question may have named the person: a file number
     case     of which alone they are wanted; either is enough where both are given
 
-    A query of the person's, as its answer or verdict tells, counts as the person.
+    A query about the person, by its answer or verdict, counts as the person.
     """
     theirs = _queries_of(index, number) if number else frozenset()
     partnerless = Period(period.since, period.until)  # most readings name no partner

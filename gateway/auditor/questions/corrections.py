@@ -1,7 +1,7 @@
 """Question 11: corrections sent, received, acknowledged, late (IRPR 315.27, 315.35, 315.42).
 
-    sent       we told a partner: opened, delivered, acknowledged by it
-    received   a partner told us: taken in, settled here, our acknowledgement delivered
+    sent       from us to a partner: opened, delivered, acknowledged by it
+    received   from a partner to us: accepted, settled here, our acknowledgement delivered
 
 Late is what was delivered more than 24 hours after it was opened, or acknowledged more than 72 hours after that, or
 is not yet and its time has passed at the end of the ledger; agreements may say less (`due` in the entry counts).
@@ -71,7 +71,7 @@ def _within(one: _Correction, period: Period, *, passed: bool) -> bool:
 
 
 def _gathered(told: Iterable[Told]) -> Iterable[_Correction]:
-    """Return the stories, by partner, number, and who tells whom: a number is the choice of who opens it."""
+    """Return the histories, by partner, number, and direction: a number is the choice of who opens it."""
     found: dict[tuple[str, str, bool], _Correction] = {}
     for each in told:
         frame, when = each.frame, round(each.frame.time.timestamp() * 1000)

@@ -2,7 +2,7 @@
 
 What counts is what the gateway counts. Of us: a question with prints or a number that was accepted for a search, less
 what brought none: one given up, and so many a day whose prints could not be used. Of partners: every question of ours
-that left, whatever they answered. Under ALL stand all purposes together, against the limit that binds them all; a purpose
+that left, whatever they answered. ALL is all purposes together, against the limit that binds them all; a purpose
 has a limit of its own where the agreement says so. Without the auditor's key purposes are sealed, and ALL alone is shown.
 """
 
@@ -24,7 +24,7 @@ COLUMNS = (
     *("day", "partner", "direction", "purpose", "used", "agreed_per_day"),
     *("used_in_year", "agreed_per_year"),
 )
-ALL: Final = "ALL"  # stands for all purposes together
+ALL: Final = "ALL"  # all purposes together
 
 Limits = Mapping[
     tuple[str, int, int], Quotas

@@ -11,7 +11,7 @@ Of a query that finds nobody nobody knows the sex: it brings prints and no perso
 not per query; the rate per query is among the totals, over all.
 
 Counts from 1 to 9 are withheld, and with them as many others, the smallest first, as it takes that none can be
-computed from a total (`auditor.cells`); where that is not enough the whole column is. What was withheld is None.
+computed from a total (`auditor.cells`); where that is not enough all of the column is. What was withheld is None.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Tally:
 def rates(index: Index, period: Period, by: Sequence[str], groups: Groups | None) -> Table:
     """Return hit and false-hit rates of each group of people; `by` are names of DIMENSIONS.
 
-    groups   None where the auditor was given no file: then all stand in one group, and a finding says so
+    groups   None where the auditor was given no file: then all are in one group, and a finding says so
     """
     places = [DIMENSIONS.index(each) for each in by]
     tally = _tally(index, period, places, groups or {})

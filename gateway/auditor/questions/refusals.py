@@ -1,10 +1,10 @@
 """Question 9: all that was refused, masked, withheld or stopped, both ways, each with its ground and its paragraph.
 
-refused          the law, the agreement, the protocol or an official said no, and whoever asked was told so
-partly refused   an official refused some of the fields, and whoever asked was told so
+refused          the law, the agreement, the protocol or an official said no, and the asker got this answer
+partly refused   an official refused some of the fields, and the asker got this answer
 withheld         fields were asked for and kept back by rule, as if nothing were recorded
 masked           somebody was found and not shown; the partner saw a no-hit
-unavailable      details of a match were asked for and not given; the partner is not told why
+unavailable      details of a match were asked for and not given; the partner does not learn why
 stopped          a question of ours that our own law stopped: nothing left
 copy refused     a spoilt copy of a message, or a second message under its identifier; the good one was accepted
 not completed    the gateway was at fault; a retry may have been answered
@@ -155,7 +155,7 @@ def _of_ours(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
 
 
 def _kept_back(index: Index, period: Period, cite: Cite) -> Iterator[Cells]:
-    """Yield the answers that told less than there was: masked, refused in part or whole, withheld, unavailable."""
+    """Yield the answers that disclosed less than there was: masked, refused in part or whole, withheld, unavailable."""
     # What an examiner decided was masked by the verdict, not by the answer before it.
     said, values = period.where("coalesce(verdict_ms, closed_ms)")
     wanted = (

@@ -1,13 +1,13 @@
 """Question 8: all exchanges about one person, as a pack that can be handed to the person who asks for it.
 
-What is in it: when, with which party, for which purpose and paragraph, what was found and what was told, which fields
+What is in it: when, with which party, for which purpose and paragraph, what was found and answered, which fields
 were disclosed (names, not values), each with its legal basis, when the prints were destroyed, who corrected what. What
 is left out, since it is about others: officers, examiners and units, scores, other people's queries, keys.
 
 Ours about the person are in it too: those that named the person, those in the cases that are given, those that asked back by
 the number of a query that found the person, and what followed any of them.
 
-What may have to be withheld from the person too (Privacy Act s. 19, 21, 22), a match that the partner was not told of or a
+What may have to be withheld from the person too (Privacy Act s. 19, 21, 22), a match hidden from the partner or a
 ground of refusal, is left out of letter and JSON alike until an officer has decided: it is released, or said to be
 withheld under its section. Until then it is a finding, and the pack calls itself a draft.
 """
@@ -82,7 +82,7 @@ class Pack:
     """What goes to one person: the same for machines and, in each language, for eyes.
 
     table      for the auditor: every exchange, and whether it is in the pack
-    said       what is told of each that is in it
+    said       what is reported of each that is in it
     unknown    exchanges of the time of which nobody knows any more whom they were about
     undecided  how many wait for an officer, and are left out
     withheld   how many are withheld, by section of the Privacy Act
@@ -212,7 +212,7 @@ def _sifted(found: Sequence[Said], decided: Decided) -> _Sifted:
         sifted.rows.append(_cells(each, _standing(each, section, hidden=hidden)))
         if not hidden:
             sifted.said.append(each)
-        elif each["withheld"] is not None:  # its ground alone; what was exchanged is told
+        elif each["withheld"] is not None:  # its ground alone; what was exchanged is reported
             more = {"withheld_from_you": section} if section else {}
             sifted.said.append({**each, "withheld": None, **more})
         elif section:  # that there was an exchange
@@ -290,7 +290,7 @@ def _nameless(index: Index, period: Period, cases: Sequence[str]) -> int:
 
 
 def _said(row: Said, cite: Cite) -> Said:
-    """Return what is told of an exchange; `officer` is why an officer looks at it first."""
+    """Return what is reported of an exchange; `officer` is why an officer looks at it first."""
     facts = facts_in(row["told"])
     inbound = row["direction"] == Direction.INBOUND
     told = row["disclosed_outcome"] if row["closing"] == "ANSWERED" else row["closing"]
@@ -320,7 +320,7 @@ def _said(row: Said, cite: Cite) -> Said:
         "not_disclosed": [
             name for name in filter(None, (row["wanted"] or "").split(",")) if name not in disclosed
         ],
-        # A question that is refused as a whole has its ground in the row, which is withheld as a whole.
+        # If all of a question is refused, its ground is in the row, and all of the row is withheld.
         "withheld": None if masked else withheld,
         "destroyed": None if by_number else iso(row["destroyed_ms"]),
         "about": row["transaction_reference"],
@@ -340,7 +340,7 @@ def _officer(row: Said, *, masked: bool) -> Message | None:
 
 
 def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:
-    """Yield the corrections of these exchanges: who told whom what was wrong, and what was done about it."""
+    """Yield the corrections of these exchanges: who informed whom of what was wrong, and what was done about it."""
     mine = {(str(each["transaction"]), str(each["partner"])) for each in exchanges}
     wanted = (
         "SELECT time_ms, direction, number, facts, partner, entries.idx FROM entries JOIN details USING (idx)"
@@ -355,7 +355,7 @@ def _corrected(index: Index, exchanges: Sequence[Said]) -> Iterator[Said]:
         facts = facts_in(stated)
         if (facts.get("transaction_reference", ""), partner) not in mine:
             continue
-        # What the other side did about ours it tells us; what we did about theirs we record as ours.
+        # The other side informs us what it did about ours; what we did about theirs we record as ours.
         outcome = index.rows(done.format("<>"), (name, partner, direction))
         yield {
             "time": iso(at),

@@ -189,7 +189,7 @@ def text(
     exchanges: Sequence[Mapping[str, Any]],
     notices: Sequence[str] = (),
 ) -> str:
-    """Return the pack of one person in one language; what has no word stands as it is.
+    """Return the pack of one person in one language; what has no word stays as it is.
 
     notices   of what is not in it
     """
@@ -215,7 +215,7 @@ def _exchange(language: str, each: Mapping[str, Any]) -> Iterator[str]:
     told = _word(words, each["told"])
     if each["found"] in {None, each["told"]}:
         yield f"    {words['told']}{colon} {told}"
-    else:  # what is true and what the partner was told are two things
+    else:  # what is true and what the partner got as answer are two things
         cited = f" ({_cited(language, each['hidden_by'])})" if each["hidden_by"] else ""
         yield f"    {words['found']}{colon} {_word(words, each['found'])}"
         yield f"    {words['shown'].format(partner=each['partner'])}{colon} {told}{cited}"

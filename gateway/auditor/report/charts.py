@@ -1,6 +1,6 @@
 """Charts as inline SVG: no script, no network; each has a title and says in words what it shows.
 
-Parts are told apart by shape or pattern as well as by colour (Okabe, Ito: Color Universal Design, 2008). What is
+Parts are distinguished by shape or pattern as well as by colour (Okabe, Ito: Color Universal Design, 2008). What is
 withheld is drawn as a dashed stub of one height, whatever it hides.
 """
 
@@ -24,7 +24,7 @@ _NAME = (
 )
 _LINE = 15  # pixels from line to line
 
-Number = Callable[[float], str]  # how a number is spelt in the language of the page
+Number = Callable[[float], str]  # how a number is written in the language of the page
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def _single(period: Period) -> bool:
 
 
 def _step(period: Period) -> int:
-    """Return how finely times are told apart, in milliseconds: no more finely than the bars are."""
+    """Return how finely times are distinguished, in milliseconds: no more finely than the bars are."""
     return HOUR_MS if _single(period) else DAY_MS
 
 

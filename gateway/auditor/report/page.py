@@ -25,7 +25,7 @@ from gateway.law.correction_text import french
 from gateway.ledger.verify import Report, Severity
 
 TEMPLATES: Final = Path(__file__).parent.parent / "templates"
-NOTICES: Final = 20  # findings of the verification that stand on the page
+NOTICES: Final = 20  # findings of the verification that are on the page
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,7 +295,7 @@ class Words:
         return text.translate({ord(","): "\u202f", ord("."): ","}) if self._at else text
 
     def purpose(self, code: str) -> str:
-        """Return a purpose in words; one that has none as it stands."""
+        """Return a purpose in words; one that has none as it is."""
         return self(f"purpose.{code}") if code in PURPOSES else code
 
     def partner(self, code: str) -> str:
@@ -303,7 +303,7 @@ class Words:
         return f"{self(f'partner.{code}')} ({code})" if code in PARTNERS else code
 
     def event(self, what: str) -> str:
-        """Return an event in words; names and what has no word stand as they are."""
+        """Return an event in words; names and what has no word stay as they are."""
         parts = [part for each in what.split(" ") for part in _PREFIX.sub(r"\1 ", each).split(" ")]
         return " ".join(self(f"event.{part}") if part in EVENTS else part for part in parts)
 

@@ -224,7 +224,7 @@ def _stranger(number: int) -> Minutiae:
 
 
 def _build(order: Order, mates: Sequence[Minutiae], advance: Advance) -> Gallery:
-    """Return a gallery of the mates, each once, under the number of its first probe, and of strangers."""
+    """Return a gallery of the mates, each once, under the number of its first probe, and of other people."""
     gallery = Gallery()
     for number, home in enumerate(_homes(mates)):
         if home == number:

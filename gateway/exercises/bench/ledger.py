@@ -1,4 +1,4 @@
-"""What the ledger costs on this machine: to write, to verify whole, and to believe one receipt."""
+"""What the ledger costs on this machine: to write, to verify, and to believe one receipt."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def measure(
 ) -> Figures:
     """Measure it in a scratch folder; writing takes three times so many seconds.
 
-    progress   is told of entries: each once when it is written, once when it is verified
+    progress   is called for entries: each once when it is written, once when it is verified
     """
     tell("kernels")
     machine, hashing = machine_speed.measure(), throughput.kernel()

@@ -1,4 +1,4 @@
-"""How the measurement is told: a bar while it runs, one table when it is done."""
+"""How the measurement is shown: a bar while it runs, one table when it is done."""
 
 from __future__ import annotations
 

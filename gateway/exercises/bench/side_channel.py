@@ -1,11 +1,11 @@
-"""Whether time or size tells what the law hides: a masked match from a true no-match, a hit from either.
+"""Whether time or size reveals what the law hides: a masked match from a true no-match, a hit from either.
 
 A real server in a process of its own; one asker, whose threads ask about three kinds of people in an order
 drawn beforehand: foreign nationals who are enrolled (a hit), citizens who are enrolled (masked) and
-strangers (no match). What counts is the time from sending to having the answer, and its size. The beat on
+unknown people (no match). What counts is the time from sending to having the answer, and its size. The beat on
 which answers leave is the server's own; limits of rate and quota are set out of the way.
 
-The asker of a masked person is no different from that of a stranger, so any difference found is the
+The asker of a masked person is no different from that of an unknown person, so any difference found is the
 gateway's. A test at level 0.01 cries wolf once in a hundred times: before it says so, it asks all again.
 """
 
@@ -83,8 +83,8 @@ class Figures:
     sizes         sizes in bytes of the answers of each kind
     otherwise     answers that were not what the law says of that kind: misses of the matcher, or errors
     p50_ms        median from sending to having the answer, by kind
-    masked, hit   the comparison of masked people, and of hits where asked for, with strangers
-    rounds        how often all was asked; a second time only where the first told something apart
+    masked, hit   the comparison of masked people, and of hits where asked for, with unknown people
+    rounds        how often all was asked; a second time only where the first found a difference
     """
 
     queries: int
@@ -117,7 +117,7 @@ def measure(
 ) -> Figures:
     """Ask, compare and say; raises `UserError` where the server does not start.
 
-    queries   of all kinds together; without `hits` of masked people and strangers alone
+    queries   of all kinds together; without `hits` of masked and unknown people alone
     """
     kinds = KINDS if hits else KINDS[1:]
     started = time.monotonic()
@@ -162,7 +162,7 @@ _Question = tuple[str, Outcome, tuple[Sample, ...]]
 def _order(
     kinds: Sequence[Kind], casts: dict[str, Cast], queries: int, seed: int
 ) -> list[_Question]:
-    """Return what is asked, kind after kind by turns and each turn shuffled: no drift favours one."""
+    """Return what is asked, kind after kind in rounds and each round shuffled: no drift favours one."""
     drawn = random.Random(seed)  # noqa: S311 - an order, no secret
     asked: list[_Question] = []
     while len(asked) < queries + WARM_UP:

@@ -1,6 +1,6 @@
 """What happens to a gateway in a plausible year, invented: questions, answers, refusals, reviews, corrections, keys.
 
-Entries come in the order in which a gateway would write them, in groups that stand in one commit. Nobody in them is
+Entries come in the order in which a gateway would write them, in groups of one commit each. Nobody in them is
 real: cases, officers and people are numbers. Shares and hours are guesses of ours, made so that every question of an
 auditor has something to find; they are no forecast of traffic.
 """
@@ -45,7 +45,7 @@ class Said:
     facts: Facts | None = field(default=None, repr=False)
 
 
-Group: TypeAlias = tuple[Said, ...]  # what stands in one commit
+Group: TypeAlias = tuple[Said, ...]  # the entries of one commit
 
 
 @dataclass(slots=True)
@@ -292,7 +292,7 @@ class Life:
         self._put(now + timedelta(seconds=1), self._answer(follow, told))
 
     def _correction(self, now: datetime, frame: Frame) -> None:
-        """What we told a partner was wrong: told, delivered, acknowledged; one in ten too late."""
+        """Corrections that we sent to a partner: opened, delivered, acknowledged; one in ten too late."""
         name = self.random.randbytes(16).hex()
         bare = replace(_bare(frame), direction=OUT, transaction_number=name)
         about = {"correction": name, "transaction_reference": frame.transaction_number}

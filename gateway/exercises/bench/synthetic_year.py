@@ -1,6 +1,6 @@
 """A plausible year of a gateway in one off-line bundle: for what auditors ask, and how long it takes to answer.
 
-Leaves, sealed details, signatures and tree are real, and the bundle verifies; what they tell of is invented by
+Leaves, sealed details, signatures and tree are real, and the bundle verifies; their contents are invented by
 `gateway.exercises.bench.synthetic_events`. One detail in a hundred, of exchanges at the year's beginning, was shredded by a RETENTION.
 """
 
@@ -65,7 +65,7 @@ class _Scribe:
         return Held(index, leaf, sealed.ciphertext, sealed.sealed_dek)
 
     def sign(self) -> None:
-        """Sign the tree as it stands."""
+        """Sign the tree as it is."""
         checkpoint = Checkpoint(ORIGIN, self.tree.size, self.tree.root())
         self.notes.append(sign_checkpoint(checkpoint, self.log, self.time))
 
@@ -73,10 +73,10 @@ class _Scribe:
 def write(
     path: Path, entries: int, gateway: Keyset, *, seed: int = 6, progress: Progress | None = None
 ) -> Manifest:
-    """Write a year of about `entries` entries into a bundle; the same seed tells of the same events.
+    """Write a year of about `entries` entries into a bundle; the same seed gives the same events.
 
     gateway      whose keys sign, and name the auditor's
-    progress   is told how many entries are written
+    progress   is called with how many entries are written
     """
     scribe = _Scribe(gateway.audit_public, gateway.log(), entries // SHREDDED)
     life = Life(Random(seed), entries - 2)  # noqa: S311 - invented events, no secret

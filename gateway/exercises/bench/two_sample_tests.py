@@ -1,4 +1,4 @@
-"""Whether two samples of times can be told apart: two tests that ask for no shape.
+"""Whether two samples of times can be distinguished: two tests that ask for no shape.
 
 Kolmogorov and Smirnov's looks at the whole distribution, Mann and Whitney's at which sample tends to be
 larger; answers leave on a beat, so times come in few clusters and many are tied, for which the first

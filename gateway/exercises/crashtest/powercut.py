@@ -59,7 +59,7 @@ _names = itertools.count()
 
 @dataclass(slots=True)
 class Seen:
-    """What callers were told before the power failed."""
+    """What callers got as answer before the power failed."""
 
     leaves: dict[int, bytes] = field(default_factory=dict)  # index → hash
     heads: dict[int, bytes] = field(default_factory=dict)  # size → signed note
@@ -69,11 +69,11 @@ class Seen:
 class Figures:
     """What came of trials; later versions add fields and remove none.
 
-    acknowledged   commits whose callers were told that they are durable
+    acknowledged   commits whose callers got the answer that they are durable
     lost           of those, how many a disk did not hold when the power was back, over all images
     broken         images that did not open, did not verify, or did not go on; `first` says of the first why
     cut            trials whose power failed while something was written; the others' failed after
-    kept           commits that nobody was told of, and that are there all the same: allowed
+    kept           commits that nobody got an answer for, and that are there all the same: allowed
     """
 
     trials: int = 0

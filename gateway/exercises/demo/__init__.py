@@ -1,4 +1,4 @@
-"""The main job told in order, each promise checked as it goes.
+"""The main job shown in order, each promise checked as it goes.
 
 Knows: two invented parties and invented people.
 Must not know: real people.

@@ -2,7 +2,7 @@
 
 The asker learns no identity, so whether a hit was on the right person is the auditor's to say: the sealed
 details name the subject of every hit. And the asker's last checkpoint is held against the ledger, for a
-ledger whose end was cut off would still be whole in itself.
+ledger whose end was cut off would still verify by itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Findings:
 
     found       file number of the person found, by transaction number, shown to the partner or not
     masked      numbers of those that were answered as if nobody had been found
-    consistent  whether the ledger is whole and continues what the asker saw last
+    consistent  whether the ledger verifies and continues what the asker saw last
     """
 
     found: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""A mistake chased: Australia's gateway asks, uses what it learned, is told that it was wrong, and says what it did.
+"""A mistake chased: Australia's gateway asks, uses what it learned, gets a correction, and says what it did.
 
 Here both parties serve, because a correction travels the other way. Australia's own law is not ours to write, so its
 gateway works under a copy of our agreement in which the two parties have changed places.
@@ -44,7 +44,7 @@ def mirrored(name: str = "au", partner: str = "AUS") -> str:
 
 
 def prepare(aus: Party) -> Path:
-    """Give Australia's gateway its agreement and a caseworker; return the caseworker's badge."""
+    """Give Australia's gateway its agreement and a caseworker; return the caseworker's officer certificate."""
     parties.agree(aus, "au.toml", mirrored())
     return parties.let_in(aus, "C-7", "caseworker")
 
@@ -77,7 +77,7 @@ class Redress:
         return promise, number, sum(map(bool, cited.values()))
 
     def corrected(self, person: Person, number: str, folder: Path) -> tuple[Promise, int]:
-        """Set the record right, tell whoever received it, and wait for what they did.
+        """Correct the record, inform whoever received it, and wait for what they did.
 
         Returns the promise, and how many notices were acknowledged.
         """

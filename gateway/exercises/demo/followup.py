@@ -27,7 +27,7 @@ class Followed:
     fields     how many were disclosed, each beside its paragraph
     reviewed   destruction receipts by transaction number of what an examiner decided
     corrected  corrections that the partner acknowledged
-    why        the paragraph that the auditor was told for a masked answer
+    why        the paragraph that the auditor got for a masked answer
     """
 
     fields: int = 0
@@ -47,7 +47,7 @@ class Badges:
 
 @dataclass(frozen=True, slots=True)
 class Casework:
-    """Tells them. `keep` hears of each promise, `folder` is scratch."""
+    """Shows them. `keep` is called with each promise, `folder` is scratch."""
 
     can: Party
     aus: Party
@@ -73,7 +73,7 @@ class Casework:
         return badges
 
     def follow(self, stage: Stage, badges: Badges, asked: Sequence[Asked]) -> Followed:
-        """Follow two people up who were hits, and have the auditor told why a third was not."""
+        """Follow two people up who were hits, and let the auditor learn why a third was not."""
         followed = Followed(why=masking.explained(self.can, badges.auditor, asked))
         one = found(asked)
         other = None if one is None else found(asked, but=one.person)

@@ -15,7 +15,7 @@ NEVER = "IRPR 315.36"  # whose information is shared at all: nationals of a thir
 
 
 def hidden(asked: Sequence[Asked], found: Collection[str], why: str) -> tuple[Promise, int]:
-    """Return the promise that a citizen looks like a stranger, and how often one was asked about and found.
+    """Return the promise that a citizen looks like an unknown person, and how often one was asked about and found.
 
     found   transaction numbers of which the sealed detail says that somebody was found and not shown
     why     the paragraph that the auditor was given for one of them

@@ -1,4 +1,4 @@
-"""How the demonstration is told: one fact a line, one table of people, ✓ or ✗ beside every promise."""
+"""How the demonstration is shown: one fact a line, one table of people, ✓ or ✗ beside every promise."""
 
 from __future__ import annotations
 

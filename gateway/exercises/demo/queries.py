@@ -35,7 +35,7 @@ class Asked:
 
     @property
     def expected(self) -> Outcome:
-        """What a perfect search says to a partner: of a citizen as little as of a stranger."""
+        """What a perfect search says to a partner: of a citizen as little as of an unknown person."""
         known = self.person.enrolled and not self.person.citizen
         return Outcome.MATCH if known else Outcome.NO_MATCH
 
@@ -69,7 +69,7 @@ def ask_all(
 ) -> tuple[Asked, ...]:
     """Ask about everybody with every impression that was not enrolled; in the order of the cast.
 
-    told  hears of each answer as it comes, from several threads
+    told  is called with each answer as it comes, from several threads
     """
     wanted = [(person, number) for person in cast.people for number in person.asked_with]
 

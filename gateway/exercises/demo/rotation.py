@@ -84,7 +84,7 @@ def succeeded(stage: Stage, can: Party) -> tuple[Promise, Promise, int]:
 
 
 def alone(can: Party) -> Promise:
-    """Have one operator propose to revoke a key and approve it himself, then another reject it."""
+    """Have one operator propose to revoke a key and approve it themselves, then another reject it."""
     first = can.officer(FIRST)
     keys = subprocess_cli.run("keys", "list", can.home, accept=(0, 1), officer=first)["keys"]
     kid = next(k["kid"] for k in keys if (k["kind"], k["state"]) == ("KEM", "ACTIVE"))

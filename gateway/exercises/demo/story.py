@@ -1,4 +1,4 @@
-"""The main job told in order, each promise checked as it goes.
+"""The main job shown in order, each promise checked as it goes.
 
     two parties · bundles compared · people enrolled, and what is held of them · a server on loopback ·
     many questions · a replay, a forgery, a purpose that nobody agreed · a hit, and what may be said of it ·
@@ -8,7 +8,7 @@
 
 Everything is the product's own: commands in their own processes, the partner's client, mutual TLS. What a
 perfect matcher would find and ours missed is reported and allowed up to a stated share; a hit on a
-stranger, or on the wrong person, is not.
+unknown person, or on the wrong person, is not.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ class Summary:
     receipts_verified  answers to queries whose receipt, signature and consistency were verified
     details_fields     data disclosed of people who matched, each beside the paragraph that permits it
     masked             questions about a citizen who was found, answered as if nobody had been
-    reviews            cases that an examiner decided, and whose verdict the partner was told
+    reviews            cases that an examiner decided, and whose verdict the partner got
     corrections_acknowledged  notices of a wrong value, of which the partner said what it did about it
     rotations          keys that were replaced while a partner asked
-    destruction_receipts_verified  queries whose prints are proved destroyed, without a gateway at hand
+    destruction_receipts_verified  queries whose prints are proved destroyed, without a gateway
     p50_ms … p99_ms    milliseconds from composing a question to believing its answer
     """
 

@@ -5,9 +5,9 @@
     slow for a while is slow for both
 (3) each kind of pressure is put on it while that partner asks on: every question must be answered, and not much later
 (4) it is taken off: what the gateway holds of memory and descriptors must be what it was
-(5) the gateway is told to stop, and its whole ledger is verified
+(5) the gateway is stopped, and its ledger is verified
 
-Whoever presses does so from a process of its own, by what a partner with a valid certificate or a stranger can do.
+Whoever presses does so from a process of its own, by what a partner with a valid certificate or an unidentified caller can do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WARM_UP = 10  # questions before anything counts: caches, TLS, the store's pool
 SHARE = 0.95
 RATIO = 1.5  # how much later than in quiet an answer may come
 STOP = 10.0  # seconds
-ENTRIES_EACH = 3  # entries of an answered letter: REQUEST, DESTRUCTION or CORRECTION, RESPONSE
+ENTRIES_EACH = 3  # entries of an answered message: REQUEST, DESTRUCTION or CORRECTION, RESPONSE
 ENTRIES_FEW = (
     2 * RECORDED + 10
 )  # refusals with an entry of their own in two minutes, and a few counts
@@ -97,7 +97,7 @@ class Figures:
 
     @property
     def ok(self) -> bool:
-        """Whether no kind kept another partner from its answers, and the gateway stopped and is whole."""
+        """Whether no kind kept another partner from its answers, and the gateway stopped in order and its ledger verifies."""
         return (
             bool(self.by_kind)
             and all(each.ok for each in self.by_kind)

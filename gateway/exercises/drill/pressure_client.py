@@ -1,4 +1,4 @@
-"""One who presses a gateway from outside: `python -m gateway.exercises.drill.pressure_client`, told what to do on stdin.
+"""One who presses a gateway from outside: `python -m gateway.exercises.drill.pressure_client`, commanded on stdin.
 
 First line in: the plan. First line out: that it is ready. Second line in: begin. Second line out: that it presses. Then
 it goes on until its stdin is closed or a line comes, and never longer than `LONGEST`; last line out: what came of it, by
@@ -110,7 +110,7 @@ class Presser(ABC):
     """A partner's folder, its connections, and a tally by reason. A context manager that closes all of them."""
 
     def __init__(self, plan: Plan) -> None:
-        """Make ready what takes time: letters are written before anything is pressed."""
+        """Make ready what takes time: messages are written before anything is pressed."""
         passphrase = Path(plan.passphrase_file).read_bytes().strip()
         self.plan = plan
         self.folder: HomeDirectory = read_folder(Path(plan.home), plan.peer, lambda: passphrase)
@@ -129,7 +129,7 @@ class Presser(ABC):
 
     @abstractmethod
     def press(self, stop: threading.Event, pressing: Callable[[], None]) -> None:
-        """Press until told to stop; `pressing` is called once, when it has begun."""
+        """Press until the command to stop; `pressing` is called once, when it has begun."""
 
     def exchange(self, options: Options = (), leaf: tuple[bytes, bytes] | None = None) -> Any:  # noqa: ANN401 - grpc's types
         """Return a connection of its own to the exchange, by the partner's leaf or another: private key, chain."""
@@ -143,7 +143,7 @@ class Presser(ABC):
         return self._opened("health", credentials, options)
 
     def partner(self) -> Partner:
-        """Return the partner's own client, to write letters with."""
+        """Return the partner's own client, to write messages with."""
         folder = self.folder
         return Partner.connect(folder.party, folder.keyset, folder.peer, keep=folder.keep)
 
@@ -209,7 +209,7 @@ class Silent(Presser):
 
 
 class Slow(Presser):
-    """Calls whose answers nobody reads: a partner's questions, and a stranger's at the health listener."""
+    """Calls whose answers nobody reads: a partner's questions, and an unidentified caller's at the health listener."""
 
     def prepare(self) -> None:
         """Write one question."""

@@ -4,7 +4,7 @@ Six come over the network, from a process of their own (`gateway.exercises.drill
 partner, an operator or a file system brings:
 
 broken partner   one partner's listener takes connections and says nothing, another's entry names its ledger's pair no
-                 longer; a letter to a third must leave all the same
+                 longer; a message to a third must leave all the same
 bad file         a file in the folder of agreements that nobody signed, one that is no text, a partner's entry that is
                  none; what housekeeping does must go on, and a restart must serve
 stuck thread     a file in that folder of which nothing can be read, ever (a FIFO): housekeeping goes on all the same, and
@@ -39,10 +39,12 @@ from gateway.trust.partners import own_bundle
 from keys import atomic_file
 from keys.signatures import LogKey
 
-LETTER = 30.0  # seconds in which a letter to a partner that serves leaves; the outbox looks every 2
+LETTER = (
+    30.0  # seconds in which a message to a partner that serves leaves; the outbox looks every 2
+)
 ROUND = 45.0  # seconds in which housekeeping comes round; it does every 30
 STUCK = 120.0  # seconds in which housekeeping comes round beside such a file; four rounds
-MUTE = 3  # letters to a partner that never answers; each is waited for, for 5 seconds
+MUTE = 3  # messages to a partner that never answers; each is waited for, for 5 seconds
 GIVEN_BACK = 10  # queries too poor to search that may give their quota back, of so small a quota
 AT_ONCE = 3  # of them; an officer may have four acts under way
 MEMORY_MIB = 48.0  # that one kind may leave behind: what the allocator keeps of a busy moment
@@ -103,7 +105,7 @@ def poor_prints(stage: Stage, told: Told) -> Iterator[None]:
 
 @contextmanager
 def broken_partner(stage: Stage, told: Told) -> Iterator[None]:
-    """Have letters wait for two broken partners while the block runs, and one to a third leave."""
+    """Have messages wait for two broken partners while the block runs, and one to a third leave."""
     broken = stage.broken
     if broken is None:
         raise AssertionError

@@ -39,7 +39,7 @@ from gateway.trust.partners import Directory, fingerprint
 DESCRIPTORS = (
     512  # that the gateway may have: half of what most systems give, so that hundreds are many
 )
-PEOPLE = 8  # of the gallery; the partner asks about each, and about as many strangers
+PEOPLE = 8  # of the gallery; the partner asks about each, and about as many unknown people
 DEADLINE = 10.0  # seconds, of a question of the partner who asks meanwhile; the client's default
 LONGEST = 60.0  # seconds that one spell of asking takes, however slow the answers are
 SETTLE = 20.0  # seconds in which what was taken is given back, once nobody presses

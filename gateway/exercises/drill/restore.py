@@ -6,7 +6,7 @@
 (4) damaged copies of the backup are refused: cut, one bit flipped, under another recovery key
 (5) against the checkpoint that the partner kept from before, the backup is restored, and checked
 (6) against the newest one it is refused; with a reason it is restored, recorded as a loss
-(7) the partner was told: it sets its witness aside, takes the new entry, and is answered by the restored gateway
+(7) the partner was informed: it sets its witness aside, takes the new entry, and is answered by the restored gateway
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Figures:
 
     @property
     def ok(self) -> bool:
-        """Whether the gateway came back whole, and could not pass itself off as newer than it is."""
+        """Whether the gateway came back complete, and could not pass itself off as newer than it is."""
         wrong = self.damaged_restored or self.loss_unnoticed or self.version_back
         return not wrong and self.check_ok and self.ledger_verified and self.answered_again == ASKED
 

@@ -5,12 +5,12 @@
         announced, promoted once every partner was seen to know it; its predecessor steps down. The pairs of the
         directory are promoted when its root key holders name them, with the keys in their folders
     (3) the partners stop, and say what came of their questions
-    (4) the whole ledger is verified, as `passerelle ledger verify` does
+    (4) the ledger is verified, as `passerelle ledger verify` does
     (5) a copy of the folder is opened by clocks that are ahead: two days later its round destroys the old sealing
-        keys, a week later the old data keys, as two persons decided; letters that partners sealed, and records,
+        keys, a week later the old data keys, as two persons decided; messages that partners sealed, and records,
         which opened until then, are tried again
 
-Nothing waits for days: a turn is asked for, not awaited, and the 48 hours and the week pass on the copy alone.
+Nothing waits for days: a rotation is asked for, not awaited, and the 48 hours and the week pass on the copy alone.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Figures:
     rotations, by_kind      successors that were put in use
     failed                  queries that were refused, or whose answer did not prove itself
     unanswered              queries to which nothing came back in time
-    old_ciphertexts         letters and records that were sealed to keys that are destroyed now
+    old_ciphertexts         messages and records that were sealed to keys that are destroyed now
     old_ciphertext_opens    those of them that still open
     ledger_verified         whether the whole ledger holds
     """
@@ -118,7 +118,7 @@ _RECORD = b"a record of nobody"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A letter that a partner sealed to one of our keys."""
+    """A message that a partner sealed to one of our keys."""
 
     letter: SignedEnvelope
     header: Header
@@ -275,7 +275,7 @@ def drill(
 
 
 def _sealed(partner: Party, home: Party) -> Sealed:
-    """Return a letter that a partner seals to our key of this moment, and does not send."""
+    """Return a message that a partner seals to our key of this moment, and does not send."""
     folder = read_folder(partner.home, HOME, partner.passphrase)
     person, samples = questions(1)[0]
     matter = Matter(
@@ -292,7 +292,7 @@ def _sealed(partner: Party, home: Party) -> Sealed:
 
 
 def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[bytes]) -> int:
-    """Let the windows end on a copy of the folder; return how many letters and records open after that.
+    """Let the windows end on a copy of the folder; return how many messages and records open after that.
 
     Raises UserError where one does not open before: then nothing was shown.
     """
@@ -335,7 +335,7 @@ def _opening(gateway: Gateway, letters: Iterable[Sealed], blobs: Iterable[bytes]
 
 
 def _opens(sealed: Sealed, keyset: Keyset) -> bool:
-    """Say whether a letter opens, at the kindest moment: inside the window of its key."""
+    """Say whether a message opens, at the kindest moment: inside the window of its key."""
     kid = sealed.header.kem_key_id
     try:
         key = keyset.opening(kid, keyset.record(kid).changed)

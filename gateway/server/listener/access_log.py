@@ -187,7 +187,7 @@ class AccessLog:
     def failed(
         self, operation: str, partner: str, code: str, error_id: str, seconds: float
     ) -> None:
-        """Say that a call ended by a fault of ours, under the number that was told, or that its caller left."""
+        """Say that a call ended by a fault of ours, under the number in the answer, or that its caller left."""
         told = self._log.error if error_id else self._log.info
         told(
             "call",

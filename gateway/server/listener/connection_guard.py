@@ -3,12 +3,12 @@
 gRPC's Python has no say at accept, and its C core no limit by address. But each connection is a descriptor of this very
 process: the system says whose it is, and shuts it down for us. Twice a second:
 
-(1) who was identified since the last look, as the interceptor told it
+(1) who was identified since the last look, as the interceptor reported it
 (2) each socket of ours that one of our ports accepted, by its inode
 (3) what is too much → shut down, on the library's own descriptor, which the library then closes
 
 Never on a second descriptor of it: the kernel keeps a connection in the library's poll set until the last one is closed,
-and the library, which has closed its own by then, would be told of what it no longer has.
+and the library, which has closed its own by then, would get what it no longer has.
 So between the last look and the shutting down a descriptor may become another connection's. That one is cut instead,
 and its owner connects again; a file is not touched. It takes no descriptor, so it works where none is left.
 """
@@ -38,16 +38,14 @@ from gateway.server.listener.connection_limits import (
 )
 from gateway.server.workers.watchdog import Watchdog
 
-EVERY: Final = (
-    0.5  # seconds between looks; a stranger from one address has that long to fill the listener
-)
+EVERY: Final = 0.5  # seconds between looks; an unidentified caller from one address has that long to fill the listener
 TOLD: Final = 60.0  # seconds between two lines of the log about what was cut; the metrics have each
 
 _log = telemetry.logger("guard")
 
 
 class Guard:
-    """Knows the connections of the listeners it was told of. `identified` may be called from any thread."""
+    """Knows the connections of the listeners given to it. `identified` may be called from any thread."""
 
     def __init__(
         self,

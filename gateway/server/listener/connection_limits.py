@@ -1,6 +1,6 @@
 """Which connections are cut: those that nobody answers for and that are too many or too old. Pure; sockets are `guard`'s.
 
-A connection counts as a stranger's until a call on it passed identification. The library that listens has a limit in
+A connection counts as an unidentified caller's until a call on it passed identification. The library that listens has a limit in
 all and one for handshakes, and none by address: one address could take every place. So we count from outside.
 """
 
@@ -77,9 +77,9 @@ def to_shed(
 ) -> dict[int, Why]:
     """Return which connections to cut, by key, and why.
 
-    excess   how many descriptors are in use beyond what may be; so many strangers are cut on top, on whichever listener
+    excess   how many descriptors are in use beyond what may be; so many unidentified ones are cut on top, on whichever listener
 
-    Among strangers the oldest go first: whoever comes now has the longest time to say who they are. Of a partner's, those
+    Among unidentified callers the oldest go first: whoever comes now has the longest time to say who they are. Of a partner's, those
     that were silent longest.
     """
     shed: dict[int, Why] = {}

@@ -17,12 +17,12 @@ from gateway.config import Settings
 
 MOST: Final = 65_536  # what we ask the system for, at most; more than any listener here is allowed
 RESERVE: Final = (
-    256  # ours: 40 threads with two files of the store each, key files, tiles, letters to partners
+    256  # ours: 40 threads with two files of the store each, key files, tiles, messages to partners
 )
 BURST: Final = 1024  # accepted at a moment when the listener is full, and not closed yet: a tenth of a second of a flood
 OURS: Final = 3 / 4  # of a limit that is too low for all this is kept from the listeners
 FEWEST: Final = 4  # connections that each listener has however low the limit is
-PRESSED: Final = 0.85  # share of the limit above which connections of strangers are cut
+PRESSED: Final = 0.85  # share of the limit above which connections of unidentified callers are cut
 FOLDER: Final = "/dev/fd"  # this process's own, on Linux and macOS
 
 # Connections in all to the listeners that are not the partners'. An officer's command makes one, a probe one.

@@ -1,6 +1,6 @@
 """Health for the orchestrator (grpc.health.v1): `Check`, and nothing that goes on.
 
-Whoever reaches the port may ask, without a certificate. So a question is read whole, answered from one value in memory
+Whoever reaches the port may ask, without a certificate. So a question is read completely, answered from one value in memory
 and forgotten; `Watch`, which would have us write to whoever does not read, is UNIMPLEMENTED.
 """
 
@@ -17,7 +17,7 @@ SERVICE = "grpc.health.v1.Health"
 
 
 class Health:
-    """Whether we serve, by service; "" is the whole."""
+    """Whether we serve, by service; "" is all of them."""
 
     def __init__(self) -> None:
         self._shown: Mapping[str, bool] = {"": False}

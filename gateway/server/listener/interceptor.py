@@ -59,7 +59,7 @@ PUSHBACK = "grpc-retry-pushback-ms"  # trailer that gRPC clients obey; RetryInfo
 SLOW = (
     2.0  # seconds that a caller has to send its message or take its answer once the listener closes
 )
-PACE = 0.25  # seconds after which a caller beyond its share is told so: half of what it is told to wait at least
+PACE = 0.25  # seconds after which a caller beyond its share gets its refusal: half of the least wait that the refusal states
 MOST_PACED = (
     256  # answers and refusals that wait for their moment; beyond it a refusal leaves at once
 )
@@ -106,9 +106,9 @@ class AuthInterceptor(grpc.ServerInterceptor):
 
     identify    certificate -> who it is, or None; asked on every call, so that revocation is immediate
     ready       raises the Refusal that says why the gateway does not serve
-    refused     is told of each refusal that no ledger entry of its own follows: partner, reason
+    refused     is called with each refusal that no ledger entry of its own follows: partner, reason
     leaves      method, when its call began, now -> the monotonic time at which its answer may leave
-    identified  is told of each call whose caller is known: the connection's other end as gRPC names it, partner
+    identified  is called for each call whose caller is known: the connection's other end as gRPC names it, partner
     """
 
     def __init__(
@@ -320,7 +320,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
             end()
 
     def _fail(self, call: _Open, error: Exception) -> None:
-        """Answer what is a fault of ours with a number that stands in the log; a caller who left gets nothing."""
+        """Answer what is a fault of ours with a number that is in the log; a caller who left gets nothing."""
         if isinstance(error, grpc.RpcError) and not call.context.is_active():
             telemetry.count_call(call.name, "CANCELLED", "")
             self._access.failed(

@@ -121,7 +121,7 @@ def health_check(
 
 
 def set_serving(servicer: Health, services: Sequence[str], *, serving: bool) -> None:
-    """Tell the orchestrator whether we serve, as a whole and for each service."""
+    """Report to the orchestrator whether we serve, in all and for each service."""
     servicer.show(("", *services), serving=serving)
 
 

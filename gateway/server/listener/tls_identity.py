@@ -54,7 +54,7 @@ class TlsIdentity:
     """Holds the identity that is handed out; follows the keyset."""
 
     def __init__(self, alarms: LatchedAlarms, progress: Callable[[], None] = lambda: None) -> None:
-        """Prepare; `progress` is told between two handshakes, for who watches the threads."""
+        """Prepare; `progress` is called between two handshakes, for who watches the threads."""
         self._alarms, self._progress = alarms, progress
         self._lock = threading.Lock()
         self._current: Identity | None = None
@@ -157,7 +157,7 @@ def try_out(identity: Identity, authorities: bytes, host: str) -> None:
         options = (
             ("grpc.ssl_target_name_override", host),
             ("grpc.use_local_subchannel_pool", 1),
-            ("grpc.enable_http_proxy", 0),  # nobody stands between us and ourselves
+            ("grpc.enable_http_proxy", 0),  # nothing is between us and ourselves
         )
         with grpc.secure_channel(f"{LOOPBACK}:{port}", credentials, options=options) as channel:
             knock: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(

@@ -1,7 +1,7 @@
 """A scratch handshake with our own listener: it must not speak TLS 1.2.
 
 What gRPC speaks is settled by an environment variable that it reads when it is first imported (keys.md
-section 9), and by nothing that a program could ask for later. So we knock as a client of TLS 1.2 would, and
+section 9), and by nothing that a program could ask for later. So we connect as a client of TLS 1.2 would, and
 look at the first byte of the answer: a handshake record is a welcome, an alert or silence is not.
 """
 
@@ -33,7 +33,7 @@ def demand_tls_1_3(host: str, port: int) -> None:
 
 
 def leaf_shown(host: str, port: int) -> bytes | None:
-    """Return the leaf, DER, that a listener shows to a stranger who makes a new connection; None for none.
+    """Return the leaf, DER, that a listener shows to an unidentified caller on a new connection; None for none.
 
     Raises OSError where this process had no descriptor, or nothing else, to look with.
     """

@@ -4,7 +4,7 @@
     act, arguments -> answer  through `Gateway.perform`, as a command does it while the gateway is closed
 
 A partner's certificate fails the handshake: only our own authority is trusted here. Our own server's passes it
-and is no badge. While the listener is open its address stands in a file of the folder, mode 0600.
+and is no officer certificate. While the listener is open its address is in a file of the folder, mode 0600.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class AdminService:
         """Open the listener and say where it is; return its port. Raises UserError when the address is taken.
 
         connections   to the listener in all
-        identified    is told of each officer's call, as the interceptor's
+        identified    is called for each officer's call, as the interceptor's
         beside        what else is written beside the address: other listeners, by name
         """
         gateway, settings = self._gateway, self._gateway.settings

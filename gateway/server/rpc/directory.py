@@ -53,7 +53,7 @@ class DirectoryService(directory_pb2_grpc.DirectoryServiceServicer):
 
 
 def install(server: grpc.Server, files: Files) -> None:
-    """Put the service behind a server's doors."""
+    """Add the service to a server."""
     directory_pb2_grpc.add_DirectoryServiceServicer_to_server(DirectoryService(files), server)
 
 

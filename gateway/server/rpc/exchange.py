@@ -224,6 +224,6 @@ def install(
     witnesses: Witnessed,
     gate: Gate,
 ) -> None:
-    """Put both services behind a server's doors."""
+    """Add both services to a server."""
     exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(Exchange(handle, stages), server)
     ledger_pb2_grpc.add_LedgerServiceServicer_to_server(Ledger(proofs, witnesses, gate), server)

@@ -1,9 +1,9 @@
-"""Sends what partners are owed and what we ask them, by itself while the gateway serves: a queue for each partner.
+"""Sends corrections and queries to partners, by itself while the gateway serves: a queue for each partner.
 
 Each partner has its own turn on its own thread, and its own time in it. A partner that is away, slow, or whose entry
 fails in a way nobody foresaw holds up its own messages alone; its directory is read on other threads again.
 
-It stands in a closed gateway too: a question that a caseworker asks from inside is carried at once, and what is
+It exists in a closed gateway too: a question that a caseworker asks from inside is carried at once, and what is
 not answered then waits for the gateway to serve.
 """
 
@@ -136,7 +136,7 @@ class OutboundWorker:
             self._read(partner)
 
     def _turn(self, partner: str) -> None:
-        """Give a partner its turn: what we owe it, then what it owes us."""
+        """Give a partner its turn: what we send it, then what it sends us."""
         until = time.monotonic() + TURN
 
         def go_on() -> bool:
@@ -225,7 +225,7 @@ class OutboundWorker:
         """Return the partners with whom anything is open."""
         with self._database.reader() as reader:
             waiting = {*corrections.partners(reader), *outbound_queries.waited_for(reader)}
-        return sorted(waiting | self._setbacks.partners())  # the last also to end what stands
+        return sorted(waiting | self._setbacks.partners())  # the last also to clear its alarms
 
     def _followed(self) -> list[str]:
         return [one.party for one in self._directory.parties() if one.root is not None]

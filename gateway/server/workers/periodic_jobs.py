@@ -36,8 +36,8 @@ class Jobs:
     def run(self, alive: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
         """Run every job once; return the names of those that failed.
 
-        alive   is told each job's name before it begins, and once more with an empty name at the end: whoever
-                watches that the round goes on knows from it where the round stands
+        alive   is called with each job's name before it begins, and once more with an empty name at the end: whoever
+                watches that the round goes on knows from it where the round is
         """
         failed = []
         for name, work in self._table:

@@ -42,7 +42,7 @@ _log = telemetry.logger("publisher")
 
 
 class TileWorker:
-    """Walks until it is stopped; a step that fails is told, and the next one comes all the same."""
+    """Works until it is stopped; a step that fails is reported, and the next one comes all the same."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class TileWorker:
         self._stop.clear()
 
     def finish(self) -> None:
-        """Publish what was recorded last, once nothing more will be; a failure is told and no more.
+        """Publish what was recorded last, once nothing more will be; a failure is reported and no more.
 
         Whatever is not on disk in a while is left to the next start.
         """
@@ -93,7 +93,7 @@ class TileWorker:
             _log.error("thread_left_behind", state=last.name)
 
     def step(self) -> None:
-        """Publish what is new; what keeps us from it is told and counted down, never raised."""
+        """Publish what is new; what prevents it is reported and counted down, never raised."""
         self._publish()
         self.look()
 

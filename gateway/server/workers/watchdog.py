@@ -1,7 +1,7 @@
 """Notices a thread of ours that does not come round, within a minute, so that the process is ended and started anew.
 
 Each watched thread says that it goes on: between two steps of its work, at each commit it made, and while it waits for
-its next turn. What says nothing for longer than its patience stands still, whatever it waits for.
+its next turn. A thread that says nothing for longer than its patience makes no progress, whatever it waits for.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Final
 
 EXIT_STUCK: Final = 75  # sysexits.h EX_TEMPFAIL: a thread stood still, or the end did; start again
 SLICE: Final = 1.0  # seconds between two signs of life of a thread that waits for its turn
-STEP: Final = 5.0  # seconds between two looks that count at most: a machine that slept is no thread that stands still
-FRAMES: Final = 8  # innermost functions that are named of a thread that stands still
+STEP: Final = 5.0  # seconds between two looks that count at most: a machine that slept is not a thread without progress
+FRAMES: Final = 8  # innermost functions that are named of a thread without progress
 
 Sign = object  # whatever changes while a thread goes on; None while it has nothing to do
 
@@ -103,7 +103,7 @@ class Watchdog:
             self.beat()
 
     def late(self, now: float) -> list[str]:
-        """Return who stands still, at a moment of a monotonic clock; to be asked once a second, by one thread."""
+        """Return which threads make no progress, at a moment of a monotonic clock; to be asked once a second, by one thread."""
         with self._lock:
             signs: dict[str, Sign] = dict(self._beats)
         signs |= {name: sign() for name, sign in self._signs.items()}

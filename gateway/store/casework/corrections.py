@@ -1,6 +1,6 @@
 """The rows of corrections: what each says until its duty is done, and what moves it on.
 
-What a correction says, and the letter in which it travels, is sealed and bound to its row, and goes when the duty is
+What a correction says, and the envelope in which it is sent, is sealed and bound to its row, and goes when the duty is
 done. It may hold a photograph, so it lies in a table of its own: lists and rounds read rows of a few hundred bytes.
 What a partner sent is bounded where it is added, by the rows themselves, so that a restart forgets nothing.
 """
@@ -44,16 +44,16 @@ from keys.pae import pae
 _LABEL = b"passerelle/1/correction"
 _FILED_LABEL = b"passerelle/1/filed-notice"
 PAGE = 200  # rows of one look, of a few hundred bytes each
-_HEAD = 12  # bytes: u64be end of the letter's life in milliseconds, u32be length of the notice
+_HEAD = 12  # bytes: u64be end of the envelope's life in milliseconds, u32be length of the notice
 
 
 @dataclass(frozen=True, slots=True)
 class Papers:
-    """What a correction says, and the letter that carries it while it lives.
+    """What a correction says, and the envelope that carries it while it is valid.
 
     notice   the payload of the notice
     letter   what a transport made of it; empty where it must be written anew
-    until    when that letter's life ends, milliseconds
+    until    when that envelope's life ends, milliseconds
     """
 
     notice: bytes = field(repr=False)
@@ -179,7 +179,7 @@ def kept(correction: Correction, *, sealed: bytes, **values: Any) -> tuple[Effec
 def reminded(correction: Correction, *, sealed: bytes, **values: Any) -> tuple[Effect, ...]:  # noqa: ANN401 - columns of many types
     """Return what sets papers and columns together with the entry of a reminder, and moves nothing.
 
-    The commit raises InProgress where it was moved meanwhile: the entry would stand after the end.
+    The commit raises InProgress where it was moved meanwhile: the entry would come after the end.
     """
     row = update(corrections).where(_same(correction)).values(**values)
     named = _papers(correction.partner, correction.id, correction.direction)
@@ -339,7 +339,7 @@ def filed(data_key: DataRing, correction: Correction, notice: bytes, now: dateti
 
 
 def notices_filed(connection: Connection, partner: str, number: str) -> tuple[bytes, ...]:
-    """Return the identifiers of the notices that stand beside an answer, the oldest first."""
+    """Return the identifiers of the notices beside an answer, the oldest first."""
     wanted = select(filed_notices.c.id).where(
         filed_notices.c.partner == partner, filed_notices.c.number == number
     )
@@ -351,7 +351,7 @@ def notices_filed(connection: Connection, partner: str, number: str) -> tuple[by
 def notice_filed(
     connection: Connection, data_key: DataRing, partner: str, number: str, identifier: bytes
 ) -> bytes:
-    """Return one notice that stands beside an answer; raises InternalError where it was altered, moved or is gone."""
+    """Return one notice beside an answer; raises InternalError where it was altered, moved or is gone."""
     wanted = select(filed_notices.c.sealed).where(
         filed_notices.c.partner == partner,
         filed_notices.c.number == number,
@@ -464,5 +464,5 @@ def aad(partner: str, identifier: bytes, direction: int) -> bytes:
 
 
 def filed_aad(partner: str, number: str, identifier: bytes) -> bytes:
-    """Return what a notice that stands beside an answer is bound to."""
+    """Return what a notice beside an answer is bound to."""
     return pae(_FILED_LABEL, partner.encode(), number.encode(), identifier)

@@ -1,4 +1,4 @@
-"""Numbers that stand for prints: of queries that we sent or received, about whom, and whether a match is established.
+"""Numbers that are given instead of prints: of queries that we sent or received, about whom, and whether a match is established.
 
 A number alone discloses only where the query that bore it established a match and nobody took that back since
 (IRPR 315.23(2)(c), 315.25(1)(c); 315.38 with 315.39). What was erased we no longer know to have been a match.
@@ -22,10 +22,10 @@ _ANSWERED = (int(OutboundState.ANSWERED), int(OutboundState.SHOWN), int(Outbound
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A number that stands for prints.
+    """A number that is given instead of prints.
 
     subject   whom it is about; None where it is nobody of ours
-    matched   whether the query of that number established a match, and it stands today
+    matched   whether the query of that number established a match, and it is valid today
     """
 
     subject: int | None
@@ -33,9 +33,9 @@ class Issued:
 
 
 def find_issued(connection: Connection, partner: str, number: str) -> Issued | None:
-    """Return what stands behind a number that we issued to this very partner, else None.
+    """Return whom a number is about that we issued to this very partner, else None.
 
-    None too for a number of another partner's: the asker cannot tell the two apart (IRPR 315.38).
+    None too for a number of another partner's: the asker cannot distinguish the two (IRPR 315.38).
     """
     wanted = select(asked.c.subject_id, asked.c.outcome, asked.c.state).where(
         asked.c.partner == partner,
@@ -53,10 +53,10 @@ def find_issued(connection: Connection, partner: str, number: str) -> Issued | N
 def find_received(
     connection: Connection, data_key: DataRing, partner: str, number: str
 ) -> Issued | None:
-    """Return what stands behind the number of a query that this very partner sent us, else None.
+    """Return whom the number is about of a query that this very partner sent us, else None.
 
     A review that is not decided, or never was, established nothing, whoever it may be; nor did a query of whose match
-    the partner was not told, for asking back by its own number would tell.
+    the partner did not get, for asking back by its own number would reveal it.
     """
     earlier = transactions.transaction(connection, partner, number)
     if earlier is None or earlier.finding is None:
@@ -70,10 +70,10 @@ def find_received(
 def shown_match(
     connection: Connection, data_key: DataRing, partner: str, number: str
 ) -> Issued | None:
-    """Return what stands behind a query that this very partner sent us and was answered with a match that stands.
+    """Return whom a query is about that this very partner sent us and was answered with a match still valid.
 
-    The only numbers that may stand for prints when we ask: any other would tell a partner of another's query, or that
-    we know somebody whom it was told that we do not (IRPR 315.38).
+    The only numbers that may replace prints when we ask: any other would reveal to a partner another's query, or that
+    we know somebody of whom we answered that we do not (IRPR 315.38).
     """
     earlier = transactions.transaction(connection, partner, number)
     if earlier is None or earlier.outcome is not Outcome.MATCH:

@@ -79,7 +79,7 @@ def moved(
     leaf: int | None = None,
     **values: Any,  # noqa: ANN401 - columns of many types
 ) -> Effect:
-    """Return what moves a query on by `act` and sets columns; `leaf` is the leaf that LEAF stands for.
+    """Return what moves a query on by `act` and sets columns; `leaf` is the leaf that LEAF means.
 
     The commit raises InProgress where it was moved meanwhile.
     """
@@ -107,7 +107,7 @@ def kept(
 ) -> Effect:
     """Return what replaces the folder and moves nothing; fields in `absent` were asked for and did not come.
 
-    came   what did come, whatever another request at the same time was told meanwhile
+    came   what did come, whatever another request at the same time got as answer meanwhile
     """
     row = update(asked).where(_same(errand)).values(sealed=sealed)
     if absent or came:
@@ -125,7 +125,7 @@ def unmoved(errand: OutboundQuery) -> Effect:
 def may_receive(
     errand: OutboundQuery, fields: Collection[FieldCode], before: Collection[FieldCode]
 ) -> Effect:
-    """Return what says that fields are asked for: until we hear back the partner may have disclosed them.
+    """Return what says that fields are asked for: until its answer comes the partner may have disclosed them.
 
     before   those that are known to have come, for a row that says nothing of them
     """

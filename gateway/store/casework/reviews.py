@@ -32,7 +32,7 @@ _LABEL = b"passerelle/1/review"
 
 
 class CaseState(IntEnum):
-    """Where a case stands; the last two are ends."""
+    """The state of a case; the last two are ends."""
 
     OPEN = 1
     LEASED = 2
@@ -78,7 +78,7 @@ WAITING = (CaseState.OPEN, CaseState.LEASED, CaseState.FIRST_VERDICT, CaseState.
 class Evidence:
     """What a case keeps sealed: the query as it was received, and whom it may be about.
 
-    header, payload   bytes of the letter; the payload holds the prints
+    header, payload   bytes of the signed envelope; the payload holds the prints
     subject           number of the candidate
     """
 
@@ -108,7 +108,7 @@ class Case:
     sealed_key: bytes | None = field(repr=False)
 
     def held_by(self, now: datetime) -> str | None:
-        """Return who has the case in hand at a moment; a lease that has ended is nobody's."""
+        """Return who has the lease of the case at a moment; a lease that has ended is nobody's."""
         if self.leased_until is None or now >= self.leased_until:
             return None
         return self.leased_by
@@ -186,7 +186,7 @@ def begin(of: Case) -> Effect:
 
 
 def lease(of: Case, examiner: str, now: datetime, until: datetime) -> Effect:
-    """Return what gives a case into one person's hands, unless another has it, or it has ended."""
+    """Return what leases a case to one person, unless another has it, or it has ended."""
     free = or_(
         reviews.c.leased_by.is_(None),
         reviews.c.leased_by == examiner,

@@ -62,7 +62,7 @@ class Decision:
 
     @property
     def law(self) -> Decided:
-        """What the law is told of it."""
+        """What the law needs of it."""
         return Decided(self.scope, self.fields, self.ground, self.terms)
 
 

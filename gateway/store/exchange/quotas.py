@@ -147,7 +147,7 @@ def release_poor(
 ) -> tuple[Effect, ...]:
     """Give back the quota of a query too poor to search, for `most` of them a UTC day; the next ones keep theirs used.
 
-    The count stands in the rows of the quotas, under a period of its own, and is kept with the RESPONSE.
+    The count is in the rows of the quotas, under a period of its own, and is kept with the RESPONSE.
     """
     key = _key(partner, Purpose.NONE, Direction.INBOUND, _poor(now))
     left = _used(partner, Direction.INBOUND, _poor(now)) < most

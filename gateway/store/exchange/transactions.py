@@ -99,7 +99,7 @@ __all__ = [
 HIT_LIFE = timedelta(days=30)  # how long a hit reference can be used (law.md section 10)
 RESULT_LABEL = b"passerelle/1/result"
 FINDING_LABEL = b"passerelle/1/finding"
-# Operations whose letters say one thing again under its number: reminders, and what a crash cut off.
+# Operations whose messages say one thing again under its number: reminders, and what a crash cut off.
 _AGAIN = frozenset({Operation.SUBMIT_CORRECTION, Operation.ACK_CORRECTION})
 _NUMBER = 8  # bytes of a subject's number; zeros = nobody, so that presence and length say nothing
 
@@ -197,7 +197,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whom a query found, whatever its asker was shown; and whether he declared a refugee claim there."""
+    """Whom a query found, whatever its asker was shown; and whether they declared a refugee claim there."""
 
     subject: int | None
     claimed: bool = False
@@ -273,7 +273,7 @@ def transaction(connection: Connection, partner: str, number: str) -> Transactio
 def number_used(connection: Connection, header: Header) -> bool:
     """Return whether the sender used the number of a message in another one, whatever that asked.
 
-    Letters about one correction share its number: for them only another operation is another use. The ledger remembers for ever: a number stands in the REQUEST entry of the message that used it, whatever
+    Messages about one correction share its number: for them only another operation is another use. The ledger remembers for ever: a number is in the REQUEST entry of the message that used it, whatever
     became of it. The commit of the request asks once more, for messages at the same moment.
     """
     values = {
@@ -419,7 +419,7 @@ def _claimed(header: Header) -> Effect:
     """Use up the number of a message for this message alone; comes after `first_sight` in its commit.
 
     Messages of the last quarter of an hour are found by their rows of replay, those of the same commit too; whatever
-    was before, by the ledger. An operation whose letters repeat a number asked the ledger when it was admitted.
+    was before, by the ledger. An operation whose messages repeat a number asked the ledger when it was admitted.
     """
     values = {
         "who": header.sender,

@@ -1,4 +1,4 @@
-"""What the gateway was told to believe: versions of agreements and directory entries, states of keys.
+"""What the gateway has adopted: versions of agreements and directory entries, states of keys.
 
 Small named values, each written with the leaf that records why. A value is replaced only by someone who
 knows what it was, so that two adoptions at once cannot both succeed. At start-up the keyset file is compared

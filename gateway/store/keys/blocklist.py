@@ -40,7 +40,7 @@ def bar(new: BlockedKey) -> tuple[Effect, ...]:
 
 
 def lift(party: str, kid: bytes) -> tuple[Effect, ...]:
-    """Return what ends the refusal of a key; its commit raises UserError where none stands."""
+    """Return what ends the refusal of a key; its commit raises UserError where there is none."""
     row = delete(values).where(values.c.key == _key(party, kid))
     return (Effect(row, rows=1, refusal=says(UserError, "this key is not refused")),)
 

@@ -36,7 +36,7 @@ class ScheduledDestruction:
 
 
 def rhythms(connection: Connection) -> dict[KeyKind, CryptoPeriod]:
-    """Return how each kind turns: as somebody set it, else as it is from the start."""
+    """Return how each kind is rotated: as somebody set it, else as it is from the start."""
     found = dict(RHYTHMS)
     for name, held in _under(connection, _SCHEDULE).items():
         found[KeyKind(name)] = CryptoPeriod(held["on"], timedelta(days=held["days"]))
@@ -44,7 +44,7 @@ def rhythms(connection: Connection) -> dict[KeyKind, CryptoPeriod]:
 
 
 def set_rhythm(kind: KeyKind, rhythm: CryptoPeriod) -> tuple[Effect, ...]:
-    """Return what changes how a kind turns."""
+    """Return what changes how a kind is rotated."""
     return _put(f"{_SCHEDULE}{kind.value}", {"on": rhythm.on, "days": rhythm.every.days})
 
 
@@ -104,7 +104,7 @@ def doom(kid: bytes, doom: ScheduledDestruction) -> tuple[Effect, ...]:
 
 
 def spare(kid: bytes, *, demand: bool = True) -> tuple[Effect, ...]:
-    """Return what ends a decision to destroy; where it is demanded, the commit raises UserError if none stands."""
+    """Return what ends a decision to destroy; where it is demanded, the commit raises UserError if there is none."""
     gone = delete(values).where(values.c.key == f"{_DOOMED}{kid.hex()}")
     none = says(UserError, "no destruction of that key is decided any more")
     return (Effect(gone, rows=1, refusal=none) if demand else Effect(gone),)

@@ -85,7 +85,7 @@ def iter_affected(
 
 
 def _use(frame: Frame, kid: bytes) -> Use | None:
-    """Return the use; the bytes of an id may stand elsewhere in a leaf by somebody's intent."""
+    """Return the use; the bytes of an id may be elsewhere in a leaf by somebody's intent."""
     if frame.type in _ABOUT_KEYS:
         return None
     if frame.signing_key_id == kid:

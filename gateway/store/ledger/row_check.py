@@ -2,7 +2,7 @@
 
 `gateway.ledger.verify` believes nothing but leaves and signed checkpoints, as any partner's verifier does. The gateway,
 though, serves proofs from stored hashes and finds entries by stored columns. Each of these is worked out here once more.
-A sealed key to a detail is committed to nowhere, or it could not be forgotten: only whoever can open it can tell.
+A sealed key to a detail is committed to nowhere, or it could not be forgotten: only whoever can open it can detect a change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Witnesses: TypeAlias = Mapping[str, Sequence[signed_note.VerifierKey]]
 
 
 class Rows:
-    """One reading of the first `size` leaves with all that stands beside them; `findings` grows meanwhile."""
+    """One reading of the first `size` leaves with all that is beside them; `findings` grows meanwhile."""
 
     def __init__(self, database: Database, size: int, ring: OpeningRing | None = None) -> None:
         """Prepare; `ring` opens every sealed key to a detail, without it their lengths alone are checked."""
@@ -228,7 +228,7 @@ def _cosigned(row: Row[Any], log: LogIdentity, witnesses: Witnesses) -> Iterator
 
 
 def _signed(octets: bytes) -> tuple[int, bytes] | None:
-    """Return size and root of a note; None where it cannot be read, which is told elsewhere."""
+    """Return size and root of a note; None where it cannot be read, which is reported elsewhere."""
     try:
         said = signed_note.Checkpoint.parse(signed_note.parse_note(octets).text)
     except AuditFault:

@@ -51,7 +51,7 @@ __all__ = ["GROUP", "WAIT", "Batch", "Committed", "Effect", "Leaf", "Sequencer",
 
 GROUP = 64  # commits; one flush serves them all, beyond this latency grows and throughput does not
 WAIT = 0.005  # seconds; about one flush, so a lone query waits at most twice what the disk takes
-CLOCK_TOLERANCE = 2000  # milliseconds that the clock may stand behind the last leaf (ledger.md 10)
+CLOCK_TOLERANCE = 2000  # milliseconds that the clock may be behind the last leaf (ledger.md 10)
 
 # Made once: SQLAlchemy works out anew of each statement whether it compiled its like before.
 _LEAVES, _NODES, _DETAILS, _DETAIL_KEYS, _CHECKPOINT = map(
@@ -72,7 +72,7 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Where the leaves of a commit stand; all of it is durable.
+    """The places of the leaves of a commit; all of it is durable.
 
     checkpoint_size   size of the signed checkpoint that covers them; 0 for effects on an empty ledger
     """
@@ -178,9 +178,9 @@ class Sequencer:
         log_keys    the pairs that sign the next checkpoint, the primary first; asked for each batch
         log_identity   what verifies the tail at the start
         audit_key   what the details of the next commit are sealed to
-        on_fatal    is told, on the sequencer's thread, why nothing will be committed any more
-        on_commit   is told of each batch: leaves, and the seconds that its COMMIT took
-        progress    is told in a caller's thread that their commit was answered, for who watches the threads
+        on_fatal    is called, on the sequencer's thread, with why nothing will be committed any more
+        on_commit   is called for each batch: leaves, and the seconds that its COMMIT took
+        progress    is called in a caller's thread when its commit was answered, for who watches the threads
         """
         self._database = database
         self._log_keys, self._log, self._audit_key = log_keys, log_identity, audit_key
@@ -247,7 +247,7 @@ class Sequencer:
         self._database.release_pen(tidy=not self._failed)
 
     def commit(self, leaves: Sequence[Leaf], effects: Sequence[Effect] = ()) -> Committed:
-        """Make leaves and effects durable together; return where they stand.
+        """Make leaves and effects durable together; return their places.
 
         Raises what an effect's builder says when it does not apply (nothing of this commit was done then),
         MalformedEntry for a leaf that cannot be written, AuditUnavailable when nothing can be recorded.
@@ -374,7 +374,7 @@ class Sequencer:
     def _admit(
         self, pen: Connection, pending: _Pending, sheet: Batch
     ) -> tuple[int, tuple[bytes, ...]] | Exception:
-        """Apply one commit in its savepoint: first index and leaf hashes, or what its caller is told."""
+        """Apply one commit in its savepoint: first index and leaf hashes, or the error for its caller."""
         first = sheet.size
         indices = range(first, first + len(pending.entries))
         try:
@@ -443,7 +443,7 @@ class Sequencer:
 
 
 def _explained(pen: Connection, effect: Effect) -> Exception:
-    """Return what an effect's builder says; a defect of his is a InternalError, a failing disk is everyone's."""
+    """Return what an effect's builder says; a defect of the builder is an InternalError, a failing disk is everyone's."""
     try:
         return effect.explain(pen)
     except DBAPIError:

@@ -1,6 +1,6 @@
 """Reading the ledger: leaves, checkpoints, proofs and receipts, out of rows; nothing here writes.
 
-A receipt is the same bytes whenever it is asked for: it stands on the first checkpoint that covers its
+A receipt is the same bytes whenever it is asked for: it is under the first checkpoint that covers its
 leaf, whose note is stored as signed, and on complete subtrees, which never change.
 """
 
@@ -27,7 +27,7 @@ from gateway.store.times import milliseconds, moment
 PAGE = (
     1000  # rows read in one snapshot; a snapshot held for a whole ledger would keep the WAL growing
 )
-TAIL = 1024  # leaves re-hashed when the writer lock is taken up; the whole is `passerelle ledger verify`
+TAIL = 1024  # leaves re-hashed when the writer lock is taken up; the rest is checked by `passerelle ledger verify`
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ def last(connection: Connection, kind: EntryType | None = None) -> Last | None:
 
 
 def receipt(connection: Connection, index: int, checkpoint_size: int | None = None) -> Receipt:
-    """Return the proof that leaf `index` stands in the ledger, under a stored checkpoint.
+    """Return the proof that leaf `index` is in the ledger, under a stored checkpoint.
 
-    checkpoint_size   size of the checkpoint to stand on; by default the first that covers the leaf
+    checkpoint_size   size of the checkpoint of the proof; by default the first that covers the leaf
 
     Raises InternalError when no such checkpoint or leaf is stored.
     """
@@ -325,7 +325,7 @@ def keyed(connection: Connection, size: int) -> Callable[[int], bool]:
 
 
 def check_tail(connection: Connection, log: proof.LogIdentity) -> Head:
-    """Return where the ledger ends, once its end was found whole.
+    """Return where the ledger ends, once its end was verified.
 
     (1) Both log keys signed the last checkpoint, and it says what its row says.
     (2) Indices run without a gap up to its size, and not beyond.

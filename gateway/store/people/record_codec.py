@@ -1,7 +1,7 @@
 """A person's record as bytes, before they are sealed: one way to write it, and only that is read.
 
 plaintext = u32be(length) ‖ head ‖ value ‖ value …      head = JSON: status, then code, media, length
-`no_persecutor` stands in the head only where it is said: records of older releases are written so too.
+`no_persecutor` is in the head only where it is stated: records of older releases are written so too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The registry: who is enrolled, and their samples, sealed at rest; the source that galleries load from.
 
-A subject is a random 63-bit number and the local file number that it stands for. Numbers are not counted
-up: a gap would tell of a removal, and a number used again would give one person's hit to another. A sample
+A subject is a random 63-bit number and the local file number that it replaces. Numbers are not counted
+up: a gap would reveal a removal, and a number used again would give one person's hit to another. A sample
 is sealed by the data key under an AAD that names its subject, finger and format, so that no row can be put
 in another's place. No hash of a record is kept anywhere.
 """

@@ -1,4 +1,4 @@
-"""Where each class of things stands, since when it counts, and what erasing it does.
+"""Where each class of data is kept, since when its period counts, and what erasing it does.
 
 Of sealed things that a row must outlive, the column is emptied; of all others the row goes. What a commit erases is
 named by its key and must still be what it was: due, and under the same holds.
@@ -118,13 +118,13 @@ def _details(kept: RetentionClass) -> DataClass:
 
 
 _answered_or_over = asked.c.state.not_in([int(OutboundState.ASKED), int(OutboundState.PENDING)])
-# Nothing came: what is kept of it is why, which tells of nobody and goes with the row.
+# Nothing came: what is kept of it is why, which names nobody and goes with the row.
 _nothing_came = asked.c.state.in_([int(state) for state in UNANSWERED])
 _answered = func.coalesce(asked.c.answer_ms, asked.c.ask_ms)
 
 
 def _unfinished(table: Table) -> ColumnElement[bool]:
-    """Return the condition that a correction of a row's query is under way: whom we told must be told."""
+    """Return the condition that a correction of a row's query is under way: a partner that got the data must be informed."""
     return exists().where(
         corrections.c.partner == table.c.partner,
         corrections.c.number == table.c.number,

@@ -67,7 +67,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class HoldStatus:
-    """The holds that stand at one moment, and their serial.
+    """The holds in force at one moment, and their serial.
 
     subjects   the numbers of the people that are named by file number
     """
