@@ -3,7 +3,7 @@
 An officer certificate opens the listener when our authority issued it, when its key is in the staff table, not ended and not
 past its end, and when both say the same person and roles. It is asked on every act.
 
-Nobody adds to or ends their own roles: an operator does it for another person, and two do it where that person is
+Nobody adds to or ends their own access: an operator does it for another person, and two do it where that person is
 an operator, or becomes one, or becomes an examiner: two examiners decide who was found, and one person could
 otherwise invent both. One alone may suspend anybody else, which is an ALARM; two let in again.
 

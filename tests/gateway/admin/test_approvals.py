@@ -313,7 +313,7 @@ def test_an_act_that_cannot_go_on_is_failed_and_says_why(
         (
             "keys.believe",
             {"key": "ab" * 32, "partner": "AUS", "reason": "a false alarm"},
-            "none to believe",
+            "none to unblock",
         ),
         ("keys.adopt", {"public": "00" * 1216, "reason": "yearly"}, "public"),
         (

@@ -70,7 +70,7 @@ def test_a_hit_on_a_stranger_is_wrong(demo: Demo) -> None:
     demo.judge(summary, WHOLE)
 
     assert summary.wrong_hits == 1
-    assert "no stranger was a hit" in broken(demo)[0]
+    assert "no unknown person was a hit" in broken(demo)[0]
 
 
 def test_a_hit_on_the_wrong_person_is_wrong_although_it_is_a_hit(demo: Demo) -> None:
