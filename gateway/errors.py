@@ -65,7 +65,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 
 class PasserelleError(Exception):
@@ -437,10 +438,48 @@ def remade(reason: str, message: str, metadata: Mapping[str, str]) -> Refusal:
     return refusal
 
 
+# What a partner's text says of itself as "us" and of the asker as "this partner" is said to the asker, with what to do.
+TO_THE_ASKER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "CERTIFICATE_NOT_PINNED": "the partner does not know our TLS certificate: have it import our current entry"
+        " (passerelle party export)",
+        "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at gateway.party and at the"
+        " folder that was asked from",
+        "OPERATION_NOT_AUTHORISED": "the partner has no agreement with us under which we may do that: compare what was agreed"
+        " (passerelle agreements list)",
+        "AGREEMENT_NOT_IN_FORCE": "the partner has no agreement of that name and version in force with us: compare what was"
+        " agreed (passerelle agreements list)",
+        "PRIOR_TRANSACTION_UNKNOWN": "the partner knows of no query of its own to us by that number: name a query that this"
+        " partner sent to us, or ask with records",
+        "TRANSACTION_UNKNOWN": "the partner knows no query of ours by that number: check the number and whom we asked; a query"
+        " that never arrived is unknown too, and so is one long past",
+        "TRANSACTION_REUSED": "the partner had a message of ours by that transaction number before: take a new one",
+        "CORRECTION_UNKNOWN": "the partner knows of nothing between us by that number that could be corrected: check the"
+        " number, and which fields were told",
+        "DIRECTORY_FILE_UNKNOWN": "the partner's directory has no such file; of a root: there is no later one",
+        "KEY_STALE": "a key or an entry of the partner's that we hold is out of date; import the partner's new bundle"
+        " (party import) and ask again",
+        "TOO_MANY_CALLS": "we have as many calls under way as the partner allows us: wait for one to end",
+        "RATE_LIMITED": "we call the partner faster than it allows us: wait, and ask again",
+        "QUOTA_EXCEEDED": "we have used up what the partner allows us, by the agreement for a purpose, or of corrections",
+        "KEYS_UNAVAILABLE": "the partner has no key in force to answer with; its operators know, and have to act: ask again"
+        " later",
+        "DIRECTORY_STALE": "what the partner holds of the directory is too old to be trusted; its operators have to act",
+        "DRAINING": "the partner's gateway is shutting down: ask again later",
+    }
+)
+
+
 def meaning(reason: str) -> str:
     """Return what a reason says, in one sentence; "" of one that is not in the tree: a partner's may be newer."""
     found = (each for each in _kinds(Refusal) if each.__dict__.get("reason") == reason)
     return next(((each.__doc__ or "").splitlines()[0] for each in found), "")
+
+
+def meaning_to_the_asker(reason: str) -> str:
+    """Return what a partner's refusal means to us who asked, in one sentence; "" of a reason that we do not know."""
+    said = TO_THE_ASKER.get(reason, "")
+    return f"{said[0].upper()}{said[1:]}." if said else meaning(reason)
 
 
 def _kinds(kind: type[Refusal]) -> Iterator[type[Refusal]]:

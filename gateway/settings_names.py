@@ -30,8 +30,9 @@ def with_new_names(tree: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_old_variables(names: Iterable[str]) -> None:
     """Raise OldName for a variable of the environment that names a section as it was called before."""
-    for name in sorted(names):
-        section, mark, key = name.removeprefix(PREFIX).partition("__")
+    for name in sorted(names):  # in any case, and a whole section as JSON, as settings are read
+        begins, _, rest = name.upper().partition(PREFIX)
+        section, mark, key = rest.partition("__")
         new = OLD_SECTIONS.get(section.lower(), "").upper()
-        if name.startswith(PREFIX) and mark and new:
-            raise OldName(f"environment: {name} is now {PREFIX}{new}__{key}; set that")
+        if not begins and new:
+            raise OldName(f"environment: {name} is now {PREFIX}{new}{mark}{key}; set that")

@@ -286,7 +286,7 @@ class Staff:
 
     def _plan_resume(self, values: Mapping[str, object]) -> tuple[str, ...]:
         self._out(str(values.get("person")))
-        return (f"The officer certificates of {values.get('person')} open the listener again.",)
+        return (f"The officer certificates of {values.get('person')} are valid again.",)
 
     def people(self, roles: frozenset[Role]) -> frozenset[str]:
         """Return who has one of these roles in force, and a key to sign proposals and approvals with."""

@@ -87,7 +87,8 @@ def _told(
 ) -> dict[str, str]:
     reason = folder.reason
     rule = ground_of(reason, Direction.OUTBOUND, *errand.agreement)
-    known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or errors.meaning(reason)
+    means = errors.meaning_to_the_asker if errand.state is OutboundState.REFUSED else errors.meaning
+    known = _EXPIRED.get(reason) or _AS_ASKER.get(reason) or means(reason)
     auditor = f"An auditor can: passerelle audit explain, with {errand.number}."
     return {
         "ended_by": _BY.get(errand.state, NOBODY),

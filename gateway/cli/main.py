@@ -29,7 +29,8 @@ def exercises() -> Iterator[None]:
         if not (absent.name or "").startswith(("gateway.exercises", "gateway.cli.exercises")):
             raise
         raise UserError(
-            "this command is of the distribution passerelle-exercises: pip install passerelle-exercises"
+            "this command is of the distribution passerelle-exercises, which is not installed: install the wheel"
+            " passerelle_exercises that came with this release, pip install --no-index FILE.whl"
         ) from None
 
 

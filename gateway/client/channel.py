@@ -33,6 +33,7 @@ from gateway.client.errors import (
     TlsTooOld,
     Unreachable,
 )
+from gateway.errors import TO_THE_ASKER
 from gateway.trust import endpoints
 from keys import certificates
 
@@ -188,7 +189,7 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
     def __init__(
         self, address: str, chain: bytes, proxy: str | None, connected: Callable[[], bool]
     ) -> None:
-        self._connected, self._was_connected = connected, False
+        self._connected = connected
         self._proxy = proxy
         try:
             self._place = endpoints.parse(address)
@@ -213,8 +214,8 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         """Look, then let the call leave."""
         self._demand_own_leaf(datetime.now(UTC))  # by the clock that TLS judges by
         details, begun = client_call_details, time.monotonic()
-        if self._was_connected and not self._connected():
-            self._looked = self._was_connected = False
+        if not self._connected():
+            self._looked = False
         if not self._looked:
             self._demand_tls_1_3(details.timeout)
             self._looked = True
@@ -224,8 +225,6 @@ class _Beforehand(grpc.UnaryUnaryClientInterceptor):
         outcome = continuation(details, request)
         if outcome.code() is grpc.StatusCode.UNAVAILABLE and not _particulars(outcome)[0]:
             self._looked = False
-        else:
-            self._was_connected = True
         return outcome
 
     def _demand_own_leaf(self, now: datetime) -> None:
@@ -387,35 +386,6 @@ def explain(
         transaction_number=number,
     )
 
-
-# What a partner's text says of itself as "us" and of the asker as "this partner" is said to the asker, with what to do.
-TO_THE_ASKER: Final = {
-    "CERTIFICATE_NOT_PINNED": "the partner does not know our TLS certificate: have it import our current entry"
-    " (passerelle party export)",
-    "SENDER_MISMATCH": "our message names another party than our TLS certificate does: look at gateway.party and at the"
-    " folder that was asked from",
-    "OPERATION_NOT_AUTHORISED": "the partner has no agreement with us under which we may do that: compare what was agreed"
-    " (passerelle agreements list)",
-    "AGREEMENT_NOT_IN_FORCE": "the partner has no agreement of that name and version in force with us: compare what was"
-    " agreed (passerelle agreements list)",
-    "PRIOR_TRANSACTION_UNKNOWN": "the partner knows of no query of its own to us by that number: name a query that this"
-    " partner sent to us, or ask with records",
-    "TRANSACTION_UNKNOWN": "the partner knows no query of ours by that number: check the number and whom we asked; a query"
-    " that never arrived is unknown too, and so is one long past",
-    "TRANSACTION_REUSED": "the partner had a message of ours by that transaction number before: take a new one",
-    "CORRECTION_UNKNOWN": "the partner knows of nothing between us by that number that could be corrected: check the"
-    " number, and which fields were told",
-    "DIRECTORY_FILE_UNKNOWN": "the partner's directory has no such file; of a root: there is no later one",
-    "KEY_STALE": "a key or an entry of the partner's that we hold is out of date; import the partner's new bundle"
-    " (party import) and ask again",
-    "TOO_MANY_CALLS": "we have as many calls under way as the partner allows us: wait for one to end",
-    "RATE_LIMITED": "we call the partner faster than it allows us: wait, and ask again",
-    "QUOTA_EXCEEDED": "we have used up what the partner allows us, by the agreement for a purpose, or of corrections",
-    "KEYS_UNAVAILABLE": "the partner has no key in force to answer with; its operators know, and have to act: ask again"
-    " later",
-    "DIRECTORY_STALE": "what the partner holds of the directory is too old to be trusted; its operators have to act",
-    "DRAINING": "the partner's gateway is shutting down: ask again later",
-}
 
 _SILENCE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 

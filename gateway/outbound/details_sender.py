@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.domain.messages import About, Direction, Operation, Outcome
 from gateway.domain.outbound_query import OutboundQuery, OutboundState, Seeking
 from gateway.domain.person import Details, DetailsRequest, FieldCode
-from gateway.errors import Refusal, UserError, meaning
+from gateway.errors import Refusal, UserError, meaning_to_the_asker
 from gateway.ledger import disclosure_basis
 from gateway.ledger.entry import EntryClass, EntryType, Frame, decode
 from gateway.outbound import entries
@@ -110,7 +110,7 @@ def _none_came(delivery: Delivery) -> str:
         return f"no details came ({delivery.reason or 'UNREADABLE'}): ask again later"
     where = f" [{delivery.element}]" if delivery.element else ""
     again = " Ask again." if delivery.fate is Fate.STALE else ""
-    told = f"the partner refused: {delivery.reason}{where}. {meaning(delivery.reason)}".rstrip()
+    told = f"the partner refused: {delivery.reason}{where}. {meaning_to_the_asker(delivery.reason)}".rstrip()
     return told + again
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, insert, select, update
 
@@ -21,31 +21,8 @@ from gateway.store.times import milliseconds
 class RulingState(Enum):
     """Where a ruling stands."""
 
-    ABSENT = auto()
     STANDING = auto()
     ENDED = auto()
-
-
-class RulingAct(Enum):
-    """What happens to a ruling."""
-
-    MAKE = auto()
-    END = auto()
-
-
-# (state, act) → state. What has ended is not made again.
-LIFE_CYCLE: Final[dict[tuple[RulingState, RulingAct], RulingState]] = {
-    (RulingState.ABSENT, RulingAct.MAKE): RulingState.STANDING,
-    (RulingState.STANDING, RulingAct.END): RulingState.ENDED,
-}
-
-
-def step(state: RulingState, act: RulingAct) -> RulingState:
-    """Return the state after `act`; raises InternalError for an edge that is not drawn."""
-    try:
-        return LIFE_CYCLE[state, act]
-    except KeyError:
-        raise InternalError(f"a ruling that is {state.name} cannot {act.name}") from None
 
 
 @dataclass(frozen=True, slots=True)

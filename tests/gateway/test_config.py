@@ -409,11 +409,19 @@ def test_a_section_under_its_old_name_is_read(tmp_path: Path) -> None:
         config.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("old", "value", "new"),
+    [
+        ("PASSERELLE_HOUSE__PARTY", "AUS", "PASSERELLE_GATEWAY__PARTY"),
+        ("passerelle_house__party", "AUS", "PASSERELLE_GATEWAY__PARTY"),
+        ("PASSERELLE_HOUSE", '{"party": "AUS"}', "PASSERELLE_GATEWAY;"),
+    ],
+)
 def test_a_variable_under_its_old_name_is_told_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, value: str, new: str
 ) -> None:
     (tmp_path / config.FILE).write_text('[gateway]\nparty = "CAN"\n')
-    monkeypatch.setenv("PASSERELLE_HOUSE__PARTY", "AUS")
+    monkeypatch.setenv(old, value)
 
-    with pytest.raises(UserError, match="is now PASSERELLE_GATEWAY__PARTY"):
+    with pytest.raises(UserError, match=f"{old} is now {new}"):
         config.load(tmp_path)

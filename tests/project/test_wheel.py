@@ -100,7 +100,7 @@ def test_what_a_ministry_installs_cuts_no_power(
     run = started(unpacked, "demo")
 
     assert run.returncode == 2
-    assert "pip install passerelle-exercises" in run.stderr
+    assert "install the wheel passerelle_exercises that came with this release" in run.stderr
     assert "Traceback" not in run.stderr
 
 
@@ -190,6 +190,21 @@ def test_a_partner_loads_the_client_and_not_the_gateway(
 
         assert not loaded & {"sqlalchemy", "numpy", "pydantic_settings", "matcher"}
     assert not [name for name in names(client) if name.startswith(("matcher/", "gateway/store/"))]
+
+
+def test_every_module_of_the_client_is_imported_from_its_own_wheel(
+    client: Path, tmp_path: Path
+) -> None:
+    """What needs the law, the settings or the matcher is not in it."""
+    modules = sorted(
+        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for name in names(client)
+        if name.endswith(".py")
+    )
+
+    loaded = imports(f"import {', '.join(modules)}", unzipped(client, to=tmp_path))
+
+    assert not loaded & {"sqlalchemy", "numpy", "pydantic_settings", "matcher"}
 
 
 def test_all_distributions_have_one_version(root: Path) -> None:

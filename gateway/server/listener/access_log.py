@@ -42,6 +42,7 @@ from gateway.errors import (
     RetentionOverdue,
     RoleRequired,
     StaffUnknown,
+    TlsVersionRefused,
     TooManyCalls,
     TransactionReused,
     Unauthenticated,
@@ -60,6 +61,7 @@ _DOORS: Final[Mapping[type[Refusal], int]] = MappingProxyType(
         TooManyCalls: 1,
         CertificateNotPinned: 2,
         StaffUnknown: 2,
+        TlsVersionRefused: 2,
         RateLimited: 3,
     }
 )

@@ -87,7 +87,7 @@ class OutboundWorker:
         self._log = telemetry.logger("postman")
 
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
-        """Ask a partner; what our own law stops is raised."""
+        """Ask a partner; what our own law stops is returned as STOPPED."""
         return self._outbound.ask(asking)
 
     def seek(self, errand: OutboundQuery, seeking: Seeking) -> Details:

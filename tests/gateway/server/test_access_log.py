@@ -72,6 +72,7 @@ OPENED = [*VERIFIED, "replay", "policy", "open"]
         (errors.DeadlineRequired, None, 1),
         (errors.TooManyCalls, None, 1),
         (errors.CertificateNotPinned, None, 2),
+        (errors.TlsVersionRefused, None, 2),
         (errors.RateLimited, None, 3),
         (errors.OperationNotAuthorised, [], 3),
         (errors.HeaderInvalid, [], 4),

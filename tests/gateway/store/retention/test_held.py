@@ -14,8 +14,7 @@ from sqlalchemy import insert, update
 
 from gateway.errors import InternalError, UserError
 from gateway.law.retention_policy import TWO_YEARS, RetentionClass, Schedule
-from gateway.store import dated_rulings
-from gateway.store.dated_rulings import RulingAct, RulingState
+from gateway.store.dated_rulings import RulingState
 from gateway.store.retention import due_data, holds
 from gateway.store.retention.holds import HoldKind, Named
 from gateway.store.schema import subjects, transactions
@@ -99,16 +98,6 @@ def test_a_hold_placed_between_look_and_commit_is_kept(keeper: Keeper) -> None:
         )
 
     assert keeper.counter.row() is not None
-
-
-@pytest.mark.parametrize("act", RulingAct)
-@pytest.mark.parametrize("state", RulingState)
-def test_only_drawn_edges_of_a_hold_or_a_decision_exist(state: RulingState, act: RulingAct) -> None:
-    if (state, act) in dated_rulings.LIFE_CYCLE:
-        assert dated_rulings.step(state, act) is dated_rulings.LIFE_CYCLE[state, act]
-    else:
-        with pytest.raises(InternalError, match=state.name):
-            dated_rulings.step(state, act)
 
 
 def test_the_rows_of_holds_keep_to_the_table_too(keeper: Keeper) -> None:
