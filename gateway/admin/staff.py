@@ -1,6 +1,6 @@
 """Our people: who they are, who lets them in, who shows them out.
 
-An officer certificate opens the listener when our authority issued it, when its key is in the staff table, not ended and not
+An officer certificate is accepted at the admin listener when our authority issued it, when its key is in the staff table, not ended and not
 past its end, and when both say the same person and roles. It is asked on every act.
 
 Nobody adds to or ends their own access: an operator does it for another person, and two do it where that person is

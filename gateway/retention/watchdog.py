@@ -22,7 +22,9 @@ from gateway.store.sqlite import Database
 TURN = (
     20  # rounds between two turns of erasing: ten minutes, one entry a class and turn at most times
 )
-TURN_BATCHES = 50  # batches of a class in one turn: 10,000 things, a few seconds of the writer lock
+TURN_BATCHES = (
+    50  # batches of a class in one turn: 10,000 things, a few seconds of the writing connection
+)
 ROUNDS = "ROUNDS"  # the alarm of the dead man's switch
 
 _log = telemetry.logger("retention")

@@ -296,9 +296,7 @@ class Gateway:
             database = open_store(settings.store.path)
             stack.callback(database.close)
 
-            def keys() -> (
-                Keyset
-            ):  # the writer lock needs the keys in force, whose changes it records
+            def keys() -> Keyset:  # the sequencer needs the keys in force, whose changes it records
                 return keyroom.current
 
             watchdog = Watchdog(settings.limits.watchdog_s)
@@ -427,7 +425,7 @@ class Gateway:
         return self.statutes.current
 
     def close(self) -> None:
-        """Give back pen and files; idempotent."""
+        """Give back the writer lock and files; idempotent."""
         self.postman.stop()
         self._closing.close()
 

@@ -1,4 +1,4 @@
-"""What ends in a folder whose listeners are shut: keys, officer certificates, agreements, partners' keys, the directory's roles."""
+"""What ends in a home directory that nobody serves: keys, officer certificates, agreements, partners' keys, the directory's roles."""
 
 from __future__ import annotations
 

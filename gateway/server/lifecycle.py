@@ -476,7 +476,7 @@ class Serving:
             raise EngineUnavailable
 
     def _admin_ready(self) -> None:
-        """What is overdue or ended is set right through the admin listener, so only these two shut it."""
+        """What is overdue or ended is set right through the admin listener, so only these two make it refuse calls."""
         if not self._open.is_set():
             raise Draining
         if not self._gateway.sequencer.healthy:

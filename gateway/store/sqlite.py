@@ -302,7 +302,7 @@ def _create(path: Path) -> None:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Take the lock that goes with the writer lock; the system drops it when its process dies."""
+    """Take the writer lock; the system drops it when its process dies."""
     name = path.with_name(path.name + ".pen")
     handle = os.fdopen(os.open(name, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
     try:

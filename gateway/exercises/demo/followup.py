@@ -57,7 +57,7 @@ class Casework:
     keep: Callable[[Promise], None]
 
     def staff(self) -> Badges:
-        """Let CAN's people in by the listener, and have the registrar take in what is held of everybody."""
+        """Grant access to CAN's people, and have the registrar take in what is held of everybody."""
         registrar = parties.let_in(self.can, "R-1", "registrar", "caseworker")
         badges = Badges(
             registrar,

@@ -86,7 +86,7 @@ _caller: ContextVar[Caller] = ContextVar("caller")
 
 
 def caller() -> Caller:
-    """Return who passed the listeners to make this call."""
+    """Return who makes this call, as the interceptor identified them."""
     return _caller.get()
 
 

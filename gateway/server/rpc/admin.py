@@ -1,4 +1,4 @@
-"""The listener of our own people: a listener apart, officer certificates of our own authority, one table of acts.
+"""The admin listener, for our own people alone: officer certificates of our own authority, one table of acts.
 
     certificate -> officer    on every call, by the staff table, never from the message
     act, arguments -> answer  through `Gateway.perform`, as a command does it while the gateway is closed

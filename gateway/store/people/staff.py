@@ -35,7 +35,7 @@ class Member:
     approving: bytes = field(default=b"", repr=False)
 
     def live(self, now: datetime) -> bool:
-        """Tell whether the key opens the listener at a moment."""
+        """Tell whether the admin listener accepts the key at a moment."""
         return self.ended is None and self.suspended is None and now < self.expires
 
 
