@@ -22,7 +22,7 @@ from gateway import config
 from gateway.domain.messages import Receipt
 from gateway.ledger.entry import EntryType, Frame, decode
 from gateway.ledger.proof import Expected, verify_receipt
-from gateway.server import self_check
+from gateway.server import application, self_check
 from gateway.server.application import Gateway
 from gateway.server.restore import restore
 from gateway.store.ledger import stored_ledger
@@ -104,7 +104,10 @@ def test_a_receipt_of_then_holds_under_the_bundle_of_then_and_of_now(
         assert (found.index, found.checkpoint.size) == (told["index"], told["size"])
 
 
-def test_a_backup_of_then_is_restored_by_the_gateway_of_now(kept: Path, secret: Any) -> None:
+def test_a_backup_of_then_is_restored_by_the_gateway_of_now(
+    kept: Path, made: datetime, secret: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "utc_now", lambda: made)
     done = restore(kept / "can.backup", kept / "again", RECOVERY, secret)
 
     assert done.party == "CAN"
