@@ -99,4 +99,4 @@ def test_suspend_takes_one_and_resume_two(
     assert run("staff", "list", can, "--as", tmp_path / "p2", *passphrase).code == 1
     said = run("staff", "resume", can, *who, "--json")
 
-    assert said.document["plan"] == ["The officer certificates of P-2 open the listener again."]
+    assert said.document["plan"] == ["The officer certificates of P-2 are valid again."]
