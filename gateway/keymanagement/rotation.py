@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from gateway import telemetry
+from gateway import telemetry, user_files
 from gateway.errors import PasserelleError, UserError
 from gateway.keymanagement import transitions
 from gateway.keymanagement.active_keyset import ActiveKeyset, Decide
@@ -272,7 +272,7 @@ class KeyRotation:
 def _sentence(fault: Exception) -> str:
     """Return the text for a failure: our own words, or its type where they are not ours."""
     ours = isinstance(fault, (PasserelleError, KeysError, OSError))
-    return str(fault) if ours else type(fault).__name__
+    return user_files.told(fault) if ours else type(fault).__name__
 
 
 _IN_QUESTION = frozenset({KeyState.PREACTIVE, KeyState.ACTIVE})
