@@ -8,7 +8,7 @@ from typing import TypeVar
 from gateway import telemetry
 
 _T = TypeVar("_T")
-_log = telemetry.logger("each")
+_log = telemetry.logger("items")
 
 
 def each(items: Iterable[_T], do: Callable[[_T], object], what: str) -> None:

@@ -40,7 +40,7 @@ LONGEST_REASON = (
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.toml")
 _TEXT = re.compile(rf"(?s).{{1,{MAX_BYTES}}}")
 
-_log = telemetry.logger("statutes")
+_log = telemetry.logger("agreements")
 
 
 def read_folder(folder: Path) -> AgreementFolder:

@@ -23,7 +23,7 @@ from keys.rotation_schedule import short
 BATCH = 500  # things of one commit: a quarter of a second of the writer lock
 TURN = 20  # batches of one round
 
-_log = telemetry.logger("resealing")
+_log = telemetry.logger("reencryption")
 
 
 class Reencryption:

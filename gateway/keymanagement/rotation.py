@@ -44,7 +44,7 @@ _PROMOTED = "every partner was seen to know it"
 _RETIRED = "its successor is in use"
 _SPENT = "its 48 hours are over"
 
-_log = telemetry.logger("turning")
+_log = telemetry.logger("rotation")
 
 
 class KeyRotation:

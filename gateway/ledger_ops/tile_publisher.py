@@ -38,7 +38,7 @@ TEMPORARY: Final = ".tmp"  # ending of a name that is not published
 PUBLIC: Final = (0o755, 0o644)  # folders and files for partners and witnesses
 AUDITORS: Final = (0o700, 0o600)  # entry bundles: they hold everyone's frames
 
-_log = telemetry.logger("publisher")
+_log = telemetry.logger("tiles")
 
 
 class AnotherPublishes(UserError):

@@ -25,7 +25,7 @@ MOST_SHOWN = 256  # gauges; the soonest ends, so that a folder of a thousand par
 
 Source = Callable[[datetime], Iterable[Expiring]]
 
-_log = telemetry.logger("lookout")
+_log = telemetry.logger("expiry_alerts")
 
 
 class ExpiryAlerts:

@@ -20,7 +20,7 @@ from gateway.store.sqlite import Database
 
 _PREFIX = "QUOTA/"
 
-_log = telemetry.logger("thrift")
+_log = telemetry.logger("quota_alerts")
 
 
 class QuotaAlerts:

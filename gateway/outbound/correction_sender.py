@@ -60,7 +60,7 @@ class CorrectionSender:
 
     def __init__(self, post: SenderContext) -> None:
         self._post = post
-        self._log = telemetry.logger("notices")
+        self._log = telemetry.logger("corrections")
 
     def walk(self, partner: str, go_on: Callable[[], bool] = lambda: True) -> bool:
         """Do what is due of one partner's now; return whether it did not answer: it is not asked twice in one round.

@@ -39,7 +39,7 @@ class PartnerConnections:
         self._own, self._witnesses = own, witnesses
         self._pool: Pool | None = None
         self._making = threading.Lock()
-        self._log = telemetry.logger("postman")
+        self._log = telemetry.logger("outbound")
 
     def __call__(self, party: str) -> GrpcTransport:
         """Return the transport to a partner."""

@@ -41,7 +41,7 @@ from gateway.server.workers.watchdog import Watchdog
 EVERY: Final = 0.5  # seconds between looks; an unidentified caller from one address has that long to fill the listener
 TOLD: Final = 60.0  # seconds between two lines of the log about what was cut; the metrics have each
 
-_log = telemetry.logger("guard")
+_log = telemetry.logger("connections")
 
 
 class Guard:

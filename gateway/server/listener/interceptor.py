@@ -133,7 +133,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
         self._awaited: set[_Open] = set()
         self._lock = threading.Lock()
         self._workers = Workers(name)
-        self._log = telemetry.logger("door")
+        self._log = telemetry.logger("interceptor")
         self._access = AccessLog(name)
 
     def sign(self) -> object:

@@ -84,7 +84,7 @@ class OutboundWorker:
         self._rests: defaultdict[str, _Rest] = defaultdict(_Rest)
         self._threads: tuple[threading.Thread, ...] = ()
         self._turns: tuple[PartnerThreads, ...] = ()
-        self._log = telemetry.logger("postman")
+        self._log = telemetry.logger("outbound")
 
     def ask(self, asking: OutboundRequest) -> OutboundQuery:
         """Ask a partner; what our own law stops is returned as STOPPED."""
@@ -101,7 +101,7 @@ class OutboundWorker:
         reading = PartnerThreads("reading", self._read, READERS)
         self._turns = sending, reading
         self._threads = (
-            threading.Thread(target=self._dispatch, args=(sending,), name="postman", daemon=True),
+            threading.Thread(target=self._dispatch, args=(sending,), name="outbound", daemon=True),
             threading.Thread(
                 target=self._dispatch_readings, args=(reading,), name="directories", daemon=True
             ),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from gateway import telemetry
 
-_log = telemetry.logger("turns")
+_log = telemetry.logger("partner_threads")
 
 
 class PartnerThreads:

@@ -38,7 +38,7 @@ PATIENCE, PAUSE = (
     0.25,
 )  # attempts of a command, and seconds between: a step of the gateway is shorter
 
-_log = telemetry.logger("publisher")
+_log = telemetry.logger("tiles")
 
 
 class TileWorker:

@@ -27,7 +27,7 @@ HEADERS: Final = {
     "Connection": "close",
 }
 
-_log = telemetry.logger("stamper")
+_log = telemetry.logger("timestamps")
 
 
 class Cutter:
