@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -115,3 +116,22 @@ def test_where_grpc_does_not_tell_of_its_connections_each_call_shakes_hands(
             partner.capabilities()
 
     assert len(looks) == len(doors.calls) + doors.proofs > 3
+
+
+def test_a_call_beside_another_shakes_hands_where_the_connection_is_gone(
+    doors: Any, keysets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first call is under way its connection can drop; a second call must not have gRPC make one unseen."""
+    looks: list[float | None] = []
+    monkeypatch.setattr(_Beforehand, "_demand_tls_1_3", lambda _, seconds: looks.append(seconds))
+    chain = keysets["AUS"].tls()[1]
+    before = _Beforehand("127.0.0.1:7443", chain, None, lambda: False)
+    details = SimpleNamespace(timeout=None)
+    answered = SimpleNamespace(code=lambda: grpc.StatusCode.OK)
+
+    def first(*_: Any) -> Any:
+        return before.intercept_unary_unary(lambda *_: answered, details, b"the second")
+
+    before.intercept_unary_unary(first, details, b"the first")
+
+    assert len(looks) == 2

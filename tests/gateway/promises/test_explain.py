@@ -136,3 +136,20 @@ def test_replay_under_a_proposed_law_names_what_would_change(
     (changed,) = told["changed"]
     assert changed["now"] == "PURPOSE_NOT_PERMITTED"
     assert changed["transaction"] == answer.transaction_number
+
+
+def test_no_query_is_decided_again_under_another_partys_agreement(
+    gateway: Any, people: Any, tmp_path: Path
+) -> None:
+    answer = gateway.partner().query(people.samples(1), **people.matter())
+    text = (gateway.home / "agreements" / "au.toml").read_text()
+    theirs = tmp_path / "theirs.toml"
+    text = text.replace('home = "CAN"', 'home = "AUS"').replace(
+        'partner = "AUS"', 'partner = "CAN"'
+    )
+    theirs.write_text(text)
+
+    code, told = replay(gateway, answer.transaction_number, "--agreement", str(theirs))
+
+    assert code == 2
+    assert "agreement.home: is not ours" in told["error"]["message"]
