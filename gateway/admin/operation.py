@@ -35,7 +35,7 @@ class Role(Enum):
 class Officer:
     """Who asks for an operation: a person by pseudonym, never a key, and the roles held.
 
-    second      who approved what the person proposed; only the ceremony of two persons sets it
+    second      who approved what the person proposed; only the approval by two persons sets it
     custodial   who holds the keys' passphrase while the gateway is closed, and lets the first people in
     """
 

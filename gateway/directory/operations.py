@@ -30,9 +30,9 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/=]{4,349528}")  # of the largest metadata fil
 class DirectoryOperations:
     """The acts about our directory."""
 
-    def __init__(self, publishing: DirectoryPublication, keyroom: ActiveKeyset) -> None:
-        self._publishing = publishing
-        self._keyroom = keyroom
+    def __init__(self, publication: DirectoryPublication, active_keyset: ActiveKeyset) -> None:
+        self._publication = publication
+        self._active_keyset = active_keyset
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -56,9 +56,9 @@ class DirectoryOperations:
                         "keys": role.keys,
                         "threshold": role.threshold,
                     }
-                    for role in self._publishing.repository.status()
+                    for role in self._publication.repository.status()
                 ],
-                "targets": sorted(self._publishing.repository.published()),
+                "targets": sorted(self._publication.repository.published()),
             }
 
         return do
@@ -69,7 +69,7 @@ class DirectoryOperations:
 
         def do() -> Answer:
             self._demand()
-            content = self._publishing.draft(role)
+            content = self._publication.draft(role)
             return {"role": role, "metadata": base64.b64encode(content).decode("ascii")}
 
         return do
@@ -84,8 +84,8 @@ class DirectoryOperations:
             except (binascii.Error, ValueError):
                 raise UserError("metadata: not base64") from None
             self._promote(officer, content)
-            role, version = self._publishing.adopt(content)
-            bundle = self._keyroom.publish(actor=officer.person)
+            role, version = self._publication.adopt(content)
+            bundle = self._active_keyset.publish(actor=officer.person)
             return {"role": role, "version": version, "entry_version": bundle.version}
 
         return do
@@ -95,15 +95,15 @@ class DirectoryOperations:
 
         Where the file cannot be kept after that, both pairs sign, and the next one that root key holders sign names it.
         """
-        version, pairs = self._publishing.named_by(content)
+        version, pairs = self._publication.named_by(content)
         for record in pairs:
             if record.state is KeyState.PREACTIVE:
                 decide = transitions.move(record.kid, KeyState.ACTIVE, _NAMED, officer.person)
                 facts = {**officer.facts, "evidence": f"KEEPERS/{version}"}
-                self._keyroom.change(decide, actor=officer.person, facts=facts)
+                self._active_keyset.change(decide, actor=officer.person, facts=facts)
 
     def _demand(self) -> None:
-        if not self._publishing.active:
+        if not self._publication.active:
             raise UserError(
                 "this gateway publishes no directory: it was founded without root key holders"
             )

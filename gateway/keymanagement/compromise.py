@@ -62,9 +62,9 @@ class CompromiseOperations:
 
     def __init__(
         self,
-        keyroom: ActiveKeyset,
+        active_keyset: ActiveKeyset,
         directory: Directory,
-        barring: Blocklist,
+        blocklist: Blocklist,
         *,
         database: Database,
         sequencer: Sequencer,
@@ -72,7 +72,7 @@ class CompromiseOperations:
         shown: Callable[[str], tuple[bytes, ...]] = lambda _: (),
     ) -> None:
         """Prepare; `shown` returns the leaf certificates that callers of a partner showed since we opened."""
-        self._keyroom, self._directory, self._barring = keyroom, directory, barring
+        self._active_keyset, self._directory, self._blocklist = active_keyset, directory, blocklist
         self._shown = shown
         self._database, self._sequencer, self._clock = database, sequencer, clock
 
@@ -101,12 +101,12 @@ class CompromiseOperations:
         record = self._ours_named(key)
         if record.kind in _INSTEAD:
             raise UserError(f"a {record.kind.value} key is not suspended: {_INSTEAD[record.kind]}")
-        events = self._keyroom.change(  # (1)
+        events = self._active_keyset.change(  # (1)
             lambda keyset, now: _stop(keyset, record.kid, now, reason, officer.person),
             actor=officer.person,
         )
         one = Identified(record.kid, record.kind.value, ())
-        state = self._keyroom.current.record(record.kid).state
+        state = self._active_keyset.current.record(record.kid).state
         facts = {"state_before": record.state.value, "state_after": state.value, "reason": reason}
         self._sequencer.commit((_alarm(officer, "", one, since, facts),))  # (2)
         version, why = self._published(officer)  # (3)
@@ -129,7 +129,7 @@ class CompromiseOperations:
     ) -> Answer:
         one = self._theirs_named(partner, key)
         leaf = _alarm(officer, partner, one, since, {"state_after": "REFUSED", "reason": reason})
-        new = self._barring.refuse(  # (1), (2)
+        new = self._blocklist.refuse(  # (1), (2)
             partner, one.kid, leaf, now=self._clock(), actor=officer.person
         )
         return {
@@ -148,7 +148,7 @@ class CompromiseOperations:
     def _published(self, officer: Officer) -> tuple[int, str]:
         """Publish; a failure is reported and does not undo the refusal in this gateway."""
         try:
-            return self._keyroom.publish(actor=officer.person).version, ""
+            return self._active_keyset.publish(actor=officer.person).version, ""
         except MalformedBundle as fault:
             return 0, f"our entry would name no key for {fault.element}: promote a successor"
         except (PasserelleError, KeysError, OSError) as fault:
@@ -177,7 +177,7 @@ class CompromiseOperations:
             one = self._barred_named(partner, key)
             facts = {**officer.facts, "reason": reason, "state_after": "BELIEVED"}
             leaf = _entry(partner, Identified(one.kid, "", ()), "BELIEVED", facts)
-            self._barring.believe(partner, one.kid, leaf)
+            self._blocklist.believe(partner, one.kid, leaf)
             return {"key": one.kid.hex(), "partner": partner, "state": "BELIEVED"}
 
         return do
@@ -193,7 +193,7 @@ class CompromiseOperations:
     def _refused(self) -> object:
         """Return the state that a proposal to believe a key again is bound to."""
         return {
-            bundle.party: sorted(kid.hex() for kid in self._barring.of(bundle.party))
+            bundle.party: sorted(kid.hex() for kid in self._blocklist.of(bundle.party))
             for bundle in self._directory.stated()
         }
 
@@ -209,7 +209,7 @@ class CompromiseOperations:
     def _ours_named(self, key: str) -> KeyRecord:
         """Return the key of ours that digits name; raises UserError, which says where they name a partner's."""
         try:
-            return named(self._keyroom.current, key)
+            return named(self._active_keyset.current, key)
         except UserError:
             theirs = [
                 bundle.party
@@ -236,7 +236,7 @@ class CompromiseOperations:
             return Identified(bytes.fromhex(key), "", (key,))
         if any(
             each.startswith(key)
-            for record in self._keyroom.current.records
+            for record in self._active_keyset.current.records
             for each in key_names.of_record(record)
         ):
             raise UserError("key: that is a key of ours; leave --partner out")
@@ -248,7 +248,7 @@ class CompromiseOperations:
 
     def _barred_named(self, partner: str, key: str) -> Identified:
         """Return a refused key of a partner by the beginning of any of its ids."""
-        barred = self._barring.of(partner)
+        barred = self._blocklist.of(partner)
         kinds: dict[bytes, Identified] = {}
         with suppress(UserError):  # its bundle may be gone, and its refused keys stay refused
             kinds = {one.kid: one for one in self._known(partner)}
@@ -274,11 +274,11 @@ class CompromiseOperations:
 
     def _in_ledger(self, partner: str, kid: bytes) -> bool:
         """Say whether a message with the partner bears the id of a key, which is not ours."""
-        if any(record.kid == kid for record in self._keyroom.current.records):
+        if any(record.kid == kid for record in self._active_keyset.current.records):
             return False
         begin = datetime.fromtimestamp(0, UTC)
         return any(one.partner == partner for one in iter_affected(self._database, kid, begin)) or (
-            kid in self._barring.of(partner)
+            kid in self._blocklist.of(partner)
         )
 
     def _demand_past(self, since: datetime) -> None:

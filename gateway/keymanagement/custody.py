@@ -43,9 +43,9 @@ watcher: ContextVar[Callable[[int, int], None]] = ContextVar("watcher", default=
 class CustodyOperations:
     """The operations on the key encryption key."""
 
-    def __init__(self, home: Path, keyroom: ActiveKeyset) -> None:
+    def __init__(self, home: Path, active_keyset: ActiveKeyset) -> None:
         self._home = home
-        self._keyroom = keyroom
+        self._active_keyset = active_keyset
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -57,10 +57,11 @@ class CustodyOperations:
     def _show(self, officer: Officer, arguments: Arguments) -> Doing:
         del officer, arguments
         return lambda: {
-            "custody": self._keyroom.current.custody.describe(),
+            "custody": self._active_keyset.current.custody.describe(),
             "setting": custody_setting.custody_of(self._home),
             "seeds": self._seeds(),
-            "last_good": keyset_file.last_change(keyset_file.last_of(self._keyroom.file)) or "",
+            "last_good": keyset_file.last_change(keyset_file.last_of(self._active_keyset.file))
+            or "",
         }
 
     def _rewrap(self, officer: Officer, arguments: Arguments) -> Doing:
@@ -73,9 +74,9 @@ class CustodyOperations:
             made = self._make(uri, file)
             plan = custody_rewrap.Plan(uri, beside=uri.startswith(f"{SCHEME_FILE}:"))
             facts = {"operation": "custody.rewrap", "reason": reason, **officer.facts}
-            self._keyroom.rewrap(made, plan, facts=facts, tell=watcher.get())
+            self._active_keyset.rewrap(made, plan, facts=facts, tell=watcher.get())
             return {
-                "custody": self._keyroom.current.custody.describe(),
+                "custody": self._active_keyset.current.custody.describe(),
                 "setting": uri,
                 "seeds": self._seeds(),
             }
@@ -108,11 +109,11 @@ class CustodyOperations:
         return create_custody(uri, lambda: read_secret(file))
 
     def _seeds(self) -> int:
-        return sum(bool(record.wrapped) for record in self._keyroom.current.records)
+        return sum(bool(record.wrapped) for record in self._active_keyset.current.records)
 
     def _state(self) -> object:
         """Return what an approval is bound to: the custody in use and every key's state."""
-        keys = sorted((r.kid.hex(), r.state.value) for r in self._keyroom.current.records)
+        keys = sorted((r.kid.hex(), r.state.value) for r in self._active_keyset.current.records)
         return [custody_setting.custody_of(self._home), [list(pair) for pair in keys]]
 
     def _sentences(self, values: Mapping[str, object]) -> tuple[str, ...]:
@@ -181,10 +182,10 @@ def recover(settings: Settings, database: Database, passphrase: Callable[[], byt
     return keyset_file.last_change(copy) or ""
 
 
-def recovered(keyroom: ActiveKeyset, when: str) -> None:
+def recovered(active_keyset: ActiveKeyset, when: str) -> None:
     """Record that the last good keyset was put back."""
-    facts = {"operation": "custody.recover", "custody": keyroom.current.custody.describe()}
-    keyroom.note(EntryType.CUSTODY, {**facts, "since": when})
+    facts = {"operation": "custody.recover", "custody": active_keyset.current.custody.describe()}
+    active_keyset.note(EntryType.CUSTODY, {**facts, "since": when})
 
 
 def _uri(arguments: Arguments) -> str:

@@ -52,7 +52,7 @@ class KeyRotation:
 
     def __init__(  # noqa: PLR0917 - our keys' rotation depends on these
         self,
-        keyroom: ActiveKeyset,
+        active_keyset: ActiveKeyset,
         directory: Directory,
         database: Database,
         sequencer: Sequencer,
@@ -60,7 +60,7 @@ class KeyRotation:
         naming: Callable[[], Mapping[bytes, int] | None],
     ) -> None:
         """Take who knows our keys and partners; `naming` returns which pairs our directory names, None without one."""
-        self._keyroom, self._directory = keyroom, directory
+        self._active_keyset, self._directory = active_keyset, directory
         self._database, self._sequencer, self._clock = database, sequencer, clock
         self._naming = naming
         self._alarmed = alarms.OnceInAWhile(ALARMED)
@@ -68,12 +68,12 @@ class KeyRotation:
     @property
     def keyset(self) -> Keyset:
         """The keys in force."""
-        return self._keyroom.current
+        return self._active_keyset.current
 
     @property
     def own(self) -> PartyBundle:
         """Our own entry, as it is published."""
-        return own_bundle(self._keyroom.home)
+        return own_bundle(self._active_keyset.home)
 
     @property
     def directory(self) -> bool:
@@ -129,7 +129,7 @@ class KeyRotation:
 
     def says_all(self) -> bool:
         """Say whether our entry says all that our keys are, and it is kept since when."""
-        return self._keyroom.told
+        return self._active_keyset.told
 
     def grounds(self, record: KeyRecord, *, override: bool) -> dict[str, str]:
         """Return what an entry says of the evidence for a promotion; raises UserError where it does not suffice.
@@ -161,7 +161,7 @@ class KeyRotation:
 
     def publish(self, actor: str, facts: Mapping[str, str] = MappingProxyType({})) -> int:
         """Publish what our entry does not say yet; return its version."""
-        return self._keyroom.publish(actor=actor, facts=facts).version
+        return self._active_keyset.publish(actor=actor, facts=facts).version
 
     def change(
         self,
@@ -171,7 +171,7 @@ class KeyRotation:
         effects: Callable[[tuple[KeyEvent, ...]], Iterable[Effect]] = lambda _: (),
     ) -> tuple[KeyEvent, ...]:
         """Make a move."""
-        return self._keyroom.change(decide, actor=actor, facts=facts, effects=effects)
+        return self._active_keyset.change(decide, actor=actor, facts=facts, effects=effects)
 
     def commit(self, leaf: Leaf, effects: Iterable[Effect] = ()) -> None:
         """Record what is no move of a key."""

@@ -132,10 +132,10 @@ class Gateway:
         *,
         home: Path,
         settings: Settings,
-        keyroom: ActiveKeyset,
-        barring: Blocklist,
+        active_keyset: ActiveKeyset,
+        blocklist: Blocklist,
         directory: Directory,
-        statutes: ActiveAgreements,
+        active_agreements: ActiveAgreements,
         database: Database,
         sequencer: Sequencer,
         watchdog: Watchdog,
@@ -145,10 +145,10 @@ class Gateway:
         self.home = home
         self.settings = settings
         self.party = settings.gateway.party
-        self.keyroom = keyroom
-        self.barring = barring
+        self.active_keyset = active_keyset
+        self.blocklist = blocklist
         self.directory = directory
-        self.statutes = statutes
+        self.active_agreements = active_agreements
         self.database = database
         self.sequencer = sequencer
         self.watchdog = watchdog
@@ -197,7 +197,7 @@ class Gateway:
         )
         self.cutter = timestamps.Cutter()  # of questions to the time stamp authority
         evidence = settings.evidence
-        self.stamping = Timestamps(
+        self.timestamps = Timestamps(
             database,
             sequencer,
             self.overdue,
@@ -207,14 +207,14 @@ class Gateway:
             ),
             post=partial(timestamps.post, cutter=self.cutter),
         )
-        self.lookout = ExpiryAlerts(database, sequencer, self.clock)
-        self.lookout.add(lambda _: expiry.of_keyset(self.keyset))
-        self.lookout.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
-        self.lookout.add(lambda now: expiry.of_staff(self.staff.members(), now))
-        self.lookout.add(lambda now: expiry.of_agreements(self.agreements, now))
-        self.lookout.add_partners(directory.parties, expiry.of_partner)
-        self.resealing = Reencryption(database, sequencer, self.data_key, lambda: self.keyset)
-        self.publishing = DirectoryPublication(
+        self.expiry_alerts = ExpiryAlerts(database, sequencer, self.clock)
+        self.expiry_alerts.add(lambda _: expiry.of_keyset(self.keyset))
+        self.expiry_alerts.add(lambda _: expiry.of_kek(self.keyset, self._kek_since()))
+        self.expiry_alerts.add(lambda now: expiry.of_staff(self.staff.members(), now))
+        self.expiry_alerts.add(lambda now: expiry.of_agreements(self.agreements, now))
+        self.expiry_alerts.add_partners(directory.parties, expiry.of_partner)
+        self.reencryption = Reencryption(database, sequencer, self.data_key, lambda: self.keyset)
+        self.publication = DirectoryPublication(
             home,
             self.party,
             lambda: self.keyset,
@@ -223,21 +223,21 @@ class Gateway:
             self.clock,
         )
         self.turning = KeyRotation(
-            keyroom, directory, database, sequencer, self.clock, self.publishing.naming
+            active_keyset, directory, database, sequencer, self.clock, self.publication.naming
         )
-        self.lookout.add(lambda _: self.publishing.expiring())
-        keyroom.carry(self.publishing.carry)
-        keyroom.guard(self.publishing.demand_pairs)
-        keyroom.leaps(self.publishing.leap)
-        self.publishing.round()
+        self.expiry_alerts.add(lambda _: self.publication.expiring())
+        active_keyset.carry(self.publication.carry)
+        active_keyset.guard(self.publication.demand_pairs)
+        active_keyset.leaps(self.publication.leap)
+        self.publication.round()
         self.permissions = OutboundPermissions(
-            self.party, database, self.data_key, statutes, self.clock
+            self.party, database, self.data_key, active_agreements, self.clock
         )
         connections = PartnerConnections(
-            Sender(self.party, home, keyroom, directory, settings.exchange.proxy, self.clock),
+            Sender(self.party, home, active_keyset, directory, settings.exchange.proxy, self.clock),
             self.witnesses,
         )
-        self.postman = OutboundWorker(
+        self.outbound_worker = OutboundWorker(
             database=database,
             directory=directory,
             connections=connections,
@@ -255,7 +255,7 @@ class Gateway:
             watchdog=watchdog,
             random=self.random,
         )
-        self.ceremony = Approvals(
+        self.approvals = Approvals(
             self.party,
             lambda: self.desk,
             self.staff,
@@ -269,7 +269,7 @@ class Gateway:
             str, dict[bytes, bytes]
         ] = {}  # by partner and pin: leaves that its callers showed
         self.desk = self._operations()
-        self.ceremony.recover()
+        self.approvals.recover()
         self._closing = closing
 
     @classmethod
@@ -297,7 +297,7 @@ class Gateway:
             stack.callback(database.close)
 
             def keys() -> Keyset:  # the sequencer needs the keys in force, whose changes it records
-                return keyroom.current
+                return active_keyset.current
 
             watchdog = Watchdog(settings.limits.watchdog_s)
             sequencer = Sequencer(
@@ -313,7 +313,7 @@ class Gateway:
             watchdog.also("sequencer", lambda: sequencer.busy)
             sequencer.start()
             stack.callback(sequencer.close)
-            keyroom = ActiveKeyset(
+            active_keyset = ActiveKeyset(
                 home,
                 settings.keys.keyset,
                 keyset,
@@ -325,8 +325,8 @@ class Gateway:
             restored = restoring.marked(home)
             if restored is not None:
                 restoring.record(restored, sequencer)
-            keyroom.settle()
-            statutes = ActiveAgreements(
+            active_keyset.settle()
+            active_agreements = ActiveAgreements(
                 settings.agreements.folder,
                 database,
                 sequencer,
@@ -339,24 +339,26 @@ class Gateway:
                 database,
                 sequencer,
                 keyset=keyset,
-                agreements=[each for versions in statutes.current.values() for each in versions],
+                agreements=[
+                    each for versions in active_agreements.current.values() for each in versions
+                ],
                 entries=[adoption.entry(own)],
                 now=clock(),
             )
-            keyroom.change(
+            active_keyset.change(
                 lambda known, now: completed(known, now, reason=_NEW_KIND, actor=""), actor=""
             )
-            statutes.begin()
+            active_agreements.begin()
             register = adoption.PartnerRegister(database, sequencer, own.party, clock)
-            barring = Blocklist(database, sequencer)
-            directory = directory_of(settings, register, barring.of)
+            blocklist = Blocklist(database, sequencer)
+            directory = directory_of(settings, register, blocklist.of)
             gateway = cls(
                 home=home,
                 settings=settings,
-                keyroom=keyroom,
-                barring=barring,
+                active_keyset=active_keyset,
+                blocklist=blocklist,
                 directory=directory,
-                statutes=statutes,
+                active_agreements=active_agreements,
                 database=database,
                 sequencer=sequencer,
                 watchdog=watchdog,
@@ -365,7 +367,7 @@ class Gateway:
             )
         if restored is not None:
             try:
-                restoring.finish(home, lambda by: keyroom.publish(actor="restore", leap=by))
+                restoring.finish(home, lambda by: active_keyset.publish(actor="restore", leap=by))
             except BaseException:
                 gateway.close()
                 raise
@@ -376,15 +378,15 @@ class Gateway:
         return OperationRegistry(
             [
                 *self.staff.acts(),
-                *self.ceremony.acts(),
-                *self.statutes.acts(),
+                *self.approvals.acts(),
+                *self.active_agreements.acts(),
                 *KeyOperations(self.turning).acts(),
                 *AuditorKeyOperations(self.turning).acts(),
-                *CustodyOperations(self.home, self.keyroom).acts(),
+                *CustodyOperations(self.home, self.active_keyset).acts(),
                 *BackupOperations(self.database, self.sequencer, self.clock).acts(),
                 *AuditAccess(self.database, self.sequencer).acts(),
                 *self.witnesses.acts(),
-                *self.stamping.acts(),
+                *self.timestamps.acts(),
                 *self.reviews.acts(),
                 *self.records.acts(),
                 *CorrectionOperations(
@@ -399,13 +401,15 @@ class Gateway:
                 *WithholdingOperations(
                     self.database, self.sequencer, self.clock, self.random
                 ).acts(),
-                *OutboundQueryOperations(self.files, self.postman, self.people.record).acts(),
-                *AnswerUse(self.files, self.postman).acts(),
-                *DirectoryOperations(self.publishing, self.keyroom).acts(),
+                *OutboundQueryOperations(
+                    self.files, self.outbound_worker, self.people.record
+                ).acts(),
+                *AnswerUse(self.files, self.outbound_worker).acts(),
+                *DirectoryOperations(self.publication, self.active_keyset).acts(),
                 *CompromiseOperations(
-                    self.keyroom,
+                    self.active_keyset,
                     self.directory,
-                    self.barring,
+                    self.blocklist,
                     database=self.database,
                     sequencer=self.sequencer,
                     clock=self.clock,
@@ -417,16 +421,16 @@ class Gateway:
     @property
     def keyset(self) -> Keyset:
         """Our keys, now."""
-        return self.keyroom.current
+        return self.active_keyset.current
 
     @property
     def agreements(self) -> Agreements:
         """What is agreed, now."""
-        return self.statutes.current
+        return self.active_agreements.current
 
     def close(self) -> None:
         """Give back the writer lock and files; idempotent."""
-        self.postman.stop()
+        self.outbound_worker.stop()
         self._closing.close()
 
     def __enter__(self) -> Self:

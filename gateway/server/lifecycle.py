@@ -138,7 +138,7 @@ class Serving:
             gateway.clock,
             gateway.watchdog,
         )
-        self._stamper = TimestampWorker(gateway.stamping, gateway.cutter, gateway.watchdog)
+        self._stamper = TimestampWorker(gateway.timestamps, gateway.cutter, gateway.watchdog)
         self._clockwatch = ClockWatch(gateway.sequencer, gateway.clock)
         self._thrift = QuotaAlerts(
             gateway.database, gateway.sequencer, lambda: gateway.agreements, gateway.clock
@@ -156,7 +156,7 @@ class Serving:
         gateway.engines.append(self.engine.apply)
         self._quantum = self._measured_quantum()
         self._identity.begin(gateway.keyset)
-        gateway.keyroom.follow(self._identity.follow)
+        gateway.active_keyset.follow(self._identity.follow)
         self._door = interceptor.AuthInterceptor(
             self._identify,
             admission.Limits(
@@ -192,7 +192,7 @@ class Serving:
             witnesses=gateway.witnesses,
             gate=self._gate,
         )
-        directory.install(self._server, gateway.publishing.files)
+        directory.install(self._server, gateway.publication.files)
         self._health, self._servicer, health_port = listeners.health_check(
             settings.health.listen, self._identity, connections=share["health"]
         )
@@ -213,7 +213,7 @@ class Serving:
         metrics_port = int(self._metrics.server_port)
         ports = {"exchange": port, "admin": admin_port, "health": health_port}
         self._protect({**ports, "metrics": metrics_port}, share)
-        gateway.postman.start()
+        gateway.outbound_worker.start()
         self._tiler.start()
         self._stamper.start()
         self._tell("")
@@ -319,7 +319,7 @@ class Serving:
             ("abandoned", self._sweep),
             ("reviews", gateway.reviews.expire),
             ("retention", gateway.watch.round),
-            ("publishing", gateway.publishing.round),
+            ("publishing", gateway.publication.round),
         )
 
     def _table(self) -> tuple[periodic_jobs.Job, ...]:
@@ -329,16 +329,16 @@ class Serving:
             ("own_keys", self._look_at_keys),
             ("abandoned", self._sweep),
             ("reviews", gateway.reviews.expire),
-            ("proposals", gateway.ceremony.expire),
+            ("proposals", gateway.approvals.expire),
             ("retention", gateway.watch.round),
-            ("publishing", gateway.publishing.round),
+            ("publishing", gateway.publication.round),
             ("tiles", self._tiler.look),
             ("readiness", self._show_readiness),
             ("listeners", lambda: self._identity.look(self._doors)),
-            ("agreements", gateway.statutes.round),
+            ("agreements", gateway.active_agreements.round),
             ("rotation", gateway.turning.round),
-            ("resealing", gateway.resealing.round),
-            ("expiry", gateway.lookout.round),
+            ("resealing", gateway.reencryption.round),
+            ("expiry", gateway.expiry_alerts.round),
             ("witnesses", gateway.witnesses.round),
             ("quotas", self._thrift.round),
             ("partners", self._partners.round),
@@ -386,7 +386,7 @@ class Serving:
             "admin": lambda: self._admin.stop(GRACE),
             "health": lambda: self._health.stop(0).wait(STOPPING),
             "metrics": self._metrics.stop,
-            "outgoing": self._gateway.postman.stop,
+            "outgoing": self._gateway.outbound_worker.stop,
             "publisher": self._tiler.stop,
             "stamper": self._stamper.stop,
             "rounds": self._end_rounds,
@@ -467,7 +467,7 @@ class Serving:
             raise Draining
         if not self._gateway.sequencer.healthy:
             raise AuditUnavailable
-        self._gateway.publishing.demand()
+        self._gateway.publication.demand()
         if self._ended or stopped(self._gateway.keyset):
             raise KeysUnavailable
         self._gateway.watch.demand()

@@ -34,7 +34,7 @@ class OutboundPermissions:
     party: str
     database: Database
     data_key: DataRing
-    statutes: ActiveAgreements
+    active_agreements: ActiveAgreements
     clock: Callable[[], datetime]
 
     def may_ask(
@@ -89,7 +89,7 @@ class OutboundPermissions:
             declared = found.claimed
         decided = () if to.subject is None else self._decided(to.subject, to.partner)
         told: frozenset[FieldCode] | None = None
-        for name, versions in self.statutes.current.items():
+        for name, versions in self.active_agreements.current.items():
             begun = [each for each in versions if each.in_force <= now]
             if not begun or (query is not None and query.agreement_id != name):
                 continue
@@ -110,7 +110,7 @@ class OutboundPermissions:
         """
         promised = [
             agreement.timers
-            for versions in self.statutes.current.values()
+            for versions in self.active_agreements.current.values()
             for agreement in versions
             if (agreement.home, agreement.partner) == (self.party, partner)
         ]
@@ -124,7 +124,7 @@ class OutboundPermissions:
     def _agreement(self, asking: OutboundRequest) -> Agreement:
         """Return the agreement that was named, where it is one between us and this partner."""
         name, version = asking.agreement
-        for agreement in self.statutes.current.get(name, ()):
+        for agreement in self.active_agreements.current.get(name, ()):
             named = (agreement.version, agreement.home, agreement.partner)
             if named == (version, self.party, asking.partner):
                 return agreement

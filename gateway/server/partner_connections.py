@@ -26,7 +26,7 @@ class Sender:
 
     party: str
     home: Path
-    keyroom: ActiveKeyset
+    active_keyset: ActiveKeyset
     directory: Directory
     proxy: str | None
     clock: Callable[[], datetime]
@@ -51,7 +51,7 @@ class PartnerConnections:
                 self._pool = Pool(
                     own.party,
                     own.home,
-                    lambda: own.keyroom.current,
+                    lambda: own.active_keyset.current,
                     own.directory,
                     own.clock,
                     accuse=self.accuse,

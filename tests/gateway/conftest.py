@@ -574,7 +574,7 @@ class Clock:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self.ahead = gateway, timedelta()
-        gateway.keyroom._clock = self
+        gateway.active_keyset._clock = self
         gateway.turning._clock = self
 
     def __call__(self) -> datetime:

@@ -302,7 +302,7 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
     for ahead in DAYS:
         with _ahead(home, copy, ahead) as gateway:
             opens.append(_opening(gateway, letters, blobs))
-            gateway.resealing.round()
+            gateway.reencryption.round()
             gateway.turning.round()
             for record in gateway.keyset.records:
                 if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):

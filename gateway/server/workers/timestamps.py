@@ -73,9 +73,9 @@ class Cutter:
 class TimestampWorker:
     """Walks until it is stopped."""
 
-    def __init__(self, stamping: Timestamps, cutter: Cutter, watchdog: Watchdog) -> None:
+    def __init__(self, timestamps: Timestamps, cutter: Cutter, watchdog: Watchdog) -> None:
         """Prepare; `cutter` ends the question under way."""
-        self._stamping, self._cutter, self._watchdog = stamping, cutter, watchdog
+        self._timestamps, self._cutter, self._watchdog = timestamps, cutter, watchdog
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -104,7 +104,7 @@ class TimestampWorker:
         with self._watchdog.watching("stamper", RESOLVES):
             while True:
                 try:
-                    self._stamping.round(self._stop.is_set)
+                    self._timestamps.round(self._stop.is_set)
                 except Exception as error:  # noqa: BLE001 - the next look comes all the same
                     _log.error("stamping_failed", kind=type(error).__name__)
                 if self._watchdog.rest(self._stop, EVERY):

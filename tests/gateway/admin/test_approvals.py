@@ -272,12 +272,12 @@ def test_what_nobody_approves_in_an_hour_expires(
 ) -> None:
     identifier = one.propose(gateway, "hold.release", placed(gateway, one))
     now = gateway.clock()
-    gateway.ceremony._clock = lambda: now + timedelta(hours=1)
+    gateway.approvals._clock = lambda: now + timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="in its time"):
         two.approve(gateway, identifier)
-    gateway.ceremony.expire()
-    gateway.ceremony.expire()
+    gateway.approvals.expire()
+    gateway.approvals.expire()
 
     assert state(gateway, one, identifier) == "EXPIRED"
     assert verbs(gateway) == ["PROPOSED", "REFUSED", "EXPIRED"]
@@ -354,9 +354,9 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
         def stops(*_: object) -> None:
             raise KeyboardInterrupt
 
-        gateway.ceremony._desk = lambda: Halting(gateway.desk, stops)  # type: ignore[assignment,return-value]
-        moved = gateway.ceremony._moved
-        gateway.ceremony._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
+        gateway.approvals._desk = lambda: Halting(gateway.desk, stops)  # type: ignore[assignment,return-value]
+        moved = gateway.approvals._moved
+        gateway.approvals._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
             moved(kept, target, *rest, **more) if target.value == "APPROVED" else kept
         )
         with pytest.raises(KeyboardInterrupt):

@@ -52,8 +52,8 @@ def test_a_new_version_is_adopted_in_a_round_and_in_force_from_its_day(
         homes[0], "au-2.toml", second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
     )
 
-    gateway.statutes.round()
-    gateway.statutes.round()
+    gateway.active_agreements.round()
+    gateway.active_agreements.round()
 
     first, later = gateway.agreements["au"]
     assert (first.version, later.version) == (1, 2)
@@ -103,7 +103,7 @@ def test_a_file_that_is_not_ours_leaves_the_old_in_force_and_alarms_once(
     before = gateway.agreements
 
     for _ in range(3):
-        gateway.statutes.round()
+        gateway.active_agreements.round()
 
     assert gateway.agreements is before
     assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -117,10 +117,10 @@ def test_the_alarm_ends_when_the_folder_is_right_again(
     homes: Any, gateway: Gateway, agree: Any
 ) -> None:
     (homes[0] / "agreements" / "au-2.toml").write_text(second(homes))
-    gateway.statutes.round()
+    gateway.active_agreements.round()
     agree(homes[0], "au-2.toml", second(homes))
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert len(gateway.agreements["au"]) == 2
     assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS", "CLEAR/AGREEMENTS"]
@@ -129,7 +129,7 @@ def test_the_alarm_ends_when_the_folder_is_right_again(
 def test_a_file_that_is_gone_ends_nothing(homes: Any, gateway: Gateway) -> None:
     (homes[0] / "agreements" / "au.toml").unlink()
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert gateway.agreements["au"][0].covers(utc_now())
     assert entries(gateway, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
@@ -157,7 +157,7 @@ def test_a_future_version_written_over_the_one_in_force_leaves_no_gap(
     later = second(homes, **{"in_force = 2026-01-01": "in_force = 2090-01-01"})
     agree(homes[0], "au.toml", later)
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert [each.version for each in gateway.agreements["au"]] == [1, 2]
     assert gateway.agreements["au"][0].covers(utc_now())
@@ -185,7 +185,7 @@ def test_a_bad_file_keeps_no_other_agreement_out(homes: Any, gateway: Gateway, a
     (homes[0] / "agreements" / "nz-2.toml").write_text("[agreement\n")
     agree(homes[0], "au-2.toml", second(homes))
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert [each.version for each in gateway.agreements["au"]] == [1, 2]
     assert [each.version for each in gateway.agreements["nz"]] == [1]
@@ -280,7 +280,7 @@ def test_a_file_of_which_nothing_can_be_read_is_named_and_waited_for_by_nobody(
     pipe(file)
 
     with Gateway.open(homes[0], secret) as opened:
-        opened.statutes.round()
+        opened.active_agreements.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
     found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
@@ -315,7 +315,7 @@ def test_an_odd_file_stops_no_round_and_no_start(
             monkeypatch.setattr(signatures, "parse", parse)
 
     with Gateway.open(homes[0], secret) as opened:
-        opened.statutes.round()
+        opened.active_agreements.round()
         assert opened.agreements["au"][0].covers(utc_now())
         assert entries(opened, EntryType.ALARM) == ["RAISE/AGREEMENTS"]
     found = {check.name: check for check in self_check.check(homes[0], lambda: b"", utc_now())}
@@ -340,7 +340,7 @@ def test_an_operator_signs_and_the_ledger_says_who(homes: Any, gateway: Gateway)
     with pytest.raises(TwoPersons):
         gateway.perform(OPERATOR, "agreements.sign", values)
     gateway.perform(TWO, "agreements.sign", values)
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert len(gateway.agreements["au"]) == 2
     assert entries(gateway, EntryType.AGREEMENT)[-2:] == ["SIGNED", ""]
@@ -366,7 +366,7 @@ def test_a_file_whose_home_is_another_party_is_not_in_force_here(
     before = len(entries(gateway, EntryType.AGREEMENT))
     agree(homes[0], "theirs.toml", foreign(homes, **{'id = "au"': 'id = "theirs"'}))
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert "theirs" not in gateway.agreements
     assert gateway.agreements["au"][0].covers(utc_now())
@@ -383,10 +383,12 @@ def test_what_another_partys_file_calls_itself_takes_nothing_from_ours(
     """Same id, same version: ours stays, and the complaint names the cause."""
     agree(homes[0], "other.toml", foreign(homes, **{"version = 2": "version = 1"}))
 
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert [each.home for each in gateway.agreements["au"]] == ["CAN"]
-    (fault,) = gateway.statutes._vetted(gateway.statutes._refused or gateway.statutes._seen).faults
+    (fault,) = gateway.active_agreements._vetted(
+        gateway.active_agreements._refused or gateway.active_agreements._seen
+    ).faults
     assert str(fault).startswith("other.toml: agreement.home: is not ours")
 
 
@@ -402,10 +404,12 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
     gateway.sequencer.commit((), (*effects, adopted_versions.keep_text(name, text.encode())))
     agree(homes[0], "theirs.toml", text)
 
-    gateway.statutes.round()
-    told = gateway.statutes._vetted(gateway.statutes._refused or gateway.statutes._seen)
+    gateway.active_agreements.round()
+    told = gateway.active_agreements._vetted(
+        gateway.active_agreements._refused or gateway.active_agreements._seen
+    )
     (homes[0] / "agreements" / "theirs.toml").unlink()
-    gateway.statutes.round()
+    gateway.active_agreements.round()
 
     assert [fault.file for fault in told.faults] == ["theirs.toml"]
     assert "theirs" not in gateway.agreements
@@ -415,4 +419,4 @@ def test_another_partys_agreement_that_was_taken_in_once_is_no_longer_in_force(
 def test_nobody_signs_another_partys_agreement(homes: Any, gateway: Gateway) -> None:
     """It is refused at the proposal, before a second person is asked."""
     with pytest.raises(UserError, match=r"agreement\.home: is not ours"):
-        gateway.statutes._plan({"file": "theirs.toml", "text": foreign(homes)})
+        gateway.active_agreements._plan({"file": "theirs.toml", "text": foreign(homes)})

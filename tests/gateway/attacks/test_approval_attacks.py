@@ -151,7 +151,7 @@ def test_an_approval_for_a_changed_state_is_refused(desk: Desk) -> None:
 
 
 def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> None:
-    desk.gateway.ceremony._version = lambda: 99
+    desk.gateway.approvals._version = lambda: 99
 
     with pytest.raises(NotAllowed, match="has changed since"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -159,7 +159,7 @@ def test_an_approval_under_a_newer_directory_version_is_refused(desk: Desk) -> N
 
 def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
     now = desk.gateway.clock()
-    desk.gateway.ceremony._clock = lambda: now + timedelta(minutes=60)
+    desk.gateway.approvals._clock = lambda: now + timedelta(minutes=60)
 
     with pytest.raises(NotAllowed, match="in its time"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -167,7 +167,7 @@ def test_an_expired_proposal_is_not_approved(desk: Desk) -> None:
 
 def test_a_clock_stepped_back_brings_no_proposal_forward(desk: Desk) -> None:
     now = desk.gateway.clock()
-    desk.gateway.ceremony._clock = lambda: now - timedelta(hours=1)
+    desk.gateway.approvals._clock = lambda: now - timedelta(hours=1)
 
     with pytest.raises(NotAllowed, match="set the clocks right"):
         desk.yes("P-2", desk.keys["P-2"])
@@ -222,7 +222,7 @@ def test_an_officer_whose_badge_has_no_approving_key_does_not_count(desk: Desk) 
 
 def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> None:
     """The state is asked once more between the claim and the act."""
-    ceremony, moved = desk.gateway.ceremony, desk.gateway.ceremony._moved
+    approvals, moved = desk.gateway.approvals, desk.gateway.approvals._moved
 
     def meanwhile(kept: Any, target: Any, *rest: Any, **more: Any) -> Any:
         done = moved(kept, target, *rest, **more)
@@ -230,7 +230,7 @@ def test_what_changes_while_the_claim_is_recorded_is_not_done(desk: Desk) -> Non
             desk.do("P-2", "hold.place", kind="everything", reason="a court order")
         return done
 
-    ceremony._moved = meanwhile  # type: ignore[method-assign]
+    approvals._moved = meanwhile  # type: ignore[method-assign]
     with pytest.raises(NotAllowed, match="has changed since"):
         desk.yes("P-2", desk.keys["P-2"])
 

@@ -114,7 +114,7 @@ def test_nothing_is_sealed_to_a_partners_stolen_key(pair: Any) -> None:
     with pytest.raises(KeyNotUsable):
         pair.gateway.directory.kem_key("AUS", now)
     assert pair.gateway.directory.party("AUS").sealing_key(now) is None
-    courier = pair.gateway.postman._connections("AUS")
+    courier = pair.gateway.outbound_worker._connections("AUS")
     operation = Operation.GET_CAPABILITIES
     assert (
         courier.write(
@@ -214,8 +214,8 @@ def test_the_thief_cannot_undo_it_by_naming_another_partner(pair: Any, forger: A
     kid = signing_kid(pair.asker)
     stop(pair, kid, "AUS")
 
-    assert pair.gateway.barring.of("NZL") == frozenset()
-    assert pair.gateway.barring.of("AUS") == {kid}
+    assert pair.gateway.blocklist.of("NZL") == frozenset()
+    assert pair.gateway.blocklist.of("AUS") == {kid}
 
 
 def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path: Path) -> None:
@@ -227,13 +227,13 @@ def test_a_checkpoint_signed_by_a_stopped_pair(pair: Any, people: Any, tmp_path:
     pair.partner(witness=kept).query(people.samples(1), **people.matter())
     old = pair.gateway.keyset.log()
     said = stop(pair, pair.gateway.keyset.primary(KeyKind.LOG).kid)
-    pair.gateway.keyroom.change(
+    pair.gateway.active_keyset.change(
         lambda keyset, now: _one(
             keyset.transition(bytes.fromhex(said["successor"]), KeyState.ACTIVE, now, "", "")
         ),
         actor="P-1",
     )
-    pair.gateway.keyroom.publish(actor="P-1")
+    pair.gateway.active_keyset.publish(actor="P-1")
 
     log = own_bundle(pair.home).log
     assert log.past == ()

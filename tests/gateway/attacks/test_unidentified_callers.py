@@ -263,7 +263,7 @@ with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
     if how == "rounds":
         serving._clockwatch.round = stand
     if how == "letters":
-        gateway.postman._settle = stand
+        gateway.outbound_worker._settle = stand
     if how == "start":
         serving.engine.load = stand
     if how == "sequencer":

@@ -305,7 +305,7 @@ def test_an_answer_that_shows_two_histories_is_recorded_as_what_a_witness_saw(
 
     courier = GrpcTransport(
         SimpleNamespace(carry=carry),  # type: ignore[arg-type]
-        lambda split: pair.gateway.postman._connections.accuse("AUS", split),
+        lambda split: pair.gateway.outbound_worker._connections.accuse("AUS", split),
     )
     monkeypatch.setattr(signed_request, "unpack", lambda octets: octets)
     delivery = courier.carry(b"a letter")

@@ -87,7 +87,7 @@ class Side:
         self.stack.close()
 
     def walk(self) -> None:
-        self.gateway.postman.walk()
+        self.gateway.outbound_worker.walk()
 
     def act(self, name: str, officer: Officer = CASEWORKER, **values: object) -> Mapping[str, Any]:
         return self.gateway.perform(officer, name, values)
@@ -288,8 +288,8 @@ def stopping(
     side = Side(home, Clock())
     with Gateway.open(home, _secret) as gateway:
         side.gateway = gateway
-        gateway.postman._outbound._post = replace(
-            gateway.postman._outbound._post, couriers=carried.append
+        gateway.outbound_worker._outbound._post = replace(
+            gateway.outbound_worker._outbound._post, couriers=carried.append
         )
         yield side, carried
 

@@ -221,7 +221,7 @@ def test_an_acknowledgement_that_overtakes_a_reminder_leaves_no_entry_after_the_
     can.walk()
     aus.walk()
     clock.pass_(hours=60)
-    notices = can.gateway.postman._notices
+    notices = can.gateway.outbound_worker._notices
     delivered = notices._delivered
     identifier = can.corrections()[0].id.hex()
 

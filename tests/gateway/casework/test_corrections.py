@@ -154,8 +154,8 @@ def test_a_crash_between_sending_and_recording_sends_the_same_letter_again(
     can, aus = sides
     aus.asked("CAN", matched)
     can.act("corrections.open", subject="P-1", kind="WRONG_PERSON", reason="two files")
-    postman = can.gateway.postman
-    monkeypatch.setattr(postman._notices, "_delivered", _dies)
+    outbound_worker = can.gateway.outbound_worker
+    monkeypatch.setattr(outbound_worker._notices, "_delivered", _dies)
     with pytest.raises(KeyboardInterrupt):
         can.walk()
     can.close()

@@ -120,7 +120,7 @@ def test_a_partners_refusal_is_told_with_its_reason_at_once_and_later(
     *, sides: Any, ask: Any, monkeypatch: Any, reason: str, element: str, said: tuple[str, str]
 ) -> None:
     can, _ = sides
-    courier = can.gateway.postman._connections("AUS")
+    courier = can.gateway.outbound_worker._connections("AUS")
     refused = Delivery(Fate.REFUSED, reason, element=element)
     monkeypatch.setattr(courier, "carry", lambda _: refused)
 
@@ -140,7 +140,7 @@ def test_what_a_partner_says_of_a_refusal_is_kept_only_in_the_form_that_reasons_
 ) -> None:
     """It would be shown on our terminals, and an entry could not hold any length of it."""
     can, _ = sides
-    partner = can.gateway.postman._connections("AUS")._partner
+    partner = can.gateway.outbound_worker._connections("AUS")._partner
 
     def refuses(*_: Any, **__: Any) -> None:
         raise Refused(
@@ -158,7 +158,7 @@ def test_a_refusal_that_was_recorded_before_its_reason_was_kept_says_who_knows(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.postman._connections("AUS")
+    courier = can.gateway.outbound_worker._connections("AUS")
     monkeypatch.setattr(courier, "carry", lambda _: Delivery(Fate.REFUSED, "FIELD_NOT_PERMITTED"))
     number = ask(1)["number"]
     older = (
@@ -415,7 +415,7 @@ def test_a_lost_answer_is_fetched_again_by_the_same_bytes(
 ) -> None:
     """protocol 8: the partner searched once; the retry gets its stored answer."""
     can, aus = sides
-    monkeypatch.setattr(can.gateway.postman._outbound, "_answered", _dies)
+    monkeypatch.setattr(can.gateway.outbound_worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
@@ -434,7 +434,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     sides: Any, ask: Any, clock: Any, monkeypatch: Any
 ) -> None:
     can, aus = sides
-    monkeypatch.setattr(can.gateway.postman._outbound, "_answered", _dies)
+    monkeypatch.setattr(can.gateway.outbound_worker._outbound, "_answered", _dies)
     with pytest.raises(KeyboardInterrupt):
         ask(1)
     (errand,) = _errands(can)
@@ -442,7 +442,7 @@ def test_an_answer_lost_for_longer_than_a_letter_lives_is_polled(
     monkeypatch.setattr("gateway.server.workers.outbound.EVERY", 3600.0)
 
     clock.pass_(minutes=7)
-    can.gateway.postman._outbound.carry_on(can.errand("AUS", errand.number))
+    can.gateway.outbound_worker._outbound.carry_on(can.errand("AUS", errand.number))
 
     assert can.errand("AUS", errand.number).state is OutboundState.ANSWERED
     assert can.act("asked.show", number=errand.number)["outcome"] == "MATCH"
@@ -497,7 +497,7 @@ def test_an_answer_that_proves_nothing_is_an_alarm_and_no_answer(
     sides: Any, ask: Any, monkeypatch: Any
 ) -> None:
     can, _ = sides
-    courier = can.gateway.postman._connections("AUS")
+    courier = can.gateway.outbound_worker._connections("AUS")
     monkeypatch.setattr(
         courier, "carry", lambda _: Delivery(Fate.DOUBTED, "ANSWER_REJECTED:signature")
     )
@@ -526,7 +526,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
     record(aus, b"1990-01-01")
     number = ask(1)["number"]
     wanted = {"number": number, "fields": ["DATE_OF_BIRTH"], "case": "C-17", "unit": "U-3"}
-    real, told = can.gateway.postman._seeker._post.couriers, []
+    real, told = can.gateway.outbound_worker._seeker._post.couriers, []
 
     class Overtaken:
         def __init__(self, courier: Any) -> None:
@@ -545,7 +545,7 @@ def test_what_one_request_proved_another_at_the_same_time_does_not_deny(
                 return Delivery(Fate.REFUSED, "HIT_REFERENCE_SPENT")
             return self._courier.carry(letter)
 
-    seeker = can.gateway.postman._seeker
+    seeker = can.gateway.outbound_worker._seeker
     monkeypatch.setattr(
         seeker, "_post", replace(seeker._post, couriers=lambda party: Overtaken(real(party)))
     )

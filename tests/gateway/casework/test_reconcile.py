@@ -118,12 +118,12 @@ def test_an_answer_that_was_lost_is_named_and_the_one_that_came_later_stands_in_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(can.gateway.postman._outbound, "_answered", dies)
+        patched.setattr(can.gateway.outbound_worker._outbound, "_answered", dies)
         with pytest.raises(KeyboardInterrupt):
             ask(1)
     (asked,) = (each for each in told(can, "CAN", "AUS"))
     clock.pass_(minutes=7)
-    can.gateway.postman._outbound.carry_on(can.errand("AUS", asked.number))
+    can.gateway.outbound_worker._outbound.carry_on(can.errand("AUS", asked.number))
 
     here, there = compared(sides)
 

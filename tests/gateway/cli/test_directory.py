@@ -152,10 +152,10 @@ def test_a_gateway_whose_directory_has_ended_answers_nothing(home: Path) -> None
     from gateway.errors import DirectoryStale
 
     with Gateway.open(home, lambda: b"correct horse battery") as gateway:
-        gateway.publishing.demand()
-        real = gateway.publishing._clock
-        gateway.publishing._clock = lambda: real() + timedelta(hours=25)
+        gateway.publication.demand()
+        real = gateway.publication._clock
+        gateway.publication._clock = lambda: real() + timedelta(hours=25)
         with pytest.raises(DirectoryStale):
-            gateway.publishing.demand()
-        gateway.publishing.round()  # the periodic jobs signs anew, long before that
-        gateway.publishing.demand()
+            gateway.publication.demand()
+        gateway.publication.round()  # the periodic jobs signs anew, long before that
+        gateway.publication.demand()

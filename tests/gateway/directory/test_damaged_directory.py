@@ -32,7 +32,7 @@ def test_the_rounds_go_on_beside_a_damaged_file(
     spoil(gateway.home, role, damage)
     clock.ahead = timedelta(days=6)
 
-    for walk in (gateway.publishing.round, gateway.turning.round, gateway.lookout.round):
+    for walk in (gateway.publication.round, gateway.turning.round, gateway.expiry_alerts.round):
         walk()
 
     assert desk.key(KeyKind.KEM, KeyState.PREACTIVE) != old
@@ -48,7 +48,7 @@ def test_a_gateway_with_a_damaged_file_opens(
     spoil(homes[0], role, damage)
 
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.publishing.active
+        assert gateway.publication.active
 
 
 @each_file

@@ -273,7 +273,7 @@ def test_the_last_key_that_the_ledger_needs_is_not_stopped(
         before = gateway.keyset
 
         with pytest.raises(UserError, match="first"):
-            gateway.keyroom.change(
+            gateway.active_keyset.change(
                 lambda keyset, now: _one(
                     keyset.transition(kid, KeyState.SUSPENDED, now, "doubt", "O-1")
                 ),

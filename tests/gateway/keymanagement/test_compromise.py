@@ -110,7 +110,7 @@ def test_the_only_key_of_its_kind_gets_a_successor_that_produces_nothing(
 def test_where_another_key_is_known_to_partners_none_is_made(homes: Any, secret: Any) -> None:
     with opened(homes[0], secret) as gateway:
         old = gateway.keyset.kem().kid
-        gateway.keyroom.change(
+        gateway.active_keyset.change(
             lambda keyset, now: _pair(keyset.generate(KeyKind.KEM, now, reason="", actor="")),
             actor="P-1",
         )
@@ -147,7 +147,7 @@ def test_a_key_in_its_window_is_stopped_too(homes: Any, secret: Any) -> None:
             keyset, left = keyset.transition(old, KeyState.DEACTIVATED, now, "", "")
             return keyset, (made, led, left)
 
-        gateway.keyroom.change(succeed, actor="P-1")
+        gateway.active_keyset.change(succeed, actor="P-1")
         gateway.keyset.opening(old, gateway.clock())
         stop(gateway, old)
 
@@ -258,7 +258,7 @@ def test_a_gateway_opens_without_a_signing_key_and_does_not_serve(homes: Any, se
         with pytest.raises(UserError, match="promote"):
             Serving(gateway).start()
         successor = bytes.fromhex(said["successor"])
-        gateway.keyroom.change(
+        gateway.active_keyset.change(
             lambda keyset, now: _pair(
                 keyset.transition(successor, KeyState.ACTIVE, now, "override", "P-1")
             ),
@@ -360,7 +360,7 @@ def test_a_key_that_does_not_exist_is_never_said_to_be_refused(homes: Any, secre
         with pytest.raises(UserError, match="refused are: none"):
             believe(gateway, kid.hex())
 
-        assert gateway.barring.of("AUS") == frozenset()
+        assert gateway.blocklist.of("AUS") == frozenset()
         assert gateway.sequencer.size == size
 
 

@@ -248,7 +248,7 @@ def test_a_damaged_keyset_is_recovered_from_the_copy_that_the_ledger_agrees_with
     assert file.read_bytes() == whole
     assert file.with_name("keyset.json.damaged").exists()
     with Gateway.open(home, secret) as again:
-        room.recovered(again.keyroom, "2026")
+        room.recovered(again.active_keyset, "2026")
     assert self_check.verify_ledger(home).ok
 
 

@@ -96,7 +96,7 @@ def test_a_data_key_is_not_destroyed_while_records_need_it(homes: Any, secret: A
     ahead = timedelta(days=8)
     with Gateway.open(homes[0], secret, clock=lambda: utc_now() + ahead) as gateway:
         with pytest.raises(UserError, match="would be lost"):
-            gateway.keyroom.change(
+            gateway.active_keyset.change(
                 lambda keyset, now: _one(
                     keyset.transition(old, KeyState.DESTROYED, now, "t", "O-1")
                 ),
@@ -118,11 +118,11 @@ def test_a_crash_between_two_batches_loses_nothing(
         before = everyone(gateway)
         _, new = turned(gateway)
         all_of_it = left(gateway, new)
-        assert gateway.resealing.step() == 3
+        assert gateway.reencryption.step() == 3
         assert left(gateway, new) == all_of_it - 3
         assert everyone(gateway) == before
     with Gateway.open(homes[0], secret) as gateway:  # as after a crash: nothing was remembered
-        gateway.resealing.round()
+        gateway.reencryption.round()
         assert left(gateway, new) == 0
         assert everyone(gateway) == before
 
@@ -133,7 +133,7 @@ def test_what_a_compromised_key_sealed_is_moved_away_from_it(homes: Any, secret:
         old, new = turned(gateway)
         gateway.perform(TWO, "keys.revoke", {"key": old.hex(), "reason": "t"})
 
-        gateway.resealing.round()
+        gateway.reencryption.round()
 
         assert left(gateway, new) == 0
         assert everyone(gateway) == before
@@ -143,7 +143,7 @@ def test_a_gateway_with_one_data_key_looks_for_nothing(homes: Any, secret: Any) 
     with Gateway.open(homes[0], secret) as gateway:
         size = gateway.sequencer.size
 
-        assert gateway.resealing.step() == 0
+        assert gateway.reencryption.step() == 0
         assert gateway.sequencer.size == size
 
 
@@ -154,7 +154,7 @@ def test_a_record_that_no_key_opens_is_named_and_keeps_its_key(homes: Any, secre
 
         for _ in range(8):
             try:
-                moved = gateway.resealing.step()
+                moved = gateway.reencryption.step()
             except InternalError as fault:
                 told = fault
                 break

@@ -181,9 +181,11 @@ def test_the_rounds_go_on_giving_signs_while_an_officer_changes_keys_by_a_slow_t
     monkeypatch.setattr(watchdog, "SLICE", 0.01)
     beats = threading.Semaphore(0)
     monkeypatch.setattr(gateway.watchdog, "beat", beats.release)
-    rounds = threading.Thread(target=lambda: gateway.keyroom.publish(actor="rounds"), daemon=True)
+    rounds = threading.Thread(
+        target=lambda: gateway.active_keyset.publish(actor="rounds"), daemon=True
+    )
 
-    with gateway.keyroom._lock:  # as an officer's change has it
+    with gateway.active_keyset._lock:  # as an officer's change has it
         rounds.start()
         for _ in range(3):
             assert beats.acquire(timeout=20.0)

@@ -141,7 +141,7 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
 
     def reached(days: int) -> Level:
         with Gateway.open(homes[0], secret) as gateway:
-            (told,) = [t.thing for t in gateway.lookout.look() if t.thing.kind is Kind.KEK]
+            (told,) = [t.thing for t in gateway.expiry_alerts.look() if t.thing.kind is Kind.KEK]
             born = min(record.created for record in gateway.keyset.records)
             return expiry.level_of(told, born + timedelta(days=days))
 
@@ -153,7 +153,9 @@ def test_the_key_above_the_keys_is_told_by_its_age(homes: Any, secret: Any) -> N
     ]
     with Gateway.open(homes[0], secret) as gateway:
         later = gateway.clock() + timedelta(days=300)
-        gateway.keyroom.note(EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later))
+        gateway.active_keyset.note(
+            EntryType.CUSTODY, {"custody": "file:x"}, kek_custody.changed(later)
+        )
     assert reached(396) is Level.FINE
 
 
@@ -207,18 +209,20 @@ def test_a_long_name_keeps_its_version() -> None:
 
 
 class Watched:
-    """A lookout over one thing whose end and clock the test sets."""
+    """Alerts over one thing whose end and clock the test sets."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway, self.now = gateway, NOW
         self.things: list[Expiring] = []
-        self.lookout = self.again()
+        self.expiry_alerts = self.again()
 
     def again(self) -> ExpiryAlerts:
-        """Return the lookout as a restart makes it."""
-        self.lookout = ExpiryAlerts(self.gateway.database, self.gateway.sequencer, lambda: self.now)
-        self.lookout.add(lambda _: self.things)
-        return self.lookout
+        """Return the alerts as a restart makes it."""
+        self.expiry_alerts = ExpiryAlerts(
+            self.gateway.database, self.gateway.sequencer, lambda: self.now
+        )
+        self.expiry_alerts.add(lambda _: self.things)
+        return self.expiry_alerts
 
     def entries(self) -> list[str]:
         frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(self.gateway.database)]
@@ -239,18 +243,18 @@ def test_an_alarm_is_raised_once_for_each_level_and_cleared_by_a_renewal(watched
     name = "EXPIRY/SIGNING/0123456789abcdef"
     watched.things = [thing(Kind.SIGNING, timedelta(days=61))]
 
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     assert watched.entries() == []
     for days in (59, 58, 31, 29, 6, 0.5, -1):
         watched.things = [thing(Kind.SIGNING, timedelta(days=days))]
-        watched.lookout.round()
-        watched.lookout.round()
+        watched.expiry_alerts.round()
+        watched.expiry_alerts.round()
     steps = ("NOTICE", "WARNING", "PAGE", "LAST", "ENDED")
     assert watched.entries() == [f"RAISE/{name}/{step}" for step in steps]
     assert len(watched.standing()) == 1
 
     watched.things = []  # another key is in use
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     assert watched.entries()[-1] == f"CLEAR/{name}/ENDED"
     assert watched.standing() == []
 
@@ -258,7 +262,7 @@ def test_an_alarm_is_raised_once_for_each_level_and_cleared_by_a_renewal(watched
 def test_a_restart_repeats_no_alarm(watched: Watched) -> None:
     watched.things = [thing(Kind.LOG, timedelta(days=6))]
 
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     watched.again().round()
 
     assert len(watched.entries()) == 1
@@ -274,17 +278,17 @@ def test_a_source_that_cannot_be_read_ends_no_alarm(watched: Watched) -> None:
             act()
         return watched.things
 
-    watched.lookout = ExpiryAlerts(
+    watched.expiry_alerts = ExpiryAlerts(
         watched.gateway.database, watched.gateway.sequencer, lambda: watched.now
     )
-    watched.lookout.add(source)
-    watched.lookout.round()
+    watched.expiry_alerts.add(source)
+    watched.expiry_alerts.round()
 
     def fail() -> None:
         raise UserError("the folder is gone")
 
     broken.append(fail)
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     assert len(watched.entries()) == 1
     assert len(watched.standing()) == 1
 
@@ -294,7 +298,7 @@ def test_the_ledger_with_alarms_verifies(homes: Any, secret: Any) -> None:
         watched = Watched(gateway)
         for days in (5, 0.5, 400):
             watched.things = [thing(Kind.PARTNER_SIGNING, timedelta(days=days))]
-            watched.lookout.round()
+            watched.expiry_alerts.round()
 
     assert self_check.verify_ledger(homes[0]).ok
 
@@ -305,12 +309,12 @@ def test_a_gauge_tells_the_seconds_and_forgets_what_was_renewed(watched: Watched
         return [line for line in lines if line.startswith("passerelle_expiry_seconds{")]
 
     watched.things = [thing(Kind.SIGNING, timedelta(seconds=90))]
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     line = 'passerelle_expiry_seconds{kind="SIGNING",name="0123456789abcdef",partner=""} 90.0'
     assert shown() == [line]
 
     watched.things = []
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     assert shown() == []
 
 
@@ -318,11 +322,11 @@ def test_a_thousand_partners_do_not_make_a_thousand_gauges(watched: Watched) -> 
     base = thing(Kind.PARTNER_CA, timedelta(days=400))
     watched.things = [replace(base, name=f"{n:016x}", partner=f"P-{n}") for n in range(1000)]
 
-    watched.lookout.round()
+    watched.expiry_alerts.round()
 
     shown = telemetry.exposition().decode().count("\npasserelle_expiry_seconds{")
     watched.things = []
-    watched.lookout.round()
+    watched.expiry_alerts.round()
     assert shown == 256
 
 

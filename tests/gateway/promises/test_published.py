@@ -217,7 +217,7 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
 ) -> None:
     """ledger.md 10."""
     gateway, serving = pair.gateway, pair.serving
-    gateway.postman.stop()
+    gateway.outbound_worker.stop()
     serving._tiler.stop()
     set_back = timedelta()
 

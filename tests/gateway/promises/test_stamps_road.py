@@ -74,9 +74,9 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
     def falls(*_: object) -> bytes:
         raise KeyError("unforeseen")
 
-    stamping = pair.gateway.stamping
-    stamping._authority, stamping._post = Authority("http://x", b"", timedelta(hours=1)), falls
-    stamping.round()
+    timestamps = pair.gateway.timestamps
+    timestamps._authority, timestamps._post = Authority("http://x", b"", timedelta(hours=1)), falls
+    timestamps.round()
 
     assert "STAMPS" in pair.gateway.overdue.standing
 
@@ -134,11 +134,11 @@ def test_a_question_cut_by_a_stop_is_no_late_stamp(pair: Any) -> None:
     def cut(*_: object) -> bytes:
         raise OSError("cut")
 
-    stamping = pair.gateway.stamping
-    stamping._authority = Authority("http://127.0.0.1:9/", b"", timedelta(0))
-    stamping._post = cut
+    timestamps = pair.gateway.timestamps
+    timestamps._authority = Authority("http://127.0.0.1:9/", b"", timedelta(0))
+    timestamps._post = cut
     size = pair.gateway.sequencer.size
 
-    stamping.round(lambda: True)
+    timestamps.round(lambda: True)
 
     assert pair.gateway.sequencer.size == size

@@ -226,7 +226,7 @@ def test_a_partner_whose_directory_drops_its_pair_is_asked_as_before(
     own = own_bundle(pair.home)
     bad = replace(own, version=own.version + 1, log=LogIdentity.from_log_key(own.log.origin, NEW))
     (pair.home / "party.json").write_bytes(bad.to_bytes())
-    pair.gateway.publishing.settle()
+    pair.gateway.publication.settle()
     (pair.home / "party.json").write_bytes(own.to_bytes())
 
     assert not partner.refresh()
