@@ -61,12 +61,12 @@ _EVERYBODY = frozenset(Role)
 
 
 class Approvals:
-    """Where two persons meet. `desk` is the table of operations, those of this module included."""
+    """Where two persons meet. `operations` is the table of operations, those of this module included."""
 
     def __init__(  # noqa: PLR0917 - a gateway is made of these
         self,
         party: str,
-        desk: Callable[[], OperationRegistry],
+        operations: Callable[[], OperationRegistry],
         staff: Staff,
         database: Database,
         sequencer: Sequencer,
@@ -75,7 +75,7 @@ class Approvals:
         random: Callable[[int], bytes],
     ) -> None:
         self._party = party
-        self._desk = desk
+        self._operations = operations
         self._staff = staff
         self._database = database
         self._sequencer = sequencer
@@ -201,7 +201,7 @@ class Approvals:
             stands = ""
             if kept.state is State.OPEN:
                 try:
-                    act = self._desk().act(officer, kept.action)
+                    act = self._operations().act(officer, kept.action)
                     plan = self._plan(act, values)
                     _demand_feasible(plan)
                     approval.demand_current(proposal, self._circumstances(act))
@@ -239,9 +239,9 @@ class Approvals:
                 with (
                     _refusing()
                 ):  # again: somebody may have changed it while the claim was recorded
-                    act = self._desk().act(Officer(officer.person, _EVERYBODY), kept.action)
+                    act = self._operations().act(Officer(officer.person, _EVERYBODY), kept.action)
                     approval.demand_current(proposal, self._circumstances(act))
-                answer = self._desk().perform(
+                answer = self._operations().perform(
                     Officer(kept.proposer, proposer, second=officer.person),
                     kept.action,
                     json.loads(proposal.values),
@@ -262,7 +262,7 @@ class Approvals:
 
         def do() -> Answer:
             kept = self._open(identifier)
-            act = self._desk().act(officer, kept.action)
+            act = self._operations().act(officer, kept.action)
             if officer.person == kept.proposer:
                 raise UserError("who proposed it withdraws it: passerelle proposals withdraw")
             text = approval.approval_text(kept.text, officer.person, Verdict.REJECT)
@@ -288,7 +288,7 @@ class Approvals:
     def _judged(self, officer: Officer, kept: Kept, signature: bytes, verdict: Verdict) -> None:
         """Ask everything anew. Raises what refuses it."""
         proposal = Proposal.parse(kept.text)
-        act = self._desk().act(Officer(officer.person, _EVERYBODY), kept.action)
+        act = self._operations().act(Officer(officer.person, _EVERYBODY), kept.action)
         found = self._circumstances(act)
         approval.demand_two(proposal, officer.person, found)
         approval.demand_current(proposal, found)
@@ -307,7 +307,7 @@ class Approvals:
 
     def _two(self, officer: Officer, action: str, values: Mapping[str, object]) -> Act:
         """Return the act, whose arguments are complete; refuses what one person may do."""
-        act = self._desk().act(officer, action)
+        act = self._operations().act(officer, action)
         if not act.two(values):
             raise UserError(f"{action} takes one person; do it, there is nothing to propose")
         arguments = Arguments(values)
@@ -365,7 +365,7 @@ class Approvals:
     def _about(self, officer: Officer, action: str, values: Mapping[str, object]) -> str:
         """Return whom or what a proposal is about, where the officer may know, once it is recorded that they do."""
         try:
-            act = self._desk().act(officer, action)
+            act = self._operations().act(officer, action)
             words, leaves = ("", ()) if act.about is None else act.about(officer, values)
         except UserError:  # for another role, or its arguments are no more what they were
             return ""

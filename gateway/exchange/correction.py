@@ -69,20 +69,20 @@ class CorrectionContext:
 class SubmitCorrection:
     """What a partner disclosed to us under a query of ours, or by one of its own, is inaccurate."""
 
-    def __init__(self, desk: CorrectionContext) -> None:
-        self._desk = desk
+    def __init__(self, context: CorrectionContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Find what it is about: a query of ours that this very partner answered with a match, or one of its own."""
         notice = wire.read_notice(payload)
         header = request.header
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             used = transactions.number_used(reader, header)
             known = corrections.find(reader, header.sender, notice.id, Direction.INBOUND)
         _demand_number(header, notice.id, used=used)
         if known is None:
             self._demand_disclosed(header, notice)
-            with self._desk.database.reader() as reader:
+            with self._context.database.reader() as reader:
                 corrections.demand_room(
                     reader, header.sender, header.transaction_reference, _bounds(now)
                 )
@@ -104,7 +104,7 @@ class SubmitCorrection:
 
     def _demand_disclosed(self, header: Header, notice: CorrectionNotice) -> None:
         """Refuse what this partner did not disclose to us under this query; none, another's, nothing: one answer."""
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             number = header.transaction_reference
             errand = outbound_queries.outline(reader, header.sender, number)
             asked = transactions.transaction(reader, header.sender, number)
@@ -123,7 +123,7 @@ class SubmitCorrection:
                 whole = outbound_queries.find(reader, header.sender, header.transaction_reference)
                 if whole is None or whole.sealed is None:
                     return  # it was erased before we kept this record: nothing is left to be put right, or added to
-                received = codes_in(outbound_queries.folder_of(self._desk.data_key, whole))
+                received = codes_in(outbound_queries.folder_of(self._context.data_key, whole))
         if received is not None and not received.issuperset(notice.fields):
             raise CorrectionUnknown
 
@@ -141,9 +141,9 @@ class SubmitCorrection:
         if work.known:
             return Conclusion(answer, facts)
         payload = wire.kept_bytes(work.notice)
-        sealed = corrections.seal(self._desk.data_key, correction, corrections.Papers(payload))
+        sealed = corrections.seal(self._context.data_key, correction, corrections.Papers(payload))
         leaf = Leaf(_frame(EntryType.CORRECTION, admitted.request, correction), admitted.facts)
-        bounds = _bounds(self._desk.clock())
+        bounds = _bounds(self._context.clock())
         effects = corrections.opened(correction, sealed, leaf=0, bounds=bounds)
         return Conclusion(answer, facts, leaves=(leaf,), undone=(), effects=effects)
 
@@ -151,14 +151,14 @@ class SubmitCorrection:
 class AckCorrection:
     """What a partner did about a correction of ours."""
 
-    def __init__(self, desk: CorrectionContext) -> None:
-        self._desk = desk
+    def __init__(self, context: CorrectionContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Find our own correction to this very partner; a second acknowledgement may only repeat the first."""
         ack = wire.read_ack(payload)
         header = request.header
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             used = transactions.number_used(reader, header)
             found = corrections.find(reader, header.sender, ack.id, Direction.OUTBOUND)
         _demand_number(header, ack.id, used=used)
@@ -196,7 +196,7 @@ class AckCorrection:
         closed = corrections.moved(
             correction,
             Act.ACKNOWLEDGE,
-            ack_ms=milliseconds(self._desk.clock()),
+            ack_ms=milliseconds(self._context.clock()),
             outcome=int(ack.outcome),
             note=ack.note or None,
         )

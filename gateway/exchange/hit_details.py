@@ -72,14 +72,14 @@ class Work:
 class RequestHitDetails:
     """The second step: fields of the person of an earlier match."""
 
-    def __init__(self, desk: ExchangeContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ExchangeContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Do (1) and (2)."""
         wanted = wire.read_details_request(payload)
         header = request.header
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             query = transactions.transaction(reader, header.sender, header.transaction_reference)
             used = transactions.number_used(reader, header)
         if used:
@@ -99,10 +99,10 @@ class RequestHitDetails:
         work, request = admitted.work, admitted.request
         if not isinstance(work, Work):
             raise TypeError
-        wanted, now = work.wanted, self._desk.clock()
+        wanted, now = work.wanted, self._context.clock()
         hit = self._hit(request.header, wanted, now)
         partner = request.header.sender
-        record, decided = look(self._desk, partner, hit.subject if hit else None)  # (4)
+        record, decided = look(self._context, partner, hit.subject if hit else None)  # (4)
         plan = _plan(request, work, record.status, decided, now)  # (5)
         stages.mark("details")
         if hit is not None and plan.available and not hit.allows(wanted.fields):
@@ -132,23 +132,23 @@ class RequestHitDetails:
         """Return whether the query declared a refugee claim in the asking country."""
         if query is None or query.finding is None:
             return False
-        key = self._desk.data_key
+        key = self._context.data_key
         return transactions.open_finding(key, header.sender, query.number, query.finding).claimed
 
     def _hit(self, header: Header, wanted: DetailsRequest, now: datetime) -> LiveHit | None:
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             return disclosures.find_hit(
                 reader, header.sender, header.transaction_reference, wanted.hit_reference, now
             )
 
 
 def at_once(
-    desk: ExchangeContext, request: Request, work: Work, decision: Decision, now: datetime
+    context: ExchangeContext, request: Request, work: Work, decision: Decision, now: datetime
 ) -> Disclosure:
     """Return what an agreement with one step discloses together with the match (315.39-315.41)."""
     if decision.subject is None:
         return NOTHING
-    decided = desk.decisions(decision.subject, request.header.sender)
+    decided = context.decisions(decision.subject, request.header.sender)
     plan = _plan(request, work, decision.record.status, decided, now)
     return _disclosed(request.header, work.wanted, (decision.subject, decision.record), plan, now)
 

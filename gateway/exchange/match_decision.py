@@ -49,9 +49,11 @@ class Decision:
     withholding: Withholding | None = None
 
 
-def settled(desk: ExchangeContext, partner: str, permit: Permit, candidate: Candidate) -> Decision:
+def settled(
+    context: ExchangeContext, partner: str, permit: Permit, candidate: Candidate
+) -> Decision:
     """Return what is shown of a candidate; the truth stays in the facts."""
-    record, decided = look(desk, partner, candidate.subject)
+    record, decided = look(context, partner, candidate.subject)
     score = Found(candidate.score, candidate.threshold, candidate.floor)
     found = settle(score, record.status, permit, decided, held=record.data.keys())
     facts = {
@@ -88,12 +90,12 @@ def _told(one: Decided) -> str:
 
 
 def look(
-    desk: ExchangeContext, partner: str, subject: int | None
+    context: ExchangeContext, partner: str, subject: int | None
 ) -> tuple[Record, Sequence[Decided]]:
     """Return record and officials' decisions of a person, or of somebody drawn by chance in their place."""
-    decoy = desk.people.somebody()
+    decoy = context.people.somebody()
     whose = decoy if subject is None else subject
-    return desk.people.record(whose), desk.decisions(whose, partner)
+    return context.people.record(whose), context.decisions(whose, partner)
 
 
 def standing(record: Record, now: datetime) -> Mapping[str, str]:

@@ -112,29 +112,29 @@ class Pipeline:
     """Answers signed envelopes, one operation or another, always in the same way."""
 
     def __init__(
-        self, rooms: PipelineServices, walks: Mapping[Operation, ExchangeOperation]
+        self, services: PipelineServices, operations: Mapping[Operation, ExchangeOperation]
     ) -> None:
-        self._rooms = rooms
-        self._walks = walks
-        self._standing = RefusalStanding(rooms.clock)
+        self._services = services
+        self._operations = operations
+        self._standing = RefusalStanding(services.clock)
         self._record = Recorder(
-            rooms.sequencer, rooms.refused, rooms.clock, Sightings(rooms.database)
+            services.sequencer, services.refused, services.clock, Sightings(services.database)
         )
         self._running: dict[tuple[str, bytes], bytes] = {}
         self._lock = threading.Lock()
 
     def handle(self, call: Call) -> Reply:
         """Return the reply to a signed envelope, durable in the ledger, or raise the Refusal that is its answer."""
-        if call.operation not in self._walks:
+        if call.operation not in self._operations:
             raise OperationNotAuthorised
         header = self._read(call)  # (4), (5)
         transcript = envelope.transcript_hash(call.letter.header, call.letter.sealed)
         try:
-            with self._rooms.gate.turn(header.sender) as turn:
+            with self._services.gate.turn(header.sender) as turn:
                 _begin(call, turn)
                 counted = self._spend_copy(header, transcript)
                 self._authenticate(call, header)  # (6)
-                self._rooms.copies.remember(header.sender, header.message_id, transcript)
+                self._services.copies.remember(header.sender, header.message_id, transcript)
                 with self._claimed(header, transcript):
                     return self._answer(call, header, transcript, turn, counted=counted)
         except _Recorded as recorded:
@@ -170,14 +170,14 @@ class Pipeline:
             turn.enter()  # from here on the call is carried to its end, however long that takes
             call.stages.mark("turn")
         else:  # a crash stood between 14 and 20: the same REQUEST leaf serves
-            leaf_hash = self._rooms.sequencer.leaf_hash(row.request_index)
+            leaf_hash = self._services.sequencer.leaf_hash(row.request_index)
             call.stages.mark("record_request")
         return self._conclude(call, admitted, leaf_hash, turn)
 
     def _admit(self, call: Call, header: Header, transcript: bytes) -> Admitted:
         """(9) to (13); the opened payload lives in this frame alone."""
         request, payload = self._open(call, header, transcript)
-        admitted = self._walks[call.operation].admit(request, payload, self._rooms.clock())
+        admitted = self._operations[call.operation].admit(request, payload, self._services.clock())
         _demand_key(admitted.reply_key)
         return admitted
 
@@ -185,7 +185,7 @@ class Pipeline:
         """(15) to (20). Whatever ends it, what the operation used is destroyed, and that is recorded."""
         leaves: tuple[Leaf, ...] = ()
         try:
-            conclusion = self._walks[call.operation].perform(
+            conclusion = self._operations[call.operation].perform(
                 admitted, leaf_hash, call.stages
             )  # (15)–(18)
             leaves = conclusion.leaves if conclusion.undone is None else conclusion.undone
@@ -215,19 +215,19 @@ class Pipeline:
             raise SenderMismatch
         if header.message_type is not MessageType.REQUEST:
             raise HeaderInvalid(element="header.message_type", rule=NOT_HERE)
-        if header.recipient != self._rooms.party:
+        if header.recipient != self._services.party:
             raise HeaderInvalid(element="header.recipient_id", rule=NOT_HERE)
         if header.operation is not call.operation:
             raise HeaderInvalid(element="header.operation", rule=NOT_HERE)
         _demand_size(call)
-        now, skew = self._rooms.clock(), timedelta(seconds=self._rooms.limits.clock_skew_s)
+        now, skew = self._services.clock(), timedelta(seconds=self._services.limits.clock_skew_s)
         life = header.expire_time - header.create_time
         fault = ""
         if header.create_time > now + skew:
             fault = "FROM_THE_FUTURE"
         elif now > header.expire_time + skew:
             fault = "EXPIRED"
-        elif life > timedelta(seconds=self._rooms.limits.message_life_s):
+        elif life > timedelta(seconds=self._services.limits.message_life_s):
             fault = "LIVES_TOO_LONG"
         if fault:
             moment = now.isoformat(timespec="milliseconds")
@@ -239,7 +239,7 @@ class Pipeline:
         """(6): whoever holds the public key can distinguish the two faults, so the answer says which it was."""
         letter = call.letter
         try:
-            key = self._rooms.directory.signing_key(
+            key = self._services.directory.signing_key(
                 header.sender, header.signing_key_id, header.create_time
             )
             text = envelope.transcript(letter.header, letter.sealed)
@@ -277,7 +277,7 @@ class Pipeline:
 
         The answer, that these very bytes came before, goes to the partner whose certificate the caller has.
         """
-        copies = self._rooms.copies
+        copies = self._services.copies
         known = copies.knows(header.sender, header.message_id, transcript)
         if known:
             copies.take(header.sender)
@@ -287,19 +287,19 @@ class Pipeline:
         self, header: Header, transcript: bytes, *, counted: bool
     ) -> transactions.ReplayRow | None:
         """(8); a copy that was not counted when it came is counted here."""
-        with self._rooms.database.reader() as reader:
+        with self._services.database.reader() as reader:
             row = transactions.find_replay(reader, header.sender, header.message_id)
         if row is None:
             return None
         if row.transcript != transcript:
             raise ReplayConflict
         if not counted:
-            self._rooms.copies.take(header.sender)
+            self._services.copies.take(header.sender)
         return row
 
     def _check_keys(self, header: Header) -> None:
         """(7)."""
-        version = self._rooms.own_version()
+        version = self._services.own_version()
         if header.directory_version > version:  # it believes an entry that we have not published
             element = "header.directory_version"
             raise KeyStale(element=element, directory_version=str(version))
@@ -308,17 +308,19 @@ class Pipeline:
     def _opener(self, header: Header) -> envelope.OpeningKey:
         """Return the key that opens a message; raises KeyStale, also where it was stopped since (7)."""
         try:
-            return self._rooms.keyset().opening(header.kem_key_id, self._rooms.clock())
+            return self._services.keyset().opening(header.kem_key_id, self._services.clock())
         except (UnknownKey, KeyNotUsable):
             element = "header.recipient_kem_key_id"
-            version = str(self._rooms.own_version())
+            version = str(self._services.own_version())
             raise KeyStale(element=element, directory_version=version) from None
 
     def _open(self, call: Call, header: Header, transcript: bytes) -> tuple[Request, bytes]:
         """(9) and (10): the request, and the payload that it sealed."""
         agreement = None
         if header.operation in _ABOUT_A_PERSON:
-            agreement = may_answer_header(header, self._rooms.agreements(), self._rooms.clock())
+            agreement = may_answer_header(
+                header, self._services.agreements(), self._services.clock()
+            )
         call.stages.mark("policy")
         try:
             payload = envelope.open_sealed(
@@ -330,7 +332,7 @@ class Pipeline:
         except OpenRefused:
             raise _rejected("SEAL") from None
         call.stages.mark("open")
-        version = self._rooms.directory.party(header.sender).version
+        version = self._services.directory.party(header.sender).version
         return Request(header, transcript, agreement, version), payload
 
     def _write(self, admitted: Admitted, conclusion: Conclusion) -> Recorded:
@@ -338,10 +340,10 @@ class Pipeline:
         if isinstance(conclusion.answer, Reply):
             letter = conclusion.answer.letter
             return Recorded(signed_envelope.parse_header(letter.header), letter)
-        asked, now = admitted.request.header, _next_second(self._rooms.clock())
+        asked, now = admitted.request.header, _next_second(self._services.clock())
         recipient = envelope.SealingKey(admitted.reply_key)
         try:
-            signer = self._rooms.keyset().signing()
+            signer = self._services.keyset().signing()
         except (
             KeyNotUsable
         ):  # stopped while this was answered; a copy is answered once one is in force
@@ -350,7 +352,7 @@ class Pipeline:
         header = Header(
             message_type=MessageType.RESPONSE,
             operation=asked.operation,
-            sender=self._rooms.party,
+            sender=self._services.party,
             signing_key_id=signer.key_id,
             recipient=asked.sender,
             kem_key_id=recipient.key_id,

@@ -95,8 +95,8 @@ class _Concluding:
 class SubmitQuery:
     """Whether we know the person, by fingerprints or by the number of a query of ours."""
 
-    def __init__(self, desk: ExchangeContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ExchangeContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Read the question (11), ask the law (13), read each record (11), then the numbers (12)."""
@@ -176,11 +176,11 @@ class SubmitQuery:
         The partner's own earlier query is one too only where the agreement says so: a looser reading of 315.38.
         """
         issued = None
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             if isinstance(probe, PriorTransaction):
                 issued = issued_numbers.find_issued(reader, header.sender, probe.number)
                 if issued is None and agreement.same_direction:
-                    key = self._desk.data_key
+                    key = self._context.data_key
                     issued = issued_numbers.find_received(reader, key, header.sender, probe.number)
             used = transactions.transaction(reader, header.sender, header.transaction_number)
         if issued is None and isinstance(probe, PriorTransaction):
@@ -197,11 +197,11 @@ class SubmitQuery:
         candidate = _named(work.issued) if probe is None else self._search(work.permit, probe)
         stages.mark("search")
         partner = work.destruction.partner_id
-        return settled(self._desk, partner, work.permit, candidate)  # (17)
+        return settled(self._context, partner, work.permit, candidate)  # (17)
 
     def _search(self, permit: Permit, probe: Probe) -> Candidate:
         """(16): the whole gallery, and the threshold that holds for it."""
-        found = self._desk.engine.search(probe, SEARCH_LIMIT, _patience(SEARCH_SECONDS))
+        found = self._context.engine.search(probe, SEARCH_LIMIT, _patience(SEARCH_SECONDS))
         if not found.size:  # what was not searched is never NO_MATCH
             raise EngineUnavailable("nobody is enrolled here yet, so no search says anything")
         limit = calibration.threshold(permit.fpir, found.size, len(probe.usable))
@@ -236,17 +236,17 @@ class SubmitQuery:
         concluding: _Concluding,
     ) -> Conclusion:
         receipt = work.destruction.subject_reference
-        now = self._desk.clock().replace(microsecond=0)  # a fraction takes more or fewer bytes
+        now = self._context.clock().replace(microsecond=0)  # a fraction takes more or fewer bytes
         hit = None
         disclosure = hit_details.NOTHING
         if decision.shown is Outcome.MATCH and decision.subject is not None:
             hit = transactions.Hit(
-                self._desk.random(16), decision.subject, now + transactions.HIT_LIFE
+                self._context.random(16), decision.subject, now + transactions.HIT_LIFE
             )
             if work.wanted is not None:
                 wanted = replace(work.wanted, hit_reference=hit.reference)
                 asked_too = hit_details.Work(wanted, work.permit.claim, matched=True)
-                disclosure = hit_details.at_once(self._desk, request, asked_too, decision, now)
+                disclosure = hit_details.at_once(self._context, request, asked_too, decision, now)
         recorded = Result(
             outcome=decision.shown,
             decide_time=now,
@@ -277,15 +277,15 @@ class SubmitQuery:
         """(17) with a review clause: the search completes with the verdict, and until then the query is sealed."""
         if work.permit.review is None or decision.subject is None:
             raise AssertionError  # the law answers so only where there is a clause, and somebody to look at
-        desk, header, now = self._desk, request.header, self._desk.clock()
+        context, header, now = self._context, request.header, self._context.clock()
         evidence = Evidence(signed_envelope.header_bytes(header), work.kept, decision.subject)
         review, begun = review_opening.opened(
             header,
             evidence,
             work.permit.review.persons,
             now,
-            data_key=desk.data_key,
-            random=desk.random,
+            data_key=context.data_key,
+            random=context.random,
         )
         recorded = Result(
             outcome=decision.shown,
@@ -313,7 +313,7 @@ class SubmitQuery:
         hit: transactions.Hit | None,
     ) -> transactions.Settled:
         """Return what is kept: the outcome without details, which a reference gets again, and whom we found."""
-        key, partner, number = self._desk.data_key, header.sender, header.transaction_number
+        key, partner, number = self._context.data_key, header.sender, header.transaction_number
         finding = transactions.Finding(decision.subject, work.claimed)
         return transactions.Settled(
             outcome=decision.shown,
@@ -339,7 +339,7 @@ class SubmitQuery:
             direction=Direction.INBOUND,
             message_id=header.message_id,
             transaction_number=header.transaction_number,
-            subject_reference=f"D-{self._desk.random(16).hex()}",
+            subject_reference=f"D-{self._context.random(16).hex()}",
         )
 
 

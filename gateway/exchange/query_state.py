@@ -27,12 +27,12 @@ class _Stored:
 class GetQueryState:
     """What became of an earlier query: the recorded outcome, never recomputed."""
 
-    def __init__(self, desk: ExchangeContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ExchangeContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:  # noqa: ARG002 - the port's shape
         """Find the caller's own transaction; another partner's is as unknown as none."""
-        row = _own_transaction(self._desk, request)
+        row = _own_transaction(self._context, request)
         reply_key = query_payload.read_reply_key(payload, request.header.operation)
         return Admitted(request, reply_key, _reference_facts(request), row)
 
@@ -45,7 +45,7 @@ class GetQueryState:
         result = None
         if row.state is State.DECIDED and row.result is not None:
             opened = transactions.open_result(
-                self._desk.data_key, header.sender, row.number, row.result
+                self._context.data_key, header.sender, row.number, row.result
             )
             result = query_payload.read_result(opened)
         payload = query_payload.state_bytes(messages.QueryState(row.state, result))
@@ -56,14 +56,14 @@ class GetQueryState:
 class RedeliverResult:
     """The stored response of an earlier query, byte for byte, for a day."""
 
-    def __init__(self, desk: ExchangeContext) -> None:
-        self._desk = desk
+    def __init__(self, context: ExchangeContext) -> None:
+        self._context = context
 
     def admit(self, request: Request, payload: bytes, now: datetime) -> Admitted:
         """Find the caller's own stored response."""
-        row = _own_transaction(self._desk, request)
+        row = _own_transaction(self._context, request)
         reply_key = query_payload.read_reply_key(payload, request.header.operation)
-        with self._desk.database.reader() as reader:
+        with self._context.database.reader() as reader:
             reply = transactions.stored_reply(reader, request.header.sender, row.number, now)
         if reply is None or row.response_index is None:
             raise TransactionUnknown
@@ -82,8 +82,8 @@ class RedeliverResult:
         )
 
 
-def _own_transaction(desk: ExchangeContext, request: Request) -> transactions.TransactionRow:
-    with desk.database.reader() as reader:
+def _own_transaction(context: ExchangeContext, request: Request) -> transactions.TransactionRow:
+    with context.database.reader() as reader:
         row = transactions.transaction(
             reader, request.header.sender, request.header.transaction_reference
         )

@@ -121,7 +121,7 @@ class Stage:
         log = telemetry.logger("drill")
         while not self._stop.wait(EVERY):
             try:
-                self.serving.walk_rounds()
+                self.serving.run_jobs()
             except Exception as error:  # noqa: BLE001 - as the serving gateway does
                 log.warning("round_failed", kind=type(error).__name__)
 

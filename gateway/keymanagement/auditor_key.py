@@ -53,8 +53,8 @@ def read_public(octets: bytes) -> bytes:
 class AuditorKeyOperations:
     """The operation that adopts an auditor's new key."""
 
-    def __init__(self, turning: KeyRotation) -> None:
-        self._turning = turning
+    def __init__(self, rotation: KeyRotation) -> None:
+        self._rotation = rotation
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -64,7 +64,7 @@ class AuditorKeyOperations:
                 frozenset({Role.OPERATOR}),
                 self._adopt,
                 lambda values: values.get("dry_run") is not True,
-                lambda: standing(self._turning),
+                lambda: standing(self._rotation),
                 self._plan,
                 lambda _, values: (handed_in(values), ()),
             ),
@@ -97,9 +97,9 @@ class AuditorKeyOperations:
 
         def do() -> Answer:
             if dry:
-                _demand_new(self._turning.keyset, public)
+                _demand_new(self._rotation.keyset, public)
                 return {"dry_run": True, "two_persons": True, "plan": [*_PLAN]}
-            made, *left = self._turning.change(decide, officer.person, officer.facts)
+            made, *left = self._rotation.change(decide, officer.person, officer.facts)
             moves = [
                 {
                     "key": event.kid.hex(),
@@ -109,12 +109,12 @@ class AuditorKeyOperations:
                 }
                 for event in (made, *left)
             ]
-            return {"key": made.kid.hex(), "moves": moves, **entry(self._turning)}
+            return {"key": made.kid.hex(), "moves": moves, **entry(self._rotation)}
 
         return do
 
     def _plan(self, values: Mapping[str, object]) -> tuple[str, ...]:
-        _demand_new(self._turning.keyset, bytes.fromhex(str(values.get("public"))))
+        _demand_new(self._rotation.keyset, bytes.fromhex(str(values.get("public"))))
         return _PLAN
 
 

@@ -21,19 +21,19 @@ Values = Mapping[str, object]
 Sentences = tuple[str, ...]
 
 
-def sentences(turning: KeyRotation, act: str, values: Values) -> Sentences:
+def sentences(rotation: KeyRotation, act: str, values: Values) -> Sentences:
     """Return what `act` would do with these values; raises UserError for a key or kind that is none of ours."""
-    return _PLANS[act](turning, values)
+    return _PLANS[act](rotation, values)
 
 
-def _generate(turning: KeyRotation, values: Values) -> Sentences:
+def _generate(rotation: KeyRotation, values: Values) -> Sentences:
     kind = _kind(values)
-    already = transitions.coming(turning.keyset, kind)
+    already = transitions.coming(rotation.keyset, kind)
     if already is not None:
         return (f"Refused: {_name(already)} is PREACTIVE already; promote or destroy it first.",)
     said = [f"A {kind.value} key is made, PREACTIVE: it produces nothing yet."]
     if kind in ANNOUNCED:
-        version = turning.own.version + 1
+        version = rotation.own.version + 1
         said.append(
             f"Partners learn of it with version {version} of our entry, once it is published."
         )
@@ -42,21 +42,21 @@ def _generate(turning: KeyRotation, values: Values) -> Sentences:
     return (*said, "Nothing that is in use changes.")
 
 
-def _publish(turning: KeyRotation, values: Values) -> Sentences:
+def _publish(rotation: KeyRotation, values: Values) -> Sentences:
     del values
-    version = turning.own.version
-    if turning.says_all():
+    version = rotation.own.version
+    if rotation.says_all():
         return (f"Nothing: version {version} of our entry says all that our keys are.",)
     return (
         f"Our entry becomes version {version + 1}, and goes to whoever carries it to partners.",
     )
 
 
-def _promote(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
+def _promote(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
     try:
-        transitions.demand_edge(turning.keyset, record, KeyState.ACTIVE)
-        grounds = turning.grounds(record, override=values.get("override") is True)
+        transitions.demand_edge(rotation.keyset, record, KeyState.ACTIVE)
+        grounds = rotation.grounds(record, override=values.get("override") is True)
     except UserError as refused:
         return (f"Refused: {refused}",)
     said = [f"{_name(record)} becomes ACTIVE, and is in use from then on{_until(record)}."]
@@ -66,23 +66,23 @@ def _promote(turning: KeyRotation, values: Values) -> Sentences:
             f"Not seen to know it: {missing}. {_COSTS.get(record.kind, '')}"
             " They need our new entry at once."
         )
-    return (*said, *_predecessors(turning, record))
+    return (*said, *_predecessors(rotation, record))
 
 
-def _rotate(turning: KeyRotation, values: Values) -> Sentences:
+def _rotate(rotation: KeyRotation, values: Values) -> Sentences:
     kind = _kind(values)
-    coming = transitions.coming(turning.keyset, kind)
+    coming = transitions.coming(rotation.keyset, kind)
     said = (
         [f"A {kind.value} key is made, PREACTIVE{', and published' if kind in ANNOUNCED else ''}."]
         if coming is None
         else [f"{_name(coming)} is PREACTIVE already; its rotation goes on."]
     )
-    active = [r for r in turning.keyset.records if (r.kind, r.state) == (kind, KeyState.ACTIVE)]
-    partners = sorted(turning.partners())
+    active = [r for r in rotation.keyset.records if (r.kind, r.state) == (kind, KeyState.ACTIVE)]
+    partners = sorted(rotation.partners())
     needed = kind in ANNOUNCED and not (
-        active and not needs_evidence(turning.keyset.records, active[-1], turning.now())
+        active and not needs_evidence(rotation.keyset.records, active[-1], rotation.now())
     )
-    if kind in DIRECTORY and turning.directory:
+    if kind in DIRECTORY and rotation.directory:
         said.append(_named_first(kind))
     elif needed and partners:
         said.append(
@@ -94,84 +94,84 @@ def _rotate(turning: KeyRotation, values: Values) -> Sentences:
     return (*said, *(_leaves(record) for record in active))
 
 
-def _suspend(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
-    refused = _refusal(turning, record, KeyState.SUSPENDED)
+def _suspend(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
+    refused = _refusal(rotation, record, KeyState.SUSPENDED)
     if refused:
         return refused
     said = [
         f"{_name(record)} is SUSPENDED at once: it neither produces nor accepts.",
         "An ALARM is recorded, and our entry is published without it.",
     ]
-    said += _silence(turning, record)
-    said += _successor(turning, record)
+    said += _silence(rotation, record)
+    said += _successor(rotation, record)
     return (*said, "It returns by `passerelle keys resume`, which takes two persons.")
 
 
-def _resume(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
+def _resume(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
     if record.state is not KeyState.SUSPENDED:
         return (f"Refused: {_name(record)} is {record.state.value}; what is SUSPENDED resumes.",)
     since = f"suspended {record.changed:%Y-%m-%d %H:%M} ({record.reason})"
     return (f"{_name(record)}, {since}, is ACTIVE again{_until(record)}.",)
 
 
-def _deactivate(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
-    return _refusal(turning, record, KeyState.DEACTIVATED) or (_leaves(record),)
+def _deactivate(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
+    return _refusal(rotation, record, KeyState.DEACTIVATED) or (_leaves(record),)
 
 
-def _revoke(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
-    return _refusal(turning, record, KeyState.COMPROMISED) or (
+def _revoke(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
+    return _refusal(rotation, record, KeyState.COMPROMISED) or (
         f"{_name(record)} is COMPROMISED for ever: refused in both directions, in our next entry no more.",
         "What the ledger held before stays attributable. Only its destruction can follow.",
-        *_silence(turning, record),
-        *_successor(turning, record),
+        *_silence(rotation, record),
+        *_successor(rotation, record),
     )
 
 
-def _destroy(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
-    refused = _refusal(turning, record, KeyState.DESTROYED)
+def _destroy(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
+    refused = _refusal(rotation, record, KeyState.DESTROYED)
     if refused:
         return refused
     due = transitions.destroyable(record)
     if transitions.waits(record):
         days = values.get("days", 7)
         wait = timedelta(days=days) if isinstance(days, int) else timedelta(days=7)
-        due = max(due, turning.now() + wait)
+        due = max(due, rotation.now() + wait)
         return (
             f"{_name(record)} is destroyed on {_day(due)}. {_lost(record)}",
             "Until then one person can cancel it: `passerelle keys cancel`.",
         )
-    if due > turning.now():
+    if due > rotation.now():
         return (f"Refused: too early; it can be destroyed from {_day(due)} on.",)
     return (f"{_name(record)} is destroyed at once. {_lost(record)}",)
 
 
-def _cancel(turning: KeyRotation, values: Values) -> Sentences:
-    record = _record(turning, values)
-    doom = turning.dooms().get(record.kid)
+def _cancel(rotation: KeyRotation, values: Values) -> Sentences:
+    record = _record(rotation, values)
+    doom = rotation.dooms().get(record.kid)
     if doom is not None:
         return (f"The destruction of {_name(record)}, due {_day(doom.due)}, does not take place.",)
-    if record.kid not in turning.outlook().asked or record.state is not KeyState.PREACTIVE:
+    if record.kid not in rotation.outlook().asked or record.state is not KeyState.PREACTIVE:
         return ("Refused: neither a destruction nor a rotation of that key is under way.",)
     return (
         f"{_name(record)} waits for `passerelle keys promote`, and no longer takes over by itself.",
     )
 
 
-def _schedule(turning: KeyRotation, values: Values) -> Sentences:
+def _schedule(rotation: KeyRotation, values: Values) -> Sentences:
     kind, on, days = _kind(values), values.get("on") is True, values.get("days") or 0
-    now = turning.outlook().rhythms.get(kind)
+    now = rotation.outlook().rhythms.get(kind)
     if now is None:
         return (f"Refused: {kind.value} keys do not rotate by themselves.",)
     every = timedelta(days=days) if isinstance(days, int) and days else now.every
     if not on:
         return (f"{kind.value} keys rotate when somebody says so, and end at their end.",)
     said = [f"{kind.value} keys rotate every {every.days} days by themselves."]
-    planned = turning.steps_with(kind, CryptoPeriod(on=True, every=every))
+    planned = rotation.steps_with(kind, CryptoPeriod(on=True, every=every))
     said += [f"{step.when:%Y-%m-%d %H:%M} UTC: {step.sentence}." for step in planned]
     return tuple(said)
 
@@ -204,10 +204,10 @@ def _named_first(kind: KeyKind) -> str:
     return f"It takes over when the directory's root key holders name it: {WAYS[kind]}. Its predecessor signs until then."
 
 
-def _predecessors(turning: KeyRotation, record: KeyRecord) -> Sentences:
+def _predecessors(rotation: KeyRotation, record: KeyRecord) -> Sentences:
     older = [
         r
-        for r in turning.keyset.records
+        for r in rotation.keyset.records
         if (r.kind, r.state) == (record.kind, KeyState.ACTIVE) and r.kid != record.kid
     ]
     return tuple(
@@ -216,8 +216,8 @@ def _predecessors(turning: KeyRotation, record: KeyRecord) -> Sentences:
     )
 
 
-def _successor(turning: KeyRotation, record: KeyRecord) -> Sentences:
-    rest = [r for r in turning.keyset.published(record.kind) if r.kid != record.kid]
+def _successor(rotation: KeyRotation, record: KeyRecord) -> Sentences:
+    rest = [r for r in rotation.keyset.published(record.kind) if r.kid != record.kid]
     if rest or record.kind not in ANNOUNCED:
         return ()
     return (
@@ -225,8 +225,8 @@ def _successor(turning: KeyRotation, record: KeyRecord) -> Sentences:
     )
 
 
-def _silence(turning: KeyRotation, record: KeyRecord) -> Sentences:
-    if not transitions.silences(turning.keyset, record):
+def _silence(rotation: KeyRotation, record: KeyRecord) -> Sentences:
+    if not transitions.silences(rotation.keyset, record):
         return ()
     said = (
         f"FROM THEN ON NOTHING IS ANSWERED: no other {record.kind.value} key is ACTIVE. Partners are told"
@@ -253,16 +253,16 @@ def _lost(record: KeyRecord) -> str:
     return "What only it opens is lost for ever; its public half, dates and reasons remain."
 
 
-def _refusal(turning: KeyRotation, record: KeyRecord, target: KeyState) -> Sentences:
+def _refusal(rotation: KeyRotation, record: KeyRecord, target: KeyState) -> Sentences:
     try:
-        transitions.demand_edge(turning.keyset, record, target)
+        transitions.demand_edge(rotation.keyset, record, target)
     except UserError as refused:
         return (f"Refused: {refused}",)
     return ()
 
 
-def _record(turning: KeyRotation, values: Values) -> KeyRecord:
-    return transitions.named(turning.keyset, str(values.get("key")))
+def _record(rotation: KeyRotation, values: Values) -> KeyRecord:
+    return transitions.named(rotation.keyset, str(values.get("key")))
 
 
 def _kind(values: Values) -> KeyKind:

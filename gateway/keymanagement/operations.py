@@ -41,8 +41,8 @@ Doing = Callable[[], Answer]
 class KeyOperations:
     """The operations on our keys."""
 
-    def __init__(self, turning: KeyRotation) -> None:
-        self._turning = turning
+    def __init__(self, rotation: KeyRotation) -> None:
+        self._rotation = rotation
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be done here."""
@@ -71,7 +71,7 @@ class KeyOperations:
         """Return an act that, asked to, says what it would do and does nothing; that takes one person."""
 
         def plan(values: Values) -> tuple[str, ...]:
-            return dry_run.sentences(self._turning, name, values)
+            return dry_run.sentences(self._rotation, name, values)
 
         def reading(officer: Officer, arguments: Arguments) -> Doing:
             if not arguments.flag("dry_run"):
@@ -93,16 +93,16 @@ class KeyOperations:
 
     def _list(self, officer: Officer, arguments: Arguments) -> Doing:
         del officer, arguments
-        return lambda: views.listing(self._turning)
+        return lambda: views.listing(self._rotation)
 
     def _show(self, officer: Officer, arguments: Arguments) -> Doing:
         del officer
         key = arguments.text("key", SPELLING)
-        return lambda: views.one(self._turning, self._named(key))
+        return lambda: views.one(self._rotation, self._named(key))
 
     def _state(self) -> object:
         """Return the state of all keys, to which an approval is bound."""
-        return views.standing(self._turning)
+        return views.standing(self._rotation)
 
     # KeyRotation
 
@@ -111,7 +111,7 @@ class KeyOperations:
 
         def do() -> Answer:
             decide = transitions.generate(kind, reason, officer.person)
-            told = self._told(self._turning.change(decide, officer.person, officer.facts))
+            told = self._told(self._rotation.change(decide, officer.person, officer.facts))
             return {**told, "keepers": transitions.keepers_sign(kind)}
 
         return do
@@ -120,8 +120,8 @@ class KeyOperations:
         arguments.optional("reason", _WORDS)
 
         def do() -> Answer:
-            before = self._turning.own.version
-            version = self._turning.publish(officer.person, officer.facts)
+            before = self._rotation.own.version
+            version = self._rotation.publish(officer.person, officer.facts)
             return {**self._told(()), "published": version > before}
 
         return do
@@ -132,10 +132,10 @@ class KeyOperations:
 
         def do() -> Answer:
             record = self._named(key)
-            transitions.demand_edge(self._turning.keyset, record, KeyState.ACTIVE)
+            transitions.demand_edge(self._rotation.keyset, record, KeyState.ACTIVE)
             if record.state is KeyState.SUSPENDED:
                 raise UserError("a suspended key returns by `passerelle keys resume`")
-            grounds = self._turning.grounds(record, override=override)
+            grounds = self._rotation.grounds(record, override=override)
             return self._moved(officer, record, KeyState.ACTIVE, reason, grounds)
 
         return do
@@ -144,16 +144,16 @@ class KeyOperations:
         kind, reason = _kind(arguments), arguments.reason()
 
         def do() -> Answer:
-            turning, person = self._turning, officer.person
+            rotation, person = self._rotation, officer.person
             decide = transitions.generate(kind, reason, person, join=True)
-            moved = turning.change(
+            moved = rotation.change(
                 decide, person, officer.facts, lambda events: rotations.ask(events[0].kid)
             )
             kid = moved[0].kid if moved else self._joined(officer, kind, reason)
-            turning.publish(person, officer.facts)
-            moved += turning.advance(kind, actor=person, facts=officer.facts)
-            promoted = turning.keyset.record(kid).state is KeyState.ACTIVE
-            missing = () if promoted else turning.evidence()[kid].missing
+            rotation.publish(person, officer.facts)
+            moved += rotation.advance(kind, actor=person, facts=officer.facts)
+            promoted = rotation.keyset.record(kid).state is KeyState.ACTIVE
+            missing = () if promoted else rotation.evidence()[kid].missing
             return {
                 **self._told(moved),
                 "key": kid.hex(),
@@ -166,16 +166,16 @@ class KeyOperations:
 
     def _joined(self, officer: Officer, kind: KeyKind, reason: str) -> bytes:
         """Have a key that is made already take over when it can; return its id."""
-        record = transitions.coming(self._turning.keyset, kind)
+        record = transitions.coming(self._rotation.keyset, kind)
         if record is None:
             raise UserError(f"another rotation of {kind.value} was finished meanwhile; look again")
-        if record.kid in self._turning.dooms():
+        if record.kid in self._rotation.dooms():
             raise UserError(
                 f"{short(record.kid)} is to be destroyed, as two persons decided: `passerelle keys cancel`"
                 " ends that, or wait for it"
             )
         leaf = _leaf(officer, record, {"action": "ROTATE", "reason": reason})
-        self._turning.commit(leaf, rotations.ask(record.kid))
+        self._rotation.commit(leaf, rotations.ask(record.kid))
         return record.kid
 
     def _schedule(self, officer: Officer, arguments: Arguments) -> Doing:
@@ -189,12 +189,12 @@ class KeyOperations:
         reason = arguments.reason()
 
         def do() -> Answer:
-            every = timedelta(days=days) if days else self._turning.outlook().rhythms[kind].every
+            every = timedelta(days=days) if days else self._rotation.outlook().rhythms[kind].every
             rhythm = CryptoPeriod(on, every)
             said = f"{'ON' if on else 'OFF'}/{every.days}"
             facts = {"schedule": said, "key_kind": kind.value, "reason": reason, **officer.facts}
             frame = _frame(f"SCHEDULE/{kind.value}")
-            self._turning.commit(Leaf(frame, facts), rotations.set_rhythm(kind, rhythm))
+            self._rotation.commit(Leaf(frame, facts), rotations.set_rhythm(kind, rhythm))
             return views.rhythm(kind, rhythm)
 
         return do
@@ -207,7 +207,7 @@ class KeyOperations:
         def do() -> Answer:
             record = self._named(key)
             decide = transitions.stop(record.kid, KeyState.SUSPENDED, reason, officer.person)
-            moved = self._turning.change(decide, officer.person, officer.facts)
+            moved = self._rotation.change(decide, officer.person, officer.facts)
             facts = {
                 **officer.facts,
                 "key_kind": record.kind.value,
@@ -216,8 +216,8 @@ class KeyOperations:
                 "reason": reason,
             }
             reference = f"SUSPENDED/{short(record.kid)}"
-            self._turning.commit(alarms.entry(facts, subject_reference=reference))
-            self._turning.publish(officer.person, officer.facts)
+            self._rotation.commit(alarms.entry(facts, subject_reference=reference))
+            self._rotation.publish(officer.person, officer.facts)
             return {**self._told(moved), "key": record.kid.hex()}
 
         return do
@@ -255,11 +255,11 @@ class KeyOperations:
 
         def do() -> Answer:
             record = self._named(key)
-            transitions.demand_edge(self._turning.keyset, record, KeyState.DESTROYED)
+            transitions.demand_edge(self._rotation.keyset, record, KeyState.DESTROYED)
             if not transitions.waits(record):
                 gone = self._moved(officer, record, KeyState.DESTROYED, reason)
                 return {**gone, "due": None}
-            due = max(self._turning.now() + timedelta(days=days), transitions.destroyable(record))
+            due = max(self._rotation.now() + timedelta(days=days), transitions.destroyable(record))
             doom = ScheduledDestruction(due, reason, officer.person, officer.second)
             facts = {
                 "action": "DESTROY",
@@ -267,7 +267,7 @@ class KeyOperations:
                 "reason": reason,
             }
             leaf = _leaf(officer, record, facts)
-            self._turning.commit(leaf, rotations.doom(record.kid, doom))
+            self._rotation.commit(leaf, rotations.doom(record.kid, doom))
             return {**self._told(()), "key": record.kid.hex(), "due": due.isoformat()}
 
         return do
@@ -277,13 +277,13 @@ class KeyOperations:
 
         def do() -> Answer:
             record = self._named(key)
-            asked = record.kid in self._turning.outlook().asked
-            doomed = record.kid in self._turning.dooms()
+            asked = record.kid in self._rotation.outlook().asked
+            doomed = record.kid in self._rotation.dooms()
             if not doomed and (not asked or record.state is not KeyState.PREACTIVE):
                 raise UserError("neither a destruction nor a rotation of that key is under way")
             effects = [*rotations.unask(record.kid)]
             effects += rotations.spare(record.kid) if doomed else ()
-            self._turning.commit(
+            self._rotation.commit(
                 _leaf(officer, record, {"action": "CANCEL", "reason": reason}), effects
             )
             return {"key": record.kid.hex(), "cancelled": True}
@@ -306,10 +306,10 @@ class KeyOperations:
         self, officer: Officer, record: KeyRecord, decide: Decide, grounds: Mapping[str, str]
     ) -> Answer:
         facts = {**officer.facts, **grounds}
-        moved = self._turning.change(
+        moved = self._rotation.change(
             decide, officer.person, facts, lambda _: rotations.spare(record.kid, demand=False)
         )
-        self._turning.publish(officer.person, officer.facts)
+        self._rotation.publish(officer.person, officer.facts)
         return {**self._told(moved), "key": record.kid.hex()}
 
     def _told(self, events: tuple[KeyEvent, ...]) -> dict[str, object]:
@@ -323,10 +323,10 @@ class KeyOperations:
             }
             for event in events
         ]
-        return {"moves": moves, **views.entry(self._turning)}
+        return {"moves": moves, **views.entry(self._rotation)}
 
     def _named(self, key: str) -> KeyRecord:
-        return transitions.named(self._turning.keyset, key)
+        return transitions.named(self._rotation.keyset, key)
 
     # Whether it takes two
 
@@ -346,7 +346,7 @@ class KeyOperations:
 
     def _silences(self, values: Values) -> bool:
         record = self._meant(values)
-        return record is not None and transitions.silences(self._turning.keyset, record)
+        return record is not None and transitions.silences(self._rotation.keyset, record)
 
     def _meant(self, values: Values) -> KeyRecord | None:
         key = values.get("key")

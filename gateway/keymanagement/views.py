@@ -16,36 +16,36 @@ from keys.lifecycle import DIRECTORY, KEM_WINDOW, KeyKind, KeyState
 from keys.rotation_schedule import CryptoPeriod, Evidence, Move, Step, ends, short
 
 
-def standing(turning: KeyRotation) -> object:
+def standing(rotation: KeyRotation) -> object:
     """Return the state of every key, and the version of our entry: what an approval must find unchanged."""
     keys = [
         [record.kid.hex(), record.kind.value, record.state.value, _time(record.changed)]
-        for record in sorted(turning.keyset.records, key=lambda record: record.kid)
+        for record in sorted(rotation.keyset.records, key=lambda record: record.kid)
     ]
-    return {"keys": keys, "version": turning.own.version}
+    return {"keys": keys, "version": rotation.own.version}
 
 
-def listing(turning: KeyRotation) -> dict[str, object]:
+def listing(rotation: KeyRotation) -> dict[str, object]:
     """Return every key with what comes next for it, and how each kind is rotated."""
-    rhythms, steps, evidence = turning.outlook().rhythms, turning.steps(), turning.evidence()
+    rhythms, steps, evidence = rotation.outlook().rhythms, rotation.steps(), rotation.evidence()
     return {
         "keys": [
-            _row(turning, record, steps, evidence)
-            for record in sorted(turning.keyset.records, key=lambda r: (r.kind.value, r.created))
+            _row(rotation, record, steps, evidence)
+            for record in sorted(rotation.keyset.records, key=lambda r: (r.kind.value, r.created))
         ],
         "schedules": [rhythm(kind, rhythms[kind]) for kind in KeyKind if kind in rhythms],
         "next": [{"when": _time(step.when), "what": step.sentence} for step in steps],
-        "silent": [_way_back(turning, kind) for kind in stopped(turning.keyset)],
-        **entry(turning),
+        "silent": [_way_back(rotation, kind) for kind in stopped(rotation.keyset)],
+        **entry(rotation),
     }
 
 
-def one(turning: KeyRotation, record: KeyRecord) -> dict[str, object]:
+def one(rotation: KeyRotation, record: KeyRecord) -> dict[str, object]:
     """Return one key, and who has seen it."""
-    found = turning.evidence()
+    found = rotation.evidence()
     evidence = found.get(record.kid, Evidence(None))
     return {
-        **_row(turning, record, turning.steps(), found),
+        **_row(rotation, record, rotation.steps(), found),
         "not_before": _time(record.not_before),
         "not_after": _time(record.not_after),
         "has_private": bool(record.wrapped),
@@ -56,14 +56,14 @@ def one(turning: KeyRotation, record: KeyRecord) -> dict[str, object]:
                 "seen": None if seen is None else _time(seen.time),
                 "missing": evidence.version is not None and party in evidence.missing,
             }
-            for party, seen in sorted(turning.partners().items())
+            for party, seen in sorted(rotation.partners().items())
         ],
     }
 
 
-def entry(turning: KeyRotation) -> dict[str, object]:
+def entry(rotation: KeyRotation) -> dict[str, object]:
     """Return the version of our entry, and what people compare of it."""
-    own = turning.own
+    own = rotation.own
     return {"version": own.version, "fingerprint": fingerprint(own.to_bytes())}
 
 
@@ -73,7 +73,7 @@ def rhythm(kind: KeyKind, how: CryptoPeriod) -> dict[str, object]:
 
 
 def _row(
-    turning: KeyRotation,
+    rotation: KeyRotation,
     record: KeyRecord,
     steps: tuple[Step, ...],
     found: Mapping[bytes, Evidence],
@@ -89,15 +89,15 @@ def _row(
         "since": _time(record.changed),
         "ends": _time(ends(record)),
         "reason": record.reason,
-        "level": expiry.level(turning.keyset, record, turning.now()).name,
-        "in_use": _in_use(turning, record),
+        "level": expiry.level(rotation.keyset, record, rotation.now()).name,
+        "in_use": _in_use(rotation, record),
         "published": evidence.version or None,
         "missing": list(evidence.missing) if evidence.version is not None else [],
-        "next": _next(turning, record, steps),
+        "next": _next(rotation, record, steps),
     }
 
 
-def _way_back(turning: KeyRotation, kind: KeyKind) -> str:
+def _way_back(rotation: KeyRotation, kind: KeyKind) -> str:
     """Return in words why nothing is answered for want of a kind, and each order that ends that; two persons."""
     ways = [
         f"passerelle keys {verb} DIR {short(record.kid)} {words}"
@@ -105,27 +105,27 @@ def _way_back(turning: KeyRotation, kind: KeyKind) -> str:
             (KeyState.PREACTIVE, "promote", "--override WORDS"),
             (KeyState.SUSPENDED, "resume", "--reason WORDS"),
         )
-        for record in turning.keyset.records
+        for record in rotation.keyset.records
         if (record.kind, record.state) == (kind, state)
     ] or [f"passerelle keys rotate DIR {kind.value} --reason WORDS"]
     return f"Nothing is answered: no {kind.value} key is ACTIVE → {', or '.join(ways)}"
 
 
-def _in_use(turning: KeyRotation, record: KeyRecord) -> bool:
+def _in_use(rotation: KeyRotation, record: KeyRecord) -> bool:
     active = [
-        r for r in turning.keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)
+        r for r in rotation.keyset.records if (r.kind, r.state) == (record.kind, KeyState.ACTIVE)
     ]
     return bool(active) and max(active, key=lambda r: (r.created, r.kid)).kid == record.kid
 
 
-def _next(turning: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> str:
+def _next(rotation: KeyRotation, record: KeyRecord, steps: tuple[Step, ...]) -> str:
     """Return in words what comes next for a key."""
     mine = next((step for step in steps if step.kid == record.kid), None)
     if mine is not None:
         if mine.move is Move.WAIT:
             return f"waits for {'keepers' if record.kind in DIRECTORY else 'partners'}"
         return f"{mine.move.value}: {mine.when:%Y-%m-%d %H:%M}"
-    if record.state is KeyState.ACTIVE and _in_use(turning, record):
+    if record.state is KeyState.ACTIVE and _in_use(rotation, record):
         made = next((s for s in steps if (s.move, s.kind) == (Move.GENERATE, record.kind)), None)
         if made is not None:
             return f"successor: {made.when:%Y-%m-%d %H:%M}"

@@ -23,7 +23,7 @@ FORWARD, BACKWARD = "FORWARD", "BACKWARD"
 _log = telemetry.logger("clock")
 
 
-class ClockWatch:
+class ClockMonitor:
     """Compares two clocks each round."""
 
     def __init__(

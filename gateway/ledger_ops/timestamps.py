@@ -53,14 +53,14 @@ class Timestamps:
         self,
         database: Database,
         sequencer: Sequencer,
-        overdue: EvidenceDeadline,
+        deadline: EvidenceDeadline,
         clock: Callable[[], datetime],
         *,
         authority: Authority | None,
         post: Post,
     ) -> None:
         self._database, self._sequencer = database, sequencer
-        self._overdue, self._clock = overdue, clock
+        self._deadline, self._clock = deadline, clock
         self._authority, self._post = authority, post
         self._begun = clock()
         self._one = threading.Lock()  # the round and an operator: one asks at a time
@@ -75,11 +75,11 @@ class Timestamps:
         stopping   whether we end: what was cut for that is no failure, and nothing more is recorded
         """
         if self._authority is None:
-            self._overdue.settled(NAME)
+            self._deadline.settled(NAME)
             return
         due = self._due(self._authority)
         if self._clock() < due:
-            self._overdue.settled(NAME)
+            self._deadline.settled(NAME)
             return
         try:
             self.stamp()
@@ -90,9 +90,9 @@ class Timestamps:
             # what was late before it closed still is (`EvidenceDeadline`).
             ours = isinstance(fault, StampRefused | OSError)
             why = str(fault)[:REASON] if ours else type(fault).__name__
-            self._overdue.late(NAME, max(due, self._begun), self._clock(), why)
+            self._deadline.late(NAME, max(due, self._begun), self._clock(), why)
         else:
-            self._overdue.settled(NAME)
+            self._deadline.settled(NAME)
 
     def stamp(self) -> tuple[int, datetime]:
         """Have the newest checkpoint stamped now; return its size and the time that the authority states.

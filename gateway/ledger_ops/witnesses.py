@@ -80,7 +80,7 @@ class Witnesses:
         *,
         log: Callable[[], LogIdentity],
         clock: Callable[[], datetime],
-        overdue: EvidenceDeadline,
+        deadline: EvidenceDeadline,
         policy: Policy | None,
         wanted: timedelta,
     ) -> None:
@@ -91,7 +91,7 @@ class Witnesses:
         """
         self._database, self._sequencer, self._directory = database, sequencer, directory
         self._log, self._clock = log, clock
-        self._overdue, self._policy, self._wanted = overdue, policy, wanted
+        self._deadline, self._policy, self._wanted = deadline, policy, wanted
         self._begun = clock()
         self._accused: set[tuple[str, str]] = set()
 
@@ -119,7 +119,7 @@ class Witnesses:
 
         def do() -> Answer:
             quorum = "none is demanded" if self._policy is None else self._policy.quorum
-            left = self._overdue.left(NAME, self._clock())
+            left = self._deadline.left(NAME, self._clock())
             late = None if left is None else int(left.total_seconds())
             return {
                 "witnesses": self.latest(),
@@ -221,13 +221,13 @@ class Witnesses:
         now = self._clock()
         first = self._uncosigned()
         if first is None or now - first <= self._wanted:
-            self._overdue.settled(NAME)
+            self._deadline.settled(NAME)
             return
         # A ledger that slept, or whose quorum is demanded from now on, is late from the opening on, or nothing would be
         # answered at once; what was late before the gateway closed still is (`EvidenceDeadline`).
         since = max(first, self._begun)
-        if now - since > self._wanted or NAME in self._overdue.standing:
-            self._overdue.late(NAME, since, now, "COSIGNATURES_MISSING")
+        if now - since > self._wanted or NAME in self._deadline.standing:
+            self._deadline.late(NAME, since, now, "COSIGNATURES_MISSING")
 
     def _uncosigned(self) -> datetime | None:
         """Return since when a checkpoint waits for the quorum; None where none is demanded, or none waits."""

@@ -19,8 +19,8 @@ _READERS = frozenset({Role.OPERATOR, Role.CASEWORKER, Role.AUDITOR})
 class RetentionOperations:
     """The operations of retention."""
 
-    def __init__(self, retention: Retention, watch: RetentionWatchdog) -> None:
-        self._retention, self._watch = retention, watch
+    def __init__(self, retention: Retention, watchdog: RetentionWatchdog) -> None:
+        self._retention, self._watchdog = retention, watchdog
 
     def acts(self) -> tuple[Act, ...]:
         """Return what may be asked here."""
@@ -48,12 +48,12 @@ class RetentionOperations:
 
         def do() -> Answer:
             done = self._retention.run(actor=officer.person, batches=batches)
-            self._watch.look()
+            self._watchdog.look()
             return {
                 "erased": {kept.name: count for kept, count in done.erased.items()},
                 "more": done.more,
                 "journal_empty": done.tidy,
-                "overdue": sorted(self._watch.late),
+                "overdue": sorted(self._watchdog.late),
             }
 
         return do

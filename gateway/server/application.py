@@ -179,8 +179,8 @@ class Gateway:
             take=watchdog.hold,
             alive=watchdog.beat,
         )
-        self.watch = RetentionWatchdog(database, sequencer, self.retention, self.clock)
-        self.overdue = EvidenceDeadline(
+        self.retention_watchdog = RetentionWatchdog(database, sequencer, self.retention, self.clock)
+        self.evidence_deadline = EvidenceDeadline(
             database,
             LatchedAlarms(database, sequencer, self.clock),
             timedelta(hours=settings.evidence.overdue_h),
@@ -191,21 +191,21 @@ class Gateway:
             directory,
             log=lambda: own_bundle(home).log,
             clock=self.clock,
-            overdue=self.overdue,
+            deadline=self.evidence_deadline,
             policy=policy_of(settings.evidence.policy, own_bundle(home).log),
             wanted=timedelta(seconds=settings.evidence.cosigned_s),
         )
-        self.cutter = timestamps.Cutter()  # of questions to the time stamp authority
+        self.cancellation = timestamps.Cancellation()  # of questions to the time stamp authority
         evidence = settings.evidence
         self.timestamps = Timestamps(
             database,
             sequencer,
-            self.overdue,
+            self.evidence_deadline,
             self.clock,
             authority=authority_of(
                 evidence.authority, evidence.authority_roots, evidence.stamped_s
             ),
-            post=partial(timestamps.post, cutter=self.cutter),
+            post=partial(timestamps.post, cancellation=self.cancellation),
         )
         self.expiry_alerts = ExpiryAlerts(database, sequencer, self.clock)
         self.expiry_alerts.add(lambda _: expiry.of_keyset(self.keyset))
@@ -222,7 +222,7 @@ class Gateway:
             lambda: self.agreements,
             self.clock,
         )
-        self.turning = KeyRotation(
+        self.key_rotation = KeyRotation(
             active_keyset, directory, database, sequencer, self.clock, self.publication.naming
         )
         self.expiry_alerts.add(lambda _: self.publication.expiring())
@@ -257,7 +257,7 @@ class Gateway:
         )
         self.approvals = Approvals(
             self.party,
-            lambda: self.desk,
+            lambda: self.operations,
             self.staff,
             database,
             sequencer,
@@ -265,10 +265,10 @@ class Gateway:
             self.clock,
             self.random,
         )
-        self.shown: dict[
+        self.shown_certificates: dict[
             str, dict[bytes, bytes]
         ] = {}  # by partner and pin: leaves that its callers showed
-        self.desk = self._operations()
+        self.operations = self._operations()
         self.approvals.recover()
         self._closing = closing
 
@@ -380,8 +380,8 @@ class Gateway:
                 *self.staff.acts(),
                 *self.approvals.acts(),
                 *self.active_agreements.acts(),
-                *KeyOperations(self.turning).acts(),
-                *AuditorKeyOperations(self.turning).acts(),
+                *KeyOperations(self.key_rotation).acts(),
+                *AuditorKeyOperations(self.key_rotation).acts(),
                 *CustodyOperations(self.home, self.active_keyset).acts(),
                 *BackupOperations(self.database, self.sequencer, self.clock).acts(),
                 *AuditAccess(self.database, self.sequencer).acts(),
@@ -396,7 +396,7 @@ class Gateway:
                     self.permissions.timers,
                 ).acts(),
                 *CorrectionTrace(self.files).acts(),
-                *RetentionOperations(self.retention, self.watch).acts(),
+                *RetentionOperations(self.retention, self.retention_watchdog).acts(),
                 *HoldOperations(self.database, self.sequencer, self.clock, self.random).acts(),
                 *WithholdingOperations(
                     self.database, self.sequencer, self.clock, self.random
@@ -413,7 +413,7 @@ class Gateway:
                     database=self.database,
                     sequencer=self.sequencer,
                     clock=self.clock,
-                    shown=lambda partner: tuple(self.shown.get(partner, {}).values()),
+                    shown=lambda partner: tuple(self.shown_certificates.get(partner, {}).values()),
                 ).acts(),
             ]
         )
@@ -449,7 +449,7 @@ class Gateway:
     def perform(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
         """Do one act for an officer; what the roles do not allow is recorded before it is refused."""
         try:
-            return self.desk.perform(officer, act, values)
+            return self.operations.perform(officer, act, values)
         except NotAllowed:
             self.staff.denied(officer, act)
             raise
@@ -460,7 +460,7 @@ class Gateway:
 
     def attend(self, officer: Officer, act: str, values: Mapping[str, object]) -> Answer:
         """Do one operation for an identified officer; that it was asked is recorded first, whatever the result."""
-        if act in self.desk.acts:
+        if act in self.operations.acts:
             self.staff.asked(officer, act)
         return self.perform(officer, act, values)
 

@@ -37,7 +37,7 @@ from gateway.exchange.refusal_counter import Copies, RefusalCounter
 from gateway.exchange.response_timing import ResponseTiming, floor_of
 from gateway.keymanagement.transitions import stopped
 from gateway.ledger.entry import EntryType
-from gateway.ledger_ops.clock_monitor import ClockWatch
+from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.ledger_ops.tile_publisher import Publisher
 from gateway.matching.inprocess import InProcessEngine
 from gateway.monitoring.alarms import LatchedAlarms
@@ -57,7 +57,7 @@ from gateway.server.listener.tls_probe import demand_tls_1_3
 from gateway.server.metrics_endpoint import Metrics
 from gateway.server.process_hardening import forbid_core
 from gateway.server.rpc import admin, directory
-from gateway.server.rpc import exchange as services
+from gateway.server.rpc import exchange as exchange_rpc
 from gateway.server.self_check import demand_current
 from gateway.server.workers import periodic_jobs
 from gateway.server.workers.tiles import TileWorker
@@ -78,7 +78,9 @@ STOPPING = 3.0  # seconds that a stop waits for the round under way; each step o
 LAST = GRACE + 15.0  # seconds from the signal on; then the process is ended however far it came
 LAST_STARTING = 5.0  # seconds, of a process that does not serve yet
 LAST_STUCK = 20.0  # seconds, of a process in which a thread makes no progress
-SAID = 3.0  # seconds in which the ledger may take an alarm; it may be what makes no progress
+ALARM_SECONDS = (
+    3.0  # seconds in which the ledger may take an alarm; it may be what makes no progress
+)
 FAULT = "FAULT"  # why we do not serve: what nobody foresaw, which the log names
 WATCHDOG = "WATCHDOG"  # the alarm of a thread that stood still; the next start clears it
 FLOOR_SEARCHES = (
@@ -121,31 +123,33 @@ class Serving:
         self._open = threading.Event()
         self._ended = False
         self._refused = RefusalCounter(gateway.sequencer, gateway.clock)
-        self.corridor = self._built()
+        self.pipeline = self._build_pipeline()
         self._admin = admin.AdminService(gateway, self._admin_ready)
         self._alarms = LatchedAlarms(gateway.database, gateway.sequencer, gateway.clock)
         self._identity = TlsIdentity(self._alarms, gateway.watchdog.beat)
         self._guard = Guard(gateway.watchdog)
-        self._rounds: threading.Thread | None = None
-        self._enough = threading.Event()  # rounds
-        self._tiler = TileWorker(
+        self._job_thread: threading.Thread | None = None
+        self._jobs_stop = threading.Event()  # rounds
+        self._tile_worker = TileWorker(
             Publisher(
                 gateway.settings.evidence.tiles,
                 gateway.database,
                 lambda: own_bundle(gateway.home).log,
             ),
-            gateway.overdue,
+            gateway.evidence_deadline,
             gateway.clock,
             gateway.watchdog,
         )
-        self._stamper = TimestampWorker(gateway.timestamps, gateway.cutter, gateway.watchdog)
-        self._clockwatch = ClockWatch(gateway.sequencer, gateway.clock)
-        self._thrift = QuotaAlerts(
+        self._timestamp_worker = TimestampWorker(
+            gateway.timestamps, gateway.cancellation, gateway.watchdog
+        )
+        self._clock_monitor = ClockMonitor(gateway.sequencer, gateway.clock)
+        self._quota_alerts = QuotaAlerts(
             gateway.database, gateway.sequencer, lambda: gateway.agreements, gateway.clock
         )
         self._partners = PartnerFiles(gateway.directory, self._alarms)
         self._log = telemetry.logger("serving")
-        self._jobs = periodic_jobs.Jobs(self._table(), self._alarms)
+        self._jobs = periodic_jobs.Jobs(self._periodic_jobs(), self._alarms)
 
     def start(self) -> Addresses:
         """Load, record the start, open the listeners; raises UserError when a port is taken."""
@@ -157,7 +161,7 @@ class Serving:
         self._quantum = self._measured_quantum()
         self._identity.begin(gateway.keyset)
         gateway.active_keyset.follow(self._identity.follow)
-        self._door = interceptor.AuthInterceptor(
+        self._interceptor = interceptor.AuthInterceptor(
             self._identify,
             admission.Limits(
                 calls=settings.exchange.calls_per_partner,
@@ -173,20 +177,20 @@ class Serving:
             leaves=self._leaves,
             identified=self._guard.identified,
         )
-        gateway.watchdog.also("exchange-departures", self._door.sign)
+        gateway.watchdog.also("exchange-departures", self._interceptor.sign)
         share = file_descriptors.shares(settings, file_descriptors.limit())
         self._server, port = listeners.guarded(
             settings.exchange.listen,
             self._identity,
             self._authorities,
-            interceptor=self._door,
+            interceptor=self._interceptor,
             threads=settings.exchange.worker_threads,
             max_message=settings.limits.max_message_bytes,
             connections=share["exchange"],
         )
-        services.install(
+        exchange_rpc.install(
             self._server,
-            self.corridor.handle,
+            self.pipeline.handle,
             self._stages,
             proofs=gateway.sequencer,
             witnesses=gateway.witnesses,
@@ -214,17 +218,17 @@ class Serving:
         ports = {"exchange": port, "admin": admin_port, "health": health_port}
         self._protect({**ports, "metrics": metrics_port}, share)
         gateway.outbound_worker.start()
-        self._tiler.start()
-        self._stamper.start()
-        self._tell("")
+        self._tile_worker.start()
+        self._timestamp_worker.start()
+        self._show_state("")
         self._log.info("started", size=self.engine.size, entries=gateway.sequencer.size)
         near = listeners.near
-        self._doors = {
+        self._addresses = {
             "exchange": (near(settings.exchange.listen), port),
             "health": (near(settings.health.listen), health_port),
             "admin": (near(settings.admin.listen), admin_port),
         }
-        self._identity.look(self._doors)
+        self._identity.look(self._addresses)
         return Addresses(port, health_port, metrics_port, admin_port)
 
     def run(self, ready: Callable[[Addresses], None]) -> int:
@@ -246,36 +250,36 @@ class Serving:
             gc.freeze()
             asked_to_end(0.0)  # from here on a signal is waited for, and the end is recorded
             ready(addresses)
-            self._begin_rounds()
+            self._start_jobs()
             stuck: list[str] = []
             while not stuck and not asked_to_end(TICK):
                 stuck = self._gateway.watchdog.late(time.monotonic())
             _end_at_last(LAST_STUCK if stuck else LAST)
             if stuck:
-                self._say_stuck(stuck)
+                self._report_stuck(stuck)
             self.stop()
         return EXIT_STUCK if stuck else 0
 
-    def _begin_rounds(self) -> None:
+    def _start_jobs(self) -> None:
         def turns() -> None:
             watchdog = self._gateway.watchdog
             with watchdog.watching("rounds"):
-                while not watchdog.rest(self._enough, ROUND):
+                while not watchdog.rest(self._jobs_stop, ROUND):
                     try:
-                        self.walk_rounds(lambda _: watchdog.beat())
+                        self.run_jobs(lambda _: watchdog.beat())
                     except Exception as error:  # noqa: BLE001 - a round that fails is not the end of the gateway
                         self._log.error("round_failed", kind=type(error).__name__)
 
-        self._rounds = threading.Thread(target=turns, name="rounds", daemon=True)
-        self._rounds.start()
+        self._job_thread = threading.Thread(target=turns, name="rounds", daemon=True)
+        self._job_thread.start()
 
-    def _say_stuck(self, names: list[str]) -> None:
+    def _report_stuck(self, names: list[str]) -> None:
         """Say which thread makes no progress and where: to the log, to the orchestrator, and to the ledger if it can take it."""
         for name in names:
             self._log.error("watchdog", state=name, stage=self._gateway.watchdog.where(name))
-        self._tell(WATCHDOG)
+        self._show_state(WATCHDOG)
         reason = names[0].upper().replace("-", "_") + "_SILENT"
-        _bounded(SAID, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
+        _bounded(ALARM_SECONDS, {"alarm": lambda: self._alarms.begin(WATCHDOG, reason)})
 
     def _protect(self, ports: dict[str, int], share: dict[str, int]) -> None:
         """Have the connections of each listener watched."""
@@ -298,17 +302,17 @@ class Serving:
             self._guard.protect(name, port, bears)
         self._guard.start()
 
-    def walk_rounds(self, alive: Callable[[str], None] = lambda _: None) -> None:
+    def run_jobs(self, alive: Callable[[str], None] = lambda _: None) -> None:
         """Run every periodic job once; what one raises stops no other.
 
         alive   is called with each job's name before it begins
         """
         alive("clock")
-        self._clockwatch.round()
+        self._clock_monitor.round()
         if not self._gateway.sequencer.healthy:
             # The clock fell behind the last entry. Whatever the rounds would record ends the process; who waits
             # until the clock is right goes on, and says then that it was set.
-            self._tell(AuditUnavailable.reason)
+            self._show_state(AuditUnavailable.reason)
             return
         self._jobs.run(alive)
 
@@ -318,11 +322,11 @@ class Serving:
         return (
             ("abandoned", self._sweep),
             ("reviews", gateway.reviews.expire),
-            ("retention", gateway.watch.round),
+            ("retention", gateway.retention_watchdog.round),
             ("publishing", gateway.publication.round),
         )
 
-    def _table(self) -> tuple[periodic_jobs.Job, ...]:
+    def _periodic_jobs(self) -> tuple[periodic_jobs.Job, ...]:
         """Return what a round runs, in this order."""
         gateway = self._gateway
         return (
@@ -330,17 +334,17 @@ class Serving:
             ("abandoned", self._sweep),
             ("reviews", gateway.reviews.expire),
             ("proposals", gateway.approvals.expire),
-            ("retention", gateway.watch.round),
+            ("retention", gateway.retention_watchdog.round),
             ("publishing", gateway.publication.round),
-            ("tiles", self._tiler.look),
+            ("tiles", self._tile_worker.look),
             ("readiness", self._show_readiness),
-            ("listeners", lambda: self._identity.look(self._doors)),
+            ("listeners", lambda: self._identity.look(self._addresses)),
             ("agreements", gateway.active_agreements.round),
-            ("rotation", gateway.turning.round),
+            ("rotation", gateway.key_rotation.round),
             ("resealing", gateway.reencryption.round),
             ("expiry", gateway.expiry_alerts.round),
             ("witnesses", gateway.witnesses.round),
-            ("quotas", self._thrift.round),
+            ("quotas", self._quota_alerts.round),
             ("partners", self._partners.round),
             ("refusals", self._refused.flush),
         )
@@ -355,7 +359,7 @@ class Serving:
 
     def _sweep(self) -> None:
         gateway = self._gateway
-        running = self.corridor.running
+        running = self.pipeline.running
         lost = abandonment.sweep(gateway.database, gateway.sequencer, gateway.clock(), running)
         if lost:
             self._log.warning("abandoned", count=lost)
@@ -369,45 +373,45 @@ class Serving:
         except Refusal as refusal:
             why = refusal.reason
         finally:
-            self._tell(why)
+            self._show_state(why)
 
-    def _tell(self, why: str) -> None:
+    def _show_state(self, why: str) -> None:
         """Say from now on whether we serve, "", or why not: to the orchestrator, and to `passerelle status`."""
         listeners.set_serving(self._servicer, NAMES, serving=not why)
         telemetry.show_serving(self._gateway.party, why, self._gateway.clock().timestamp())
 
     def stop(self) -> None:
         """Drain: refuse new calls, finish those that are worked on, record the end. Waits for no caller."""
-        self._tell(Draining.reason)
+        self._show_state(Draining.reason)
         self._open.clear()
-        self._enough.set()
+        self._jobs_stop.set()
         parts = {
-            "exchange": lambda: self._door.close(self._server, GRACE),
+            "exchange": lambda: self._interceptor.close(self._server, GRACE),
             "admin": lambda: self._admin.stop(GRACE),
             "health": lambda: self._health.stop(0).wait(STOPPING),
             "metrics": self._metrics.stop,
             "outgoing": self._gateway.outbound_worker.stop,
-            "publisher": self._tiler.stop,
-            "stamper": self._stamper.stop,
-            "rounds": self._end_rounds,
+            "publisher": self._tile_worker.stop,
+            "stamper": self._timestamp_worker.stop,
+            "rounds": self._stop_jobs,
         }
         for name in _bounded(GRACE + STOPPING, parts):
             self._log.error("thread_left_behind", state=name)
         self._guard.stop()
         self._refused.flush()
         self._gateway.record(EntryType.STOP)
-        self._tiler.finish()
+        self._tile_worker.finish()
         self._log.info("stopped", entries=self._gateway.sequencer.size)
 
-    def _end_rounds(self) -> None:
-        if self._rounds is not None:
-            self._rounds.join(STOPPING)
-            if self._rounds.is_alive():
-                self._log.error("thread_left_behind", state=self._rounds.name)
+    def _stop_jobs(self) -> None:
+        if self._job_thread is not None:
+            self._job_thread.join(STOPPING)
+            if self._job_thread.is_alive():
+                self._log.error("thread_left_behind", state=self._job_thread.name)
 
-    def _built(self) -> Pipeline:
+    def _build_pipeline(self) -> Pipeline:
         gateway = self._gateway
-        desk = ExchangeContext(
+        context = ExchangeContext(
             engine=self.engine,
             people=gateway.people,
             decisions=gateway.decisions,
@@ -417,7 +421,7 @@ class Serving:
             random=gateway.random,
         )
         follow_up = correction.CorrectionContext(gateway.database, gateway.data_key, gateway.clock)
-        rooms = PipelineServices(
+        services = PipelineServices(
             party=gateway.party,
             keyset=lambda: gateway.keyset,
             directory=gateway.directory,
@@ -436,18 +440,18 @@ class Serving:
             ),
         )
         return Pipeline(
-            rooms,
+            services,
             {
                 Operation.GET_CAPABILITIES: GetCapabilities(
-                    rooms.agreements, gateway.own_version, gateway.clock
+                    services.agreements, gateway.own_version, gateway.clock
                 ),
-                Operation.SUBMIT_QUERY: SubmitQuery(desk),
-                Operation.GET_QUERY_STATE: GetQueryState(desk),
-                Operation.REDELIVER_RESULT: RedeliverResult(desk),
+                Operation.SUBMIT_QUERY: SubmitQuery(context),
+                Operation.GET_QUERY_STATE: GetQueryState(context),
+                Operation.REDELIVER_RESULT: RedeliverResult(context),
                 Operation.SUBMIT_CORRECTION: correction.SubmitCorrection(follow_up),
                 Operation.ACK_CORRECTION: correction.AckCorrection(follow_up),
-                Operation.REQUEST_HIT_DETAILS: RequestHitDetails(desk),
-                Operation.GET_QUOTA: GetQuota(rooms.agreements, gateway.database, gateway.clock),
+                Operation.REQUEST_HIT_DETAILS: RequestHitDetails(context),
+                Operation.GET_QUOTA: GetQuota(services.agreements, gateway.database, gateway.clock),
             },
         )
 
@@ -470,8 +474,8 @@ class Serving:
         self._gateway.publication.demand()
         if self._ended or stopped(self._gateway.keyset):
             raise KeysUnavailable
-        self._gateway.watch.demand()
-        self._gateway.overdue.demand(self._gateway.clock())
+        self._gateway.retention_watchdog.demand()
+        self._gateway.evidence_deadline.demand(self._gateway.clock())
         if not self.engine.loaded:
             raise EngineUnavailable
 
@@ -492,7 +496,7 @@ class Serving:
         bundle = self._gateway.directory.partner_by_pin(pinned)
         if bundle is None:
             return None
-        self._gateway.shown.setdefault(bundle.party, {})[pinned] = certificate
+        self._gateway.shown_certificates.setdefault(bundle.party, {})[pinned] = certificate
         return bundle.party
 
     def _stages(self) -> telemetry.Stages:

@@ -575,7 +575,7 @@ class Clock:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self.ahead = gateway, timedelta()
         gateway.active_keyset._clock = self
-        gateway.turning._clock = self
+        gateway.key_rotation._clock = self
 
     def __call__(self) -> datetime:
         return self._gateway.clock() + self.ahead

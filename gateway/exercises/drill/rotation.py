@@ -198,7 +198,7 @@ class Turner:
         self._until(lambda: self._seen(version), f"the new {role} was not read by all")
 
     def _seen(self, version: int) -> bool:
-        seen = self._gateway.turning.partners().values()
+        seen = self._gateway.key_rotation.partners().values()
         return all(each is not None and each.version >= version for each in seen)
 
     def _leave(self, kids: Iterable[bytes]) -> None:
@@ -303,7 +303,7 @@ def _later(home: Party, copy: Path, sealed: Iterable[Sealed], records: Iterable[
         with _ahead(home, copy, ahead) as gateway:
             opens.append(_opening(gateway, letters, blobs))
             gateway.reencryption.round()
-            gateway.turning.round()
+            gateway.key_rotation.round()
             for record in gateway.keyset.records:
                 if (record.kind, record.state) == (KeyKind.DATA, KeyState.DEACTIVATED):
                     gateway.perform(

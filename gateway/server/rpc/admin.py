@@ -88,7 +88,7 @@ class AdminService:
         beside        what else is written beside the address: other listeners, by name
         """
         gateway, settings = self._gateway, self._gateway.settings
-        self._door = interceptor.AuthInterceptor(
+        self._interceptor = interceptor.AuthInterceptor(
             self._identify,
             LIMITS,
             ready=self._ready,
@@ -97,12 +97,12 @@ class AdminService:
             identified=identified,
             name="admin",
         )
-        gateway.watchdog.also("admin-departures", self._door.sign)
+        gateway.watchdog.also("admin-departures", self._interceptor.sign)
         self._server, port = listeners.guarded(
             settings.admin.listen,
             identity,
             lambda: gateway.keyset.badge_ca_pem,
-            interceptor=self._door,
+            interceptor=self._interceptor,
             threads=THREADS,
             max_message=settings.limits.max_message_bytes,
             connections=connections,
@@ -120,7 +120,7 @@ class AdminService:
         """Take the address away, finish the acts under way, refuse new ones."""
         with suppress(FileNotFoundError):
             (self._gateway.home / FILE).unlink()
-        self._door.close(self._server, grace)
+        self._interceptor.close(self._server, grace)
 
     def _perform(self, act: str, values: Mapping[str, object]) -> Mapping[str, object]:
         """Do one act as whoever calls; raises a Refusal."""

@@ -47,11 +47,11 @@ class TileWorker:
     def __init__(
         self,
         publisher: Publisher,
-        overdue: EvidenceDeadline,
+        deadline: EvidenceDeadline,
         clock: Callable[[], datetime],
         watchdog: Watchdog,
     ) -> None:
-        self._publisher, self._overdue, self._clock = publisher, overdue, clock
+        self._publisher, self._deadline, self._clock = publisher, deadline, clock
         self._watchdog = watchdog
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,9 +113,9 @@ class TileWorker:
         now, silent = self._clock(), time.monotonic() - self._fine
         if self._fault or silent > BEHIND:
             since = now - timedelta(seconds=silent)
-            self._overdue.late(KIND, since, now, self._fault or "SILENT")
+            self._deadline.late(KIND, since, now, self._fault or "SILENT")
         else:
-            self._overdue.settled(KIND)
+            self._deadline.settled(KIND)
 
     def _still_going(self, _: int) -> None:
         self._watchdog.beat()

@@ -30,7 +30,7 @@ HEADERS: Final = {
 _log = telemetry.logger("timestamps")
 
 
-class Cutter:
+class Cancellation:
     """Ends what is under way on connections, from another thread; from then on nothing is asked over them."""
 
     def __init__(self) -> None:
@@ -73,16 +73,18 @@ class Cutter:
 class TimestampWorker:
     """Walks until it is stopped."""
 
-    def __init__(self, timestamps: Timestamps, cutter: Cutter, watchdog: Watchdog) -> None:
+    def __init__(
+        self, timestamps: Timestamps, cancellation: Cancellation, watchdog: Watchdog
+    ) -> None:
         """Prepare; `cutter` ends the question under way."""
-        self._timestamps, self._cutter, self._watchdog = timestamps, cutter, watchdog
+        self._timestamps, self._cancellation, self._watchdog = timestamps, cancellation, watchdog
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin."""
         self._stop.clear()
-        self._cutter.begin()
+        self._cancellation.begin()
         self._thread = threading.Thread(target=self._run, name="stamper", daemon=True)
         self._thread.start()
 
@@ -92,13 +94,13 @@ class TimestampWorker:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._cutter.cut()
+        self._cancellation.cut()
         thread.join(STOPPING)
         if thread.is_alive():
             # It waits for a connection; what comes of it is not recorded.
             _log.error("thread_left_behind", state=thread.name)
         else:
-            self._cutter.begin()
+            self._cancellation.begin()
 
     def _run(self) -> None:
         with self._watchdog.watching("stamper", RESOLVES):
@@ -112,7 +114,7 @@ class TimestampWorker:
 
 
 def post(
-    address: str, request: bytes, longest: float = LONGEST, cutter: Cutter | None = None
+    address: str, request: bytes, longest: float = LONGEST, cancellation: Cancellation | None = None
 ) -> bytes:
     """Ask over HTTP (RFC 3161 section 3.4); raises OSError. Whatever comes is checked by who asked.
 
@@ -127,7 +129,7 @@ def post(
         road = kind(target.hostname or "", target.port, timeout=longest)
         with closing(road):
             road.connect()
-            with _cut(road.sock, longest, cutter or Cutter()) as late:
+            with _cut(road.sock, longest, cancellation or Cancellation()) as late:
                 path = f"{target.path or '/'}{'?' if target.query else ''}{target.query}"
                 road.request("POST", path, request, HEADERS)
                 answer = road.getresponse()
@@ -135,7 +137,7 @@ def post(
     except (OSError, HTTPException, ValueError) as fault:
         raise OSError(f"the authority does not answer: {_why(fault)}") from None
     if late.is_set() or (
-        cutter is not None and cutter.ended
+        cancellation is not None and cancellation.ended
     ):  # what was cut may look like an answer that is short
         raise OSError("the authority does not answer in time")
     if answer.status != HTTPStatus.OK:
@@ -159,7 +161,9 @@ def _why(fault: Exception) -> str:
 
 
 @contextmanager
-def _cut(road: socket.socket, longest: float, cutter: Cutter) -> Iterator[threading.Event]:
+def _cut(
+    road: socket.socket, longest: float, cancellation: Cancellation
+) -> Iterator[threading.Event]:
     """Shut the road down when the time is up, whatever is under way on it; the event says that it was."""
     late = threading.Event()
 
@@ -172,7 +176,7 @@ def _cut(road: socket.socket, longest: float, cutter: Cutter) -> Iterator[thread
     timer.daemon = True
     timer.start()
     try:
-        with cutter.over(cut):
+        with cancellation.over(cut):
             yield late
     finally:
         timer.cancel()

@@ -181,7 +181,10 @@ NAMED_BY = {
 
 
 def test_every_kind_of_proposal_says_what_it_is_about(gateway: Gateway, one: Person) -> None:
-    acts = [gateway.desk.act(Officer("P-1", frozenset(Role)), name) for name in gateway.desk.acts]
+    acts = [
+        gateway.operations.act(Officer("P-1", frozenset(Role)), name)
+        for name in gateway.operations.acts
+    ]
     silent = [
         act.name
         for act in acts
@@ -354,7 +357,7 @@ def test_what_was_approved_when_the_gateway_stopped_is_failed_and_never_repeated
         def stops(*_: object) -> None:
             raise KeyboardInterrupt
 
-        gateway.approvals._desk = lambda: Halting(gateway.desk, stops)  # type: ignore[assignment,return-value]
+        gateway.approvals._operations = lambda: Halting(gateway.operations, stops)  # type: ignore[assignment,return-value]
         moved = gateway.approvals._moved
         gateway.approvals._moved = lambda kept, target, *rest, **more: (  # type: ignore[method-assign]
             moved(kept, target, *rest, **more) if target.value == "APPROVED" else kept

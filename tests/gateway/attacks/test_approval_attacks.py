@@ -260,7 +260,7 @@ def test_nobody_whom_one_operator_let_in_can_be_the_second_person(desk: Desk) ->
     for act, arguments in (("proposals.approve", yes), ("proposals.draft", wanted)):
         with pytest.raises(NotAllowed):
             desk.gateway.perform(puppet, act, arguments)
-    for name, one in desk.gateway.desk._acts.items():
+    for name, one in desk.gateway.operations._acts.items():
         if one.two is not never:
             assert one.roles == OPERATORS, name
 

@@ -195,13 +195,13 @@ def test_signed_junk_beyond_the_allowance_is_counted_not_recorded(pair: Any, peo
 
     for _ in range(RECORDED + 40):
         with pytest.raises(Exception, match="accepted"):
-            pair.serving.corridor.handle(
+            pair.serving.pipeline.handle(
                 people.call(SignedEnvelope(letter.header, letter.sealed, bytes(3373)))
             )
 
     written = pair.gateway.sequencer.size - size
     assert RECORDED <= written <= 2 * RECORDED + 2  # the minute may turn once meanwhile
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
     assert (EntryType.REFUSAL_SUMMARY, EntryClass.DENIED) in entries(pair, size)
 
 

@@ -92,14 +92,14 @@ def test_a_copy_beyond_its_share_is_refused_before_its_signature_is_verified(
 ) -> None:
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
-        corridor, letter = pair.serving.corridor, people.forger(pair).letter()
+        pipeline, letter = pair.serving.pipeline, people.forger(pair).letter()
         for _ in range(2):
-            corridor.handle(people.call(letter))
+            pipeline.handle(people.call(letter))
         verified: list[object] = []
-        monkeypatch.setattr(corridor, "_authenticate", lambda *call: verified.append(call))
+        monkeypatch.setattr(pipeline, "_authenticate", lambda *call: verified.append(call))
 
         with pytest.raises(RateLimited):
-            corridor.handle(people.call(letter))
+            pipeline.handle(people.call(letter))
 
         assert verified == []
 
@@ -110,15 +110,15 @@ def test_copies_of_a_refused_message_are_counted_too(
     """Else one letter over its quota, sent on and on, has all its signatures verified and its seal opened."""
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
-        corridor = pair.serving.corridor
+        pipeline = pair.serving.pipeline
         letter = people.forger(pair).letter(agreement_version=9)
         for _ in range(2):
             with pytest.raises(Refusal):
-                corridor.handle(people.call(letter))
-        monkeypatch.setattr(corridor, "_authenticate", pytest.fail)
+                pipeline.handle(people.call(letter))
+        monkeypatch.setattr(pipeline, "_authenticate", pytest.fail)
 
         with pytest.raises(RateLimited):
-            corridor.handle(people.call(letter))
+            pipeline.handle(people.call(letter))
 
 
 def test_a_copy_of_what_was_answered_before_a_restart_is_counted_once_it_is_known(
@@ -127,13 +127,13 @@ def test_a_copy_of_what_was_answered_before_a_restart_is_counted_once_it_is_know
     configure(homes[0], "copies_per_second = 0.001\ncopies_burst = 1")
     with serve(*homes) as pair:
         letter = people.forger(pair).letter()
-        pair.serving.corridor.handle(people.call(letter))
+        pair.serving.pipeline.handle(people.call(letter))
     with serve(*homes) as pair:
-        corridor = pair.serving.corridor
-        corridor.handle(people.call(letter))
+        pipeline = pair.serving.pipeline
+        pipeline.handle(people.call(letter))
 
         with pytest.raises(RateLimited):
-            corridor.handle(people.call(letter))
+            pipeline.handle(people.call(letter))
 
 
 def test_who_sends_what_is_refused_is_soon_refused_before_it_is_read() -> None:
@@ -162,7 +162,7 @@ def test_what_we_lack_is_not_charged_to_who_asks(
 
     with serve(*homes) as pair:
         forger = people.forger(pair)
-        monkeypatch.setattr(pair.serving.corridor, "_authenticate", away)
+        monkeypatch.setattr(pair.serving.pipeline, "_authenticate", away)
         for _ in range(20):
             assert forger.refused(forger.letter())[1] == "ENGINE_UNAVAILABLE"
 
@@ -184,7 +184,7 @@ def test_answers_that_wait_for_their_moment_hold_no_thread(
 ) -> None:
     configure(homes[0], "calls_per_partner = 12\nworker_threads = 1")
     with serve(*homes) as pair:
-        door, forger = pair.serving._door, people.forger(pair)
+        door, forger = pair.serving._interceptor, people.forger(pair)
         monkeypatch.setattr(door, "_leaves", lambda _name, _started, now: now + 3600)
         with raw(pair) as channel:
             call = channel.unary_unary(SUBMIT)
@@ -209,12 +209,12 @@ def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
     # A window of a few bytes stands for an answer larger than a window: the server cannot send it all.
     windows = ("grpc.http2.lookahead_bytes", 16), ("grpc.http2.bdp_probe", 0)
     with serve(*homes) as pair:
-        admission, forger = pair.serving._door._admission, people.forger(pair)
+        admission, forger = pair.serving._interceptor._admission, people.forger(pair)
         with raw(pair, *windows) as channel:
             call = channel.unary_stream(SUBMIT)
             unread = [call(octets(forger), timeout=50) for _ in range(3)]
-            until(lambda: len(pair.serving._door._awaited) == 3)
-            kept = len(pair.serving._door._workers._departures), admission.taken("AUS")
+            until(lambda: len(pair.serving._interceptor._awaited) == 3)
+            kept = len(pair.serving._interceptor._workers._departures), admission.taken("AUS")
             assert kept == (0, 3)
 
             assert forger.refused(forger.letter()) == ("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")
@@ -223,7 +223,7 @@ def test_who_does_not_read_its_answers_keeps_its_own_places_and_no_more(
             for one in unread:
                 one.cancel()
             until(lambda: admission.taken("AUS") == 0)
-            assert not pair.serving._door._awaited
+            assert not pair.serving._interceptor._awaited
         answer = pair.partner().query(people.samples(1), **people.matter())
         assert answer.outcome is Outcome.MATCH
 
@@ -234,7 +234,7 @@ def test_who_does_not_read_does_not_keep_the_gateway_from_closing(
     windows = ("grpc.http2.lookahead_bytes", 16), ("grpc.http2.bdp_probe", 0)
     closing = threading.Event()
     with serve(*homes) as pair:
-        door, forger = pair.serving._door, people.forger(pair)
+        door, forger = pair.serving._interceptor, people.forger(pair)
         with raw(pair, *windows) as channel:
             unread = [channel.unary_stream(SUBMIT)(octets(forger), timeout=50) for _ in range(2)]
             silent = channel.stream_unary(SUBMIT).future(_never(closing), timeout=50)
@@ -264,7 +264,7 @@ def test_bytes_that_are_no_message_leave_no_call_behind(
             with pytest.raises(grpc.RpcError):
                 forger.post(b"\xff\xff\xff\xff\x01")
         until(lambda: not pair.serving._server._state.rpc_states)
-        assert pair.serving._door._admission.taken("AUS") == 0
+        assert pair.serving._interceptor._admission.taken("AUS") == 0
 
 
 def test_a_call_that_was_cancelled_keeps_its_place_until_its_work_is_over(
@@ -279,7 +279,7 @@ def test_a_call_that_was_cancelled_keeps_its_place_until_its_work_is_over(
             go_on.wait(GIVE_UP)
 
     with serve(*homes, observe) as pair:
-        admission, forger = pair.serving._door._admission, people.forger(pair)
+        admission, forger = pair.serving._interceptor._admission, people.forger(pair)
         with raw(pair) as channel:
             one = channel.unary_unary(SUBMIT).future(octets(forger), timeout=30)
             assert reached.acquire(timeout=GIVE_UP)
@@ -306,7 +306,7 @@ def test_a_caller_who_left_while_waiting_for_a_turn_leaves_no_entry(
             one.cancel()
             until(lambda: "AUS" not in turns._waiting)
 
-        until(lambda: pair.serving._door._admission.taken("AUS") == 0)
+        until(lambda: pair.serving._interceptor._admission.taken("AUS") == 0)
         assert pair.gateway.sequencer.size == size
 
 
@@ -354,7 +354,7 @@ def test_a_stranger_beyond_its_share_is_refused_cheaply_and_a_partner_at_its_add
         assert seen == {"CERTIFICATE_NOT_PINNED": 3, "RATE_LIMITED": 5}
 
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
-        assert not pair.serving._door._unidentified._open
+        assert not pair.serving._interceptor._unidentified._open
 
 
 def test_many_calls_without_a_deadline_are_charged_to_the_partner_who_makes_them(
@@ -378,7 +378,7 @@ def test_who_calls_again_at_each_refusal_is_slowed_down_and_holds_no_thread(
     monkeypatch.setattr(interceptor, "PACE", 3600.0)
     monkeypatch.setattr(interceptor, "MOST_PACED", 5)
     with serve(*homes) as pair:
-        forger, workers = people.forger(pair), pair.serving._door._workers
+        forger, workers = people.forger(pair), pair.serving._interceptor._workers
         assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
         with raw(pair) as channel:
             asked = [channel.unary_unary(SUBMIT).future(b"", timeout=60) for _ in range(5)]
@@ -414,7 +414,7 @@ def test_a_burst_of_calls_beyond_the_places_is_refused_by_us_and_not_by_the_libr
             seen.update(each)
         assert seen.keys() <= {"OK", "TOO_MANY_CALLS"}
         assert seen["OK"] >= 2
-        until(lambda: pair.serving._door._admission.taken("AUS") == 0)
+        until(lambda: pair.serving._interceptor._admission.taken("AUS") == 0)
 
 
 def test_a_partner_has_its_places_and_its_rate_whatever_another_took() -> None:

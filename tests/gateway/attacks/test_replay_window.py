@@ -44,14 +44,14 @@ def test_one_message_id_for_two_short_lived_questions(
         forger.send(question(forger), method="GetCapabilities")
         for minutes in (5.2, 14.9):
             later = timedelta(minutes=minutes)
-            pair.serving.walk_rounds()
+            pair.serving.run_jobs()
             assert forger.refused(question(forger), method="GetCapabilities") == (
                 "ALREADY_EXISTS",
                 "REPLAY_CONFLICT",
             )
         later = timedelta(minutes=16.1)
         for _ in range(TURN):  # identifiers are forgotten in the next turn of erasing
-            pair.serving.walk_rounds()
+            pair.serving.run_jobs()
         forger.send(question(forger), method="GetCapabilities")
         report = self_check.verify_ledger(pair.home)
         assert report.ok, report.findings

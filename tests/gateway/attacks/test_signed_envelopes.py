@@ -28,7 +28,7 @@ REJECTED = ("UNAUTHENTICATED", "ENVELOPE_REJECTED")
 def reason_of(pair: Any, people: Any, letter: SignedEnvelope) -> str:
     """Walk the pipeline without the listeners; anything but a Refusal is a failure of the gateway."""
     with pytest.raises(Refusal) as caught:
-        pair.serving.corridor.handle(people.call(letter))
+        pair.serving.pipeline.handle(people.call(letter))
     return caught.value.reason
 
 
@@ -321,7 +321,7 @@ def test_canary_in_errors(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("canary-template-bytes")
 
-    monkeypatch.setattr(shared_pair.serving.corridor, "_open", broken)
+    monkeypatch.setattr(shared_pair.serving.pipeline, "_open", broken)
     with pytest.raises(grpc.RpcError) as caught:
         shared_forger.send(shared_forger.letter())
 

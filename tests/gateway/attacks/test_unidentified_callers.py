@@ -156,7 +156,7 @@ def test_answers_that_a_stranger_does_not_read_are_few_and_hold_up_nobody(pair: 
         refused = stranger.refused(len(streams) - listeners.HEALTH_STREAMS)
 
         assert len(refused) >= len(streams) - listeners.HEALTH_STREAMS
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
         assert status(pair) == SERVING
         pair.serving.stop()  # the stranger still reads nothing
         assert last_entry(pair.home) is EntryType.STOP
@@ -226,7 +226,7 @@ def test_our_own_look_that_wants_a_descriptor_accuses_no_listener(
     def none_left(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    wardrobe, doors = pair.serving._identity, pair.serving._doors
+    wardrobe, doors = pair.serving._identity, pair.serving._addresses
     assert wardrobe.look(doors)
     size = pair.gateway.sequencer.size
     monkeypatch.setattr("gateway.server.listener.tls_probe.socket.create_connection", none_left)
@@ -261,7 +261,7 @@ with Gateway.open(Path(home), lambda: b"a passphrase for tests") as gateway:
     serving = module.Serving(gateway)
     module.ROUND = 0.2
     if how == "rounds":
-        serving._clockwatch.round = stand
+        serving._clock_monitor.round = stand
     if how == "letters":
         gateway.outbound_worker._settle = stand
     if how == "start":
@@ -432,7 +432,7 @@ def test_a_gateway_that_stops_waits_for_no_caller_who_sends_nothing(pair: Any) -
         call = channel.stream_unary("/gateway.v1.ExchangeService/SubmitQuery")
         held = call.future(never(), timeout=50)
         grpc.channel_ready_future(channel).result(timeout=30)
-        pair.serving._door.close(pair.serving._server, grace=3600.0)
+        pair.serving._interceptor.close(pair.serving._server, grace=3600.0)
         assert held.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
         end.set()
 

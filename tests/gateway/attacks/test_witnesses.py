@@ -155,19 +155,19 @@ def test_a_quorum_that_is_late_is_an_alarm_and_then_the_end_of_service(
     witnesses._policy = Policy.parse(f"witness aus {vkey}\nquorum aus\n".encode())
     now = gateway.clock()
     witnesses.round()
-    assert "WITNESSES" not in gateway.overdue.standing
+    assert "WITNESSES" not in gateway.evidence_deadline.standing
 
     witnesses._clock = lambda: now + timedelta(minutes=40)
     witnesses.round()
-    assert "WITNESSES" in gateway.overdue.standing
+    assert "WITNESSES" in gateway.evidence_deadline.standing
     with pytest.raises(EvidenceOverdue):
-        gateway.overdue.demand(now + timedelta(hours=5))
+        gateway.evidence_deadline.demand(now + timedelta(hours=5))
 
     with pair.partner() as partner:
         partner.cosign()
     witnesses._clock = gateway.clock
     witnesses.round()
-    gateway.overdue.demand(now + timedelta(hours=5))
+    gateway.evidence_deadline.demand(now + timedelta(hours=5))
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(gateway.database)]
     said = [f.subject_reference for f in frames if f.type is EntryType.ALARM]
     assert said == ["RAISE/EVIDENCE_WITNESSES", "CLEAR/EVIDENCE_WITNESSES"]
@@ -182,19 +182,19 @@ def test_a_quorum_demanded_of_an_old_ledger_is_counted_down_from_the_opening_on(
     witnesses._begun, witnesses._clock = opened, lambda: opened + timedelta(minutes=1)
 
     witnesses.round()
-    assert "WITNESSES" not in gateway.overdue.standing
+    assert "WITNESSES" not in gateway.evidence_deadline.standing
 
     witnesses._clock = lambda: opened + timedelta(minutes=40)
     witnesses.round()
-    assert gateway.overdue.standing["WITNESSES"] == opened
-    gateway.overdue.demand(opened + timedelta(hours=3))
+    assert gateway.evidence_deadline.standing["WITNESSES"] == opened
+    gateway.evidence_deadline.demand(opened + timedelta(hours=3))
     # Opened again meanwhile, it does not begin anew.
     witnesses._begun = opened + timedelta(hours=3)
     witnesses._clock = lambda: opened + timedelta(hours=3, minutes=1)
     witnesses.round()
-    assert gateway.overdue.standing["WITNESSES"] == opened
+    assert gateway.evidence_deadline.standing["WITNESSES"] == opened
     with pytest.raises(EvidenceOverdue):
-        gateway.overdue.demand(opened + timedelta(hours=5))
+        gateway.evidence_deadline.demand(opened + timedelta(hours=5))
 
 
 def test_split_view_a_cosigned_checkpoint_of_another_tree_is_not_taken(

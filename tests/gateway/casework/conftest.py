@@ -62,7 +62,7 @@ class Clock:
             if (
                 side.serving is not None
             ):  # a gateway whose periodic jobs slept for days shuts the listeners
-                side.serving.walk_rounds()
+                side.serving.run_jobs()
 
 
 @dataclass

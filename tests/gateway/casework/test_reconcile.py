@@ -97,9 +97,9 @@ def test_a_question_that_nobody_took_or_that_was_refused_is_no_finding(
     aus.open()
     can.walk()
     assert can.errand("AUS", lost).state.name == "EXPIRED"
-    corridor = aus.serving.corridor
-    lawless = replace(corridor._rooms, agreements=dict)  # none is in force there any more
-    monkeypatch.setattr(corridor, "_rooms", lawless)
+    pipeline = aus.serving.pipeline
+    lawless = replace(pipeline._services, agreements=dict)  # none is in force there any more
+    monkeypatch.setattr(pipeline, "_rooms", lawless)
     refused = ask(2)
     assert refused["state"] == "REFUSED"
 

@@ -141,7 +141,7 @@ def test_a_key_that_is_stopped_between_two_steps_is_stale_and_no_fault(
 
     monkeypatch.setattr(Keyset, "opening", once)
     with pytest.raises(errors.KeyStale):
-        pair.serving.corridor.handle(people.call(letter))
+        pair.serving.pipeline.handle(people.call(letter))
 
     assert len(looked) == 2
 

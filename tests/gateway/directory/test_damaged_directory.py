@@ -32,7 +32,11 @@ def test_the_rounds_go_on_beside_a_damaged_file(
     spoil(gateway.home, role, damage)
     clock.ahead = timedelta(days=6)
 
-    for walk in (gateway.publication.round, gateway.turning.round, gateway.expiry_alerts.round):
+    for walk in (
+        gateway.publication.round,
+        gateway.key_rotation.round,
+        gateway.expiry_alerts.round,
+    ):
         walk()
 
     assert desk.key(KeyKind.KEM, KeyState.PREACTIVE) != old

@@ -127,7 +127,7 @@ def test_a_rotation_killed_after_the_keyset_was_saved_is_finished_by_the_next_ro
     halfway.save(homes[0] / "keys" / "keyset.json")
 
     with Gateway.open(homes[0], secret) as gateway:
-        gateway.turning.round()
+        gateway.key_rotation.round()
         assert len(gateway.keyset.records) == len(halfway.records)
 
     assert own_bundle(homes[0]).version == 2
@@ -149,8 +149,8 @@ def test_a_rotation_killed_after_the_entry_was_written_is_recorded_by_the_next_o
 
     assert count(homes[0], secret, EntryType.DIRECTORY) == entries + 1
     with Gateway.open(homes[0], secret) as gateway:
-        assert gateway.turning.publish("P-1") == 2
-        assert gateway.turning.evidence()[made.kid].version == 2
+        assert gateway.key_rotation.publish("P-1") == 2
+        assert gateway.key_rotation.evidence()[made.kid].version == 2
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_a_gateway_without_a_signing_key_refuses_calls_and_says_why(
     stopped = pair.gateway.sequencer.size
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     assert stopped > before
     assert refused.value.reason == KeysUnavailable.reason

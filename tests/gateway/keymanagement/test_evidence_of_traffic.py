@@ -30,14 +30,14 @@ def test_a_rotation_under_traffic_needs_no_restart_and_no_query_fails(
 
     new = desk.do("keys.rotate", kind="KEM")["key"]
     before.query(people.samples(1), **people.matter())
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
     assert desk.state(new) is KeyState.PREACTIVE
     assert seen(gateway) == {"AUS": 1}
 
     after = pair.partner()  # it has refreshed
     after.query(people.samples(1), **people.matter())
     assert seen(gateway) == {"AUS": 2}
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     assert desk.state(new) is KeyState.ACTIVE
     assert own_bundle(pair.home).version == 4
@@ -115,5 +115,5 @@ def test_a_gateway_lives_through_rotation_after_rotation(
         for kind in ("KEM", "SIGNING"):
             kid = desk.do("keys.rotate", kind=kind)["key"]
             pair.partner().query(people.samples(1), **people.matter())
-            pair.serving.walk_rounds()
+            pair.serving.run_jobs()
             assert desk.state(kid) is KeyState.ACTIVE

@@ -55,7 +55,7 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
         assert left(pair.gateway, new) > len(before)
         blobs = _blobs(pair.gateway)
 
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
 
         assert left(pair.gateway, new) == 0
         assert everyone(pair.gateway) == before
@@ -71,7 +71,7 @@ def test_everything_sealed_goes_to_the_new_key_and_stays_what_it_was(
 
     ahead = timedelta(days=8)
     with Gateway.open(home, secret, clock=lambda: utc_now() + ahead) as gateway:
-        gateway.turning.round()
+        gateway.key_rotation.round()
         assert gateway.keyset.record(old).state is KeyState.DESTROYED
         assert everyone(gateway) == before
         assert gateway.keyset.record(old).wrapped == b""

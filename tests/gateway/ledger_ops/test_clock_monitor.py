@@ -8,7 +8,7 @@ import pytest
 
 from gateway.errors import InternalError
 from gateway.ledger.entry import EntryType, decode
-from gateway.ledger_ops.clock_monitor import ClockWatch
+from gateway.ledger_ops.clock_monitor import ClockMonitor
 from gateway.server.application import Gateway
 from gateway.store.ledger import stored_ledger
 from gateway.store.ledger.sequencer import Leaf
@@ -37,8 +37,8 @@ def clocks(gateway: Gateway) -> Clocks:
 
 
 @pytest.fixture
-def watch(gateway: Gateway, clocks: Clocks) -> ClockWatch:
-    return ClockWatch(gateway.sequencer, clocks, clocks.monotonic)
+def watch(gateway: Gateway, clocks: Clocks) -> ClockMonitor:
+    return ClockMonitor(gateway.sequencer, clocks, clocks.monotonic)
 
 
 def told(gateway: Gateway) -> list[str]:
@@ -48,7 +48,7 @@ def told(gateway: Gateway) -> list[str]:
 
 @pytest.mark.parametrize("step", [0.0, 0.015, -0.015, 1.9, -1.9])
 def test_time_that_passes_and_slewing_are_no_step(
-    gateway: Gateway, watch: ClockWatch, clocks: Clocks, step: float
+    gateway: Gateway, watch: ClockMonitor, clocks: Clocks, step: float
 ) -> None:
     clocks.pass_(30, step=step)
 
@@ -61,7 +61,7 @@ def test_time_that_passes_and_slewing_are_no_step(
     ("step", "name"), [(2.5, "FORWARD"), (-2.5, "BACKWARD"), (7200, "FORWARD")]
 )
 def test_a_step_is_recorded_once(
-    gateway: Gateway, watch: ClockWatch, clocks: Clocks, step: float, name: str
+    gateway: Gateway, watch: ClockMonitor, clocks: Clocks, step: float, name: str
 ) -> None:
     clocks.pass_(30, step=step)
 
@@ -73,7 +73,7 @@ def test_a_step_is_recorded_once(
 
 
 def test_how_far_is_in_the_detail(
-    gateway: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, watch: ClockMonitor, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[Leaf] = []
     monkeypatch.setattr(gateway.sequencer, "commit", said.extend)
@@ -85,7 +85,7 @@ def test_how_far_is_in_the_detail(
 
 
 def test_a_step_back_stops_the_answers_and_is_recorded_when_the_clock_is_right(
-    gateway: Gateway, watch: ClockWatch, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, watch: ClockMonitor, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway.sequencer, "_clock", clocks)
     clocks.pass_(1)

@@ -194,7 +194,7 @@ class Walk:
             code |= 0 if same and 1 <= len(active) <= 2 else 2
             code |= 0 if keyset.primary(self._kind).kid == self._kid else 1
             code |= 0 if self._believed() else 8
-            gateway.turning.round()  # what was begun goes on by itself
+            gateway.key_rotation.round()  # what was begun goes on by itself
             begun = [r for r in gateway.keyset.records if r.state is KeyState.PREACTIVE]
             resumed = rotate(gateway, self._kind) or rotate(gateway, self._kind)
             after = [r for r in gateway.keyset.records if r.kind is self._kind]

@@ -338,7 +338,7 @@ def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: Peo
     partner = pair.partner()
     record(pair, 1)
     answer = ask(partner, people, 1)
-    walk = pair.serving.corridor._walks[_operation()]
+    walk = pair.serving.pipeline._operations[_operation()]
     letter = pair_letter(pair, people, answer)
     perform = walk.perform
     calls = []
@@ -349,10 +349,10 @@ def test_a_request_that_a_crash_cut_off_is_answered_once(pair: Pair, people: Peo
 
     object.__setattr__(walk, "perform", dies)
     with pytest.raises(KeyboardInterrupt):
-        pair.serving.corridor.handle(letter())
+        pair.serving.pipeline.handle(letter())
     object.__setattr__(walk, "perform", perform)
-    first = pair.serving.corridor.handle(letter())
-    again = pair.serving.corridor.handle(letter())
+    first = pair.serving.pipeline.handle(letter())
+    again = pair.serving.pipeline.handle(letter())
 
     assert len(calls) == 1
     assert first == again

@@ -78,10 +78,10 @@ def change(pair: Pair, seed: int, status: Status) -> None:
 def watched(pair: Pair) -> tuple[Watched, CountingKey]:
     from gateway.domain.messages import Operation
 
-    walk = pair.serving.corridor._walks[Operation.SUBMIT_QUERY]
+    walk = pair.serving.pipeline._operations[Operation.SUBMIT_QUERY]
     people, key = Watched(pair.gateway.people), CountingKey(pair.gateway.data_key)
     pair.gateway.people._data_key = key
-    walk._desk = replace(walk._desk, people=people, data_key=key)  # type: ignore[attr-defined]
+    walk._context = replace(walk._context, people=people, data_key=key)  # type: ignore[attr-defined]
     return people, key
 
 

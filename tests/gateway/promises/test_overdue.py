@@ -37,7 +37,7 @@ class Later:
 @pytest.fixture
 def later(pair: Any) -> Later:
     clock = Later()
-    pair.gateway.retention._clock = pair.gateway.watch._clock = clock
+    pair.gateway.retention._clock = pair.gateway.retention_watchdog._clock = clock
     return clock
 
 
@@ -59,7 +59,7 @@ def health(pair: Any) -> int:
 
 def rounds(pair: Any, number: int = watchdog.TURN + 1) -> None:
     for _ in range(number):
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
 
 
 def refusal(pair: Any, people: Any) -> tuple[str, str]:
@@ -135,14 +135,14 @@ def test_silent_rounds_shut_the_doors_too(pair: Any, people: Any, later: Later) 
 def test_a_round_that_fails_is_no_round(pair: Any, people: Any, later: Later) -> None:
     """A store that cannot be read erases nothing; the switch counts from the last good round."""
     run(pair, "ALTER TABLE asked RENAME TO elsewhere")
-    pair.gateway.watch._rounds = 0
+    pair.gateway.retention_watchdog._rounds = 0
     later.ahead = ROUNDS_SILENT + timedelta(minutes=1)
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     assert refusal(pair, people) == ("FAILED_PRECONDITION", "RETENTION_OVERDUE")
     assert health(pair) == health_pb2.HealthCheckResponse.NOT_SERVING
     run(pair, "ALTER TABLE elsewhere RENAME TO asked")
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
     assert pair.partner().query(people.samples(1), **people.matter()).outcome is Outcome.MATCH
 
 

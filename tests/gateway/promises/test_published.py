@@ -54,9 +54,9 @@ def test_what_a_serving_gateway_published_is_verified_from_files_alone(
 ) -> None:
     assert answered(pair, people)
     folder = pair.gateway.settings.evidence.tiles
-    pair.serving._tiler.stop()
+    pair.serving._tile_worker.stop()
 
-    pair.serving._tiler.step()
+    pair.serving._tile_worker.step()
 
     checkpoint = own_bundle(pair.home).log.open((folder / "checkpoint").read_bytes())
     assert checkpoint.size == pair.gateway.sequencer.size
@@ -76,31 +76,31 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
 ) -> None:
     """ledger.md 10: serve, alarm, count down 4 h, then EVIDENCE_OVERDUE."""
     serving, gateway = pair.serving, pair.gateway
-    serving._tiler.stop()
+    serving._tile_worker.stop()
 
     def full(*_: object, **__: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(serving._tiler._publisher, "publish", full)
-    serving._tiler.step()
-    serving.walk_rounds()
+    monkeypatch.setattr(serving._tile_worker._publisher, "publish", full)
+    serving._tile_worker.step()
+    serving.run_jobs()
 
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
     assert answered(pair, people)
-    left = gateway.overdue.left("TILES", gateway.clock())
+    left = gateway.evidence_deadline.left("TILES", gateway.clock())
     assert timedelta(hours=3, minutes=58) < left <= timedelta(hours=4)
 
     checked = {one.name: one for one in self_check.check(pair.home, secret, gateway.clock())}
     assert not checked["evidence"].ok
     assert "TILES since" in checked["evidence"].detail
 
-    monkeypatch.setattr(gateway.overdue, "_limit", timedelta())
+    monkeypatch.setattr(gateway.evidence_deadline, "_limit", timedelta())
     with pytest.raises(Refused) as refused:
         answered(pair, people)
     assert (refused.value.code, refused.value.reason) == ("FAILED_PRECONDITION", "EVIDENCE_OVERDUE")
 
     monkeypatch.undo()
-    serving._tiler.step()
+    serving._tile_worker.step()
     assert answered(pair, people)
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES", "CLEAR/EVIDENCE_TILES"]
 
@@ -108,13 +108,13 @@ def test_files_that_cannot_be_written_are_alarmed_counted_down_and_then_shut_the
 def test_a_command_that_publishes_meanwhile_is_no_failure(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair.serving._tiler.stop()
+    pair.serving._tile_worker.stop()
 
     def busy(*_: object, **__: object) -> int:
         raise AnotherPublishes("let it finish")
 
-    monkeypatch.setattr(pair.serving._tiler._publisher, "publish", busy)
-    pair.serving._tiler.step()
+    monkeypatch.setattr(pair.serving._tile_worker._publisher, "publish", busy)
+    pair.serving._tile_worker.step()
 
     assert alarms(pair) == []
 
@@ -122,13 +122,15 @@ def test_a_command_that_publishes_meanwhile_is_no_failure(
 def test_a_publisher_that_hangs_without_a_word_is_noticed_by_the_rounds(
     pair: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair.serving._tiler.stop()
-    monkeypatch.setattr(pair.serving._tiler, "_fine", pair.serving._tiler._fine - tiles.BEHIND - 1)
+    pair.serving._tile_worker.stop()
+    monkeypatch.setattr(
+        pair.serving._tile_worker, "_fine", pair.serving._tile_worker._fine - tiles.BEHIND - 1
+    )
 
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     assert alarms(pair) == ["RAISE/EVIDENCE_TILES"]
-    pair.serving._tiler.step()
+    pair.serving._tile_worker.step()
 
 
 def test_the_last_entry_of_a_gateway_that_stopped_is_published(pair: Any) -> None:
@@ -143,9 +145,9 @@ def test_the_last_entry_of_a_gateway_that_stopped_is_published(pair: Any) -> Non
 
 
 def test_the_command_repairs_what_was_lost(pair: Any) -> None:
-    pair.serving._tiler.stop()
+    pair.serving._tile_worker.stop()
     folder, run = pair.gateway.settings.evidence.tiles, CliRunner()
-    pair.serving._tiler.finish()
+    pair.serving._tile_worker.finish()
     (lost,) = (folder / "tile" / "0").rglob("*.p/*")
     lost.unlink()
     assert not self_check.verify_ledger(pair.home).ok
@@ -218,17 +220,17 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
     """ledger.md 10."""
     gateway, serving = pair.gateway, pair.serving
     gateway.outbound_worker.stop()
-    serving._tiler.stop()
+    serving._tile_worker.stop()
     set_back = timedelta()
 
     def clock() -> datetime:
         return utc_now() - set_back
 
     monkeypatch.setattr(gateway.sequencer, "_clock", clock)
-    monkeypatch.setattr(serving._clockwatch, "_clock", clock)
+    monkeypatch.setattr(serving._clock_monitor, "_clock", clock)
     set_back = timedelta(hours=1)
 
-    serving.walk_rounds()
+    serving.run_jobs()
 
     assert health(pair) == health_pb2.HealthCheckResponse.NOT_SERVING
     with pytest.raises(Refused) as refused:
@@ -236,7 +238,7 @@ def test_a_clock_that_is_set_back_stops_the_answers_until_it_is_right(
     assert refused.value.reason == "AUDIT_UNAVAILABLE"
 
     set_back = timedelta()
-    serving.walk_rounds()
+    serving.run_jobs()
 
     assert health(pair) == health_pb2.HealthCheckResponse.SERVING
     assert answered(pair, people)

@@ -64,24 +64,24 @@ def test_a_quota_nearly_used_is_told_once_a_period_across_a_restart(
     thrifty: Any, people: Any, serve: Any
 ) -> None:
     with serve(*thrifty) as pair:
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
         assert warnings(pair.gateway) == []
         query = {**people.matter(agreement=("au", 2)), "purpose": Purpose.TRAVEL_ENTER_REMAIN}
         for _ in range(4):  # 80 % of five
             pair.partner().query(people.samples(1), **query)
-        pair.serving.walk_rounds()
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
+        pair.serving.run_jobs()
         assert warnings(pair.gateway) == ["AUS"]
 
     with serve(*thrifty) as pair:
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
         assert warnings(pair.gateway) == ["AUS"]
-        thrift = pair.serving._thrift
-        clock, thrift._clock = thrift._clock, lambda: clock() + timedelta(days=1)
-        thrift.round()
+        alerts = pair.serving._quota_alerts
+        clock, alerts._clock = alerts._clock, lambda: clock() + timedelta(days=1)
+        alerts.round()
         assert warnings(pair.gateway) == ["AUS"]  # a new day begins unused
-        thrift._clock = clock
-        thrift.round()
+        alerts._clock = clock
+        alerts.round()
         assert warnings(pair.gateway) == ["AUS", "AUS"]
 
 

@@ -76,7 +76,7 @@ class Asking:
 
     def _walk(self) -> None:
         while not self._stop.wait(ROUNDS):
-            self._pair.serving.walk_rounds()
+            self._pair.serving.run_jobs()
 
 
 @contextmanager
@@ -182,10 +182,10 @@ def test_what_was_sealed_to_a_destroyed_key_opens_never_again(
         return envelope.open_sealed(letter.sealed, letter.header, header.payload_commitment, key)
 
     with later(home, secret, hours=47) as gateway:
-        gateway.turning.round()
+        gateway.key_rotation.round()
         assert opened(gateway)
     with later(home, secret, hours=49) as gateway:
-        gateway.turning.round()
+        gateway.key_rotation.round()
         with pytest.raises(KeysError):
             opened(gateway)
     with later(home, secret, hours=49) as gateway:

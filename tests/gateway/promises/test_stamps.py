@@ -217,13 +217,13 @@ def test_an_authority_that_is_away_is_counted_down(gateway: Any, tsa: Tsa) -> No
     tsa.away = True
     gateway.timestamps.round()
 
-    assert "STAMPS" in gateway.overdue.standing
-    gateway.overdue.demand(now + timedelta(hours=3))
+    assert "STAMPS" in gateway.evidence_deadline.standing
+    gateway.evidence_deadline.demand(now + timedelta(hours=3))
     with pytest.raises(EvidenceOverdue):
-        gateway.overdue.demand(now + timedelta(hours=5))
+        gateway.evidence_deadline.demand(now + timedelta(hours=5))
     tsa.away = False
     gateway.timestamps.round()
-    assert "STAMPS" not in gateway.overdue.standing
+    assert "STAMPS" not in gateway.evidence_deadline.standing
     before = gateway.sequencer.size
     gateway.timestamps.round()
     assert gateway.sequencer.size == before  # an hour has not passed
@@ -275,7 +275,7 @@ def test_who_stamps_is_asked_over_the_road(tsa: Tsa) -> None:
 def test_where_no_authority_is_configured_none_is_late(pair: Any) -> None:
     pair.gateway.timestamps.round()
 
-    assert "STAMPS" not in pair.gateway.overdue.standing
+    assert "STAMPS" not in pair.gateway.evidence_deadline.standing
     with pytest.raises(UserError, match="no authority is configured"):
         pair.gateway.timestamps.stamp()
 
@@ -370,7 +370,7 @@ def test_a_gateway_that_was_closed_for_a_day_is_late_from_its_opening_on(
 
     gateway.timestamps.round()
 
-    assert gateway.overdue.standing["STAMPS"] == tomorrow
+    assert gateway.evidence_deadline.standing["STAMPS"] == tomorrow
 
 
 @needs_openssl

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.errors import UserError
 from gateway.ledger_ops.timestamps import Authority, authority_of
-from gateway.server.workers.timestamps import Cutter, TimestampWorker, post
+from gateway.server.workers.timestamps import Cancellation, TimestampWorker, post
 from gateway.server.workers.watchdog import Watchdog
 
 
@@ -78,7 +78,7 @@ def test_whatever_keeps_a_stamp_away_is_counted_down(pair: Any) -> None:
     timestamps._authority, timestamps._post = Authority("http://x", b"", timedelta(hours=1)), falls
     timestamps.round()
 
-    assert "STAMPS" in pair.gateway.overdue.standing
+    assert "STAMPS" in pair.gateway.evidence_deadline.standing
 
 
 def test_an_authority_without_roots_is_no_setting(tmp_path: Path) -> None:
@@ -103,11 +103,11 @@ def test_a_stop_cuts_a_question_that_is_under_way() -> None:
     class Stamps:
         def round(self, stopping: Callable[[], bool]) -> None:
             with suppress(OSError):
-                post(road.address, b"a request", longest=3600.0, cutter=cutter)
+                post(road.address, b"a request", longest=3600.0, cancellation=cancellation)
             assert stopping()
 
-    road, cutter = Road(silent), Cutter()
-    stamper = TimestampWorker(Stamps(), cutter, Watchdog(60.0))  # type: ignore[arg-type]
+    road, cancellation = Road(silent), Cancellation()
+    stamper = TimestampWorker(Stamps(), cancellation, Watchdog(60.0))  # type: ignore[arg-type]
     try:
         stamper.start()
         assert asked.wait(30)
@@ -118,12 +118,12 @@ def test_a_stop_cuts_a_question_that_is_under_way() -> None:
 
 
 def test_what_comes_after_the_cut_is_no_answer() -> None:
-    cutter = Cutter()
-    cutter.cut()
+    cancellation = Cancellation()
+    cancellation.cut()
     road = Road(_drip)
     try:
         with pytest.raises(OSError, match="does not answer"):
-            post(road.address, b"a request", longest=3600.0, cutter=cutter)
+            post(road.address, b"a request", longest=3600.0, cancellation=cancellation)
     finally:
         road.close()
 

@@ -75,7 +75,7 @@ def test_whoever_the_law_hides_at_the_verdict_stays_hidden(bench: Any) -> None:
     case = bench.pending()
     hidden = Settled(Outcome.NO_MATCH, Outcome.MATCH, "IRPR 315.36")
     bench.gateway.reviews = replace(bench.gateway.reviews, reveals=lambda *_: hidden)
-    bench.gateway.desk = bench.gateway._operations()
+    bench.gateway.operations = bench.gateway._operations()
 
     bench.decide(bench.first, case, "SAME")
 

@@ -131,7 +131,7 @@ def test_a_serving_gateway_ends_what_ran_out_of_time(bench: Any) -> None:
         assert bench.row(case).state is State.ABANDONED
         again = bench.pending(level=ServiceLevel.URGENT)
         bench.clock.move(hours=1)
-        serving.walk_rounds()
+        serving.run_jobs()
         assert bench.row(again).state is State.ABANDONED
     finally:
         serving.stop()

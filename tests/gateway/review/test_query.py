@@ -216,7 +216,7 @@ def test_a_pending_answer_that_cannot_be_recorded_destroys_the_prints(
     """The case was never stored, so nothing of the prints is kept, and the ledger says that they are gone."""
     with reviewing() as pair:
         monkeypatch.setattr(
-            type(pair.serving.corridor), "_write", lambda *_: (_ for _ in ()).throw(RuntimeError)
+            type(pair.serving.pipeline), "_write", lambda *_: (_ for _ in ()).throw(RuntimeError)
         )
         with pytest.raises(people.refused):
             ask(pair, people, 1)

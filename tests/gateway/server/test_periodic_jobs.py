@@ -68,7 +68,7 @@ def test_a_job_that_fails_stops_no_other(shared_pair: Any, broken: str) -> None:
     ran: list[str] = []
     mended = breaking(shared_pair.serving._jobs, broken, ran)
     try:
-        shared_pair.serving.walk_rounds()
+        shared_pair.serving.run_jobs()
     finally:
         mended()
 
@@ -92,15 +92,15 @@ def test_a_job_that_goes_on_failing_is_one_alarm_until_it_succeeds(
     mended = breaking(shared_pair.serving._jobs, "witnesses", [])
     try:
         for _ in range(PERSISTS - 1):
-            shared_pair.serving.walk_rounds()
+            shared_pair.serving.run_jobs()
         assert alarms(shared_pair, "JOB/witnesses") == []
         for _ in range(3):
-            shared_pair.serving.walk_rounds()
+            shared_pair.serving.run_jobs()
     finally:
         mended()
     assert alarms(shared_pair, "JOB/witnesses") == ["RAISE/JOB/witnesses"]
 
-    shared_pair.serving.walk_rounds()
+    shared_pair.serving.run_jobs()
 
     assert alarms(shared_pair, "JOB/witnesses") == ["RAISE/JOB/witnesses", "CLEAR/JOB/witnesses"]
     assert "with a value" not in capsys.readouterr().err
@@ -109,7 +109,7 @@ def test_a_job_that_goes_on_failing_is_one_alarm_until_it_succeeds(
 def test_a_round_says_before_each_job_that_it_is_alive(shared_pair: Any) -> None:
     heard: list[str] = []
 
-    shared_pair.serving.walk_rounds(heard.append)
+    shared_pair.serving.run_jobs(heard.append)
 
     assert heard == ["clock", *NAMES, ""]
 

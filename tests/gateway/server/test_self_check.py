@@ -122,7 +122,7 @@ def test_keys_that_end_while_serving_stop_the_answers(pair: Any, people: Any) ->
     now = pair.gateway.clock
     pair.gateway.clock = lambda: now() + timedelta(days=100)
 
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     with pytest.raises(people.refused) as refused:
         partner.query(people.samples(1), deadline=CALL, **people.matter())

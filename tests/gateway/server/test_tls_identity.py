@@ -221,7 +221,7 @@ def test_a_badge_of_the_old_authority_opens_until_that_authority_steps_down(
 
 def test_the_leaf_that_is_shown_is_in_the_metrics_with_its_end(pair: Any) -> None:
     leaf = turn(pair, KeyKind.TLS_LEAF, KeyState.ACTIVE)
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     end = certificates.validity(pair.gateway.keyset.record(leaf).certificate)[1].timestamp()
     lines = generate_latest(telemetry.REGISTRY).decode().splitlines()

@@ -250,9 +250,9 @@ def test_an_entry_that_waits_is_one_alarm_until_it_is_decided(pair: Any) -> None
     assert "AUS.waiting" in told[0].detail
 
     for _ in range(3):
-        pair.serving.walk_rounds()
+        pair.serving.run_jobs()
     trust(directory_of(config.load(pair.home)), bad)
-    pair.serving.walk_rounds()
+    pair.serving.run_jobs()
 
     frames = [decode(leaf) for leaf in stored_ledger.iter_leaves(pair.gateway.database)]
     alarms = [frame.subject_reference for frame in frames if frame.type is EntryType.ALARM]
